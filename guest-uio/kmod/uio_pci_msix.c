@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * uio_pci_msix - user space takes the MSI-X vectors of a PCI device through UIO
+ *
+ * What uio_pci_generic is to INTx, this is to MSI-X: each vector becomes one
+ * /dev/uioN named uio_pci_msix-v<vector>. read() blocks until the vector has
+ * fired and returns how often it fired since the driver was bound. Every one of
+ * these devices offers the same three maps:
+ *
+ *   map0  BAR 0, uncached: the doorbell and its companions
+ *   map1  the stamp page: when and how often each vector fired, read-only
+ *   map2  BAR 2, with the memory type that the platform gives to normal memory
+ *         at that address: write-back above 4 GiB, where firmware declares the
+ *         hole below 4 GiB uncachable
+ *
+ * The driver names no devices. It binds what it is told to bind:
+ *
+ *   echo uio_pci_msix > /sys/bus/pci/devices/0000:00:03.0/driver_override
+ *   echo 0000:00:03.0 > /sys/bus/pci/drivers/uio_pci_msix/bind
+ *
+ * Bus mastering is on before the vectors are: a device that rings without it
+ * loses the interrupt for good. The BARs are mapped but not requested, because
+ * requesting them shuts out the sysfs resource files that other tools use.
+ */
+
+#include <linux/atomic.h>
+#include <linux/interrupt.h>
+#include <linux/ioport.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/pci.h>
+#include <linux/slab.h>
+#include <linux/uio_driver.h>
+#include <linux/version.h>
+
+#include <asm/tsc.h>
+
+#define DRIVER_NAME	"uio_pci_msix"
+#define DRIVER_VERSION	"1"
+
+/* ivshmem's doorbell has eight bits for the vector. */
+#define MAX_VECTORS	256
+
+enum { MAP_REGISTERS, MAP_STAMPS, MAP_MEMORY };
+
+enum { BAR_REGISTERS = 0, BAR_MEMORY = 2 };
+
+/**
+ * struct stamp - one vector's record in the stamp page, a cache line of its own
+ * @tsc: time stamp counter when the handler was entered the last time
+ * @count: how often the handler ran; its low 32 bits are what read() returns
+ * @reserved: zero
+ *
+ * There is one writer, the handler, which stores @count last. A reader takes
+ * @count, @tsc and @count again, and has a pair when both counts agree.
+ */
+struct stamp {
+	u64 tsc;
+	u64 count;
+	u64 reserved[6];
+};
+
+#define STAMPS_PER_PAGE	(PAGE_SIZE / sizeof(struct stamp))
+#define MAX_STAMP_PAGES	DIV_ROUND_UP(MAX_VECTORS, STAMPS_PER_PAGE)
+
+struct msix_dev;
+
+struct msix_vector {
+	struct uio_info info;
+	struct msix_dev *dev;
+	struct stamp *stamp;
+	int irq;
+	char name[sizeof(DRIVER_NAME "-v255")];
+	char irq_name[48];	/* with the device's address, for /proc/interrupts */
+};
+
+struct msix_dev {
+	struct pci_dev *pdev;
+	struct page *stamps[MAX_STAMP_PAGES];
+	unsigned int stamp_pages;
+	unsigned int ready;	/* vectors that are registered */
+	unsigned int count;	/* vectors that are allocated */
+	struct msix_vector vectors[];
+};
+
+static unsigned int vectors;
+module_param(vectors, uint, 0444);
+MODULE_PARM_DESC(vectors, "MSI-X vectors to take per device (0: all it has)");
+
+static bool move_bar2;
+module_param(move_bar2, bool, 0444);
+MODULE_PARM_DESC(move_bar2, "move BAR 2 above 4 GiB, where it can be mapped write-back");
+
+/*
+ * The interrupt is requested here and not by the UIO core: since Linux 6.10 the
+ * core wakes readers from a thread of its own, one scheduling later.
+ */
+static irqreturn_t msix_interrupt(int irq, void *cookie)
+{
+	u64 now = rdtsc_ordered();
+	struct msix_vector *vector = cookie;
+	struct stamp *stamp = vector->stamp;
+
+	WRITE_ONCE(stamp->tsc, now);
+	smp_store_release(&stamp->count, stamp->count + 1);
+	uio_event_notify(&vector->info);
+	return IRQ_HANDLED;
+}
+
+static int map_bar(struct pci_dev *pdev, int bar, struct vm_area_struct *vma,
+		   pgprot_t protection)
+{
+	phys_addr_t start = pci_resource_start(pdev, bar) & PAGE_MASK;
+
+	return remap_pfn_range(vma, vma->vm_start, start >> PAGE_SHIFT,
+			       vma->vm_end - vma->vm_start, protection);
+}
+
+/*
+ * The pages are inserted with a reference each, so a mapping stays readable
+ * after the device is unbound. A mapping that could be written, now or after an
+ * mprotect(), is refused: stamps are evidence.
+ */
+static int map_stamps(struct msix_dev *dev, struct vm_area_struct *vma)
+{
+	unsigned long pages = vma_pages(vma);
+	unsigned long i;
+	int err;
+
+	if (vma->vm_flags & VM_WRITE)
+		return -EACCES;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 3, 0)
+	vm_flags_clear(vma, VM_MAYWRITE);
+#else
+	vma->vm_flags &= ~VM_MAYWRITE;
+#endif
+	for (i = 0; i < pages; i++) {
+		err = vm_insert_page(vma, vma->vm_start + i * PAGE_SIZE,
+				     dev->stamps[i]);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* The UIO core has checked that the map exists and that the length fits it. */
+static int msix_mmap(struct uio_info *info, struct vm_area_struct *vma)
+{
+	struct msix_vector *vector = info->priv;
+	struct msix_dev *dev = vector->dev;
+
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+
+	switch (vma->vm_pgoff) {
+	case MAP_REGISTERS:
+		return map_bar(dev->pdev, BAR_REGISTERS, vma,
+			       pgprot_noncached(vma->vm_page_prot));
+	case MAP_STAMPS:
+		return map_stamps(dev, vma);
+	case MAP_MEMORY:
+		return map_bar(dev->pdev, BAR_MEMORY, vma, vma->vm_page_prot);
+	default:
+		return -EINVAL;
+	}
+}
+
+/* Whole pages, because the UIO core refuses a longer mapping than mem->size. */
+static void describe_bar(struct uio_mem *mem, const char *name,
+			 struct pci_dev *pdev, int bar)
+{
+	resource_size_t start = pci_resource_start(pdev, bar);
+
+	mem->name = name;
+	mem->addr = start & PAGE_MASK;
+	mem->offs = start & ~PAGE_MASK;
+	mem->size = PAGE_ALIGN(mem->offs + pci_resource_len(pdev, bar));
+	mem->memtype = UIO_MEM_PHYS;
+}
+
+static int add_vector(struct msix_dev *dev, unsigned int index)
+{
+	struct msix_vector *vector = &dev->vectors[index];
+	struct pci_dev *pdev = dev->pdev;
+	struct uio_info *info = &vector->info;
+	struct page *page = dev->stamps[index / STAMPS_PER_PAGE];
+	int err;
+
+	vector->dev = dev;
+	vector->stamp = (struct stamp *)page_address(page) + index % STAMPS_PER_PAGE;
+	vector->irq = pci_irq_vector(pdev, index);
+	if (vector->irq < 0)
+		return vector->irq;
+	snprintf(vector->name, sizeof(vector->name), DRIVER_NAME "-v%u", index);
+	snprintf(vector->irq_name, sizeof(vector->irq_name), "%s@pci:%s",
+		 vector->name, pci_name(pdev));
+
+	info->name = vector->name;
+	info->version = DRIVER_VERSION;
+	info->priv = vector;
+	info->irq = UIO_IRQ_CUSTOM;
+	info->mmap = msix_mmap;
+	describe_bar(&info->mem[MAP_REGISTERS], "registers", pdev, BAR_REGISTERS);
+	info->mem[MAP_STAMPS].name = "stamps";
+	info->mem[MAP_STAMPS].size = dev->stamp_pages * PAGE_SIZE;
+	info->mem[MAP_STAMPS].memtype = UIO_MEM_NONE;
+	describe_bar(&info->mem[MAP_MEMORY], "memory", pdev, BAR_MEMORY);
+
+	err = uio_register_device(&pdev->dev, info);
+	if (err)
+		return err;
+
+	/* The handler notifies the UIO device, so it comes second. */
+	err = request_irq(vector->irq, msix_interrupt, 0, vector->irq_name, vector);
+	if (err)
+		uio_unregister_device(info);
+	return err;
+}
+
+static void remove_vectors(struct msix_dev *dev)
+{
+	while (dev->ready) {
+		struct msix_vector *vector = &dev->vectors[--dev->ready];
+
+		free_irq(vector->irq, vector);
+		uio_unregister_device(&vector->info);
+	}
+}
+
+static void free_stamps(struct msix_dev *dev)
+{
+	while (dev->stamp_pages)
+		__free_page(dev->stamps[--dev->stamp_pages]);
+}
+
+static int alloc_stamps(struct msix_dev *dev)
+{
+	unsigned int pages = DIV_ROUND_UP(dev->count, STAMPS_PER_PAGE);
+
+	while (dev->stamp_pages < pages) {
+		struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+
+		if (!page) {
+			free_stamps(dev);
+			return -ENOMEM;
+		}
+		dev->stamps[dev->stamp_pages++] = page;
+	}
+	return 0;
+}
+
+static int check_bar(struct pci_dev *pdev, int bar)
+{
+	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
+	    !pci_resource_len(pdev, bar)) {
+		dev_err(&pdev->dev, "BAR %d is no memory BAR\n", bar);
+		return -ENODEV;
+	}
+	/* A hot-plugged device may have found no room in its bridge's window. */
+	if (pci_resource_flags(pdev, bar) & IORESOURCE_UNSET ||
+	    !pci_resource_start(pdev, bar)) {
+		dev_err(&pdev->dev, "BAR %d has no address: %pR\n", bar,
+			&pdev->resource[bar]);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+static bool above_4g(struct pci_dev *pdev, int bar)
+{
+	return upper_32_bits(pci_resource_start(pdev, bar)) != 0;
+}
+
+/* Decoding is off meanwhile: two addresses are never live at a time. */
+static int move_memory_bar(struct pci_dev *pdev)
+{
+	u16 command;
+	int err;
+
+	if (above_4g(pdev, BAR_MEMORY))
+		return 0;
+
+	pci_read_config_word(pdev, PCI_COMMAND, &command);
+	pci_write_config_word(pdev, PCI_COMMAND, command & ~PCI_COMMAND_MEMORY);
+	pci_release_resource(pdev, BAR_MEMORY);
+	err = pci_assign_resource(pdev, BAR_MEMORY);
+	pci_write_config_word(pdev, PCI_COMMAND, command);
+	if (err) {
+		dev_err(&pdev->dev, "no new address for BAR 2: %d\n", err);
+		return err;
+	}
+	if (!above_4g(pdev, BAR_MEMORY))
+		dev_warn(&pdev->dev, "BAR 2 stays below 4 GiB: its bridge has no window above\n");
+	return 0;
+}
+
+static int wanted_vectors(struct pci_dev *pdev)
+{
+	int has = pci_msix_vec_count(pdev);
+
+	if (has <= 0) {
+		dev_err(&pdev->dev, "the device has no MSI-X\n");
+		return -ENODEV;
+	}
+	has = min(has, MAX_VECTORS);
+	if (vectors > has) {
+		dev_err(&pdev->dev, "vectors=%u asked for, the device has %d\n",
+			vectors, has);
+		return -EINVAL;
+	}
+	return vectors ? vectors : has;
+}
+
+static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
+{
+	struct msix_dev *dev;
+	int count, err;
+
+	count = wanted_vectors(pdev);
+	if (count < 0)
+		return count;
+	if (move_bar2) {
+		err = move_memory_bar(pdev);
+		if (err)
+			return err;
+	}
+	err = check_bar(pdev, BAR_REGISTERS);
+	if (!err)
+		err = check_bar(pdev, BAR_MEMORY);
+	if (err)
+		return err;
+
+	dev = kvzalloc(struct_size(dev, vectors, count), GFP_KERNEL);
+	if (!dev)
+		return -ENOMEM;
+	dev->pdev = pdev;
+	dev->count = count;
+	err = alloc_stamps(dev);
+	if (err)
+		goto free_dev;
+
+	err = pci_enable_device(pdev);
+	if (err)
+		goto free_pages;
+	pci_set_master(pdev);
+
+	err = pci_alloc_irq_vectors(pdev, count, count, PCI_IRQ_MSIX);
+	if (err < 0) {
+		dev_err(&pdev->dev, "no %d MSI-X vectors: %d\n", count, err);
+		goto disable;
+	}
+
+	for (; dev->ready < dev->count; dev->ready++) {
+		err = add_vector(dev, dev->ready);
+		if (err) {
+			dev_err(&pdev->dev, "vector %u: %d\n", dev->ready, err);
+			goto remove;
+		}
+	}
+
+	pci_set_drvdata(pdev, dev);
+	dev_info(&pdev->dev, "%u MSI-X vectors, BAR 2 at %pa (%s 4 GiB)\n",
+		 dev->count, &pdev->resource[BAR_MEMORY].start,
+		 above_4g(pdev, BAR_MEMORY) ? "above" : "below");
+	return 0;
+
+remove:
+	remove_vectors(dev);
+	pci_free_irq_vectors(pdev);
+disable:
+	pci_disable_device(pdev);
+free_pages:
+	free_stamps(dev);
+free_dev:
+	kvfree(dev);
+	return err;
+}
+
+/* Readers that are blocked now return EIO; what they have mapped stays mapped. */
+static void msix_remove(struct pci_dev *pdev)
+{
+	struct msix_dev *dev = pci_get_drvdata(pdev);
+
+	remove_vectors(dev);
+	pci_free_irq_vectors(pdev);
+	pci_disable_device(pdev);
+	free_stamps(dev);
+	kvfree(dev);
+}
+
+/*
+ * The scale of the stamps, which user space has no other exact way to learn. The
+ * kernel refines it in the first seconds after boot: read it late.
+ */
+static ssize_t tsc_khz_show(struct device *device, struct device_attribute *attr,
+			    char *buf)
+{
+	return sysfs_emit(buf, "%u\n", tsc_khz);
+}
+static DEVICE_ATTR_RO(tsc_khz);
+
+static struct attribute *msix_attrs[] = {
+	&dev_attr_tsc_khz.attr,
+	NULL
+};
+ATTRIBUTE_GROUPS(msix);
+
+static struct pci_driver msix_driver = {
+	.name = DRIVER_NAME,
+	.id_table = NULL,	/* driver_override only */
+	.probe = msix_probe,
+	.remove = msix_remove,
+	.dev_groups = msix_groups,
+};
+module_pci_driver(msix_driver);
+
+MODULE_DESCRIPTION("UIO driver for PCI devices that signal through MSI-X");
+MODULE_LICENSE("GPL");
+MODULE_VERSION(DRIVER_VERSION);

@@ -1,0 +1,98 @@
+//! One way to reach an ivshmem device, whichever kernel driver holds it: registers, memory, interrupts.
+
+use std::io;
+use std::path::PathBuf;
+
+use proto::region::{RegionError, SharedRegion};
+use proto::wait::EventSource;
+use proto::wire::Vector;
+
+use crate::pci::{PciDevice, PciError};
+
+mod sysfs;
+mod uio;
+
+/// UIO with MSI-X: this project's module.
+pub const UIO_PCI_MSIX: &str = "uio_pci_msix";
+/// UIO of the stock kernel: INTx only, which ivshmem-doorbell does not have.
+pub const UIO_PCI_GENERIC: &str = "uio_pci_generic";
+
+/// Why a driver cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DriverError {
+    /// The device could not be handled.
+    #[error(transparent)]
+    Pci(#[from] PciError),
+    /// A BAR could not be mapped.
+    #[error("cannot map {what} of {address}")]
+    Map {
+        /// Which BAR.
+        what: &'static str,
+        /// The device.
+        address: String,
+        /// The reason.
+        #[source]
+        source: RegionError,
+    },
+    /// A device file could not be opened.
+    #[error("cannot open {}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The device has no such vector.
+    #[error("{address} has no interrupt vector {vector}; give it more with -device ivshmem-doorbell,vectors=N")]
+    NoVector {
+        /// The device.
+        address: String,
+        /// What was asked for.
+        vector: Vector,
+    },
+    /// The driver delivers no interrupts at all.
+    #[error("{why}")]
+    NoInterrupts {
+        /// Why, and the cure.
+        why: String,
+    },
+    /// A driver of which this program knows nothing.
+    #[error("{driver} holds the device, which is none of {UIO_PCI_MSIX}, {UIO_PCI_GENERIC}: guest-uio bind --driver …")]
+    Unknown {
+        /// The driver.
+        driver: String,
+    },
+}
+
+/// A doorbell's events, with what a measurement needs beside waiting for them.
+pub trait Interrupt: EventSource {
+    /// Collects, without blocking, what is left over.
+    fn drain(&mut self) -> io::Result<u64>;
+    /// How the interrupt's line in /proc/interrupts is named.
+    fn line(&self) -> &str;
+}
+
+/// An ivshmem device through one kernel driver.
+pub trait Driver {
+    /// The kernel driver's name.
+    fn name(&self) -> &'static str;
+    /// BAR0.
+    fn registers(&self) -> &SharedRegion;
+    /// BAR2.
+    fn memory(&self) -> &SharedRegion;
+    /// By which file BAR2 is mapped.
+    fn memory_map(&self) -> &str;
+    /// Opens the events of a vector. Events that came before are not seen: open first, then let others ring.
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError>;
+}
+
+/// Opens a device through whichever driver holds it; through sysfs if none does.
+pub fn open(device: &PciDevice) -> Result<Box<dyn Driver>, DriverError> {
+    match device.driver().as_deref() {
+        Some(UIO_PCI_MSIX) => Ok(Box::new(uio::UioPciMsix::open(device)?)),
+        Some(UIO_PCI_GENERIC) => Ok(Box::new(sysfs::Sysfs::open(device, UIO_PCI_GENERIC)?)),
+        None => Ok(Box::new(sysfs::Sysfs::open(device, "none")?)),
+        Some(other) => Err(DriverError::Unknown { driver: other.to_owned() }),
+    }
+}

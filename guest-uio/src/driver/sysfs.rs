@@ -1,0 +1,100 @@
+//! BARs through sysfs, for a device that `uio_pci_generic` holds, or nobody. It can ring, but cannot be rung.
+
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use nix::libc;
+use proto::region::SharedRegion;
+use proto::wire::Vector;
+
+use super::{Driver, DriverError, Interrupt, UIO_PCI_GENERIC, UIO_PCI_MSIX};
+use crate::pci::PciDevice;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Sysfs {
+    name: &'static str,
+    device: PciDevice,
+    registers: SharedRegion,
+    memory: SharedRegion,
+    memory_map: &'static str,
+}
+
+impl Sysfs {
+    pub(super) fn open(device: &PciDevice, name: &'static str) -> Result<Self, DriverError> {
+        // Memory decoding is switched on by whoever enables the device; without a driver that is us.
+        if name == "none" {
+            let path = device.folder().join("enable");
+            std::fs::write(&path, "1").map_err(|source| DriverError::Open { path, source })?;
+        }
+        let registers = map(device, "resource0", 0, "BAR0")?;
+        // Write-combined where the kernel offers it: uncached reads are several times slower on real processors.
+        let (memory, memory_map) = match map(device, "resource2_wc", 2, "BAR2") {
+            Ok(memory) => (memory, "sysfs resource2_wc"),
+            Err(_) => (map(device, "resource2", 2, "BAR2")?, "sysfs resource2"),
+        };
+        Ok(Self { name, device: device.clone(), registers, memory, memory_map })
+    }
+
+    /// Asks the kernel itself whether this driver has an interrupt, instead of guessing from its name.
+    fn diagnose(&self) -> String {
+        let cure = format!(
+            "load guest-uio/kmod ({UIO_PCI_MSIX}) and run: guest-uio bind --driver {UIO_PCI_MSIX}; \
+             or measure polling only (--mode poll)"
+        );
+        if self.name != UIO_PCI_GENERIC {
+            return format!("no driver holds the device, so nothing takes its interrupts; {cure}");
+        }
+        let seen = match uio_node(&self.device).map(|path| {
+            let mut word = [0; 4];
+            let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
+            (path, opened.and_then(|mut file: File| file.read(&mut word)))
+        }) {
+            Some((path, Err(error))) => format!("read({}) says: {error}", path.display()),
+            Some((path, Ok(_))) => format!("read({}) works, but INTx is never raised", path.display()),
+            None => "it made no /dev/uioN".to_owned(),
+        };
+        format!(
+            "{UIO_PCI_GENERIC} cannot deliver this device's interrupts: it handles INTx only, and ivshmem-doorbell \
+             signals through MSI-X only ({seen}); {cure}"
+        )
+    }
+}
+
+fn map(device: &PciDevice, file: &str, bar: usize, what: &'static str) -> Result<SharedRegion, DriverError> {
+    let path = device.folder().join(file);
+    let len = usize::try_from(device.bar(bar)?.len).unwrap_or(0);
+    let opened = OpenOptions::new().read(true).write(true).open(&path);
+    let opened = opened.map_err(|source| DriverError::Open { path, source })?;
+    // A BAR smaller than a page is mapped as the page it lies in.
+    SharedRegion::map_device(&opened, 0, len.next_multiple_of(proto::layout::PAGE)).map_err(|source| DriverError::Map {
+        what,
+        address: device.address().to_owned(),
+        source,
+    })
+}
+
+fn uio_node(device: &PciDevice) -> Option<PathBuf> {
+    let entry = std::fs::read_dir(device.folder().join("uio")).ok()?.filter_map(Result::ok).next()?;
+    Some(PathBuf::from("/dev").join(entry.file_name()))
+}
+
+impl Driver for Sysfs {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+    fn registers(&self) -> &SharedRegion {
+        &self.registers
+    }
+    fn memory(&self) -> &SharedRegion {
+        &self.memory
+    }
+    fn memory_map(&self) -> &str {
+        self.memory_map
+    }
+    fn interrupt(&self, _: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+        Err(DriverError::NoInterrupts { why: self.diagnose() })
+    }
+}

@@ -1,0 +1,161 @@
+//! Life as PID 1 of the small VM: mounts, loads modules, binds the driver, does what the kernel command line says,
+//! powers off. Whoever started the VM reads the console for the lines that begin with [`PREFIX`].
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::driver::{self, UIO_PCI_GENERIC, UIO_PCI_MSIX};
+use crate::modules;
+use crate::pci::PciDevice;
+use crate::respond;
+
+/// How every line of ours on the console begins.
+pub const PREFIX: &str = "ivshmem-doorbell:";
+/// Where the initramfs keeps the modules, flat.
+const MODULES: &str = "/lib/modules";
+
+/// What the kernel command line asks for, in `ivshmem.KEY=VALUE` words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Orders {
+    /// `ivshmem.run`: `respond` (default), `shell`, or `proof` (say that the guest is up, and power off).
+    run: String,
+    /// `ivshmem.driver`: what to bind, or `none`.
+    driver: String,
+}
+
+impl Orders {
+    fn parse(command_line: &str) -> Self {
+        let value = |key: &str| {
+            let mut words = command_line.split_whitespace();
+            words
+                .find_map(|word| word.strip_prefix("ivshmem.")?.strip_prefix(key)?.strip_prefix('='))
+                .map(str::to_owned)
+        };
+        Self {
+            run: value("run").unwrap_or_else(|| "respond".to_owned()),
+            driver: value("driver").unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
+        }
+    }
+}
+
+/// Never returns: the machine is off afterwards.
+pub fn run() -> ! {
+    if let Err(error) = live() {
+        println!("{PREFIX} error: {error:#}");
+    }
+    power_off(RebootMode::RB_POWER_OFF)
+}
+
+fn power_off(mode: RebootMode) -> ! {
+    nix::unistd::sync();
+    let Err(error) = reboot(mode);
+    // PID 1 must not return: the kernel would panic, which ends the machine as well.
+    panic!("cannot power off: {error}");
+}
+
+fn live() -> anyhow::Result<()> {
+    mounts()?;
+    let orders = Orders::parse(&fs::read_to_string("/proc/cmdline")?);
+    println!("{PREFIX} guest is up");
+    match orders.run.as_str() {
+        "proof" => Ok(()),
+        "shell" => {
+            // A shell is worth having even where the device is not.
+            if let Err(error) = bind(&orders.driver) {
+                println!("{PREFIX} error: {error:#}");
+            }
+            shell()
+        }
+        "respond" => {
+            let device = bind(&orders.driver)?;
+            let driver = driver::open(&device)?;
+            println!("{PREFIX} {} answers through {}", device.address(), driver.name());
+            Ok(respond::respond(&*driver, true)?)
+        }
+        other => anyhow::bail!("ivshmem.run={other} is none of respond, shell, proof"),
+    }
+}
+
+fn mounts() -> io::Result<()> {
+    for (kind, at) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")] {
+        fs::create_dir_all(at)?;
+        mount(Some(kind), at, Some(kind), MsFlags::empty(), None::<&str>)?;
+    }
+    Ok(())
+}
+
+fn bind(driver: &str) -> anyhow::Result<PciDevice> {
+    let device = PciDevice::find(None)?;
+    if driver == "none" {
+        return Ok(device);
+    }
+    anyhow::ensure!(
+        [UIO_PCI_MSIX, UIO_PCI_GENERIC].contains(&driver),
+        "this guest has no driver {driver}; it has {UIO_PCI_MSIX} and {UIO_PCI_GENERIC}"
+    );
+    for module in ["uio", driver] {
+        modules::load(&Path::new(MODULES).join(format!("{module}.ko")))?;
+    }
+    device.bind(driver)?;
+    Ok(device)
+}
+
+/// A shell on the console; the machine goes off with it. busybox's `poweroff`, `reboot` and `halt` signal PID 1.
+fn shell() -> anyhow::Result<()> {
+    let mut shell = Command::new("/bin/busybox");
+    shell.args(["setsid", "cttyhack", "/bin/sh"]).current_dir("/");
+    shell.env("PATH", "/bin:/sbin").env("HOME", "/").env("PS1", "guest# ").env("TERM", "linux");
+    // Spawned before the signals are blocked, or the shell would inherit the blocking.
+    let child = Pid::from_raw(shell.spawn()?.id().cast_signed());
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
+        signals.add(signal);
+    }
+    signals.thread_block()?;
+    if reap(child) {
+        return Ok(());
+    }
+    loop {
+        match signals.wait()? {
+            Signal::SIGCHLD => {
+                if reap(child) {
+                    return Ok(());
+                }
+            }
+            Signal::SIGTERM => power_off(RebootMode::RB_AUTOBOOT),
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// Collects whoever has died; whether the shell is among them.
+fn reap(shell: Pid) -> bool {
+    let mut over = false;
+    while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            break;
+        }
+        over |= status.pid() == Some(shell);
+    }
+    over
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn orders_are_read_from_the_kernel_command_line() {
+        let orders = Orders::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
+        assert_eq!(orders, Orders { run: "shell".into(), driver: "uio_pci_generic".into() });
+        assert_eq!(Orders::parse("quiet"), Orders { run: "respond".into(), driver: "uio_pci_msix".into() });
+    }
+}

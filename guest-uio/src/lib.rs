@@ -1,0 +1,21 @@
+//! The guest's side of ivshmem-doorbell: finds the device, binds a driver, takes doorbells, answers the host.
+//! The same binary is an ordinary command in any Linux guest and PID 1 of the small VM. It does no statistics and
+//! decides nothing about a run: the host does.
+//!
+//! Read in this order:
+//! 1. [`pci`]: the device in sysfs, its BARs, binding a driver.
+//! 2. [`driver`]: one way to reach registers, memory and interrupts, over several kernel drivers.
+//! 3. [`device`]: what the device's registers mean.
+//! 4. [`respond`]: the benchmark's other half.
+//! 5. [`probe`]: what this guest can do, and the cure for what it cannot.
+//! 6. [`init`]: life as PID 1.
+
+pub mod device;
+pub mod driver;
+pub mod guard;
+pub mod init;
+pub mod interrupts;
+pub mod modules;
+pub mod pci;
+pub mod probe;
+pub mod respond;

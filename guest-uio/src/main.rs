@@ -1,0 +1,175 @@
+//! `guest-uio`: the guest's side of ivshmem-doorbell as a command, and as PID 1 of the small VM.
+
+use std::io::{Read, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use guest_uio::driver::{self, Driver, UIO_PCI_MSIX};
+use guest_uio::guard::Guard;
+use guest_uio::pci::PciDevice;
+use guest_uio::{device, init, probe, respond};
+use proto::wait::{EventSource, Woke};
+use proto::wire::{PeerId, Vector};
+
+/// Takes ivshmem doorbells inside a Linux guest.
+#[derive(Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  guest-uio probe                          what this guest can do
+  guest-uio bind --driver uio_pci_msix     give the device to a driver that delivers interrupts
+  guest-uio wait --count 1 --timeout 5s    block until a doorbell
+  guest-uio ring 1 0                       ring peer 1 on vector 0
+  guest-uio respond                        be the benchmark's other half
+
+Exit status: 0 ok, 1 failed, 2 wrong usage, 3 the machine lacks something."
+)]
+struct Arguments {
+    /// The device's PCI address, where there are several
+    #[arg(long, global = true, value_name = "0000:00:03.0")]
+    device: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Shows the device, its driver and what works, with the cure for what does not
+    Probe {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Gives the device to a driver, and to no other
+    Bind {
+        /// uio_pci_msix or uio_pci_generic; its module must be loaded
+        #[arg(long, default_value = UIO_PCI_MSIX)]
+        driver: String,
+    },
+    /// Takes the device from its driver
+    Unbind,
+    /// Rings a peer
+    Ring {
+        /// The peer's id at the server
+        peer: u16,
+        /// The peer's vector
+        vector: u16,
+    },
+    /// Blocks until doorbells arrive; prints how many
+    Wait {
+        /// This device's vector
+        #[arg(long, default_value_t = 0)]
+        vector: u16,
+        /// Doorbells to wait for
+        #[arg(long, default_value_t = 1)]
+        count: u64,
+        /// How long at most, such as 500ms or 5s; for ever if absent
+        #[arg(long, value_parser = duration)]
+        timeout: Option<Duration>,
+    },
+    /// Writes bytes of the shared memory to stdout
+    Read {
+        /// Offset in the memory
+        offset: usize,
+        /// Bytes
+        len: usize,
+    },
+    /// Writes stdin into the shared memory
+    Write {
+        /// Offset in the memory
+        offset: usize,
+    },
+    /// Answers the host's benchmark
+    Respond {
+        /// Return after one run
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "a number and one of ns, us, ms, s".to_owned())?;
+    match unit {
+        "ns" => Ok(Duration::from_nanos(number)),
+        "us" => Ok(Duration::from_micros(number)),
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" => Ok(Duration::from_secs(number)),
+        _ => Err("a duration ends in ns, us, ms or s".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    if std::process::id() == 1 {
+        init::run();
+    }
+    let arguments = Arguments::parse();
+    match act(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("guest-uio: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let address = arguments.device.as_deref();
+    match arguments.verb {
+        Verb::Probe { json } => {
+            let verdict = probe::probe(address)?;
+            if json {
+                println!("{:#}", verdict.found);
+            } else {
+                print!("{verdict}");
+            }
+            return Ok(ExitCode::from(if verdict.cure.is_some() { 3 } else { 0 }));
+        }
+        Verb::Bind { ref driver } => PciDevice::find(address)?.bind(driver)?,
+        Verb::Unbind => PciDevice::find(address)?.unbind()?,
+        Verb::Ring { peer, vector } => device::ring(open(address)?.registers(), PeerId(peer), Vector(vector))?,
+        Verb::Wait { vector, count, timeout } => return wait(&*open(address)?, Vector(vector), count, timeout),
+        Verb::Read { offset, len } => {
+            let driver = open(address)?;
+            anyhow::ensure!(len <= driver.memory().len(), "the memory has {} bytes", driver.memory().len());
+            let mut bytes = vec![0; len];
+            driver.memory().copy_out(offset, &mut bytes)?;
+            std::io::stdout().write_all(&bytes)?;
+        }
+        Verb::Write { offset } => {
+            let mut bytes = Vec::new();
+            std::io::stdin().read_to_end(&mut bytes)?;
+            open(address)?.memory().copy_in(offset, &bytes)?;
+        }
+        Verb::Respond { once } => respond::respond(&*open(address)?, once)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(address: Option<&str>) -> anyhow::Result<Box<dyn Driver>> {
+    driver::open(&PciDevice::find(address)?).context("cannot use the device")
+}
+
+fn wait(driver: &dyn Driver, vector: Vector, count: u64, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
+    let mut interrupt = driver.interrupt(vector)?;
+    let _guard = Guard::start()?;
+    let start = Instant::now();
+    let mut seen = 0;
+    while seen < count {
+        match interrupt.block()? {
+            Woke::Events(events) => seen += events,
+            Woke::Guard if timeout.is_some_and(|limit| start.elapsed() >= limit) => {
+                anyhow::bail!(
+                    "{seen} of {count} doorbells came on vector {vector} within {:?}",
+                    timeout.unwrap_or_default()
+                );
+            }
+            Woke::Guard => {}
+        }
+    }
+    println!("{seen}");
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,298 @@
+//! A block of operations, between two looks at the clocks, the counters and the CPU times.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use proto::ack::{Ack, Refusal};
+use proto::clock::{Offset, ticks};
+use proto::control::{Announcement, GuestCounters, WaitKind, Work};
+use proto::frame::FrameHeader;
+use proto::layout::{PAGE, RECORD_COUNT};
+use proto::wait::{Doorbell, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use report::measured::{ClockFit, CorruptAnswer, Counters, CpuTime, MeasuredBlock};
+use report::plan::{Block, Fault, Plan, Wait, Workload};
+use zerocopy::IntoBytes;
+
+use super::BenchError;
+use super::cpu::{Meter, between};
+use super::event::HostEvent;
+use super::frames::Camera;
+use super::guest::Guest;
+use super::link::{Link, PAYLOAD};
+use super::operations::{Deadline, Exchange, Sample};
+use super::recorder::Recorder;
+use super::watch::Watch;
+
+/// Handshakes per look at the clocks: enough that one of them meets no interruption.
+const HANDSHAKES: u64 = 300;
+/// Which doorbell [`Fault::DropDoorbell`] drops.
+const DROPPED: u64 = 20;
+
+/// Runs blocks one after the other.
+pub(super) struct Runner<'r, 'l> {
+    link: &'r Link<'l>,
+    tsc_hz: f64,
+    deadline: Deadline,
+    meter: Meter,
+    camera: Camera,
+    next_seq: u64,
+    fault: Cell<Option<Fault>>,
+}
+
+/// What a block's exchange brought, beside its samples.
+struct Exchanged {
+    counts: WaitCounts,
+    rings: u64,
+    stale: u64,
+    cpu: CpuTime,
+    wall: Duration,
+    corrupt: Option<CorruptAnswer>,
+}
+
+impl<'r, 'l> Runner<'r, 'l> {
+    pub(super) fn new(plan: &Plan, link: &'r Link<'l>, tsc_hz: f64) -> Self {
+        let deadline = Deadline::new(Duration::from_millis(plan.operation_timeout_ms), tsc_hz);
+        let meter = Meter::new(plan.qemu.as_ref());
+        let camera = Camera::new(plan.seed);
+        let fault = Cell::new(plan.fault);
+        Self { link, tsc_hz, deadline, meter, camera, next_seq: 1, fault }
+    }
+
+    /// Runs a block and records its operations.
+    pub(super) fn run(
+        &mut self,
+        block: &Block,
+        guest: &mut Guest<'_>,
+        watch: &mut Watch<'_>,
+        recorder: &mut Recorder,
+    ) -> Result<MeasuredBlock, BenchError> {
+        let before = self.fit_clocks(guest, watch, block.index)?;
+        let operations = block.warmup + block.count + u64::from(block.corrupt_one);
+        let work = match block.workload {
+            Workload::Pingpong => Work::Pingpong,
+            Workload::Frame => Work::Frame,
+        };
+        let announcement = self.announce(work, block.guest_wait, block.host_wait, operations);
+        guest.begin(announcement, watch, block.index)?;
+        let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(RECORD_COUNT));
+        let outcome = self.exchange_as_asked(block, guest, watch, announcement.first_seq, &mut samples);
+        let ended = outcome.and_then(|exchanged| Ok((exchanged, guest.end(watch, block.index)?)));
+        let measured: Vec<Sample> = samples.into_iter().skip(usize::try_from(block.warmup).unwrap_or(0)).collect();
+        let (exchanged, counted) = match ended {
+            Ok(ended) => ended,
+            Err(error) => {
+                // What was measured up to here is worth keeping; one-way figures are not, without the second look.
+                recorder.block(block, &measured, self.link.memory, None, self.tsc_hz)?;
+                guest.abort()?;
+                return Err(error);
+            }
+        };
+        let after = self.fit_clocks(guest, watch, block.index)?;
+        let clock = self.clock_fit(before, after);
+        let offset = Offset { ticks: before.ticks.midpoint(after.ticks), bound: before.bound.max(after.bound) };
+        let stable = clock.is_stable().then_some(offset);
+        let measured = &measured[..measured.len().min(usize::try_from(block.count).unwrap_or(usize::MAX))];
+        recorder.block(block, measured, self.link.memory, stable, self.tsc_hz)?;
+        let verified = measured.iter().filter(|s| s.answer == Some(Ack::Processed)).count() as u64;
+        Ok(MeasuredBlock {
+            block: block.clone(),
+            wall_ns: u64::try_from(exchanged.wall.as_nanos()).unwrap_or(u64::MAX),
+            operations: measured.len() as u64,
+            counters: counters(&exchanged, &counted),
+            cpu: exchanged.cpu,
+            clock,
+            corrupt_answer: exchanged.corrupt,
+            bytes_verified: if block.workload == Workload::Frame { verified * block.size_bytes } else { 0 },
+        })
+    }
+
+    fn announce(&mut self, work: Work, guest_wait: Wait, host_wait: Wait, operations: u64) -> Announcement {
+        let kind = |wait| match wait {
+            Wait::Poll => WaitKind::Poll,
+            Wait::Irq => WaitKind::Irq,
+        };
+        let first_seq = self.next_seq;
+        self.next_seq += operations;
+        Announcement { work, guest_wait: kind(guest_wait), host_wait: kind(host_wait), operations, first_seq }
+    }
+
+    /// How the guest's counter stands to the host's, from the tightest of a few hundred handshakes.
+    fn fit_clocks(&mut self, guest: &mut Guest<'_>, watch: &mut Watch<'_>, index: u32) -> Result<Offset, BenchError> {
+        let announcement = self.announce(Work::Clock, Wait::Poll, Wait::Poll, HANDSHAKES);
+        guest.begin(announcement, watch, index)?;
+        let link = self.link;
+        let mut exchange = Exchange::new(link, watch, Poll, Silent, self.deadline);
+        let mut best: Option<Offset> = None;
+        for seq in announcement.first_seq..announcement.first_seq + HANDSHAKES {
+            let mut sample = Sample { seq, ..Sample::default() };
+            exchange.round_trip(&mut sample)?;
+            let stamp = link.stamp.load(std::sync::atomic::Ordering::Relaxed);
+            let handshake = Offset::from_handshake(sample.published, stamp, sample.ended);
+            best = Offset::best(best.into_iter().chain([handshake]));
+        }
+        guest.end(watch, index)?;
+        Ok(best.unwrap_or(Offset { ticks: 0, bound: u64::MAX }))
+    }
+
+    fn clock_fit(&self, before: Offset, after: Offset) -> ClockFit {
+        let ns = |ticks: f64| ticks * 1e9 / self.tsc_hz;
+        ClockFit {
+            before_ns: ns(before.ticks as f64),
+            after_ns: ns(after.ticks as f64),
+            bound_ns: ns(before.bound.max(after.bound) as f64),
+        }
+    }
+
+    /// Picks the types for both sides' ways to wait, so that the measured path has no choice to make.
+    fn exchange_as_asked(
+        &mut self,
+        block: &Block,
+        guest: &Guest<'_>,
+        watch: &mut Watch<'_>,
+        first_seq: u64,
+        samples: &mut Vec<Sample>,
+    ) -> Result<Exchanged, BenchError> {
+        let link = self.link;
+        let system = |what| move |source| BenchError::System { what, source };
+        let own: OwnedFd = watch.client().own_vectors()[0].try_clone().map_err(system("copying an eventfd"))?;
+        let theirs = watch.client().peers().get(&guest.peer()).and_then(|vectors| vectors.first());
+        let theirs = theirs.ok_or(BenchError::Stopped(super::Stopped::GuestLeft(guest.peer())))?;
+        let theirs = theirs.try_clone().map_err(system("copying an eventfd"))?;
+
+        let dropped = if block.guest_wait == Wait::Irq && self.fault.get() == Some(Fault::DropDoorbell) {
+            self.fault.set(None);
+            DROPPED
+        } else {
+            u64::MAX
+        };
+        let mut rung = 0;
+        let ring = || {
+            rung += 1;
+            if rung == dropped { Ok(()) } else { ring(&theirs) }
+        };
+        let mut event = HostEvent::new(&own);
+        event.drain().map_err(system("reading the eventfd"))?;
+        let irq = || Irq::new(link.host_armed, event);
+        let doorbell = Doorbell::new(link.guest_armed, ring);
+        let deadline = self.deadline;
+        match (block.host_wait, block.guest_wait) {
+            (Wait::Poll, Wait::Poll) => {
+                self.exchange(block, first_seq, Exchange::new(link, watch, Poll, Silent, deadline), samples)
+            }
+            (Wait::Poll, Wait::Irq) => {
+                self.exchange(block, first_seq, Exchange::new(link, watch, Poll, doorbell, deadline), samples)
+            }
+            (Wait::Irq, Wait::Poll) => {
+                self.exchange(block, first_seq, Exchange::new(link, watch, irq(), Silent, deadline), samples)
+            }
+            (Wait::Irq, Wait::Irq) => {
+                self.exchange(block, first_seq, Exchange::new(link, watch, irq(), doorbell, deadline), samples)
+            }
+        }
+    }
+
+    fn exchange<W: Waiter, N: Notifier>(
+        &mut self,
+        block: &Block,
+        first_seq: u64,
+        mut exchange: Exchange<'_, '_, '_, W, N>,
+        samples: &mut Vec<Sample>,
+    ) -> Result<Exchanged, BenchError> {
+        let total = block.warmup + block.count;
+        let (cpu_before, start) = (self.meter.read(), Instant::now());
+        for seq in first_seq..first_seq + total {
+            let mut sample = Sample { seq, ..Sample::default() };
+            let done = match block.workload {
+                Workload::Pingpong => pingpong(&mut exchange, &mut sample),
+                Workload::Frame => {
+                    let wrong = self.fault.get() == Some(Fault::WrongHash) && seq >= first_seq + block.warmup;
+                    if wrong {
+                        self.fault.set(None);
+                    }
+                    self.frame(&mut exchange, &mut sample, block.size_bytes, wrong)
+                }
+            };
+            samples.push(sample);
+            done?;
+        }
+        let (wall, cpu) = (start.elapsed(), between(&cpu_before, &self.meter.read()));
+        let corrupt = if block.corrupt_one {
+            let mut sample = Sample { seq: first_seq + total, ..Sample::default() };
+            self.frame(&mut exchange, &mut sample, block.size_bytes, true)?;
+            Some(match sample.answer {
+                Some(Ack::Refused(Refusal::Hash)) => CorruptAnswer::Refused,
+                Some(Ack::Processed) => CorruptAnswer::Accepted,
+                _ => CorruptAnswer::Other,
+            })
+        } else {
+            None
+        };
+        let (counts, rings, stale) = (exchange.waiter.counts(), exchange.notifier.rings(), exchange.stale);
+        Ok(Exchanged { counts, rings, stale, cpu, wall, corrupt })
+    }
+
+    fn frame<W: Waiter, N: Notifier>(
+        &mut self,
+        exchange: &mut Exchange<'_, '_, '_, W, N>,
+        sample: &mut Sample,
+        size: u64,
+        corrupted: bool,
+    ) -> Result<(), BenchError> {
+        let len = usize::try_from(size).unwrap_or(usize::MAX);
+        let frame = if corrupted { self.camera.shoot_corrupted(len) } else { self.camera.shoot(len) };
+        let index = sample.seq % self.link.layout.slots as u64;
+        let at = self.link.layout.slot(index).ok_or(proto::region::RegionError::OutOfBounds {
+            offset: usize::MAX,
+            len,
+            region: self.link.memory.len(),
+        })?;
+        let header = FrameHeader::new(sample.seq, size, frame.sha256);
+        sample.begun = ticks();
+        self.link.memory.copy_in(at + PAGE, &frame.bytes)?;
+        self.link.memory.copy_in(at, header.as_bytes())?;
+        sample.written = ticks();
+        self.link.accompany([index, 0, 0, 0, 0, 0, 0]);
+        exchange.round_trip(sample)
+    }
+}
+
+/// A message of one cache line: the message word and seven more, whose exclusive-or is the sequence number.
+#[inline]
+fn pingpong<W: Waiter, N: Notifier>(
+    exchange: &mut Exchange<'_, '_, '_, W, N>,
+    sample: &mut Sample,
+) -> Result<(), BenchError> {
+    let seq = sample.seq;
+    let mut words = [0; PAYLOAD];
+    for (word, i) in words[1..].iter_mut().zip(1_u64..) {
+        *word = seq.wrapping_mul(i);
+    }
+    words[0] = words[1..].iter().fold(seq, |sum, word| sum ^ word);
+    exchange.link.accompany(words);
+    exchange.round_trip(sample)
+}
+
+fn ring(eventfd: &impl AsFd) -> io::Result<()> {
+    nix::unistd::write(eventfd, &1_u64.to_ne_bytes())?;
+    Ok(())
+}
+
+fn counters(host: &Exchanged, guest: &GuestCounters) -> Counters {
+    Counters {
+        rings: host.rings,
+        interrupts: guest.interrupts,
+        uio_events: guest.events,
+        guest_waits: guest.waits,
+        guest_found_armed: guest.found_armed,
+        guest_deadline_wakeups: guest.deadline_wakeups,
+        guest_rings: guest.rings,
+        host_events: host.counts.events,
+        host_waits: host.counts.waits,
+        host_found_armed: host.counts.found_armed,
+        host_deadline_wakeups: host.counts.deadline_wakeups,
+        stale_acks: host.stale,
+        lost_wakeups: host.counts.lost_wakeups + guest.lost_wakeups,
+    }
+}

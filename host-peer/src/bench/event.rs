@@ -1,0 +1,52 @@
+//! The host's own eventfd as a source of events.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use proto::wait::{EventSource, Woke};
+
+/// How long a block may last before the waiter looks around. Eventfds that a server hands out are non-blocking, so the
+/// wait is a `poll` in any case, and its timeout costs nothing.
+const GUARD_MS: u8 = 10;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct HostEvent<'f> {
+    fd: BorrowedFd<'f>,
+}
+
+impl<'f> HostEvent<'f> {
+    pub(super) fn new(fd: &'f impl AsFd) -> Self {
+        Self { fd: fd.as_fd() }
+    }
+
+    /// Collects what is left over.
+    pub(super) fn drain(&mut self) -> io::Result<u64> {
+        match self.read()? {
+            Woke::Events(n) => Ok(n),
+            Woke::Guard => Ok(0),
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Woke> {
+        let mut word = [0; 8];
+        match nix::unistd::read(self.fd, &mut word) {
+            Ok(_) => Ok(Woke::Events(u64::from_ne_bytes(word))),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Woke::Guard),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl EventSource for HostEvent<'_> {
+    fn block(&mut self) -> io::Result<Woke> {
+        let mut fds = [PollFd::new(self.fd, PollFlags::POLLIN)];
+        match poll(&mut fds, PollTimeout::from(GUARD_MS)) {
+            Ok(0) | Err(Errno::EINTR) => Ok(Woke::Guard),
+            Ok(_) => self.read(),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Finding the guest, and driving it from block to block through the command word.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use proto::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, GuestCounters, Hello, READY};
+use proto::wire::PeerId;
+use report::measured::GuestFacts;
+
+use super::link::Link;
+use super::watch::Watch;
+use super::{BenchError, Stopped};
+
+/// Between two looks at a word that changes a few times a second.
+const PAUSE: Duration = Duration::from_micros(50);
+/// How long the guest may take between a command and its answer, beside what the block itself takes.
+const ANSWER: Duration = Duration::from_secs(10);
+
+/// The guest that answered this run.
+#[derive(Debug)]
+pub(super) struct Guest<'l> {
+    link: &'l Link<'l>,
+    peer: PeerId,
+    epoch: u64,
+}
+
+impl<'l> Guest<'l> {
+    /// Waits for the guest's hello.
+    pub(super) fn greet(
+        link: &'l Link<'l>,
+        watch: &mut Watch<'_>,
+        timeout: Duration,
+    ) -> Result<(Self, GuestFacts), BenchError> {
+        let start = Instant::now();
+        let hello = loop {
+            if let Some(hello) = Hello::read(link.memory, link.layout.nonce)? {
+                break hello;
+            }
+            if start.elapsed() > timeout {
+                return Err(BenchError::NoGuest { waited: timeout });
+            }
+            watch.look()?;
+            sleep(PAUSE);
+        };
+        let peer = PeerId(hello.peer);
+        // The server's word about the guest can be behind the guest's own.
+        while !watch.client().peers().contains_key(&peer) {
+            if start.elapsed() > timeout {
+                return Err(BenchError::NoGuest { waited: timeout });
+            }
+            watch.look()?;
+            sleep(PAUSE);
+        }
+        watch.expect(peer);
+        // What a guest says is shown, never relied on: text that is no JSON leaves the facts empty.
+        let facts = serde_json::from_str(&hello.text).unwrap_or_default();
+        Ok((Self { link, peer, epoch: 0 }, facts))
+    }
+
+    pub(super) fn peer(&self) -> PeerId {
+        self.peer
+    }
+
+    /// Announces a block and waits until the guest is ready for its first message.
+    pub(super) fn begin(&mut self, block: Announcement, watch: &mut Watch<'_>, index: u32) -> Result<(), BenchError> {
+        self.epoch += 1;
+        block.publish(self.link.memory, self.epoch)?;
+        self.barrier(READY, "ready for a block", watch, index)
+    }
+
+    /// Waits until the guest has finished the block; what it counted.
+    pub(super) fn end(&mut self, watch: &mut Watch<'_>, index: u32) -> Result<GuestCounters, BenchError> {
+        self.barrier(DONE, "done with a block", watch, index)?;
+        Ok(GuestCounters::read(self.link.memory)?)
+    }
+
+    fn barrier(&self, state: u8, what: &'static str, watch: &mut Watch<'_>, block: u32) -> Result<(), BenchError> {
+        let start = Instant::now();
+        loop {
+            let status = control::reported(self.link.memory)?;
+            if status.seq == self.epoch && status.state == state {
+                return Ok(());
+            }
+            if status.seq == self.epoch && status.state == FAILED {
+                return Err(BenchError::GuestGaveUp { block, why: control::said(self.link.memory)? });
+            }
+            if start.elapsed() > ANSWER {
+                return Err(BenchError::Barrier { what, waited: ANSWER, states: self.link.states() });
+            }
+            watch.look().map_err(|stopped: Stopped| BenchError::from(stopped))?;
+            sleep(PAUSE);
+        }
+    }
+
+    /// Gives the block up; the guest goes back to waiting for commands.
+    pub(super) fn abort(&self) -> Result<(), BenchError> {
+        Ok(control::command(self.link.memory, self.epoch, ABORT)?)
+    }
+
+    /// Ends the run.
+    pub(super) fn dismiss(&mut self) -> Result<(), BenchError> {
+        self.epoch += 1;
+        Ok(control::command(self.link.memory, self.epoch, FINISH)?)
+    }
+}

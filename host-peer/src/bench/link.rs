@@ -1,0 +1,85 @@
+//! The words of the shared memory that the host uses, looked up once.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proto::ack::{SENT, Tagged};
+use proto::control::{commanded, reported};
+use proto::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
+use proto::region::{RegionError, SharedRegion};
+
+/// Words beside the message word in its cache line.
+pub(super) const PAYLOAD: usize = 7;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Link<'m> {
+    pub(super) memory: &'m SharedRegion,
+    pub(super) layout: Layout,
+    message: &'m AtomicU64,
+    payload: [&'m AtomicU64; PAYLOAD],
+    /// The guest's acknowledgement.
+    pub(super) ack: &'m AtomicU64,
+    /// The guest's stamp beside it, in handshakes.
+    pub(super) stamp: &'m AtomicU64,
+    /// Set by the host before it blocks.
+    pub(super) host_armed: &'m AtomicU64,
+    /// Set by the guest before it blocks.
+    pub(super) guest_armed: &'m AtomicU64,
+}
+
+impl<'m> Link<'m> {
+    pub(super) fn new(memory: &'m SharedRegion, layout: Layout) -> Result<Self, RegionError> {
+        let message = memory.word(HOST_MESSAGE)?;
+        let mut payload = [message; PAYLOAD];
+        for (i, word) in payload.iter_mut().enumerate() {
+            *word = memory.word(HOST_MESSAGE + 8 + 8 * i)?;
+        }
+        Ok(Self {
+            memory,
+            layout,
+            message,
+            payload,
+            ack: memory.word(GUEST_ACK)?,
+            stamp: memory.word(GUEST_ACK + 8)?,
+            host_armed: memory.word(HOST_ARMED)?,
+            guest_armed: memory.word(GUEST_ARMED)?,
+        })
+    }
+
+    /// Writes the words that go with the next message.
+    #[inline]
+    pub(super) fn accompany(&self, words: [u64; PAYLOAD]) {
+        for (word, value) in self.payload.iter().zip(words) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// Publishes a message.
+    #[inline]
+    pub(super) fn publish(&self, seq: u64) {
+        // SYNC POINT: pairs with the guest's acquire of the message word.
+        self.message.store(Tagged::pack(seq, SENT), Ordering::Release);
+    }
+
+    /// Both sides' words, for a person who has to find out who waits for whom.
+    pub(super) fn states(&self) -> String {
+        let message = Tagged::unpack(self.message.load(Ordering::Acquire));
+        let ack = Tagged::unpack(self.ack.load(Ordering::Acquire));
+        let armed = |word: &AtomicU64| if word.load(Ordering::Acquire) == 0 { "not armed" } else { "armed" };
+        let show = |word: Result<Tagged, RegionError>| match word {
+            Ok(Tagged { seq, state }) => format!("{seq}/{state}"),
+            Err(error) => error.to_string(),
+        };
+        format!(
+            "message {}/{}, acknowledgement {}/{:#04x}, command {}, status {}, host {}, guest {}",
+            message.seq,
+            message.state,
+            ack.seq,
+            ack.state,
+            show(commanded(self.memory)),
+            show(reported(self.memory)),
+            armed(self.host_armed),
+            armed(self.guest_armed),
+        )
+    }
+}

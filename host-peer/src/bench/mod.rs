@@ -1,0 +1,219 @@
+//! The measured initiator: joins the server, drives the guest through a plan's blocks, brings back a row per operation.
+//!
+//! 1. [`link`](self::link): the words of the shared memory, as the host uses them.
+//! 2. [`guest`](self::guest): finding the guest and driving it from block to block.
+//! 3. [`operations`](self::operations): one round trip; the measured path.
+//! 4. [`block`](self::block): a block of them, between two looks at the clocks and the CPU times.
+//! 5. [`recorder`](self::recorder): stamps become rows, rows become files.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use proto::clock::Anchor;
+use proto::layout::{Layout, LayoutError};
+use proto::region::{RegionError, SharedRegion};
+use report::measured::{GuestFacts, Measured};
+use report::plan::{Plan, Wait};
+use report::progress::Progress;
+
+use crate::client::{Client, ClientError, JoinOptions};
+
+mod block;
+mod cpu;
+mod event;
+mod frames;
+mod guest;
+mod link;
+mod operations;
+mod recorder;
+mod watch;
+
+use guest::Guest;
+use link::Link;
+use recorder::Recorder;
+use watch::{Stopped, Watch};
+
+/// How long the server may take to answer.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// Least time between the two readings from which the counter's rate is computed: 0.1 s gives one part per million.
+const RATE_BASELINE: Duration = Duration::from_millis(100);
+
+/// Why a run could not be finished.
+#[derive(Debug, thiserror::Error)]
+pub enum BenchError {
+    /// The plan could not be read.
+    #[error("cannot read the plan {}", path.display())]
+    Plan {
+        /// The plan's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// A result could not be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The server.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// The memory.
+    #[error(transparent)]
+    Region(#[from] RegionError),
+    /// The layout.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The guest did not say that it is there.
+    #[error("no guest answered within {waited:?}: is guest-uio responding in a VM on this server?")]
+    NoGuest {
+        /// How long it was waited for.
+        waited: Duration,
+    },
+    /// The guest cannot do what the plan asks.
+    #[error("irq mode cannot be measured with this guest: {why}")]
+    Deaf {
+        /// The guest's diagnosis.
+        why: String,
+    },
+    /// The guest could not run a block.
+    #[error("the guest gave block {block} up: {why}")]
+    GuestGaveUp {
+        /// The block.
+        block: u32,
+        /// The guest's words.
+        why: String,
+    },
+    /// No answer to an operation.
+    #[error("no answer to operation {seq} within {waited:?}; {states}")]
+    Timeout {
+        /// The operation.
+        seq: u64,
+        /// How long it was waited for.
+        waited: Duration,
+        /// Both sides' last states.
+        states: String,
+    },
+    /// The guest did not get ready for a block, or did not finish it.
+    #[error("the guest was not {what} within {waited:?}; {states}")]
+    Barrier {
+        /// What was waited for.
+        what: &'static str,
+        /// How long.
+        waited: Duration,
+        /// Both sides' last states.
+        states: String,
+    },
+    /// Something ended the run from outside.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// A system call failed.
+    #[error("{what} failed")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Runs a plan. Whatever was measured before an error is in `out` all the same, with the error as its reason.
+pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchError> {
+    let plan = read_plan(plan)?;
+    if let Some(cpu) = plan.cpu {
+        stay_on(cpu)?;
+    }
+    let mut recorder = Recorder::create(out)?;
+    let anchor = Anchor::take();
+    let mut client = Client::join(&JoinOptions { socket: plan.socket.clone(), vectors: None, timeout: JOIN_TIMEOUT })?;
+    let memory = SharedRegion::map_object(client.memory())?;
+    let largest = plan.blocks.iter().map(|b| b.size_bytes).max().unwrap_or(0);
+    let largest = usize::try_from(largest).unwrap_or(usize::MAX / 4);
+    let layout = Layout::plan(memory.len(), largest, plan.nonce, client.id().0)?;
+    let mut measured = Measured {
+        guest: GuestFacts::default(),
+        tsc_hz: 0.0,
+        host_peer: client.id().0,
+        guest_peer: 0,
+        memory_bytes: memory.len() as u64,
+        blocks: Vec::new(),
+        aborted: None,
+    };
+    let link = Link::new(&memory, layout)?;
+    let outcome = drive(&plan, &mut client, &link, &mut measured, &mut recorder, (anchor, stop));
+    measured.aborted = outcome.as_ref().err().map(|error| chain(error));
+    recorder.finish(&measured)?;
+    outcome
+}
+
+fn drive(
+    plan: &Plan,
+    client: &mut Client,
+    link: &Link<'_>,
+    measured: &mut Measured,
+    recorder: &mut Recorder,
+    (anchor, stop): (Anchor, Arc<AtomicBool>),
+) -> Result<(), BenchError> {
+    link.layout.publish(link.memory)?;
+    let mut watch = Watch::new(client, stop);
+    let (mut guest, facts) = Guest::greet(link, &mut watch, Duration::from_millis(plan.ready_timeout_ms))?;
+    progress(&Progress::Ready { guest: facts.clone() });
+    measured.guest_peer = guest.peer().0;
+    measured.guest = facts;
+    if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait == Wait::Irq) {
+        guest.dismiss()?;
+        return Err(BenchError::Deaf { why: measured.guest.interrupts_missing.clone() });
+    }
+    anchor.settle(RATE_BASELINE);
+    measured.tsc_hz = anchor.rate_hz();
+    let mut runner = block::Runner::new(plan, link, measured.tsc_hz);
+    for block in &plan.blocks {
+        let done = runner.run(block, &mut guest, &mut watch, recorder)?;
+        measured.blocks.push(done);
+        progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
+    }
+    guest.dismiss()
+}
+
+fn read_plan(path: &Path) -> Result<Plan, BenchError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Plan { path: path.to_owned(), source };
+    let file = File::open(path).map_err(|e| failed(e.into()))?;
+    serde_json::from_reader(std::io::BufReader::new(file)).map_err(|e| failed(e.into()))
+}
+
+fn stay_on(cpu: usize) -> Result<(), BenchError> {
+    let pin = || {
+        let mut set = nix::sched::CpuSet::new();
+        set.set(cpu)?;
+        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)
+    };
+    pin().map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })
+}
+
+/// One line of JSON on stdout per event, for whoever shows progress. Nobody listening is no reason to stop.
+fn progress(event: &Progress) {
+    let mut stdout = std::io::stdout().lock();
+    if serde_json::to_writer(&mut stdout, event).is_ok() {
+        let _ = stdout.write_all(b"\n").and_then(|()| stdout.flush());
+    }
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}

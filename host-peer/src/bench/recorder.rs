@@ -1,0 +1,149 @@
+//! Stamps become rows on one time line; rows become files. Everything here happens between blocks.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use proto::ack::{Ack, Refusal};
+use proto::clock::Offset;
+use proto::control::Record;
+use proto::region::SharedRegion;
+use report::measured::Measured;
+use report::plan::{Block, Workload};
+use report::samples::{Row, Status, mode_name};
+
+use super::BenchError;
+use super::operations::Sample;
+
+/// Writes `samples.csv` block by block, and `measured.json` at the end.
+pub(super) struct Recorder {
+    samples: csv::Writer<BufWriter<File>>,
+    samples_path: PathBuf,
+    measured_path: PathBuf,
+    /// The time line's zero: the first stamp of the run.
+    zero: Option<u64>,
+}
+
+impl Recorder {
+    /// Creates the files before anything is measured, so that a folder that cannot be written ends the run at once.
+    pub(super) fn create(out: &Path) -> Result<Self, BenchError> {
+        let (samples_path, measured_path) = (out.join("samples.csv"), out.join("measured.json"));
+        let failed = |source: std::io::Error| BenchError::Write { path: samples_path.clone(), source: source.into() };
+        let file = File::create(&samples_path).map_err(failed)?;
+        let samples = csv::Writer::from_writer(BufWriter::new(file));
+        Ok(Self { samples, samples_path, measured_path, zero: None })
+    }
+
+    /// Appends a block's operations. Without a stable `offset` the guest's stamps and the one-way legs stay empty.
+    pub(super) fn block(
+        &mut self,
+        block: &Block,
+        samples: &[Sample],
+        memory: &SharedRegion,
+        offset: Option<Offset>,
+        tsc_hz: f64,
+    ) -> Result<(), BenchError> {
+        for sample in samples {
+            let zero = *self.zero.get_or_insert(earliest(sample));
+            let record = Record::load(memory, sample.seq)?.unwrap_or_default();
+            let line = TimeLine { zero, ns_per_tick: 1e9 / tsc_hz };
+            let row = row(block, sample, &record, offset, line);
+            let failed =
+                |source: csv::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
+            self.samples.serialize(row).map_err(failed)?;
+        }
+        let failed =
+            |source: std::io::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
+        self.samples.flush().map_err(failed)
+    }
+
+    /// Writes what is known of the blocks.
+    pub(super) fn finish(&self, measured: &Measured) -> Result<(), BenchError> {
+        let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Write {
+            path: self.measured_path.clone(),
+            source,
+        };
+        let text = serde_json::to_vec_pretty(measured).map_err(|e| failed(e.into()))?;
+        std::fs::write(&self.measured_path, text).map_err(|e| failed(e.into()))
+    }
+}
+
+/// Ticks of the host's counter to nanoseconds since the run's first stamp.
+#[derive(Debug, Clone, Copy)]
+struct TimeLine {
+    zero: u64,
+    ns_per_tick: f64,
+}
+
+impl TimeLine {
+    /// A stamp's place; `None` for a stamp that was not taken.
+    fn at(self, ticks: u64) -> Option<u64> {
+        (ticks != 0).then(|| self.span(self.zero, ticks)).flatten()
+    }
+
+    /// From one stamp to a later one of the same clock.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a run's nanoseconds fit 64 bits")]
+    fn span(self, from: u64, to: u64) -> Option<u64> {
+        (from != 0 && to != 0).then(|| (to.saturating_sub(from) as f64 * self.ns_per_tick).round() as u64)
+    }
+
+    /// From a stamp of one side to one of the other: may come out negative by as much as the clocks are uncertain.
+    #[expect(clippy::cast_possible_truncation, reason = "a run's nanoseconds fit 64 bits")]
+    fn one_way(self, from: u64, to: u64) -> Option<i64> {
+        let ticks = to.wrapping_sub(from).cast_signed();
+        (from != 0 && to != 0).then(|| (ticks as f64 * self.ns_per_tick).round() as i64)
+    }
+}
+
+fn earliest(sample: &Sample) -> u64 {
+    if sample.begun == 0 { sample.published } else { sample.begun }
+}
+
+fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, line: TimeLine) -> Row {
+    let on_host = |ticks: u64| offset.filter(|_| ticks != 0).map_or(0, |o| o.to_host(ticks));
+    let (known, answered) = (on_host(record.known), on_host(record.answered));
+    let received = on_host(record.received);
+    // A pingpong stamps nothing between its two phases.
+    let acknowledged = if block.workload == Workload::Frame { received } else { answered };
+    let ended = if sample.answer.is_some() { sample.ended } else { 0 };
+    Row {
+        block: block.index,
+        workload: block.workload,
+        mode: mode_name(block.host_wait, block.guest_wait),
+        host_wait: block.host_wait,
+        guest_wait: block.guest_wait,
+        seq: sample.seq,
+        size_bytes: block.size_bytes,
+        h0_ns: line.at(sample.begun),
+        h1_ns: line.at(sample.written),
+        h2_ns: line.at(sample.published),
+        h3_ns: line.at(sample.rung),
+        g1_ns: line.at(known),
+        g2_ns: line.at(received),
+        g3_ns: line.at(on_host(record.read)),
+        g4_ns: line.at(on_host(record.verified)),
+        g5_ns: line.at(answered),
+        h4_ns: line.at(sample.received),
+        h5_ns: line.at(ended),
+        write_ns: line.span(sample.begun, sample.written),
+        ring_ns: line.span(sample.published, sample.rung),
+        notify_ns: line.one_way(sample.published, known),
+        ack_ns: line.one_way(acknowledged, sample.received),
+        read_ns: line.span(record.received, record.read),
+        verify_ns: line.span(record.read, record.verified),
+        answer_ns: line.one_way(answered, ended),
+        rtt_ns: line.span(sample.published, ended),
+        end_to_end_ns: line.span(sample.begun, ended),
+        status: status(sample.answer),
+    }
+}
+
+fn status(answer: Option<Ack>) -> Status {
+    match answer {
+        Some(Ack::Processed) => Status::Ok,
+        Some(Ack::Refused(Refusal::Hash)) => Status::HashMismatch,
+        Some(Ack::Refused(Refusal::Header)) => Status::BadHeader,
+        Some(_) => Status::GuestError,
+        None => Status::Timeout,
+    }
+}

@@ -1,0 +1,117 @@
+//! The connection to the server: bytes in, events out, each with a deadline.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use proto::fd_passing::{Received, receive};
+use proto::session::{Event, Session, SessionError};
+use proto::wire::{Decoder, PeerId};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+
+use super::{ClientError, deadline};
+
+/// Between two attempts to connect to a server that has many clients waiting.
+const RETRY: Duration = Duration::from_millis(5);
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    path: PathBuf,
+    /// Non-blocking.
+    stream: UnixStream,
+    decoder: Decoder<OwnedFd>,
+    session: Session,
+}
+
+impl Connection {
+    /// Connects; where the server has no room in its queue, tries until the deadline.
+    pub(super) fn open(path: &Path, deadline: Instant) -> Result<Self, ClientError> {
+        let started = Instant::now();
+        loop {
+            return match try_connect(path) {
+                Ok(stream) => Ok(Self { path: path.into(), stream, decoder: Decoder::new(), session: Session::new() }),
+                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
+                    sleep(RETRY);
+                    continue;
+                }
+                Err(Errno::AGAIN) => Err(ClientError::Silent { path: path.into(), waited: started.elapsed() }),
+                Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
+                Err(Errno::CONNREFUSED) => Err(ClientError::NobodyAnswers(path.into())),
+                Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
+            };
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What every client is told first: its id and the shared memory.
+    pub(super) fn greeting(&mut self, deadline: Instant) -> Result<(PeerId, OwnedFd), ClientError> {
+        let started = Instant::now();
+        let mut id = None;
+        loop {
+            match (self.event(deadline)?, id) {
+                (Some(Event::Joined(own)), _) => id = Some(own),
+                (Some(Event::Memory(memory)), Some(id)) => return Ok((id, memory)),
+                (Some(_), _) => {}
+                (None, _) => {
+                    return Err(ClientError::Silent { path: self.path.clone(), waited: started.elapsed() });
+                }
+            }
+        }
+    }
+
+    /// The next event; `None` when the deadline passes before it is there. One that is there already
+    /// is returned even after the deadline.
+    pub(super) fn event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
+        loop {
+            let received = receive(&self.stream, &mut self.decoder);
+            match received.map_err(|source| ClientError::Receive { path: self.path.clone(), source })? {
+                Received::Message(message) => {
+                    let event = self.session.feed(message.value, message.fd);
+                    return event.map(Some).map_err(|error| self.broken(error));
+                }
+                Received::Closed => return Err(ClientError::ServerGone(self.path.clone())),
+                Received::NotYet if Instant::now() >= deadline => return Ok(None),
+                Received::NotYet => self.wait_until_readable(deadline)?,
+            }
+        }
+    }
+
+    fn broken(&self, error: SessionError) -> ClientError {
+        let path = self.path.clone();
+        match error {
+            SessionError::Refused => ClientError::Refused(path),
+            source => ClientError::Protocol { path, source },
+        }
+    }
+
+    fn wait_until_readable(&self, deadline: Instant) -> Result<(), ClientError> {
+        let timeout = deadline::remaining(deadline);
+        match poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(ClientError::Connect { path: self.path.clone(), source: errno.into() }),
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+/// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html). Non-blocking from the
+/// start: a blocking connect waits for ever when the server does not accept.
+fn try_connect(path: &Path) -> Result<UnixStream, Errno> {
+    let address = SocketAddrUnix::new(path)?;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &address)?;
+    Ok(socket.into())
+}

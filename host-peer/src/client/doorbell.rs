@@ -1,0 +1,48 @@
+//! Ringing and waiting: an eventfd's counter
+//! ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)).
+//!
+//! Whether a read of it blocks is not this process's to say: `O_NONBLOCK` belongs to the open file
+//! description, which all holders share, and QEMU sets it. So waiting is poll, then read.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::{Errno, read, write};
+
+use super::deadline;
+
+const ONE_RING: [u8; 8] = 1_u64.to_ne_bytes();
+
+/// Adds one ring to the counter.
+pub(super) fn ring(fd: BorrowedFd<'_>) -> io::Result<()> {
+    loop {
+        return match write(fd, &ONE_RING) {
+            // EAGAIN: the counter is full, so more rings are pending than anybody can count.
+            Ok(_) | Err(Errno::AGAIN) => Ok(()),
+            Err(Errno::INTR) => continue,
+            Err(errno) => Err(errno.into()),
+        };
+    }
+}
+
+/// Waits until the counter is not zero, then takes it. Without a deadline, for ever.
+pub(super) fn wait(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Option<u64>> {
+    loop {
+        let timeout = deadline.map(deadline::remaining);
+        match poll(&mut [PollFd::new(&fd, PollFlags::IN)], timeout.as_ref()) {
+            Ok(0) => return Ok(None),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
+        let mut count = [0; 8];
+        match read(fd, &mut count) {
+            Ok(_) => return Ok(Some(u64::from_ne_bytes(count))),
+            // Another holder of the eventfd was faster.
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! The shared memory object: a sealed memfd, a POSIX shared memory object, or an unlinked file.
+//!
+//! Whoever maps it and finds it shorter later dies of SIGBUS, and so does whoever touches a page that
+//! the machine cannot supply. So the object gets its size once: a memfd is sealed against any change,
+//! a file's blocks are reserved before the first client sees it.
+
+mod capacity;
+mod posix_shm;
+
+use std::fs::{self, File};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use memfd::{FileSeal, MemfdOptions};
+use thiserror::Error;
+use tracing::warn;
+
+pub use posix_shm::{ShmName, ShmNameError};
+
+use crate::size::{About, Bytes};
+use posix_shm::ShmObject;
+
+/// The largest power of two that a file's size, a signed number, can hold.
+const LARGEST: u64 = 1 << 62;
+
+/// What the shared memory is made of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backing {
+    /// A sealed memfd.
+    Memfd,
+    /// The POSIX shared memory object of this name, removed at the end.
+    Shm(ShmName),
+    /// An unlinked file in this folder, such as one of hugetlbfs.
+    Directory(PathBuf),
+}
+
+/// Why there is no shared memory.
+#[derive(Debug, Error)]
+pub enum MemoryError {
+    /// Smaller than what can be mapped.
+    #[error("the size {} is below a page of {}: give more with --size", Bytes(*requested), Bytes(*page))]
+    BelowPage {
+        /// The size asked for.
+        requested: u64,
+        /// The page's.
+        page: u64,
+    },
+    /// Larger than a file can be.
+    #[error("the size {} is more than a file can have: give less with --size", Bytes(*.0))]
+    TooLarge(u64),
+    /// The machine has not so much memory to give.
+    #[error(
+        "{} of shared memory are wanted, but only {} are available: \
+         give less with --size, or free memory",
+        Bytes(*size),
+        About(*available)
+    )]
+    NoMemory {
+        /// The size wanted.
+        size: u64,
+        /// What is left.
+        available: u64,
+    },
+    /// The file system has not so much space.
+    #[error(
+        "{} are wanted in {}, but only {} are free there: give less with --size, or {cure}",
+        Bytes(*size),
+        folder.display(),
+        About(*free)
+    )]
+    NoSpace {
+        /// The file system's folder.
+        folder: PathBuf,
+        /// The size wanted.
+        size: u64,
+        /// What is free.
+        free: u64,
+        /// How to get more.
+        cure: &'static str,
+    },
+    /// The name belongs to a living server.
+    #[error("another server uses {}: stop it, or choose another --shm-name", .0.display())]
+    ShmInUse(PathBuf),
+    /// The name belongs to another user.
+    #[error("{} belongs to another user: choose another --shm-name", .0.display())]
+    ShmForeign(PathBuf),
+    /// An object of this name is there; to shrink it would kill who has it mapped.
+    #[error(
+        "{} exists with {}: ask for this size with --size, remove it, or choose another --shm-name",
+        path.display(),
+        Bytes(*size)
+    )]
+    ShmLarger {
+        /// The object's path.
+        path: PathBuf,
+        /// Its size.
+        size: u64,
+    },
+    /// A step of the making failed.
+    #[error("cannot {step} the shared memory ({place})")]
+    Make {
+        /// Which step.
+        step: &'static str,
+        /// What the memory is made of.
+        place: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// The shared memory, as long as the server lives.
+#[derive(Debug)]
+pub struct SharedMemory {
+    fd: Arc<OwnedFd>,
+    size: u64,
+    description: String,
+    /// Removes the object's name when dropped.
+    _shm: Option<ShmObject>,
+}
+
+impl SharedMemory {
+    /// Makes the memory, of `requested` bytes rounded up to a power of two.
+    pub fn create(backing: &Backing, requested: u64) -> Result<Self, MemoryError> {
+        match backing {
+            Backing::Memfd => Self::memfd(requested),
+            Backing::Shm(name) => Self::shm(name, requested),
+            Backing::Directory(folder) => Self::unlinked(folder, requested),
+        }
+    }
+
+    /// Its size in bytes: a power of two.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// What it is, for people.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The descriptor that clients get.
+    pub(crate) fn shared_fd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.fd)
+    }
+
+    /// See [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html). Its pages
+    /// come when they are touched, near the CPU that touches them, so nothing is reserved.
+    fn memfd(requested: u64) -> Result<Self, MemoryError> {
+        let size = round_up(requested, page_size())?;
+        capacity::check_memory(size)?;
+        let failed = |step| move |source| MemoryError::Make { step, place: "memfd".into(), source };
+        let memfd = MemfdOptions::new()
+            .allow_sealing(true)
+            .create("ivshmem")
+            .map_err(|error| failed("create")(memfd_cause(error)))?;
+        memfd.as_file().set_len(size).map_err(failed("size"))?;
+        memfd
+            .add_seals(&[FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealSeal])
+            .map_err(|error| failed("seal")(memfd_cause(error)))?;
+        Ok(Self {
+            fd: Arc::new(memfd.into_file().into()),
+            size,
+            description: format!("{} in a sealed memfd", Bytes(size)),
+            _shm: None,
+        })
+    }
+
+    /// See [shm_overview(7)](https://man7.org/linux/man-pages/man7/shm_overview.7.html). Such an
+    /// object cannot be sealed.
+    fn shm(name: &ShmName, requested: u64) -> Result<Self, MemoryError> {
+        let size = round_up(requested, page_size())?;
+        let (object, file) = ShmObject::open(name, size)?;
+        capacity::reserve(&file, posix_shm::FOLDER.as_ref(), size)?;
+        Ok(Self {
+            fd: Arc::new(file.into()),
+            size,
+            description: format!("{} in {}", Bytes(size), object.path().display()),
+            _shm: Some(object),
+        })
+    }
+
+    fn unlinked(folder: &Path, requested: u64) -> Result<Self, MemoryError> {
+        let failed =
+            |step| move |source| MemoryError::Make { step, place: format!("a file in {}", folder.display()), source };
+        let page = capacity::page_size_of(folder).map_err(failed("create"))?;
+        let size = round_up(requested, page.max(page_size()))?;
+        let file = tempfile::tempfile_in(folder).map_err(failed("create"))?;
+        capacity::check_space(folder, size)?;
+        file.set_len(size).map_err(failed("size"))?;
+        capacity::reserve(&file, folder, size)?;
+        Ok(Self {
+            fd: Arc::new(file.into()),
+            size,
+            description: format!("{} in an unlinked file in {}", Bytes(size), folder.display()),
+            _shm: None,
+        })
+    }
+}
+
+impl AsFd for SharedMemory {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// QEMU's device needs a power of two, because it makes a PCI BAR of the memory.
+fn round_up(requested: u64, page: u64) -> Result<u64, MemoryError> {
+    if requested < page {
+        return Err(MemoryError::BelowPage { requested, page });
+    }
+    let size = requested
+        .checked_next_power_of_two()
+        .filter(|&size| size <= LARGEST)
+        .ok_or(MemoryError::TooLarge(requested))?;
+    if size != requested {
+        warn!("the size {} is no power of two: rounded up to {}", Bytes(requested), Bytes(size));
+    }
+    Ok(size)
+}
+
+fn memfd_cause(error: memfd::Error) -> io::Error {
+    match error {
+        memfd::Error::Create(cause) | memfd::Error::AddSeals(cause) | memfd::Error::GetSeals(cause) => cause,
+    }
+}
+
+/// The size of an open file.
+fn length(file: &File) -> io::Result<u64> {
+    file.metadata().map(|metadata| metadata.len())
+}
+
+/// Whether a path still leads to an open file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    match (fs::symlink_metadata(path), file.metadata()) {
+        (Ok(found), Ok(ours)) => (found.dev(), found.ino()) == (ours.dev(), ours.ino()),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_rounded_up_to_a_power_of_two() {
+        assert_eq!(round_up(4096, 4096).unwrap(), 4096);
+        assert_eq!(round_up(4097, 4096).unwrap(), 8192);
+        assert_eq!(round_up(3 << 30, 4096).unwrap(), 4 << 30);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_are_refused() {
+        for requested in [0, 1, 4095] {
+            let error = round_up(requested, 4096).unwrap_err();
+            assert!(matches!(error, MemoryError::BelowPage { .. }), "{error}");
+        }
+        for requested in [LARGEST + 1, u64::MAX] {
+            let error = round_up(requested, 4096).unwrap_err();
+            assert!(matches!(error, MemoryError::TooLarge(_)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Start and stop: what is taken over, what is left alone, what is gone in the end.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::thread;
+
+use ivshmem_server::{Config, Server as Library};
+use proto::session::Event;
+use proto::wire::PeerId;
+use rustix::process::Signal;
+use tokio::sync::oneshot;
+
+use crate::harness::{Client, Server, command, outcome};
+
+#[test]
+fn both_signals_end_it_with_status_0_and_nothing_left() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let folder = tempfile::tempdir().unwrap();
+        let pid_file = folder.path().join("pid");
+        let pid_file = pid_file.to_str().unwrap().to_owned();
+        let server = Server::start_in(folder, command(), &["-F", "-p", &pid_file]);
+        let pid = fs::read_to_string(&pid_file).unwrap();
+        assert_eq!(pid.trim(), server.pid().as_raw_nonzero().to_string());
+        let _client = server.member(1);
+        let (status, folder) = server.stop(signal);
+        assert_eq!(status.code(), Some(0), "{signal:?}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn at_the_end_each_peer_hears_that_the_others_left() {
+    let server = Server::start(&["-n", "2"]);
+    let mut first = server.member(2);
+    let mut second = server.member(2);
+    let mut third = server.member(2);
+    // This one is still in the middle of its hand-over.
+    let mut late = server.client();
+    late.event();
+    server.log_until("peer 3 joined");
+    let (status, _folder) = server.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+
+    first.sees_join(PeerId(1), 2);
+    first.sees_join(PeerId(2), 2);
+    first.sees_join(PeerId(3), 2);
+    second.sees_join(PeerId(2), 2);
+    second.sees_join(PeerId(3), 2);
+    third.sees_join(PeerId(3), 2);
+    late.join(2);
+    for (client, others) in
+        [(&mut first, [1, 2, 3]), (&mut second, [0, 2, 3]), (&mut third, [0, 1, 3]), (&mut late, [0, 1, 2])]
+    {
+        for other in others {
+            client.sees_leave(PeerId(other));
+        }
+        assert!(client.message().is_none());
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_does_not_keep_it_from_ending() {
+    let server = Server::start(&["-n", "256"]);
+    let _stuck = server.client();
+    let _other = server.member(256);
+    let (status, folder) = server.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_socket_is_for_its_owner_unless_told_otherwise() {
+    for (flags, expected) in [(&[][..], 0o600), (&["--socket-mode", "0666"], 0o666)] {
+        let server = Server::start(flags);
+        let mode = fs::metadata(server.socket()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, expected);
+    }
+}
+
+#[test]
+fn a_socket_where_nobody_answers_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(UnixListener::bind(folder.path().join("socket")).unwrap());
+    let server = Server::start_in(folder, command(), &[]);
+    server.member(1);
+}
+
+#[test]
+fn a_socket_where_a_server_answers_is_refused() {
+    let server = Server::start(&[]);
+    let mut member = server.member(1);
+    let (code, log) = outcome(&["-S", server.socket().to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(log.contains("a server already answers at"), "{log}");
+    // The living one goes on. The question itself may have been taken for a client.
+    let next = server.member(1);
+    while !member.bells.iter().any(|(peer, ..)| *peer == next.id()) {
+        if let Event::PeerVector { peer, vector, fd } = member.event() {
+            member.bells.push((peer, vector, fd));
+        }
+    }
+}
+
+#[test]
+fn a_path_that_is_no_socket_is_refused_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("precious");
+    fs::write(&path, "data").unwrap();
+    let (code, log) = outcome(&["-S", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(log.contains("is no socket"), "{log}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "data");
+}
+
+#[test]
+fn what_somebody_else_put_at_the_path_meanwhile_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let pid_file = folder.path().join("pid");
+    let server = Server::start_in(folder, command(), &["-p", pid_file.to_str().unwrap()]);
+    let socket = server.socket();
+    fs::remove_file(&socket).unwrap();
+    let _theirs = UnixListener::bind(&socket).unwrap();
+    fs::write(&pid_file, "1\n").unwrap();
+    let (status, _folder) = server.stop(Signal::TERM);
+    assert!(status.success());
+    assert!(socket.exists());
+    assert!(pid_file.exists());
+}
+
+#[test]
+fn wrong_usage_is_status_2() {
+    for flags in [
+        &["--vectors", "0"][..],
+        &["--vectors", "257"],
+        &["--shm-name", "../x"],
+        &["--socket-mode", "9"],
+        &["--no-such-flag"],
+        &["--socket", &"x".repeat(200)],
+    ] {
+        let (code, log) = outcome(flags);
+        assert_eq!(code, Some(2), "{flags:?}: {log}");
+    }
+}
+
+#[test]
+fn help_has_examples_and_exit_statuses() {
+    let output = command().arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success());
+    assert!(help.contains("Examples:") && help.contains("Exit status:"), "{help}");
+}
+
+#[test]
+fn the_log_can_be_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("missing/socket");
+    let (code, log) = outcome(&["--log-format", "json", "-S", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(log.starts_with('{') && log.contains("\"level\":\"ERROR\""), "{log}");
+}
+
+#[test]
+fn the_library_serves_within_another_program() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let config = Config { socket: socket.clone(), vectors: 2, ..Config::default() };
+    let server = Library::bind(&config).unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(server.run(async { stopped.await.unwrap() }))
+    });
+    let mut client = Client::connect(&socket);
+    client.join(2);
+    stop.send(()).unwrap();
+    client.sees_the_end();
+    thread.join().unwrap().unwrap();
+    assert!(!socket.exists());
+}

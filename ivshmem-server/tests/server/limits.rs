@@ -1,0 +1,93 @@
+//! As many peers as may be, and not one more.
+
+use std::fs;
+use std::process::Command;
+
+use rustix::process::{Resource, Rlimit, prlimit};
+
+use crate::harness::{Client, Server, command};
+
+/// The command under a limit of open files.
+fn limited_to(files: u32) -> Command {
+    let mut shell = Command::new("sh");
+    let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &script]).arg(command().get_program());
+    shell
+}
+
+/// Tries until a place that somebody left is free.
+fn client_at_last(server: &Server) -> Client {
+    loop {
+        let mut client = server.client();
+        if !client.is_refused() {
+            return client;
+        }
+    }
+}
+
+#[test]
+fn a_client_too_many_is_refused_and_the_others_stay() {
+    let server = Server::start(&["--max-peers", "2"]);
+    let mut first = server.member(1);
+    let second = server.member(1);
+    assert!(server.client().is_refused());
+    server.log_until("a client was refused: all 2 places are taken");
+
+    let gone = second.id();
+    drop(second);
+    let mut third = client_at_last(&server);
+    third.join(1);
+    first.sees_join(gone, 1);
+    first.sees_leave(gone);
+    first.sees_join(third.id(), 1);
+}
+
+#[test]
+fn a_limit_of_descriptors_is_a_limit_of_peers() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start_in(folder, limited_to(48), &["-n", "4"]);
+    let mut members = Vec::new();
+    loop {
+        let mut client = server.client();
+        if client.is_refused() {
+            break;
+        }
+        client.join(4);
+        members.push(client);
+    }
+    assert!((1..=9).contains(&members.len()), "{}", members.len());
+    for _ in 0..100 {
+        assert!(server.client().is_refused());
+    }
+    members.pop();
+    client_at_last(&server).join(4);
+}
+
+#[test]
+fn a_server_that_runs_out_of_descriptors_refuses_and_goes_on() {
+    let server = Server::start(&[]);
+    let mut witness = server.member(1);
+    let pid = server.pid();
+    let open = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap();
+    let own = rustix::process::getrlimit(Resource::Nofile);
+    let exhausted = Rlimit { current: Some(open.count() as u64), ..own };
+    let before = prlimit(Some(pid), Resource::Nofile, exhausted).unwrap();
+    for _ in 0..10 {
+        assert!(server.client().is_refused());
+    }
+    server.log_until("a client was refused");
+    prlimit(Some(pid), Resource::Nofile, before).unwrap();
+    let next = server.member(1);
+    witness.sees_join(next.id(), 1);
+}
+
+#[test]
+fn a_machine_without_descriptors_for_one_peer_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let mut command = limited_to(40);
+    let output = command.args(["-n", "256", "-S"]).arg(socket).output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(log.contains("does not fit into the limit of 40 open files"), "{log}");
+}

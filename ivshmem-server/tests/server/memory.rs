@@ -1,0 +1,128 @@
+//! The shared memory as clients get it, and what is refused.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{SealFlags, fcntl_get_seals};
+use rustix::process::Signal;
+
+use crate::harness::{Server, outcome};
+
+#[test]
+fn the_memfd_is_sealed_against_any_change_of_its_size() {
+    let server = Server::start(&["-l", "64K"]);
+    let memory = File::from(server.member(1).memory.unwrap());
+    let seals = fcntl_get_seals(&memory).unwrap();
+    assert_eq!(seals, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL);
+    assert!(memory.set_len(0).is_err());
+    assert!(memory.set_len(1 << 20).is_err());
+    memory.write_all_at(b"x", 0).unwrap();
+}
+
+#[test]
+fn a_size_that_is_no_power_of_two_is_rounded_up_with_a_warning() {
+    let server = Server::start(&["-l", "3M"]);
+    let memory = File::from(server.member(1).memory.unwrap());
+    assert_eq!(memory.metadata().unwrap().len(), 4 << 20);
+
+    let warned = server.first_lines.iter().any(|line| line.contains("rounded up to 4M"));
+    assert!(warned, "{:?}", server.first_lines);
+}
+
+#[test]
+fn sizes_that_cannot_be_are_refused_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let socket = socket.to_str().unwrap();
+    let cases = [
+        ("4095", 2, "below a page of 4K"),
+        ("0", 2, "below a page"),
+        ("5000000T", 2, "more than a file can have"),
+        ("4000000T", 1, "are available"),
+        ("64MB", 2, "expected a whole number"),
+    ];
+    for (size, status, reason) in cases {
+        let (code, log) = outcome(&["-S", socket, "-l", size]);
+        assert_eq!(code, Some(status), "{size}: {log}");
+        assert!(log.contains(reason), "{size}: {log}");
+    }
+    let (code, log) = outcome(&["-S", socket, "-m", "/dev/shm", "-l", "4000000T"]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("are free there"), "{log}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+/// A name that nobody else uses, removed at the end of the test.
+struct Shm {
+    name: String,
+    path: PathBuf,
+}
+
+impl Shm {
+    fn unique(test: &str) -> Self {
+        let name = format!("ivshmem-test-{test}-{}", std::process::id());
+        let path = Path::new("/dev/shm").join(&name);
+        Self { name, path }
+    }
+}
+
+impl Drop for Shm {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[test]
+fn a_posix_object_is_the_clients_memory_and_is_removed_at_the_end() {
+    let shm = Shm::unique("named");
+    let server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let memory = File::from(server.member(1).memory.unwrap());
+    memory.write_all_at(b"seen by name", 100).unwrap();
+    assert_eq!(&fs::read(&shm.path).unwrap()[100..112], b"seen by name");
+    let (status, _folder) = server.stop(Signal::TERM);
+    assert!(status.success());
+    assert!(!shm.path.exists());
+}
+
+#[test]
+fn a_posix_object_of_a_living_server_is_refused() {
+    let shm = Shm::unique("shared");
+    let _server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "-M", &shm.name]);
+    assert_eq!(code, Some(1));
+    assert!(log.contains("another server uses"), "{log}");
+    assert!(shm.path.exists());
+}
+
+#[test]
+fn a_posix_object_that_exists_may_grow_but_never_shrink() {
+    let shm = Shm::unique("left");
+    fs::write(&shm.path, vec![7; 4096]).unwrap();
+    let server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let memory = File::from(server.member(1).memory.unwrap());
+    assert_eq!(memory.metadata().unwrap().len(), 65_536);
+    drop(server);
+
+    // That server was killed, so the object is still there, with what is in it.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "-l", "4K", "-M", &shm.name]);
+    let content = fs::read(&shm.path).unwrap();
+    assert_eq!(code, Some(1));
+    assert!(log.contains("exists with 64K"), "{log}");
+    assert_eq!((content.len(), content[4095]), (65_536, 7));
+}
+
+#[test]
+fn a_file_in_a_folder_has_no_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(&["-l", "64K", "-m", folder.path().to_str().unwrap()]);
+    let memory = File::from(server.member(1).memory.unwrap());
+    let metadata = memory.metadata().unwrap();
+    assert_eq!((metadata.len(), metadata.nlink()), (65_536, 0));
+    assert!(metadata.blocks() * 512 >= 65_536, "its blocks are reserved");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}

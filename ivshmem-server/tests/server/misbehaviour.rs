@@ -1,0 +1,121 @@
+//! Clients that break off, speak, or do not listen: the others never notice more than that they left.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+
+use proto::session::Event;
+use proto::wire::{MESSAGE_BYTES, PeerId};
+use rustix::io::ioctl_fionread;
+
+use crate::harness::Server;
+
+#[test]
+fn a_client_that_speaks_is_disconnected_and_named_in_the_log() {
+    let server = Server::start(&[]);
+    let mut witness = server.member(1);
+    let mut speaker = server.member(1);
+    let id = speaker.id();
+    speaker.stream.write_all(&vec![0xaa; 100_000]).unwrap_or_default();
+    speaker.sees_the_end();
+    witness.sees_join(id, 1);
+    witness.sees_leave(id);
+    server.log_until("peer 1 left: it was disconnected because it sent something");
+}
+
+#[test]
+fn a_client_that_speaks_first_is_disconnected() {
+    let server = Server::start(&[]);
+    let mut client = server.client();
+    client.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    client.sees_the_end();
+    server.member(1);
+}
+
+#[test]
+fn a_client_that_closes_its_sending_half_has_left() {
+    let server = Server::start(&[]);
+    let mut witness = server.member(1);
+    let mut client = server.member(1);
+    client.stream.shutdown(Shutdown::Write).unwrap();
+    client.sees_the_end();
+    witness.sees_join(client.id(), 1);
+    witness.sees_leave(client.id());
+}
+
+#[test]
+fn a_client_that_is_gone_in_mid_hand_over_disturbs_nobody() {
+    let server = Server::start(&["-n", "4"]);
+    let mut witness = server.member(4);
+    for told in 0..7 {
+        let mut client = server.client();
+        for _ in 0..=told {
+            client.event();
+        }
+        drop(client);
+        let id = PeerId(told + 1);
+        witness.sees_join(id, 4);
+        witness.sees_leave(id);
+    }
+    let last = server.member(4);
+    witness.sees_join(last.id(), 4);
+}
+
+#[test]
+fn a_thousand_clients_that_vanish_disturb_nobody() {
+    let server = Server::start(&[]);
+    let mut witness = server.member(1);
+    for _ in 0..1000 {
+        drop(UnixStream::connect(server.socket()).unwrap());
+    }
+    let last = server.member(1);
+    // Whoever the server took in was announced, and taken back once.
+    let mut present = BTreeSet::new();
+    let mut last_came = false;
+    while !(last_came && present.is_empty()) {
+        match witness.event() {
+            Event::PeerVector { peer, .. } if peer == last.id() => last_came = true,
+            Event::PeerVector { peer, .. } => assert!(present.insert(peer)),
+            Event::PeerLeft(peer) => assert!(present.remove(&peer)),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_delays_nobody_and_misses_nothing() {
+    // Far more messages than a socket's buffer holds.
+    const OTHERS: u16 = 200;
+    const VECTORS: u16 = 8;
+    let server = Server::start(&["-n", "8"]);
+    let mut stuck = server.client();
+    let mut others: Vec<_> = (1..=OTHERS)
+        .map(|expected| {
+            let mut other = server.member(VECTORS);
+            other.bells.clear();
+            assert_eq!(other.id(), PeerId(expected));
+            other
+        })
+        .collect();
+    // The last one leaves while the stuck one has not even heard of it; the first one stays to see.
+    let gone = others.pop().unwrap().id();
+    let first = &mut others[0];
+    for id in 2..=OTHERS {
+        first.sees_join(PeerId(id), VECTORS);
+        first.bells.clear();
+    }
+    first.sees_leave(gone);
+
+    // What waits for it waits in the server, not in the kernel, where descriptors are counted.
+    let in_flight = ioctl_fionread(&stuck.stream).unwrap() / MESSAGE_BYTES as u64;
+    assert!((1..=16).contains(&in_flight), "{in_flight}");
+
+    stuck.join(VECTORS);
+    assert_eq!(stuck.id(), PeerId(0));
+    for id in 1..=OTHERS {
+        stuck.sees_join(PeerId(id), VECTORS);
+        stuck.bells.clear();
+    }
+    stuck.sees_leave(gone);
+}

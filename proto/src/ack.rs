@@ -1,0 +1,103 @@
+//! The two-phase acknowledgement: NONE → RECEIVED → PROCESSED or ERROR(code).
+//!
+//! A word carries `sequence << 8 | state` and has one writer. Because the sequence number travels with the state, an
+//! answer to one message is never taken for the answer to another.
+
+/// A word with a sequence number (56 bits) and a state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tagged {
+    /// The operation, or epoch, that the state belongs to.
+    pub seq: u64,
+    /// What the writer says about it.
+    pub state: u8,
+}
+
+impl Tagged {
+    /// The word as it lies in memory.
+    #[must_use]
+    pub const fn pack(seq: u64, state: u8) -> u64 {
+        seq << 8 | state as u64
+    }
+
+    /// The word's parts.
+    #[must_use]
+    pub const fn unpack(word: u64) -> Self {
+        Self { seq: word >> 8, state: (word & 0xff) as u8 }
+    }
+}
+
+/// State of a message word: the host has published the operation.
+pub const SENT: u8 = 1;
+/// State of an acknowledgement: the guest knows of the message.
+pub const RECEIVED: u8 = 2;
+/// State of an acknowledgement: the guest is done with it, and it was right.
+pub const PROCESSED: u8 = 3;
+/// States from here on are errors.
+const ERROR: u8 = 0x80;
+
+/// Why a guest refused a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Refusal {
+    /// The payload does not match its SHA-256.
+    Hash = ERROR,
+    /// The slot's number or header makes no sense.
+    Header = ERROR + 1,
+    /// The 56 bytes of a short message do not add up.
+    Payload = ERROR + 2,
+}
+
+/// An acknowledgement, read by the host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ack {
+    /// First phase.
+    Received,
+    /// Second phase, well.
+    Processed,
+    /// Second phase, refused.
+    Refused(Refusal),
+    /// A state that no version of the protocol has: the other side lies or is broken.
+    Unknown(u8),
+}
+
+impl Ack {
+    /// What a state byte means.
+    #[must_use]
+    pub const fn of(state: u8) -> Self {
+        const HASH: u8 = Refusal::Hash as u8;
+        const HEADER: u8 = Refusal::Header as u8;
+        const PAYLOAD: u8 = Refusal::Payload as u8;
+        match state {
+            RECEIVED => Self::Received,
+            PROCESSED => Self::Processed,
+            HASH => Self::Refused(Refusal::Hash),
+            HEADER => Self::Refused(Refusal::Header),
+            PAYLOAD => Self::Refused(Refusal::Payload),
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_word_keeps_its_parts(seq in 0_u64..1 << 56, state: u8) {
+            prop_assert_eq!(Tagged::unpack(Tagged::pack(seq, state)), Tagged { seq, state });
+        }
+    }
+
+    #[test]
+    fn every_state_reads_back_as_what_was_meant() {
+        assert_eq!(Ack::of(RECEIVED), Ack::Received);
+        assert_eq!(Ack::of(PROCESSED), Ack::Processed);
+        for refusal in [Refusal::Hash, Refusal::Header, Refusal::Payload] {
+            assert_eq!(Ack::of(refusal as u8), Ack::Refused(refusal));
+        }
+        assert_eq!(Ack::of(0), Ack::Unknown(0));
+        assert_eq!(Ack::of(SENT), Ack::Unknown(SENT));
+    }
+}

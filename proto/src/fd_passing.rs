@@ -1,0 +1,179 @@
+//! Messages with descriptors over a UNIX stream socket.
+//!
+//! A descriptor travels beside the bytes as `SCM_RIGHTS` control data
+//! ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). Sent, it is borrowed: the sender
+//! keeps its own. Received, it is owned and close-on-exec. Control data that did not fit means that
+//! a descriptor is lost, hence that every later vector would be counted wrongly: an error, after
+//! which what did come is closed.
+//!
+//! The functions do on a non-blocking socket what they do on a blocking one, except that they say so
+//! when there is nothing to do yet.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use sendfd::SendWithFd;
+use thiserror::Error;
+
+use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, encode};
+
+/// Room for more descriptors than a message may carry, so that a surplus is told from a loss.
+const DESCRIPTOR_ROOM: usize = 4;
+
+/// Why a message could not be sent.
+#[derive(Debug, Error)]
+pub enum SendError {
+    /// The non-blocking socket's buffer is full. Nothing of the message was sent.
+    #[error("the socket's buffer is full")]
+    WouldBlock,
+    /// The other end is closed.
+    #[error("the other end of the socket is closed")]
+    Disconnected,
+    /// The user has more descriptors under way than its descriptor limit allows. Nothing was sent.
+    #[error("too many descriptors are on their way to receivers that do not read them")]
+    TooManyInFlight,
+    /// Anything else.
+    #[error("cannot send on the socket")]
+    Socket(#[source] io::Error),
+}
+
+/// Why a message could not be received. The connection is of no more use.
+#[derive(Debug, Error)]
+pub enum ReceiveError {
+    /// Control data was cut off, and a descriptor with it.
+    #[error(
+        "a descriptor was lost on the way: control data was cut off; \
+         if this process is at its limit of open files, raise it (ulimit -n)"
+    )]
+    DescriptorLost,
+    /// A single read brought more than one descriptor.
+    #[error("a message came with {0} descriptors, but each may carry only one")]
+    TooManyDescriptors(usize),
+    /// The bytes are no sequence of messages.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Anything else.
+    #[error("cannot receive from the socket")]
+    Socket(#[source] io::Error),
+}
+
+/// What [`receive`] found.
+#[derive(Debug)]
+pub enum Received {
+    /// A whole message.
+    Message(Message<OwnedFd>),
+    /// The non-blocking socket has no whole message yet.
+    NotYet,
+    /// The other end closed the connection between two messages.
+    Closed,
+}
+
+/// Sends one message, with at most one descriptor
+/// ([sendmsg(2)](https://man7.org/linux/man-pages/man2/sendmsg.2.html)).
+///
+/// A message goes out whole or not at all: where a non-blocking socket takes a part of it, this
+/// waits until it takes the rest. The process must ignore SIGPIPE, as every Rust program does.
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// use std::os::unix::net::UnixStream;
+/// use proto::fd_passing::{Received, receive, send};
+/// use proto::wire::Decoder;
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// send(&ours, -1, Some(std::io::stdin().as_fd()))?;
+/// let Received::Message(message) = receive(&theirs, &mut Decoder::new())? else { panic!() };
+/// assert_eq!(message.value, -1);
+/// assert!(message.fd.is_some());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn send(socket: &UnixStream, value: i64, fd: Option<BorrowedFd<'_>>) -> Result<(), SendError> {
+    let bytes = encode(value);
+    let fd = fd.map(|fd| fd.as_raw_fd());
+    let mut sent = 0;
+    while sent < MESSAGE_BYTES {
+        // The descriptor goes with the first byte, and only with it.
+        let fds = if sent == 0 { fd.as_slice() } else { &[] };
+        match socket.send_with_fd(&bytes[sent..], fds) {
+            Ok(count) => sent += count,
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(Errno::INTR) => {}
+                Some(Errno::AGAIN) if sent == 0 => return Err(SendError::WouldBlock),
+                Some(Errno::AGAIN) => wait_until_writable(socket)?,
+                Some(Errno::PIPE | Errno::CONNRESET) => return Err(SendError::Disconnected),
+                Some(Errno::TOOMANYREFS) => return Err(SendError::TooManyInFlight),
+                _ => return Err(SendError::Socket(error)),
+            },
+        }
+    }
+    Ok(())
+}
+
+fn wait_until_writable(socket: &UnixStream) -> Result<(), SendError> {
+    match poll(&mut [PollFd::new(socket, PollFlags::OUT)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(errno) => Err(SendError::Socket(errno.into())),
+    }
+}
+
+/// Receives up to the end of one message
+/// ([recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html)).
+///
+/// The decoder keeps a part of a message from one call to the next, so each connection needs one of
+/// its own, used for nothing else.
+pub fn receive(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Result<Received, ReceiveError> {
+    let mut bytes = [0; MESSAGE_BYTES];
+    loop {
+        let (count, fd) = match receive_part(socket, &mut bytes[..decoder.wanted()]) {
+            Ok(part) => part,
+            Err(PartError::Errno(Errno::INTR)) => continue,
+            Err(PartError::Errno(Errno::AGAIN)) => return Ok(Received::NotYet),
+            // A peer that closes with unread bytes of ours: it is gone all the same.
+            Err(PartError::Errno(Errno::CONNRESET)) => (0, None),
+            Err(PartError::Errno(errno)) => return Err(ReceiveError::Socket(errno.into())),
+            Err(PartError::Descriptors(error)) => return Err(error),
+        };
+        if count == 0 {
+            decoder.finish()?;
+            return Ok(Received::Closed);
+        }
+        if let Some(message) = decoder.feed(&bytes[..count], fd)? {
+            return Ok(Received::Message(message));
+        }
+    }
+}
+
+enum PartError {
+    Errno(Errno),
+    Descriptors(ReceiveError),
+}
+
+/// One recvmsg call: how many bytes came, and the descriptor beside them.
+fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), PartError> {
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
+    let mut control = RecvAncillaryBuffer::new(&mut room);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, flags).map_err(PartError::Errno)?;
+    // Owned before anything is judged, so that every way out closes them.
+    let mut fds: Vec<OwnedFd> = control
+        .drain()
+        .filter_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(PartError::Descriptors(ReceiveError::DescriptorLost));
+    }
+    if fds.len() > 1 {
+        let error = ReceiveError::TooManyDescriptors(fds.len());
+        return Err(PartError::Descriptors(error));
+    }
+    Ok((received.bytes, fds.pop()))
+}

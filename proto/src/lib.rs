@@ -1,0 +1,25 @@
+//! What the server, the host peer and the guest agree on. No policy, no async, no printing.
+//!
+//! Between the server and its clients, read in this order:
+//! 1. [`wire`]: the client-server protocol's messages and their incremental decoder.
+//! 2. [`session`]: what a client may be told, and when; a pure state machine.
+//! 3. [`fd_passing`]: descriptors over a UNIX stream socket.
+//!
+//! Between the two ends of a measurement:
+//! 1. [`region`]: memory that the other side writes too.
+//! 2. [`layout`] and [`frame`]: where things lie in it.
+//! 3. [`ack`]: the two-phase acknowledgement.
+//! 4. [`wait`]: how to wait for the other side, and how to wake it.
+//! 5. [`control`]: how the host drives the guest.
+//! 6. [`clock`]: the time line that both share.
+
+pub mod ack;
+pub mod clock;
+pub mod control;
+pub mod fd_passing;
+pub mod frame;
+pub mod layout;
+pub mod region;
+pub mod session;
+pub mod wait;
+pub mod wire;

@@ -1,0 +1,178 @@
+//! Memory that another process or machine writes at the same time.
+//!
+//! This is the only file that touches shared memory through raw pointers. It never hands out a `&[u8]` or a `&T` of a
+//! plain type: a Rust reference promises that nobody else writes, and here somebody does. What it hands out instead is
+//! an atomic word, or a copy.
+//!
+//! The same type serves for device registers (BAR0): a 32-bit atomic store is one 32-bit bus access.
+#![expect(unsafe_code, reason = "maps and dereferences memory that other processes share")]
+
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use memmap2::{MmapOptions, MmapRaw};
+use rustix::fs::fstat;
+
+/// Why memory could not be mapped or reached.
+#[derive(Debug, thiserror::Error)]
+pub enum RegionError {
+    /// The system refused the mapping.
+    #[error("cannot map {len} bytes at offset {offset} of the shared memory")]
+    Map {
+        /// Offset in the file or device.
+        offset: u64,
+        /// Length asked for.
+        len: usize,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The object is smaller than what was to be mapped: touching its missing pages would raise SIGBUS.
+    #[error("the memory object has {actual} bytes, {wanted} were to be mapped")]
+    TooSmall {
+        /// Bytes it has.
+        actual: u64,
+        /// Bytes that were asked for.
+        wanted: u64,
+    },
+    /// An access would leave the region or straddle a word.
+    #[error("{len} bytes at offset {offset:#x} are not an aligned part of a region of {region} bytes")]
+    OutOfBounds {
+        /// Offset of the access.
+        offset: usize,
+        /// Length of the access.
+        len: usize,
+        /// The region's length.
+        region: usize,
+    },
+}
+
+/// A mapping of memory that others write too.
+///
+/// Invariant: `base .. base + len` stays mapped, readable and writable for the value's life. The memory behind it does
+/// not shrink: a memfd is sealed against that by the server, and a PCI BAR has a fixed size.
+#[derive(Debug)]
+pub struct SharedRegion {
+    map: MmapRaw,
+    len: usize,
+}
+
+impl SharedRegion {
+    /// Maps a whole memory object, taking its length from the descriptor.
+    pub fn map_object(fd: impl AsFd) -> Result<Self, RegionError> {
+        let len = fstat(&fd).map_or(0, |s| u64::try_from(s.st_size).unwrap_or(0));
+        let len = usize::try_from(len).map_err(|_| RegionError::TooSmall { actual: 0, wanted: len })?;
+        if len == 0 {
+            return Err(RegionError::TooSmall { actual: 0, wanted: 1 });
+        }
+        Self::map_device(fd, 0, len)
+    }
+
+    /// Maps `len` bytes at `offset` of a device or sysfs resource, whose size the descriptor does not tell.
+    ///
+    /// `offset` is what mmap(2) gets: for `/dev/uioN` it is the number of the map times the page size.
+    pub fn map_device(fd: impl AsFd, offset: u64, len: usize) -> Result<Self, RegionError> {
+        let fd = fd.as_fd();
+        let map = MmapOptions::new().offset(offset).len(len).map_raw(&fd);
+        let map = map.map_err(|source| RegionError::Map { offset, len, source })?;
+        Ok(Self { map, len })
+    }
+
+    /// Length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is nothing in it; never so for a region that was mapped.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    fn at(&self, offset: usize, len: usize, align: usize) -> Result<NonNull<u8>, RegionError> {
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.len);
+        if !fits || !offset.is_multiple_of(align) {
+            return Err(RegionError::OutOfBounds { offset, len, region: self.len });
+        }
+        // SAFETY: `offset + len` lies within the mapping (checked above), so the result is in bounds and not null.
+        Ok(unsafe { NonNull::new_unchecked(self.map.as_mut_ptr().add(offset)) })
+    }
+
+    /// The 64-bit word at `offset`, which must be a multiple of 8.
+    pub fn word(&self, offset: usize) -> Result<&AtomicU64, RegionError> {
+        let at = self.at(offset, 8, 8)?;
+        // SAFETY: in bounds, aligned (the mapping starts on a page), mapped for as long as `self` is borrowed; every
+        // party accesses these bytes by atomic or volatile instructions.
+        Ok(unsafe { AtomicU64::from_ptr(at.as_ptr().cast()) })
+    }
+
+    /// The 32-bit word at `offset`, which must be a multiple of 4.
+    pub fn word32(&self, offset: usize) -> Result<&AtomicU32, RegionError> {
+        let at = self.at(offset, 4, 4)?;
+        // SAFETY: as in `word`, with four bytes.
+        Ok(unsafe { AtomicU32::from_ptr(at.as_ptr().cast()) })
+    }
+
+    /// Copies `from` into the region. The other side may write there meanwhile: who owns the bytes is the protocol's
+    /// matter, and the copy's content is worth what that ownership is worth.
+    pub fn copy_in(&self, offset: usize, from: &[u8]) -> Result<(), RegionError> {
+        let at = self.at(offset, from.len(), 1)?;
+        // SAFETY: the destination is in bounds; `from` is a private slice and cannot overlap a foreign mapping.
+        unsafe { std::ptr::copy_nonoverlapping(from.as_ptr(), at.as_ptr(), from.len()) };
+        Ok(())
+    }
+
+    /// Copies bytes out of the region. Validate the copy, never the original: that one may change after the check.
+    pub fn copy_out(&self, offset: usize, to: &mut [u8]) -> Result<(), RegionError> {
+        let at = self.at(offset, to.len(), 1)?;
+        // SAFETY: the source is in bounds; `to` is exclusively ours.
+        unsafe { std::ptr::copy_nonoverlapping(at.as_ptr(), to.as_mut_ptr(), to.len()) };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::Ordering;
+
+    fn object(len: u64) -> memfd::Memfd {
+        let object = memfd::MemfdOptions::default().create("region-test").unwrap();
+        object.as_file().set_len(len).unwrap();
+        object
+    }
+
+    #[test]
+    fn two_mappings_of_one_object_see_each_other() {
+        let object = object(8192);
+        let a = SharedRegion::map_object(object.as_file()).unwrap();
+        let b = SharedRegion::map_object(object.as_file()).unwrap();
+        a.word(4096).unwrap().store(7, Ordering::Release);
+        assert_eq!(b.word(4096).unwrap().load(Ordering::Acquire), 7);
+        b.copy_in(100, b"frame").unwrap();
+        let mut out = [0; 5];
+        a.copy_out(100, &mut out).unwrap();
+        assert_eq!(&out, b"frame");
+    }
+
+    #[test]
+    fn accesses_outside_or_across_words_are_refused() {
+        let region = SharedRegion::map_object(object(4096).as_file()).unwrap();
+        assert!(region.word(4096).is_err());
+        assert!(region.word(4092).is_err());
+        assert!(region.word(4).is_err());
+        assert!(region.word32(4092).is_ok());
+        assert!(region.word32(2).is_err());
+        assert!(region.word(usize::MAX - 7).is_err());
+        assert!(region.copy_in(4090, &[0; 7]).is_err());
+        assert!(region.copy_out(usize::MAX, &mut [0; 2]).is_err());
+    }
+
+    #[test]
+    fn an_empty_object_is_refused() {
+        assert!(SharedRegion::map_object(object(0).as_file()).is_err());
+    }
+}

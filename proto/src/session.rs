@@ -1,0 +1,290 @@
+//! What a client may be told, and when: the client's side of the protocol as a pure state machine.
+//!
+//! A server sends, in this order: the version; the client's own id; the shared memory; then, for
+//! each peer that is there already, its id once per vector, each with an eventfd; then the client's
+//! own id once per vector, likewise. From then on: the id of a newcomer once per vector, or an id
+//! without a descriptor for a peer that left.
+//!
+//! The machine is strict, because a client that guesses rings the wrong doorbell for ever after:
+//! a vector's index is only the count of messages before it. What it cannot know is how many vectors
+//! a peer has, and so neither whether one is missing nor when the first hand-over is complete.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use thiserror::Error;
+
+use crate::wire::{MEMORY, PROTOCOL_VERSION, PeerId, REFUSAL, Vector};
+
+/// What a message meant. Each message means exactly one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event<F> {
+    /// The server speaks the same version of the protocol.
+    VersionAgreed,
+    /// The server took the client in, under this id.
+    Joined(PeerId),
+    /// The shared memory.
+    Memory(F),
+    /// The eventfd that wakes this client for one of its own vectors.
+    OwnVector {
+        /// The vector's index.
+        vector: Vector,
+        /// Its eventfd.
+        fd: F,
+    },
+    /// The eventfd that rings a vector of a peer. Vector 0 says that the peer is there.
+    PeerVector {
+        /// Whose vector.
+        peer: PeerId,
+        /// The vector's index.
+        vector: Vector,
+        /// Its eventfd.
+        fd: F,
+    },
+    /// A peer is gone; its id will not come again.
+    PeerLeft(PeerId),
+}
+
+/// A message that the protocol does not allow. The connection is of no more use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// The first number is another version.
+    #[error("expected protocol version {PROTOCOL_VERSION}, got {0}")]
+    WrongVersion(i64),
+    /// The server says that it cannot take the client in.
+    #[error("expected protocol version {PROTOCOL_VERSION}, got a refusal; the server's log says why")]
+    Refused,
+    /// The first message has a descriptor.
+    #[error("expected the protocol version without a descriptor, got one with it")]
+    VersionWithDescriptor,
+    /// The second number is no peer id.
+    #[error("expected the client's own id, from 0 to 65535, got {0}")]
+    OwnIdOutOfRange(i64),
+    /// The second message has a descriptor.
+    #[error("expected the client's own id without a descriptor, got {0} with one")]
+    OwnIdWithDescriptor(PeerId),
+    /// The third number does not announce the memory.
+    #[error("expected {MEMORY} with the shared memory's descriptor, got {0}")]
+    MemoryExpected(i64),
+    /// The third message lacks its descriptor.
+    #[error("expected {MEMORY} with the shared memory's descriptor, got it without one")]
+    MemoryWithoutDescriptor,
+    /// A later number is no peer id.
+    #[error("expected the id of a peer, from 0 to 65535, got {0}")]
+    PeerIdOutOfRange(i64),
+    /// The client's own id came as if it had left.
+    #[error("expected an eventfd with the client's own id {0}, got none")]
+    OwnVectorWithoutDescriptor(PeerId),
+    /// A peer left that never came, or that left before.
+    #[error("expected a present peer's id or an eventfd, got {0} without one, which is not present")]
+    UnknownPeerLeft(PeerId),
+    /// A peer came whose id belonged to one that left.
+    #[error("expected an id never used before, got {0}, whose peer has left")]
+    IdReused(PeerId),
+    /// A peer has more vectors than a [`Vector`] can count.
+    #[error("expected at most 65536 vectors of peer {0}, got one more")]
+    TooManyVectors(PeerId),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Expecting {
+    Version,
+    OwnId,
+    Memory(PeerId),
+    Peers(PeerId),
+}
+
+/// The state of one connection.
+///
+/// ```
+/// use proto::session::{Event, Session};
+/// use proto::wire::{PeerId, Vector};
+///
+/// let mut session = Session::new();
+/// assert_eq!(session.feed(0, None), Ok(Event::VersionAgreed));
+/// assert_eq!(session.feed(7, None), Ok(Event::Joined(PeerId(7))));
+/// assert_eq!(session.feed(-1, Some("memory")), Ok(Event::Memory("memory")));
+/// let vector = Vector(0);
+/// assert_eq!(session.feed(7, Some("bell")), Ok(Event::OwnVector { vector, fd: "bell" }));
+/// ```
+#[derive(Debug)]
+pub struct Session {
+    expecting: Expecting,
+    /// How many vectors of each present peer were announced, the client's own among them.
+    vectors: BTreeMap<PeerId, u32>,
+    departed: BTreeSet<PeerId>,
+}
+
+impl Session {
+    /// A connection on which nothing has come yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { expecting: Expecting::Version, vectors: BTreeMap::new(), departed: BTreeSet::new() }
+    }
+
+    /// Says what a message means. A descriptor that comes with an error is dropped, hence closed.
+    pub fn feed<F>(&mut self, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
+        match self.expecting {
+            Expecting::Version => {
+                let version = self.version(value, fd.is_some());
+                version.map(|()| Event::VersionAgreed)
+            }
+            Expecting::OwnId => self.own_id(value, fd.is_some()).map(Event::Joined),
+            Expecting::Memory(own) => self.memory(own, value, fd),
+            Expecting::Peers(own) => self.peer(own, value, fd),
+        }
+    }
+
+    fn version(&mut self, value: i64, has_fd: bool) -> Result<(), SessionError> {
+        if value == REFUSAL {
+            return Err(SessionError::Refused);
+        }
+        if value != PROTOCOL_VERSION {
+            return Err(SessionError::WrongVersion(value));
+        }
+        if has_fd {
+            return Err(SessionError::VersionWithDescriptor);
+        }
+        self.expecting = Expecting::OwnId;
+        Ok(())
+    }
+
+    fn own_id(&mut self, value: i64, has_fd: bool) -> Result<PeerId, SessionError> {
+        let own = PeerId::from_wire(value).ok_or(SessionError::OwnIdOutOfRange(value))?;
+        if has_fd {
+            return Err(SessionError::OwnIdWithDescriptor(own));
+        }
+        self.expecting = Expecting::Memory(own);
+        Ok(own)
+    }
+
+    fn memory<F>(&mut self, own: PeerId, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
+        if value != MEMORY {
+            return Err(SessionError::MemoryExpected(value));
+        }
+        let fd = fd.ok_or(SessionError::MemoryWithoutDescriptor)?;
+        self.expecting = Expecting::Peers(own);
+        Ok(Event::Memory(fd))
+    }
+
+    fn peer<F>(&mut self, own: PeerId, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
+        let peer = PeerId::from_wire(value).ok_or(SessionError::PeerIdOutOfRange(value))?;
+        let Some(fd) = fd else {
+            self.left(own, peer)?;
+            return Ok(Event::PeerLeft(peer));
+        };
+        if self.departed.contains(&peer) {
+            return Err(SessionError::IdReused(peer));
+        }
+        let count = self.vectors.entry(peer).or_default();
+        let vector = u16::try_from(*count).map_err(|_| SessionError::TooManyVectors(peer))?;
+        *count += 1;
+        let vector = Vector(vector);
+        Ok(if peer == own { Event::OwnVector { vector, fd } } else { Event::PeerVector { peer, vector, fd } })
+    }
+
+    fn left(&mut self, own: PeerId, peer: PeerId) -> Result<(), SessionError> {
+        if peer == own {
+            return Err(SessionError::OwnVectorWithoutDescriptor(own));
+        }
+        if self.vectors.remove(&peer).is_none() {
+            return Err(SessionError::UnknownPeerLeft(peer));
+        }
+        self.departed.insert(peer);
+        Ok(())
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A session of client 3 that has its memory.
+    fn joined() -> Session {
+        let mut session = Session::new();
+        for (value, fd) in [(0, None), (3, None), (MEMORY, Some('m'))] {
+            session.feed(value, fd).unwrap();
+        }
+        session
+    }
+
+    fn error_of(messages: &[(i64, Option<char>)]) -> SessionError {
+        let mut session = Session::new();
+        let (last, before) = messages.split_last().unwrap();
+        for &(value, fd) in before {
+            session.feed(value, fd).unwrap();
+        }
+        session.feed(last.0, last.1).unwrap_err()
+    }
+
+    #[test]
+    fn each_step_of_the_hand_over_has_its_own_errors() {
+        use SessionError as E;
+        assert_eq!(error_of(&[(1, None)]), E::WrongVersion(1));
+        assert_eq!(error_of(&[(REFUSAL, None)]), E::Refused);
+        assert_eq!(error_of(&[(0, Some('x'))]), E::VersionWithDescriptor);
+        let own = PeerId(9);
+        assert_eq!(error_of(&[(0, None), (-1, Some('m'))]), E::OwnIdOutOfRange(-1));
+        assert_eq!(error_of(&[(0, None), (65_536, None)]), E::OwnIdOutOfRange(65_536));
+        assert_eq!(error_of(&[(0, None), (9, Some('x'))]), E::OwnIdWithDescriptor(own));
+        let id = [(0, None), (9, None)];
+        assert_eq!(error_of(&[id[0], id[1], (9, Some('v'))]), E::MemoryExpected(9));
+        assert_eq!(error_of(&[id[0], id[1], (-1, None)]), E::MemoryWithoutDescriptor);
+    }
+
+    #[test]
+    fn a_second_memory_is_refused() {
+        let error = joined().feed(MEMORY, Some('m')).unwrap_err();
+        assert_eq!(error, SessionError::PeerIdOutOfRange(-1));
+    }
+
+    #[test]
+    fn vectors_are_counted_per_peer_even_when_peers_alternate() {
+        let mut session = joined();
+        let mut vector_of = |value| match session.feed(value, Some('v')).unwrap() {
+            Event::OwnVector { vector, .. } | Event::PeerVector { vector, .. } => vector.0,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!([1, 3, 1, 3, 2].map(&mut vector_of), [0, 0, 1, 1, 0]);
+    }
+
+    #[test]
+    fn a_peer_that_is_not_there_cannot_leave() {
+        let mut session = joined();
+        let unknown = SessionError::UnknownPeerLeft(PeerId(5));
+        assert_eq!(session.feed::<char>(5, None), Err(unknown));
+        session.feed(5, Some('v')).unwrap();
+        assert_eq!(session.feed::<char>(5, None), Ok(Event::PeerLeft(PeerId(5))));
+        assert_eq!(session.feed::<char>(5, None), Err(unknown));
+    }
+
+    #[test]
+    fn the_client_itself_cannot_leave() {
+        let error = joined().feed::<char>(3, None).unwrap_err();
+        assert_eq!(error, SessionError::OwnVectorWithoutDescriptor(PeerId(3)));
+    }
+
+    #[test]
+    fn an_id_never_comes_again() {
+        let mut session = joined();
+        session.feed(5, Some('v')).unwrap();
+        session.feed::<char>(5, None).unwrap();
+        let error = session.feed(5, Some('v')).unwrap_err();
+        assert_eq!(error, SessionError::IdReused(PeerId(5)));
+    }
+
+    #[test]
+    fn a_vector_too_many_to_count_is_refused() {
+        let mut session = joined();
+        for _ in 0..=u16::MAX {
+            session.feed(1, Some('v')).unwrap();
+        }
+        let error = session.feed(1, Some('v')).unwrap_err();
+        assert_eq!(error, SessionError::TooManyVectors(PeerId(1)));
+    }
+}

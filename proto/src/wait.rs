@@ -1,0 +1,304 @@
+//! The ways to wait for the other side, and the one way to wake it.
+//!
+//! A receiver that is about to block says so in its *armed* word; a sender rings only who is armed. The order
+//!
+//! ```text
+//! receiver                       sender
+//! arm                            publish the message
+//! full fence                     full fence
+//! look at the message again      take the armed word (swap to 0)
+//! block                          ring, if it was armed
+//! ```
+//!
+//! makes it impossible that the sender misses the arming *and* the receiver misses the message: of two threads that
+//! each write and then, behind a full fence, read what the other writes, at least one sees the other's write.
+//! `tests/wait_model.rs` lets loom try every interleaving, and shows that it deadlocks without the fence.
+//!
+//! The sender *takes* the armed word instead of reading it, so that both sides agree on whether a doorbell is on its
+//! way: one arming gives at most one doorbell, and a receiver that finds the message without blocking knows whether it
+//! has an event left to collect. Hence rings = events, exactly, in every closed loop.
+
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::time::{Duration, Instant};
+
+/// How long a doorbell that was rung may take before it counts as lost. A busy machine stalls for tens of
+/// milliseconds; a lost interrupt never comes.
+const LOST_AFTER: Duration = Duration::from_secs(1);
+/// Looks between two calls of `idle` while polling: rare enough to cost nothing, often enough to notice a deadline.
+const LOOKS_PER_IDLE: u32 = 1 << 14;
+/// Looks between two pause hints. Under emulation a pause leaves the translated code, which costs more than the round
+/// trip it is part of; on real processors it frees the sibling thread, which a long spin owes it.
+const LOOKS_PER_PAUSE: u32 = 64;
+
+/// The operations that arming needs, so that a model checker can stand in for the processor.
+pub trait Word {
+    /// See [`AtomicU64::store`].
+    fn store(&self, value: u64, order: Ordering);
+    /// See [`AtomicU64::swap`].
+    fn swap(&self, value: u64, order: Ordering) -> u64;
+    /// See [`fence`].
+    fn fence(order: Ordering);
+}
+
+impl Word for AtomicU64 {
+    #[inline]
+    fn store(&self, value: u64, order: Ordering) {
+        Self::store(self, value, order);
+    }
+    #[inline]
+    fn swap(&self, value: u64, order: Ordering) -> u64 {
+        Self::swap(self, value, order)
+    }
+    #[inline]
+    fn fence(order: Ordering) {
+        fence(order);
+    }
+}
+
+/// Says that the caller is about to block. A look at the message must follow.
+#[inline]
+fn arm<W: Word>(armed: &W) {
+    armed.store(1, Ordering::Relaxed);
+    // The arming must be visible before the look that follows is performed.
+    W::fence(Ordering::SeqCst);
+}
+
+/// Takes the armed word: whether the receiver had armed and nobody had taken it. The message must have been published.
+#[inline]
+fn take<W: Word>(armed: &W) -> bool {
+    // The message must be visible before the armed word is read.
+    W::fence(Ordering::SeqCst);
+    armed.swap(0, Ordering::AcqRel) != 0
+}
+
+/// What ended a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woke {
+    /// So many events since the last time.
+    Events(u64),
+    /// No event; the source's guard let the caller look around.
+    Guard,
+}
+
+/// Something that blocks until a doorbell arrives: an eventfd on the host, `/dev/uioN` or an eventfd in the guest.
+pub trait EventSource {
+    /// Blocks until there are events, or for as long as the source's guard allows.
+    fn block(&mut self) -> io::Result<Woke>;
+}
+
+impl<S: EventSource + ?Sized> EventSource for &mut S {
+    fn block(&mut self) -> io::Result<Woke> {
+        (**self).block()
+    }
+}
+
+/// Why a wait ended without its message.
+#[derive(Debug, thiserror::Error)]
+pub enum WaitError<E> {
+    /// The event source failed; with UIO this is how a removed device shows.
+    #[error("waiting for a doorbell failed")]
+    Source(#[source] io::Error),
+    /// `idle` called it off.
+    #[error(transparent)]
+    Abandoned(E),
+}
+
+/// How often a waiter did what. Never reset: take differences.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WaitCounts {
+    /// Times it blocked.
+    pub waits: u64,
+    /// Events collected.
+    pub events: u64,
+    /// Messages found by the look behind the fence, without blocking.
+    pub found_armed: u64,
+    /// Times the guard ended a wait although the message was there.
+    pub deadline_wakeups: u64,
+    /// Doorbells that were rung and did not come within a second more.
+    pub lost_wakeups: u64,
+}
+
+/// A way to wait.
+pub trait Waiter {
+    /// Waits until `look` finds something. `idle` is called now and then while there is nothing, and may call it off.
+    fn wait<T, E>(
+        &mut self,
+        look: impl FnMut() -> Option<T>,
+        idle: impl FnMut() -> Result<(), E>,
+    ) -> Result<T, WaitError<E>>;
+
+    /// What happened so far.
+    fn counts(&self) -> WaitCounts;
+}
+
+/// Spins on the message.
+#[derive(Debug, Default)]
+pub struct Poll;
+
+impl Waiter for Poll {
+    #[inline]
+    fn wait<T, E>(
+        &mut self,
+        mut look: impl FnMut() -> Option<T>,
+        mut idle: impl FnMut() -> Result<(), E>,
+    ) -> Result<T, WaitError<E>> {
+        loop {
+            for _ in 0..LOOKS_PER_IDLE / LOOKS_PER_PAUSE {
+                for _ in 0..LOOKS_PER_PAUSE {
+                    if let Some(found) = look() {
+                        return Ok(found);
+                    }
+                }
+                std::hint::spin_loop();
+            }
+            idle().map_err(WaitError::Abandoned)?;
+        }
+    }
+
+    fn counts(&self) -> WaitCounts {
+        WaitCounts::default()
+    }
+}
+
+/// Blocks until a doorbell.
+#[derive(Debug)]
+pub struct Irq<'a, W, S> {
+    armed: &'a W,
+    source: S,
+    counts: WaitCounts,
+}
+
+impl<'a, W: Word, S: EventSource> Irq<'a, W, S> {
+    /// Waits on `source`, announcing it in `armed`, which only this receiver sets.
+    pub fn new(armed: &'a W, source: S) -> Self {
+        armed.store(0, Ordering::Release);
+        Self { armed, source, counts: WaitCounts::default() }
+    }
+
+    /// Collects a doorbell that the sender has announced by taking the armed word. One that does not come is counted
+    /// as lost and as collected.
+    fn collect<E>(&mut self) -> Result<u64, WaitError<E>> {
+        let start = Instant::now();
+        loop {
+            match self.source.block().map_err(WaitError::Source)? {
+                Woke::Events(n) => {
+                    self.counts.events += n;
+                    return Ok(n);
+                }
+                Woke::Guard if start.elapsed() >= LOST_AFTER => {
+                    self.counts.lost_wakeups += 1;
+                    return Ok(1);
+                }
+                Woke::Guard => {}
+            }
+        }
+    }
+}
+
+impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
+    #[inline]
+    fn wait<T, E>(
+        &mut self,
+        mut look: impl FnMut() -> Option<T>,
+        mut idle: impl FnMut() -> Result<(), E>,
+    ) -> Result<T, WaitError<E>> {
+        // Armings that the sender took, and events that came for them.
+        let (mut taken, mut events) = (0_u64, 0_u64);
+        let mut blocked = false;
+        arm(self.armed);
+        loop {
+            if let Some(found) = look() {
+                taken += u64::from(self.armed.swap(0, Ordering::AcqRel) == 0);
+                if !blocked {
+                    self.counts.found_armed += 1;
+                } else if events == 0 {
+                    self.counts.deadline_wakeups += 1;
+                }
+                while events < taken {
+                    events += self.collect()?;
+                }
+                return Ok(found);
+            }
+            if !blocked {
+                self.counts.waits += 1;
+                blocked = true;
+            }
+            match self.source.block().map_err(WaitError::Source)? {
+                Woke::Events(n) => {
+                    self.counts.events += n;
+                    events += n;
+                    // An event without the message is the doorbell of the message before, whose sender was late to take
+                    // the armed word and took this one: arm again, or the message to come would ring nobody.
+                    taken += u64::from(self.armed.swap(1, Ordering::AcqRel) == 0);
+                    W::fence(Ordering::SeqCst);
+                }
+                Woke::Guard => idle().map_err(|e| {
+                    self.armed.swap(0, Ordering::AcqRel);
+                    WaitError::Abandoned(e)
+                })?,
+            }
+        }
+    }
+
+    fn counts(&self) -> WaitCounts {
+        self.counts
+    }
+}
+
+/// How a sender tells a receiver that there is a message.
+pub trait Notifier {
+    /// Whether it ever rings; what only concerns ringing can be left out where it does not.
+    const RINGS: bool;
+    /// To be called right after the message has been published.
+    fn notify(&mut self) -> io::Result<()>;
+    /// Doorbells rung so far.
+    fn rings(&self) -> u64;
+}
+
+/// For a receiver that polls: nothing to do.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Notifier for Silent {
+    const RINGS: bool = false;
+
+    #[inline]
+    fn notify(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+    fn rings(&self) -> u64 {
+        0
+    }
+}
+
+/// For a receiver that blocks: rings it if it is armed.
+#[derive(Debug)]
+pub struct Doorbell<'a, W, F> {
+    armed: &'a W,
+    ring: F,
+    rings: u64,
+}
+
+impl<'a, W: Word, F: FnMut() -> io::Result<()>> Doorbell<'a, W, F> {
+    /// Rings by calling `ring` when the receiver's `armed` word is set.
+    pub fn new(armed: &'a W, ring: F) -> Self {
+        Self { armed, ring, rings: 0 }
+    }
+}
+
+impl<W: Word, F: FnMut() -> io::Result<()>> Notifier for Doorbell<'_, W, F> {
+    const RINGS: bool = true;
+
+    #[inline]
+    fn notify(&mut self) -> io::Result<()> {
+        if take(self.armed) {
+            self.rings += 1;
+            (self.ring)()?;
+        }
+        Ok(())
+    }
+    fn rings(&self) -> u64 {
+        self.rings
+    }
+}

@@ -1,0 +1,167 @@
+//! Descriptors through real sockets. That one arrived is no proof that it is the right one: each
+//! test writes through what it received and looks at the original.
+
+use std::fs::File;
+use std::io::{IoSlice, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use proto::fd_passing::{ReceiveError, Received, SendError, receive, send};
+use proto::wire::{DecodeError, Decoder, Message, encode};
+use rustix::io::{FdFlags, fcntl_getfd};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+
+fn message(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Message<OwnedFd> {
+    match receive(socket, decoder).unwrap() {
+        Received::Message(message) => message,
+        other => panic!("expected a message, got {other:?}"),
+    }
+}
+
+/// Sends bytes with as many descriptors as a test likes.
+fn send_raw(socket: &UnixStream, bytes: &[u8], count: usize) {
+    let file = File::open("/dev/null").unwrap();
+    let fds = vec![file.as_fd(); count];
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut control, SendFlags::empty()).unwrap();
+}
+
+#[test]
+fn a_received_descriptor_is_the_one_that_was_sent() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    send(&ours, 5, Some(writer.as_fd())).unwrap();
+    drop(writer);
+
+    let received = message(&theirs, &mut Decoder::new());
+    assert_eq!(received.value, 5);
+    let mut file = File::from(received.fd.unwrap());
+    file.write_all(b"through it").unwrap();
+    drop(file);
+    let mut seen = String::new();
+    reader.read_to_string(&mut seen).unwrap();
+    assert_eq!(seen, "through it");
+}
+
+#[test]
+fn a_received_descriptor_is_closed_on_exec() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    send(&ours, 0, Some(ours.as_fd())).unwrap();
+    let fd = message(&theirs, &mut Decoder::new()).fd.unwrap();
+    assert!(fcntl_getfd(&fd).unwrap().contains(FdFlags::CLOEXEC));
+}
+
+#[test]
+fn plain_messages_are_not_merged_with_one_that_has_a_descriptor() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (_reader, writer) = std::io::pipe().unwrap();
+    for (value, fd) in [(0, None), (7, None), (-1, Some(writer.as_fd())), (7, None)] {
+        send(&ours, value, fd).unwrap();
+    }
+    let mut decoder = Decoder::new();
+    let seen: Vec<_> =
+        (0..4).map(|_| message(&theirs, &mut decoder)).map(|message| (message.value, message.fd.is_some())).collect();
+    assert_eq!(seen, [(0, false), (7, false), (-1, true), (7, false)]);
+}
+
+#[test]
+fn a_message_in_two_parts_keeps_the_descriptor_of_the_first() {
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let bytes = encode(0x0102_0304_0506_0708);
+    let mut decoder = Decoder::new();
+    send_raw(&ours, &bytes[..3], 1);
+    assert!(matches!(receive(&theirs, &mut decoder), Ok(Received::NotYet)));
+    ours.write_all(&bytes[3..]).unwrap();
+    let received = message(&theirs, &mut decoder);
+    assert_eq!(received.value, 0x0102_0304_0506_0708);
+    assert!(received.fd.is_some());
+}
+
+#[test]
+fn two_descriptors_in_one_message_are_an_error() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    send_raw(&ours, &encode(1), 2);
+    let error = receive(&theirs, &mut Decoder::new()).unwrap_err();
+    assert!(matches!(error, ReceiveError::TooManyDescriptors(2)), "{error}");
+}
+
+#[test]
+fn a_descriptor_with_each_part_of_a_message_is_an_error() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    send_raw(&ours, &[0; 4], 1);
+    send_raw(&ours, &[0; 4], 1);
+    let error = receive(&theirs, &mut Decoder::new()).unwrap_err();
+    let second = matches!(error, ReceiveError::Decode(DecodeError::SecondDescriptor));
+    assert!(second, "{error}");
+}
+
+#[test]
+fn cut_off_control_data_is_an_error_and_what_came_is_closed() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    let fds = [writer.as_fd(); 16];
+    assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
+    sendmsg(&ours, &[IoSlice::new(&encode(1))], &mut control, SendFlags::empty()).unwrap();
+    drop(writer);
+
+    let error = receive(&theirs, &mut Decoder::new()).unwrap_err();
+    assert!(matches!(error, ReceiveError::DescriptorLost), "{error}");
+    // The pipe ends only when every copy of its writing end is closed.
+    assert_eq!(reader.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn an_end_between_messages_is_closed_and_one_within_is_an_error() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut decoder = Decoder::new();
+    send(&ours, 1, None).unwrap();
+    drop(ours);
+    message(&theirs, &mut decoder);
+    assert!(matches!(receive(&theirs, &mut decoder), Ok(Received::Closed)));
+
+    let (mut ours, theirs) = UnixStream::pair().unwrap();
+    ours.write_all(&[0; 5]).unwrap();
+    drop(ours);
+    let error = receive(&theirs, &mut Decoder::new()).unwrap_err();
+    let received = 5;
+    let expected = DecodeError::EndWithinMessage { received };
+    assert!(matches!(error, ReceiveError::Decode(e) if e == expected), "{error}");
+}
+
+#[test]
+fn a_full_socket_says_so_and_loses_nothing() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let file = File::open("/dev/null").unwrap();
+    let mut sent = 0;
+    let full = loop {
+        match send(&ours, sent, Some(file.as_fd())) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, SendError::WouldBlock), "{full}");
+
+    let mut decoder = Decoder::new();
+    for expected in 0..sent {
+        let received = message(&theirs, &mut decoder);
+        assert_eq!((received.value, received.fd.is_some()), (expected, true));
+    }
+    assert!(matches!(receive(&theirs, &mut decoder), Ok(Received::NotYet)));
+    send(&ours, sent, None).unwrap();
+}
+
+#[test]
+fn sending_to_a_closed_end_is_named_so() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(theirs);
+    let error = send(&ours, 0, None).unwrap_err();
+    assert!(matches!(error, SendError::Disconnected), "{error}");
+}

@@ -1,0 +1,175 @@
+//! Whether the stamps make sense: one side's order, both sides' sum, and the offset between the clocks.
+
+use crate::checks::{judge, not_applicable};
+use crate::measured::ClockFit;
+use crate::result::SelfCheck;
+use crate::run::{Run, RunBlock};
+use crate::samples::Row;
+use crate::units::{counted, duration};
+
+/// Share of the total that may lie outside of the legs.
+const TOLERANCE: f64 = 0.01;
+
+/// Below this, the time between two legs is that of reading the clock and of a preempted thread, not a missing leg.
+const GAP_FLOOR_NS: i128 = 5_000;
+
+/// Stamps and legs are rounded to nanoseconds one by one.
+const ROUNDING_NS: i128 = 8;
+
+/// 8: the legs, with what lies between them, sum to the total; what lies between them is at most 1 % of it (or 5 µs);
+/// and nothing arrives before it was sent by more than the clocks are apart. Only blocks with a stable offset.
+#[must_use]
+pub fn legs_sum(run: &Run) -> SelfCheck {
+    const NAME: &str = "legs sum to the total, and nothing arrives before it was sent";
+    let mut faults = Vec::new();
+    let mut walks_seen = 0;
+    let mut least_seen: Option<i128> = None;
+    for block in run.blocks().filter(|block| block.measured.clock.is_stable()) {
+        let walks: Vec<Walk> = block.ok_rows().filter_map(Walk::of).collect();
+        let least = block.ok_rows().flat_map(crossings).min();
+        walks_seen += walks.len() as u64;
+        least_seen = least_seen.into_iter().chain(least).min();
+        faults.extend(legs_differ(&block, &walks));
+        faults.extend(gaps_too_wide(&block, &walks));
+        faults.extend(too_early(&block, least));
+    }
+    let Some(least) = least_seen else {
+        return not_applicable(8, NAME, "no operation has stamps of both sides on one time line");
+    };
+    let seen = format!(
+        "{} add up; no message and no answer took less than {}",
+        counted(walks_seen, "operation"),
+        duration(least as f64)
+    );
+    judge(8, NAME, &faults, seen)
+}
+
+/// An operation's way from the host through the guest and back. Wide integers, because no sum of stamps that a guest
+/// made up may overflow them.
+struct Walk {
+    seq: u64,
+    legs_ns: i128,
+    gaps_ns: i128,
+    total_ns: i128,
+    /// Whether each side's stamps follow each other.
+    in_order: bool,
+    /// Whether the guest said when it knew; if not, the way there has no leg of its own.
+    has_notify: bool,
+}
+
+impl Walk {
+    /// From the first stamp that was taken to H5; `None` without both sides' stamps. A short message has no H0, and one
+    /// that is not read or verified no G3 or G4.
+    fn of(row: &Row) -> Option<Self> {
+        let from_host = [(row.h0_ns, row.write_ns), (row.h1_ns, None)];
+        let from_guest = [(row.g1_ns, None), (row.g2_ns, row.read_ns), (row.g3_ns, row.verify_ns), (row.g4_ns, None)];
+        let (published, answered, ended) = (row.h2_ns?, row.g5_ns?, row.h5_ns?);
+        let on_host = side(&from_host, published);
+        let in_guest = side(&from_guest, answered);
+        let there = i128::from(in_guest.first) - i128::from(published);
+        let back = i128::from(ended) - i128::from(answered);
+        // A way across without a leg is a gap like any other.
+        let (notify, gap_there) = row.notify_ns.map_or((0, there), |ns| (i128::from(ns), 0));
+        let (answer, gap_back) = row.answer_ns.map_or((0, back), |ns| (i128::from(ns), 0));
+        Some(Self {
+            seq: row.seq,
+            legs_ns: on_host.legs_ns + notify + in_guest.legs_ns + answer,
+            gaps_ns: on_host.gaps_ns + gap_there + in_guest.gaps_ns + gap_back,
+            total_ns: i128::from(if row.h0_ns.is_some() { row.end_to_end_ns? } else { row.rtt_ns? }),
+            in_order: on_host.in_order && in_guest.in_order,
+            has_notify: row.notify_ns.is_some(),
+        })
+    }
+
+    fn adds_up(&self) -> bool {
+        let difference = (self.legs_ns + self.gaps_ns - self.total_ns).abs();
+        self.in_order && (difference <= ROUNDING_NS || difference as f64 <= self.total_ns as f64 * TOLERANCE)
+    }
+}
+
+/// One side's part of a walk.
+struct Side {
+    first: u64,
+    legs_ns: i128,
+    gaps_ns: i128,
+    in_order: bool,
+}
+
+/// Walks over those of a side's stamps that were taken, each with the leg that begins at it, to the side's `last`.
+fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> Side {
+    let taken: Vec<(u64, Option<u64>)> = stamps.iter().filter_map(|&(stamp, leg)| Some((stamp?, leg))).collect();
+    let ends = taken.iter().map(|&(stamp, _)| stamp).skip(1).chain([last]);
+    let first = taken.first().map_or(last, |&(stamp, _)| stamp);
+    let mut side = Side { first, legs_ns: 0, gaps_ns: 0, in_order: true };
+    for (&(from, leg), to) in taken.iter().zip(ends) {
+        side.in_order &= from <= to;
+        match leg {
+            Some(leg) => side.legs_ns += i128::from(leg),
+            None => side.gaps_ns += i128::from(to) - i128::from(from),
+        }
+    }
+    side
+}
+
+fn legs_differ(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
+    let wrong: Vec<&Walk> = walks.iter().filter(|walk| !walk.adds_up()).collect();
+    let first = wrong.first()?;
+    let why = if first.in_order {
+        let sum = duration((first.legs_ns + first.gaps_ns) as f64);
+        format!("legs of {sum} for a total of {}", duration(first.total_ns as f64))
+    } else {
+        "stamps of one side out of order".to_owned()
+    };
+    let count = counted(wrong.len() as u64, "operation");
+    Some(format!("{}: {count} wrong, first seq {}: {why}", block.name(), first.seq))
+}
+
+/// By medians: a thread that is preempted between two legs says nothing about the legs.
+fn gaps_too_wide(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
+    let median = |of: fn(&Walk) -> i128| {
+        let mut values: Vec<i128> = walks.iter().filter(|walk| walk.has_notify).map(of).collect();
+        values.sort_unstable();
+        values.get(values.len() / 2).copied()
+    };
+    let (gaps, total) = (median(|walk| walk.gaps_ns)?, median(|walk| walk.total_ns)?);
+    (gaps > GAP_FLOOR_NS && gaps as f64 > total as f64 * TOLERANCE)
+        .then(|| format!("{}: {} of {} lie in no leg", block.name(), duration(gaps as f64), duration(total as f64)))
+}
+
+/// Times across that cannot be negative on one clock. G2 and G5 are stamped *after* what the host sees, so that the
+/// host's answer may well come first: the stamp before them is the one that the host cannot have outrun.
+fn crossings(row: &Row) -> impl Iterator<Item = i128> {
+    let across = |from: Option<u64>, to: Option<u64>| Some(i128::from(to?) - i128::from(from?));
+    let before_answer = row.g4_ns.or(row.g3_ns).or(row.g1_ns);
+    let there = across(row.h2_ns, row.g1_ns.or(row.g5_ns));
+    [there, across(row.g1_ns, row.h4_ns), across(before_answer, row.h5_ns)].into_iter().flatten()
+}
+
+fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
+    let (least, clock) = (least?, &block.measured.clock);
+    // The offset in use lies between the two that were measured; one nanosecond more for rounding.
+    let bound = clock.bound_ns + (clock.after_ns - clock.before_ns).abs() / 2.0;
+    ((least as f64) < -bound - 1.0).then(|| {
+        let (least, bound) = (duration(least as f64), duration(bound));
+        format!("{}: something arrived after {least}, with clocks known to ± {bound}", block.name())
+    })
+}
+
+/// 10: the offset between the clocks moved no more than it is known. A block over which it did gives no one-way
+/// figures; that makes its other figures no worse, so this never fails.
+#[must_use]
+pub fn offset_stable(run: &Run) -> SelfCheck {
+    const NAME: &str = "the clocks' offset is stable across each block";
+    let fits: Vec<&ClockFit> = run.measured().blocks.iter().map(|block| &block.clock).collect();
+    if fits.iter().all(|&fit| *fit == ClockFit::default()) {
+        return not_applicable(10, NAME, "the clocks were not compared");
+    }
+    let unstable = fits.iter().filter(|fit| !fit.is_stable()).count();
+    if unstable > 0 {
+        let blocks = counted(fits.len() as u64, "block");
+        return not_applicable(10, NAME, format!("it moved in {unstable} of {blocks}, which give no one-way figures"));
+    }
+    let most = |of: fn(&ClockFit) -> f64| duration(fits.iter().map(|&fit| of(fit)).fold(0.0, f64::max));
+    let moved = most(|fit| (fit.after_ns - fit.before_ns).abs());
+    judge(10, NAME, &[], format!("it moved by {moved} at most and is known to ± {}", most(|fit| fit.bound_ns)))
+}

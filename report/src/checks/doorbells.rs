@@ -1,0 +1,140 @@
+//! Whether every doorbell woke its receiver, and whether each side waited in the way that was asked for.
+
+use crate::checks::{judge, not_applicable};
+use crate::measured::Counters;
+use crate::plan::Wait;
+use crate::result::SelfCheck;
+use crate::run::{Run, RunBlock, total};
+use crate::units::{counted, grouped};
+
+/// 4: where one operation follows the other, each doorbell is one interrupt and one event for a guest that blocks, and
+/// one event for a host that blocks. A guest that reports neither cannot have blocked on doorbells.
+#[must_use]
+pub fn none_lost(run: &Run) -> SelfCheck {
+    const NAME: &str = "irq, closed loop: rings = interrupts = events";
+    let blocks: Vec<RunBlock<'_>> = with_operations(run).filter(RunBlock::blocks_somewhere).collect();
+    if blocks.is_empty() {
+        return not_applicable(4, NAME, "nobody waited for doorbells");
+    }
+    let faults: Vec<String> =
+        blocks.iter().flat_map(|block| [lost_to_guest(block), lost_to_host(block)]).flatten().collect();
+    let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
+    let seen = format!(
+        "to the guest {}, {}, {}; to the host {}, {}",
+        counted(sum(|counters| counters.rings), "ring"),
+        counted(sum(|counters| counters.interrupts.unwrap_or(0)), "interrupt"),
+        counted(sum(|counters| counters.uio_events.unwrap_or(0)), "event"),
+        counted(sum(|counters| counters.guest_rings), "ring"),
+        counted(sum(|counters| counters.host_events), "event"),
+    );
+    judge(4, NAME, &faults, seen)
+}
+
+fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    let (rings, interrupts, events) = (counters.rings, counters.interrupts, counters.uio_events);
+    let seen = [interrupts, events];
+    if block.asked().guest_wait == Wait::Poll {
+        return None;
+    }
+    let rung = counted(rings, "ring");
+    if seen.iter().flatten().all(|&count| count == 0) {
+        return Some(format!("{}: {rung}, but the guest reports neither an interrupt nor an event", block.name()));
+    }
+    seen.iter().flatten().any(|&count| count != rings).then(|| {
+        let told = |count: Option<u64>| count.map_or("no count of".to_owned(), grouped);
+        format!("{}: {rung}, {} interrupts, {} events", block.name(), told(interrupts), told(events))
+    })
+}
+
+fn lost_to_host(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    let (rings, events) = (counters.guest_rings, counters.host_events);
+    (block.asked().host_wait == Wait::Irq && rings != events).then(|| {
+        format!("{}: {} by the guest, {} on the host", block.name(), counted(rings, "ring"), counted(events, "event"))
+    })
+}
+
+/// 6: no wait ended by its guard whose event did not come at all.
+#[must_use]
+pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
+    const NAME: &str = "no wake-up was lost";
+    let blocks: Vec<RunBlock<'_>> = with_operations(run).filter(RunBlock::blocks_somewhere).collect();
+    if blocks.is_empty() {
+        return not_applicable(6, NAME, "nobody blocked");
+    }
+    let faults: Vec<String> = blocks
+        .iter()
+        .filter(|block| block.measured.counters.lost_wakeups > 0)
+        .map(|block| format!("{}: {}", block.name(), counted(block.measured.counters.lost_wakeups, "lost wake-up")))
+        .collect();
+    let waits = |block: &RunBlock<'_>| {
+        let counters = &block.measured.counters;
+        counters.guest_waits.saturating_add(counters.host_waits)
+    };
+    judge(6, NAME, &faults, format!("{}, none lost", counted(total(blocks.iter().map(waits)), "blocking wait")))
+}
+
+/// 7: a side that polls never blocks and takes no interrupt; a side that blocks does so once per operation, where a
+/// message that was found on looking again after arming counts as well, but not alone.
+#[must_use]
+pub fn waits_as_asked(run: &Run) -> SelfCheck {
+    const NAME: &str = "poll takes no interrupts and does not block, irq blocks for every operation";
+    let blocks: Vec<RunBlock<'_>> = with_operations(run).collect();
+    if blocks.is_empty() {
+        return not_applicable(7, NAME, "no block was finished");
+    }
+    let faults: Vec<String> =
+        blocks.iter().flat_map(|block| [guest_waited(block), host_waited(block)]).flatten().collect();
+    let seen = format!(
+        "{}: {} blocking waits in the guest and {} on the host",
+        counted(blocks.len() as u64, "block"),
+        grouped(total(blocks.iter().map(|block| block.measured.counters.guest_waits))),
+        grouped(total(blocks.iter().map(|block| block.measured.counters.host_waits))),
+    );
+    judge(7, NAME, &faults, seen)
+}
+
+fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    if block.asked().guest_wait == Wait::Irq {
+        return blocked_too_seldom(block, "guest", counters.guest_waits, counters.guest_found_armed);
+    }
+    let (interrupts, events) = (counters.interrupts.unwrap_or(0), counters.uio_events.unwrap_or(0));
+    (counters.guest_waits > 0 || interrupts > 0 || events > 0).then(|| {
+        format!(
+            "{}: the guest was to poll, but it blocked {} and took {} and {}",
+            block.name(),
+            counted(counters.guest_waits, "time"),
+            counted(interrupts, "interrupt"),
+            counted(events, "event")
+        )
+    })
+}
+
+fn host_waited(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    if block.asked().host_wait == Wait::Irq {
+        return blocked_too_seldom(block, "host", counters.host_waits, counters.host_found_armed);
+    }
+    (counters.host_waits > 0).then(|| {
+        format!("{}: the host was to poll, but it blocked {}", block.name(), counted(counters.host_waits, "time"))
+    })
+}
+
+fn blocked_too_seldom(block: &RunBlock<'_>, side: &str, waits: u64, found_armed: u64) -> Option<String> {
+    let operations = block.operations_with_warmup();
+    (waits == 0 || waits.saturating_add(found_armed) < operations).then(|| {
+        format!(
+            "{}: the {side} blocked {} and found {} on looking again, in {}",
+            block.name(),
+            counted(waits, "time"),
+            counted(found_armed, "message"),
+            counted(operations, "operation")
+        )
+    })
+}
+
+fn with_operations(run: &Run) -> impl Iterator<Item = RunBlock<'_>> {
+    run.blocks().filter(|block| block.operations_with_warmup() > 0)
+}

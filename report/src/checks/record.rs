@@ -1,0 +1,68 @@
+//! Whether the run came to its end and left all of its record.
+
+use std::collections::BTreeMap;
+
+use crate::checks::{judge, not_applicable};
+use crate::result::SelfCheck;
+use crate::run::{Run, RunBlock};
+use crate::samples::Status;
+use crate::units::{counted, grouped};
+
+/// 14: every operation ended ok, those of an unfinished block included.
+#[must_use]
+pub fn every_operation_ok(run: &Run) -> SelfCheck {
+    const NAME: &str = "every operation ended ok";
+    let operations = run.rows().len() as u64;
+    if operations == 0 {
+        return not_applicable(14, NAME, "no operation was recorded");
+    }
+    let mut failures: BTreeMap<Status, u64> = BTreeMap::new();
+    for row in run.rows().iter().filter(|row| row.status != Status::Ok) {
+        *failures.entry(row.status).or_default() += 1;
+    }
+    let faults: Vec<String> = failures
+        .iter()
+        .map(|(status, &count)| {
+            format!("{} of {} ended with {status}", grouped(count), counted(operations, "operation"))
+        })
+        .collect();
+    judge(14, NAME, &faults, format!("{}, none failed", counted(operations, "operation")))
+}
+
+/// 15: the run was not cut short, and each block has a row for each operation that was asked for.
+#[must_use]
+pub fn completed(run: &Run) -> SelfCheck {
+    let mut faults = Vec::new();
+    if let Some(reason) = &run.measured().aborted {
+        faults.push(format!("the run ended early: {reason}"));
+    }
+    if run.measured().blocks.is_empty() {
+        faults.push("no block was finished".to_owned());
+    }
+    faults.extend(run.blocks().filter_map(|block| fault_in_record(&block)));
+    let stray = run.stray_rows().count() as u64;
+    if stray > 0 {
+        faults.push(format!("{} of no finished block", counted(stray, "row")));
+    }
+    let blocks = counted(run.measured().blocks.len() as u64, "block");
+    judge(15, "the run was completed and its record is whole", &faults, format!("{blocks}, each with all of its rows"))
+}
+
+fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {
+    let (asked, operations, rows) = (block.asked(), block.measured.operations, block.rows.len() as u64);
+    if operations != asked.count || rows != operations {
+        return Some(format!(
+            "{}: {} asked for, {} measured, {} recorded",
+            block.name(),
+            counted(asked.count, "operation"),
+            grouped(operations),
+            grouped(rows)
+        ));
+    }
+    let foreign = block.rows.iter().filter(|row| {
+        (row.workload, row.host_wait, row.guest_wait, row.size_bytes)
+            != (asked.workload, asked.host_wait, asked.guest_wait, asked.size_bytes)
+    });
+    let foreign = foreign.count() as u64;
+    (foreign > 0).then(|| format!("{}: {} of another kind", block.name(), counted(foreign, "row")))
+}

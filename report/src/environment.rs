@@ -1,0 +1,108 @@
+//! Where a run took place: what a reader needs to judge its figures and to repeat it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measured::Measured;
+
+/// The machine, the VM and the way in which they were started. `None`: not known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Environment {
+    /// What executed the guest's code, as proved by starting one: `kvm` or `tcg`.
+    pub accel: String,
+    /// How that was proved, or why it is not the faster one.
+    pub accel_reason: String,
+    /// Whether interrupts went through KVM's irqfd instead of QEMU's main loop.
+    pub irqfd: Option<bool>,
+    /// The emulator's version.
+    pub qemu_version: Option<String>,
+    /// The host kernel's release.
+    pub host_kernel: Option<String>,
+    /// The guest kernel's release.
+    pub guest_kernel: Option<String>,
+    /// The host's processor, as /proc/cpuinfo names it.
+    pub cpu_model: Option<String>,
+    /// CPUs that this run may use on the host.
+    pub cores: u32,
+    /// CPUs of the guest.
+    pub guest_cpus: Option<u32>,
+    /// The guest's clock source.
+    pub clocksource: Option<String>,
+    /// The driver bound to the device in the guest.
+    pub driver: Option<String>,
+    /// Why that one.
+    pub driver_reason: Option<String>,
+    /// How the guest mapped BAR2: `uc`, `wc` or `wb`.
+    pub bar2_map: Option<String>,
+    /// What one load from that mapping costs, in nanoseconds.
+    pub bar2_ns_per_load: Option<f64>,
+    /// Which thread stayed on which CPU.
+    pub pinning: Option<String>,
+    /// MSI-X vectors per peer.
+    pub vectors: u32,
+    /// Size of the shared memory.
+    pub memory_bytes: u64,
+    /// The revision of this project, with `-dirty` if it was changed since.
+    pub git_revision: Option<String>,
+    /// When the run began (RFC 3339).
+    pub started: Option<String>,
+    /// The command that began it.
+    pub command: Option<String>,
+}
+
+impl Environment {
+    /// Fills what is still unknown from what the guest and the initiator said. What is known already stays, because
+    /// the guest's words are no facts.
+    #[must_use]
+    pub fn completed_by(mut self, measured: &Measured) -> Self {
+        let guest = &measured.guest;
+        fill(&mut self.guest_kernel, &guest.kernel);
+        fill(&mut self.clocksource, &guest.clocksource);
+        fill(&mut self.driver, &guest.driver);
+        fill(&mut self.bar2_map, &guest.bar2_map);
+        if guest.cpus > 0 {
+            self.guest_cpus.get_or_insert(guest.cpus);
+        }
+        if self.memory_bytes == 0 {
+            self.memory_bytes = measured.memory_bytes;
+        }
+        self
+    }
+}
+
+fn fill(known: &mut Option<String>, said: &str) {
+    if !said.is_empty() {
+        known.get_or_insert_with(|| said.to_owned());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::measured::GuestFacts;
+
+    fn measured() -> Measured {
+        Measured {
+            guest: GuestFacts { driver: "uio_pci_msix".into(), cpus: 2, ..GuestFacts::default() },
+            tsc_hz: 1e9,
+            host_peer: 1,
+            guest_peer: 0,
+            memory_bytes: 4096,
+            blocks: Vec::new(),
+            aborted: None,
+        }
+    }
+
+    #[test]
+    fn the_guest_fills_only_what_is_unknown() {
+        let known = Environment { driver: Some("vfio-pci".into()), ..Environment::default() };
+        let completed = known.completed_by(&measured());
+        assert_eq!(completed.driver.as_deref(), Some("vfio-pci"));
+        assert_eq!((completed.guest_cpus, completed.memory_bytes), (Some(2), 4096));
+    }
+
+    #[test]
+    fn silence_stays_unknown() {
+        assert_eq!(Environment::default().completed_by(&measured()).guest_kernel, None);
+    }
+}

@@ -1,0 +1,53 @@
+//! The files that a run's folder gets, one exporter per format. Each is written beside its place and then moved there,
+//! so that a reader never sees half of one.
+
+mod bandwidth_csv;
+mod latency_csv;
+mod result_json;
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+pub use bandwidth_csv::BandwidthCsv;
+pub use latency_csv::LatencyCsv;
+pub use result_json::ResultJson;
+
+use crate::error::ReportError;
+use crate::result::RunResult;
+use crate::run::Run;
+
+/// A file of the result.
+pub trait Export {
+    /// Its name in the run's folder.
+    fn file_name(&self) -> &'static str;
+
+    /// Writes its content.
+    fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// Every exporter. The document comes last: where it is, the others are.
+#[must_use]
+pub fn all() -> [&'static dyn Export; 3] {
+    [&LatencyCsv, &BandwidthCsv, &ResultJson]
+}
+
+/// Writes one file into the folder.
+pub fn write_into(dir: &Path, export: &dyn Export, result: &RunResult, run: &Run) -> Result<(), ReportError> {
+    let path = dir.join(export.file_name());
+    let partial = dir.join(format!(".{}.partial", export.file_name()));
+    write_through(&partial, |out| export.write(result, run, out)).and_then(|()| fs::rename(&partial, &path)).map_err(
+        |source| {
+            // Best effort: the first error is the one to tell.
+            let _ = fs::remove_file(&partial);
+            ReportError::Write { path, source }
+        },
+    )
+}
+
+/// Down to the disk, because a rename may otherwise survive a crash that the content does not.
+fn write_through(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(File::create(path)?);
+    content(&mut out)?;
+    out.into_inner()?.sync_all()
+}

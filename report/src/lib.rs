@@ -1,0 +1,56 @@
+//! What a run's folder holds and says: the plan that is measured, the raw results, statistics, exports, the summary.
+//! Reads and writes files; starts nothing and measures nothing.
+//!
+//! Read in this order:
+//! 1. [`plan`]: what is to be measured, written by the front door, read by the initiator.
+//! 2. [`measured`] and [`samples`]: what the initiator brings back, per block and per operation; [`progress`]: what it
+//!    says meanwhile.
+//! 3. [`result`] and [`environment`]: the document that a run ends in.
+//! 4. [`render`], below: from the one to the other. [`read`] takes the files in, [`run`] joins blocks and rows,
+//!    [`evaluate`] makes [`cells`] (with [`stats`]), comparisons ([`compare`]), [`checks`] and [`warnings`] of them.
+//! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
+//!    [`frame_size`].
+
+pub mod cells;
+pub mod checks;
+pub mod compare;
+pub mod environment;
+pub mod error;
+pub mod evaluate;
+pub mod exports;
+pub mod frame_size;
+pub mod measured;
+pub mod plan;
+pub mod progress;
+pub mod read;
+pub mod result;
+pub mod run;
+pub mod samples;
+pub mod stats;
+pub mod summary;
+pub mod units;
+pub mod warnings;
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::environment::Environment;
+pub use crate::error::ReportError;
+pub use crate::result::RunResult;
+use crate::run::Run;
+pub use crate::summary::summary;
+
+/// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
+/// a folder again gives the same files. A run that ended early is rendered as far as it came.
+pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> Result<RunResult, ReportError> {
+    let measured = read::read_measured(&dir.join(read::MEASURED_FILE))?;
+    let (rows, cut_off) = read::read_samples(&dir.join(read::SAMPLES_FILE))?;
+    let config = serde_json::to_value(config).map_err(ReportError::Config)?;
+    let run = Run::new(measured, rows);
+    let result = evaluate::evaluate(environment, config, &run, cut_off);
+    for export in exports::all() {
+        exports::write_into(dir, export, &result, &run)?;
+    }
+    Ok(result)
+}

@@ -1,0 +1,261 @@
+//! The result of a run (`result.json`), which scripts and later versions read: names here are a promise, and a change
+//! that breaks a reader raises [`SCHEMA_VERSION`].
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::environment::Environment;
+use crate::error::ReportError;
+use crate::plan::{Wait, Workload};
+use crate::samples::Status;
+use crate::stats::{LegSummary, Summary};
+
+/// The version of the document that this program writes and reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The name of the document in a run's folder.
+pub const FILE_NAME: &str = "result.json";
+
+/// A whole result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// [`SCHEMA_VERSION`] of the program that wrote it.
+    pub schema_version: u32,
+    /// Where the run took place.
+    pub environment: Environment,
+    /// What was asked for, as the front door understood it.
+    pub config: serde_json::Value,
+    /// Figures per workload, size and way to wait.
+    pub cells: Vec<Cell>,
+    /// Each way to wait against polling.
+    pub comparisons: Vec<Comparison>,
+    /// What the run found out about itself.
+    pub self_checks: Vec<SelfCheck>,
+    /// What a reader should know, and the cure.
+    pub warnings: Vec<Warning>,
+}
+
+impl RunResult {
+    /// Whether no self-check failed. One that had nothing to look at does not count as failed.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.self_checks.iter().all(|check| check.pass != Verdict::Fail)
+    }
+
+    /// Reads the document of an earlier run, for instance to render its folder again.
+    pub fn load(dir: &Path) -> Result<Self, ReportError> {
+        let path = dir.join(FILE_NAME);
+        let text = fs::read(&path).map_err(|source| ReportError::Read { path: path.clone(), source })?;
+        // The version first: what it stands for decides whether the rest can be understood.
+        let Version { schema_version: found } = serde_json::from_slice(&text).map_err(ReportError::json(&path))?;
+        if found != SCHEMA_VERSION {
+            return Err(ReportError::Schema { path, found, known: SCHEMA_VERSION });
+        }
+        serde_json::from_slice(&text).map_err(ReportError::json(&path))
+    }
+}
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
+
+/// All blocks of the same workload, size and ways to wait, taken together. Figures are over the operations that ended
+/// ok; the others are in `failures`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// The question.
+    pub workload: Workload,
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    pub mode: String,
+    /// How the host waited.
+    pub host_wait: Wait,
+    /// How the guest waited.
+    pub guest_wait: Wait,
+    /// The guest's driver.
+    pub driver: Option<String>,
+    /// Bytes of payload per operation.
+    pub size_bytes: u64,
+    /// Operations that ended ok.
+    pub n: u64,
+    /// Operations that did not, by how they ended.
+    pub failures: BTreeMap<Status, u64>,
+    /// Pingpong: the round trip, from publishing the sequence to seeing the end (H5 − H2). Frames: end to end, from
+    /// before the payload is written (H5 − H0). `None` if no operation ended ok.
+    pub latency_ns: Option<Summary>,
+    /// The parts of the way.
+    pub legs_ns: Legs,
+    /// Frames: size over the mean of `latency_ns`.
+    pub bytes_per_second: Option<f64>,
+    /// Frames: size over the mean of each phase.
+    pub phase_bytes_per_second: Option<PhaseRates>,
+    /// Bytes whose hash the guest confirmed.
+    pub bytes_verified: u64,
+    /// What it cost.
+    pub cpu: Cpu,
+    /// Events, warm-up included.
+    pub counters: CellCounters,
+}
+
+/// The legs of an operation. `None`: not stamped, or, for the one-way legs (notify, ack, answer), only in blocks over
+/// which the clocks' offset was not stable.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Legs {
+    /// H1 − H0: the host writes the payload.
+    pub write: Option<LegSummary>,
+    /// H3 − H2: publishing and ringing, as the sender pays for it.
+    pub ring: Option<LegSummary>,
+    /// G1 − H2: until the guest knows.
+    pub notify: Option<LegSummary>,
+    /// H4 − G2: until the host knows that it was received.
+    pub ack: Option<LegSummary>,
+    /// G3 − G2: the guest reads the payload.
+    pub read: Option<LegSummary>,
+    /// G4 − G3: the guest computes SHA-256.
+    pub verify: Option<LegSummary>,
+    /// H5 − G5: until the host knows the end.
+    pub answer: Option<LegSummary>,
+}
+
+/// Speed of a frame's phases in bytes per second.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PhaseRates {
+    /// The host's write.
+    pub write: Option<f64>,
+    /// The guest's read.
+    pub read: Option<f64>,
+    /// The guest's SHA-256.
+    pub verify: Option<f64>,
+}
+
+/// CPU time of the measured operations, failed ones included. `None`: not known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Cpu {
+    /// The initiator's thread, per operation.
+    pub host_us_per_op: Option<f64>,
+    /// All virtual CPUs, per operation.
+    pub vcpu_us_per_op: Option<f64>,
+    /// QEMU's main loop, per operation.
+    pub main_loop_us_per_op: Option<f64>,
+    /// CPU time of all three over the wall time: cores kept busy.
+    pub cores: Option<f64>,
+}
+
+impl Cpu {
+    /// All three together, per operation. `None` if one of them is not known.
+    #[must_use]
+    pub fn total_us_per_op(&self) -> Option<f64> {
+        Some(self.host_us_per_op? + self.vcpu_us_per_op? + self.main_loop_us_per_op?)
+    }
+}
+
+/// Events of a cell's blocks, warm-up included. `None`: at least one block could not see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct CellCounters {
+    /// Doorbells that the host rang.
+    pub rings: u64,
+    /// Interrupts of the device in the guest.
+    pub interrupts: Option<u64>,
+    /// Events that the guest's driver reported.
+    pub uio_events: Option<u64>,
+    /// Times a side blocked and was woken: `guest_waits` and `host_waits` together.
+    pub wakeups: u64,
+    /// Doorbells that shared an interrupt with another one: rings less interrupts.
+    pub coalesced: Option<u64>,
+    /// Times a guard ended a wait although the message was there, on both sides.
+    pub deadline_wakeups: u64,
+    /// Doorbells that the guest rang.
+    pub guest_rings: u64,
+    /// Events that the host read.
+    pub host_events: u64,
+    /// Times the guest blocked.
+    pub guest_waits: u64,
+    /// Times the host blocked.
+    pub host_waits: u64,
+    /// Messages that the guest found when it looked again after arming.
+    pub guest_found_armed: u64,
+    /// Acknowledgements that the host found when it looked again after arming.
+    pub host_found_armed: u64,
+    /// Acknowledgements with a wrong sequence number.
+    pub stale_acks: u64,
+    /// Waits whose event never came.
+    pub lost_wakeups: u64,
+}
+
+/// One way to wait against polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The workload of both cells.
+    pub workload: Workload,
+    /// The size of both cells.
+    pub size_bytes: u64,
+    /// What is compared.
+    pub mode: String,
+    /// To what.
+    pub baseline: String,
+    /// Ratio of the median latencies.
+    pub p50_ratio: Option<f64>,
+    /// Difference of the median latencies, in nanoseconds.
+    pub p50_difference_ns: Option<i64>,
+    /// Ratio of the CPU time per operation, all threads.
+    pub cpu_per_op_ratio: Option<f64>,
+    /// Ratio of the cores kept busy.
+    pub cores_ratio: Option<f64>,
+}
+
+/// How a self-check ended; `true`, `false` or `null` in the document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "Option<bool>", from = "Option<bool>")]
+pub enum Verdict {
+    /// It looked and found nothing wrong.
+    Pass,
+    /// It found something wrong.
+    Fail,
+    /// There was nothing that it could look at, or nothing that it could judge.
+    NotApplicable,
+}
+
+impl From<Verdict> for Option<bool> {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Pass => Some(true),
+            Verdict::Fail => Some(false),
+            Verdict::NotApplicable => None,
+        }
+    }
+}
+
+impl From<Option<bool>> for Verdict {
+    fn from(pass: Option<bool>) -> Self {
+        match pass {
+            Some(true) => Self::Pass,
+            Some(false) => Self::Fail,
+            None => Self::NotApplicable,
+        }
+    }
+}
+
+/// One thing that the run verified about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SelfCheck {
+    /// Its number, the same in every run.
+    pub id: u32,
+    /// What it asserts.
+    pub name: String,
+    /// Whether that held.
+    pub pass: Verdict,
+    /// What was seen, with numbers.
+    pub detail: String,
+}
+
+/// Something that does not make a run wrong but that its reader should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// What was seen, with numbers.
+    pub message: String,
+    /// What to do about it.
+    pub cure: String,
+}

@@ -1,0 +1,100 @@
+//! A run as it was read: its blocks, each with its rows.
+
+use std::collections::HashSet;
+
+use crate::frame_size::size_name;
+use crate::measured::{Measured, MeasuredBlock};
+use crate::plan::{Block, Wait};
+use crate::samples::{Row, Status, mode_name};
+
+/// What the initiator brought back, with the rows in reach of their blocks.
+#[derive(Debug, Clone)]
+pub struct Run {
+    measured: Measured,
+    /// Ordered by block, and within a block as they were measured.
+    rows: Vec<Row>,
+}
+
+impl Run {
+    /// Brings rows, in any order of blocks, and blocks together.
+    #[must_use]
+    pub fn new(measured: Measured, mut rows: Vec<Row>) -> Self {
+        rows.sort_by_key(|row| row.block);
+        Self { measured, rows }
+    }
+
+    /// What the initiator said of the run as a whole.
+    #[must_use]
+    pub fn measured(&self) -> &Measured {
+        &self.measured
+    }
+
+    /// All rows, those of unfinished blocks included.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The finished blocks, in the order in which they were measured.
+    pub fn blocks(&self) -> impl Iterator<Item = RunBlock<'_>> {
+        self.measured.blocks.iter().map(|measured| RunBlock { measured, rows: self.rows_of(measured.block.index) })
+    }
+
+    /// Rows that belong to no finished block: those of the block in which the run ended.
+    pub fn stray_rows(&self) -> impl Iterator<Item = &Row> {
+        let finished: HashSet<u32> = self.measured.blocks.iter().map(|block| block.block.index).collect();
+        self.rows.iter().filter(move |row| !finished.contains(&row.block))
+    }
+
+    fn rows_of(&self, index: u32) -> &[Row] {
+        let from = self.rows.partition_point(|row| row.block < index);
+        let to = self.rows.partition_point(|row| row.block <= index);
+        &self.rows[from..to]
+    }
+}
+
+/// A finished block with its rows.
+#[derive(Debug, Clone, Copy)]
+pub struct RunBlock<'a> {
+    /// What was asked and counted.
+    pub measured: &'a MeasuredBlock,
+    /// Its operations, in order.
+    pub rows: &'a [Row],
+}
+
+impl<'a> RunBlock<'a> {
+    /// What was asked.
+    #[must_use]
+    pub fn asked(&self) -> &'a Block {
+        &self.measured.block
+    }
+
+    /// The operations that ended ok: the only ones that enter a figure.
+    pub fn ok_rows(&self) -> impl Iterator<Item = &'a Row> + use<'a> {
+        self.rows.iter().filter(|row| row.status == Status::Ok)
+    }
+
+    /// Operations that were run, warm-up included.
+    #[must_use]
+    pub fn operations_with_warmup(&self) -> u64 {
+        self.measured.operations.saturating_add(self.asked().warmup)
+    }
+
+    /// Whether one side at least blocks.
+    #[must_use]
+    pub fn blocks_somewhere(&self) -> bool {
+        self.asked().host_wait == Wait::Irq || self.asked().guest_wait == Wait::Irq
+    }
+
+    /// The block in words, for details and warnings.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let Block { index, workload, host_wait, guest_wait, size_bytes, .. } = self.asked();
+        format!("block {index} ({workload} {} {})", size_name(*size_bytes), mode_name(*host_wait, *guest_wait))
+    }
+}
+
+/// The sum of counts, some of which a guest made up: it ends at the largest number instead of wrapping.
+pub(crate) fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}

@@ -1,0 +1,107 @@
+//! One row per measured operation (`samples.csv`). Times are nanoseconds; stamps count from the run's start on the
+//! host's time line. An empty field was not taken or cannot be known.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Wait, Workload};
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// PROCESSED; frames were verified.
+    Ok,
+    /// The guest answered that the content does not match its hash.
+    HashMismatch,
+    /// The guest answered that the slot's header makes no sense.
+    BadHeader,
+    /// The guest answered with an error that has no name here.
+    GuestError,
+    /// No answer within the deadline.
+    Timeout,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::HashMismatch => "hash_mismatch",
+            Self::BadHeader => "bad_header",
+            Self::GuestError => "guest_error",
+            Self::Timeout => "timeout",
+        })
+    }
+}
+
+/// An operation's row. The columns stand in this order in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The block's index in the plan.
+    pub block: u32,
+    /// The block's workload.
+    pub workload: Workload,
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    pub mode: String,
+    /// How the host waited.
+    pub host_wait: Wait,
+    /// How the guest waited.
+    pub guest_wait: Wait,
+    /// The operation's sequence number, unique in the run.
+    pub seq: u64,
+    /// Bytes of payload.
+    pub size_bytes: u64,
+    /// H0: before the payload is written.
+    pub h0_ns: Option<u64>,
+    /// H1: payload written.
+    pub h1_ns: Option<u64>,
+    /// H2: sequence about to be published.
+    pub h2_ns: Option<u64>,
+    /// H3: ring returned.
+    pub h3_ns: Option<u64>,
+    /// G1: the guest knows.
+    pub g1_ns: Option<u64>,
+    /// G2: RECEIVED stored.
+    pub g2_ns: Option<u64>,
+    /// G3: payload read.
+    pub g3_ns: Option<u64>,
+    /// G4: SHA-256 done.
+    pub g4_ns: Option<u64>,
+    /// G5: PROCESSED or ERROR stored.
+    pub g5_ns: Option<u64>,
+    /// H4: the host saw RECEIVED (or, when it was late, the end).
+    pub h4_ns: Option<u64>,
+    /// H5: the host saw the end.
+    pub h5_ns: Option<u64>,
+    /// H1 − H0.
+    pub write_ns: Option<u64>,
+    /// H3 − H2.
+    pub ring_ns: Option<u64>,
+    /// G1 − H2; may be negative by the clock bound.
+    pub notify_ns: Option<i64>,
+    /// H4 − G2; may be negative by the clock bound.
+    pub ack_ns: Option<i64>,
+    /// G3 − G2.
+    pub read_ns: Option<u64>,
+    /// G4 − G3.
+    pub verify_ns: Option<u64>,
+    /// H5 − G5; may be negative by the clock bound.
+    pub answer_ns: Option<i64>,
+    /// H5 − H2.
+    pub rtt_ns: Option<u64>,
+    /// H5 − H0.
+    pub end_to_end_ns: Option<u64>,
+    /// How it ended.
+    pub status: Status,
+}
+
+/// How both sides waited, in the words of `--mode`.
+#[must_use]
+pub fn mode_name(host: Wait, guest: Wait) -> String {
+    if host == guest {
+        host.to_string()
+    } else {
+        format!("{host}/{guest}")
+    }
+}

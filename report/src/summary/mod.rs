@@ -1,0 +1,178 @@
+//! What a run says on the terminal: the answer in its first line, the cells as a table, and at the end how far to
+//! trust it. At most 40 lines; the rest is in `result.json`.
+
+mod table;
+mod text;
+
+use std::collections::BTreeMap;
+
+use self::text::wrapped;
+use crate::frame_size::size_name;
+use crate::plan::{Wait, Workload};
+use crate::result::{Cell, Comparison, RunResult, SelfCheck, Verdict};
+use crate::units::{counted, duration, speed};
+
+/// Lines of a summary.
+const MOST_LINES: usize = 40;
+
+/// Cells that are shown however much there is to say besides.
+const LEAST_CELLS: usize = 8;
+
+/// Lines that one failed check may take.
+const LINES_EACH: usize = 2;
+
+/// Lines that one warning may take: its cure comes last and must not be cut off.
+const LINES_PER_WARNING: usize = 3;
+
+/// The summary, with a line end after each line.
+#[must_use]
+pub fn summary(result: &RunResult) -> String {
+    let mut head = wrapped(&answer(result), 3);
+    head.push(String::new());
+    let mut tail = legend(result);
+    tail.extend(speeds(result));
+    tail.push(String::new());
+    tail.extend(self_checks(result));
+    let label = label(&result.environment.accel);
+    let taken = head.len() + tail.len() + 1;
+
+    // One line stays for what is said of the cells that are left out, and one for the warnings.
+    let room = (MOST_LINES - 2).saturating_sub(taken + table::HEAD_LINES).max(LEAST_CELLS);
+    let shown = result.cells.len().min(room);
+    let mut lines = head;
+    if shown > 0 {
+        lines.extend(table::lines(&result.cells[..shown]));
+    }
+    if shown < result.cells.len() {
+        lines.push(format!("and {} more cells in result.json", result.cells.len() - shown));
+    }
+    lines.extend(tail);
+    let room = (MOST_LINES - 1).saturating_sub(lines.len());
+    lines.extend(warnings(result, room));
+    lines.push(label);
+    lines.join("\n") + "\n"
+}
+
+/// The run's answer in one sentence.
+fn answer(result: &RunResult) -> String {
+    let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail).count() as u64;
+    let doubt = match failed {
+        0 => String::new(),
+        _ => format!("not to be trusted, {} failed: ", counted(failed, "self-check")),
+    };
+    let compared = result
+        .comparisons
+        .iter()
+        .find(|comparison| comparison.mode == Wait::Irq.to_string())
+        .or(result.comparisons.first())
+        .and_then(|comparison| compared(result, comparison));
+    let answer = compared
+        .or_else(|| result.cells.iter().find_map(alone))
+        .unwrap_or_else(|| "no operation ended ok, so there is no figure".to_owned());
+    doubt + &answer
+}
+
+fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
+    let find = |mode: &str| {
+        result.cells.iter().find(|cell| {
+            (cell.workload, cell.size_bytes) == (comparison.workload, comparison.size_bytes) && cell.mode == mode
+        })
+    };
+    let (this, base) = (find(&comparison.mode)?, find(&comparison.baseline)?);
+    let difference = comparison.p50_difference_ns? as f64;
+    let verb = if difference < 0.0 { "saves" } else { "costs" };
+    let cores = this
+        .cpu
+        .cores
+        .zip(base.cpu.cores)
+        .map_or(String::new(), |(this, base)| format!(" and takes {this:.1} cores, not {base:.1}"));
+    Some(format!(
+        "{}, {} in {} at p50: blocking {verb} {}{cores}",
+        alone_at_median(base)?,
+        this.mode,
+        duration(median(this)?),
+        duration(difference.abs())
+    ))
+}
+
+/// A cell that is compared with none.
+fn alone(cell: &Cell) -> Option<String> {
+    Some(format!("{} at p50 of {}", alone_at_median(cell)?, counted(cell.n, "operation")))
+}
+
+fn alone_at_median(cell: &Cell) -> Option<String> {
+    let (mode, median) = (&cell.mode, duration(median(cell)?));
+    Some(match cell.workload {
+        Workload::Pingpong => format!("{mode} answers in {median}"),
+        Workload::Frame => format!("{mode} moves and verifies a {} frame in {median}", size_name(cell.size_bytes)),
+    })
+}
+
+fn median(cell: &Cell) -> Option<f64> {
+    Some(cell.latency_ns.as_ref()?.p50? as f64)
+}
+
+/// What a dash means, where there is one.
+fn legend(result: &RunResult) -> Vec<String> {
+    let is_short = |cell: &Cell| cell.latency_ns.as_ref().is_none_or(|latency| latency.p99.is_none());
+    let dashes = result
+        .cells
+        .iter()
+        .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
+    let text = "-: not known, or too few samples (p90 takes 10, p99 takes 1,000)";
+    dashes.then(|| text.to_owned()).into_iter().collect()
+}
+
+/// A line per frame size.
+fn speeds(result: &RunResult) -> Vec<String> {
+    let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for cell in &result.cells {
+        if let Some(bytes_per_second) = cell.bytes_per_second {
+            by_size.entry(cell.size_bytes).or_default().push(format!("{} {}", cell.mode, speed(bytes_per_second)));
+        }
+    }
+    let line = |(size, speeds): (u64, Vec<String>)| {
+        wrapped(&format!("frame {} end to end: {}", size_name(size), speeds.join(", ")), LINES_EACH)
+    };
+    by_size.into_iter().flat_map(line).collect()
+}
+
+fn self_checks(result: &RunResult) -> Vec<String> {
+    let count = |verdict| result.self_checks.iter().filter(|check| check.pass == verdict).count();
+    let mut lines = vec![format!(
+        "self-checks: {} passed, {} failed, {} not applicable",
+        count(Verdict::Pass),
+        count(Verdict::Fail),
+        count(Verdict::NotApplicable)
+    )];
+    let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail);
+    lines.extend(failed.flat_map(|SelfCheck { id, name, detail, .. }| {
+        wrapped(&format!("  FAILED {id} {name}: {detail}"), LINES_EACH)
+    }));
+    lines
+}
+
+fn warnings(result: &RunResult, room: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (position, warning) in result.warnings.iter().enumerate() {
+        let next = wrapped(&format!("warning: {}; {}", warning.message, warning.cure), LINES_PER_WARNING);
+        let left = result.warnings.len() - position;
+        let needed = next.len() + usize::from(left > 1);
+        if lines.len() + needed > room {
+            lines.push(format!("{} more in result.json", counted(left as u64, "warning")));
+            return lines;
+        }
+        lines.extend(next);
+    }
+    lines
+}
+
+/// What the figures stand for.
+fn label(accel: &str) -> String {
+    match accel {
+        "tcg" => "under emulation (TCG): compares modes, does not predict KVM".to_owned(),
+        "kvm" => "under KVM".to_owned(),
+        "" => "acceleration not known".to_owned(),
+        other => text::printable(&format!("under {other}")),
+    }
+}

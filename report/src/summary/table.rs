@@ -1,0 +1,66 @@
+//! The table of cells: one line each, numbers with their units.
+
+use comfy_table::{CellAlignment, LineStyle, Table, presets};
+
+use crate::frame_size::size_name;
+use crate::result::Cell;
+use crate::stats::Summary;
+use crate::units::{duration, three_digits};
+
+const HEADER: [&str; 15] = [
+    "workload", "size", "mode", "n", "min", "p50", "p90", "p99", "max", "mean", "irqs", "fail", "host/op", "vcpu/op",
+    "cores",
+];
+
+/// The columns from which on there are numbers.
+const FIRST_NUMBER: usize = 3;
+
+/// Lines that a table has besides its cells.
+pub(super) const HEAD_LINES: usize = 2;
+
+/// The table's lines.
+pub(super) fn lines(cells: &[Cell]) -> Vec<String> {
+    let mut table = Table::new();
+    // One column between columns: the style's junction, with no padding beside it.
+    table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('-').junction('-')));
+    table.set_header(HEADER);
+    table.add_rows(cells.iter().map(row));
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((0, 0));
+        if index >= FIRST_NUMBER {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.lines().map(|line| line.trim_end().to_owned()).collect()
+}
+
+fn row(cell: &Cell) -> Vec<String> {
+    let latency = |figure: fn(&Summary) -> Option<f64>| time(cell.latency_ns.as_ref().and_then(figure));
+    let cpu = |us: Option<f64>| time(us.map(|us| us * 1e3));
+    vec![
+        cell.workload.to_string(),
+        size_name(cell.size_bytes),
+        cell.mode.clone(),
+        cell.n.to_string(),
+        latency(|all| Some(all.min as f64)),
+        latency(|all| all.p50.map(|ns| ns as f64)),
+        latency(|all| all.p90.map(|ns| ns as f64)),
+        latency(|all| all.p99.map(|ns| ns as f64)),
+        latency(|all| Some(all.max as f64)),
+        latency(|all| Some(all.mean)),
+        or_dash(cell.counters.interrupts.map(|count| count.to_string())),
+        cell.failures.values().sum::<u64>().to_string(),
+        cpu(cell.cpu.host_us_per_op),
+        cpu(cell.cpu.vcpu_us_per_op),
+        or_dash(cell.cpu.cores.map(three_digits)),
+    ]
+}
+
+/// Without the space before the unit: fifteen columns have to fit.
+fn time(ns: Option<f64>) -> String {
+    or_dash(ns.map(|ns| duration(ns).replace(' ', "")))
+}
+
+fn or_dash(figure: Option<String>) -> String {
+    figure.unwrap_or_else(|| "-".to_owned())
+}

@@ -1,0 +1,71 @@
+//! Text that fits a terminal and cannot command it.
+
+/// Columns of the summary.
+pub(super) const WIDTH: usize = 100;
+
+/// Without control and direction characters: some words come from the guest, which may lie, also to the terminal.
+pub(super) fn printable(text: &str) -> String {
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect()
+}
+
+/// Breaks text between words into lines of at most [`WIDTH`] columns, indents all but the first, and cuts off after
+/// `most` lines.
+pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    const INDENT: &str = "    ";
+    let text = printable(text);
+    let mut lines = vec![String::new()];
+    let indent_of_first: String = text.chars().take_while(|&c| c == ' ').collect();
+    lines[0].push_str(&indent_of_first);
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        let is_empty = line.trim().is_empty();
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("{INDENT}{word}"));
+        } else {
+            if !is_empty {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    if lines.len() > most {
+        lines.truncate(most);
+        if let Some(last) = lines.last_mut() {
+            last.push('…');
+        }
+    }
+    for line in &mut lines {
+        // A word longer than a line is nobody's prose.
+        if line.chars().count() > WIDTH + 1 {
+            *line = line.chars().take(WIDTH).chain(['…']).collect();
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_broken_between_words_and_indented() {
+        let lines = wrapped(&"word ".repeat(30), 5);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].chars().count() <= WIDTH && lines[1].starts_with("    word"), "{lines:?}");
+    }
+
+    #[test]
+    fn what_does_not_fit_is_cut_off() {
+        let lines = wrapped(&"word ".repeat(300), 2);
+        assert!(lines.len() == 2 && lines[1].ends_with('…'), "{lines:?}");
+        assert_eq!(wrapped(&"x".repeat(500), 2)[0].chars().count(), WIDTH + 1);
+    }
+
+    #[test]
+    fn nobody_commands_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2Jb\r\u{202e}c"), "a [2Jb  c");
+    }
+}

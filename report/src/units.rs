@@ -1,0 +1,81 @@
+//! Numbers for people: three significant digits, the unit beside each.
+
+/// A duration in the unit that keeps its number short, for instance `212 ns`, `63.1 µs` or `1.20 s`.
+#[must_use]
+pub fn duration(ns: f64) -> String {
+    // The steps lie below the next unit by half of the last digit, so that 999.7 ns does not become "1000 ns".
+    match ns {
+        ns if ns.abs() < 999.5 => format!("{ns:.0} ns"),
+        ns if ns.abs() < 999.5e3 => format!("{} µs", three_digits(ns / 1e3)),
+        ns if ns.abs() < 999.5e6 => format!("{} ms", three_digits(ns / 1e6)),
+        ns => format!("{} s", three_digits(ns / 1e9)),
+    }
+}
+
+/// A speed in decimal units, for instance `33.1 MB/s`.
+#[must_use]
+pub fn speed(bytes_per_second: f64) -> String {
+    match bytes_per_second {
+        speed if speed < 999.5e3 => format!("{} kB/s", three_digits(speed / 1e3)),
+        speed if speed < 999.5e6 => format!("{} MB/s", three_digits(speed / 1e6)),
+        speed => format!("{} GB/s", three_digits(speed / 1e9)),
+    }
+}
+
+/// A number with three significant digits, and no fewer than its integer part has.
+#[must_use]
+pub fn three_digits(value: f64) -> String {
+    match value.abs() {
+        size if size < 9.995 => format!("{value:.2}"),
+        size if size < 99.95 => format!("{value:.1}"),
+        _ => format!("{value:.0}"),
+    }
+}
+
+/// An integer with a comma between thousands.
+#[must_use]
+pub fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count and its noun, for instance `1 frame` or `1,200 frames`.
+#[must_use]
+pub fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_duration_takes_its_own_unit() {
+        let told = [0.0, 212.4, 999.6, 63_123.0, 999_600.0, 4_010_000.0, 745e6, 1.2e9, -312.0].map(duration);
+        let expected = ["0 ns", "212 ns", "1.00 µs", "63.1 µs", "1.00 ms", "4.01 ms", "745 ms", "1.20 s", "-312 ns"];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn speeds_are_decimal() {
+        assert_eq!([33.1e6, 1.6e9, 12_500.0].map(speed), ["33.1 MB/s", "1.60 GB/s", "12.5 kB/s"]);
+    }
+
+    #[test]
+    fn digits_do_not_grow_by_rounding() {
+        assert_eq!([9.994, 9.996, 99.96, 1234.0].map(three_digits), ["9.99", "10.0", "100", "1234"]);
+    }
+
+    #[test]
+    fn thousands_are_parted() {
+        assert_eq!([0, 999, 1_000, 24_883_200].map(grouped), ["0", "999", "1,000", "24,883,200"]);
+        assert_eq!([counted(1, "frame"), counted(2_000, "frame")], ["1 frame", "2,000 frames"]);
+    }
+}

@@ -1,0 +1,256 @@
+//! Each self-check passes on a run in which everything is right, fails when the one thing that it is about is spoiled,
+//! and says so when there is nothing to look at.
+
+use report::measured::{ClockFit, CorruptAnswer};
+use report::plan::{Wait, Workload};
+use report::result::{SelfCheck, Verdict};
+use report::samples::Status;
+
+use crate::synthetic::Synthetic;
+
+/// Spoils a run and expects one check to fail with these words.
+fn fails(id: u32, words: &str, spoil: impl FnOnce(&mut Synthetic)) {
+    let mut run = Synthetic::both_modes();
+    spoil(&mut run);
+    let SelfCheck { pass, detail, .. } = run.check(id);
+    assert_eq!(pass, Verdict::Fail, "check {id}: {detail}");
+    assert!(detail.contains(words), "check {id} says: {detail}");
+}
+
+#[test]
+fn a_good_run_passes_all_checks() {
+    let result = Synthetic::both_modes().result();
+    for check in &result.self_checks {
+        assert_eq!(check.pass, Verdict::Pass, "{check:?}");
+    }
+    let ids: Vec<u32> = result.self_checks.iter().map(|check| check.id).collect();
+    assert_eq!(ids, [2, 3, 4, 6, 7, 8, 10, 14, 15]);
+    assert!(result.passed());
+    assert_eq!(result.warnings, []);
+}
+
+#[test]
+fn a_run_without_blocks_has_nothing_to_look_at_and_was_not_completed() {
+    let result = Synthetic::empty().result();
+    for check in &result.self_checks {
+        let expected = if check.id == 15 { Verdict::Fail } else { Verdict::NotApplicable };
+        assert_eq!(check.pass, expected, "{check:?}");
+    }
+    assert!(!result.passed());
+}
+
+#[test]
+fn polling_alone_has_no_doorbells_to_look_at() {
+    let result = Synthetic::empty().with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 5).result();
+    let verdicts: Vec<(u32, Verdict)> = result.self_checks.iter().map(|check| (check.id, check.pass)).collect();
+    for id in [2, 4, 6] {
+        assert!(verdicts.contains(&(id, Verdict::NotApplicable)), "{verdicts:?}");
+    }
+    assert!(result.passed());
+}
+
+#[test]
+fn bytes_that_nobody_verified_fail() {
+    fails(2, "62,208,000 bytes in frames that ended ok, but 62,207,999 verified", |run| {
+        run.block(2).bytes_verified -= 1;
+    });
+}
+
+#[test]
+fn a_measured_frame_that_differs_from_its_hash_fails() {
+    fails(2, "1 frame did not match the hash", |run| run.first_row(3).status = Status::HashMismatch);
+}
+
+#[test]
+fn a_guest_that_does_not_verify_fails() {
+    fails(2, "does not verify", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Accepted));
+    fails(2, "not answered ERROR", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Other));
+    fails(2, "never sent", |run| run.block(2).corrupt_answer = None);
+}
+
+#[test]
+fn a_stale_acknowledgement_fails() {
+    fails(3, "block 1 (pingpong 64 B irq): 3 stale acknowledgements", |run| run.block(1).counters.stale_acks = 3);
+}
+
+#[test]
+fn a_lost_doorbell_fails() {
+    fails(4, "42 rings, 41 interrupts, 41 events", |run| {
+        run.block(1).counters.interrupts = Some(41);
+        run.block(1).counters.uio_events = Some(41);
+    });
+}
+
+#[test]
+fn a_lost_event_fails_even_where_interrupts_cannot_be_seen() {
+    fails(4, "42 rings, no count of interrupts, 41 events", |run| {
+        run.block(1).counters.interrupts = None;
+        run.block(1).counters.uio_events = Some(41);
+    });
+}
+
+#[test]
+fn a_doorbell_lost_on_the_way_to_the_host_fails() {
+    fails(4, "42 rings by the guest, 41 events on the host", |run| run.block(1).counters.host_events = 41);
+}
+
+#[test]
+fn irq_without_any_interrupt_fails() {
+    fails(4, "neither an interrupt nor an event", |run| {
+        run.block(1).counters.interrupts = None;
+        run.block(1).counters.uio_events = None;
+    });
+    fails(4, "neither an interrupt nor an event", |run| {
+        run.block(1).counters.rings = 0;
+        run.block(1).counters.interrupts = Some(0);
+        run.block(1).counters.uio_events = Some(0);
+    });
+}
+
+#[test]
+fn a_lost_wakeup_fails() {
+    fails(6, "1 lost wake-up", |run| run.block(3).counters.lost_wakeups = 1);
+}
+
+#[test]
+fn polling_that_blocks_or_is_interrupted_fails() {
+    fails(7, "the guest was to poll, but it blocked 1 time", |run| run.block(0).counters.guest_waits = 1);
+    fails(7, "took 1 interrupt", |run| run.block(0).counters.interrupts = Some(1));
+    fails(7, "and 1 event", |run| run.block(0).counters.uio_events = Some(1));
+    fails(7, "the host was to poll, but it blocked 1 time", |run| run.block(0).counters.host_waits = 1);
+}
+
+#[test]
+fn blocking_that_spins_fails() {
+    fails(7, "the guest blocked 41 times and found 0 messages on looking again, in 42 operations", |run| {
+        run.block(1).counters.guest_waits = 41;
+    });
+    fails(7, "the host blocked 0 times", |run| {
+        run.block(1).counters.host_waits = 0;
+        run.block(1).counters.host_found_armed = 42;
+    });
+}
+
+#[test]
+fn a_message_that_is_found_after_arming_counts_as_a_wait_and_is_told_when_frequent() {
+    let mut run = Synthetic::both_modes();
+    run.block(1).counters.guest_waits = 40;
+    run.block(1).counters.guest_found_armed = 2;
+    let result = run.result();
+    assert!(result.passed(), "{:?}", result.self_checks);
+    assert_eq!(result.warnings.len(), 1);
+    assert!(result.warnings[0].message.contains("4.8 % of operations"), "{}", result.warnings[0].message);
+}
+
+#[test]
+fn legs_that_do_not_sum_fail() {
+    fails(8, "1 operation wrong, first seq 2000", |run| run.first_row(2).verify_ns = Some(170_000_000));
+}
+
+#[test]
+fn a_round_trip_whose_answer_is_too_long_fails() {
+    fails(8, "1 operation wrong, first seq 0: legs of", |run| run.first_row(0).answer_ns = Some(150));
+}
+
+#[test]
+fn stamps_out_of_order_fail() {
+    fails(8, "out of order", |run| {
+        let row = run.first_row(2);
+        std::mem::swap(&mut row.g1_ns, &mut row.g2_ns);
+    });
+}
+
+#[test]
+fn time_in_no_leg_fails() {
+    fails(8, "lie in no leg", |run| {
+        for row in run.rows.iter_mut().filter(|row| row.block == 2) {
+            let late = |ns: Option<u64>| ns.map(|ns| ns + 10_000_000);
+            row.g5_ns = late(row.g5_ns);
+            row.h5_ns = late(row.h5_ns);
+            row.end_to_end_ns = late(row.end_to_end_ns);
+        }
+    });
+}
+
+/// Moves a stamp of the first frame to so many nanoseconds after another one.
+fn moved(run: &mut Synthetic, ns: i64) {
+    let row = run.first_row(2);
+    row.h4_ns = row.g1_ns.and_then(|known| known.checked_add_signed(ns));
+}
+
+#[test]
+fn an_answer_before_its_question_fails() {
+    fails(8, "something arrived after -200 ns, with clocks known to ± 30 ns", |run| moved(run, -200));
+    fails(8, "something arrived after -400 ns", |run| {
+        let row = run.first_row(1);
+        row.g1_ns = row.h2_ns.map(|published| published - 400);
+        row.notify_ns = Some(-400);
+    });
+}
+
+#[test]
+fn what_lies_within_the_clocks_bound_passes() {
+    let mut run = Synthetic::both_modes();
+    moved(&mut run, -30);
+    assert_eq!(run.check(8).pass, Verdict::Pass);
+}
+
+#[test]
+fn a_stamp_that_the_host_may_outrun_passes() {
+    let mut run = Synthetic::both_modes();
+    // The guest was preempted between its answer and the stamp of it.
+    let row = run.first_row(0);
+    row.g5_ns = row.h5_ns.map(|ended| ended + 4_000_000);
+    row.answer_ns = Some(-4_000_000);
+    assert_eq!(run.check(8).pass, Verdict::Pass);
+}
+
+#[test]
+fn stamps_that_a_guest_made_up_do_not_overflow() {
+    fails(8, "wrong", |run| {
+        let row = run.first_row(2);
+        row.g1_ns = Some(u64::MAX);
+        row.g2_ns = Some(0);
+        row.notify_ns = Some(i64::MAX);
+        row.answer_ns = Some(i64::MAX);
+    });
+}
+
+#[test]
+fn a_clock_that_moved_warns_and_gives_no_one_way_figures() {
+    let mut run = Synthetic::both_modes();
+    run.block(1).clock = ClockFit { before_ns: 0.0, after_ns: 400.0, bound_ns: 25.0 };
+    // A leg that would be wrong, were the clocks one.
+    run.first_row(1).notify_ns = Some(-400);
+    let result = run.result();
+    assert!(result.passed(), "{:?}", result.self_checks);
+    let stable = result.self_checks.iter().find(|check| check.id == 10).expect("it is there");
+    assert_eq!(stable.pass, Verdict::NotApplicable);
+    assert!(stable.detail.contains("1 of 4 blocks"), "{}", stable.detail);
+    assert_eq!(result.warnings.len(), 1);
+    let legs = &result.cells[1].legs_ns;
+    assert!(legs.notify.is_none() && legs.ack.is_none() && legs.answer.is_none());
+    assert!(legs.ring.is_some(), "legs on one side's clock remain");
+}
+
+#[test]
+fn an_operation_that_failed_fails() {
+    fails(14, "1 of 100 operations ended with timeout", |run| run.first_row(0).status = Status::Timeout);
+}
+
+#[test]
+fn a_run_that_ended_early_fails() {
+    fails(15, "the run ended early: the guest went silent", |run| {
+        run.measured.aborted = Some("the guest went silent".to_owned());
+    });
+}
+
+#[test]
+fn rows_that_are_missing_or_foreign_fail() {
+    fails(15, "40 operations asked for, 40 measured, 39 recorded", |run| {
+        run.rows.remove(0);
+    });
+    fails(15, "40 operations asked for, 30 measured", |run| run.block(0).operations = 30);
+    fails(15, "1 row of another kind", |run| run.first_row(0).size_bytes = 65);
+    fails(15, "1 row of no finished block", |run| run.first_row(0).block = 9);
+}

@@ -1,0 +1,176 @@
+//! A small run in which everything is right.
+
+use report::environment::Environment;
+use report::evaluate::evaluate;
+use report::frame_size::FRAME_1080P;
+use report::measured::{ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock};
+use report::plan::{Block, Wait, Workload};
+use report::result::{RunResult, SelfCheck};
+use report::run::Run;
+use report::samples::{Row, Status, mode_name};
+
+/// What the initiator would have brought back.
+#[derive(Debug, Clone)]
+pub(crate) struct Synthetic {
+    pub(crate) measured: Measured,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Synthetic {
+    /// No blocks yet.
+    pub(crate) fn empty() -> Self {
+        let guest = GuestFacts {
+            driver: "uio_pci_msix".into(),
+            bar2_map: "wb".into(),
+            kernel: "6.1.0".into(),
+            clocksource: "tsc".into(),
+            cpus: 2,
+            interrupts: true,
+            interrupts_missing: String::new(),
+        };
+        let measured = Measured {
+            guest,
+            tsc_hz: 2e9,
+            host_peer: 1,
+            guest_peer: 0,
+            memory_bytes: 1 << 27,
+            blocks: Vec::new(),
+            aborted: None,
+        };
+        Self { measured, rows: Vec::new() }
+    }
+
+    /// Polling and blocking, round trips and frames: blocks 0 to 3.
+    pub(crate) fn both_modes() -> Self {
+        Self::empty()
+            .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 40)
+            .with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 40)
+            .with(Workload::Frame, Wait::Poll, Wait::Poll, FRAME_1080P, 10)
+            .with(Workload::Frame, Wait::Irq, Wait::Irq, FRAME_1080P, 10)
+    }
+
+    /// Adds a block and its rows.
+    pub(crate) fn with(
+        mut self,
+        workload: Workload,
+        host_wait: Wait,
+        guest_wait: Wait,
+        size_bytes: u64,
+        count: u64,
+    ) -> Self {
+        let index = u32::try_from(self.measured.blocks.len()).expect("few blocks");
+        let block = Block {
+            index,
+            workload,
+            host_wait,
+            guest_wait,
+            size_bytes,
+            warmup: 2,
+            count,
+            corrupt_one: workload == Workload::Frame,
+        };
+        self.rows.extend((0..count).map(|position| row(&block, position)));
+        self.measured.blocks.push(measured(block));
+        self
+    }
+
+    /// The block at this index, to be spoiled.
+    pub(crate) fn block(&mut self, index: usize) -> &mut MeasuredBlock {
+        &mut self.measured.blocks[index]
+    }
+
+    /// The first row of a block, to be spoiled.
+    pub(crate) fn first_row(&mut self, block: u32) -> &mut Row {
+        self.rows.iter_mut().find(|row| row.block == block).expect("the block has rows")
+    }
+
+    /// The document.
+    pub(crate) fn result(self) -> RunResult {
+        let environment = Environment { accel: "tcg".into(), cores: 2, ..Environment::default() };
+        evaluate(environment, serde_json::json!({"workload": "all"}), &Run::new(self.measured, self.rows), None)
+    }
+
+    /// One of its self-checks.
+    pub(crate) fn check(self, id: u32) -> SelfCheck {
+        self.result().self_checks.into_iter().find(|check| check.id == id).expect("every run has every check")
+    }
+}
+
+fn measured(block: Block) -> MeasuredBlock {
+    let is_irq = |wait| wait == Wait::Irq;
+    let sent = block.count + block.warmup + u64::from(block.corrupt_one);
+    let doorbells = |wait: Wait| if is_irq(wait) { sent } else { 0 };
+    let counters = Counters {
+        rings: doorbells(block.guest_wait),
+        interrupts: Some(doorbells(block.guest_wait)),
+        uio_events: Some(doorbells(block.guest_wait)),
+        guest_waits: doorbells(block.guest_wait),
+        guest_rings: doorbells(block.host_wait),
+        host_events: doorbells(block.host_wait),
+        host_waits: doorbells(block.host_wait),
+        ..Counters::default()
+    };
+    let wall_ns = block.count * 100_000;
+    let busy = if is_irq(block.host_wait) { wall_ns / 4 } else { wall_ns };
+    let is_frame = block.workload == Workload::Frame;
+    MeasuredBlock {
+        wall_ns,
+        operations: block.count,
+        counters,
+        cpu: CpuTime { host_ns: busy, vcpu_ns: Some(busy), main_loop_ns: Some(0) },
+        clock: ClockFit { before_ns: 1_000.0, after_ns: 1_010.0, bound_ns: 25.0 },
+        corrupt_answer: is_frame.then_some(CorruptAnswer::Refused),
+        bytes_verified: if is_frame { block.count * block.size_bytes } else { 0 },
+        block,
+    }
+}
+
+/// Legs of a plausible length, growing with the position, so that percentiles differ. As in a real run, a round trip
+/// has no H0, H1 and G2, and a polling guest does not stamp when it knew of one.
+fn row(block: &Block, position: u64) -> Row {
+    let is_frame = block.workload == Workload::Frame;
+    let is_irq = block.guest_wait == Wait::Irq;
+    let way = if is_irq { 30_000 } else { 100 } + position;
+    let (write, read, verify) = if is_frame { (500_000, 4_000_000, 180_000_000) } else { (0, 0, 0) };
+    let h0 = 1_000_000_000 * u64::from(block.index) + 200_000_000 * position;
+    let h1 = h0 + write;
+    let h2 = h1 + 5;
+    let g1 = h2 + way;
+    let g2 = g1 + 5;
+    let g3 = g2 + read;
+    let g4 = g3 + verify;
+    let g5 = g4 + 5;
+    let h5 = g5 + way;
+    let h4 = if is_frame { g2 + way } else { h5 };
+    let signed = |ns: u64| i64::try_from(ns).expect("short");
+    Row {
+        block: block.index,
+        workload: block.workload,
+        mode: mode_name(block.host_wait, block.guest_wait),
+        host_wait: block.host_wait,
+        guest_wait: block.guest_wait,
+        seq: u64::from(block.index) * 1_000 + position,
+        size_bytes: block.size_bytes,
+        h0_ns: is_frame.then_some(h0),
+        h1_ns: is_frame.then_some(h1),
+        h2_ns: Some(h2),
+        h3_ns: is_irq.then_some(h2 + 50),
+        g1_ns: (is_frame || is_irq).then_some(g1),
+        g2_ns: is_frame.then_some(g2),
+        g3_ns: is_frame.then_some(g3),
+        g4_ns: is_frame.then_some(g4),
+        g5_ns: Some(g5),
+        h4_ns: Some(h4),
+        h5_ns: Some(h5),
+        write_ns: is_frame.then_some(write),
+        ring_ns: is_irq.then_some(50),
+        notify_ns: (is_frame || is_irq).then_some(signed(way)),
+        ack_ns: Some(signed(way)),
+        read_ns: is_frame.then_some(read),
+        verify_ns: is_frame.then_some(verify),
+        answer_ns: Some(signed(way)),
+        rtt_ns: Some(h5 - h2),
+        end_to_end_ns: is_frame.then_some(h5 - h0),
+        status: Status::Ok,
+    }
+}

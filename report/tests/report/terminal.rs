@@ -1,0 +1,87 @@
+//! What a run says on the terminal.
+
+use report::plan::{Wait, Workload};
+use report::result::Warning;
+use report::samples::Status;
+use report::summary;
+
+use crate::synthetic::Synthetic;
+
+fn widest(text: &str) -> usize {
+    text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+}
+
+#[test]
+fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
+    let text = summary(&Synthetic::both_modes().result());
+    let first = text.lines().next().expect("a line");
+    assert!(
+        first.starts_with(
+            "poll answers in 248 ns, irq in 60.0 µs at p50: blocking costs 59.8 µs and takes 0.5 cores, not 2.0"
+        ),
+        "{text}"
+    );
+    assert!(text.contains("frame 1080p end to end: poll 33.7 MB/s, irq 33.7 MB/s"), "{text}");
+    assert!(text.contains("self-checks: 9 passed, 0 failed, 0 not applicable"), "{text}");
+    assert!(text.ends_with("under emulation (TCG): compares modes, does not predict KVM\n"), "{text}");
+    assert!(widest(&text) <= 100, "{text}");
+}
+
+#[test]
+fn a_percentile_without_enough_samples_is_a_dash() {
+    let text = summary(&Synthetic::both_modes().result());
+    let row = text.lines().find(|line| line.starts_with("pingpong 64 B")).expect("the row is there");
+    let figures: Vec<&str> = row.split_whitespace().skip(4).collect();
+    assert_eq!(figures, ["40", "210ns", "248ns", "280ns", "-", "288ns", "249ns", "0", "0", "100µs", "100µs", "2.00"]);
+}
+
+#[test]
+fn a_failed_check_casts_doubt_on_the_answer() {
+    let mut run = Synthetic::both_modes();
+    run.first_row(0).status = Status::Timeout;
+    let text = summary(&run.result());
+    assert!(text.starts_with("not to be trusted, 1 self-check failed: poll answers"), "{text}");
+    assert!(text.contains("FAILED 14 every operation ended ok: 1 of 100 operations ended with timeout"), "{text}");
+}
+
+#[test]
+fn a_single_mode_answers_alone() {
+    let text = summary(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 5).result());
+    assert!(text.starts_with("irq answers in 60.0 µs at p50 of 5 operations\n"), "{text}");
+}
+
+#[test]
+fn frames_alone_answer_too() {
+    let text = summary(&Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 5).result());
+    assert!(text.starts_with("poll moves and verifies a 1080p frame in 185 ms at p50 of 5 operations\n"), "{text}");
+}
+
+#[test]
+fn a_run_without_figures_says_so_and_why() {
+    let mut run = Synthetic::empty();
+    run.measured.aborted = Some("the guest\u{1b}[2J did not come".to_owned());
+    let text = summary(&run.result());
+    assert!(text.contains("no operation ended ok, so there is no figure"), "{text}");
+    assert!(text.contains("the guest [2J did"), "no control characters: {text}");
+}
+
+#[test]
+fn however_much_there_is_to_say_it_fits_forty_lines() {
+    let waits = [Wait::Poll, Wait::Irq];
+    let mut run = Synthetic::empty();
+    for size in [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384] {
+        for (host, guest) in waits.into_iter().flat_map(|host| waits.map(|guest| (host, guest))) {
+            run = run.with(Workload::Pingpong, host, guest, size, 3);
+        }
+    }
+    let mut result = run.result();
+    let warning = Warning { message: "something was seen ".repeat(20), cure: "something to do".to_owned() };
+    result.warnings = vec![warning; 30];
+    for check in &mut result.self_checks {
+        check.pass = report::result::Verdict::Fail;
+        check.detail = "something is wrong ".repeat(20);
+    }
+    let text = summary(&result);
+    assert!(text.lines().count() <= 40, "{}:\n{text}", text.lines().count());
+    assert!(text.contains("more cells in result.json") && text.contains("30 warnings more in result.json"), "{text}");
+}

@@ -1,0 +1,79 @@
+//! A run's folder: made and tried before anything is measured.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use crate::provision::workspace_root;
+
+/// Makes the folder: the one asked for, or `results/<date>-<modes>` with `results/latest` pointing to it.
+pub(crate) fn create(asked: Option<&Path>, modes: &str) -> anyhow::Result<PathBuf> {
+    if let Some(path) = asked {
+        fs::create_dir_all(path).with_context(|| cannot(path))?;
+        try_writing(path)?;
+        let occupied = path.join("result.json");
+        anyhow::ensure!(
+            !occupied.exists(),
+            "{} holds a run already; name another folder with --out, or remove that one",
+            path.display()
+        );
+        return fs::canonicalize(path).with_context(|| cannot(path));
+    }
+    let results = workspace_root().join("results");
+    fs::create_dir_all(&results).with_context(|| cannot(&results))?;
+    let date = jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S").to_string();
+    // Two runs may begin in one second: whoever makes the folder has it.
+    for attempt in 1..100 {
+        let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
+        let name = format!("{date}-{modes}{suffix}");
+        let path = results.join(&name);
+        match fs::create_dir(&path) {
+            Ok(()) => {
+                point_latest(&results, &name);
+                return Ok(path);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error).with_context(|| cannot(&path)),
+        }
+    }
+    anyhow::bail!("cannot find a free name in {}", results.display())
+}
+
+fn cannot(path: &Path) -> String {
+    format!("cannot write results to {}; name a folder that can be written with --out DIR", path.display())
+}
+
+fn try_writing(path: &Path) -> anyhow::Result<()> {
+    tempfile::tempfile_in(path).map(drop).with_context(|| cannot(path))
+}
+
+/// A convenience: a run is worth keeping even where the link cannot be made.
+fn point_latest(results: &Path, name: &str) {
+    let temporary = results.join(format!(".latest-{}", std::process::id()));
+    if symlink(name, &temporary).is_ok() && fs::rename(&temporary, results.join("latest")).is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_that_holds_a_run_is_not_written_again() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(create(Some(folder.path()), "poll").is_ok());
+        fs::write(folder.path().join("result.json"), "{}").unwrap();
+        let error = create(Some(folder.path()), "poll").unwrap_err();
+        assert!(error.to_string().contains("--out"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_below_a_file_names_the_cure() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = create(Some(&file.path().join("run")), "poll").unwrap_err();
+        assert!(error.to_string().contains("--out DIR"), "{error}");
+    }
+}

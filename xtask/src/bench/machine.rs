@@ -1,0 +1,58 @@
+//! What the machine is, for a reader who has to judge the figures; and who runs on which of its cores.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+
+/// Which thread goes where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// The initiator's core.
+    pub(crate) host: usize,
+    /// The first virtual CPU's core.
+    pub(crate) vcpu: usize,
+}
+
+/// Cores that this process may use.
+pub(crate) fn cores() -> Vec<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_else(|_| CpuSet::new());
+    (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
+}
+
+/// A core for each side, if there are two. QEMU's main loop stays free: it works only when neither side does.
+pub(crate) fn placement() -> Option<Placement> {
+    match cores()[..] {
+        [host, vcpu, ..] => Some(Placement { host, vcpu }),
+        _ => None,
+    }
+}
+
+/// Binds a thread to a core.
+pub(crate) fn bind_thread(thread: u32, core: usize) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(core)?;
+    sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set)
+}
+
+/// The processor's name.
+pub(crate) fn cpu_model() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+/// The running kernel's release.
+pub(crate) fn kernel() -> Option<String> {
+    Some(fs::read_to_string("/proc/sys/kernel/osrelease").ok()?.trim().to_owned())
+}
+
+/// The project's revision, `-dirty` if the work tree differs; `None` outside a checkout.
+pub(crate) fn git_revision(workspace: &Path) -> Option<String> {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(workspace).args(["describe", "--always", "--dirty", "--abbrev=12"]);
+    let output = git.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,163 @@
+//! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
+//!
+//! 1. [`options`]: flags become a checked configuration and a plan.
+//! 2. [`folder`] and [`machine`]: where the results go, and on what they were made.
+//! 3. [`session`]: the processes, watched until the plan is done or one of them fails.
+
+use std::fs;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use report::environment::Environment;
+use report::plan::Plan;
+
+use crate::accel;
+use crate::build;
+use crate::provision::{self, Guest, workspace_root};
+use crate::qemu::{Accelerator, Ivshmem, QemuOptions};
+use crate::server::{ServerOptions, private_socket};
+use crate::stop::Stop;
+
+mod folder;
+mod machine;
+mod options;
+mod progress;
+mod session;
+
+pub(crate) use machine::{cores, cpu_model};
+pub(crate) use options::BenchArgs;
+
+use options::{Config, Pin};
+use progress::Steps;
+use session::Session;
+
+/// Runs the benchmark; whether every self-check passed.
+pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
+    let config = args.check()?;
+    let steps = Steps::new();
+    let out = folder::create(args.out.as_deref(), &config.modes_name())?;
+    let programs = build::host_programs(&|step| steps.say(step))?;
+    let provision = provision::Options { kernel: args.custom_kernel(), shell: false, consent: args.consent() };
+    let guest = provision::prepare(&provision, &|step| steps.say(step))?;
+    stop.check()?;
+    let choice = accel::choose(args.accel, &guest, &|step| steps.say(step)).map_err(crate::failure::lacks)?;
+    steps.note(&choice.why);
+    steps.note(&format!("driver {}: {}", config.driver, config.driver_reason));
+
+    let started = jiff::ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
+    let placement = if args.pin == Pin::Auto { machine::placement() } else { None };
+    let server = ServerOptions {
+        program: programs.server,
+        socket: private_socket(),
+        memory_bytes: config.size_bytes,
+        vectors: config.vectors,
+    };
+    let qemu = qemu_options(args, &config, &guest, &server, choice.accelerator);
+    let mut session = Session::start(&server, &qemu, &out)?;
+    let proved = session.prove(choice.accelerator)?;
+    let pinning = session.pin(placement);
+    let plan = config.plan(server.socket.clone(), session.threads()?, placement.map(|p| p.host), args.ready_timeout);
+    let mut environment = Environment {
+        accel: proved.name().to_owned(),
+        accel_reason: choice.why,
+        qemu_version: Some(session.qemu_version()?),
+        host_kernel: machine::kernel(),
+        cpu_model: cpu_model(),
+        cores: u32::try_from(cores().len()).unwrap_or(u32::MAX),
+        driver_reason: Some(config.driver_reason.clone()),
+        pinning: Some(pinning),
+        vectors: config.vectors.into(),
+        memory_bytes: config.size_bytes,
+        git_revision: machine::git_revision(&workspace_root()),
+        started: Some(started),
+        command: Some(std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| line + " " + &word)),
+        ..Environment::default()
+    };
+    environment.guest_kernel = Some(guest.kernel_release.clone());
+    write_plan(&out.join("plan.json"), &plan)?;
+    let initiator = session::initiator(&programs.host_peer, &out);
+    write_commands(
+        &out.join("commands.sh"),
+        &[server.command(), qemu.command(), session::initiator(&programs.host_peer, &out)],
+    )?;
+    if args.verbose {
+        for command in [&server.command(), &qemu.command(), &initiator] {
+            steps.note(&crate::child::shown(command));
+        }
+    }
+    let outcome = session.measure(initiator, &out, &plan, &steps, stop);
+    drop(session);
+    steps.finish();
+    finish(&out, environment, &config, args.json, outcome)
+}
+
+fn qemu_options(
+    args: &BenchArgs,
+    config: &Config,
+    guest: &Guest,
+    server: &ServerOptions,
+    accelerator: Accelerator,
+) -> QemuOptions {
+    QemuOptions {
+        accelerator,
+        cpus: config.smp.into(),
+        memory: format!("{}M", args.mem >> 20),
+        kernel: guest.kernel.clone(),
+        initramfs: guest.initramfs.clone(),
+        append: format!("quiet ivshmem.run=respond ivshmem.driver={} {}", config.driver, args.append),
+        device: Ivshmem::Doorbell { socket: server.socket.clone(), vectors: config.vectors },
+    }
+}
+
+/// Renders what was measured, however far it came; an error of the run is told after it.
+fn finish(
+    out: &Path,
+    environment: Environment,
+    config: &Config,
+    json: bool,
+    outcome: anyhow::Result<()>,
+) -> anyhow::Result<bool> {
+    let logs = || format!("the logs are in {}", out.display());
+    if !out.join("measured.json").exists() {
+        return outcome.with_context(logs).map(|()| false);
+    }
+    let result = report::render(out, environment, config)?;
+    if json {
+        print!("{}", fs::read_to_string(out.join("result.json"))?);
+    } else {
+        print!("{}", report::summary(&result));
+    }
+    eprintln!("results: {}", shown(out));
+    outcome.with_context(logs)?;
+    Ok(result.passed())
+}
+
+/// A path as short as it can be said from here.
+fn shown(path: &Path) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(path).display().to_string()
+}
+
+fn write_plan(path: &PathBuf, plan: &Plan) -> anyhow::Result<()> {
+    let text = serde_json::to_vec_pretty(plan)?;
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// The commands of this run for a person who wants to do by hand what was done here.
+fn write_commands(path: &Path, commands: &[std::process::Command]) -> anyhow::Result<()> {
+    let [server, qemu, initiator] = commands else { unreachable!("three processes make a run") };
+    let text = format!(
+        "#!/bin/sh\n# The processes of this run, each for a terminal of its own, in this order.\n\
+         # The guest's console is left out; -serial stdio shows it.\n\n{}\n\n{}\n\n{}\n",
+        crate::child::shown(server),
+        crate::child::shown(qemu),
+        crate::child::shown(initiator)
+    );
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Whether somebody watches.
+fn watched() -> bool {
+    std::io::stderr().is_terminal()
+}

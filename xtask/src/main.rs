@@ -1,0 +1,72 @@
+//! The front door: checks the machine, makes a guest, starts the processes of a run, tests the whole. It orchestrates
+//! and measures nothing.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod accel;
+mod bench;
+mod build;
+mod child;
+mod console;
+mod doctor;
+mod failure;
+mod provision;
+mod qemu;
+mod qmp;
+mod server;
+mod size;
+mod stop;
+mod test;
+mod vm;
+
+/// Measures what it costs to wait for a virtual machine: polling against interrupts over ivshmem
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    version,
+    after_help = "Examples:
+  cargo xtask bench              the main job: poll and irq side by side on a real guest
+  cargo xtask test               everything that CI runs
+  cargo xtask doctor             what this machine has and lacks
+  cargo xtask vm --mode doorbell a guest with a shell on this terminal
+
+Exit status: 0 ok, 1 failed, 2 wrong usage, 3 the machine lacks something (the message names the cure)."
+)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    Doctor(doctor::DoctorArgs),
+    Vm(vm::VmArgs),
+    Bench(Box<bench::BenchArgs>),
+    Test(test::TestArgs),
+}
+
+fn main() -> ExitCode {
+    match act(&Arguments::parse().verb) {
+        Ok(code) => code,
+        Err(error) => failure::exit(&error),
+    }
+}
+
+fn act(verb: &Verb) -> anyhow::Result<ExitCode> {
+    let stop = stop::Stop::catch()?;
+    match verb {
+        Verb::Doctor(args) => {
+            let ready = doctor::run(args, &|step| eprintln!("{step}"))?;
+            Ok(ExitCode::from(if ready { 0 } else { failure::LACKS }))
+        }
+        Verb::Vm(args) => vm::run(args, &stop).map(|()| ExitCode::SUCCESS),
+        Verb::Bench(args) => {
+            let passed = bench::run(args, &stop)?;
+            Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
+        }
+        Verb::Test(args) => test::run(args).map(|()| ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,20 @@
+//! Folders, with errors that name them.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::error::ProvisionError;
+
+/// What is in `folder`, sorted.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
+    let read = || -> io::Result<Vec<PathBuf>> {
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(folder)? {
+            paths.push(entry?.path());
+        }
+        paths.sort();
+        Ok(paths)
+    };
+    read().map_err(ProvisionError::io("read", folder))
+}

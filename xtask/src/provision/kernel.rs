@@ -1,0 +1,263 @@
+//! The guest's kernel: Debian's packages unpacked into the cache, or one that the user names.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::{Deserialize, Serialize};
+
+use super::apt::Apt;
+use super::cache::{Cache, Key};
+use super::error::ProvisionError;
+use super::files::entries;
+use super::{bzimage, command, elf};
+
+/// The cache's entry for the packages: there is one. To take a newer kernel, remove the folder.
+const ENTRY: &str = "kernel";
+/// Its description, within it.
+const DESCRIPTION: &str = "kernel.json";
+/// Folders of modules that are of use to a small guest; the others are some 380 MB.
+const MODULE_FOLDERS: [&str; 5] = ["drivers/uio", "drivers/vfio", "drivers/virtio", "drivers/char", "virt"];
+
+/// A kernel with what belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Kernel {
+    /// What QEMU starts.
+    pub(crate) image: PathBuf,
+    /// What `uname -r` says.
+    pub(crate) release: String,
+    /// Which build of that release: the package's version, or a digest of the image.
+    pub(crate) version: String,
+    /// A folder like /lib/modules/RELEASE.
+    pub(crate) modules: PathBuf,
+    /// What modules are built against.
+    pub(crate) headers: PathBuf,
+}
+
+/// A kernel that the user names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CustomKernel {
+    /// `--kernel`: a bzImage, or an ELF file with a PVH entry.
+    pub(crate) image: PathBuf,
+    /// `--modules`: a folder like /lib/modules/RELEASE.
+    pub(crate) modules: PathBuf,
+}
+
+/// What is in the unpacked packages; paths are relative to them.
+#[derive(Debug, Serialize, Deserialize)]
+struct Description {
+    release: String,
+    version: String,
+    image: PathBuf,
+    modules: PathBuf,
+    headers: PathBuf,
+}
+
+/// The kernel of the distribution's packages that has been unpacked earlier.
+pub(crate) fn cached(root: &Path) -> Option<Kernel> {
+    let root = root.join(ENTRY);
+    let description: Description = serde_json::from_slice(&fs::read(root.join(DESCRIPTION)).ok()?).ok()?;
+    Some(Kernel {
+        image: root.join(description.image),
+        release: description.release,
+        version: description.version,
+        modules: root.join(description.modules),
+        headers: root.join(description.headers),
+    })
+}
+
+/// The kernel of the distribution's packages, downloaded if this is the first time.
+pub(crate) fn from_packages(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, ProvisionError> {
+    cache.folder(ENTRY, |partial| {
+        let folder = cache.path("download");
+        let mut apt = Apt::new(&folder);
+        let packages = apt.newest_kernel(progress)?;
+        let size = packages.size / 1_000_000;
+        progress(&format!("downloading kernel {} for the guest, {size} MB (once)", packages.release));
+        let files = apt.download(&packages.names, progress)?;
+        progress("unpacking the kernel (into the target folder; nothing is installed)");
+        for file in &files {
+            unpack(file, partial)?;
+        }
+        let description = describe(partial, packages.release, packages.version)?;
+        prune(&partial.join(&description.modules).join("kernel"))?;
+        relink(partial)?;
+        let text = serde_json::to_vec_pretty(&description)
+            .map_err(|error| ProvisionError::Kernel { path: partial.join(DESCRIPTION), why: error.to_string() })?;
+        let path = partial.join(DESCRIPTION);
+        fs::write(&path, text).map_err(ProvisionError::io("write", &path))?;
+        apt.clean()
+    })?;
+    let path = cache.path(ENTRY);
+    cached(cache.path("").as_path()).ok_or_else(|| ProvisionError::Kernel {
+        why: format!("holds no readable {DESCRIPTION}; remove the folder, and it is made again"),
+        path,
+    })
+}
+
+/// The kernel that the user names.
+pub(crate) fn from_files(cache: &Cache, custom: &CustomKernel) -> Result<Kernel, ProvisionError> {
+    let image = fs::read(&custom.image).map_err(ProvisionError::io("read", &custom.image))?;
+    let modules = fs::canonicalize(&custom.modules).map_err(ProvisionError::io("find", &custom.modules))?;
+    let folder_name = modules.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let wrong = |why: String| ProvisionError::Kernel { path: custom.image.clone(), why };
+
+    let (release, started) = if let Some(release) = bzimage::release(&image) {
+        let name = format!("vmlinux-{}", Key::default().with(&image).hex());
+        let direct = direct_kernel(cache, &name, &image)?;
+        (release, direct.unwrap_or_else(|| custom.image.clone()))
+    } else if elf::has_pvh_entry(&image) {
+        (folder_name, custom.image.clone())
+    } else {
+        return Err(wrong("neither a bzImage nor an ELF kernel with a PVH entry (CONFIG_PVH)".to_owned()));
+    };
+
+    let headers = modules.join("build");
+    if !headers.join("Makefile").is_file() {
+        return Err(ProvisionError::NoHeaders { path: headers, release });
+    }
+    Ok(Kernel { image: started, release, version: Key::default().with(&image).hex(), modules, headers })
+}
+
+fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathBuf>, ProvisionError> {
+    let path = cache.path(name);
+    if path.is_file() {
+        return Ok(Some(path));
+    }
+    match bzimage::direct_kernel(image, cache.path("").as_path())? {
+        Some(kernel) => cache.replace(name, &kernel).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// Unpacks a package's files below `root`.
+pub(crate) fn unpack(package: &Path, root: &Path) -> Result<(), ProvisionError> {
+    command::run("unpacking a package", Command::new("dpkg-deb").arg("-x").arg(package).arg(root)).map(|_| ())
+}
+
+fn describe(root: &Path, release: String, version: String) -> Result<Description, ProvisionError> {
+    let boot_image = PathBuf::from(format!("boot/vmlinuz-{release}"));
+    let path = root.join(&boot_image);
+    let content = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
+    let built_as = bzimage::release(&content).unwrap_or_default();
+    if built_as != release {
+        let why = format!("says that it is kernel {built_as:?}, not {release:?} as its package does");
+        return Err(ProvisionError::Kernel { path, why });
+    }
+    let image = match bzimage::direct_kernel(&content, root)? {
+        Some(kernel) => {
+            let image = PathBuf::from(format!("boot/vmlinux-{release}"));
+            let path = root.join(&image);
+            fs::write(&path, kernel).map_err(ProvisionError::io("write", &path))?;
+            image
+        }
+        None => boot_image,
+    };
+    // Since Debian 13 packages have /usr/lib instead of /lib.
+    let modules = ["lib", "usr/lib"]
+        .into_iter()
+        .map(|lib| Path::new(lib).join("modules").join(&release))
+        .find(|modules| root.join(modules).join("kernel").is_dir())
+        .ok_or_else(|| ProvisionError::Kernel {
+            path: root.to_path_buf(),
+            why: format!("the packages of kernel {release} contain no modules"),
+        })?;
+    let headers = PathBuf::from(format!("usr/src/linux-headers-{release}"));
+    Ok(Description { release, version, image, modules, headers })
+}
+
+/// Removes the modules that no small guest needs.
+fn prune(kernel: &Path) -> Result<(), ProvisionError> {
+    prune_below(kernel, kernel)
+}
+
+fn prune_below(root: &Path, folder: &Path) -> Result<(), ProvisionError> {
+    for path in entries(folder)? {
+        let relative = path.strip_prefix(root).unwrap_or(&path);
+        if MODULE_FOLDERS.iter().any(|kept| Path::new(kept) == relative) {
+            continue;
+        }
+        if MODULE_FOLDERS.iter().any(|kept| Path::new(kept).starts_with(relative)) {
+            prune_below(root, &path)?;
+        } else if path.is_dir() {
+            fs::remove_dir_all(&path).map_err(ProvisionError::io("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The headers' makefiles include each other as /usr/src/…. Relative to themselves they work wherever they lie.
+fn relink(root: &Path) -> Result<(), ProvisionError> {
+    for path in entries(&root.join("usr/src"))? {
+        let makefile = path.join("Makefile");
+        let Ok(text) = fs::read_to_string(&makefile) else { continue };
+        if let Some(text) = relative_includes(&text) {
+            fs::write(&makefile, text).map_err(ProvisionError::io("write", &makefile))?;
+        }
+    }
+    Ok(())
+}
+
+fn relative_includes(makefile: &str) -> Option<String> {
+    let changed = makefile.replace("include /usr/src/", "include $(dir $(lastword $(MAKEFILE_LIST)))../");
+    (changed != makefile).then_some(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn includes_become_relative_to_the_makefile() {
+        assert_eq!(
+            relative_includes("include /usr/src/linux-headers-6.1.0-56-common/Makefile\n").as_deref(),
+            Some("include $(dir $(lastword $(MAKEFILE_LIST)))../linux-headers-6.1.0-56-common/Makefile\n")
+        );
+        assert_eq!(relative_includes("include scripts/Kbuild.include\n"), None);
+    }
+
+    #[test]
+    fn pruning_keeps_what_guests_need_and_the_lists() {
+        let root = tempfile::tempdir().unwrap();
+        for folder in ["drivers/uio", "drivers/gpu/drm", "drivers/vfio/pci", "net", "virt/lib"] {
+            fs::create_dir_all(root.path().join(folder)).unwrap();
+            fs::write(root.path().join(folder).join("x.ko"), "").unwrap();
+        }
+        fs::write(root.path().join("modules.builtin"), "").unwrap();
+        prune(root.path()).unwrap();
+        let exists = |path: &str| root.path().join(path).exists();
+        assert!(exists("drivers/uio/x.ko") && exists("drivers/vfio/pci/x.ko") && exists("virt/lib/x.ko"));
+        assert!(exists("modules.builtin"));
+        assert!(!exists("drivers/gpu") && !exists("net"));
+    }
+
+    #[test]
+    fn a_folder_without_description_is_no_kernel() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(cached(root.path()), None);
+        fs::create_dir(root.path().join(ENTRY)).unwrap();
+        fs::write(root.path().join(ENTRY).join(DESCRIPTION), "{\"release\": \"6.").unwrap();
+        assert_eq!(cached(root.path()), None);
+    }
+
+    #[test]
+    fn a_kernel_without_headers_is_refused_with_its_release() {
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&root.path().join("cache"), &|_| {}).unwrap();
+        let modules = root.path().join("6.1.0-test");
+        fs::create_dir(&modules).unwrap();
+        let image = root.path().join("bzImage");
+        let mut content = vec![0; 0x400];
+        content[0x202..0x206].copy_from_slice(b"HdrS");
+        content[0x20f] = 1;
+        content[0x300..0x30b].copy_from_slice(b"6.1.0-test ");
+        fs::write(&image, content).unwrap();
+        let error = from_files(&cache, &CustomKernel { image: image.clone(), modules: modules.clone() }).unwrap_err();
+        assert_eq!(error.exit_status(), 3);
+        assert!(error.to_string().contains("6.1.0-test"), "{error}");
+
+        fs::write(&image, "no kernel").unwrap();
+        let error = from_files(&cache, &CustomKernel { image, modules }).unwrap_err();
+        assert!(error.to_string().contains("neither a bzImage"), "{error}");
+    }
+}

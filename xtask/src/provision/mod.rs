@@ -1,0 +1,127 @@
+//! Makes the guest ready: its kernel, our module, its program and the archive that holds them.
+//!
+//! Read in this order: `packages` (what the machine must have), `kernel` (with `apt` and `bzimage`), `module`,
+//! `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results, `command` runs programs, `error`
+//! lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
+//! only with consent. After the first time no network is needed and apt is not asked.
+
+mod apt;
+mod busybox;
+mod bzimage;
+mod cache;
+mod command;
+mod elf;
+mod error;
+mod files;
+mod guest_binary;
+mod initramfs;
+mod kernel;
+mod modinfo;
+mod module;
+pub(crate) mod packages;
+
+use std::path::PathBuf;
+
+use cache::{Cache, Key};
+use modinfo::{Module, ModuleTree, Wanted};
+
+pub(crate) use error::ProvisionError;
+pub(crate) use guest_binary::workspace_root;
+pub(crate) use kernel::CustomKernel;
+pub(crate) use packages::Consent;
+
+/// Modules that the guest takes from its kernel. Only UIO must be there: each other one is a driver to choose.
+const WANTED: [Wanted; 4] = [
+    Wanted { name: "uio", required: true },
+    Wanted { name: "uio_pci_generic", required: false },
+    Wanted { name: "vfio_pci", required: false },
+    Wanted { name: "vfio_iommu_type1", required: false },
+];
+
+/// Our module, which needs UIO and comes last.
+const OWN_MODULE: &str = "uio_pci_msix";
+
+/// Archives and modules that are kept for the next change back.
+const KEPT: usize = 4;
+
+/// What guest is wanted.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    /// Another kernel than that of the distribution's package.
+    pub(crate) kernel: Option<CustomKernel>,
+    /// Whether the guest has busybox and with it a shell.
+    pub(crate) shell: bool,
+    /// Whether packages may be installed.
+    pub(crate) consent: Consent,
+}
+
+/// A guest that is ready to be started.
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    /// For `qemu -kernel`: the kernel proper (entered through PVH) where it could be had, else the bzImage.
+    pub(crate) kernel: PathBuf,
+    /// What `uname -r` says in it.
+    pub(crate) kernel_release: String,
+    /// The package's version, or a digest of the image that the user named.
+    pub(crate) kernel_version: String,
+    /// For `qemu -initrd`.
+    pub(crate) initramfs: PathBuf,
+    /// A digest of what is in the archive.
+    pub(crate) initramfs_digest: String,
+    /// The modules in the archive, by name, in the order in which they load.
+    pub(crate) modules: Vec<String>,
+}
+
+/// Where the results are kept.
+pub(crate) fn cache_folder() -> PathBuf {
+    guest_binary::target_folder(&workspace_root()).join("vm")
+}
+
+/// The release and package version of the kernel that is already there, if one is.
+pub(crate) fn cached_kernel() -> Option<(String, String)> {
+    kernel::cached(&cache_folder()).map(|kernel| (kernel.release, kernel.version))
+}
+
+/// Makes the guest ready, and says through `progress` what takes time.
+pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Guest, ProvisionError> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(ProvisionError::Architecture(std::env::consts::ARCH));
+    }
+    packages::ensure(packages::requirements(), options.consent, progress)?;
+
+    let workspace = workspace_root();
+    let target = guest_binary::target_folder(&workspace);
+    let cache = Cache::open(&cache_folder(), progress)?;
+
+    let kernel = match &options.kernel {
+        Some(custom) => kernel::from_files(&cache, custom)?,
+        None => kernel::from_packages(&cache, progress)?,
+    };
+    let busybox = match busybox::fetch(&cache, progress) {
+        Ok(busybox) => Some(busybox),
+        Err(error) if options.shell => return Err(error),
+        // Only fetched beforehand, so that a shell can be had offline, later.
+        Err(_) => None,
+    };
+    let own = module::build(&cache, &module::sources(&workspace), &kernel, options.consent, progress)?;
+    let program = guest_binary::build(&workspace, &target, progress)?;
+
+    let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&WANTED)?;
+    modules.push(Module { name: OWN_MODULE.to_owned(), object: own });
+    let content =
+        initramfs::Content { init: &program, modules: &modules, busybox: busybox.as_ref().filter(|_| options.shell) };
+    let archive = initramfs::archive(&content).map_err(ProvisionError::io("build the archive in", &cache.path("")))?;
+    let digest = Key::default().with(&archive).hex();
+    let initramfs = cache.file(&format!("initramfs-{digest}.cpio"), || Ok::<_, ProvisionError>(archive))?;
+    cache.keep_newest("initramfs-", KEPT)?;
+    cache.keep_newest("module-", KEPT)?;
+
+    Ok(Guest {
+        kernel: kernel.image,
+        kernel_release: kernel.release,
+        kernel_version: kernel.version,
+        initramfs,
+        initramfs_digest: digest,
+        modules: modules.into_iter().map(|module| module.name).collect(),
+    })
+}

@@ -1,0 +1,129 @@
+//! Builds our kernel module for the guest's kernel, in a folder of the cache: the sources stay clean.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::cache::{Cache, Key};
+use super::command;
+use super::error::ProvisionError;
+use super::kernel::Kernel;
+use super::packages::{self, Consent, Requirement};
+
+/// What a build needs of guest-uio/kmod.
+const SOURCES: [&str; 2] = ["Kbuild", "uio_pci_msix.c"];
+/// What it makes.
+const OBJECT: &str = "uio_pci_msix.ko";
+/// To be changed whenever the same sources would give another object.
+const RECIPE: &str = "make W=1; strip --strip-debug";
+/// Variables that steer a kernel build; those of the user are about other builds.
+const KBUILD_VARIABLES: [&str; 8] =
+    ["ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KCFLAGS", "LLVM", "MAKEFLAGS", "MAKELEVEL"];
+
+/// The module for `kernel`, built if sources or kernel are new.
+pub(crate) fn build(
+    cache: &Cache,
+    sources: &Path,
+    kernel: &Kernel,
+    consent: Consent,
+    progress: &dyn Fn(&str),
+) -> Result<Vec<u8>, ProvisionError> {
+    let mut key = Key::default().with(RECIPE).with(&kernel.release).with(&kernel.version);
+    for name in SOURCES {
+        let path = sources.join(name);
+        key = key.with(name).with(fs::read(&path).map_err(ProvisionError::io("read", &path))?);
+    }
+    let folder = cache.folder(&format!("module-{}", key.hex()), |partial| {
+        // The headers name the compiler that built the kernel; that one, and no other, is certain to fit.
+        if let Some(compiler) = compiler(&kernel.headers) {
+            let wanted = Requirement::program(&compiler, &compiler, "the compiler of the guest's kernel");
+            packages::ensure(vec![wanted], consent, progress)?;
+        }
+        progress(&format!("building uio_pci_msix for kernel {}", kernel.release));
+        compile(cache, sources, kernel, partial)
+    })?;
+    let path = folder.join(OBJECT);
+    fs::read(&path).map_err(ProvisionError::io("read", &path))
+}
+
+fn compile(cache: &Cache, sources: &Path, kernel: &Kernel, partial: &Path) -> Result<(), ProvisionError> {
+    for path in [&kernel.headers, partial] {
+        if path.to_string_lossy().contains([' ', '\t', ':']) {
+            return Err(ProvisionError::AwkwardPath(path.to_path_buf()));
+        }
+    }
+    let scratch = partial.join("build");
+    fs::create_dir(&scratch).map_err(ProvisionError::io("create", &scratch))?;
+    for name in SOURCES {
+        let target = scratch.join(name);
+        fs::copy(sources.join(name), &target).map_err(ProvisionError::io("write", &target))?;
+    }
+
+    let mut make = Command::new("make");
+    make.arg("-C").arg(&kernel.headers).arg(format!("M={}", scratch.display())).args(["W=1", "modules"]);
+    make.env("LC_ALL", "C");
+    for variable in KBUILD_VARIABLES {
+        make.env_remove(variable);
+    }
+    let output = command::output(&mut make)?;
+    let log = command::said(&output);
+    if !output.status.success() {
+        let path = cache.replace("module-build.log", log.as_bytes())?;
+        return Err(ProvisionError::ModuleBuild { release: kernel.release.clone(), log: path, excerpt: excerpt(&log) });
+    }
+
+    // Debug information is 95 % of the object, and it would be loaded under emulation.
+    let object = partial.join(OBJECT);
+    let mut strip = Command::new("strip");
+    strip.arg("--strip-debug").arg("-o").arg(&object).arg(scratch.join(OBJECT));
+    command::run("stripping the kernel module", &mut strip)?;
+    let kept = partial.join("build.log");
+    fs::write(&kept, log).map_err(ProvisionError::io("write", &kept))?;
+    fs::remove_dir_all(&scratch).map_err(ProvisionError::io("remove", &scratch))
+}
+
+/// `gcc-12`, where Debian's headers say so.
+fn compiler(headers: &Path) -> Option<String> {
+    let variables = fs::read_to_string(headers.join(".kernelvariables")).ok()?;
+    named_compiler(&variables)
+}
+
+fn named_compiler(variables: &str) -> Option<String> {
+    let line = variables.lines().find(|line| line.split('=').next().is_some_and(|name| name.trim().ends_with("CC")))?;
+    let version = line.rsplit_once("gcc-")?.1;
+    let digits: String = version.chars().take_while(char::is_ascii_digit).collect();
+    (!digits.is_empty()).then(|| format!("gcc-{digits}"))
+}
+
+/// The lines that a compiler's user wants to see first, else the end.
+fn excerpt(log: &str) -> String {
+    let errors: Vec<&str> =
+        log.lines().filter(|line| line.contains("error") || line.contains("***")).take(10).collect();
+    if errors.is_empty() { command::tail(log) } else { errors.join("\n") }
+}
+
+/// Where the sources are in the workspace.
+pub(crate) fn sources(workspace: &Path) -> PathBuf {
+    workspace.join("guest-uio/kmod")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compiler_is_the_one_that_the_headers_name() {
+        let debian_12 = "override ARCH = x86\noverride KERNELRELEASE = 6.1.0-56-amd64\nCCACHE = ccache\n\
+            CC = $(if $(DEBIAN_KERNEL_USE_CCACHE),$(CCACHE)) $(CROSS_COMPILE)gcc-12\nifneq (a,b)\nendif\n";
+        assert_eq!(named_compiler(debian_12).as_deref(), Some("gcc-12"));
+        assert_eq!(named_compiler("CC = clang\n"), None);
+        assert_eq!(named_compiler("ARCH = gcc-12\n"), None);
+    }
+
+    #[test]
+    fn the_excerpt_prefers_errors_to_the_end() {
+        let log = "  CC [M] x.o\nx.c:1:2: error: no such thing\nmake: *** [x.o] Error 1\nmake: Leaving\n";
+        assert_eq!(excerpt(log), "x.c:1:2: error: no such thing\nmake: *** [x.o] Error 1");
+        assert_eq!(excerpt("one\ntwo\n"), "one\ntwo");
+    }
+}

@@ -1,0 +1,156 @@
+//! QEMU with the guest's kernel booted directly, and with an ivshmem device.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::Context;
+
+use crate::child::{Process, Ties, log};
+use crate::qmp::Qmp;
+use crate::server::socket_pair;
+
+/// What executes the guest's code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    /// The processor.
+    Kvm,
+    /// QEMU's translator.
+    Tcg,
+}
+
+impl Accelerator {
+    /// As QEMU and the result call it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+}
+
+/// The device, and what is behind it.
+#[derive(Debug, Clone)]
+pub(crate) enum Ivshmem {
+    /// `ivshmem-doorbell` on a server's socket.
+    Doorbell { socket: PathBuf, vectors: u16 },
+    /// `ivshmem-plain` on a file that the host maps too.
+    Plain { file: PathBuf, bytes: u64 },
+}
+
+/// A guest.
+#[derive(Debug, Clone)]
+pub(crate) struct QemuOptions {
+    pub(crate) accelerator: Accelerator,
+    pub(crate) cpus: usize,
+    pub(crate) memory: String,
+    pub(crate) kernel: PathBuf,
+    pub(crate) initramfs: PathBuf,
+    /// The kernel's command line, beside the console.
+    pub(crate) append: String,
+    pub(crate) device: Ivshmem,
+}
+
+impl QemuOptions {
+    /// The command without console and monitor, as a person would run it.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new("qemu-system-x86_64");
+        command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"]);
+        match self.accelerator {
+            Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host", "-smp", &self.cpus.to_string()]),
+            // With one possible CPU TCG leaves out memory barriers and makes atomic instructions plain ones, since no
+            // other CPU of the guest could tell. A host process can. A second possible CPU keeps them real.
+            Accelerator::Tcg => {
+                let smp = format!("{},maxcpus={}", self.cpus, self.cpus.max(2));
+                command.args(["-accel", "tcg", "-cpu", "max", "-smp", &smp])
+            }
+        };
+        command.args(["-m", &self.memory]).arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
+        command.args(["-append", &format!("console=ttyS0 panic=-1 {}", self.append)]);
+        match &self.device {
+            Ivshmem::Doorbell { socket, vectors } => command.args([
+                "-chardev",
+                &format!("socket,id=ivshmem,path={}", socket.display()),
+                "-device",
+                &format!("ivshmem-doorbell,chardev=ivshmem,vectors={vectors}"),
+            ]),
+            Ivshmem::Plain { file, bytes } => command.args([
+                "-object",
+                &format!("memory-backend-file,id=ivshmem,share=on,mem-path={},size={bytes}", file.display()),
+                "-device",
+                "ivshmem-plain,memdev=ivshmem",
+            ]),
+        };
+        command
+    }
+
+    /// Starts the guest with its console in a file; waits until QEMU's monitor answers.
+    pub(crate) fn start(&self, console: &Path, qemu_log: &Path) -> anyhow::Result<Vm> {
+        let (ours, theirs) = socket_pair()?;
+        let mut command = self.command();
+        command.args([
+            "-chardev",
+            &format!("file,id=console,path={}", console.display()),
+            "-serial",
+            "chardev:console",
+        ]);
+        let mut process = start_with_monitor(&mut command, theirs, qemu_log)?;
+        let greeted = Qmp::greet(ours);
+        if greeted.is_err() {
+            process.end();
+        }
+        let qmp = greeted.with_context(|| {
+            let said = std::fs::read_to_string(qemu_log).unwrap_or_default();
+            format!("QEMU did not come up:\n{}", said.trim_end())
+        })?;
+        Ok(Vm { process, qmp })
+    }
+
+    /// Starts the guest with its console on this terminal; Ctrl-A X ends it.
+    pub(crate) fn start_on_terminal(&self) -> anyhow::Result<Process> {
+        let mut command = self.command();
+        command.args(["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console"]);
+        command.args(["-mon", "chardev=console,mode=readline"]);
+        Process::start("qemu", &mut command, Ties { terminal: true, ..Ties::default() })
+    }
+}
+
+fn start_with_monitor(command: &mut Command, monitor: UnixStream, qemu_log: &Path) -> anyhow::Result<Process> {
+    let number = monitor.as_raw_fd();
+    command.args(["-chardev", &format!("socket,id=qmp,fd={number}"), "-mon", "chardev=qmp,mode=control"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(qemu_log)?);
+    Process::start("qemu", command, Ties { inherit: vec![OwnedFd::from(monitor)], ..Ties::default() })
+}
+
+/// A guest whose monitor has answered.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    pub(crate) process: Process,
+    pub(crate) qmp: Qmp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(accelerator: Accelerator, cpus: usize) -> String {
+        let options = QemuOptions {
+            accelerator,
+            cpus,
+            memory: "256M".into(),
+            kernel: "k".into(),
+            initramfs: "i".into(),
+            append: String::new(),
+            device: Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 },
+        };
+        crate::child::shown(&options.command())
+    }
+
+    #[test]
+    fn tcg_always_has_two_possible_cpus_so_that_barriers_stay_real() {
+        assert!(options(Accelerator::Tcg, 1).contains("-smp 1,maxcpus=2"));
+        assert!(options(Accelerator::Tcg, 4).contains("-smp 4,maxcpus=4"));
+        assert!(options(Accelerator::Kvm, 1).contains("-smp 1 "));
+    }
+}

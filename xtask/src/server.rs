@@ -1,0 +1,64 @@
+//! The real ivshmem server as a process, on a socket that no other run can have.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
+
+use crate::child::{Process, Ties, log};
+
+/// How long the server may take until it takes clients.
+const READY: Duration = Duration::from_secs(10);
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerOptions {
+    pub(crate) program: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) memory_bytes: u64,
+    pub(crate) vectors: u16,
+}
+
+impl ServerOptions {
+    /// The command, as it is run and as it is shown.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--socket").arg(&self.socket);
+        command.args(["--size", &self.memory_bytes.to_string(), "--vectors", &self.vectors.to_string(), "--verbose"]);
+        command
+    }
+
+    /// Starts the server and waits until it takes clients.
+    pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Process> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(log_path)?);
+        let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
+        let mut process = Process::start("ivshmem-server", &mut command, ties)?;
+        let start = Instant::now();
+        while !self.socket.exists() {
+            if let Some(status) = process.ended()? {
+                let said = std::fs::read_to_string(log_path).unwrap_or_default();
+                bail!("ivshmem-server ended at once ({status}):\n{}", said.trim_end());
+            }
+            if start.elapsed() > READY {
+                bail!("ivshmem-server is not ready after {READY:?}; see {}", log_path.display());
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok(process)
+    }
+}
+
+/// A socket path of this process alone. Short: UNIX socket paths end at 107 bytes, and a workspace can lie deep.
+pub(crate) fn private_socket() -> PathBuf {
+    std::env::temp_dir().join(format!("ivshmem-doorbell-{}.sock", std::process::id()))
+}
+
+/// A pair of connected sockets, the second to be inherited by a child.
+pub(crate) fn socket_pair() -> anyhow::Result<(UnixStream, UnixStream)> {
+    UnixStream::pair().context("cannot make a socket pair")
+}

@@ -1,0 +1,56 @@
+//! `cargo xtask test`: everything that CI runs.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::provision::{self, Consent, workspace_root};
+
+/// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  cargo xtask test            everything
+  cargo xtask test --quick    without the tests that start a guest
+
+Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
+pub(crate) struct TestArgs {
+    /// Leave out the tests that start a guest
+    #[arg(long)]
+    quick: bool,
+    /// Install missing packages without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Runs them in order; the first that fails ends it.
+pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
+    step("format", cargo(&["fmt", "--all", "--check"]))?;
+    step("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
+    doc.env("RUSTDOCFLAGS", "--deny warnings");
+    step("documentation", doc)?;
+    step("unit, property and protocol tests", cargo(&["test", "--workspace", "--quiet"]))?;
+    if args.quick {
+        eprintln!("-- VM tests left out (--quick)");
+        return Ok(());
+    }
+    let options = provision::Options { kernel: None, shell: true, consent: Consent::new(args.yes) };
+    provision::prepare(&options, &|line| eprintln!("   {line}"))?;
+    step("VM tests", cargo(&["test", "--package", "xtask", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+fn step(name: &str, mut command: Command) -> anyhow::Result<()> {
+    eprintln!("-- {name}: {}", crate::child::shown(&command));
+    let status = command.current_dir(workspace_root()).stdin(Stdio::null()).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("{name} failed");
+    }
+    Ok(())
+}

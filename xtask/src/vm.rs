@@ -1,0 +1,179 @@
+//! `cargo xtask vm`: a guest with a shell on this terminal.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::accel::{self, Accel};
+use crate::build;
+use crate::failure::usage;
+use crate::provision::{self, Consent, CustomKernel};
+use crate::qemu::{Ivshmem, QemuOptions};
+use crate::server::{ServerOptions, private_socket};
+use crate::size;
+use crate::stop::Stop;
+
+/// Starts a guest with a shell on this terminal
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  cargo xtask vm --mode doorbell          memory and doorbells, on a server of its own
+  cargo xtask vm --mode plain             memory only
+  cargo xtask vm --driver uio_pci_generic with the stock UIO driver bound
+
+In the guest: guest-uio probe, guest-uio wait, guest-uio ring PEER VECTOR. Ctrl-A X or `poweroff` ends it.")]
+pub(crate) struct VmArgs {
+    /// Which ivshmem device
+    #[arg(long, value_enum, default_value_t = VmMode::Doorbell)]
+    mode: VmMode,
+    /// What holds the device in the guest
+    #[arg(long, value_enum)]
+    driver: Option<VmDriver>,
+    /// What executes the guest's code
+    #[arg(long, value_enum, default_value_t = Accel::Auto)]
+    accel: Accel,
+    /// The guest's CPUs
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    smp: u16,
+    /// The guest's own memory
+    #[arg(long, value_parser = size::parse, default_value = "512M")]
+    mem: u64,
+    /// Shared memory, a power of two
+    #[arg(long, value_parser = size::parse, default_value = "64M")]
+    size: u64,
+    /// Doorbell vectors per peer
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    vectors: u16,
+    /// Install missing packages without asking
+    #[arg(long)]
+    yes: bool,
+    /// Another kernel's image, with --modules
+    #[arg(long, requires = "modules")]
+    kernel: Option<PathBuf>,
+    /// That kernel's /lib/modules/RELEASE folder
+    #[arg(long, requires = "kernel")]
+    modules: Option<PathBuf>,
+}
+
+/// The device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum VmMode {
+    /// ivshmem-doorbell on our server
+    Doorbell,
+    /// ivshmem-plain on a file in /dev/shm
+    Plain,
+}
+
+/// The driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum VmDriver {
+    /// This project's UIO driver with MSI-X
+    UioPciMsix,
+    /// The stock UIO driver
+    UioPciGeneric,
+    /// Leave the device alone
+    None,
+}
+
+impl VmDriver {
+    fn name(self) -> &'static str {
+        match self {
+            Self::UioPciMsix => "uio_pci_msix",
+            Self::UioPciGeneric => "uio_pci_generic",
+            Self::None => "none",
+        }
+    }
+}
+
+/// Runs the guest until it ends.
+pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
+    if !args.size.is_power_of_two() || args.size < 4096 {
+        let next = args.size.next_power_of_two().max(4096);
+        return Err(usage(format!("--size {}: a PCI BAR's size is a power of two; try --size {next}", args.size)));
+    }
+    let say = |step: &str| eprintln!("{step}");
+    let kernel = args.kernel.clone().zip(args.modules.clone());
+    let options = provision::Options {
+        kernel: kernel.map(|(image, modules)| CustomKernel { image, modules }),
+        shell: true,
+        consent: Consent::new(args.yes),
+    };
+    let programs = build::host_programs(&say)?;
+    let guest = provision::prepare(&options, &say)?;
+    let choice = accel::choose(args.accel, &guest, &say).map_err(crate::failure::lacks)?;
+    eprintln!("{}", choice.why);
+
+    let log_folder = tempfile::tempdir()?;
+    // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
+    let driver = args.driver.unwrap_or(if args.mode == VmMode::Plain { VmDriver::None } else { VmDriver::UioPciMsix });
+    let mut server_process = None;
+    let mut memory_file = None;
+    let device = match args.mode {
+        VmMode::Doorbell => {
+            let server = ServerOptions {
+                program: programs.server,
+                socket: private_socket(),
+                memory_bytes: args.size,
+                vectors: args.vectors,
+            };
+            server_process = Some(server.start(&log_folder.path().join("server.log"))?);
+            let reach = format!("{} -S {}", programs.host_peer.display(), server.socket.display());
+            eprintln!("the memory from the host:  {reach} read 0 64 | xxd");
+            eprintln!("peers, and ringing them:   {reach} list    {reach} ring 0 0");
+            Ivshmem::Doorbell { socket: server.socket, vectors: args.vectors }
+        }
+        VmMode::Plain => {
+            let file = SharedFile::create(args.size)?;
+            eprintln!("the memory from the host:  {} ({} bytes, map it shared)", file.0.display(), args.size);
+            let device = Ivshmem::Plain { file: file.0.clone(), bytes: args.size };
+            memory_file = Some(file);
+            device
+        }
+    };
+    eprintln!("Ctrl-A X or `poweroff` ends the guest; Ctrl-A C switches to QEMU's monitor and back");
+    let qemu = QemuOptions {
+        accelerator: choice.accelerator,
+        cpus: args.smp.into(),
+        memory: format!("{}M", args.mem >> 20),
+        kernel: guest.kernel.clone(),
+        initramfs: guest.initramfs.clone(),
+        append: format!("quiet ivshmem.run=shell ivshmem.driver={}", driver.name()),
+        device,
+    };
+    let mut process = qemu.start_on_terminal()?;
+    let status = loop {
+        if let Some(status) = process.ended()? {
+            break status;
+        }
+        stop.check()?;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    drop((server_process, memory_file));
+    anyhow::ensure!(status.success(), "QEMU ended with {status}");
+    Ok(())
+}
+
+/// A file in /dev/shm that goes with this process.
+struct SharedFile(PathBuf);
+
+impl SharedFile {
+    fn create(bytes: u64) -> anyhow::Result<Self> {
+        let path = PathBuf::from(format!("/dev/shm/ivshmem-doorbell-{}", std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.with_context(|| format!("cannot make {}", path.display()))?;
+        let made = Self(path);
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+            .with_context(|| format!("/dev/shm has no room for {bytes} bytes; try a smaller --size"))?;
+        Ok(made)
+    }
+}
+
+impl Drop for SharedFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.0);
+    }
+}
