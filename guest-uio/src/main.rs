@@ -10,7 +10,7 @@ use guest_uio::driver::{self, Driver, UIO_PCI_MSIX};
 use guest_uio::guard::Guard;
 use guest_uio::pci::PciDevice;
 use guest_uio::{device, init, probe, respond};
-use proto::wait::{EventSource, Woke};
+use proto::wait::Woke;
 use proto::wire::{PeerId, Vector};
 
 /// Takes ivshmem doorbells inside a Linux guest.
@@ -44,8 +44,7 @@ enum Verb {
     },
     /// Gives the device to a driver, and to no other
     Bind {
-        /// uio_pci_msix or uio_pci_generic; its module must be loaded
-        #[arg(long, default_value = UIO_PCI_MSIX)]
+        #[arg(long, default_value = UIO_PCI_MSIX, help = "uio_pci_msix or uio_pci_generic; its module must be loaded")]
         driver: String,
     },
     /// Takes the device from its driver

@@ -3,7 +3,7 @@
 //!
 //! Read in this order:
 //! 1. [`client`]: join, map, ring, wait, and who else is there.
-//! 2. [`bench`]: the initiator, block by block.
+//! 2. [`mod@bench`]: the initiator, block by block.
 
 pub mod bench;
 pub mod client;

@@ -6,6 +6,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use rustix::io::Errno;
@@ -16,6 +18,10 @@ use tracing::info;
 /// More than the kernel grants by default; it cuts this down to net.core.somaxconn.
 const BACKLOG: i32 = 4096;
 
+/// Half a second in all: whoever holds the folder's lock for longer is no server.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// Why a server cannot listen at a path.
 #[derive(Debug, Error)]
 pub enum SocketError {
@@ -24,7 +30,7 @@ pub enum SocketError {
     PathTooLong(PathBuf),
     /// Another server answers there.
     #[error(
-        "a server already answers at {}: use it, stop it, or choose another path with --socket", 
+        "a server already answers at {}: use it, stop it, or choose another path with --socket",
         .0.display()
     )]
     InUse(PathBuf),
@@ -95,13 +101,19 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Holds a lock on the folder of `path` until dropped. Only courtesy among servers: where it cannot
-/// be had, the path is claimed without.
+/// Holds a lock on the folder of `path` until dropped. A courtesy among servers, held for an instant:
+/// where it cannot be had, the path is claimed without.
 fn lock_folder(path: &Path) -> Option<File> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     let folder = File::open(parent.unwrap_or(Path::new("."))).ok()?;
-    flock(&folder, FlockOperation::NonBlockingLockExclusive).ok()?;
-    Some(folder)
+    for _ in 0..LOCK_ATTEMPTS {
+        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(folder),
+            Err(Errno::WOULDBLOCK) => sleep(LOCK_PAUSE),
+            Err(_) => return None,
+        }
+    }
+    None
 }
 
 /// Makes sure that nothing is at `path`, without taking anything from a living server.

@@ -91,10 +91,11 @@ impl Announcement {
 
     /// Reads the parameters of a RUN command; `None` if they make no sense.
     pub fn read(region: &SharedRegion) -> Result<Option<Self>, RegionError> {
-        let word = |i: usize| region.word(HOST_COMMAND + 8 + 8 * i).map(|w| w.load(Ordering::Relaxed));
-        let (kind, guest_wait, host_wait) = (word(0)?, WaitKind::of(word(1)?), WaitKind::of(word(2)?));
-        let (operations, first_seq) = (word(3)?, word(4)?);
-        let (Some(work), Some(guest_wait), Some(host_wait)) = (Work::of(kind), guest_wait, host_wait) else {
+        let parameter = |i: usize| region.word(HOST_COMMAND + 8 + 8 * i).map(|w| w.load(Ordering::Relaxed));
+        let (operations, first_seq) = (parameter(3)?, parameter(4)?);
+        let (Some(work), Some(guest_wait), Some(host_wait)) =
+            (Work::of(parameter(0)?), WaitKind::of(parameter(1)?), WaitKind::of(parameter(2)?))
+        else {
             return Ok(None);
         };
         if operations == 0 || operations > layout::RECORD_COUNT as u64 || first_seq >> 55 != 0 {

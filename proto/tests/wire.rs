@@ -22,7 +22,7 @@ impl Stream {
     }
 
     fn read(&mut self, wanted: usize) -> (Vec<u8>, Option<usize>) {
-        let at_start = self.bytes.len() % MESSAGE_BYTES == 0;
+        let at_start = self.bytes.len().is_multiple_of(MESSAGE_BYTES);
         let count = self.chunks.pop_front().unwrap_or(wanted).min(wanted);
         let bytes = self.bytes.drain(..count).collect();
         let fd = if at_start { self.fds.pop_front().flatten() } else { None };

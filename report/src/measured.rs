@@ -57,7 +57,7 @@ pub struct Counters {
     pub lost_wakeups: u64,
 }
 
-/// CPU time of a block in nanoseconds, from schedstat.
+/// CPU time of a block's measured operations in nanoseconds. Making frames and checking them at the source is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTime {
     /// The initiator's thread.
@@ -104,7 +104,7 @@ pub enum CorruptAnswer {
 pub struct MeasuredBlock {
     /// What was asked.
     pub block: Block,
-    /// From the first measured operation's start to the last one's end, in nanoseconds.
+    /// Time in which the measured operations were under way, in nanoseconds; making frames is left out.
     pub wall_ns: u64,
     /// Operations measured, failed ones included.
     pub operations: u64,
@@ -116,7 +116,7 @@ pub struct MeasuredBlock {
     pub clock: ClockFit,
     /// Where the block had a frame corrupted on purpose.
     pub corrupt_answer: Option<CorruptAnswer>,
-    /// Bytes whose hash the guest confirmed.
+    /// Bytes of measured frames whose hash the guest confirmed.
     pub bytes_verified: u64,
 }
 

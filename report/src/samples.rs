@@ -80,13 +80,14 @@ pub struct Row {
     pub ring_ns: Option<u64>,
     /// G1 − H2; may be negative by the clock bound.
     pub notify_ns: Option<i64>,
-    /// H4 − G2; may be negative by the clock bound.
+    /// H4 − G2, in a pingpong H4 − G5. Negative by the clock bound, or where the guest was held up between its store and
+    /// its stamp.
     pub ack_ns: Option<i64>,
     /// G3 − G2.
     pub read_ns: Option<u64>,
     /// G4 − G3.
     pub verify_ns: Option<u64>,
-    /// H5 − G5; may be negative by the clock bound.
+    /// H5 − G5. Negative as `ack_ns` may be.
     pub answer_ns: Option<i64>,
     /// H5 − H2.
     pub rtt_ns: Option<u64>,
@@ -99,9 +100,5 @@ pub struct Row {
 /// How both sides waited, in the words of `--mode`.
 #[must_use]
 pub fn mode_name(host: Wait, guest: Wait) -> String {
-    if host == guest {
-        host.to_string()
-    } else {
-        format!("{host}/{guest}")
-    }
+    if host == guest { host.to_string() } else { format!("{host}/{guest}") }
 }

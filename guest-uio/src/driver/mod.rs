@@ -82,7 +82,7 @@ pub trait Driver {
     /// BAR2.
     fn memory(&self) -> &SharedRegion;
     /// By which file BAR2 is mapped.
-    fn memory_map(&self) -> &str;
+    fn memory_map(&self) -> &'static str;
     /// Opens the events of a vector. Events that came before are not seen: open first, then let others ring.
     fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError>;
 }

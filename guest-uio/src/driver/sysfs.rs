@@ -77,7 +77,7 @@ fn map(device: &PciDevice, file: &str, bar: usize, what: &'static str) -> Result
 }
 
 fn uio_node(device: &PciDevice) -> Option<PathBuf> {
-    let entry = std::fs::read_dir(device.folder().join("uio")).ok()?.filter_map(Result::ok).next()?;
+    let entry = std::fs::read_dir(device.folder().join("uio")).ok()?.find_map(Result::ok)?;
     Some(PathBuf::from("/dev").join(entry.file_name()))
 }
 
@@ -91,7 +91,7 @@ impl Driver for Sysfs {
     fn memory(&self) -> &SharedRegion {
         &self.memory
     }
-    fn memory_map(&self) -> &str {
+    fn memory_map(&self) -> &'static str {
         self.memory_map
     }
     fn interrupt(&self, _: Vector) -> Result<Box<dyn Interrupt>, DriverError> {

@@ -5,12 +5,12 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use proto::region::SharedRegion;
 use proto::wait::{EventSource, Woke};
 use proto::wire::Vector;
-use std::os::fd::{AsFd, BorrowedFd};
 use uio::UioDevice;
 
 use super::{Driver, DriverError, Interrupt, UIO_PCI_MSIX};
@@ -57,15 +57,11 @@ fn map(device: &PciDevice, node: &UioDevice, index: usize, what: &'static str) -
         source: io::Error::other(error.to_string()),
     })?;
     let offset = (index * proto::layout::PAGE) as u64;
-    SharedRegion::map_device(node_fd(node), offset, len).map_err(|source| DriverError::Map {
+    SharedRegion::map_device(node.as_fd(), offset, len).map_err(|source| DriverError::Map {
         what,
         address: address(),
         source,
     })
-}
-
-fn node_fd(node: &UioDevice) -> BorrowedFd<'_> {
-    node.as_fd()
 }
 
 impl Driver for UioPciMsix {
@@ -78,7 +74,7 @@ impl Driver for UioPciMsix {
     fn memory(&self) -> &SharedRegion {
         &self.memory
     }
-    fn memory_map(&self) -> &str {
+    fn memory_map(&self) -> &'static str {
         "uio_pci_msix map2"
     }
     fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
@@ -100,7 +96,7 @@ struct UioInterrupt {
 impl EventSource for UioInterrupt {
     fn block(&mut self) -> io::Result<Woke> {
         let mut word = [0; 4];
-        match nix::unistd::read(node_fd(&self.node), &mut word) {
+        match nix::unistd::read(self.node.as_fd(), &mut word) {
             Ok(4) => {
                 let total = u32::from_ne_bytes(word);
                 let events = total.wrapping_sub(self.total);
@@ -118,7 +114,7 @@ impl Interrupt for UioInterrupt {
     fn drain(&mut self) -> io::Result<u64> {
         let mut drained = 0;
         loop {
-            let mut fds = [PollFd::new(node_fd(&self.node), PollFlags::POLLIN)];
+            let mut fds = [PollFd::new(self.node.as_fd(), PollFlags::POLLIN)];
             if poll(&mut fds, PollTimeout::ZERO)? == 0 {
                 return Ok(drained);
             }

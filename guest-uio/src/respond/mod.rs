@@ -1,7 +1,7 @@
 //! The benchmark's other half: waits for a host, says hello, and handles block after block as the host commands.
 //!
 //! Between blocks nothing rings and nothing is measured, so the guest looks at the command word a few thousand times a
-//! second and sleeps in between. Within a block it waits as the block says, and does what [`messages`] does.
+//! second and sleeps in between. Within a block it waits as the block says, and does what `messages` says.
 
 use std::io;
 use std::ops::ControlFlow;

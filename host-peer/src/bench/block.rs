@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use proto::ack::{Ack, Refusal};
 use proto::clock::{Offset, ticks};
@@ -16,7 +16,7 @@ use report::plan::{Block, Fault, Plan, Wait, Workload};
 use zerocopy::IntoBytes;
 
 use super::BenchError;
-use super::cpu::{Meter, between};
+use super::cpu::Meter;
 use super::event::HostEvent;
 use super::frames::Camera;
 use super::guest::Guest;
@@ -124,16 +124,15 @@ impl<'r, 'l> Runner<'r, 'l> {
         guest.begin(announcement, watch, index)?;
         let link = self.link;
         let mut exchange = Exchange::new(link, watch, Poll, Silent, self.deadline);
-        let mut best: Option<Offset> = None;
+        let mut handshakes = Vec::new();
         for seq in announcement.first_seq..announcement.first_seq + HANDSHAKES {
             let mut sample = Sample { seq, ..Sample::default() };
             exchange.round_trip(&mut sample)?;
             let stamp = link.stamp.load(std::sync::atomic::Ordering::Relaxed);
-            let handshake = Offset::from_handshake(sample.published, stamp, sample.ended);
-            best = Offset::best(best.into_iter().chain([handshake]));
+            handshakes.push(Offset::from_handshake(sample.published, stamp, sample.ended));
         }
         guest.end(watch, index)?;
-        Ok(best.unwrap_or(Offset { ticks: 0, bound: u64::MAX }))
+        Ok(Offset::best(handshakes).expect("HANDSHAKES is not zero"))
     }
 
     fn clock_fit(&self, before: Offset, after: Offset) -> ClockFit {
@@ -167,15 +166,15 @@ impl<'r, 'l> Runner<'r, 'l> {
         } else {
             u64::MAX
         };
-        let mut rung = 0;
-        let ring = || {
-            rung += 1;
-            if rung == dropped { Ok(()) } else { ring(&theirs) }
+        let mut count = 0;
+        let ring_once = || {
+            count += 1;
+            if count == dropped { Ok(()) } else { ring(&theirs) }
         };
         let mut event = HostEvent::new(&own);
         event.drain().map_err(system("reading the eventfd"))?;
         let irq = || Irq::new(link.host_armed, event);
-        let doorbell = Doorbell::new(link.guest_armed, ring);
+        let doorbell = Doorbell::new(link.guest_armed, ring_once);
         let deadline = self.deadline;
         match (block.host_wait, block.guest_wait) {
             (Wait::Poll, Wait::Poll) => {
@@ -201,23 +200,33 @@ impl<'r, 'l> Runner<'r, 'l> {
         samples: &mut Vec<Sample>,
     ) -> Result<Exchanged, BenchError> {
         let total = block.warmup + block.count;
-        let (cpu_before, start) = (self.meter.read(), Instant::now());
+        self.meter.take();
         for seq in first_seq..first_seq + total {
+            let measured = seq >= first_seq + block.warmup;
             let mut sample = Sample { seq, ..Sample::default() };
             let done = match block.workload {
-                Workload::Pingpong => pingpong(&mut exchange, &mut sample),
+                Workload::Pingpong => {
+                    if seq == first_seq + block.warmup {
+                        self.meter.start();
+                    }
+                    pingpong(&mut exchange, &mut sample)
+                }
                 Workload::Frame => {
-                    let wrong = self.fault.get() == Some(Fault::WrongHash) && seq >= first_seq + block.warmup;
+                    let wrong = measured && self.fault.get() == Some(Fault::WrongHash);
                     if wrong {
                         self.fault.set(None);
                     }
                     self.frame(&mut exchange, &mut sample, block.size_bytes, wrong)
                 }
             };
+            if block.workload == Workload::Frame && !measured {
+                self.meter.take();
+            }
             samples.push(sample);
             done?;
         }
-        let (wall, cpu) = (start.elapsed(), between(&cpu_before, &self.meter.read()));
+        self.meter.stop();
+        let (cpu, wall) = self.meter.take();
         let corrupt = if block.corrupt_one {
             let mut sample = Sample { seq: first_seq + total, ..Sample::default() };
             self.frame(&mut exchange, &mut sample, block.size_bytes, true)?;
@@ -249,12 +258,16 @@ impl<'r, 'l> Runner<'r, 'l> {
             region: self.link.memory.len(),
         })?;
         let header = FrameHeader::new(sample.seq, size, frame.sha256);
+        // Making a frame is no part of what sending it costs.
+        self.meter.start();
         sample.begun = ticks();
         self.link.memory.copy_in(at + PAGE, &frame.bytes)?;
         self.link.memory.copy_in(at, header.as_bytes())?;
         sample.written = ticks();
         self.link.accompany([index, 0, 0, 0, 0, 0, 0]);
-        exchange.round_trip(sample)
+        let done = exchange.round_trip(sample);
+        self.meter.stop();
+        done
     }
 }
 

@@ -1,10 +1,10 @@
 //! The measured initiator: joins the server, drives the guest through a plan's blocks, brings back a row per operation.
 //!
-//! 1. [`link`](self::link): the words of the shared memory, as the host uses them.
-//! 2. [`guest`](self::guest): finding the guest and driving it from block to block.
-//! 3. [`operations`](self::operations): one round trip; the measured path.
-//! 4. [`block`](self::block): a block of them, between two looks at the clocks and the CPU times.
-//! 5. [`recorder`](self::recorder): stamps become rows, rows become files.
+//! 1. `link`: the words of the shared memory, as the host uses them.
+//! 2. `guest`: finding the guest and driving it from block to block.
+//! 3. `operations`: one round trip; the measured path.
+//! 4. `block`: a block of them, between two looks at the clocks and the CPU times.
+//! 5. `recorder`: stamps become rows, rows become files.
 
 use std::fs::File;
 use std::io::Write;

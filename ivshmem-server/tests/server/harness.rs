@@ -40,7 +40,18 @@ pub(crate) struct Server {
 }
 
 /// Ends with the test, however that ends.
-struct Process(Child);
+pub(crate) struct Process(Child);
+
+impl Process {
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap())
+    }
+
+    /// Its status, if it has ended.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -59,8 +70,8 @@ impl Server {
         // The tests' own clients hold many descriptors too.
         descriptors::raise_limit().unwrap();
         command.arg("-v").arg("-S").arg(folder.path().join("socket"));
-        let mut child = command.args(args).stderr(Stdio::piped()).spawn().unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut process = Process::spawn(command.args(args).stderr(Stdio::piped()));
+        let stderr = BufReader::new(process.0.stderr.take().unwrap());
         let (sender, log) = channel();
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
@@ -68,7 +79,7 @@ impl Server {
                 let _ = sender.send(line);
             }
         });
-        let mut server = Self { process: Process(child), log, first_lines: Vec::new(), folder };
+        let mut server = Self { process, log, first_lines: Vec::new(), folder };
         server.first_lines = server.log_until("listening on");
         server
     }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::process::Stdio;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use ivshmem_server::{Config, Server as Library};
 use proto::session::Event;
@@ -11,7 +13,7 @@ use proto::wire::PeerId;
 use rustix::process::Signal;
 use tokio::sync::oneshot;
 
-use crate::harness::{Client, Server, command, outcome};
+use crate::harness::{Client, PATIENCE, Process, Server, command, outcome};
 
 #[test]
 fn both_signals_end_it_with_status_0_and_nothing_left() {
@@ -100,6 +102,29 @@ fn a_socket_where_a_server_answers_is_refused() {
             member.bells.push((peer, vector, fd));
         }
     }
+}
+
+#[test]
+fn of_servers_that_start_at_the_same_time_one_takes_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    drop(UnixListener::bind(&socket).unwrap());
+    let mut servers: Vec<_> =
+        (0..8).map(|_| Process::spawn(command().arg("-S").arg(&socket).stderr(Stdio::null()))).collect();
+    let started = Instant::now();
+    while servers.len() > 1 && started.elapsed() < PATIENCE {
+        servers.retain_mut(|server| match server.ended() {
+            Some(status) => {
+                assert_eq!(status.code(), Some(1));
+                false
+            }
+            None => true,
+        });
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(servers.len(), 1);
+    Client::connect(&socket).join(1);
+    assert!(servers[0].ended().is_none());
 }
 
 #[test]

@@ -40,6 +40,12 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     let programs = build::host_programs(&|step| steps.say(step))?;
     let provision = provision::Options { kernel: args.custom_kernel(), shell: false, consent: args.consent() };
     let guest = provision::prepare(&provision, &|step| steps.say(step))?;
+    if !guest.modules.iter().any(|module| module == config.driver) {
+        return Err(crate::failure::lacks(format!(
+            "the kernel {} has no module {}; take another driver with --driver, or another kernel with --kernel",
+            guest.kernel_release, config.driver
+        )));
+    }
     stop.check()?;
     let choice = accel::choose(args.accel, &guest, &|step| steps.say(step)).map_err(crate::failure::lacks)?;
     steps.note(&choice.why);

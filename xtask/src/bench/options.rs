@@ -21,6 +21,7 @@ use crate::size;
   cargo xtask bench --driver uio_pci_generic --mode poll
 
 Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 the machine lacks something.")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct BenchArgs {
     /// How both sides wait
     #[arg(long, value_enum, value_delimiter = ',', default_value = "poll,irq")]
@@ -55,7 +56,7 @@ pub(crate) struct BenchArgs {
     /// Which threads stay on which core: the initiator on the first, the guest's CPU on the second
     #[arg(long, value_enum, default_value_t = Pin::Auto)]
     pub(crate) pin: Pin,
-    /// The results' folder [default: results/<date>-<modes>]
+    /// The results' folder [default: results/DATE-MODES]
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     /// Seed of the frames' content and of the blocks' order
@@ -313,6 +314,7 @@ fn nonce() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use Wait::{Irq, Poll};
     use clap::Parser;
 
     #[derive(Parser)]
@@ -330,7 +332,6 @@ mod tests {
     fn modes_are_measured_side_by_side_and_in_alternating_order() {
         let blocks = parse("--workload pingpong").unwrap().blocks();
         let order: Vec<Wait> = blocks.iter().map(|b| b.guest_wait).collect();
-        use Wait::{Irq, Poll};
         assert_eq!(order, [Poll, Irq, Irq, Poll, Poll, Irq, Irq, Poll]);
         let per_mode: u64 = blocks.iter().filter(|b| b.guest_wait == Irq).map(|b| b.count).sum();
         assert_eq!(per_mode, 10_000);

@@ -5,12 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::cache::Cache;
 use super::command;
 use super::error::ProvisionError;
 use super::files::entries;
 
 /// The packages that always depend on the newest kernel: Debian's, then Ubuntu's.
 const NEWEST_KERNEL: [&str; 3] = ["linux-image-amd64", "linux-image-virtual", "linux-image-generic"];
+
+/// The cache's entry for what is being downloaded. Once all is unpacked it can go.
+pub(crate) const DOWNLOADS: &str = "download";
+/// Our own package lists, where there are any.
+const LISTS: &str = "lists";
 
 /// A kernel as its distribution packs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,24 +41,33 @@ struct Record {
 
 /// apt with a choice of package lists.
 pub(crate) struct Apt<'a> {
+    cache: &'a Cache,
     /// A folder of our own: fresh lists and unfinished downloads.
-    folder: &'a Path,
+    folder: PathBuf,
     own_lists: bool,
+    fetched: bool,
 }
 
 impl<'a> Apt<'a> {
-    /// Starts with the system's lists.
-    pub(crate) fn new(folder: &'a Path) -> Self {
-        Self { folder, own_lists: false }
+    /// Starts with the lists that an earlier call has fetched, else with the system's.
+    pub(crate) fn new(cache: &'a Cache) -> Self {
+        let folder = cache.path(DOWNLOADS);
+        let own_lists = folder.join(LISTS).is_dir();
+        Self { cache, folder, own_lists, fetched: false }
     }
 
     /// The newest kernel of the machine's distribution.
     pub(crate) fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError> {
+        progress("looking up the newest kernel package");
         if let Some(packages) = self.resolve_kernel()? {
             return Ok(packages);
         }
-        self.fetch_lists(progress)?;
-        self.resolve_kernel()?.ok_or_else(|| ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() })
+        let failed = self.fetch_lists(progress)?.err();
+        match (self.resolve_kernel()?, failed) {
+            (Some(packages), _) => Ok(packages),
+            (None, Some(output)) => Err(ProvisionError::Download { packages: "package lists".to_owned(), output }),
+            (None, None) => Err(ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() }),
+        }
     }
 
     /// Downloads packages and returns the files. What an earlier try has fetched is not fetched again.
@@ -61,30 +76,19 @@ impl<'a> Apt<'a> {
         names: &[String],
         progress: &dyn Fn(&str),
     ) -> Result<Vec<PathBuf>, ProvisionError> {
-        let first = self.try_download(names, progress)?;
-        let failed = match first {
-            Ok(()) => None,
-            Err(output) if self.own_lists => Some(output),
-            Err(_) => {
-                // The usual cause: lists that name versions which the mirror has replaced.
-                self.fetch_lists(progress)?;
-                self.try_download(names, progress)?.err()
+        let failed = |output| ProvisionError::Download { packages: names.join(" "), output };
+        if let Err(output) = self.try_download(names, progress)? {
+            // The usual cause: lists that name versions which the mirror has replaced.
+            if self.fetched || self.fetch_lists(progress)?.is_err() {
+                return Err(failed(output));
             }
-        };
-        if let Some(output) = failed {
-            return Err(ProvisionError::Download { packages: names.join(" "), output });
+            self.try_download(names, progress)?.map_err(failed)?;
         }
         let files = deb_files(&self.downloads(), names)?;
         if files.len() == names.len() {
             return Ok(files);
         }
-        let output = format!("apt-get ended well, but {} holds {files:?}", self.downloads().display());
-        Err(ProvisionError::Download { packages: names.join(" "), output })
-    }
-
-    /// Removes downloads and lists, once they are unpacked.
-    pub(crate) fn clean(self) -> Result<(), ProvisionError> {
-        fs::remove_dir_all(self.folder).map_err(ProvisionError::io("remove", self.folder))
+        Err(failed(format!("apt-get ended well, but {} holds {files:?}", self.downloads().display())))
     }
 
     fn resolve_kernel(&self) -> Result<Option<KernelPackages>, ProvisionError> {
@@ -125,7 +129,7 @@ impl<'a> Apt<'a> {
     }
 
     fn show(&self, package: &str) -> Result<Option<Record>, ProvisionError> {
-        let mut command = self.apt("apt-cache");
+        let mut command = self.apt("apt-cache")?;
         command.args(["show", "--no-all-versions", package]);
         let output = command::output(&mut command)?;
         Ok(Record::parse(&String::from_utf8_lossy(&output.stdout)))
@@ -135,7 +139,7 @@ impl<'a> Apt<'a> {
     fn try_download(&self, names: &[String], progress: &dyn Fn(&str)) -> Result<Result<(), String>, ProvisionError> {
         let folder = self.downloads();
         fs::create_dir_all(&folder).map_err(ProvisionError::io("create", &folder))?;
-        let mut command = self.apt("apt-get");
+        let mut command = self.apt("apt-get")?;
         command.arg("download").args(names).current_dir(&folder);
         command::stream(&mut command, &|line| {
             if line.starts_with("Get:") {
@@ -144,37 +148,39 @@ impl<'a> Apt<'a> {
         })
     }
 
-    fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> Result<(), ProvisionError> {
-        let partial = self.lists().join("partial");
+    /// `Err` within `Ok`: apt's words about a list that could not be had. It need not be the one that matters.
+    fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> Result<Result<(), String>, ProvisionError> {
+        let partial = self.folder.join(LISTS).join("partial");
         fs::create_dir_all(&partial).map_err(ProvisionError::io("create", &partial))?;
         self.own_lists = true;
+        self.fetched = true;
         progress("fetching package lists, because the system's are missing or out of date");
-        let mut command = self.apt("apt-get");
-        command.arg("update");
-        match command::stream(&mut command, &|_| {})? {
-            Ok(()) => Ok(()),
-            Err(output) => Err(ProvisionError::Download { packages: "package lists".to_owned(), output }),
-        }
+        let mut command = self.apt("apt-get")?;
+        // By default a list that cannot be fetched is only a warning.
+        command.args(["-o", "APT::Update::Error-Mode=any", "update"]);
+        command::stream(&mut command, &|_| {})
     }
 
-    fn apt(&self, program: &str) -> Command {
+    fn apt(&self, program: &str) -> Result<Command, ProvisionError> {
+        let cache = self.folder.join("cache");
+        fs::create_dir_all(&cache).map_err(ProvisionError::io("create", &cache))?;
         let mut command = Command::new(program);
+        self.cache.hold_while(&mut command)?;
         // apt-get download as root would drop its rights and then not be able to write here.
         command.env("LC_ALL", "C").args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2"]);
-        if self.own_lists {
-            for (option, folder) in [("Dir::State::Lists", self.lists()), ("Dir::Cache", self.folder.join("cache"))] {
-                command.arg("-o").arg(format!("{option}={}", folder.display()));
-            }
+        // Without its index, which container images switch off, every single call reads all lists: a second each.
+        for index in ["pkgcache", "srcpkgcache"] {
+            let file = cache.join(format!("{index}.bin"));
+            command.arg("-o").arg(format!("Dir::Cache::{index}={}", file.display()));
         }
-        command
+        if self.own_lists {
+            command.arg("-o").arg(format!("Dir::State::Lists={}", self.folder.join(LISTS).display()));
+        }
+        Ok(command)
     }
 
     fn downloads(&self) -> PathBuf {
         self.folder.join("debs")
-    }
-
-    fn lists(&self) -> PathBuf {
-        self.folder.join("lists")
     }
 }
 

@@ -25,13 +25,11 @@ pub(crate) struct Busybox {
 pub(crate) fn fetch(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Busybox, ProvisionError> {
     let folder = cache.folder("busybox", |partial| {
         progress("downloading busybox for the guest, 1 MB (once)");
-        let folder = cache.path("download");
-        let mut apt = Apt::new(&folder);
+        let mut apt = Apt::new(cache);
         for file in apt.download(&[PACKAGE.to_owned()], progress)? {
-            kernel::unpack(&file, partial)?;
+            kernel::unpack(cache, &file, partial)?;
         }
-        read(partial)?;
-        apt.clean()
+        read(partial).map(|_| ())
     })?;
     read(&folder)
 }

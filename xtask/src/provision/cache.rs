@@ -9,6 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
 use rustix::fs::{FlockOperation, flock};
@@ -24,7 +25,7 @@ const PARTIAL: &str = ".partial-";
 #[derive(Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
-    _lock: File,
+    lock: File,
 }
 
 impl Cache {
@@ -35,6 +36,7 @@ impl Cache {
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
+            .read(true)
             .write(true)
             .open(&path)
             .map_err(ProvisionError::io("create", &path))?;
@@ -43,9 +45,16 @@ impl Cache {
             flock(&lock, FlockOperation::LockExclusive)
                 .map_err(|error| ProvisionError::io("lock", &path)(error.into()))?;
         }
-        let cache = Self { root: root.to_path_buf(), _lock: lock };
+        let cache = Self { root: root.to_path_buf(), lock };
         cache.sweep()?;
         Ok(cache)
+    }
+
+    /// Lets `command` hold the lock too: should this process be killed, the next run waits until the orphan has ended,
+    /// instead of working against it. The lock file, which is empty, becomes its standard input.
+    pub(crate) fn hold_while<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command, ProvisionError> {
+        let lock = self.lock.try_clone().map_err(ProvisionError::io("duplicate the lock of", &self.root))?;
+        Ok(command.stdin(lock))
     }
 
     /// Where an entry is or would be.
@@ -115,6 +124,12 @@ impl Cache {
             remove(path)?;
         }
         Ok(())
+    }
+
+    /// Removes an entry, if it is there.
+    pub(crate) fn discard(&self, name: &str) -> Result<(), ProvisionError> {
+        let path = self.path(name);
+        if path.exists() { remove(&path) } else { Ok(()) }
     }
 
     /// Removes what killed runs left behind.
@@ -224,6 +239,27 @@ mod tests {
         assert!(told.1.recv().unwrap().contains("waiting"));
         first.replace("made by the first", b"").unwrap();
         drop(first);
+        second.join().unwrap();
+    }
+
+    #[test]
+    fn an_orphan_keeps_the_lock_until_it_ends() {
+        let root = tempfile::tempdir().unwrap();
+        let first = cache(root.path());
+        let mut command = Command::new("sh");
+        command.args(["-c", "read line < go; touch done"]).current_dir(root.path());
+        assert!(Command::new("mkfifo").arg(root.path().join("go")).status().unwrap().success());
+        let mut orphan = first.hold_while(&mut command).unwrap().spawn().unwrap();
+        drop(first);
+        let told = std::sync::mpsc::channel();
+        let path = root.path().to_path_buf();
+        let second = std::thread::spawn(move || {
+            let cache = Cache::open(&path, &|text| told.0.send(text.to_owned()).unwrap()).unwrap();
+            assert!(cache.path("done").exists());
+        });
+        assert!(told.1.recv().unwrap().contains("waiting"));
+        fs::write(root.path().join("go"), "\n").unwrap();
+        orphan.wait().unwrap();
         second.join().unwrap();
     }
 

@@ -8,7 +8,7 @@ use super::error::ProvisionError;
 /// Lines of a failed program's messages that an error carries.
 const TAIL: usize = 15;
 
-/// Runs `command` to its end without input; a status other than 0 is an error that names `what` it was run for.
+/// Runs `command` to its end, without input unless it has one; a status other than 0 is an error that names `what` it was run for.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, ProvisionError> {
     let output = output(command)?;
     if output.status.success() {
@@ -22,9 +22,9 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, Provision
     })
 }
 
-/// Runs `command` to its end without input, whatever its status.
+/// Runs `command` to its end, without input unless it has one, whatever its status.
 pub(crate) fn output(command: &mut Command) -> Result<Output, ProvisionError> {
-    command.stdin(Stdio::null()).output().map_err(spawn_error(command))
+    command.output().map_err(spawn_error(command))
 }
 
 /// Runs `command` and hands each line of its standard output to `line` as it comes. `Err` within `Ok` holds what it said
@@ -33,8 +33,7 @@ pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Resul
     // Standard error goes to a file, not a pipe: nobody would read a second pipe while this one is read.
     let mut errors = tempfile::tempfile().map_err(ProvisionError::io("create", &std::env::temp_dir()))?;
     let copy = errors.try_clone().map_err(ProvisionError::io("clone", &std::env::temp_dir()))?;
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(copy).spawn().map_err(spawn_error(command))?;
+    let mut child = command.stdout(Stdio::piped()).stderr(copy).spawn().map_err(spawn_error(command))?;
     if let Some(stdout) = child.stdout.take() {
         for text in BufReader::new(stdout).lines().map_while(Result::ok) {
             line(&text);

@@ -69,15 +69,14 @@ pub(crate) fn cached(root: &Path) -> Option<Kernel> {
 /// The kernel of the distribution's packages, downloaded if this is the first time.
 pub(crate) fn from_packages(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, ProvisionError> {
     cache.folder(ENTRY, |partial| {
-        let folder = cache.path("download");
-        let mut apt = Apt::new(&folder);
+        let mut apt = Apt::new(cache);
         let packages = apt.newest_kernel(progress)?;
         let size = packages.size / 1_000_000;
         progress(&format!("downloading kernel {} for the guest, {size} MB (once)", packages.release));
         let files = apt.download(&packages.names, progress)?;
         progress("unpacking the kernel (into the target folder; nothing is installed)");
         for file in &files {
-            unpack(file, partial)?;
+            unpack(cache, file, partial)?;
         }
         let description = describe(partial, packages.release, packages.version)?;
         prune(&partial.join(&description.modules).join("kernel"))?;
@@ -86,7 +85,7 @@ pub(crate) fn from_packages(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
             .map_err(|error| ProvisionError::Kernel { path: partial.join(DESCRIPTION), why: error.to_string() })?;
         let path = partial.join(DESCRIPTION);
         fs::write(&path, text).map_err(ProvisionError::io("write", &path))?;
-        apt.clean()
+        Ok(())
     })?;
     let path = cache.path(ENTRY);
     cached(cache.path("").as_path()).ok_or_else(|| ProvisionError::Kernel {
@@ -131,8 +130,10 @@ fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathB
 }
 
 /// Unpacks a package's files below `root`.
-pub(crate) fn unpack(package: &Path, root: &Path) -> Result<(), ProvisionError> {
-    command::run("unpacking a package", Command::new("dpkg-deb").arg("-x").arg(package).arg(root)).map(|_| ())
+pub(crate) fn unpack(cache: &Cache, package: &Path, root: &Path) -> Result<(), ProvisionError> {
+    let mut command = Command::new("dpkg-deb");
+    command.arg("-x").arg(package).arg(root);
+    command::run("unpacking a package", cache.hold_while(&mut command)?).map(|_| ())
 }
 
 fn describe(root: &Path, release: String, version: String) -> Result<Description, ProvisionError> {

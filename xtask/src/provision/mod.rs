@@ -103,6 +103,7 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
         // Only fetched beforehand, so that a shell can be had offline, later.
         Err(_) => None,
     };
+    cache.discard(apt::DOWNLOADS)?;
     let own = module::build(&cache, &module::sources(&workspace), &kernel, options.consent, progress)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 

@@ -1,0 +1,139 @@
+//! Bad input and bad luck: each ends within its deadline, with a status, a message that names the cure, its logs kept
+//! and nothing left running.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::support::{assert_gone, assert_no_file, bench, children, socket_in, xtask};
+
+/// Enough blocks that a run is still busy when its processes are found.
+const LONG: &str = "--full --workload frame --mode irq";
+
+#[test]
+#[ignore = "starts a guest"]
+fn irq_mode_with_the_stock_driver_gets_a_diagnosis() {
+    let ended = bench("--mode irq --driver uio_pci_generic --workload pingpong").end();
+    ended.assert_status(1);
+    ended.assert_says("uio_pci_generic cannot deliver this device's interrupts");
+    ended.assert_says("guest-uio bind --driver uio_pci_msix");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_guest_that_dies_in_mid_run_ends_the_run_and_keeps_what_was_measured() {
+    let mut run = bench(LONG);
+    let qemu = run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
+    kill(qemu, Signal::SIGKILL).unwrap();
+    let ended = run.end();
+    ended.assert_status(1);
+    ended.assert_says("QEMU ended in mid run");
+    assert!(ended.failed_checks().contains(&15));
+    assert!(ended.text("samples.csv").lines().count() > 1);
+    assert_no_file(&socket_in(&ended.text("commands.sh")));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_server_that_goes_away_in_mid_run_ends_the_run() {
+    let mut run = bench(LONG);
+    let server = run.child_when("ivshmem-server", "samples.csv", "frame,irq");
+    kill(server, Signal::SIGTERM).unwrap();
+    let ended = run.end();
+    ended.assert_status(1);
+    ended.assert_says("ivshmem-server ended in mid run");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_guest_whose_kernel_panics_ends_the_run_with_its_words() {
+    let ended = bench("--workload pingpong --append rdinit=/nowhere").end();
+    ended.assert_status(1);
+    ended.assert_says("Kernel panic");
+    assert!(ended.text("console.log").contains("Kernel panic"));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_guest_that_never_gets_ready_ends_the_run_at_its_deadline() {
+    let mut run = bench("--workload pingpong --ready-timeout 4s");
+    // A guest that is stopped runs no more, and does not die either.
+    let qemu = run.child_when("qemu-system-x86", "plan.json", "nonce");
+    kill(qemu, Signal::SIGSTOP).unwrap();
+    let ended = run.end();
+    assert_gone(qemu);
+    ended.assert_status(1);
+    ended.assert_says("no guest answered within 4s");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn ctrl_c_ends_everything_that_was_started() {
+    let mut run = bench(LONG);
+    run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
+    let started = children(run.pid());
+    assert_eq!(started.len(), 3, "server, guest and initiator");
+    run.signal(Signal::SIGINT);
+    let ended = run.end();
+    ended.assert_status(1);
+    ended.assert_says("stopped by a signal");
+    started.into_iter().for_each(assert_gone);
+    assert_no_file(&socket_in(&ended.text("commands.sh")));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_front_door_that_is_killed_leaves_nobody_and_no_socket() {
+    let mut run = bench(LONG);
+    run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
+    let started = children(run.pid());
+    let socket = socket_in(&fs::read_to_string(run.file("commands.sh")).unwrap());
+    assert!(socket.exists());
+    run.signal(Signal::SIGKILL);
+    run.end();
+    started.into_iter().for_each(assert_gone);
+    assert_no_file(&socket);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_qemu_that_exits_at_once_is_told_in_its_own_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let qemu = folder.path().join("qemu-system-x86_64");
+    fs::write(&qemu, "#!/bin/sh\necho 'qemu: no such machine today' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let mut command = xtask("bench --accel tcg --workload pingpong --out");
+    let output = command.arg(folder.path().join("run")).env("PATH", path).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("no such machine today"), "{said}");
+}
+
+#[test]
+#[ignore = "belongs to these"]
+fn wrong_usage_ends_with_status_2_and_a_cure() {
+    for (words, cure) in [
+        ("bench --size 100M", "--size 128M"),
+        ("bench --size 16M", "--size 32M"),
+        ("bench --mode fast", "poll"),
+        ("bench --vectors 0", "1..=256"),
+        ("vm --size 3M", "--size 4194304"),
+        ("bench --kernel /vmlinuz", "--modules"),
+    ] {
+        let output = xtask(words).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {said}");
+        assert!(said.contains(cure), "{words}: {said}");
+    }
+}
+
+#[test]
+#[ignore = "belongs to these"]
+fn a_results_folder_that_cannot_be_written_ends_with_a_cure() {
+    let output = xtask("bench --out /proc/nowhere").output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("--out DIR"), "{said}");
+}

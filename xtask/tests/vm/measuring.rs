@@ -1,0 +1,97 @@
+//! What a run brings, and that its checks can fail.
+
+use crate::support::{bench, socket_in};
+
+#[test]
+#[ignore = "starts a guest"]
+fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
+    let ended = bench("--json").end();
+    ended.assert_status(0);
+    assert_eq!(ended.failed_checks(), [0; 0]);
+    let result = ended.result();
+    assert_eq!(ended.stdout, ended.text("result.json"), "--json is the document itself");
+
+    let cells = result["cells"].as_array().unwrap();
+    let named: Vec<String> = cells
+        .iter()
+        .map(|c| format!("{} {} {} n={}", c["workload"], c["mode"], c["size_bytes"], c["n"]).replace('"', ""))
+        .collect();
+    for mode in ["poll", "irq"] {
+        assert!(named.contains(&format!("pingpong {mode} 64 n=10000")), "{named:?}");
+        for bytes in [1920 * 1080 * 3, 2560 * 1440 * 3, 3840 * 2160 * 3] {
+            assert!(named.contains(&format!("frame {mode} {bytes} n=10")), "{named:?}");
+        }
+    }
+    for cell in cells {
+        assert_eq!(cell["failures"], serde_json::json!({}), "{cell}");
+        let counters = &cell["counters"];
+        if cell["mode"] == "irq" {
+            assert!(counters["rings"].as_u64().unwrap() > 0);
+            assert_eq!(counters["rings"], counters["interrupts"]);
+            assert_eq!(counters["rings"], counters["uio_events"]);
+        } else {
+            assert_eq!(counters["interrupts"], 0);
+            assert_eq!(counters["guest_waits"], 0);
+        }
+    }
+
+    // One row per measured operation, in each of the three tables.
+    let rows = |name| ended.text(name).lines().count() - 1;
+    assert_eq!(rows("samples.csv"), 2 * (10_000 + 30));
+    assert_eq!(rows("latency_results.csv"), 2 * 10_000);
+    assert_eq!(rows("bandwidth_results.csv"), 2 * 30);
+    for log in ["console.log", "qemu.log", "server.log", "commands.sh", "measured.json", "plan.json"] {
+        assert!(ended.path(log).exists(), "{log}");
+    }
+    assert!(!socket_in(&ended.text("commands.sh")).exists(), "the socket is removed");
+    assert_eq!(result["environment"]["accel"], "tcg");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_poll_only_run_uses_the_stock_driver_and_prints_a_table() {
+    let ended = bench("--mode poll --workload pingpong").end();
+    ended.assert_status(0);
+    assert_eq!(ended.result()["environment"]["driver"], "uio_pci_generic");
+    for column in ["min", "p50", "p90", "p99", "max", "mean", "pingpong"] {
+        assert!(ended.stdout.contains(column), "{}", ended.stdout);
+    }
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_frame_that_does_not_match_its_hash_fails_the_run() {
+    let ended = bench("--workload frame --mode irq --fault wrong-hash").end();
+    ended.assert_status(1);
+    assert!(ended.failed_checks().contains(&2), "{}", ended.stdout);
+    assert!(ended.text("bandwidth_results.csv").contains("hash_mismatch"));
+    assert_eq!(ended.result()["cells"][0]["failures"]["hash_mismatch"], 1);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_doorbell_that_is_lost_fails_the_run() {
+    let ended = bench("--workload pingpong --mode irq --fault drop-doorbell").end();
+    ended.assert_status(1);
+    let failed = ended.failed_checks();
+    assert!(failed.contains(&4) && failed.contains(&6), "{failed:?}\n{}", ended.stdout);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn two_runs_at_once_do_not_meet() {
+    let words = "--workload pingpong --mode irq";
+    let (first, second) = (bench(words), bench(words));
+    let (first, second) = (first.end(), second.end());
+    first.assert_status(0);
+    second.assert_status(0);
+    assert_ne!(socket_in(&first.text("commands.sh")), socket_in(&second.text("commands.sh")));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn more_vectors_and_more_cpus_measure_as_well() {
+    let ended = bench("--workload pingpong --vectors 4 --smp 2").end();
+    ended.assert_status(0);
+    assert_eq!(ended.result()["environment"]["guest_cpus"], 2);
+}

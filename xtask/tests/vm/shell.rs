@@ -1,0 +1,106 @@
+//! `cargo xtask vm`, typed at through a pipe.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use crate::support::{assert_no_file, xtask};
+
+/// A guest's terminal.
+struct Terminal {
+    child: Child,
+    stdin: ChildStdin,
+    lines: Receiver<String>,
+}
+
+impl Terminal {
+    fn open(words: &str) -> Self {
+        let mut child = xtask(words).stdin(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        // Both streams: the front door speaks on stderr, the guest on stdout.
+        let streams: [Box<dyn std::io::Read + Send>; 2] =
+            [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
+        for stream in streams {
+            let sender = sender.clone();
+            thread::spawn(move || {
+                for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
+                    if sender.send(String::from_utf8_lossy(&line).trim_end().to_owned()).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        let stdin = child.stdin.take().unwrap();
+        Self { child, stdin, lines }
+    }
+
+    fn type_line(&mut self, text: &str) {
+        self.stdin.write_all(format!("{text}\n").as_bytes()).unwrap();
+    }
+
+    /// Waits for a line that contains `text`. The terminal echoes what is typed, so it must not contain `text` itself.
+    #[track_caller]
+    fn expect(&self, text: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match self.lines.recv_timeout(Duration::from_secs(120)) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(line) => seen.push(line),
+                Err(error) => panic!("{error}: no {text:?} in\n{}", seen.join("\n")),
+            }
+        }
+    }
+
+    fn end(mut self) -> Option<i32> {
+        self.type_line("poweroff");
+        // The pipe stays open: QEMU must end because the guest did.
+        self.child.wait().unwrap().code()
+    }
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_doorbell_guest_has_a_shell_and_its_memory_can_be_reached_from_the_host() {
+    let mut terminal = Terminal::open("vm --mode doorbell --accel tcg");
+    let reach = terminal.expect("the memory from the host:");
+    let words: Vec<&str> = reach.split_whitespace().skip_while(|word| !word.contains("host-peer")).collect();
+    let host_peer = |verb: &[&str]| {
+        let output = std::process::Command::new(words[0]).args(&words[1..3]).args(verb).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    terminal.expect("guest is up");
+    terminal.type_line("guest-uio probe");
+    terminal.expect("memory, doorbell and interrupts can be used");
+
+    terminal.type_line("echo from the guest | guest-uio write 4096; echo written $((40+2))");
+    terminal.expect("written 42");
+    assert_eq!(host_peer(&["read", "4096", "14"]), b"from the guest");
+
+    terminal.type_line("echo waiting $((40+2)); guest-uio wait --count 1 --timeout 60s; echo status $?");
+    terminal.expect("waiting 42");
+    thread::sleep(Duration::from_secs(1));
+    host_peer(&["ring", "0", "0"]);
+    terminal.expect("status 0");
+
+    assert_eq!(terminal.end(), Some(0));
+    assert_no_file(std::path::Path::new(words[2]));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_plain_guest_shares_a_file_that_goes_with_it() {
+    let mut terminal = Terminal::open("vm --mode plain --accel tcg");
+    let reach = terminal.expect("the memory from the host:");
+    let file = reach.split_whitespace().find(|word| word.starts_with("/dev/shm/")).unwrap().to_owned();
+    terminal.expect("guest is up");
+    terminal.type_line("guest-uio probe");
+    terminal.expect("there are no doorbells");
+    terminal.type_line("echo from the guest | guest-uio write 0; echo written $((40+2))");
+    terminal.expect("written 42");
+    assert_eq!(&std::fs::read(&file).unwrap()[..14], b"from the guest");
+    assert_eq!(terminal.end(), Some(0));
+    assert_no_file(std::path::Path::new(&file));
+}

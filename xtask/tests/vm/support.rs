@@ -1,0 +1,165 @@
+//! A small language for these tests: start the front door, look at what it says, at what it leaves, at who still runs.
+
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+/// No wait in a test is longer; a run that takes this long hangs.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+/// A front door that was started, and the folder for its results.
+pub(crate) struct Run {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+/// How it ended.
+pub(crate) struct Ended {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    folder: tempfile::TempDir,
+}
+
+/// `cargo xtask` with these words.
+pub(crate) fn xtask(words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Starts `bench` with its results in a folder of its own.
+pub(crate) fn bench(words: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = xtask("bench --accel tcg");
+    command.args(words.split_whitespace()).arg("--out").arg(folder.path().join("run"));
+    Run { child: command.spawn().unwrap(), folder }
+}
+
+impl Run {
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("run").join(name)
+    }
+
+    /// Waits until a child of the front door runs `program` and the file `name` holds `text`; the child's id.
+    pub(crate) fn child_when(&mut self, program: &str, name: &str, text: &str) -> Pid {
+        let start = Instant::now();
+        loop {
+            let written = fs::read(self.file(name)).unwrap_or_default();
+            if String::from_utf8_lossy(&written).contains(text)
+                && let Some(pid) = children(self.pid()).into_iter().find(|pid| name_of(*pid) == program)
+            {
+                return pid;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let mut said = String::new();
+                self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                panic!("ended before {program} was there: {status}\n{said}");
+            }
+            assert!(start.elapsed() < DEADLINE, "no {program} with {text:?} in {name}");
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until it ends.
+    pub(crate) fn end(mut self) -> Ended {
+        let start = Instant::now();
+        while self.child.try_wait().unwrap().is_none() {
+            if start.elapsed() > DEADLINE {
+                kill(self.pid(), Signal::SIGKILL).unwrap();
+                panic!("hangs");
+            }
+            sleep(Duration::from_millis(20));
+        }
+        let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
+        Ended {
+            status: status.code(),
+            stdout: String::from_utf8(stdout).unwrap(),
+            stderr: String::from_utf8(stderr).unwrap(),
+            folder: self.folder,
+        }
+    }
+}
+
+impl Ended {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("run").join(name)
+    }
+
+    pub(crate) fn text(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.stderr))
+    }
+
+    pub(crate) fn result(&self) -> Value {
+        serde_json::from_str(&self.text("result.json")).unwrap()
+    }
+
+    /// The ids of the self-checks that failed.
+    pub(crate) fn failed_checks(&self) -> Vec<u64> {
+        let result = self.result();
+        let checks = result["self_checks"].as_array().unwrap().iter();
+        checks.filter(|check| check["pass"] == false).map(|check| check["id"].as_u64().unwrap()).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_status(&self, status: i32) {
+        assert_eq!(self.status, Some(status), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_says(&self, text: &str) {
+        assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);
+    }
+}
+
+/// The processes whose parent this is.
+pub(crate) fn children(parent: Pid) -> Vec<Pid> {
+    let list = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    list.split_whitespace().map(|id| Pid::from_raw(id.parse().unwrap())).collect()
+}
+
+fn name_of(pid: Pid) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
+}
+
+/// Waits until a process is gone.
+#[track_caller]
+pub(crate) fn assert_gone(pid: Pid) {
+    let start = Instant::now();
+    // A zombie that nobody has collected yet is gone as well.
+    while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(start.elapsed() < Duration::from_secs(20), "{pid} still runs");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// Waits until a file is gone.
+#[track_caller]
+pub(crate) fn assert_no_file(path: &Path) {
+    let start = Instant::now();
+    while path.exists() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{} is still there", path.display());
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The server's socket, from the commands that a run wrote down.
+pub(crate) fn socket_in(commands: &str) -> PathBuf {
+    let mut words = commands.split_whitespace().skip_while(|word| *word != "--socket");
+    PathBuf::from(words.nth(1).expect("a server with a socket"))
+}
