@@ -65,7 +65,7 @@ enum Verb {
         #[arg(long, default_value_t = 1)]
         count: u64,
         /// How long at most, such as 500ms or 5s; for ever if absent
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_parser = humantime::parse_duration)]
         timeout: Option<Duration>,
     },
     /// Writes bytes of the shared memory to stdout
@@ -86,19 +86,6 @@ enum Verb {
         #[arg(long)]
         once: bool,
     },
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "a number and one of ns, us, ms, s".to_owned())?;
-    match unit {
-        "ns" => Ok(Duration::from_nanos(number)),
-        "us" => Ok(Duration::from_micros(number)),
-        "ms" => Ok(Duration::from_millis(number)),
-        "s" => Ok(Duration::from_secs(number)),
-        _ => Err("a duration ends in ns, us, ms or s".to_owned()),
-    }
 }
 
 fn main() -> ExitCode {

@@ -82,7 +82,7 @@ pub const fn fingerprint() -> u64 {
         GUEST_COUNTERS as u64,
         size_of::<crate::frame::FrameHeader>() as u64,
         crate::control::PARAMETERS as u64,
-        crate::control::COUNTERS as u64,
+        crate::counters::COUNTERS as u64,
     ];
     // FNV-1a over whole words: any change of any part changes it.
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

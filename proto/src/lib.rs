@@ -10,15 +10,18 @@
 //! 2. [`layout`] and [`frame`]: where things lie in it.
 //! 3. [`ack`]: the two-phase acknowledgement.
 //! 4. [`wait`]: how to wait for the other side, and how to wake it.
-//! 5. [`control`]: how the host drives the guest.
+//! 5. [`control`]: how the host drives the guest; [`hello`], [`counters`] and [`record`]: what the guest says.
 //! 6. [`clock`]: the time line that both share.
 
 pub mod ack;
 pub mod clock;
 pub mod control;
+pub mod counters;
 pub mod fd_passing;
 pub mod frame;
+pub mod hello;
 pub mod layout;
+pub mod record;
 pub mod region;
 pub mod session;
 pub mod wait;

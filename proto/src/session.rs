@@ -100,8 +100,8 @@ enum Expecting {
 /// use proto::wire::{PeerId, Vector};
 ///
 /// let mut session = Session::new();
-/// assert_eq!(session.feed(0, None), Ok(Event::VersionAgreed));
-/// assert_eq!(session.feed(7, None), Ok(Event::Joined(PeerId(7))));
+/// assert_eq!(session.feed(0, None::<&str>), Ok(Event::VersionAgreed));
+/// assert_eq!(session.feed(7, None::<&str>), Ok(Event::Joined(PeerId(7))));
 /// assert_eq!(session.feed(-1, Some("memory")), Ok(Event::Memory("memory")));
 /// let vector = Vector(0);
 /// assert_eq!(session.feed(7, Some("bell")), Ok(Event::OwnVector { vector, fd: "bell" }));

@@ -47,7 +47,8 @@ fn cargo(arguments: &[&str]) -> Command {
 }
 
 fn step(name: &str, mut command: Command) -> anyhow::Result<()> {
-    eprintln!("-- {name}: {}", crate::child::shown(&command));
+    let words = crate::child::shown(&command);
+    eprintln!("-- {name}: cargo {}", words.split_once(' ').map_or("", |(_, arguments)| arguments));
     let status = command.current_dir(workspace_root()).stdin(Stdio::null()).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("{name} failed");

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proto::ack::{PROCESSED, RECEIVED, Refusal, SENT, Tagged};
 use proto::clock::ticks;
-use proto::control::{Announcement, Record, WaitKind, Work};
+use proto::control::{Announcement, WaitKind, Work};
 use proto::frame::FrameHeader;
 use proto::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
+use proto::record::Record;
 use proto::region::{RegionError, SharedRegion};
 use proto::wait::{Notifier, WaitCounts, WaitError, Waiter};
 use sha2::{Digest, Sha256};

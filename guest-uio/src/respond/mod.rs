@@ -9,9 +9,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use proto::ack::Tagged;
-use proto::control::{
-    Announcement, DONE, FAILED, FINISH, GuestCounters, Hello, READY, RUN, WaitKind, commanded, report, say,
-};
+use proto::control::{Announcement, DONE, FAILED, FINISH, READY, RUN, WaitKind, commanded, report};
+use proto::counters::GuestCounters;
+use proto::hello::{Hello, say};
 use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError};
 use proto::region::{RegionError, SharedRegion};
 use proto::wait::{Doorbell, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use proto::ack::{Ack, Refusal};
 use proto::clock::{Offset, ticks};
-use proto::control::{Announcement, GuestCounters, WaitKind, Work};
+use proto::control::{Announcement, WaitKind, Work};
+use proto::counters::GuestCounters;
 use proto::frame::FrameHeader;
 use proto::layout::{PAGE, RECORD_COUNT};
 use proto::wait::{Doorbell, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};

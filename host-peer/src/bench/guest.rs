@@ -3,7 +3,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use proto::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, GuestCounters, Hello, READY};
+use proto::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, READY};
+use proto::counters::GuestCounters;
+use proto::hello::{self, Hello};
 use proto::wire::PeerId;
 use report::measured::GuestFacts;
 
@@ -82,7 +84,7 @@ impl<'l> Guest<'l> {
                 return Ok(());
             }
             if status.seq == self.epoch && status.state == FAILED {
-                return Err(BenchError::GuestGaveUp { block, why: control::said(self.link.memory)? });
+                return Err(BenchError::GuestGaveUp { block, why: hello::said(self.link.memory)? });
             }
             if start.elapsed() > ANSWER {
                 return Err(BenchError::Barrier { what, waited: ANSWER, states: self.link.states() });

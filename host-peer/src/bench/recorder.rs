@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use proto::ack::{Ack, Refusal};
 use proto::clock::Offset;
-use proto::control::Record;
+use proto::record::Record;
 use proto::region::SharedRegion;
 use report::measured::Measured;
 use report::plan::{Block, Workload};

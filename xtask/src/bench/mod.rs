@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
 //!
-//! 1. [`options`]: flags become a checked configuration and a plan.
+//! 1. [`options`] and [`plan`]: flags become a checked configuration, and that a plan.
 //! 2. [`folder`] and [`machine`]: where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails.
 
@@ -22,6 +22,7 @@ use crate::stop::Stop;
 mod folder;
 mod machine;
 mod options;
+mod plan;
 mod progress;
 mod session;
 

@@ -250,6 +250,8 @@ mod tests {
         command.args(["-c", "read line < go; touch done"]).current_dir(root.path());
         assert!(Command::new("mkfifo").arg(root.path().join("go")).status().unwrap().success());
         let mut orphan = first.hold_while(&mut command).unwrap().spawn().unwrap();
+        // The command has a copy of its own.
+        drop(command);
         drop(first);
         let told = std::sync::mpsc::channel();
         let path = root.path().to_path_buf();

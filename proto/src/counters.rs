@@ -1,0 +1,72 @@
+//! What the guest counted in a block, as words behind its status word.
+
+use std::sync::atomic::Ordering;
+
+use crate::layout::GUEST_COUNTERS;
+use crate::region::{RegionError, SharedRegion};
+
+/// Words of counters.
+pub const COUNTERS: usize = 8;
+/// A counter that the guest cannot see.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What the guest counted in a block.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GuestCounters {
+    /// Interrupts of the device in /proc/interrupts.
+    pub interrupts: Option<u64>,
+    /// Events of the driver's descriptor.
+    pub events: Option<u64>,
+    /// Times it blocked.
+    pub waits: u64,
+    /// Messages found after arming, without blocking.
+    pub found_armed: u64,
+    /// Waits that the guard ended although the message was there.
+    pub deadline_wakeups: u64,
+    /// Doorbells rung and not seen within a second more.
+    pub lost_wakeups: u64,
+    /// Doorbells that the guest rang.
+    pub rings: u64,
+    /// Messages handled.
+    pub operations: u64,
+}
+
+impl GuestCounters {
+    /// Writes the counters; the status word that follows makes them visible.
+    pub fn publish(&self, region: &SharedRegion) -> Result<(), RegionError> {
+        let words = [
+            self.interrupts.unwrap_or(UNKNOWN),
+            self.events.unwrap_or(UNKNOWN),
+            self.waits,
+            self.found_armed,
+            self.deadline_wakeups,
+            self.lost_wakeups,
+            self.rings,
+            self.operations,
+        ];
+        for (i, word) in words.into_iter().enumerate() {
+            region.word(GUEST_COUNTERS + 8 * i)?.store(word, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Reads the counters, after the status word said DONE.
+    pub fn read(region: &SharedRegion) -> Result<Self, RegionError> {
+        let mut words = [0; COUNTERS];
+        for (i, word) in words.iter_mut().enumerate() {
+            *word = region.word(GUEST_COUNTERS + 8 * i)?.load(Ordering::Relaxed);
+        }
+        let known = |word| (word != UNKNOWN).then_some(word);
+        let [interrupts, events, waits, found_armed, deadline_wakeups, lost_wakeups, rings, operations] = words;
+        Ok(Self {
+            interrupts: known(interrupts),
+            events: known(events),
+            waits,
+            found_armed,
+            deadline_wakeups,
+            lost_wakeups,
+            rings,
+            operations,
+        })
+    }
+}
