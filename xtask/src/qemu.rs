@@ -67,7 +67,10 @@ impl QemuOptions {
             }
         };
         command.args(["-m", &self.memory]).arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
-        command.args(["-append", &format!("console=ttyS0 panic=-1 {}", self.append)]);
+        // With two possible CPUs TCG does not promise constant counters, and Linux would fall back to a clock that
+        // leaves the translated code for every reading. They are all the host's counter, so they are reliable.
+        let clock = if self.accelerator == Accelerator::Tcg { "tsc=reliable " } else { "" };
+        command.args(["-append", format!("console=ttyS0 panic=-1 {clock}{}", self.append).trim_end()]);
         match &self.device {
             Ivshmem::Doorbell { socket, vectors } => command.args([
                 "-chardev",

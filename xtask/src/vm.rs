@@ -103,7 +103,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     };
     let programs = build::host_programs(&say)?;
     let guest = provision::prepare(&options, &say)?;
-    let choice = accel::choose(args.accel, &guest, &say).map_err(crate::failure::lacks)?;
+    let choice = accel::choose(args.accel, &guest, &say)?;
     eprintln!("{}", choice.why);
 
     let log_folder = tempfile::tempdir()?;

@@ -48,7 +48,7 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
         )));
     }
     stop.check()?;
-    let choice = accel::choose(args.accel, &guest, &|step| steps.say(step)).map_err(crate::failure::lacks)?;
+    let choice = accel::choose(args.accel, &guest, &|step| steps.say(step))?;
     steps.note(&choice.why);
     steps.note(&format!("driver {}: {}", config.driver, config.driver_reason));
 
