@@ -22,17 +22,21 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 use std::time::{Duration, Instant};
 
+use crate::clock::ticks;
+
 /// How long a doorbell that was rung may take before it counts as lost. A busy machine stalls for tens of
 /// milliseconds; a lost interrupt never comes.
 const LOST_AFTER: Duration = Duration::from_secs(1);
 /// Looks between two calls of `idle` while polling: rare enough to cost nothing, often enough to notice a deadline.
 const LOOKS_PER_IDLE: u32 = 1 << 14;
-/// Looks between two pause hints. Under emulation a pause leaves the translated code, which costs more than the round
-/// trip it is part of; on real processors it frees the sibling thread, which a long spin owes it.
+/// Looks between two pause hints. On real processors a pause frees the sibling thread, which a long spin owes it; under
+/// emulation it leaves the translated code, which costs half as much as a whole round trip.
 const LOOKS_PER_PAUSE: u32 = 64;
 
 /// The operations that arming needs, so that a model checker can stand in for the processor.
 pub trait Word {
+    /// See [`AtomicU64::load`].
+    fn load(&self, order: Ordering) -> u64;
     /// See [`AtomicU64::store`].
     fn store(&self, value: u64, order: Ordering);
     /// See [`AtomicU64::swap`].
@@ -42,6 +46,10 @@ pub trait Word {
 }
 
 impl Word for AtomicU64 {
+    #[inline]
+    fn load(&self, order: Ordering) -> u64 {
+        Self::load(self, order)
+    }
     #[inline]
     fn store(&self, value: u64, order: Ordering) {
         Self::store(self, value, order);
@@ -69,7 +77,8 @@ fn arm<W: Word>(armed: &W) {
 fn take<W: Word>(armed: &W) -> bool {
     // The message must be visible before the armed word is read.
     W::fence(Ordering::SeqCst);
-    armed.swap(0, Ordering::AcqRel) != 0
+    // A receiver that still spins has not armed: then its line is only read, and stays in both sides' caches.
+    armed.load(Ordering::Relaxed) != 0 && armed.swap(0, Ordering::AcqRel) != 0
 }
 
 /// What ended a block.
@@ -107,12 +116,15 @@ pub enum WaitError<E> {
 /// How often a waiter did what. Never reset: take differences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitCounts {
-    /// Times it blocked.
+    /// Messages for which it blocked, or collected an event that was on its way.
     pub waits: u64,
     /// Events collected.
     pub events: u64,
-    /// Messages found by the look behind the fence, without blocking.
+    /// Messages found by the look behind the fence, before the sender could take the armed word: no event belongs to
+    /// them.
     pub found_armed: u64,
+    /// Messages found while spinning, before arming.
+    pub found_spinning: u64,
     /// Times the guard ended a wait although the message was there.
     pub deadline_wakeups: u64,
     /// Doorbells that were rung and did not come within a second more.
@@ -121,6 +133,10 @@ pub struct WaitCounts {
 
 /// A way to wait.
 pub trait Waiter {
+    /// Announces the next wait ahead of time: to be called before the other side is told anything that lets it send.
+    /// A receiver that always blocks is then always rung, however quick the other side is.
+    fn prepare(&mut self) {}
+
     /// Waits until `look` finds something. `idle` is called now and then while there is nothing, and may call it off.
     fn wait<T, E>(
         &mut self,
@@ -165,6 +181,7 @@ impl Waiter for Poll {
 #[derive(Debug)]
 pub struct Irq<'a, W, S> {
     armed: &'a W,
+    prepared: bool,
     source: S,
     counts: WaitCounts,
 }
@@ -173,7 +190,7 @@ impl<'a, W: Word, S: EventSource> Irq<'a, W, S> {
     /// Waits on `source`, announcing it in `armed`, which only this receiver sets.
     pub fn new(armed: &'a W, source: S) -> Self {
         armed.store(0, Ordering::Release);
-        Self { armed, source, counts: WaitCounts::default() }
+        Self { armed, prepared: false, source, counts: WaitCounts::default() }
     }
 
     /// Collects a doorbell that the sender has announced by taking the armed word. One that does not come is counted
@@ -198,6 +215,12 @@ impl<'a, W: Word, S: EventSource> Irq<'a, W, S> {
 
 impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
     #[inline]
+    fn prepare(&mut self) {
+        arm(self.armed);
+        self.prepared = true;
+    }
+
+    #[inline]
     fn wait<T, E>(
         &mut self,
         mut look: impl FnMut() -> Option<T>,
@@ -206,14 +229,17 @@ impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
         // Armings that the sender took, and events that came for them.
         let (mut taken, mut events) = (0_u64, 0_u64);
         let mut blocked = false;
-        arm(self.armed);
+        if !std::mem::take(&mut self.prepared) {
+            arm(self.armed);
+        }
         loop {
             if let Some(found) = look() {
                 taken += u64::from(self.armed.swap(0, Ordering::AcqRel) == 0);
-                if !blocked {
-                    self.counts.found_armed += 1;
-                } else if events == 0 {
-                    self.counts.deadline_wakeups += 1;
+                match (blocked, taken) {
+                    (true, _) if events == 0 => self.counts.deadline_wakeups += 1,
+                    (true, _) => {}
+                    (false, 0) => self.counts.found_armed += 1,
+                    (false, _) => self.counts.waits += 1,
                 }
                 while events < taken {
                     events += self.collect()?;
@@ -243,6 +269,47 @@ impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
 
     fn counts(&self) -> WaitCounts {
         self.counts
+    }
+}
+
+/// Spins for a while, and then blocks: cheap for messages that come soon, idle for those that do not.
+#[derive(Debug)]
+pub struct Hybrid<'a, W, S> {
+    /// How long it spins, in ticks of the time stamp counter.
+    budget: u64,
+    found_spinning: u64,
+    irq: Irq<'a, W, S>,
+}
+
+impl<'a, W: Word, S: EventSource> Hybrid<'a, W, S> {
+    /// Spins for `budget` ticks before it blocks as [`Irq`] does.
+    pub fn new(armed: &'a W, source: S, budget: u64) -> Self {
+        Self { budget, found_spinning: 0, irq: Irq::new(armed, source) }
+    }
+}
+
+impl<W: Word, S: EventSource> Waiter for Hybrid<'_, W, S> {
+    #[inline]
+    fn wait<T, E>(
+        &mut self,
+        mut look: impl FnMut() -> Option<T>,
+        idle: impl FnMut() -> Result<(), E>,
+    ) -> Result<T, WaitError<E>> {
+        let start = ticks();
+        while ticks().wrapping_sub(start) < self.budget {
+            for _ in 0..LOOKS_PER_PAUSE {
+                if let Some(found) = look() {
+                    self.found_spinning += 1;
+                    return Ok(found);
+                }
+            }
+            std::hint::spin_loop();
+        }
+        self.irq.wait(look, idle)
+    }
+
+    fn counts(&self) -> WaitCounts {
+        WaitCounts { found_spinning: self.found_spinning, ..self.irq.counts() }
     }
 }
 

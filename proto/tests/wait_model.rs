@@ -13,6 +13,9 @@ use proto::wait::{Doorbell, EventSource, Irq, Notifier, Waiter, Woke, Word};
 struct ModelWord<const FENCED: bool>(AtomicU64);
 
 impl<const FENCED: bool> Word for ModelWord<FENCED> {
+    fn load(&self, order: Ordering) -> u64 {
+        self.0.load(order)
+    }
     /// As a swap: loom 0.7 lets a plain store slip between the two halves of another thread's swap, which no
     /// processor does.
     fn store(&self, value: u64, order: Ordering) {
@@ -62,8 +65,22 @@ impl EventSource for Source {
     }
 }
 
-fn exchange<const FENCED: bool>(messages: u64) {
-    loom::model(move || {
+/// How the receiver goes about a message.
+#[derive(Clone, Copy, PartialEq)]
+enum Receiver {
+    /// Arms when it begins to wait.
+    Arms,
+    /// Arms before it answers the message before, so that it is rung however quick the sender is.
+    ArmsEarly,
+    /// Looks once before it arms, as one does that spins for a while.
+    LooksFirst,
+}
+
+fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
+    let mut model = loom::model::Builder::new();
+    // All interleavings of one message; of more, those with few enough preemptions to be tried in seconds.
+    model.preemption_bound = (messages > 1).then_some(4);
+    model.check(move || {
         let message = Arc::new(AtomicU64::new(0));
         let answer = Arc::new(AtomicU64::new(0));
         let armed = Arc::new(ModelWord::<FENCED>(AtomicU64::new(0)));
@@ -90,32 +107,51 @@ fn exchange<const FENCED: bool>(messages: u64) {
         };
 
         let mut waiter = Irq::new(&*armed, Source(event.clone()));
+        let mut found_first = 0;
         for seq in 1..=messages {
             let look = || (message.load(Ordering::Acquire) >= seq).then_some(());
             let idle = || Ok::<(), Infallible>(());
+            if receiver == Receiver::LooksFirst && look().is_some() {
+                found_first += 1;
+                answer.store(seq, Ordering::Release);
+                continue;
+            }
             waiter.wait(look, idle).expect("a doorbell for every message that is waited for");
+            if receiver == Receiver::ArmsEarly && seq < messages {
+                waiter.prepare();
+            }
             answer.store(seq, Ordering::Release);
         }
         let rings = sender.join().unwrap();
         let counts = waiter.counts();
         assert_eq!(counts.events, rings, "every doorbell is collected by the wait that it was rung for");
         assert_eq!(event.state.lock().unwrap().count, 0, "no event is left over");
-        assert_eq!(counts.waits + counts.found_armed, messages);
+        assert_eq!(counts.waits + counts.found_armed + found_first, messages);
     });
 }
 
 #[test]
 fn no_interleaving_of_one_message_loses_its_wake_up() {
-    exchange::<true>(1);
+    exchange::<true>(1, Receiver::Arms);
 }
 
 #[test]
 fn no_interleaving_of_two_messages_loses_or_leaves_a_doorbell() {
-    exchange::<true>(2);
+    exchange::<true>(2, Receiver::Arms);
+}
+
+#[test]
+fn no_interleaving_loses_a_doorbell_of_a_receiver_that_spins_first() {
+    exchange::<true>(2, Receiver::LooksFirst);
+}
+
+#[test]
+fn no_interleaving_loses_or_leaves_a_doorbell_of_a_receiver_that_arms_early() {
+    exchange::<true>(2, Receiver::ArmsEarly);
 }
 
 #[test]
 #[should_panic(expected = "a doorbell for every message that is waited for")]
 fn without_the_fences_the_model_finds_the_lost_wake_up() {
-    exchange::<false>(1);
+    exchange::<false>(1, Receiver::Arms);
 }

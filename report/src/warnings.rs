@@ -5,16 +5,10 @@ use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
 use crate::units::{counted, duration};
 
-/// Messages found on looking again after arming, per operation, from which a cell no longer shows what blocking costs.
-const FOUND_ARMED_SHARE: f64 = 0.01;
-
 /// Everything that the data of a run calls for.
 #[must_use]
 pub fn of(run: &Run) -> Vec<Warning> {
-    [unfinished_block(run), no_interrupts(run), clocks_moved(run), found_armed(run), guard_woke(run)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [unfinished_block(run), no_interrupts(run), clocks_moved(run), guard_woke(run)].into_iter().flatten().collect()
 }
 
 fn unfinished_block(run: &Run) -> Option<Warning> {
@@ -51,30 +45,6 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
             duration(clock.bound_ns)
         ),
         cure: "run again on a machine at rest and with pinned threads; round trips are not affected".to_owned(),
-    })
-}
-
-/// The guest only: the host waits twice per operation, and the second answer often follows the first at once.
-fn found_armed(run: &Run) -> Option<Warning> {
-    let share = |block: &RunBlock<'_>| {
-        block.measured.counters.guest_found_armed as f64 / block.operations_with_warmup().max(1) as f64
-    };
-    let often: Vec<(RunBlock<'_>, f64)> = run
-        .blocks()
-        .filter(|block| block.asked().guest_wait == Wait::Irq)
-        .map(|block| (block, share(&block)))
-        .filter(|&(_, share)| share > FOUND_ARMED_SHARE)
-        .collect();
-    let (worst, share) = often.iter().max_by(|(_, a), (_, b)| a.total_cmp(b))?;
-    Some(Warning {
-        message: format!(
-            "in {} the guest often found its message before it blocked; worst {}, {:.1} % of operations",
-            counted(often.len() as u64, "block"),
-            worst.name(),
-            share * 100.0
-        ),
-        cure: "these operations cost less than blocking does: leave time between messages to see its full cost"
-            .to_owned(),
     })
 }
 

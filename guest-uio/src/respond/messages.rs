@@ -55,6 +55,7 @@ impl<'m> Messages<'m> {
         }
         let bytes = if block.work == Work::Frame { layout.payload_bytes() } else { 0 };
         let frame = vec![1; bytes];
+        Record::touch_all(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
         Ok(Self { memory, layout, block, message, payload, ack, stamp, frame })
     }
@@ -78,8 +79,8 @@ impl<'m> Messages<'m> {
             })?;
             match self.block.work {
                 Work::Clock => self.handshake(seq),
-                Work::Pingpong => self.pingpong(seq, &mut notifier)?,
-                Work::Frame => self.frame(seq, &mut notifier)?,
+                Work::Pingpong => self.pingpong(seq, &mut waiter, &mut notifier)?,
+                Work::Frame => self.frame(seq, &mut waiter, &mut notifier)?,
             }
         }
         Ok((waiter.counts(), notifier.rings(), self.block.operations))
@@ -100,10 +101,12 @@ impl<'m> Messages<'m> {
     /// Both phases follow each other at once, so one doorbell tells of both. A polling guest stamps only after its
     /// answer: reading the counter is slow under emulation, and the host waits meanwhile.
     #[inline]
-    fn pingpong(&self, seq: u64, notifier: &mut impl Notifier) -> Result<(), Broken> {
+    fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
         let known = if self.block.guest_wait == WaitKind::Poll { 0 } else { ticks() };
         self.answer(seq, RECEIVED);
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
+        // The answer lets the host send the next message, so the wait for it is announced first.
+        waiter.prepare();
         self.answer(seq, if sum == seq { PROCESSED } else { Refusal::Payload as u8 });
         let answered = ticks();
         notifier.notify().map_err(Broken::Wait)?;
@@ -111,7 +114,7 @@ impl<'m> Messages<'m> {
     }
 
     /// Copies the header, then the payload, and believes only the copies.
-    fn frame(&mut self, seq: u64, notifier: &mut impl Notifier) -> Result<(), Broken> {
+    fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
         let known = ticks();
         self.answer(seq, RECEIVED);
         let received = ticks();
@@ -129,6 +132,7 @@ impl<'m> Messages<'m> {
                 if digest == sha256 { PROCESSED } else { Refusal::Hash as u8 }
             }
         };
+        waiter.prepare();
         self.answer(seq, state);
         record.answered = ticks();
         notifier.notify().map_err(Broken::Wait)?;

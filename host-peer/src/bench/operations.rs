@@ -83,6 +83,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
     #[inline]
     pub(super) fn round_trip(&mut self, sample: &mut Sample) -> Result<(), BenchError> {
         let seq = sample.seq;
+        self.waiter.prepare();
         sample.published = ticks();
         self.link.publish(seq);
         self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })?;

@@ -75,8 +75,9 @@ pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
     judge(6, NAME, &faults, format!("{}, none lost", counted(total(blocks.iter().map(waits)), "blocking wait")))
 }
 
-/// 7: a side that polls never blocks and takes no interrupt; a side that blocks does so once per operation, where a
-/// message that was found on looking again after arming counts as well, but not alone.
+/// 7: a side that polls never blocks and takes no interrupt; a side that blocks does so once per operation. A message
+/// that it found on looking again, before its sender could ring, cost less than blocking does: one in a hundred is
+/// tolerated.
 #[must_use]
 pub fn waits_as_asked(run: &Run) -> SelfCheck {
     const NAME: &str = "poll takes no interrupts and does not block, irq blocks for every operation";
@@ -124,7 +125,8 @@ fn host_waited(block: &RunBlock<'_>) -> Option<String> {
 
 fn blocked_too_seldom(block: &RunBlock<'_>, side: &str, waits: u64, found_armed: u64) -> Option<String> {
     let operations = block.operations_with_warmup();
-    (waits == 0 || waits.saturating_add(found_armed) < operations).then(|| {
+    let unblocked = operations.saturating_sub(waits);
+    (waits == 0 || unblocked > found_armed || unblocked > (operations / 100).max(1)).then(|| {
         format!(
             "{}: the {side} blocked {} and found {} on looking again, in {}",
             block.name(),

@@ -132,14 +132,15 @@ fn blocking_that_spins_fails() {
 }
 
 #[test]
-fn a_message_that_is_found_after_arming_counts_as_a_wait_and_is_told_when_frequent() {
+fn a_message_that_is_found_before_its_sender_could_ring_is_tolerated_only_when_rare() {
     let mut run = Synthetic::both_modes();
-    run.block(1).counters.guest_waits = 40;
-    run.block(1).counters.guest_found_armed = 2;
-    let result = run.result();
-    assert!(result.passed(), "{:?}", result.self_checks);
-    assert_eq!(result.warnings.len(), 1);
-    assert!(result.warnings[0].message.contains("4.8 % of operations"), "{}", result.warnings[0].message);
+    run.block(1).counters.guest_waits = 41;
+    run.block(1).counters.guest_found_armed = 1;
+    assert!(run.result().passed());
+    fails(7, "the guest blocked 40 times and found 2 messages", |run| {
+        run.block(1).counters.guest_waits = 40;
+        run.block(1).counters.guest_found_armed = 2;
+    });
 }
 
 #[test]

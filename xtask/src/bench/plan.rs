@@ -32,7 +32,8 @@ impl Config {
                 Workload::Frame => {
                     for size in FRAMES {
                         for round in 0..2 {
-                            self.round(&mut blocks, round, *workload, size, (1, 5 * many));
+                            // As many warm-up frames as there are slots, so that no slot is cold.
+                            self.round(&mut blocks, round, *workload, size, (3, 5 * many));
                         }
                     }
                 }
