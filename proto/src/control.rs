@@ -11,7 +11,7 @@ use crate::layout::{self, GUEST_STATUS, HOST_COMMAND};
 use crate::region::{RegionError, SharedRegion};
 
 /// Words behind the command word.
-pub const PARAMETERS: usize = 5;
+pub const PARAMETERS: usize = 6;
 
 /// Command: handle a block of messages.
 pub const RUN: u8 = 1;
@@ -52,11 +52,13 @@ pub enum WaitKind {
     Poll = 1,
     /// Blocks.
     Irq = 2,
+    /// Spins for a while, and then blocks.
+    Hybrid = 3,
 }
 
 impl WaitKind {
     fn of(word: u64) -> Option<Self> {
-        [Self::Poll, Self::Irq].into_iter().find(|kind| *kind as u64 == word)
+        [Self::Poll, Self::Irq, Self::Hybrid].into_iter().find(|kind| *kind as u64 == word)
     }
 }
 
@@ -73,12 +75,21 @@ pub struct Announcement {
     pub operations: u64,
     /// The sequence number of the first; the others follow.
     pub first_seq: u64,
+    /// How long a hybrid wait spins before it blocks, in ticks of the time stamp counter.
+    pub spin_ticks: u64,
 }
 
 impl Announcement {
     /// Writes the parameters and then the command word.
     pub fn publish(&self, region: &SharedRegion, epoch: u64) -> Result<(), RegionError> {
-        let words = [self.work as u64, self.guest_wait as u64, self.host_wait as u64, self.operations, self.first_seq];
+        let words = [
+            self.work as u64,
+            self.guest_wait as u64,
+            self.host_wait as u64,
+            self.operations,
+            self.first_seq,
+            self.spin_ticks,
+        ];
         for (i, word) in words.into_iter().enumerate() {
             region.word(HOST_COMMAND + 8 + 8 * i)?.store(word, Ordering::Relaxed);
         }
@@ -89,6 +100,7 @@ impl Announcement {
     pub fn read(region: &SharedRegion) -> Result<Option<Self>, RegionError> {
         let parameter = |i: usize| region.word(HOST_COMMAND + 8 + 8 * i).map(|w| w.load(Ordering::Relaxed));
         let (operations, first_seq) = (parameter(3)?, parameter(4)?);
+        let spin_ticks = parameter(5)?;
         let (Some(work), Some(guest_wait), Some(host_wait)) =
             (Work::of(parameter(0)?), WaitKind::of(parameter(1)?), WaitKind::of(parameter(2)?))
         else {
@@ -97,7 +109,7 @@ impl Announcement {
         if operations == 0 || operations > layout::RECORD_COUNT as u64 || first_seq >> 55 != 0 {
             return Ok(None);
         }
-        Ok(Some(Self { work, guest_wait, host_wait, operations, first_seq }))
+        Ok(Some(Self { work, guest_wait, host_wait, operations, first_seq, spin_ticks }))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::layout::GUEST_COUNTERS;
 use crate::region::{RegionError, SharedRegion};
 
 /// Words of counters.
-pub const COUNTERS: usize = 8;
+pub const COUNTERS: usize = 9;
 /// A counter that the guest cannot see.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -21,6 +21,8 @@ pub struct GuestCounters {
     pub waits: u64,
     /// Messages found after arming, without blocking.
     pub found_armed: u64,
+    /// Messages found while spinning, before arming.
+    pub found_spinning: u64,
     /// Waits that the guard ended although the message was there.
     pub deadline_wakeups: u64,
     /// Doorbells rung and not seen within a second more.
@@ -39,6 +41,7 @@ impl GuestCounters {
             self.events.unwrap_or(UNKNOWN),
             self.waits,
             self.found_armed,
+            self.found_spinning,
             self.deadline_wakeups,
             self.lost_wakeups,
             self.rings,
@@ -57,12 +60,14 @@ impl GuestCounters {
             *word = region.word(GUEST_COUNTERS + 8 * i)?.load(Ordering::Relaxed);
         }
         let known = |word| (word != UNKNOWN).then_some(word);
-        let [interrupts, events, waits, found_armed, deadline_wakeups, lost_wakeups, rings, operations] = words;
+        let [interrupts, events, waits, found_armed, found_spinning, deadline_wakeups, lost_wakeups, rings, operations] =
+            words;
         Ok(Self {
             interrupts: known(interrupts),
             events: known(events),
             waits,
             found_armed,
+            found_spinning,
             deadline_wakeups,
             lost_wakeups,
             rings,

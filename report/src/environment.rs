@@ -87,6 +87,7 @@ mod tests {
             tsc_hz: 1e9,
             host_peer: 1,
             guest_peer: 0,
+            spin_ns: None,
             memory_bytes: 4096,
             blocks: Vec::new(),
             aborted: None,

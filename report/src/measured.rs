@@ -37,6 +37,8 @@ pub struct Counters {
     pub uio_events: Option<u64>,
     /// Times the guest blocked.
     pub guest_waits: u64,
+    /// Messages that the guest found while it spun, before it armed.
+    pub guest_found_spinning: u64,
     /// Messages that the guest found when it looked again after arming, so that it did not block.
     pub guest_found_armed: u64,
     /// Times the guest's guard ended a wait although the message was there.
@@ -47,6 +49,8 @@ pub struct Counters {
     pub host_events: u64,
     /// Times the host blocked.
     pub host_waits: u64,
+    /// Acknowledgements that the host found while it spun, before it armed.
+    pub host_found_spinning: u64,
     /// Acknowledgements that the host found when it looked again after arming.
     pub host_found_armed: u64,
     /// Times the host's guard ended a wait although the acknowledgement was there.
@@ -131,6 +135,9 @@ pub struct Measured {
     pub host_peer: u16,
     /// The guest's id at the server.
     pub guest_peer: u16,
+    /// How long hybrid waits spun before they blocked, in nanoseconds; `None`: there were none.
+    #[serde(default)]
+    pub spin_ns: Option<u64>,
     /// Size of the shared memory.
     pub memory_bytes: u64,
     /// Blocks that were finished, in order.

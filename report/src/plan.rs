@@ -13,6 +13,16 @@ pub enum Wait {
     Poll,
     /// Blocks until the doorbell's interrupt (guest) or eventfd (host).
     Irq,
+    /// Spins for a while, and then blocks.
+    Hybrid,
+}
+
+impl Wait {
+    /// Whether it needs doorbells.
+    #[must_use]
+    pub fn blocks(self) -> bool {
+        self != Self::Poll
+    }
 }
 
 impl fmt::Display for Wait {
@@ -20,6 +30,7 @@ impl fmt::Display for Wait {
         f.pad(match self {
             Self::Poll => "poll",
             Self::Irq => "irq",
+            Self::Hybrid => "hybrid",
         })
     }
 }
@@ -100,6 +111,8 @@ pub struct Plan {
     pub ready_timeout_ms: u64,
     /// How long one operation may take, in milliseconds.
     pub operation_timeout_ms: u64,
+    /// How long a hybrid wait spins before it blocks, in nanoseconds; `None`: as long as blocking is measured to take.
+    pub spin_ns: Option<u64>,
     /// In the order in which they are run.
     pub blocks: Vec<Block>,
     /// A fault to put in.

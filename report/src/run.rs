@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::frame_size::size_name;
 use crate::measured::{Measured, MeasuredBlock};
-use crate::plan::{Block, Wait};
+use crate::plan::Block;
 use crate::samples::{Row, Status, mode_name};
 
 /// What the initiator brought back, with the rows in reach of their blocks.
@@ -83,7 +83,7 @@ impl<'a> RunBlock<'a> {
     /// Whether one side at least blocks.
     #[must_use]
     pub fn blocks_somewhere(&self) -> bool {
-        self.asked().host_wait == Wait::Irq || self.asked().guest_wait == Wait::Irq
+        self.asked().host_wait.blocks() || self.asked().guest_wait.blocks()
     }
 
     /// The block in words, for details and warnings.

@@ -1,6 +1,5 @@
 //! What makes a run no failure but that its reader should know, each with what to do about it.
 
-use crate::plan::Wait;
 use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
 use crate::units::{counted, duration};
@@ -21,7 +20,7 @@ fn unfinished_block(run: &Run) -> Option<Warning> {
 
 fn no_interrupts(run: &Run) -> Option<Warning> {
     let guest = &run.measured().guest;
-    let wanted = run.blocks().any(|block| block.asked().guest_wait == Wait::Irq);
+    let wanted = run.blocks().any(|block| block.asked().guest_wait.blocks());
     (wanted && !guest.interrupts).then(|| Warning {
         message: "the guest says that doorbells do not reach its user space".to_owned(),
         cure: if guest.interrupts_missing.is_empty() {

@@ -14,7 +14,7 @@ use proto::counters::GuestCounters;
 use proto::hello::{Hello, say};
 use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError};
 use proto::region::{RegionError, SharedRegion};
-use proto::wait::{Doorbell, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
 use proto::wire::{PeerId, Vector};
 
 use crate::device;
@@ -136,7 +136,7 @@ impl<'d> Run<'d> {
         let ring = || device::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other);
         let notifier = match block.host_wait {
             WaitKind::Poll => None,
-            WaitKind::Irq => Some(Doorbell::new(memory.word(HOST_ARMED)?, ring)),
+            WaitKind::Irq | WaitKind::Hybrid => Some(Doorbell::new(memory.word(HOST_ARMED)?, ring)),
         };
         let interrupt = self.interrupt.as_mut();
         let line = interrupt.as_ref().ok().map(|i| i.line().to_owned());
@@ -154,14 +154,21 @@ impl<'d> Run<'d> {
                 let (counts, rings, operations) = exchange(messages, Poll, notifier, idle)?;
                 counters(counts, rings, operations, before, taken())
             }
-            WaitKind::Irq => {
+            WaitKind::Irq | WaitKind::Hybrid => {
                 let interrupt = interrupt.map_err(|error| Broken::Deaf(error.to_string()))?;
                 let _guard = Guard::start().map_err(Broken::Wait)?;
                 interrupt.drain().map_err(Broken::Wait)?;
-                let waiter = Irq::new(memory.word(GUEST_ARMED)?, &mut **interrupt);
+                let (armed, source) = (memory.word(GUEST_ARMED)?, &mut **interrupt);
                 let before = taken();
-                report(memory, epoch, READY)?;
-                let (counts, rings, operations) = exchange(messages, waiter, notifier, idle)?;
+                let (counts, rings, operations) = if block.guest_wait == WaitKind::Irq {
+                    let waiter = Irq::new(armed, source);
+                    report(memory, epoch, READY)?;
+                    exchange(messages, waiter, notifier, idle)?
+                } else {
+                    let waiter = Hybrid::new(armed, source, block.spin_ticks);
+                    report(memory, epoch, READY)?;
+                    exchange(messages, waiter, notifier, idle)?
+                };
                 counters(counts, rings, operations, before, taken())
             }
         };
@@ -191,6 +198,7 @@ fn counters(counts: WaitCounts, rings: u64, operations: u64, before: Option<u64>
         events: Some(counts.events),
         waits: counts.waits,
         found_armed: counts.found_armed,
+        found_spinning: counts.found_spinning,
         deadline_wakeups: counts.deadline_wakeups,
         lost_wakeups: counts.lost_wakeups,
         rings,

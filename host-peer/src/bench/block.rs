@@ -11,7 +11,7 @@ use proto::control::{Announcement, WaitKind, Work};
 use proto::counters::GuestCounters;
 use proto::frame::FrameHeader;
 use proto::layout::{PAGE, RECORD_COUNT};
-use proto::wait::{Doorbell, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
 use report::measured::{ClockFit, CorruptAnswer, Counters, CpuTime, MeasuredBlock};
 use report::plan::{Block, Fault, Plan, Wait, Workload};
 use zerocopy::IntoBytes;
@@ -28,6 +28,8 @@ use super::watch::Watch;
 
 /// Handshakes per look at the clocks: enough that one of them meets no interruption.
 const HANDSHAKES: u64 = 300;
+/// Round trips from which the cost of blocking is taken.
+const CALIBRATION: u64 = 400;
 /// Which doorbell [`Fault::DropDoorbell`] drops.
 const DROPPED: u64 = 20;
 
@@ -39,6 +41,8 @@ pub(super) struct Runner<'r, 'l> {
     meter: Meter,
     camera: Camera,
     next_seq: u64,
+    /// How long hybrid waits spin.
+    spin_ticks: u64,
     fault: Cell<Option<Fault>>,
 }
 
@@ -58,7 +62,44 @@ impl<'r, 'l> Runner<'r, 'l> {
         let meter = Meter::new(plan.qemu.as_ref());
         let camera = Camera::new(plan.seed);
         let fault = Cell::new(plan.fault);
-        Self { link, tsc_hz, deadline, meter, camera, next_seq: 1, fault }
+        Self { link, tsc_hz, deadline, meter, camera, next_seq: 1, spin_ticks: 0, fault }
+    }
+
+    /// Decides how long hybrid waits spin: as long as the plan says, or as long as blocking is measured to take here and
+    /// now. Whoever spins that long before blocking never spends more than twice what the better choice would have.
+    pub(super) fn choose_spin(
+        &mut self,
+        asked_ns: Option<u64>,
+        guest: &mut Guest<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<u64, BenchError> {
+        let ticks_per_ns = self.tsc_hz / 1e9;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a spin fits 64 bits of ticks")]
+        let in_ticks = |ns: u64| (ns as f64 * ticks_per_ns) as u64;
+        if let Some(ns) = asked_ns {
+            self.spin_ticks = in_ticks(ns);
+            return Ok(ns);
+        }
+        let block = Block {
+            index: 0,
+            workload: Workload::Pingpong,
+            host_wait: Wait::Irq,
+            guest_wait: Wait::Irq,
+            size_bytes: 64,
+            warmup: 0,
+            count: CALIBRATION,
+            corrupt_one: false,
+        };
+        let announcement = self.announce(Work::Pingpong, Wait::Irq, Wait::Irq, CALIBRATION);
+        guest.begin(announcement, watch, block.index)?;
+        let mut samples = Vec::new();
+        self.exchange_as_asked(&block, guest, watch, announcement.first_seq, &mut samples)?;
+        guest.end(watch, block.index)?;
+        let mut trips: Vec<u64> = samples.iter().map(|s| s.ended.saturating_sub(s.published)).collect();
+        trips.sort_unstable();
+        self.spin_ticks = trips[trips.len() / 2];
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a round trip fits 64 bits of ns")]
+        Ok((self.spin_ticks as f64 / ticks_per_ns) as u64)
     }
 
     /// Runs a block and records its operations.
@@ -113,10 +154,18 @@ impl<'r, 'l> Runner<'r, 'l> {
         let kind = |wait| match wait {
             Wait::Poll => WaitKind::Poll,
             Wait::Irq => WaitKind::Irq,
+            Wait::Hybrid => WaitKind::Hybrid,
         };
         let first_seq = self.next_seq;
         self.next_seq += operations;
-        Announcement { work, guest_wait: kind(guest_wait), host_wait: kind(host_wait), operations, first_seq }
+        Announcement {
+            work,
+            guest_wait: kind(guest_wait),
+            host_wait: kind(host_wait),
+            operations,
+            first_seq,
+            spin_ticks: self.spin_ticks,
+        }
     }
 
     /// How the guest's counter stands to the host's, from the tightest of a few hundred handshakes.
@@ -174,21 +223,35 @@ impl<'r, 'l> Runner<'r, 'l> {
         };
         let mut event = HostEvent::new(&own);
         event.drain().map_err(system("reading the eventfd"))?;
-        let irq = || Irq::new(link.host_armed, event);
-        let doorbell = Doorbell::new(link.guest_armed, ring_once);
-        let deadline = self.deadline;
-        match (block.host_wait, block.guest_wait) {
-            (Wait::Poll, Wait::Poll) => {
-                self.exchange(block, first_seq, Exchange::new(link, watch, Poll, Silent, deadline), samples)
+        if block.guest_wait.blocks() {
+            let doorbell = Doorbell::new(link.guest_armed, ring_once);
+            self.exchange_notified_by(doorbell, block, watch, event, first_seq, samples)
+        } else {
+            self.exchange_notified_by(Silent, block, watch, event, first_seq, samples)
+        }
+    }
+
+    fn exchange_notified_by<N: Notifier>(
+        &mut self,
+        notifier: N,
+        block: &Block,
+        watch: &mut Watch<'_>,
+        event: HostEvent<'_>,
+        first_seq: u64,
+        samples: &mut Vec<Sample>,
+    ) -> Result<Exchanged, BenchError> {
+        let (link, deadline) = (self.link, self.deadline);
+        match block.host_wait {
+            Wait::Poll => {
+                self.exchange(block, first_seq, Exchange::new(link, watch, Poll, notifier, deadline), samples)
             }
-            (Wait::Poll, Wait::Irq) => {
-                self.exchange(block, first_seq, Exchange::new(link, watch, Poll, doorbell, deadline), samples)
+            Wait::Irq => {
+                let waiter = Irq::new(link.host_armed, event);
+                self.exchange(block, first_seq, Exchange::new(link, watch, waiter, notifier, deadline), samples)
             }
-            (Wait::Irq, Wait::Poll) => {
-                self.exchange(block, first_seq, Exchange::new(link, watch, irq(), Silent, deadline), samples)
-            }
-            (Wait::Irq, Wait::Irq) => {
-                self.exchange(block, first_seq, Exchange::new(link, watch, irq(), doorbell, deadline), samples)
+            Wait::Hybrid => {
+                let waiter = Hybrid::new(link.host_armed, event, self.spin_ticks);
+                self.exchange(block, first_seq, Exchange::new(link, watch, waiter, notifier, deadline), samples)
             }
         }
     }
@@ -300,11 +363,13 @@ fn counters(host: &Exchanged, guest: &GuestCounters) -> Counters {
         uio_events: guest.events,
         guest_waits: guest.waits,
         guest_found_armed: guest.found_armed,
+        guest_found_spinning: guest.found_spinning,
         guest_deadline_wakeups: guest.deadline_wakeups,
         guest_rings: guest.rings,
         host_events: host.counts.events,
         host_waits: host.counts.waits,
         host_found_armed: host.counts.found_armed,
+        host_found_spinning: host.counts.found_spinning,
         host_deadline_wakeups: host.counts.deadline_wakeups,
         stale_acks: host.stale,
         lost_wakeups: host.counts.lost_wakeups + guest.lost_wakeups,

@@ -144,6 +144,7 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
         tsc_hz: 0.0,
         host_peer: client.id().0,
         guest_peer: 0,
+        spin_ns: None,
         memory_bytes: memory.len() as u64,
         blocks: Vec::new(),
         aborted: None,
@@ -169,13 +170,16 @@ fn drive(
     progress(&Progress::Ready { guest: facts.clone() });
     measured.guest_peer = guest.peer().0;
     measured.guest = facts;
-    if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait == Wait::Irq) {
+    if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait.blocks()) {
         guest.dismiss()?;
         return Err(BenchError::Deaf { why: measured.guest.interrupts_missing.clone() });
     }
     anchor.settle(RATE_BASELINE);
     measured.tsc_hz = anchor.rate_hz();
     let mut runner = block::Runner::new(plan, link, measured.tsc_hz);
+    if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&Wait::Hybrid)) {
+        measured.spin_ns = Some(runner.choose_spin(plan.spin_ns, &mut guest, &mut watch)?);
+    }
     for block in &plan.blocks {
         let done = runner.run(block, &mut guest, &mut watch, recorder)?;
         measured.blocks.push(done);

@@ -33,6 +33,7 @@ impl Synthetic {
             tsc_hz: 2e9,
             host_peer: 1,
             guest_peer: 0,
+            spin_ns: None,
             memory_bytes: 1 << 27,
             blocks: Vec::new(),
             aborted: None,

@@ -54,6 +54,9 @@ pub(crate) struct BenchArgs {
     /// The guest's own memory
     #[arg(long, value_parser = size::parse, default_value = "512M")]
     pub(crate) mem: u64,
+    /// How long a hybrid wait spins before it blocks [default: as long as blocking is measured to take]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    spin: Option<Duration>,
     /// Which threads stay on which core: the initiator on the first, the guest's CPU on the second
     #[arg(long, value_enum, default_value_t = Pin::Auto)]
     pub(crate) pin: Pin,
@@ -96,7 +99,9 @@ pub(crate) enum Mode {
     Poll,
     /// Block on the doorbell
     Irq,
-    /// Both
+    /// Spin for a while, then block
+    Hybrid,
+    /// All three
     All,
 }
 
@@ -148,6 +153,7 @@ pub(crate) struct Config {
     pub(crate) vectors: u16,
     pub(crate) smp: u16,
     pub(crate) seed: u64,
+    pub(crate) spin_ns: Option<u64>,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -165,7 +171,7 @@ impl BenchArgs {
         }
         let all = self.mode.contains(&Mode::All);
         let mut modes: Vec<Wait> = Vec::new();
-        for (mode, wait) in [(Mode::Poll, Wait::Poll), (Mode::Irq, Wait::Irq)] {
+        for (mode, wait) in [(Mode::Poll, Wait::Poll), (Mode::Irq, Wait::Irq), (Mode::Hybrid, Wait::Hybrid)] {
             if all || self.mode.contains(&mode) {
                 modes.push(wait);
             }
@@ -192,8 +198,9 @@ impl BenchArgs {
             FaultArg::WrongHash => Fault::WrongHash,
             FaultArg::DropDoorbell => Fault::DropDoorbell,
         });
+        let spin_ns = self.spin.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
         let (size_bytes, vectors, smp, seed, full) = (self.size, self.vectors, self.smp, self.seed, self.full);
-        Ok(Config { modes, workloads, full, driver, driver_reason, size_bytes, vectors, smp, seed, fault })
+        Ok(Config { modes, workloads, full, driver, driver_reason, size_bytes, vectors, smp, seed, spin_ns, fault })
     }
 
     fn choose_driver(&self, modes: &[Wait]) -> (&'static str, String) {

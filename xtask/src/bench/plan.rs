@@ -73,6 +73,7 @@ impl Config {
             qemu: Some(qemu),
             ready_timeout_ms: millis(ready),
             operation_timeout_ms: millis(OPERATION_TIMEOUT),
+            spin_ns: self.spin_ns,
             blocks: self.blocks(),
             fault: self.fault,
         }
