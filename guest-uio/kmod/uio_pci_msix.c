@@ -5,13 +5,17 @@
  * What uio_pci_generic is to INTx, this is to MSI-X: each vector becomes one
  * /dev/uioN named uio_pci_msix-v<vector>. read() blocks until the vector has
  * fired and returns how often it fired since the driver was bound. Every one of
- * these devices offers the same three maps:
+ * these devices offers the same maps:
  *
  *   map0  BAR 0, uncached: the doorbell and its companions
  *   map1  the stamp page: when and how often each vector fired, read-only
- *   map2  BAR 2, with the memory type that the platform gives to normal memory
- *         at that address: write-back above 4 GiB, where firmware declares the
- *         hole below 4 GiB uncachable
+ *   map2  BAR 2, if there is one. Prefetchable, it has the memory type that the
+ *         platform gives to normal memory at that address: write-back above
+ *         4 GiB, where firmware declares the hole below 4 GiB uncachable
+ *
+ * A device without MSI-X but with an interrupt pin gets one such /dev/uioN. Its
+ * line is shared and level-triggered, so each interrupt disables the pin in the
+ * command register; write() of 1 enables it again, of 0 disables it.
  *
  * The driver names no devices. It binds what it is told to bind:
  *
@@ -39,6 +43,11 @@
 
 #define DRIVER_NAME	"uio_pci_msix"
 #define DRIVER_VERSION	"1"
+
+/* The name since Linux 6.8; the old one is gone in newer ones. */
+#ifndef PCI_IRQ_INTX
+#define PCI_IRQ_INTX	PCI_IRQ_LEGACY
+#endif
 
 /* ivshmem's doorbell has eight bits for the vector. */
 #define MAX_VECTORS	256
@@ -72,9 +81,12 @@ struct msix_vector {
 	struct msix_dev *dev;
 	struct stamp *stamp;
 	int irq;
-	char name[sizeof(DRIVER_NAME "-v255")];
-	char irq_name[48];	/* with the device's address, for /proc/interrupts */
+	char name[32];
+	char irq_name[64];	/* with the device's address, for /proc/interrupts */
 };
+
+/* What the page tables of the last mapping of BAR 2 say. */
+enum mapped { MAPPED_NEVER, MAPPED_WRITE_BACK, MAPPED_OTHER };
 
 struct msix_dev {
 	struct pci_dev *pdev;
@@ -82,6 +94,8 @@ struct msix_dev {
 	unsigned int stamp_pages;
 	unsigned int ready;	/* vectors that are registered */
 	unsigned int count;	/* vectors that are allocated */
+	bool intx;		/* the one vector is the interrupt pin */
+	enum mapped memory_mapped;
 	struct msix_vector vectors[];
 };
 
@@ -93,6 +107,27 @@ static bool move_bar2;
 module_param(move_bar2, bool, 0444);
 MODULE_PARM_DESC(move_bar2, "move BAR 2 above 4 GiB, where it can be mapped write-back");
 
+static bool has_memory_bar(struct pci_dev *pdev, int bar)
+{
+	return pci_resource_flags(pdev, bar) & IORESOURCE_MEM &&
+	       pci_resource_len(pdev, bar);
+}
+
+static bool above_4g(struct pci_dev *pdev, int bar)
+{
+	return upper_32_bits(pci_resource_start(pdev, bar)) != 0;
+}
+
+static void report_event(struct msix_vector *vector, u64 now)
+{
+	struct stamp *stamp = vector->stamp;
+
+	WRITE_ONCE(stamp->tsc, now);
+	/* Whoever reads this count finds its stamp, or a later one. */
+	smp_store_release(&stamp->count, stamp->count + 1);
+	uio_event_notify(&vector->info);
+}
+
 /*
  * The interrupt is requested here and not by the UIO core: since Linux 6.10 the
  * core wakes readers from a thread of its own, one scheduling later.
@@ -100,13 +135,29 @@ MODULE_PARM_DESC(move_bar2, "move BAR 2 above 4 GiB, where it can be mapped writ
 static irqreturn_t msix_interrupt(int irq, void *cookie)
 {
 	u64 now = rdtsc_ordered();
-	struct msix_vector *vector = cookie;
-	struct stamp *stamp = vector->stamp;
 
-	WRITE_ONCE(stamp->tsc, now);
-	smp_store_release(&stamp->count, stamp->count + 1);
-	uio_event_notify(&vector->info);
+	report_event(cookie, now);
 	return IRQ_HANDLED;
+}
+
+/* Only user space knows how to silence the device, so the pin is disabled. */
+static irqreturn_t intx_interrupt(int irq, void *cookie)
+{
+	u64 now = rdtsc_ordered();
+	struct msix_vector *vector = cookie;
+
+	if (!pci_check_and_mask_intx(vector->dev->pdev))
+		return IRQ_NONE;
+	report_event(vector, now);
+	return IRQ_HANDLED;
+}
+
+static int intx_irqcontrol(struct uio_info *info, s32 on)
+{
+	struct msix_vector *vector = info->priv;
+
+	pci_intx(vector->dev->pdev, !!on);
+	return 0;
 }
 
 static int map_bar(struct pci_dev *pdev, int bar, struct vm_area_struct *vma,
@@ -116,6 +167,36 @@ static int map_bar(struct pci_dev *pdev, int bar, struct vm_area_struct *vma,
 
 	return remap_pfn_range(vma, vma->vm_start, start >> PAGE_SHIFT,
 			       vma->vm_end - vma->vm_start, protection);
+}
+
+/* Write-back is the type without any of the attribute bits. */
+static int note_type(pte_t *pte, unsigned long address, void *cookie)
+{
+	struct msix_dev *dev = cookie;
+	bool other = pte_flags(*pte) & _PAGE_CACHE_MASK;
+
+	WRITE_ONCE(dev->memory_mapped, other ? MAPPED_OTHER : MAPPED_WRITE_BACK);
+	return 0;
+}
+
+/*
+ * The kernel grants write-back only where the MTRRs do and where nobody has
+ * mapped the same memory otherwise, and does not say so; the page table does.
+ * Memory that is not prefetchable has side effects, and is never cached.
+ */
+static int map_memory(struct msix_dev *dev, struct vm_area_struct *vma)
+{
+	struct pci_dev *pdev = dev->pdev;
+	pgprot_t protection = vma->vm_page_prot;
+	int err;
+
+	if (!(pci_resource_flags(pdev, BAR_MEMORY) & IORESOURCE_PREFETCH))
+		protection = pgprot_noncached(protection);
+	err = map_bar(pdev, BAR_MEMORY, vma, protection);
+	if (err)
+		return err;
+	return apply_to_page_range(vma->vm_mm, vma->vm_start, PAGE_SIZE,
+				   note_type, dev);
 }
 
 /*
@@ -161,7 +242,7 @@ static int msix_mmap(struct uio_info *info, struct vm_area_struct *vma)
 	case MAP_STAMPS:
 		return map_stamps(dev, vma);
 	case MAP_MEMORY:
-		return map_bar(dev->pdev, BAR_MEMORY, vma, vma->vm_page_prot);
+		return map_memory(dev, vma);
 	default:
 		return -EINVAL;
 	}
@@ -186,6 +267,7 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 	struct pci_dev *pdev = dev->pdev;
 	struct uio_info *info = &vector->info;
 	struct page *page = dev->stamps[index / STAMPS_PER_PAGE];
+	irq_handler_t handler = dev->intx ? intx_interrupt : msix_interrupt;
 	int err;
 
 	vector->dev = dev;
@@ -194,26 +276,29 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 	if (vector->irq < 0)
 		return vector->irq;
 	snprintf(vector->name, sizeof(vector->name), DRIVER_NAME "-v%u", index);
-	snprintf(vector->irq_name, sizeof(vector->irq_name), "%s@pci:%s",
-		 vector->name, pci_name(pdev));
+	snprintf(vector->irq_name, sizeof(vector->irq_name),
+		 DRIVER_NAME "-v%u@pci:%s", index, pci_name(pdev));
 
 	info->name = vector->name;
 	info->version = DRIVER_VERSION;
 	info->priv = vector;
 	info->irq = UIO_IRQ_CUSTOM;
+	info->irqcontrol = dev->intx ? intx_irqcontrol : NULL;
 	info->mmap = msix_mmap;
 	describe_bar(&info->mem[MAP_REGISTERS], "registers", pdev, BAR_REGISTERS);
 	info->mem[MAP_STAMPS].name = "stamps";
 	info->mem[MAP_STAMPS].size = dev->stamp_pages * PAGE_SIZE;
 	info->mem[MAP_STAMPS].memtype = UIO_MEM_NONE;
-	describe_bar(&info->mem[MAP_MEMORY], "memory", pdev, BAR_MEMORY);
+	if (has_memory_bar(pdev, BAR_MEMORY))
+		describe_bar(&info->mem[MAP_MEMORY], "memory", pdev, BAR_MEMORY);
 
 	err = uio_register_device(&pdev->dev, info);
 	if (err)
 		return err;
 
 	/* The handler notifies the UIO device, so it comes second. */
-	err = request_irq(vector->irq, msix_interrupt, 0, vector->irq_name, vector);
+	err = request_irq(vector->irq, handler, dev->intx ? IRQF_SHARED : 0,
+			  vector->irq_name, vector);
 	if (err)
 		uio_unregister_device(info);
 	return err;
@@ -221,6 +306,9 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 
 static void remove_vectors(struct msix_dev *dev)
 {
+	/* Others who share the line must not suffer a device without a handler. */
+	if (dev->intx)
+		pci_intx(dev->pdev, 0);
 	while (dev->ready) {
 		struct msix_vector *vector = &dev->vectors[--dev->ready];
 
@@ -251,14 +339,9 @@ static int alloc_stamps(struct msix_dev *dev)
 	return 0;
 }
 
-static int check_bar(struct pci_dev *pdev, int bar)
+/* A hot-plugged device may have found no room in its bridge's window. */
+static int check_address(struct pci_dev *pdev, int bar)
 {
-	if (!(pci_resource_flags(pdev, bar) & IORESOURCE_MEM) ||
-	    !pci_resource_len(pdev, bar)) {
-		dev_err(&pdev->dev, "BAR %d is no memory BAR\n", bar);
-		return -ENODEV;
-	}
-	/* A hot-plugged device may have found no room in its bridge's window. */
 	if (pci_resource_flags(pdev, bar) & IORESOURCE_UNSET ||
 	    !pci_resource_start(pdev, bar)) {
 		dev_err(&pdev->dev, "BAR %d has no address: %pR\n", bar,
@@ -266,11 +349,6 @@ static int check_bar(struct pci_dev *pdev, int bar)
 		return -ENOSPC;
 	}
 	return 0;
-}
-
-static bool above_4g(struct pci_dev *pdev, int bar)
-{
-	return upper_32_bits(pci_resource_start(pdev, bar)) != 0;
 }
 
 /* Decoding is off meanwhile: two addresses are never live at a time. */
@@ -296,13 +374,42 @@ static int move_memory_bar(struct pci_dev *pdev)
 	return 0;
 }
 
-static int wanted_vectors(struct pci_dev *pdev)
+/* Checks the BARs, and moves BAR 2 if that is wanted. */
+static int prepare_bars(struct pci_dev *pdev)
+{
+	int err;
+
+	if (!has_memory_bar(pdev, BAR_REGISTERS)) {
+		dev_err(&pdev->dev, "BAR 0 is no memory BAR\n");
+		return -ENODEV;
+	}
+	err = check_address(pdev, BAR_REGISTERS);
+	if (err || !has_memory_bar(pdev, BAR_MEMORY))
+		return err;
+	if (move_bar2) {
+		err = move_memory_bar(pdev);
+		if (err)
+			return err;
+	}
+	return check_address(pdev, BAR_MEMORY);
+}
+
+/* How many interrupts to take; whether they are the one of the pin. */
+static int wanted_vectors(struct pci_dev *pdev, bool *intx)
 {
 	int has = pci_msix_vec_count(pdev);
 
-	if (has <= 0) {
-		dev_err(&pdev->dev, "the device has no MSI-X\n");
-		return -ENODEV;
+	*intx = has <= 0;
+	if (*intx) {
+		if (!pdev->pin) {
+			dev_err(&pdev->dev, "the device has no interrupts: neither MSI-X nor a pin\n");
+			return -ENODEV;
+		}
+		if (!pci_intx_mask_supported(pdev)) {
+			dev_err(&pdev->dev, "the device has no MSI-X, and its pin cannot be disabled\n");
+			return -ENODEV;
+		}
+		has = 1;
 	}
 	has = min(has, MAX_VECTORS);
 	if (vectors > has) {
@@ -313,22 +420,31 @@ static int wanted_vectors(struct pci_dev *pdev)
 	return vectors ? vectors : has;
 }
 
+static void log_device(struct msix_dev *dev)
+{
+	struct pci_dev *pdev = dev->pdev;
+	struct device *device = &pdev->dev;
+
+	if (dev->intx)
+		dev_info(device, "no MSI-X: one interrupt pin\n");
+	else
+		dev_info(device, "%u MSI-X vectors\n", dev->count);
+	if (has_memory_bar(pdev, BAR_MEMORY))
+		dev_info(device, "BAR 2 at %pa, %s 4 GiB\n",
+			 &pdev->resource[BAR_MEMORY].start,
+			 above_4g(pdev, BAR_MEMORY) ? "above" : "below");
+}
+
 static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
 	struct msix_dev *dev;
 	int count, err;
+	bool intx;
 
-	count = wanted_vectors(pdev);
+	count = wanted_vectors(pdev, &intx);
 	if (count < 0)
 		return count;
-	if (move_bar2) {
-		err = move_memory_bar(pdev);
-		if (err)
-			return err;
-	}
-	err = check_bar(pdev, BAR_REGISTERS);
-	if (!err)
-		err = check_bar(pdev, BAR_MEMORY);
+	err = prepare_bars(pdev);
 	if (err)
 		return err;
 
@@ -337,6 +453,7 @@ static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		return -ENOMEM;
 	dev->pdev = pdev;
 	dev->count = count;
+	dev->intx = intx;
 	err = alloc_stamps(dev);
 	if (err)
 		goto free_dev;
@@ -346,9 +463,11 @@ static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 		goto free_pages;
 	pci_set_master(pdev);
 
-	err = pci_alloc_irq_vectors(pdev, count, count, PCI_IRQ_MSIX);
+	err = pci_alloc_irq_vectors(pdev, count, count,
+				    intx ? PCI_IRQ_INTX : PCI_IRQ_MSIX);
 	if (err < 0) {
-		dev_err(&pdev->dev, "no %d MSI-X vectors: %d\n", count, err);
+		dev_err(&pdev->dev, "no %d %s vectors: %d\n", count,
+			intx ? "INTx" : "MSI-X", err);
 		goto disable;
 	}
 
@@ -361,9 +480,7 @@ static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	}
 
 	pci_set_drvdata(pdev, dev);
-	dev_info(&pdev->dev, "%u MSI-X vectors, BAR 2 at %pa (%s 4 GiB)\n",
-		 dev->count, &pdev->resource[BAR_MEMORY].start,
-		 above_4g(pdev, BAR_MEMORY) ? "above" : "below");
+	log_device(dev);
 	return 0;
 
 remove:
@@ -401,11 +518,50 @@ static ssize_t tsc_khz_show(struct device *device, struct device_attribute *attr
 }
 static DEVICE_ATTR_RO(tsc_khz);
 
+/* Where BAR 2 lies, and what became of the wish to map it write-back. */
+static ssize_t bar2_show(struct device *device, struct device_attribute *attr,
+			 char *buf)
+{
+	static const char * const mapped[] = {
+		[MAPPED_NEVER] = "not mapped yet",
+		[MAPPED_WRITE_BACK] = "mapped write-back",
+		[MAPPED_OTHER] = "mapped uncached",
+	};
+	struct pci_dev *pdev = to_pci_dev(device);
+	struct msix_dev *dev = pci_get_drvdata(pdev);
+
+	return sysfs_emit(buf, "%pa %s 4 GiB, %s\n",
+			  &pdev->resource[BAR_MEMORY].start,
+			  above_4g(pdev, BAR_MEMORY) ? "above" : "below",
+			  mapped[READ_ONCE(dev->memory_mapped)]);
+}
+static DEVICE_ATTR_RO(bar2);
+
 static struct attribute *msix_attrs[] = {
 	&dev_attr_tsc_khz.attr,
+	&dev_attr_bar2.attr,
 	NULL
 };
-ATTRIBUTE_GROUPS(msix);
+
+static umode_t msix_attr_visible(struct kobject *kobj, struct attribute *attr,
+				 int index)
+{
+	struct pci_dev *pdev = to_pci_dev(kobj_to_dev(kobj));
+
+	if (attr == &dev_attr_bar2.attr && !has_memory_bar(pdev, BAR_MEMORY))
+		return 0;
+	return attr->mode;
+}
+
+static const struct attribute_group msix_group = {
+	.attrs = msix_attrs,
+	.is_visible = msix_attr_visible,
+};
+
+static const struct attribute_group *msix_groups[] = {
+	&msix_group,
+	NULL
+};
 
 static struct pci_driver msix_driver = {
 	.name = DRIVER_NAME,

@@ -1,6 +1,7 @@
 //! Life as PID 1 of the small VM: mounts, loads modules, binds the driver, does what the kernel command line says,
 //! powers off. Whoever started the VM reads the console for the lines that begin with [`PREFIX`].
 
+use std::ffi::CStr;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -12,8 +13,8 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::driver::{self, UIO_PCI_GENERIC, UIO_PCI_MSIX};
-use crate::modules;
+use crate::driver::{self, IGB_UIO, UIO_PCI_MSIX, VFIO_PCI};
+use crate::modules::{self, ModuleError};
 use crate::pci::PciDevice;
 use crate::respond;
 
@@ -68,9 +69,12 @@ fn live() -> anyhow::Result<()> {
     match orders.run.as_str() {
         "proof" => Ok(()),
         "shell" => {
-            // A shell is worth having even where the device is not.
-            if let Err(error) = bind(&orders.driver) {
-                println!("{PREFIX} error: {error:#}");
+            // A shell is worth having even where the device is not; and there, any driver may be wanted next.
+            let others = driver::ALL.iter().try_for_each(|driver| load_modules(driver).map_err(Into::into));
+            for outcome in [bind(&orders.driver).map(drop), others] {
+                if let Err(error) = outcome {
+                    println!("{PREFIX} error: {error:#}");
+                }
             }
             shell()
         }
@@ -97,15 +101,22 @@ fn bind(driver: &str) -> anyhow::Result<PciDevice> {
     if driver == "none" {
         return Ok(device);
     }
-    anyhow::ensure!(
-        [UIO_PCI_MSIX, UIO_PCI_GENERIC].contains(&driver),
-        "this guest has no driver {driver}; it has {UIO_PCI_MSIX} and {UIO_PCI_GENERIC}"
-    );
-    for module in ["uio", driver] {
-        modules::load(&Path::new(MODULES).join(format!("{module}.ko")))?;
-    }
-    device.bind(driver)?;
+    anyhow::ensure!(driver::ALL.contains(&driver), "no driver {driver}; there are {}", driver::ALL.join(", "));
+    load_modules(driver)?;
+    driver::bind(&device, driver)?;
     Ok(device)
+}
+
+/// Loads what a driver consists of.
+fn load_modules(driver: &str) -> Result<(), ModuleError> {
+    let modules: &[(&str, &CStr)] = match driver {
+        // Without wc_activate it maps the BARs for itself, uncached, and every later mapping of them becomes so too.
+        IGB_UIO => &[(IGB_UIO, c"intr_mode=msix wc_activate=1")],
+        // The second is no dependency of the first: the kernel would fetch it with modprobe.
+        VFIO_PCI => &[("vfio_pci", c""), ("vfio_iommu_type1", c"")],
+        other => &[(other, c"")],
+    };
+    modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULES), name, parameters))
 }
 
 /// A shell on the console; the machine goes off with it. busybox's `poweroff`, `reboot` and `halt` signal PID 1.

@@ -8,8 +8,10 @@
 //! 3. [`device`]: what the device's registers mean.
 //! 4. [`respond`]: the benchmark's other half.
 //! 5. [`probe`]: what this guest can do, and the cure for what it cannot.
-//! 6. [`init`]: life as PID 1.
+//! 6. [`conformance`]: what every driver must do, tried on the device.
+//! 7. [`init`]: life as PID 1.
 
+pub mod conformance;
 pub mod device;
 pub mod driver;
 pub mod guard;

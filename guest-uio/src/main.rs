@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use guest_uio::driver::{self, Driver, UIO_PCI_MSIX};
 use guest_uio::guard::Guard;
 use guest_uio::pci::PciDevice;
-use guest_uio::{device, init, probe, respond};
+use guest_uio::{conformance, device, init, probe, respond};
 use proto::wait::Woke;
 use proto::wire::{PeerId, Vector};
 
@@ -44,7 +44,7 @@ enum Verb {
     },
     /// Gives the device to a driver, and to no other
     Bind {
-        #[arg(long, default_value = UIO_PCI_MSIX, help = "uio_pci_msix or uio_pci_generic; its module must be loaded")]
+        #[arg(long, default_value = UIO_PCI_MSIX, help = "uio_pci_msix, igb_uio, vfio-pci or uio_pci_generic; its module must be loaded")]
         driver: String,
     },
     /// Takes the device from its driver
@@ -67,6 +67,15 @@ enum Verb {
         /// How long at most, such as 500ms or 5s; for ever if absent
         #[arg(long, value_parser = humantime::parse_duration)]
         timeout: Option<Duration>,
+    },
+    /// Tries what a driver must do: registers, memory, and doorbells rung by the device itself
+    Check {
+        /// Vectors to try, from 0
+        #[arg(long, default_value_t = 1)]
+        vectors: u16,
+        /// Doorbells of the closed loop
+        #[arg(long, default_value_t = 10_000)]
+        count: u64,
     },
     /// Writes bytes of the shared memory to stdout
     Read {
@@ -114,10 +123,19 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
             return Ok(ExitCode::from(if verdict.cure.is_some() { 3 } else { 0 }));
         }
-        Verb::Bind { ref driver } => PciDevice::find(address)?.bind(driver)?,
+        Verb::Bind { ref driver } => driver::bind(&PciDevice::find(address)?, driver)?,
         Verb::Unbind => PciDevice::find(address)?.unbind()?,
         Verb::Ring { peer, vector } => device::ring(open(address)?.registers(), PeerId(peer), Vector(vector))?,
         Verb::Wait { vector, count, timeout } => return wait(&*open(address)?, Vector(vector), count, timeout),
+        Verb::Check { vectors, count } => {
+            let findings = conformance::check(&PciDevice::find(address)?, vectors, count)?;
+            for finding in &findings {
+                println!("{finding}");
+            }
+            let failed = findings.iter().filter(|finding| finding.fault.is_some()).count();
+            println!("{} passed, {failed} failed", findings.len() - failed);
+            return Ok(ExitCode::from(u8::from(failed > 0)));
+        }
         Verb::Read { offset, len } => {
             let driver = open(address)?;
             anyhow::ensure!(len <= driver.memory().len(), "the memory has {} bytes", driver.memory().len());

@@ -40,8 +40,28 @@ pub enum PciError {
         /// The device's address.
         address: String,
     },
+    /// More vectors than the guest's CPUs have room for.
+    #[error(
+        "{driver} cannot get as many interrupt vectors as {address} has: one CPU takes about 200; \
+         give the device fewer vectors, or the guest more CPUs"
+    )]
+    NoVectors {
+        /// The driver.
+        driver: String,
+        /// The device's address.
+        address: String,
+    },
+    /// Only root may.
+    #[error("cannot access {}: binding and mapping need root", path.display())]
+    Denied {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// Sysfs could not be read or written.
-    #[error("cannot access {}; binding and mapping need root", path.display())]
+    #[error("cannot access {}", path.display())]
     Sysfs {
         /// The file.
         path: PathBuf,
@@ -144,7 +164,12 @@ impl PciDevice {
         }
         self.unbind()?;
         self.write(&self.folder().join("driver_override"), driver)?;
-        let bound = self.write(&folder.join("bind"), &self.address);
+        let bound = self.write(&folder.join("bind"), &self.address).map_err(|error| match error {
+            PciError::Sysfs { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                PciError::NoVectors { driver: driver.to_owned(), address: self.address.clone() }
+            }
+            other => other,
+        });
         if self.driver().as_deref() == Some(driver) {
             return Ok(());
         }
@@ -164,7 +189,13 @@ impl PciDevice {
 
     #[expect(clippy::unused_self, reason = "reads as an act on the device")]
     fn write(&self, path: &Path, text: &str) -> Result<(), PciError> {
-        fs::write(path, text).map_err(|source| PciError::Sysfs { path: path.to_owned(), source })
+        fs::write(path, text).map_err(|source| {
+            let path = path.to_owned();
+            match source.kind() {
+                io::ErrorKind::PermissionDenied => PciError::Denied { path, source },
+                _ => PciError::Sysfs { path, source },
+            }
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use host_peer::bench;
 use host_peer::client::{Client, JoinOptions};
-use proto::region::SharedRegion;
+use proto::region::{SharedRegion, may_shrink};
 use proto::wire::{PeerId, Vector};
 
 /// Joins an ivshmem server as a peer.
@@ -147,7 +147,11 @@ fn act(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn join(arguments: &Arguments) -> anyhow::Result<Client> {
     let timeout = Duration::from_secs(5);
-    Ok(Client::join(&JoinOptions { socket: arguments.socket.clone(), vectors: None, timeout })?)
+    let client = Client::join(&JoinOptions { socket: arguments.socket.clone(), vectors: None, timeout })?;
+    if may_shrink(client.memory()) {
+        tracing::warn!("the server's memory is not sealed: whoever shrinks it ends every process that uses it");
+    }
+    Ok(client)
 }
 
 fn map(client: &Client) -> anyhow::Result<SharedRegion> {

@@ -82,6 +82,11 @@ pub(crate) struct Registry {
 }
 
 impl Registry {
+    /// Most peers at a time.
+    pub(crate) fn max_peers(&self) -> usize {
+        self.max_peers
+    }
+
     pub(crate) fn new(memory: Arc<OwnedFd>, vectors: u16, max_peers: usize) -> Self {
         Self { memory, vectors, max_peers, next_id: 0, members: BTreeMap::new() }
     }

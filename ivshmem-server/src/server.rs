@@ -10,6 +10,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proto::fd_passing;
 use proto::wire::{self, PeerId};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, accept_with, recv};
@@ -111,8 +112,31 @@ struct Doors {
 impl Server {
     /// Takes what a server needs from the machine. All of it is given back when the server is dropped.
     pub fn bind(config: &Config) -> Result<Self, ServerError> {
-        let system = |step| move |source| ServerError::System { step, source };
         let (listener, socket) = SocketFile::claim(&config.socket, config.socket_mode)?;
+        match Self::furnish(config) {
+            Ok((memory, pid_file, doors)) => {
+                info!(
+                    memory = memory.description(),
+                    vectors = config.vectors,
+                    max_peers = doors.registry.max_peers(),
+                    "listening on {}",
+                    config.socket.display()
+                );
+                Ok(Self { listener, socket, doors, memory, _pid_file: pid_file })
+            }
+            Err(error) => {
+                // A QEMU that connected meanwhile would spin for ever if its connection simply closed.
+                while let Ok((client, _)) = listener.accept() {
+                    let _ = fd_passing::send(&client, wire::REFUSAL, None);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Everything behind the socket.
+    fn furnish(config: &Config) -> Result<(SharedMemory, Option<PidFile>, Doors), ServerError> {
+        let system = |step| move |source| ServerError::System { step, source };
         let memory = SharedMemory::create(&config.backing, config.size)?;
         let pid_file = config
             .pid_file
@@ -125,26 +149,14 @@ impl Server {
         if max_peers == 0 {
             return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: descriptors::limit() });
         }
-        info!(
-            memory = memory.description(),
-            vectors = config.vectors,
-            max_peers,
-            "listening on {}",
-            config.socket.display()
-        );
-        Ok(Self {
-            listener,
-            socket,
-            doors: Doors {
-                registry: Registry::new(memory.shared_fd(), config.vectors, max_peers),
-                terms: Terms { vectors: config.vectors, silent_bell },
-                tasks: JoinSet::new(),
-                stopping: watch::Sender::new(false),
-                spare,
-            },
-            memory,
-            _pid_file: pid_file,
-        })
+        let doors = Doors {
+            registry: Registry::new(memory.shared_fd(), config.vectors, max_peers),
+            terms: Terms { vectors: config.vectors, silent_bell },
+            tasks: JoinSet::new(),
+            stopping: watch::Sender::new(false),
+            spare,
+        };
+        Ok((memory, pid_file, doors))
     }
 
     /// The shared memory that clients get.

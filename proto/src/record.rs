@@ -10,6 +10,8 @@ use crate::region::{RegionError, SharedRegion};
 pub struct Record {
     /// The operation.
     pub seq: u64,
+    /// G0: the interrupt handler was entered, where the driver says so.
+    pub interrupted: u64,
     /// G1: the guest knows.
     pub known: u64,
     /// G2: RECEIVED stored.
@@ -43,7 +45,7 @@ impl Record {
     #[inline]
     pub fn publish(&self, region: &SharedRegion) -> Result<(), RegionError> {
         let at = Self::offset(self.seq);
-        let words = [self.seq, self.known, self.received, self.read, self.verified, self.answered];
+        let words = [self.seq, self.interrupted, self.known, self.received, self.read, self.verified, self.answered];
         for (i, word) in words.into_iter().enumerate() {
             region.word(at + 8 * i)?.store(word, Ordering::Relaxed);
         }
@@ -56,11 +58,12 @@ impl Record {
         let word = |i: usize| region.word(at + 8 * i).map(|w| w.load(Ordering::Relaxed));
         let record = Self {
             seq: word(0)?,
-            known: word(1)?,
-            received: word(2)?,
-            read: word(3)?,
-            verified: word(4)?,
-            answered: word(5)?,
+            interrupted: word(1)?,
+            known: word(2)?,
+            received: word(3)?,
+            read: word(4)?,
+            verified: word(5)?,
+            answered: word(6)?,
         };
         Ok((record.seq == seq).then_some(record))
     }

@@ -13,7 +13,7 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::fstat;
+use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 
 /// Why memory could not be mapped or reached.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,9 @@ pub enum RegionError {
         #[source]
         source: io::Error,
     },
+    /// The descriptor does not tell its size.
+    #[error("cannot learn the size of the memory object")]
+    Stat(#[source] io::Error),
     /// The object is smaller than what was to be mapped: touching its missing pages would raise SIGBUS.
     #[error("the memory object has {actual} bytes, {wanted} were to be mapped")]
     TooSmall {
@@ -38,7 +41,7 @@ pub enum RegionError {
         wanted: u64,
     },
     /// An access would leave the region or straddle a word.
-    #[error("{len} bytes at offset {offset:#x} are not an aligned part of a region of {region} bytes")]
+    #[error("{len} bytes at offset {offset:#x} leave the region of {region} bytes, or are not aligned to their size")]
     OutOfBounds {
         /// Offset of the access.
         offset: usize,
@@ -49,10 +52,16 @@ pub enum RegionError {
     },
 }
 
+/// Whether a holder of this memory object can make it smaller: it is not sealed with `F_SEAL_SHRINK` (fcntl(2)).
+pub fn may_shrink(fd: impl AsFd) -> bool {
+    fcntl_get_seals(fd).map_or(true, |seals| !seals.contains(SealFlags::SHRINK))
+}
+
 /// A mapping of memory that others write too.
 ///
-/// Invariant: `base .. base + len` stays mapped, readable and writable for the value's life. The memory behind it does
-/// not shrink: a memfd is sealed against that by the server, and a PCI BAR has a fixed size.
+/// Invariant: `base .. base + len` stays mapped, readable and writable for the value's life. A memory object that is not
+/// sealed against shrinking can still be shrunk by any of its holders; touching what is gone then raises SIGBUS, which
+/// ends the process and corrupts nothing. [`may_shrink`] tells; a PCI BAR has a fixed size.
 #[derive(Debug)]
 pub struct SharedRegion {
     map: MmapRaw,
@@ -62,7 +71,8 @@ pub struct SharedRegion {
 impl SharedRegion {
     /// Maps a whole memory object, taking its length from the descriptor.
     pub fn map_object(fd: impl AsFd) -> Result<Self, RegionError> {
-        let len = fstat(&fd).map_or(0, |s| u64::try_from(s.st_size).unwrap_or(0));
+        let stat = fstat(&fd).map_err(|error| RegionError::Stat(error.into()))?;
+        let len = u64::try_from(stat.st_size).unwrap_or(0);
         let len = usize::try_from(len).map_err(|_| RegionError::TooSmall { actual: 0, wanted: len })?;
         if len == 0 {
             return Err(RegionError::TooSmall { actual: 0, wanted: 1 });
@@ -169,6 +179,14 @@ mod tests {
         assert!(region.word(usize::MAX - 7).is_err());
         assert!(region.copy_in(4090, &[0; 7]).is_err());
         assert!(region.copy_out(usize::MAX, &mut [0; 2]).is_err());
+    }
+
+    #[test]
+    fn a_seal_against_shrinking_is_seen() {
+        let object = memfd::MemfdOptions::default().allow_sealing(true).create("region-test").unwrap();
+        assert!(may_shrink(object.as_file()));
+        object.add_seal(memfd::FileSeal::SealShrink).unwrap();
+        assert!(!may_shrink(object.as_file()));
     }
 
     #[test]

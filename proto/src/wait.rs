@@ -94,11 +94,19 @@ pub enum Woke {
 pub trait EventSource {
     /// Blocks until there are events, or for as long as the source's guard allows.
     fn block(&mut self) -> io::Result<Woke>;
+
+    /// The time stamp counter when the last event's interrupt handler was entered, where the driver says so.
+    fn entered(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl<S: EventSource + ?Sized> EventSource for &mut S {
     fn block(&mut self) -> io::Result<Woke> {
         (**self).block()
+    }
+    fn entered(&self) -> Option<u64> {
+        (**self).entered()
     }
 }
 
@@ -146,6 +154,11 @@ pub trait Waiter {
 
     /// What happened so far.
     fn counts(&self) -> WaitCounts;
+
+    /// See [`EventSource::entered`]; `None` if the last wait needed no event.
+    fn entered(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// Spins on the message.
@@ -182,6 +195,8 @@ impl Waiter for Poll {
 pub struct Irq<'a, W, S> {
     armed: &'a W,
     prepared: bool,
+    /// Whether the last wait took an event.
+    by_event: bool,
     source: S,
     counts: WaitCounts,
 }
@@ -190,7 +205,7 @@ impl<'a, W: Word, S: EventSource> Irq<'a, W, S> {
     /// Waits on `source`, announcing it in `armed`, which only this receiver sets.
     pub fn new(armed: &'a W, source: S) -> Self {
         armed.store(0, Ordering::Release);
-        Self { armed, prepared: false, source, counts: WaitCounts::default() }
+        Self { armed, prepared: false, by_event: false, source, counts: WaitCounts::default() }
     }
 
     /// Collects a doorbell that the sender has announced by taking the armed word. One that does not come is counted
@@ -244,6 +259,7 @@ impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
                 while events < taken {
                     events += self.collect()?;
                 }
+                self.by_event = events > 0;
                 return Ok(found);
             }
             if !blocked {
@@ -269,6 +285,10 @@ impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
 
     fn counts(&self) -> WaitCounts {
         self.counts
+    }
+
+    fn entered(&self) -> Option<u64> {
+        self.by_event.then(|| self.source.entered()).flatten()
     }
 }
 
@@ -300,6 +320,7 @@ impl<W: Word, S: EventSource> Waiter for Hybrid<'_, W, S> {
             for _ in 0..LOOKS_PER_PAUSE {
                 if let Some(found) = look() {
                     self.found_spinning += 1;
+                    self.irq.by_event = false;
                     return Ok(found);
                 }
             }
@@ -310,6 +331,10 @@ impl<W: Word, S: EventSource> Waiter for Hybrid<'_, W, S> {
 
     fn counts(&self) -> WaitCounts {
         WaitCounts { found_spinning: self.found_spinning, ..self.irq.counts() }
+    }
+
+    fn entered(&self) -> Option<u64> {
+        self.irq.entered()
     }
 }
 

@@ -87,6 +87,8 @@ fn legs(blocks: &[RunBlock<'_>]) -> Legs {
     Legs {
         write: local(|row| row.write_ns),
         ring: local(|row| row.ring_ns),
+        inject: one_way(|row| row.inject_ns),
+        wake: local(|row| row.wake_ns),
         notify: one_way(|row| row.notify_ns),
         ack: one_way(|row| row.ack_ns),
         read: local(|row| row.read_ns),

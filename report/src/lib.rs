@@ -54,3 +54,11 @@ pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> 
     }
     Ok(result)
 }
+
+/// Notes why a run ended early, in the words of whoever saw the cause: the initiator only knows that it was stopped.
+pub fn note_end(dir: &Path, reason: &str) -> Result<(), ReportError> {
+    let path = dir.join(read::MEASURED_FILE);
+    let mut measured = read::read_measured(&path)?;
+    measured.aborted = Some(reason.to_owned());
+    exports::replace(&path, |out| serde_json::to_writer_pretty(out, &measured).map_err(std::io::Error::from))
+}

@@ -100,7 +100,7 @@ pub struct Cell {
     pub counters: CellCounters,
 }
 
-/// The legs of an operation. `None`: not stamped, or, for the one-way legs (notify, ack, answer), only in blocks over
+/// The legs of an operation. `None`: not stamped, or, for the one-way legs (inject, notify, ack, answer), only in blocks over
 /// which the clocks' offset was not stable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Legs {
@@ -108,7 +108,13 @@ pub struct Legs {
     pub write: Option<LegSummary>,
     /// H3 − H2: publishing and ringing, as the sender pays for it.
     pub ring: Option<LegSummary>,
-    /// G1 − H2: until the guest knows.
+    /// G0 − H2: until the guest's interrupt handler is entered.
+    #[serde(default)]
+    pub inject: Option<LegSummary>,
+    /// G1 − G0: from there until the guest's user space knows.
+    #[serde(default)]
+    pub wake: Option<LegSummary>,
+    /// G1 − H2: until the guest knows; `inject` and `wake` together.
     pub notify: Option<LegSummary>,
     /// H4 − G2: until the host knows that it was received.
     pub ack: Option<LegSummary>,

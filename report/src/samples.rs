@@ -60,6 +60,8 @@ pub struct Row {
     pub h2_ns: Option<u64>,
     /// H3: ring returned.
     pub h3_ns: Option<u64>,
+    /// G0: the guest's interrupt handler was entered.
+    pub g0_ns: Option<u64>,
     /// G1: the guest knows.
     pub g1_ns: Option<u64>,
     /// G2: RECEIVED stored.
@@ -78,7 +80,11 @@ pub struct Row {
     pub write_ns: Option<u64>,
     /// H3 − H2.
     pub ring_ns: Option<u64>,
-    /// G1 − H2; may be negative by the clock bound.
+    /// G0 − H2; may be negative by the clock bound.
+    pub inject_ns: Option<i64>,
+    /// G1 − G0.
+    pub wake_ns: Option<u64>,
+    /// G1 − H2, which is `inject_ns` and `wake_ns` where both are known; may be negative by the clock bound.
     pub notify_ns: Option<i64>,
     /// H4 − G2, in a pingpong H4 − G5. Negative by the clock bound, or where the guest was held up between its store and
     /// its stamp.

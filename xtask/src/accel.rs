@@ -258,7 +258,6 @@ struct Circumstances {
     qemu_version: String,
     kernel_release: String,
     kernel_version: String,
-    initramfs: String,
 }
 
 impl Circumstances {
@@ -269,7 +268,6 @@ impl Circumstances {
             qemu_version: qemu_version().unwrap_or_default(),
             kernel_release: guest.kernel_release.clone(),
             kernel_version: guest.kernel_version.clone(),
-            initramfs: guest.initramfs_digest.clone(),
         }
     }
 }

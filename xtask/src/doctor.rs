@@ -20,7 +20,7 @@ const DISK_NEEDED: u64 = 2048 * MIB;
 /// QEMU, the server and the peer with a few vectors each.
 const DESCRIPTORS_NEEDED: u64 = 1024;
 
-/// Flags of `doctor`.
+/// Shows what this machine has and lacks, and the command that cures each lack
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DoctorArgs {
     /// Print one JSON document instead of a table
@@ -248,7 +248,7 @@ fn kvm_check(so_far: &[Check], progress: &dyn Fn(&str)) -> Check {
             if Path::new("/dev/kvm").exists() { "/dev/kvm is there, which proves nothing" } else { "no /dev/kvm" };
         return warn("KVM", device, "cargo xtask bench brings a guest and proves it");
     }
-    let options = Options { kernel: None, shell: false, consent: Consent::Never };
+    let options = Options { kernel: None, shell: false, driver: None, consent: Consent::Never };
     let guest = match provision::prepare(&options, progress) {
         Ok(guest) => guest,
         Err(error) => {

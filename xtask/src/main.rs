@@ -11,6 +11,7 @@ mod build;
 mod child;
 mod console;
 mod doctor;
+mod driver;
 mod failure;
 mod provision;
 mod qemu;
@@ -49,22 +50,24 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    match act(&Arguments::parse().verb) {
-        Ok(code) => code,
-        Err(error) => failure::exit(&error),
-    }
+    let arguments = Arguments::parse();
+    let outcome = stop::Stop::catch().map_err(anyhow::Error::from).and_then(|stop| {
+        let outcome = act(&arguments.verb, &stop);
+        // Ctrl-C reaches children as well: what they made of it is not the reason.
+        outcome.or_else(|error| stop.check().map_err(anyhow::Error::from).and(Err(error)))
+    });
+    outcome.unwrap_or_else(|error| failure::exit(&error))
 }
 
-fn act(verb: &Verb) -> anyhow::Result<ExitCode> {
-    let stop = stop::Stop::catch()?;
+fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Doctor(args) => {
             let ready = doctor::run(args, &|step| eprintln!("{step}"))?;
             Ok(ExitCode::from(if ready { 0 } else { failure::LACKS }))
         }
-        Verb::Vm(args) => vm::run(args, &stop).map(|()| ExitCode::SUCCESS),
+        Verb::Vm(args) => vm::run(args, stop).map(|()| ExitCode::SUCCESS),
         Verb::Bench(args) => {
-            let passed = bench::run(args, &stop)?;
+            let passed = bench::run(args, stop)?;
             Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
         }
         Verb::Test(args) => test::run(args).map(|()| ExitCode::SUCCESS),

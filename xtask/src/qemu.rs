@@ -50,13 +50,22 @@ pub(crate) struct QemuOptions {
     /// The kernel's command line, beside the console.
     pub(crate) append: String,
     pub(crate) device: Ivshmem,
+    /// Whether the devices are behind an IOMMU that also remaps their interrupts, as VFIO in the guest asks for.
+    pub(crate) iommu: bool,
 }
 
 impl QemuOptions {
     /// The command without console and monitor, as a person would run it.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
-        command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-machine", "q35"]);
+        command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
+        if self.iommu {
+            // Before all other devices, or they would not be behind it. It remaps interrupts only where the machine's own
+            // interrupt controller is QEMU's.
+            command.args(["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on"]);
+        } else {
+            command.args(["-machine", "q35"]);
+        }
         match self.accelerator {
             Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host", "-smp", &self.cpus.to_string()]),
             // With one possible CPU TCG leaves out memory barriers and makes atomic instructions plain ones, since no
@@ -70,7 +79,8 @@ impl QemuOptions {
         // With two possible CPUs TCG does not promise constant counters, and Linux would fall back to a clock that
         // leaves the translated code for every reading. They are all the host's counter, so they are reliable.
         let clock = if self.accelerator == Accelerator::Tcg { "tsc=reliable " } else { "" };
-        command.args(["-append", format!("console=ttyS0 panic=-1 {clock}{}", self.append).trim_end()]);
+        let iommu = if self.iommu { "intel_iommu=on iommu=pt " } else { "" };
+        command.args(["-append", format!("console=ttyS0 panic=-1 {clock}{iommu}{}", self.append).trim_end()]);
         match &self.device {
             Ivshmem::Doorbell { socket, vectors } => command.args([
                 "-chardev",
@@ -138,6 +148,10 @@ mod tests {
     use super::*;
 
     fn options(accelerator: Accelerator, cpus: usize) -> String {
+        shown(accelerator, cpus, false)
+    }
+
+    fn shown(accelerator: Accelerator, cpus: usize, iommu: bool) -> String {
         let options = QemuOptions {
             accelerator,
             cpus,
@@ -146,6 +160,7 @@ mod tests {
             initramfs: "i".into(),
             append: String::new(),
             device: Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 },
+            iommu,
         };
         crate::child::shown(&options.command())
     }
@@ -155,5 +170,13 @@ mod tests {
         assert!(options(Accelerator::Tcg, 1).contains("-smp 1,maxcpus=2"));
         assert!(options(Accelerator::Tcg, 4).contains("-smp 4,maxcpus=4"));
         assert!(options(Accelerator::Kvm, 1).contains("-smp 1 "));
+    }
+
+    #[test]
+    fn an_iommu_comes_before_the_devices_behind_it_and_only_when_asked_for() {
+        let with = shown(Accelerator::Tcg, 1, true);
+        assert!(with.find("-device intel-iommu,intremap=on") < with.find("-device ivshmem-doorbell"), "{with}");
+        assert!(with.contains("kernel-irqchip=split") && with.contains("intel_iommu=on iommu=pt"), "{with}");
+        assert!(!options(Accelerator::Tcg, 1).contains("iommu"));
     }
 }

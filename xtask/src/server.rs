@@ -33,14 +33,16 @@ impl ServerOptions {
     }
 
     /// Starts the server and waits until it takes clients.
-    pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Process> {
+    pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Server> {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(log_path)?);
         let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
-        let mut process = Process::start("ivshmem-server", &mut command, ties)?;
+        let process = Process::start("ivshmem-server", &mut command, ties)?;
+        let mut server = Server { process, socket: self.socket.clone() };
         let start = Instant::now();
-        while !self.socket.exists() {
-            if let Some(status) = process.ended()? {
+        // The socket is there a moment before the memory is, and a QEMU that connects in between would wait for ever.
+        while !std::fs::read_to_string(log_path).unwrap_or_default().contains("listening on") {
+            if let Some(status) = server.process.ended()? {
                 let said = std::fs::read_to_string(log_path).unwrap_or_default();
                 bail!("ivshmem-server ended at once ({status}):\n{}", said.trim_end());
             }
@@ -49,13 +51,32 @@ impl ServerOptions {
             }
             sleep(Duration::from_millis(5));
         }
-        Ok(process)
+        Ok(server)
     }
 }
 
-/// A socket path of this process alone. Short: UNIX socket paths end at 107 bytes, and a workspace can lie deep.
+/// A running server. Its socket goes with it, even if it had no chance to remove it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    socket: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.end();
+        // Normally the server has removed it.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Longest folder for a socket: UNIX socket paths end at 107 bytes.
+const LONGEST_FOLDER: usize = 64;
+
+/// A socket path of this process alone, in the folder for temporary files if that will do. A workspace can lie too deep.
 pub(crate) fn private_socket() -> PathBuf {
-    std::env::temp_dir().join(format!("ivshmem-doorbell-{}.sock", std::process::id()))
+    let folder = Some(std::env::temp_dir()).filter(|path| path.is_dir() && path.as_os_str().len() <= LONGEST_FOLDER);
+    folder.unwrap_or_else(|| "/tmp".into()).join(format!("ivshmem-doorbell-{}.sock", std::process::id()))
 }
 
 /// A pair of connected sockets, the second to be inherited by a child.

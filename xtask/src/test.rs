@@ -35,7 +35,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
         eprintln!("-- VM tests left out (--quick)");
         return Ok(());
     }
-    let options = provision::Options { kernel: None, shell: true, consent: Consent::new(args.yes) };
+    let options = provision::Options { kernel: None, shell: true, driver: None, consent: Consent::new(args.yes) };
     provision::prepare(&options, &|line| eprintln!("   {line}"))?;
     step("VM tests", cargo(&["test", "--package", "xtask", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))
 }

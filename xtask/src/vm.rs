@@ -1,14 +1,19 @@
 //! `cargo xtask vm`: a guest with a shell on this terminal.
 
 use std::fs::{self, OpenOptions};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::getppid;
 
 use crate::accel::{self, Accel};
 use crate::build;
+use crate::driver::Driver;
 use crate::failure::usage;
 use crate::provision::{self, Consent, CustomKernel};
 use crate::qemu::{Ivshmem, QemuOptions};
@@ -21,7 +26,7 @@ use crate::stop::Stop;
 #[command(after_help = "Examples:
   cargo xtask vm --mode doorbell          memory and doorbells, on a server of its own
   cargo xtask vm --mode plain             memory only
-  cargo xtask vm --driver uio_pci_generic with the stock UIO driver bound
+  cargo xtask vm --driver vfio-pci        behind an IOMMU, with the stock VFIO driver bound
 
 In the guest: guest-uio probe, guest-uio wait, guest-uio ring PEER VECTOR. Ctrl-A X or `poweroff` ends it.")]
 pub(crate) struct VmArgs {
@@ -67,23 +72,33 @@ enum VmMode {
 }
 
 /// The driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum VmDriver {
-    /// This project's UIO driver with MSI-X
-    UioPciMsix,
-    /// The stock UIO driver
-    UioPciGeneric,
-    /// Leave the device alone
+    /// Bound at start.
+    Is(Driver),
+    /// The device is left alone.
     None,
 }
 
 impl VmDriver {
-    fn name(self) -> &'static str {
+    fn driver(self) -> Option<Driver> {
         match self {
-            Self::UioPciMsix => "uio_pci_msix",
-            Self::UioPciGeneric => "uio_pci_generic",
-            Self::None => "none",
+            Self::Is(driver) => Some(driver),
+            Self::None => None,
+        }
+    }
+}
+
+impl ValueEnum for VmDriver {
+    fn value_variants<'a>() -> &'a [Self] {
+        use Driver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
+        &[Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci), Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Is(driver) => driver.to_possible_value(),
+            Self::None => Some(PossibleValue::new("none").help("Leave the device alone")),
         }
     }
 }
@@ -95,10 +110,14 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         return Err(usage(format!("--size {}: a PCI BAR's size is a power of two; try --size {next}", args.size)));
     }
     let say = |step: &str| eprintln!("{step}");
+    // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
+    let plain = args.mode == VmMode::Plain;
+    let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
     let kernel = args.kernel.clone().zip(args.modules.clone());
     let options = provision::Options {
         kernel: kernel.map(|(image, modules)| CustomKernel { image, modules }),
         shell: true,
+        driver,
         consent: Consent::new(args.yes),
     };
     let programs = build::host_programs(&say)?;
@@ -107,8 +126,6 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     eprintln!("{}", choice.why);
 
     let log_folder = tempfile::tempdir()?;
-    // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
-    let driver = args.driver.unwrap_or(if args.mode == VmMode::Plain { VmDriver::None } else { VmDriver::UioPciMsix });
     let mut server_process = None;
     let mut memory_file = None;
     let device = match args.mode {
@@ -140,15 +157,21 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
-        append: format!("quiet ivshmem.run=shell ivshmem.driver={}", driver.name()),
+        append: format!("quiet ivshmem.run=shell ivshmem.driver={}", driver.map_or("none", Driver::name)),
+        iommu: driver.is_some_and(Driver::needs_iommu),
         device,
     };
     let mut process = qemu.start_on_terminal()?;
+    let parent = getppid();
     let status = loop {
         if let Some(status) = process.ended()? {
             break status;
         }
         stop.check()?;
+        anyhow::ensure!(
+            getppid() == parent || !stdin_is_closed(),
+            "nobody is left to type: this process's parent and its standard input are gone"
+        );
         std::thread::sleep(std::time::Duration::from_millis(50));
     };
     drop((server_process, memory_file));
@@ -156,12 +179,33 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether nothing will ever be typed any more. What is still in a pipe is not counted: QEMU reads it.
+fn stdin_is_closed() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
 /// A file in /dev/shm that goes with this process.
 struct SharedFile(PathBuf);
 
 impl SharedFile {
+    const PREFIX: &str = "/dev/shm/ivshmem-doorbell-";
+
+    /// Removes the files of processes that were killed and could not do it themselves.
+    fn sweep() {
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok) {
+            let path = entry.path();
+            let owner = path.to_str().and_then(|name| name.strip_prefix(Self::PREFIX)?.parse::<u32>().ok());
+            if owner.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
     fn create(bytes: u64) -> anyhow::Result<Self> {
-        let path = PathBuf::from(format!("/dev/shm/ivshmem-doorbell-{}", std::process::id()));
+        Self::sweep();
+        let path = PathBuf::from(format!("{}{}", Self::PREFIX, std::process::id()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let file = file.with_context(|| format!("cannot make {}", path.display()))?;
         let made = Self(path);

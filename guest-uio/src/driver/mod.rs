@@ -9,13 +9,24 @@ use proto::wire::Vector;
 
 use crate::pci::{PciDevice, PciError};
 
+mod igb_uio;
 mod sysfs;
 mod uio;
+mod uio_pci_msix;
+mod vfio;
+
+pub use vfio::VfioError;
 
 /// UIO with MSI-X: this project's module.
 pub const UIO_PCI_MSIX: &str = "uio_pci_msix";
 /// UIO of the stock kernel: INTx only, which ivshmem-doorbell does not have.
 pub const UIO_PCI_GENERIC: &str = "uio_pci_generic";
+/// UIO with one MSI-X vector: DPDK's module, which distributions package.
+pub const IGB_UIO: &str = "igb_uio";
+/// VFIO of the stock kernel: every vector, but only behind an IOMMU.
+pub const VFIO_PCI: &str = "vfio-pci";
+/// Every driver that this program can use.
+pub const ALL: [&str; 4] = [UIO_PCI_MSIX, UIO_PCI_GENERIC, IGB_UIO, VFIO_PCI];
 
 /// Why a driver cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -51,14 +62,23 @@ pub enum DriverError {
         /// What was asked for.
         vector: Vector,
     },
+    /// The driver takes one vector, whatever the device has.
+    #[error("{IGB_UIO} takes vector 0 and no other; for vector {vector} take {UIO_PCI_MSIX} or {VFIO_PCI}")]
+    OneVector {
+        /// What was asked for.
+        vector: Vector,
+    },
     /// The driver delivers no interrupts at all.
     #[error("{why}")]
     NoInterrupts {
         /// Why, and the cure.
         why: String,
     },
+    /// VFIO cannot be used.
+    #[error(transparent)]
+    Vfio(#[from] VfioError),
     /// A driver of which this program knows nothing.
-    #[error("{driver} holds the device, which is none of {UIO_PCI_MSIX}, {UIO_PCI_GENERIC}: guest-uio bind --driver …")]
+    #[error("{driver} holds the device, which is none of {}: guest-uio bind --driver …", ALL.join(", "))]
     Unknown {
         /// The driver.
         driver: String,
@@ -87,10 +107,20 @@ pub trait Driver {
     fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError>;
 }
 
+/// Gives a device to `driver`. What the kernel would refuse without a word is refused with its reason.
+pub fn bind(device: &PciDevice, driver: &str) -> Result<(), DriverError> {
+    if driver == VFIO_PCI {
+        vfio::group(device)?;
+    }
+    Ok(device.bind(driver)?)
+}
+
 /// Opens a device through whichever driver holds it; through sysfs if none does.
 pub fn open(device: &PciDevice) -> Result<Box<dyn Driver>, DriverError> {
     match device.driver().as_deref() {
-        Some(UIO_PCI_MSIX) => Ok(Box::new(uio::UioPciMsix::open(device)?)),
+        Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device)?)),
+        Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device)?)),
+        Some(VFIO_PCI) => Ok(Box::new(vfio::Vfio::open(device)?)),
         Some(UIO_PCI_GENERIC) => Ok(Box::new(sysfs::Sysfs::open(device, UIO_PCI_GENERIC)?)),
         None => Ok(Box::new(sysfs::Sysfs::open(device, "none")?)),
         Some(other) => Err(DriverError::Unknown { driver: other.to_owned() }),

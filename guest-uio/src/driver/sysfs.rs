@@ -3,23 +3,42 @@
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
 
 use nix::libc;
 use proto::region::SharedRegion;
 use proto::wire::Vector;
 
-use super::{Driver, DriverError, Interrupt, UIO_PCI_GENERIC, UIO_PCI_MSIX};
+use super::{Driver, DriverError, Interrupt, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
 use crate::pci::PciDevice;
+
+/// BAR0 and BAR2, mapped.
+#[derive(Debug)]
+pub(super) struct Bars {
+    pub(super) registers: SharedRegion,
+    pub(super) memory: SharedRegion,
+    /// By which file `memory` is mapped.
+    pub(super) memory_map: &'static str,
+}
+
+impl Bars {
+    /// Maps both. Memory decoding must be on: a driver that holds the device has seen to that.
+    pub(super) fn map(device: &PciDevice) -> Result<Self, DriverError> {
+        let registers = map(device, "resource0", 0, "BAR0")?;
+        // Write-combined where the kernel offers it: uncached reads are several times slower on real processors.
+        let (memory, memory_map) = match map(device, "resource2_wc", 2, "BAR2") {
+            Ok(memory) => (memory, "sysfs resource2_wc"),
+            Err(_) => (map(device, "resource2", 2, "BAR2")?, "sysfs resource2"),
+        };
+        Ok(Self { registers, memory, memory_map })
+    }
+}
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Sysfs {
     name: &'static str,
     device: PciDevice,
-    registers: SharedRegion,
-    memory: SharedRegion,
-    memory_map: &'static str,
+    bars: Bars,
 }
 
 impl Sysfs {
@@ -29,13 +48,7 @@ impl Sysfs {
             let path = device.folder().join("enable");
             std::fs::write(&path, "1").map_err(|source| DriverError::Open { path, source })?;
         }
-        let registers = map(device, "resource0", 0, "BAR0")?;
-        // Write-combined where the kernel offers it: uncached reads are several times slower on real processors.
-        let (memory, memory_map) = match map(device, "resource2_wc", 2, "BAR2") {
-            Ok(memory) => (memory, "sysfs resource2_wc"),
-            Err(_) => (map(device, "resource2", 2, "BAR2")?, "sysfs resource2"),
-        };
-        Ok(Self { name, device: device.clone(), registers, memory, memory_map })
+        Ok(Self { name, device: device.clone(), bars: Bars::map(device)? })
     }
 
     /// Asks the kernel itself whether this driver has an interrupt, instead of guessing from its name.
@@ -47,7 +60,7 @@ impl Sysfs {
         if self.name != UIO_PCI_GENERIC {
             return format!("no driver holds the device, so nothing takes its interrupts; {cure}");
         }
-        let seen = match uio_node(&self.device).map(|path| {
+        let seen = match uio::first(&self.device).map(|path| {
             let mut word = [0; 4];
             let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
             (path, opened.and_then(|mut file: File| file.read(&mut word)))
@@ -76,23 +89,18 @@ fn map(device: &PciDevice, file: &str, bar: usize, what: &'static str) -> Result
     })
 }
 
-fn uio_node(device: &PciDevice) -> Option<PathBuf> {
-    let entry = std::fs::read_dir(device.folder().join("uio")).ok()?.find_map(Result::ok)?;
-    Some(PathBuf::from("/dev").join(entry.file_name()))
-}
-
 impl Driver for Sysfs {
     fn name(&self) -> &'static str {
         self.name
     }
     fn registers(&self) -> &SharedRegion {
-        &self.registers
+        &self.bars.registers
     }
     fn memory(&self) -> &SharedRegion {
-        &self.memory
+        &self.bars.memory
     }
     fn memory_map(&self) -> &'static str {
-        self.memory_map
+        self.bars.memory_map
     }
     fn interrupt(&self, _: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
         Err(DriverError::NoInterrupts { why: self.diagnose() })

@@ -1,4 +1,4 @@
-//! `uio_pci_msix`: one /dev/uioN per vector, found by its name, never by its number.
+//! A /dev/uioN, found by the name that its driver gave it, never by its number.
 //!
 //! The `uio` crate knows the sysfs attributes and holds the device file. Waiting is done here: its own wait retries
 //! after a signal, and so could never be called off. Mapping is done with memmap2, which also unmaps.
@@ -6,91 +6,56 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use proto::region::SharedRegion;
 use proto::wait::{EventSource, Woke};
-use proto::wire::Vector;
 use uio::UioDevice;
 
-use super::{Driver, DriverError, Interrupt, UIO_PCI_MSIX};
+use super::{DriverError, Interrupt};
 use crate::pci::PciDevice;
 
-/// Map of BAR0.
-const MAP_REGISTERS: usize = 0;
-/// Map of BAR2.
-const MAP_MEMORY: usize = 2;
-
-/// See the module.
-#[derive(Debug)]
-pub(super) struct UioPciMsix {
-    device: PciDevice,
-    registers: SharedRegion,
-    memory: SharedRegion,
-}
-
-impl UioPciMsix {
-    pub(super) fn open(device: &PciDevice) -> Result<Self, DriverError> {
-        let node = open_vector(device, Vector(0))?;
-        let registers = map(device, &node, MAP_REGISTERS, "BAR0")?;
-        let memory = map(device, &node, MAP_MEMORY, "BAR2")?;
-        Ok(Self { device: device.clone(), registers, memory })
+/// Opens the node of this name; `None` if the device has none.
+pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<UioDevice>, DriverError> {
+    let is_named = |number: &usize| {
+        let attribute = device.folder().join(format!("uio/uio{number}/name"));
+        fs::read_to_string(attribute).is_ok_and(|text| text.trim() == name)
+    };
+    let Some(number) = numbers(device).find(is_named) else { return Ok(None) };
+    match UioDevice::try_new(number) {
+        Ok(node) => Ok(Some(node)),
+        Err(source) => Err(DriverError::Open { path: path(number), source }),
     }
 }
 
-fn open_vector(device: &PciDevice, vector: Vector) -> Result<UioDevice, DriverError> {
-    let missing = || DriverError::NoVector { address: device.address().to_owned(), vector };
-    let wanted = format!("{UIO_PCI_MSIX}-v{vector}");
-    let number = fs::read_dir(device.folder().join("uio"))
-        .map_err(|_| missing())?
-        .filter_map(Result::ok)
-        .find(|entry| fs::read_to_string(entry.path().join("name")).is_ok_and(|name| name.trim() == wanted))
-        .and_then(|entry| entry.file_name().to_str()?.strip_prefix("uio")?.parse::<usize>().ok())
-        .ok_or_else(missing)?;
-    UioDevice::try_new(number).map_err(|source| DriverError::Open { path: format!("/dev/uio{number}").into(), source })
+/// The device's first node, whatever its name.
+pub(super) fn first(device: &PciDevice) -> Option<PathBuf> {
+    numbers(device).next().map(path)
 }
 
-fn map(device: &PciDevice, node: &UioDevice, index: usize, what: &'static str) -> Result<SharedRegion, DriverError> {
-    let address = || device.address().to_owned();
-    let len = node.map_size(index).map_err(|error| DriverError::Open {
-        path: device.folder().join("uio"),
-        source: io::Error::other(error.to_string()),
-    })?;
-    let offset = (index * proto::layout::PAGE) as u64;
-    SharedRegion::map_device(node.as_fd(), offset, len).map_err(|source| DriverError::Map {
-        what,
-        address: address(),
-        source,
-    })
+fn path(number: usize) -> PathBuf {
+    format!("/dev/uio{number}").into()
 }
 
-impl Driver for UioPciMsix {
-    fn name(&self) -> &'static str {
-        UIO_PCI_MSIX
-    }
-    fn registers(&self) -> &SharedRegion {
-        &self.registers
-    }
-    fn memory(&self) -> &SharedRegion {
-        &self.memory
-    }
-    fn memory_map(&self) -> &'static str {
-        "uio_pci_msix map2"
-    }
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
-        let node = open_vector(&self.device, vector)?;
-        // The kernel counts from what the total was at open; so must we.
-        let total = node.get_event_count().unwrap_or(0);
-        let line = format!("{UIO_PCI_MSIX}-v{vector}@pci:{}", self.device.address());
-        Ok(Box::new(UioInterrupt { node, total, line }))
-    }
+fn numbers(device: &PciDevice) -> impl Iterator<Item = usize> {
+    let entries = fs::read_dir(device.folder().join("uio")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("uio")?.parse().ok())
 }
 
-/// A vector's events: `read` blocks and returns the running total.
-struct UioInterrupt {
+/// A node's events: `read` blocks and returns the running total.
+pub(super) struct UioInterrupt {
     node: UioDevice,
     total: u32,
     line: String,
+}
+
+impl UioInterrupt {
+    /// Events from now on. `line` names the interrupt in /proc/interrupts.
+    pub(super) fn new(node: UioDevice, line: String) -> Self {
+        // The kernel counts from what the total was at open; so must we.
+        let total = node.get_event_count().unwrap_or(0);
+        Self { node, total, line }
+    }
 }
 
 impl EventSource for UioInterrupt {

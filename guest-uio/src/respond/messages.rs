@@ -103,6 +103,7 @@ impl<'m> Messages<'m> {
     #[inline]
     fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
         let known = if self.block.guest_wait == WaitKind::Poll { 0 } else { ticks() };
+        let interrupted = waiter.entered().unwrap_or(0);
         self.answer(seq, RECEIVED);
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
         // The answer lets the host send the next message, so the wait for it is announced first.
@@ -110,17 +111,18 @@ impl<'m> Messages<'m> {
         self.answer(seq, if sum == seq { PROCESSED } else { Refusal::Payload as u8 });
         let answered = ticks();
         notifier.notify().map_err(Broken::Wait)?;
-        Ok(Record { seq, known, answered, ..Record::default() }.publish(self.memory)?)
+        Ok(Record { seq, interrupted, known, answered, ..Record::default() }.publish(self.memory)?)
     }
 
     /// Copies the header, then the payload, and believes only the copies.
     fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
         let known = ticks();
+        let interrupted = waiter.entered().unwrap_or(0);
         self.answer(seq, RECEIVED);
         let received = ticks();
         notifier.notify().map_err(Broken::Wait)?;
 
-        let mut record = Record { seq, known, received, ..Record::default() };
+        let mut record = Record { seq, interrupted, known, received, ..Record::default() };
         let state = match self.slot(seq)? {
             None => Refusal::Header as u8,
             Some((payload_at, len, sha256)) => {

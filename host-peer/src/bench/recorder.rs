@@ -64,7 +64,13 @@ impl Recorder {
             source,
         };
         let text = serde_json::to_vec_pretty(measured).map_err(|e| failed(e.into()))?;
-        std::fs::write(&self.measured_path, text).map_err(|e| failed(e.into()))
+        // Whole or not at all: a reader must not take a full disk's remainder for the run.
+        let temporary = self.measured_path.with_extension("json.new");
+        let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.measured_path));
+        written.map_err(|error| {
+            let _ = std::fs::remove_file(&temporary);
+            failed(error.into())
+        })
     }
 }
 
@@ -101,7 +107,8 @@ fn earliest(sample: &Sample) -> u64 {
 
 fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, line: TimeLine) -> Row {
     let on_host = |ticks: u64| offset.filter(|_| ticks != 0).map_or(0, |o| o.to_host(ticks));
-    let (known, answered) = (on_host(record.known), on_host(record.answered));
+    let (interrupted, known) = (on_host(record.interrupted), on_host(record.known));
+    let answered = on_host(record.answered);
     let received = on_host(record.received);
     // A pingpong stamps nothing between its two phases.
     let acknowledged = if block.workload == Workload::Frame { received } else { answered };
@@ -118,6 +125,7 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         h1_ns: line.at(sample.written),
         h2_ns: line.at(sample.published),
         h3_ns: line.at(sample.rung),
+        g0_ns: line.at(interrupted),
         g1_ns: line.at(known),
         g2_ns: line.at(received),
         g3_ns: line.at(on_host(record.read)),
@@ -127,6 +135,8 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         h5_ns: line.at(ended),
         write_ns: line.span(sample.begun, sample.written),
         ring_ns: line.span(sample.published, sample.rung),
+        inject_ns: line.one_way(sample.published, interrupted),
+        wake_ns: line.span(record.interrupted, record.known),
         notify_ns: line.one_way(sample.published, known),
         ack_ns: line.one_way(acknowledged, sample.received),
         read_ns: line.span(record.received, record.read),

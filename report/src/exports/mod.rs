@@ -34,15 +34,17 @@ pub fn all() -> [&'static dyn Export; 3] {
 
 /// Writes one file into the folder.
 pub fn write_into(dir: &Path, export: &dyn Export, result: &RunResult, run: &Run) -> Result<(), ReportError> {
-    let path = dir.join(export.file_name());
-    let partial = dir.join(format!(".{}.partial", export.file_name()));
-    write_through(&partial, |out| export.write(result, run, out)).and_then(|()| fs::rename(&partial, &path)).map_err(
-        |source| {
-            // Best effort: the first error is the one to tell.
-            let _ = fs::remove_file(&partial);
-            ReportError::Write { path, source }
-        },
-    )
+    replace(&dir.join(export.file_name()), |out| export.write(result, run, out))
+}
+
+/// Writes a file beside its place and moves it there.
+pub(crate) fn replace(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ReportError> {
+    let partial = path.with_extension("partial");
+    write_through(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|source| {
+        // Best effort: the first error is the one to tell.
+        let _ = fs::remove_file(&partial);
+        ReportError::Write { path: path.to_owned(), source }
+    })
 }
 
 /// Down to the disk, because a rename may otherwise survive a crash that the content does not.

@@ -120,7 +120,9 @@ fn legend(result: &RunResult) -> Vec<String> {
         .iter()
         .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
     let text = "-: not known, or too few samples (p90 takes 10, p99 takes 1,000)";
-    dashes.then(|| text.to_owned()).into_iter().collect()
+    let irqs = result.cells.iter().any(|cell| cell.counters.interrupts.is_some_and(|count| count > cell.n));
+    let warmup = irqs.then(|| "irqs: in the guest, those of warm-up and of corrupted frames included".to_owned());
+    dashes.then(|| text.to_owned()).into_iter().chain(warmup).collect()
 }
 
 /// A line per frame size.

@@ -144,6 +144,11 @@ fn a_message_that_is_found_before_its_sender_could_ring_is_tolerated_only_when_r
 }
 
 #[test]
+fn an_interrupt_entry_that_does_not_split_the_notification_fails() {
+    fails(8, "1 operation wrong", |run| run.first_row(1).wake_ns = Some(900_000));
+}
+
+#[test]
 fn legs_that_do_not_sum_fail() {
     fails(8, "1 operation wrong, first seq 2000", |run| run.first_row(2).verify_ns = Some(170_000_000));
 }

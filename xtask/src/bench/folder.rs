@@ -8,8 +8,8 @@ use anyhow::Context;
 
 use crate::provision::workspace_root;
 
-/// Makes the folder: the one asked for, or `results/<date>-<modes>` with `results/latest` pointing to it.
-pub(crate) fn create(asked: Option<&Path>, modes: &str) -> anyhow::Result<PathBuf> {
+/// Makes the folder: the one asked for, or `results/<date>-<modes>` to which [`point_latest`] will point.
+pub(super) fn create(asked: Option<&Path>, modes: &str) -> anyhow::Result<PathBuf> {
     if let Some(path) = asked {
         fs::create_dir_all(path).with_context(|| cannot(path))?;
         try_writing(path)?;
@@ -30,10 +30,7 @@ pub(crate) fn create(asked: Option<&Path>, modes: &str) -> anyhow::Result<PathBu
         let name = format!("{date}-{modes}{suffix}");
         let path = results.join(&name);
         match fs::create_dir(&path) {
-            Ok(()) => {
-                point_latest(&results, &name);
-                return Ok(path);
-            }
+            Ok(()) => return Ok(path),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(error).with_context(|| cannot(&path)),
         }
@@ -49,8 +46,11 @@ fn try_writing(path: &Path) -> anyhow::Result<()> {
     tempfile::tempfile_in(path).map(drop).with_context(|| cannot(path))
 }
 
-/// A convenience: a run is worth keeping even where the link cannot be made.
-fn point_latest(results: &Path, name: &str) {
+/// Lets `results/latest` point to a run of the default folder. A convenience: a run is worth keeping even where the link
+/// cannot be made.
+pub(super) fn point_latest(run: &Path) {
+    let results = workspace_root().join("results");
+    let Ok(name) = run.strip_prefix(&results) else { return };
     let temporary = results.join(format!(".latest-{}", std::process::id()));
     if symlink(name, &temporary).is_ok() && fs::rename(&temporary, results.join("latest")).is_err() {
         let _ = fs::remove_file(&temporary);

@@ -36,21 +36,36 @@ use session::Session;
 /// Runs the benchmark; whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     let config = args.check()?;
-    let steps = Steps::new();
     let out = folder::create(args.out.as_deref(), &config.modes_name())?;
+    let outcome = run_into(&out, args, &config, stop);
+    // A run that did not come to writing anything leaves nothing.
+    if fs::remove_dir(&out).is_err() {
+        eprintln!("{}: {}", if outcome.is_ok() { "results" } else { "what there is of the run" }, shown(&out));
+    }
+    outcome
+}
+
+fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyhow::Result<bool> {
+    let steps = Steps::new();
     let programs = build::host_programs(&|step| steps.say(step))?;
-    let provision = provision::Options { kernel: args.custom_kernel(), shell: false, consent: args.consent() };
+    let provision = provision::Options {
+        kernel: args.custom_kernel(),
+        shell: false,
+        driver: Some(config.driver),
+        consent: args.consent(),
+    };
     let guest = provision::prepare(&provision, &|step| steps.say(step))?;
-    if !guest.modules.iter().any(|module| module == config.driver) {
+    if !guest.modules.contains(&config.driver.module()) {
         return Err(crate::failure::lacks(format!(
             "the kernel {} has no module {}; take another driver with --driver, or another kernel with --kernel",
-            guest.kernel_release, config.driver
+            guest.kernel_release,
+            config.driver.module()
         )));
     }
     stop.check()?;
     let choice = accel::choose(args.accel, &guest, &|step| steps.say(step))?;
     steps.note(&choice.why);
-    steps.note(&format!("driver {}: {}", config.driver, config.driver_reason));
+    steps.note(&format!("driver {}: {}", config.driver.name(), config.driver_reason));
 
     let started = jiff::ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
     let placement = if args.pin == Pin::Auto { machine::placement() } else { None };
@@ -60,8 +75,8 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
         memory_bytes: config.size_bytes,
         vectors: config.vectors,
     };
-    let qemu = qemu_options(args, &config, &guest, &server, choice.accelerator);
-    let mut session = Session::start(&server, &qemu, &out)?;
+    let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
+    let mut session = Session::start(&server, &qemu, out)?;
     let proved = session.prove(choice.accelerator)?;
     let pinning = session.pin(placement);
     let plan = config.plan(server.socket.clone(), session.threads()?, placement.map(|p| p.host), args.ready_timeout);
@@ -83,20 +98,20 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     };
     environment.guest_kernel = Some(guest.kernel_release.clone());
     write_plan(&out.join("plan.json"), &plan)?;
-    let initiator = session::initiator(&programs.host_peer, &out);
+    let initiator = session::initiator(&programs.host_peer, out);
     write_commands(
         &out.join("commands.sh"),
-        &[server.command(), qemu.command(), session::initiator(&programs.host_peer, &out)],
+        &[server.command(), qemu.command(), session::initiator(&programs.host_peer, out)],
     )?;
     if args.verbose {
         for command in [&server.command(), &qemu.command(), &initiator] {
             steps.note(&crate::child::shown(command));
         }
     }
-    let outcome = session.measure(initiator, &out, &plan, &steps, stop);
+    let outcome = session.measure(initiator, out, &plan, &steps, stop);
     drop(session);
     steps.finish();
-    finish(&out, environment, &config, args.json, outcome)
+    finish(out, environment, config, args.json, outcome)
 }
 
 fn qemu_options(
@@ -112,7 +127,8 @@ fn qemu_options(
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
-        append: format!("quiet ivshmem.run=respond ivshmem.driver={} {}", config.driver, args.append),
+        append: format!("quiet ivshmem.run=respond ivshmem.driver={} {}", config.driver.name(), args.append),
+        iommu: config.driver.needs_iommu(),
         device: Ivshmem::Doorbell { socket: server.socket.clone(), vectors: config.vectors },
     }
 }
@@ -125,18 +141,23 @@ fn finish(
     json: bool,
     outcome: anyhow::Result<()>,
 ) -> anyhow::Result<bool> {
-    let logs = || format!("the logs are in {}", out.display());
-    if !out.join("measured.json").exists() {
-        return outcome.with_context(logs).map(|()| false);
-    }
-    let result = report::render(out, environment, config)?;
+    let noted = match &outcome {
+        Err(error) if out.join("measured.json").exists() => report::note_end(out, &format!("{error:#}")),
+        Err(_) => return outcome.map(|()| false),
+        Ok(()) => Ok(()),
+    };
+    let result = match noted.and_then(|()| report::render(out, environment, config)) {
+        Ok(result) => result,
+        // The run's own error comes first: this one may well follow from it.
+        Err(error) => return outcome.and(Err(error.into())),
+    };
     if json {
         print!("{}", fs::read_to_string(out.join("result.json"))?);
     } else {
         print!("{}", report::summary(&result));
     }
-    eprintln!("results: {}", shown(out));
-    outcome.with_context(logs)?;
+    folder::point_latest(out);
+    outcome?;
     Ok(result.passed())
 }
 

@@ -3,12 +3,14 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use report::frame_size::FRAME_4K;
 use report::plan::{Fault, Wait, Workload};
 use serde::Serialize;
 
 use crate::accel::Accel;
+use crate::driver::Driver;
 use crate::failure::usage;
 use crate::provision::{Consent, CustomKernel};
 use crate::size;
@@ -115,14 +117,26 @@ enum WorkloadArg {
 }
 
 /// A kernel driver of the guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DriverArg {
+    /// Whatever the modes take.
     Auto,
-    /// This project's UIO driver with MSI-X
-    UioPciMsix,
-    /// The stock UIO driver; cannot deliver interrupts
-    UioPciGeneric,
+    /// This one.
+    Is(Driver),
+}
+
+impl ValueEnum for DriverArg {
+    fn value_variants<'a>() -> &'a [Self] {
+        use Driver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
+        &[Self::Auto, Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci)]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Auto => Some(PossibleValue::new("auto")),
+            Self::Is(driver) => driver.to_possible_value(),
+        }
+    }
 }
 
 /// Where threads run.
@@ -141,13 +155,16 @@ enum FaultArg {
     DropDoorbell,
 }
 
+/// Kernel, archive and three private copies of a 4K frame.
+const LEAST_GUEST_MEMORY: u64 = 256 << 20;
+
 /// The checked configuration, as it is stored with the result.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Config {
     pub(crate) modes: Vec<Wait>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) full: bool,
-    pub(crate) driver: &'static str,
+    pub(crate) driver: Driver,
     pub(crate) driver_reason: String,
     pub(crate) size_bytes: u64,
     pub(crate) vectors: u16,
@@ -163,9 +180,9 @@ impl BenchArgs {
         if !self.size.is_power_of_two() || self.size < 8 << 20 {
             let next = self.size.next_power_of_two().max(8 << 20);
             return Err(usage(format!(
-                "--size {}: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
+                "--size {}K: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
                  structures take 4M of it; try --size {}M",
-                self.size,
+                self.size >> 10,
                 next >> 20
             )));
         }
@@ -193,6 +210,18 @@ impl BenchArgs {
                 )));
             }
         }
+        match self.fault {
+            Some(FaultArg::WrongHash) if !workloads.contains(&Workload::Frame) => {
+                return Err(usage("--fault wrong-hash needs frames: --workload frame"));
+            }
+            Some(FaultArg::DropDoorbell) if !modes.contains(&Wait::Irq) => {
+                return Err(usage("--fault drop-doorbell needs doorbells: --mode irq"));
+            }
+            _ => {}
+        }
+        if self.mem < LEAST_GUEST_MEMORY {
+            return Err(usage(format!("--mem: the guest takes {}M at least", LEAST_GUEST_MEMORY >> 20)));
+        }
         let (driver, driver_reason) = self.choose_driver(&modes);
         let fault = self.fault.map(|fault| match fault {
             FaultArg::WrongHash => Fault::WrongHash,
@@ -203,15 +232,15 @@ impl BenchArgs {
         Ok(Config { modes, workloads, full, driver, driver_reason, size_bytes, vectors, smp, seed, spin_ns, fault })
     }
 
-    fn choose_driver(&self, modes: &[Wait]) -> (&'static str, String) {
+    /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
+    fn choose_driver(&self, modes: &[Wait]) -> (Driver, String) {
         match self.driver {
-            DriverArg::UioPciMsix => ("uio_pci_msix", "asked for".to_owned()),
-            DriverArg::UioPciGeneric => ("uio_pci_generic", "asked for".to_owned()),
+            DriverArg::Is(driver) => (driver, "asked for".to_owned()),
             DriverArg::Auto if modes == [Wait::Poll] => {
-                ("uio_pci_generic", "polling needs no interrupts, so the stock driver will do".to_owned())
+                (Driver::UioPciGeneric, "polling needs no interrupts, so the stock driver will do".to_owned())
             }
             DriverArg::Auto => {
-                ("uio_pci_msix", "the device signals through MSI-X, which uio_pci_generic does not handle".to_owned())
+                (Driver::UioPciMsix, "the device signals through MSI-X, which uio_pci_generic does not handle".to_owned())
             }
         }
     }
@@ -254,9 +283,11 @@ pub(super) mod tests {
 
     #[test]
     fn the_driver_follows_the_modes() {
-        assert_eq!(parse("--mode poll").unwrap().driver, "uio_pci_generic");
-        assert_eq!(parse("--mode irq").unwrap().driver, "uio_pci_msix");
-        assert_eq!(parse("").unwrap().driver, "uio_pci_msix");
-        assert_eq!(parse("--mode irq --driver uio_pci_generic").unwrap().driver, "uio_pci_generic");
+        assert_eq!(parse("--mode poll").unwrap().driver, Driver::UioPciGeneric);
+        assert_eq!(parse("--mode irq").unwrap().driver, Driver::UioPciMsix);
+        assert_eq!(parse("").unwrap().driver, Driver::UioPciMsix);
+        for driver in Driver::value_variants() {
+            assert_eq!(parse(&format!("--mode irq --driver {}", driver.name())).unwrap().driver, *driver);
+        }
     }
 }

@@ -17,7 +17,7 @@ use super::progress::Steps;
 use crate::child::{Process, Ties, log};
 use crate::console::Console;
 use crate::qemu::{Accelerator, QemuOptions, Vm};
-use crate::server::ServerOptions;
+use crate::server::{Server, ServerOptions};
 use crate::stop::Stop;
 
 /// Between two looks at the processes.
@@ -26,14 +26,14 @@ const PAUSE: Duration = Duration::from_millis(20);
 const POWER_OFF: Duration = Duration::from_secs(15);
 /// How long the initiator may take to write what it has, once the run is broken off.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long a block may take at the most: the initiator has deadlines of its own, this one is for the initiator.
-const PER_BLOCK: Duration = Duration::from_secs(120);
+/// How long the initiator may say nothing: its own deadlines are shorter, this one is for an initiator that is stuck.
+const SILENCE: Duration = Duration::from_secs(180);
 
 /// A server with a guest on it. Dropping it ends both, the guest first.
 #[derive(Debug)]
 pub(super) struct Session {
     vm: Vm,
-    server: Process,
+    server: Server,
     console: Console,
 }
 
@@ -96,8 +96,7 @@ impl Session {
         let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
         let mut initiator = Process::start("host-peer", &mut initiator, ties)?;
         let events = events(&mut initiator)?;
-        let blocks = u32::try_from(plan.blocks.len()).unwrap_or(u32::MAX);
-        let limit = Duration::from_millis(plan.ready_timeout_ms) + PER_BLOCK * blocks;
+        let limit = Duration::from_millis(plan.ready_timeout_ms) + SILENCE;
         let outcome =
             self.watch(&mut initiator, &events, steps, stop, limit).map_err(|error| explain(error, &log_path));
         if outcome.is_err() {
@@ -121,9 +120,10 @@ impl Session {
         stop: &Stop,
         limit: Duration,
     ) -> anyhow::Result<()> {
-        let start = Instant::now();
+        let mut last_word = Instant::now();
         loop {
             for event in events.try_iter() {
+                last_word = Instant::now();
                 match event {
                     Progress::Ready { .. } => steps.say("measuring"),
                     Progress::Block { done, of } => steps.blocks(done, of),
@@ -144,11 +144,11 @@ impl Session {
             if let Some(status) = self.vm.process.ended()? {
                 bail!("QEMU ended in mid run ({status}); the guest's last words:\n{}", self.console.tail());
             }
-            if let Some(status) = self.server.ended()? {
+            if let Some(status) = self.server.process.ended()? {
                 bail!("ivshmem-server ended in mid run ({status}); see server.log");
             }
-            if start.elapsed() > limit {
-                bail!("not done after {limit:?}; the guest's last words:\n{}", self.console.tail());
+            if last_word.elapsed() > limit {
+                bail!("host-peer has said nothing for {limit:?}; the guest's last words:\n{}", self.console.tail());
             }
             thread::sleep(PAUSE);
         }
@@ -163,7 +163,7 @@ impl Session {
         if let Some(reason) = self.console.fatal() {
             bail!("the guest failed: {reason}");
         }
-        if let Some(server) = self.server.wait(Duration::from_millis(100))? {
+        if let Some(server) = self.server.process.wait(Duration::from_millis(100))? {
             bail!("ivshmem-server ended in mid run ({server}); see server.log");
         }
         if let Some(qemu) = self.vm.process.wait(Duration::from_millis(200))?

@@ -136,8 +136,10 @@ pub(crate) enum ProvisionError {
     AwkwardPath(PathBuf),
 
     /// The compiler refused the module.
-    #[error("building uio_pci_msix for kernel {release} failed; the whole log is {log}\n{excerpt}")]
+    #[error("building {name} for kernel {release} failed; the whole log is {log}\n{excerpt}")]
     ModuleBuild {
+        /// The module's name.
+        name: &'static str,
         /// The kernel's release.
         release: String,
         /// The whole log.

@@ -1,7 +1,7 @@
 //! Makes the guest ready: its kernel, our module, its program and the archive that holds them.
 //!
-//! Read in this order: `packages` (what the machine must have), `kernel` (with `apt` and `bzimage`), `module`,
-//! `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results, `command` runs programs, `error`
+//! Read in this order: `packages` (what the machine must have), `kernel` (with `apt` and `bzimage`), `module`
+//! (with `dpdk`), `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results, `command` runs programs, `error`
 //! lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
 //! only with consent. After the first time no network is needed and apt is not asked.
 
@@ -10,6 +10,7 @@ mod busybox;
 mod bzimage;
 mod cache;
 mod command;
+mod dpdk;
 mod elf;
 mod error;
 mod files;
@@ -25,6 +26,8 @@ use std::path::PathBuf;
 use cache::{Cache, Key};
 use modinfo::{Module, ModuleTree, Wanted};
 
+use crate::driver::Driver;
+
 pub(crate) use error::ProvisionError;
 pub(crate) use guest_binary::workspace_root;
 pub(crate) use kernel::CustomKernel;
@@ -38,9 +41,6 @@ const WANTED: [Wanted; 4] = [
     Wanted { name: "vfio_iommu_type1", required: false },
 ];
 
-/// Our module, which needs UIO and comes last.
-const OWN_MODULE: &str = "uio_pci_msix";
-
 /// Archives and modules that are kept for the next change back.
 const KEPT: usize = 4;
 
@@ -49,6 +49,8 @@ const KEPT: usize = 4;
 pub(crate) struct Options {
     /// Another kernel than that of the distribution's package.
     pub(crate) kernel: Option<CustomKernel>,
+    /// The driver that it is made for. All are in it, except `igb_uio`, which is fetched only if it is this one.
+    pub(crate) driver: Option<Driver>,
     /// Whether the guest has busybox and with it a shell.
     pub(crate) shell: bool,
     /// Whether packages may be installed.
@@ -66,8 +68,6 @@ pub(crate) struct Guest {
     pub(crate) kernel_version: String,
     /// For `qemu -initrd`.
     pub(crate) initramfs: PathBuf,
-    /// A digest of what is in the archive.
-    pub(crate) initramfs_digest: String,
     /// The modules in the archive, by name, in the order in which they load.
     pub(crate) modules: Vec<String>,
 }
@@ -103,12 +103,19 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
         // Only fetched beforehand, so that a shell can be had offline, later.
         Err(_) => None,
     };
+    let mut sources = vec![module::own(&workspace)];
+    if options.driver == Some(Driver::IgbUio) {
+        sources.push(dpdk::fetch(&cache, progress)?);
+    }
     cache.discard(apt::DOWNLOADS)?;
-    let own = module::build(&cache, &module::sources(&workspace), &kernel, options.consent, progress)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 
     let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&WANTED)?;
-    modules.push(Module { name: OWN_MODULE.to_owned(), object: own });
+    // They need UIO, so they come last.
+    for source in sources {
+        let object = module::build(&cache, &source, &kernel, options.consent, progress)?;
+        modules.push(Module { name: source.name.to_owned(), object });
+    }
     let content =
         initramfs::Content { init: &program, modules: &modules, busybox: busybox.as_ref().filter(|_| options.shell) };
     let archive = initramfs::archive(&content).map_err(ProvisionError::io("build the archive in", &cache.path("")))?;
@@ -122,7 +129,6 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
         kernel_release: kernel.release,
         kernel_version: kernel.version,
         initramfs,
-        initramfs_digest: digest,
         modules: modules.into_iter().map(|module| module.name).collect(),
     })
 }

@@ -1,4 +1,4 @@
-//! Builds our kernel module for the guest's kernel, in a folder of the cache: the sources stay clean.
+//! Builds a kernel module for the guest's kernel, in a folder of the cache: the sources stay clean.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,27 +10,50 @@ use super::error::ProvisionError;
 use super::kernel::Kernel;
 use super::packages::{self, Consent, Requirement};
 
-/// What a build needs of guest-uio/kmod.
-const SOURCES: [&str; 2] = ["Kbuild", "uio_pci_msix.c"];
-/// What it makes.
-const OBJECT: &str = "uio_pci_msix.ko";
+/// A module's sources.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// The module's name.
+    pub(crate) name: &'static str,
+    /// Where its sources are.
+    pub(crate) folder: PathBuf,
+    /// Which of the files there a build needs.
+    pub(crate) files: &'static [&'static str],
+}
+
+impl Source {
+    /// What a build makes.
+    fn object(&self) -> String {
+        format!("{}.ko", self.name)
+    }
+}
+
 /// To be changed whenever the same sources would give another object.
 const RECIPE: &str = "make W=1; strip --strip-debug";
 /// Variables that steer a kernel build; those of the user are about other builds.
 const KBUILD_VARIABLES: [&str; 8] =
     ["ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KCFLAGS", "LLVM", "MAKEFLAGS", "MAKELEVEL"];
 
+/// Our module's sources in the workspace.
+pub(crate) fn own(workspace: &Path) -> Source {
+    Source {
+        name: "uio_pci_msix",
+        folder: workspace.join("guest-uio/kmod"),
+        files: &["Kbuild", "uio_pci_msix.c"],
+    }
+}
+
 /// The module for `kernel`, built if sources or kernel are new.
 pub(crate) fn build(
     cache: &Cache,
-    sources: &Path,
+    source: &Source,
     kernel: &Kernel,
     consent: Consent,
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, ProvisionError> {
-    let mut key = Key::default().with(RECIPE).with(&kernel.release).with(&kernel.version);
-    for name in SOURCES {
-        let path = sources.join(name);
+    let mut key = Key::default().with(RECIPE).with(source.name).with(&kernel.release).with(&kernel.version);
+    for name in source.files {
+        let path = source.folder.join(name);
         key = key.with(name).with(fs::read(&path).map_err(ProvisionError::io("read", &path))?);
     }
     let folder = cache.folder(&format!("module-{}", key.hex()), |partial| {
@@ -39,14 +62,14 @@ pub(crate) fn build(
             let wanted = Requirement::program(&compiler, &compiler, "the compiler of the guest's kernel");
             packages::ensure(vec![wanted], consent, progress)?;
         }
-        progress(&format!("building uio_pci_msix for kernel {}", kernel.release));
-        compile(cache, sources, kernel, partial)
+        progress(&format!("building {} for kernel {}", source.name, kernel.release));
+        compile(cache, source, kernel, partial)
     })?;
-    let path = folder.join(OBJECT);
+    let path = folder.join(source.object());
     fs::read(&path).map_err(ProvisionError::io("read", &path))
 }
 
-fn compile(cache: &Cache, sources: &Path, kernel: &Kernel, partial: &Path) -> Result<(), ProvisionError> {
+fn compile(cache: &Cache, source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), ProvisionError> {
     for path in [&kernel.headers, partial] {
         if path.to_string_lossy().contains([' ', '\t', ':']) {
             return Err(ProvisionError::AwkwardPath(path.to_path_buf()));
@@ -54,9 +77,9 @@ fn compile(cache: &Cache, sources: &Path, kernel: &Kernel, partial: &Path) -> Re
     }
     let scratch = partial.join("build");
     fs::create_dir(&scratch).map_err(ProvisionError::io("create", &scratch))?;
-    for name in SOURCES {
+    for name in source.files {
         let target = scratch.join(name);
-        fs::copy(sources.join(name), &target).map_err(ProvisionError::io("write", &target))?;
+        fs::copy(source.folder.join(name), &target).map_err(ProvisionError::io("write", &target))?;
     }
 
     let mut make = Command::new("make");
@@ -69,13 +92,18 @@ fn compile(cache: &Cache, sources: &Path, kernel: &Kernel, partial: &Path) -> Re
     let log = command::said(&output);
     if !output.status.success() {
         let path = cache.replace("module-build.log", log.as_bytes())?;
-        return Err(ProvisionError::ModuleBuild { release: kernel.release.clone(), log: path, excerpt: excerpt(&log) });
+        return Err(ProvisionError::ModuleBuild {
+            name: source.name,
+            release: kernel.release.clone(),
+            log: path,
+            excerpt: excerpt(&log),
+        });
     }
 
     // Debug information is 95 % of the object, and it would be loaded under emulation.
-    let object = partial.join(OBJECT);
+    let object = partial.join(source.object());
     let mut strip = Command::new("strip");
-    strip.arg("--strip-debug").arg("-o").arg(&object).arg(scratch.join(OBJECT));
+    strip.arg("--strip-debug").arg("-o").arg(&object).arg(scratch.join(source.object()));
     command::run("stripping the kernel module", &mut strip)?;
     let kept = partial.join("build.log");
     fs::write(&kept, log).map_err(ProvisionError::io("write", &kept))?;
@@ -100,11 +128,6 @@ fn excerpt(log: &str) -> String {
     let errors: Vec<&str> =
         log.lines().filter(|line| line.contains("error") || line.contains("***")).take(10).collect();
     if errors.is_empty() { command::tail(log) } else { errors.join("\n") }
-}
-
-/// Where the sources are in the workspace.
-pub(crate) fn sources(workspace: &Path) -> PathBuf {
-    workspace.join("guest-uio/kmod")
 }
 
 #[cfg(test)]

@@ -39,10 +39,16 @@ fn a_guest_that_dies_in_mid_run_ends_the_run_and_keeps_what_was_measured() {
 fn a_server_that_goes_away_in_mid_run_ends_the_run() {
     let mut run = bench(LONG);
     let server = run.child_when("ivshmem-server", "samples.csv", "frame,irq");
-    kill(server, Signal::SIGTERM).unwrap();
+    let started = children(run.pid());
+    // Without a chance to remove its socket.
+    kill(server, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
     ended.assert_says("ivshmem-server ended in mid run");
+    started.into_iter().for_each(assert_gone);
+    assert_no_file(&socket_in(&ended.text("commands.sh")));
+    let told = ended.result()["self_checks"].to_string();
+    assert!(told.contains("ivshmem-server ended in mid run"), "the record says what stderr says: {told}");
 }
 
 #[test]
@@ -121,6 +127,9 @@ fn wrong_usage_ends_with_status_2_and_a_cure() {
         ("bench --vectors 0", "1..=256"),
         ("vm --size 3M", "--size 4194304"),
         ("bench --kernel /vmlinuz", "--modules"),
+        ("bench --mem 1M", "256M"),
+        ("bench --fault wrong-hash --workload pingpong", "--workload frame"),
+        ("bench --fault drop-doorbell --mode poll", "--mode irq"),
     ] {
         let output = xtask(words).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

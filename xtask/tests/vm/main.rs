@@ -2,6 +2,7 @@
 //! these; each starts at least one QEMU, so they are ignored by a plain `cargo test`.
 
 mod bad_luck;
+mod drivers;
 mod measuring;
 mod shell;
 mod support;

@@ -6,17 +6,17 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{assert_no_file, xtask};
+use crate::support::{assert_no_file, end_now, ended_within_deadline, xtask};
 
 /// A guest's terminal.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     stdin: ChildStdin,
     lines: Receiver<String>,
 }
 
 impl Terminal {
-    fn open(words: &str) -> Self {
+    pub(crate) fn open(words: &str) -> Self {
         let mut child = xtask(words).stdin(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         // Both streams: the front door speaks on stderr, the guest on stdout.
@@ -36,13 +36,13 @@ impl Terminal {
         Self { child, stdin, lines }
     }
 
-    fn type_line(&mut self, text: &str) {
+    pub(crate) fn type_line(&mut self, text: &str) {
         self.stdin.write_all(format!("{text}\n").as_bytes()).unwrap();
     }
 
     /// Waits for a line that contains `text`. The terminal echoes what is typed, so it must not contain `text` itself.
     #[track_caller]
-    fn expect(&self, text: &str) -> String {
+    pub(crate) fn expect(&self, text: &str) -> String {
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(Duration::from_secs(120)) {
@@ -53,10 +53,17 @@ impl Terminal {
         }
     }
 
-    fn end(mut self) -> Option<i32> {
+    pub(crate) fn end(mut self) -> Option<i32> {
         self.type_line("poweroff");
         // The pipe stays open: QEMU must end because the guest did.
-        self.child.wait().unwrap().code()
+        ended_within_deadline(&mut self.child).code()
+    }
+}
+
+impl Drop for Terminal {
+    /// A test that fails leaves nobody.
+    fn drop(&mut self) {
+        end_now(&mut self.child);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -16,8 +16,42 @@ const DEADLINE: Duration = Duration::from_secs(180);
 
 /// A front door that was started, and the folder for its results.
 pub(crate) struct Run {
-    child: Child,
-    folder: tempfile::TempDir,
+    /// Taken when it has ended.
+    child: Option<Child>,
+    /// Taken by what is looked at afterwards.
+    folder: Option<tempfile::TempDir>,
+}
+
+impl Drop for Run {
+    /// A test that fails leaves nobody.
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            end_now(child);
+        }
+    }
+}
+
+/// Asks a front door to end, which ends all that it started.
+pub(crate) fn end_now(child: &mut Child) {
+    if matches!(child.try_wait(), Ok(None)) {
+        let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+        let _ = child.wait();
+    }
+}
+
+/// Waits until a process ends by itself; kills it if it hangs.
+pub(crate) fn ended_within_deadline(child: &mut Child) -> ExitStatus {
+    let start = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if start.elapsed() > DEADLINE {
+            end_now(child);
+            panic!("hangs");
+        }
+        sleep(Duration::from_millis(20));
+    }
 }
 
 /// How it ended.
@@ -40,16 +74,16 @@ pub(crate) fn bench(words: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let mut command = xtask("bench --accel tcg");
     command.args(words.split_whitespace()).arg("--out").arg(folder.path().join("run"));
-    Run { child: command.spawn().unwrap(), folder }
+    Run { child: Some(command.spawn().unwrap()), folder: Some(folder) }
 }
 
 impl Run {
     pub(crate) fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        Pid::from_raw(self.child.as_ref().unwrap().id().cast_signed())
     }
 
     pub(crate) fn file(&self, name: &str) -> PathBuf {
-        self.folder.path().join("run").join(name)
+        self.folder.as_ref().unwrap().path().join("run").join(name)
     }
 
     /// Waits until a child of the front door runs `program` and the file `name` holds `text`; the child's id.
@@ -62,9 +96,10 @@ impl Run {
             {
                 return pid;
             }
-            if let Some(status) = self.child.try_wait().unwrap() {
+            let child = self.child.as_mut().unwrap();
+            if let Some(status) = child.try_wait().unwrap() {
                 let mut said = String::new();
-                self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
                 panic!("ended before {program} was there: {status}\n{said}");
             }
             assert!(start.elapsed() < DEADLINE, "no {program} with {text:?} in {name}");
@@ -78,20 +113,15 @@ impl Run {
 
     /// Waits until it ends.
     pub(crate) fn end(mut self) -> Ended {
-        let start = Instant::now();
-        while self.child.try_wait().unwrap().is_none() {
-            if start.elapsed() > DEADLINE {
-                kill(self.pid(), Signal::SIGKILL).unwrap();
-                panic!("hangs");
-            }
-            sleep(Duration::from_millis(20));
-        }
-        let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
+        let mut child = self.child.take().unwrap();
+        // Its pipes hold less than a run says only if nobody says much: summary and steps are a few kilobytes.
+        ended_within_deadline(&mut child);
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         Ended {
             status: status.code(),
             stdout: String::from_utf8(stdout).unwrap(),
             stderr: String::from_utf8(stderr).unwrap(),
-            folder: self.folder,
+            folder: self.folder.take().unwrap(),
         }
     }
 }

@@ -1,0 +1,210 @@
+//! What every driver must do, tried on the real device: one suite over the [`Driver`] trait. The device rings itself, so
+//! it needs a server and no other peer.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use proto::wait::Woke;
+use proto::wire::{PeerId, Vector};
+
+use crate::device;
+use crate::driver::{Driver, DriverError, Interrupt};
+use crate::guard::Guard;
+use crate::pci::PciDevice;
+
+/// Doorbells rung without waiting.
+const STORM: u64 = 1_000;
+/// How long a doorbell may take before it counts as lost.
+const LOST_AFTER: Duration = Duration::from_secs(2);
+
+/// A rule, and how it went.
+#[derive(Debug)]
+pub struct Finding {
+    /// What must hold.
+    pub rule: String,
+    /// What was seen, if it does not.
+    pub fault: Option<String>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.fault {
+            None => write!(f, "pass  {}", self.rule),
+            Some(fault) => write!(f, "FAIL  {}: {fault}", self.rule),
+        }
+    }
+}
+
+/// Tries every rule on the driver that holds the device, on its first `vectors` vectors. In the closed loop
+/// `closed_loop` doorbells are rung, each when the one before has been taken.
+pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<Finding>, DriverError> {
+    let suite = Suite { driver: crate::driver::open(device)?, vectors, closed_loop };
+    let mut findings = vec![
+        finding("the id is the same whenever it is read", suite.id_is_stable()),
+        finding("both ends of the memory keep what is written", suite.memory_keeps()),
+        finding("a vector that is not there is refused", suite.refuses_missing_vector()),
+    ];
+    for vector in (0..vectors).map(Vector) {
+        let named = |rule: &str| format!("vector {vector}: {rule}");
+        findings.push(finding(named("no doorbell, no event"), suite.is_silent(vector)));
+        findings.push(finding(named("each doorbell is one event, none is lost"), suite.closed_loop(vector)));
+        findings.push(finding(
+            named("a storm is no more events than doorbells, and its last is seen"),
+            suite.storm(vector),
+        ));
+        findings.push(finding(named("closed and opened again, it works again"), suite.reopens(vector)));
+    }
+    findings.push(finding("a doorbell wakes its own vector only", suite.vectors_are_apart()));
+    Ok(findings)
+}
+
+fn finding(rule: impl Into<String>, outcome: Result<(), String>) -> Finding {
+    Finding { rule: rule.into(), fault: outcome.err() }
+}
+
+struct Suite {
+    driver: Box<dyn Driver>,
+    vectors: u16,
+    closed_loop: u64,
+}
+
+impl Suite {
+    fn own_id(&self) -> Result<PeerId, String> {
+        device::own_id(self.driver.registers()).map_err(|e| e.to_string())
+    }
+
+    fn ring(&self, vector: Vector) -> Result<(), String> {
+        device::ring(self.driver.registers(), self.own_id()?, vector).map_err(|e| e.to_string())
+    }
+
+    fn open(&self, vector: Vector) -> Result<Box<dyn Interrupt>, String> {
+        self.driver.interrupt(vector).map_err(|e| e.to_string())
+    }
+
+    fn id_is_stable(&self) -> Result<(), String> {
+        let first = self.own_id()?;
+        for _ in 0..100 {
+            let now = self.own_id()?;
+            if now != first {
+                return Err(format!("{first}, then {now}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn memory_keeps(&self) -> Result<(), String> {
+        let memory = self.driver.memory();
+        for offset in [0, memory.len() - 8] {
+            let word = memory.word(offset).map_err(|e| e.to_string())?;
+            let before = word.load(Ordering::Acquire);
+            for pattern in [u64::MAX, 0, 0x0123_4567_89ab_cdef] {
+                word.store(pattern, Ordering::Release);
+                let read = word.load(Ordering::Acquire);
+                if read != pattern {
+                    return Err(format!("at {offset:#x} {pattern:#x} became {read:#x}"));
+                }
+            }
+            word.store(before, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    fn refuses_missing_vector(&self) -> Result<(), String> {
+        match self.driver.interrupt(Vector(u16::MAX)) {
+            Ok(_) => Err("vector 65535 was opened".to_owned()),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn is_silent(&self, vector: Vector) -> Result<(), String> {
+        let mut interrupt = self.open(vector)?;
+        let events = drain(&mut *interrupt)?;
+        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        match interrupt.block().map_err(|e| e.to_string())? {
+            Woke::Guard => Ok(()),
+            Woke::Events(n) => Err(format!("{n} events after {events} were drained")),
+        }
+    }
+
+    fn closed_loop(&self, vector: Vector) -> Result<(), String> {
+        let mut interrupt = self.open(vector)?;
+        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        drain(&mut *interrupt)?;
+        for ring in 1..=self.closed_loop {
+            self.ring(vector)?;
+            let events = next_events(&mut *interrupt)?;
+            if events != 1 {
+                return Err(format!("{events} events for doorbell {ring}"));
+            }
+        }
+        Ok(())
+    }
+
+    fn storm(&self, vector: Vector) -> Result<(), String> {
+        let mut interrupt = self.open(vector)?;
+        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        drain(&mut *interrupt)?;
+        for _ in 0..STORM {
+            self.ring(vector)?;
+        }
+        let mut seen = next_events(&mut *interrupt)?;
+        // What is still under way arrives within a tick of the guard.
+        while let Woke::Events(n) = interrupt.block().map_err(|e| e.to_string())? {
+            seen += n;
+        }
+        if seen > STORM {
+            return Err(format!("{seen} events for {STORM} doorbells"));
+        }
+        self.ring(vector)?;
+        next_events(&mut *interrupt).map(drop)
+    }
+
+    fn reopens(&self, vector: Vector) -> Result<(), String> {
+        for _ in 0..3 {
+            let mut interrupt = self.open(vector)?;
+            let _guard = Guard::start().map_err(|e| e.to_string())?;
+            drain(&mut *interrupt)?;
+            self.ring(vector)?;
+            next_events(&mut *interrupt)?;
+        }
+        Ok(())
+    }
+
+    fn vectors_are_apart(&self) -> Result<(), String> {
+        let all: Result<Vec<_>, String> = (0..self.vectors).map(|v| self.open(Vector(v))).collect();
+        let mut all = all?;
+        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        for interrupt in &mut all {
+            drain(&mut **interrupt)?;
+        }
+        for rung in 0..self.vectors {
+            self.ring(Vector(rung))?;
+            next_events(&mut *all[usize::from(rung)])?;
+            for (other, interrupt) in all.iter_mut().enumerate().filter(|(v, _)| *v != usize::from(rung)) {
+                let events = drain(&mut **interrupt)?;
+                if events > 0 {
+                    return Err(format!("vector {rung} was rung, and vector {other} had {events} events"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn drain(interrupt: &mut dyn Interrupt) -> Result<u64, String> {
+    interrupt.drain().map_err(|e: io::Error| e.to_string())
+}
+
+/// Blocks until there are events.
+fn next_events(interrupt: &mut dyn Interrupt) -> Result<u64, String> {
+    let start = Instant::now();
+    loop {
+        match interrupt.block().map_err(|e| e.to_string())? {
+            Woke::Events(n) => return Ok(n),
+            Woke::Guard if start.elapsed() >= LOST_AFTER => return Err(format!("no event within {LOST_AFTER:?}")),
+            Woke::Guard => {}
+        }
+    }
+}

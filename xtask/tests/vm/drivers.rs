@@ -1,0 +1,116 @@
+//! Each kernel driver of the guest: measured through it, and what it says where it cannot work.
+
+use crate::shell::Terminal;
+use crate::support::bench;
+
+/// Few and many vectors, one and two CPUs.
+const MACHINES: [&str; 2] = ["--vectors 1 --smp 2", "--vectors 4 --smp 1"];
+
+/// Measures through a driver on each machine; every doorbell must be one interrupt and one event.
+#[track_caller]
+fn measure(driver: &str, modes: &[&str]) {
+    for machine in MACHINES {
+        let ended =
+            bench(&format!("--workload pingpong --driver {driver} --mode {} {machine}", modes.join(","))).end();
+        ended.assert_status(0);
+        assert_eq!(ended.failed_checks(), [0; 0], "{driver} {machine}");
+        let result = ended.result();
+        assert_eq!(result["environment"]["driver"], driver);
+        assert_eq!(result["environment"]["driver_reason"], "asked for");
+
+        let cells = result["cells"].as_array().unwrap();
+        let measured: Vec<&str> = cells.iter().map(|cell| cell["mode"].as_str().unwrap()).collect();
+        assert_eq!(measured, modes, "{driver} {machine}");
+        for cell in cells {
+            assert_eq!(cell["n"], 10_000, "{driver} {machine}: {cell}");
+            let counters = &cell["counters"];
+            if cell["mode"] == "irq" {
+                assert!(counters["rings"].as_u64().unwrap() > 10_000, "{driver} {machine}: {counters}");
+                assert_eq!(counters["rings"], counters["interrupts"], "{driver} {machine}");
+                assert_eq!(counters["rings"], counters["uio_events"], "{driver} {machine}");
+            }
+        }
+    }
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn our_own_driver_takes_every_mode() {
+    measure("uio_pci_msix", &["poll", "irq", "hybrid"]);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn the_packaged_driver_takes_every_mode() {
+    measure("igb_uio", &["poll", "irq", "hybrid"]);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn the_stock_vfio_driver_takes_every_mode_behind_an_iommu() {
+    measure("vfio-pci", &["poll", "irq", "hybrid"]);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn the_stock_uio_driver_takes_polling() {
+    measure("uio_pci_generic", &["poll"]);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn vfio_without_an_iommu_names_the_cure_and_leaves_the_device_where_it_is() {
+    let mut terminal = Terminal::open("vm --accel tcg");
+    terminal.expect("guest is up");
+    terminal.type_line("guest-uio bind --driver vfio-pci; echo status $((40+2)) $?");
+    let said = terminal.expect("is behind no IOMMU");
+    assert!(said.contains("-device intel-iommu,intremap=on"), "{said}");
+    assert!(said.contains("intel_iommu=on iommu=pt"), "{said}");
+    terminal.expect("status 42 1");
+    terminal.type_line("guest-uio probe");
+    terminal.expect("memory, doorbell and interrupts can be used");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_device_goes_from_driver_to_driver_and_each_takes_its_doorbells() {
+    let mut terminal = Terminal::open("vm --accel tcg --driver vfio-pci --vectors 2");
+    terminal.expect("guest is up");
+    for (turn, driver) in ["vfio-pci", "uio_pci_msix", "uio_pci_generic", "vfio-pci"].into_iter().enumerate() {
+        terminal.type_line(&format!("guest-uio bind --driver {driver}; echo bound $(({turn}+100)) $?"));
+        terminal.expect(&format!("bound {} 0", turn + 100));
+        terminal.type_line("guest-uio probe");
+        let cannot = driver == "uio_pci_generic";
+        terminal.expect(if cannot { "cannot deliver this device's interrupts" } else { "interrupts can be used" });
+    }
+    terminal.type_line("guest-uio check --vectors 2 --count 1000; echo checked $((40+2)) $?");
+    terminal.expect("checked 42 0");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn a_vfio_device_has_one_user_at_a_time() {
+    let mut terminal = Terminal::open("vm --accel tcg --driver vfio-pci");
+    terminal.expect("guest is up");
+    terminal.type_line("guest-uio wait --timeout 60s & sleep 1; guest-uio probe; kill %1; echo tried $((40+2))");
+    terminal.expect("another process uses IOMMU group");
+    terminal.expect("tried 42");
+    terminal.type_line("guest-uio probe");
+    terminal.expect("interrupts can be used");
+    assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn the_packaged_driver_takes_its_one_vector_and_refuses_others() {
+    let mut terminal = Terminal::open("vm --accel tcg --driver igb_uio --vectors 2");
+    terminal.expect("guest is up");
+    terminal.type_line("guest-uio check --vectors 1 --count 1000; echo checked $((40+2)) $?");
+    terminal.expect("checked 42 0");
+    terminal.type_line("guest-uio wait --vector 1 --timeout 1s; echo status $((40+2)) $?");
+    terminal.expect("igb_uio takes vector 0 and no other");
+    terminal.expect("status 42 1");
+    assert_eq!(terminal.end(), Some(0));
+}
