@@ -69,12 +69,9 @@ fn live() -> anyhow::Result<()> {
     match orders.run.as_str() {
         "proof" => Ok(()),
         "shell" => {
-            // A shell is worth having even where the device is not; and there, any driver may be wanted next.
-            let others = driver::ALL.iter().try_for_each(|driver| load_modules(driver).map_err(Into::into));
-            for outcome in [bind(&orders.driver).map(drop), others] {
-                if let Err(error) = outcome {
-                    println!("{PREFIX} error: {error:#}");
-                }
+            // A shell is worth having even where the device is not.
+            if let Err(error) = load_others(&orders.driver).and_then(|()| bind(&orders.driver)) {
+                println!("{PREFIX} error: {error:#}");
             }
             shell()
         }
@@ -105,6 +102,14 @@ fn bind(driver: &str) -> anyhow::Result<PciDevice> {
     load_modules(driver)?;
     driver::bind(&device, driver)?;
     Ok(device)
+}
+
+/// Whoever has a shell may want another driver next. Whoever wants none may want to load modules by hand.
+fn load_others(driver: &str) -> anyhow::Result<()> {
+    if driver != "none" {
+        driver::ALL.iter().try_for_each(|other| load_modules(other))?;
+    }
+    Ok(())
 }
 
 /// Loads what a driver consists of.

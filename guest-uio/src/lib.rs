@@ -7,7 +7,7 @@
 //! 2. [`driver`]: one way to reach registers, memory and interrupts, over several kernel drivers.
 //! 3. [`device`]: what the device's registers mean.
 //! 4. [`respond`]: the benchmark's other half.
-//! 5. [`probe`]: what this guest can do, and the cure for what it cannot.
+//! 5. [`memory_type`] and [`probe`]: what this guest can do, and the cure for what it cannot.
 //! 6. [`conformance`]: what every driver must do, tried on the device.
 //! 7. [`init`]: life as PID 1.
 
@@ -17,6 +17,7 @@ pub mod driver;
 pub mod guard;
 pub mod init;
 pub mod interrupts;
+pub mod memory_type;
 pub mod modules;
 pub mod pci;
 pub mod probe;

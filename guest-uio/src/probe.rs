@@ -1,20 +1,34 @@
-//! What this guest can do with its device, and the cure for what it cannot.
+//! What this guest can do with its device, and the cure for what it cannot: right about a guest in any state.
 
+use std::fmt;
 use std::fs;
+use std::time::{Duration, Instant};
 
+use proto::wait::Woke;
+use proto::wire::Vector;
 use serde_json::{Value, json};
 
 use crate::device;
-use crate::driver::{Driver, UIO_PCI_MSIX};
+use crate::driver::{self, Driver, UIO_PCI_MSIX};
+use crate::guard::Guard;
+use crate::memory_type::MemoryType;
 use crate::pci::{PciDevice, PciError};
-use proto::wire::Vector;
+
+/// How long a doorbell may take until it counts as not arriving.
+const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
+/// Vectors that are tried; more would only take longer to say the same.
+const VECTORS_TRIED: u16 = 16;
 
 /// What the guest tells the host of itself, under the names of the result's schema.
 #[must_use]
-pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>) -> Value {
+pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> Value {
     json!({
         "driver": driver.name(),
         "bar2_map": driver.memory_map(),
+        "bar2_cached": memory_type.map(|kind| kind.is_cached()),
+        "bar2_ns_per_load": memory_type.map(|kind| kind.ns_per_load),
+        "bar2_read_gb_per_s": memory_type.map(|kind| kind.read_gb_per_s),
+        "bar2_write_gb_per_s": memory_type.and_then(|kind| kind.write_gb_per_s),
         "kernel": read("/proc/sys/kernel/osrelease"),
         "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
@@ -38,61 +52,132 @@ pub struct Verdict {
     pub cure: Option<String>,
 }
 
-/// Looks at the device and at whatever driver holds it. Binds nothing.
+impl Verdict {
+    fn new(mut found: Value, verdict: impl Into<String>, cure: Option<String>) -> Self {
+        let verdict = verdict.into();
+        found["verdict"] = json!(verdict);
+        found["cure"] = json!(cure);
+        Self { found, verdict, cure }
+    }
+}
+
+/// Looks at the device, and tries whatever driver holds it by letting the device ring itself. Binds nothing; writes
+/// nothing but doorbells.
 pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
-    let pci = PciDevice::find(address)?;
+    let pci = match PciDevice::find(address) {
+        Ok(pci) => pci,
+        Err(error @ (PciError::NoDevice | PciError::NotAt { .. })) => {
+            let cure = "start QEMU with -chardev socket,path=SOCKET,id=ivshmem \
+                        -device ivshmem-doorbell,chardev=ivshmem; lspci -nn shows what there is";
+            return Ok(Verdict::new(json!({ "address": null }), error.to_string(), Some(cure.to_owned())));
+        }
+        Err(other) => return Err(other),
+    };
+    let has_doorbell = pci.has_doorbell()?;
     let bars: Vec<Value> = (0..3)
         .map(|i| pci.bar(i).map(|bar| json!({"bar": i, "address": format!("{:#x}", bar.start), "bytes": bar.len})))
         .collect::<Result<_, _>>()?;
     let mut found = json!({
         "address": pci.address(),
-        "doorbell": pci.has_doorbell()?,
+        "doorbell": has_doorbell,
         "driver": pci.driver(),
         "bars": bars,
+        "bar2_above_4g": pci.bar(2)?.start >= 1 << 32,
+        "vectors": vectors(&pci),
         "kernel": read("/proc/sys/kernel/osrelease"),
     });
-    let bind = format!("guest-uio bind --driver {UIO_PCI_MSIX}");
-    let (verdict, cure) = match crate::driver::open(&pci) {
-        Err(error) => (format!("the device cannot be used: {error}"), Some(bind)),
-        Ok(driver) => {
-            let id = device::own_id(driver.registers());
-            found["id"] = json!(id.map(|id| id.0).ok());
-            found["memory_bytes"] = json!(driver.memory().len());
-            found["bar2_map"] = json!(driver.memory_map());
-            if pci.has_doorbell()? {
-                match driver.interrupt(Vector(0)) {
-                    Ok(_) => ("memory, doorbell and interrupts can be used".to_owned(), None),
-                    Err(error) => (error.to_string(), Some(bind)),
-                }
-            } else {
-                ("ivshmem-plain: memory can be used, there are no doorbells".to_owned(), None)
-            }
+    let driver = match driver::open(&pci) {
+        Ok(driver) => driver,
+        Err(error) => return Ok(Verdict::new(found, format!("the device cannot be used: {error}"), Some(bind()))),
+    };
+    found["id"] = json!(device::own_id(driver.registers()).map(|id| id.0).ok());
+    found["memory_bytes"] = json!(driver.memory().len());
+    found["bar2_map"] = json!(driver.memory_map());
+    found["bar2"] = MemoryType::measure(driver.memory()).map_or(Value::Null, |kind| kind.facts());
+    if !has_doorbell {
+        return Ok(Verdict::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
+    }
+    let (verdict, cure) = match silent_vectors(&*driver, vectors(&pci).clamp(1, VECTORS_TRIED)) {
+        Err(reason) => (reason, Some(bind())),
+        Ok(silent) if silent.is_empty() => ("memory, doorbell and interrupts can be used".to_owned(), None),
+        Ok(silent) => {
+            let list: Vec<String> = silent.iter().map(ToString::to_string).collect();
+            let cure = "give the server as many vectors as the device has (ivshmem-server --vectors N, \
+                        -device ivshmem-doorbell,vectors=N), and see that its bus mastering is on (lspci -vv: BusMaster+)";
+            (format!("interrupts do not arrive on vector {}", list.join(", ")), Some(cure.to_owned()))
         }
     };
-    found["verdict"] = json!(verdict);
-    found["cure"] = json!(cure);
-    Ok(Verdict { found, verdict, cure })
+    found["interrupts"] = json!(cure.is_none());
+    Ok(Verdict::new(found, verdict, cure))
 }
 
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+fn bind() -> String {
+    format!("guest-uio bind --driver {UIO_PCI_MSIX} (its module: guest-uio/kmod), then probe again")
+}
+
+/// Vectors that the driver has taken.
+fn vectors(pci: &PciDevice) -> u16 {
+    let taken = fs::read_dir(pci.folder().join("msi_irqs")).map_or(0, Iterator::count);
+    u16::try_from(taken).unwrap_or(u16::MAX)
+}
+
+/// Lets the device ring itself on each vector; those on which nothing came. An error if there are no interrupts at all.
+fn silent_vectors(driver: &dyn Driver, vectors: u16) -> Result<Vec<Vector>, String> {
+    let text = |error: std::io::Error| error.to_string();
+    let id = device::own_id(driver.registers()).map_err(|error| error.to_string())?;
+    let _guard = Guard::start().map_err(text)?;
+    let mut silent = Vec::new();
+    for vector in (0..vectors).map(Vector) {
+        let mut interrupt = driver.interrupt(vector).map_err(|error| error.to_string())?;
+        interrupt.drain().map_err(text)?;
+        device::ring(driver.registers(), id, vector).map_err(|error| error.to_string())?;
+        let start = Instant::now();
+        loop {
+            match interrupt.block().map_err(text)? {
+                Woke::Events(_) => break,
+                Woke::Guard if start.elapsed() > ARRIVES_WITHIN => {
+                    silent.push(vector);
+                    break;
+                }
+                Woke::Guard => {}
+            }
+        }
+    }
+    Ok(silent)
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| match &self.found[key] {
             Value::Null => "-".to_owned(),
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        writeln!(
-            f,
-            "device    {} (ivshmem-{})",
-            text("address"),
-            if self.found["doorbell"] == true { "doorbell" } else { "plain" }
-        )?;
-        for bar in self.found["bars"].as_array().into_iter().flatten() {
-            writeln!(f, "BAR{}      {} bytes at {}", bar["bar"], bar["bytes"], bar["address"].as_str().unwrap_or("-"))?;
+        if self.found["address"].is_string() {
+            let kind = if self.found["doorbell"] == true { "doorbell" } else { "plain" };
+            writeln!(f, "device    {} (ivshmem-{kind})", text("address"))?;
+            for bar in self.found["bars"].as_array().into_iter().flatten() {
+                writeln!(
+                    f,
+                    "BAR{}      {} bytes at {}",
+                    bar["bar"],
+                    bar["bytes"],
+                    bar["address"].as_str().unwrap_or("-")
+                )?;
+            }
+            writeln!(f, "driver    {}, {} vectors", text("driver"), text("vectors"))?;
+            writeln!(f, "own id    {}", text("id"))?;
+            writeln!(f, "memory    {} bytes through {}", text("memory_bytes"), text("bar2_map"))?;
+            let bar2 = &self.found["bar2"];
+            if bar2.is_object() {
+                let kind = if bar2["cached"] == true { "cached" } else { "not cached" };
+                writeln!(
+                    f,
+                    "          {kind}: {} ns per load ({} from private memory), read {} GB/s",
+                    bar2["ns_per_load"], bar2["private_ns_per_load"], bar2["read_gb_per_s"]
+                )?;
+            }
         }
-        writeln!(f, "driver    {}", text("driver"))?;
-        writeln!(f, "own id    {}", text("id"))?;
-        writeln!(f, "memory    {} through {}", text("memory_bytes"), text("bar2_map"))?;
         writeln!(f, "verdict   {}", self.verdict)?;
         match &self.cure {
             Some(cure) => writeln!(f, "cure      {cure}"),

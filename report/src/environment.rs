@@ -38,6 +38,10 @@ pub struct Environment {
     pub bar2_ns_per_load: Option<f64>,
     /// Which thread stayed on which CPU.
     pub pinning: Option<String>,
+    /// Gigabytes (10⁹) per second that the guest copies out of that mapping.
+    pub bar2_read_gb_per_s: Option<f64>,
+    /// Gigabytes (10⁹) per second that the guest copies into that mapping.
+    pub bar2_write_gb_per_s: Option<f64>,
     /// MSI-X vectors per peer.
     pub vectors: u32,
     /// Size of the shared memory.
@@ -60,6 +64,9 @@ impl Environment {
         fill(&mut self.clocksource, &guest.clocksource);
         fill(&mut self.driver, &guest.driver);
         fill(&mut self.bar2_map, &guest.bar2_map);
+        self.bar2_ns_per_load = self.bar2_ns_per_load.or(finite(guest.bar2_ns_per_load));
+        self.bar2_read_gb_per_s = self.bar2_read_gb_per_s.or(finite(guest.bar2_read_gb_per_s));
+        self.bar2_write_gb_per_s = self.bar2_write_gb_per_s.or(finite(guest.bar2_write_gb_per_s));
         if guest.cpus > 0 {
             self.guest_cpus.get_or_insert(guest.cpus);
         }
@@ -68,6 +75,10 @@ impl Environment {
         }
         self
     }
+}
+
+fn finite(said: Option<f64>) -> Option<f64> {
+    said.filter(|value| value.is_finite())
 }
 
 fn fill(known: &mut Option<String>, said: &str) {

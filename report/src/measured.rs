@@ -6,13 +6,21 @@ use serde::{Deserialize, Serialize};
 use crate::plan::Block;
 
 /// What the guest says of itself. Its words, not facts: shown, never relied on.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuestFacts {
     /// The driver bound to the device.
     pub driver: String,
     /// How the guest mapped BAR2.
     pub bar2_map: String,
+    /// Whether caches answer loads from BAR2.
+    pub bar2_cached: Option<bool>,
+    /// What a load from BAR2 costs that depends on the load before, in nanoseconds.
+    pub bar2_ns_per_load: Option<f64>,
+    /// Gigabytes (10⁹) per second that the guest copies out of BAR2.
+    pub bar2_read_gb_per_s: Option<f64>,
+    /// Gigabytes (10⁹) per second that the guest copies into BAR2.
+    pub bar2_write_gb_per_s: Option<f64>,
     /// The running kernel's release.
     pub kernel: String,
     /// The kernel's clock source.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::measured::GuestFacts;
 
 /// A line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Progress {
     /// The guest answered; measuring begins.

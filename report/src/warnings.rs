@@ -7,7 +7,10 @@ use crate::units::{counted, duration};
 /// Everything that the data of a run calls for.
 #[must_use]
 pub fn of(run: &Run) -> Vec<Warning> {
-    [unfinished_block(run), no_interrupts(run), clocks_moved(run), guard_woke(run)].into_iter().flatten().collect()
+    [unfinished_block(run), no_interrupts(run), uncached_memory(run), clocks_moved(run), guard_woke(run)]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 fn unfinished_block(run: &Run) -> Option<Warning> {
@@ -28,6 +31,19 @@ fn no_interrupts(run: &Run) -> Option<Warning> {
         } else {
             guest.interrupts_missing.clone()
         },
+    })
+}
+
+fn uncached_memory(run: &Run) -> Option<Warning> {
+    let guest = &run.measured().guest;
+    let load = guest.bar2_ns_per_load.filter(|_| guest.bar2_cached == Some(false))?;
+    Some(Warning {
+        message: format!(
+            "the guest's mapping of the memory ({}) is not cached: {load:.0} ns per load; it sets the bandwidth, not the \
+             machine",
+            guest.bar2_map
+        ),
+        cure: "--driver uio_pci_msix --bar2-map wb moves BAR2 to where it can be mapped write-back".to_owned(),
     })
 }
 

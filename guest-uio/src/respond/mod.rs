@@ -21,6 +21,7 @@ use crate::device;
 use crate::driver::{Driver, DriverError, Interrupt};
 use crate::guard::Guard;
 use crate::interrupts;
+use crate::memory_type::MemoryType;
 use crate::probe;
 
 mod messages;
@@ -85,7 +86,9 @@ impl<'d> Run<'d> {
         let interrupt = driver.interrupt(Vector(0));
         let run = Self { driver, memory: driver.memory(), layout, interrupt };
         let missing = run.interrupt.as_ref().err().map(ToString::to_string);
-        let text = probe::facts(driver, missing.as_deref()).to_string();
+        // Nobody uses the slots before the hello, so both directions can be measured.
+        let memory_type = MemoryType::measure_exclusively(run.memory)?;
+        let text = probe::facts(driver, missing.as_deref(), Some(memory_type)).to_string();
         let peer = device::own_id(driver.registers())?.0;
         Hello { peer, text }.publish(run.memory, layout.nonce)?;
         Ok(run)

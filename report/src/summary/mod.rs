@@ -31,6 +31,7 @@ pub fn summary(result: &RunResult) -> String {
     head.push(String::new());
     let mut tail = legend(result);
     tail.extend(speeds(result));
+    tail.extend(memory(result));
     tail.push(String::new());
     tail.extend(self_checks(result));
     let label = label(&result.environment.accel);
@@ -123,6 +124,16 @@ fn legend(result: &RunResult) -> Vec<String> {
     let irqs = result.cells.iter().any(|cell| cell.counters.interrupts.is_some_and(|count| count > cell.n));
     let warmup = irqs.then(|| "irqs: in the guest, those of warm-up and of corrupted frames included".to_owned());
     dashes.then(|| text.to_owned()).into_iter().chain(warmup).collect()
+}
+
+/// How the guest sees the shared memory.
+fn memory(result: &RunResult) -> Vec<String> {
+    let environment = &result.environment;
+    let Some((load, map)) = environment.bar2_ns_per_load.zip(environment.bar2_map.as_ref()) else { return Vec::new() };
+    let copies = [(environment.bar2_read_gb_per_s, "out"), (environment.bar2_write_gb_per_s, "in")];
+    let copies = copies.into_iter().filter_map(|(gb, way)| Some(format!(", {} {way}", speed(gb? * 1e9))));
+    let text = format!("BAR2 through {map}: {load:.1} ns per load{}", copies.collect::<String>());
+    wrapped(&text, LINES_EACH)
 }
 
 /// A line per frame size.

@@ -149,6 +149,15 @@ fn an_interrupt_entry_that_does_not_split_the_notification_fails() {
 }
 
 #[test]
+fn memory_that_is_not_cached_is_warned_of_with_a_cure() {
+    let mut run = Synthetic::both_modes();
+    run.measured.guest.bar2_ns_per_load = Some(155.0);
+    run.measured.guest.bar2_cached = Some(false);
+    let warnings = run.result().warnings;
+    assert!(warnings.iter().any(|w| w.message.contains("155 ns per load") && w.cure.contains("--bar2-map wb")));
+}
+
+#[test]
 fn legs_that_do_not_sum_fail() {
     fails(8, "1 operation wrong, first seq 2000", |run| run.first_row(2).verify_ns = Some(170_000_000));
 }

@@ -22,6 +22,10 @@ impl Synthetic {
         let guest = GuestFacts {
             driver: "uio_pci_msix".into(),
             bar2_map: "wb".into(),
+            bar2_cached: Some(true),
+            bar2_ns_per_load: Some(1.5),
+            bar2_read_gb_per_s: Some(8.0),
+            bar2_write_gb_per_s: Some(7.0),
             kernel: "6.1.0".into(),
             clocksource: "tsc".into(),
             cpus: 2,
