@@ -7,13 +7,14 @@ use std::io;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::Context;
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::driver::{self, IGB_UIO, UIO_PCI_MSIX, VFIO_PCI};
+use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};
 use crate::pci::PciDevice;
 use crate::respond;
@@ -30,6 +31,8 @@ struct Orders {
     run: String,
     /// `ivshmem.driver`: what to bind, or `none`.
     driver: String,
+    /// `ivshmem.bar2`: how to map the memory: `auto`, `uc`, `wc`, `wb`.
+    bar2: String,
 }
 
 impl Orders {
@@ -43,6 +46,7 @@ impl Orders {
         Self {
             run: value("run").unwrap_or_else(|| "respond".to_owned()),
             driver: value("driver").unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
+            bar2: value("bar2").unwrap_or_else(|| "auto".to_owned()),
         }
     }
 }
@@ -70,14 +74,16 @@ fn live() -> anyhow::Result<()> {
         "proof" => Ok(()),
         "shell" => {
             // A shell is worth having even where the device is not.
-            if let Err(error) = load_others(&orders.driver).and_then(|()| bind(&orders.driver)) {
+            if let Err(error) = load_others(&orders).and_then(|()| bind(&orders)) {
                 println!("{PREFIX} error: {error:#}");
             }
             shell()
         }
         "respond" => {
-            let device = bind(&orders.driver)?;
-            let driver = driver::open(&device)?;
+            let device = bind(&orders)?;
+            let kind = MapKind::of(&orders.bar2);
+            let kind = kind.with_context(|| format!("ivshmem.bar2={} is none of auto, uc, wc, wb", orders.bar2))?;
+            let driver = driver::open_mapped(&device, kind)?;
             println!("{PREFIX} {} answers through {}", device.address(), driver.name());
             Ok(respond::respond(&*driver, true)?)
         }
@@ -93,32 +99,35 @@ fn mounts() -> io::Result<()> {
     Ok(())
 }
 
-fn bind(driver: &str) -> anyhow::Result<PciDevice> {
+fn bind(orders: &Orders) -> anyhow::Result<PciDevice> {
     let device = PciDevice::find(None)?;
+    let driver = orders.driver.as_str();
     if driver == "none" {
         return Ok(device);
     }
     anyhow::ensure!(driver::ALL.contains(&driver), "no driver {driver}; there are {}", driver::ALL.join(", "));
-    load_modules(driver)?;
+    load_modules(driver, orders)?;
     driver::bind(&device, driver)?;
     Ok(device)
 }
 
 /// Whoever has a shell may want another driver next. Whoever wants none may want to load modules by hand.
-fn load_others(driver: &str) -> anyhow::Result<()> {
-    if driver != "none" {
-        driver::ALL.iter().try_for_each(|other| load_modules(other))?;
+fn load_others(orders: &Orders) -> anyhow::Result<()> {
+    if orders.driver != "none" {
+        driver::ALL.iter().try_for_each(|other| load_modules(other, orders))?;
     }
     Ok(())
 }
 
 /// Loads what a driver consists of.
-fn load_modules(driver: &str) -> Result<(), ModuleError> {
+fn load_modules(driver: &str, orders: &Orders) -> Result<(), ModuleError> {
     let modules: &[(&str, &CStr)] = match driver {
         // Without wc_activate it maps the BARs for itself, uncached, and every later mapping of them becomes so too.
         IGB_UIO => &[(IGB_UIO, c"intr_mode=msix wc_activate=1")],
         // The second is no dependency of the first: the kernel would fetch it with modprobe.
         VFIO_PCI => &[("vfio_pci", c""), ("vfio_iommu_type1", c"")],
+        // Write-back needs BAR2 above 4 GiB.
+        UIO_PCI_MSIX if orders.bar2 == "wb" => &[(UIO_PCI_MSIX, c"move_bar2=1")],
         other => &[(other, c"")],
     };
     modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULES), name, parameters))
@@ -171,7 +180,10 @@ mod tests {
     #[test]
     fn orders_are_read_from_the_kernel_command_line() {
         let orders = Orders::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
-        assert_eq!(orders, Orders { run: "shell".into(), driver: "uio_pci_generic".into() });
-        assert_eq!(Orders::parse("quiet"), Orders { run: "respond".into(), driver: "uio_pci_msix".into() });
+        assert_eq!(orders, Orders { run: "shell".into(), driver: "uio_pci_generic".into(), bar2: "auto".into() });
+        assert_eq!(
+            Orders::parse("quiet ivshmem.bar2=wb"),
+            Orders { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "wb".into() }
+        );
     }
 }

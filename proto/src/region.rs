@@ -10,7 +10,7 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
@@ -144,10 +144,31 @@ impl SharedRegion {
     }
 }
 
+/// A mapping of words that only somebody else may write, such as a driver's time stamps.
+#[derive(Debug)]
+pub struct SharedView {
+    region: SharedRegion,
+}
+
+impl SharedView {
+    /// Maps `len` bytes at `offset` of a device, for reading only.
+    pub fn map_device(fd: impl AsFd, offset: u64, len: usize) -> Result<Self, RegionError> {
+        let fd = fd.as_fd();
+        let map = MmapOptions::new().offset(offset).len(len).map_raw_read_only(&fd);
+        let map = map.map_err(|source| RegionError::Map { offset, len, source })?;
+        Ok(Self { region: SharedRegion { map, len } })
+    }
+
+    /// The 64-bit word at `offset`, which must be a multiple of 8.
+    #[inline]
+    pub fn load(&self, offset: usize) -> Result<u64, RegionError> {
+        Ok(self.region.word(offset)?.load(Ordering::Acquire))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::Ordering;
 
     fn object(len: u64) -> memfd::Memfd {
         let object = memfd::MemfdOptions::default().create("region-test").unwrap();
@@ -187,6 +208,16 @@ mod tests {
         assert!(may_shrink(object.as_file()));
         object.add_seal(memfd::FileSeal::SealShrink).unwrap();
         assert!(!may_shrink(object.as_file()));
+    }
+
+    #[test]
+    fn a_view_sees_what_others_write() {
+        let object = object(4096);
+        let region = SharedRegion::map_object(object.as_file()).unwrap();
+        let view = SharedView::map_device(object.as_file(), 0, 4096).unwrap();
+        region.word(64).unwrap().store(9, Ordering::Release);
+        assert_eq!(view.load(64).unwrap(), 9);
+        assert!(view.load(4096).is_err());
     }
 
     #[test]

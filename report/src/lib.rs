@@ -39,7 +39,7 @@ use crate::environment::Environment;
 pub use crate::error::ReportError;
 pub use crate::result::RunResult;
 use crate::run::Run;
-pub use crate::summary::summary;
+pub use crate::summary::{driver_table, summary};
 
 /// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
 /// a folder again gives the same files. A run that ended early is rendered as far as it came.

@@ -8,7 +8,7 @@ use proto::wire::Vector;
 
 use super::sysfs::Bars;
 use super::uio::{self as node, UioInterrupt};
-use super::{Driver, DriverError, IGB_UIO, Interrupt};
+use super::{Driver, DriverError, IGB_UIO, Interrupt, MapKind};
 use crate::pci::PciDevice;
 
 /// See the module.
@@ -19,8 +19,8 @@ pub(super) struct IgbUio {
 }
 
 impl IgbUio {
-    pub(super) fn open(device: &PciDevice) -> Result<Self, DriverError> {
-        Ok(Self { device: device.clone(), bars: Bars::map(device)? })
+    pub(super) fn open(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+        Ok(Self { device: device.clone(), bars: Bars::map(device, kind)? })
     }
 
     /// Whether MSI-X is on. The module falls back to INTx, which this device never raises, without an error.

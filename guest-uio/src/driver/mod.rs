@@ -74,6 +74,12 @@ pub enum DriverError {
         /// Why, and the cure.
         why: String,
     },
+    /// The memory cannot be mapped in that way.
+    #[error("{why}")]
+    NoSuchMap {
+        /// Why, and the cure.
+        why: String,
+    },
     /// VFIO cannot be used.
     #[error(transparent)]
     Vfio(#[from] VfioError),
@@ -83,6 +89,34 @@ pub enum DriverError {
         /// The driver.
         driver: String,
     },
+}
+
+/// How BAR2 is to be mapped: which type of memory the guest asks for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MapKind {
+    /// Whatever the driver does best.
+    #[default]
+    Auto,
+    /// Every access goes to the device.
+    Uncached,
+    /// Writes are gathered; reads go to the device.
+    WriteCombined,
+    /// Ordinary cached memory.
+    WriteBack,
+}
+
+impl MapKind {
+    /// From `auto`, `uc`, `wc` or `wb`.
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "uc" => Some(Self::Uncached),
+            "wc" => Some(Self::WriteCombined),
+            "wb" => Some(Self::WriteBack),
+            _ => None,
+        }
+    }
 }
 
 /// A doorbell's events, with what a measurement needs beside waiting for them.
@@ -117,12 +151,21 @@ pub fn bind(device: &PciDevice, driver: &str) -> Result<(), DriverError> {
 
 /// Opens a device through whichever driver holds it; through sysfs if none does.
 pub fn open(device: &PciDevice) -> Result<Box<dyn Driver>, DriverError> {
+    open_mapped(device, MapKind::Auto)
+}
+
+/// Opens a device as [`open`] does, with its memory mapped in a certain way.
+pub fn open_mapped(device: &PciDevice, kind: MapKind) -> Result<Box<dyn Driver>, DriverError> {
     match device.driver().as_deref() {
-        Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device)?)),
-        Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device)?)),
+        Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device, kind)?)),
+        Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device, kind)?)),
+        Some(VFIO_PCI) if matches!(kind, MapKind::WriteCombined | MapKind::WriteBack) => {
+            let why = format!("{VFIO_PCI} maps BAR2 uncached only; take {UIO_PCI_MSIX}");
+            Err(DriverError::NoSuchMap { why })
+        }
         Some(VFIO_PCI) => Ok(Box::new(vfio::Vfio::open(device)?)),
-        Some(UIO_PCI_GENERIC) => Ok(Box::new(sysfs::Sysfs::open(device, UIO_PCI_GENERIC)?)),
-        None => Ok(Box::new(sysfs::Sysfs::open(device, "none")?)),
+        Some(UIO_PCI_GENERIC) => Ok(Box::new(sysfs::Sysfs::open(device, UIO_PCI_GENERIC, kind)?)),
+        None => Ok(Box::new(sysfs::Sysfs::open(device, "none", kind)?)),
         Some(other) => Err(DriverError::Unknown { driver: other.to_owned() }),
     }
 }

@@ -8,7 +8,7 @@ use nix::libc;
 use proto::region::SharedRegion;
 use proto::wire::Vector;
 
-use super::{Driver, DriverError, Interrupt, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
+use super::{Driver, DriverError, Interrupt, MapKind, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
 use crate::pci::PciDevice;
 
 /// BAR0 and BAR2, mapped.
@@ -22,14 +22,25 @@ pub(super) struct Bars {
 
 impl Bars {
     /// Maps both. Memory decoding must be on: a driver that holds the device has seen to that.
-    pub(super) fn map(device: &PciDevice) -> Result<Self, DriverError> {
+    pub(super) fn map(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
         let registers = map(device, "resource0", 0, "BAR0")?;
-        // Write-combined where the kernel offers it: uncached reads are several times slower on real processors.
-        let (memory, memory_map) = match map(device, "resource2_wc", 2, "BAR2") {
-            Ok(memory) => (memory, "sysfs resource2_wc"),
-            Err(_) => (map(device, "resource2", 2, "BAR2")?, "sysfs resource2"),
-        };
+        let (memory, memory_map) = map_memory(device, kind)?;
         Ok(Self { registers, memory, memory_map })
+    }
+}
+
+/// Maps BAR2, and says through what.
+pub(super) fn map_memory(device: &PciDevice, kind: MapKind) -> Result<(SharedRegion, &'static str), DriverError> {
+    let uncached = || Ok((map(device, "resource2", 2, "BAR2")?, "sysfs resource2"));
+    let combined = || Ok((map(device, "resource2_wc", 2, "BAR2")?, "sysfs resource2_wc"));
+    match kind {
+        MapKind::Uncached => uncached(),
+        MapKind::WriteCombined => combined(),
+        // Write-combined where the kernel offers it: uncached reads are several times slower on real processors.
+        MapKind::Auto => combined().or_else(|_: DriverError| uncached()),
+        MapKind::WriteBack => Err(DriverError::NoSuchMap {
+            why: format!("sysfs maps BAR2 uncached or write-combined; for write-back take {UIO_PCI_MSIX}"),
+        }),
     }
 }
 
@@ -42,13 +53,13 @@ pub(super) struct Sysfs {
 }
 
 impl Sysfs {
-    pub(super) fn open(device: &PciDevice, name: &'static str) -> Result<Self, DriverError> {
+    pub(super) fn open(device: &PciDevice, name: &'static str, kind: MapKind) -> Result<Self, DriverError> {
         // Memory decoding is switched on by whoever enables the device; without a driver that is us.
         if name == "none" {
             let path = device.folder().join("enable");
             std::fs::write(&path, "1").map_err(|source| DriverError::Open { path, source })?;
         }
-        Ok(Self { name, device: device.clone(), bars: Bars::map(device)? })
+        Ok(Self { name, device: device.clone(), bars: Bars::map(device, kind)? })
     }
 
     /// Asks the kernel itself whether this driver has an interrupt, instead of guessing from its name.

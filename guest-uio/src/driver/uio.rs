@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use proto::region::SharedView;
 use proto::wait::{EventSource, Woke};
 use uio::UioDevice;
 
@@ -47,6 +48,13 @@ pub(super) struct UioInterrupt {
     node: UioDevice,
     total: u32,
     line: String,
+    stamp: Option<Stamp>,
+}
+
+/// Where the driver notes when it entered its handler: a word with the time stamp counter.
+pub(super) struct Stamp {
+    pub(super) page: SharedView,
+    pub(super) offset: usize,
 }
 
 impl UioInterrupt {
@@ -54,7 +62,12 @@ impl UioInterrupt {
     pub(super) fn new(node: UioDevice, line: String) -> Self {
         // The kernel counts from what the total was at open; so must we.
         let total = node.get_event_count().unwrap_or(0);
-        Self { node, total, line }
+        Self { node, total, line, stamp: None }
+    }
+
+    /// Says when each interrupt's handler was entered, too.
+    pub(super) fn stamped(self, stamp: Stamp) -> Self {
+        Self { stamp: Some(stamp), ..self }
     }
 }
 
@@ -72,6 +85,12 @@ impl EventSource for UioInterrupt {
             Err(nix::errno::Errno::EINTR) => Ok(Woke::Guard),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The handler writes the stamp before it wakes the reader, so a reader that was woken sees its own.
+    fn entered(&self) -> Option<u64> {
+        let stamp = self.stamp.as_ref()?;
+        stamp.page.load(stamp.offset).ok()
     }
 }
 

@@ -1,11 +1,14 @@
 //! What a run says on the terminal: the answer in its first line, the cells as a table, and at the end how far to
 //! trust it. At most 40 lines; the rest is in `result.json`.
 
+mod drivers;
 mod table;
+
 mod text;
 
 use std::collections::BTreeMap;
 
+pub use self::drivers::driver_table;
 use self::text::wrapped;
 use crate::frame_size::size_name;
 use crate::plan::{Wait, Workload};

@@ -20,14 +20,19 @@ pub(super) const HEAD_LINES: usize = 2;
 
 /// The table's lines.
 pub(super) fn lines(cells: &[Cell]) -> Vec<String> {
+    aligned(&HEADER, cells.iter().map(row), FIRST_NUMBER)
+}
+
+/// A table in this project's style: columns from `first_number` on are numbers and stand to the right.
+pub(super) fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, first_number: usize) -> Vec<String> {
     let mut table = Table::new();
     // One column between columns: the style's junction, with no padding beside it.
     table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('-').junction('-')));
-    table.set_header(HEADER);
-    table.add_rows(cells.iter().map(row));
+    table.set_header(header);
+    table.add_rows(rows);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 0));
-        if index >= FIRST_NUMBER {
+        if index >= first_number {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
@@ -57,7 +62,7 @@ fn row(cell: &Cell) -> Vec<String> {
 }
 
 /// Without the space before the unit: fifteen columns have to fit.
-fn time(ns: Option<f64>) -> String {
+pub(super) fn time(ns: Option<f64>) -> String {
     or_dash(ns.map(|ns| duration(ns).replace(' ', "")))
 }
 

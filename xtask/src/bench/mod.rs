@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
 //!
-//! 1. [`options`] and [`plan`]: flags become a checked configuration, and that a plan.
+//! 1. [`options`], [`config`] and [`plan`]: flags become a checked configuration per driver, and that a plan.
 //! 2. [`folder`] and [`machine`]: where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails.
 
@@ -9,6 +9,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use report::RunResult;
 use report::environment::Environment;
 use report::plan::Plan;
 
@@ -19,6 +20,7 @@ use crate::qemu::{Accelerator, Ivshmem, QemuOptions};
 use crate::server::{ServerOptions, private_socket};
 use crate::stop::Stop;
 
+mod config;
 mod folder;
 mod machine;
 mod options;
@@ -29,23 +31,56 @@ mod session;
 pub(crate) use machine::{cores, cpu_model};
 pub(crate) use options::BenchArgs;
 
-use options::{Config, Pin};
+use config::Config;
+use options::Pin;
 use progress::Steps;
 use session::Session;
 
 /// Runs the benchmark; whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
-    let config = args.check()?;
-    let out = folder::create(args.out.as_deref(), &config.modes_name())?;
-    let outcome = run_into(&out, args, &config, stop);
+    let configs = Config::of(args)?;
+    let out = folder::create(args.out.as_deref(), &configs[0].modes_name())?;
+    let outcome = match &configs[..] {
+        [config] => run_into(&out, args, config, stop).map(|result| {
+            print_result(&out, &result, args.json);
+            result.passed()
+        }),
+        several => compare_drivers(&out, args, several, stop),
+    };
     // A run that did not come to writing anything leaves nothing.
     if fs::remove_dir(&out).is_err() {
+        folder::point_latest(&out);
         eprintln!("{}: {}", if outcome.is_ok() { "results" } else { "what there is of the run" }, shown(&out));
     }
     outcome
 }
 
-fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyhow::Result<bool> {
+/// One boot per driver, each with a folder of its own below `out`, and one table over all.
+fn compare_drivers(out: &Path, args: &BenchArgs, configs: &[Config], stop: &Stop) -> anyhow::Result<bool> {
+    let mut results = Vec::new();
+    for config in configs {
+        let folder = out.join(config.driver.name());
+        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        results.push(run_into(&folder, args, config, stop).with_context(|| config.driver.name())?);
+    }
+    let table = report::driver_table(&results);
+    fs::write(out.join("drivers.txt"), &table).context("cannot write drivers.txt")?;
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&results)?);
+    } else {
+        print!("{table}");
+    }
+    Ok(results.iter().all(RunResult::passed))
+}
+
+fn print_result(out: &Path, result: &RunResult, json: bool) {
+    match fs::read_to_string(out.join("result.json")) {
+        Ok(text) if json => print!("{text}"),
+        _ => print!("{}", report::summary(result)),
+    }
+}
+
+fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyhow::Result<RunResult> {
     let steps = Steps::new();
     let programs = build::host_programs(&|step| steps.say(step))?;
     let provision = provision::Options {
@@ -111,7 +146,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
     drop(session);
     steps.finish();
-    finish(out, environment, config, args.json, outcome)
+    finish(out, environment, config, outcome)
 }
 
 fn qemu_options(
@@ -127,38 +162,33 @@ fn qemu_options(
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
-        append: format!("quiet ivshmem.run=respond ivshmem.driver={} {}", config.driver.name(), args.append),
+        append: format!(
+            "quiet ivshmem.run=respond ivshmem.driver={} ivshmem.bar2={} {}",
+            config.driver.name(),
+            config.bar2_map.name(),
+            args.append
+        ),
         iommu: config.driver.needs_iommu(),
         device: Ivshmem::Doorbell { socket: server.socket.clone(), vectors: config.vectors },
     }
 }
 
-/// Renders what was measured, however far it came; an error of the run is told after it.
+/// Renders what was measured, however far it came. An error of the run comes after what can be shown of it.
 fn finish(
     out: &Path,
     environment: Environment,
     config: &Config,
-    json: bool,
     outcome: anyhow::Result<()>,
-) -> anyhow::Result<bool> {
-    let noted = match &outcome {
-        Err(error) if out.join("measured.json").exists() => report::note_end(out, &format!("{error:#}")),
-        Err(_) => return outcome.map(|()| false),
-        Ok(()) => Ok(()),
-    };
-    let result = match noted.and_then(|()| report::render(out, environment, config)) {
-        Ok(result) => result,
-        // The run's own error comes first: this one may well follow from it.
-        Err(error) => return outcome.and(Err(error.into())),
-    };
-    if json {
-        print!("{}", fs::read_to_string(out.join("result.json"))?);
-    } else {
-        print!("{}", report::summary(&result));
+) -> anyhow::Result<RunResult> {
+    let Err(error) = outcome else { return Ok(report::render(out, environment, config)?) };
+    if out.join("measured.json").exists() {
+        let noted = report::note_end(out, &format!("{error:#}"));
+        // What cannot be rendered either follows from the error, which is told in any case.
+        if let Ok(result) = noted.and_then(|()| report::render(out, environment, config)) {
+            print!("{}", report::summary(&result));
+        }
     }
-    folder::point_latest(out);
-    outcome?;
-    Ok(result.passed())
+    Err(error)
 }
 
 /// A path as short as it can be said from here.

@@ -1,17 +1,14 @@
-//! `cargo xtask bench`'s flags, checked against each other before anything is started.
+//! `cargo xtask bench`'s flags.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
-use report::frame_size::FRAME_4K;
-use report::plan::{Fault, Wait, Workload};
 use serde::Serialize;
 
 use crate::accel::Accel;
 use crate::driver::Driver;
-use crate::failure::usage;
 use crate::provision::{Consent, CustomKernel};
 use crate::size;
 
@@ -21,32 +18,33 @@ use crate::size;
   cargo xtask bench                       poll and irq side by side, in one boot
   cargo xtask bench --mode irq            interrupts only
   cargo xtask bench --full --out run1     ten times as many operations, into ./run1
-  cargo xtask bench --driver uio_pci_generic --mode poll
+  cargo xtask bench --driver uio_pci_msix,igb_uio,vfio-pci --mode irq,hybrid --workload pingpong
 
 Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 the machine lacks something.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct BenchArgs {
     /// How both sides wait
     #[arg(long, value_enum, value_delimiter = ',', default_value = "poll,irq")]
-    mode: Vec<Mode>,
+    pub(super) mode: Vec<Mode>,
     /// What is measured
     #[arg(long, value_enum, value_delimiter = ',', default_value = "pingpong,frame")]
-    workload: Vec<WorkloadArg>,
+    pub(super) workload: Vec<WorkloadArg>,
     /// Few operations: about a minute (default)
     #[arg(long, conflicts_with = "full")]
-    quick: bool,
+    pub(super) quick: bool,
     /// Ten times as many operations
     #[arg(long)]
-    full: bool,
-    /// The guest's kernel driver; auto takes the stock one for polling, and one that delivers interrupts otherwise
-    #[arg(long, value_enum, default_value_t = DriverArg::Auto)]
-    pub(crate) driver: DriverArg,
+    pub(super) full: bool,
+    /// The guest's kernel driver, or several to compare, each in a boot of its own; auto takes the stock one for polling,
+    /// and one that delivers interrupts otherwise
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
+    pub(super) driver: Vec<DriverArg>,
     /// What executes the guest's code; auto takes KVM if a guest really starts under it
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     pub(crate) accel: Accel,
     /// Shared memory, a power of two
     #[arg(long, value_parser = size::parse, default_value = "128M")]
-    size: u64,
+    pub(super) size: u64,
     /// Doorbell vectors per peer
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) vectors: u16,
@@ -58,7 +56,10 @@ pub(crate) struct BenchArgs {
     pub(crate) mem: u64,
     /// How long a hybrid wait spins before it blocks [default: as long as blocking is measured to take]
     #[arg(long, value_parser = humantime::parse_duration)]
-    spin: Option<Duration>,
+    pub(super) spin: Option<Duration>,
+    /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
+    #[arg(long, value_enum, default_value_t = Bar2Map::Auto)]
+    pub(super) bar2_map: Bar2Map,
     /// Which threads stay on which core: the initiator on the first, the guest's CPU on the second
     #[arg(long, value_enum, default_value_t = Pin::Auto)]
     pub(crate) pin: Pin,
@@ -67,22 +68,22 @@ pub(crate) struct BenchArgs {
     pub(crate) out: Option<PathBuf>,
     /// Seed of the frames' content and of the blocks' order
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(super) seed: u64,
     /// One JSON document on stdout instead of the table
     #[arg(long)]
     pub(crate) json: bool,
     /// Install missing packages without asking
     #[arg(long)]
-    yes: bool,
+    pub(super) yes: bool,
     /// Print the commands that are run
     #[arg(long, short)]
     pub(crate) verbose: bool,
     /// Another kernel's image, with --modules
     #[arg(long, requires = "modules")]
-    kernel: Option<PathBuf>,
+    pub(super) kernel: Option<PathBuf>,
     /// That kernel's /lib/modules/RELEASE folder
     #[arg(long, requires = "kernel")]
-    modules: Option<PathBuf>,
+    pub(super) modules: Option<PathBuf>,
     /// More words for the guest's kernel command line
     #[arg(long, default_value = "")]
     pub(crate) append: String,
@@ -91,7 +92,7 @@ pub(crate) struct BenchArgs {
     pub(crate) ready_timeout: Duration,
     /// Put a fault into the run, to see that it is caught
     #[arg(long, value_enum)]
-    fault: Option<FaultArg>,
+    pub(super) fault: Option<FaultArg>,
 }
 
 /// A way to wait, on both sides.
@@ -109,7 +110,7 @@ pub(crate) enum Mode {
 
 /// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum WorkloadArg {
+pub(super) enum WorkloadArg {
     /// Round trips of 64 bytes
     Pingpong,
     /// 1080p, 1440p and 4K frames, verified
@@ -139,6 +140,32 @@ impl ValueEnum for DriverArg {
     }
 }
 
+/// How BAR2 is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Bar2Map {
+    /// What the driver does best
+    Auto,
+    /// Uncached
+    Uc,
+    /// Write-combined
+    Wc,
+    /// Write-back; moves BAR2 above 4 GiB
+    Wb,
+}
+
+impl Bar2Map {
+    /// As the guest's kernel command line says it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Uc => "uc",
+            Self::Wc => "wc",
+            Self::Wb => "wb",
+        }
+    }
+}
+
 /// Where threads run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Pin {
@@ -146,105 +173,16 @@ pub(crate) enum Pin {
     None,
 }
 
-/// See [`Fault`].
+/// See [`report::plan::Fault`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum FaultArg {
+pub(super) enum FaultArg {
     /// One measured frame does not match its hash
     WrongHash,
     /// One doorbell is counted but never rung
     DropDoorbell,
 }
 
-/// Kernel, archive and three private copies of a 4K frame.
-const LEAST_GUEST_MEMORY: u64 = 256 << 20;
-
-/// The checked configuration, as it is stored with the result.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Config {
-    pub(crate) modes: Vec<Wait>,
-    pub(crate) workloads: Vec<Workload>,
-    pub(crate) full: bool,
-    pub(crate) driver: Driver,
-    pub(crate) driver_reason: String,
-    pub(crate) size_bytes: u64,
-    pub(crate) vectors: u16,
-    pub(crate) smp: u16,
-    pub(crate) seed: u64,
-    pub(crate) spin_ns: Option<u64>,
-    pub(crate) fault: Option<Fault>,
-}
-
 impl BenchArgs {
-    /// The configuration, or what is wrong with the flags.
-    pub(crate) fn check(&self) -> anyhow::Result<Config> {
-        if !self.size.is_power_of_two() || self.size < 8 << 20 {
-            let next = self.size.next_power_of_two().max(8 << 20);
-            return Err(usage(format!(
-                "--size {}K: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
-                 structures take 4M of it; try --size {}M",
-                self.size >> 10,
-                next >> 20
-            )));
-        }
-        let all = self.mode.contains(&Mode::All);
-        let mut modes: Vec<Wait> = Vec::new();
-        for (mode, wait) in [(Mode::Poll, Wait::Poll), (Mode::Irq, Wait::Irq), (Mode::Hybrid, Wait::Hybrid)] {
-            if all || self.mode.contains(&mode) {
-                modes.push(wait);
-            }
-        }
-        let mut workloads = Vec::new();
-        for (arg, workload) in [(WorkloadArg::Pingpong, Workload::Pingpong), (WorkloadArg::Frame, Workload::Frame)] {
-            if self.workload.contains(&arg) {
-                workloads.push(workload);
-            }
-        }
-        if workloads.contains(&Workload::Frame) {
-            let least = (4 << 20) + 4096 + FRAME_4K;
-            if self.size < least {
-                return Err(usage(format!(
-                    "--size {}M is too small for a 4K frame of {} bytes; try --size {}M, or --workload pingpong",
-                    self.size >> 20,
-                    FRAME_4K,
-                    least.next_power_of_two() >> 20
-                )));
-            }
-        }
-        match self.fault {
-            Some(FaultArg::WrongHash) if !workloads.contains(&Workload::Frame) => {
-                return Err(usage("--fault wrong-hash needs frames: --workload frame"));
-            }
-            Some(FaultArg::DropDoorbell) if !modes.contains(&Wait::Irq) => {
-                return Err(usage("--fault drop-doorbell needs doorbells: --mode irq"));
-            }
-            _ => {}
-        }
-        if self.mem < LEAST_GUEST_MEMORY {
-            return Err(usage(format!("--mem: the guest takes {}M at least", LEAST_GUEST_MEMORY >> 20)));
-        }
-        let (driver, driver_reason) = self.choose_driver(&modes);
-        let fault = self.fault.map(|fault| match fault {
-            FaultArg::WrongHash => Fault::WrongHash,
-            FaultArg::DropDoorbell => Fault::DropDoorbell,
-        });
-        let spin_ns = self.spin.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
-        let (size_bytes, vectors, smp, seed, full) = (self.size, self.vectors, self.smp, self.seed, self.full);
-        Ok(Config { modes, workloads, full, driver, driver_reason, size_bytes, vectors, smp, seed, spin_ns, fault })
-    }
-
-    /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
-    fn choose_driver(&self, modes: &[Wait]) -> (Driver, String) {
-        match self.driver {
-            DriverArg::Is(driver) => (driver, "asked for".to_owned()),
-            DriverArg::Auto if modes == [Wait::Poll] => {
-                (Driver::UioPciGeneric, "polling needs no interrupts, so the stock driver will do".to_owned())
-            }
-            DriverArg::Auto => {
-                (Driver::UioPciMsix, "the device signals through MSI-X, which uio_pci_generic does not handle".to_owned())
-            }
-        }
-    }
-
     /// How packages may be installed.
     pub(crate) fn consent(&self) -> Consent {
         Consent::new(self.yes)
@@ -253,41 +191,5 @@ impl BenchArgs {
     /// The kernel that the user names.
     pub(crate) fn custom_kernel(&self) -> Option<CustomKernel> {
         Some(CustomKernel { image: self.kernel.clone()?, modules: self.modules.clone()? })
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use clap::Parser;
-
-    #[derive(Parser)]
-    struct Command {
-        #[command(flatten)]
-        bench: BenchArgs,
-    }
-
-    pub(in crate::bench) fn parse(arguments: &str) -> anyhow::Result<Config> {
-        let words = std::iter::once("bench").chain(arguments.split_whitespace());
-        Command::try_parse_from(words)?.bench.check()
-    }
-
-    #[test]
-    fn a_size_that_cannot_work_names_one_that_does() {
-        for (size, cure) in [("100M", "--size 128M"), ("16M", "--size 32M"), ("4K", "--size 8M")] {
-            let error = parse(&format!("--size {size}")).unwrap_err().to_string();
-            assert!(error.contains(cure), "{error}");
-        }
-        assert!(parse("--size 16M --workload pingpong").is_ok());
-    }
-
-    #[test]
-    fn the_driver_follows_the_modes() {
-        assert_eq!(parse("--mode poll").unwrap().driver, Driver::UioPciGeneric);
-        assert_eq!(parse("--mode irq").unwrap().driver, Driver::UioPciMsix);
-        assert_eq!(parse("").unwrap().driver, Driver::UioPciMsix);
-        for driver in Driver::value_variants() {
-            assert_eq!(parse(&format!("--mode irq --driver {}", driver.name())).unwrap().driver, *driver);
-        }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use report::plan::{Block, Plan, QemuThreads, Workload};
 
-use super::options::Config;
+use super::config::Config;
 
 /// Frames, from small to large.
 const FRAMES: [u64; 3] = [FRAME_1080P, FRAME_1440P, FRAME_4K];
@@ -78,11 +78,6 @@ impl Config {
             fault: self.fault,
         }
     }
-
-    /// `poll`, `irq` or `poll-irq`, for the folder's name.
-    pub(crate) fn modes_name(&self) -> String {
-        self.modes.iter().map(ToString::to_string).collect::<Vec<_>>().join("-")
-    }
 }
 
 /// Different for every run, and never zero.
@@ -94,7 +89,7 @@ fn nonce() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::options::tests::parse;
+    use super::super::config::tests::parse;
     use report::plan::Wait::{self, Irq, Poll};
 
     #[test]

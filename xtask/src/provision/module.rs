@@ -36,11 +36,7 @@ const KBUILD_VARIABLES: [&str; 8] =
 
 /// Our module's sources in the workspace.
 pub(crate) fn own(workspace: &Path) -> Source {
-    Source {
-        name: "uio_pci_msix",
-        folder: workspace.join("guest-uio/kmod"),
-        files: &["Kbuild", "uio_pci_msix.c"],
-    }
+    Source { name: "uio_pci_msix", folder: workspace.join("guest-uio/kmod"), files: &["Kbuild", "uio_pci_msix.c"] }
 }
 
 /// The module for `kernel`, built if sources or kernel are new.
