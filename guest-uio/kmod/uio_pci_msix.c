@@ -29,6 +29,7 @@
 
 #include <linux/atomic.h>
 #include <linux/interrupt.h>
+#include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/kernel.h>
 #include <linux/mm.h>
@@ -85,9 +86,6 @@ struct msix_vector {
 	char irq_name[64];	/* with the device's address, for /proc/interrupts */
 };
 
-/* What the page tables of the last mapping of BAR 2 say. */
-enum mapped { MAPPED_NEVER, MAPPED_WRITE_BACK, MAPPED_OTHER };
-
 struct msix_dev {
 	struct pci_dev *pdev;
 	struct page *stamps[MAX_STAMP_PAGES];
@@ -95,7 +93,6 @@ struct msix_dev {
 	unsigned int ready;	/* vectors that are registered */
 	unsigned int count;	/* vectors that are allocated */
 	bool intx;		/* the one vector is the interrupt pin */
-	enum mapped memory_mapped;
 	struct msix_vector vectors[];
 };
 
@@ -160,50 +157,66 @@ static int intx_irqcontrol(struct uio_info *info, s32 on)
 	return 0;
 }
 
-static int map_bar(struct pci_dev *pdev, int bar, struct vm_area_struct *vma,
-		   pgprot_t protection)
+static unsigned long bar_pfn(struct msix_dev *dev, int bar)
 {
-	phys_addr_t start = pci_resource_start(pdev, bar) & PAGE_MASK;
-
-	return remap_pfn_range(vma, vma->vm_start, start >> PAGE_SHIFT,
-			       vma->vm_end - vma->vm_start, protection);
+	return pci_resource_start(dev->pdev, bar) >> PAGE_SHIFT;
 }
 
-/* Write-back is the type without any of the attribute bits. */
-static int note_type(pte_t *pte, unsigned long address, void *cookie)
+/* Memory that is not prefetchable has side effects, and is never cached. */
+static bool may_be_cached(struct pci_dev *pdev)
 {
-	struct msix_dev *dev = cookie;
-	bool other = pte_flags(*pte) & _PAGE_CACHE_MASK;
+	return pci_resource_flags(pdev, BAR_MEMORY) & IORESOURCE_PREFETCH;
+}
 
-	WRITE_ONCE(dev->memory_mapped, other ? MAPPED_OTHER : MAPPED_WRITE_BACK);
-	return 0;
+static pgprot_t memory_protection(struct pci_dev *pdev, pgprot_t normal)
+{
+	return may_be_cached(pdev) ? normal : pgprot_noncached(normal);
 }
 
 /*
- * The kernel grants write-back only where the MTRRs do and where nobody has
- * mapped the same memory otherwise, and does not say so; the page table does.
- * Memory that is not prefetchable has side effects, and is never cached.
- */
-static int map_memory(struct msix_dev *dev, struct vm_area_struct *vma)
-{
-	struct pci_dev *pdev = dev->pdev;
-	pgprot_t protection = vma->vm_page_prot;
-	int err;
-
-	if (!(pci_resource_flags(pdev, BAR_MEMORY) & IORESOURCE_PREFETCH))
-		protection = pgprot_noncached(protection);
-	err = map_bar(pdev, BAR_MEMORY, vma, protection);
-	if (err)
-		return err;
-	return apply_to_page_range(vma->vm_mm, vma->vm_start, PAGE_SIZE,
-				   note_type, dev);
-}
-
-/*
- * The pages are inserted with a reference each, so a mapping stays readable
+ * The UIO core has checked that the map exists and that the length fits it, and
+ * holds the lock that keeps the device from going away.
+ *
+ * The stamp pages are inserted with a reference each, so a mapping stays readable
  * after the device is unbound. A mapping that could be written, now or after an
  * mprotect(), is refused: stamps are evidence.
  */
+#ifdef UIO_HAS_MMAP_PREPARE
+static int msix_mmap_prepare(struct uio_info *info, struct vm_area_desc *desc)
+{
+	struct msix_vector *vector = info->priv;
+	struct msix_dev *dev = vector->dev;
+
+	if (!vma_desc_test(desc, VMA_SHARED_BIT))
+		return -EINVAL;
+
+	switch (desc->pgoff) {
+	case MAP_REGISTERS:
+		desc->page_prot = pgprot_noncached(desc->page_prot);
+		mmap_action_remap_full(desc, bar_pfn(dev, BAR_REGISTERS));
+		return 0;
+	case MAP_STAMPS:
+		if (vma_desc_test(desc, VMA_WRITE_BIT))
+			return -EACCES;
+		vma_desc_clear_flags(desc, VMA_MAYWRITE_BIT);
+		mmap_action_map_kernel_pages_full(desc, dev->stamps);
+		return 0;
+	case MAP_MEMORY:
+		desc->page_prot = memory_protection(dev->pdev, desc->page_prot);
+		mmap_action_remap_full(desc, bar_pfn(dev, BAR_MEMORY));
+		return 0;
+	default:
+		return -EINVAL;
+	}
+}
+#else
+static int map_bar(struct msix_dev *dev, int bar, struct vm_area_struct *vma,
+		   pgprot_t protection)
+{
+	return remap_pfn_range(vma, vma->vm_start, bar_pfn(dev, bar),
+			       vma->vm_end - vma->vm_start, protection);
+}
+
 static int map_stamps(struct msix_dev *dev, struct vm_area_struct *vma)
 {
 	unsigned long pages = vma_pages(vma);
@@ -226,7 +239,6 @@ static int map_stamps(struct msix_dev *dev, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* The UIO core has checked that the map exists and that the length fits it. */
 static int msix_mmap(struct uio_info *info, struct vm_area_struct *vma)
 {
 	struct msix_vector *vector = info->priv;
@@ -237,16 +249,18 @@ static int msix_mmap(struct uio_info *info, struct vm_area_struct *vma)
 
 	switch (vma->vm_pgoff) {
 	case MAP_REGISTERS:
-		return map_bar(dev->pdev, BAR_REGISTERS, vma,
+		return map_bar(dev, BAR_REGISTERS, vma,
 			       pgprot_noncached(vma->vm_page_prot));
 	case MAP_STAMPS:
 		return map_stamps(dev, vma);
 	case MAP_MEMORY:
-		return map_memory(dev, vma);
+		return map_bar(dev, BAR_MEMORY, vma,
+			       memory_protection(dev->pdev, vma->vm_page_prot));
 	default:
 		return -EINVAL;
 	}
 }
+#endif
 
 /* Whole pages, because the UIO core refuses a longer mapping than mem->size. */
 static void describe_bar(struct uio_mem *mem, const char *name,
@@ -284,7 +298,11 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 	info->priv = vector;
 	info->irq = UIO_IRQ_CUSTOM;
 	info->irqcontrol = dev->intx ? intx_irqcontrol : NULL;
+#ifdef UIO_HAS_MMAP_PREPARE
+	info->mmap_prepare = msix_mmap_prepare;
+#else
 	info->mmap = msix_mmap;
+#endif
 	describe_bar(&info->mem[MAP_REGISTERS], "registers", pdev, BAR_REGISTERS);
 	info->mem[MAP_STAMPS].name = "stamps";
 	info->mem[MAP_STAMPS].size = dev->stamp_pages * PAGE_SIZE;
@@ -420,6 +438,31 @@ static int wanted_vectors(struct pci_dev *pdev, bool *intx)
 	return vectors ? vectors : has;
 }
 
+/*
+ * What a mapping of BAR 2 would get. Write-back is granted only where the MTRRs do
+ * and where nobody has mapped the memory otherwise. The kernel does not say which
+ * it was, so it is asked for a page and the page table is looked at: write-back is
+ * the type without any of the attribute bits.
+ */
+static const char *memory_type(struct pci_dev *pdev)
+{
+	const char *type = "unknown";
+	unsigned int level;
+	void __iomem *page;
+	pte_t *pte;
+
+	if (!may_be_cached(pdev))
+		return "not cached";
+	page = ioremap_cache(pci_resource_start(pdev, BAR_MEMORY), PAGE_SIZE);
+	if (!page)
+		return type;
+	pte = lookup_address((unsigned long)page, &level);
+	if (pte && level == PG_LEVEL_4K)
+		type = pte_flags(*pte) & _PAGE_CACHE_MASK ? "not cached" : "write-back";
+	iounmap(page);
+	return type;
+}
+
 static void log_device(struct msix_dev *dev)
 {
 	struct pci_dev *pdev = dev->pdev;
@@ -430,9 +473,10 @@ static void log_device(struct msix_dev *dev)
 	else
 		dev_info(device, "%u MSI-X vectors\n", dev->count);
 	if (has_memory_bar(pdev, BAR_MEMORY))
-		dev_info(device, "BAR 2 at %pa, %s 4 GiB\n",
+		dev_info(device, "BAR 2 at %pa, %s 4 GiB, %s\n",
 			 &pdev->resource[BAR_MEMORY].start,
-			 above_4g(pdev, BAR_MEMORY) ? "above" : "below");
+			 above_4g(pdev, BAR_MEMORY) ? "above" : "below",
+			 memory_type(pdev));
 }
 
 static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
@@ -518,22 +562,16 @@ static ssize_t tsc_khz_show(struct device *device, struct device_attribute *attr
 }
 static DEVICE_ATTR_RO(tsc_khz);
 
-/* Where BAR 2 lies, and what became of the wish to map it write-back. */
+/* Where BAR 2 lies, and how it would be mapped now. */
 static ssize_t bar2_show(struct device *device, struct device_attribute *attr,
 			 char *buf)
 {
-	static const char * const mapped[] = {
-		[MAPPED_NEVER] = "not mapped yet",
-		[MAPPED_WRITE_BACK] = "mapped write-back",
-		[MAPPED_OTHER] = "mapped uncached",
-	};
 	struct pci_dev *pdev = to_pci_dev(device);
-	struct msix_dev *dev = pci_get_drvdata(pdev);
 
-	return sysfs_emit(buf, "%pa %s 4 GiB, %s\n",
+	return sysfs_emit(buf, "%pa, %s 4 GiB, %s\n",
 			  &pdev->resource[BAR_MEMORY].start,
 			  above_4g(pdev, BAR_MEMORY) ? "above" : "below",
-			  mapped[READ_ONCE(dev->memory_mapped)]);
+			  memory_type(pdev));
 }
 static DEVICE_ATTR_RO(bar2);
 

@@ -84,13 +84,13 @@ impl QemuOptions {
         match &self.device {
             Ivshmem::Doorbell { socket, vectors } => command.args([
                 "-chardev",
-                &format!("socket,id=ivshmem,path={}", socket.display()),
+                &format!("socket,id=ivshmem,path={}", quoted(socket)),
                 "-device",
                 &format!("ivshmem-doorbell,chardev=ivshmem,vectors={vectors}"),
             ]),
             Ivshmem::Plain { file, bytes } => command.args([
                 "-object",
-                &format!("memory-backend-file,id=ivshmem,share=on,mem-path={},size={bytes}", file.display()),
+                &format!("memory-backend-file,id=ivshmem,share=on,mem-path={},size={bytes}", quoted(file)),
                 "-device",
                 "ivshmem-plain,memdev=ivshmem",
             ]),
@@ -102,12 +102,7 @@ impl QemuOptions {
     pub(crate) fn start(&self, console: &Path, qemu_log: &Path) -> anyhow::Result<Vm> {
         let (ours, theirs) = socket_pair()?;
         let mut command = self.command();
-        command.args([
-            "-chardev",
-            &format!("file,id=console,path={}", console.display()),
-            "-serial",
-            "chardev:console",
-        ]);
+        command.args(["-chardev", &format!("file,id=console,path={}", quoted(console)), "-serial", "chardev:console"]);
         let mut process = start_with_monitor(&mut command, theirs, qemu_log)?;
         let greeted = Qmp::greet(ours);
         if greeted.is_err() {
@@ -134,6 +129,11 @@ fn start_with_monitor(command: &mut Command, monitor: UnixStream, qemu_log: &Pat
     command.args(["-chardev", &format!("socket,id=qmp,fd={number}"), "-mon", "chardev=qmp,mode=control"]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(qemu_log)?);
     Process::start("qemu", command, Ties { inherit: vec![OwnedFd::from(monitor)], ..Ties::default() })
+}
+
+/// A path within an option, where QEMU takes a comma for the next property unless it is doubled.
+fn quoted(path: &Path) -> String {
+    path.display().to_string().replace(',', ",,")
 }
 
 /// A guest whose monitor has answered.

@@ -10,8 +10,7 @@ const MACHINES: [&str; 2] = ["--vectors 1 --smp 2", "--vectors 4 --smp 1"];
 #[track_caller]
 fn measure(driver: &str, modes: &[&str]) {
     for machine in MACHINES {
-        let ended =
-            bench(&format!("--workload pingpong --driver {driver} --mode {} {machine}", modes.join(","))).end();
+        let ended = bench(&format!("--workload pingpong --driver {driver} --mode {} {machine}", modes.join(","))).end();
         ended.assert_status(0);
         assert_eq!(ended.failed_checks(), [0; 0], "{driver} {machine}");
         let result = ended.result();

@@ -3,6 +3,9 @@
 
 mod bad_luck;
 mod drivers;
+mod guest;
 mod measuring;
+mod module;
+mod probe;
 mod shell;
 mod support;

@@ -100,3 +100,46 @@ fn more_vectors_and_more_cpus_measure_as_well() {
         assert!(cell["counters"]["guest_waits"].as_u64().unwrap() >= 11_880, "{cell}");
     }
 }
+
+/// Through what a run with this `--bar2-map` mapped the memory.
+pub(crate) fn bar2_map_of(kind: &str) -> String {
+    let ended = bench(&format!("--workload pingpong --mode irq --bar2-map {kind}")).end();
+    ended.assert_status(0);
+    let environment = &ended.result()["environment"];
+    for measured in ["bar2_ns_per_load", "bar2_read_gb_per_s", "bar2_write_gb_per_s"] {
+        assert!(environment[measured].as_f64().unwrap() > 0.0, "{measured}");
+    }
+    environment["bar2_map"].as_str().unwrap().to_owned()
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn the_split_of_the_notification_adds_up() {
+    let ended = bench("--workload pingpong --mode irq").end();
+    ended.assert_status(0);
+    let text = ended.text("samples.csv");
+    let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
+    let header = rows.next().unwrap();
+    let column = |name: &str| header.iter().position(|field| *field == name).unwrap();
+    let (inject, wake, notify) = (column("inject_ns"), column("wake_ns"), column("notify_ns"));
+    let mut split = 0;
+    for row in rows.filter(|row| !row[inject].is_empty()) {
+        let part = |at: usize| row[at].parse::<i64>().unwrap();
+        assert!((part(inject) + part(wake) - part(notify)).abs() <= 2, "{row:?}");
+        split += 1;
+    }
+    assert!(split > 9_000, "interrupt entry is known for {split} of 10,000 operations");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn several_drivers_are_compared_in_one_table() {
+    let ended = bench("--driver uio_pci_msix,uio_pci_generic --mode irq,hybrid --workload pingpong").end();
+    ended.assert_status(0);
+    assert_eq!(ended.stdout, ended.text("drivers.txt"));
+    let rows: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("uio_pci")).collect();
+    assert_eq!(rows.len(), 3, "two modes of one, polling of the other:\n{}", ended.stdout);
+    for folder in ["uio_pci_msix", "uio_pci_generic"] {
+        assert!(ended.path(folder).join("result.json").exists());
+    }
+}

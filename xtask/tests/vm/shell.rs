@@ -1,7 +1,7 @@
 //! `cargo xtask vm`, typed at through a pipe.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, ChildStdin, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -17,7 +17,11 @@ pub(crate) struct Terminal {
 
 impl Terminal {
     pub(crate) fn open(words: &str) -> Self {
-        let mut child = xtask(words).stdin(Stdio::piped()).spawn().unwrap();
+        Self::start(xtask(words))
+    }
+
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
         // Both streams: the front door speaks on stderr, the guest on stdout.
         let streams: [Box<dyn std::io::Read + Send>; 2] =
@@ -43,11 +47,22 @@ impl Terminal {
     /// Waits for a line that contains `text`. The terminal echoes what is typed, so it must not contain `text` itself.
     #[track_caller]
     pub(crate) fn expect(&self, text: &str) -> String {
+        self.until(text).pop().unwrap()
+    }
+
+    /// The lines up to and with one that contains `text`.
+    #[track_caller]
+    pub(crate) fn until(&self, text: &str) -> Vec<String> {
         let mut seen = Vec::new();
         loop {
             match self.lines.recv_timeout(Duration::from_secs(120)) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => seen.push(line),
+                Ok(line) => {
+                    let last = line.contains(text);
+                    seen.push(line);
+                    if last {
+                        return seen;
+                    }
+                }
                 Err(error) => panic!("{error}: no {text:?} in\n{}", seen.join("\n")),
             }
         }

@@ -1,0 +1,121 @@
+//! A guest that runs commands: what each said, and how it ended.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::shell::Terminal;
+use crate::support::xtask;
+
+/// A shell that neither echoes nor prompts nor reports jobs, and keeps a job's status until it is asked for. Its input is
+/// copied by dd, because cat would use sendfile, which holds a line back until the next one comes.
+const QUIET_SHELL: &str = "stty -echo; echo quiet-$((0)); dd bs=4k | sh 2>&1";
+/// Waits, in the guest, until the process blocks in the driver.
+const BLOCKED: &str = "blocked() { until grep -q uio_read /proc/$1/wchan; do sleep 0.1; done; }";
+
+/// A guest with a shell, and how its memory is reached from the host.
+pub(crate) struct Guest {
+    terminal: Terminal,
+    host_peer: Vec<String>,
+    commands: u32,
+    folder: tempfile::TempDir,
+}
+
+/// How a command in the guest ended.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) status: i32,
+    pub(crate) lines: Vec<String>,
+}
+
+impl Guest {
+    /// `cargo xtask vm` with these words, and with more arguments for QEMU: the front door finds a QEMU that adds them.
+    pub(crate) fn start(words: &str, qemu_arguments: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = std::env::var("PATH").unwrap();
+        let qemu = folder.path().join("qemu-system-x86_64");
+        let script = format!("#!/bin/sh\nPATH='{path}' exec qemu-system-x86_64 \"$@\" {qemu_arguments}\n");
+        fs::write(&qemu, script).unwrap();
+        fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
+
+        let mut command = xtask(&format!("vm --accel tcg {words}"));
+        command.env("PATH", format!("{}:{path}", folder.path().display()));
+        let terminal = Terminal::start(command);
+        let reach = terminal.expect("the memory from the host:");
+        let host_peer = reach.split_whitespace().skip_while(|word| !word.contains("host-peer")).take(3);
+        let host_peer = host_peer.map(str::to_owned).collect();
+        terminal.expect("guest is up");
+        let mut guest = Self { terminal, host_peer, commands: 0, folder };
+        guest.terminal.type_line(QUIET_SHELL);
+        // What is typed before belongs to the line editor of the shell that is left.
+        guest.terminal.expect("quiet-0");
+        guest.ok(BLOCKED);
+        // The kernel's words stay in its log.
+        guest.ok("dmesg -n 1");
+        guest
+    }
+
+    /// Runs a command line.
+    #[track_caller]
+    pub(crate) fn run(&mut self, command: &str) -> Said {
+        self.commands += 1;
+        let n = self.commands;
+        self.terminal.type_line(&format!("{command}\necho end-$(({n}))- $?"));
+        let mut lines = self.terminal.until(&format!("end-{n}-"));
+        let end = lines.pop().unwrap();
+        let status = end.split_whitespace().last().unwrap().parse().unwrap();
+        Said { status, lines }
+    }
+
+    /// Runs a command line that must succeed.
+    #[track_caller]
+    pub(crate) fn ok(&mut self, command: &str) -> Said {
+        let said = self.run(command);
+        assert_eq!(said.status, 0, "{command}: {said:?}");
+        said
+    }
+
+    /// Types a command at QEMU's monitor.
+    pub(crate) fn monitor(&mut self, command: &str) {
+        self.terminal.type_line(&format!("\x01c{command}"));
+        self.terminal.type_line("\x01c");
+    }
+
+    /// The server's socket.
+    pub(crate) fn socket(&self) -> &Path {
+        Path::new(&self.host_peer[2])
+    }
+
+    /// Puts `uio-client` into the guest, by way of the shared memory.
+    pub(crate) fn take_uio_client(&mut self) {
+        let program = self.compile();
+        let len = fs::metadata(&program).unwrap().len();
+        let mut write = Command::new(&self.host_peer[0]);
+        write.args(&self.host_peer[1..]).args(["write", "0"]).stdin(fs::File::open(&program).unwrap());
+        assert!(write.stdout(Stdio::null()).status().unwrap().success());
+        self.ok(&format!("guest-uio read 0 {len} > /bin/uio-client && chmod +x /bin/uio-client"));
+    }
+
+    /// Static, because the guest has no libraries.
+    fn compile(&self) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm/uio_client.c");
+        let program = self.folder.path().join("uio-client");
+        let mut compiler = Command::new("cc");
+        compiler.args(["-Wall", "-Werror", "-Os", "-s", "-static", "-o"]).arg(&program).arg(source);
+        assert!(compiler.status().unwrap().success());
+        program
+    }
+
+    #[track_caller]
+    pub(crate) fn end(self) {
+        assert_eq!(self.terminal.end(), Some(0));
+    }
+}
+
+impl Said {
+    #[track_caller]
+    pub(crate) fn assert_says(&self, text: &str) {
+        assert!(self.lines.iter().any(|line| line.contains(text)), "no {text:?} in {self:?}");
+    }
+}

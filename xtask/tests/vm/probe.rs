@@ -1,0 +1,62 @@
+//! `guest-uio probe` is right about a guest in any state, and `guest-uio check` finds what a driver does wrong.
+
+use crate::guest::Guest;
+use crate::measuring::bar2_map_of;
+
+#[track_caller]
+fn assert_verdict(guest: &mut Guest, status: i32, words: &[&str]) {
+    let said = guest.run("guest-uio probe");
+    let text = said.lines.join("\n");
+    assert_eq!(said.status, status, "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in\n{text}");
+    }
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn probe_is_right_about_every_state_of_a_doorbell_device() {
+    let mut guest = Guest::start("--mode doorbell --vectors 2 --driver uio_pci_msix", "");
+    assert_verdict(&mut guest, 0, &["uio_pci_msix, 2 vectors", "memory, doorbell and interrupts can be used"]);
+
+    // Bus mastering off: the device can ring, and nothing comes.
+    guest.ok("cd /sys/bus/pci/devices/0000:00:01.0");
+    guest.ok(r"printf '\003\004' | dd of=config bs=1 seek=4 conv=notrunc 2>/dev/null");
+    assert_verdict(&mut guest, 3, &["interrupts do not arrive on vector 0, 1", "bus mastering"]);
+    guest.ok(r"printf '\007\004' | dd of=config bs=1 seek=4 conv=notrunc 2>/dev/null");
+    assert_verdict(&mut guest, 0, &["interrupts can be used"]);
+
+    guest.ok("guest-uio bind --driver uio_pci_generic");
+    assert_verdict(&mut guest, 3, &["cannot deliver this device's interrupts", "bind --driver uio_pci_msix"]);
+    guest.ok("guest-uio unbind");
+    assert_verdict(&mut guest, 3, &["no driver holds the device", "bind --driver uio_pci_msix"]);
+
+    let said = guest.run("guest-uio bind --driver vfio-pci");
+    assert_eq!(said.status, 1);
+    assert!(said.lines.join("\n").contains("intel-iommu"), "{said:?}");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn probe_is_right_about_a_plain_device_and_about_none() {
+    let mut guest = Guest::start("--mode plain", "");
+    assert_verdict(&mut guest, 0, &["ivshmem-plain: memory can be used, there are no doorbells"]);
+    guest.ok("echo 1 > /sys/bus/pci/devices/0000:00:01.0/remove");
+    assert_verdict(&mut guest, 3, &["no ivshmem device", "ivshmem-doorbell,chardev=ivshmem"]);
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn no_doorbell_of_a_hundred_thousand_is_lost() {
+    let mut guest = Guest::start("--mode doorbell", "");
+    let said = guest.run("guest-uio check --count 100000");
+    assert_eq!(said.status, 0, "{}", said.lines.join("\n"));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn memory_is_mapped_as_asked_and_measured() {
+    assert_eq!(bar2_map_of("uc"), "sysfs resource2");
+    assert_eq!(bar2_map_of("wc"), "sysfs resource2_wc");
+    assert_eq!(bar2_map_of("wb"), "uio_pci_msix map2, above 4 GiB");
+}
