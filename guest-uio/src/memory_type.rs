@@ -28,6 +28,8 @@ pub struct MemoryType {
     pub private_ns_per_load: f64,
     /// Gigabytes (10⁹) per second copied out of the mapping.
     pub read_gb_per_s: f64,
+    /// The same with streaming loads, which help where memory is write-combined; `None`: the processor has none.
+    pub streaming_read_gb_per_s: Option<f64>,
     /// Gigabytes (10⁹) per second copied into it; `None`: not tried, because it overwrites.
     pub write_gb_per_s: Option<f64>,
 }
@@ -36,25 +38,35 @@ impl MemoryType {
     /// Measures without changing anything.
     pub fn measure(region: &SharedRegion) -> Result<Self, RegionError> {
         let (at, mut private) = window(region);
-        let read = fastest(private.len(), || region.copy_out(at, &mut private))?;
-        Self::new(region, read, None)
+        Self::new(region, at, &mut private, None)
     }
 
     /// Measures both directions. The last 8 MiB are written back as they were read: nobody else may write them meanwhile.
     pub fn measure_exclusively(region: &SharedRegion) -> Result<Self, RegionError> {
         let (at, mut private) = window(region);
-        let read = fastest(private.len(), || region.copy_out(at, &mut private))?;
+        region.copy_out(at, &mut private)?;
         let write = fastest(private.len(), || region.copy_in(at, &private))?;
-        Self::new(region, read, Some(write))
+        Self::new(region, at, &mut private, Some(write))
     }
 
-    fn new(region: &SharedRegion, read_gb_per_s: f64, write_gb_per_s: Option<f64>) -> Result<Self, RegionError> {
+    fn new(
+        region: &SharedRegion,
+        at: usize,
+        private_copy: &mut [u8],
+        write_gb_per_s: Option<f64>,
+    ) -> Result<Self, RegionError> {
+        let bytes = private_copy.len();
+        let read_gb_per_s = fastest(bytes, || region.copy_out(at, private_copy))?;
+        let streaming_read_gb_per_s = match region.copy_out_streaming(at, private_copy) {
+            Some(_) => Some(fastest(bytes, || region.copy_out_streaming(at, private_copy).unwrap_or(Ok(())))?),
+            None => None,
+        };
         let line = region.len() - 64;
         let shared: Vec<&AtomicU64> = (0..8).map(|i| region.word(line + 8 * i)).collect::<Result<_, _>>()?;
         let private: Vec<AtomicU64> = (0..8).map(AtomicU64::new).collect();
         let private: Vec<&AtomicU64> = private.iter().collect();
         let (ns_per_load, private_ns_per_load) = (ns_per_load(&shared), ns_per_load(&private));
-        Ok(Self { ns_per_load, private_ns_per_load, read_gb_per_s, write_gb_per_s })
+        Ok(Self { ns_per_load, private_ns_per_load, read_gb_per_s, streaming_read_gb_per_s, write_gb_per_s })
     }
 
     /// Whether caches answer.
@@ -71,6 +83,7 @@ impl MemoryType {
             "ns_per_load": round(self.ns_per_load),
             "private_ns_per_load": round(self.private_ns_per_load),
             "read_gb_per_s": round(self.read_gb_per_s),
+            "streaming_read_gb_per_s": self.streaming_read_gb_per_s.map(round),
             "write_gb_per_s": self.write_gb_per_s.map(round),
         })
     }
@@ -129,7 +142,13 @@ mod tests {
 
     #[test]
     fn the_kind_follows_the_cost_of_a_load() {
-        let kind = MemoryType { ns_per_load: 1.5, private_ns_per_load: 1.4, read_gb_per_s: 10.0, write_gb_per_s: None };
+        let kind = MemoryType {
+            ns_per_load: 1.5,
+            private_ns_per_load: 1.4,
+            read_gb_per_s: 10.0,
+            streaming_read_gb_per_s: None,
+            write_gb_per_s: None,
+        };
         assert!(kind.is_cached());
         assert!(!MemoryType { ns_per_load: 155.0, ..kind }.is_cached());
         let emulated = MemoryType { ns_per_load: 12.0, private_ns_per_load: 10.0, ..kind };

@@ -28,6 +28,7 @@ pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type:
         "bar2_cached": memory_type.map(|kind| kind.is_cached()),
         "bar2_ns_per_load": memory_type.map(|kind| kind.ns_per_load),
         "bar2_read_gb_per_s": memory_type.map(|kind| kind.read_gb_per_s),
+        "bar2_streaming_read_gb_per_s": memory_type.and_then(|kind| kind.streaming_read_gb_per_s),
         "bar2_write_gb_per_s": memory_type.and_then(|kind| kind.write_gb_per_s),
         "kernel": read("/proc/sys/kernel/osrelease"),
         "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),

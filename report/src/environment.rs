@@ -40,6 +40,8 @@ pub struct Environment {
     pub pinning: Option<String>,
     /// Gigabytes (10⁹) per second that the guest copies out of that mapping.
     pub bar2_read_gb_per_s: Option<f64>,
+    /// The same with streaming loads.
+    pub bar2_streaming_read_gb_per_s: Option<f64>,
     /// Gigabytes (10⁹) per second that the guest copies into that mapping.
     pub bar2_write_gb_per_s: Option<f64>,
     /// MSI-X vectors per peer.
@@ -66,6 +68,8 @@ impl Environment {
         fill(&mut self.bar2_map, &guest.bar2_map);
         self.bar2_ns_per_load = self.bar2_ns_per_load.or(finite(guest.bar2_ns_per_load));
         self.bar2_read_gb_per_s = self.bar2_read_gb_per_s.or(finite(guest.bar2_read_gb_per_s));
+        self.bar2_streaming_read_gb_per_s =
+            self.bar2_streaming_read_gb_per_s.or(finite(guest.bar2_streaming_read_gb_per_s));
         self.bar2_write_gb_per_s = self.bar2_write_gb_per_s.or(finite(guest.bar2_write_gb_per_s));
         if guest.cpus > 0 {
             self.guest_cpus.get_or_insert(guest.cpus);

@@ -19,6 +19,8 @@ pub struct GuestFacts {
     pub bar2_ns_per_load: Option<f64>,
     /// Gigabytes (10⁹) per second that the guest copies out of BAR2.
     pub bar2_read_gb_per_s: Option<f64>,
+    /// The same with streaming loads.
+    pub bar2_streaming_read_gb_per_s: Option<f64>,
     /// Gigabytes (10⁹) per second that the guest copies into BAR2.
     pub bar2_write_gb_per_s: Option<f64>,
     /// The running kernel's release.

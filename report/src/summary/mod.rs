@@ -133,7 +133,11 @@ fn legend(result: &RunResult) -> Vec<String> {
 fn memory(result: &RunResult) -> Vec<String> {
     let environment = &result.environment;
     let Some((load, map)) = environment.bar2_ns_per_load.zip(environment.bar2_map.as_ref()) else { return Vec::new() };
-    let copies = [(environment.bar2_read_gb_per_s, "out"), (environment.bar2_write_gb_per_s, "in")];
+    let copies = [
+        (environment.bar2_read_gb_per_s, "out"),
+        (environment.bar2_streaming_read_gb_per_s, "out by streaming loads"),
+        (environment.bar2_write_gb_per_s, "in"),
+    ];
     let copies = copies.into_iter().filter_map(|(gb, way)| Some(format!(", {} {way}", speed(gb? * 1e9))));
     let text = format!("BAR2 through {map}: {load:.1} ns per load{}", copies.collect::<String>());
     wrapped(&text, LINES_EACH)

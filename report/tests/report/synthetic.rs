@@ -25,6 +25,7 @@ impl Synthetic {
             bar2_cached: Some(true),
             bar2_ns_per_load: Some(1.5),
             bar2_read_gb_per_s: Some(8.0),
+            bar2_streaming_read_gb_per_s: Some(9.0),
             bar2_write_gb_per_s: Some(7.0),
             kernel: "6.1.0".into(),
             clocksource: "tsc".into(),
