@@ -71,10 +71,10 @@ enum Verb {
     /// Tries what a driver must do: registers, memory, and doorbells rung by the device itself
     Check {
         /// Vectors to try, from 0
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
         vectors: u16,
         /// Doorbells of the closed loop
-        #[arg(long, default_value_t = 10_000)]
+        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
         count: u64,
     },
     /// Writes bytes of the shared memory to stdout
@@ -125,10 +125,12 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         }
         Verb::Bind { ref driver } => driver::bind(&PciDevice::find(address)?, driver)?,
         Verb::Unbind => PciDevice::find(address)?.unbind()?,
-        Verb::Ring { peer, vector } => device::ring(open(address)?.registers(), PeerId(peer), Vector(vector))?,
-        Verb::Wait { vector, count, timeout } => return wait(&*open(address)?, Vector(vector), count, timeout),
+        Verb::Ring { peer, vector } => device::ring(open_doorbell(address)?.registers(), PeerId(peer), Vector(vector))?,
+        Verb::Wait { vector, count, timeout } => {
+            return wait(&*open_doorbell(address)?, Vector(vector), count, timeout);
+        }
         Verb::Check { vectors, count } => {
-            let findings = conformance::check(&PciDevice::find(address)?, vectors, count)?;
+            let findings = conformance::check(&doorbell(address)?, vectors, count)?;
             for finding in &findings {
                 println!("{finding}");
             }
@@ -151,6 +153,17 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verb::Respond { once } => respond::respond(&*open(address)?, once)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The device, if it has doorbells at all.
+fn doorbell(address: Option<&str>) -> anyhow::Result<PciDevice> {
+    let device = PciDevice::find(address)?;
+    anyhow::ensure!(device.has_doorbell()?, "{} is ivshmem-plain: it has memory, but no doorbells", device.address());
+    Ok(device)
+}
+
+fn open_doorbell(address: Option<&str>) -> anyhow::Result<Box<dyn Driver>> {
+    driver::open(&doorbell(address)?).context("cannot use the device")
 }
 
 fn open(address: Option<&str>) -> anyhow::Result<Box<dyn Driver>> {

@@ -7,14 +7,20 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use proto::region::SharedView;
 use proto::wait::{EventSource, Woke};
+use rustix::fs::FlockOperation;
 use uio::UioDevice;
 
 use super::{DriverError, Interrupt};
 use crate::pci::PciDevice;
+
+/// How long another process's opening of a node may take.
+const LOCKED_FOR: Duration = Duration::from_secs(1);
 
 /// Opens the node of this name; `None` if the device has none.
 pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<UioDevice>, DriverError> {
@@ -23,9 +29,26 @@ pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<UioDevice>, 
         fs::read_to_string(attribute).is_ok_and(|text| text.trim() == name)
     };
     let Some(number) = numbers(device).find(is_named) else { return Ok(None) };
-    match UioDevice::try_new(number) {
-        Ok(node) => Ok(Some(node)),
-        Err(source) => Err(DriverError::Open { path: path(number), source }),
+    let failed = |source| DriverError::Open { path: path(number), source };
+    let node = open_shared(number).map_err(failed)?;
+    Ok(Some(node))
+}
+
+/// The `uio` crate opens a node for itself alone, by a lock. Every reader of a vector wakes, and ringing needs no vector
+/// at all, so the lock is given back at once; until then another process's opening may hold it for an instant.
+fn open_shared(number: usize) -> io::Result<UioDevice> {
+    let start = Instant::now();
+    loop {
+        match UioDevice::try_new(number) {
+            Ok(node) => {
+                rustix::fs::flock(&node, FlockOperation::Unlock)?;
+                return Ok(node);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < LOCKED_FOR => {
+                sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

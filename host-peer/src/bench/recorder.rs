@@ -112,6 +112,8 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
     let received = on_host(record.received);
     // A pingpong stamps nothing between its two phases.
     let acknowledged = if block.workload == Workload::Frame { received } else { answered };
+    let inject = line.one_way(sample.published, interrupted);
+    let wake = inject.and(line.span(record.interrupted, record.known));
     let ended = if sample.answer.is_some() { sample.ended } else { 0 };
     Row {
         block: block.index,
@@ -135,9 +137,13 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         h5_ns: line.at(ended),
         write_ns: line.span(sample.begun, sample.written),
         ring_ns: line.span(sample.published, sample.rung),
-        inject_ns: line.one_way(sample.published, interrupted),
-        wake_ns: line.span(record.interrupted, record.known),
-        notify_ns: line.one_way(sample.published, known),
+        inject_ns: inject,
+        wake_ns: wake,
+        // The sum of its parts where both are known, so that rounding does not set them apart.
+        notify_ns: inject
+            .zip(wake)
+            .map(|(inject, wake)| inject.saturating_add_unsigned(wake))
+            .or(line.one_way(sample.published, known)),
         ack_ns: line.one_way(acknowledged, sample.received),
         read_ns: line.span(record.received, record.read),
         verify_ns: line.span(record.read, record.verified),

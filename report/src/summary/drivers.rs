@@ -21,6 +21,12 @@ pub fn driver_table(results: &[RunResult]) -> String {
     cells.sort_by_key(|cell| (cell.workload, cell.size_bytes, cell.host_wait, cell.guest_wait));
     let mut lines = aligned(&COLUMNS, cells.into_iter().map(row), FIRST_NUMBER);
     for result in results {
+        if let Some((driver, reason)) =
+            result.environment.driver.as_ref().zip(result.environment.driver_reason.as_ref())
+            && reason != "asked for"
+        {
+            lines.push(format!("{driver}: {reason}"));
+        }
         let driver = result.environment.driver.as_deref().unwrap_or("unknown driver");
         let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail);
         lines.extend(failed.map(|check| format!("{driver}: self-check {} failed: {}", check.id, check.detail)));

@@ -1,5 +1,6 @@
 //! Each kernel driver of the guest: measured through it, and what it says where it cannot work.
 
+use crate::guest::Guest;
 use crate::shell::Terminal;
 use crate::support::bench;
 
@@ -112,4 +113,14 @@ fn the_packaged_driver_takes_its_one_vector_and_refuses_others() {
     terminal.expect("igb_uio takes vector 0 and no other");
     terminal.expect("status 42 1");
     assert_eq!(terminal.end(), Some(0));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn several_processes_use_a_vector_at_once() {
+    let mut guest = Guest::start("--driver uio_pci_msix", "");
+    guest.ok("guest-uio wait --timeout 60s & first=$!; guest-uio wait --timeout 60s & second=$!");
+    guest.ok("for p in $first $second; do until grep -q uio_read /proc/$p/wchan; do sleep 0.1; done; done");
+    guest.ok("guest-uio ring 0 0");
+    guest.ok("wait $first && wait $second");
 }

@@ -107,8 +107,11 @@ impl Guest {
         program
     }
 
+    /// Switches the guest off, unless its kernel has found fault with something.
     #[track_caller]
-    pub(crate) fn end(self) {
+    pub(crate) fn end(mut self) {
+        let faults = self.run("dmesg | grep -E 'BUG|WARNING:|Call Trace|Oops'");
+        assert_eq!((faults.status, faults.lines), (1, Vec::new()));
         assert_eq!(self.terminal.end(), Some(0));
     }
 }

@@ -125,7 +125,7 @@ fn the_split_of_the_notification_adds_up() {
     let mut split = 0;
     for row in rows.filter(|row| !row[inject].is_empty()) {
         let part = |at: usize| row[at].parse::<i64>().unwrap();
-        assert!((part(inject) + part(wake) - part(notify)).abs() <= 2, "{row:?}");
+        assert_eq!(part(inject) + part(wake), part(notify), "{row:?}");
         split += 1;
     }
     assert!(split > 9_000, "interrupt entry is known for {split} of 10,000 operations");
@@ -137,7 +137,7 @@ fn several_drivers_are_compared_in_one_table() {
     let ended = bench("--driver uio_pci_msix,uio_pci_generic --mode irq,hybrid --workload pingpong").end();
     ended.assert_status(0);
     assert_eq!(ended.stdout, ended.text("drivers.txt"));
-    let rows: Vec<&str> = ended.stdout.lines().filter(|line| line.starts_with("uio_pci")).collect();
+    let rows: Vec<&str> = ended.stdout.lines().filter(|line| line.contains("pingpong")).collect();
     assert_eq!(rows.len(), 3, "two modes of one, polling of the other:\n{}", ended.stdout);
     for folder in ["uio_pci_msix", "uio_pci_generic"] {
         assert!(ended.path(folder).join("result.json").exists());
