@@ -34,6 +34,7 @@
 #include <linux/kernel.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/mutex.h>
 #include <linux/overflow.h>
 #include <linux/pci.h>
 #include <linux/slab.h>
@@ -93,6 +94,8 @@ struct msix_dev {
 	unsigned int ready;	/* vectors that are registered */
 	unsigned int count;	/* vectors that are allocated */
 	bool intx;		/* the one vector is the interrupt pin */
+	struct mutex pin_lock;	/* the pin's state and @gone */
+	bool gone;		/* the pin must stay off */
 	struct msix_vector vectors[];
 };
 
@@ -152,9 +155,16 @@ static irqreturn_t intx_interrupt(int irq, void *cookie)
 static int intx_irqcontrol(struct uio_info *info, s32 on)
 {
 	struct msix_vector *vector = info->priv;
+	struct msix_dev *dev = vector->dev;
+	int err = 0;
 
-	pci_intx(vector->dev->pdev, !!on);
-	return 0;
+	mutex_lock(&dev->pin_lock);
+	if (dev->gone)
+		err = -EIO;
+	else
+		pci_intx(dev->pdev, !!on);
+	mutex_unlock(&dev->pin_lock);
+	return err;
 }
 
 static unsigned long bar_pfn(struct msix_dev *dev, int bar)
@@ -325,8 +335,12 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 static void remove_vectors(struct msix_dev *dev)
 {
 	/* Others who share the line must not suffer a device without a handler. */
-	if (dev->intx)
+	if (dev->intx) {
+		mutex_lock(&dev->pin_lock);
+		dev->gone = true;
 		pci_intx(dev->pdev, 0);
+		mutex_unlock(&dev->pin_lock);
+	}
 	while (dev->ready) {
 		struct msix_vector *vector = &dev->vectors[--dev->ready];
 
@@ -495,6 +509,7 @@ static int msix_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 	dev = kvzalloc(struct_size(dev, vectors, count), GFP_KERNEL);
 	if (!dev)
 		return -ENOMEM;
+	mutex_init(&dev->pin_lock);
 	dev->pdev = pdev;
 	dev->count = count;
 	dev->intx = intx;
