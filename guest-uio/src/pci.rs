@@ -162,12 +162,14 @@ impl PciDevice {
         if !folder.exists() {
             return Err(PciError::NoDriver { driver: driver.to_owned() });
         }
+        let previous = self.driver();
         self.unbind()?;
         self.write(&self.folder().join("driver_override"), driver)?;
         let bound = self.write(&folder.join("bind"), &self.address).map_err(|error| match error {
             PciError::Sysfs { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 PciError::NoVectors { driver: driver.to_owned(), address: self.address.clone() }
             }
+            PciError::Sysfs { .. } => PciError::Refused { driver: driver.to_owned(), address: self.address.clone() },
             other => other,
         });
         if self.driver().as_deref() == Some(driver) {
@@ -175,6 +177,11 @@ impl PciDevice {
         }
         // The override would keep every other driver away, too.
         self.write(&self.folder().join("driver_override"), "\n")?;
+        if let Some(previous) = previous {
+            // Whoever had the device keeps it; the error that is told is the first one.
+            let _ = self.write(&self.folder().join("driver_override"), &previous);
+            let _ = self.write(&self.bus.join("drivers").join(&previous).join("bind"), &self.address);
+        }
         bound?;
         Err(PciError::Refused { driver: driver.to_owned(), address: self.address.clone() })
     }

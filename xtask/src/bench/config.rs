@@ -61,6 +61,9 @@ impl Config {
             }
         };
         let mut configs: Vec<Self> = args.driver.iter().map(config).collect();
+        for config in &configs {
+            check_map(config.driver, config.bar2_map)?;
+        }
         let mut seen = Vec::new();
         configs.retain(|config| {
             !seen.contains(&config.driver) && {
@@ -106,6 +109,25 @@ fn check_size(size: u64, workloads: &[Workload]) -> anyhow::Result<()> {
         )));
     }
     Ok(())
+}
+
+/// Only our own driver maps the memory in every way.
+fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
+    let offers = match driver {
+        Driver::UioPciMsix => return Ok(()),
+        Driver::VfioPci => &[Bar2Map::Auto, Bar2Map::Uc][..],
+        Driver::UioPciGeneric | Driver::IgbUio => &[Bar2Map::Auto, Bar2Map::Uc, Bar2Map::Wc],
+    };
+    if offers.contains(&map) {
+        return Ok(());
+    }
+    let offers: Vec<&str> = offers.iter().map(|map| map.name()).collect();
+    Err(usage(format!(
+        "--bar2-map {}: {} offers {}; every kind: --driver uio_pci_msix",
+        map.name(),
+        driver.name(),
+        offers.join(", ")
+    )))
 }
 
 /// A fault that cannot be put in would make a run pass that was to fail.

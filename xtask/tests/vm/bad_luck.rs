@@ -128,6 +128,8 @@ fn wrong_usage_ends_with_status_2_and_a_cure() {
         ("vm --size 3M", "--size 4194304"),
         ("bench --kernel /vmlinuz", "--modules"),
         ("bench --mem 1M", "256M"),
+        ("bench --driver vfio-pci --bar2-map wb", "--driver uio_pci_msix"),
+        ("bench --mode poll --bar2-map wb", "--driver uio_pci_msix"),
         ("bench --fault wrong-hash --workload pingpong", "--workload frame"),
         ("bench --fault drop-doorbell --mode poll", "--mode irq"),
     ] {
