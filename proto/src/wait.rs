@@ -12,7 +12,8 @@
 //!
 //! makes it impossible that the sender misses the arming *and* the receiver misses the message: of two threads that
 //! each write and then, behind a full fence, read what the other writes, at least one sees the other's write.
-//! `tests/wait_model.rs` lets loom try every interleaving, and shows that it deadlocks without the fence.
+//! `tests/wait_model.rs` lets loom try every interleaving of one message and those of two messages with few preemptions,
+//! and shows that a wake-up is lost without the fence.
 //!
 //! The sender *takes* the armed word instead of reading it, so that both sides agree on whether a doorbell is on its
 //! way: one arming gives at most one doorbell, and a receiver that finds the message without blocking knows whether it

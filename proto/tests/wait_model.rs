@@ -1,4 +1,5 @@
-//! Every interleaving of a receiver that arms and blocks with a sender that publishes and rings, tried by loom.
+//! The interleavings of a receiver that arms and blocks with a sender that publishes and rings, tried by loom: all of one
+//! message, and of two messages those with at most four preemptions.
 //! A lost wake-up shows as an error: the receiver blocks although the sender is done and will never ring again.
 
 use std::convert::Infallible;
@@ -78,7 +79,7 @@ enum Receiver {
 
 fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
     let mut model = loom::model::Builder::new();
-    // All interleavings of one message; of more, those with few enough preemptions to be tried in seconds.
+    // Few enough preemptions to be tried in seconds.
     model.preemption_bound = (messages > 1).then_some(4);
     model.check(move || {
         let message = Arc::new(AtomicU64::new(0));
