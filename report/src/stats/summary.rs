@@ -1,34 +1,9 @@
-//! Figures over raw samples. Percentiles are taken by nearest rank, so each one is a sample that was seen, and only
-//! where there are enough samples that more than a handful lie beyond it.
+//! What a result holds of one cell's latencies and of one leg.
 
 use serde::{Deserialize, Serialize};
 
-/// A percentile in hundredths of a percent, and the least number of samples from which it is given.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Percentile {
-    basis_points: u64,
-    from: usize,
-}
-
-const P50: Percentile = Percentile { basis_points: 5_000, from: 1 };
-const P90: Percentile = Percentile { basis_points: 9_000, from: 10 };
-const P95: Percentile = Percentile { basis_points: 9_500, from: 20 };
-const P99: Percentile = Percentile { basis_points: 9_900, from: 1_000 };
-const P999: Percentile = Percentile { basis_points: 9_990, from: 10_000 };
-const P9999: Percentile = Percentile { basis_points: 9_999, from: 100_000 };
-
-impl Percentile {
-    /// The smallest sample that at least this share of the samples does not exceed.
-    fn of<T: Copy>(self, sorted: &[T]) -> Option<T> {
-        if sorted.len() < self.from {
-            return None;
-        }
-        // In integers: 0.9999 is no binary fraction, and a rank that is off by one would be another sample.
-        let rank = (sorted.len() as u128 * u128::from(self.basis_points)).div_ceil(10_000);
-        let position = usize::try_from(rank.max(1) - 1).ok()?;
-        sorted.get(position).copied()
-    }
-}
+use super::outliers::Outliers;
+use super::percentile::{Interval, Percentile};
 
 /// Latency of one cell in nanoseconds. A percentile is `None` unless there are enough samples: p50 from 1, p90 from 10,
 /// p95 from 20, p99 from 1,000, p99.9 from 10,000, p99.99 from 100,000.
@@ -56,6 +31,46 @@ pub struct Summary {
     pub mean: f64,
     /// Standard deviation of the sample (divisor n − 1); `None` for a single one.
     pub stddev: Option<f64>,
+    /// How far each percentile is to be trusted.
+    #[serde(default)]
+    pub intervals: Intervals,
+    /// Samples far outside the middle half. All of them are in the figures above.
+    #[serde(default)]
+    pub outliers: Outliers,
+}
+
+/// 95 % intervals of a [`Summary`]'s percentiles, by [`Percentile::interval`]. `None` where there is no percentile, or
+/// where the samples do not reach far enough beyond it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Intervals {
+    /// Of the median.
+    pub p50: Option<Interval<u64>>,
+    /// Of the 90th percentile.
+    pub p90: Option<Interval<u64>>,
+    /// Of the 95th percentile.
+    pub p95: Option<Interval<u64>>,
+    /// Of the 99th percentile.
+    pub p99: Option<Interval<u64>>,
+    /// Of the 99.9th percentile.
+    pub p999: Option<Interval<u64>>,
+    /// Of the 99.99th percentile.
+    pub p9999: Option<Interval<u64>>,
+}
+
+impl Intervals {
+    /// Those of ascending samples.
+    #[must_use]
+    pub fn of(sorted: &[u64]) -> Self {
+        Self {
+            p50: Percentile::P50.interval(sorted),
+            p90: Percentile::P90.interval(sorted),
+            p95: Percentile::P95.interval(sorted),
+            p99: Percentile::P99.interval(sorted),
+            p999: Percentile::P999.interval(sorted),
+            p9999: Percentile::P9999.interval(sorted),
+        }
+    }
 }
 
 impl Summary {
@@ -68,15 +83,17 @@ impl Summary {
         Some(Self {
             n: samples.len(),
             min,
-            p50: P50.of(&samples),
-            p90: P90.of(&samples),
-            p95: P95.of(&samples),
-            p99: P99.of(&samples),
-            p999: P999.of(&samples),
-            p9999: P9999.of(&samples),
+            p50: Percentile::P50.of(&samples),
+            p90: Percentile::P90.of(&samples),
+            p95: Percentile::P95.of(&samples),
+            p99: Percentile::P99.of(&samples),
+            p999: Percentile::P999.of(&samples),
+            p9999: Percentile::P9999.of(&samples),
             max,
             mean,
             stddev: stddev(&samples, mean),
+            intervals: Intervals::of(&samples),
+            outliers: Outliers::of(&samples),
         })
     }
 }
@@ -90,6 +107,12 @@ pub struct LegSummary {
     pub min: i64,
     /// The median.
     pub p50: i64,
+    /// 90 % of the samples are at most this; from 10 samples on.
+    #[serde(default)]
+    pub p90: Option<i64>,
+    /// 99 % of the samples are at most this; from 1,000 samples on.
+    #[serde(default)]
+    pub p99: Option<i64>,
     /// The arithmetic mean.
     pub mean: f64,
     /// The worst of `n`.
@@ -104,7 +127,9 @@ impl LegSummary {
         Some(Self {
             n: samples.len(),
             min: *samples.first()?,
-            p50: P50.of(&samples)?,
+            p50: Percentile::P50.of(&samples)?,
+            p90: Percentile::P90.of(&samples),
+            p99: Percentile::P99.of(&samples),
             mean: mean(samples.iter().map(|&sample| sample as f64)),
             max: *samples.last()?,
         })
@@ -129,29 +154,7 @@ mod tests {
 
     use super::*;
 
-    /// The definition, by counting: the smallest sample that at least this share of all does not exceed.
-    fn naive(samples: &[u64], basis_points: u64) -> Option<u64> {
-        samples
-            .iter()
-            .copied()
-            .filter(|&value| {
-                let covered = samples.iter().filter(|&&sample| sample <= value).count() as u64;
-                covered * 10_000 >= basis_points * samples.len() as u64
-            })
-            .min()
-    }
-
     proptest! {
-        #[test]
-        fn percentiles_agree_with_counting(samples in prop::collection::vec(0_u64..500, 1..200)) {
-            let mut sorted = samples.clone();
-            sorted.sort_unstable();
-            for percentile in [P50, P90, P95, P99, P999, P9999] {
-                let always = Percentile { from: 1, ..percentile };
-                prop_assert_eq!(always.of(&sorted), naive(&samples, percentile.basis_points));
-            }
-        }
-
         #[test]
         fn figures_stand_in_order(samples in prop::collection::vec(any::<u32>(), 1..2_000)) {
             let samples: Vec<u64> = samples.into_iter().map(u64::from).collect();
@@ -188,15 +191,6 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_waits_for_enough_samples() {
-        for percentile in [P50, P90, P95, P99, P999, P9999] {
-            let enough: Vec<u64> = (1..=percentile.from as u64).collect();
-            assert!(percentile.of(&enough).is_some(), "{percentile:?}");
-            assert_eq!(percentile.of(&enough[1..]), None, "{percentile:?}");
-        }
-    }
-
-    #[test]
     fn nearest_rank_takes_the_textbook_sample() {
         let hundred: Vec<u64> = (1..=100).collect();
         let summary = Summary::of(hundred).expect("samples");
@@ -214,5 +208,36 @@ mod tests {
     fn a_leg_may_be_negative() {
         let leg = LegSummary::of(vec![5, -3, 1]).expect("samples");
         assert_eq!((leg.min, leg.p50, leg.max, leg.n), (-3, 1, 5, 3));
+    }
+
+    #[test]
+    fn a_tail_of_a_leg_waits_for_enough_samples() {
+        let leg = |n: i64| LegSummary::of((1..=n).collect()).expect("samples");
+        assert_eq!((leg(9).p90, leg(10).p90), (None, Some(9)));
+        assert_eq!((leg(999).p99, leg(1_000).p99), (None, Some(990)));
+    }
+
+    #[test]
+    fn outliers_are_counted_and_stay_in_the_figures() {
+        let mut samples: Vec<u64> = (1_000..1_100).collect();
+        samples.push(1_000_000);
+        let summary = Summary::of(samples).expect("samples");
+        assert_eq!((summary.outliers.high_severe, summary.outliers.total()), (1, 1));
+        assert_eq!((summary.n, summary.max), (101, 1_000_000));
+        assert!(summary.mean > 10_000.0);
+    }
+
+    #[test]
+    fn what_was_written_before_there_were_intervals_still_reads() {
+        let summary = Summary::of((1..=40).collect()).expect("samples");
+        let leg = LegSummary::of((1..=40).collect()).expect("samples");
+        let mut old = serde_json::to_value(&summary).expect("JSON");
+        let mut old_leg = serde_json::to_value(&leg).expect("JSON");
+        old.as_object_mut().expect("an object").retain(|name, _| name != "intervals" && name != "outliers");
+        old_leg.as_object_mut().expect("an object").retain(|name, _| name != "p90" && name != "p99");
+        let read: Summary = serde_json::from_value(old).expect("reads");
+        let read_leg: LegSummary = serde_json::from_value(old_leg).expect("reads");
+        assert_eq!(read, Summary { intervals: Intervals::default(), outliers: Outliers::default(), ..summary });
+        assert_eq!(read_leg, LegSummary { p90: None, p99: None, ..leg });
     }
 }
