@@ -4,11 +4,19 @@
 //! 1. [`percentile`]: nearest-rank percentiles, from how many samples they are given, and their intervals from order
 //!    statistics. [`outliers`]: what lies beyond Tukey's fences.
 //! 2. [`summary`]: both, with the mean and the deviation, of one cell's latencies or one leg.
+//! 3. [`bootstrap`]: medians and ratios of series that were measured in blocks, where neighbours resemble each other
+//!    and blocks drift, so that order statistics would promise too much. `resample` draws such a series again.
+//! 4. [`noise`]: how far a series lies from itself, and the [`Word`] for a comparison.
 
+pub mod bootstrap;
+pub mod noise;
 pub mod outliers;
 pub mod percentile;
+mod resample;
 pub mod summary;
 
+pub use bootstrap::{Ratio, median_interval, ratio_of_means, ratio_of_medians};
+pub use noise::{NoiseFloor, Word};
 pub use outliers::Outliers;
 pub use percentile::{Interval, Percentile};
 pub use summary::{Intervals, LegSummary, Summary};

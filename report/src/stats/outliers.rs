@@ -63,7 +63,7 @@ mod tests {
         fn at_most_half_of_the_samples_are_outliers(mut samples in prop::collection::vec(any::<u64>(), 0..300)) {
             samples.sort_unstable();
             let outliers = Outliers::of(&samples);
-            prop_assert!(outliers.total() as usize <= samples.len() / 2);
+            prop_assert!(outliers.total() <= samples.len() as u64 / 2);
         }
     }
 

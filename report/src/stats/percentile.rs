@@ -102,9 +102,10 @@ fn within<'a>(weights: impl Iterator<Item = &'a f64>, tail: f64) -> usize {
     sums.take_while(|&sum| sum <= tail).count()
 }
 
-/// The binomial probabilities of `n` trials, a share of `basis_points` of which succeeds, as multiples of the largest one, and the count that the first belongs to.
-/// They start from the mode and go outwards by the ratio of neighbours, which needs no factorial and loses no digits;
-/// the negligible ones are left out, so that there are some ten standard deviations' worth of them on either side.
+/// The binomial probabilities of `n` trials, of which a share of `basis_points` succeeds, as multiples of the largest
+/// one, and the count that the first of them belongs to. They start from the mode and go outwards by the ratio of
+/// neighbours, which needs no factorial and loses no digits; the negligible ones are left out, so that there are some
+/// ten standard deviations' worth of them on either side.
 fn binomial_weights(n: usize, basis_points: u32) -> (usize, Vec<f64>) {
     let odds = f64::from(basis_points) / f64::from(10_000 - basis_points);
     let mode = (n as u128 + 1) * u128::from(basis_points) / 10_000;

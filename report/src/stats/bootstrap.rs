@@ -1,0 +1,279 @@
+//! Intervals of medians, means and their ratios for series that were measured in blocks. Samples that follow each other
+//! resemble each other, and the machine drifts from block to block; both make a median less certain than as many
+//! independent samples would, so both are part of what is drawn again.
+//!
+//! A replicate is drawn in two stages (Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section
+//! 3.8): as many blocks as were measured, with replacement, and within each of them moving chunks of neighbours
+//! (Künsch, *The Jackknife and the Bootstrap for General Stationary Observations*, 1989) of about the cube root of its
+//! length. The ends of an interval are percentiles of the replicates. A few blocks vary less when they are drawn again
+//! than the next few would, which is made up for by percentiles that lie further out: the expanded percentile interval
+//! of Hesterberg, *What Teachers Should Know About the Bootstrap* (2015), section 4.2. Two or three blocks still promise
+//! too much where drift is most of the noise, and a single one says nothing of drift at all.
+//!
+//! Every function takes a seed: the same samples, seed and version of `rand` give the same interval.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use serde::{Deserialize, Serialize};
+
+use super::percentile::{Interval, TAIL};
+use super::resample::Series;
+
+/// How often a series is drawn again.
+const REPLICATES: usize = 2_000;
+
+/// The share of the replicates beyond either end of an interval, from two blocks on: Φ(−√(B ∕ (B − 1)) · t), with t the
+/// 97.5 % quantile of Student's distribution with B − 1 degrees of freedom.
+const TAILS: [f64; 19] = [
+    1.695_219e-72,
+    6.834_137e-8,
+    1.190_307e-4,
+    9.541_006e-4,
+    2.431_803e-3,
+    4.109_154e-3,
+    5.737_521e-3,
+    7.224_819e-3,
+    8.550_639e-3,
+    9.722_407e-3,
+    1.075_661e-2,
+    1.167_130e-2,
+    1.248_326e-2,
+    1.320_717e-2,
+    1.385_557e-2,
+    1.443_898e-2,
+    1.496_627e-2,
+    1.544_479e-2,
+    1.588_083e-2,
+];
+
+/// A ratio of two series, a figure of the first over that of the second, with a 95 % interval. All are finite and the
+/// ratio is above zero. Of times or costs, below 1 means that the first is the better one.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// Of the samples as they were measured.
+    pub ratio: f64,
+    /// The lower end.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+/// A 95 % interval of the median of a series that comes as blocks in the order of their measurement; the median is
+/// [`Percentile::P50`] of all samples. Blocks may differ in length, and empty ones are passed over.
+///
+/// `None` from fewer than 6 samples, as for [`Percentile::interval`].
+#[must_use]
+pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Interval<u64>> {
+    let series = Series::of(blocks)?;
+    let mut medians = series.replicate_medians(REPLICATES, &mut StdRng::seed_from_u64(seed));
+    medians.sort_unstable();
+    Some(middle(&medians, tail(series.blocks())))
+}
+
+/// The median of `a` over that of `b`, each as [`median_interval`] takes it. They are drawn independently of each other,
+/// which is on the safe side where their blocks alternated and drifted together.
+///
+/// `None` where either has fewer than 6 samples, a median of zero, or a median that would be zero if drawn again.
+#[must_use]
+pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed: u64) -> Option<Ratio> {
+    let (a, b) = (Series::of(a)?, Series::of(b)?);
+    // One generator for both: with a seed each, equal series would be drawn alike, and their ratio would never vary.
+    let mut rng = StdRng::seed_from_u64(seed);
+    let medians = [&a, &b].map(|series| series.replicate_medians(REPLICATES, &mut rng));
+    let pairs = medians[0].iter().zip(&medians[1]);
+    let replicates = pairs.map(|(&a, &b)| ratio(a as f64, b as f64)).collect::<Option<Vec<f64>>>()?;
+    Some(Ratio::of(ratio(a.median() as f64, b.median() as f64)?, replicates, a.blocks().min(b.blocks())))
+}
+
+/// The mean of `a` over that of `b`, where each block has one figure, such as its CPU time per operation or its bytes
+/// per second. Blocks are drawn; there is nothing within them to draw.
+///
+/// `None` where either has fewer than 2 blocks, a figure that is not finite, or a mean that is, or would be if drawn
+/// again, not above zero.
+#[must_use]
+pub fn ratio_of_means(a: &[f64], b: &[f64], seed: u64) -> Option<Ratio> {
+    let blocks = a.len().min(b.len());
+    if blocks < 2 {
+        return None;
+    }
+    let mut rng = StdRng::seed_from_u64(seed);
+    let mut drawn = |figures: &[f64]| {
+        let sum: f64 = figures.iter().map(|_| figures[rng.random_range(0..figures.len())]).sum();
+        sum / figures.len() as f64
+    };
+    let replicates = (0..REPLICATES).map(|_| ratio(drawn(a), drawn(b))).collect::<Option<Vec<f64>>>()?;
+    let mean = |figures: &[f64]| figures.iter().sum::<f64>() / figures.len() as f64;
+    Some(Ratio::of(ratio(mean(a), mean(b))?, replicates, blocks))
+}
+
+impl Ratio {
+    fn of(ratio: f64, mut replicates: Vec<f64>, blocks: usize) -> Self {
+        replicates.sort_unstable_by(f64::total_cmp);
+        let Interval { low, high } = middle(&replicates, tail(blocks));
+        Self { ratio, low, high }
+    }
+}
+
+/// Of two figures above zero; anything else has no ratio worth a word, and JSON has no infinity.
+fn ratio(a: f64, b: f64) -> Option<f64> {
+    (a > 0.0 && b > 0.0).then(|| a / b).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+}
+
+/// The share of replicates to leave out on each side, for so many blocks.
+fn tail(blocks: usize) -> f64 {
+    match blocks {
+        // Chunks alone are drawn, and of those there are many.
+        0 | 1 => TAIL,
+        // What the exact values of 20 blocks and more follow to the third digit.
+        21.. => TAIL - 0.19 / blocks as f64,
+        _ => TAILS[blocks - 2],
+    }
+}
+
+/// What is left of ascending replicates without a share on each side.
+fn middle<T: Copy>(replicates: &[T], tail: f64) -> Interval<T> {
+    let beyond = replicates
+        .iter()
+        .enumerate()
+        .take_while(|(below, _)| (below + 1) as f64 <= tail * replicates.len() as f64)
+        .count();
+    Interval { low: replicates[beyond], high: replicates[replicates.len() - 1 - beyond] }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Integers without a pattern, from 1.
+    fn scattered(n: u64, below: u64) -> Vec<u64> {
+        (0..n).map(|index| (index * 7_919 + 13) % below + 1).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn an_interval_lies_within_the_samples(blocks in prop::collection::vec(prop::collection::vec(1_u64..50, 2..20), 3..6), seed in any::<u64>()) {
+            let interval = median_interval(&blocks, seed).expect("six samples");
+            let all: Vec<u64> = blocks.concat();
+            prop_assert!(interval.low <= interval.high);
+            prop_assert!(all.contains(&interval.low) && all.contains(&interval.high));
+        }
+
+        #[test]
+        fn scaling_a_series_scales_its_ratio(blocks in prop::collection::vec(prop::collection::vec(1_u64..50, 6..20), 1..4), seed in any::<u64>()) {
+            let thrice: Vec<Vec<u64>> = blocks.iter().map(|block| block.iter().map(|sample| 3 * sample).collect()).collect();
+            let plain = ratio_of_medians(&blocks, &blocks, seed).expect("six samples");
+            let scaled = ratio_of_medians(&thrice, &blocks, seed).expect("six samples");
+            for (plain, scaled) in [(plain.ratio, scaled.ratio), (plain.low, scaled.low), (plain.high, scaled.high)] {
+                prop_assert!((3.0 * plain - scaled).abs() < 1e-9, "{} {}", plain, scaled);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_seed_gives_the_same_interval_and_another_one_about_the_same() {
+        let blocks = [scattered(300, 1_000), scattered(200, 1_100)];
+        let once = ratio_of_medians(&blocks, &blocks[..1], 5);
+        assert_eq!(once, ratio_of_medians(&blocks, &blocks[..1], 5));
+        let (once, other) = (once.expect("a ratio"), ratio_of_medians(&blocks, &blocks[..1], 6).expect("a ratio"));
+        assert!((once.low - other.low).abs() < 0.1 && (once.high - other.high).abs() < 0.1, "{once:?} {other:?}");
+    }
+
+    #[test]
+    fn equal_series_have_the_ratio_one_and_an_interval_around_it() {
+        let block = scattered(500, 1_000);
+        let ratio = ratio_of_medians(&[&block], &[&block], 1).expect("a ratio");
+        assert!((ratio.ratio - 1.0).abs() < f64::EPSILON);
+        assert!(ratio.low < 1.0 && ratio.high > 1.0, "{ratio:?}");
+    }
+
+    #[test]
+    fn drift_from_block_to_block_widens_the_interval() {
+        let width = |blocks: &[Vec<u64>]| {
+            let interval = median_interval(blocks, 1).expect("samples");
+            interval.high - interval.low
+        };
+        let steady: Vec<Vec<u64>> = (0..8).map(|_| scattered(200, 100)).collect();
+        let drifting: Vec<Vec<u64>> =
+            (0..8).map(|block| scattered(200, 100).iter().map(|sample| sample + 100 * block).collect()).collect();
+        assert!(width(&drifting) > 5 * width(&steady));
+    }
+
+    #[test]
+    fn neighbours_that_resemble_each_other_widen_the_interval() {
+        // The same 1,000 samples, once in any order and once in long runs of similar ones.
+        let mut samples = scattered(1_000, 1_000);
+        let mixed = median_interval(&[&samples], 1).expect("samples");
+        samples.sort_unstable();
+        let runs = median_interval(&[&samples], 1).expect("samples");
+        assert!(runs.high - runs.low > 2 * (mixed.high - mixed.low), "{runs:?} {mixed:?}");
+    }
+
+    #[test]
+    fn empty_blocks_are_passed_over() {
+        let block = scattered(100, 1_000);
+        assert_eq!(median_interval(&[&block[..], &[]], 1), median_interval(&[&block], 1));
+        assert_eq!(median_interval::<Vec<u64>>(&[], 1), None);
+        assert_eq!(median_interval(&[&[] as &[u64], &[]], 1), None);
+    }
+
+    #[test]
+    fn too_few_samples_have_no_interval() {
+        assert_eq!(median_interval(&[[1, 2, 3, 4, 5]], 1), None);
+        assert!(median_interval(&[[1, 2, 3], [4, 5, 6]], 1).is_some());
+        assert_eq!(ratio_of_medians(&[[1, 2, 3, 4, 5]], &[scattered(100, 50)], 1), None);
+    }
+
+    #[test]
+    fn zeros_have_no_ratio_on_either_side() {
+        let (zeros, block) = (vec![0; 100], scattered(100, 50));
+        assert_eq!(ratio_of_medians(&[&block], &[&zeros], 1), None);
+        assert_eq!(ratio_of_medians(&[&zeros], &[&block], 1), None);
+        assert_eq!(ratio_of_medians(&[&zeros], &[&zeros], 1), None);
+        assert_eq!(median_interval(&[zeros], 1), Some(Interval { low: 0, high: 0 }));
+    }
+
+    #[test]
+    fn a_median_that_may_be_zero_has_no_ratio() {
+        let mut often_zero = scattered(100, 50);
+        often_zero[..49].fill(0);
+        let block = scattered(100, 50);
+        assert_eq!(ratio_of_medians(&[&block], &[&often_zero], 1), None);
+    }
+
+    #[test]
+    fn one_figure_per_block_is_enough_from_two_blocks_on() {
+        let ratio = ratio_of_means(&[3.0, 3.2], &[1.0, 1.1], 1).expect("two blocks each");
+        assert!((ratio.ratio - 6.2 / 2.1).abs() < 1e-12);
+        assert!((ratio.low - 3.0 / 1.1).abs() < 1e-12 && (ratio.high - 3.2).abs() < 1e-12, "{ratio:?}");
+        assert_eq!(ratio_of_means(&[3.0], &[1.0, 1.1], 1), None);
+        assert_eq!(ratio_of_means(&[3.0, 3.2], &[], 1), None);
+    }
+
+    #[test]
+    fn means_that_cannot_be_divided_have_no_ratio() {
+        for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(ratio_of_means(&[1.0, 2.0], &[bad, bad], 1), None, "{bad}");
+            assert_eq!(ratio_of_means(&[bad, bad], &[1.0, 2.0], 1), None, "{bad}");
+        }
+        assert_eq!(ratio_of_means(&[1.0, 2.0], &[1.0, f64::NAN], 1), None);
+        assert_eq!(ratio_of_means(&[f64::MAX, f64::MAX], &[f64::MIN_POSITIVE; 2], 1), None);
+    }
+
+    #[test]
+    fn fewer_blocks_leave_less_out() {
+        let tails: Vec<f64> = (2..200).map(tail).collect();
+        assert!(tails.is_sorted());
+        assert!(tail(1_000_000) <= TAIL && tail(1_000) > 0.0245);
+    }
+
+    #[test]
+    fn a_share_is_left_out_on_each_side() {
+        let replicates: Vec<u32> = (1..=1_000).collect();
+        assert_eq!(middle(&replicates, 0.025), Interval { low: 26, high: 975 });
+        assert_eq!(middle(&replicates, 1e-9), Interval { low: 1, high: 1_000 });
+    }
+}

@@ -1,0 +1,197 @@
+//! How far a series lies from itself, and when two series may be said to differ.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::bootstrap::{Ratio, ratio_of_medians};
+
+/// What a comparison shows where there is nothing to show (an A/A test): one half of a series against the other, as
+/// [`ratio_of_medians`] has it. All three are finite and above zero.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct NoiseFloor {
+    /// Of the halves as they were measured.
+    pub ratio: f64,
+    /// The lower end of its 95 % interval.
+    pub low: f64,
+    /// The upper end.
+    pub high: f64,
+}
+
+impl NoiseFloor {
+    /// Splits blocks, in the order of their measurement, as ABBA rounds interleave two modes: 0, 3, 4, 7, … against
+    /// 1, 2, 5, 6, …, so that a steady drift falls on both halves alike. Empty blocks are passed over.
+    ///
+    /// `None` from fewer than 2 blocks, and where the halves have no ratio with an interval.
+    #[must_use]
+    pub fn of<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Self> {
+        let filled = blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty());
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for (index, block) in filled.enumerate() {
+            if matches!(index % 4, 0 | 3) { a.push(block) } else { b.push(block) }
+        }
+        let Ratio { ratio, low, high } = ratio_of_medians(&a, &b, seed)?;
+        Some(Self { ratio, low, high })
+    }
+
+    /// The largest factor, at least 1, by which the halves may differ in either direction, going by the interval and the
+    /// ratio itself. What differs from something else by less cannot be told from noise.
+    #[must_use]
+    pub fn floor(&self) -> f64 {
+        [self.ratio, self.low, self.high].into_iter().map(either_way).fold(1.0, f64::max)
+    }
+}
+
+/// A factor, at least 1, whichever of the two was the larger.
+fn either_way(ratio: f64) -> f64 {
+    ratio.max(1.0 / ratio)
+}
+
+/// What a comparison of times or costs comes to, said of the first of the two. As text: "faster", "no difference seen".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// The whole interval lies below the noise.
+    Faster,
+    /// The whole interval lies above the noise.
+    Slower,
+    /// The interval holds a ratio that noise explains. That is not to say that there is no difference.
+    NoDifferenceSeen,
+    /// There is no interval, or nothing is known of the noise that it would have to exceed.
+    #[default]
+    Unknown,
+}
+
+impl Word {
+    /// Claims a difference only where the interval excludes both 1 and the noise, from 1 ∕ `floor` to `floor` (see
+    /// [`NoiseFloor::floor`]). An interval that holds 1 shows none however large the noise is; for a claim, the noise has
+    /// to be known.
+    #[must_use]
+    pub fn of(ratio: Option<&Ratio>, floor: Option<f64>) -> Self {
+        let Some(&Ratio { low, high, .. }) = ratio else {
+            return Self::Unknown;
+        };
+        if low <= 1.0 && high >= 1.0 {
+            return Self::NoDifferenceSeen;
+        }
+        let Some(floor) = floor.map(either_way).filter(|floor| floor.is_finite()) else {
+            return Self::Unknown;
+        };
+        if high < 1.0 / floor {
+            Self::Faster
+        } else if low > floor {
+            Self::Slower
+        } else {
+            Self::NoDifferenceSeen
+        }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Faster => "faster",
+            Self::Slower => "slower",
+            Self::NoDifferenceSeen => "no difference seen",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn between(low: f64, high: f64) -> Ratio {
+        Ratio { ratio: (low * high).sqrt(), low, high }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn the_other_way_round_the_word_is_the_opposite(
+            low in 0.1_f64..2.0, width in 1.0_f64..2.0, floor in 1.0_f64..1.5,
+        ) {
+            let there = Word::of(Some(&between(low, low * width)), Some(floor));
+            let back = Word::of(Some(&between(1.0 / (low * width), 1.0 / low)), Some(floor));
+            let opposite = match there {
+                Word::Faster => Word::Slower,
+                Word::Slower => Word::Faster,
+                same => same,
+            };
+            prop_assert_eq!(back, opposite);
+        }
+
+        #[test]
+        fn a_floor_is_at_least_one_and_holds_its_interval(
+            blocks in prop::collection::vec(prop::collection::vec(1_u64..1_000, 6..20), 2..6), seed in any::<u64>(),
+        ) {
+            let noise = NoiseFloor::of(&blocks, seed).expect("two blocks of six");
+            let floor = noise.floor();
+            prop_assert!(floor.is_finite() && floor >= 1.0);
+            prop_assert!(noise.high <= floor && noise.low >= 1.0 / floor * (1.0 - 1e-12));
+            prop_assert!(noise.ratio <= floor && noise.ratio >= 1.0 / floor * (1.0 - 1e-12));
+        }
+    }
+
+    #[test]
+    fn a_difference_is_claimed_only_beyond_one_and_the_noise() {
+        let word = |low, high| Word::of(Some(&between(low, high)), Some(1.25));
+        assert_eq!(word(0.5, 0.79), Word::Faster);
+        assert_eq!(word(0.5, 0.8), Word::NoDifferenceSeen);
+        assert_eq!(word(0.9, 1.1), Word::NoDifferenceSeen);
+        assert_eq!(word(1.25, 2.0), Word::NoDifferenceSeen);
+        assert_eq!(word(1.26, 2.0), Word::Slower);
+        assert_eq!(word(0.1, 10.0), Word::NoDifferenceSeen);
+    }
+
+    #[test]
+    fn the_end_that_touches_one_is_no_difference() {
+        assert_eq!(Word::of(Some(&between(1.0, 1.5)), Some(1.0)), Word::NoDifferenceSeen);
+        assert_eq!(Word::of(Some(&between(0.5, 1.0)), Some(1.0)), Word::NoDifferenceSeen);
+    }
+
+    #[test]
+    fn without_an_interval_or_the_noise_there_is_no_claim() {
+        assert_eq!(Word::of(None, Some(1.1)), Word::Unknown);
+        assert_eq!(Word::of(Some(&between(2.0, 3.0)), None), Word::Unknown);
+        assert_eq!(Word::of(Some(&between(2.0, 3.0)), Some(f64::NAN)), Word::Unknown);
+        assert_eq!(Word::of(Some(&between(2.0, 3.0)), Some(0.0)), Word::Unknown);
+        assert_eq!(Word::of(Some(&between(0.9, 1.1)), None), Word::NoDifferenceSeen);
+    }
+
+    #[test]
+    fn the_words_are_the_same_in_files_and_nearly_so_in_text() {
+        let words = [Word::Faster, Word::Slower, Word::NoDifferenceSeen, Word::Unknown];
+        let json = serde_json::to_string(&words).expect("JSON");
+        assert_eq!(json, r#"["faster","slower","no_difference_seen","unknown"]"#);
+        let text: Vec<String> = words.iter().map(Word::to_string).collect();
+        assert_eq!(text, ["faster", "slower", "no difference seen", "unknown"]);
+        assert_eq!(format!("{:>8}", Word::Faster), "  faster");
+    }
+
+    #[test]
+    fn the_halves_alternate_so_that_a_steady_drift_cancels() {
+        let drifting: Vec<Vec<u64>> = (0..8).map(|block| vec![1_000 + 100 * block; 10]).collect();
+        let noise = NoiseFloor::of(&drifting, 1).expect("eight blocks");
+        // Blocks 0 3 4 7 against 1 2 5 6: by nearest rank, medians 1,300 and 1,200; halves in order would give 1,100 and 1,500.
+        assert!((noise.ratio - 1_300.0 / 1_200.0).abs() < 1e-12, "{noise:?}");
+    }
+
+    #[test]
+    fn a_single_block_or_nothing_but_zeros_has_no_floor() {
+        assert_eq!(NoiseFloor::of(&[vec![5_u64; 100]], 1), None);
+        assert_eq!(NoiseFloor::of(&[vec![5_u64; 100], vec![]], 1), None);
+        assert_eq!(NoiseFloor::of(&[vec![0_u64; 100], vec![0; 100]], 1), None);
+        assert_eq!(NoiseFloor::of::<Vec<u64>>(&[], 1), None);
+    }
+
+    #[test]
+    fn a_series_that_never_varies_has_a_floor_of_one() {
+        let noise = NoiseFloor::of(&[vec![7_u64; 50], vec![7; 50]], 1).expect("two blocks");
+        assert!((noise.floor() - 1.0).abs() < f64::EPSILON);
+    }
+}

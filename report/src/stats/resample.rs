@@ -1,0 +1,271 @@
+//! Draws a series again, in blocks and chunks, and finds the median of what was drawn without sorting it.
+//!
+//! Samples are written as ranks among the distinct values. A replicate is a list of chunks, and its median is where the
+//! counts of ranks reach half. Nearly all replicates have their median in a narrow [`Window`] of ranks, and how many
+//! samples of a chunk lie below the window is a difference of two running totals. So only the few samples inside are
+//! counted one by one, and a replicate costs about as much as it has chunks. The result is exact: a median outside of
+//! the window is looked for again without one.
+
+use std::ops::Range;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use super::percentile::Percentile;
+
+/// Replicates that are counted in full, to see where the window has to be. It gets a margin on either side of as much
+/// as they spread, so that few others miss it.
+const PILOTS: usize = 24;
+
+/// A series of one sample or more, in blocks that are not empty.
+pub(super) struct Series {
+    /// The distinct values, ascending.
+    values: Vec<u64>,
+    /// The samples' ranks among the values, in the order of measurement.
+    ranks: Vec<u32>,
+    blocks: Vec<Block>,
+}
+
+/// Which samples a block has, and the length of its chunks.
+struct Block {
+    samples: Range<usize>,
+    chunk: usize,
+}
+
+/// The ranks from `first` on, up to some other, and where they are in the series.
+struct Window {
+    first: usize,
+    /// For each place in the series: how many samples before it lie below the window, and how many inside.
+    before: Vec<(u32, u32)>,
+    /// The samples inside, as ranks from `first`.
+    inside: Vec<u32>,
+    /// How often a replicate has each rank of the window.
+    counts: Vec<u32>,
+}
+
+impl Series {
+    /// `None` where the median has no interval even if the samples are independent, which takes 6 of them.
+    pub(super) fn of<B: AsRef<[u64]>>(blocks: &[B]) -> Option<Self> {
+        let filled = || blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty());
+        let mut values: Vec<u64> = filled().flatten().copied().collect();
+        values.sort_unstable();
+        Percentile::P50.interval(&values)?;
+        // Counts and ranks are 32 bits wide, and a replicate may be longer than the series.
+        u32::try_from(filled().map(<[u64]>::len).max()?.checked_mul(blocks.len())?).ok()?;
+        values.dedup();
+        let rank = |sample: &u64| u32::try_from(values.partition_point(|value| value < sample)).ok();
+        let ranks = filled().flatten().map(rank).collect::<Option<Vec<u32>>>()?;
+        let mut start = 0;
+        let blocks = filled()
+            .map(|block| {
+                let samples = start..start + block.len();
+                start = samples.end;
+                Block { samples, chunk: chunk_length(block.len()) }
+            })
+            .collect();
+        Some(Self { values, ranks, blocks })
+    }
+
+    /// Blocks that are not empty.
+    pub(super) fn blocks(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// The median of the samples as they were measured, by nearest rank.
+    pub(super) fn median(&self) -> u64 {
+        self.median_of(std::slice::from_ref(&(0..self.ranks.len())), &mut self.everything())
+    }
+
+    /// The medians of so many replicates, by nearest rank.
+    pub(super) fn replicate_medians(&self, replicates: usize, rng: &mut StdRng) -> Vec<u64> {
+        let mut everything = self.everything();
+        let mut chunks = Vec::new();
+        let mut medians = Vec::with_capacity(replicates);
+        for _ in 0..replicates.min(PILOTS) {
+            self.draw(&mut chunks, rng);
+            medians.push(self.median_of(&chunks, &mut everything));
+        }
+        let mut window = self.around(&medians);
+        while medians.len() < replicates {
+            self.draw(&mut chunks, rng);
+            let rank = window.median_rank(&chunks);
+            medians.push(rank.map_or_else(|| self.median_of(&chunks, &mut everything), |rank| self.values[rank]));
+        }
+        medians
+    }
+
+    /// Draws the chunks of one replicate.
+    fn draw(&self, chunks: &mut Vec<Range<usize>>, rng: &mut StdRng) {
+        chunks.clear();
+        for _ in &self.blocks {
+            // With a single block, there is no other to draw.
+            let drawn = if self.blocks.len() > 1 { rng.random_range(0..self.blocks.len()) } else { 0 };
+            let Block { samples, chunk } = &self.blocks[drawn];
+            let mut left = samples.len();
+            while left > 0 {
+                let start = rng.random_range(samples.start..=samples.end - chunk);
+                // The last chunk is cut, so that the block keeps its weight.
+                let taken = left.min(*chunk);
+                chunks.push(start..start + taken);
+                left -= taken;
+            }
+        }
+    }
+
+    fn median_of(&self, chunks: &[Range<usize>], everything: &mut Window) -> u64 {
+        self.values[everything.median_rank(chunks).expect("some rank is the median's, and all are inside")]
+    }
+
+    /// The window of all ranks.
+    fn everything(&self) -> Window {
+        Window::of(&self.ranks, 0..self.values.len())
+    }
+
+    /// The window in which most medians lie, if these are some of them.
+    fn around(&self, medians: &[u64]) -> Window {
+        let rank = |median: Option<&u64>| self.values.partition_point(|value| Some(value) < median);
+        let (low, high) = (rank(medians.iter().min()), rank(medians.iter().max()));
+        let margin = high - low + 1;
+        Window::of(&self.ranks, low.saturating_sub(margin)..(high + margin + 1).min(self.values.len()))
+    }
+}
+
+impl Window {
+    fn of(series: &[u32], window: Range<usize>) -> Self {
+        let mut before = Vec::with_capacity(series.len() + 1);
+        let mut inside = Vec::new();
+        let mut seen = (0, 0);
+        before.push(seen);
+        for &rank in series {
+            if (rank as usize) < window.start {
+                seen.0 += 1;
+            } else if (rank as usize) < window.end {
+                seen.1 += 1;
+                inside.push(rank);
+            }
+            before.push(seen);
+        }
+        for rank in &mut inside {
+            *rank -= u32::try_from(window.start).expect("a rank inside is no less, and has 32 bits");
+        }
+        Self { first: window.start, before, inside, counts: vec![0; window.len()] }
+    }
+
+    /// The rank of the chunks' median, the smallest that at least half of their samples do not exceed; `None` if it is
+    /// not inside.
+    fn median_rank(&mut self, chunks: &[Range<usize>]) -> Option<usize> {
+        self.counts.fill(0);
+        let (mut samples, mut below) = (0, 0);
+        for chunk in chunks {
+            let (from, to) = (self.before[chunk.start], self.before[chunk.end]);
+            samples += chunk.len();
+            below += (to.0 - from.0) as usize;
+            for &rank in &self.inside[from.1 as usize..to.1 as usize] {
+                self.counts[rank as usize] += 1;
+            }
+        }
+        let mut left = samples.div_ceil(2).checked_sub(below).filter(|&left| left > 0)?;
+        for (rank, &count) in self.counts.iter().enumerate() {
+            match left.checked_sub(count as usize) {
+                None | Some(0) => return Some(self.first + rank),
+                Some(rest) => left = rest,
+            }
+        }
+        None
+    }
+}
+
+/// About the cube root of a block's length, the order that Künsch finds best for the variance; at least 1.
+fn chunk_length(samples: usize) -> usize {
+    let mut length = 1;
+    // Up to the nearest: as long as half-way to the next one, cubed, is not beyond.
+    while (2 * length + 1_usize).pow(3) <= samples.saturating_mul(8) {
+        length += 1;
+    }
+    length
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rand::SeedableRng;
+
+    use super::*;
+
+    fn blocks() -> impl Strategy<Value = Vec<Vec<u64>>> {
+        prop::collection::vec(prop::collection::vec(0_u64..50, 0..20), 1..6)
+    }
+
+    /// By sorting what was drawn.
+    fn naive(blocks: &[Vec<u64>], chunks: &[Range<usize>]) -> u64 {
+        let all: Vec<u64> = blocks.concat();
+        let mut drawn: Vec<u64> = chunks.iter().flat_map(|chunk| &all[chunk.clone()]).copied().collect();
+        drawn.sort_unstable();
+        Percentile::P50.of(&drawn).expect("something was drawn")
+    }
+
+    proptest! {
+        #[test]
+        fn medians_by_counts_are_those_by_nearest_rank(blocks in blocks()) {
+            let mut all: Vec<u64> = blocks.concat();
+            all.sort_unstable();
+            if let Some(series) = Series::of(&blocks) {
+                prop_assert_eq!(Some(series.median()), Percentile::P50.of(&all));
+            } else {
+                prop_assert!(all.len() < 6);
+            }
+        }
+
+        #[test]
+        fn a_window_finds_the_median_or_none(blocks in blocks(), low in 0_usize..50, width in 1_usize..50, seed in any::<u64>()) {
+            let Some(series) = Series::of(&blocks) else { return Ok(()) };
+            let low = low.min(series.values.len() - 1);
+            let mut window = Window::of(&series.ranks, low..(low + width).min(series.values.len()));
+            let inside = series.values[low]..=series.values[(low + width).min(series.values.len()) - 1];
+            let mut chunks = Vec::new();
+            series.draw(&mut chunks, &mut StdRng::seed_from_u64(seed));
+            let median = naive(&blocks, &chunks);
+            let found = window.median_rank(&chunks).map(|rank| series.values[rank]);
+            prop_assert_eq!(found, Some(median).filter(|median| inside.contains(median)));
+        }
+
+        #[test]
+        fn every_replicate_is_counted_exactly(blocks in blocks(), seed in any::<u64>()) {
+            let Some(series) = Series::of(&blocks) else { return Ok(()) };
+            let medians = series.replicate_medians(60, &mut StdRng::seed_from_u64(seed));
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut chunks = Vec::new();
+            for median in medians {
+                series.draw(&mut chunks, &mut rng);
+                prop_assert_eq!(median, naive(&blocks, &chunks));
+            }
+        }
+
+        #[test]
+        fn chunks_stay_in_their_block_and_keep_its_length(blocks in blocks(), seed in any::<u64>()) {
+            let Some(series) = Series::of(&blocks) else { return Ok(()) };
+            let mut chunks = Vec::new();
+            series.draw(&mut chunks, &mut StdRng::seed_from_u64(seed));
+            let mut chunks = chunks.into_iter();
+            for _ in 0..series.blocks() {
+                let first = chunks.next().expect("a chunk per block");
+                let block = series.blocks.iter().find(|block| block.samples.contains(&first.start)).expect("a block");
+                let mut left = block.samples.len() - first.len();
+                while left > 0 {
+                    let chunk = chunks.next().expect("the block goes on");
+                    prop_assert!(chunk.start >= block.samples.start && chunk.end <= block.samples.end);
+                    left -= chunk.len();
+                }
+            }
+            prop_assert_eq!(chunks.next(), None);
+        }
+    }
+
+    #[test]
+    fn chunks_are_as_long_as_the_cube_root() {
+        for (samples, length) in [(1, 1), (3, 1), (4, 2), (8, 2), (27, 3), (1_000, 10), (25_000, 29), (1_000_000, 100)]
+        {
+            assert_eq!(chunk_length(samples), length, "{samples}");
+        }
+    }
+}
