@@ -59,9 +59,10 @@ pub struct Ratio {
 }
 
 /// A 95 % interval of the median of a series that comes as blocks in the order of their measurement; the median is
-/// [`Percentile::P50`] of all samples. Blocks may differ in length, and empty ones are passed over.
+/// [`Percentile::P50`](super::Percentile::P50) of all samples. Blocks may differ in length, and empty ones are passed
+/// over.
 ///
-/// `None` from fewer than 6 samples, as for [`Percentile::interval`].
+/// `None` from fewer than 6 samples, as for [`Percentile::interval`](super::Percentile::interval).
 #[must_use]
 pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Interval<u64>> {
     let series = Series::of(blocks)?;
