@@ -28,6 +28,8 @@ impl Tagged {
 
 /// State of a message word: the host has published the operation.
 pub const SENT: u8 = 1;
+/// State of a message word: the block is over, and the message before this was its last.
+pub const END: u8 = 4;
 /// State of an acknowledgement: the guest knows of the message.
 pub const RECEIVED: u8 = 2;
 /// State of an acknowledgement: the guest is done with it, and it was right.

@@ -6,7 +6,7 @@ use crate::layout::GUEST_COUNTERS;
 use crate::region::{RegionError, SharedRegion};
 
 /// Words of counters.
-pub const COUNTERS: usize = 9;
+pub const COUNTERS: usize = 13;
 /// A counter that the guest cannot see.
 const UNKNOWN: u64 = u64::MAX;
 
@@ -29,8 +29,16 @@ pub struct GuestCounters {
     pub lost_wakeups: u64,
     /// Doorbells that the guest rang.
     pub rings: u64,
-    /// Messages handled.
+    /// Messages handled; in a storm, those that were seen at all.
     pub operations: u64,
+    /// Sequence number of the last message seen.
+    pub last_seen: u64,
+    /// Messages of a stream whose content was wrong.
+    pub mismatches: u64,
+    /// Times the guest's thread gave its CPU up (getrusage(2), `ru_nvcsw`).
+    pub yields: u64,
+    /// Nanoseconds for which the guest's thread ran.
+    pub cpu_ns: u64,
 }
 
 impl GuestCounters {
@@ -46,6 +54,10 @@ impl GuestCounters {
             self.lost_wakeups,
             self.rings,
             self.operations,
+            self.last_seen,
+            self.mismatches,
+            self.yields,
+            self.cpu_ns,
         ];
         for (i, word) in words.into_iter().enumerate() {
             region.word(GUEST_COUNTERS + 8 * i)?.store(word, Ordering::Relaxed);
@@ -60,8 +72,9 @@ impl GuestCounters {
             *word = region.word(GUEST_COUNTERS + 8 * i)?.load(Ordering::Relaxed);
         }
         let known = |word| (word != UNKNOWN).then_some(word);
-        let [interrupts, events, waits, found_armed, found_spinning, deadline_wakeups, lost_wakeups, rings, operations] =
+        let [interrupts, events, waits, found_armed, found_spinning, deadline_wakeups, lost_wakeups, rings, rest @ ..] =
             words;
+        let [operations, last_seen, mismatches, yields, cpu_ns] = rest;
         Ok(Self {
             interrupts: known(interrupts),
             events: known(events),
@@ -72,6 +85,10 @@ impl GuestCounters {
             lost_wakeups,
             rings,
             operations,
+            last_seen,
+            mismatches,
+            yields,
+            cpu_ns,
         })
     }
 }

@@ -19,7 +19,7 @@ use crate::region::{RegionError, SharedRegion};
 /// "IVDBELL1" in memory order: what the first eight bytes are when a host has laid out the region.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"IVDBELL1");
 /// Changes with the meaning of anything in this crate's layout; [`fingerprint`] catches what a person forgets.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 /// Granule of every structure; the page size of x86-64.
 pub const PAGE: usize = 4096;

@@ -7,16 +7,18 @@
 //!
 //! Between the two ends of a measurement:
 //! 1. [`region`]: memory that the other side writes too.
-//! 2. [`layout`] and [`frame`]: where things lie in it.
+//! 2. [`layout`], [`frame`] and [`stream`]: where things lie in it.
 //! 3. [`ack`]: the two-phase acknowledgement.
-//! 4. [`wait`]: how to wait for the other side, and how to wake it.
+//! 4. [`wait`]: how to wait for the other side, and how to wake it; [`dozing`]: how not to.
 //! 5. [`control`]: how the host drives the guest; [`hello`], [`counters`] and [`record`]: what the guest says.
-//! 6. [`clock`]: the time line that both share.
+//! 6. [`clock`]: the time line that both share; [`ceiling`]: what each side's memory can do.
 
 pub mod ack;
+pub mod ceiling;
 pub mod clock;
 pub mod control;
 pub mod counters;
+pub mod dozing;
 pub mod fd_passing;
 pub mod frame;
 pub mod hello;
@@ -24,5 +26,6 @@ pub mod layout;
 pub mod record;
 pub mod region;
 pub mod session;
+pub mod stream;
 pub mod wait;
 pub mod wire;
