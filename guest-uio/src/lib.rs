@@ -7,7 +7,7 @@
 //! 2. [`driver`]: one way to reach registers, memory and interrupts, over several kernel drivers.
 //! 3. [`device`]: what the device's registers mean.
 //! 4. [`respond`]: the benchmark's other half.
-//! 5. [`memory_type`] and [`probe`]: what this guest can do, and the cure for what it cannot.
+//! 5. [`memory_type`], [`system`] and [`probe`]: what this guest can do, and the cure for what it cannot.
 //! 6. [`conformance`]: what every driver must do, tried on the device.
 //! 7. [`init`]: life as PID 1.
 
@@ -22,3 +22,4 @@ pub mod modules;
 pub mod pci;
 pub mod probe;
 pub mod respond;
+pub mod system;

@@ -13,6 +13,7 @@ use crate::driver::{self, Driver, UIO_PCI_MSIX};
 use crate::guard::Guard;
 use crate::memory_type::MemoryType;
 use crate::pci::{PciDevice, PciError};
+use crate::system;
 
 /// How long a doorbell may take until it counts as not arriving.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
@@ -33,6 +34,9 @@ pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type:
         "kernel": read("/proc/sys/kernel/osrelease"),
         "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        "cpu_model": system::cpu_model().unwrap_or_default(),
+        "command_line": system::command_line().unwrap_or_default(),
+        "steal_percent": system::steal_percent(),
         "interrupts": interrupts_missing.is_none(),
         "interrupts_missing": interrupts_missing.unwrap_or_default(),
     })

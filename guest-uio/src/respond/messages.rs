@@ -1,22 +1,28 @@
-//! What the guest does with each message. This is the measured path: the protocol, the stamps, nothing else.
+//! What the guest does with each message of a closed loop. This is the measured path: the protocol, the stamps, nothing
+//! else.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proto::ack::{PROCESSED, RECEIVED, Refusal, SENT, Tagged};
+use proto::ack::{END, PROCESSED, RECEIVED, Refusal, SENT, Tagged};
 use proto::clock::ticks;
-use proto::control::{Announcement, WaitKind, Work};
+use proto::control::{Announcement, Flaw, WaitKind, Work};
 use proto::frame::FrameHeader;
 use proto::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
 use proto::record::Record;
 use proto::region::{RegionError, SharedRegion};
-use proto::wait::{Notifier, WaitCounts, WaitError, Waiter};
+use proto::wait::{Notifier, WaitError, Waiter};
 use sha2::{Digest, Sha256};
 use zerocopy::{FromZeros, IntoBytes};
 
+use super::conduct::Conduct;
+
 /// Words of a short message beside the message word: together one cache line.
 const PAYLOAD: usize = 7;
+
+/// Which frame of a block a guest corrupts that corrupts one: the first behind the warm-up.
+const CORRUPTED: u64 = 3;
 
 /// Why a block broke off. The host reads the text.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +39,35 @@ pub(super) enum Broken {
     Region(#[from] RegionError),
 }
 
+/// What a block's messages came to.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Handled {
+    /// Messages handled; in a storm, those that were seen at all.
+    pub(super) operations: u64,
+    /// The last one's sequence number.
+    pub(super) last_seen: u64,
+    /// Messages of a stream whose content was wrong.
+    pub(super) mismatches: u64,
+}
+
+/// Waits as the block says; what ends the wait without a message is an error of the block.
+pub(super) fn wait<W: Waiter, T>(
+    waiter: &mut W,
+    look: impl FnMut() -> Option<T>,
+    idle: &impl Fn() -> ControlFlow<()>,
+) -> Result<T, Broken> {
+    let called_off = || if idle().is_break() { Err(()) } else { Ok(()) };
+    waiter.wait(look, called_off).map_err(|error| match error {
+        WaitError::Source(source) => Broken::Wait(source),
+        WaitError::Abandoned(()) => Broken::CalledOff,
+    })
+}
+
 /// A block's messages, and where they lie.
-pub(super) struct Messages<'m> {
+pub(super) struct Messages<'m, C> {
     memory: &'m SharedRegion,
     layout: Layout,
+    epoch: u64,
     block: Announcement,
     message: &'m AtomicU64,
     payload: [&'m AtomicU64; PAYLOAD],
@@ -44,10 +75,19 @@ pub(super) struct Messages<'m> {
     stamp: &'m AtomicU64,
     /// Private copy of a frame. Touched before the block, so that no page is faulted in during it.
     frame: Vec<u8>,
+    /// Whether short messages get the stamps before their answer, too.
+    stamps_all: bool,
+    conduct: C,
 }
 
-impl<'m> Messages<'m> {
-    pub(super) fn new(memory: &'m SharedRegion, layout: Layout, block: Announcement) -> Result<Self, Broken> {
+impl<'m, C: Conduct> Messages<'m, C> {
+    pub(super) fn new(
+        memory: &'m SharedRegion,
+        layout: Layout,
+        epoch: u64,
+        block: Announcement,
+        conduct: C,
+    ) -> Result<Self, Broken> {
         let message = memory.word(HOST_MESSAGE)?;
         let mut payload = [message; PAYLOAD];
         for (i, word) in payload.iter_mut().enumerate() {
@@ -57,33 +97,35 @@ impl<'m> Messages<'m> {
         let frame = vec![1; bytes];
         Record::touch_all(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
-        Ok(Self { memory, layout, block, message, payload, ack, stamp, frame })
+        let stamps_all = block.stamped || block.guest_wait != WaitKind::Poll;
+        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, frame, stamps_all, conduct })
     }
 
-    /// Handles all messages of the block; the counts, the doorbells rung, the messages handled.
+    /// Handles all messages of the block, or those before its END.
     pub(super) fn handle<W: Waiter, N: Notifier>(
         mut self,
-        mut waiter: W,
-        mut notifier: N,
+        waiter: &mut W,
+        notifier: &mut N,
         idle: impl Fn() -> ControlFlow<()>,
-    ) -> Result<(WaitCounts, u64, u64), Broken> {
+    ) -> Result<Handled, Broken> {
         let first = self.block.first_seq;
         for seq in first..first + self.block.operations {
-            let expected = Tagged::pack(seq, SENT);
+            let (sent, end) = (Tagged::pack(seq, SENT), Tagged::pack(seq, END));
+            let message = self.message;
             // SYNC POINT: the host's release of the message word; the payload is there.
-            let look = || (self.message.load(Ordering::Acquire) == expected).then_some(());
-            let called_off = || if idle().is_break() { Err(()) } else { Ok(()) };
-            waiter.wait(look, called_off).map_err(|error| match error {
-                WaitError::Source(source) => Broken::Wait(source),
-                WaitError::Abandoned(()) => Broken::CalledOff,
-            })?;
+            let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word == sent || *word == end);
+            if wait(waiter, look, &idle)? == end {
+                return Ok(Handled { operations: seq - first, last_seen: seq - 1, mismatches: 0 });
+            }
+            self.conduct.stall(seq - first);
             match self.block.work {
                 Work::Clock => self.handshake(seq),
-                Work::Pingpong => self.pingpong(seq, &mut waiter, &mut notifier)?,
-                Work::Frame => self.frame(seq, &mut waiter, &mut notifier)?,
+                Work::Frame => self.frame(seq, waiter, notifier)?,
+                _ => self.pingpong(seq, waiter, notifier)?,
             }
         }
-        Ok((waiter.counts(), notifier.rings(), self.block.operations))
+        let operations = self.block.operations;
+        Ok(Handled { operations, last_seen: first + operations - 1, mismatches: 0 })
     }
 
     #[inline]
@@ -94,24 +136,36 @@ impl<'m> Messages<'m> {
 
     /// Stamps between the host's two stamps.
     fn handshake(&self, seq: u64) {
-        self.stamp.store(ticks(), Ordering::Relaxed);
+        self.stamp.store(self.conduct.clock(self.epoch), Ordering::Relaxed);
         self.answer(seq, PROCESSED);
     }
 
     /// Both phases follow each other at once, so one doorbell tells of both. A polling guest stamps only after its
-    /// answer: reading the counter is slow under emulation, and the host waits meanwhile.
+    /// answer, unless the block is about the stamps: under emulation the first one costs a sixth of a round trip.
     #[inline]
     fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
-        let known = if self.block.guest_wait == WaitKind::Poll { 0 } else { ticks() };
+        let known = if self.stamps_all { ticks() } else { 0 };
         let interrupted = waiter.entered().unwrap_or(0);
         self.answer(seq, RECEIVED);
+        let received = if self.stamps_all { ticks() } else { 0 };
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
+        self.acknowledge_early(seq);
         // The answer lets the host send the next message, so the wait for it is announced first.
         waiter.prepare();
         self.answer(seq, if sum == seq { PROCESSED } else { Refusal::Payload as u8 });
-        let answered = ticks();
+        let answered = self.conduct.stamp();
         notifier.notify().map_err(Broken::Wait)?;
-        Ok(Record { seq, interrupted, known, answered, ..Record::default() }.publish(self.memory)?)
+        Ok(Record { seq, interrupted, known, received, answered, ..Record::default() }.publish(self.memory)?)
+    }
+
+    /// What a guest does that answers what nobody has said yet.
+    #[inline]
+    fn acknowledge_early(&self, seq: u64) {
+        if self.conduct.shows(Flaw::EarlyAck, seq - self.block.first_seq) {
+            self.answer(seq + 1, PROCESSED);
+            // Long enough for the host to look.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
     }
 
     /// Copies the header, then the payload, and believes only the copies.
@@ -126,19 +180,46 @@ impl<'m> Messages<'m> {
         let state = match self.slot(seq)? {
             None => Refusal::Header as u8,
             Some((payload_at, len, sha256)) => {
-                let frame = &mut self.frame[..len];
-                self.memory.copy_out(payload_at, frame)?;
-                record.read = ticks();
-                let digest: [u8; 32] = Sha256::digest(&*frame).into();
-                record.verified = ticks();
-                if digest == sha256 { PROCESSED } else { Refusal::Hash as u8 }
+                self.read(payload_at, len, &mut record)?;
+                if self.conduct.flaw() == Some(Flaw::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
+                    self.frame[len / 2] ^= 1;
+                }
+                let digest = self.verify(len, &mut record);
+                let right = digest == sha256 || self.conduct.has(Flaw::SkipVerify);
+                if right { PROCESSED } else { Refusal::Hash as u8 }
             }
         };
         waiter.prepare();
         self.answer(seq, state);
-        record.answered = ticks();
+        record.answered = self.conduct.stamp();
         notifier.notify().map_err(Broken::Wait)?;
         Ok(record.publish(self.memory)?)
+    }
+
+    /// Copies the payload out. A quarter of it is enough for a guest that claims more than it has done.
+    #[inline]
+    fn read(&mut self, at: usize, len: usize, record: &mut Record) -> Result<(), RegionError> {
+        if self.conduct.has(Flaw::ShortRead) {
+            let quarter = len / 4;
+            self.memory.copy_out(at, &mut self.frame[..quarter])?;
+            record.read = ticks();
+            return self.memory.copy_out(at + quarter, &mut self.frame[quarter..len]);
+        }
+        self.memory.copy_out(at, &mut self.frame[..len])?;
+        if !self.conduct.has(Flaw::ShortVerify) {
+            record.read = ticks();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn verify(&self, len: usize, record: &mut Record) -> [u8; 32] {
+        let digest = Sha256::digest(&self.frame[..len]).into();
+        if self.conduct.has(Flaw::ShortVerify) {
+            record.read = ticks();
+        }
+        record.verified = ticks();
+        digest
     }
 
     /// Where the frame's bytes are, how many, and their hash; `None` if slot or header make no sense.

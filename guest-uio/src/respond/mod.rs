@@ -9,12 +9,14 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use proto::ack::Tagged;
-use proto::control::{Announcement, DONE, FAILED, FINISH, READY, RUN, WaitKind, commanded, report};
+use proto::ceiling::{CopySpeeds, sha256_speed, stamp_ns};
+use proto::control::{Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report};
 use proto::counters::GuestCounters;
+use proto::dozing::Dozing;
 use proto::hello::{Hello, say};
-use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError};
+use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
 use proto::region::{RegionError, SharedRegion};
-use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use proto::wait::{Bell, Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
 use proto::wire::{PeerId, Vector};
 
 use crate::device;
@@ -24,12 +26,19 @@ use crate::interrupts;
 use crate::memory_type::MemoryType;
 use crate::probe;
 
+mod conduct;
 mod messages;
+mod thread_cost;
+mod traffic;
 
-use messages::{Broken, Messages};
+use conduct::{Conduct, Flawed, ONCE_AFTER, Sound};
+use messages::{Broken, Handled, Messages};
+use thread_cost::ThreadCost;
 
 /// Between two looks at the memory while no host is there.
 const HOST_PAUSE: Duration = Duration::from_millis(5);
+/// How long the last doorbells of a storm may be under way.
+const SETTLE: Duration = Duration::from_millis(20);
 /// Between two looks at the command word.
 const COMMAND_PAUSE: Duration = Duration::from_micros(200);
 
@@ -134,77 +143,148 @@ impl<'d> Run<'d> {
     }
 
     fn run_block(&mut self, epoch: u64, block: Announcement) -> Result<GuestCounters, Broken> {
-        let (driver, memory, layout) = (self.driver, self.memory, self.layout);
-        let host = PeerId(layout.host_peer);
-        let ring = || device::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other);
-        let notifier = match block.host_wait {
-            WaitKind::Poll => None,
-            WaitKind::Irq | WaitKind::Hybrid => Some(Doorbell::new(memory.word(HOST_ARMED)?, ring)),
+        if block.work == Work::Ceilings {
+            report(self.memory, epoch, READY)?;
+            say(self.memory, &ceilings(self.memory, block.bytes)?)?;
+            return Ok(GuestCounters::default());
+        }
+        match block.flaw {
+            None => self.exchange(epoch, block, Sound),
+            Some(flaw) => self.exchange(epoch, block, Flawed(flaw)),
+        }
+    }
+
+    /// Picks the types for both sides' ways to wait and to ring, so that the measured path has no choice to make.
+    fn exchange(&mut self, epoch: u64, block: Announcement, conduct: impl Conduct) -> Result<GuestCounters, Broken> {
+        let (driver, host) = (self.driver, PeerId(self.layout.host_peer));
+        let armed = self.memory.word(HOST_ARMED)?;
+        let dropped = if conduct.has(Flaw::DropAnswer) { ONCE_AFTER } else { u64::MAX };
+        let mut count = 0;
+        let ring = || {
+            count += 1;
+            if count == dropped {
+                return Ok(());
+            }
+            device::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other)
         };
+        match block.host_wait {
+            WaitKind::Poll => self.exchange_rung_by(epoch, block, Silent, conduct),
+            _ if block.always_ring => self.exchange_rung_by(epoch, block, Bell::new(ring), conduct),
+            _ => self.exchange_rung_by(epoch, block, Doorbell::new(armed, ring), conduct),
+        }
+    }
+
+    fn exchange_rung_by(
+        &mut self,
+        epoch: u64,
+        block: Announcement,
+        notifier: impl Notifier,
+        conduct: impl Conduct,
+    ) -> Result<GuestCounters, Broken> {
+        let (memory, layout) = (self.memory, self.layout);
         let interrupt = self.interrupt.as_mut();
         let line = interrupt.as_ref().ok().map(|i| i.line().to_owned());
-        let messages = Messages::new(memory, layout, block)?;
+        let mut scene = Scene { memory, layout, epoch, block, line, notifier, conduct, before: None };
+        if block.guest_wait == WaitKind::Poll {
+            let played = if conduct.has(Flaw::Sleepy) { scene.play(&mut Dozing)? } else { scene.play(&mut Poll)? };
+            let counters = scene.counters(&played);
+            // Without a line there is nobody who could have counted events.
+            return Ok(GuestCounters { events: counters.events.filter(|_| scene.line.is_some()), ..counters });
+        }
+        let interrupt = interrupt.map_err(|error| Broken::Deaf(error.to_string()))?;
+        let _guard = Guard::start().map_err(Broken::Wait)?;
+        interrupt.drain().map_err(Broken::Wait)?;
+        let armed = memory.word(GUEST_ARMED)?;
+        let mut played = if block.guest_wait == WaitKind::Irq {
+            scene.play(&mut Irq::new(armed, &mut **interrupt))?
+        } else {
+            scene.play(&mut Hybrid::new(armed, &mut **interrupt, block.spin_ticks))?
+        };
+        if block.work == Work::Storm || block.always_ring {
+            // Doorbells for which nobody waited any more.
+            sleep(SETTLE);
+            played.counts.events += interrupt.drain().map_err(Broken::Wait)?;
+        }
+        Ok(scene.counters(&played))
+    }
+}
+
+/// A block with everything but its way to wait.
+struct Scene<'m, N, C> {
+    memory: &'m SharedRegion,
+    layout: Layout,
+    epoch: u64,
+    block: Announcement,
+    /// How the interrupt is named in /proc/interrupts.
+    line: Option<String>,
+    notifier: N,
+    conduct: C,
+    /// Interrupts before the block.
+    before: Option<u64>,
+}
+
+/// What came of it.
+struct Played {
+    handled: Handled,
+    counts: WaitCounts,
+    cost: ThreadCost,
+}
+
+impl<N: Notifier, C: Conduct> Scene<'_, N, C> {
+    fn interrupts(&self) -> Option<u64> {
+        self.line.as_deref().and_then(|line| interrupts::count(line).ok().flatten())
+    }
+
+    fn play<W: Waiter>(&mut self, waiter: &mut W) -> Result<Played, Broken> {
+        let (memory, epoch, block) = (self.memory, self.epoch, self.block);
         let idle = || match commanded(memory) {
             Ok(Tagged { seq, state }) if seq == epoch && state == RUN => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         };
-        let taken = || line.as_deref().and_then(|line| interrupts::count(line).ok().flatten());
-
-        let mut counters = match block.guest_wait {
-            WaitKind::Poll => {
-                let before = taken();
-                report(memory, epoch, READY)?;
-                let (counts, rings, operations) = exchange(messages, Poll, notifier, idle)?;
-                counters(counts, rings, operations, before, taken())
-            }
-            WaitKind::Irq | WaitKind::Hybrid => {
-                let interrupt = interrupt.map_err(|error| Broken::Deaf(error.to_string()))?;
-                let _guard = Guard::start().map_err(Broken::Wait)?;
-                interrupt.drain().map_err(Broken::Wait)?;
-                let (armed, source) = (memory.word(GUEST_ARMED)?, &mut **interrupt);
-                let before = taken();
-                let (counts, rings, operations) = if block.guest_wait == WaitKind::Irq {
-                    let waiter = Irq::new(armed, source);
-                    report(memory, epoch, READY)?;
-                    exchange(messages, waiter, notifier, idle)?
-                } else {
-                    let waiter = Hybrid::new(armed, source, block.spin_ticks);
-                    report(memory, epoch, READY)?;
-                    exchange(messages, waiter, notifier, idle)?
-                };
-                counters(counts, rings, operations, before, taken())
-            }
+        let messages = Messages::new(memory, self.layout, epoch, block, self.conduct)?;
+        self.before = self.interrupts();
+        let before = ThreadCost::now();
+        let notifier = &mut self.notifier;
+        report(memory, epoch, READY)?;
+        let handled = match block.work {
+            Work::Storm => traffic::storm(memory, &block, (waiter, notifier), self.conduct, idle)?,
+            Work::Stream => traffic::stream(memory, &block, (waiter, notifier), idle)?,
+            _ => messages.handle(waiter, notifier, idle)?,
         };
-        if line.is_none() {
-            counters.events = None;
+        Ok(Played { handled, counts: waiter.counts(), cost: before.since() })
+    }
+
+    fn counters(&self, played: &Played) -> GuestCounters {
+        let Played { handled, counts, cost } = played;
+        GuestCounters {
+            interrupts: self.before.zip(self.interrupts()).map(|(before, after)| after - before),
+            events: Some(counts.events),
+            waits: counts.waits,
+            found_armed: counts.found_armed,
+            found_spinning: counts.found_spinning,
+            deadline_wakeups: counts.deadline_wakeups,
+            lost_wakeups: counts.lost_wakeups,
+            rings: self.notifier.rings(),
+            operations: handled.operations,
+            last_seen: handled.last_seen,
+            mismatches: handled.mismatches,
+            yields: cost.yields,
+            cpu_ns: cost.cpu_ns,
         }
-        Ok(counters)
     }
 }
 
-/// Runs a block's messages with the notifier that the host's way to wait calls for.
-fn exchange<W: Waiter, N: Notifier>(
-    messages: Messages<'_>,
-    waiter: W,
-    doorbell: Option<N>,
-    idle: impl Fn() -> ControlFlow<()>,
-) -> Result<(WaitCounts, u64, u64), Broken> {
-    match doorbell {
-        Some(doorbell) => messages.handle(waiter, doorbell, idle),
-        None => messages.handle(waiter, Silent, idle),
-    }
-}
-
-fn counters(counts: WaitCounts, rings: u64, operations: u64, before: Option<u64>, after: Option<u64>) -> GuestCounters {
-    GuestCounters {
-        interrupts: before.zip(after).map(|(before, after)| after - before),
-        events: Some(counts.events),
-        waits: counts.waits,
-        found_armed: counts.found_armed,
-        found_spinning: counts.found_spinning,
-        deadline_wakeups: counts.deadline_wakeups,
-        lost_wakeups: counts.lost_wakeups,
-        rings,
-        operations,
-    }
+/// What this side's memory can do, in words for the host (JSON). Nobody uses the slots meanwhile.
+fn ceilings(memory: &SharedRegion, bytes: u64) -> Result<String, Broken> {
+    let bytes = usize::try_from(bytes).map_err(|_| Broken::Nonsense)?;
+    let copies = CopySpeeds::measure(memory, SLOTS, bytes)?;
+    let ceilings = serde_json::json!({
+        "heap_to_heap": copies.heap_to_heap,
+        "heap_to_region": copies.heap_to_region,
+        "region_to_heap": copies.region_to_heap,
+        "heap_read": copies.heap_read,
+        "sha256": sha256_speed(),
+        "stamp_ns": stamp_ns(),
+    });
+    Ok(ceilings.to_string())
 }

@@ -1,0 +1,78 @@
+//! Whether the guest does its part, or is broken on purpose in one way. A sound guest's choices are made by the compiler:
+//! nothing of this is left on its measured path.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use proto::clock::ticks;
+use proto::control::Flaw;
+
+/// After how many messages a flaw shows that shows once.
+pub(super) const ONCE_AFTER: u64 = 20;
+/// The message of a block before which a guest stands still: behind any warm-up.
+const STALLS_AT: u64 = 300;
+/// How long a guest that stands still does so.
+const STALL: Duration = Duration::from_millis(200);
+/// How far a wrong stamp is off, and how far a drifting clock moves, in ticks: a millisecond and a tenth of one, where the
+/// counter has 4 GHz.
+const WRONG_BY: u64 = 4_000_000;
+const DRIFT_BY: u64 = 400_000;
+
+/// See the module.
+pub(super) trait Conduct: Copy {
+    /// The flaw that it has.
+    fn flaw(self) -> Option<Flaw>;
+
+    /// Whether it has this flaw, in this operation of the block if the flaw shows once.
+    #[inline]
+    fn shows(self, flaw: Flaw, nth: u64) -> bool {
+        self.flaw() == Some(flaw) && nth == ONCE_AFTER
+    }
+
+    /// Whether it always has this flaw.
+    #[inline]
+    fn has(self, flaw: Flaw) -> bool {
+        self.flaw() == Some(flaw)
+    }
+
+    /// A stamp of an answer, as it is reported.
+    #[inline]
+    fn stamp(self) -> u64 {
+        if self.has(Flaw::WrongStamp) { ticks() + WRONG_BY } else { ticks() }
+    }
+
+    /// A stamp of a handshake. `epoch` counts the blocks: the clock stands elsewhere in every second one.
+    #[inline]
+    fn clock(self, epoch: u64) -> u64 {
+        if self.has(Flaw::DriftingClock) { ticks() + epoch % 3 * DRIFT_BY } else { ticks() }
+    }
+
+    /// Stands still where it is to.
+    #[inline]
+    fn stall(self, nth: u64) {
+        if self.flaw() == Some(Flaw::Stall) && nth == STALLS_AT {
+            sleep(STALL);
+        }
+    }
+}
+
+/// A guest that does its part.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sound;
+
+impl Conduct for Sound {
+    #[inline]
+    fn flaw(self) -> Option<Flaw> {
+        None
+    }
+}
+
+/// A guest that is broken in one way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flawed(pub(super) Flaw);
+
+impl Conduct for Flawed {
+    fn flaw(self) -> Option<Flaw> {
+        Some(self.0)
+    }
+}

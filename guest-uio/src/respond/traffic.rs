@@ -1,0 +1,84 @@
+//! Messages that do not wait for answers: storms, of which only the newest message counts, and streams through a ring of
+//! slots, of which every message counts.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use proto::ack::{END, PROCESSED, Refusal, Tagged};
+use proto::control::{Announcement, Flaw};
+use proto::layout::{GUEST_ACK, HOST_MESSAGE};
+use proto::region::SharedRegion;
+use proto::stream::{Ring, is_whole};
+use proto::wait::{Notifier, Waiter};
+
+use super::conduct::Conduct;
+use super::messages::{Broken, Handled, wait};
+
+/// Takes a storm: whatever is the newest message when it looks, until the last one.
+pub(super) fn storm<W: Waiter, N: Notifier>(
+    memory: &SharedRegion,
+    block: &Announcement,
+    (waiter, notifier): (&mut W, &mut N),
+    conduct: impl Conduct,
+    idle: impl Fn() -> ControlFlow<()>,
+) -> Result<Handled, Broken> {
+    let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
+    let last = block.first_seq + block.operations - 1;
+    let mut newest = message.load(Ordering::Acquire);
+    let mut seen = 0;
+    loop {
+        // SYNC POINT: the host's release of the message word.
+        let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word != newest);
+        newest = wait(waiter, look, &idle)?;
+        seen += 1;
+        let seq = Tagged::unpack(newest).seq;
+        if seq == last {
+            // SYNC POINT: pairs with the host's acquire of the acknowledgement.
+            ack.store(Tagged::pack(last, PROCESSED), Ordering::Release);
+            notifier.notify().map_err(Broken::Wait)?;
+            let last_seen = if conduct.has(Flaw::BlindStorm) { last - 1 } else { last };
+            return Ok(Handled { operations: seen, last_seen, mismatches: 0 });
+        }
+    }
+}
+
+/// Empties the ring until END, which comes behind the last message. Every message is read whole and looked at.
+pub(super) fn stream<W: Waiter, N: Notifier>(
+    memory: &SharedRegion,
+    block: &Announcement,
+    (waiter, notifier): (&mut W, &mut N),
+    idle: impl Fn() -> ControlFlow<()>,
+) -> Result<Handled, Broken> {
+    let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
+    let ring = Ring::new(memory.len(), block.slots, block.bytes).ok_or(Broken::Nonsense)?;
+    let mut private = vec![0; ring.bytes()];
+    let mut next = block.first_seq;
+    let mut mismatches = 0;
+    loop {
+        // SYNC POINT: the host's release of the message word; every slot up to it is filled.
+        let look = || Some(Tagged::unpack(message.load(Ordering::Acquire))).filter(|word| is_news(*word, next));
+        let newest = wait(waiter, look, &idle)?;
+        let published = if newest.state == END { newest.seq } else { newest.seq + 1 };
+        // A host that lies about how far it is would make the guest read what is not there, for ever.
+        if published - next > block.slots {
+            return Err(Broken::Nonsense);
+        }
+        while next < published {
+            memory.copy_out(ring.slot(next), &mut private)?;
+            let whole = is_whole(&private, next);
+            mismatches += u64::from(!whole);
+            let state = if whole { PROCESSED } else { Refusal::Payload as u8 };
+            // SYNC POINT: pairs with the host's acquire; the slot is the host's again.
+            ack.store(Tagged::pack(next, state), Ordering::Release);
+            notifier.notify().map_err(Broken::Wait)?;
+            next += 1;
+        }
+        if newest.state == END {
+            return Ok(Handled { operations: next - block.first_seq, last_seen: next.saturating_sub(1), mismatches });
+        }
+    }
+}
+
+fn is_news(word: Tagged, next: u64) -> bool {
+    word.seq >= next && (word.state == END || word.state == proto::ack::SENT)
+}
