@@ -1,8 +1,19 @@
-//! Where a run took place: what a reader needs to judge its figures and to repeat it.
+//! Where a run took place: what a reader needs to judge its figures and to repeat it. In the document all of it is one
+//! flat block; here each part that is read at its own place has a file of its own.
 
 use serde::{Deserialize, Serialize};
 
 use crate::measured::Measured;
+
+mod guest;
+mod host;
+mod load;
+mod software;
+
+pub use self::guest::GuestMachine;
+pub use self::host::HostMachine;
+pub use self::load::HostLoad;
+pub use self::software::Software;
 
 /// The machine, the VM and the way in which they were started. `None`: not known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -14,6 +25,8 @@ pub struct Environment {
     pub accel_reason: String,
     /// Whether interrupts went through KVM's irqfd instead of QEMU's main loop.
     pub irqfd: Option<bool>,
+    /// What QEMU's monitor said of it when it was asked last, which is after the last block: `kvm` or `tcg`.
+    pub accel_seen: Option<String>,
     /// The emulator's version.
     pub qemu_version: Option<String>,
     /// The host kernel's release.
@@ -50,10 +63,26 @@ pub struct Environment {
     pub memory_bytes: u64,
     /// The revision of this project, with `-dirty` if it was changed since.
     pub git_revision: Option<String>,
+    /// Which of the processor's performance counters could not be had, and why.
+    pub perf_missing: Option<String>,
     /// When the run began (RFC 3339).
     pub started: Option<String>,
     /// The command that began it.
     pub command: Option<String>,
+    /// The host's time stamp counter, in Hz.
+    pub tsc_hz: Option<f64>,
+    /// The host.
+    #[serde(flatten)]
+    pub host: HostMachine,
+    /// What else the host had to do.
+    #[serde(flatten)]
+    pub load: HostLoad,
+    /// What was built and started.
+    #[serde(flatten)]
+    pub software: Software,
+    /// The guest, in its own words.
+    #[serde(flatten)]
+    pub guest: GuestMachine,
 }
 
 impl Environment {
@@ -71,6 +100,16 @@ impl Environment {
         self.bar2_streaming_read_gb_per_s =
             self.bar2_streaming_read_gb_per_s.or(finite(guest.bar2_streaming_read_gb_per_s));
         self.bar2_write_gb_per_s = self.bar2_write_gb_per_s.or(finite(guest.bar2_write_gb_per_s));
+        if let Some(missing) = &measured.perf_missing {
+            fill(&mut self.perf_missing, missing);
+        }
+        fill(&mut self.guest.guest_cpu_model, &guest.cpu_model);
+        fill(&mut self.guest.guest_command_line, &guest.command_line);
+        self.guest.guest_steal_percent = self.guest.guest_steal_percent.or(finite(guest.steal_percent));
+        self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
+        let placements = || measured.blocks.iter().map(|block| block.placement.as_ref()?.involuntary_switches());
+        let switches = placements().sum::<Option<u64>>().filter(|_| !measured.blocks.is_empty());
+        self.load.involuntary_switches = self.load.involuntary_switches.or(switches);
         if guest.cpus > 0 {
             self.guest_cpus.get_or_insert(guest.cpus);
         }
@@ -103,7 +142,10 @@ mod tests {
             host_peer: 1,
             guest_peer: 0,
             spin_ns: None,
+            perf_missing: None,
             memory_bytes: 4096,
+            ceilings: Vec::new(),
+            overhead: None,
             blocks: Vec::new(),
             aborted: None,
         }
@@ -115,6 +157,18 @@ mod tests {
         let completed = known.completed_by(&measured());
         assert_eq!(completed.driver.as_deref(), Some("vfio-pci"));
         assert_eq!((completed.guest_cpus, completed.memory_bytes), (Some(2), 4096));
+    }
+
+    #[test]
+    fn the_parts_lie_flat_in_the_document_and_are_read_from_there() {
+        let mut known = Environment::default();
+        known.host.governor = Some("performance".into());
+        known.load.load_average = Some(0.5);
+        let document = serde_json::to_value(&known).unwrap();
+        assert_eq!(document["governor"], "performance");
+        assert_eq!(document["load_average"], 0.5);
+        assert_eq!(serde_json::from_value::<Environment>(document).unwrap(), known);
+        assert_eq!(serde_json::from_str::<Environment>("{}").unwrap(), Environment::default());
     }
 
     #[test]

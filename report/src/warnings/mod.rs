@@ -1,16 +1,28 @@
 //! What makes a run no failure but that its reader should know, each with what to do about it.
 
+mod environment;
+
+use crate::checks::overhead::{WARNED_FROM, empty_beside_least_median};
+use crate::environment::Environment;
 use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
 use crate::units::{counted, duration};
 
-/// Everything that the data of a run calls for.
+/// Everything that the data of a run calls for, and after it what the environment in which it took place does.
 #[must_use]
-pub fn of(run: &Run) -> Vec<Warning> {
-    [unfinished_block(run), no_interrupts(run), uncached_memory(run), clocks_moved(run), guard_woke(run)]
-        .into_iter()
-        .flatten()
-        .collect()
+pub fn of(run: &Run, environment: &Environment) -> Vec<Warning> {
+    let placement = run.blocks().find_map(|block| block.measured.placement.as_ref());
+    let pinning = placement.map(|seen| seen.wanted.clone()).unwrap_or_default();
+    let of_run = [
+        unfinished_block(run),
+        no_interrupts(run),
+        uncached_memory(run),
+        clocks_moved(run),
+        guard_woke(run),
+        instrument_shows(run),
+        unhealthy_guest(run, environment),
+    ];
+    of_run.into_iter().flatten().chain(environment::of(environment, &pinning)).collect()
 }
 
 fn unfinished_block(run: &Run) -> Option<Warning> {
@@ -71,5 +83,32 @@ fn guard_woke(run: &Run) -> Option<Warning> {
     (late > 0).then(|| Warning {
         message: format!("{} ended by the guard because the doorbell came late", counted(late, "wait")),
         cure: "the machine stalled: close what else runs on it, or give the run CPUs of its own".to_owned(),
+    })
+}
+
+fn instrument_shows(run: &Run) -> Option<Warning> {
+    let (empty, median) = empty_beside_least_median(run)?;
+    (empty >= median * WARNED_FROM).then(|| Warning {
+        message: format!(
+            "taking the stamps costs {} of the least median, {}: {:.0} % of that figure is the instrument",
+            duration(empty),
+            duration(median),
+            empty / median * 100.0
+        ),
+        cure: "take it off when comparing with figures that were taken otherwise; ratios to slower ways suffer little"
+            .to_owned(),
+    })
+}
+
+/// A guest whose memory is much slower than its host's has something between it and the memory. Under emulation that is
+/// known.
+fn unhealthy_guest(run: &Run, environment: &Environment) -> Option<Warning> {
+    const HEALTHY: f64 = 1.5;
+    let largest = run.measured().ceilings.iter().max_by_key(|ceiling| ceiling.size_bytes)?;
+    let ratio = largest.host.heap_to_heap / largest.guest.heap_to_heap;
+    (environment.accel == "kvm" && ratio > HEALTHY).then(|| Warning {
+        message: format!("the guest copies its own memory {ratio:.1} times slower than the host does"),
+        cure: "see that the virtual CPU has a core of its own, and that the guest's memory is not swapped or scattered"
+            .to_owned(),
     })
 }

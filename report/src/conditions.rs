@@ -1,0 +1,102 @@
+//! What distinguishes blocks of one workload beside their size and the ways to wait.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::units::{counted, duration, grouped};
+
+/// When the messages of an open loop are due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrivals {
+    /// At equal intervals.
+    Fixed,
+    /// At random intervals, exponentially distributed: many independent senders.
+    Poisson,
+}
+
+/// The conditions of a block. What does not apply is `None` or `false`, and left out of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(clippy::struct_excessive_bools, reason = "each applies or not, whatever the others do")]
+pub struct Conditions {
+    /// Contention: threads that only burn time, on whichever core is free.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy_threads: Option<u32>,
+    /// Contention: initiator and virtual CPU share one core.
+    #[serde(skip_serializing_if = "is_false")]
+    pub one_core: bool,
+    /// Paced: time between an answer and the next message, in nanoseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap_ns: Option<u64>,
+    /// Open loop: messages due per second. Storm: doorbells per second; without it, as fast as they can be rung.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_per_s: Option<u64>,
+    /// Open loop: when messages are due.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arrivals: Option<Arrivals>,
+    /// Frame: neither the frame nor its slot is in a cache when the host begins to write.
+    #[serde(skip_serializing_if = "is_false")]
+    pub cold: bool,
+    /// Stream: slots of the ring.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slots: Option<u32>,
+    /// Stream: a doorbell for every message, not only for a receiver that is armed.
+    #[serde(skip_serializing_if = "is_false")]
+    pub always_ring: bool,
+    /// A guest that polls takes the stamps before its answer, too: every leg is known, and the round trip is longer by
+    /// what they cost.
+    #[serde(skip_serializing_if = "is_false")]
+    pub stamped: bool,
+    /// The second of two equal arms, measured to see how far equal things differ.
+    #[serde(skip_serializing_if = "is_false")]
+    pub again: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// In words, for instance `2.00 ms gap, 3 busy threads`; nothing where there are none.
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let gap = self.gap_ns.map(|ns| format!("{} gap", duration(ns as f64)));
+        let rate = self.rate_per_s.map(|rate| match self.arrivals {
+            Some(Arrivals::Poisson) => format!("{}/s poisson", grouped(rate)),
+            Some(Arrivals::Fixed) => format!("{}/s fixed", grouped(rate)),
+            None => format!("{}/s", grouped(rate)),
+        });
+        let flag = |set: bool, name: &str| set.then(|| name.to_owned());
+        let words = [
+            self.busy_threads.map(|threads| counted(threads.into(), "busy thread")),
+            flag(self.one_core, "one core"),
+            gap,
+            rate,
+            flag(self.cold, "cold"),
+            self.slots.map(|slots| counted(slots.into(), "slot")),
+            flag(self.always_ring, "always rung"),
+            flag(self.stamped, "every stamp"),
+            flag(self.again, "again"),
+        ];
+        f.pad(&words.into_iter().flatten().collect::<Vec<_>>().join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn conditions_are_told_in_words_and_left_out_where_there_are_none() {
+        assert_eq!(Conditions::default().to_string(), "");
+        assert_eq!(serde_json::to_string(&Conditions::default()).expect("JSON"), "{}");
+        let busy = Conditions { busy_threads: Some(3), gap_ns: Some(2_000_000), ..Conditions::default() };
+        assert_eq!(busy.to_string(), "3 busy threads, 2.00 ms gap");
+        let open = Conditions { rate_per_s: Some(5_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
+        assert_eq!(open.to_string(), "5,000/s poisson");
+        let text = serde_json::to_string(&open).expect("JSON");
+        assert_eq!(serde_json::from_str::<Conditions>(&text).expect("read back"), open);
+    }
+}

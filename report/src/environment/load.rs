@@ -1,0 +1,15 @@
+//! What else the host had to do: before the run, and while it lasted.
+
+use serde::{Deserialize, Serialize};
+
+/// Competition for the CPUs. `None`: this machine does not say.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostLoad {
+    /// Tasks that ran or wanted to, averaged over the minute before the run.
+    pub load_average: Option<f64>,
+    /// Share of the time of the run's CPUs that the hypervisor gave to others while the run lasted, in per cent.
+    pub steal_percent: Option<f64>,
+    /// Times that the run's threads were put off their CPUs while blocks were measured.
+    pub involuntary_switches: Option<u64>,
+}

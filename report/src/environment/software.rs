@@ -1,0 +1,15 @@
+//! What was built and started: enough to build and start it again.
+
+use serde::{Deserialize, Serialize};
+
+/// The programs of a run. `None`: not known.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Software {
+    /// The compiler, as `rustc -V` names itself.
+    pub rustc_version: Option<String>,
+    /// Cargo's profile of the programs on the host.
+    pub build_profile: Option<String>,
+    /// QEMU's command line, less console and monitor; the guest kernel's own is in its `-append`.
+    pub qemu_command: Option<String>,
+}

@@ -1,0 +1,166 @@
+//! What follows from several cells together: from which rate on spinning is the cheaper way, where blocking is the faster
+//! one, and how many messages each way carries.
+
+use serde::{Deserialize, Serialize};
+
+use crate::measured::Ceilings;
+use crate::plan::{Arrivals, Wait, Workload};
+use crate::result::Cell;
+
+/// Latency that an open loop's p99 must stay below, where nothing else was asked for: 1 ms.
+const P99_LIMIT_NS: u64 = 1_000_000;
+/// An offered rate counts as carried if this share of it was answered.
+const CARRIED: f64 = 0.95;
+
+/// See the module. A list is empty where its cells were not measured.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Findings {
+    /// Per way to wait that blocks.
+    pub break_even: Vec<BreakEven>,
+    /// Polling and blocking beside other threads.
+    pub contention: Vec<Contended>,
+    /// Per way to wait and kind of arrivals.
+    pub capacity: Vec<Capacity>,
+    /// The host's copy speed over the guest's, private memory, largest size: near 1 under healthy KVM, far above under
+    /// emulation.
+    pub copy_host_over_guest: Option<f64>,
+}
+
+/// The rate below which blocking takes less CPU time than spinning.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BreakEven {
+    /// The way to wait.
+    pub mode: String,
+    /// Cores that polling keeps busy while nothing comes.
+    pub polling_cores: f64,
+    /// Cores that this way keeps busy while nothing comes.
+    pub idle_cores: f64,
+    /// CPU time per operation, all threads, back to back.
+    pub us_per_op: f64,
+    /// Operations per second at which both cost the same.
+    pub rate_per_s: f64,
+    /// Operations per second that this way carries back to back. A break-even rate above it: it is always the cheaper one.
+    pub fastest_per_s: f64,
+}
+
+impl BreakEven {
+    /// Whether it takes less CPU time at every rate that it carries.
+    #[must_use]
+    pub fn is_always_cheaper(&self) -> bool {
+        self.rate_per_s >= self.fastest_per_s
+    }
+}
+
+/// Medians beside other threads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contended {
+    /// Threads that only burn time.
+    pub busy_threads: u32,
+    /// Whether both sides shared one core.
+    pub one_core: bool,
+    /// The gap between messages; `None`: back to back.
+    pub gap_ns: Option<u64>,
+    /// Polling's median.
+    pub poll_p50_ns: u64,
+    /// Blocking's median.
+    pub irq_p50_ns: u64,
+}
+
+impl Contended {
+    /// Whether blocking was the faster way.
+    #[must_use]
+    pub fn irq_wins(&self) -> bool {
+        self.irq_p50_ns < self.poll_p50_ns
+    }
+}
+
+/// The highest offered rate that kept below the limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capacity {
+    /// The way to wait.
+    pub mode: String,
+    /// When messages were due.
+    pub arrivals: Arrivals,
+    /// What p99, from when a message was due, had to stay below.
+    pub p99_limit_ns: u64,
+    /// Messages per second; `None`: no offered rate kept below it.
+    pub rate_per_s: Option<u64>,
+    /// The highest rate that was offered.
+    pub offered_per_s: u64,
+}
+
+/// Draws the conclusions. `config` may hold the limit of the open loop (`p99_limit_ns`).
+#[must_use]
+pub fn findings(cells: &[Cell], ceilings: &[Ceilings], config: &serde_json::Value) -> Findings {
+    let limit = config["p99_limit_ns"].as_u64().unwrap_or(P99_LIMIT_NS);
+    let largest = ceilings.iter().max_by_key(|ceiling| ceiling.size_bytes);
+    let copy = largest.map(|both| both.host.heap_to_heap / both.guest.heap_to_heap).filter(|ratio| ratio.is_finite());
+    Findings {
+        break_even: break_even(cells),
+        contention: contention(cells),
+        capacity: capacity(cells, limit),
+        copy_host_over_guest: copy,
+    }
+}
+
+/// Cells with one way to wait on both sides.
+fn diagonal(cells: &[Cell], workload: Workload, wait: Wait) -> impl Iterator<Item = &Cell> {
+    let is_it = move |cell: &&Cell| cell.workload == workload && cell.host_wait == wait && cell.guest_wait == wait;
+    cells.iter().filter(is_it).filter(|cell| !cell.conditions.again && !cell.conditions.stamped)
+}
+
+fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
+    let one = |wait: Wait| {
+        let mut idle_or_busy =
+            diagonal(cells, Workload::Idle, Wait::Poll).chain(diagonal(cells, Workload::Pingpong, Wait::Poll));
+        let polling_cores = idle_or_busy.find_map(|cell| cell.cpu.cores)?;
+        let idle_cores = diagonal(cells, Workload::Idle, wait).find_map(|cell| cell.cpu.cores)?;
+        let busy = diagonal(cells, Workload::Pingpong, wait).next()?;
+        let us_per_op = busy.cpu.total_us_per_op()?;
+        let rate_per_s = (polling_cores - idle_cores) * 1e6 / us_per_op;
+        let fastest_per_s = 1e9 / busy.latency_ns.as_ref()?.mean;
+        let known =
+            BreakEven { mode: wait.to_string(), polling_cores, idle_cores, us_per_op, rate_per_s, fastest_per_s };
+        (rate_per_s.is_finite() && fastest_per_s.is_finite()).then_some(known)
+    };
+    [Wait::Irq, Wait::Hybrid].into_iter().filter_map(one).collect()
+}
+
+fn contention(cells: &[Cell]) -> Vec<Contended> {
+    let median = |cell: &Cell| cell.latency_ns.as_ref()?.p50;
+    let beside = |poll: &Cell| {
+        let mut others = diagonal(cells, Workload::Contention, Wait::Irq);
+        let irq = others.find(|irq| irq.conditions == poll.conditions)?;
+        Some(Contended {
+            busy_threads: poll.conditions.busy_threads.unwrap_or(0),
+            one_core: poll.conditions.one_core,
+            gap_ns: poll.conditions.gap_ns,
+            poll_p50_ns: median(poll)?,
+            irq_p50_ns: median(irq)?,
+        })
+    };
+    diagonal(cells, Workload::Contention, Wait::Poll).filter_map(beside).collect()
+}
+
+fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
+    let one = |wait: Wait, arrivals: Arrivals| {
+        let open =
+            || diagonal(cells, Workload::Openloop, wait).filter(move |cell| cell.conditions.arrivals == Some(arrivals));
+        let rate = |cell: &Cell| cell.conditions.rate_per_s;
+        let keeps = |cell: &&Cell| {
+            let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
+            let carried = cell.messages_per_second.zip(rate(cell)).map(|(got, offered)| got / offered as f64);
+            p99.is_some_and(|p99| p99 < p99_limit_ns) && carried.is_some_and(|share| share >= CARRIED)
+        };
+        Some(Capacity {
+            mode: wait.to_string(),
+            arrivals,
+            p99_limit_ns,
+            rate_per_s: open().filter(keeps).filter_map(rate).max(),
+            offered_per_s: open().filter_map(rate).max()?,
+        })
+    };
+    let waits = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+    waits.into_iter().flat_map(|wait| [Arrivals::Fixed, Arrivals::Poisson].map(|a| one(wait, a))).flatten().collect()
+}

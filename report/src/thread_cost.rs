@@ -1,0 +1,91 @@
+//! What the parties' threads cost beside CPU time, as the initiator brings it back: context switches, and what the
+//! processor's own counters say.
+
+use serde::{Deserialize, Serialize};
+
+/// Context switches of a thread, or of several together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Switches {
+    /// The thread gave its CPU up because it had to wait: it blocked, and was woken.
+    pub voluntary: u64,
+    /// Its CPU was taken from it: somebody else wanted to run.
+    pub involuntary: u64,
+}
+
+impl Switches {
+    /// Those that came after `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            voluntary: self.voluntary.saturating_sub(before.voluntary),
+            involuntary: self.involuntary.saturating_sub(before.involuntary),
+        }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            voluntary: self.voluntary.saturating_add(other.voluntary),
+            involuntary: self.involuntary.saturating_add(other.involuntary),
+        }
+    }
+}
+
+/// Context switches of all parties. `None`: not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PartySwitches {
+    /// The initiator's thread (`getrusage(2)` of the thread).
+    pub host: Option<Switches>,
+    /// All virtual CPUs together (`/proc/PID/task/TID/status`).
+    pub vcpus: Option<Switches>,
+    /// QEMU's main loop (the same file of its thread).
+    pub main_loop: Option<Switches>,
+}
+
+/// What one thread's group of counters saw (`perf_event_open(2)`), as counted: where the group had to share the
+/// processor's counters with others, it ran for only a part of the time, and the counts stand for that part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HardwareCounts {
+    /// Processor cycles.
+    pub cycles: Option<u64>,
+    /// Instructions retired.
+    pub instructions: Option<u64>,
+    /// Loads that missed the first level's data cache.
+    pub l1d_misses: Option<u64>,
+    /// Loads that missed the last level's cache.
+    pub llc_misses: Option<u64>,
+    /// Loads whose translation missed the first data TLB.
+    pub dtlb_misses: Option<u64>,
+    /// Context switches, over exactly the stretch of the other counters.
+    pub context_switches: Option<u64>,
+    /// Nanoseconds for which the thread ran with the group switched on.
+    pub enabled_ns: u64,
+    /// Nanoseconds of these for which the group had the processor's counters.
+    pub running_ns: u64,
+    /// Whether the kernel's work for the thread is counted, beside its own.
+    pub with_kernel: bool,
+}
+
+impl HardwareCounts {
+    /// The share of the time for which the group counted, from 0 to 1; `None`: the thread did not run.
+    #[must_use]
+    pub fn share(&self) -> Option<f64> {
+        (self.enabled_ns > 0).then(|| self.running_ns as f64 / self.enabled_ns as f64)
+    }
+}
+
+/// The counters of the threads that are observed. `None`: not observed, and [`Measured::perf_missing`] says why.
+///
+/// [`Measured::perf_missing`]: crate::measured::Measured::perf_missing
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PerfTime {
+    /// The initiator's thread.
+    pub host: Option<HardwareCounts>,
+    /// The first virtual CPU's thread; under KVM the guest's own instructions are in it.
+    pub vcpu: Option<HardwareCounts>,
+}

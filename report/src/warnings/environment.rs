@@ -1,0 +1,174 @@
+//! What the machine and the way in which the run was started do to its figures. A machine that does not say how it is
+//! set is not warned of.
+
+use crate::environment::Environment;
+use crate::pinning::{Pinning, ThreadName};
+use crate::result::Warning;
+use crate::units::counted;
+
+/// Steal from which it shows in the figures, in per cent.
+const STEAL_FROM: f64 = 1.0;
+
+/// Tasks by which the load may exceed the free CPUs: the average of a minute keeps a trace of what has ended.
+const LOAD_TOLERANCE: f64 = 0.5;
+
+/// Everything that the environment calls for: what spoils figures first, what only limits their meaning last. `pinning`
+/// is what the blocks asked for.
+pub(super) fn of(environment: &Environment, pinning: &Pinning) -> Vec<Warning> {
+    let warnings = [
+        not_pinned(environment),
+        oversubscribed(environment),
+        one_cpu_for_two(pinning),
+        siblings(environment, pinning),
+        loaded(environment),
+        stolen(environment),
+        governor(environment),
+        host_clock(environment),
+        guest_clock(environment),
+        nested(environment),
+        emulated(environment),
+    ];
+    warnings.into_iter().flatten().collect()
+}
+
+fn warning(message: String, cure: impl Into<String>) -> Warning {
+    Warning { message, cure: cure.into() }
+}
+
+fn not_pinned(environment: &Environment) -> Option<Warning> {
+    (environment.pinning.as_deref() == Some("none")).then(|| {
+        let cure = if environment.cores == 1 {
+            "give the run a second CPU (a larger machine, or a wider cpuset); with one there is nothing to pin"
+        } else {
+            "run with --pin auto"
+        };
+        warning(
+            "no thread was pinned, so the scheduler may move the initiator or a guest's CPU at any time".into(),
+            cure,
+        )
+    })
+}
+
+/// The threads of a run that spin in some block: the initiator and the virtual CPUs.
+fn spinning(environment: &Environment) -> Option<u32> {
+    environment.guest_cpus.map(|guest| guest.saturating_add(1))
+}
+
+fn oversubscribed(environment: &Environment) -> Option<Warning> {
+    let (threads, cores) = (spinning(environment)?, environment.cores);
+    (cores > 0 && threads > cores).then(|| {
+        let message = format!(
+            "{threads} threads spin (the initiator and {}) on {}: one that waits for its turn waits milliseconds",
+            counted(u64::from(threads - 1), "guest CPU"),
+            counted(cores.into(), "CPU")
+        );
+        let cure = match cores {
+            1 => "give the run at least two CPUs".to_owned(),
+            _ => format!("run with --smp {}, or on {threads} CPUs", cores - 1),
+        };
+        warning(message, cure)
+    })
+}
+
+/// The CPU of the initiator and those of virtual CPUs, where both are pinned.
+fn host_and_vcpus(pinning: &Pinning) -> impl Iterator<Item = (usize, ThreadName, usize)> + '_ {
+    let vcpus = pinning.threads().filter(|(name, _)| matches!(name, ThreadName::Vcpu(_)));
+    vcpus.filter_map(|(name, cpu)| Some((pinning.host?, name, cpu)))
+}
+
+fn one_cpu_for_two(pinning: &Pinning) -> Option<Warning> {
+    let (_, name, cpu) = host_and_vcpus(pinning).find(|(host, _, cpu)| host == cpu)?;
+    Some(warning(
+        format!(
+            "the initiator and {name} are both pinned to CPU {cpu}: a side that spins keeps the other from answering"
+        ),
+        "give each a CPU of its own: --pin auto, or another map",
+    ))
+}
+
+fn siblings(environment: &Environment, pinning: &Pinning) -> Option<Warning> {
+    let share = |a: &usize, b: &usize| {
+        a != b && environment.host.smt_siblings.iter().any(|core| core.contains(a) && core.contains(b))
+    };
+    let (host, name, cpu) = host_and_vcpus(pinning).find(|(host, _, cpu)| share(host, cpu))?;
+    Some(warning(
+        format!(
+            "the initiator (CPU {host}) and {name} (CPU {cpu}) are two threads of one core: while one spins, the other is \
+             slower"
+        ),
+        format!("--pin host={host},vcpu=N with a CPU N of another core; lscpu -e shows which that is"),
+    ))
+}
+
+fn loaded(environment: &Environment) -> Option<Warning> {
+    let (load, threads) = (environment.load.load_average?, spinning(environment)?);
+    // The average is over the whole machine, of which the run may have only a part.
+    let cpus = environment.host.hardware_threads.unwrap_or(0).max(environment.cores);
+    let free = f64::from(cpus.saturating_sub(threads));
+    (cpus > 0 && load > free + LOAD_TOLERANCE).then(|| {
+        let message = format!(
+            "the load average was {load:.2} when the run began; beside its {threads} spinning threads {} have room for \
+             {free:.0}",
+            counted(cpus.into(), "CPU")
+        );
+        warning(message, "close what else runs, wait a minute (uptime shows the load), and run again")
+    })
+}
+
+fn stolen(environment: &Environment) -> Option<Warning> {
+    let steal = environment.load.steal_percent.filter(|percent| *percent > STEAL_FROM)?;
+    Some(warning(
+        format!("the hypervisor gave {steal:.1} % of this machine's CPU time to others while the run lasted (steal)"),
+        "distrust maxima and high percentiles; run again on a machine with CPUs of its own",
+    ))
+}
+
+fn governor(environment: &Environment) -> Option<Warning> {
+    let governor = environment.host.governor.as_deref().filter(|governor| *governor != "performance")?;
+    Some(warning(
+        format!(
+            "the frequency governor is {governor}: a CPU that blocked wakes at a lower frequency, one that polls does not"
+        ),
+        "sudo cpupower frequency-set -g performance",
+    ))
+}
+
+fn host_clock(environment: &Environment) -> Option<Warning> {
+    let source = environment.host.host_clocksource.as_deref().filter(|source| *source != "tsc")?;
+    Some(warning(
+        format!(
+            "the host's clock source is {source}, not tsc: the kernel does not trust the counter that stamps are from"
+        ),
+        "see why (dmesg | grep -i tsc); where the counter is sound, boot with tsc=reliable",
+    ))
+}
+
+fn guest_clock(environment: &Environment) -> Option<Warning> {
+    let source = environment.clocksource.as_deref().filter(|source| !["tsc", "unknown", ""].contains(source))?;
+    Some(warning(
+        format!("the guest's clock source is {source}, not tsc: one-way figures may not be on one time line"),
+        "run with --append clocksource=tsc; see why in console.log",
+    ))
+}
+
+fn nested(environment: &Environment) -> Option<Warning> {
+    (environment.accel == "kvm" && environment.host.virtualized == Some(true)).then(|| {
+        let message = "the host is itself a virtual machine, so KVM is nested: each exit passes two hypervisors, and \
+                       interrupts and wake-ups cost several times what they cost on a real one";
+        warning(message.to_owned(), "run on bare metal for figures that hold there")
+    })
+}
+
+fn emulated(environment: &Environment) -> Option<Warning> {
+    (environment.accel == "tcg").then(|| {
+        let reason = environment.accel_reason.strip_prefix("tcg: ").unwrap_or(&environment.accel_reason);
+        let reason = if reason.is_empty() { String::new() } else { format!("; {reason}") };
+        let cure = if reason == "; asked for" {
+            "run without --accel tcg on a machine with working KVM"
+        } else {
+            "run on a machine with working KVM (cargo xtask doctor proves it)"
+        };
+        let message = format!("the guest was emulated (TCG{reason}): figures compare modes and do not predict KVM");
+        warning(message, cure)
+    })
+}
