@@ -2,63 +2,130 @@
 
 use std::collections::BTreeMap;
 
-use crate::measured::{Counters, CpuTime};
-use crate::plan::{Wait, Workload};
-use crate::result::{Cell, CellCounters, Cpu, Legs, PhaseRates};
-use crate::run::{Run, RunBlock, total};
+use crate::cost;
+use crate::measured::{Counters, Traffic};
+use crate::plan::{Conditions, Wait, Workload};
+use crate::result::{Cell, CellCounters, Legs, PhaseRates};
+use crate::run::{Run, RunBlock, total, total_if_all};
 use crate::samples::{Row, Status, mode_name};
-use crate::stats::{LegSummary, Summary};
+use crate::stats::{LegSummary, NoiseFloor, Summary, median_interval};
+
+/// Seed of the bootstrap: the same folder gives the same document.
+pub(crate) const SEED: u64 = 1;
 
 /// What makes two blocks equal. Cells come in this order.
-type Key = (Workload, u64, Wait, Wait);
+type Key = (Workload, u64, Conditions, Wait, Wait);
+
+/// Equal blocks.
+#[derive(Debug)]
+pub struct Group<'a> {
+    key: Key,
+    blocks: Vec<RunBlock<'a>>,
+}
 
 /// Groups a run's finished blocks.
 #[must_use]
-pub fn cells(run: &Run, driver: Option<&str>) -> Vec<Cell> {
+pub fn groups(run: &Run) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<Key, Vec<RunBlock<'_>>> = BTreeMap::new();
     for block in run.blocks() {
         let asked = block.asked();
-        let key = (asked.workload, asked.size_bytes, asked.host_wait, asked.guest_wait);
+        let key = (asked.workload, asked.size_bytes, asked.conditions, asked.host_wait, asked.guest_wait);
         groups.entry(key).or_default().push(block);
     }
-    groups.into_iter().map(|(key, blocks)| cell(key, &blocks, driver)).collect()
+    groups.into_iter().map(|(key, blocks)| Group { key, blocks }).collect()
 }
 
-fn cell((workload, size_bytes, host_wait, guest_wait): Key, blocks: &[RunBlock<'_>], driver: Option<&str>) -> Cell {
-    let latency_ns = Summary::of(ok_rows(blocks).filter_map(|row| latency(workload, row)).collect());
-    let legs_ns = legs(blocks);
-    let is_frame = workload == Workload::Frame;
-    let rate = |mean_ns: f64| (mean_ns > 0.0).then(|| size_bytes as f64 * 1e9 / mean_ns);
-    let leg_rate = |leg: &Option<LegSummary>| leg.as_ref().and_then(|leg| rate(leg.mean));
-    Cell {
-        workload,
-        mode: mode_name(host_wait, guest_wait),
-        host_wait,
-        guest_wait,
-        driver: driver.map(str::to_owned),
-        size_bytes,
-        n: ok_rows(blocks).count() as u64,
-        failures: failures(blocks),
-        bytes_per_second: latency_ns.as_ref().filter(|_| is_frame).and_then(|latency| rate(latency.mean)),
-        phase_bytes_per_second: is_frame.then(|| PhaseRates {
-            write: leg_rate(&legs_ns.write),
-            read: leg_rate(&legs_ns.read),
-            verify: leg_rate(&legs_ns.verify),
-        }),
-        latency_ns,
-        legs_ns,
-        bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
-        cpu: cpu(blocks),
-        counters: counters(blocks),
+impl Group<'_> {
+    /// The figure that the workload is about, block by block, as it was measured.
+    #[must_use]
+    pub fn series(&self) -> Vec<Vec<u64>> {
+        let of_block = |block: &RunBlock<'_>| block.ok_rows().filter_map(|row| latency(self.key.0, row)).collect();
+        self.blocks.iter().map(of_block).collect()
+    }
+
+    /// The cell of these blocks.
+    #[must_use]
+    pub fn cell(&self, driver: Option<&str>) -> Cell {
+        let (workload, size_bytes, conditions, host_wait, guest_wait) = self.key;
+        let blocks = &self.blocks[..];
+        let series = self.series();
+        let latency_ns = Summary::of(series.concat());
+        let legs_ns = legs(blocks);
+        let is_frame = workload == Workload::Frame;
+        let rate = |mean_ns: f64| (mean_ns > 0.0).then(|| size_bytes as f64 * 1e9 / mean_ns);
+        let leg_rate = |leg: &Option<LegSummary>| leg.as_ref().and_then(|leg| rate(leg.mean));
+        let messages_per_second = messages_per_second(workload, blocks);
+        Cell {
+            workload,
+            mode: mode_name(host_wait, guest_wait),
+            host_wait,
+            guest_wait,
+            driver: driver.map(str::to_owned),
+            size_bytes,
+            conditions,
+            n: ok_rows(blocks).count() as u64,
+            failures: failures(blocks),
+            bytes_per_second: match workload {
+                Workload::Frame => latency_ns.as_ref().and_then(|latency| rate(latency.mean)),
+                Workload::Stream => messages_per_second.map(|messages| messages * size_bytes as f64),
+                _ => None,
+            },
+            messages_per_second,
+            traffic: traffic(blocks),
+            phase_bytes_per_second: is_frame.then(|| PhaseRates {
+                write: leg_rate(&legs_ns.write),
+                read: leg_rate(&legs_ns.read),
+                verify: leg_rate(&legs_ns.verify),
+            }),
+            p50_interval_ns: median_interval(&series, SEED),
+            noise_floor: NoiseFloor::of(&series, SEED).map(|noise| noise.floor()),
+            latency_ns,
+            corrected_ns: Summary::of(ok_rows(blocks).filter_map(|row| row.corrected_ns).collect()),
+            legs_ns,
+            bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
+            cpu: cost::cpu(blocks),
+            counters: counters(blocks),
+        }
     }
 }
 
-/// The figure that a workload is about.
+/// The figure that a workload is about. A stream and idling have none.
 fn latency(workload: Workload, row: &Row) -> Option<u64> {
     match workload {
-        Workload::Pingpong => row.rtt_ns,
+        Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Storm | Workload::Contention => {
+            row.rtt_ns
+        }
         Workload::Frame => row.end_to_end_ns,
+        Workload::Stream | Workload::Idle => None,
     }
+}
+
+/// Storms: doorbells rung; streams: messages that went through; open loops: messages answered.
+fn messages_per_second(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f64> {
+    let per_second = |count: u64, ns: u64| (ns > 0).then(|| count as f64 * 1e9 / ns as f64);
+    match workload {
+        Workload::Storm | Workload::Stream => {
+            let all = traffic(blocks)?;
+            per_second(if workload == Workload::Storm { all.sent } else { all.seen }, all.span_ns)
+        }
+        Workload::Openloop => {
+            let measured = || blocks.iter().map(|block| block.measured);
+            per_second(total(measured().map(|block| block.operations)), total(measured().map(|block| block.wall_ns)))
+        }
+        _ => None,
+    }
+}
+
+fn traffic(blocks: &[RunBlock<'_>]) -> Option<Traffic> {
+    let all = || blocks.iter().filter_map(|block| block.measured.traffic.as_ref());
+    all().next()?;
+    Some(Traffic {
+        sent: total(all().map(|one| one.sent)),
+        seen: total(all().map(|one| one.seen)),
+        last_seen: all().all(|one| one.last_seen),
+        span_ns: total(all().map(|one| one.span_ns)),
+        full: total(all().map(|one| one.full)),
+    })
 }
 
 fn ok_rows<'a>(blocks: &[RunBlock<'a>]) -> impl Iterator<Item = &'a Row> {
@@ -97,24 +164,6 @@ fn legs(blocks: &[RunBlock<'_>]) -> Legs {
     }
 }
 
-fn cpu(blocks: &[RunBlock<'_>]) -> Cpu {
-    let measured = || blocks.iter().map(|block| block.measured);
-    let operations = total(measured().map(|block| block.operations));
-    let wall_ns = total(measured().map(|block| block.wall_ns));
-    let spent = |time: fn(&CpuTime) -> Option<u64>| total_if_all(measured().map(|block| time(&block.cpu)));
-    let host = spent(|cpu| Some(cpu.host_ns));
-    let vcpu = spent(|cpu| cpu.vcpu_ns);
-    let main_loop = spent(|cpu| cpu.main_loop_ns);
-    let per_op = |ns: Option<u64>| Some(ns? as f64 / 1e3 / operations as f64).filter(|us| us.is_finite());
-    let all = || Some(host? as f64 + vcpu? as f64 + main_loop? as f64);
-    Cpu {
-        host_us_per_op: per_op(host),
-        vcpu_us_per_op: per_op(vcpu),
-        main_loop_us_per_op: per_op(main_loop),
-        cores: all().map(|ns| ns / wall_ns as f64).filter(|cores| cores.is_finite()),
-    }
-}
-
 fn counters(blocks: &[RunBlock<'_>]) -> CellCounters {
     let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
     let sum_if_all =
@@ -137,11 +186,6 @@ fn counters(blocks: &[RunBlock<'_>]) -> CellCounters {
         guest_found_armed: sum(|seen| seen.guest_found_armed),
         host_found_armed: sum(|seen| seen.host_found_armed),
         stale_acks: sum(|seen| seen.stale_acks),
-        lost_wakeups: sum(|seen| seen.lost_wakeups),
+        lost_wakeups: sum(Counters::lost_wakeups),
     }
-}
-
-/// A sum with one unknown part is unknown.
-fn total_if_all(counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
-    counts.collect::<Option<Vec<u64>>>().map(|counts| total(counts.into_iter()))
 }

@@ -1,35 +1,48 @@
-//! Each way to wait against polling on both sides, cell by cell.
+//! Each way to wait against polling on both sides, cell by cell; and where equal things were measured twice, the second
+//! against the first.
 
-use crate::plan::Wait;
+use crate::cells::{Group, SEED};
+use crate::plan::{Conditions, Wait};
 use crate::result::{Cell, Comparison};
+use crate::stats::{Interval, Word, ratio_of_medians};
 
-/// Compares every cell with the polling cell of its workload and size. A cell without one is not compared.
+/// Compares every cell with the polling cell of its workload, size and conditions, and a second arm with the first. A cell
+/// without a baseline is not compared. `groups` are those that the cells were made of.
 #[must_use]
-pub fn comparisons(cells: &[Cell]) -> Vec<Comparison> {
-    cells
-        .iter()
-        .filter(|cell| !polls(cell))
-        .filter_map(|cell| {
-            let baseline = cells
-                .iter()
-                .find(|other| polls(other) && (other.workload, other.size_bytes) == (cell.workload, cell.size_bytes))?;
-            Some(comparison(cell, baseline))
+pub fn comparisons(cells: &[Cell], groups: &[Group<'_>]) -> Vec<Comparison> {
+    let all: Vec<(&Cell, &Group<'_>)> = cells.iter().zip(groups).collect();
+    all.iter()
+        .filter_map(|&this| {
+            let base = *all.iter().find(|base| is_baseline(base.0, this.0))?;
+            Some(comparison(this, base))
         })
         .collect()
 }
 
-fn polls(cell: &Cell) -> bool {
-    cell.host_wait == Wait::Poll && cell.guest_wait == Wait::Poll
+fn is_baseline(base: &Cell, cell: &Cell) -> bool {
+    let first = Conditions { again: false, ..cell.conditions };
+    let wait = if cell.conditions.again { (cell.host_wait, cell.guest_wait) } else { (Wait::Poll, Wait::Poll) };
+    let is_other = cell.conditions.again || (cell.host_wait, cell.guest_wait) != wait;
+    is_other
+        && (base.workload, base.size_bytes, base.conditions) == (cell.workload, cell.size_bytes, first)
+        && (base.host_wait, base.guest_wait) == wait
 }
 
-fn comparison(cell: &Cell, baseline: &Cell) -> Comparison {
+fn comparison((cell, group): (&Cell, &Group<'_>), (baseline, base_group): (&Cell, &Group<'_>)) -> Comparison {
     let medians = median(cell).zip(median(baseline));
+    let bootstrapped = ratio_of_medians(&group.series(), &base_group.series(), SEED);
+    // With one arm of unknown noise, that of the other is the best guess there is.
+    let noise_floor = cell.noise_floor.into_iter().chain(baseline.noise_floor).reduce(f64::max);
     Comparison {
         workload: cell.workload,
         size_bytes: cell.size_bytes,
+        conditions: cell.conditions,
         mode: cell.mode.clone(),
         baseline: baseline.mode.clone(),
         p50_ratio: medians.and_then(|(this, base)| ratio(this as f64, base as f64)),
+        p50_ratio_interval: bootstrapped.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
+        noise_floor,
+        word: Word::of(bootstrapped.as_ref(), noise_floor),
         p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
         cpu_per_op_ratio: cell
             .cpu

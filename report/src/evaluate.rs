@@ -3,7 +3,7 @@
 use crate::environment::Environment;
 use crate::result::{RunResult, SCHEMA_VERSION, Warning};
 use crate::run::Run;
-use crate::{cells, checks, compare, warnings};
+use crate::{cells, checks, compare, findings, warnings};
 
 /// Makes the document. `config` is what was asked for; `on_reading` are the warnings that reading the files gave.
 #[must_use]
@@ -14,12 +14,17 @@ pub fn evaluate(
     on_reading: impl IntoIterator<Item = Warning>,
 ) -> RunResult {
     let environment = environment.completed_by(run.measured());
-    let cells = cells::cells(run, environment.driver.as_deref());
+    let groups = cells::groups(run);
+    let cells: Vec<_> = groups.iter().map(|group| group.cell(environment.driver.as_deref())).collect();
+    let measured = run.measured();
     RunResult {
         schema_version: SCHEMA_VERSION,
-        comparisons: compare::comparisons(&cells),
-        self_checks: checks::all(run),
-        warnings: on_reading.into_iter().chain(warnings::of(run)).collect(),
+        comparisons: compare::comparisons(&cells, &groups),
+        self_checks: checks::all(run, &environment),
+        warnings: on_reading.into_iter().chain(warnings::of(run, &environment)).collect(),
+        findings: findings::findings(&cells, &measured.ceilings, &config),
+        ceilings: measured.ceilings.clone(),
+        overhead: measured.overhead,
         environment,
         config,
         cells,

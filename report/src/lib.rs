@@ -2,24 +2,31 @@
 //! Reads and writes files; starts nothing and measures nothing.
 //!
 //! Read in this order:
-//! 1. [`plan`]: what is to be measured, written by the front door, read by the initiator.
-//! 2. [`measured`] and [`samples`]: what the initiator brings back, per block and per operation; [`progress`]: what it
-//!    says meanwhile.
+//! 1. [`plan`]: what is to be measured, written by the front door, read by the initiator; under which [`conditions`],
+//!    on which CPUs ([`pinning`]), and with which [`fault`] put in on purpose.
+//! 2. [`measured`] (with [`thread_cost`]) and [`samples`]: what the initiator brings back, per block and per operation;
+//!    [`progress`]: what it says meanwhile.
 //! 3. [`result`] and [`environment`]: the document that a run ends in.
 //! 4. [`render`], below: from the one to the other. [`read`] takes the files in, [`run`] joins blocks and rows,
-//!    [`evaluate`] makes [`cells`] (with [`stats`]), comparisons ([`compare`]), [`checks`] and [`warnings`] of them.
+//!    [`evaluate`] makes [`cells`] (with [`stats`] and [`cost`]), comparisons ([`compare`]),
+//!    [`findings`], [`checks`] and [`warnings`] of them.
 //! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
 //!    [`frame_size`].
 
 pub mod cells;
 pub mod checks;
 pub mod compare;
+pub mod conditions;
+pub mod cost;
 pub mod environment;
 pub mod error;
 pub mod evaluate;
 pub mod exports;
+pub mod fault;
+pub mod findings;
 pub mod frame_size;
 pub mod measured;
+pub mod pinning;
 pub mod plan;
 pub mod progress;
 pub mod read;
@@ -28,6 +35,7 @@ pub mod run;
 pub mod samples;
 pub mod stats;
 pub mod summary;
+pub mod thread_cost;
 pub mod units;
 pub mod warnings;
 

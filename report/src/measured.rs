@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::Block;
+use crate::pinning::Pinning;
+use crate::plan::{Block, Workload};
+use crate::thread_cost::{PartySwitches, PerfTime};
 
 /// What the guest says of itself. Its words, not facts: shown, never relied on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -29,6 +31,12 @@ pub struct GuestFacts {
     pub clocksource: String,
     /// CPUs that the guest has online.
     pub cpus: u32,
+    /// The processor that the guest sees.
+    pub cpu_model: String,
+    /// The kernel's command line.
+    pub command_line: String,
+    /// Share of the guest's time since its boot that the host gave to others, in per cent.
+    pub steal_percent: Option<f64>,
     /// Whether doorbells reach the guest's user space.
     pub interrupts: bool,
     /// Why not, and the cure; empty when they do.
@@ -67,8 +75,75 @@ pub struct Counters {
     pub host_deadline_wakeups: u64,
     /// Acknowledgements that carried a sequence number other than the awaited one or the one before it.
     pub stale_acks: u64,
-    /// Waits after which the message was there and its event did not come within a second more.
-    pub lost_wakeups: u64,
+    /// Doorbells of the host that did not reach the guest within a second after their message was there.
+    pub guest_lost_wakeups: u64,
+    /// Doorbells of the guest that did not reach the host within a second after their answer was there.
+    pub host_lost_wakeups: u64,
+    /// Times the guest's thread gave its CPU up, in its own word.
+    pub guest_yields: u64,
+    /// Messages of a stream whose content was wrong.
+    pub mismatches: u64,
+}
+
+impl Counters {
+    /// Doorbells lost on either way.
+    #[must_use]
+    pub fn lost_wakeups(&self) -> u64 {
+        self.guest_lost_wakeups.saturating_add(self.host_lost_wakeups)
+    }
+}
+
+/// What went through in a storm or a stream, where operations do not wait for each other.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// Messages that the host published.
+    pub sent: u64,
+    /// Messages that the guest saw: all of a stream's, and whichever of a storm's were the newest when it looked.
+    pub seen: u64,
+    /// Whether the guest saw the last one, in its own word.
+    pub last_seen: bool,
+    /// From before the first to after the last, in nanoseconds: in a storm without the wait for the answer.
+    pub span_ns: u64,
+    /// Times the host had to wait because the ring was full.
+    pub full: u64,
+}
+
+/// What one side's memory can do, in bytes per second, with copies of one size.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ceiling {
+    /// Private memory to private memory.
+    pub heap_to_heap: f64,
+    /// Private memory into the shared region.
+    pub heap_to_region: f64,
+    /// The shared region to private memory.
+    pub region_to_heap: f64,
+    /// Loading private memory without storing it.
+    pub heap_read: f64,
+    /// SHA-256.
+    pub sha256: f64,
+    /// What one time stamp takes, in nanoseconds.
+    pub stamp_ns: f64,
+}
+
+/// Both sides' ceilings for one size.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Ceilings {
+    /// Bytes copied.
+    pub size_bytes: u64,
+    /// The host's.
+    pub host: Ceiling,
+    /// The guest's, in its own word.
+    pub guest: Ceiling,
+}
+
+/// What the initiator itself costs, measured with an operation that is answered at once by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Overhead {
+    /// Median of the span that such an operation reports, in nanoseconds: part of every round trip.
+    pub empty_operation_ns: f64,
+    /// From one such operation to the next, in nanoseconds: what lies between two round trips.
+    pub per_operation_ns: f64,
 }
 
 /// CPU time of a block's measured operations in nanoseconds. Making frames and checking them at the source is left out.
@@ -80,6 +155,15 @@ pub struct CpuTime {
     pub vcpu_ns: Option<u64>,
     /// QEMU's main loop.
     pub main_loop_ns: Option<u64>,
+    /// Each virtual CPU by itself, in the plan's order. Empty where `vcpu_ns` is `None`.
+    #[serde(default)]
+    pub vcpus_ns: Vec<u64>,
+    /// Context switches over the same stretches.
+    #[serde(default)]
+    pub switches: PartySwitches,
+    /// What the processor counted over the same stretches.
+    #[serde(default)]
+    pub perf: PerfTime,
 }
 
 /// How the guest's clock stood to the host's around a block.
@@ -113,6 +197,41 @@ pub enum CorruptAnswer {
     Other,
 }
 
+/// Where a thread may run and did, at the end of a block.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ThreadSeen {
+    /// The CPUs that it may use.
+    pub allowed: Vec<usize>,
+    /// The one on which it last ran. `None`: the kernel does not say.
+    pub last_cpu: Option<usize>,
+    /// Times that it was put off its CPU over the block, warm-up included. `None`: the kernel does not say.
+    pub involuntary_switches: Option<u64>,
+}
+
+/// Where a block's threads were. `None`: the thread could not be seen.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PlacementSeen {
+    /// Where they were to be.
+    pub wanted: Pinning,
+    /// The initiator.
+    pub host: Option<ThreadSeen>,
+    /// Each virtual CPU, in their order.
+    pub vcpus: Vec<Option<ThreadSeen>>,
+    /// QEMU's main loop.
+    pub main_loop: Option<ThreadSeen>,
+}
+
+impl PlacementSeen {
+    /// Times that the initiator and the virtual CPUs were put off their CPUs. `None`: not all of them could be seen.
+    #[must_use]
+    pub fn involuntary_switches(&self) -> Option<u64> {
+        let spinning = std::iter::once(&self.host).chain(&self.vcpus);
+        spinning.map(|thread| thread.as_ref()?.involuntary_switches).sum()
+    }
+}
+
 /// One block as it went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MeasuredBlock {
@@ -130,8 +249,27 @@ pub struct MeasuredBlock {
     pub clock: ClockFit,
     /// Where the block had a frame corrupted on purpose.
     pub corrupt_answer: Option<CorruptAnswer>,
-    /// Bytes of measured frames whose hash the guest confirmed.
+    /// Bytes of measured frames whose hash the guest confirmed, and of a stream's messages that it found whole.
     pub bytes_verified: u64,
+    /// Storms and streams.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
+    /// Where the threads were. `None`: nobody looked.
+    #[serde(default)]
+    pub placement: Option<PlacementSeen>,
+}
+
+impl MeasuredBlock {
+    /// How many rows `samples.csv` must have of it: none of a stream and of idling, one of a storm, which is its last
+    /// message's.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        match self.block.workload {
+            Workload::Stream | Workload::Idle => 0,
+            Workload::Storm => 1,
+            _ => self.operations,
+        }
+    }
 }
 
 /// A whole run.
@@ -148,8 +286,17 @@ pub struct Measured {
     /// How long hybrid waits spun before they blocked, in nanoseconds; `None`: there were none.
     #[serde(default)]
     pub spin_ns: Option<u64>,
+    /// Which of the processor's counters could not be had, and why; `None`: none is missing, or nobody asked.
+    #[serde(default)]
+    pub perf_missing: Option<String>,
     /// Size of the shared memory.
     pub memory_bytes: u64,
+    /// What each side's memory can do, by size.
+    #[serde(default)]
+    pub ceilings: Vec<Ceilings>,
+    /// What the initiator costs.
+    #[serde(default)]
+    pub overhead: Option<Overhead>,
     /// Blocks that were finished, in order.
     pub blocks: Vec<MeasuredBlock>,
     /// Why the run ended early; `None` when it did not.

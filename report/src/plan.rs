@@ -5,6 +5,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::conditions::{Arrivals, Conditions};
+pub use crate::fault::Fault;
+pub use crate::pinning::Pinning;
+
 /// How a party waits for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -41,16 +45,60 @@ impl fmt::Display for Wait {
 pub enum Workload {
     /// Least latency: a closed loop of 64-byte messages.
     Pingpong,
+    /// What a periodic user sees: a closed loop with a gap before each message.
+    Paced,
+    /// Latency at an offered rate: messages are due at times that do not wait for answers.
+    Openloop,
     /// Frames of a given size, written, announced, read and verified.
     Frame,
+    /// Messages and bytes per second through a ring of slots.
+    Stream,
+    /// Coalescing: doorbells that wait for nothing.
+    Storm,
+    /// What waiting costs when nothing comes.
+    Idle,
+    /// Pingpong and paced beside threads that want the same cores.
+    Contention,
+}
+
+impl Workload {
+    /// Every workload, in the order in which cells come.
+    pub const ALL: [Self; 8] = [
+        Self::Pingpong,
+        Self::Paced,
+        Self::Openloop,
+        Self::Frame,
+        Self::Stream,
+        Self::Storm,
+        Self::Idle,
+        Self::Contention,
+    ];
+
+    /// Its name, as `--workload` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pingpong => "pingpong",
+            Self::Paced => "paced",
+            Self::Openloop => "openloop",
+            Self::Frame => "frame",
+            Self::Stream => "stream",
+            Self::Storm => "storm",
+            Self::Idle => "idle",
+            Self::Contention => "contention",
+        }
+    }
+
+    /// Whether each message waits for the answer to the one before: then each doorbell is one interrupt.
+    #[must_use]
+    pub fn is_closed_loop(self) -> bool {
+        !matches!(self, Self::Stream | Self::Storm | Self::Idle)
+    }
 }
 
 impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Pingpong => "pingpong",
-            Self::Frame => "frame",
-        })
+        f.pad(self.name())
     }
 }
 
@@ -69,10 +117,16 @@ pub struct Block {
     pub size_bytes: u64,
     /// Operations that are run first and left out of the figures.
     pub warmup: u64,
-    /// Operations that are measured.
+    /// Operations that are measured; the most of them where there is a `limit_ms`.
     pub count: u64,
+    /// The measured part ends after this time, in milliseconds, though fewer operations were done.
+    #[serde(default)]
+    pub limit_ms: Option<u64>,
     /// Send one more frame whose content does not match its hash; the guest must answer ERROR. Frame blocks only.
     pub corrupt_one: bool,
+    /// What else distinguishes it from other blocks of its workload.
+    #[serde(default)]
+    pub conditions: Conditions,
 }
 
 /// QEMU's threads, as its monitor names them.
@@ -84,16 +138,6 @@ pub struct QemuThreads {
     pub vcpus: Vec<u32>,
 }
 
-/// A fault put into a run on purpose, to see that it is caught.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Fault {
-    /// One measured frame is announced with a wrong hash.
-    WrongHash,
-    /// One doorbell of an irq block is counted but never rung.
-    DropDoorbell,
-}
-
 /// Everything that the initiator needs to know.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
@@ -103,8 +147,9 @@ pub struct Plan {
     pub seed: u64,
     /// The server's socket.
     pub socket: PathBuf,
-    /// The core on which the initiator stays.
-    pub cpu: Option<usize>,
+    /// On which CPU each thread stays. QEMU's threads are there already; the initiator goes there itself.
+    #[serde(default)]
+    pub pinning: Pinning,
     /// Whose CPU time is charged to each block.
     pub qemu: Option<QemuThreads>,
     /// How long the guest may take to say that it is ready, in milliseconds.
@@ -113,8 +158,19 @@ pub struct Plan {
     pub operation_timeout_ms: u64,
     /// How long a hybrid wait spins before it blocks, in nanoseconds; `None`: as long as blocking is measured to take.
     pub spin_ns: Option<u64>,
+    /// Sizes of copies whose ceilings are measured before the first block, in bytes.
+    #[serde(default)]
+    pub ceiling_sizes: Vec<u64>,
     /// In the order in which they are run.
     pub blocks: Vec<Block>,
     /// A fault to put in.
     pub fault: Option<Fault>,
+}
+
+impl Plan {
+    /// Where threads are to stay while a block is measured.
+    #[must_use]
+    pub fn expected(&self, _block: &Block) -> Pinning {
+        self.pinning.clone()
+    }
 }

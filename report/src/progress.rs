@@ -11,7 +11,7 @@ pub enum Progress {
     /// The guest answered; measuring begins.
     Ready {
         /// What it said of itself.
-        guest: GuestFacts,
+        guest: Box<GuestFacts>,
     },
     /// A block is finished.
     Block {

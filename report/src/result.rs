@@ -7,11 +7,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{PerfPerOp, SwitchesPerOp};
 use crate::environment::Environment;
 use crate::error::ReportError;
-use crate::plan::{Wait, Workload};
+use crate::findings::Findings;
+use crate::measured::{Ceilings, Overhead, Traffic};
+use crate::plan::{Conditions, Wait, Workload};
 use crate::samples::Status;
-use crate::stats::{LegSummary, Summary};
+use crate::stats::{Interval, LegSummary, Summary, Word};
 
 /// The version of the document that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -30,8 +33,17 @@ pub struct RunResult {
     pub config: serde_json::Value,
     /// Figures per workload, size and way to wait.
     pub cells: Vec<Cell>,
-    /// Each way to wait against polling.
+    /// Each way to wait against polling, and with `--aa` each against itself.
     pub comparisons: Vec<Comparison>,
+    /// What follows from the cells together.
+    #[serde(default)]
+    pub findings: Findings,
+    /// What each side's memory can do.
+    #[serde(default)]
+    pub ceilings: Vec<Ceilings>,
+    /// What the initiator itself costs.
+    #[serde(default)]
+    pub overhead: Option<Overhead>,
     /// What the run found out about itself.
     pub self_checks: Vec<SelfCheck>,
     /// What a reader should know, and the cure.
@@ -79,16 +91,36 @@ pub struct Cell {
     pub driver: Option<String>,
     /// Bytes of payload per operation.
     pub size_bytes: u64,
+    /// What else distinguishes it from other cells of its workload.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// Operations that ended ok.
     pub n: u64,
     /// Operations that did not, by how they ended.
     pub failures: BTreeMap<Status, u64>,
-    /// Pingpong: the round trip, from publishing the sequence to seeing the end (H5 − H2). Frames: end to end, from
-    /// before the payload is written (H5 − H0). `None` if no operation ended ok.
+    /// Messages: the round trip, from publishing the sequence to seeing the end (H5 − H2); in a storm that of the last one.
+    /// Frames: end to end, from before the payload is written (H5 − H0). `None` if no operation ended ok, and of streams
+    /// and idling.
     pub latency_ns: Option<Summary>,
+    /// 95 % interval of the median by a block bootstrap, which knows of drift between blocks and of what follows on what
+    /// within them, where the summary's own intervals take samples for independent.
+    #[serde(default)]
+    pub p50_interval_ns: Option<Interval<u64>>,
+    /// By what factor one half of the cell's blocks may differ from the other: what a difference must exceed to be one.
+    #[serde(default)]
+    pub noise_floor: Option<f64>,
+    /// Open loop: from when a message was due to its end, whatever kept it from being sent (H5 − due).
+    #[serde(default)]
+    pub corrected_ns: Option<Summary>,
+    /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.
+    #[serde(default)]
+    pub messages_per_second: Option<f64>,
+    /// Storms and streams: what went through.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
     /// The parts of the way.
     pub legs_ns: Legs,
-    /// Frames: size over the mean of `latency_ns`.
+    /// Frames: size over the mean of `latency_ns`. Streams: bytes that went through.
     pub bytes_per_second: Option<f64>,
     /// Frames: size over the mean of each phase.
     pub phase_bytes_per_second: Option<PhaseRates>,
@@ -148,6 +180,18 @@ pub struct Cpu {
     pub main_loop_us_per_op: Option<f64>,
     /// CPU time of all three over the wall time: cores kept busy.
     pub cores: Option<f64>,
+    /// Each virtual CPU by itself, per operation. Empty: not known.
+    #[serde(default)]
+    pub vcpus_us_per_op: Vec<f64>,
+    /// Voluntary context switches per operation: how often a thread went to sleep and had to be woken.
+    #[serde(default)]
+    pub switches_per_op: SwitchesPerOp,
+    /// Times a side blocked and was woken, both sides together, per operation (warm-up included).
+    #[serde(default)]
+    pub wakeups_per_op: Option<f64>,
+    /// What the processor counted. `None`: nothing, and the environment's `perf_missing` says why.
+    #[serde(default)]
+    pub perf: Option<PerfPerOp>,
 }
 
 impl Cpu {
@@ -198,12 +242,24 @@ pub struct Comparison {
     pub workload: Workload,
     /// The size of both cells.
     pub size_bytes: u64,
+    /// The conditions of the compared cell; those of the baseline are the same, but for `again`.
+    #[serde(default)]
+    pub conditions: Conditions,
     /// What is compared.
     pub mode: String,
     /// To what.
     pub baseline: String,
     /// Ratio of the median latencies.
     pub p50_ratio: Option<f64>,
+    /// Its 95 % interval by a block bootstrap.
+    #[serde(default)]
+    pub p50_ratio_interval: Option<Interval<f64>>,
+    /// The larger of both cells' noise floors.
+    #[serde(default)]
+    pub noise_floor: Option<f64>,
+    /// What the interval and the noise allow to say of `mode`.
+    #[serde(default)]
+    pub word: Word,
     /// Difference of the median latencies, in nanoseconds.
     pub p50_difference_ns: Option<i64>,
     /// Ratio of the CPU time per operation, all threads.

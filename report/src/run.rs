@@ -80,6 +80,12 @@ impl<'a> RunBlock<'a> {
         self.measured.operations.saturating_add(self.asked().warmup)
     }
 
+    /// Operations over which the counters ran: warm-up and a frame that was corrupted on purpose included.
+    #[must_use]
+    pub fn operations_in_all(&self) -> u64 {
+        self.operations_with_warmup().saturating_add(u64::from(self.asked().corrupt_one))
+    }
+
     /// Whether one side at least blocks.
     #[must_use]
     pub fn blocks_somewhere(&self) -> bool {
@@ -89,12 +95,20 @@ impl<'a> RunBlock<'a> {
     /// The block in words, for details and warnings.
     #[must_use]
     pub fn name(&self) -> String {
-        let Block { index, workload, host_wait, guest_wait, size_bytes, .. } = self.asked();
-        format!("block {index} ({workload} {} {})", size_name(*size_bytes), mode_name(*host_wait, *guest_wait))
+        let Block { index, workload, host_wait, guest_wait, size_bytes, conditions, .. } = self.asked();
+        let conditions = conditions.to_string();
+        let comma = if conditions.is_empty() { "" } else { ", " };
+        let mode = mode_name(*host_wait, *guest_wait);
+        format!("block {index} ({workload} {} {mode}{comma}{conditions})", size_name(*size_bytes))
     }
 }
 
 /// The sum of counts, some of which a guest made up: it ends at the largest number instead of wrapping.
 pub(crate) fn total(counts: impl Iterator<Item = u64>) -> u64 {
     counts.fold(0, u64::saturating_add)
+}
+
+/// A sum with one unknown part is unknown.
+pub(crate) fn total_if_all(counts: impl Iterator<Item = Option<u64>>) -> Option<u64> {
+    counts.collect::<Option<Vec<u64>>>().map(|counts| total(counts.into_iter()))
 }

@@ -52,6 +52,9 @@ pub struct Row {
     pub seq: u64,
     /// Bytes of payload.
     pub size_bytes: u64,
+    /// When an open loop's message was due.
+    #[serde(default)]
+    pub due_ns: Option<u64>,
     /// H0: before the payload is written.
     pub h0_ns: Option<u64>,
     /// H1: payload written.
@@ -86,7 +89,7 @@ pub struct Row {
     pub wake_ns: Option<u64>,
     /// G1 − H2, which is `inject_ns` and `wake_ns` where both are known; may be negative by the clock bound.
     pub notify_ns: Option<i64>,
-    /// H4 − G2, in a pingpong H4 − G5. Negative by the clock bound, or where the guest was held up between its store and
+    /// H4 − G2, or H4 − G5 where G2 was not stamped. Negative by the clock bound, or where the guest was held up between its store and
     /// its stamp.
     pub ack_ns: Option<i64>,
     /// G3 − G2.
@@ -99,6 +102,9 @@ pub struct Row {
     pub rtt_ns: Option<u64>,
     /// H5 − H0.
     pub end_to_end_ns: Option<u64>,
+    /// H5 − due: what whoever wanted the message sent at that time waited for it.
+    #[serde(default)]
+    pub corrected_ns: Option<u64>,
     /// How it ended.
     pub status: Status,
 }

@@ -13,6 +13,9 @@ const TOLERANCE: f64 = 0.01;
 /// Below this, the time between two legs is that of reading the clock and of a preempted thread, not a missing leg.
 const GAP_FLOOR_NS: i128 = 5_000;
 
+/// Between a store and the stamp behind it lies at least as much as an emulated instruction or two.
+const STAMP_FLOOR_NS: f64 = 500.0;
+
 /// Stamps and legs are rounded to nanoseconds one by one.
 const ROUNDING_NS: i128 = 8;
 
@@ -32,6 +35,7 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
         faults.extend(legs_differ(&block, &walks));
         faults.extend(gaps_too_wide(&block, &walks));
         faults.extend(too_early(&block, least));
+        faults.extend(stamped_late(run, &block));
     }
     let Some(least) = least_seen else {
         return not_applicable(8, NAME, "no operation has stamps of both sides on one time line");
@@ -154,6 +158,18 @@ fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
         let (least, bound) = (duration(least as f64), duration(bound));
         format!("{}: something arrived after {least}, with clocks known to ± {bound}", block.name())
     })
+}
+
+/// An answer's stamp is taken right behind the store that the host sees. By medians it may not lie behind what the host saw
+/// of it by more than the clocks are apart, and what a stamp takes.
+fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
+    let mut answers: Vec<i64> = block.ok_rows().filter_map(|row| row.answer_ns).collect();
+    answers.sort_unstable();
+    let median = *answers.get(answers.len() / 2)? as f64;
+    let stamp = run.measured().ceilings.first().map_or(0.0, |ceiling| ceiling.guest.stamp_ns);
+    let clock = &block.measured.clock;
+    let bound = clock.bound_ns + (clock.after_ns - clock.before_ns).abs() / 2.0 + stamp + STAMP_FLOOR_NS;
+    (median < -bound).then(|| format!("{}: answers were seen {} before their stamp", block.name(), duration(-median)))
 }
 
 /// 10: the offset between the clocks moved no more than it is known. A block over which it did gives no one-way

@@ -13,9 +13,10 @@ use crate::units::{counted, grouped};
 #[must_use]
 pub fn bytes_verified(run: &Run) -> SelfCheck {
     const NAME: &str = "bytes verified = bytes counted, and a corrupted frame is refused";
-    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(|block| block.asked().workload == Workload::Frame).collect();
+    let has_content = |block: &RunBlock<'_>| matches!(block.asked().workload, Workload::Frame | Workload::Stream);
+    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(has_content).collect();
     if blocks.is_empty() {
-        return not_applicable(2, NAME, "no frames were sent");
+        return not_applicable(2, NAME, "nothing was sent whose content is verified");
     }
     let faults: Vec<String> = blocks.iter().flat_map(faults_in_content).collect();
     let seen = format!(
@@ -54,7 +55,11 @@ fn faults_in_content(block: &RunBlock<'_>) -> Vec<String> {
     faults
 }
 
+/// Of frames those that ended ok, of a stream everything that was sent.
 fn bytes_counted(block: &RunBlock<'_>) -> u64 {
+    if let Some(traffic) = &block.measured.traffic {
+        return traffic.sent.saturating_mul(block.asked().size_bytes);
+    }
     (block.ok_rows().count() as u64).saturating_mul(block.asked().size_bytes)
 }
 

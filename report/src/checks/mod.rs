@@ -3,28 +3,45 @@
 //!
 //! - [`record`]: did everything end as it should, and is all of it there (14, 15)?
 //! - [`content`]: did the right bytes arrive, and was each answer the answer to its message (2, 3)?
+//! - [`ceilings`]: was nothing faster than the machine can be (1, 9)?
 //! - [`doorbells`]: did every doorbell wake its receiver, and did nobody block who should not (4, 6, 7)?
+//! - [`storm`]: did doorbells that nobody waits for still tell of the last message (5)?
 //! - [`clocks`]: do the stamps make sense (8, 10)?
+//! - [`acceleration`]: was the guest executed as the run claims (11)?
+//! - [`overhead`]: how much of a figure is the instrument (13)?
+//! - [`placement`]: did every thread stay on its CPU (12)?
 
+pub mod acceleration;
+pub mod ceilings;
 pub mod clocks;
 pub mod content;
 pub mod doorbells;
+pub mod overhead;
+pub mod placement;
 pub mod record;
+pub mod storm;
 
+use crate::environment::Environment;
 use crate::result::{SelfCheck, Verdict};
 use crate::run::Run;
 
-/// Runs every check, in the order of their numbers.
+/// Runs every check, in the order of their numbers. `environment` is what the run claims of itself.
 #[must_use]
-pub fn all(run: &Run) -> Vec<SelfCheck> {
+pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
     vec![
+        ceilings::below_ceiling(run),
         content::bytes_verified(run),
         content::acks_in_sequence(run),
         doorbells::none_lost(run),
+        storm::last_always_seen(run),
         doorbells::no_wakeup_lost(run),
         doorbells::waits_as_asked(run),
         clocks::legs_sum(run),
+        ceilings::verified_for_real(run),
         clocks::offset_stable(run),
+        acceleration::as_claimed(run, environment),
+        placement::stayed(run),
+        overhead::instrument_is_small(run),
         record::every_operation_ok(run),
         record::completed(run),
     ]

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::exports::Export;
-use crate::plan::Workload;
+use crate::plan::{Block, Conditions, Workload};
 use crate::result::RunResult;
 use crate::run::Run;
 use crate::samples::mode_name;
@@ -34,7 +34,7 @@ impl Export for LatencyCsv {
         // By hand, so that a run without round trips still leaves a table.
         writer.write_record(["iteration", "latency_ns", "latency_us", "mode"])?;
         let mut iterations: HashMap<String, u64> = HashMap::new();
-        for block in run.blocks().filter(|block| block.asked().workload == Workload::Pingpong) {
+        for block in run.blocks().filter(|block| is_plain_round_trip(block.asked())) {
             let mode = mode_name(block.asked().host_wait, block.asked().guest_wait);
             let iteration = iterations.entry(mode.clone()).or_default();
             for latency_ns in block.ok_rows().filter_map(|row| row.rtt_ns) {
@@ -49,4 +49,9 @@ impl Export for LatencyCsv {
         }
         writer.flush()
     }
+}
+
+/// Round trips under special conditions are another question's.
+fn is_plain_round_trip(block: &Block) -> bool {
+    block.workload == Workload::Pingpong && block.conditions == Conditions::default()
 }

@@ -16,7 +16,8 @@ const FIRST_NUMBER: usize = 4;
 /// The table, a row per driver and cell, cells of the same kind below each other.
 #[must_use]
 pub fn driver_table(results: &[RunResult]) -> String {
-    let mut cells: Vec<&Cell> = results.iter().flat_map(|result| &result.cells).collect();
+    let mut cells: Vec<&Cell> =
+        results.iter().flat_map(|result| &result.cells).filter(|cell| super::has_row(cell)).collect();
     // Stable: drivers stay in the order in which they were asked for.
     cells.sort_by_key(|cell| (cell.workload, cell.size_bytes, cell.host_wait, cell.guest_wait));
     let mut lines = aligned(&COLUMNS, cells.into_iter().map(row), FIRST_NUMBER);

@@ -1,7 +1,9 @@
 //! What a run says on the terminal: the answer in its first line, the cells as a table, and at the end how far to
 //! trust it. At most 40 lines; the rest is in `result.json`.
 
+mod counters;
 mod drivers;
+mod findings;
 mod table;
 
 mod text;
@@ -24,6 +26,9 @@ const LEAST_CELLS: usize = 8;
 /// Lines that one failed check may take.
 const LINES_EACH: usize = 2;
 
+/// From here on a failed check gets one line, so that all are named.
+const MANY_FAILED: usize = 6;
+
 /// Lines that one warning may take: its cure comes last and must not be cut off.
 const LINES_PER_WARNING: usize = 3;
 
@@ -34,7 +39,9 @@ pub fn summary(result: &RunResult) -> String {
     head.push(String::new());
     let mut tail = legend(result);
     tail.extend(speeds(result));
+    tail.extend(findings::lines(result));
     tail.extend(memory(result));
+    tail.extend(counters::line(result));
     tail.push(String::new());
     tail.extend(self_checks(result));
     let label = label(&result.environment.accel);
@@ -42,19 +49,25 @@ pub fn summary(result: &RunResult) -> String {
 
     // One line stays for what is said of the cells that are left out, and one for the warnings.
     let room = (MOST_LINES - 2).saturating_sub(taken + table::HEAD_LINES).max(LEAST_CELLS);
-    let shown = result.cells.len().min(room);
+    let rows: Vec<&Cell> = result.cells.iter().filter(|cell| has_row(cell)).take(room).collect();
     let mut lines = head;
-    if shown > 0 {
-        lines.extend(table::lines(&result.cells[..shown]));
+    if !rows.is_empty() {
+        lines.extend(table::lines(&rows));
     }
-    if shown < result.cells.len() {
-        lines.push(format!("and {} more cells in result.json", result.cells.len() - shown));
+    let told = rows.len() + result.cells.iter().filter(|cell| findings::tells(cell)).count();
+    if told < result.cells.len() {
+        lines.push(format!("and {} more cells in result.json", result.cells.len() - told));
     }
     lines.extend(tail);
     let room = (MOST_LINES - 1).saturating_sub(lines.len());
     lines.extend(warnings(result, room));
     lines.push(label);
     lines.join("\n") + "\n"
+}
+
+/// Cells that the table shows; others have a line of their own, or are the same again under other conditions.
+fn has_row(cell: &Cell) -> bool {
+    !findings::tells(cell) && !cell.conditions.cold && !cell.conditions.again && !cell.conditions.stamped
 }
 
 /// The run's answer in one sentence.
@@ -67,7 +80,7 @@ fn answer(result: &RunResult) -> String {
     let compared = result
         .comparisons
         .iter()
-        .find(|comparison| comparison.mode == Wait::Irq.to_string())
+        .find(|comparison| comparison.mode == Wait::Irq.to_string() && comparison.baseline != comparison.mode)
         .or(result.comparisons.first())
         .and_then(|comparison| compared(result, comparison));
     let answer = compared
@@ -79,7 +92,9 @@ fn answer(result: &RunResult) -> String {
 fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
     let find = |mode: &str| {
         result.cells.iter().find(|cell| {
-            (cell.workload, cell.size_bytes) == (comparison.workload, comparison.size_bytes) && cell.mode == mode
+            (cell.workload, cell.size_bytes, cell.conditions)
+                == (comparison.workload, comparison.size_bytes, comparison.conditions)
+                && cell.mode == mode
         })
     };
     let (this, base) = (find(&comparison.mode)?, find(&comparison.baseline)?);
@@ -107,8 +122,8 @@ fn alone(cell: &Cell) -> Option<String> {
 fn alone_at_median(cell: &Cell) -> Option<String> {
     let (mode, median) = (&cell.mode, duration(median(cell)?));
     Some(match cell.workload {
-        Workload::Pingpong => format!("{mode} answers in {median}"),
         Workload::Frame => format!("{mode} moves and verifies a {} frame in {median}", size_name(cell.size_bytes)),
+        _ => format!("{mode} answers in {median}"),
     })
 }
 
@@ -124,9 +139,7 @@ fn legend(result: &RunResult) -> Vec<String> {
         .iter()
         .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
     let text = "-: not known, or too few samples (p90 takes 10, p99 takes 1,000)";
-    let irqs = result.cells.iter().any(|cell| cell.counters.interrupts.is_some_and(|count| count > cell.n));
-    let warmup = irqs.then(|| "irqs: in the guest, those of warm-up and of corrupted frames included".to_owned());
-    dashes.then(|| text.to_owned()).into_iter().chain(warmup).collect()
+    dashes.then(|| text.to_owned()).into_iter().collect()
 }
 
 /// How the guest sees the shared memory.
@@ -146,7 +159,7 @@ fn memory(result: &RunResult) -> Vec<String> {
 /// A line per frame size.
 fn speeds(result: &RunResult) -> Vec<String> {
     let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for cell in &result.cells {
+    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Frame && has_row(cell)) {
         if let Some(bytes_per_second) = cell.bytes_per_second {
             by_size.entry(cell.size_bytes).or_default().push(format!("{} {}", cell.mode, speed(bytes_per_second)));
         }
@@ -165,10 +178,13 @@ fn self_checks(result: &RunResult) -> Vec<String> {
         count(Verdict::Fail),
         count(Verdict::NotApplicable)
     )];
-    let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail);
-    lines.extend(failed.flat_map(|SelfCheck { id, name, detail, .. }| {
-        wrapped(&format!("  FAILED {id} {name}: {detail}"), LINES_EACH)
-    }));
+    let failed: Vec<&SelfCheck> = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail).collect();
+    let each = if failed.len() > MANY_FAILED { 1 } else { LINES_EACH };
+    lines.extend(
+        failed
+            .iter()
+            .flat_map(|SelfCheck { id, name, detail, .. }| wrapped(&format!("  FAILED {id} {name}: {detail}"), each)),
+    );
     lines
 }
 

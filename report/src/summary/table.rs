@@ -3,6 +3,7 @@
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
 use crate::frame_size::size_name;
+use crate::plan::{Arrivals, Workload};
 use crate::result::Cell;
 use crate::stats::Summary;
 use crate::units::{duration, three_digits};
@@ -19,8 +20,8 @@ const FIRST_NUMBER: usize = 3;
 pub(super) const HEAD_LINES: usize = 2;
 
 /// The table's lines.
-pub(super) fn lines(cells: &[Cell]) -> Vec<String> {
-    aligned(&HEADER, cells.iter().map(row), FIRST_NUMBER)
+pub(super) fn lines(cells: &[&Cell]) -> Vec<String> {
+    aligned(&HEADER, cells.iter().map(|cell| row(cell)), FIRST_NUMBER)
 }
 
 /// A table in this project's style: columns from `first_number` on are numbers and stand to the right.
@@ -44,7 +45,7 @@ fn row(cell: &Cell) -> Vec<String> {
     let cpu = |us: Option<f64>| time(us.map(|us| us * 1e3));
     vec![
         cell.workload.to_string(),
-        size_name(cell.size_bytes),
+        what(cell),
         cell.mode.clone(),
         cell.n.to_string(),
         latency(|all| Some(all.min as f64)),
@@ -59,6 +60,21 @@ fn row(cell: &Cell) -> Vec<String> {
         cpu(cell.cpu.vcpu_us_per_op),
         or_dash(cell.cpu.cores.map(three_digits)),
     ]
+}
+
+/// Messages are all of one size: what tells them apart is the rate. Of a stream it is size and ring.
+fn what(cell: &Cell) -> String {
+    match (cell.workload, cell.conditions.rate_per_s, cell.conditions.slots) {
+        (Workload::Openloop, Some(rate), _) => {
+            let kind = if cell.conditions.arrivals == Some(Arrivals::Poisson) { "~" } else { "" };
+            format!("{kind}{rate}/s")
+        }
+        (Workload::Stream, _, Some(slots)) => {
+            let bell = if cell.conditions.always_ring { "!" } else { "" };
+            format!("{}x{slots}{bell}", size_name(cell.size_bytes).replace(' ', ""))
+        }
+        _ => size_name(cell.size_bytes),
+    }
 }
 
 /// Without the space before the unit: fifteen columns have to fit.

@@ -3,11 +3,15 @@
 use report::environment::Environment;
 use report::evaluate::evaluate;
 use report::frame_size::FRAME_1080P;
-use report::measured::{ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock};
-use report::plan::{Block, Wait, Workload};
+use report::measured::{
+    Ceiling, Ceilings, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock, Overhead,
+    PlacementSeen, ThreadSeen, Traffic,
+};
+use report::plan::{Block, Conditions, Pinning, Wait, Workload};
 use report::result::{RunResult, SelfCheck};
 use report::run::Run;
 use report::samples::{Row, Status, mode_name};
+use report::thread_cost::{PartySwitches, Switches};
 
 /// What the initiator would have brought back.
 #[derive(Debug, Clone)]
@@ -30,6 +34,9 @@ impl Synthetic {
             kernel: "6.1.0".into(),
             clocksource: "tsc".into(),
             cpus: 2,
+            cpu_model: "a processor".into(),
+            command_line: "quiet".into(),
+            steal_percent: Some(0.0),
             interrupts: true,
             interrupts_missing: String::new(),
         };
@@ -39,7 +46,10 @@ impl Synthetic {
             host_peer: 1,
             guest_peer: 0,
             spin_ns: None,
+            perf_missing: None,
             memory_bytes: 1 << 27,
+            ceilings: [64, 4096, FRAME_1080P].map(ceilings).to_vec(),
+            overhead: Some(Overhead { empty_operation_ns: 5.0, per_operation_ns: 20.0 }),
             blocks: Vec::new(),
             aborted: None,
         };
@@ -53,6 +63,30 @@ impl Synthetic {
             .with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 40)
             .with(Workload::Frame, Wait::Poll, Wait::Poll, FRAME_1080P, 10)
             .with(Workload::Frame, Wait::Irq, Wait::Irq, FRAME_1080P, 10)
+    }
+
+    /// A storm of so many doorbells of which few became interrupts, with the row of its last message.
+    pub(crate) fn with_storm(self, rings: u64) -> Self {
+        let mut run = self.with(Workload::Storm, Wait::Irq, Wait::Irq, 64, 1);
+        let block = run.measured.blocks.last_mut().expect("just added");
+        (block.block.count, block.operations) = (rings, rings);
+        block.counters.rings = rings;
+        block.counters.interrupts = Some(rings / 4);
+        block.counters.uio_events = Some(rings / 4);
+        block.traffic = Some(Traffic { sent: rings, seen: rings / 8, last_seen: true, span_ns: 1_000_000, full: 0 });
+        run
+    }
+
+    /// A stream of so many messages.
+    pub(crate) fn with_stream(self, size_bytes: u64, messages: u64) -> Self {
+        let mut run = self.with(Workload::Stream, Wait::Poll, Wait::Poll, size_bytes, 0);
+        let block = run.measured.blocks.last_mut().expect("just added");
+        block.block.limit_ms = Some(500);
+        block.operations = messages;
+        block.bytes_verified = messages * size_bytes;
+        block.traffic =
+            Some(Traffic { sent: messages, seen: messages, last_seen: true, span_ns: 500_000_000, full: 3 });
+        run
     }
 
     /// Adds a block and its rows.
@@ -73,7 +107,9 @@ impl Synthetic {
             size_bytes,
             warmup: 2,
             count,
+            limit_ms: None,
             corrupt_one: workload == Workload::Frame,
+            conditions: Conditions::default(),
         };
         self.rows.extend((0..count).map(|position| row(&block, position)));
         self.measured.blocks.push(measured(block));
@@ -90,9 +126,20 @@ impl Synthetic {
         self.rows.iter_mut().find(|row| row.block == block).expect("the block has rows")
     }
 
-    /// The document.
+    /// The document. Nothing is to be warned of but emulation.
     pub(crate) fn result(self) -> RunResult {
-        let environment = Environment { accel: "tcg".into(), cores: 2, ..Environment::default() };
+        let environment = Environment {
+            accel: "tcg".into(),
+            irqfd: Some(false),
+            accel_seen: Some("tcg".into()),
+            cores: 3,
+            ..Environment::default()
+        };
+        self.result_on(environment)
+    }
+
+    /// The document of a run that took place elsewhere.
+    pub(crate) fn result_on(self, environment: Environment) -> RunResult {
         evaluate(environment, serde_json::json!({"workload": "all"}), &Run::new(self.measured, self.rows), None)
     }
 
@@ -100,6 +147,19 @@ impl Synthetic {
     pub(crate) fn check(self, id: u32) -> SelfCheck {
         self.result().self_checks.into_iter().find(|check| check.id == id).expect("every run has every check")
     }
+}
+
+/// Both sides alike, and faster than anything that the frames do.
+fn ceilings(size_bytes: u64) -> Ceilings {
+    let side = |copy: f64| Ceiling {
+        heap_to_heap: copy,
+        heap_to_region: copy,
+        region_to_heap: copy,
+        heap_read: copy,
+        sha256: copy / 45.0,
+        stamp_ns: 10.0,
+    };
+    Ceilings { size_bytes, host: side(17e9), guest: side(17e9) }
 }
 
 fn measured(block: Block) -> MeasuredBlock {
@@ -123,11 +183,46 @@ fn measured(block: Block) -> MeasuredBlock {
         wall_ns,
         operations: block.count,
         counters,
-        cpu: CpuTime { host_ns: busy, vcpu_ns: Some(busy), main_loop_ns: Some(0) },
+        cpu: CpuTime {
+            host_ns: busy,
+            vcpu_ns: Some(busy),
+            main_loop_ns: Some(0),
+            vcpus_ns: vec![busy],
+            switches: switches(&block),
+            ..CpuTime::default()
+        },
         clock: ClockFit { before_ns: 1_000.0, after_ns: 1_010.0, bound_ns: 25.0 },
         corrupt_answer: is_frame.then_some(CorruptAnswer::Refused),
         bytes_verified: if is_frame { block.count * block.size_bytes } else { 0 },
+        placement: Some(placement()),
+        traffic: None,
         block,
+    }
+}
+
+/// As under emulation, where QEMU's main loop takes each doorbell to the guest.
+fn switches(block: &Block) -> PartySwitches {
+    let once_per_operation = |wait: Wait| {
+        let voluntary = if wait == Wait::Irq { block.count } else { 0 };
+        Some(Switches { voluntary, involuntary: 1 })
+    };
+    PartySwitches {
+        host: once_per_operation(block.host_wait),
+        vcpus: once_per_operation(block.guest_wait),
+        main_loop: once_per_operation(block.guest_wait),
+    }
+}
+
+/// The initiator and the virtual CPU where they were to be, QEMU's main loop free.
+fn placement() -> PlacementSeen {
+    let on = |allowed: &[usize], cpu| {
+        Some(ThreadSeen { allowed: allowed.to_vec(), last_cpu: Some(cpu), involuntary_switches: Some(3) })
+    };
+    PlacementSeen {
+        wanted: Pinning { host: Some(0), vcpus: vec![Some(1)], main_loop: None },
+        host: on(&[0], 0),
+        vcpus: vec![on(&[1], 1)],
+        main_loop: on(&[0, 1], 1),
     }
 }
 
@@ -157,6 +252,7 @@ fn row(block: &Block, position: u64) -> Row {
         guest_wait: block.guest_wait,
         seq: u64::from(block.index) * 1_000 + position,
         size_bytes: block.size_bytes,
+        due_ns: None,
         h0_ns: is_frame.then_some(h0),
         h1_ns: is_frame.then_some(h1),
         h2_ns: Some(h2),
@@ -180,6 +276,7 @@ fn row(block: &Block, position: u64) -> Row {
         answer_ns: Some(signed(way)),
         rtt_ns: Some(h5 - h2),
         end_to_end_ns: is_frame.then_some(h5 - h0),
+        corrected_ns: None,
         status: Status::Ok,
     }
 }

@@ -4,6 +4,7 @@ use report::plan::{Wait, Workload};
 use report::result::Warning;
 use report::samples::Status;
 use report::summary;
+use report::thread_cost::{HardwareCounts, PerfTime};
 
 use crate::synthetic::Synthetic;
 
@@ -22,7 +23,7 @@ fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
         "{text}"
     );
     assert!(text.contains("frame 1080p end to end: poll 33.7 MB/s, irq 33.7 MB/s"), "{text}");
-    assert!(text.contains("self-checks: 9 passed, 0 failed, 0 not applicable"), "{text}");
+    assert!(text.contains("self-checks: 14 passed, 0 failed, 1 not applicable"), "{text}");
     assert!(text.ends_with("under emulation (TCG): compares modes, does not predict KVM\n"), "{text}");
     assert!(widest(&text) <= 100, "{text}");
 }
@@ -84,4 +85,35 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
     let text = summary(&result);
     assert!(text.lines().count() <= 40, "{}:\n{text}", text.lines().count());
     assert!(text.contains("more cells in result.json") && text.contains("30 warnings more in result.json"), "{text}");
+}
+
+#[test]
+fn counters_that_cannot_be_had_are_told_in_one_line_with_the_reason() {
+    let mut run = Synthetic::both_modes();
+    let reason = "the processor's counters are not visible in this virtual machine (ENOENT)";
+    run.measured.perf_missing = Some(format!("cycles, instructions, LLC misses, L1d misses, dTLB misses: {reason}"));
+    let text = summary(&run.result());
+    assert!(text.lines().any(|line| line == format!("perf counters: n/a, {reason}")), "{text}");
+    assert!(widest(&text) <= 100, "{text}");
+}
+
+#[test]
+fn cycles_and_instructions_of_round_trips_take_one_line() {
+    let mut run = Synthetic::both_modes();
+    for block in &mut run.measured.blocks {
+        let counts = HardwareCounts {
+            cycles: Some(block.operations * 1_500),
+            instructions: Some(block.operations * 800),
+            enabled_ns: 10,
+            running_ns: 10,
+            ..HardwareCounts::default()
+        };
+        block.cpu.perf = PerfTime { host: Some(counts), vcpu: Some(counts) };
+    }
+    let result = run.result();
+    let perf = result.cells[0].cpu.perf.as_ref().expect("counted");
+    assert_eq!(perf.host.as_ref().expect("counted").cycles, Some(1_500.0));
+    let text = summary(&result);
+    let each = "host 1.50k/800 vcpu 1.50k/800";
+    assert!(text.contains(&format!("cycles/instructions per op: poll {each}; irq {each}\n")), "{text}");
 }

@@ -1,0 +1,78 @@
+//! Whether the guest was executed as the run claims: figures under emulation must never pass for those of KVM.
+
+use crate::checks::{judge, not_applicable};
+use crate::environment::Environment;
+use crate::result::SelfCheck;
+use crate::run::{Run, RunBlock};
+use crate::units::three_digits;
+
+/// Doorbells below which a block says nothing: QEMU's main loop also wakes for timers of its own.
+const LEAST_RINGS: f64 = 100.0;
+
+/// With irqfd, KVM takes a doorbell to the guest by itself: QEMU's main loop sleeps through most of them.
+const MOST_WITH_IRQFD: f64 = 0.5;
+
+/// Without it, the main loop is woken for each doorbell, but for those that come while it is awake anyway.
+const LEAST_WITHOUT_IRQFD: f64 = 0.2;
+
+/// 11: QEMU's monitor, asked after the last block, names the accelerator that the run claims; and QEMU's main loop was
+/// woken for doorbells or slept through them, as it does without and with irqfd.
+#[must_use]
+pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
+    const NAME: &str = "acceleration and irqfd are as claimed";
+    let claimed = environment.accel.as_str();
+    let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
+    let wakes: Vec<(String, f64)> =
+        run.blocks().filter_map(|block| Some((block.name(), wakes_per_ring(&block)?))).collect();
+    let irqfd = environment.irqfd.filter(|_| !wakes.is_empty());
+    if said.is_none() && irqfd.is_none() {
+        return not_applicable(11, NAME, "neither QEMU's monitor nor its main loop was observed");
+    }
+    let mut faults = Vec::new();
+    let mut seen = Vec::new();
+    if let Some(said) = said {
+        seen.push(format!("QEMU's monitor says {said}"));
+        if said != claimed {
+            faults.push(format!("the run claims {claimed}, but QEMU's monitor says {said}"));
+        }
+    }
+    if let Some(irqfd) = irqfd {
+        seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
+        faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, *wakes)));
+    }
+    judge(11, NAME, &faults, seen.join("; "))
+}
+
+fn against(irqfd: bool, block: &str, wakes: f64) -> Option<String> {
+    let told = three_digits(wakes);
+    match irqfd {
+        true if wakes > MOST_WITH_IRQFD => {
+            Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {told} times per doorbell"))
+        }
+        false if wakes < LEAST_WITHOUT_IRQFD => {
+            Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {told} times per doorbell"))
+        }
+        _ => None,
+    }
+}
+
+/// How often QEMU's main loop went to sleep, and so was woken, for each doorbell of the host. `None`: not known, or too
+/// few doorbells. Doorbells are counted over the whole block and sleeps over the measured operations, so that the
+/// former are taken in proportion. Where doorbells do not wait for one another they share a waking, which says nothing.
+fn wakes_per_ring(block: &RunBlock<'_>) -> Option<f64> {
+    if !block.asked().workload.is_closed_loop() {
+        return None;
+    }
+    let sleeps = block.measured.cpu.switches.main_loop?.voluntary;
+    let share = block.measured.operations as f64 / block.operations_in_all() as f64;
+    let rings = block.measured.counters.rings as f64 * share;
+    (rings >= LEAST_RINGS).then(|| sleeps as f64 / rings)
+}
+
+/// From the least to the most.
+fn range(wakes: &[(String, f64)]) -> String {
+    let each = || wakes.iter().map(|(_, wakes)| *wakes);
+    let least = three_digits(each().fold(f64::INFINITY, f64::min));
+    let most = three_digits(each().fold(0.0, f64::max));
+    if least == most { least } else { format!("{least} to {most}") }
+}

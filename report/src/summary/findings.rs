@@ -1,0 +1,125 @@
+//! What follows from cells together, a line per question.
+
+use crate::findings::{BreakEven, Capacity, Contended};
+use crate::frame_size::size_name;
+use crate::plan::Workload;
+use crate::result::{Cell, Comparison, RunResult};
+use crate::units::{counted, duration, grouped, speed, three_digits};
+
+use super::LINES_EACH;
+use super::text::wrapped;
+
+/// Whether a line tells of the cell, so that the table need not.
+pub(super) fn tells(cell: &Cell) -> bool {
+    matches!(cell.workload, Workload::Storm | Workload::Idle | Workload::Contention)
+}
+
+/// The lines.
+pub(super) fn lines(result: &RunResult) -> Vec<String> {
+    let all = [ratios(result), idle(result), contention(result), storm(result), capacity(result), ceilings(result)];
+    all.into_iter().flatten().flat_map(|line| wrapped(&line, LINES_EACH)).collect()
+}
+
+/// How far the modes are apart, as far as that can be said.
+fn ratios(result: &RunResult) -> Option<String> {
+    let ratio = |comparison: &Comparison| {
+        let interval = comparison.p50_ratio_interval?;
+        let noise = comparison.noise_floor.map_or(String::new(), |floor| format!(", noise {}", three_digits(floor)));
+        let again = if comparison.conditions.again { " again" } else { "" };
+        Some(format!(
+            "{} {}{again}/{} {} ({} to {}{noise}): {}",
+            comparison.workload,
+            comparison.mode,
+            comparison.baseline,
+            three_digits(comparison.p50_ratio?),
+            three_digits(interval.low),
+            three_digits(interval.high),
+            comparison.word
+        ))
+    };
+    let is_message = |comparison: &&Comparison| matches!(comparison.workload, Workload::Pingpong | Workload::Paced);
+    let all: Vec<String> = result.comparisons.iter().filter(is_message).filter_map(ratio).take(4).collect();
+    (!all.is_empty()).then(|| format!("p50 ratios: {}", all.join("; ")))
+}
+
+fn idle(result: &RunResult) -> Option<String> {
+    let one = |known: &BreakEven| {
+        let rate = if known.is_always_cheaper() {
+            "cheaper at every rate that it carries".to_owned()
+        } else {
+            format!("cheaper below {}/s", grouped(whole(known.rate_per_s)))
+        };
+        format!("{} {} cores ({rate})", known.mode, three_digits(known.idle_cores))
+    };
+    let known = &result.findings.break_even;
+    let polling = known.first()?.polling_cores;
+    let others: Vec<String> = known.iter().map(one).collect();
+    Some(format!("idle: poll keeps {} cores busy, {}", three_digits(polling), others.join(", ")))
+}
+
+fn contention(result: &RunResult) -> Option<String> {
+    let all = &result.findings.contention;
+    let paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some()).collect();
+    let shown = if paced.is_empty() { all.iter().collect() } else { paced };
+    let one = |one: &&Contended| {
+        let place = if one.one_core { "one core".to_owned() } else { format!("{} busy", one.busy_threads) };
+        let sign = if one.irq_wins() { ">" } else { "<" };
+        format!("{place} {} {sign} {}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
+    };
+    let told: Vec<String> = shown.iter().map(one).collect();
+    let gap = shown.first()?.gap_ns.map_or(String::new(), |_| "paced ".to_owned());
+    Some(format!("contention, {gap}p50 of poll and irq: {}", told.join("; ")))
+}
+
+fn storm(result: &RunResult) -> Option<String> {
+    let storms = || result.cells.iter().filter(|cell| cell.workload == Workload::Storm);
+    let fastest = storms()
+        .max_by(|a, b| a.messages_per_second.unwrap_or(0.0).total_cmp(&b.messages_per_second.unwrap_or(0.0)))?;
+    let traffic = fastest.traffic.as_ref()?;
+    let interrupts = fastest
+        .counters
+        .interrupts
+        .map_or("an unknown number of interrupts".to_owned(), |count| counted(count, "interrupt"));
+    Some(format!(
+        "storm, {}: {} at {}/s became {interrupts}; {} of the messages were seen, the last one {}",
+        fastest.mode,
+        counted(fastest.counters.rings, "ring"),
+        grouped(whole(fastest.messages_per_second?)),
+        grouped(traffic.seen),
+        if traffic.last_seen { "too" } else { "not" }
+    ))
+}
+
+fn capacity(result: &RunResult) -> Option<String> {
+    let one = |one: &Capacity| {
+        let arrivals = format!("{:?}", one.arrivals).to_lowercase();
+        let rate = one.rate_per_s.map_or("none offered".to_owned(), |rate| format!("{}/s", grouped(rate)));
+        format!("{} {arrivals} {rate}", one.mode)
+    };
+    let all = &result.findings.capacity;
+    let limit = duration(all.first()?.p99_limit_ns as f64);
+    let told: Vec<String> = all.iter().map(one).collect();
+    Some(format!("open loop, highest rate with p99 below {limit}: {}", told.join(", ")))
+}
+
+fn ceilings(result: &RunResult) -> Option<String> {
+    let largest = result.ceilings.iter().max_by_key(|ceiling| ceiling.size_bytes)?;
+    let empty = result
+        .overhead
+        .map_or(String::new(), |overhead| format!("; empty operation {}", duration(overhead.empty_operation_ns)));
+    Some(format!(
+        "ceilings, {}: copies host {}, guest {} ({} times), SHA-256 {} and {}{empty}",
+        size_name(largest.size_bytes),
+        speed(largest.host.heap_to_heap),
+        speed(largest.guest.heap_to_heap),
+        result.findings.copy_host_over_guest.map_or("?".to_owned(), three_digits),
+        speed(largest.host.sha256),
+        speed(largest.guest.sha256),
+    ))
+}
+
+/// A rate for people.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative rates show as none")]
+fn whole(rate: f64) -> u64 {
+    rate.max(0.0) as u64
+}

@@ -1,0 +1,151 @@
+//! Each warning of the environment comes when it is called for, with its figures and a cure, and not otherwise.
+
+use report::environment::Environment;
+use report::plan::Pinning;
+use report::result::Warning;
+use report::summary;
+
+use crate::synthetic::Synthetic;
+
+/// A machine of which there is nothing to say.
+fn good() -> Environment {
+    let mut environment = Environment {
+        accel: "kvm".into(),
+        cores: 4,
+        guest_cpus: Some(2),
+        clocksource: Some("tsc".into()),
+        pinning: Some("host=0,vcpu0=1".into()),
+        ..Environment::default()
+    };
+    environment.host.virtualized = Some(false);
+    environment.host.governor = Some("performance".into());
+    environment.host.host_clocksource = Some("tsc".into());
+    environment.host.hardware_threads = Some(4);
+    environment.host.smt_siblings = vec![vec![0, 2], vec![1, 3]];
+    environment.load.load_average = Some(1.2);
+    environment.load.steal_percent = Some(0.9);
+    environment
+}
+
+fn warnings(spoil: impl FnOnce(&mut Environment)) -> Vec<Warning> {
+    let mut environment = good();
+    spoil(&mut environment);
+    Synthetic::both_modes().result_on(environment).warnings
+}
+
+/// Spoils one thing and expects one warning, with these words and this cure.
+#[track_caller]
+fn warns(words: &str, cure: &str, spoil: impl FnOnce(&mut Environment)) {
+    let all = warnings(spoil);
+    let [warning] = &all[..] else { panic!("one warning, not {all:?}") };
+    assert!(warning.message.contains(words) && warning.cure.contains(cure), "{warning:?}");
+}
+
+/// The warnings of a run whose blocks asked for this pinning.
+fn pinned(pinning: &Pinning) -> Vec<Warning> {
+    let mut run = Synthetic::both_modes();
+    for block in &mut run.measured.blocks {
+        block.placement.as_mut().expect("somebody looked").wanted = pinning.clone();
+    }
+    run.result_on(good()).warnings
+}
+
+#[test]
+fn a_good_machine_is_not_warned_of() {
+    assert_eq!(warnings(|_| {}), []);
+}
+
+#[test]
+fn a_machine_that_says_nothing_is_not_warned_of() {
+    assert_eq!(Synthetic::both_modes().result_on(Environment::default()).warnings, []);
+}
+
+#[test]
+fn a_governor_that_saves_power() {
+    warns("governor is powersave", "frequency-set -g performance", |e| e.host.governor = Some("powersave".into()));
+    warns("performance, powersave", "performance", |e| e.host.governor = Some("performance, powersave".into()));
+}
+
+#[test]
+fn fewer_cpus_than_threads_that_spin() {
+    let few = |cores, guest_cpus| {
+        move |e: &mut Environment| {
+            (e.cores, e.guest_cpus, e.load.load_average) = (cores, Some(guest_cpus), None);
+        }
+    };
+    warns("3 threads spin (the initiator and 2 guest CPUs) on 2 CPUs", "--smp 1", few(2, 2));
+    warns("2 threads spin (the initiator and 1 guest CPU) on 1 CPU", "at least two CPUs", few(1, 1));
+    assert_eq!(warnings(few(2, 1)), []);
+}
+
+#[test]
+fn a_load_that_the_cpus_cannot_carry() {
+    warns("load average was 2.40", "run again", |e| e.load.load_average = Some(2.4));
+    let part_of_a_large_machine = |e: &mut Environment| {
+        (e.load.load_average, e.host.hardware_threads) = (Some(2.4), Some(64));
+    };
+    assert_eq!(warnings(part_of_a_large_machine), []);
+}
+
+#[test]
+fn time_that_was_stolen() {
+    warns("3.2 % of this machine's CPU time", "CPUs of its own", |e| e.load.steal_percent = Some(3.21));
+}
+
+#[test]
+fn emulation_with_the_reason_why_there_is_no_kvm() {
+    warns("TCG; no guest under KVM (no /dev/kvm)", "cargo xtask doctor", |e| {
+        (e.accel, e.accel_reason) = ("tcg".into(), "tcg: no guest under KVM (no /dev/kvm)".into());
+    });
+    warns("TCG; asked for", "without --accel tcg", |e| {
+        (e.accel, e.accel_reason) = ("tcg".into(), "tcg: asked for".into());
+    });
+}
+
+#[test]
+fn threads_that_were_not_pinned() {
+    warns("no thread was pinned", "--pin auto", |e| e.pinning = Some("none".into()));
+}
+
+#[test]
+fn clocks_other_than_the_counter() {
+    warns("host's clock source is hpet", "tsc=reliable", |e| e.host.host_clocksource = Some("hpet".into()));
+    warns("guest's clock source is kvm-clock", "--append clocksource=tsc", |e| {
+        e.clocksource = Some("kvm-clock".into());
+    });
+}
+
+#[test]
+fn nested_virtualization() {
+    warns("KVM is nested", "bare metal", |e| e.host.virtualized = Some(true));
+}
+
+#[test]
+fn two_threads_of_one_core_or_one_cpu() {
+    let on = |host, vcpu| pinned(&Pinning { host: Some(host), vcpus: vec![None, Some(vcpu)], main_loop: None });
+    let words =
+        |all: &[Warning]| all.iter().map(|w| format!("{}; {}", w.message, w.cure)).collect::<Vec<_>>().join("\n");
+    assert!(words(&on(0, 2)).contains("(CPU 0) and vcpu1 (CPU 2) are two threads of one core"), "{:?}", on(0, 2));
+    assert!(words(&on(0, 2)).contains("lscpu -e"));
+    assert!(words(&on(3, 3)).contains("both pinned to CPU 3"), "{:?}", on(3, 3));
+    assert_eq!(on(0, 1), []);
+}
+
+#[test]
+fn a_cure_is_never_cut_off_on_the_terminal() {
+    let mut environment = good();
+    (environment.accel, environment.accel_reason) = (
+        "tcg".into(),
+        "tcg: no guest under KVM (QEMU was ended by signal 6: qemu-system-x86_64: error: failed to set MSR 0x10a)"
+            .into(),
+    );
+    environment.host.governor = Some("powersave".into());
+    environment.host.host_clocksource = Some("hpet".into());
+    environment.pinning = Some("none".into());
+    (environment.cores, environment.load.load_average) = (2, Some(9.0));
+    environment.load.steal_percent = Some(12.0);
+    let text = summary(&Synthetic::both_modes().result_on(environment));
+    assert!(text.lines().count() <= 40 && text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    assert!(!text.contains('…'), "{text}");
+    assert!(text.contains("cargo xtask doctor"), "{text}");
+}
