@@ -9,17 +9,20 @@ use proto::wait::{EventSource, Woke};
 
 /// How long a block may last before the waiter looks around. Eventfds that a server hands out are non-blocking, so the
 /// wait is a `poll` in any case, and its timeout costs nothing.
-const GUARD_MS: u8 = 10;
+const GUARD_MS: u16 = 10;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct HostEvent<'f> {
     fd: BorrowedFd<'f>,
+    guard: PollTimeout,
 }
 
 impl<'f> HostEvent<'f> {
-    pub(super) fn new(fd: &'f impl AsFd) -> Self {
-        Self { fd: fd.as_fd() }
+    /// `guard_ms` where a block is to last longer than usual.
+    pub(super) fn new(fd: &'f impl AsFd, guard_ms: Option<u64>) -> Self {
+        let guard = guard_ms.and_then(|ms| u16::try_from(ms).ok()).unwrap_or(GUARD_MS);
+        Self { fd: fd.as_fd(), guard: guard.into() }
     }
 
     /// Collects what is left over.
@@ -43,7 +46,7 @@ impl<'f> HostEvent<'f> {
 impl EventSource for HostEvent<'_> {
     fn block(&mut self) -> io::Result<Woke> {
         let mut fds = [PollFd::new(self.fd, PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::from(GUARD_MS)) {
+        match poll(&mut fds, self.guard) {
             Ok(0) | Err(Errno::EINTR) => Ok(Woke::Guard),
             Ok(_) => self.read(),
             Err(error) => Err(error.into()),

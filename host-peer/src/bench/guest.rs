@@ -67,16 +67,28 @@ impl<'l> Guest<'l> {
     pub(super) fn begin(&mut self, block: Announcement, watch: &mut Watch<'_>, index: u32) -> Result<(), BenchError> {
         self.epoch += 1;
         block.publish(self.link.memory, self.epoch)?;
-        self.barrier(READY, "ready for a block", watch, index)
+        self.barrier(READY, "ready for a block", watch, index, PAUSE)
     }
 
     /// Waits until the guest has finished the block; what it counted.
     pub(super) fn end(&mut self, watch: &mut Watch<'_>, index: u32) -> Result<GuestCounters, BenchError> {
-        self.barrier(DONE, "done with a block", watch, index)?;
+        self.barrier(DONE, "done with a block", watch, index, PAUSE)?;
         Ok(GuestCounters::read(self.link.memory)?)
     }
 
-    fn barrier(&self, state: u8, what: &'static str, watch: &mut Watch<'_>, block: u32) -> Result<(), BenchError> {
+    /// Waits for the same without sleeping: a core that sleeps may slow the other one down, as none does that polls.
+    pub(super) fn end_spinning(&mut self, watch: &mut Watch<'_>, index: u32) -> Result<(), BenchError> {
+        self.barrier(DONE, "done with its ceilings", watch, index, Duration::ZERO)
+    }
+
+    fn barrier(
+        &self,
+        state: u8,
+        what: &'static str,
+        watch: &mut Watch<'_>,
+        block: u32,
+        pause: Duration,
+    ) -> Result<(), BenchError> {
         let start = Instant::now();
         loop {
             let status = control::reported(self.link.memory)?;
@@ -90,7 +102,11 @@ impl<'l> Guest<'l> {
                 return Err(BenchError::Barrier { what, waited: ANSWER, states: self.link.states() });
             }
             watch.look().map_err(|stopped: Stopped| BenchError::from(stopped))?;
-            sleep(PAUSE);
+            if pause.is_zero() {
+                std::hint::spin_loop();
+            } else {
+                sleep(pause);
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proto::ack::{SENT, Tagged};
+use proto::ack::{END, SENT, Tagged};
 use proto::control::{commanded, reported};
 use proto::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
 use proto::region::{RegionError, SharedRegion};
@@ -59,6 +59,11 @@ impl<'m> Link<'m> {
     pub(super) fn publish(&self, seq: u64) {
         // SYNC POINT: pairs with the guest's acquire of the message word.
         self.message.store(Tagged::pack(seq, SENT), Ordering::Release);
+    }
+
+    /// Says that the message before this one was the block's last.
+    pub(super) fn publish_end(&self, seq: u64) {
+        self.message.store(Tagged::pack(seq, END), Ordering::Release);
     }
 
     /// Both sides' words, for a person who has to find out who waits for whom.

@@ -3,8 +3,10 @@
 //! 1. `link`: the words of the shared memory, as the host uses them.
 //! 2. `guest`: finding the guest and driving it from block to block.
 //! 3. `operations`: one round trip; the measured path.
-//! 4. `block`: a block of them, between two looks at the clocks and the CPU times.
-//! 5. `recorder`: stamps become rows, rows become files.
+//! 4. `work`: what a block's operations are, workload by workload; `contention`: who else wants the cores meanwhile.
+//! 5. `block`: a block of them, between two looks at the clocks, at what the threads `cost`, and at their `placement`.
+//! 6. `recorder`: stamps become rows, rows become files.
+//! 7. `ceilings` and `overhead`: what the machine can do, and what the initiator costs.
 
 use std::fs::File;
 use std::io::Write;
@@ -23,17 +25,24 @@ use report::progress::Progress;
 use crate::client::{Client, ClientError, JoinOptions};
 
 mod block;
-mod cpu;
+mod ceilings;
+mod contention;
+mod cost;
 mod event;
 mod frames;
 mod guest;
 mod link;
 mod operations;
+mod overhead;
+mod placement;
 mod recorder;
+mod slow;
 mod watch;
+mod work;
 
 use guest::Guest;
 use link::Link;
+use placement::Placement;
 use recorder::Recorder;
 use watch::{Stopped, Watch};
 
@@ -129,14 +138,15 @@ pub enum BenchError {
 /// Runs a plan. Whatever was measured before an error is in `out` all the same, with the error as its reason.
 pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchError> {
     let plan = read_plan(plan)?;
-    if let Some(cpu) = plan.cpu {
-        stay_on(cpu)?;
+    if let Some(cpu) = plan.pinning.host {
+        let pinned = placement::stay_on(cpu);
+        pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
     }
     let mut recorder = Recorder::create(out)?;
     let anchor = Anchor::take();
     let mut client = Client::join(&JoinOptions { socket: plan.socket.clone(), vectors: None, timeout: JOIN_TIMEOUT })?;
     let memory = SharedRegion::map_object(client.memory())?;
-    let largest = plan.blocks.iter().map(|b| b.size_bytes).max().unwrap_or(0);
+    let largest = plan.blocks.iter().map(|b| b.size_bytes).max().unwrap_or(1);
     let largest = usize::try_from(largest).unwrap_or(usize::MAX / 4);
     let layout = Layout::plan(memory.len(), largest, plan.nonce, client.id().0)?;
     let mut measured = Measured {
@@ -145,7 +155,10 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
         host_peer: client.id().0,
         guest_peer: 0,
         spin_ns: None,
+        perf_missing: None,
         memory_bytes: memory.len() as u64,
+        ceilings: Vec::new(),
+        overhead: None,
         blocks: Vec::new(),
         aborted: None,
     };
@@ -167,7 +180,7 @@ fn drive(
     link.layout.publish(link.memory)?;
     let mut watch = Watch::new(client, stop);
     let (mut guest, facts) = Guest::greet(link, &mut watch, Duration::from_millis(plan.ready_timeout_ms))?;
-    progress(&Progress::Ready { guest: facts.clone() });
+    progress(&Progress::Ready { guest: Box::new(facts.clone()) });
     measured.guest_peer = guest.peer().0;
     measured.guest = facts;
     if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait.blocks()) {
@@ -176,15 +189,26 @@ fn drive(
     }
     anchor.settle(RATE_BASELINE);
     measured.tsc_hz = anchor.rate_hz();
-    let mut runner = block::Runner::new(plan, link, measured.tsc_hz);
+    measured.overhead = Some(overhead::measure(&mut watch, measured.tsc_hz, plan.fault)?);
+    let mut ceilings = ceilings::Measured::new(&plan.ceiling_sizes);
+    ceilings.measure_all(link, &mut guest, &mut watch)?;
+    let placement = Placement::new(plan);
+    let mut runner = block::Runner::new(plan, link, measured.tsc_hz, &placement);
+    measured.perf_missing = runner.perf_missing();
     if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&Wait::Hybrid)) {
         measured.spin_ns = Some(runner.choose_spin(plan.spin_ns, &mut guest, &mut watch)?);
     }
-    for block in &plan.blocks {
-        let done = runner.run(block, &mut guest, &mut watch, recorder)?;
+    for (position, block) in plan.blocks.iter().enumerate() {
+        ceilings.before(position, &plan.blocks, (link, &mut guest, &mut watch))?;
+        measured.ceilings.clone_from(&ceilings.known);
+        let before = placement.before();
+        let mut done = runner.run(block, &mut guest, &mut watch, recorder)?;
+        done.placement = Some(placement.after(&before, plan.expected(block)));
         measured.blocks.push(done);
         progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
     }
+    ceilings.measure_all(link, &mut guest, &mut watch)?;
+    measured.ceilings = ceilings.known;
     guest.dismiss()
 }
 
@@ -192,15 +216,6 @@ fn read_plan(path: &Path) -> Result<Plan, BenchError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Plan { path: path.to_owned(), source };
     let file = File::open(path).map_err(|e| failed(e.into()))?;
     serde_json::from_reader(std::io::BufReader::new(file)).map_err(|e| failed(e.into()))
-}
-
-fn stay_on(cpu: usize) -> Result<(), BenchError> {
-    let pin = || {
-        let mut set = nix::sched::CpuSet::new();
-        set.set(cpu)?;
-        nix::sched::sched_setaffinity(nix::unistd::Pid::from_raw(0), &set)
-    };
-    pin().map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })
 }
 
 /// One line of JSON on stdout per event, for whoever shows progress. Nobody listening is no reason to stop.

@@ -16,6 +16,8 @@ use super::watch::{Stopped, Watch};
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sample {
     pub(super) seq: u64,
+    /// When it was due, in an open loop.
+    pub(super) due: u64,
     /// H0: before the payload is written.
     pub(super) begun: u64,
     /// H1: payload written.
@@ -83,6 +85,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
     #[inline]
     pub(super) fn round_trip(&mut self, sample: &mut Sample) -> Result<(), BenchError> {
         let seq = sample.seq;
+        self.discard_early_answer();
         self.waiter.prepare();
         sample.published = ticks();
         self.link.publish(seq);
@@ -100,6 +103,57 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
         }
         sample.answer = Some(answer);
         Ok(())
+    }
+
+    /// An answer that was there before its message was sent is no answer.
+    #[inline]
+    fn discard_early_answer(&mut self) {
+        let now = self.link.ack.load(Ordering::Relaxed);
+        if now != self.last {
+            self.stale += 1;
+            self.last = now;
+        }
+    }
+
+    /// Ends a block of which fewer messages were sent than announced: `seq` is the first that will not come.
+    pub(super) fn end(&mut self, seq: u64) -> Result<(), BenchError> {
+        self.link.publish_end(seq);
+        self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })
+    }
+
+    /// Waits until `look` finds something in the acknowledgement word; `None` when `until` (in ticks) came before.
+    pub(super) fn await_ack(
+        &mut self,
+        until: u64,
+        seq: u64,
+        found: impl Fn(Tagged) -> bool,
+    ) -> Result<Option<Tagged>, BenchError> {
+        let ack = self.link.ack;
+        // SYNC POINT: pairs with the guest's release of the acknowledgement.
+        let look = || Some(Tagged::unpack(ack.load(Ordering::Acquire))).filter(|word| found(*word));
+        let watch = &mut *self.watch;
+        let idle = || {
+            watch.look().map_err(Over::Stopped)?;
+            if ticks() > until { Err(Over::Deadline) } else { Ok(()) }
+        };
+        match self.waiter.wait(look, idle) {
+            Ok(word) => {
+                self.last = Tagged::pack(word.seq, word.state);
+                Ok(Some(word))
+            }
+            Err(WaitError::Abandoned(Over::Deadline)) => Ok(None),
+            Err(error) => Err(self.explain(error, seq)),
+        }
+    }
+
+    /// That the guest took too long over a message.
+    pub(super) fn timeout(&self, seq: u64) -> BenchError {
+        self.explain(WaitError::Abandoned(Over::Deadline), seq)
+    }
+
+    /// How long an operation may take, in ticks.
+    pub(super) fn patience(&self) -> u64 {
+        self.deadline.ticks
     }
 
     /// Waits until the acknowledgement of `seq` changes.

@@ -9,7 +9,7 @@ use proto::clock::Offset;
 use proto::record::Record;
 use proto::region::SharedRegion;
 use report::measured::Measured;
-use report::plan::{Block, Workload};
+use report::plan::Block;
 use report::samples::{Row, Status, mode_name};
 
 use super::BenchError;
@@ -102,7 +102,7 @@ impl TimeLine {
 }
 
 fn earliest(sample: &Sample) -> u64 {
-    if sample.begun == 0 { sample.published } else { sample.begun }
+    [sample.due, sample.begun, sample.published].into_iter().find(|stamp| *stamp != 0).unwrap_or(0)
 }
 
 fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, line: TimeLine) -> Row {
@@ -110,8 +110,8 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
     let (interrupted, known) = (on_host(record.interrupted), on_host(record.known));
     let answered = on_host(record.answered);
     let received = on_host(record.received);
-    // A pingpong stamps nothing between its two phases.
-    let acknowledged = if block.workload == Workload::Frame { received } else { answered };
+    // A polling guest stamps nothing between the two phases of a short message.
+    let acknowledged = if received == 0 { answered } else { received };
     let inject = line.one_way(sample.published, interrupted);
     let wake = inject.and(line.span(record.interrupted, record.known));
     let ended = if sample.answer.is_some() { sample.ended } else { 0 };
@@ -123,6 +123,7 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         guest_wait: block.guest_wait,
         seq: sample.seq,
         size_bytes: block.size_bytes,
+        due_ns: line.at(sample.due),
         h0_ns: line.at(sample.begun),
         h1_ns: line.at(sample.written),
         h2_ns: line.at(sample.published),
@@ -150,6 +151,7 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         answer_ns: line.one_way(answered, ended),
         rtt_ns: line.span(sample.published, ended),
         end_to_end_ns: line.span(sample.begun, ended),
+        corrected_ns: line.span(sample.due, ended),
         status: status(sample.answer),
     }
 }

@@ -1,0 +1,114 @@
+//! What each side's memory can do, one side after the other: measured before the first block, behind the last, and
+//! wherever blocks begin or end that copy, because what others do to the machine changes from minute to minute.
+
+use proto::ceiling::{CopySpeeds, sha256_speed, stamp_ns};
+use proto::control::{Announcement, WaitKind, Work};
+use proto::hello;
+use proto::layout::SLOTS;
+use report::measured::{Ceiling, Ceilings};
+use report::plan::{Block, Workload};
+
+use super::BenchError;
+use super::guest::Guest;
+use super::link::Link;
+use super::watch::Watch;
+
+/// The best that was seen so far: whoever disturbed one measurement need not have disturbed the next.
+pub(super) struct Measured {
+    /// By size, in the plan's order.
+    pub(super) known: Vec<Ceilings>,
+}
+
+impl Measured {
+    /// Of these sizes nothing is known yet.
+    pub(super) fn new(sizes: &[u64]) -> Self {
+        Self { known: sizes.iter().map(|&size_bytes| Ceilings { size_bytes, ..Ceilings::default() }).collect() }
+    }
+
+    /// Measures every size.
+    pub(super) fn measure_all(
+        &mut self,
+        link: &Link<'_>,
+        guest: &mut Guest<'_>,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), BenchError> {
+        self.known.iter_mut().try_for_each(|known| improve(known, link, guest, watch))
+    }
+
+    /// Measures the size that the block before `position` ended with and the one that the next begins with, where the two
+    /// differ and are copied.
+    pub(super) fn before(
+        &mut self,
+        position: usize,
+        blocks: &[Block],
+        (link, guest, watch): (&Link<'_>, &mut Guest<'_>, &mut Watch<'_>),
+    ) -> Result<(), BenchError> {
+        let copied = |block: &Block| {
+            matches!(block.workload, Workload::Frame | Workload::Stream).then_some((block.workload, block.size_bytes))
+        };
+        let last = position.checked_sub(1).and_then(|last| blocks.get(last)).and_then(copied);
+        let next = blocks.get(position).and_then(copied);
+        if last == next {
+            return Ok(());
+        }
+        let sizes = [last, next].map(|block| block.map(|(_, size)| size));
+        let concerned = self.known.iter_mut().filter(|known| sizes.contains(&Some(known.size_bytes)));
+        concerned.into_iter().try_for_each(|known| improve(known, link, guest, watch))
+    }
+}
+
+fn improve(
+    known: &mut Ceilings,
+    link: &Link<'_>,
+    guest: &mut Guest<'_>,
+    watch: &mut Watch<'_>,
+) -> Result<(), BenchError> {
+    let seen = both(link, guest, watch, known.size_bytes)?;
+    known.host = higher(known.host, seen.host);
+    known.guest = higher(known.guest, seen.guest);
+    Ok(())
+}
+
+fn higher(first: Ceiling, second: Ceiling) -> Ceiling {
+    // Of what takes time, the least counts; nothing known yet is none.
+    let stamps = [first.stamp_ns, second.stamp_ns].into_iter().filter(|ns| *ns > 0.0);
+    Ceiling {
+        heap_to_heap: first.heap_to_heap.max(second.heap_to_heap),
+        heap_to_region: first.heap_to_region.max(second.heap_to_region),
+        region_to_heap: first.region_to_heap.max(second.region_to_heap),
+        heap_read: first.heap_read.max(second.heap_read),
+        sha256: first.sha256.max(second.sha256),
+        stamp_ns: stamps.reduce(f64::min).unwrap_or(0.0),
+    }
+}
+
+fn both(link: &Link<'_>, guest: &mut Guest<'_>, watch: &mut Watch<'_>, size: u64) -> Result<Ceilings, BenchError> {
+    let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+    let copies = CopySpeeds::measure(link.memory, SLOTS, bytes)?;
+    let host = Ceiling {
+        heap_to_heap: copies.heap_to_heap,
+        heap_to_region: copies.heap_to_region,
+        region_to_heap: copies.region_to_heap,
+        heap_read: copies.heap_read,
+        sha256: sha256_speed(),
+        stamp_ns: stamp_ns(),
+    };
+    let announcement = Announcement {
+        work: Work::Ceilings,
+        guest_wait: WaitKind::Poll,
+        host_wait: WaitKind::Poll,
+        operations: 1,
+        first_seq: 1,
+        spin_ticks: 0,
+        slots: 0,
+        bytes: size,
+        always_ring: false,
+        stamped: false,
+        flaw: None,
+    };
+    guest.begin(announcement, watch, 0)?;
+    guest.end_spinning(watch, 0)?;
+    // What a guest says is shown: words that make no sense leave its ceilings unknown.
+    let guest = serde_json::from_str(&hello::said(link.memory)?).unwrap_or_default();
+    Ok(Ceilings { size_bytes: size, host, guest })
+}

@@ -1,0 +1,94 @@
+//! Who else wants the cores: threads that only burn time, and both sides on one core.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use report::plan::{Conditions, Plan};
+
+use super::BenchError;
+
+/// What is needed to make the cores scarce, and to give them back.
+pub(super) struct Contention {
+    /// The initiator's own core, if it stays on one.
+    own: Option<usize>,
+    /// The virtual CPUs' threads.
+    vcpus: Vec<Pid>,
+    /// Cores that this process had before it was bound to one.
+    all: CpuSet,
+}
+
+/// What is to be undone after a block.
+pub(super) struct Crowd {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+    /// Threads that were moved, and where they had been allowed.
+    moved: Vec<(Pid, CpuSet)>,
+}
+
+impl Contention {
+    /// Called before the block that needs it, by a thread that may be bound already.
+    pub(super) fn new(plan: &Plan) -> Self {
+        let vcpus = plan.qemu.iter().flat_map(|qemu| &qemu.vcpus).map(|tid| Pid::from_raw(tid.cast_signed())).collect();
+        // The parent was never bound; where it cannot be asked, every core there is.
+        let all = sched_getaffinity(nix::unistd::getppid()).unwrap_or_else(|_| every_core());
+        Self { own: plan.pinning.host, vcpus, all }
+    }
+
+    /// Makes the cores as scarce as the block says.
+    pub(super) fn begin(&self, conditions: Conditions) -> Result<Crowd, BenchError> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut crowd = Crowd { stop: Arc::clone(&stop), threads: Vec::new(), moved: Vec::new() };
+        if conditions.one_core {
+            let core = self.own.unwrap_or(0);
+            let mut one = CpuSet::new();
+            one.set(core).map_err(failed)?;
+            for thread in self.vcpus.iter().copied().chain([Pid::from_raw(0)]) {
+                let before = sched_getaffinity(thread).map_err(failed)?;
+                sched_setaffinity(thread, &one).map_err(failed)?;
+                crowd.moved.push((thread, before));
+            }
+        }
+        for _ in 0..conditions.busy_threads.unwrap_or(0) {
+            let (stop, cores) = (Arc::clone(&stop), self.all);
+            crowd.threads.push(std::thread::spawn(move || burn(&stop, &cores)));
+        }
+        Ok(crowd)
+    }
+
+    /// Gives the cores back.
+    #[expect(clippy::unused_self, reason = "the counterpart of begin")]
+    pub(super) fn end(&self, crowd: Crowd) -> Result<(), BenchError> {
+        crowd.stop.store(true, Ordering::Relaxed);
+        for thread in crowd.threads {
+            // A thread that does nothing but count cannot fail.
+            let _ = thread.join();
+        }
+        crowd.moved.iter().try_for_each(|(thread, cores)| sched_setaffinity(*thread, cores).map_err(failed))
+    }
+}
+
+fn every_core() -> CpuSet {
+    let mut all = CpuSet::new();
+    for core in 0..CpuSet::count() {
+        // Every number below the count is one that a set takes.
+        let _ = all.set(core);
+    }
+    all
+}
+
+/// Wants a core, whichever: a new thread would stay on its parent's.
+fn burn(stop: &AtomicBool, cores: &CpuSet) {
+    let _ = sched_setaffinity(Pid::from_raw(0), cores);
+    while !stop.load(Ordering::Relaxed) {
+        for _ in 0..1_000 {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+fn failed(error: nix::errno::Errno) -> BenchError {
+    BenchError::System { what: "moving a thread to another core", source: error.into() }
+}

@@ -1,0 +1,219 @@
+//! What the threads that take part cost over the stretches that are measured. Everything is read outside of them.
+//!
+//! - [`cpu_time`]: time on a CPU.
+//! - [`switches`]: giving the CPU up, and losing it.
+//! - [`hardware`]: the processor's own counters, and [`missing`]: why there are none.
+
+use std::time::{Duration, Instant};
+
+use report::measured::CpuTime;
+use report::plan::QemuThreads;
+use report::thread_cost::{HardwareCounts, PartySwitches, PerfTime, Switches};
+
+mod cpu_time;
+mod hardware;
+mod missing;
+mod proc_file;
+mod switches;
+
+use cpu_time::CpuClock;
+use hardware::{CounterGroup, Missing, Thread};
+use missing::Circumstances;
+use switches::SwitchCount;
+
+/// Adds up what all parties cost, and the time that passes, between `start` and `stop`.
+pub(super) struct Meter {
+    vcpus: Vec<QemuThread>,
+    main_loop: Option<QemuThread>,
+    host_counters: Option<CounterGroup>,
+    vcpu_counters: Option<CounterGroup>,
+    perf_missing: Option<String>,
+    started: Option<Instant>,
+    before: Reading,
+    after: Reading,
+    cpu: CpuTime,
+    wall: Duration,
+}
+
+/// One of QEMU's threads.
+struct QemuThread {
+    clock: CpuClock,
+    switches: SwitchCount,
+}
+
+impl QemuThread {
+    fn of(pid: u32, tid: u32) -> Self {
+        Self { clock: CpuClock::of(pid, tid), switches: SwitchCount::of(pid, tid) }
+    }
+}
+
+/// Everything at one moment.
+#[derive(Default)]
+struct Reading {
+    host_ns: u64,
+    vcpus_ns: Vec<Option<u64>>,
+    main_loop_ns: Option<u64>,
+    switches: PartySwitches,
+    perf: PerfTime,
+}
+
+impl Meter {
+    /// Opens all that is read later. Called by the thread that is to be measured.
+    pub(super) fn new(qemu: Option<&QemuThreads>) -> Self {
+        let around = Circumstances::here();
+        let (host_counters, host_missing) = CounterGroup::open(Thread::Own, around);
+        let first = qemu.and_then(|qemu| qemu.vcpus.first());
+        let (vcpu_counters, vcpu_missing) =
+            first.map_or((None, Vec::new()), |tid| CounterGroup::open(Thread::Other(*tid), around));
+        Self {
+            vcpus: qemu.iter().flat_map(|q| q.vcpus.iter().map(|tid| QemuThread::of(q.pid, *tid))).collect(),
+            main_loop: qemu.map(|q| QemuThread::of(q.pid, q.pid)),
+            host_counters,
+            vcpu_counters,
+            perf_missing: told(&host_missing, &vcpu_missing),
+            started: None,
+            before: Reading::default(),
+            after: Reading::default(),
+            cpu: CpuTime::default(),
+            wall: Duration::ZERO,
+        }
+    }
+
+    /// Which of the processor's counters cannot be had, and why.
+    pub(super) fn perf_missing(&self) -> Option<&str> {
+        self.perf_missing.as_deref()
+    }
+
+    /// The dearest first, so that what it costs is in no later reading: the clocks come last.
+    pub(super) fn start(&mut self) {
+        let mut reading = std::mem::take(&mut self.before);
+        self.read_counters(&mut reading);
+        self.read_switches(&mut reading);
+        self.read_main_loop(&mut reading);
+        // A virtual CPU that polls runs all the while: what lies between its clock and the measured stretch is charged
+        // to it, and blocks may be short.
+        self.read_vcpus(&mut reading);
+        reading.host_ns = cpu_time::own();
+        self.before = reading;
+        self.started = Some(Instant::now());
+    }
+
+    /// The reverse of [`start`](Self::start).
+    pub(super) fn stop(&mut self) {
+        let Some(start) = self.started.take() else { return };
+        self.wall += start.elapsed();
+        let mut reading = std::mem::take(&mut self.after);
+        reading.host_ns = cpu_time::own();
+        self.read_vcpus(&mut reading);
+        self.read_main_loop(&mut reading);
+        self.read_switches(&mut reading);
+        self.read_counters(&mut reading);
+        self.after = reading;
+        add(&mut self.cpu, &self.before, &self.after);
+    }
+
+    /// What has been added up since the last call.
+    pub(super) fn take(&mut self) -> (CpuTime, Duration) {
+        self.started = None;
+        (std::mem::take(&mut self.cpu), std::mem::take(&mut self.wall))
+    }
+
+    /// What [`take`](Self::take) took, for a stretch in between that is to be left out.
+    pub(super) fn put_back(&mut self, (cpu, wall): (CpuTime, Duration)) {
+        (self.cpu, self.wall) = (cpu, wall);
+    }
+
+    fn read_vcpus(&mut self, reading: &mut Reading) {
+        reading.vcpus_ns.clear();
+        reading.vcpus_ns.extend(self.vcpus.iter_mut().map(|thread| thread.clock.read()));
+    }
+
+    fn read_main_loop(&mut self, reading: &mut Reading) {
+        reading.main_loop_ns = self.main_loop.as_mut().and_then(|thread| thread.clock.read());
+    }
+
+    fn read_switches(&mut self, reading: &mut Reading) {
+        let each = self.vcpus.iter_mut().map(|thread| thread.switches.read());
+        let all = each.reduce(|sum, one| Some(sum?.plus(one?)));
+        reading.switches = PartySwitches {
+            vcpus: all.flatten(),
+            main_loop: self.main_loop.as_mut().and_then(|thread| thread.switches.read()),
+            host: switches::own(),
+        };
+    }
+
+    fn read_counters(&mut self, reading: &mut Reading) {
+        reading.perf = PerfTime {
+            vcpu: self.vcpu_counters.as_mut().and_then(CounterGroup::read),
+            host: self.host_counters.as_mut().and_then(CounterGroup::read),
+        };
+    }
+}
+
+/// Adds what lies between two readings to the sums. What one of them does not know is left out of the sum, which is
+/// unknown only if no stretch knew it.
+fn add(sum: &mut CpuTime, before: &Reading, after: &Reading) {
+    let spent = |before: &Option<u64>, after: &Option<u64>| Some((*after)?.saturating_sub((*before)?));
+    sum.host_ns += after.host_ns.saturating_sub(before.host_ns);
+    if let Some(ns) = spent(&before.main_loop_ns, &after.main_loop_ns) {
+        *sum.main_loop_ns.get_or_insert(0) += ns;
+    }
+    sum.vcpus_ns.resize(after.vcpus_ns.len(), 0);
+    let mut together = (!after.vcpus_ns.is_empty()).then_some(0);
+    for ((sum, before), after) in sum.vcpus_ns.iter_mut().zip(&before.vcpus_ns).zip(&after.vcpus_ns) {
+        let ns = spent(before, after);
+        *sum += ns.unwrap_or(0);
+        together = together.zip(ns).map(|(together, ns)| together + ns);
+    }
+    match together {
+        Some(ns) => *sum.vcpu_ns.get_or_insert(0) += ns,
+        // A list with a hole in it would be mistaken for the whole.
+        None => sum.vcpus_ns.clear(),
+    }
+    let (switches, from, to) = (&mut sum.switches, &before.switches, &after.switches);
+    add_switches(&mut switches.host, from.host, to.host);
+    add_switches(&mut switches.vcpus, from.vcpus, to.vcpus);
+    add_switches(&mut switches.main_loop, from.main_loop, to.main_loop);
+    add_counts(&mut sum.perf.host, before.perf.host.as_ref(), after.perf.host.as_ref());
+    add_counts(&mut sum.perf.vcpu, before.perf.vcpu.as_ref(), after.perf.vcpu.as_ref());
+}
+
+fn add_switches(sum: &mut Option<Switches>, before: Option<Switches>, after: Option<Switches>) {
+    if let Some((before, after)) = before.zip(after) {
+        *sum = Some(sum.unwrap_or_default().plus(after.since(before)));
+    }
+}
+
+fn add_counts(sum: &mut Option<HardwareCounts>, before: Option<&HardwareCounts>, after: Option<&HardwareCounts>) {
+    if let Some((before, after)) = before.zip(after) {
+        let part = hardware::between(before, after);
+        *sum = Some(sum.as_ref().map_or(part, |sum| hardware::plus(sum, &part)));
+    }
+}
+
+/// What is missing of both threads, in one sentence: things with the same reason are named together.
+fn told(host: &[Missing], vcpu: &[Missing]) -> Option<String> {
+    let (host, vcpu) = (by_reason(host), by_reason(vcpu));
+    match (host.is_empty(), vcpu.is_empty()) {
+        (true, true) => None,
+        (false, true) => Some(host),
+        (false, false) if host == vcpu => Some(host),
+        (true, false) => Some(format!("of the vCPU, {vcpu}")),
+        (false, false) => Some(format!("{host}; of the vCPU, {vcpu}")),
+    }
+}
+
+fn by_reason(missing: &[Missing]) -> String {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for Missing { what, why } in missing {
+        match reasons.iter_mut().find(|(reason, _)| reason == why) {
+            Some((_, things)) => things.push(what),
+            None => reasons.push((why, vec![what])),
+        }
+    }
+    let sentences = reasons.iter().map(|(reason, things)| format!("{}: {reason}", things.join(", ")));
+    sentences.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests;

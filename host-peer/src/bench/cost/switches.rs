@@ -1,0 +1,77 @@
+//! How often a thread has given its CPU up, or lost it.
+
+use nix::sys::resource::{UsageWho, getrusage};
+use report::thread_cost::Switches;
+
+use super::proc_file::ProcFile;
+
+/// Another process's thread's context switches, from `/proc/PID/task/TID/status` (see `proc_pid_status(5)`).
+pub(super) struct SwitchCount(Option<ProcFile>);
+
+impl SwitchCount {
+    pub(super) fn of(pid: u32, tid: u32) -> Self {
+        Self(ProcFile::open(&format!("/proc/{pid}/task/{tid}/status")).ok())
+    }
+
+    pub(super) fn read(&mut self) -> Option<Switches> {
+        parse(self.0.as_mut()?.text()?)
+    }
+}
+
+/// The two lines are the last of the file, so that looking from its end is quick.
+fn parse(status: &str) -> Option<Switches> {
+    let (mut voluntary, mut involuntary) = (None, None);
+    for line in status.lines().rev() {
+        if let Some(count) = line.strip_prefix("voluntary_ctxt_switches:") {
+            voluntary = count.trim().parse().ok();
+        } else if let Some(count) = line.strip_prefix("nonvoluntary_ctxt_switches:") {
+            involuntary = count.trim().parse().ok();
+        }
+        if let Some((voluntary, involuntary)) = voluntary.zip(involuntary) {
+            return Some(Switches { voluntary, involuntary });
+        }
+    }
+    None
+}
+
+/// This thread's.
+pub(super) fn own() -> Option<Switches> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
+    Some(Switches {
+        voluntary: usage.voluntary_context_switches().try_into().ok()?,
+        involuntary: usage.involuntary_context_switches().try_into().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn both_lines_are_found_wherever_they_are() {
+        let known = Some(Switches { voluntary: 7, involuntary: 3 });
+        assert_eq!(parse("Name:\tx\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n"), known);
+        assert_eq!(parse("nonvoluntary_ctxt_switches:\t3\nvoluntary_ctxt_switches:\t7\nx86_Thread_features:\n"), known);
+        assert_eq!(parse("Name:\tx\nvoluntary_ctxt_switches:\t7\n"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn sleeping_is_a_voluntary_switch_from_both_points_of_view() {
+        let (pid, tid) = (std::process::id(), nix::unistd::gettid().as_raw().cast_unsigned());
+        let mut count = SwitchCount::of(pid, tid);
+        let (before, seen_before) = (own().unwrap(), count.read().unwrap());
+        for _ in 0..3 {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!(own().unwrap().since(before).voluntary >= 3);
+        assert!(count.read().unwrap().since(seen_before).voluntary >= 3);
+    }
+
+    #[test]
+    fn a_thread_that_is_not_there_is_unknown() {
+        assert_eq!(SwitchCount::of(std::process::id(), 0).read(), None);
+    }
+}

@@ -1,0 +1,143 @@
+//! Where the run's threads may run, and where they did: looked at around each block, outside of what is measured.
+
+use std::fs;
+
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
+use nix::unistd::{Pid, gettid};
+use report::measured::{PlacementSeen, ThreadSeen};
+use report::pinning::{Pinning, ThreadName, cpu_list};
+use report::plan::{Block, Fault, Plan, QemuThreads};
+
+use super::BenchError;
+
+/// Looks at the threads of a run.
+#[derive(Debug)]
+pub(super) struct Placement {
+    qemu: Option<QemuThreads>,
+    /// The block in which the initiator moves to a CPU that is not its own ([`Fault::Wander`]): the last one, so
+    /// that no other block suffers.
+    wanders_in: Option<u32>,
+    pinning: Pinning,
+}
+
+/// A thread's counts before a block.
+#[derive(Debug)]
+pub(super) struct Before(Vec<Option<u64>>);
+
+impl Placement {
+    pub(super) fn new(plan: &Plan) -> Self {
+        let wanders = plan.fault == Some(Fault::Wander);
+        let wanders_in = plan.blocks.last().map(|block| block.index).filter(|_| wanders);
+        Self { qemu: plan.qemu.clone(), wanders_in, pinning: plan.pinning.clone() }
+    }
+
+    /// Looks before a block.
+    pub(super) fn before(&self) -> Before {
+        Before(self.threads().map(|(_, path)| path.as_deref().and_then(involuntary_switches)).collect())
+    }
+
+    /// Looks after a block in which the threads were to stay where `wanted` says.
+    pub(super) fn after(&self, before: &Before, wanted: Pinning) -> PlacementSeen {
+        let mut seen = PlacementSeen { wanted, ..PlacementSeen::default() };
+        for ((name, path), before) in self.threads().zip(&before.0) {
+            let thread = path.as_deref().and_then(|path| {
+                let mut thread = look(path)?;
+                thread.involuntary_switches =
+                    involuntary_switches(path).zip(*before).map(|(now, then)| now.saturating_sub(then));
+                if name == ThreadName::Host {
+                    thread.last_cpu = sched_getcpu().ok().or(thread.last_cpu);
+                }
+                Some(thread)
+            });
+            match name {
+                ThreadName::Host => seen.host = thread,
+                ThreadName::Vcpu(_) => seen.vcpus.push(thread),
+                ThreadName::MainLoop => seen.main_loop = thread,
+            }
+        }
+        seen
+    }
+
+    /// Moves the initiator at the beginning of the block of the fault.
+    pub(super) fn wander_in(&self, block: &Block) -> Result<(), BenchError> {
+        if self.wanders_in == Some(block.index) { self.wander() } else { Ok(()) }
+    }
+
+    /// Moves the initiator to a CPU that is not its own: one that no other thread has, or else a virtual CPU's.
+    fn wander(&self) -> Result<(), BenchError> {
+        let taken: Vec<usize> = self.pinning.threads().map(|(_, cpu)| cpu).collect();
+        let own = self.pinning.host;
+        let online = fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|text| cpu_list(&text));
+        let online = online.unwrap_or_default();
+        let free = online.iter().filter(|cpu| !taken.contains(cpu));
+        let others = free.chain(online.iter().filter(|cpu| Some(**cpu) != own));
+        let mut last = nix::Error::EINVAL;
+        // Not every CPU that is online may be used by this process.
+        for &cpu in others {
+            match stay_on(cpu) {
+                Ok(()) => return Ok(()),
+                Err(error) => last = error,
+            }
+        }
+        Err(BenchError::System { what: "moving to another core", source: last.into() })
+    }
+
+    /// The threads, each with its folder in /proc; the initiator's first.
+    fn threads(&self) -> impl Iterator<Item = (ThreadName, Option<String>)> + '_ {
+        let task = |pid: u32, tid: u32| Some(format!("/proc/{pid}/task/{tid}"));
+        let qemu = self.qemu.as_ref();
+        let vcpus = qemu.into_iter().flat_map(move |q| q.vcpus.iter().map(move |tid| task(q.pid, *tid)));
+        std::iter::once((ThreadName::Host, Some(format!("/proc/self/task/{}", gettid()))))
+            .chain(vcpus.enumerate().map(|(index, path)| (ThreadName::Vcpu(index), path)))
+            .chain(qemu.map(|q| (ThreadName::MainLoop, task(q.pid, q.pid))))
+    }
+}
+
+/// Binds the calling thread to a CPU.
+pub(super) fn stay_on(cpu: usize) -> nix::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu)?;
+    sched_setaffinity(Pid::from_raw(0), &set)
+}
+
+/// A thread by its folder in /proc; `None` if it is gone.
+fn look(folder: &str) -> Option<ThreadSeen> {
+    let allowed = status(folder, "Cpus_allowed_list").and_then(|list| cpu_list(&list))?;
+    let last_cpu = fs::read_to_string(format!("{folder}/stat")).ok().and_then(|stat| last_cpu(&stat));
+    Some(ThreadSeen { allowed, last_cpu, involuntary_switches: None })
+}
+
+/// Field 39 of /proc/PID/stat (`proc_pid_stat(5)`). The name in field 2 may hold blanks and brackets, so that fields are
+/// counted from the last bracket: field 3 is the first one behind it.
+fn last_cpu(stat: &str) -> Option<usize> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(39 - 3)?.parse().ok()
+}
+
+/// How often the thread was put off its CPU although it wanted to go on.
+fn involuntary_switches(folder: &str) -> Option<u64> {
+    status(folder, "nonvoluntary_ctxt_switches")?.parse().ok()
+}
+
+fn status(folder: &str, key: &str) -> Option<String> {
+    let text = fs::read_to_string(format!("{folder}/status")).ok()?;
+    let value = |line: &str| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().to_owned());
+    text.lines().find_map(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_does_not_shift_the_fields() {
+        let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
+        assert_eq!(last_cpu(&format!("7 (CPU 0/TCG) x) R {}", fields.join(" "))), Some(39));
+        assert_eq!(last_cpu("7 (short) R 1 2"), None);
+    }
+
+    #[test]
+    fn this_thread_is_seen_where_it_may_run() {
+        let seen = look(&format!("/proc/self/task/{}", gettid())).unwrap();
+        assert!(seen.allowed.contains(&seen.last_cpu.unwrap()), "{seen:?}");
+    }
+}

@@ -1,0 +1,130 @@
+//! When the next message is sent.
+
+use std::time::Duration;
+
+use proto::clock::ticks;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use report::plan::Arrivals;
+
+use crate::bench::operations::Sample;
+
+/// How much earlier than it is due a sleeper gets up in an open loop; the rest it spins, because a timer's lateness would
+/// else be taken for the guest's.
+const EARLY: Duration = Duration::from_micros(150);
+
+/// Decides when a message is sent.
+pub(super) trait Pace {
+    /// Waits until the next message is to be sent, and notes when it was due.
+    fn wait(&mut self, sample: &mut Sample);
+}
+
+/// As soon as the answer to the one before is there.
+pub(super) struct BackToBack;
+
+impl Pace for BackToBack {
+    #[inline]
+    fn wait(&mut self, _: &mut Sample) {}
+}
+
+/// Waits on the counter.
+pub(super) struct Clock {
+    /// Whether it sleeps; who polls does not.
+    pub(super) sleeps: bool,
+    pub(super) ticks_per_ns: f64,
+}
+
+impl Clock {
+    /// Waits until the counter stands at `due`, sleeping until `early` before it.
+    fn until(&self, due: u64, early: Duration) {
+        if self.sleeps {
+            let left = due.saturating_sub(ticks()) as f64 / self.ticks_per_ns;
+            let left = Duration::from_secs_f64(left / 1e9).saturating_sub(early);
+            if !left.is_zero() {
+                std::thread::sleep(left);
+            }
+        }
+        while ticks() < due {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// A while after the answer to the one before.
+pub(super) struct Gap {
+    pub(super) clock: Clock,
+    pub(super) ticks: u64,
+}
+
+impl Pace for Gap {
+    fn wait(&mut self, _: &mut Sample) {
+        self.clock.until(ticks() + self.ticks, Duration::ZERO);
+    }
+}
+
+/// At times that do not depend on answers.
+pub(super) struct Schedule {
+    clock: Clock,
+    arrivals: Arrivals,
+    interval: f64,
+    due: f64,
+    rng: StdRng,
+}
+
+impl Schedule {
+    /// `rate_per_s` messages per second from now on.
+    pub(super) fn new(clock: Clock, arrivals: Arrivals, rate_per_s: u64, seed: u64) -> Self {
+        let interval = 1e9 * clock.ticks_per_ns / rate_per_s.max(1) as f64;
+        Self { clock, arrivals, interval, due: ticks() as f64, rng: StdRng::seed_from_u64(seed) }
+    }
+}
+
+impl Pace for Schedule {
+    fn wait(&mut self, sample: &mut Sample) {
+        self.due += match self.arrivals {
+            Arrivals::Fixed => self.interval,
+            // An exponential variate by inversion; the argument lies in (0, 1].
+            Arrivals::Poisson => -self.interval * (1.0 - self.rng.random::<f64>()).ln(),
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
+        let due = self.due as u64;
+        sample.due = due;
+        self.clock.until(due, EARLY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn dues(arrivals: Arrivals) -> Vec<f64> {
+        // A counter of one tick per microsecond: everything is long due, and nobody waits.
+        let clock = Clock { sleeps: false, ticks_per_ns: 0.001 };
+        let mut schedule = Schedule::new(clock, arrivals, 10_000, 7);
+        schedule.due = 0.0;
+        let all = (0..20_000).map(|_| {
+            let mut sample = Sample::default();
+            schedule.wait(&mut sample);
+            schedule.due
+        });
+        all.collect()
+    }
+
+    #[test]
+    fn fixed_arrivals_have_equal_intervals() {
+        let dues = dues(Arrivals::Fixed);
+        assert!((dues[19_999] - 2e6).abs() < 1.0, "{}", dues[19_999]);
+        assert!(dues.windows(2).all(|pair| (pair[1] - pair[0] - 100.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn poisson_arrivals_have_the_rate_and_the_spread_of_independent_senders() {
+        let dues = dues(Arrivals::Poisson);
+        let gaps: Vec<f64> = dues.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;
+        let deviation = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / gaps.len() as f64).sqrt();
+        // For an exponential distribution the two are equal.
+        assert!((mean - 100.0).abs() < 3.0 && (deviation - 100.0).abs() < 4.0, "{mean} {deviation}");
+        assert!(gaps.iter().all(|gap| *gap >= 0.0));
+    }
+}
