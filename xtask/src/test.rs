@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::provision::packages::{self, Requirement};
 use crate::provision::{self, Consent, workspace_root};
 
 /// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
@@ -36,7 +37,10 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
         return Ok(());
     }
     let options = provision::Options { kernel: None, shell: true, driver: None, consent: Consent::new(args.yes) };
-    provision::prepare(&options, &|line| eprintln!("   {line}"))?;
+    let progress = |line: &str| eprintln!("   {line}");
+    let tracer = Requirement::program("strace", "strace", "counts the initiator's system calls");
+    packages::ensure(vec![tracer], options.consent, &progress)?;
+    provision::prepare(&options, &progress)?;
     step("VM tests", cargo(&["test", "--package", "xtask", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))
 }
 

@@ -1,10 +1,12 @@
 //! What a run is to do, checked: flags that cannot go together are told here, before anything is started.
 
 use report::frame_size::FRAME_4K;
-use report::plan::{Fault, Wait, Workload};
+use report::plan::{Fault, Pinning, Wait, Workload};
 use serde::Serialize;
 
-use super::options::{Bar2Map, BenchArgs, DriverArg, FaultArg, Mode, WorkloadArg};
+use super::machine::cores;
+use super::options::{Bar2Map, BenchArgs, DriverArg, Mode, WorkloadArg};
+use crate::accel::Accel;
 use crate::driver::Driver;
 use crate::failure::usage;
 
@@ -26,7 +28,16 @@ pub(crate) struct Config {
     pub(crate) vectors: u16,
     pub(crate) smp: u16,
     pub(crate) seed: u64,
+    pub(crate) pinning: Pinning,
     pub(crate) spin_ns: Option<u64>,
+    pub(crate) matrix: bool,
+    pub(crate) gap_ns: u64,
+    /// Empty: the default ones.
+    pub(crate) rates: Vec<u64>,
+    pub(crate) p99_limit_ns: u64,
+    /// Busy threads of contention; `None`: the default series.
+    pub(crate) load: Option<u32>,
+    pub(crate) aa: bool,
     pub(crate) fault: Option<Fault>,
 }
 
@@ -35,7 +46,10 @@ impl Config {
     pub(crate) fn of(args: &BenchArgs) -> anyhow::Result<Vec<Self>> {
         let (modes, workloads) = (modes(&args.mode), workloads(&args.workload));
         check_size(args.size, &workloads)?;
-        check_fault(args.fault, &modes, &workloads)?;
+        let cpus = cores();
+        let pinning = args.pin.on(&cpus, args.smp.into())?;
+        check_fault(args, &modes, &workloads)?;
+        check_wander(args.fault, &pinning, cpus.len())?;
         if args.mem < LEAST_GUEST_MEMORY {
             return Err(usage(format!("--mem: the guest takes {}M at least", LEAST_GUEST_MEMORY >> 20)));
         }
@@ -53,11 +67,15 @@ impl Config {
                 vectors: args.vectors,
                 smp: args.smp,
                 seed: args.seed,
-                spin_ns: args.spin.map(|time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
-                fault: args.fault.map(|fault| match fault {
-                    FaultArg::WrongHash => Fault::WrongHash,
-                    FaultArg::DropDoorbell => Fault::DropDoorbell,
-                }),
+                pinning: pinning.clone(),
+                spin_ns: args.spin.map(nanos),
+                matrix: args.matrix,
+                gap_ns: nanos(args.gap),
+                rates: args.rate.clone(),
+                p99_limit_ns: nanos(args.p99_limit),
+                load: args.load,
+                aa: args.aa,
+                fault: args.fault,
             }
         };
         let mut configs: Vec<Self> = args.driver.iter().map(config).collect();
@@ -86,9 +104,24 @@ fn modes(asked: &[Mode]) -> Vec<Wait> {
     known.into_iter().filter(|(mode, _)| all || asked.contains(mode)).map(|(_, wait)| wait).collect()
 }
 
+/// Baseline is no block of its own: its figures are taken in every run.
 fn workloads(asked: &[WorkloadArg]) -> Vec<Workload> {
-    let known = [(WorkloadArg::Pingpong, Workload::Pingpong), (WorkloadArg::Frame, Workload::Frame)];
-    known.into_iter().filter(|(arg, _)| asked.contains(arg)).map(|(_, workload)| workload).collect()
+    let all = asked.contains(&WorkloadArg::All);
+    let known = [
+        (WorkloadArg::Pingpong, Workload::Pingpong),
+        (WorkloadArg::Paced, Workload::Paced),
+        (WorkloadArg::Openloop, Workload::Openloop),
+        (WorkloadArg::Frame, Workload::Frame),
+        (WorkloadArg::Stream, Workload::Stream),
+        (WorkloadArg::Storm, Workload::Storm),
+        (WorkloadArg::Idle, Workload::Idle),
+        (WorkloadArg::Contention, Workload::Contention),
+    ];
+    known.into_iter().filter(|(arg, _)| all || asked.contains(arg)).map(|(_, workload)| workload).collect()
+}
+
+fn nanos(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn check_size(size: u64, workloads: &[Workload]) -> anyhow::Result<()> {
@@ -98,6 +131,13 @@ fn check_size(size: u64, workloads: &[Workload]) -> anyhow::Result<()> {
              structures take 4M of it; try --size {}M",
             size >> 10,
             size.next_power_of_two().max(LEAST_SIZE) >> 20
+        )));
+    }
+    if workloads.contains(&Workload::Stream) && size < super::blocks::LEAST_FOR_STREAMS {
+        return Err(usage(format!(
+            "--size {}M is too small for a stream's ring; try --size {}M",
+            size >> 20,
+            super::blocks::LEAST_FOR_STREAMS >> 20
         )));
     }
     let least = LEAST_SIZE / 2 + 4096 + FRAME_4K;
@@ -131,16 +171,41 @@ fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
 }
 
 /// A fault that cannot be put in would make a run pass that was to fail.
-fn check_fault(fault: Option<FaultArg>, modes: &[Wait], workloads: &[Workload]) -> anyhow::Result<()> {
+fn check_fault(args: &BenchArgs, modes: &[Wait], workloads: &[Workload]) -> anyhow::Result<()> {
+    let Some(fault) = args.fault else { return Ok(()) };
+    let needs = |met: bool, what: &str, flag: &str| {
+        if met { Ok(()) } else { Err(usage(format!("--fault {} needs {what}: {flag}", fault.name()))) }
+    };
+    let has = |workload| workloads.contains(&workload);
+    let blocks = modes.iter().any(|wait| wait.blocks());
     match fault {
-        Some(FaultArg::WrongHash) if !workloads.contains(&Workload::Frame) => {
-            Err(usage("--fault wrong-hash needs frames: --workload frame"))
+        Fault::ShortRead | Fault::WrongHash | Fault::CorruptFrame | Fault::SkipVerify | Fault::ShortVerify => {
+            needs(has(Workload::Frame), "frames", "--workload frame")
         }
-        Some(FaultArg::DropDoorbell) if !modes.contains(&Wait::Irq) => {
-            Err(usage("--fault drop-doorbell needs doorbells: --mode irq"))
+        Fault::EarlyAck | Fault::WrongStamp | Fault::SlowStamps => {
+            needs(has(Workload::Pingpong), "round trips", "--workload pingpong")
         }
-        _ => Ok(()),
+        Fault::UncountedDoorbell | Fault::DropDoorbell | Fault::DropAnswer => {
+            needs(modes.contains(&Wait::Irq), "doorbells", "--mode irq")
+        }
+        Fault::BlindStorm => {
+            needs(blocks && has(Workload::Storm), "a storm of doorbells", "--workload storm --mode irq")
+        }
+        Fault::SleepyHost | Fault::SleepyGuest => needs(modes.contains(&Wait::Poll), "polling", "--mode poll"),
+        Fault::Stall => needs(has(Workload::Openloop), "an open loop", "--workload openloop"),
+        Fault::ClaimKvm if args.accel != Accel::Tcg => {
+            Err(usage("--fault claim-kvm may be true unless the guest is emulated: --accel tcg"))
+        }
+        Fault::ClaimKvm | Fault::DriftingClock | Fault::Wander => Ok(()),
     }
+}
+
+/// A thread that may be anywhere cannot leave its place.
+fn check_wander(fault: Option<Fault>, pinning: &Pinning, cpus: usize) -> anyhow::Result<()> {
+    if fault == Some(Fault::Wander) && (pinning.host.is_none() || cpus < 2) {
+        return Err(usage("--fault wander needs an initiator that stays on one of two CPUs or more: --pin auto"));
+    }
+    Ok(())
 }
 
 /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.

@@ -7,27 +7,10 @@ use std::process::Command;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Which thread goes where.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Placement {
-    /// The initiator's core.
-    pub(crate) host: usize,
-    /// The first virtual CPU's core.
-    pub(crate) vcpu: usize,
-}
-
 /// Cores that this process may use.
 pub(crate) fn cores() -> Vec<usize> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_else(|_| CpuSet::new());
     (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
-}
-
-/// A core for each side, if there are two. QEMU's main loop stays free: it works only when neither side does.
-pub(crate) fn placement() -> Option<Placement> {
-    match cores()[..] {
-        [host, vcpu, ..] => Some(Placement { host, vcpu }),
-        _ => None,
-    }
 }
 
 /// Binds a thread to a core.

@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
 //!
-//! 1. [`options`], [`config`] and [`plan`]: flags become a checked configuration per driver, and that a plan.
-//! 2. [`folder`] and [`machine`]: where the results go, and on what they were made.
+//! 1. [`options`], [`pinning`], [`config`], [`blocks`] and [`plan`]: flags become a checked configuration per driver, and that a plan.
+//! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails.
 
 use std::fs;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use report::RunResult;
 use report::environment::Environment;
-use report::plan::Plan;
+use report::plan::{Fault, Plan};
 
 use crate::accel;
 use crate::build;
@@ -20,10 +20,13 @@ use crate::qemu::{Accelerator, Ivshmem, QemuOptions};
 use crate::server::{ServerOptions, private_socket};
 use crate::stop::Stop;
 
+mod blocks;
 mod config;
+mod environment;
 mod folder;
 mod machine;
 mod options;
+mod pinning;
 mod plan;
 mod progress;
 mod session;
@@ -32,7 +35,6 @@ pub(crate) use machine::{cores, cpu_model};
 pub(crate) use options::BenchArgs;
 
 use config::Config;
-use options::Pin;
 use progress::Steps;
 use session::Session;
 
@@ -81,6 +83,8 @@ fn print_result(out: &Path, result: &RunResult, json: bool) {
 }
 
 fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyhow::Result<RunResult> {
+    // Before anything is built: what the build leaves in the average is no load of the run.
+    let load_average = environment::load_average();
     let steps = Steps::new();
     let programs = build::host_programs(&|step| steps.say(step))?;
     let provision = provision::Options {
@@ -103,7 +107,6 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
     steps.note(&format!("driver {}: {}", config.driver.name(), config.driver_reason));
 
     let started = jiff::ZonedDateTime::now().strftime("%Y-%m-%dT%H:%M:%S%:z").to_string();
-    let placement = if args.pin == Pin::Auto { machine::placement() } else { None };
     let server = ServerOptions {
         program: programs.server,
         socket: private_socket(),
@@ -113,24 +116,29 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
     let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
     let mut session = Session::start(&server, &qemu, out)?;
     let proved = session.prove(choice.accelerator)?;
-    let pinning = session.pin(placement);
-    let plan = config.plan(server.socket.clone(), session.threads()?, placement.map(|p| p.host), args.ready_timeout);
+    let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { proved };
+    session.pin(&config.pinning)?;
+    let plan = config.plan(server.socket.clone(), session.threads()?, config.pinning.clone(), args.ready_timeout);
     let mut environment = Environment {
-        accel: proved.name().to_owned(),
+        accel: claimed.name().to_owned(),
         accel_reason: choice.why,
+        irqfd: Some(claimed == Accelerator::Kvm),
         qemu_version: Some(session.qemu_version()?),
         host_kernel: machine::kernel(),
         cpu_model: cpu_model(),
         cores: u32::try_from(cores().len()).unwrap_or(u32::MAX),
         driver_reason: Some(config.driver_reason.clone()),
-        pinning: Some(pinning),
+        pinning: Some(config.pinning.to_string()),
         vectors: config.vectors.into(),
         memory_bytes: config.size_bytes,
         git_revision: machine::git_revision(&workspace_root()),
         started: Some(started),
         command: Some(std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| line + " " + &word)),
+        host: environment::host(),
+        software: environment::software(&qemu.command()),
         ..Environment::default()
     };
+    environment.load.load_average = load_average;
     environment.guest_kernel = Some(guest.kernel_release.clone());
     write_plan(&out.join("plan.json"), &plan)?;
     let initiator = session::initiator(&programs.host_peer, out);
@@ -143,7 +151,10 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
             steps.note(&crate::child::shown(command));
         }
     }
+    let stolen = environment::Stolen::begin(cores());
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
+    environment.accel_seen = session.seen().map(|seen| seen.name().to_owned());
+    environment.load.steal_percent = stolen.percent();
     drop(session);
     steps.finish();
     finish(out, environment, config, outcome)

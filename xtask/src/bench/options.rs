@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use report::plan::Fault;
 use serde::Serialize;
 
+use super::pinning::Pin;
 use crate::accel::Accel;
 use crate::driver::Driver;
 use crate::provision::{Consent, CustomKernel};
@@ -18,6 +20,8 @@ use crate::size;
   cargo xtask bench                       poll and irq side by side, in one boot
   cargo xtask bench --mode irq            interrupts only
   cargo xtask bench --full --out run1     ten times as many operations, into ./run1
+  cargo xtask bench --workload pingpong --matrix      nine cells: each side in each mode
+  cargo xtask bench --workload openloop --rate 1000,4000 --p99-limit 500us
   cargo xtask bench --driver uio_pci_msix,igb_uio,vfio-pci --mode irq,hybrid --workload pingpong
 
 Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 the machine lacks something.")]
@@ -27,8 +31,31 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "poll,irq")]
     pub(super) mode: Vec<Mode>,
     /// What is measured
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "pingpong,frame")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "baseline,pingpong,paced,frame,storm,idle,contention"
+    )]
     pub(super) workload: Vec<WorkloadArg>,
+    /// Every way to wait of the host with every one of the guest: nine cells of pingpong and of paced
+    #[arg(long)]
+    pub(super) matrix: bool,
+    /// Paced: time between an answer and the next message
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "2ms")]
+    pub(super) gap: Duration,
+    /// Open loop: messages per second to offer [default: 500,1000,2000,5000,10000; --full ten rates up to 50000]
+    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub(super) rate: Vec<u64>,
+    /// Open loop: what p99, from when a message was due, must stay below
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1ms")]
+    pub(super) p99_limit: Duration,
+    /// Contention: busy threads [default: 0 to one more than there are cores, and both sides on one core]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1024))]
+    pub(super) load: Option<u32>,
+    /// Measure everything of pingpong and paced twice, to see how far equal things differ
+    #[arg(long)]
+    pub(super) aa: bool,
     /// Few operations: about a minute (default)
     #[arg(long, conflicts_with = "full")]
     pub(super) quick: bool,
@@ -60,8 +87,9 @@ pub(crate) struct BenchArgs {
     /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
     #[arg(long, value_enum, default_value_t = Bar2Map::Auto)]
     pub(super) bar2_map: Bar2Map,
-    /// Which threads stay on which core: the initiator on the first, the guest's CPU on the second
-    #[arg(long, value_enum, default_value_t = Pin::Auto)]
+    /// Which threads stay on which CPU: auto (the initiator on the first, the guest's CPUs on those behind), none, or a
+    /// map such as host=0,vcpu=1,main=2; with several guest CPUs vcpu0=1,vcpu1=2
+    #[arg(long, default_value = "auto", value_name = "auto|none|MAP")]
     pub(crate) pin: Pin,
     /// The results' folder [default: results/DATE-MODES]
     #[arg(long)]
@@ -90,9 +118,9 @@ pub(crate) struct BenchArgs {
     /// How long the guest may take to get ready
     #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
     pub(crate) ready_timeout: Duration,
-    /// Put a fault into the run, to see that it is caught
-    #[arg(long, value_enum)]
-    pub(super) fault: Option<FaultArg>,
+    /// Break one party on purpose, to see that a self-check notices
+    #[arg(long, value_parser = fault())]
+    pub(super) fault: Option<Fault>,
 }
 
 /// A way to wait, on both sides.
@@ -111,10 +139,26 @@ pub(crate) enum Mode {
 /// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum WorkloadArg {
-    /// Round trips of 64 bytes
+    /// What each side's memory, hash and clock can do; measured in every run
+    Baseline,
+    /// Round trips of 64 bytes, back to back
     Pingpong,
-    /// 1080p, 1440p and 4K frames, verified
+    /// The same with a gap before each message
+    Paced,
+    /// Messages offered at fixed and at random times, whether or not answers came
+    Openloop,
+    /// 1080p, 1440p and 4K frames, verified, cold and warm
     Frame,
+    /// Messages through a ring of slots, as many as go through
+    Stream,
+    /// Doorbells that wait for nothing
+    Storm,
+    /// Waiting for nothing
+    Idle,
+    /// Pingpong and paced beside busy threads, and on one core
+    Contention,
+    /// All of them
+    All,
 }
 
 /// A kernel driver of the guest.
@@ -166,20 +210,12 @@ impl Bar2Map {
     }
 }
 
-/// Where threads run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Pin {
-    Auto,
-    None,
-}
-
-/// See [`report::plan::Fault`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum FaultArg {
-    /// One measured frame does not match its hash
-    WrongHash,
-    /// One doorbell is counted but never rung
-    DropDoorbell,
+/// A fault by its name.
+fn fault() -> impl TypedValueParser<Value = Fault> {
+    PossibleValuesParser::new(Fault::ALL.map(Fault::name)).try_map(|name| {
+        let named = Fault::ALL.into_iter().find(|fault| fault.name() == name);
+        named.ok_or_else(|| format!("no fault {name}"))
+    })
 }
 
 impl BenchArgs {

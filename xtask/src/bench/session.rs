@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
-use report::plan::{Plan, QemuThreads};
+use report::pinning::ThreadName;
+use report::plan::{Pinning, Plan, QemuThreads};
 use report::progress::Progress;
 
-use super::machine::{Placement, bind_thread};
+use super::machine::bind_thread;
 use super::progress::Steps;
 use crate::child::{Process, Ties, log};
 use crate::console::Console;
@@ -35,6 +36,8 @@ pub(super) struct Session {
     vm: Vm,
     server: Server,
     console: Console,
+    /// What the monitor said of the accelerator when it was asked last.
+    seen: Option<Accelerator>,
 }
 
 impl Session {
@@ -43,12 +46,12 @@ impl Session {
         let server = server.start(&out.join("server.log"))?;
         let console = out.join("console.log");
         let vm = qemu.start(&console, &out.join("qemu.log"))?;
-        Ok(Self { vm, server, console: Console::new(&console) })
+        Ok(Self { vm, server, console: Console::new(&console), seen: None })
     }
 
     /// What really runs the guest, in its monitor's word.
     pub(super) fn prove(&mut self, expected: Accelerator) -> anyhow::Result<Accelerator> {
-        let proved = if self.vm.qmp.is_kvm()? { Accelerator::Kvm } else { Accelerator::Tcg };
+        let proved = self.ask_accelerator()?;
         anyhow::ensure!(
             proved == expected,
             "QEMU was to run the guest under {}, but its monitor says {}",
@@ -56,6 +59,17 @@ impl Session {
             proved.name()
         );
         Ok(proved)
+    }
+
+    fn ask_accelerator(&mut self) -> anyhow::Result<Accelerator> {
+        let seen = if self.vm.qmp.is_kvm()? { Accelerator::Kvm } else { Accelerator::Tcg };
+        self.seen = Some(seen);
+        Ok(seen)
+    }
+
+    /// What the monitor said when it was asked last: after the last block of a run that came so far.
+    pub(super) fn seen(&self) -> Option<Accelerator> {
+        self.seen
     }
 
     pub(super) fn qemu_version(&mut self) -> anyhow::Result<String> {
@@ -67,18 +81,21 @@ impl Session {
         Ok(QemuThreads { pid: self.vm.process.pid(), vcpus: self.vm.qmp.vcpus()? })
     }
 
-    /// Keeps the first virtual CPU on its core; says who is where.
-    pub(super) fn pin(&mut self, placement: Option<Placement>) -> String {
-        let Some(Placement { host, vcpu }) = placement else { return "none".to_owned() };
-        let bound = self.vm.qmp.vcpus().map(|threads| match threads.first() {
-            Some(thread) => bind_thread(*thread, vcpu),
-            None => Ok(()),
-        });
-        match bound {
-            Ok(Ok(())) => format!("initiator on core {host}, first vCPU on core {vcpu}"),
-            Ok(Err(error)) => format!("initiator on core {host}, vCPU free ({error})"),
-            Err(error) => format!("initiator on core {host}, vCPU free ({error})"),
+    /// Keeps QEMU's threads on their CPUs. The initiator goes to its own.
+    pub(super) fn pin(&mut self, pinning: &Pinning) -> anyhow::Result<()> {
+        let QemuThreads { pid, vcpus } = self.threads()?;
+        for (name, cpu) in pinning.threads() {
+            let thread = match name {
+                ThreadName::Host => None,
+                ThreadName::Vcpu(index) => Some(*vcpus.get(index).context("the guest has fewer CPUs than are pinned")?),
+                ThreadName::MainLoop => Some(pid),
+            };
+            if let Some(thread) = thread {
+                bind_thread(thread, cpu)
+                    .with_context(|| format!("cannot keep {name} on CPU {cpu}; try --pin none, or another CPU"))?;
+            }
         }
+        Ok(())
     }
 
     /// Runs the initiator until the plan is done. Whatever fails first is the error.
@@ -122,19 +139,19 @@ impl Session {
     ) -> anyhow::Result<()> {
         let mut last_word = Instant::now();
         loop {
-            for event in events.try_iter() {
+            // Waiting for its word instead of sleeping, so that QEMU is asked before the guest can have powered off.
+            let waited = Instant::now();
+            if let Ok(event) = events.recv_timeout(PAUSE) {
                 last_word = Instant::now();
-                match event {
-                    Progress::Ready { .. } => steps.say("measuring"),
-                    Progress::Block { done, of } => steps.blocks(done, of),
-                }
+                self.hear(&event, steps);
+            } else {
+                // Nobody is left to wait for once the initiator has closed its end.
+                thread::sleep(PAUSE.saturating_sub(waited.elapsed()));
             }
             stop.check()?;
             if let Some(status) = initiator.ended()? {
                 for event in events {
-                    if let Progress::Block { done, of } = event {
-                        steps.blocks(done, of);
-                    }
+                    self.hear(&event, steps);
                 }
                 return self.judge(status);
             }
@@ -150,7 +167,21 @@ impl Session {
             if last_word.elapsed() > limit {
                 bail!("host-peer has said nothing for {limit:?}; the guest's last words:\n{}", self.console.tail());
             }
-            thread::sleep(PAUSE);
+        }
+    }
+
+    /// What the initiator says meanwhile.
+    fn hear(&mut self, event: &Progress, steps: &Steps) {
+        match *event {
+            Progress::Ready { .. } => steps.say("measuring"),
+            Progress::Block { done, of } => {
+                steps.blocks(done, of);
+                if done == of {
+                    // Asking takes QEMU's main loop, which would be in a block's figures before. A QEMU that is gone
+                    // by now has been asked when it started.
+                    let _ = self.ask_accelerator();
+                }
+            }
         }
     }
 

@@ -132,6 +132,12 @@ fn wrong_usage_ends_with_status_2_and_a_cure() {
         ("bench --mode poll --bar2-map wb", "--driver uio_pci_msix"),
         ("bench --fault wrong-hash --workload pingpong", "--workload frame"),
         ("bench --fault drop-doorbell --mode poll", "--mode irq"),
+        ("bench --fault claim-kvm --accel kvm", "--accel tcg"),
+        ("bench --fault wander --pin none", "--pin auto"),
+        ("bench --pin guest=1", "host=0,vcpu=1"),
+        ("bench --pin host=0,host=1", "one CPU"),
+        ("bench --pin host=4095", "take one of"),
+        ("bench --pin vcpu1=0", "--smp 2"),
     ] {
         let output = xtask(words).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

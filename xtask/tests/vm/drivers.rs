@@ -18,7 +18,8 @@ fn measure(driver: &str, modes: &[&str]) {
         assert_eq!(result["environment"]["driver"], driver);
         assert_eq!(result["environment"]["driver_reason"], "asked for");
 
-        let cells = result["cells"].as_array().unwrap();
+        let all = result["cells"].as_array().unwrap().iter();
+        let cells: Vec<&serde_json::Value> = all.filter(|cell| cell["conditions"]["stamped"] != true).collect();
         let measured: Vec<&str> = cells.iter().map(|cell| cell["mode"].as_str().unwrap()).collect();
         assert_eq!(measured, modes, "{driver} {machine}");
         for cell in cells {

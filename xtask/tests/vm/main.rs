@@ -1,11 +1,16 @@
 //! The whole, with real processes and real guests: what a user gets, and what bad luck gets. `cargo xtask test` runs
 //! these; each starts at least one QEMU, so they are ignored by a plain `cargo test`.
 
+mod acceleration;
 mod bad_luck;
 mod drivers;
+mod faults;
 mod guest;
 mod measuring;
 mod module;
+mod placement;
 mod probe;
 mod shell;
 mod support;
+mod syscalls;
+mod workloads;

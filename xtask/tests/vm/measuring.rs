@@ -5,7 +5,7 @@ use crate::support::{bench, socket_in};
 #[test]
 #[ignore = "starts a guest"]
 fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
-    let ended = bench("--json").end();
+    let ended = bench("--json --workload pingpong,frame").end();
     ended.assert_status(0);
     assert_eq!(ended.failed_checks(), [0; 0]);
     let result = ended.result();
@@ -14,6 +14,7 @@ fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
     let cells = result["cells"].as_array().unwrap();
     let named: Vec<String> = cells
         .iter()
+        .filter(|c| c["conditions"] == serde_json::json!({}))
         .map(|c| format!("{} {} {} n={}", c["workload"], c["mode"], c["size_bytes"], c["n"]).replace('"', ""))
         .collect();
     for mode in ["poll", "irq"] {
@@ -37,9 +38,9 @@ fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
 
     // One row per measured operation, in each of the three tables.
     let rows = |name| ended.text(name).lines().count() - 1;
-    assert_eq!(rows("samples.csv"), 2 * (10_000 + 30));
+    assert_eq!(rows("samples.csv"), 2 * (10_000 + 30 + 12) + 2_500, "polling's stamped blocks as well");
     assert_eq!(rows("latency_results.csv"), 2 * 10_000);
-    assert_eq!(rows("bandwidth_results.csv"), 2 * 30);
+    assert_eq!(rows("bandwidth_results.csv"), 2 * (30 + 12));
     for log in ["console.log", "qemu.log", "server.log", "commands.sh", "measured.json", "plan.json"] {
         assert!(ended.path(log).exists(), "{log}");
     }
@@ -56,25 +57,6 @@ fn a_poll_only_run_uses_the_stock_driver_and_prints_a_table() {
     for column in ["min", "p50", "p90", "p99", "max", "mean", "pingpong"] {
         assert!(ended.stdout.contains(column), "{}", ended.stdout);
     }
-}
-
-#[test]
-#[ignore = "starts a guest"]
-fn a_frame_that_does_not_match_its_hash_fails_the_run() {
-    let ended = bench("--workload frame --mode irq --fault wrong-hash").end();
-    ended.assert_status(1);
-    assert!(ended.failed_checks().contains(&2), "{}", ended.stdout);
-    assert!(ended.text("bandwidth_results.csv").contains("hash_mismatch"));
-    assert_eq!(ended.result()["cells"][0]["failures"]["hash_mismatch"], 1);
-}
-
-#[test]
-#[ignore = "starts a guest"]
-fn a_doorbell_that_is_lost_fails_the_run() {
-    let ended = bench("--workload pingpong --mode irq --fault drop-doorbell").end();
-    ended.assert_status(1);
-    let failed = ended.failed_checks();
-    assert!(failed.contains(&4) && failed.contains(&6), "{failed:?}\n{}", ended.stdout);
 }
 
 #[test]

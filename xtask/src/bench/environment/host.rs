@@ -1,0 +1,134 @@
+//! The host machine as a whole.
+
+use report::environment::HostMachine;
+use rustix::process::{Resource, getrlimit};
+
+use super::tree::Tree;
+use super::{power, processor};
+
+/// What this machine says of itself.
+pub(super) fn read(tree: &Tree) -> HostMachine {
+    let mut host = HostMachine {
+        distribution: tree.value("etc/os-release", "PRETTY_NAME"),
+        product: product(tree),
+        numa_nodes: tree.list("sys/devices/system/node/online").and_then(|nodes| u32::try_from(nodes.len()).ok()),
+        isolated_cpus: tree.text("sys/devices/system/cpu/isolated"),
+        halt_poll_ns: tree.number("sys/module/kvm/parameters/halt_poll_ns"),
+        transparent_hugepages: tree.text("sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
+        host_clocksource: tree.text("sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        host_command_line: tree.text("proc/cmdline"),
+        mitigations: mitigations(tree),
+        host_memory_bytes: memory(tree),
+        page_bytes: u64::try_from(rustix::param::page_size()).ok(),
+        timer_slack_ns: tree.number("proc/self/timerslack_ns"),
+        memlock_limit: Some(
+            getrlimit(Resource::Memlock).current.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string()),
+        ),
+        ..HostMachine::default()
+    };
+    processor::read(tree, &mut host);
+    power::read(tree, &mut host);
+    host
+}
+
+/// A cloud's machine says here which kind it is.
+fn product(tree: &Tree) -> Option<String> {
+    let dmi = |name: &str| tree.text(format!("sys/class/dmi/id/{name}"));
+    let words: Vec<String> = ["sys_vendor", "product_name"].into_iter().filter_map(dmi).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Of `always [madvise] never` the one in brackets.
+fn chosen(text: &str) -> Option<String> {
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
+/// What the processor is not affected by costs nothing and is left out.
+fn mitigations(tree: &Tree) -> Vec<String> {
+    let folder = "sys/devices/system/cpu/vulnerabilities";
+    let state = |name: String| Some((tree.text(format!("{folder}/{name}"))?, name));
+    let affected = tree.names(folder).into_iter().filter_map(state).filter(|(state, _)| state != "Not affected");
+    affected.map(|(state, name)| format!("{name}: {state}")).collect()
+}
+
+fn memory(tree: &Tree) -> Option<u64> {
+    let kib: u64 = tree.value("proc/meminfo", "MemTotal")?.strip_suffix("kB")?.trim().parse().ok()?;
+    kib.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::*;
+
+    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, HostMachine) {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let host = read(&Tree::at(root.path()));
+        (root, host)
+    }
+
+    #[test]
+    fn a_machine_that_says_nothing_is_not_known() {
+        let (_root, host) = machine(&[]);
+        let unknown = HostMachine {
+            page_bytes: host.page_bytes,
+            memlock_limit: host.memlock_limit.clone(),
+            ..HostMachine::default()
+        };
+        assert_eq!(host, unknown);
+    }
+
+    #[test]
+    fn cores_threads_and_siblings_are_told_apart() {
+        let cpu = "sys/devices/system/cpu";
+        let mut files = vec![(format!("{cpu}/online"), "0-3\n".to_owned())];
+        for (number, siblings) in [(0, "0,2"), (1, "1,3"), (2, "0,2"), (3, "1,3")] {
+            files.push((format!("{cpu}/cpu{number}/topology/physical_package_id"), "0\n".into()));
+            files.push((format!("{cpu}/cpu{number}/topology/thread_siblings_list"), format!("{siblings}\n")));
+        }
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let (_root, host) = machine(&files);
+        assert_eq!((host.sockets, host.physical_cores, host.hardware_threads), (Some(1), Some(2), Some(4)));
+        assert_eq!(host.smt_siblings, [[0, 2], [1, 3]]);
+    }
+
+    #[test]
+    fn settings_are_read_as_the_kernel_writes_them() {
+        let (_root, host) = machine(&[
+            ("etc/os-release", "NAME=\"X\"\nPRETTY_NAME=\"Some Linux 12\"\n"),
+            ("proc/cpuinfo", "processor\t: 0\nmicrocode\t: 0x1\nflags\t\t: fpu constant_tsc hypervisor avx2\n"),
+            ("proc/meminfo", "MemTotal:        2048 kB\nMemFree: 1 kB\n"),
+            ("sys/kernel/mm/transparent_hugepage/enabled", "always [madvise] never\n"),
+            ("sys/devices/system/cpu/online", "0-1\n"),
+            ("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n"),
+            ("sys/devices/system/cpu/cpu1/cpufreq/scaling_governor", "performance\n"),
+            ("sys/devices/system/cpu/intel_pstate/no_turbo", "0\n"),
+            ("sys/devices/system/cpu/vulnerabilities/meltdown", "Mitigation: PTI\n"),
+            ("sys/devices/system/cpu/vulnerabilities/mds", "Not affected\n"),
+            ("sys/devices/system/cpu/cpu0/cpuidle/state1/name", "C1\n"),
+            ("sys/devices/system/cpu/cpu0/cpuidle/state2/name", "C6\n"),
+            ("sys/devices/system/cpu/cpu0/cpuidle/state2/latency", "133\n"),
+            ("sys/devices/system/cpu/cpu0/cpuidle/state3/name", "C10\n"),
+            ("sys/devices/system/cpu/cpu0/cpuidle/state3/disable", "1\n"),
+            ("sys/devices/system/cpu/cpu0/cache/index0/level", "1\n"),
+            ("sys/devices/system/cpu/cpu0/cache/index0/type", "Data\n"),
+            ("sys/devices/system/cpu/cpu0/cache/index0/size", "32K\n"),
+        ]);
+        assert_eq!(host.distribution.as_deref(), Some("Some Linux 12"));
+        assert_eq!((host.virtualized, host.turbo), (Some(true), Some(true)));
+        assert_eq!(host.cpu_flags, ["constant_tsc", "avx2"]);
+        assert_eq!(host.host_memory_bytes, Some(2 << 20));
+        assert_eq!(host.transparent_hugepages.as_deref(), Some("madvise"));
+        assert_eq!(host.governor.as_deref(), Some("performance, powersave"));
+        assert_eq!(host.mitigations, ["meltdown: Mitigation: PTI"]);
+        assert_eq!(host.deepest_c_state.as_deref(), Some("C6 (133 µs)"));
+        assert_eq!(host.caches, ["L1d 32K"]);
+    }
+}

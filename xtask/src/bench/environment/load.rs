@@ -1,0 +1,80 @@
+//! What else the host has to do.
+
+use std::fs;
+
+/// Tasks that ran or wanted to, averaged over the last minute.
+pub(crate) fn load_average() -> Option<f64> {
+    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// Time that a hypervisor took from CPUs of this machine, from one reading of /proc/stat to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Stolen {
+    cpus: Vec<usize>,
+    before: Option<Ticks>,
+}
+
+/// Ticks since boot, over some CPUs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Ticks {
+    stolen: u64,
+    total: u64,
+}
+
+impl Stolen {
+    /// Begins now, for these CPUs.
+    pub(crate) fn begin(cpus: Vec<usize>) -> Self {
+        let before = fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, &cpus));
+        Self { cpus, before }
+    }
+
+    /// Per cent of the time since then. `None` if the kernel does not say, or no tick has passed.
+    pub(crate) fn percent(&self) -> Option<f64> {
+        let after = ticks(&fs::read_to_string("/proc/stat").ok()?, &self.cpus)?;
+        percent(self.before?, after)
+    }
+}
+
+fn percent(before: Ticks, after: Ticks) -> Option<f64> {
+    let (stolen, total) = (after.stolen.checked_sub(before.stolen)?, after.total.checked_sub(before.total)?);
+    (total > 0).then(|| stolen as f64 * 100.0 / total as f64)
+}
+
+/// Lines `cpuN` of /proc/stat (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal; guest time is contained
+/// in the first two.
+fn ticks(stat: &str, cpus: &[usize]) -> Option<Ticks> {
+    let mut sum = None;
+    for line in stat.lines() {
+        let mut words = line.split_whitespace();
+        let number = words.next().and_then(|name| name.strip_prefix("cpu")?.parse::<usize>().ok());
+        if number.is_some_and(|cpu| cpus.contains(&cpu)) {
+            let numbers: Vec<u64> = words.take(8).map_while(|word| word.parse().ok()).collect();
+            let Ticks { stolen, total } = sum.unwrap_or(Ticks { stolen: 0, total: 0 });
+            let more = numbers.get(7).copied()?;
+            sum = Some(Ticks { stolen: stolen + more, total: total + numbers.iter().sum::<u64>() });
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STAT: &str = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 0 20 60 0 0 0 10 7 7\ncpu1 0 0 0 50 0 0 0 50 0 0\nintr 5";
+
+    #[test]
+    fn only_the_named_cpus_count() {
+        assert_eq!(ticks(STAT, &[0]), Some(Ticks { stolen: 10, total: 100 }));
+        assert_eq!(ticks(STAT, &[0, 1]), Some(Ticks { stolen: 60, total: 200 }));
+        assert_eq!(ticks(STAT, &[7]), None);
+    }
+
+    #[test]
+    fn a_share_needs_time_to_have_passed() {
+        let before = Ticks { stolen: 10, total: 100 };
+        assert_eq!(percent(before, Ticks { stolen: 15, total: 200 }), Some(5.0));
+        assert_eq!(percent(before, before), None);
+        assert_eq!(percent(before, Ticks { stolen: 5, total: 200 }), None, "a count that went back is none");
+    }
+}

@@ -1,0 +1,28 @@
+//! What was built and started.
+
+use std::process::{Command, Stdio};
+
+use report::environment::Software;
+
+use crate::provision::workspace_root;
+
+/// The profile with which the host's programs are built.
+const PROFILE: &str = "release";
+
+/// The compiler that built the programs, and QEMU's command line.
+pub(crate) fn software(qemu: &Command) -> Software {
+    Software {
+        rustc_version: rustc_version(),
+        build_profile: Some(PROFILE.to_owned()),
+        qemu_command: Some(crate::child::shown(qemu)),
+    }
+}
+
+/// Asked in the workspace, where a toolchain file may choose another compiler.
+fn rustc_version() -> Option<String> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.arg("-V").current_dir(workspace_root()).stdin(Stdio::null()).stderr(Stdio::null());
+    let output = command.output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}

@@ -1,0 +1,42 @@
+//! What executed the guest, and what its threads cost for it.
+
+use crate::support::bench;
+
+#[test]
+#[ignore = "starts a guest"]
+fn emulation_that_claims_to_be_kvm_fails_the_run() {
+    let ended = bench("--workload pingpong --mode irq --fault claim-kvm").end();
+    ended.assert_status(1);
+    assert_eq!(ended.failed_checks(), [11], "{}", ended.stdout);
+    let environment = &ended.result()["environment"];
+    assert_eq!((&environment["accel"], &environment["accel_seen"]), (&"kvm".into(), &"tcg".into()));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn polling_never_sleeps_and_blocking_sleeps_for_each_operation() {
+    let ended = bench("--workload pingpong").end();
+    ended.assert_status(0);
+    let result = ended.result();
+    let environment = &result["environment"];
+    assert_eq!((&environment["irqfd"], &environment["accel_seen"]), (&false.into(), &"tcg".into()));
+    for cell in result["cells"].as_array().unwrap() {
+        let cpu = &cell["cpu"];
+        let sleeps = cpu["switches_per_op"]["host"].as_f64().unwrap();
+        let wakeups = cpu["wakeups_per_op"].as_f64().unwrap();
+        if cell["mode"] == "poll" {
+            assert!(sleeps < 0.01 && wakeups < 0.01, "{cpu}");
+        } else {
+            assert!(sleeps > 0.9 && wakeups > 1.9, "{cpu}");
+        }
+        assert_eq!(cpu["vcpus_us_per_op"].as_array().unwrap().len(), 1);
+        // Either the processor's counters, or why not.
+        assert!(cpu["perf"].is_object() || environment["perf_missing"].is_string(), "{cpu}");
+    }
+    assert_eq!(
+        environment["perf_missing"].is_string(),
+        ended.stdout.contains("perf counters: n/a"),
+        "{}",
+        ended.stdout
+    );
+}
