@@ -3,8 +3,8 @@
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread::sleep;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 
 /// No wait in a test is longer; a run that takes this long hangs.
-const DEADLINE: Duration = Duration::from_secs(180);
+const DEADLINE: Duration = Duration::from_secs(420);
 
 /// A front door that was started, and the folder for its results.
 pub(crate) struct Run {
@@ -114,16 +114,25 @@ impl Run {
     /// Waits until it ends.
     pub(crate) fn end(mut self) -> Ended {
         let mut child = self.child.take().unwrap();
-        // Its pipes hold less than a run says only if nobody says much: summary and steps are a few kilobytes.
-        ended_within_deadline(&mut child);
-        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        // Read while it runs: a document is larger than a pipe.
+        let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
+        let status = ended_within_deadline(&mut child);
         Ended {
             status: status.code(),
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
+            stdout: stdout.join().unwrap(),
+            stderr: stderr.join().unwrap(),
             folder: self.folder.take().unwrap(),
         }
     }
+}
+
+/// Reads a pipe to its end, beside whatever else is done.
+fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut said = String::new();
+        pipe.read_to_string(&mut said).unwrap();
+        said
+    })
 }
 
 impl Ended {
