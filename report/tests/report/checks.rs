@@ -36,7 +36,9 @@ fn a_good_run_passes_all_checks() {
 
 #[test]
 fn a_run_without_blocks_has_nothing_to_look_at_and_was_not_completed() {
-    let result = Synthetic::empty().result();
+    let mut run = Synthetic::empty();
+    run.measured.ceilings.clear();
+    let result = run.result();
     for check in &result.self_checks {
         let expected = match check.id {
             // The monitor's word needs no blocks.
@@ -378,4 +380,14 @@ fn a_block_with_a_limit_may_have_fewer_operations_than_asked_for() {
     assert_eq!(run.clone().check(15).pass, Verdict::Fail);
     run.block(0).block.limit_ms = Some(300);
     assert_eq!(run.check(15).pass, Verdict::Pass);
+}
+
+#[test]
+fn blocking_on_one_that_polls_may_find_its_answer_at_once_but_not_spin_for_it() {
+    let mut run = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Poll, 64, 40);
+    run.block(0).counters.host_waits = 20;
+    run.block(0).counters.host_found_armed = 22;
+    assert_eq!(run.clone().check(7).pass, Verdict::Pass);
+    run.block(0).counters.host_found_armed = 21;
+    assert_eq!(run.check(7).pass, Verdict::Fail);
 }
