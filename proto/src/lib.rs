@@ -9,11 +9,13 @@
 //! 1. [`region`]: memory that the other side writes too.
 //! 2. [`layout`], [`frame`] and [`stream`]: where things lie in it.
 //! 3. [`ack`]: the two-phase acknowledgement.
-//! 4. [`wait`]: how to wait for the other side, and how to wake it; [`dozing`]: how not to.
+//! 4. [`wait`]: how to wait for the other side, and how to wake it; [`bell`]: waking it every time; [`dozing`]: how not
+//!    to wait.
 //! 5. [`control`]: how the host drives the guest; [`hello`], [`counters`] and [`record`]: what the guest says.
 //! 6. [`clock`]: the time line that both share; [`ceiling`]: what each side's memory can do.
 
 pub mod ack;
+pub mod bell;
 pub mod ceiling;
 pub mod clock;
 pub mod control;

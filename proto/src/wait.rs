@@ -395,31 +395,3 @@ impl<W: Word, F: FnMut() -> io::Result<()>> Notifier for Doorbell<'_, W, F> {
         self.rings
     }
 }
-
-/// Rings for every message, whether the receiver is armed or not: what doorbells cost without the armed word, and how
-/// they coalesce. Its receiver finds events for which there is no message, and waits on.
-#[derive(Debug)]
-pub struct Bell<F> {
-    ring: F,
-    rings: u64,
-}
-
-impl<F: FnMut() -> io::Result<()>> Bell<F> {
-    /// Rings by calling `ring`.
-    pub fn new(ring: F) -> Self {
-        Self { ring, rings: 0 }
-    }
-}
-
-impl<F: FnMut() -> io::Result<()>> Notifier for Bell<F> {
-    const RINGS: bool = true;
-
-    #[inline]
-    fn notify(&mut self) -> io::Result<()> {
-        self.rings += 1;
-        (self.ring)()
-    }
-    fn rings(&self) -> u64 {
-        self.rings
-    }
-}

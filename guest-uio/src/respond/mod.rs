@@ -9,6 +9,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use proto::ack::Tagged;
+use proto::bell::Bell;
 use proto::ceiling::{CopySpeeds, sha256_speed, stamp_ns};
 use proto::control::{Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report};
 use proto::counters::GuestCounters;
@@ -16,7 +17,7 @@ use proto::dozing::Dozing;
 use proto::hello::{Hello, say};
 use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
 use proto::region::{RegionError, SharedRegion};
-use proto::wait::{Bell, Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
 use proto::wire::{PeerId, Vector};
 
 use crate::device;

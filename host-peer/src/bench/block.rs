@@ -7,16 +7,18 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use proto::ack::Ack;
+use proto::bell::Bell;
 use proto::clock::Offset;
 use proto::control::{Announcement, Flaw, WaitKind, Work};
 use proto::counters::GuestCounters;
 use proto::dozing::Dozing;
 use proto::layout::RECORD_COUNT;
-use proto::wait::{Bell, Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
 use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
 use report::plan::{Block, Conditions, Fault, Plan, Wait, Workload};
 
 use super::BenchError;
+use super::broken::{Slow, flaw, ring_wrongly};
 use super::contention::Contention;
 use super::cost::Meter;
 use super::event::HostEvent;
@@ -26,7 +28,6 @@ use super::link::Link;
 use super::operations::{Deadline, Exchange, Sample};
 use super::placement::Placement;
 use super::recorder::Recorder;
-use super::slow::Slow;
 use super::watch::Watch;
 use super::work::{Outcome, Stage};
 
@@ -36,9 +37,6 @@ const HANDSHAKES: u64 = 300;
 const CALIBRATION: u64 = 400;
 /// Which doorbell a fault concerns that concerns one.
 const FAULTY: u64 = 20;
-/// How far doorbells must lie apart so that no two of them become one interrupt.
-const APART: Duration = Duration::from_millis(5);
-
 /// Runs blocks one after the other.
 pub(super) struct Runner<'r, 'l> {
     link: &'r Link<'l>,
@@ -367,37 +365,8 @@ struct Position<'b> {
     first_seq: u64,
 }
 
-/// The one doorbell that a fault is about: not rung at all, or rung once more than it is counted.
-#[cold]
-fn ring_wrongly(eventfd: &OwnedFd, fault: &Cell<Option<Fault>>) -> io::Result<()> {
-    if fault.take() == Some(Fault::UncountedDoorbell) {
-        ring(eventfd)?;
-        std::thread::sleep(APART);
-        ring(eventfd)?;
-        std::thread::sleep(APART);
-    }
-    Ok(())
-}
-
-/// What a guest is told that is to be broken.
-fn flaw(fault: Fault) -> Option<Flaw> {
-    Some(match fault {
-        Fault::ShortRead => Flaw::ShortRead,
-        Fault::CorruptFrame => Flaw::CorruptFrame,
-        Fault::SkipVerify => Flaw::SkipVerify,
-        Fault::EarlyAck => Flaw::EarlyAck,
-        Fault::BlindStorm => Flaw::BlindStorm,
-        Fault::DropAnswer => Flaw::DropAnswer,
-        Fault::SleepyGuest => Flaw::Sleepy,
-        Fault::WrongStamp => Flaw::WrongStamp,
-        Fault::ShortVerify => Flaw::ShortVerify,
-        Fault::DriftingClock => Flaw::DriftingClock,
-        Fault::Stall => Flaw::Stall,
-        _ => return None,
-    })
-}
-
-fn ring(eventfd: &impl AsFd) -> io::Result<()> {
+/// One ring.
+pub(super) fn ring(eventfd: &impl AsFd) -> io::Result<()> {
     nix::unistd::write(eventfd, &1_u64.to_ne_bytes())?;
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! 5. `block`: a block of them, between two looks at the clocks, at what the threads `cost`, and at their `placement`.
 //! 6. `recorder`: stamps become rows, rows become files.
 //! 7. `ceilings` and `overhead`: what the machine can do, and what the initiator costs.
+//! 8. `broken`: what goes wrong on purpose.
 
 use std::fs::File;
 use std::io::Write;
@@ -25,6 +26,7 @@ use report::progress::Progress;
 use crate::client::{Client, ClientError, JoinOptions};
 
 mod block;
+mod broken;
 mod ceilings;
 mod contention;
 mod cost;
@@ -36,7 +38,6 @@ mod operations;
 mod overhead;
 mod placement;
 mod recorder;
-mod slow;
 mod watch;
 mod work;
 

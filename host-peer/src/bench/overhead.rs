@@ -13,9 +13,9 @@ use report::measured::Overhead;
 use report::plan::Fault;
 
 use super::BenchError;
+use super::broken::Slow;
 use super::link::Link;
 use super::operations::{Deadline, Exchange, Sample};
-use super::slow::Slow;
 use super::watch::Watch;
 use super::work::pingpong;
 

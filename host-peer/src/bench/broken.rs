@@ -1,0 +1,73 @@
+//! What a host does wrong on purpose, and what it tells a guest to do wrong, so that a run can be seen to notice it.
+
+use std::cell::Cell;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use proto::control::Flaw;
+use proto::wait::{WaitCounts, WaitError, Waiter};
+use report::plan::Fault;
+
+use super::block::ring;
+
+/// How far doorbells must lie apart so that no two of them become one interrupt.
+const APART: Duration = Duration::from_millis(5);
+/// What each wait takes besides.
+const EXTRA: Duration = Duration::from_micros(50);
+
+/// Another way to wait, and then some: a host that takes its time over each stamp.
+pub(super) struct Slow<W>(pub(super) W);
+
+impl<W: Waiter> Waiter for Slow<W> {
+    fn prepare(&mut self) {
+        self.0.prepare();
+    }
+
+    fn wait<T, E>(
+        &mut self,
+        look: impl FnMut() -> Option<T>,
+        idle: impl FnMut() -> Result<(), E>,
+    ) -> Result<T, WaitError<E>> {
+        let found = self.0.wait(look, idle);
+        let start = Instant::now();
+        while start.elapsed() < EXTRA {
+            std::hint::spin_loop();
+        }
+        found
+    }
+
+    fn counts(&self) -> WaitCounts {
+        self.0.counts()
+    }
+}
+
+/// The one doorbell that a fault is about: not rung at all, or rung once more than it is counted.
+#[cold]
+pub(super) fn ring_wrongly(eventfd: &OwnedFd, fault: &Cell<Option<Fault>>) -> io::Result<()> {
+    if fault.take() == Some(Fault::UncountedDoorbell) {
+        ring(eventfd)?;
+        std::thread::sleep(APART);
+        ring(eventfd)?;
+        std::thread::sleep(APART);
+    }
+    Ok(())
+}
+
+/// What a guest is told that is to be broken.
+pub(super) fn flaw(fault: Fault) -> Option<Flaw> {
+    Some(match fault {
+        Fault::ShortRead => Flaw::ShortRead,
+        Fault::CorruptFrame => Flaw::CorruptFrame,
+        Fault::SkipVerify => Flaw::SkipVerify,
+        Fault::EarlyAck => Flaw::EarlyAck,
+        Fault::BlindStorm => Flaw::BlindStorm,
+        Fault::DropAnswer => Flaw::DropAnswer,
+        Fault::SleepyGuest => Flaw::Sleepy,
+        Fault::WrongStamp => Flaw::WrongStamp,
+        Fault::ShortVerify => Flaw::ShortVerify,
+        Fault::DriftingClock => Flaw::DriftingClock,
+        Fault::Stall => Flaw::Stall,
+        _ => return None,
+    })
+}
