@@ -205,8 +205,6 @@ pub struct ThreadSeen {
     pub allowed: Vec<usize>,
     /// The one on which it last ran. `None`: the kernel does not say.
     pub last_cpu: Option<usize>,
-    /// Times that it was put off its CPU over the block, warm-up included. `None`: the kernel does not say.
-    pub involuntary_switches: Option<u64>,
 }
 
 /// Where a block's threads were. `None`: the thread could not be seen.
@@ -221,15 +219,6 @@ pub struct PlacementSeen {
     pub vcpus: Vec<Option<ThreadSeen>>,
     /// QEMU's main loop.
     pub main_loop: Option<ThreadSeen>,
-}
-
-impl PlacementSeen {
-    /// Times that the initiator and the virtual CPUs were put off their CPUs. `None`: not all of them could be seen.
-    #[must_use]
-    pub fn involuntary_switches(&self) -> Option<u64> {
-        let spinning = std::iter::once(&self.host).chain(&self.vcpus);
-        spinning.map(|thread| thread.as_ref()?.involuntary_switches).sum()
-    }
 }
 
 /// One block as it went.

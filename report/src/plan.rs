@@ -166,11 +166,3 @@ pub struct Plan {
     /// A fault to put in.
     pub fault: Option<Fault>,
 }
-
-impl Plan {
-    /// Where threads are to stay while a block is measured.
-    #[must_use]
-    pub fn expected(&self, _block: &Block) -> Pinning {
-        self.pinning.clone()
-    }
-}

@@ -140,7 +140,7 @@ impl<'r, 'l> Runner<'r, 'l> {
         let crowd = self.contention.begin(block.conditions)?;
         self.placement.wander_in(block)?;
         let outcome = self.exchange_as_asked(block, guest, watch, announcement.first_seq, &mut samples);
-        let crowd_left = self.contention.end(crowd);
+        let crowd_left = crowd.disperse();
         let ended = outcome.and_then(|exchanged| Ok((exchanged, guest.end(watch, block.index)?)));
         let left_out = if block.workload == Workload::Storm { 0 } else { block.warmup };
         let measured: Vec<Sample> = samples.into_iter().skip(usize::try_from(left_out).unwrap_or(0)).collect();

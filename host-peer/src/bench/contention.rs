@@ -57,16 +57,17 @@ impl Contention {
         }
         Ok(crowd)
     }
+}
 
+impl Crowd {
     /// Gives the cores back.
-    #[expect(clippy::unused_self, reason = "the counterpart of begin")]
-    pub(super) fn end(&self, crowd: Crowd) -> Result<(), BenchError> {
-        crowd.stop.store(true, Ordering::Relaxed);
-        for thread in crowd.threads {
+    pub(super) fn disperse(self) -> Result<(), BenchError> {
+        self.stop.store(true, Ordering::Relaxed);
+        for thread in self.threads {
             // A thread that does nothing but count cannot fail.
             let _ = thread.join();
         }
-        crowd.moved.iter().try_for_each(|(thread, cores)| sched_setaffinity(*thread, cores).map_err(failed))
+        self.moved.iter().try_for_each(|(thread, cores)| sched_setaffinity(*thread, cores).map_err(failed))
     }
 }
 

@@ -202,9 +202,8 @@ fn drive(
     for (position, block) in plan.blocks.iter().enumerate() {
         ceilings.before(position, &plan.blocks, (link, &mut guest, &mut watch))?;
         measured.ceilings.clone_from(&ceilings.known);
-        let before = placement.before();
         let mut done = runner.run(block, &mut guest, &mut watch, recorder)?;
-        done.placement = Some(placement.after(&before, plan.expected(block)));
+        done.placement = Some(placement.look());
         measured.blocks.push(done);
         progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
     }

@@ -1,4 +1,4 @@
-//! Where the run's threads may run, and where they did: looked at around each block, outside of what is measured.
+//! Where the run's threads may run, and where they did: looked at behind each block, outside of what is measured.
 
 use std::fs;
 
@@ -20,10 +20,6 @@ pub(super) struct Placement {
     pinning: Pinning,
 }
 
-/// A thread's counts before a block.
-#[derive(Debug)]
-pub(super) struct Before(Vec<Option<u64>>);
-
 impl Placement {
     pub(super) fn new(plan: &Plan) -> Self {
         let wanders = plan.fault == Some(Fault::Wander);
@@ -31,23 +27,15 @@ impl Placement {
         Self { qemu: plan.qemu.clone(), wanders_in, pinning: plan.pinning.clone() }
     }
 
-    /// Looks before a block.
-    pub(super) fn before(&self) -> Before {
-        Before(self.threads().map(|(_, path)| path.as_deref().and_then(involuntary_switches)).collect())
-    }
-
-    /// Looks after a block in which the threads were to stay where `wanted` says.
-    pub(super) fn after(&self, before: &Before, wanted: Pinning) -> PlacementSeen {
-        let mut seen = PlacementSeen { wanted, ..PlacementSeen::default() };
-        for ((name, path), before) in self.threads().zip(&before.0) {
-            let thread = path.as_deref().and_then(|path| {
-                let mut thread = look(path)?;
-                thread.involuntary_switches =
-                    involuntary_switches(path).zip(*before).map(|(now, then)| now.saturating_sub(then));
+    /// Looks where the threads are, behind a block.
+    pub(super) fn look(&self) -> PlacementSeen {
+        let mut seen = PlacementSeen { wanted: self.pinning.clone(), ..PlacementSeen::default() };
+        for (name, path) in self.threads() {
+            let thread = path.as_deref().and_then(look).map(|mut thread| {
                 if name == ThreadName::Host {
                     thread.last_cpu = sched_getcpu().ok().or(thread.last_cpu);
                 }
-                Some(thread)
+                thread
             });
             match name {
                 ThreadName::Host => seen.host = thread,
@@ -104,18 +92,13 @@ pub(super) fn stay_on(cpu: usize) -> nix::Result<()> {
 fn look(folder: &str) -> Option<ThreadSeen> {
     let allowed = status(folder, "Cpus_allowed_list").and_then(|list| cpu_list(&list))?;
     let last_cpu = fs::read_to_string(format!("{folder}/stat")).ok().and_then(|stat| last_cpu(&stat));
-    Some(ThreadSeen { allowed, last_cpu, involuntary_switches: None })
+    Some(ThreadSeen { allowed, last_cpu })
 }
 
 /// Field 39 of /proc/PID/stat (`proc_pid_stat(5)`). The name in field 2 may hold blanks and brackets, so that fields are
 /// counted from the last bracket: field 3 is the first one behind it.
 fn last_cpu(stat: &str) -> Option<usize> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(39 - 3)?.parse().ok()
-}
-
-/// How often the thread was put off its CPU although it wanted to go on.
-fn involuntary_switches(folder: &str) -> Option<u64> {
-    status(folder, "nonvoluntary_ctxt_switches")?.parse().ok()
 }
 
 fn status(folder: &str, key: &str) -> Option<String> {

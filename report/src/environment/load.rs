@@ -10,6 +10,6 @@ pub struct HostLoad {
     pub load_average: Option<f64>,
     /// Share of the time of the run's CPUs that the hypervisor gave to others while the run lasted, in per cent.
     pub steal_percent: Option<f64>,
-    /// Times that the run's threads were put off their CPUs while blocks were measured.
+    /// Times that the initiator and the virtual CPUs were put off their CPUs while operations were measured.
     pub involuntary_switches: Option<u64>,
 }

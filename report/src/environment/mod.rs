@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measured::Measured;
+use crate::thread_cost::PartySwitches;
 
 mod guest;
 mod host;
@@ -107,8 +108,10 @@ impl Environment {
         fill(&mut self.guest.guest_command_line, &guest.command_line);
         self.guest.guest_steal_percent = self.guest.guest_steal_percent.or(finite(guest.steal_percent));
         self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
-        let placements = || measured.blocks.iter().map(|block| block.placement.as_ref()?.involuntary_switches());
-        let switches = placements().sum::<Option<u64>>().filter(|_| !measured.blocks.is_empty());
+        let of_block =
+            |switches: PartySwitches| Some(switches.host?.involuntary.saturating_add(switches.vcpus?.involuntary));
+        let of_blocks = measured.blocks.iter().map(|block| of_block(block.cpu.switches));
+        let switches = of_blocks.sum::<Option<u64>>().filter(|_| !measured.blocks.is_empty());
         self.load.involuntary_switches = self.load.involuntary_switches.or(switches);
         if guest.cpus > 0 {
             self.guest_cpus.get_or_insert(guest.cpus);

@@ -215,9 +215,7 @@ fn switches(block: &Block) -> PartySwitches {
 
 /// The initiator and the virtual CPU where they were to be, QEMU's main loop free.
 fn placement() -> PlacementSeen {
-    let on = |allowed: &[usize], cpu| {
-        Some(ThreadSeen { allowed: allowed.to_vec(), last_cpu: Some(cpu), involuntary_switches: Some(3) })
-    };
+    let on = |allowed: &[usize], cpu| Some(ThreadSeen { allowed: allowed.to_vec(), last_cpu: Some(cpu) });
     PlacementSeen {
         wanted: Pinning { host: Some(0), vcpus: vec![Some(1)], main_loop: None },
         host: on(&[0], 0),
