@@ -15,6 +15,8 @@ use crate::region::{RegionError, SharedRegion};
 const ROUNDS: usize = 5;
 /// Most bytes that are hashed: enough for a steady speed, little enough where SHA-256 has no instructions of its own.
 const HASHED: usize = 2 << 20;
+/// Most bytes that are loaded without storing them.
+const READ: usize = 2 << 20;
 /// Least bytes per round, so that a short copy is not lost in the clock's grain.
 const LEAST: usize = 1 << 20;
 /// Readings of the clock.
@@ -44,8 +46,10 @@ impl CopySpeeds {
             })?,
             heap_to_region: fastest(bytes, || region.copy_in(offset, black_box(&from)))?,
             region_to_heap: read_out(region, offset, &mut to)?,
-            heap_read: fastest(bytes, || {
-                let words = from.chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum ^ u64::from(*byte)));
+            heap_read: fastest(bytes.min(READ), || {
+                let words = from[..bytes.min(READ)]
+                    .chunks_exact(8)
+                    .map(|word| word.iter().fold(0, |sum, byte| sum ^ u64::from(*byte)));
                 black_box(words.fold(0, |sum, word| sum ^ word));
                 Ok(())
             })?,

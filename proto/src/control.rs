@@ -139,7 +139,7 @@ pub struct Announcement {
     pub bytes: u64,
     /// Streams: whether each side rings for every message instead of only for a receiver that is armed.
     pub always_ring: bool,
-    /// Whether a guest that polls takes every stamp, though each costs a good part of what polling does.
+    /// Whether a guest takes every stamp before it answers, or only one and behind its answer.
     pub stamped: bool,
     /// In which way the guest is to be broken.
     pub flaw: Option<Flaw>,

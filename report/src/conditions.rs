@@ -45,8 +45,8 @@ pub struct Conditions {
     /// Stream: a doorbell for every message, not only for a receiver that is armed.
     #[serde(skip_serializing_if = "is_false")]
     pub always_ring: bool,
-    /// A guest that polls takes the stamps before its answer, too: every leg is known, and the round trip is longer by
-    /// what they cost.
+    /// A guest that polls back to back takes the stamps before its answer all the same: every leg is known, and the round
+    /// trip is longer by what they cost.
     #[serde(skip_serializing_if = "is_false")]
     pub stamped: bool,
     /// The second of two equal arms, measured to see how far equal things differ.

@@ -61,9 +61,9 @@ pub struct Contended {
     pub one_core: bool,
     /// The gap between messages; `None`: back to back.
     pub gap_ns: Option<u64>,
-    /// Polling's median.
+    /// Polling's median; where messages are paced, from when they were due.
     pub poll_p50_ns: u64,
-    /// Blocking's median.
+    /// Blocking's median, likewise.
     pub irq_p50_ns: u64,
 }
 
@@ -128,7 +128,7 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
 }
 
 fn contention(cells: &[Cell]) -> Vec<Contended> {
-    let median = |cell: &Cell| cell.latency_ns.as_ref()?.p50;
+    let median = |cell: &Cell| cell.corrected_ns.as_ref().or(cell.latency_ns.as_ref())?.p50;
     let beside = |poll: &Cell| {
         let mut others = diagonal(cells, Workload::Contention, Wait::Irq);
         let irq = others.find(|irq| irq.conditions == poll.conditions)?;

@@ -109,7 +109,8 @@ pub struct Cell {
     /// By what factor one half of the cell's blocks may differ from the other: what a difference must exceed to be one.
     #[serde(default)]
     pub noise_floor: Option<f64>,
-    /// Open loop: from when a message was due to its end, whatever kept it from being sent (H5 − due).
+    /// Paced and open loops: from when a message was due to its end, whatever kept it from being sent (H5 − due). What a
+    /// periodic user waits for, its own late timer or lost core included.
     #[serde(default)]
     pub corrected_ns: Option<Summary>,
     /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.

@@ -52,7 +52,7 @@ pub struct Row {
     pub seq: u64,
     /// Bytes of payload.
     pub size_bytes: u64,
-    /// When an open loop's message was due.
+    /// When a paced or an open loop's message was due.
     #[serde(default)]
     pub due_ns: Option<u64>,
     /// H0: before the payload is written.
@@ -73,7 +73,7 @@ pub struct Row {
     pub g3_ns: Option<u64>,
     /// G4: SHA-256 done.
     pub g4_ns: Option<u64>,
-    /// G5: PROCESSED or ERROR stored.
+    /// G5: PROCESSED or ERROR about to be stored; where a guest polls back to back, stored.
     pub g5_ns: Option<u64>,
     /// H4: the host saw RECEIVED (or, when it was late, the end).
     pub h4_ns: Option<u64>,
@@ -96,7 +96,7 @@ pub struct Row {
     pub read_ns: Option<u64>,
     /// G4 − G3.
     pub verify_ns: Option<u64>,
-    /// H5 − G5. Negative as `ack_ns` may be.
+    /// H5 − G5. Where G5 lies before the answer, negative by the clock bound at most; elsewhere as `ack_ns` may be.
     pub answer_ns: Option<i64>,
     /// H5 − H2.
     pub rtt_ns: Option<u64>,

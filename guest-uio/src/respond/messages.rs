@@ -140,8 +140,8 @@ impl<'m, C: Conduct> Messages<'m, C> {
         self.answer(seq, PROCESSED);
     }
 
-    /// Both phases follow each other at once, so one doorbell tells of both. A polling guest stamps only after its
-    /// answer, unless the block is about the stamps: under emulation the first one costs a sixth of a round trip.
+    /// Both phases follow each other at once, so one doorbell tells of both. Where a guest polls back to back it stamps
+    /// only behind its answer: under emulation the first stamp before it costs a sixth of a round trip.
     #[inline]
     fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
         let known = if self.stamps_all { ticks() } else { 0 };
@@ -152,8 +152,10 @@ impl<'m, C: Conduct> Messages<'m, C> {
         self.acknowledge_early(seq);
         // The answer lets the host send the next message, so the wait for it is announced first.
         waiter.prepare();
-        self.answer(seq, if sum == seq { PROCESSED } else { Refusal::Payload as u8 });
-        let answered = self.conduct.stamp();
+        let state = if sum == seq { PROCESSED } else { Refusal::Payload as u8 };
+        let before = if self.stamps_all { self.conduct.stamp() } else { 0 };
+        self.answer(seq, state);
+        let answered = if self.stamps_all { before } else { self.conduct.stamp() };
         notifier.notify().map_err(Broken::Wait)?;
         Ok(Record { seq, interrupted, known, received, answered, ..Record::default() }.publish(self.memory)?)
     }
@@ -190,8 +192,8 @@ impl<'m, C: Conduct> Messages<'m, C> {
             }
         };
         waiter.prepare();
-        self.answer(seq, state);
         record.answered = self.conduct.stamp();
+        self.answer(seq, state);
         notifier.notify().map_err(Broken::Wait)?;
         Ok(record.publish(self.memory)?)
     }

@@ -224,7 +224,7 @@ impl<'r, 'l> Runner<'r, 'l> {
             slots: block.conditions.slots.map_or(0, u64::from),
             bytes: block.size_bytes,
             always_ring: block.conditions.always_ring,
-            stamped: block.conditions.stamped,
+            stamped: block.is_stamped_before_answer(),
             flaw: self.fault.get().filter(|fault| fault.is_guests()).and_then(flaw),
         }
     }

@@ -143,6 +143,9 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
         let pinned = placement::stay_on(cpu);
         pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
     }
+    // Sleepers get up when they asked to, and not up to fifty microseconds later: prctl(2), PR_SET_TIMERSLACK.
+    nix::sys::prctl::set_timerslack(1)
+        .map_err(|error| BenchError::System { what: "setting the timer slack", source: error.into() })?;
     let mut recorder = Recorder::create(out)?;
     let anchor = Anchor::take();
     let mut client = Client::join(&JoinOptions { socket: plan.socket.clone(), vectors: None, timeout: JOIN_TIMEOUT })?;

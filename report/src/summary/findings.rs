@@ -67,8 +67,8 @@ fn contention(result: &RunResult) -> Option<String> {
         format!("{place} {} {sign} {}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
     };
     let told: Vec<String> = shown.iter().map(one).collect();
-    let gap = shown.first()?.gap_ns.map_or(String::new(), |_| "paced ".to_owned());
-    Some(format!("contention, {gap}p50 of poll and irq: {}", told.join("; ")))
+    let since = if shown.first()?.gap_ns.is_some() { "paced, p50 from due" } else { "p50" };
+    Some(format!("contention, {since}, poll and irq: {}", told.join("; ")))
 }
 
 fn storm(result: &RunResult) -> Option<String> {

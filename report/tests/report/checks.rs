@@ -393,3 +393,17 @@ fn blocking_on_one_that_polls_may_find_its_answer_at_once_but_not_spin_for_it() 
     (run.block(0).counters.host_waits, run.block(0).counters.host_found_armed) = (0, 42);
     assert_eq!(run.check(7).pass, Verdict::Fail, "nothing blocked at all");
 }
+
+#[test]
+fn an_answer_that_was_seen_before_it_was_given_fails_where_the_stamp_lies_before_it() {
+    let late = |run: &mut Synthetic, block: u32| {
+        let row = run.first_row(block);
+        row.g5_ns = row.h5_ns.map(|h5| h5 + 400);
+        row.answer_ns = Some(-400);
+    };
+    fails(8, "something arrived after -400 ns", |run| late(run, 1));
+    // One that polls back to back stamps behind its answer, and may be held up in between.
+    let mut run = everything();
+    late(&mut run, 0);
+    assert_eq!(run.check(8).pass, Verdict::Pass);
+}

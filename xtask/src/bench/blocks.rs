@@ -137,7 +137,8 @@ impl Series<'_> {
             // As many warm-up frames as there are slots, so that none is used for the first time.
             let warm = Shape { rounds: 2, warmup: 3, count: 5 * self.many(), limit_ms: None };
             self.cell(Workload::Frame, size, Conditions::default(), warm, &self.diagonal());
-            let cold = Shape { count: 2 * self.many(), ..warm };
+            // The slots have been used by now.
+            let cold = Shape { warmup: 0, count: 2 * self.many(), ..warm };
             let conditions = Conditions { cold: true, ..Conditions::default() };
             self.cell(Workload::Frame, size, conditions, cold, &self.diagonal());
         }

@@ -57,8 +57,9 @@ pub(super) struct Gap {
 }
 
 impl Pace for Gap {
-    fn wait(&mut self, _: &mut Sample) {
-        self.clock.until(ticks() + self.ticks, Duration::ZERO);
+    fn wait(&mut self, sample: &mut Sample) {
+        sample.due = ticks() + self.ticks;
+        self.clock.until(sample.due, Duration::ZERO);
     }
 }
 
