@@ -4,15 +4,17 @@
 //! The best of a few rounds counts: a ceiling is what the machine can do when nobody disturbs it.
 
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
 use crate::clock::ticks;
 use crate::region::{RegionError, SharedRegion};
 
-/// Rounds of which the fastest counts.
+/// Rounds of which the fastest counts, at the least.
 const ROUNDS: usize = 5;
+/// How long rounds go on at the least: short ones would else all fall into one moment in which somebody disturbs them.
+const SPELL: Duration = Duration::from_millis(40);
 /// Most bytes that are hashed: enough for a steady speed, little enough where SHA-256 has no instructions of its own.
 const HASHED: usize = 2 << 20;
 /// Most bytes that are loaded without storing them.
@@ -96,7 +98,10 @@ fn fastest(bytes: usize, mut work: impl FnMut() -> Result<(), RegionError>) -> R
     // The first round faults pages in.
     work()?;
     let mut best = f64::MAX;
-    for _ in 0..ROUNDS {
+    let began = Instant::now();
+    let mut rounds = 0;
+    while rounds < ROUNDS || began.elapsed() < SPELL {
+        rounds += 1;
         let start = Instant::now();
         for _ in 0..times {
             work()?;
