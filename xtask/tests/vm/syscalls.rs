@@ -53,12 +53,20 @@ fn traced(mode: &str) -> Vec<BTreeMap<String, usize>> {
 /// Operations of a block of a full run.
 const OPERATIONS: usize = 12_500;
 
+/// What looking after the server's socket is made of: no more than a hundred times a second, while nothing else is to do.
+const LOOKS: [&str; 3] = ["recvmsg", "poll", "ppoll"];
+
+/// The calls of a stretch by one of these names.
+fn calls_of(calls: &BTreeMap<String, usize>, names: &[&str]) -> usize {
+    names.iter().filter_map(|name| calls.get(*name)).sum()
+}
+
 #[test]
 #[ignore = "starts a guest"]
 fn polling_asks_the_kernel_for_nothing() {
     for calls in traced("poll") {
-        // A guest that stalls is looked after a hundred times a second: that is one call of poll each, and none per operation.
-        let looks = calls.get("poll").or(calls.get("ppoll")).copied().unwrap_or(0);
+        // A guest that stalls is looked after now and then: a few calls a stall, and none per operation.
+        let looks = calls_of(&calls, &LOOKS);
         let all: usize = calls.values().sum();
         assert_eq!(all, looks, "{calls:?}");
         assert!(looks < OPERATIONS / 100, "{calls:?}");
@@ -69,17 +77,15 @@ fn polling_asks_the_kernel_for_nothing() {
 #[ignore = "starts a guest"]
 fn blocking_asks_for_one_ring_one_wait_and_one_read_per_operation() {
     for calls in traced("irq") {
-        let count = |name: &str| calls.get(name).copied().unwrap_or(0);
-        assert_eq!(count("write"), OPERATIONS, "one ring each: {calls:?}");
-        assert_eq!(count("read"), OPERATIONS, "one event each: {calls:?}");
+        assert_eq!(calls_of(&calls, &["write"]), OPERATIONS, "one ring each: {calls:?}");
+        // An initiator that is held up behind its ring, as one that is traced often is, may find the answer there before
+        // it blocks. As in every run, of a hundred operations that is one at the most.
+        let reads = calls_of(&calls, &["read"]);
+        assert!((OPERATIONS - OPERATIONS / 100..=OPERATIONS).contains(&reads), "one event each: {calls:?}");
         // Its guard may end a wait, which is then begun again, and the server's socket is looked at meanwhile.
-        let waits = count("poll") + count("ppoll");
-        assert!((OPERATIONS..OPERATIONS + OPERATIONS / 10).contains(&waits), "{calls:?}");
-        let others: usize = calls
-            .iter()
-            .filter(|(name, _)| !["write", "read", "poll", "ppoll"].contains(&name.as_str()))
-            .map(|(_, n)| n)
-            .sum();
-        assert_eq!(others, 0, "{calls:?}");
+        let waits = calls_of(&calls, &LOOKS);
+        assert!((reads..OPERATIONS + OPERATIONS / 10).contains(&waits), "{calls:?}");
+        let all: usize = calls.values().sum();
+        assert_eq!(all, OPERATIONS + reads + waits, "{calls:?}");
     }
 }
