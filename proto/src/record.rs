@@ -1,6 +1,6 @@
 //! The guest's stamps, one record per operation, which the host collects when a block is over.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::layout::{PAGE, RECORD, RECORD_COUNT, RECORDS};
 use crate::region::{RegionError, SharedRegion};
@@ -24,37 +24,45 @@ pub struct Record {
     pub answered: u64,
 }
 
-impl Record {
-    fn offset(seq: u64) -> usize {
-        // The remainder is below RECORD_COUNT, which fits a usize.
-        #[expect(clippy::cast_possible_truncation, reason = "the remainder is below RECORD_COUNT")]
-        let index = (seq % RECORD_COUNT as u64) as usize;
-        RECORDS + index * RECORD
-    }
+/// The guest's end of the records: looked up once, so that leaving one between two messages is seven stores.
+#[derive(Debug, Clone, Copy)]
+pub struct Records<'m> {
+    words: &'m [AtomicU64],
+}
 
-    /// Touches every page of records, so that none is faulted in while operations are measured: under emulation that
-    /// costs two microseconds, and sixty-four records share a page.
-    pub fn touch_all(region: &SharedRegion) -> Result<(), RegionError> {
-        for at in (RECORDS..RECORDS + RECORD_COUNT * RECORD).step_by(PAGE) {
-            region.word(at)?.store(0, Ordering::Relaxed);
+impl<'m> Records<'m> {
+    /// Finds the records, and touches every page of them, so that none is faulted in while operations are measured:
+    /// under emulation that costs two microseconds, and sixty-four records share a page.
+    pub fn new(region: &'m SharedRegion) -> Result<Self, RegionError> {
+        let words = region.words(RECORDS, RECORD_COUNT * RECORD / 8)?;
+        for word in words.iter().step_by(PAGE / 8) {
+            word.store(0, Ordering::Relaxed);
         }
-        Ok(())
+        Ok(Self { words })
     }
 
-    /// Stores the record at its operation's place.
+    /// Stores a record at its operation's place.
     #[inline]
-    pub fn publish(&self, region: &SharedRegion) -> Result<(), RegionError> {
-        let at = Self::offset(self.seq);
-        let words = [self.seq, self.interrupted, self.known, self.received, self.read, self.verified, self.answered];
-        for (i, word) in words.into_iter().enumerate() {
-            region.word(at + 8 * i)?.store(word, Ordering::Relaxed);
+    pub fn publish(&self, record: &Record) {
+        let Record { seq, interrupted, known, received, read, verified, answered } = *record;
+        let first = index(seq) * (RECORD / 8);
+        let place = &self.words[first..first + 7];
+        for (word, value) in place.iter().zip([seq, interrupted, known, received, read, verified, answered]) {
+            word.store(value, Ordering::Relaxed);
         }
-        Ok(())
     }
+}
 
+/// Which of the records is an operation's.
+#[expect(clippy::cast_possible_truncation, reason = "the remainder is below RECORD_COUNT")]
+fn index(seq: u64) -> usize {
+    (seq % RECORD_COUNT as u64) as usize
+}
+
+impl Record {
     /// Reads the record of an operation, `None` if the guest left none.
     pub fn load(region: &SharedRegion, seq: u64) -> Result<Option<Self>, RegionError> {
-        let at = Self::offset(seq);
+        let at = RECORDS + index(seq) * RECORD;
         let word = |i: usize| region.word(at + 8 * i).map(|w| w.load(Ordering::Relaxed));
         let record = Self {
             seq: word(0)?,

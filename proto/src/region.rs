@@ -119,6 +119,13 @@ impl SharedRegion {
         Ok(unsafe { AtomicU64::from_ptr(at.as_ptr().cast()) })
     }
 
+    /// `count` words from `offset` on, which must be a multiple of 8: for a loop that would check each one's bounds.
+    pub fn words(&self, offset: usize, count: usize) -> Result<&[AtomicU64], RegionError> {
+        let at = self.at(offset, count.saturating_mul(8), 8)?;
+        // SAFETY: as in `word`, for all of them: `at` has checked the whole length.
+        Ok(unsafe { std::slice::from_raw_parts(at.as_ptr().cast(), count) })
+    }
+
     /// The 32-bit word at `offset`, which must be a multiple of 4.
     pub fn word32(&self, offset: usize) -> Result<&AtomicU32, RegionError> {
         let at = self.at(offset, 4, 4)?;

@@ -173,16 +173,19 @@ impl Waiter for Poll {
         mut look: impl FnMut() -> Option<T>,
         mut idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
+        let mut looks = 0_u32;
         loop {
-            for _ in 0..LOOKS_PER_IDLE / LOOKS_PER_PAUSE {
-                for _ in 0..LOOKS_PER_PAUSE {
-                    if let Some(found) = look() {
-                        return Ok(found);
-                    }
-                }
-                std::hint::spin_loop();
+            if let Some(found) = look() {
+                return Ok(found);
             }
-            idle().map_err(WaitError::Abandoned)?;
+            // One counter and no inner loop, which the compiler would unroll until it fills a page.
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_PER_PAUSE) {
+                std::hint::spin_loop();
+                if looks.is_multiple_of(LOOKS_PER_IDLE) {
+                    idle().map_err(WaitError::Abandoned)?;
+                }
+            }
         }
     }
 
@@ -317,15 +320,20 @@ impl<W: Word, S: EventSource> Waiter for Hybrid<'_, W, S> {
         idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
         let start = ticks();
-        while ticks().wrapping_sub(start) < self.budget {
-            for _ in 0..LOOKS_PER_PAUSE {
-                if let Some(found) = look() {
-                    self.found_spinning += 1;
-                    self.irq.by_event = false;
-                    return Ok(found);
-                }
+        let mut looks = 0_u32;
+        while self.budget > 0 {
+            if let Some(found) = look() {
+                self.found_spinning += 1;
+                self.irq.by_event = false;
+                return Ok(found);
             }
-            std::hint::spin_loop();
+            looks = looks.wrapping_add(1);
+            if looks.is_multiple_of(LOOKS_PER_PAUSE) {
+                if ticks().wrapping_sub(start) >= self.budget {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
         }
         self.irq.wait(look, idle)
     }

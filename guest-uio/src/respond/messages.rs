@@ -10,7 +10,7 @@ use proto::clock::ticks;
 use proto::control::{Announcement, Flaw, WaitKind, Work};
 use proto::frame::FrameHeader;
 use proto::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
-use proto::record::Record;
+use proto::record::{Record, Records};
 use proto::region::{RegionError, SharedRegion};
 use proto::wait::{Notifier, WaitError, Waiter};
 use sha2::{Digest, Sha256};
@@ -73,6 +73,7 @@ pub(super) struct Messages<'m, C> {
     payload: [&'m AtomicU64; PAYLOAD],
     ack: &'m AtomicU64,
     stamp: &'m AtomicU64,
+    records: Records<'m>,
     /// Private copy of a frame. Touched before the block, so that no page is faulted in during it.
     frame: Vec<u8>,
     /// Whether short messages get the stamps before their answer, too.
@@ -95,10 +96,10 @@ impl<'m, C: Conduct> Messages<'m, C> {
         }
         let bytes = if block.work == Work::Frame { layout.payload_bytes() } else { 0 };
         let frame = vec![1; bytes];
-        Record::touch_all(memory)?;
+        let records = Records::new(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
         let stamps_all = block.stamped || block.guest_wait != WaitKind::Poll;
-        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, frame, stamps_all, conduct })
+        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, conduct })
     }
 
     /// Handles all messages of the block, or those before its END.
@@ -108,23 +109,37 @@ impl<'m, C: Conduct> Messages<'m, C> {
         notifier: &mut N,
         idle: impl Fn() -> ControlFlow<()>,
     ) -> Result<Handled, Broken> {
-        let first = self.block.first_seq;
-        for seq in first..first + self.block.operations {
+        match self.block.work {
+            Work::Clock => self.each(waiter, &idle, |messages, seq, _| {
+                messages.handshake(seq);
+                Ok(())
+            }),
+            Work::Frame => self.each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier)),
+            _ => self.each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier)),
+        }
+    }
+
+    /// Waits for each message and answers it. Kept out of line, so that this loop is by itself and small: emulation jumps
+    /// directly from block to block only within a page, and looks each jump out of it up.
+    #[inline(never)]
+    fn each<W: Waiter>(
+        &mut self,
+        waiter: &mut W,
+        idle: &impl Fn() -> ControlFlow<()>,
+        mut answer: impl FnMut(&mut Self, u64, &mut W) -> Result<(), Broken>,
+    ) -> Result<Handled, Broken> {
+        let (first, operations) = (self.block.first_seq, self.block.operations);
+        for seq in first..first + operations {
             let (sent, end) = (Tagged::pack(seq, SENT), Tagged::pack(seq, END));
             let message = self.message;
             // SYNC POINT: the host's release of the message word; the payload is there.
             let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word == sent || *word == end);
-            if wait(waiter, look, &idle)? == end {
+            if wait(waiter, look, idle)? == end {
                 return Ok(Handled { operations: seq - first, last_seen: seq - 1, mismatches: 0 });
             }
             self.conduct.stall(seq - first);
-            match self.block.work {
-                Work::Clock => self.handshake(seq),
-                Work::Frame => self.frame(seq, waiter, notifier)?,
-                _ => self.pingpong(seq, waiter, notifier)?,
-            }
+            answer(self, seq, waiter)?;
         }
-        let operations = self.block.operations;
         Ok(Handled { operations, last_seen: first + operations - 1, mismatches: 0 })
     }
 
@@ -157,7 +172,8 @@ impl<'m, C: Conduct> Messages<'m, C> {
         self.answer(seq, state);
         let answered = if self.stamps_all { before } else { self.conduct.stamp() };
         notifier.notify().map_err(Broken::Wait)?;
-        Ok(Record { seq, interrupted, known, received, answered, ..Record::default() }.publish(self.memory)?)
+        self.records.publish(&Record { seq, interrupted, known, received, answered, ..Record::default() });
+        Ok(())
     }
 
     /// What a guest does that answers what nobody has said yet.
@@ -195,7 +211,8 @@ impl<'m, C: Conduct> Messages<'m, C> {
         record.answered = self.conduct.stamp();
         self.answer(seq, state);
         notifier.notify().map_err(Broken::Wait)?;
-        Ok(record.publish(self.memory)?)
+        self.records.publish(&record);
+        Ok(())
     }
 
     /// Copies the payload out. A quarter of it is enough for a guest that claims more than it has done.
