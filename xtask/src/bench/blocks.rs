@@ -6,14 +6,11 @@
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use report::plan::{Arrivals, Block, Conditions, Wait, Workload};
 
 use super::config::Config;
 use super::machine::cores;
 
-/// Frames, from small to large.
-const FRAMES: [u64; 3] = [FRAME_1080P, FRAME_1440P, FRAME_4K];
 /// Bytes of a short message: a cache line.
 const MESSAGE: u64 = 64;
 /// Messages of a stream.
@@ -133,7 +130,8 @@ impl Series<'_> {
     }
 
     fn frames(&mut self) {
-        for size in FRAMES {
+        let config = self.config;
+        for &size in &config.frame_bytes {
             // As many warm-up frames as there are slots, so that none is used for the first time.
             let warm = Shape { rounds: 2, warmup: 3, count: 5 * self.many(), limit_ms: None };
             self.cell(Workload::Frame, size, Conditions::default(), warm, &self.diagonal());

@@ -1,11 +1,11 @@
 //! What a run is to do, checked: flags that cannot go together are told here, before anything is started.
 
-use report::frame_size::FRAME_4K;
+use report::frame_size::size_name;
 use report::plan::{Fault, Pinning, Wait, Workload};
 use serde::Serialize;
 
 use super::machine::cores;
-use super::options::{Bar2Map, BenchArgs, DriverArg, Mode, WorkloadArg};
+use super::options::{Bar2Map, BenchArgs, DriverArg, FrameArg, Mode, WorkloadArg};
 use crate::accel::Accel;
 use crate::driver::Driver;
 use crate::failure::usage;
@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) pinning: Pinning,
     pub(crate) spin_ns: Option<u64>,
     pub(crate) matrix: bool,
+    /// Sizes of the frames, each once, ascending.
+    pub(crate) frame_bytes: Vec<u64>,
     pub(crate) gap_ns: u64,
     /// Empty: the default ones.
     pub(crate) rates: Vec<u64>,
@@ -45,7 +47,8 @@ impl Config {
     /// The configurations of a command, one per driver; or what is wrong with the flags.
     pub(crate) fn of(args: &BenchArgs) -> anyhow::Result<Vec<Self>> {
         let (modes, workloads) = (modes(&args.mode), workloads(&args.workload));
-        check_size(args.size, &workloads)?;
+        let frame_bytes = frame_bytes(&args.frames);
+        check_size(args.size, &workloads, &frame_bytes)?;
         let cpus = cores();
         let pinning = args.pin.on(&cpus, args.smp.into())?;
         check_fault(args, &modes, &workloads)?;
@@ -70,6 +73,7 @@ impl Config {
                 pinning: pinning.clone(),
                 spin_ns: args.spin.map(nanos),
                 matrix: args.matrix,
+                frame_bytes: frame_bytes.clone(),
                 gap_ns: nanos(args.gap),
                 rates: args.rate.clone(),
                 p99_limit_ns: nanos(args.p99_limit),
@@ -98,6 +102,13 @@ impl Config {
     }
 }
 
+fn frame_bytes(asked: &[FrameArg]) -> Vec<u64> {
+    let mut bytes: Vec<u64> = asked.iter().map(|frame| frame.bytes()).collect();
+    bytes.sort_unstable();
+    bytes.dedup();
+    bytes
+}
+
 fn modes(asked: &[Mode]) -> Vec<Wait> {
     let all = asked.contains(&Mode::All);
     let known = [(Mode::Poll, Wait::Poll), (Mode::Irq, Wait::Irq), (Mode::Hybrid, Wait::Hybrid)];
@@ -124,7 +135,7 @@ fn nanos(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn check_size(size: u64, workloads: &[Workload]) -> anyhow::Result<()> {
+fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow::Result<()> {
     if !size.is_power_of_two() || size < LEAST_SIZE {
         return Err(usage(format!(
             "--size {}K: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
@@ -140,11 +151,13 @@ fn check_size(size: u64, workloads: &[Workload]) -> anyhow::Result<()> {
             super::blocks::LEAST_FOR_STREAMS >> 20
         )));
     }
-    let least = LEAST_SIZE / 2 + 4096 + FRAME_4K;
+    let largest = frame_bytes.last().copied().unwrap_or_default();
+    let least = LEAST_SIZE / 2 + 4096 + largest;
     if workloads.contains(&Workload::Frame) && size < least {
         return Err(usage(format!(
-            "--size {}M is too small for a 4K frame of {FRAME_4K} bytes; try --size {}M, or --workload pingpong",
+            "--size {}M is too small for a {} frame of {largest} bytes; try --size {}M, or smaller --frames",
             size >> 20,
+            size_name(largest),
             least.next_power_of_two() >> 20
         )));
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use report::plan::Fault;
 use serde::Serialize;
 
@@ -21,6 +22,7 @@ use crate::size;
   cargo xtask bench --mode irq            interrupts only
   cargo xtask bench --full --out run1     ten times as many operations, into ./run1
   cargo xtask bench --workload pingpong --matrix      nine cells: each side in each mode
+  cargo xtask bench --workload frame --frames 4k --full       every size has a cost of its own
   cargo xtask bench --workload openloop --rate 1000,4000 --p99-limit 500us
   cargo xtask bench --driver uio_pci_msix,igb_uio,vfio-pci --mode irq,hybrid --workload pingpong
 
@@ -41,6 +43,9 @@ pub(crate) struct BenchArgs {
     /// Every way to wait of the host with every one of the guest: nine cells of pingpong and of paced
     #[arg(long)]
     pub(super) matrix: bool,
+    /// Frames: the sizes to measure
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
+    pub(super) frames: Vec<FrameArg>,
     /// Paced: time between an answer and the next message
     #[arg(long, value_parser = humantime::parse_duration, default_value = "2ms")]
     pub(super) gap: Duration,
@@ -159,6 +164,30 @@ pub(super) enum WorkloadArg {
     Contention,
     /// All of them
     All,
+}
+
+/// A frame's size, at 24 bits per pixel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FrameArg {
+    /// 1920 × 1080
+    #[value(name = "1080p")]
+    P1080,
+    /// 2560 × 1440
+    #[value(name = "1440p")]
+    P1440,
+    /// 3840 × 2160
+    #[value(name = "4k")]
+    K4,
+}
+
+impl FrameArg {
+    pub(super) fn bytes(self) -> u64 {
+        match self {
+            Self::P1080 => FRAME_1080P,
+            Self::P1440 => FRAME_1440P,
+            Self::K4 => FRAME_4K,
+        }
+    }
 }
 
 /// A kernel driver of the guest.

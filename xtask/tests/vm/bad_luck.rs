@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use crate::support::{assert_gone, assert_no_file, bench, children, socket_in, xtask};
 
 /// Enough blocks that a run is still busy when its processes are found.
-const LONG: &str = "--full --workload frame --mode irq";
+const LONG: &str = "--full --workload frame --frames 1080p --mode irq";
 
 #[test]
 #[ignore = "starts a guest"]

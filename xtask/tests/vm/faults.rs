@@ -13,7 +13,7 @@ fn is_caught(fault: Fault, words: &str) {
     assert_eq!(ended.failed_checks(), [caught_by], "{}\n{}", ended.stdout, ended.stderr);
 }
 
-const FRAMES: &str = "--workload frame --mode irq";
+const FRAMES: &str = "--workload frame --frames 1080p --mode irq";
 const ROUND_TRIPS: &str = "--workload pingpong --mode poll";
 const DOORBELLS: &str = "--workload pingpong --mode irq";
 
