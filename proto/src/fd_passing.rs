@@ -9,6 +9,8 @@
 //! The functions do on a non-blocking socket what they do on a blocking one, except that they say so
 //! when there is nothing to do yet.
 
+mod batch;
+
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -19,6 +21,8 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use sendfd::SendWithFd;
 use thiserror::Error;
+
+pub use batch::send_batch;
 
 use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, encode};
 
@@ -40,6 +44,17 @@ pub enum SendError {
     /// Anything else.
     #[error("cannot send on the socket")]
     Socket(#[source] io::Error),
+}
+
+impl From<Errno> for SendError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::AGAIN => Self::WouldBlock,
+            Errno::PIPE | Errno::CONNRESET => Self::Disconnected,
+            Errno::TOOMANYREFS => Self::TooManyInFlight,
+            other => Self::Socket(other.into()),
+        }
+    }
 }
 
 /// Why a message could not be received. The connection is of no more use.
@@ -103,11 +118,9 @@ pub fn send(socket: &UnixStream, value: i64, fd: Option<BorrowedFd<'_>>) -> Resu
             Ok(count) => sent += count,
             Err(error) => match Errno::from_io_error(&error) {
                 Some(Errno::INTR) => {}
-                Some(Errno::AGAIN) if sent == 0 => return Err(SendError::WouldBlock),
-                Some(Errno::AGAIN) => wait_until_writable(socket)?,
-                Some(Errno::PIPE | Errno::CONNRESET) => return Err(SendError::Disconnected),
-                Some(Errno::TOOMANYREFS) => return Err(SendError::TooManyInFlight),
-                _ => return Err(SendError::Socket(error)),
+                Some(Errno::AGAIN) if sent > 0 => wait_until_writable(socket)?,
+                Some(errno) => return Err(errno.into()),
+                None => return Err(SendError::Socket(error)),
             },
         }
     }

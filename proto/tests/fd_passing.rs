@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use proto::fd_passing::{ReceiveError, Received, SendError, receive, send};
+use proto::fd_passing::{ReceiveError, Received, SendError, receive, send, send_batch};
 use proto::wire::{DecodeError, Decoder, Message, encode};
 use rustix::io::{FdFlags, fcntl_getfd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -164,4 +164,86 @@ fn sending_to_a_closed_end_is_named_so() {
     drop(theirs);
     let error = send(&ours, 0, None).unwrap_err();
     assert!(matches!(error, SendError::Disconnected), "{error}");
+}
+
+/// Pipes, and a proof of which of them a descriptor is the writing end.
+fn pipes(count: usize) -> (Vec<std::io::PipeReader>, Vec<std::io::PipeWriter>) {
+    (0..count).map(|_| std::io::pipe().unwrap()).unzip()
+}
+
+#[test]
+fn in_a_batch_each_message_brings_its_own_descriptor() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (mut readers, writers) = pipes(40);
+    let fds = writers.iter().map(|writer| Some(writer.as_fd()));
+    // Plain messages before, between and behind those with descriptors.
+    let mut batch: Vec<_> = fds.zip(100..).map(|(fd, value)| Message { value, fd }).collect();
+    for at in [40, 17, 17, 0, 0] {
+        batch.insert(at, Message { value: -5, fd: None });
+    }
+    assert_eq!(send_batch(&ours, &batch, 0).unwrap(), batch.len() * 8);
+
+    let mut decoder = Decoder::new();
+    let received: Vec<_> = batch.iter().map(|_| message(&theirs, &mut decoder)).collect();
+    let values: Vec<_> = received.iter().map(|message| message.value).collect();
+    assert_eq!(values, batch.iter().map(|message| message.value).collect::<Vec<_>>());
+    drop(batch);
+    drop(writers);
+    for Message { value, fd } in received {
+        assert_eq!(fd.is_some(), value >= 100, "{value}");
+        if let Some(fd) = fd {
+            File::from(fd).write_all(&[u8::try_from(value).unwrap()]).unwrap();
+        }
+    }
+    for (reader, value) in readers.iter_mut().zip(100..) {
+        let mut seen = Vec::new();
+        reader.read_to_end(&mut seen).unwrap();
+        assert_eq!(seen, [value]);
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_sent_as_far_as_it_does() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    theirs.set_nonblocking(true).unwrap();
+    let file = File::open("/dev/null").unwrap();
+    let batch: Vec<_> = (0..4096).map(|value| Message { value, fd: Some(file.as_fd()) }).collect();
+    let mut sent = 0;
+    let full = loop {
+        match send_batch(&ours, &batch[sent..][..64], 0) {
+            Ok(bytes) => sent += bytes / 8,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, SendError::WouldBlock), "{full}");
+    let mut decoder = Decoder::new();
+    for expected in 0..sent {
+        let received = message(&theirs, &mut decoder);
+        assert_eq!((received.value, received.fd.is_some()), (i64::try_from(expected).unwrap(), true));
+    }
+    assert!(matches!(receive(&theirs, &mut decoder), Ok(Received::NotYet)));
+}
+
+#[test]
+fn the_rest_of_a_message_goes_out_without_a_second_descriptor() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let file = File::open("/dev/null").unwrap();
+    let whole = [1, 2].map(|value| Message { value, fd: Some(file.as_fd()) });
+    send_raw(&ours, &encode(1)[..3], 1);
+    assert_eq!(send_batch(&ours, &whole, 3).unwrap(), 13);
+    let mut decoder = Decoder::new();
+    for expected in [1, 2] {
+        let received = message(&theirs, &mut decoder);
+        assert_eq!((received.value, received.fd.is_some()), (expected, true));
+    }
+}
+
+#[test]
+fn a_batch_to_a_closed_end_is_named_so() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    drop(theirs);
+    let error = send_batch(&ours, &[Message { value: 0, fd: None }], 0).unwrap_err();
+    assert!(matches!(error, SendError::Disconnected), "{error}");
+    assert_eq!(send_batch(&ours, &[], 0).unwrap(), 0);
 }

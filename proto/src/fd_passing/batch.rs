@@ -1,0 +1,114 @@
+//! Many messages in one system call, for a sender that has many to tell.
+//!
+//! Several descriptors in one `sendmsg` would all arrive with its first byte, so each message that has one is a
+//! `sendmsg` of its own; `sendmmsg` makes many of them at the price of one change into the kernel, which on machines
+//! with mitigations costs as much as the message itself. Plain messages that follow each other go out as one write:
+//! who reads eight bytes at a time cannot tell.
+
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::io::Errno;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmmsg, sendmsg};
+
+use super::SendError;
+use crate::wire::{MESSAGE_BYTES, Message, encode};
+
+/// Room for the control data of one descriptor.
+const ROOM: usize = rustix::cmsg_space!(ScmRights(1));
+
+/// What one `sendmsg` carries: a message with its descriptor, or a run of plain ones.
+struct Part<'fd> {
+    end: usize,
+    fd: Option<BorrowedFd<'fd>>,
+}
+
+/// Sends as many of the messages as the socket takes, in order, and returns how many bytes that were: at least one. The
+/// last message may have gone out in part; its descriptor went with the first byte. To go on, pass it as the first of
+/// the rest, with `sent` for the number of its bytes that went out before; otherwise `sent` is 0. With no messages,
+/// nothing happens.
+///
+/// Fails only if nothing was sent, and waits for nothing on a non-blocking socket
+/// ([sendmmsg(2)](https://man7.org/linux/man-pages/man2/sendmmsg.2.html)).
+///
+/// ```
+/// use std::os::fd::AsFd;
+/// use std::os::unix::net::UnixStream;
+/// use proto::fd_passing::{Received, receive, send_batch};
+/// use proto::wire::{Decoder, Message};
+///
+/// let (ours, theirs) = UnixStream::pair()?;
+/// let input = std::io::stdin();
+/// let messages = [
+///     Message { value: 0, fd: None },
+///     Message { value: 7, fd: None },
+///     Message { value: -1, fd: Some(input.as_fd()) },
+/// ];
+/// assert_eq!(send_batch(&ours, &messages, 0)?, 24);
+/// let mut decoder = Decoder::new();
+/// for expected in messages {
+///     let Received::Message(message) = receive(&theirs, &mut decoder)? else { panic!() };
+///     assert_eq!((message.value, message.fd.is_some()), (expected.value, expected.fd.is_some()));
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn send_batch(socket: impl AsFd, messages: &[Message<BorrowedFd<'_>>], sent: usize) -> Result<usize, SendError> {
+    let bytes: Vec<u8> = messages.iter().flat_map(|message| encode(message.value)).collect();
+    let mut rooms = vec![[MaybeUninit::uninit(); ROOM]; messages.len()];
+    let parts = parts(messages, sent);
+    let fds: Vec<[BorrowedFd<'_>; 1]> = parts.iter().filter_map(|part| part.fd).map(|fd| [fd]).collect();
+
+    let mut slices = Vec::with_capacity(parts.len());
+    let mut controls = Vec::with_capacity(parts.len());
+    let (mut start, mut fds) = (sent, fds.iter());
+    for (part, room) in parts.iter().zip(&mut rooms) {
+        slices.push([IoSlice::new(&bytes[start..part.end])]);
+        let mut control = SendAncillaryBuffer::new(room);
+        if let Some(fd) = part.fd.and_then(|_| fds.next()) {
+            control.push(SendAncillaryMessage::ScmRights(fd));
+        }
+        controls.push(control);
+        start = part.end;
+    }
+    loop {
+        return match send_parts(socket.as_fd(), &slices, &mut controls) {
+            Ok(count) => Ok(count),
+            Err(Errno::INTR) => continue,
+            Err(errno) => Err(errno.into()),
+        };
+    }
+}
+
+fn send_parts(
+    socket: BorrowedFd<'_>,
+    slices: &[[IoSlice<'_>; 1]],
+    controls: &mut [SendAncillaryBuffer<'_, '_, '_>],
+) -> Result<usize, Errno> {
+    let flags = SendFlags::NOSIGNAL;
+    match (slices, &mut *controls) {
+        ([], _) => Ok(0),
+        ([slice], [control]) => sendmsg(socket, slice, control, flags),
+        _ => {
+            let mut headers: Vec<MMsgHdr<'_>> =
+                slices.iter().zip(controls).map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
+            // The kernel stops behind the first part that did not go out whole.
+            let count = sendmmsg(socket, &mut headers, flags)?;
+            Ok(headers[..count].iter().map(MMsgHdr::bytes_sent).sum())
+        }
+    }
+}
+
+/// Splits messages, of the first of which `sent` bytes and the descriptor are gone already.
+fn parts<'fd>(messages: &[Message<BorrowedFd<'fd>>], sent: usize) -> Vec<Part<'fd>> {
+    let mut parts: Vec<Part<'fd>> = Vec::with_capacity(messages.len());
+    for (index, message) in messages.iter().enumerate() {
+        let end = (index + 1) * MESSAGE_BYTES;
+        let fd = message.fd.filter(|_| index > 0 || sent == 0);
+        match parts.last_mut() {
+            Some(run) if run.fd.is_none() && fd.is_none() => run.end = end,
+            _ => parts.push(Part { end, fd }),
+        }
+    }
+    parts
+}
