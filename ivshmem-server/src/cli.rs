@@ -1,22 +1,32 @@
 //! The flags. Those of QEMU's example server mean the same here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{ArgAction, Parser, ValueEnum, value_parser};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
+use clap_complete::Shell;
 use ivshmem_server::Config;
+use ivshmem_server::access::Access;
 use ivshmem_server::config::{DEFAULT_SOCKET, MAX_VECTORS};
-use ivshmem_server::memory::{Backing, ShmName};
+use ivshmem_server::memory::{Backing, HugePageSize, ShmName};
 use ivshmem_server::size;
 
 const AFTER_HELP: &str = "\
 Examples:
   ivshmem-server
   ivshmem-server -S /run/user/1000/ivshmem -l 128M -n 4 -v
+  ivshmem-server --socket-mode 0666 --allow-uid 64055 --allow-uid 0    # libvirt's QEMU, and root
+  ivshmem-server --hugepages 2M -l 1G --status-socket /run/ivshmem-status
+  ivshmem-server status --status-socket /run/ivshmem-status
   qemu-system-x86_64 … -chardev socket,path=/tmp/ivshmem_socket,id=ivshmem \\
       -device ivshmem-doorbell,vectors=1,chardev=ivshmem
 
 Signals:
   SIGINT, SIGTERM  tell each peer that the others left, remove the socket, end with status 0
+
+systemd:
+  Takes the sockets of LISTEN_FDS, the one called `status` (FileDescriptorName=) as the status socket, and
+  says READY=1.
 
 Exit status:
   0  stopped by a signal
@@ -26,8 +36,11 @@ Exit status:
 
 /// Hands one shared memory object and everybody's eventfds to QEMU and to other peers.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+
     /// Where to listen
     #[arg(short = 'S', long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
@@ -35,6 +48,15 @@ pub(crate) struct Args {
     /// The permissions of the socket's file
     #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = parse_mode)]
     socket_mode: u32,
+
+    /// Let this user in, by number; may be given again. With neither this nor --allow-gid, everybody who can open the
+    /// socket comes in
+    #[arg(long, value_name = "UID", num_args = 1.., value_delimiter = ',')]
+    allow_uid: Vec<u32>,
+
+    /// Let users with this primary group in, by number; may be given again
+    #[arg(long, value_name = "GID", num_args = 1.., value_delimiter = ',')]
+    allow_gid: Vec<u32>,
 
     /// The size of the shared memory, with K, M or G; rounded up to a power of two
     #[arg(short = 'l', long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
@@ -55,9 +77,21 @@ pub(crate) struct Args {
     #[arg(short = 'm', long, value_name = "DIR", overrides_with = "shm_name")]
     shm_dir: Option<PathBuf>,
 
+    /// Use a sealed memfd of huge pages; they must have been reserved
+    #[arg(long, value_name = "2M|1G", value_enum, conflicts_with_all = ["shm_name", "shm_dir"])]
+    hugepages: Option<HugePages>,
+
     /// The most peers at a time [default: as many as there are descriptors for]
     #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=65536))]
     max_peers: Option<u32>,
+
+    /// Disconnect a client that reads nothing for so long while there is something to read
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_deadline)]
+    stall_timeout: Duration,
+
+    /// Tell the status, one JSON document for each connection, at PATH; with --socket-mode's permissions
+    #[arg(long, value_name = "PATH")]
+    status_socket: Option<PathBuf>,
 
     /// Write the process id to FILE; removed at the end
     #[arg(short = 'p', long, value_name = "FILE")]
@@ -76,6 +110,39 @@ pub(crate) struct Args {
     pub(crate) log_format: LogFormat,
 }
 
+/// What else the command does.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Print who is there, and what the server does: as a table, or as JSON
+    Status {
+        /// Where a server tells its status (its --status-socket)
+        #[arg(long, value_name = "PATH")]
+        status_socket: PathBuf,
+
+        /// Print the JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the man page, for packagers
+    #[command(hide = true)]
+    Man,
+    /// Print a shell's completions, for packagers
+    #[command(hide = true)]
+    Completions {
+        /// Which shell's
+        shell: Shell,
+    },
+}
+
+/// Sizes of huge pages.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum HugePages {
+    #[value(name = "2M", alias = "2m")]
+    TwoMegabytes,
+    #[value(name = "1G", alias = "1g")]
+    OneGigabyte,
+}
+
 /// How to write the log.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -87,14 +154,19 @@ pub(crate) enum LogFormat {
 
 impl Args {
     pub(crate) fn into_config(self) -> Config {
-        let backing = match (self.shm_name, self.shm_dir) {
-            (Some(name), _) => Backing::Shm(name),
-            (None, Some(folder)) => Backing::Directory(folder),
-            (None, None) => Backing::Memfd,
+        let backing = match (self.hugepages, self.shm_name, self.shm_dir) {
+            (Some(HugePages::TwoMegabytes), ..) => Backing::HugePages(HugePageSize::TwoMegabytes),
+            (Some(HugePages::OneGigabyte), ..) => Backing::HugePages(HugePageSize::OneGigabyte),
+            (None, Some(name), _) => Backing::Shm(name),
+            (None, None, Some(folder)) => Backing::Directory(folder),
+            (None, None, None) => Backing::Memfd,
         };
         Config {
             socket: self.socket,
             socket_mode: self.socket_mode,
+            access: Access { uids: self.allow_uid, gids: self.allow_gid },
+            status_socket: self.status_socket,
+            stall_deadline: self.stall_timeout,
             backing,
             size: self.size,
             vectors: self.vectors,
@@ -109,6 +181,13 @@ fn parse_mode(text: &str) -> Result<u32, String> {
         .ok()
         .filter(|mode| *mode <= 0o777)
         .ok_or_else(|| "expected octal permissions from 0 to 777, such as 0660".into())
+}
+
+fn parse_deadline(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text)
+        .ok()
+        .filter(|deadline| !deadline.is_zero())
+        .ok_or_else(|| "expected a time above zero with a unit, such as 60s or 500ms".into())
 }
 
 #[cfg(test)]
@@ -143,6 +222,39 @@ mod tests {
     fn the_last_of_name_and_folder_counts() {
         assert!(matches!(parse(&["-m", "/huge", "-M", "x"]).backing, Backing::Shm(_)));
         assert!(matches!(parse(&["-M", "x", "-m", "/huge"]).backing, Backing::Directory(_)));
+    }
+
+    #[test]
+    fn the_lines_of_published_samples_work_unchanged() {
+        // Zephyr's, Jailhouse's and libvirt's users' ways of starting QEMU's example server.
+        let zephyr = parse(&["-F", "-S", "/tmp/ivshmem_socket", "-M", "ivshmem", "-l", "4096", "-n", "2"]);
+        assert_eq!((zephyr.size, zephyr.vectors), (4096, 2));
+        assert_eq!(zephyr.backing, Backing::Shm("ivshmem".parse().unwrap()));
+        let glued = parse(&["-vF", "-S/tmp/s", "-l4M", "-n16"]);
+        assert_eq!((glued.socket.to_str(), glued.size, glued.vectors), (Some("/tmp/s"), 4 << 20, 16));
+        let config = parse(&["-m", "/dev/shm", "-l", "1G", "-p", "/var/run/ivshmem-server.pid"]);
+        assert_eq!(config.pid_file, Some("/var/run/ivshmem-server.pid".into()));
+    }
+
+    #[test]
+    fn users_may_be_listed_or_repeated() {
+        let access = parse(&["--allow-uid", "0", "--allow-uid", "5,6", "--allow-gid", "7", "8"]).access;
+        assert_eq!((access.uids, access.gids), (vec![0, 5, 6], vec![7, 8]));
+    }
+
+    #[test]
+    fn huge_pages_have_two_sizes_and_exclude_the_other_backings() {
+        assert_eq!(parse(&["--hugepages", "1G"]).backing, Backing::HugePages(HugePageSize::OneGigabyte));
+        assert!(Args::try_parse_from(["ivshmem-server", "--hugepages", "4K"]).is_err());
+        assert!(Args::try_parse_from(["ivshmem-server", "--hugepages", "2M", "-M", "x"]).is_err());
+    }
+
+    #[test]
+    fn deadlines_have_a_unit_and_are_above_zero() {
+        assert_eq!(parse_deadline("500ms"), Ok(Duration::from_millis(500)));
+        for text in ["0s", "5", "-1s", "never"] {
+            assert!(parse_deadline(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! What can be chosen for a server.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use crate::access::Access;
 use crate::memory::Backing;
 
 /// Where QEMU's example server listens, hence where its clients look.
@@ -13,6 +15,10 @@ pub const DEFAULT_SIZE: u64 = 64 << 20;
 /// The most vectors that are of use: without ioeventfd QEMU looks at eight bits of a vector only.
 pub const MAX_VECTORS: u16 = 256;
 
+/// How long a client may read nothing, while there is something to read, before it is disconnected. Long enough for a
+/// virtual machine that a busy host starves; a paused one goes on reading.
+pub const DEFAULT_STALL_DEADLINE: Duration = Duration::from_secs(60);
+
 /// Everything that [`Server::bind`](crate::Server::bind) needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -20,6 +26,12 @@ pub struct Config {
     pub socket: PathBuf,
     /// The permissions of the socket's file.
     pub socket_mode: u32,
+    /// Who may connect.
+    pub access: Access,
+    /// Where the status is told.
+    pub status_socket: Option<PathBuf>,
+    /// How long a client may read nothing while there is something to read.
+    pub stall_deadline: Duration,
     /// What the shared memory is made of.
     pub backing: Backing,
     /// The size of the shared memory in bytes. Rounded up to a power of two.
@@ -37,6 +49,9 @@ impl Default for Config {
         Self {
             socket: DEFAULT_SOCKET.into(),
             socket_mode: 0o600,
+            access: Access::default(),
+            status_socket: None,
+            stall_deadline: DEFAULT_STALL_DEADLINE,
             backing: Backing::Memfd,
             size: DEFAULT_SIZE,
             vectors: 1,

@@ -7,13 +7,19 @@
 //! Read in this order:
 //! 1. [`config`]: what can be chosen.
 //! 2. `server`: the life of the server, from bind to shutdown.
-//! 3. `registry`: who is there, and who must be told what.
-//! 4. `outbox` and `peer`: one client's connection, from its first message to its last.
+//! 3. `registry` and `view`: who is there, and who must be told what. `hall`: what all tasks share.
+//! 4. `peer` and `outbox`: one client's connection, from its first message to its last.
 //! 5. [`memory`]: the shared memory object. [`size`]: how its size is written.
-//! 6. `socket_file`, `pid_file`, [`descriptors`]: what the server takes from the machine and gives back.
+//! 6. [`status`]: what the server says of itself.
+//! 7. [`access`], [`activation`], `socket_file`, `pid_file`, [`descriptors`], `in_flight`: what the server takes from
+//!    the machine, shares out, and gives back.
 
+pub mod access;
+pub mod activation;
 pub mod config;
 pub mod descriptors;
+mod hall;
+mod in_flight;
 pub mod memory;
 mod outbox;
 mod peer;
@@ -22,6 +28,8 @@ mod registry;
 mod server;
 pub mod size;
 mod socket_file;
+pub mod status;
+mod view;
 
 pub use config::Config;
 pub use server::{Server, ServerError};

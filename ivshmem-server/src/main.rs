@@ -1,32 +1,41 @@
 //! The command: flags in, exit status out.
 
 mod cli;
+mod table;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{CommandFactory, Parser};
+use ivshmem_server::activation::{ActivationError, Inherited};
 use ivshmem_server::memory::MemoryError;
-use ivshmem_server::{Config, Server, ServerError, SocketError, descriptors};
+use ivshmem_server::{Config, Server, ServerError, SocketError, descriptors, status};
+use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::Level;
+use tracing::{Level, debug};
 
-use cli::{Args, LogFormat};
+use cli::{Args, LogFormat, Verb};
 
 fn main() -> ExitCode {
+    // Before anything else opens files.
+    let inherited = Inherited::take();
     let args = Args::parse();
     log_to_stderr(&args);
-    match run(&args.into_config()) {
+    let done = match args.verb {
+        Some(verb) => answer(verb),
+        None => inherited.map_err(anyhow::Error::from).and_then(|inherited| serve(&args.into_config(), inherited)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
-            ExitCode::from(status(&error))
+            ExitCode::from(exit_status(&error))
         }
     }
 }
 
-fn run(config: &Config) -> anyhow::Result<()> {
+fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<()> {
     descriptors::raise_limit().context("cannot raise the limit of open files")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
@@ -39,20 +48,57 @@ fn run(config: &Config) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
+            notify(NotifyState::Stopping);
         };
-        Server::bind(config)?.run(shutdown).await?;
+        let server = Server::bind_with(config, inherited)?;
+        notify(NotifyState::Ready);
+        server.run(shutdown).await?;
         Ok(())
     })
 }
 
+/// Tells systemd, if it asked to be told. Who cannot hear it does not keep the server from its work.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        debug!("systemd cannot be told: {error}");
+    }
+}
+
+/// Does something else than serving; what it says goes to stdout.
+fn answer(verb: Verb) -> anyhow::Result<()> {
+    let mut out = Vec::new();
+    match verb {
+        Verb::Status { status_socket, json } => {
+            let (document, found) = status::ask(&status_socket)?;
+            let text = if json { document } else { table::render(&found) };
+            out.extend_from_slice(text.as_bytes());
+        }
+        Verb::Man => clap_mangen::Man::new(Args::command()).render(&mut out).context("cannot write the man page")?,
+        Verb::Completions { shell } => {
+            clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);
+        }
+    }
+    match io::stdout().write_all(&out) {
+        // `ivshmem-server status | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
+}
+
 /// 1 failed, 2 wrong usage, 3 the machine lacks something.
-fn status(error: &anyhow::Error) -> u8 {
+fn exit_status(error: &anyhow::Error) -> u8 {
+    if error.is::<ActivationError>() {
+        return 2;
+    }
     match error.downcast_ref() {
         Some(
             ServerError::Memory(MemoryError::BelowPage { .. } | MemoryError::TooLarge(_))
             | ServerError::Socket(SocketError::PathTooLong(_)),
         ) => 2,
-        Some(ServerError::TooFewDescriptors { .. }) => 3,
+        Some(
+            ServerError::TooFewDescriptors { .. }
+            | ServerError::Memory(MemoryError::NoHugePages { .. } | MemoryError::HugePagesUnknown(_)),
+        ) => 3,
         _ => 1,
     }
 }

@@ -5,6 +5,7 @@
 //! a file's blocks are reserved before the first client sees it.
 
 mod capacity;
+mod huge_pages;
 mod posix_shm;
 
 use std::fs::{self, File};
@@ -14,9 +15,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memfd::{FileSeal, MemfdOptions};
+use rustix::fs::{SealFlags, fcntl_get_seals};
 use thiserror::Error;
 use tracing::warn;
 
+pub use huge_pages::HugePageSize;
 pub use posix_shm::{ShmName, ShmNameError};
 
 use crate::size::{About, Bytes};
@@ -30,6 +33,8 @@ const LARGEST: u64 = 1 << 62;
 pub enum Backing {
     /// A sealed memfd.
     Memfd,
+    /// A sealed memfd of huge pages.
+    HugePages(HugePageSize),
     /// The POSIX shared memory object of this name, removed at the end.
     Shm(ShmName),
     /// An unlinked file in this folder, such as one of hugetlbfs.
@@ -80,6 +85,32 @@ pub enum MemoryError {
         /// How to get more.
         cure: &'static str,
     },
+    /// The machine has not so many huge pages reserved.
+    #[error(
+        "{} of huge pages are wanted, but {free} of {} are free: reserve more with \
+         `echo {reserve} > {folder}/nr_hugepages`, give less with --size, or leave --hugepages out",
+        Bytes(*size),
+        Bytes(*page)
+    )]
+    NoHugePages {
+        /// The size wanted.
+        size: u64,
+        /// A page's.
+        page: u64,
+        /// How many are free.
+        free: u64,
+        /// How many must be reserved in all.
+        reserve: u64,
+        /// Where the kernel keeps them.
+        folder: String,
+    },
+    /// The kernel or the processor has no huge pages of this size.
+    #[error(
+        "this machine has no huge pages of {}: choose another size for --hugepages, or leave it out (1G takes a \
+         processor with pdpe1gb, and CONFIG_HUGETLBFS)",
+        Bytes(*.0)
+    )]
+    HugePagesUnknown(u64),
     /// The name belongs to a living server.
     #[error("another server uses {}: stop it, or choose another --shm-name", .0.display())]
     ShmInUse(PathBuf),
@@ -125,6 +156,7 @@ impl SharedMemory {
     pub fn create(backing: &Backing, requested: u64) -> Result<Self, MemoryError> {
         match backing {
             Backing::Memfd => Self::memfd(requested),
+            Backing::HugePages(page) => Self::huge(*page, requested),
             Backing::Shm(name) => Self::shm(name, requested),
             Backing::Directory(folder) => Self::unlinked(folder, requested),
         }
@@ -142,6 +174,19 @@ impl SharedMemory {
         &self.description
     }
 
+    /// What can no longer be done to it ([fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html), `F_GET_SEALS`).
+    pub(crate) fn seals(&self) -> Vec<&'static str> {
+        let names = [
+            (SealFlags::SHRINK, "shrink"),
+            (SealFlags::GROW, "grow"),
+            (SealFlags::SEAL, "seal"),
+            (SealFlags::WRITE, "write"),
+        ];
+        // A file system without seals says so with an error.
+        let seals = fcntl_get_seals(&self.fd).unwrap_or(SealFlags::empty());
+        names.into_iter().filter(|(seal, _)| seals.contains(*seal)).map(|(_, name)| name).collect()
+    }
+
     /// The descriptor that clients get.
     pub(crate) fn shared_fd(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.fd)
@@ -152,19 +197,24 @@ impl SharedMemory {
     fn memfd(requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page_size())?;
         capacity::check_memory(size)?;
-        let failed = |step| move |source| MemoryError::Make { step, place: "memfd".into(), source };
-        let memfd = MemfdOptions::new()
-            .allow_sealing(true)
-            .create("ivshmem")
-            .map_err(|error| failed("create")(memfd_cause(error)))?;
-        memfd.as_file().set_len(size).map_err(failed("size"))?;
-        memfd
-            .add_seals(&[FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealSeal])
-            .map_err(|error| failed("seal")(memfd_cause(error)))?;
         Ok(Self {
-            fd: Arc::new(memfd.into_file().into()),
+            fd: Arc::new(sealed(MemfdOptions::new(), size)?.into()),
             size,
             description: format!("{} in a sealed memfd", Bytes(size)),
+            _shm: None,
+        })
+    }
+
+    /// All pages are taken at once: whoever touched one that the pool lacks would die of SIGBUS.
+    fn huge(page: HugePageSize, requested: u64) -> Result<Self, MemoryError> {
+        let size = round_up(requested, page.bytes())?;
+        page.check(size)?;
+        let file = sealed(MemfdOptions::new().hugetlb(Some(page.into())), size)?;
+        page.reserve(&file, size)?;
+        Ok(Self {
+            fd: Arc::new(file.into()),
+            size,
+            description: format!("{} in a sealed memfd of {} pages", Bytes(size), Bytes(page.bytes())),
             _shm: None,
         })
     }
@@ -205,6 +255,17 @@ impl AsFd for SharedMemory {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// A memfd whose size never changes again.
+fn sealed(options: MemfdOptions, size: u64) -> Result<File, MemoryError> {
+    let failed = |step| move |source| MemoryError::Make { step, place: "memfd".into(), source };
+    let memfd = options.allow_sealing(true).create("ivshmem").map_err(|error| failed("create")(memfd_cause(error)))?;
+    memfd.as_file().set_len(size).map_err(failed("size"))?;
+    memfd
+        .add_seals(&[FileSeal::SealShrink, FileSeal::SealGrow, FileSeal::SealSeal])
+        .map_err(|error| failed("seal")(memfd_cause(error)))?;
+    Ok(memfd.into_file())
 }
 
 fn page_size() -> u64 {

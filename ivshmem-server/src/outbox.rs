@@ -1,117 +1,229 @@
 //! One client's way out: turns its notices into messages and sends them, in order and without loss,
 //! as fast as that client reads.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use proto::wire::{self, PROTOCOL_VERSION};
-use rustix::io::Errno;
-use rustix::net::sockopt::set_socket_send_buffer_size;
-use sendfd::SendWithFd;
+use proto::fd_passing::{SendError, send_batch};
+use proto::wire::{self, MESSAGE_BYTES, Message, PROTOCOL_VERSION};
+use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::sync::mpsc::UnboundedReceiver;
-use tokio::time::sleep;
-use tracing::debug;
+use tokio::sync::watch;
+use tokio::time::{sleep, timeout};
 
-use crate::registry::{Doorbells, Notice};
+use crate::hall::Hall;
+use crate::registry::{Drawn, Notice};
+use crate::view::View;
 
 /// How long to wait when too many descriptors are under way. Nothing tells when there are fewer.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(10);
 
-/// How much a client's socket may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SocketRoom {
-    /// The least that the kernel grants: six messages. The kernel counts the descriptors that a user
-    /// has under way, and at its limit of open files stops all of that user's sending. Clients that
-    /// do not read must not bring it there; to those that do it makes no difference.
-    Least,
-    /// The most that the kernel grants, some hundred messages: at the end, so that a client can read
-    /// what it was told after the server is gone.
-    Most,
+/// How many messages go out in one system call.
+const BATCH: usize = 64;
+
+/// Why a client can be told nothing more.
+#[derive(Debug)]
+pub(crate) enum Undelivered {
+    /// It took nothing for so long, while there was something to take.
+    Stalled(Duration),
+    Failed(SendError),
 }
 
-/// Sets how much a client's socket may hold; when it grows, waiting senders wake up.
-pub(crate) fn set_room(stream: &UnixStream, room: SocketRoom) {
-    let bytes = match room {
-        SocketRoom::Least => 1,
-        SocketRoom::Most => 1 << 20,
-    };
-    if let Err(error) = set_socket_send_buffer_size(stream, bytes) {
-        debug!("a client's socket keeps its buffer's size: {error}");
-    }
-}
-
-/// What a server's outboxes have in common.
-#[derive(Debug, Clone)]
-pub(crate) struct Terms {
-    /// How many vectors each peer has.
-    pub(crate) vectors: u16,
-    /// Sent for the doorbells of a peer that left before this client heard of it. The client counts
-    /// messages, so they must come; their descriptors are closed by then, so another must do.
-    pub(crate) silent_bell: Arc<OwnedFd>,
-}
-
-/// Sends notices until the queue is closed and empty, or the connection fails.
+/// Sends what there is to tell until the server stops, the connection fails, or the client reads nothing for too long.
+/// `news` changes whenever there may be more to tell.
 pub(crate) async fn deliver(
     stream: &UnixStream,
-    notices: &mut UnboundedReceiver<Notice>,
-    terms: &Terms,
-) -> io::Result<()> {
-    while let Some(notice) = notices.recv().await {
-        match notice {
-            Notice::Version => send_plain(stream, PROTOCOL_VERSION).await?,
-            Notice::YouAre(id) | Notice::Left(id) => send_plain(stream, id.to_wire()).await?,
-            Notice::Memory(fd) => {
-                send(stream, wire::MEMORY, |bytes| with_fd(stream, bytes, &fd)).await?;
+    view: &mut View,
+    hall: &Hall,
+    mut news: watch::Receiver<()>,
+) -> Result<(), Undelivered> {
+    let mut outbox = Outbox::default();
+    loop {
+        if outbox.notices.is_empty() {
+            news.mark_unchanged();
+            let drawn = hall.registry().draw(view, &mut outbox.notices);
+            match drawn {
+                Drawn::Something => {}
+                Drawn::Over => return Ok(()),
+                Drawn::Nothing => {
+                    view.progress.in_hand.store(0, Relaxed);
+                    // An error means that the server is gone without stopping, and this task with it.
+                    let _ = news.changed().await;
+                    continue;
+                }
             }
-            Notice::Doorbells(doorbells) => announce(stream, &doorbells, terms).await?,
+        }
+        view.progress.in_hand.store(outbox.notices.len(), Relaxed);
+        match outbox.send(stream, hall) {
+            Ok(messages) => {
+                view.progress.messages.fetch_add(messages, Relaxed);
+                hall.counters.messages.fetch_add(messages, Relaxed);
+            }
+            Err(SendError::WouldBlock) => match timeout(hall.stall_deadline, stream.writable()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return Err(Undelivered::Failed(SendError::Socket(error))),
+                Err(_) => return Err(Undelivered::Stalled(hall.stall_deadline)),
+            },
+            Err(SendError::TooManyInFlight) => sleep(IN_FLIGHT_PAUSE).await,
+            Err(error) => return Err(Undelivered::Failed(error)),
         }
     }
-    Ok(())
 }
 
-async fn announce(stream: &UnixStream, doorbells: &Doorbells, terms: &Terms) -> io::Result<()> {
-    for vector in 0..usize::from(terms.vectors) {
-        // Looked up for each attempt: the peer may leave while this one waits.
-        send(stream, doorbells.peer.to_wire(), |bytes| match doorbells.eventfds.upgrade() {
-            Some(eventfds) => with_fd(stream, bytes, &eventfds[vector]),
-            None => with_fd(stream, bytes, &terms.silent_bell),
-        })
-        .await?;
+/// Notices that are not yet sent, the first of them perhaps in part.
+#[derive(Debug, Default)]
+struct Outbox {
+    notices: VecDeque<Notice>,
+    /// How many vectors of the first notice are sent.
+    vectors: usize,
+    /// How many bytes of the next message are sent.
+    bytes: usize,
+}
+
+/// A message, with what keeps its descriptor open while it is sent.
+struct Outgoing {
+    value: i64,
+    fd: Descriptor,
+}
+
+enum Descriptor {
+    None,
+    Memory(Arc<OwnedFd>),
+    Doorbell(Arc<[OwnedFd]>, usize),
+    /// In the place of a doorbell of one that left before this client heard of all its vectors. The client counts
+    /// messages, so they must come.
+    Silent,
+}
+
+impl Outbox {
+    /// Sends what the socket takes of the next messages. Returns how many went out whole.
+    fn send(&mut self, stream: &UnixStream, hall: &Hall) -> Result<u64, SendError> {
+        let outgoing = self.next_messages(hall.vectors);
+        let messages: Vec<_> = outgoing
+            .iter()
+            .map(|Outgoing { value, fd }| {
+                let fd = match fd {
+                    Descriptor::None => None,
+                    Descriptor::Memory(fd) => Some(fd.as_fd()),
+                    Descriptor::Doorbell(fds, vector) => fds.get(*vector).map(AsFd::as_fd),
+                    Descriptor::Silent => Some(hall.silent_bell.as_fd()),
+                };
+                Message { value: *value, fd }
+            })
+            .collect();
+        // Tokio forgets that the socket is writable only if it sees the error.
+        let sent = stream.try_io(Interest::WRITABLE, || match send_batch(stream, &messages, self.bytes) {
+            Err(SendError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
+            other => Ok(other),
+        });
+        let sent = sent.unwrap_or_else(|error: io::Error| {
+            Err(match error.kind() {
+                ErrorKind::WouldBlock => SendError::WouldBlock,
+                _ => SendError::Socket(error),
+            })
+        })?;
+        Ok(self.advance(sent, hall.vectors))
     }
-    Ok(())
-}
 
-fn with_fd(stream: &UnixStream, bytes: &[u8], fd: &OwnedFd) -> io::Result<usize> {
-    stream.send_with_fd(bytes, &[fd.as_raw_fd()])
-}
-
-async fn send_plain(stream: &UnixStream, value: i64) -> io::Result<()> {
-    send(stream, value, |bytes| stream.try_write(bytes)).await
-}
-
-/// Sends one message. `first` sends its first bytes, and the descriptor with them.
-async fn send(stream: &UnixStream, value: i64, first: impl Fn(&[u8]) -> io::Result<usize>) -> io::Result<()> {
-    let bytes = wire::encode(value);
-    let mut sent = 0;
-    while sent < bytes.len() {
-        let attempt = match sent {
-            0 => first(&bytes),
-            _ => stream.try_write(&bytes[sent..]),
-        };
-        match attempt {
-            Ok(count) => sent += count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => stream.writable().await?,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            // The limit counts the user's descriptors in all sockets' buffers: clients that do not
-            // read use it up, those that read give it back.
-            Err(error) if Errno::from_io_error(&error) == Some(Errno::TOOMANYREFS) => {
-                sleep(IN_FLIGHT_PAUSE).await;
+    /// The messages of the first notices.
+    fn next_messages(&self, vectors: u16) -> Vec<Outgoing> {
+        let plain = |value| Outgoing { value, fd: Descriptor::None };
+        let mut outgoing = Vec::with_capacity(BATCH);
+        let mut skip = self.vectors;
+        for notice in &self.notices {
+            match notice {
+                Notice::Version => outgoing.push(plain(PROTOCOL_VERSION)),
+                Notice::YouAre(id) | Notice::Left(id) => outgoing.push(plain(id.to_wire())),
+                Notice::Memory(fd) => {
+                    outgoing.push(Outgoing { value: wire::MEMORY, fd: Descriptor::Memory(Arc::clone(fd)) });
+                }
+                Notice::Doorbells(doorbells) => {
+                    let eventfds = doorbells.eventfds.upgrade();
+                    outgoing.extend((skip..vectors.into()).take(BATCH - outgoing.len()).map(|vector| {
+                        let fd = match &eventfds {
+                            Some(eventfds) => Descriptor::Doorbell(Arc::clone(eventfds), vector),
+                            None => Descriptor::Silent,
+                        };
+                        Outgoing { value: doorbells.peer.to_wire(), fd }
+                    }));
+                }
             }
-            Err(error) => return Err(error),
+            skip = 0;
+            if outgoing.len() == BATCH {
+                break;
+            }
+        }
+        outgoing
+    }
+
+    /// Takes out what was sent. Returns how many messages are whole now.
+    fn advance(&mut self, sent: usize, vectors: u16) -> u64 {
+        let bytes = self.bytes + sent;
+        let messages = bytes / MESSAGE_BYTES;
+        self.bytes = bytes % MESSAGE_BYTES;
+        let mut left = messages;
+        while left > 0 {
+            let of_first = match self.notices.front() {
+                Some(Notice::Doorbells(_)) => usize::from(vectors) - self.vectors,
+                Some(_) => 1,
+                None => break,
+            };
+            if left < of_first {
+                self.vectors += left;
+                break;
+            }
+            left -= of_first;
+            self.vectors = 0;
+            self.notices.pop_front();
+        }
+        messages as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use proto::wire::PeerId;
+
+    use super::*;
+    use crate::registry::{Doorbells, new_eventfd};
+
+    fn doorbells(peer: u16) -> Notice {
+        let gone: Arc<[OwnedFd]> = Arc::new([new_eventfd().unwrap()]);
+        let eventfds: Weak<[OwnedFd]> = Arc::downgrade(&gone);
+        Notice::Doorbells(Doorbells { peer: PeerId(peer), eventfds })
+    }
+
+    #[test]
+    fn whatever_the_socket_takes_each_byte_goes_out_once() {
+        let all: Vec<i64> = [0, 9, -1].into_iter().chain([3; 5]).chain([7]).chain([4; 5]).collect();
+        for take in 1..=64 {
+            let memory = Arc::new(new_eventfd().unwrap());
+            let notices = [
+                Notice::Version,
+                Notice::YouAre(PeerId(9)),
+                Notice::Memory(memory),
+                doorbells(3),
+                Notice::Left(PeerId(7)),
+                doorbells(4),
+            ];
+            let mut outbox = Outbox { notices: notices.into(), ..Outbox::default() };
+            let (mut stream, mut whole) = (Vec::new(), 0);
+            while !outbox.notices.is_empty() {
+                let next: Vec<u8> =
+                    outbox.next_messages(5).iter().flat_map(|message| wire::encode(message.value)).collect();
+                let rest = &next[outbox.bytes..];
+                let taken = &rest[..take.min(rest.len())];
+                stream.extend_from_slice(taken);
+                whole += outbox.advance(taken.len(), 5);
+            }
+            let expected: Vec<u8> = all.iter().flat_map(|&value| wire::encode(value)).collect();
+            assert_eq!((stream, whole), (expected, 14), "{take} bytes at a time");
         }
     }
-    Ok(())
 }

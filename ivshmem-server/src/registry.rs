@@ -1,18 +1,30 @@
-//! Who is there, and who must be told what. It talks to no socket: what a client shall hear goes into
-//! its queue, in order, and is sent by its own task.
+//! Who is there, who came and who left. It talks to no socket: each client's task asks what its client must be told
+//! next, and sends it.
+//!
+//! News are kept once for all, not in a queue for each client: an id comes once and leaves once, so there are never more
+//! than 131,072 of them, and a client that does not read costs no memory. One who left before a client heard of it is
+//! left out for that client.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 use proto::wire::PeerId;
 use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::access::Credentials;
+use crate::status::PeerStatus;
+use crate::view::{Progress, Stage, View};
 
 /// One more than the largest id.
-const IDS: u32 = 1 << u16::BITS;
+pub(crate) const IDS: u32 = 1 << u16::BITS;
+
+/// How many notices are drawn at a time.
+const DRAW: usize = 64;
 
 /// Something that a client is told.
 #[derive(Debug)]
@@ -29,8 +41,8 @@ pub(crate) enum Notice {
     Left(PeerId),
 }
 
-/// A peer's eventfds as others know them: only for as long as the peer is there. A queue that nobody
-/// drains must not keep the descriptors of those who left.
+/// A peer's eventfds as others know them: only for as long as the peer is there. A client that does not read must not
+/// keep the descriptors of those who left.
 #[derive(Debug, Clone)]
 pub(crate) struct Doorbells {
     /// Whose they are.
@@ -50,25 +62,29 @@ pub(crate) enum Refusal {
     Eventfd(io::Error),
 }
 
-/// A client that was taken in.
-#[derive(Debug)]
-pub(crate) struct Seat {
-    pub(crate) id: PeerId,
-    pub(crate) notices: UnboundedReceiver<Notice>,
+/// What there is to tell a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drawn {
+    /// What was drawn.
+    Something,
+    /// Nothing until there are news.
+    Nothing,
+    /// Nothing any more: the server stops.
+    Over,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum News {
+    Came(PeerId),
+    Left(PeerId),
 }
 
 #[derive(Debug)]
 struct Member {
     eventfds: Arc<[OwnedFd]>,
-    notices: UnboundedSender<Notice>,
-}
-
-impl Member {
-    /// Queues a notice. The receiver is gone when the connection is; that is dealt with when its task
-    /// ends.
-    fn tell(&self, notice: Notice) {
-        let _ = self.notices.send(notice);
-    }
+    credentials: Option<Credentials>,
+    since: SystemTime,
+    progress: Arc<Progress>,
 }
 
 /// All present peers.
@@ -79,16 +95,23 @@ pub(crate) struct Registry {
     max_peers: usize,
     next_id: u32,
     members: BTreeMap<PeerId, Member>,
+    news: Vec<News>,
+    dissolved: bool,
 }
 
 impl Registry {
+    pub(crate) fn new(memory: Arc<OwnedFd>, vectors: u16, max_peers: usize) -> Self {
+        Self { memory, vectors, max_peers, next_id: 0, members: BTreeMap::new(), news: Vec::new(), dissolved: false }
+    }
+
     /// Most peers at a time.
     pub(crate) fn max_peers(&self) -> usize {
         self.max_peers
     }
 
-    pub(crate) fn new(memory: Arc<OwnedFd>, vectors: u16, max_peers: usize) -> Self {
-        Self { memory, vectors, max_peers, next_id: 0, members: BTreeMap::new() }
+    /// The id of the next peer; 65536 when there is none left.
+    pub(crate) fn next_id(&self) -> u32 {
+        self.next_id
     }
 
     /// How many peers are there.
@@ -96,62 +119,118 @@ impl Registry {
         self.members.len()
     }
 
-    /// Takes a client in and tells everybody. Ids are given out once: a device that hears of one again
-    /// uses memory that it freed.
-    pub(crate) fn join(&mut self) -> Result<Seat, Refusal> {
-        if self.next_id == IDS {
-            return Err(Refusal::OutOfIds);
-        }
+    /// Takes a client in. Ids are given out once: a device that hears of one again uses memory that it freed.
+    pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<View, Refusal> {
         if self.members.len() >= self.max_peers {
             return Err(Refusal::Full(self.max_peers));
         }
-        let id = u16::try_from(self.next_id).map_err(|_| Refusal::OutOfIds)?;
-        let id = PeerId(id);
+        let id = u16::try_from(self.next_id).map(PeerId).map_err(|_| Refusal::OutOfIds)?;
         let eventfds =
             (0..self.vectors).map(|_| new_eventfd()).collect::<io::Result<Arc<[_]>>>().map_err(Refusal::Eventfd)?;
         self.next_id += 1;
-
-        let (sender, notices) = unbounded_channel();
-        let newcomer = Member { eventfds, notices: sender };
-        newcomer.tell(Notice::Version);
-        newcomer.tell(Notice::YouAre(id));
-        newcomer.tell(Notice::Memory(Arc::clone(&self.memory)));
-        let doorbells = Doorbells::of(id, &newcomer);
-        for (&other_id, other) in &self.members {
-            newcomer.tell(Notice::Doorbells(Doorbells::of(other_id, other)));
-            other.tell(Notice::Doorbells(doorbells.clone()));
-        }
-        newcomer.tell(Notice::Doorbells(doorbells));
-        self.members.insert(id, newcomer);
-        Ok(Seat { id, notices })
+        self.news.push(News::Came(id));
+        let own = Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) };
+        let view = View::new(id, own, self.news.len());
+        let progress = Arc::clone(&view.progress);
+        self.members.insert(id, Member { eventfds, credentials, since: SystemTime::now(), progress });
+        Ok(view)
     }
 
-    /// Takes a peer out and tells all others, each of whom knew it.
+    /// Takes a peer out.
     pub(crate) fn leave(&mut self, id: PeerId) {
         if self.members.remove(&id).is_some() {
-            for other in self.members.values() {
-                other.tell(Notice::Left(id));
-            }
+            self.news.push(News::Left(id));
         }
     }
 
-    /// Tells everybody that all others left, and closes the queues behind it. The doorbells are
-    /// returned: to be kept for as long as the queues may still announce them.
+    /// Says to everybody that all left. The doorbells are returned: to be kept for as long as they may still be on
+    /// their way.
     #[must_use]
     pub(crate) fn dissolve(&mut self) -> Vec<Arc<[OwnedFd]>> {
+        self.dissolved = true;
         let members = std::mem::take(&mut self.members);
-        for (id, member) in &members {
-            for leaving in members.keys().filter(|&leaving| leaving != id) {
-                member.tell(Notice::Left(*leaving));
+        self.news.extend(members.keys().map(|&id| News::Left(id)));
+        members.into_values().map(|member| member.eventfds).collect()
+    }
+
+    /// Appends what a client must be told next.
+    pub(crate) fn draw(&self, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
+        while notices.len() < DRAW {
+            match view.stage {
+                Stage::Greeting => {
+                    notices.extend([
+                        Notice::Version,
+                        Notice::YouAre(view.id),
+                        Notice::Memory(Arc::clone(&self.memory)),
+                    ]);
+                    view.stage = Stage::Roster(0);
+                }
+                Stage::Roster(next) => {
+                    if let Some((&peer, member)) = self.members.range(PeerId(next)..view.id).next() {
+                        view.told.insert(peer);
+                        notices.push_back(member.doorbells(peer));
+                        view.stage = Stage::Roster(peer.0 + 1);
+                    } else {
+                        notices.push_back(Notice::Doorbells(view.own.clone()));
+                        view.stage = Stage::News;
+                    }
+                }
+                Stage::News => {
+                    let Some(&news) = self.news.get(view.position) else {
+                        break;
+                    };
+                    notices.extend(self.tell(view, news));
+                    view.position += 1;
+                }
             }
         }
-        members.into_values().map(|member| member.eventfds).collect()
+        view.publish();
+        match (notices.is_empty(), self.dissolved) {
+            (false, _) => Drawn::Something,
+            (true, true) => Drawn::Over,
+            (true, false) => Drawn::Nothing,
+        }
+    }
+
+    /// What a piece of news means to a client: nothing, if it concerns one who came and left unheard of.
+    fn tell(&self, view: &mut View, news: News) -> Option<Notice> {
+        match news {
+            News::Came(peer) => {
+                let member = self.members.get(&peer)?;
+                view.told.insert(peer);
+                Some(member.doorbells(peer))
+            }
+            News::Left(peer) => view.told.remove(peer).then_some(Notice::Left(peer)),
+        }
+    }
+
+    /// Who is there, for the status.
+    pub(crate) fn peers(&self) -> Vec<PeerStatus> {
+        self.members.iter().map(|(&id, member)| self.peer(id, member)).collect()
+    }
+
+    fn peer(&self, id: PeerId, member: &Member) -> PeerStatus {
+        let progress = &member.progress;
+        let roster = u16::try_from(progress.roster.load(Relaxed))
+            .map_or(0, |next| self.members.range(PeerId(next.min(id.0))..id).count());
+        let news = self.news.len().saturating_sub(progress.position.load(Relaxed));
+        let credentials = member.credentials;
+        PeerStatus {
+            id: id.0,
+            pid: credentials.and_then(|credentials| credentials.pid),
+            uid: credentials.map(|credentials| credentials.uid),
+            gid: credentials.map(|credentials| credentials.gid),
+            vectors: self.vectors,
+            connected_since: humantime::format_rfc3339_seconds(member.since).to_string(),
+            queued_notices: roster + news + progress.in_hand.load(Relaxed),
+            messages_sent: progress.messages.load(Relaxed),
+        }
     }
 }
 
-impl Doorbells {
-    fn of(peer: PeerId, member: &Member) -> Self {
-        Self { peer, eventfds: Arc::downgrade(&member.eventfds) }
+impl Member {
+    fn doorbells(&self, peer: PeerId) -> Notice {
+        Notice::Doorbells(Doorbells { peer, eventfds: Arc::downgrade(&self.eventfds) })
     }
 }
 
@@ -162,92 +241,4 @@ pub(crate) fn new_eventfd() -> io::Result<OwnedFd> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn registry(max_peers: usize) -> Registry {
-        Registry::new(Arc::new(new_eventfd().unwrap()), 2, max_peers)
-    }
-
-    /// What a client was told, in short.
-    fn told(seat: &mut Seat) -> String {
-        let mut words = Vec::new();
-        while let Ok(notice) = seat.notices.try_recv() {
-            words.push(match notice {
-                Notice::Version => "version".into(),
-                Notice::YouAre(id) => format!("id {id}"),
-                Notice::Memory(_) => "memory".into(),
-                Notice::Doorbells(bells) => format!("+{}", bells.peer),
-                Notice::Left(id) => format!("-{id}"),
-            });
-        }
-        words.join(" ")
-    }
-
-    #[test]
-    fn a_newcomer_hears_of_the_others_before_itself() {
-        let mut registry = registry(9);
-        let mut seats = [(); 3].map(|()| registry.join().unwrap());
-        assert_eq!(told(&mut seats[0]), "version id 0 memory +0 +1 +2");
-        assert_eq!(told(&mut seats[1]), "version id 1 memory +0 +1 +2");
-        assert_eq!(told(&mut seats[2]), "version id 2 memory +0 +1 +2");
-    }
-
-    #[test]
-    fn who_stays_hears_once_of_each_who_left() {
-        let mut registry = registry(9);
-        let mut seats = [(); 3].map(|()| registry.join().unwrap());
-        told(&mut seats[2]);
-        registry.leave(PeerId(1));
-        registry.leave(PeerId(1));
-        assert_eq!(told(&mut seats[2]), "-1");
-    }
-
-    #[test]
-    fn at_the_end_everybody_hears_that_all_others_left() {
-        let mut registry = registry(9);
-        let mut seats = [(); 3].map(|()| registry.join().unwrap());
-        for seat in &mut seats {
-            told(seat);
-        }
-        let _kept = registry.dissolve();
-        let words = seats.each_mut().map(told);
-        assert_eq!(words, ["-1 -2", "-0 -2", "-0 -1"]);
-        assert!(seats.iter().all(|seat| seat.notices.is_closed()));
-    }
-
-    #[test]
-    fn a_place_becomes_free_again_but_an_id_does_not() {
-        let mut registry = registry(2);
-        let _seats = [(); 2].map(|()| registry.join().unwrap());
-        assert!(matches!(registry.join(), Err(Refusal::Full(2))));
-        registry.leave(PeerId(0));
-        assert_eq!(registry.join().unwrap().id, PeerId(2));
-    }
-
-    #[test]
-    fn after_the_last_id_nobody_is_taken_in() {
-        let mut registry = registry(2);
-        for expected in 0..=u16::MAX {
-            let seat = registry.join().unwrap();
-            assert_eq!(seat.id, PeerId(expected));
-            registry.leave(seat.id);
-        }
-        assert!(matches!(registry.join(), Err(Refusal::OutOfIds)));
-    }
-
-    #[test]
-    fn a_queue_that_nobody_drains_keeps_no_descriptors_of_those_who_left() {
-        let mut registry = registry(9);
-        let mut stuck = registry.join().unwrap();
-        let other = registry.join().unwrap();
-        registry.leave(other.id);
-        let alive: Vec<bool> = std::iter::from_fn(|| stuck.notices.try_recv().ok())
-            .filter_map(|notice| match notice {
-                Notice::Doorbells(bells) => Some(bells.eventfds.upgrade().is_some()),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(alive, [true, false]);
-    }
-}
+mod tests;

@@ -2,16 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
 use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
-use proto::fd_passing;
-use proto::wire::{self, PeerId};
+use proto::wire;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SocketFlags, accept_with, recv};
 use thiserror::Error;
@@ -21,23 +21,33 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
+use crate::access::{Access, Credentials};
+use crate::activation::Inherited;
 use crate::config::Config;
 use crate::descriptors;
+use crate::hall::Hall;
+use crate::in_flight::Room;
 use crate::memory::{MemoryError, SharedMemory};
-use crate::outbox::Terms;
-use crate::peer::{self, Ending};
+use crate::peer::{self, Departure, Ending};
 use crate::pid_file::PidFile;
 use crate::registry::{Registry, new_eventfd};
 use crate::socket_file::{SocketError, SocketFile};
+use crate::status::{self, Origin};
 
-/// How long clients have at the end to read what they are still told.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(2);
+/// At the end, how long to wait for clients of whom none reads anything.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// At the end, how long to wait for clients that read. Below systemd's `TimeoutStopSec` of 90 s and that of our unit.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How long to leave the listener alone after it failed for a reason that does not pass by itself.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// As many as there are ids.
 const MOST_PEERS: usize = 1 << u16::BITS;
+
+/// How many may read the status at a time; the next ones wait.
+const MOST_READERS: usize = 8;
 
 /// Why a server does not start, or stops.
 #[derive(Debug, Error)]
@@ -89,20 +99,25 @@ pub enum ServerError {
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    listener: StdListener,
-    socket: SocketFile,
+    clients: StdListener,
+    status: Option<StdListener>,
     memory: SharedMemory,
+    origin: Origin,
     doors: Doors,
-    // Held for their drop only.
+    // Held for their drop only. What systemd opened has no such file: it stays for the next start.
+    files: Vec<SocketFile>,
     _pid_file: Option<PidFile>,
 }
 
 /// What the running server works on.
 #[derive(Debug)]
 struct Doors {
-    registry: Registry,
-    terms: Terms,
-    tasks: JoinSet<(PeerId, Ending)>,
+    hall: Arc<Hall>,
+    access: Access,
+    room: Room,
+    tasks: JoinSet<Departure>,
+    /// Changes when somebody came or left.
+    news: watch::Sender<()>,
     /// Becomes true at the end.
     stopping: watch::Sender<bool>,
     /// A descriptor to give up when there are no others, so that a client can be turned away.
@@ -112,23 +127,56 @@ struct Doors {
 impl Server {
     /// Takes what a server needs from the machine. All of it is given back when the server is dropped.
     pub fn bind(config: &Config) -> Result<Self, ServerError> {
-        let (listener, socket) = SocketFile::claim(&config.socket, config.socket_mode)?;
-        match Self::furnish(config) {
-            Ok((memory, pid_file, doors)) => {
+        Self::bind_with(config, Inherited::default())
+    }
+
+    /// The same, on sockets that somebody else opened, as far as there are any: they take the place of those of
+    /// `config`, keep their permissions, and are left in place at the end.
+    pub fn bind_with(config: &Config, inherited: Inherited) -> Result<Self, ServerError> {
+        let mut files = Vec::new();
+        let mut socket = config.socket.clone();
+        let clients = if let Some(listener) = inherited.clients {
+            socket = path_of(&listener).unwrap_or_else(|| "a socket without a path".into());
+            listener
+        } else {
+            let (listener, file) = SocketFile::claim(&config.socket, config.socket_mode)?;
+            files.push(file);
+            listener
+        };
+        let furnished = Self::furnish(config).and_then(|furniture| {
+            let status = match (inherited.status, &config.status_socket) {
+                (Some(listener), _) => Some(listener),
+                (None, Some(path)) => {
+                    let (listener, file) = SocketFile::claim(path, config.socket_mode)?;
+                    files.push(file);
+                    Some(listener)
+                }
+                (None, None) => None,
+            };
+            // systemd's may be blocking.
+            for listener in status.iter().chain([&clients]) {
+                listener
+                    .set_nonblocking(true)
+                    .map_err(|source| ServerError::System { step: "make a socket non-blocking", source })?;
+            }
+            Ok((furniture, status))
+        });
+        match furnished {
+            Ok(((memory, pid_file, doors), status)) => {
                 info!(
                     memory = memory.description(),
                     vectors = config.vectors,
-                    max_peers = doors.registry.max_peers(),
+                    max_peers = doors.hall.registry().max_peers(),
                     "listening on {}",
-                    config.socket.display()
+                    socket.display()
                 );
-                Ok(Self { listener, socket, doors, memory, _pid_file: pid_file })
+                let origin = Origin::new(&socket, &memory);
+                Ok(Self { clients, status, memory, origin, doors, files, _pid_file: pid_file })
             }
             Err(error) => {
                 // A QEMU that connected meanwhile would spin for ever if its connection simply closed.
-                while let Ok((client, _)) = listener.accept() {
-                    let _ = fd_passing::send(&client, wire::REFUSAL, None);
-                }
+                let _ = clients.set_nonblocking(true);
+                refuse_waiting(&clients);
                 Err(error)
             }
         }
@@ -143,16 +191,19 @@ impl Server {
             .as_deref()
             .map(|path| PidFile::write(path).map_err(|source| ServerError::PidFile { path: path.into(), source }));
         let pid_file = pid_file.transpose()?;
-        let silent_bell = Arc::new(new_eventfd().map_err(system("make an eventfd"))?);
+        let silent_bell = new_eventfd().map_err(system("make an eventfd"))?;
         let spare = Some(open_spare().map_err(system("open /dev/null"))?);
         let max_peers = max_peers(config).map_err(system("count the open files in /proc"))?;
         if max_peers == 0 {
             return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: descriptors::limit() });
         }
+        let registry = Registry::new(memory.shared_fd(), config.vectors, max_peers);
         let doors = Doors {
-            registry: Registry::new(memory.shared_fd(), config.vectors, max_peers),
-            terms: Terms { vectors: config.vectors, silent_bell },
+            hall: Arc::new(Hall::new(registry, config.vectors, silent_bell, config.stall_deadline)),
+            access: config.access.clone(),
+            room: Room::new(),
             tasks: JoinSet::new(),
+            news: watch::Sender::new(()),
             stopping: watch::Sender::new(false),
             spare,
         };
@@ -168,23 +219,34 @@ impl Server {
     /// Serves until `shutdown` is ready, then tells everybody that all others left. Needs a tokio
     /// runtime with I/O and time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, socket, mut doors, .. } = self;
-        let listener = UnixListener::from_std(listener)
-            .map_err(|source| ServerError::System { step: "wait on the socket", source })?;
+        let Self { clients, status, origin, files, mut doors, .. } = self;
+        let failed = |source| ServerError::System { step: "wait on the socket", source };
+        let listener = UnixListener::from_std(clients).map_err(failed)?;
+        let status = status.map(UnixListener::from_std).transpose().map_err(failed)?;
+        let mut readers = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
             // Those who go make room for those who come.
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                Some(ended) = doors.tasks.join_next() => doors.see_off(ended),
+                Some(departed) = doors.tasks.join_next() => doors.see_off(departed),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => doors.admit(stream),
                     Err(error) => doors.accept_failed(&listener, &error).await,
                 },
+                Some(_) = readers.join_next() => {}
+                Some(reader) = next_reader(status.as_ref()), if readers.len() < MOST_READERS => {
+                    readers.spawn(status::answer(reader, origin.snapshot(&doors.hall)));
+                }
             }
         }
-        drop(socket);
+        let inherited = files.is_empty();
+        drop(files);
+        // Who waits at a socket of systemd's is for the next start to serve.
+        if !inherited {
+            refuse_waiting(&listener);
+        }
         drop(listener);
         doors.close().await;
         Ok(())
@@ -199,37 +261,62 @@ impl Doors {
             debug!("a client left before the hand-over: it {ending}");
             return;
         }
-        match self.registry.join() {
-            Ok(seat) => {
-                let peers = self.registry.len();
-                let owner = stream.peer_cred().ok();
-                let pid = owner.and_then(|owner| owner.pid());
-                let uid = owner.map(|owner| owner.uid());
-                debug!(peers, pid, uid, "peer {} joined", seat.id);
-                self.tasks.spawn(peer::serve(stream, seat, self.terms.clone(), self.stopping.subscribe()));
+        let credentials = Credentials::of(&stream);
+        let pid = credentials.and_then(|credentials| credentials.pid);
+        let uid = credentials.map(|credentials| credentials.uid);
+        if !self.access.admits(credentials) {
+            let gid = credentials.map(|credentials| credentials.gid);
+            warn!(pid, uid, gid, "a client was refused: its user is not allowed (--allow-uid, --allow-gid)");
+            self.refuse(stream);
+            return;
+        }
+        let joined = self.hall.registry().join(credentials);
+        match joined {
+            Ok(view) => {
+                let peers = self.hall.registry().len();
+                debug!(peers, pid, uid, "peer {} joined", view.id);
+                let room = self.room.take();
+                let hall = Arc::clone(&self.hall);
+                let (news, stopping) = (self.news.subscribe(), self.stopping.subscribe());
+                self.tasks.spawn(peer::serve(stream, view, room, hall, news, stopping));
+                self.news.send_replace(());
             }
             Err(refusal) => {
-                warn!("a client was refused: {refusal}");
-                if let Ok(stream) = stream.into_std() {
-                    refuse(&stream);
-                }
+                warn!(pid, uid, "a client was refused: {refusal}");
+                self.refuse(stream);
             }
         }
     }
 
-    fn see_off(&mut self, ended: Result<(PeerId, Ending), JoinError>) {
-        let (id, ending) = match ended {
-            Ok(ended) => ended,
+    fn refuse(&self, stream: UnixStream) {
+        self.hall.counters.refused.fetch_add(1, Relaxed);
+        if let Ok(stream) = stream.into_std() {
+            refuse(&stream);
+        }
+    }
+
+    fn see_off(&mut self, departed: Result<Departure, JoinError>) {
+        let Departure { id, ending, room } = match departed {
+            Ok(departure) => departure,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => return,
             },
         };
-        self.registry.leave(id);
-        let peers = self.registry.len();
+        self.room.give_back(room);
+        let peers = {
+            let mut registry = self.hall.registry();
+            registry.leave(id);
+            registry.len()
+        };
+        self.news.send_replace(());
         match ending {
             Ending::Closed | Ending::ServerStopped => debug!(peers, "peer {id} left: it {ending}"),
-            Ending::Spoke | Ending::Failed(_) => warn!(peers, "peer {id} left: it {ending}"),
+            Ending::Failed(_) => warn!(peers, "peer {id} left: it {ending}"),
+            Ending::Spoke | Ending::Stalled(_) => {
+                self.hall.counters.cut_off.fetch_add(1, Relaxed);
+                warn!(peers, "peer {id} left: it {ending}");
+            }
         }
     }
 
@@ -238,6 +325,7 @@ impl Doors {
         match Errno::from_io_error(error) {
             Some(Errno::CONNABORTED | Errno::INTR) => {}
             Some(Errno::MFILE | Errno::NFILE) if self.turn_away(listener) => {
+                self.hall.counters.refused.fetch_add(1, Relaxed);
                 warn!("a client was refused: {error}");
             }
             _ => {
@@ -253,23 +341,62 @@ impl Doors {
             self.spare = open_spare().ok();
             return false;
         }
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let accepted = accept_with(listener, flags).map(|fd| refuse(&fd.into()));
+        let accepted = accept(listener).map(|stream| refuse(&stream));
         self.spare = open_spare().ok();
         accepted.is_ok()
     }
 
     async fn close(&mut self) {
-        let peers = self.registry.len();
+        let (peers, doorbells) = {
+            let mut registry = self.hall.registry();
+            (registry.len(), registry.dissolve())
+        };
         self.stopping.send_replace(true);
-        let doorbells: Vec<Arc<[OwnedFd]>> = self.registry.dissolve();
-        let all_gone = async { while self.tasks.join_next().await.is_some() {} };
-        if timeout(FLUSH_DEADLINE, all_gone).await.is_err() {
-            warn!("{} peers did not read to the end", self.tasks.len());
+        self.news.send_replace(());
+        let begun = Instant::now();
+        let messages = || self.hall.counters.messages.load(Relaxed);
+        let (mut told, mut last_told) = (messages(), begun);
+        while !self.tasks.is_empty() {
+            let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;
+            if messages() != told {
+                (told, last_told) = (messages(), Instant::now());
+            }
+            if last_told.elapsed() > FLUSH_PATIENCE || begun.elapsed() > FLUSH_DEADLINE {
+                warn!("{} peers did not read to the end", self.tasks.len());
+                break;
+            }
         }
         self.tasks.shutdown().await;
         drop(doorbells);
         info!(peers, "stopped");
+    }
+}
+
+/// The next one that asks for the status; never, without a socket for it.
+async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
+    match listener?.accept().await {
+        Ok((stream, _)) => Some(stream),
+        Err(error) => {
+            debug!("cannot accept a reader of the status: {error}");
+            sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn path_of(listener: &StdListener) -> Option<PathBuf> {
+    Some(listener.local_addr().ok()?.as_pathname()?.to_owned())
+}
+
+fn accept(listener: impl AsFd) -> Result<StdStream, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    accept_with(listener, flags).map(StdStream::from)
+}
+
+/// Refuses whoever waits at a non-blocking listener.
+fn refuse_waiting(listener: impl AsFd) {
+    while let Ok(stream) = accept(&listener) {
+        refuse(&stream);
     }
 }
 

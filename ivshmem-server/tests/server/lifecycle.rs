@@ -51,6 +51,7 @@ fn at_the_end_each_peer_hears_that_the_others_left() {
     second.sees_join(PeerId(3), 2);
     third.sees_join(PeerId(3), 2);
     late.join(2);
+    assert_eq!(late.id(), PeerId(3));
     for (client, others) in
         [(&mut first, [1, 2, 3]), (&mut second, [0, 2, 3]), (&mut third, [0, 1, 3]), (&mut late, [0, 1, 2])]
     {

@@ -1,0 +1,105 @@
+//! How much may be on its way to clients that have not read it yet.
+//!
+//! The kernel counts the descriptors that a user has under way, and at that user's limit of open files stops all of its
+//! sending (ETOOMANYREFS). Clients that do not read must not bring the server there, so each gets room for as many
+//! messages as it may have under way: many while there is plenty, fewer when there are many clients.
+
+use rustix::net::sockopt::set_socket_send_buffer_size;
+use rustix::thread::{CapabilitySet, capabilities};
+use tokio::net::UnixStream;
+use tracing::debug;
+
+use crate::descriptors;
+
+/// What the kernel counts for a small message, and half of it, since it doubles what it is asked for.
+const MESSAGE_COST: usize = 768 / 2;
+
+/// About what a socket has by default.
+const MOST: usize = 256;
+
+/// The least that the kernel grants.
+const LEAST: usize = 6;
+
+/// The share of what is left that a newcomer gets, so that something is always left.
+const SHARE: usize = 16;
+
+/// Room, in messages, for all clients together.
+#[derive(Debug)]
+pub(crate) struct Room {
+    /// What there is; `None` where the kernel sets no limit.
+    limit: Option<usize>,
+    taken: usize,
+}
+
+impl Room {
+    /// Half of the limit: the other half is for whatever else this user sends.
+    pub(crate) fn new() -> Self {
+        let privileged = CapabilitySet::SYS_RESOURCE | CapabilitySet::SYS_ADMIN;
+        let unlimited = capabilities(None).is_ok_and(|sets| sets.effective.intersects(privileged));
+        let half = usize::try_from(descriptors::limit() / 2).unwrap_or(usize::MAX);
+        Self { limit: (!unlimited).then_some(half), taken: 0 }
+    }
+
+    /// Takes a client's share, in messages. The least is given even when nothing is left.
+    pub(crate) fn take(&mut self) -> usize {
+        let left = self.limit.map_or(usize::MAX, |limit| limit.saturating_sub(self.taken));
+        let share = (left / SHARE).clamp(LEAST, MOST);
+        self.taken += share;
+        share
+    }
+
+    /// Takes a share back.
+    pub(crate) fn give_back(&mut self, share: usize) {
+        self.taken = self.taken.saturating_sub(share);
+    }
+}
+
+/// Sets how many messages a client's socket may hold.
+pub(crate) fn set_room(stream: &UnixStream, messages: usize) {
+    set_bytes(stream, messages * MESSAGE_COST);
+}
+
+/// As much as the kernel grants: at the end, so that a client can read what it was told after the server is gone.
+/// Waiting senders wake up.
+pub(crate) fn set_most_room(stream: &UnixStream) {
+    set_bytes(stream, 1 << 20);
+}
+
+fn set_bytes(stream: &UnixStream, bytes: usize) {
+    if let Err(error) = set_socket_send_buffer_size(stream, bytes) {
+        debug!("a client's socket keeps its buffer's size: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_clients_share_what_there_is() {
+        let mut room = Room { limit: Some(10_000), taken: 0 };
+        let shares: Vec<_> = (0..500).map(|_| room.take()).collect();
+        assert_eq!((shares[0], shares[499]), (MOST, LEAST));
+        assert!(shares.is_sorted_by(|earlier, later| earlier >= later));
+        assert!(shares.iter().sum::<usize>() <= 10_000 + 500 * LEAST);
+        for share in shares {
+            room.give_back(share);
+        }
+        assert_eq!(room.taken, 0);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_had_again() {
+        let mut room = Room { limit: Some(1600), taken: 0 };
+        let share = room.take();
+        assert_eq!(share, 100);
+        room.give_back(share);
+        assert_eq!(room.take(), 100);
+    }
+
+    #[test]
+    fn without_a_limit_each_gets_the_most() {
+        let mut room = Room { limit: None, taken: 0 };
+        assert!((0..10_000).all(|_| room.take() == MOST));
+    }
+}

@@ -1,0 +1,194 @@
+//! The server's status: a snapshot in JSON for everyone who connects to the status socket.
+//!
+//! A connection gets one document and its end; what it says is not read. Nothing here changes the server.
+
+use std::io;
+use std::path::Path;
+use std::process;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use tracing::debug;
+
+use crate::hall::Hall;
+use crate::memory::SharedMemory;
+use crate::registry::IDS;
+
+/// Changes when a field changes its meaning or goes; new fields do not change it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How long one that asks may take to read the answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A server at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The server's version.
+    pub version: String,
+    /// The server's process.
+    pub pid: u32,
+    /// Where clients connect.
+    pub socket: String,
+    /// When it began to listen, RFC 3339 in UTC.
+    pub started: String,
+    /// The shared memory.
+    pub memory: MemoryStatus,
+    /// How many vectors each peer has.
+    pub vectors: u16,
+    /// The most peers at a time.
+    pub max_peers: usize,
+    /// The id of the next peer; 65536 when there is none left.
+    pub next_id: u32,
+    /// How many ids are left in this server's life.
+    pub ids_left: u32,
+    /// Messages sent to all clients.
+    pub messages_sent: u64,
+    /// Clients that were not taken in.
+    pub refused: u64,
+    /// Peers that were disconnected because they did not read, or spoke.
+    pub cut_off: u64,
+    /// Who is there, by id.
+    pub peers: Vec<PeerStatus>,
+}
+
+/// The shared memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryStatus {
+    /// Its size.
+    pub size_bytes: u64,
+    /// What it is made of, for people.
+    pub description: String,
+    /// What can no longer be done to it: `shrink`, `grow`, `seal`, `write`. Empty where there are no seals.
+    pub seals: Vec<String>,
+}
+
+/// One peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeerStatus {
+    /// Its id, which a doorbell addresses.
+    pub id: u16,
+    /// The process that connected, where the kernel says it.
+    pub pid: Option<i32>,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// Its primary group.
+    pub gid: Option<u32>,
+    /// How many vectors it has.
+    pub vectors: u16,
+    /// When it connected, RFC 3339 in UTC.
+    pub connected_since: String,
+    /// How many peers that came or left it was not told of yet, because it does not read.
+    pub queued_notices: usize,
+    /// Messages sent to it.
+    pub messages_sent: u64,
+}
+
+/// Why there is no status.
+#[derive(Debug, Error)]
+pub enum StatusError {
+    /// Nobody answers.
+    #[error("no server answers at {path}: start one with `ivshmem-server --status-socket {path}`", path = path.display())]
+    Connect {
+        /// The status socket's path.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The connection broke, or the answer took too long.
+    #[error("the server at {} did not answer to the end", path.display())]
+    Read {
+        /// The status socket's path.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The answer is no status.
+    #[error(
+        "what answers at {} is no status socket of ivshmem-server; its --socket is for peers only",
+        path.display()
+    )]
+    NoStatus {
+        /// The path.
+        path: std::path::PathBuf,
+        /// What is wrong with the answer.
+        source: serde_json::Error,
+    },
+}
+
+/// Asks the server behind a status socket. Returns the document as the server wrote it, and what it says.
+pub fn ask(path: &Path) -> Result<(String, Status), StatusError> {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    let mut stream = UnixStream::connect(path).map_err(|source| StatusError::Connect { path: path.into(), source })?;
+    let mut bytes = Vec::new();
+    stream
+        .set_read_timeout(Some(ANSWER_DEADLINE))
+        .and_then(|()| stream.read_to_end(&mut bytes))
+        .map_err(|source| StatusError::Read { path: path.into(), source })?;
+    let status =
+        serde_json::from_slice(&bytes).map_err(|source| StatusError::NoStatus { path: path.into(), source })?;
+    Ok((String::from_utf8_lossy(&bytes).into_owned(), status))
+}
+
+/// What does not change in a server's life.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    socket: String,
+    started: SystemTime,
+    memory: MemoryStatus,
+}
+
+impl Origin {
+    pub(crate) fn new(socket: &Path, memory: &SharedMemory) -> Self {
+        let memory = MemoryStatus {
+            size_bytes: memory.size(),
+            description: memory.description().into(),
+            seals: memory.seals().into_iter().map(String::from).collect(),
+        };
+        Self { socket: socket.display().to_string(), started: SystemTime::now(), memory }
+    }
+
+    pub(crate) fn snapshot(&self, hall: &Hall) -> Status {
+        let registry = hall.registry();
+        Status {
+            schema_version: SCHEMA_VERSION,
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: process::id(),
+            socket: self.socket.clone(),
+            started: humantime::format_rfc3339_seconds(self.started).to_string(),
+            memory: self.memory.clone(),
+            vectors: hall.vectors,
+            max_peers: registry.max_peers(),
+            next_id: registry.next_id(),
+            ids_left: IDS - registry.next_id(),
+            messages_sent: hall.counters.messages.load(Relaxed),
+            refused: hall.counters.refused.load(Relaxed),
+            cut_off: hall.counters.cut_off.load(Relaxed),
+            peers: registry.peers(),
+        }
+    }
+}
+
+/// Answers one that asked.
+pub(crate) async fn answer(mut stream: UnixStream, status: Status) {
+    let document = match serde_json::to_vec(&status) {
+        Ok(mut document) => {
+            document.push(b'\n');
+            document
+        }
+        Err(error) => {
+            debug!("a status cannot be written: {error}");
+            return;
+        }
+    };
+    if !matches!(timeout(ANSWER_DEADLINE, stream.write_all(&document)).await, Ok(Ok(()))) {
+        debug!("a reader of the status did not read it");
+    }
+}

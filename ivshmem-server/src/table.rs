@@ -1,0 +1,58 @@
+//! A server's status for people.
+
+use comfy_table::{CellAlignment, Table, presets};
+use ivshmem_server::status::{PeerStatus, Status};
+
+const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "messages", "connected since"];
+
+/// A few lines of what concerns all, and a row for each peer.
+pub(crate) fn render(status: &Status) -> String {
+    let Status { memory, peers, .. } = status;
+    let seals = if memory.seals.is_empty() { "none".into() } else { memory.seals.join(", ") };
+    let mut text = format!(
+        "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
+         memory: {description}; seals: {seals}\n\
+         peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} left\n\
+         {messages} messages sent, {refused} clients refused, {cut_off} peers cut off\n",
+        version = status.version,
+        pid = status.pid,
+        socket = status.socket,
+        started = status.started,
+        description = memory.description,
+        count = peers.len(),
+        max_peers = status.max_peers,
+        vectors = status.vectors,
+        next_id = status.next_id,
+        ids_left = status.ids_left,
+        messages = status.messages_sent,
+        refused = status.refused,
+        cut_off = status.cut_off,
+    );
+    if !peers.is_empty() {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING).set_header(HEADER).add_rows(peers.iter().map(row));
+        for column in table.column_iter_mut().take(HEADER.len() - 1) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        text.push('\n');
+        for line in table.lines() {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+    }
+    text
+}
+
+fn row(peer: &PeerStatus) -> [String; 8] {
+    let known = |number: Option<i64>| number.map_or("-".into(), |number| number.to_string());
+    [
+        peer.id.to_string(),
+        known(peer.pid.map(Into::into)),
+        known(peer.uid.map(Into::into)),
+        known(peer.gid.map(Into::into)),
+        peer.vectors.to_string(),
+        peer.queued_notices.to_string(),
+        peer.messages_sent.to_string(),
+        peer.connected_since.clone(),
+    ]
+}
