@@ -47,6 +47,15 @@ impl Process {
         Self(command.spawn().unwrap())
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.0.wait().unwrap()
+    }
+
     /// Its status, if it has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
@@ -155,6 +164,11 @@ impl Client {
     /// The next message's meaning.
     pub(crate) fn event(&mut self) -> Event<OwnedFd> {
         let message = self.message().expect("the server closed the connection");
+        self.feed(message)
+    }
+
+    /// What a message means.
+    pub(crate) fn feed(&mut self, message: Message<OwnedFd>) -> Event<OwnedFd> {
         self.session.feed(message.value, message.fd).unwrap()
     }
 

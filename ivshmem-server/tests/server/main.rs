@@ -1,10 +1,16 @@
 //! The server as its clients and its operator see it: the real command, real sockets, real signals.
 
+mod access;
 mod crowd;
 mod hand_over;
 mod harness;
 mod host_peer;
+mod hostile;
 mod lifecycle;
 mod limits;
 mod memory;
 mod misbehaviour;
+mod schedules;
+mod status;
+mod systemd;
+mod witness;

@@ -53,6 +53,21 @@ fn sizes_that_cannot_be_are_refused_with_the_reason() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
+#[test]
+fn huge_pages_that_nobody_reserved_are_status_3_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let socket = socket.to_str().unwrap();
+    let (code, log) = outcome(&["-S", socket, "--hugepages", "2M", "-l", "64T"]);
+    assert_eq!(code, Some(3), "{log}");
+    let cure = log.contains("nr_hugepages") || log.contains("has no huge pages of 2M");
+    assert!(cure && log.contains("--hugepages"), "{log}");
+    let (code, log) = outcome(&["-S", socket, "--hugepages", "1G", "-l", "2M"]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("below a page of 1G"), "{log}");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
 /// A name that nobody else uses, removed at the end of the test.
 struct Shm {
     name: String,

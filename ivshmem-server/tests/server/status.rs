@@ -1,0 +1,62 @@
+//! The status verb.
+
+use ivshmem_server::status::Status;
+
+use crate::harness::{Server, command};
+
+fn asked(args: &[&str]) -> (Option<i32>, String, String) {
+    let output = command().arg("status").args(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn it_prints_who_is_there_as_a_table_or_as_the_document() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("status").to_str().unwrap().to_owned();
+    let server = Server::start_in(folder, command(), &["-n", "2", "-l", "1M", "--status-socket", &path]);
+    let mut first = server.member(2);
+    let second = server.member(2);
+    first.sees_join(second.id(), 2);
+
+    let (code, document, _) = asked(&["--status-socket", &path, "--json"]);
+    let status: Status = serde_json::from_str(&document).unwrap();
+    assert_eq!((code, status.schema_version, status.memory.size_bytes), (Some(0), 1, 1 << 20));
+    let peers: Vec<_> = status.peers.iter().map(|peer| (peer.id, peer.queued_notices, peer.messages_sent)).collect();
+    // Version, id, memory, and two vectors for each.
+    assert_eq!(peers, [(0, 0, 7), (1, 0, 7)]);
+    assert_eq!(status.messages_sent, 14);
+    assert_eq!(i32::try_from(status.pid).unwrap(), server.pid().as_raw_nonzero().get());
+
+    let (code, table, _) = asked(&["--status-socket", &path]);
+    assert_eq!(code, Some(0));
+    for text in ["1M in a sealed memfd; seals: shrink, grow, seal", "peers: 2 of ", "next id 2, 65534 left"] {
+        assert!(table.contains(text), "{text:?} is not in\n{table}");
+    }
+    let own = std::process::id().to_string();
+    assert_eq!(table.lines().filter(|line| line.split_whitespace().any(|word| word == own)).count(), 2, "{table}");
+}
+
+#[test]
+fn a_socket_that_tells_no_status_is_named_with_the_cure() {
+    let server = Server::start(&[]);
+    let socket = server.socket();
+    let (code, _, said) = asked(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("no server answers at") && said.contains("--status-socket"), "{said}");
+    // A server that refuses clients answers them in no JSON.
+    let full = Server::start(&["--allow-uid", "4000000000"]);
+    let (code, _, said) = asked(&["--status-socket", full.socket().to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is no status socket"), "{said}");
+}
+
+#[test]
+fn the_man_page_and_the_completions_name_the_flags() {
+    for (args, text) in [(&["man"][..], "\\-\\-stall\\-timeout"), (&["completions", "bash"], "--stall-timeout")] {
+        let output = command().args(args).output().unwrap();
+        assert!(output.status.success());
+        let page = String::from_utf8(output.stdout).unwrap();
+        assert!(page.contains(text), "{page}");
+    }
+}
