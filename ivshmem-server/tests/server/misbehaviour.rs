@@ -62,9 +62,9 @@ fn a_client_that_is_gone_in_mid_hand_over_disturbs_nobody() {
 #[test]
 fn a_client_that_does_not_read_delays_nobody_and_learns_what_is_so() {
     // Far more messages than a socket's buffer holds.
-    const OTHERS: u16 = 200;
-    const VECTORS: u16 = 8;
-    let server = Server::start(&["-n", "8"]);
+    const OTHERS: u16 = 40;
+    const VECTORS: u16 = 16;
+    let server = Server::start(&["-n", "16"]);
     let mut stuck = server.client();
     let mut others: Vec<_> = (1..=OTHERS)
         .map(|expected| {
