@@ -104,7 +104,9 @@ pub struct Server {
     memory: SharedMemory,
     origin: Origin,
     doors: Doors,
-    // Held for their drop only. What systemd opened has no such file: it stays for the next start.
+    /// The clients' socket is somebody else's, and stays for the next start.
+    inherited: bool,
+    // Held for their drop only. What is inherited has no such file.
     files: Vec<SocketFile>,
     _pid_file: Option<PidFile>,
 }
@@ -135,6 +137,7 @@ impl Server {
     pub fn bind_with(config: &Config, inherited: Inherited) -> Result<Self, ServerError> {
         let mut files = Vec::new();
         let mut socket = config.socket.clone();
+        let is_inherited = inherited.clients.is_some();
         let clients = if let Some(listener) = inherited.clients {
             socket = path_of(&listener).unwrap_or_else(|| "a socket without a path".into());
             listener
@@ -171,7 +174,7 @@ impl Server {
                     socket.display()
                 );
                 let origin = Origin::new(&socket, &memory);
-                Ok(Self { clients, status, memory, origin, doors, files, _pid_file: pid_file })
+                Ok(Self { clients, status, memory, origin, doors, inherited: is_inherited, files, _pid_file: pid_file })
             }
             Err(error) => {
                 // A QEMU that connected meanwhile would spin for ever if its connection simply closed.
@@ -219,7 +222,7 @@ impl Server {
     /// Serves until `shutdown` is ready, then tells everybody that all others left. Needs a tokio
     /// runtime with I/O and time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { clients, status, origin, files, mut doors, .. } = self;
+        let Self { clients, status, origin, inherited, files, mut doors, .. } = self;
         let failed = |source| ServerError::System { step: "wait on the socket", source };
         let listener = UnixListener::from_std(clients).map_err(failed)?;
         let status = status.map(UnixListener::from_std).transpose().map_err(failed)?;
@@ -241,9 +244,8 @@ impl Server {
                 }
             }
         }
-        let inherited = files.is_empty();
         drop(files);
-        // Who waits at a socket of systemd's is for the next start to serve.
+        // Who waits at an inherited socket is for the next start to serve.
         if !inherited {
             refuse_waiting(&listener);
         }

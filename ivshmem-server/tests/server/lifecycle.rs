@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::process::Stdio;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use ivshmem_server::activation::Inherited;
 use ivshmem_server::{Config, Server as Library};
 use proto::session::Event;
 use proto::wire::PeerId;
@@ -60,6 +61,50 @@ fn at_the_end_each_peer_hears_that_the_others_left() {
         }
         assert!(client.message().is_none());
     }
+}
+
+/// Serves until it is stopped, in a thread of its own.
+fn serve(server: Library) -> (oneshot::Sender<()>, JoinHandle<()>) {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let thread = thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(server.run(async { stopped.await.unwrap() })).unwrap();
+    });
+    (stop, thread)
+}
+
+/// Serves, but is stopped before it could take anybody in.
+fn serve_nobody(server: Library) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(server.run(async {})).unwrap();
+}
+
+#[test]
+fn who_waits_at_the_end_is_refused_in_words() {
+    // At a bare end of the stream QEMU's device spins for ever.
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let server = Library::bind(&Config { socket: socket.clone(), ..Config::default() }).unwrap();
+    let mut late = [(); 3].map(|()| Client::connect(&socket));
+    serve_nobody(server);
+    assert!(late.iter_mut().all(Client::is_refused));
+}
+
+#[test]
+fn who_waits_at_an_inherited_socket_is_served_by_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let [socket, status] = ["socket", "status"].map(|name| folder.path().join(name));
+    let listener = UnixListener::bind(&socket).unwrap();
+    let config = Config { status_socket: Some(status.clone()), ..Config::default() };
+    let inherited = || Inherited { clients: Some(listener.try_clone().unwrap()), status: None };
+    let server = Library::bind_with(&config, inherited()).unwrap();
+    let mut late = Client::connect(&socket);
+    serve_nobody(server);
+    assert!(!status.exists() && socket.exists());
+    let (stop, thread) = serve(Library::bind_with(&config, inherited()).unwrap());
+    late.join(1);
+    stop.send(()).unwrap();
+    thread.join().unwrap();
 }
 
 #[test]
@@ -192,15 +237,11 @@ fn the_library_serves_within_another_program() {
     let socket = folder.path().join("socket");
     let config = Config { socket: socket.clone(), vectors: 2, ..Config::default() };
     let server = Library::bind(&config).unwrap();
-    let (stop, stopped) = oneshot::channel::<()>();
-    let thread = thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(server.run(async { stopped.await.unwrap() }))
-    });
+    let (stop, thread) = serve(server);
     let mut client = Client::connect(&socket);
     client.join(2);
     stop.send(()).unwrap();
     client.sees_the_end();
-    thread.join().unwrap().unwrap();
+    thread.join().unwrap();
     assert!(!socket.exists());
 }
