@@ -43,6 +43,11 @@ impl Group<'_> {
         self.blocks.iter().map(of_block).collect()
     }
 
+    /// The blocks, in the order in which they were measured.
+    pub(crate) fn blocks(&self) -> &[RunBlock<'_>] {
+        &self.blocks
+    }
+
     /// The cell of these blocks.
     #[must_use]
     pub fn cell(&self, driver: Option<&str>) -> Cell {

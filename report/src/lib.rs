@@ -12,7 +12,9 @@
 //!    [`findings`], [`checks`] and [`warnings`] of them.
 //! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
 //!    [`frame_size`].
+//! 6. [`across`]: several runs beside each other.
 
+pub mod across;
 pub mod cells;
 pub mod checks;
 pub mod compare;

@@ -9,6 +9,7 @@ mod accel;
 mod bench;
 mod build;
 mod child;
+mod compare;
 mod console;
 mod doctor;
 mod driver;
@@ -31,6 +32,7 @@ mod vm;
     after_help = "Examples:
   cargo xtask bench              the main job: poll and irq side by side on a real guest
   cargo xtask test               everything that CI runs
+  cargo xtask compare A B        two runs beside each other, with intervals
   cargo xtask doctor             what this machine has and lacks
   cargo xtask vm --mode doorbell a guest with a shell on this terminal
 
@@ -46,6 +48,7 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Vm(vm::VmArgs),
     Bench(Box<bench::BenchArgs>),
+    Compare(compare::CompareArgs),
     Test(test::TestArgs),
 }
 
@@ -69,6 +72,10 @@ fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
         Verb::Bench(args) => {
             let passed = bench::run(args, stop)?;
             Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
+        }
+        Verb::Compare(args) => {
+            let kept = compare::run(args)?;
+            Ok(ExitCode::from(if kept { 0 } else { failure::FAILED }))
         }
         Verb::Test(args) => test::run(args).map(|()| ExitCode::SUCCESS),
     }

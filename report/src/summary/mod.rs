@@ -4,9 +4,9 @@
 mod counters;
 mod drivers;
 mod findings;
-mod table;
+pub(crate) mod table;
 
-mod text;
+pub(crate) mod text;
 
 use std::collections::BTreeMap;
 

@@ -25,7 +25,7 @@ pub(super) fn lines(cells: &[&Cell]) -> Vec<String> {
 }
 
 /// A table in this project's style: columns from `first_number` on are numbers and stand to the right.
-pub(super) fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, first_number: usize) -> Vec<String> {
+pub(crate) fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, first_number: usize) -> Vec<String> {
     let mut table = Table::new();
     // One column between columns: the style's junction, with no padding beside it.
     table.load_style(presets::NOTHING.header_separator(LineStyle::none().fill('-').junction('-')));

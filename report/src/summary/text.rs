@@ -1,10 +1,10 @@
 //! Text that fits a terminal and cannot command it.
 
 /// Columns of the summary.
-pub(super) const WIDTH: usize = 100;
+pub(crate) const WIDTH: usize = 100;
 
 /// Without control and direction characters: some words come from the guest, which may lie, also to the terminal.
-pub(super) fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     let hidden = |c: char| {
         c.is_control() || matches!(c, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
@@ -13,7 +13,7 @@ pub(super) fn printable(text: &str) -> String {
 
 /// Breaks text between words into lines of at most [`WIDTH`] columns, indents all but the first, and cuts off after
 /// `most` lines.
-pub(super) fn wrapped(text: &str, most: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     const INDENT: &str = "    ";
     let text = printable(text);
     let mut lines = vec![String::new()];

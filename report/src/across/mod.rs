@@ -1,0 +1,131 @@
+//! Runs beside each other: the first is the baseline, and each other one is compared with it, cell by cell.
+//!
+//! 1. [`folder`]: a run's folder with its raw samples, or what is wrong with it and the cure.
+//! 2. [`environment`](mod@environment): in what the runs' surroundings and settings differ. Told first, for it may
+//!    explain everything else.
+//! 3. [`cells`]: ratios with intervals from the raw samples, and the word that the noise of both runs allows.
+//! 4. [`gate`]: whether a run is slower by more than a limit, for CI.
+//! 5. [`text`]: all of it for a terminal.
+//!
+//! Nothing is taken from the figures that a run's document holds: cells are made again of the raw samples, so that runs
+//! that were rendered by different versions are compared by the same rules.
+
+pub mod cells;
+pub mod environment;
+pub mod folder;
+pub mod gate;
+mod name;
+mod tail;
+pub mod text;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+pub use self::cells::{CellAcross, CellName};
+pub use self::environment::Difference;
+pub use self::folder::{FolderError, RunFolder};
+pub use self::gate::{Gate, Limits};
+pub use self::text::text;
+use crate::cells::groups;
+use crate::result::{SelfCheck, Verdict, Warning};
+
+/// The version of the JSON form of [`Across`].
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// Two runs or more, compared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Across {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The runs, the baseline first.
+    pub runs: Vec<RunHead>,
+    /// What is not the same in all of them.
+    pub differences: Vec<Difference>,
+    /// Each run but the first, against the first.
+    pub comparisons: Vec<Against>,
+    /// Whether limits were kept; `None`: none were set.
+    pub gate: Option<Gate>,
+}
+
+/// Which run it is, and how far it is to be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunHead {
+    /// As it was named.
+    pub folder: PathBuf,
+    /// When it began (RFC 3339).
+    pub started: Option<String>,
+    /// The revision of this project that it measured.
+    pub git_revision: Option<String>,
+    /// What executed the guest's code.
+    pub accel: String,
+    /// Self-checks that failed. With one, no figure of the run is to be trusted.
+    pub failed_checks: Vec<SelfCheck>,
+    /// What reading its files gave cause to say.
+    pub warnings: Vec<Warning>,
+}
+
+/// One run against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Against {
+    /// The run's place among [`Across::runs`]; the baseline is 0.
+    pub run: usize,
+    /// Whether both hold the very same samples: a run against itself, or against a copy.
+    pub identical: bool,
+    /// Cells that both have.
+    pub cells: Vec<CellAcross>,
+    /// Cells that only the baseline has.
+    pub only_in_baseline: Vec<CellName>,
+    /// Cells that only this run has.
+    pub only_in_run: Vec<CellName>,
+}
+
+/// Compares every run with the first one.
+#[must_use]
+pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> Across {
+    let grouped: Vec<_> = runs.iter().map(|folder| groups(&folder.run)).collect();
+    let made: Vec<Vec<_>> =
+        grouped.iter().map(|groups| groups.iter().map(|group| (group.cell(None), group)).collect()).collect();
+    let against = |run: usize| {
+        let (base, this) = (&made[0], &made[run]);
+        let find = |among: &[(crate::result::Cell, _)], name: &CellName| {
+            among.iter().position(|(cell, _)| CellName::of(cell) == *name)
+        };
+        let mut cells = Vec::new();
+        let mut only_in_run = Vec::new();
+        for (cell, group) in this {
+            let name = CellName::of(cell);
+            match find(base, &name) {
+                Some(place) => cells.push(cells::across(name, (cell, group), (&base[place].0, base[place].1))),
+                None => only_in_run.push(name),
+            }
+        }
+        let names = base.iter().map(|(cell, _)| CellName::of(cell));
+        let only_in_baseline: Vec<CellName> = names.filter(|name| find(this, name).is_none()).collect();
+        let nothing_else = only_in_baseline.is_empty() && only_in_run.is_empty();
+        let identical = nothing_else && !cells.is_empty() && cells.iter().all(|cell| cell.identical);
+        Against { run, identical, cells, only_in_baseline, only_in_run }
+    };
+    let comparisons: Vec<Against> = (1..runs.len()).map(against).collect();
+    let heads: Vec<RunHead> = runs.iter().map(head).collect();
+    Across {
+        schema_version: SCHEMA_VERSION,
+        gate: limits.map(|limits| Gate::of(limits, &heads, &comparisons)),
+        differences: environment::differences(runs),
+        runs: heads,
+        comparisons,
+    }
+}
+
+fn head(folder: &RunFolder) -> RunHead {
+    let environment = &folder.result.environment;
+    let failed = folder.result.self_checks.iter().filter(|check| check.pass == Verdict::Fail);
+    RunHead {
+        folder: folder.dir.clone(),
+        started: environment.started.clone(),
+        git_revision: environment.git_revision.clone(),
+        accel: environment.accel.clone(),
+        failed_checks: failed.cloned().collect(),
+        warnings: folder.warning.iter().cloned().collect(),
+    }
+}

@@ -1,0 +1,227 @@
+//! Runs beside each other, for a terminal of 100 columns.
+
+use super::cells::{CellAcross, Figure};
+use super::gate::Gate;
+use super::name::short;
+use super::{Across, Against, RunHead};
+use crate::plan::Workload;
+use crate::stats::Word;
+use crate::summary::table::aligned;
+use crate::summary::text::wrapped;
+use crate::units::{counted, duration, three_digits};
+
+/// Lines that one remark may take.
+const LINES_EACH: usize = 4;
+
+/// Cells that are named one by one where only one run has them; the rest is in the JSON form.
+const NAMED: usize = 12;
+
+/// The whole comparison, with a line end after each line.
+#[must_use]
+pub fn text(across: &Across) -> String {
+    let mut lines = trust(across);
+    lines.extend(across.runs.iter().enumerate().flat_map(|(place, head)| wrapped(&title(place, head), 2)));
+    lines.push(String::new());
+    lines.extend(differences(across));
+    for against in &across.comparisons {
+        lines.push(String::new());
+        lines.extend(comparison(across, against));
+    }
+    if !across.comparisons.iter().all(|against| against.cells.is_empty()) {
+        lines.push(String::new());
+        lines.extend(legend());
+    }
+    if let Some(gate) = &across.gate {
+        lines.push(String::new());
+        lines.extend(verdict(gate));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What comes before every figure.
+fn trust(across: &Across) -> Vec<String> {
+    let of_run = |head: &RunHead| {
+        let folder = head.folder.display();
+        let failed = head.failed_checks.iter().map(|check| {
+            format!("not to be trusted: {folder}: self-check {} failed: {}: {}", check.id, check.name, check.detail)
+        });
+        let warned = head.warnings.iter().map(|warning| format!("{folder}: {}; {}", warning.message, warning.cure));
+        failed.chain(warned).flat_map(|line| wrapped(&line, LINES_EACH)).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<String> = across.runs.iter().flat_map(of_run).collect();
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
+fn name(place: usize) -> String {
+    if place == 0 { "baseline".to_owned() } else { format!("run {place}") }
+}
+
+fn title(place: usize, head: &RunHead) -> String {
+    let known = [head.started.as_deref(), head.git_revision.as_deref(), Some(head.accel.as_str())];
+    let known: Vec<&str> = known.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    format!("{}: {}, {}", name(place), head.folder.display(), known.join(", "))
+}
+
+fn differences(across: &Across) -> Vec<String> {
+    if across.differences.is_empty() {
+        return vec!["machine, programs and settings: no difference that matters".to_owned()];
+    }
+    let mut lines = vec!["what differs beside the figures:".to_owned()];
+    for difference in &across.differences {
+        for place in 0..across.runs.len() {
+            let field = if place == 0 { difference.field.as_str() } else { "" };
+            let line = format!("  {field:<22} {:<8} {}", name(place), difference.shown(place));
+            // Only the values are broken between words; the columns stay.
+            lines.extend(columns(&line));
+        }
+    }
+    lines
+}
+
+/// A line whose columns are kept where it fits, and broken between words where it does not.
+fn columns(line: &str) -> Vec<String> {
+    let printable = crate::summary::text::printable(line);
+    let fits = printable.chars().count() <= crate::summary::text::WIDTH;
+    if fits { vec![printable.trim_end().to_owned()] } else { wrapped(line, LINES_EACH) }
+}
+
+fn comparison(across: &Across, against: &Against) -> Vec<String> {
+    let mut lines = wrapped(&format!("{} against the baseline", across.runs[against.run].folder.display()), 2);
+    if against.identical {
+        lines.push("both hold the very same samples".to_owned());
+    }
+    if against.cells.is_empty() {
+        lines.push("no cell in common; nothing to compare".to_owned());
+    }
+    let of = |kind: fn(&CellAcross) -> bool| against.cells.iter().filter(move |cell| kind(cell)).collect::<Vec<_>>();
+    let is_bulk = |cell: &CellAcross| matches!(cell.name.workload, Workload::Frame | Workload::Stream);
+    lines.extend(messages(&of(|cell| {
+        cell.figure == Figure::MedianLatency && cell.name.workload != Workload::Frame
+    })));
+    lines.extend(bulk(&of(is_bulk)));
+    lines.extend(idle(&of(|cell| cell.figure == Figure::BusyCores)));
+    for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
+        if !cells.is_empty() {
+            let named: Vec<String> = cells.iter().take(NAMED).map(short).collect();
+            let more = cells.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            lines.extend(wrapped(&format!("only {whose} has: {}{more}", named.join(", ")), LINES_EACH));
+        }
+    }
+    lines
+}
+
+fn messages(cells: &[&CellAcross]) -> Vec<String> {
+    const HEADER: [&str; 9] = ["cell", "base p50", "p50", "ratio", "95 %", "noise", "p99", "cpu/op", "verdict"];
+    table(&HEADER, cells, |cell| {
+        let tail = cell.p99.as_ref().map(|tail| tail.ratio);
+        vec![
+            time(cell.baseline.value),
+            time(cell.this.value),
+            ratio(cell.ratio),
+            interval(cell),
+            ratio(cell.noise_floor),
+            ratio(tail),
+            ratio(cell.cpu_per_op_ratio),
+            verdict_of(cell),
+        ]
+    })
+}
+
+fn bulk(cells: &[&CellAcross]) -> Vec<String> {
+    const HEADER: [&str; 9] = ["cell", "baseline", "time", "ratio", "95 %", "noise", "bytes/s", "cpu/op", "verdict"];
+    table(&HEADER, cells, |cell| {
+        vec![
+            time(cell.baseline.value),
+            time(cell.this.value),
+            ratio(cell.ratio),
+            interval(cell),
+            ratio(cell.noise_floor),
+            ratio(cell.bandwidth_ratio),
+            ratio(cell.cpu_per_op_ratio),
+            verdict_of(cell),
+        ]
+    })
+}
+
+fn idle(cells: &[&CellAcross]) -> Vec<String> {
+    const HEADER: [&str; 6] = ["cell", "baseline", "cores", "ratio", "95 %", "verdict"];
+    table(&HEADER, cells, |cell| {
+        vec![
+            ratio(cell.baseline.value),
+            ratio(cell.this.value),
+            ratio(cell.ratio),
+            interval(cell),
+            verdict_of(cell),
+        ]
+    })
+}
+
+fn table(header: &[&str], cells: &[&CellAcross], row: fn(&CellAcross) -> Vec<String>) -> Vec<String> {
+    if cells.is_empty() {
+        return Vec::new();
+    }
+    let rows = cells.iter().map(|cell| [vec![short(&cell.name)], row(cell)].concat());
+    aligned(header, rows, 1)
+}
+
+fn time(ns: Option<f64>) -> String {
+    ns.map_or_else(dash, |ns| duration(ns).replace(' ', ""))
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or_else(dash, figure)
+}
+
+/// Three digits; a ratio beyond a hundred thousand is no figure that a table needs to hold.
+fn figure(value: f64) -> String {
+    if value < 1e5 { three_digits(value) } else { format!("{value:.0e}") }
+}
+
+fn interval(cell: &CellAcross) -> String {
+    cell.interval.map_or_else(dash, |interval| format!("{}-{}", figure(interval.low), figure(interval.high)))
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+fn verdict_of(cell: &CellAcross) -> String {
+    if cell.word == Word::Unknown { dash() } else { cell.word.to_string() }
+}
+
+fn legend() -> Vec<String> {
+    [
+        "ratio: this run over the baseline; below 1 it is faster, of bytes/s above 1. 95 %: by a block bootstrap.",
+        "noise: what equal blocks of the noisier run differ by. A verdict only where the interval excludes it;",
+        "-: not known, or too few samples or blocks to say. p99: from 1,000 samples on.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn verdict(gate: &Gate) -> Vec<String> {
+    let limit = |limit: Option<f64>, name: &str| limit.map(|limit| format!("{name} {}", percent(limit)));
+    let limits = [limit(gate.limits.p50, "p50"), limit(gate.limits.p99, "p99")];
+    let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let counts = format!("{} judged, {} could not be", counted(gate.judged as u64, "figure"), gate.not_judged);
+    if gate.passed {
+        let noisy = match gate.too_noisy {
+            0 => String::new(),
+            count => format!("; in {count} of them noise would hide a slowdown of just that much"),
+        };
+        let passed = format!("passed: no figure is proved slower by more than {limits} ({counts}{noisy})");
+        return wrapped(&passed, LINES_EACH);
+    }
+    let mut lines = wrapped(&format!("failed, limit {limits} ({counts}):"), LINES_EACH);
+    lines.extend(gate.reasons.iter().flat_map(|reason| wrapped(&format!("  {reason}"), LINES_EACH)));
+    lines
+}
+
+fn percent(share: f64) -> String {
+    let percent = format!("{:.2}", share * 100.0);
+    format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
+}
