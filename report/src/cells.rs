@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::cell_name::CellName;
 use crate::cost;
 use crate::measured::{Counters, Traffic};
 use crate::plan::{Conditions, Wait, Workload};
@@ -35,7 +36,7 @@ pub fn groups(run: &Run) -> Vec<Group<'_>> {
     groups.into_iter().map(|(key, blocks)| Group { key, blocks }).collect()
 }
 
-impl Group<'_> {
+impl<'a> Group<'a> {
     /// The figure that the workload is about, block by block, as it was measured.
     #[must_use]
     pub fn series(&self) -> Vec<Vec<u64>> {
@@ -43,8 +44,14 @@ impl Group<'_> {
         self.blocks.iter().map(of_block).collect()
     }
 
+    /// What tells it from others.
+    pub(crate) fn name(&self) -> CellName {
+        let (workload, size_bytes, conditions, host_wait, guest_wait) = self.key;
+        CellName { workload, size_bytes, mode: mode_name(host_wait, guest_wait), host_wait, guest_wait, conditions }
+    }
+
     /// The blocks, in the order in which they were measured.
-    pub(crate) fn blocks(&self) -> &[RunBlock<'_>] {
+    pub(crate) fn blocks(&self) -> &[RunBlock<'a>] {
         &self.blocks
     }
 

@@ -8,6 +8,7 @@ use crate::units::{counted, duration, grouped};
 
 /// When the messages of an open loop are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
     /// At equal intervals.
@@ -18,6 +19,7 @@ pub enum Arrivals {
 
 /// The conditions of a block. What does not apply is `None` or `false`, and left out of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "each applies or not, whatever the others do")]
 pub struct Conditions {

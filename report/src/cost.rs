@@ -9,6 +9,7 @@ use crate::thread_cost::{HardwareCounts, PerfTime, Switches};
 
 /// Voluntary context switches per measured operation, failed ones included. `None`: not known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct SwitchesPerOp {
     /// The initiator's thread.
@@ -21,6 +22,7 @@ pub struct SwitchesPerOp {
 
 /// What the processor counted, thread by thread. `None`: that thread was not observed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct PerfPerOp {
     /// The initiator's thread.
@@ -32,6 +34,7 @@ pub struct PerfPerOp {
 /// One thread's counts per measured operation. Where the group had the processor's counters for only a part of the time,
 /// they are scaled up to the whole. `None`: the machine has no such counter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct ThreadCounts {
     /// Processor cycles.

@@ -18,7 +18,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A JSON file is not what its name says.
-    #[error("{}, line {line}: not what this version writes there", path.display())]
+    #[error("{}, line {line}: not what this version writes there; run again, or read it with the version that wrote it", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -28,7 +28,7 @@ pub enum ReportError {
         source: serde_json::Error,
     },
     /// A line of `samples.csv` is not a row.
-    #[error("{}, line {line}: not a row of samples", path.display())]
+    #[error("{}, line {line}: not a row of samples; run again, or read it with the version that wrote it", path.display())]
     Row {
         /// The file.
         path: PathBuf,
@@ -37,8 +37,40 @@ pub enum ReportError {
         /// The cause.
         source: csv::Error,
     },
+    /// A table without columns that every version has written.
+    #[error("{}, line 1: the header has no column {missing}; this is no table of samples, or its header was lost: copy the folder again", path.display())]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// The columns' names.
+        missing: String,
+    },
+    /// A folder, a pipe or a device where a file should be.
+    #[error("{} is no file; put back the one that the run left there, or run again", path.display())]
+    NoFile {
+        /// Where.
+        path: PathBuf,
+    },
+    /// More than any run writes.
+    #[error("{} has {bytes} bytes, and no run writes more than {most}; put back the file that the run left there", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        bytes: u64,
+        /// The most that is read.
+        most: u64,
+    },
+    /// Two blocks that claim the same rows.
+    #[error("{}: block {index} is there twice, so that its rows belong to neither; run again", path.display())]
+    SameBlock {
+        /// The file.
+        path: PathBuf,
+        /// The blocks' index.
+        index: u32,
+    },
     /// A `result.json` of a version that this one does not know.
-    #[error("{}: schema version {found}, and this program knows version {known}; render it with the version that wrote it", path.display())]
+    #[error("{}: schema version {found}, and this program knows version {known}; {}", path.display(), cure(*found, *known))]
     Schema {
         /// The file.
         path: PathBuf,
@@ -58,6 +90,15 @@ pub enum ReportError {
         /// The cause.
         source: io::Error,
     },
+}
+
+/// What to do about a document of another version.
+fn cure(found: u32, known: u32) -> &'static str {
+    if found > known {
+        "a newer version wrote it: update this program"
+    } else {
+        "an older version wrote it: read it with that one, or run again"
+    }
 }
 
 impl ReportError {

@@ -14,6 +14,7 @@ const CARRIED: f64 = 0.95;
 
 /// See the module. A list is empty where its cells were not measured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Findings {
     /// Per way to wait that blocks.
@@ -29,6 +30,7 @@ pub struct Findings {
 
 /// The rate below which blocking takes less CPU time than spinning.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BreakEven {
     /// The way to wait.
     pub mode: String,
@@ -54,6 +56,7 @@ impl BreakEven {
 
 /// Medians beside other threads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Contended {
     /// Threads that only burn time.
     pub busy_threads: u32,
@@ -77,6 +80,7 @@ impl Contended {
 
 /// The highest offered rate that kept below the limit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capacity {
     /// The way to wait.
     pub mode: String,

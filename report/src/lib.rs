@@ -15,6 +15,7 @@
 //! 6. [`across`]: several runs beside each other.
 
 pub mod across;
+pub mod cell_name;
 pub mod cells;
 pub mod checks;
 pub mod compare;
@@ -35,6 +36,8 @@ pub mod read;
 pub mod result;
 pub mod run;
 pub mod samples;
+#[cfg(test)]
+mod schema;
 pub mod stats;
 pub mod summary;
 pub mod thread_cost;
@@ -59,6 +62,7 @@ pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> 
     let config = serde_json::to_value(config).map_err(ReportError::Config)?;
     let run = Run::new(measured, rows);
     let result = evaluate::evaluate(environment, config, &run, cut_off);
+    exports::hgrm::write_all(dir, &run)?;
     for export in exports::all() {
         exports::write_into(dir, export, &result, &run)?;
     }

@@ -95,6 +95,7 @@ impl Counters {
 
 /// What went through in a storm or a stream, where operations do not wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Traffic {
     /// Messages that the host published.
     pub sent: u64,
@@ -110,6 +111,7 @@ pub struct Traffic {
 
 /// What one side's memory can do, in bytes per second, with copies of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Ceiling {
     /// Private memory to private memory.
@@ -128,6 +130,7 @@ pub struct Ceiling {
 
 /// Both sides' ceilings for one size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Ceilings {
     /// Bytes copied.
     pub size_bytes: u64,
@@ -139,6 +142,7 @@ pub struct Ceilings {
 
 /// What the initiator itself costs, measured with an operation that is answered at once by nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Overhead {
     /// Median of the span that such an operation reports, in nanoseconds: part of every round trip.
     pub empty_operation_ns: f64,

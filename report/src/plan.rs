@@ -11,6 +11,7 @@ pub use crate::pinning::Pinning;
 
 /// How a party waits for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Wait {
     /// Spins on the word in shared memory.
@@ -41,6 +42,7 @@ impl fmt::Display for Wait {
 
 /// Which question a block asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Workload {
     /// Least latency: a closed loop of 64-byte messages.

@@ -1,7 +1,10 @@
-//! Reads what the initiator left in a run's folder. A run may have been killed, so a last line that was cut off is
-//! dropped and said; anything else that makes no sense is an error with its file and line.
+//! Reads what a run left in its folder. A run may have been killed, so a last line that was cut off is dropped and said;
+//! anything else that makes no sense is an error with its file and line. Whatever lies there in place of a run's file
+//! costs no more memory than the largest run.
 
-use std::fs;
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use crate::error::ReportError;
@@ -14,29 +17,184 @@ pub const MEASURED_FILE: &str = "measured.json";
 /// The name of the operations' file in a run's folder.
 pub const SAMPLES_FILE: &str = "samples.csv";
 
+/// Bytes of the largest document. Those of a full run take one megabyte.
+const MOST_JSON: u64 = 64 << 20;
+/// Bytes of the largest table: ten million operations. Those of a full run take some hundred megabytes.
+const MOST_SAMPLES: u64 = 2 << 30;
+/// Bytes of the longest line: three times what 33 columns take at most.
+const LONGEST_LINE: u64 = 2_048;
+
+/// Columns that a table must have; `due_ns` and `corrected_ns` came later.
+const COLUMNS: [&str; 31] = [
+    "block",
+    "workload",
+    "mode",
+    "host_wait",
+    "guest_wait",
+    "seq",
+    "size_bytes",
+    "h0_ns",
+    "h1_ns",
+    "h2_ns",
+    "h3_ns",
+    "g0_ns",
+    "g1_ns",
+    "g2_ns",
+    "g3_ns",
+    "g4_ns",
+    "g5_ns",
+    "h4_ns",
+    "h5_ns",
+    "write_ns",
+    "ring_ns",
+    "inject_ns",
+    "wake_ns",
+    "notify_ns",
+    "ack_ns",
+    "read_ns",
+    "verify_ns",
+    "answer_ns",
+    "rtt_ns",
+    "end_to_end_ns",
+    "status",
+];
+
 /// Reads `measured.json`.
 pub fn read_measured(path: &Path) -> Result<Measured, ReportError> {
-    serde_json::from_slice(&read(path)?).map_err(ReportError::json(path))
+    let measured: Measured = serde_json::from_slice(&read_document(path)?).map_err(ReportError::json(path))?;
+    // Rows find their block by its index: with two of the same, each would have the rows of both.
+    let mut seen = HashSet::new();
+    match measured.blocks.iter().map(|block| block.block.index).find(|index| !seen.insert(*index)) {
+        Some(index) => Err(ReportError::SameBlock { path: path.to_owned(), index }),
+        None => Ok(measured),
+    }
 }
 
 /// Reads `samples.csv`. An empty file has no rows. The warning says that the last line was cut off.
 pub fn read_samples(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
-    let text = read(path)?;
+    let failed = |source| ReportError::Read { path: path.to_owned(), source };
+    let (mut file, length) = open(path, MOST_SAMPLES)?;
     // A cut number is a valid smaller number, so that a line without its end is never taken for a row.
-    let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    let mut reader = csv::Reader::from_reader(&text[..whole]);
-    let rows = reader.deserialize().collect::<Result<Vec<Row>, csv::Error>>().map_err(|source| ReportError::Row {
-        path: path.to_owned(),
-        line: source.position().map_or(1, csv::Position::line),
-        source,
-    })?;
-    let cut_off = (whole < text.len()).then(|| Warning {
+    let whole = end_of_last_line(&mut file, length).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let lines = ShortLines { inner: file.take(whole), line: 1, length: 0 };
+    // No field is ever quoted, and a stray quote must not swallow the lines behind it.
+    let mut reader = csv::ReaderBuilder::new().quoting(false).from_reader(lines);
+    let wrong = |source: csv::Error| row_error(path, source);
+    let header = reader.headers().map_err(wrong)?;
+    let missing: Vec<&str> = COLUMNS.into_iter().filter(|column| !header.iter().any(|name| name == *column)).collect();
+    if whole > 0 && !missing.is_empty() {
+        return Err(ReportError::Columns { path: path.to_owned(), missing: missing.join(", ") });
+    }
+    let rows = reader.deserialize().collect::<Result<Vec<Row>, csv::Error>>().map_err(wrong)?;
+    let cut_off = (whole < length).then(|| Warning {
         message: format!("the last line of {SAMPLES_FILE} was cut off and is left out; {} rows remain", rows.len()),
         cure: "run again: the initiator was stopped while it wrote".to_owned(),
     });
     Ok((rows, cut_off))
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ReportError> {
-    fs::read(path).map_err(|source| ReportError::Read { path: path.to_owned(), source })
+/// The content of a JSON file of a run.
+pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, ReportError> {
+    let (file, _) = open(path, MOST_JSON)?;
+    let mut content = Vec::new();
+    // It may still grow, for instance because it is no end of a file but of a pipe.
+    let read = file.take(MOST_JSON).read_to_end(&mut content);
+    read.map_err(|source| ReportError::Read { path: path.to_owned(), source })?;
+    Ok(content)
+}
+
+/// Opens a file of a run; its length. Anything but a file would block or never end, so that it is looked at first.
+fn open(path: &Path, most: u64) -> Result<(File, u64), ReportError> {
+    let failed = |source| ReportError::Read { path: path.to_owned(), source };
+    let seen = fs::metadata(path).map_err(failed)?;
+    if !seen.is_file() {
+        return Err(ReportError::NoFile { path: path.to_owned() });
+    }
+    if seen.len() > most {
+        return Err(ReportError::TooLarge { path: path.to_owned(), bytes: seen.len(), most });
+    }
+    Ok((File::open(path).map_err(failed)?, seen.len()))
+}
+
+/// Where the last whole line ends; 0 if there is none.
+fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
+    let start = length.saturating_sub(LONGEST_LINE + 1);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.take(length - start).read_to_end(&mut tail)?;
+    match tail.iter().rposition(|&byte| byte == b'\n') {
+        Some(end) => Ok(start + end as u64 + 1),
+        None if start == 0 => Ok(0),
+        None => Err(too_long("the last line")),
+    }
+}
+
+fn too_long(which: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{which} is longer than {LONGEST_LINE} bytes, as no row is; run again, or copy the folder again"),
+    )
+}
+
+/// A reader that fails at the first line that is too long, before anybody tries to hold all of it.
+struct ShortLines<R> {
+    inner: R,
+    /// Of the next byte, from 1.
+    line: u64,
+    /// Bytes of it so far.
+    length: u64,
+}
+
+impl<R: Read> Read for ShortLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        for part in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
+            self.length += part.len() as u64;
+            if self.length > LONGEST_LINE {
+                return Err(too_long(&format!("line {}", self.line)));
+            }
+            if part.ends_with(b"\n") {
+                self.line += 1;
+                self.length = 0;
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn row_error(path: &Path, error: csv::Error) -> ReportError {
+    let path = path.to_owned();
+    let line = error.position().map_or(1, csv::Position::line);
+    if !error.is_io_error() {
+        return ReportError::Row { path, line, source: error };
+    }
+    ReportError::Read { path, source: io::Error::from(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_those_that_a_row_has() {
+        let row = "0,pingpong,poll,poll,poll,1,64,,,,,,,,,,,,,,,,,,,,,,,,ok";
+        let text = format!("{}\n{row}\n", COLUMNS.join(","));
+        let rows: Vec<Row> = csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
+        let mut out = csv::Writer::from_writer(Vec::new());
+        out.serialize(&rows[0]).unwrap();
+        let written = String::from_utf8(out.into_inner().unwrap()).unwrap();
+        let header = written.lines().next().unwrap();
+        let wanted: Vec<&str> = header.split(',').filter(|name| !["due_ns", "corrected_ns"].contains(name)).collect();
+        assert_eq!(wanted, COLUMNS);
+    }
+
+    #[test]
+    fn a_line_that_never_ends_is_refused_before_it_is_held() {
+        let mut lines = ShortLines { inner: io::repeat(b'x'), line: 1, length: 0 };
+        let error = io::copy(&mut lines, &mut io::sink()).unwrap_err().to_string();
+        assert!(error.starts_with("line 1 is longer"), "{error}");
+        let mut lines = ShortLines { inner: io::Cursor::new("a\n".repeat(5_000)), line: 1, length: 0 };
+        assert_eq!(io::copy(&mut lines, &mut io::sink()).unwrap(), 10_000);
+    }
 }

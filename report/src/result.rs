@@ -2,7 +2,6 @@
 //! that breaks a reader raises [`SCHEMA_VERSION`].
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use crate::error::ReportError;
 use crate::findings::Findings;
 use crate::measured::{Ceilings, Overhead, Traffic};
 use crate::plan::{Conditions, Wait, Workload};
+use crate::read::read_document;
 use crate::samples::Status;
 use crate::stats::{Interval, LegSummary, Summary, Word};
 
@@ -24,6 +24,7 @@ pub const FILE_NAME: &str = "result.json";
 
 /// A whole result.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunResult {
     /// [`SCHEMA_VERSION`] of the program that wrote it.
     pub schema_version: u32,
@@ -60,7 +61,7 @@ impl RunResult {
     /// Reads the document of an earlier run, for instance to render its folder again.
     pub fn load(dir: &Path) -> Result<Self, ReportError> {
         let path = dir.join(FILE_NAME);
-        let text = fs::read(&path).map_err(|source| ReportError::Read { path: path.clone(), source })?;
+        let text = read_document(&path)?;
         // The version first: what it stands for decides whether the rest can be understood.
         let Version { schema_version: found } = serde_json::from_slice(&text).map_err(ReportError::json(&path))?;
         if found != SCHEMA_VERSION {
@@ -78,6 +79,7 @@ struct Version {
 /// All blocks of the same workload, size and ways to wait, taken together. Figures are over the operations that ended
 /// ok; the others are in `failures`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
     /// The question.
     pub workload: Workload,
@@ -136,6 +138,7 @@ pub struct Cell {
 /// The legs of an operation. `None`: not stamped, or, for the one-way legs (inject, notify, ack, answer), only in blocks over
 /// which the clocks' offset was not stable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Legs {
     /// H1 − H0: the host writes the payload.
     pub write: Option<LegSummary>,
@@ -161,6 +164,7 @@ pub struct Legs {
 
 /// Speed of a frame's phases in bytes per second.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PhaseRates {
     /// The host's write.
     pub write: Option<f64>,
@@ -172,6 +176,7 @@ pub struct PhaseRates {
 
 /// CPU time of the measured operations, failed ones included. `None`: not known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cpu {
     /// The initiator's thread, per operation.
     pub host_us_per_op: Option<f64>,
@@ -205,6 +210,7 @@ impl Cpu {
 
 /// Events of a cell's blocks, warm-up included. `None`: at least one block could not see it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CellCounters {
     /// Doorbells that the host rang.
     pub rings: u64,
@@ -238,6 +244,7 @@ pub struct CellCounters {
 
 /// One way to wait against polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison {
     /// The workload of both cells.
     pub workload: Workload,
@@ -271,6 +278,7 @@ pub struct Comparison {
 
 /// How a self-check ended; `true`, `false` or `null` in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(into = "Option<bool>", from = "Option<bool>")]
 pub enum Verdict {
     /// It looked and found nothing wrong.
@@ -303,6 +311,7 @@ impl From<Option<bool>> for Verdict {
 
 /// One thing that the run verified about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SelfCheck {
     /// Its number, the same in every run.
     pub id: u32,
@@ -316,6 +325,7 @@ pub struct SelfCheck {
 
 /// Something that does not make a run wrong but that its reader should know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Warning {
     /// What was seen, with numbers.
     pub message: String,

@@ -2,43 +2,14 @@
 
 use serde::Serialize;
 
+use crate::cell_name::CellName;
 use crate::cells::{Group, SEED};
-use crate::plan::{Conditions, Wait, Workload};
+use crate::plan::Workload;
 use crate::result::Cell;
 use crate::run::RunBlock;
 use crate::stats::{Interval, NoiseFloor, Ratio, Word, ratio_of_means, ratio_of_medians};
 
 use super::tail;
-
-/// What makes cells of two runs the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CellName {
-    /// The question.
-    pub workload: Workload,
-    /// Bytes of payload per operation.
-    pub size_bytes: u64,
-    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
-    pub mode: String,
-    /// How the host waited.
-    pub host_wait: Wait,
-    /// How the guest waited.
-    pub guest_wait: Wait,
-    /// What else distinguishes it.
-    pub conditions: Conditions,
-}
-
-impl CellName {
-    pub(super) fn of(cell: &Cell) -> Self {
-        Self {
-            workload: cell.workload,
-            size_bytes: cell.size_bytes,
-            mode: cell.mode.clone(),
-            host_wait: cell.host_wait,
-            guest_wait: cell.guest_wait,
-            conditions: cell.conditions,
-        }
-    }
-}
 
 /// What a ratio is of. Less is better in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -113,10 +84,23 @@ pub struct CellAcross {
 }
 
 /// A cell with the blocks that it was made of.
-pub(super) type Made<'a> = (&'a Cell, &'a Group<'a>);
+pub(super) struct Made<'a> {
+    pub(super) name: CellName,
+    cell: Cell,
+    group: &'a Group<'a>,
+}
+
+impl<'a> Made<'a> {
+    pub(super) fn of(group: &'a Group<'a>) -> Self {
+        Self { name: group.name(), cell: group.cell(None), group }
+    }
+}
 
 /// Compares the cell of a run with that of the baseline.
-pub(super) fn across(name: CellName, (this, this_group): Made<'_>, (base, base_group): Made<'_>) -> CellAcross {
+pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
+    let name = this.name.clone();
+    let (this_group, base_group) = (this.group, base.group);
+    let (this, base) = (&this.cell, &base.cell);
     let figure = match name.workload {
         Workload::Stream => Figure::TimePerMessage,
         Workload::Idle => Figure::BusyCores,

@@ -76,7 +76,8 @@ pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
         let values: Vec<Value> = environments.iter().map(|environment| environment[field].clone()).collect();
         is_apart(&values, apart).then(|| Difference { field: field.to_owned(), values })
     });
-    let mut keys: Vec<&String> = configs.iter().filter_map(|config| config.as_object()).flat_map(|o| o.keys()).collect();
+    let mut keys: Vec<&String> =
+        configs.iter().filter_map(|config| config.as_object()).flat_map(|o| o.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
     let of_config = keys.into_iter().filter(|key| !TOLD_BY_ENVIRONMENT.contains(&key.as_str())).filter_map(|key| {

@@ -8,9 +8,9 @@
 
 use serde::Serialize;
 
-use super::cells::{CellAcross, CellName, Figure, TailAcross};
-use super::name::short;
+use super::cells::{CellAcross, Figure, TailAcross};
 use super::{Against, RunHead};
+use crate::cell_name::{CellName, short};
 use crate::stats::{Interval, Word};
 use crate::units::counted;
 

@@ -14,7 +14,6 @@ pub mod cells;
 pub mod environment;
 pub mod folder;
 pub mod gate;
-mod name;
 mod tail;
 pub mod text;
 
@@ -22,11 +21,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-pub use self::cells::{CellAcross, CellName};
+pub use self::cells::CellAcross;
+use self::cells::Made;
 pub use self::environment::Difference;
 pub use self::folder::{FolderError, RunFolder};
 pub use self::gate::{Gate, Limits};
 pub use self::text::text;
+pub use crate::cell_name::CellName;
 use crate::cells::groups;
 use crate::result::{SelfCheck, Verdict, Warning};
 
@@ -84,24 +85,16 @@ pub struct Against {
 #[must_use]
 pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> Across {
     let grouped: Vec<_> = runs.iter().map(|folder| groups(&folder.run)).collect();
-    let made: Vec<Vec<_>> =
-        grouped.iter().map(|groups| groups.iter().map(|group| (group.cell(None), group)).collect()).collect();
+    let made: Vec<Vec<Made<'_>>> = grouped.iter().map(|groups| groups.iter().map(Made::of).collect()).collect();
     let against = |run: usize| {
         let (base, this) = (&made[0], &made[run]);
-        let find = |among: &[(crate::result::Cell, _)], name: &CellName| {
-            among.iter().position(|(cell, _)| CellName::of(cell) == *name)
+        let in_both = this.iter().filter_map(|this| Some((this, base.iter().find(|base| base.name == this.name)?)));
+        let cells: Vec<CellAcross> = in_both.map(|(this, base)| cells::across(this, base)).collect();
+        let only = |these: &[Made<'_>], those: &[Made<'_>]| -> Vec<CellName> {
+            let names = these.iter().map(|made| &made.name);
+            names.filter(|name| those.iter().all(|made| made.name != **name)).cloned().collect()
         };
-        let mut cells = Vec::new();
-        let mut only_in_run = Vec::new();
-        for (cell, group) in this {
-            let name = CellName::of(cell);
-            match find(base, &name) {
-                Some(place) => cells.push(cells::across(name, (cell, group), (&base[place].0, base[place].1))),
-                None => only_in_run.push(name),
-            }
-        }
-        let names = base.iter().map(|(cell, _)| CellName::of(cell));
-        let only_in_baseline: Vec<CellName> = names.filter(|name| find(this, name).is_none()).collect();
+        let (only_in_baseline, only_in_run) = (only(base, this), only(this, base));
         let nothing_else = only_in_baseline.is_empty() && only_in_run.is_empty();
         let identical = nothing_else && !cells.is_empty() && cells.iter().all(|cell| cell.identical);
         Against { run, identical, cells, only_in_baseline, only_in_run }

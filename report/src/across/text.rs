@@ -2,8 +2,8 @@
 
 use super::cells::{CellAcross, Figure};
 use super::gate::Gate;
-use super::name::short;
 use super::{Across, Against, RunHead};
+use crate::cell_name::short;
 use crate::plan::Workload;
 use crate::stats::Word;
 use crate::summary::table::aligned;
@@ -98,9 +98,7 @@ fn comparison(across: &Across, against: &Against) -> Vec<String> {
     }
     let of = |kind: fn(&CellAcross) -> bool| against.cells.iter().filter(move |cell| kind(cell)).collect::<Vec<_>>();
     let is_bulk = |cell: &CellAcross| matches!(cell.name.workload, Workload::Frame | Workload::Stream);
-    lines.extend(messages(&of(|cell| {
-        cell.figure == Figure::MedianLatency && cell.name.workload != Workload::Frame
-    })));
+    lines.extend(messages(&of(|cell| cell.figure == Figure::MedianLatency && cell.name.workload != Workload::Frame)));
     lines.extend(bulk(&of(is_bulk)));
     lines.extend(idle(&of(|cell| cell.figure == Figure::BusyCores)));
     for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
@@ -150,13 +148,7 @@ fn bulk(cells: &[&CellAcross]) -> Vec<String> {
 fn idle(cells: &[&CellAcross]) -> Vec<String> {
     const HEADER: [&str; 6] = ["cell", "baseline", "cores", "ratio", "95 %", "verdict"];
     table(&HEADER, cells, |cell| {
-        vec![
-            ratio(cell.baseline.value),
-            ratio(cell.this.value),
-            ratio(cell.ratio),
-            interval(cell),
-            verdict_of(cell),
-        ]
+        vec![ratio(cell.baseline.value), ratio(cell.this.value), ratio(cell.ratio), interval(cell), verdict_of(cell)]
     })
 }
 
@@ -195,7 +187,7 @@ fn verdict_of(cell: &CellAcross) -> String {
 
 fn legend() -> Vec<String> {
     [
-        "ratio: this run over the baseline; below 1 it is faster, of bytes/s above 1. 95 %: by a block bootstrap.",
+        "ratio: this run over the baseline; below 1 is faster, of bytes/s above 1. 95 %: by block bootstrap.",
         "noise: what equal blocks of the noisier run differ by. A verdict only where the interval excludes it;",
         "-: not known, or too few samples or blocks to say. p99: from 1,000 samples on.",
     ]

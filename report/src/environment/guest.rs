@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The guest's view of its machine. `None`: it did not say.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct GuestMachine {
     /// The processor that the guest sees.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Read once, before the run, by the front door. The names stand beside the others of the
 /// [environment](super::Environment), without a level of their own.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HostMachine {
     /// The distribution (`PRETTY_NAME` in os-release).

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Competition for the CPUs. `None`: this machine does not say.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HostLoad {
     /// Tasks that ran or wanted to, averaged over the minute before the run.

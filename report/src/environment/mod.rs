@@ -18,6 +18,7 @@ pub use self::software::Software;
 
 /// The machine, the VM and the way in which they were started. `None`: not known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Environment {
     /// What executed the guest's code, as proved by starting one: `kvm` or `tcg`.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The programs of a run. `None`: not known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Software {
     /// The compiler, as `rustc -V` names itself.

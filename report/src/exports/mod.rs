@@ -2,6 +2,10 @@
 //! so that a reader never sees half of one.
 
 mod bandwidth_csv;
+mod cpu_csv;
+pub(crate) mod hgrm;
+mod histograms;
+mod hlog;
 mod latency_csv;
 mod result_json;
 
@@ -10,6 +14,8 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
 pub use bandwidth_csv::BandwidthCsv;
+pub use cpu_csv::CpuCsv;
+pub use hlog::Hlog;
 pub use latency_csv::LatencyCsv;
 pub use result_json::ResultJson;
 
@@ -28,8 +34,8 @@ pub trait Export {
 
 /// Every exporter. The document comes last: where it is, the others are.
 #[must_use]
-pub fn all() -> [&'static dyn Export; 3] {
-    [&LatencyCsv, &BandwidthCsv, &ResultJson]
+pub fn all() -> [&'static dyn Export; 5] {
+    [&LatencyCsv, &BandwidthCsv, &CpuCsv, &Hlog, &ResultJson]
 }
 
 /// Writes one file into the folder.

@@ -49,6 +49,7 @@ fn either_way(ratio: f64) -> f64 {
 
 /// What a comparison of times or costs comes to, said of the first of the two. As text: "faster", "no difference seen".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
     /// The whole interval lies below the noise.

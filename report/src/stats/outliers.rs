@@ -11,6 +11,7 @@ use super::percentile::Percentile;
 /// Latencies have a long right tail, so that some high outliers are no sign of trouble: of lognormal ones, several
 /// percent. Where half of the samples are equal the fences close in on them, and every other sample is severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outliers {
     /// More than 3 interquartile ranges below the lower quartile.
     pub low_severe: u64,

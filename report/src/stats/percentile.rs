@@ -18,6 +18,7 @@ pub struct Percentile {
 
 /// A 95 % interval; both ends belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Interval<T> {
     /// The lower end.
     pub low: T,

@@ -8,6 +8,7 @@ use super::percentile::{Interval, Percentile};
 /// Latency of one cell in nanoseconds. A percentile is `None` unless there are enough samples: p50 from 1, p90 from 10,
 /// p95 from 20, p99 from 1,000, p99.9 from 10,000, p99.99 from 100,000.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Samples.
     pub n: usize,
@@ -42,6 +43,7 @@ pub struct Summary {
 /// 95 % intervals of a [`Summary`]'s percentiles, by [`Percentile::interval`]. `None` where there is no percentile, or
 /// where the samples do not reach far enough beyond it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Intervals {
     /// Of the median.
@@ -100,6 +102,7 @@ impl Summary {
 
 /// One leg of an operation in nanoseconds. Signed, because a one-way leg may be negative by the clocks' bound.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct LegSummary {
     /// Operations that have this leg.
     pub n: usize,

@@ -2,10 +2,15 @@
 //! is right, and each test spoils one thing.
 
 mod acceleration;
+mod across;
+mod agreement;
 mod checks;
+mod exports;
 mod findings;
 mod placement;
+mod readers;
 mod render;
+mod schema;
 mod synthetic;
 mod terminal;
 mod warnings;

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use crate::synthetic::Synthetic;
 
-fn folder(run: &Synthetic) -> TempDir {
+pub(crate) fn folder(run: &Synthetic) -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::write(dir.path().join("measured.json"), serde_json::to_vec(&run.measured).expect("JSON")).expect("written");
     let mut rows = csv::Writer::from_path(dir.path().join("samples.csv")).expect("created");
@@ -24,12 +24,20 @@ fn folder(run: &Synthetic) -> TempDir {
     dir
 }
 
-fn rendered(dir: &Path) -> Result<RunResult, ReportError> {
-    let environment = Environment { accel: "tcg".into(), ..Environment::default() };
-    render(dir, environment, &serde_json::json!({"mode": ["poll", "irq"]}))
+/// Renders; what comes out is held against the schema, whatever the test is about.
+pub(crate) fn rendered(dir: &Path) -> Result<RunResult, ReportError> {
+    let environment = Environment {
+        accel: "tcg".into(),
+        started: Some("2026-08-01T09:00:00+00:00".into()),
+        ..Environment::default()
+    };
+    let result = render(dir, environment, &serde_json::json!({"mode": ["poll", "irq"]}))?;
+    let text = fs::read(dir.join("result.json")).expect("written");
+    assert_eq!(crate::schema::violations(&serde_json::from_slice(&text).expect("JSON")), [""; 0]);
+    Ok(result)
 }
 
-fn lines(dir: &Path, name: &str) -> Vec<String> {
+pub(crate) fn lines(dir: &Path, name: &str) -> Vec<String> {
     fs::read_to_string(dir.join(name)).expect("the file is there").lines().map(str::to_owned).collect()
 }
 
@@ -55,7 +63,20 @@ fn a_run_becomes_its_files() {
     let mut names: Vec<_> =
         fs::read_dir(dir.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
     names.sort();
-    assert_eq!(names, ["bandwidth_results.csv", "latency_results.csv", "measured.json", "result.json", "samples.csv"]);
+    let wanted = [
+        "bandwidth_results.csv",
+        "cpu.csv",
+        "frame-1080p-irq.hgrm",
+        "frame-1080p-poll.hgrm",
+        "latency_results.csv",
+        "measured.json",
+        "pingpong-64B-irq.hgrm",
+        "pingpong-64B-poll.hgrm",
+        "result.json",
+        "run.hlog",
+        "samples.csv",
+    ];
+    assert_eq!(names, wanted);
 }
 
 #[test]

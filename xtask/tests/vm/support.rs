@@ -144,8 +144,12 @@ impl Ended {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.stderr))
     }
 
+    /// The document, which is what its schema says.
+    #[track_caller]
     pub(crate) fn result(&self) -> Value {
-        serde_json::from_str(&self.text("result.json")).unwrap()
+        let result = serde_json::from_str(&self.text("result.json")).unwrap();
+        assert_valid(&result);
+        result
     }
 
     /// The ids of the self-checks that failed.
@@ -164,6 +168,15 @@ impl Ended {
     pub(crate) fn assert_says(&self, text: &str) {
         assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);
     }
+}
+
+/// Holds a result against docs/result.schema.json.
+#[track_caller]
+pub(crate) fn assert_valid(result: &Value) {
+    let schema = serde_json::from_str(include_str!("../../../docs/result.schema.json")).unwrap();
+    let validator = jsonschema::draft202012::new(&schema).unwrap();
+    let errors = validator.iter_errors(result).map(|error| format!("{}: {error}", error.instance_path()));
+    assert_eq!(errors.collect::<Vec<_>>(), [""; 0], "result.json is not what docs/result.schema.json says");
 }
 
 /// The processes whose parent this is.

@@ -1,0 +1,86 @@
+//! `<cell>.hgrm`: a cell's percentiles as HdrHistogram prints them (`outputPercentileDistribution`), for its plotter and
+//! for everything else that reads this format. Values are microseconds, with nanoseconds behind the point.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+
+use super::histograms::{SUB_BUCKETS, histogram, recordings};
+use super::replace;
+use crate::error::ReportError;
+use crate::run::Run;
+
+/// Lines per halving of what is left above a percentile, the format's customary number.
+const TICKS_PER_HALF: u32 = 5;
+
+const NS_PER_US: f64 = 1e3;
+
+/// Writes a file for each cell that has latencies.
+pub(crate) fn write_all(dir: &Path, run: &Run) -> Result<(), ReportError> {
+    for recording in recordings(run) {
+        let (histogram, beyond) = histogram(recording.blocks.iter().flat_map(|(_, series)| series.iter().copied()));
+        replace(&dir.join(format!("{}.hgrm", recording.name)), |out| write(&histogram, beyond, out))?;
+    }
+    Ok(())
+}
+
+fn write(histogram: &Histogram<u64>, beyond: u64, out: &mut dyn Write) -> io::Result<()> {
+    let us = |ns: u64| ns as f64 / NS_PER_US;
+    writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
+    let mut so_far = 0;
+    for step in histogram.iter_quantiles(TICKS_PER_HALF) {
+        so_far += step.count_since_last_iteration();
+        let (value, quantile) = (us(step.value_iterated_to()), step.quantile_iterated_to());
+        write!(out, "{value:12.3} {quantile:14.12} {so_far:10}")?;
+        // Above all samples nothing is left to divide by.
+        if quantile < 1.0 {
+            write!(out, " {:14.2}", 1.0 / (1.0 - quantile))?;
+        }
+        writeln!(out)?;
+    }
+    let (mean, deviation) = (histogram.mean() / NS_PER_US, histogram.stdev() / NS_PER_US);
+    writeln!(out, "#[Mean    = {mean:12.3}, StdDeviation   = {deviation:12.3}]")?;
+    writeln!(out, "#[Max     = {:12.3}, Total count    = {:12}]", us(histogram.max()), histogram.len())?;
+    writeln!(out, "#[Buckets = {:12}, SubBuckets     = {SUB_BUCKETS:12}]", histogram.buckets())?;
+    writeln!(out, "#[Unit    = microseconds, Beyond range   = {beyond:12}]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(samples: &[u64]) -> String {
+        let (histogram, beyond) = histogram(samples.iter().copied());
+        let mut out = Vec::new();
+        write(&histogram, beyond, &mut out).expect("memory takes it");
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn the_text_is_what_the_format_asks_for() {
+        let expected = concat!(
+            "       Value     Percentile TotalCount 1/(1-Percentile)\n\n",
+            "       1.000 0.000000000000          1           1.00\n",
+            "       1.000 0.100000000000          1           1.11\n",
+            "       1.000 0.200000000000          1           1.25\n",
+            "       1.000 0.300000000000          1           1.43\n",
+            "       1.000 0.400000000000          1           1.67\n",
+            "       1.000 0.500000000000          1           2.00\n",
+            "       2.000 0.550000000000          2           2.22\n",
+            "       2.000 1.000000000000          2\n",
+            "#[Mean    =        1.500, StdDeviation   =        0.500]\n",
+            "#[Max     =        2.000, Total count    =            2]\n",
+            "#[Buckets =           32, SubBuckets     =         2048]\n",
+            "#[Unit    = microseconds, Beyond range   =            0]\n",
+        );
+        assert_eq!(written(&[1_000, 2_000]), expected);
+    }
+
+    #[test]
+    fn values_beyond_the_range_are_counted_and_in_no_line() {
+        let text = written(&[5, u64::MAX, u64::MAX - 1]);
+        assert!(text.contains("Total count    =            1]"), "{text}");
+        assert!(text.contains("Beyond range   =            2]"), "{text}");
+    }
+}

@@ -1,0 +1,136 @@
+//! `cargo xtask compare` as a script or a CI job uses it: what it prints, and with which status it ends.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use report::environment::Environment;
+use report::measured::{ClockFit, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock};
+use report::plan::{Block, Conditions, Wait, Workload};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The folder of a run that never took place: eight blocks of polled round trips of about so many nanoseconds.
+fn run(rtt_ns: u64) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let blocks: Vec<MeasuredBlock> = (0..8).map(block).collect();
+    let mut samples = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
+                       g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
+                       read_ns,verify_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
+        .to_owned();
+    for seq in 0..800 {
+        let (block, rtt) = (seq / 100, rtt_ns + seq * 7_919 % 100);
+        samples += &format!("{block},pingpong,poll,poll,poll,{seq},64{}{rtt},,,ok\n", ",".repeat(23));
+    }
+    let measured = Measured {
+        guest: GuestFacts { driver: "uio_pci_generic".into(), ..GuestFacts::default() },
+        tsc_hz: 1e9,
+        host_peer: 1,
+        guest_peer: 0,
+        spin_ns: None,
+        perf_missing: None,
+        memory_bytes: 1 << 20,
+        ceilings: Vec::new(),
+        overhead: None,
+        blocks,
+        aborted: None,
+    };
+    fs::write(dir.path().join("samples.csv"), samples).unwrap();
+    fs::write(dir.path().join("measured.json"), serde_json::to_vec(&measured).unwrap()).unwrap();
+    let environment = Environment { accel: "tcg".into(), accel_seen: Some("tcg".into()), ..Environment::default() };
+    let result = report::render(dir.path(), environment, &serde_json::json!({})).unwrap();
+    assert!(result.passed(), "{:?}", result.self_checks);
+    dir
+}
+
+fn block(index: u32) -> MeasuredBlock {
+    MeasuredBlock {
+        block: Block {
+            index,
+            workload: Workload::Pingpong,
+            host_wait: Wait::Poll,
+            guest_wait: Wait::Poll,
+            size_bytes: 64,
+            warmup: 0,
+            count: 100,
+            limit_ms: None,
+            corrupt_one: false,
+            conditions: Conditions::default(),
+        },
+        wall_ns: 1_000_000,
+        operations: 100,
+        counters: Counters { interrupts: Some(0), uio_events: Some(0), ..Counters::default() },
+        cpu: CpuTime { host_ns: 1_000_000, vcpu_ns: Some(1_000_000), main_loop_ns: Some(0), ..CpuTime::default() },
+        clock: ClockFit { before_ns: 0.0, after_ns: 0.0, bound_ns: 20.0 },
+        corrupt_answer: None,
+        bytes_verified: 0,
+        traffic: None,
+        placement: None,
+    }
+}
+
+struct Ended {
+    status: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+fn compare(dirs: &[&Path], flags: &str) -> Ended {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
+    command.arg("compare").args(dirs).args(flags.split_whitespace()).stdin(Stdio::null());
+    let output = command.output().unwrap();
+    Ended {
+        status: output.status.code(),
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+#[test]
+fn a_limit_decides_the_status() {
+    let (base, same, slow) = (run(10_000), run(10_001), run(12_000));
+    let kept = compare(&[base.path(), same.path()], "--fail-above 10%");
+    assert_eq!(kept.status, Some(0), "{}{}", kept.stdout, kept.stderr);
+    assert!(kept.stdout.contains("no difference seen") && kept.stdout.contains("passed: "), "{}", kept.stdout);
+
+    let broken = compare(&[base.path(), slow.path()], "--fail-above 10%");
+    assert_eq!(broken.status, Some(1));
+    assert!(broken.stdout.contains("p50 is 1.20 times the baseline's"), "{}", broken.stdout);
+    assert_eq!(compare(&[base.path(), slow.path()], "").status, Some(0), "without a limit it is only told");
+    assert_eq!(compare(&[base.path(), slow.path()], "--fail-above 30%").status, Some(0));
+    assert_eq!(compare(&[slow.path(), base.path()], "--fail-above 0%").status, Some(0), "faster is no failure");
+}
+
+#[test]
+fn any_run_behind_the_baseline_can_break_the_limit() {
+    let (base, slow) = (run(10_000), run(12_000));
+    let ended = compare(&[base.path(), base.path(), slow.path(), base.path()], "--json --fail-above 10%");
+    assert_eq!(ended.status, Some(1));
+    let document: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(document["comparisons"].as_array().map(Vec::len), Some(3));
+    let broken = document["gate"]["regressions"].as_array().unwrap();
+    assert_eq!(broken.iter().map(|one| one["run"].as_u64()).collect::<Vec<_>>(), [Some(2)]);
+    assert_eq!(document["comparisons"][0]["identical"], true);
+    assert_eq!(document["comparisons"][1]["cells"][0]["word"], "slower");
+}
+
+#[test]
+fn wrong_usage_has_status_two_and_a_wrong_folder_one() {
+    let base = run(10_000);
+    let one = compare(&[base.path()], "");
+    assert_eq!(one.status, Some(2), "{}", one.stderr);
+    for nonsense in ["ten", "-5%", "nan", "inf", "%"] {
+        let ended = compare(&[base.path(), base.path()], &format!("--fail-above={nonsense}"));
+        assert_eq!(ended.status, Some(2), "{nonsense}: {}", ended.stderr);
+        assert!(ended.stderr.contains("such as 10%"), "{nonsense}: {}", ended.stderr);
+    }
+    let missing = compare(&[base.path(), &base.path().join("nowhere")], "--json");
+    assert_eq!((missing.status, missing.stdout.as_str()), (Some(1), ""));
+    assert!(missing.stderr.contains("nowhere: there is no such folder"), "{}", missing.stderr);
+    let several = tempfile::tempdir().unwrap();
+    fs::create_dir(several.path().join("vfio-pci")).unwrap();
+    fs::write(several.path().join("vfio-pci/result.json"), "{}").unwrap();
+    let several = compare(&[base.path(), several.path()], "");
+    assert_eq!(several.status, Some(1));
+    assert!(several.stderr.contains("vfio-pci"), "{}", several.stderr);
+}
