@@ -102,7 +102,7 @@ impl<'a> Group<'a> {
 }
 
 /// The figure that a workload is about. A stream and idling have none.
-fn latency(workload: Workload, row: &Row) -> Option<u64> {
+pub(crate) fn latency(workload: Workload, row: &Row) -> Option<u64> {
     match workload {
         Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Storm | Workload::Contention => {
             row.rtt_ns

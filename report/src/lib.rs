@@ -31,6 +31,7 @@ pub mod frame_size;
 pub mod measured;
 pub mod pinning;
 pub mod plan;
+pub mod plots;
 pub mod progress;
 pub mod read;
 pub mod result;

@@ -44,6 +44,11 @@ impl Percentile {
     /// 99.99 %, from 100,000 samples on.
     pub const P9999: Self = Self { basis_points: 9_999, from: 100_000 };
 
+    /// Any other one, for curves: given from the first sample on, so that whoever draws it says where it ends.
+    pub(crate) const fn at(basis_points: u32) -> Self {
+        Self { basis_points, from: 1 }
+    }
+
     /// The least number of samples from which it is given.
     #[must_use]
     pub fn least_samples(self) -> usize {

@@ -1,0 +1,193 @@
+//! What the plots take from a run: which cells belong into one panel, their samples, and the words for both.
+
+use super::palette::{Look, look};
+use crate::cells;
+use crate::plan::{Block, Conditions, Workload};
+use crate::result::{Cell, RunResult};
+use crate::run::{Run, RunBlock};
+use crate::units::{duration, grouped};
+
+/// A run to be drawn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Data<'a> {
+    pub(crate) result: &'a RunResult,
+    pub(crate) run: &'a Run,
+}
+
+/// One way to wait under given conditions.
+#[derive(Debug, Clone)]
+pub(crate) struct Series<'a> {
+    pub(crate) cell: &'a Cell,
+    pub(crate) look: Look,
+    /// The figure that the workload is about, block by block in the order in which they were measured. Never empty.
+    pub(crate) blocks: Vec<Stretch>,
+    /// The same, ascending. Never empty.
+    pub(crate) sorted: Vec<u64>,
+}
+
+/// A block's samples in order.
+#[derive(Debug, Clone)]
+pub(crate) struct Stretch {
+    /// The block's index in the plan.
+    pub(crate) index: u32,
+    pub(crate) samples: Vec<u64>,
+}
+
+/// Ways to wait that can be compared: all else is equal.
+#[derive(Debug, Clone)]
+pub(crate) struct Question<'a> {
+    /// In words, for instance `back to back` or `paced, 2.00 ms gap`.
+    pub(crate) heading: String,
+    pub(crate) series: Vec<Series<'a>>,
+}
+
+impl<'a> Data<'a> {
+    /// Cells of a workload that no arm repeats and for which no stamps were added.
+    pub(crate) fn cells(&self, workload: Workload) -> impl Iterator<Item = &'a Cell> {
+        let plain = move |cell: &&Cell| {
+            cell.workload == workload && !cell.conditions.again && !cell.conditions.stamped && !cell.conditions.cold
+        };
+        self.result.cells.iter().filter(plain)
+    }
+
+    /// The blocks of a cell.
+    pub(crate) fn blocks(&self, cell: &'a Cell) -> impl Iterator<Item = RunBlock<'a>> {
+        let key = |block: &Block| (block.workload, block.size_bytes, block.conditions, block.host_wait, block.guest_wait);
+        let wanted = (cell.workload, cell.size_bytes, cell.conditions, cell.host_wait, cell.guest_wait);
+        self.run.blocks().filter(move |block| key(block.asked()) == wanted)
+    }
+
+    /// The samples of a cell; `None` if no operation ended ok.
+    pub(crate) fn series(&self, cell: &'a Cell) -> Option<Series<'a>> {
+        let of_block = |block: RunBlock<'a>| Stretch {
+            index: block.asked().index,
+            samples: block.ok_rows().filter_map(|row| cells::latency(cell.workload, row)).collect(),
+        };
+        let blocks: Vec<Stretch> = self.blocks(cell).map(of_block).filter(|block| !block.samples.is_empty()).collect();
+        let mut sorted: Vec<u64> = blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
+        sorted.sort_unstable();
+        let look = look(cell.host_wait, cell.guest_wait);
+        (!sorted.is_empty()).then_some(Series { cell, look, blocks, sorted })
+    }
+
+    /// Messages in a closed loop, back to back and paced: what most plots are about.
+    pub(crate) fn round_trips(&self) -> Vec<Question<'a>> {
+        [Workload::Pingpong, Workload::Paced].into_iter().filter_map(|workload| self.question(workload)).collect()
+    }
+
+    fn question(&self, workload: Workload) -> Option<Question<'a>> {
+        // A run has one size and one gap; where a plan of one's own has more, the first one has the plot.
+        let first = self.cells(workload).find(|cell| cell.n > 0)?;
+        let alike = self
+            .cells(workload)
+            .filter(|cell| (cell.size_bytes, cell.conditions) == (first.size_bytes, first.conditions));
+        let series: Vec<Series<'a>> = alike.filter_map(|cell| self.series(cell)).collect();
+        let heading = heading(workload, first.conditions);
+        (!series.is_empty()).then_some(Question { heading, series })
+    }
+
+    /// Where it was measured, for captions.
+    pub(crate) fn place(&self) -> String {
+        let environment = &self.result.environment;
+        let short = |text: &Option<String>| {
+            text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(|text| text.chars().take(60).collect())
+        };
+        let parts: [Option<String>; 3] =
+            [short(&environment.cpu_model), short(&environment.driver), Some(acceleration(&environment.accel))];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// What the figures stand for.
+pub(crate) fn acceleration(accel: &str) -> String {
+    match accel {
+        "tcg" => "under emulation (TCG)".to_owned(),
+        "kvm" => "under KVM".to_owned(),
+        "" => "acceleration not known".to_owned(),
+        other => format!("under {}", other.chars().take(20).collect::<String>()),
+    }
+}
+
+fn heading(workload: Workload, conditions: Conditions) -> String {
+    match (workload, conditions.gap_ns) {
+        (Workload::Pingpong, _) => "back to back".to_owned(),
+        (_, Some(gap)) => format!("paced, {} gap", duration(gap as f64)),
+        (workload, None) => workload.to_string(),
+    }
+}
+
+/// The name of a cell's way to wait, cut to what a legend has room for.
+pub(crate) fn mode(cell: &Cell) -> String {
+    cell.mode.chars().take(24).collect()
+}
+
+/// How many samples each has, for instance `n = 10,000 each` or `n: poll 299, irq 252`.
+pub(crate) fn counts<'a>(counted: impl IntoIterator<Item = (&'a Cell, usize)>) -> String {
+    let all: Vec<(String, usize)> = counted.into_iter().map(|(cell, n)| (mode(cell), n)).collect();
+    let told = |n: usize| grouped(n as u64);
+    match &all[..] {
+        [] => "n = 0".to_owned(),
+        [(_, n)] => format!("n = {}", told(*n)),
+        [(_, first), rest @ ..] if rest.iter().all(|(_, n)| n == first) => format!("n = {} each", told(*first)),
+        all => {
+            format!("n: {}", all.iter().map(|(mode, n)| format!("{mode} {}", told(*n))).collect::<Vec<_>>().join(", "))
+        }
+    }
+}
+
+/// The whole number below, for positions and counts.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates, and NaN is 0")]
+pub(crate) fn whole(value: f64) -> u64 {
+    value as u64
+}
+
+/// A position in a list.
+pub(crate) fn position(value: f64) -> usize {
+    usize::try_from(whole(value)).unwrap_or(usize::MAX)
+}
+
+/// The sample at a share of the ascending samples, by nearest rank, however few they are: for placing, not for telling.
+pub(crate) fn at_share(sorted: &[u64], share: f64) -> u64 {
+    let rank = position((sorted.len() as f64 * share).ceil()).clamp(1, sorted.len().max(1));
+    sorted.get(rank - 1).copied().unwrap_or(0)
+}
+
+/// The mean over the middle half of the operations by their total, part by part: the parts of an ordinary operation,
+/// which add up to its total, as medians of parts do not. `None` where there are none.
+pub(crate) fn middle_half<const N: usize>(mut operations: Vec<(u64, [f64; N])>) -> Option<[f64; N]> {
+    operations.sort_by_key(|(total, _)| *total);
+    let quarter = operations.len() / 4;
+    let middle = operations.get(quarter..operations.len() - quarter)?;
+    let n = middle.len() as f64;
+    let mean = |part: usize| middle.iter().map(|(_, parts)| parts[part]).sum::<f64>() / n;
+    (n > 0.0).then(|| std::array::from_fn(mean))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_half_leaves_out_both_quarters() {
+        let operations: Vec<(u64, [f64; 1])> = [9, 1, 1_000, 5, 6, 7, 8, 2].map(|total| (total, [total as f64])).into();
+        assert_eq!(middle_half(operations), Some([6.5]));
+        assert_eq!(middle_half(vec![(7, [7.0])]), Some([7.0]));
+        assert_eq!(middle_half::<1>(Vec::new()), None);
+    }
+
+    #[test]
+    fn a_share_of_few_samples_is_one_of_them() {
+        assert_eq!([0.0, 0.5, 0.51, 0.99, 1.0].map(|share| at_share(&[10, 20], share)), [10, 10, 20, 20, 20]);
+        assert_eq!(at_share(&[], 0.5), 0);
+    }
+
+    #[test]
+    fn acceleration_is_told_as_in_the_summary() {
+        assert_eq!(["tcg", "kvm", "", "hvf"].map(acceleration), [
+            "under emulation (TCG)",
+            "under KVM",
+            "acceleration not known",
+            "under hvf"
+        ]);
+    }
+}

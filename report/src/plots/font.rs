@@ -1,0 +1,94 @@
+//! The font of the plots, DejaVu Sans, carried along: it sets the text of the PNG, and its letters' widths lay out both
+//! forms. A viewer of the SVG that lacks it takes a narrower one, which fits wherever this one does.
+
+use std::sync::LazyLock;
+
+use ttf_parser::Face;
+
+/// What the SVG asks for, in this order. Verdana has the same proportions.
+pub(crate) const FAMILY: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
+
+/// The fonts' files: regular and bold.
+pub(crate) fn files() -> [&'static [u8]; 2] {
+    [dejavu::sans::regular(), dejavu::sans::bold()]
+}
+
+static FACES: LazyLock<[Option<Face<'static>>; 2]> = LazyLock::new(|| files().map(|file| Face::parse(file, 0).ok()));
+
+/// The width of a letter that the font lacks, as a share of the size.
+const UNKNOWN: f64 = 0.6;
+
+/// The width of a line of text in pixels.
+pub(crate) fn width(text: &str, size: f64, bold: bool) -> f64 {
+    let face = FACES[usize::from(bold)].as_ref();
+    let advance = |letter: char| {
+        let face = face?;
+        let advance = face.glyph_hor_advance(face.glyph_index(letter)?)?;
+        Some(f64::from(advance) / f64::from(face.units_per_em()))
+    };
+    text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN) * size).sum()
+}
+
+/// The text, cut off with an ellipsis where it would be wider than `most` pixels.
+pub(crate) fn fitted(text: &str, size: f64, bold: bool, most: f64) -> String {
+    // No line of a plot has room for more; a hostile text may be of any length.
+    let short: String = text.chars().take(400).collect();
+    if short.len() == text.len() && width(text, size, bold) <= most {
+        return short;
+    }
+    let room = most - width("…", size, bold);
+    let mut taken = 0.0;
+    let kept: String = short
+        .chars()
+        .take_while(|letter| {
+            taken += width(letter.encode_utf8(&mut [0; 4]), size, bold);
+            taken <= room
+        })
+        .collect();
+    kept + "…"
+}
+
+/// The text broken between words into lines of at most so many pixels.
+pub(crate) fn wrapped(text: &str, size: f64, most: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        let word = fitted(word, size, false, most);
+        match lines.last_mut() {
+            Some(line) if width(line, size, false) + width(&word, size, false) + size * 0.35 <= most => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_have_the_fonts_widths() {
+        // From the font's own table: i is 569 and W 2025 of 2048 units wide.
+        assert!((width("i", 2048.0, false) - 569.0).abs() < 1.0, "{}", width("i", 2048.0, false));
+        assert!((width("W", 2048.0, false) - 2025.0).abs() < 1.0, "{}", width("W", 2048.0, false));
+        assert!(width("poll", 12.0, true) > width("poll", 12.0, false));
+    }
+
+    #[test]
+    fn text_is_cut_to_its_room_whatever_its_length() {
+        for text in ["short", &"long ".repeat(100_000), "", "\u{10ffff}\u{0}"] {
+            assert!(width(&fitted(text, 12.0, false, 80.0), 12.0, false) <= 80.0);
+        }
+        assert_eq!(fitted("short", 12.0, false, 80.0), "short");
+    }
+
+    #[test]
+    fn lines_keep_to_their_width_and_lose_no_word() {
+        let text = "one two three four five six seven eight nine ten";
+        let lines = wrapped(text, 12.0, 90.0);
+        assert!(lines.len() > 2 && lines.iter().all(|line| width(line, 12.0, false) <= 90.0), "{lines:?}");
+        assert_eq!(lines.join(" "), text);
+    }
+}

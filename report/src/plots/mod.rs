@@ -1,0 +1,61 @@
+//! The plots of a run, as SVG and as PNG. Pure but for [`write_into`]: the same run gives the same bytes.
+//!
+//! SVG is written directly rather than through a plotting library, because what makes these plots worth having is what
+//! such libraries lack: colours that follow the page ([`themed`]), figures shown where one points, an axis of nines,
+//! units chosen per tick, and labels that are laid out by the widths of the letters instead of by guesses.
+//!
+//! Read in this order:
+//! 1. `palette`, `font`, `canvas`: colours, letters, elements.
+//! 2. `scale`, `panel`, `figure`, `layout`: axes, a rectangle with two of them, and the frame around all.
+//! 3. `data`: what of a run belongs together.
+//! 4. A file per plot.
+//! 5. `theme` and `png`: the plot in a page and as pixels. `files`: the folder.
+
+mod canvas;
+mod data;
+mod figure;
+mod files;
+mod font;
+mod layout;
+mod palette;
+mod panel;
+mod percentiles;
+mod png;
+mod scale;
+mod theme;
+
+pub use self::files::write_into;
+pub use self::palette::{PALETTE, Swatch};
+pub use self::png::{PngError, png};
+pub use self::theme::themed;
+
+use self::data::Data;
+use crate::result::RunResult;
+use crate::run::Run;
+
+/// A plot of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plot {
+    /// The stem of its files' names.
+    pub name: &'static str,
+    /// What it shows.
+    pub title: String,
+    /// What to see, of how many samples, and where they were taken.
+    pub caption: String,
+    /// The figures in words, for who does not see it.
+    pub alt: String,
+    /// The plot in static colours on a white ground, 1000 wide.
+    pub svg: String,
+}
+
+type Draw = fn(&Data<'_>) -> Option<Plot>;
+
+/// Every plot, in the order in which a reader wants them.
+const ALL: [(&str, Draw); 1] = [("latency_percentiles", percentiles::plot)];
+
+/// The plots for which the run has data.
+#[must_use]
+pub fn plots(result: &RunResult, run: &Run) -> Vec<Plot> {
+    let data = Data { result, run };
+    ALL.iter().filter_map(|(_, draw)| draw(&data)).collect()
+}
