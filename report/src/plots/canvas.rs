@@ -163,12 +163,7 @@ impl Canvas {
     /// A line through places.
     pub(crate) fn polyline(&mut self, places: &[Place], how: Stroke) {
         if places.len() > 1 {
-            let _ = writeln!(
-                self.out,
-                r#"<path d="{}" style="{};stroke-linejoin:round"/>"#,
-                path(places),
-                how.style()
-            );
+            let _ = writeln!(self.out, r#"<path d="{}" style="{};stroke-linejoin:round"/>"#, path(places), how.style());
         }
     }
 

@@ -52,7 +52,8 @@ impl<'a> Data<'a> {
 
     /// The blocks of a cell.
     pub(crate) fn blocks(&self, cell: &'a Cell) -> impl Iterator<Item = RunBlock<'a>> {
-        let key = |block: &Block| (block.workload, block.size_bytes, block.conditions, block.host_wait, block.guest_wait);
+        let key =
+            |block: &Block| (block.workload, block.size_bytes, block.conditions, block.host_wait, block.guest_wait);
         let wanted = (cell.workload, cell.size_bytes, cell.conditions, cell.host_wait, cell.guest_wait);
         self.run.blocks().filter(move |block| key(block.asked()) == wanted)
     }
@@ -183,11 +184,9 @@ mod tests {
 
     #[test]
     fn acceleration_is_told_as_in_the_summary() {
-        assert_eq!(["tcg", "kvm", "", "hvf"].map(acceleration), [
-            "under emulation (TCG)",
-            "under KVM",
-            "acceleration not known",
-            "under hvf"
-        ]);
+        assert_eq!(
+            ["tcg", "kvm", "", "hvf"].map(acceleration),
+            ["under emulation (TCG)", "under KVM", "acceleration not known", "under hvf"]
+        );
     }
 }

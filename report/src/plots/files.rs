@@ -9,7 +9,7 @@ use crate::error::ReportError;
 use crate::exports;
 
 /// The folder of the plots in a run's folder.
-pub const FOLDER: &str = "plots";
+const FOLDER: &str = "plots";
 
 /// Writes every plot both ways. Those of an earlier rendering that this one does not have are removed, so that none is
 /// left that shows other data.

@@ -1,4 +1,4 @@
-//! The font of the plots, DejaVu Sans, carried along: it sets the text of the PNG, and its letters' widths lay out both
+//! The font of the plots, `DejaVu` Sans, carried along: it sets the text of the PNG, and its letters' widths lay out both
 //! forms. A viewer of the SVG that lacks it takes a narrower one, which fits wherever this one does.
 
 use std::sync::LazyLock;

@@ -35,7 +35,7 @@ pub(crate) fn entries_of<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<E
     seen.sort_by_key(|cell| (is_mixed(cell), cell.host_wait, cell.guest_wait));
     let mixed = if seen.iter().any(is_mixed) { " (host/guest)" } else { "" };
     let entry = |(position, cell): (usize, &&Cell)| {
-        let is_first_mixed = is_mixed(&cell) && !seen[..position].iter().any(is_mixed);
+        let is_first_mixed = is_mixed(cell) && !seen[..position].iter().any(is_mixed);
         let note = if is_first_mixed { mixed } else { "" };
         Entry { sign: Sign::Mode(look(cell.host_wait, cell.guest_wait)), label: format!("{}{note}", mode(cell)) }
     };

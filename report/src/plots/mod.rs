@@ -6,22 +6,38 @@
 //!
 //! Read in this order:
 //! 1. `palette`, `font`, `canvas`: colours, letters, elements.
-//! 2. `scale`, `panel`, `figure`, `layout`: axes, a rectangle with two of them, and the frame around all.
+//! 2. `scale`, `panel`, `figure`, `layout`: axes, a rectangle with two of them, and the frame around all; `curve`,
+//!    `labels`, `bins`, `frames`: what several plots draw alike.
 //! 3. `data`: what of a run belongs together.
 //! 4. A file per plot.
 //! 5. `theme` and `png`: the plot in a page and as pixels. `files`: the folder.
 
+mod against_cpu;
+mod against_rate;
+mod bandwidth;
+mod bins;
 mod canvas;
+mod contention;
+mod curve;
 mod data;
+mod ecdf;
 mod figure;
 mod files;
 mod font;
+mod frame_phases;
+mod frames;
+mod histogram;
+mod labels;
 mod layout;
+mod legs;
+mod over_time;
 mod palette;
 mod panel;
 mod percentiles;
 mod png;
 mod scale;
+mod storm;
+mod stream;
 mod theme;
 
 pub use self::files::write_into;
@@ -51,7 +67,20 @@ pub struct Plot {
 type Draw = fn(&Data<'_>) -> Option<Plot>;
 
 /// Every plot, in the order in which a reader wants them.
-const ALL: [(&str, Draw); 1] = [("latency_percentiles", percentiles::plot)];
+const ALL: [(&str, Draw); 12] = [
+    ("latency_percentiles", percentiles::plot),
+    ("latency_histogram", histogram::plot),
+    ("latency_over_time", over_time::plot),
+    ("latency_ecdf", ecdf::plot),
+    ("legs", legs::plot),
+    ("latency_against_cpu", against_cpu::plot),
+    ("latency_against_rate", against_rate::plot),
+    ("contention", contention::plot),
+    ("bandwidth_analysis", bandwidth::plot),
+    ("frame_phases", frame_phases::plot),
+    ("storm", storm::plot),
+    ("stream", stream::plot),
+];
 
 /// The plots for which the run has data.
 #[must_use]

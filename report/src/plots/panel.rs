@@ -80,7 +80,10 @@ impl Panel {
     /// Draws what lies behind and around the data.
     pub(crate) fn frame(&self, canvas: &mut Canvas) {
         let (left, top, wide, high) = self.area;
-        let (x_ticks, y_ticks) = (self.x.ticks(crate::plots::data::position(wide / 85.0)), self.y.ticks(crate::plots::data::position(high / 38.0)));
+        let (x_ticks, y_ticks) = (
+            self.x.ticks(crate::plots::data::position(wide / 85.0)),
+            self.y.ticks(crate::plots::data::position(high / 38.0)),
+        );
         let upright = |tick: &Tick| ((self.px(tick.value), top), (self.px(tick.value), self.bottom()));
         let level = |tick: &Tick| ((left, self.py(tick.value)), (self.right(), self.py(tick.value)));
         let with = |named: bool| move |tick: &&Tick| tick.label.is_empty() != named;

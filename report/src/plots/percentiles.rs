@@ -3,23 +3,22 @@
 
 use super::canvas::{Anchor, Place, Stroke, Type};
 use super::data::{Data, Question, Series, counts, mode};
-use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
+use super::figure::{Entry, Figure, Sign};
 use super::palette::{LIMIT, MUTED, Marker};
-use super::panel::{ABOVE, Axis, BELOW, LEFT, Panel};
+use super::panel::{ABOVE, Axis, BELOW, Panel};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::stats::Percentile;
 use crate::units::{duration, grouped};
 
-/// Below this share the axis of nines is dense enough by steps of one per cent.
 const HIGH: f64 = 300.0;
 /// Room at the right for the worst sample.
-const WORST: f64 = 64.0;
+const WORST: f64 = 72.0;
 
 /// The shares, in hundredths of a per cent, at which curves have a point.
 fn shares() -> Vec<u32> {
-    let mut shares: Vec<u32> = (1..=99).map(|share| share * 100).collect();
-    shares.extend((9_900..=9_990).step_by(10));
+    let mut shares: Vec<u32> = (1..90).map(|share| share * 100).collect();
+    shares.extend((9_000..=9_990).step_by(10));
     shares.extend(9_990..=9_999);
     shares.sort_unstable();
     shares.dedup();
@@ -48,7 +47,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let panels = layout::side_by_side(figure.y + ABOVE, HIGH, questions.len());
     let most = all().map(|series| last_share(series.sorted.len())).max().unwrap_or(5_000).max(9_000);
     for (question, area) in questions.iter().zip(panels) {
-        let x = Axis::new(Scale::Nines { last: f64::from(most) / 1e4 }, Unit::Share, "share of the operations, at most this slow");
+        let x = Axis::new(Scale::Nines { last: f64::from(most) / 1e4 }, Unit::Share, "percentile");
         let area = (area.0, area.1, area.2 - WORST, area.3);
         let panel = Panel { area, heading: question.heading.clone(), x, y: y.clone() };
         panel.frame(&mut figure.canvas);
@@ -101,7 +100,8 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
         }
     }
     if let Some(&max) = sorted.last() {
-        let hover = format!("{}, worst of {}: {}", mode(series.cell), grouped(sorted.len() as u64), duration(max as f64));
+        let hover =
+            format!("{}, worst of {}: {}", mode(series.cell), grouped(sorted.len() as u64), duration(max as f64));
         figure.canvas.marker((worst, panel.py(max as f64)), look.marker, look.color, false, &hover);
     }
 }
@@ -126,8 +126,3 @@ pub(crate) fn in_words(question: &Question<'_>) -> String {
     };
     format!("{}: {}.", question.heading, question.series.iter().map(one).collect::<Vec<_>>().join("; "))
 }
-
-/// Left edge of the first panel.
-pub(crate) const FIRST: f64 = MARGIN + LEFT - 10.0;
-/// Right edge of the last one.
-pub(crate) const LAST: f64 = WIDTH - MARGIN;

@@ -151,13 +151,13 @@ fn log_ticks(low: f64, high: f64, unit: Unit, most: usize) -> Vec<Tick> {
 
 fn nines_ticks(last: f64) -> Vec<Tick> {
     let all = [
-        (0.0, "0 %"),
-        (0.5, "50 %"),
-        (0.9, "90 %"),
-        (0.99, "99 %"),
-        (0.999, "99.9 %"),
-        (0.9999, "99.99 %"),
-        (0.99999, "99.999 %"),
+        (0.0, "0"),
+        (0.5, "p50"),
+        (0.9, "p90"),
+        (0.99, "p99"),
+        (0.999, "p99.9"),
+        (0.9999, "p99.99"),
+        (0.99999, "p99.999"),
     ];
     let shown = all.into_iter().filter(|(share, _)| *share <= last + 1e-12);
     shown.map(|(value, label)| Tick { value, label: label.to_owned() }).collect()
@@ -242,7 +242,7 @@ mod tests {
         for (position, place) in places.iter().enumerate() {
             assert!((place - position as f64 / 4.0).abs() < 1e-9, "{places:?}");
         }
-        assert_eq!(labels(scale, Unit::Share, 9), ["0 %", "50 %", "90 %", "99 %", "99.9 %", "99.99 %"]);
+        assert_eq!(labels(scale, Unit::Share, 9), ["0", "p50", "p90", "p99", "p99.9", "p99.99"]);
     }
 
     #[test]

@@ -1,0 +1,102 @@
+//! `latency_against_cpu`: what a way to wait costs in CPU time, against what it gains in latency. Towards the lower
+//! left is better.
+
+use super::canvas::Place;
+use super::curve::{self, Kind, Point};
+use super::data::{Data, counts, mode};
+use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
+use super::labels;
+use super::palette::{MUTED, Marker, look};
+use super::panel::{ABOVE, Axis, BELOW, LEFT, Panel};
+use super::scale::{Scale, Unit};
+use super::{Plot, layout};
+use crate::plan::Workload;
+use crate::result::Cell;
+use crate::units::{duration, three_digits};
+
+const HIGH: f64 = 330.0;
+
+/// A cell's place.
+struct Dot<'a> {
+    cell: &'a Cell,
+    paced: bool,
+    cpu_ns: f64,
+    p50_ns: f64,
+}
+
+pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
+    let dots: Vec<Dot<'_>> = [Workload::Pingpong, Workload::Paced]
+        .into_iter()
+        .flat_map(|workload| data.cells(workload))
+        .filter_map(|cell| {
+            let cpu_ns = cell.cpu.total_us_per_op()? * 1e3;
+            let p50_ns = cell.latency_ns.as_ref()?.p50? as f64;
+            let is_place = cpu_ns.is_finite() && cpu_ns > 0.0;
+            is_place.then_some(Dot { cell, paced: cell.workload == Workload::Paced, cpu_ns, p50_ns })
+        })
+        .collect();
+    if dots.is_empty() {
+        return None;
+    }
+    let mut figure = Figure::new("latency_against_cpu", "Latency against CPU time");
+    let mut entries = layout::entries_of(dots.iter().map(|dot| dot.cell));
+    for (paced, label) in [(false, "back to back"), (true, "paced")] {
+        if dots.iter().any(|dot| dot.paced == paced) {
+            entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, !paced), label: label.into() });
+        }
+    }
+    figure.legend(entries);
+    let panel = Panel {
+        area: (MARGIN + LEFT - 8.0, figure.y + 22.0, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HIGH),
+        heading: String::new(),
+        x: Axis::new(
+            Scale::log(dots.iter().map(|dot| dot.cpu_ns), 1.0),
+            Unit::Time,
+            "CPU time per operation: host, virtual CPUs and QEMU's main loop",
+        ),
+        y: Axis::new(
+            Scale::log(dots.iter().map(|dot| dot.p50_ns), 1.0),
+            Unit::Time,
+            "median round trip; lower left is better",
+        ),
+    };
+    panel.frame(&mut figure.canvas);
+    let mut names: Vec<(Place, String)> = Vec::new();
+    for dot in &dots {
+        let interval = dot.cell.p50_interval_ns.map(|both| (both.low as f64, both.high as f64));
+        let point = Point { x: dot.cpu_ns, y: dot.p50_ns, interval, hover: in_words(dot) };
+        let kind = Kind { filled: !dot.paced, ..Kind::MAIN };
+        curve::draw(&mut figure, &panel, &[point], look(dot.cell.host_wait, dot.cell.guest_wait), kind);
+        let paced = if dot.paced { ", paced" } else { "" };
+        names.push((panel.place(dot.cpu_ns, dot.p50_ns), format!("{}{paced}", mode(dot.cell))));
+    }
+    labels::beside(&mut figure.canvas, panel.area, &names);
+    figure.y += 22.0 + HIGH + BELOW - ABOVE + 44.0;
+    let caption = format!(
+        "Bars: 95 % interval of the median by a bootstrap over blocks. {}{}. {}.",
+        idle(data),
+        counts(dots.iter().filter(|dot| !dot.paced).map(|dot| (dot.cell, position(dot.cell)))),
+        data.place()
+    );
+    let alt = dots.iter().map(in_words).collect::<Vec<_>>().join(". ") + ".";
+    Some(figure.finish(caption, alt))
+}
+
+fn position(cell: &Cell) -> usize {
+    usize::try_from(cell.n).unwrap_or(usize::MAX)
+}
+
+fn in_words(dot: &Dot<'_>) -> String {
+    let paced = if dot.paced { ", paced" } else { "" };
+    let (p50, cpu) = (duration(dot.p50_ns), duration(dot.cpu_ns));
+    format!("{}{paced}: median {p50}, CPU time {cpu} per operation", mode(dot.cell))
+}
+
+/// What waiting alone costs.
+fn idle(data: &Data<'_>) -> String {
+    let told: Vec<String> = data
+        .cells(Workload::Idle)
+        .filter_map(|cell| Some(format!("{} {}", mode(cell), three_digits(cell.cpu.cores?))))
+        .collect();
+    if told.is_empty() { String::new() } else { format!("Cores kept busy while nothing comes: {}. ", told.join(", ")) }
+}

@@ -1,0 +1,117 @@
+//! `contention`: the median beside threads that want the same cores, back to back and paced. Back to back, a poller
+//! that is on a core looks untouched; a paced one waits until it is let on again.
+
+use super::canvas::Stroke;
+use super::curve::{self, Kind, Point};
+use super::data::{Data, mode};
+use super::figure::Figure;
+use super::palette::{GRID, look};
+use super::panel::{ABOVE, Axis, BELOW, Panel};
+use super::scale::{Scale, Tick, Unit};
+use super::{Plot, layout};
+use crate::plan::Workload;
+use crate::result::Cell;
+use crate::units::{duration, grouped};
+
+const HIGH: f64 = 290.0;
+
+/// A cell's median and its interval: where messages were due at a time, from then on.
+fn median(cell: &Cell) -> Option<(f64, Option<(f64, f64)>)> {
+    let (p50, interval) = match &cell.corrected_ns {
+        Some(corrected) => (corrected.p50?, corrected.intervals.p50),
+        None => (cell.latency_ns.as_ref()?.p50?, cell.p50_interval_ns),
+    };
+    Some((p50 as f64, interval.map(|both| (both.low as f64, both.high as f64))))
+}
+
+/// Whether both sides shared a core, and the other threads.
+fn crowd(cell: &Cell) -> (bool, u32) {
+    (cell.conditions.one_core, cell.conditions.busy_threads.unwrap_or(0))
+}
+
+pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
+    let cells: Vec<&Cell> = data.cells(Workload::Contention).filter(|cell| median(cell).is_some()).collect();
+    if cells.is_empty() {
+        return None;
+    }
+    let mut gaps: Vec<Option<u64>> = cells.iter().map(|cell| cell.conditions.gap_ns).collect();
+    gaps.sort_unstable();
+    gaps.dedup();
+    gaps.truncate(2);
+    let mut crowds: Vec<(bool, u32)> = cells.iter().map(|cell| crowd(cell)).collect();
+    crowds.sort_unstable();
+    crowds.dedup();
+    let step = |cell: &Cell| crowds.iter().position(|one| *one == crowd(cell)).unwrap_or(0) as f64;
+    let name = |(one_core, threads): &(bool, u32)| match (one_core, threads) {
+        (true, 0) => "one core".to_owned(),
+        (true, threads) => format!("one core + {}", grouped((*threads).into())),
+        (false, threads) => grouped((*threads).into()),
+    };
+    let ticks = crowds.iter().enumerate().map(|(at, one)| Tick { value: at as f64, label: name(one) }).collect();
+    let x =
+        Axis::new(Scale::Linear { low: -0.4, high: crowds.len() as f64 - 0.6 }, Unit::Count, "busy threads beside it")
+            .named(ticks);
+    let both_ends = cells.iter().filter_map(|cell| median(cell)).flat_map(|(p50, interval)| {
+        let (low, high) = interval.unwrap_or((p50, p50));
+        [p50, low, high]
+    });
+    let y = Axis::new(Scale::log(both_ends, 1.0), Unit::Time, "median");
+    let mut figure = Figure::new("contention", "Latency beside busy threads");
+    figure.legend(layout::entries_of(cells.iter().copied()));
+    for (gap, area) in gaps.iter().zip(layout::side_by_side(figure.y + ABOVE, HIGH, gaps.len())) {
+        let heading = gap.map_or_else(
+            || "back to back".to_owned(),
+            |gap| format!("paced, {} gap, from when it was due", duration(gap as f64)),
+        );
+        let panel = Panel { area, heading, x: x.clone(), y: y.clone() };
+        panel.frame(&mut figure.canvas);
+        let shared = crowds.iter().filter(|(one_core, _)| !one_core).count();
+        if shared > 0 && shared < crowds.len() {
+            let between = panel.px(shared as f64 - 0.5);
+            let stroke = Stroke::new(GRID, 1.5).dash("4 4");
+            figure.canvas.line((between, area.1), (between, panel.bottom()), stroke);
+        }
+        let here: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.conditions.gap_ns == *gap).collect();
+        lines(&mut figure, &panel, &here, &step);
+    }
+    figure.y += ABOVE + HIGH + BELOW;
+    let n = cells.iter().map(|cell| cell.n);
+    let (least, most) = (n.clone().min().unwrap_or(0), n.max().unwrap_or(0));
+    let one_core = if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share one." } else { "" };
+    let caption = format!(
+        "Bars: 95 % interval of the median.{one_core} n = {} to {} per point. {}.",
+        grouped(least),
+        grouped(most),
+        data.place()
+    );
+    let alt = cells.iter().filter_map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
+    Some(figure.finish(caption, alt))
+}
+
+fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], step: &dyn Fn(&Cell) -> f64) {
+    let mut ways: Vec<_> = cells.iter().map(|cell| (cell.host_wait, cell.guest_wait)).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    for (position, (host, guest)) in ways.iter().enumerate() {
+        // Beside each other, so that no point hides another.
+        let aside = (position as f64 - (ways.len() as f64 - 1.0) / 2.0) * 0.06;
+        for one_core in [false, true] {
+            let mut points: Vec<Point> = cells
+                .iter()
+                .filter(|cell| (cell.host_wait, cell.guest_wait) == (*host, *guest))
+                .filter(|cell| cell.conditions.one_core == one_core)
+                .filter_map(|cell| {
+                    let (p50, interval) = median(cell)?;
+                    Some(Point { x: step(cell) + aside, y: p50, interval, hover: in_words(cell)? })
+                })
+                .collect();
+            points.sort_by(|one, other| one.x.total_cmp(&other.x));
+            curve::draw(figure, panel, &points, look(*host, *guest), Kind::MAIN);
+        }
+    }
+}
+
+fn in_words(cell: &Cell) -> Option<String> {
+    let (p50, _) = median(cell)?;
+    Some(format!("{}, {}: median {}, n {}.", mode(cell), cell.conditions, duration(p50), grouped(cell.n)))
+}

@@ -1,0 +1,110 @@
+//! `storm`: how many interrupts and events become of doorbells that wait for nothing, as they are rung ever faster.
+
+use super::canvas::Stroke;
+use super::curve::{self, Kind, Point};
+use super::data::{Data, mode};
+use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
+use super::palette::{LIMIT, MUTED, Marker, look};
+use super::panel::{Axis, BELOW, LEFT, Panel};
+use super::scale::{Scale, Unit, label};
+use super::{Plot, layout};
+use crate::plan::Workload;
+use crate::result::{Cell, CellCounters};
+use crate::units::grouped;
+
+const HIGH: f64 = 330.0;
+
+/// What becomes of a ring, its line, and the words for it.
+type Kept = (fn(&CellCounters) -> Option<u64>, Kind, &'static str);
+
+const KEPT: [Kept; 2] = [
+    (|counters| counters.uio_events, Kind::SIDE, "events"),
+    (|counters| counters.interrupts, Kind::MAIN, "interrupts"),
+];
+
+/// The rate that a share of the rings makes.
+fn rate(cell: &Cell, count: Option<u64>) -> Option<f64> {
+    let rings = cell.counters.rings;
+    let rate = cell.messages_per_second? * count? as f64 / rings.max(1) as f64;
+    rate.is_finite().then_some(rate)
+}
+
+pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
+    let is_drawn = |cell: &&Cell| {
+        cell.messages_per_second.is_some_and(|rate| rate.is_finite() && rate > 0.0)
+            && KEPT.iter().any(|(count, _, _)| rate(cell, count(&cell.counters)).is_some())
+    };
+    let cells: Vec<&Cell> = data.cells(Workload::Storm).filter(is_drawn).collect();
+    if cells.is_empty() {
+        return None;
+    }
+    let mut figure = Figure::new("storm", "What becomes of doorbells that do not wait");
+    let mut entries = layout::entries_of(cells.iter().copied());
+    entries.push(Entry { sign: Sign::Line(Stroke::new(LIMIT, 1.4).dash("6 4")), label: "doorbells rung".into() });
+    entries.push(Entry { sign: Sign::Point(Marker::Square, MUTED, true), label: "interrupts in the guest".into() });
+    entries.push(Entry {
+        sign: Sign::Point(Marker::Square, MUTED, false),
+        label: "events that its driver reported".into(),
+    });
+    figure.legend(entries);
+    let rung = || cells.iter().filter_map(|cell| cell.messages_per_second);
+    let seen = cells.iter().flat_map(|cell| KEPT.iter().filter_map(|(count, _, _)| rate(cell, count(&cell.counters))));
+    let scale = Scale::log(rung(), 1.0);
+    let panel = Panel {
+        area: (MARGIN + LEFT - 8.0, figure.y + 22.0, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HIGH),
+        heading: String::new(),
+        x: Axis::new(scale, Unit::Rate, "doorbells rung per second"),
+        y: Axis::new(Scale::log(seen.chain(rung()), 0.1), Unit::Rate, "per second"),
+    };
+    panel.frame(&mut figure.canvas);
+    if let Scale::Log { low, high } = scale {
+        let diagonal = [panel.place(low, low), panel.place(high, high)];
+        figure.canvas.polyline(&diagonal, Stroke::new(LIMIT, 1.4).dash("6 4"));
+    }
+    let mut ways: Vec<_> = cells.iter().map(|cell| (cell.host_wait, cell.guest_wait)).collect();
+    ways.sort_unstable();
+    ways.dedup();
+    for (host, guest) in ways {
+        for (count, kind, name) in KEPT {
+            let mut points: Vec<Point> = cells
+                .iter()
+                .filter(|cell| (cell.host_wait, cell.guest_wait) == (host, guest))
+                .filter_map(|cell| {
+                    let kept = count(&cell.counters)?;
+                    let hover = format!(
+                        "{}: {} {name} of {} doorbells at {}",
+                        mode(cell),
+                        grouped(kept),
+                        grouped(cell.counters.rings),
+                        label(cell.messages_per_second?.round(), Unit::Rate)
+                    );
+                    Some(Point { x: cell.messages_per_second?, y: rate(cell, Some(kept))?, interval: None, hover })
+                })
+                .collect();
+            points.sort_by(|one, other| one.x.total_cmp(&other.x));
+            curve::draw(&mut figure, &panel, &points, look(host, guest), kind);
+        }
+    }
+    figure.y += 22.0 + HIGH + BELOW;
+    let rings: Vec<String> = cells.iter().map(|cell| grouped(cell.counters.rings)).collect();
+    let caption = format!(
+        "On the dashed line every doorbell is an interrupt; below it several share one. Doorbells per point: {}. {}.",
+        rings.join(", "),
+        data.place()
+    );
+    let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
+    Some(figure.finish(caption, alt))
+}
+
+fn in_words(cell: &Cell) -> String {
+    let known = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), grouped);
+    let CellCounters { rings, interrupts, uio_events, .. } = &cell.counters;
+    let speed = label(cell.messages_per_second.unwrap_or(0.0).round(), Unit::Rate);
+    format!(
+        "{}: {} doorbells at {speed} made {} interrupts and {} events.",
+        mode(cell),
+        grouped(*rings),
+        known(*interrupts),
+        known(*uio_events)
+    )
+}
