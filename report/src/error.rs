@@ -9,6 +9,18 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
+    /// There is no such folder.
+    #[error("{} is no folder; name that of a run, such as results/latest after a cargo xtask bench", path.display())]
+    NoFolder {
+        /// What was named.
+        path: PathBuf,
+    },
+    /// A folder without anything that a run leaves.
+    #[error("{} holds neither measured.json nor plan.json, so it is no run's folder; name one that cargo xtask bench made", path.display())]
+    NotARun {
+        /// What was named.
+        path: PathBuf,
+    },
     /// A file that the initiator should have left cannot be read.
     #[error("cannot read {}", path.display())]
     Read {

@@ -13,14 +13,17 @@
 //! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
 //!    [`frame_size`].
 //! 6. [`across`]: several runs beside each other.
+//! 7. [`render_again`]: the same from a folder alone. [`document`]: what there is to say of a run; [`page`] and [`text_report`] set it.
 
 pub mod across;
+pub mod again;
 pub mod cell_name;
 pub mod cells;
 pub mod checks;
 pub mod compare;
 pub mod conditions;
 pub mod cost;
+pub mod document;
 pub mod environment;
 pub mod error;
 pub mod evaluate;
@@ -29,6 +32,7 @@ pub mod fault;
 pub mod findings;
 pub mod frame_size;
 pub mod measured;
+pub mod page;
 pub mod pinning;
 pub mod plan;
 pub mod plots;
@@ -41,6 +45,7 @@ pub mod samples;
 mod schema;
 pub mod stats;
 pub mod summary;
+pub mod text_report;
 pub mod thread_cost;
 pub mod units;
 pub mod warnings;
@@ -49,24 +54,42 @@ use std::path::Path;
 
 use serde::Serialize;
 
+pub use crate::again::render_again;
 use crate::environment::Environment;
 pub use crate::error::ReportError;
+use crate::measured::Measured;
 pub use crate::result::RunResult;
+use crate::result::Warning;
 use crate::run::Run;
+use crate::samples::Row;
 pub use crate::summary::{driver_table, summary};
 
 /// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
 /// a folder again gives the same files. A run that ended early is rendered as far as it came.
 pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> Result<RunResult, ReportError> {
     let measured = read::read_measured(&dir.join(read::MEASURED_FILE))?;
-    let (rows, cut_off) = read::read_samples(&dir.join(read::SAMPLES_FILE))?;
+    let samples = read::read_samples(&dir.join(read::SAMPLES_FILE))?;
     let config = serde_json::to_value(config).map_err(ReportError::Config)?;
+    render_run(dir, environment, config, measured, samples)
+}
+
+/// From what was read to the files.
+fn render_run(
+    dir: &Path,
+    environment: Environment,
+    config: serde_json::Value,
+    measured: Measured,
+    (rows, cut_off): (Vec<Row>, Option<Warning>),
+) -> Result<RunResult, ReportError> {
     let run = Run::new(measured, rows);
     let result = evaluate::evaluate(environment, config, &run, cut_off);
     exports::hgrm::write_all(dir, &run)?;
     for export in exports::all() {
         exports::write_into(dir, export, &result, &run)?;
     }
+    exports::write_into(dir, &text_report::TextReport::of(dir), &result, &run)?;
+    // Last, because it links to what is there.
+    exports::write_into(dir, &page::Page::of(dir, Vec::new()), &result, &run)?;
     Ok(result)
 }
 

@@ -71,7 +71,7 @@ fn has_row(cell: &Cell) -> bool {
 }
 
 /// The run's answer in one sentence.
-fn answer(result: &RunResult) -> String {
+pub(crate) fn answer(result: &RunResult) -> String {
     let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail).count() as u64;
     let doubt = match failed {
         0 => String::new(),
@@ -204,7 +204,7 @@ fn warnings(result: &RunResult, room: usize) -> Vec<String> {
 }
 
 /// What the figures stand for.
-fn label(accel: &str) -> String {
+pub(crate) fn label(accel: &str) -> String {
     match accel {
         "tcg" => "under emulation (TCG): compares modes, does not predict KVM".to_owned(),
         "kvm" => "under KVM".to_owned(),

@@ -1,0 +1,231 @@
+//! The answer, question by question: which way to wait wins, by how much, at which price, and from which rate on.
+
+use crate::findings::{BreakEven, Capacity};
+use crate::frame_size::size_name;
+use crate::plan::{Arrivals, Workload};
+use crate::result::{Cell, Comparison, RunResult};
+use crate::stats::Word;
+use crate::units::{duration, speed, three_digits};
+
+use super::case;
+use super::table::{Column, Part, Row, Table, columns};
+use super::value::Value;
+
+/// One question and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// What is asked.
+    pub question: String,
+    /// The way to wait that wins. `None`: neither, or it cannot be told.
+    pub winner: Option<String>,
+    /// The answer in a few words.
+    pub verdict: String,
+    /// The figures on which it rests.
+    pub evidence: String,
+}
+
+/// What the run answers, most asked first.
+#[must_use]
+pub fn points(result: &RunResult) -> Vec<Point> {
+    let of = |wanted: fn(&Comparison) -> bool| {
+        result.comparisons.iter().filter(move |one| wanted(one) && !one.conditions.again && !one.conditions.stamped)
+    };
+    let plain = of(|one| matches!(one.workload, Workload::Pingpong | Workload::Paced));
+    let frames = of(|one| one.workload == Workload::Frame && !one.conditions.cold);
+    let crowded = of(|one| one.workload == Workload::Contention && one.conditions.one_core);
+    let mut points: Vec<Point> = plain.filter_map(|one| compared(result, one)).collect();
+    points.extend(result.findings.break_even.iter().map(break_even));
+    points.extend(crowded.filter_map(|one| compared(result, one)));
+    points.extend(frames.filter_map(|one| compared(result, one)));
+    points.extend(fastest_stream(result));
+    points.extend(result.findings.capacity.iter().map(capacity));
+    points
+}
+
+fn question(one: &Comparison) -> String {
+    let size = size_name(one.size_bytes);
+    let gap =
+        one.conditions.gap_ns.map_or_else(|| "back to back".to_owned(), |ns| format!("every {}", duration(ns as f64)));
+    match one.workload {
+        Workload::Frame => format!("{size} frames, verified"),
+        Workload::Contention => format!("both sides on one core, {gap}"),
+        _ => format!("{size} messages, {gap}"),
+    }
+}
+
+fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
+    let (this, base) = (cell(result, one, &one.mode)?, cell(result, one, &one.baseline)?);
+    let ratio = one.p50_ratio?;
+    let (winner, verdict) = match one.word {
+        Word::Slower => (Some(base.mode.clone()), format!("{} is {} faster", base.mode, times(ratio))),
+        Word::Faster => (Some(this.mode.clone()), format!("{} is {} faster", this.mode, times(1.0 / ratio))),
+        Word::NoDifferenceSeen => (None, format!("no difference seen between {} and {}", base.mode, this.mode)),
+        Word::Unknown => (None, format!("{} or {}: too little was measured to tell", base.mode, this.mode)),
+    };
+    let p50 = |cell: &Cell| {
+        let latency = cell.latency_ns.as_ref().and_then(|latency| latency.p50);
+        format!("{} {}", cell.mode, Value::ns(latency).within_ns(cell.p50_interval_ns).line())
+    };
+    let mut evidence = format!("p50: {}, {}", p50(base), p50(this));
+    let noise =
+        one.noise_floor.map_or(String::new(), |floor| format!(", where equal things differ by up to {}", times(floor)));
+    let interval = one.p50_ratio_interval.as_ref();
+    evidence += &format!(". Ratio {}{noise}", Value::number(ratio).within(interval).line());
+    if let Some((this_us, base_us)) = this.cpu.total_us_per_op().zip(base.cpu.total_us_per_op()) {
+        let cpu = |us: f64| duration(us * 1e3);
+        evidence +=
+            &format!(". CPU time per operation: {} {}, {} {}", base.mode, cpu(base_us), this.mode, cpu(this_us));
+    }
+    if let Some((this_cores, base_cores)) = this.cpu.cores.zip(base.cpu.cores) {
+        let cores = [base_cores, this_cores].map(three_digits);
+        evidence += &format!("; cores in use: {} {}, {} {}", base.mode, cores[0], this.mode, cores[1]);
+    }
+    Some(Point { question: question(one), winner, verdict, evidence: evidence + "." })
+}
+
+fn cell<'a>(result: &'a RunResult, one: &Comparison, mode: &str) -> Option<&'a Cell> {
+    let is = |cell: &&Cell| {
+        (cell.workload, cell.size_bytes, cell.conditions) == (one.workload, one.size_bytes, one.conditions)
+            && cell.mode == mode
+    };
+    result.cells.iter().find(is)
+}
+
+/// A factor of at least 1, as one says it.
+fn times(factor: f64) -> String {
+    format!("{} times", three_digits(factor))
+}
+
+fn break_even(known: &BreakEven) -> Point {
+    let mode = &known.mode;
+    let rate = Value::per_second(known.rate_per_s).text;
+    let fastest = Value::per_second(known.fastest_per_s).text;
+    let (verdict, end) = if known.is_always_cheaper() {
+        let verdict = format!("{mode} takes less CPU time than poll at every rate that it carries");
+        (
+            verdict,
+            format!("They would cost the same at {rate}, more than the {fastest} that {mode} carries back to back."),
+        )
+    } else {
+        let verdict = format!("{mode} takes less CPU time below {rate}, poll above");
+        (verdict, format!("Back to back {mode} carries {fastest}."))
+    };
+    Point {
+        question: format!("CPU time, {mode} or poll"),
+        winner: Some(mode.clone()),
+        verdict,
+        evidence: format!(
+            "While nothing comes, poll keeps {} cores busy and {mode} {}; an operation of {mode} takes {} of CPU time. {end}",
+            three_digits(known.polling_cores),
+            three_digits(known.idle_cores),
+            duration(known.us_per_op * 1e3),
+        ),
+    }
+}
+
+/// Streams have no medians to compare: the fastest of each mode stand side by side.
+fn fastest_stream(result: &RunResult) -> Option<Point> {
+    let mut best: Vec<(&Cell, f64)> = Vec::new();
+    for cell in case::of(result, Workload::Stream) {
+        let Some(rate) = cell.bytes_per_second else { continue };
+        match best.iter_mut().find(|(other, _)| other.mode == cell.mode) {
+            Some(other) if other.1 >= rate => {}
+            Some(other) => *other = (cell, rate),
+            None => best.push((cell, rate)),
+        }
+    }
+    let winner = best.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let told = best.iter().map(|(cell, rate)| format!("{} {} ({})", cell.mode, speed(*rate), case::name(cell)));
+    Some(Point {
+        question: "Bytes per second through a ring".to_owned(),
+        winner: Some(winner.0.mode.clone()),
+        verdict: format!("{} moves the most, {}", winner.0.mode, speed(winner.1)),
+        evidence: format!(
+            "The most of each: {}. Measured once each: no interval.",
+            told.collect::<Vec<_>>().join("; ")
+        ),
+    })
+}
+
+fn capacity(known: &Capacity) -> Point {
+    let arrivals = match known.arrivals {
+        Arrivals::Fixed => "at equal intervals",
+        Arrivals::Poisson => "at random",
+    };
+    let limit = duration(known.p99_limit_ns as f64);
+    let verdict = match known.rate_per_s {
+        Some(rate) if rate == known.offered_per_s => {
+            format!("at least {}, the most that was offered", Value::per_second(rate as f64).text)
+        }
+        Some(rate) => Value::per_second(rate as f64).text,
+        None => "none of the rates that were offered".to_owned(),
+    };
+    Point {
+        question: format!("Highest rate with p99 below {limit}, {}, messages {arrivals}", known.mode),
+        winner: None,
+        verdict,
+        evidence: format!(
+            "Latency counts from when a message was due. Offered: up to {}.",
+            Value::per_second(known.offered_per_s as f64).text
+        ),
+    }
+}
+
+/// Every comparison that was made.
+pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
+    let rows = result.comparisons.iter().filter(|one| one.p50_ratio.is_some()).map(|one| {
+        let cells = [&one.mode, &one.baseline].map(|mode| cell(result, one, mode));
+        let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
+        let conditions = one.conditions.to_string();
+        let what = [one.workload.to_string(), size_name(one.size_bytes), conditions];
+        let what: Vec<String> = what.into_iter().filter(|word| !word.is_empty()).collect();
+        Row {
+            mode: Some(one.mode.clone()),
+            values: vec![
+                Value::word(what.join(", ")),
+                Value::word(&one.mode),
+                Value::word(&one.baseline),
+                Value::word(one.word.to_string()),
+                Value::number(one.p50_ratio).within(one.p50_ratio_interval.as_ref()),
+                Value::number(one.noise_floor),
+                Value::signed_ns(one.p50_difference_ns),
+                cpu(cells[0]),
+                cpu(cells[1]),
+                Value::number(one.cpu_per_op_ratio),
+                Value::number(one.cores_ratio),
+            ],
+        }
+    });
+    let mut named = columns(&[
+        ("case", ""),
+        ("mode", "the way to wait that is compared"),
+        ("against", "the one that it is compared with"),
+        ("it is", "said only where the interval excludes both 1 and the noise"),
+        ("p50 ratio", "ratio of the medians; above 1: the mode takes longer"),
+        ("noise", "by what factor equal things differed"),
+        ("p50 difference", ""),
+        ("CPU/op", "CPU time per operation of all threads"),
+        ("its", "the same of the one that it is compared with"),
+        ("CPU ratio", "ratio of the CPU time per operation"),
+        ("cores ratio", "ratio of the cores in use"),
+    ]);
+    named[3] = Column { name: "it is", about: named[3].about, prose: true };
+    let table = Table {
+        id: "table-comparisons".to_owned(),
+        caption: "Ratios of medians with 95 % intervals by a block bootstrap".to_owned(),
+        keys: 4,
+        columns: named,
+        rows: rows.collect(),
+        detail: false,
+    };
+    let mut parts: Vec<Part> = Vec::new();
+    if let Some(table) = table.part() {
+        parts.push(Part::Text(
+            "A mode is called faster or slower only where the whole interval of the ratio lies beyond what equal things \
+             measured in the same run differ by."
+                .to_owned(),
+        ));
+        parts.push(table);
+    }
+    parts
+}

@@ -1,0 +1,49 @@
+//! What a row is about.
+
+use crate::frame_size::size_name;
+use crate::plan::Workload;
+use crate::result::{Cell, RunResult};
+
+use super::value::Value;
+
+/// Size and conditions of a cell, for instance `64 B, 2.00 ms gap`.
+#[must_use]
+pub fn name(cell: &Cell) -> String {
+    let conditions = cell.conditions.to_string();
+    // Messages beside busy threads are all of one size, and storms as well: what tells them apart comes alone.
+    let is_told_by_conditions = matches!(cell.workload, Workload::Contention | Workload::Openloop | Workload::Storm);
+    match (conditions.is_empty(), is_told_by_conditions) {
+        (true, true) if cell.workload == Workload::Storm => "as fast as possible".to_owned(),
+        (true, _) => size_name(cell.size_bytes),
+        (false, true) => conditions,
+        (false, false) => format!("{}, {conditions}", size_name(cell.size_bytes)),
+    }
+}
+
+/// The two values with which a row of a cell begins: its case and its mode.
+#[must_use]
+pub fn keys(cell: &Cell) -> Vec<Value> {
+    vec![Value::word(name(cell)), Value::word(&cell.mode)]
+}
+
+/// The cells of a workload.
+pub fn of(result: &RunResult, workload: Workload) -> impl Iterator<Item = &Cell> {
+    result.cells.iter().filter(move |cell| cell.workload == workload)
+}
+
+/// What a workload's figure is: from when to when.
+#[must_use]
+pub fn question(workload: Workload) -> &'static str {
+    match workload {
+        Workload::Pingpong => {
+            "pingpong: round trips back to back, from publishing a message to seeing its second answer"
+        }
+        Workload::Paced => "paced: the same with a gap before each message",
+        Workload::Openloop => "openloop: messages at an offered rate, from publishing to the second answer",
+        Workload::Frame => "frame: written, announced, read and verified, end to end",
+        Workload::Stream => "stream: messages through a ring of slots",
+        Workload::Storm => "storm: the last message of a storm, from publishing to its answer",
+        Workload::Idle => "idle: waiting for nothing",
+        Workload::Contention => "contention: round trips beside threads that want the same cores",
+    }
+}

@@ -1,0 +1,118 @@
+//! Frames: how many arrived whole, how fast, how long each took, and its phases.
+
+use crate::plan::Workload;
+use crate::result::{Cell, RunResult};
+use crate::run::Run;
+
+use super::case;
+use super::table::{Part, Row, Table, columns};
+use super::value::Value;
+
+pub(super) fn parts(result: &RunResult, run: &Run) -> Vec<Part> {
+    let cells: Vec<&Cell> = case::of(result, Workload::Frame).collect();
+    let speeds = Table {
+        id: "table-frames".to_owned(),
+        caption: "Frames end to end: success, bandwidth and duration".to_owned(),
+        keys: 2,
+        columns: columns(&[
+            ("frame", ""),
+            ("mode", ""),
+            ("ok", "frames whose hash the guest confirmed"),
+            ("failed", ""),
+            ("success", ""),
+            ("bandwidth", "size over the mean duration"),
+            ("± sd", "standard deviation over the frames"),
+            ("least", "of the slowest frame"),
+            ("most", "of the fastest frame"),
+            ("duration", "mean"),
+            ("shortest", ""),
+            ("longest", ""),
+        ]),
+        rows: cells.iter().map(|cell| speed_row(cell, run)).collect(),
+        detail: false,
+    };
+    let phases = Table {
+        id: "table-phases".to_owned(),
+        caption: "Phases of a frame: mean time, and bytes per second".to_owned(),
+        keys: 2,
+        columns: columns(&[
+            ("frame", ""),
+            ("mode", ""),
+            ("write", "the host writes it"),
+            ("notify", "until the guest knows"),
+            ("read", "the guest reads it"),
+            ("verify", "the guest computes SHA-256"),
+            ("answer", "until the host knows"),
+            ("write speed", ""),
+            ("read speed", ""),
+            ("verify speed", ""),
+        ]),
+        rows: cells.iter().map(|cell| phase_row(cell)).collect(),
+        detail: false,
+    };
+    [speeds, phases].into_iter().filter_map(|table| table.without_unknown_columns().part()).collect()
+}
+
+fn speed_row(cell: &Cell, run: &Run) -> Row {
+    let failed = cell.failures.values().fold(0_u64, |sum, &one| sum.saturating_add(one));
+    let all = cell.n.saturating_add(failed);
+    let latency = cell.latency_ns.as_ref();
+    let rate = |ns: u64| (ns > 0).then(|| cell.size_bytes as f64 * 1e9 / ns as f64);
+    let mut values = case::keys(cell);
+    values.extend([
+        Value::count(cell.n),
+        Value::count(failed),
+        Value::share((all > 0).then(|| cell.n as f64 / all as f64)),
+        Value::speed(cell.bytes_per_second),
+        Value::speed(deviation(&rates(cell, run))),
+        Value::speed(latency.and_then(|latency| rate(latency.max))),
+        Value::speed(latency.and_then(|latency| rate(latency.min))),
+        Value::mean_ns(latency.map(|latency| latency.mean)),
+        Value::ns(latency.map(|latency| latency.min)),
+        Value::ns(latency.map(|latency| latency.max)),
+    ]);
+    Row { mode: Some(cell.mode.clone()), values }
+}
+
+/// Bytes per second of each frame that ended ok.
+fn rates(cell: &Cell, run: &Run) -> Vec<f64> {
+    let is_of_cell = |block: &crate::run::RunBlock<'_>| {
+        let asked = block.asked();
+        (asked.workload, asked.size_bytes, asked.conditions, asked.host_wait, asked.guest_wait)
+            == (cell.workload, cell.size_bytes, cell.conditions, cell.host_wait, cell.guest_wait)
+    };
+    let rows = run.blocks().filter(is_of_cell).flat_map(|block| block.ok_rows().collect::<Vec<_>>());
+    let times = rows.filter_map(|row| row.end_to_end_ns).filter(|&ns| ns > 0);
+    times.map(|ns| cell.size_bytes as f64 * 1e9 / ns as f64).collect()
+}
+
+/// Standard deviation of the sample; `None` of fewer than two.
+fn deviation(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+    (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
+}
+
+fn phase_row(cell: &Cell) -> Row {
+    let legs = &cell.legs_ns;
+    let mean = [&legs.write, &legs.notify, &legs.read, &legs.verify, &legs.answer]
+        .map(|leg| Value::mean_ns(leg.as_ref().map(|leg| leg.mean)));
+    let rates = cell.phase_bytes_per_second.clone().unwrap_or_default();
+    let mut values = case::keys(cell);
+    values.extend(mean);
+    values.extend([rates.write, rates.read, rates.verify].map(Value::speed));
+    Row { mode: Some(cell.mode.clone()), values }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deviation_is_that_of_the_sample_and_none_of_a_single_frame() {
+        let deviation_of_eight = deviation(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).expect("more than one");
+        assert!((deviation_of_eight - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
+        assert_eq!((deviation(&[1.0]), deviation(&[])), (None, None));
+    }
+}

@@ -1,0 +1,127 @@
+//! How long it took: percentiles with their intervals, and the moments.
+
+use crate::plan::Workload;
+use crate::result::{Cell, RunResult};
+use crate::stats::Summary;
+
+use super::case;
+use super::table::{Part, Row, Table, columns};
+use super::value::Value;
+
+/// Workloads whose latency is told here; a storm's last message and an open loop's are told with their workloads.
+const TOLD: [Workload; 3] = [Workload::Pingpong, Workload::Paced, Workload::Frame];
+
+pub(super) fn parts(result: &RunResult) -> Vec<Part> {
+    let mut parts = Vec::new();
+    for workload in TOLD {
+        parts.extend(tables(result, workload));
+    }
+    if !parts.is_empty() {
+        parts.insert(0, Part::Text(
+            "Percentiles are by nearest rank and stand only where there are enough samples: p90 from 10, p95 from 20, p99 \
+             from 1,000, p99.9 from 10,000, p99.99 from 100,000. In brackets 95 % intervals: of the median by a block \
+             bootstrap, of the others by order statistics. Outliers are counted and stay in every figure."
+                .to_owned(),
+        ));
+    }
+    parts
+}
+
+/// The latency tables of one workload: percentiles, and count, range, mean and deviation.
+pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<Part> {
+    let cells: Vec<&Cell> = case::of(result, workload).collect();
+    let corrected = matches!(workload, Workload::Paced | Workload::Openloop | Workload::Contention);
+    let percentile_table = percentiles(
+        format!("table-percentiles-{workload}"),
+        format!("Percentiles of {}", case::question(workload)),
+        &cells,
+        |cell| cell.latency_ns.as_ref(),
+    );
+    let due_table = corrected.then(|| {
+        percentiles(
+            format!("table-due-{workload}"),
+            format!("Percentiles of {workload} from when the message was due, whatever kept it from being sent"),
+            &cells,
+            |cell| cell.corrected_ns.as_ref(),
+        )
+    });
+    let tables = [Some(percentile_table), due_table, Some(moments(workload, &cells))];
+    tables.into_iter().flatten().filter_map(|table| table.without_unknown_columns().part()).collect()
+}
+
+fn percentiles(id: String, caption: String, cells: &[&Cell], of: fn(&Cell) -> Option<&Summary>) -> Table {
+    let row = |cell: &&Cell| {
+        let all = of(cell)?;
+        // The bootstrap knows of drift between blocks; it was made of the round trips, not of what was due.
+        let is_latency = cell.latency_ns.as_ref().is_some_and(|latency| std::ptr::eq(latency, all));
+        let p50_interval = if is_latency { cell.p50_interval_ns.or(all.intervals.p50) } else { all.intervals.p50 };
+        let mut values = case::keys(cell);
+        values.extend([
+            Value::ns(all.p50).within_ns(p50_interval),
+            Value::ns(all.p90).within_ns(all.intervals.p90),
+            Value::ns(all.p95).within_ns(all.intervals.p95),
+            Value::ns(all.p99).within_ns(all.intervals.p99),
+            Value::ns(all.p999).within_ns(all.intervals.p999),
+            Value::ns(all.p9999).within_ns(all.intervals.p9999),
+            Value::ns(all.max),
+        ]);
+        Some(Row { mode: Some(cell.mode.clone()), values })
+    };
+    Table {
+        id,
+        caption,
+        keys: 2,
+        columns: columns(&[
+            ("case", ""),
+            ("mode", ""),
+            ("p50", "the median"),
+            ("p90", "90 % took at most this"),
+            ("p95", "95 % took at most this"),
+            ("p99", "99 % took at most this"),
+            ("p99.9", "99.9 % took at most this"),
+            ("p99.99", "99.99 % took at most this"),
+            ("max", "the worst of n"),
+        ]),
+        rows: cells.iter().filter_map(row).collect(),
+        detail: false,
+    }
+}
+
+fn moments(workload: Workload, cells: &[&Cell]) -> Table {
+    let row = |cell: &&Cell| {
+        let all = cell.latency_ns.as_ref();
+        let mut values = case::keys(cell);
+        values.extend([
+            Value::count(cell.n),
+            Value::count(cell.failures.values().fold(0_u64, |sum, &one| sum.saturating_add(one))),
+            Value::ns(all.map(|all| all.min)),
+            Value::mean_ns(all.map(|all| all.mean)),
+            Value::ns(all.and_then(|all| all.p50)),
+            Value::mean_ns(all.and_then(|all| all.stddev)),
+            Value::ns(all.map(|all| all.max)),
+            Value::count(all.map(|all| all.outliers.total() as u64)),
+            Value::number(cell.noise_floor),
+        ]);
+        Row { mode: Some(cell.mode.clone()), values }
+    };
+    Table {
+        id: format!("table-moments-{workload}"),
+        caption: format!("Count, range, mean and deviation of {workload}"),
+        keys: 2,
+        columns: columns(&[
+            ("case", ""),
+            ("mode", ""),
+            ("count", "operations that ended ok"),
+            ("failed", "operations that did not; in no figure"),
+            ("min", ""),
+            ("mean", ""),
+            ("median", ""),
+            ("stddev", "standard deviation of the sample"),
+            ("max", "the worst of n"),
+            ("outliers", "beyond 1.5 times the middle half's width; in every figure"),
+            ("noise", "by what factor one half of the blocks may differ from the other"),
+        ]),
+        rows: cells.iter().map(row).collect(),
+        detail: false,
+    }
+}

@@ -1,0 +1,138 @@
+//! Where the time goes: the legs of each way, and the one that takes the most of it.
+
+use crate::plan::Workload;
+use crate::result::{Cell, Legs, RunResult};
+use crate::stats::LegSummary;
+use crate::units::{duration, three_digits};
+
+use super::case;
+use super::table::{Part, Row, Table, columns};
+use super::value::Value;
+
+/// The legs in the order in which they happen, and what each is.
+const LEGS: [(&str, &str); 9] = [
+    ("write", "the host writes the payload"),
+    ("ring", "publishing and ringing, as the sender pays for it"),
+    ("inject", "until the guest's interrupt handler is entered"),
+    ("wake", "from there until the guest's program knows"),
+    ("notify", "until the guest's program knows: inject and wake together"),
+    ("ack", "until the host knows that it was received"),
+    ("read", "the guest reads the payload"),
+    ("verify", "the guest computes SHA-256"),
+    ("answer", "from the guest's last answer until the host knows"),
+];
+
+/// Workloads in which operations have legs that say something.
+const TOLD: [Workload; 4] = [Workload::Pingpong, Workload::Paced, Workload::Openloop, Workload::Frame];
+
+pub(super) fn parts(result: &RunResult) -> Vec<Part> {
+    let cells = || TOLD.into_iter().flat_map(|workload| case::of(result, workload));
+    let bottlenecks: Vec<String> = cells().filter_map(bottleneck).collect();
+    let mut parts = Vec::new();
+    if !bottlenecks.is_empty() {
+        parts.push(Part::Text("What takes most of the time, by the means of the legs:".to_owned()));
+        parts.push(Part::List(bottlenecks));
+    }
+    let medians = Table {
+        id: "table-legs".to_owned(),
+        caption: "Medians of the legs".to_owned(),
+        keys: 3,
+        columns: columns(&[("workload", ""), ("case", ""), ("mode", "")]).into_iter().chain(columns(&LEGS)).collect(),
+        rows: cells().filter_map(medians).collect(),
+        detail: false,
+    };
+    let each = Table {
+        id: "table-legs-each".to_owned(),
+        caption: "Every leg: count, range, percentiles, mean, and its share of the mean of the whole".to_owned(),
+        keys: 4,
+        columns: columns(&[
+            ("workload", ""),
+            ("case", ""),
+            ("mode", ""),
+            ("leg", ""),
+            ("count", "operations that have this leg"),
+            ("min", ""),
+            ("median", ""),
+            ("p90", ""),
+            ("p99", ""),
+            ("mean", ""),
+            ("max", ""),
+            ("share", "of the mean of the whole"),
+        ]),
+        rows: cells().flat_map(each_leg).collect(),
+        detail: true,
+    };
+    parts.extend(medians.without_unknown_columns().part());
+    parts.extend(each.part());
+    if !parts.is_empty() {
+        parts.push(Part::Text(
+            "One-way legs (inject, notify, ack, answer) come only from blocks over which the clocks' offset was stable, and \
+             may be negative by as much as the offset is not known."
+                .to_owned(),
+        ));
+    }
+    parts
+}
+
+fn all(legs: &Legs) -> [&Option<LegSummary>; 9] {
+    let Legs { write, ring, inject, wake, notify, ack, read, verify, answer } = legs;
+    [write, ring, inject, wake, notify, ack, read, verify, answer]
+}
+
+fn medians(cell: &Cell) -> Option<Row> {
+    let legs = all(&cell.legs_ns);
+    legs.iter().any(|leg| leg.is_some()).then(|| {
+        let mut values = vec![Value::word(cell.workload.name())];
+        values.extend(case::keys(cell));
+        values.extend(legs.map(|leg| Value::signed_ns(leg.as_ref().map(|leg| leg.p50))));
+        Row { mode: Some(cell.mode.clone()), values }
+    })
+}
+
+fn each_leg(cell: &Cell) -> Vec<Row> {
+    let whole = cell.latency_ns.as_ref().map(|latency| latency.mean);
+    let row = |((name, _), leg): ((&str, &str), &Option<LegSummary>)| {
+        let leg = leg.as_ref()?;
+        let mut values = vec![Value::word(cell.workload.name())];
+        values.extend(case::keys(cell));
+        values.extend([
+            Value::word(name),
+            Value::count(leg.n as u64),
+            Value::signed_ns(leg.min),
+            Value::signed_ns(leg.p50),
+            Value::signed_ns(leg.p90),
+            Value::signed_ns(leg.p99),
+            Value::mean_ns(leg.mean),
+            Value::signed_ns(leg.max),
+            Value::share(whole.map(|whole| leg.mean / whole)),
+        ]);
+        Some(Row { mode: Some(cell.mode.clone()), values })
+    };
+    LEGS.into_iter().zip(all(&cell.legs_ns)).filter_map(row).collect()
+}
+
+/// The leg of those that do not overlap that takes the most. Only where the way there is known: of what was not stamped
+/// nothing can be said.
+fn bottleneck(cell: &Cell) -> Option<String> {
+    let legs = &cell.legs_ns;
+    let whole = cell.latency_ns.as_ref()?.mean;
+    legs.notify.as_ref()?;
+    let disjoint = [&legs.write, &legs.notify, &legs.read, &legs.verify, &legs.answer];
+    let names = ["write", "notify", "read", "verify", "answer"];
+    let known = names.into_iter().zip(disjoint).filter_map(|(name, leg)| Some((name, leg.as_ref()?.mean)));
+    let (mut name, mean) = known.max_by(|a, b| a.1.total_cmp(&b.1))?;
+    let mut parts = String::new();
+    if let (true, Some(inject), Some(wake)) = (name == "notify", &legs.inject, &legs.wake) {
+        name = if inject.mean >= wake.mean { "notify, most of it inject" } else { "notify, most of it wake" };
+        parts = format!(" (inject {}, wake {})", duration(inject.mean), duration(wake.mean));
+    }
+    let share = three_digits((mean / whole * 100.0).clamp(0.0, 100.0));
+    Some(format!(
+        "{} {}, {}: {name}: {}{parts} of {}, {share} %",
+        cell.workload,
+        case::name(cell),
+        cell.mode,
+        duration(mean),
+        duration(whole),
+    ))
+}

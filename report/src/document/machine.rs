@@ -1,0 +1,126 @@
+//! On what it was measured: what the memory can do, the environment, and what was asked for.
+
+use serde_json::Value as Json;
+
+use crate::frame_size::size_name;
+use crate::measured::Ceiling;
+use crate::result::RunResult;
+use crate::units::{duration, three_digits};
+
+use super::table::{Part, Row, Table, columns};
+use super::value::Value;
+
+pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
+    let row = |size: u64, side: &str, ceiling: &Ceiling| {
+        let Ceiling { heap_to_heap, heap_to_region, region_to_heap, heap_read, sha256, stamp_ns } = *ceiling;
+        let mut values = vec![Value::word(size_name(size)), Value::word(side)];
+        // Zero is what stands where nothing was measured.
+        let known = |value: f64| Some(value).filter(|value| *value > 0.0);
+        values
+            .extend([heap_to_heap, heap_to_region, region_to_heap, heap_read, sha256].map(|v| Value::speed(known(v))));
+        values.push(Value::mean_ns(known(stamp_ns)));
+        Row { mode: None, values }
+    };
+    let rows = result
+        .ceilings
+        .iter()
+        .flat_map(|both| [row(both.size_bytes, "host", &both.host), row(both.size_bytes, "guest", &both.guest)]);
+    let table = Table {
+        id: "table-ceilings".to_owned(),
+        caption: "Copies of one size, SHA-256 and one time stamp, measured on both sides in this run".to_owned(),
+        keys: 2,
+        columns: columns(&[
+            ("size", ""),
+            ("side", ""),
+            ("heap to heap", "private memory to private memory"),
+            ("heap to region", "private memory into the shared region"),
+            ("region to heap", "the shared region to private memory"),
+            ("read", "loading private memory without storing it"),
+            ("SHA-256", ""),
+            ("stamp", "what one time stamp takes"),
+        ]),
+        rows: rows.collect(),
+        detail: false,
+    };
+    let mut parts: Vec<Part> = table.without_unknown_columns().part().into_iter().collect();
+    if let Some(overhead) = &result.overhead {
+        parts.push(Part::Text(format!(
+            "An operation that nobody has to answer reports {}, which is part of every round trip, and takes {} from one to \
+             the next.",
+            duration(overhead.empty_operation_ns),
+            duration(overhead.per_operation_ns)
+        )));
+    }
+    if let Some(ratio) = result.findings.copy_host_over_guest {
+        parts.push(Part::Text(format!(
+            "The host copies its memory {} times as fast as the guest: near 1 under healthy KVM, far above under emulation.",
+            three_digits(ratio)
+        )));
+    }
+    parts
+}
+
+/// Everything that is known of where the run took place, under the names of `result.json`.
+pub(super) fn environment(result: &RunResult) -> Vec<Part> {
+    let Ok(Json::Object(all)) = serde_json::to_value(&result.environment) else { return Vec::new() };
+    let (unknown, known): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, value)| is_unknown(value));
+    let mut parts = Vec::new();
+    if !known.is_empty() {
+        parts.push(Part::Facts(known.iter().map(|(name, value)| (name.clone(), told(value))).collect()));
+    }
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.into_iter().map(|(name, _)| name).collect();
+        parts.push(Part::Text(format!("Not known, or there is none: {}.", names.join(", "))));
+    }
+    parts
+}
+
+/// What was asked for, as the front door understood it.
+pub(super) fn config(result: &RunResult) -> Vec<Part> {
+    let Json::Object(all) = &result.config else { return Vec::new() };
+    let facts: Vec<_> =
+        all.iter().filter(|(_, value)| !is_unknown(value)).map(|(name, value)| (name.clone(), told(value))).collect();
+    if facts.is_empty() { Vec::new() } else { vec![Part::Facts(facts)] }
+}
+
+/// Zeros that stand for "not recorded" are those of a document without an environment.
+fn is_unknown(value: &Json) -> bool {
+    match value {
+        Json::Null => true,
+        Json::String(text) => text.is_empty(),
+        Json::Array(all) => all.is_empty(),
+        Json::Object(all) => all.values().all(is_unknown),
+        Json::Bool(_) | Json::Number(_) => false,
+    }
+}
+
+/// A value as people write it: lists with commas, and what has parts of its own as JSON.
+fn told(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(all) if all.iter().all(|one| !one.is_array() && !one.is_object()) => {
+            all.iter().map(told).collect::<Vec<_>>().join(", ")
+        }
+        Json::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn values_are_told_as_people_write_them() {
+        let values = [json!("a"), json!(["a", 1]), json!(true), json!({"host": 0}), json!([[0, 1]])];
+        assert_eq!(values.each_ref().map(told), ["a", "a, 1", "yes", "{\"host\":0}", "[[0,1]]"]);
+    }
+
+    #[test]
+    fn what_is_empty_is_unknown_and_what_is_zero_is_not() {
+        assert!([json!(null), json!(""), json!([]), json!({"main": null})].iter().all(is_unknown));
+        assert!(![json!(0), json!(false), json!("x")].iter().any(is_unknown));
+    }
+}
