@@ -62,7 +62,7 @@ pub use crate::result::RunResult;
 use crate::result::Warning;
 use crate::run::Run;
 use crate::samples::Row;
-pub use crate::summary::{driver_table, summary};
+pub use crate::summary::{driver_table, styled_summary, summary};
 
 /// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
 /// a folder again gives the same files. A run that ended early is rendered as far as it came.

@@ -14,9 +14,11 @@ mod console;
 mod doctor;
 mod driver;
 mod failure;
+mod place;
 mod provision;
 mod qemu;
 mod qmp;
+mod report;
 mod server;
 mod size;
 mod stop;
@@ -31,6 +33,7 @@ mod vm;
     version,
     after_help = "Examples:
   cargo xtask bench              the main job: poll and irq side by side on a real guest
+  cargo xtask report             the newest run's report again, from its raw data
   cargo xtask test               everything that CI runs
   cargo xtask compare A B        two runs beside each other, with intervals
   cargo xtask doctor             what this machine has and lacks
@@ -49,6 +52,7 @@ enum Verb {
     Vm(vm::VmArgs),
     Bench(Box<bench::BenchArgs>),
     Compare(compare::CompareArgs),
+    Report(report::ReportArgs),
     Test(test::TestArgs),
 }
 
@@ -76,6 +80,10 @@ fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
         Verb::Compare(args) => {
             let kept = compare::run(args)?;
             Ok(ExitCode::from(if kept { 0 } else { failure::FAILED }))
+        }
+        Verb::Report(args) => {
+            let passed = report::run(args)?;
+            Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
         }
         Verb::Test(args) => test::run(args).map(|()| ExitCode::SUCCESS),
     }

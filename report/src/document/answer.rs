@@ -20,8 +20,8 @@ pub struct Point {
     pub winner: Option<String>,
     /// The answer in a few words.
     pub verdict: String,
-    /// The figures on which it rests.
-    pub evidence: String,
+    /// The figures on which it rests, a sentence each.
+    pub evidence: Vec<String>,
 }
 
 /// What the run answers, most asked first.
@@ -66,21 +66,21 @@ fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
         let latency = cell.latency_ns.as_ref().and_then(|latency| latency.p50);
         format!("{} {}", cell.mode, Value::ns(latency).within_ns(cell.p50_interval_ns).line())
     };
-    let mut evidence = format!("p50: {}, {}", p50(base), p50(this));
+    let mut evidence = vec![format!("p50: {}, {}.", p50(base), p50(this))];
     let noise =
-        one.noise_floor.map_or(String::new(), |floor| format!(", where equal things differ by up to {}", times(floor)));
-    let interval = one.p50_ratio_interval.as_ref();
-    evidence += &format!(". Ratio {}{noise}", Value::number(ratio).within(interval).line());
+        one.noise_floor.map_or(String::new(), |floor| format!("; equal things differ by up to {}", times(floor)));
+    let ratio = Value::ratio(ratio).within(one.p50_ratio_interval.as_ref()).line();
+    evidence.push(format!("{} over {}: {ratio}{noise}.", this.mode, base.mode));
     if let Some((this_us, base_us)) = this.cpu.total_us_per_op().zip(base.cpu.total_us_per_op()) {
         let cpu = |us: f64| duration(us * 1e3);
-        evidence +=
-            &format!(". CPU time per operation: {} {}, {} {}", base.mode, cpu(base_us), this.mode, cpu(this_us));
+        let (base_us, this_us) = (cpu(base_us), cpu(this_us));
+        evidence.push(format!("CPU time per operation: {} {base_us}, {} {this_us}.", base.mode, this.mode));
     }
     if let Some((this_cores, base_cores)) = this.cpu.cores.zip(base.cpu.cores) {
-        let cores = [base_cores, this_cores].map(three_digits);
-        evidence += &format!("; cores in use: {} {}, {} {}", base.mode, cores[0], this.mode, cores[1]);
+        let [base_cores, this_cores] = [base_cores, this_cores].map(three_digits);
+        evidence.push(format!("Cores in use: {} {base_cores}, {} {this_cores}.", base.mode, this.mode));
     }
-    Some(Point { question: question(one), winner, verdict, evidence: evidence + "." })
+    Some(Point { question: question(one), winner, verdict, evidence })
 }
 
 fn cell<'a>(result: &'a RunResult, one: &Comparison, mode: &str) -> Option<&'a Cell> {
@@ -114,12 +114,15 @@ fn break_even(known: &BreakEven) -> Point {
         question: format!("CPU time, {mode} or poll"),
         winner: Some(mode.clone()),
         verdict,
-        evidence: format!(
-            "While nothing comes, poll keeps {} cores busy and {mode} {}; an operation of {mode} takes {} of CPU time. {end}",
-            three_digits(known.polling_cores),
-            three_digits(known.idle_cores),
-            duration(known.us_per_op * 1e3),
-        ),
+        evidence: vec![
+            format!(
+                "While nothing comes, poll keeps {} cores busy and {mode} {}.",
+                three_digits(known.polling_cores),
+                three_digits(known.idle_cores)
+            ),
+            format!("An operation of {mode} takes {} of CPU time.", duration(known.us_per_op * 1e3)),
+            end,
+        ],
     }
 }
 
@@ -140,10 +143,10 @@ fn fastest_stream(result: &RunResult) -> Option<Point> {
         question: "Bytes per second through a ring".to_owned(),
         winner: Some(winner.0.mode.clone()),
         verdict: format!("{} moves the most, {}", winner.0.mode, speed(winner.1)),
-        evidence: format!(
-            "The most of each: {}. Measured once each: no interval.",
-            told.collect::<Vec<_>>().join("; ")
-        ),
+        evidence: vec![
+            format!("The most of each: {}.", told.collect::<Vec<_>>().join("; ")),
+            "Rates have no interval.".to_owned(),
+        ],
     })
 }
 
@@ -164,10 +167,10 @@ fn capacity(known: &Capacity) -> Point {
         question: format!("Highest rate with p99 below {limit}, {}, messages {arrivals}", known.mode),
         winner: None,
         verdict,
-        evidence: format!(
-            "Latency counts from when a message was due. Offered: up to {}.",
-            Value::per_second(known.offered_per_s as f64).text
-        ),
+        evidence: vec![
+            "Latency counts from when a message was due.".to_owned(),
+            format!("Offered: up to {}.", Value::per_second(known.offered_per_s as f64).text),
+        ],
     }
 }
 
@@ -176,23 +179,21 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
     let rows = result.comparisons.iter().filter(|one| one.p50_ratio.is_some()).map(|one| {
         let cells = [&one.mode, &one.baseline].map(|mode| cell(result, one, mode));
         let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
-        let conditions = one.conditions.to_string();
-        let what = [one.workload.to_string(), size_name(one.size_bytes), conditions];
-        let what: Vec<String> = what.into_iter().filter(|word| !word.is_empty()).collect();
+        let case = cells[0].map_or_else(|| size_name(one.size_bytes), case::name);
         Row {
             mode: Some(one.mode.clone()),
             values: vec![
-                Value::word(what.join(", ")),
+                Value::word(format!("{}, {case}", one.workload)),
                 Value::word(&one.mode),
                 Value::word(&one.baseline),
                 Value::word(one.word.to_string()),
-                Value::number(one.p50_ratio).within(one.p50_ratio_interval.as_ref()),
-                Value::number(one.noise_floor),
+                Value::ratio(one.p50_ratio).within(one.p50_ratio_interval.as_ref()),
+                Value::ratio(one.noise_floor),
                 Value::signed_ns(one.p50_difference_ns),
                 cpu(cells[0]),
                 cpu(cells[1]),
-                Value::number(one.cpu_per_op_ratio),
-                Value::number(one.cores_ratio),
+                Value::ratio(one.cpu_per_op_ratio),
+                Value::ratio(one.cores_ratio),
             ],
         }
     });
@@ -213,7 +214,7 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
     let table = Table {
         id: "table-comparisons".to_owned(),
         caption: "Ratios of medians with 95 % intervals by a block bootstrap".to_owned(),
-        keys: 4,
+        keys: 3,
         columns: named,
         rows: rows.collect(),
         detail: false,

@@ -99,7 +99,7 @@ fn moments(workload: Workload, cells: &[&Cell]) -> Table {
             Value::ns(all.and_then(|all| all.p50)),
             Value::mean_ns(all.and_then(|all| all.stddev)),
             Value::ns(all.map(|all| all.max)),
-            Value::count(all.map(|all| all.outliers.total() as u64)),
+            Value::count(all.map(|all| all.outliers.total())),
             Value::number(cell.noise_floor),
         ]);
         Row { mode: Some(cell.mode.clone()), values }

@@ -78,6 +78,12 @@ impl Value {
         Self::real(value, "", three_digits)
     }
 
+    /// A ratio, with three significant digits however small it is.
+    #[must_use]
+    pub fn ratio(value: impl Into<Option<f64>>) -> Self {
+        Self::real(value, "", significant)
+    }
+
     /// Something per second.
     #[must_use]
     pub fn per_second(rate: impl Into<Option<f64>>) -> Self {
@@ -111,7 +117,7 @@ impl Value {
     /// With the interval of a ratio.
     #[must_use]
     pub fn within(mut self, interval: Option<&Interval<f64>>) -> Self {
-        self.interval = interval.map(|interval| (three_digits(interval.low), three_digits(interval.high)));
+        self.interval = interval.map(|interval| (significant(interval.low), significant(interval.high)));
         self
     }
 
@@ -135,6 +141,18 @@ impl Value {
     }
 }
 
+/// Ratios below a tenth say something too.
+fn significant(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 0.000_995 => format!("{value:.2e}"),
+        size if size < 0.009_95 => format!("{value:.5}"),
+        size if size < 0.099_5 => format!("{value:.4}"),
+        size if size < 0.995 => format!("{value:.3}"),
+        _ => three_digits(value),
+    }
+}
+
 /// A rate for people.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and negative ones show as none")]
 fn whole(rate: f64) -> u64 {
@@ -152,6 +170,12 @@ mod tests {
         assert_eq!(value.line(), "62.4 µs (60.0 µs to 64.1 µs)");
         assert_eq!(Value::share(0.5).line(), "50.0 %");
         assert_eq!(Value::per_second(14_654.08).text, "14,654/s");
+    }
+
+    #[test]
+    fn small_ratios_keep_three_digits() {
+        let told = [0.016_29, 0.9, 0.005_1, 260.4, 0.000_012_34, 0.0].map(significant);
+        assert_eq!(told, ["0.0163", "0.900", "0.00510", "260", "1.23e-5", "0"]);
     }
 
     #[test]

@@ -136,7 +136,7 @@ fn points(points: &[Point]) -> Markup {
                     li class=[point.winner.as_deref().map(parts::mode_class)] {
                         h3 { (safe(&point.question)) }
                         p.verdict { (safe(&point.verdict)) }
-                        p { (safe(&point.evidence)) }
+                        @for one in &point.evidence { p { (safe(one)) } }
                     }
                 }
             }

@@ -1,8 +1,10 @@
 //! What follows from cells together, a line per question.
 
+use std::collections::BTreeMap;
+
 use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
-use crate::plan::Workload;
+use crate::plan::{Wait, Workload};
 use crate::result::{Cell, Comparison, RunResult};
 use crate::units::{counted, duration, grouped, speed, three_digits};
 
@@ -11,13 +13,34 @@ use super::text::wrapped;
 
 /// Whether a line tells of the cell, so that the table need not.
 pub(super) fn tells(cell: &Cell) -> bool {
-    matches!(cell.workload, Workload::Storm | Workload::Idle | Workload::Contention)
+    matches!(cell.workload, Workload::Stream | Workload::Storm | Workload::Idle | Workload::Contention)
 }
 
 /// The lines.
 pub(super) fn lines(result: &RunResult) -> Vec<String> {
     let all = [ratios(result), idle(result), contention(result), storm(result), capacity(result), ceilings(result)];
-    all.into_iter().flatten().flat_map(|line| wrapped(&line, LINES_EACH)).collect()
+    all.into_iter().flatten().chain(streams(result)).flat_map(|line| wrapped(&line, LINES_EACH)).collect()
+}
+
+/// The fastest ring of each mode, and its bytes per second.
+type Fastest<'a> = BTreeMap<(Wait, Wait), (&'a Cell, f64)>;
+
+/// A line per size.
+fn streams(result: &RunResult) -> Vec<String> {
+    let mut by_size: BTreeMap<u64, Fastest<'_>> = BTreeMap::new();
+    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Stream) {
+        let Some(rate) = cell.bytes_per_second else { continue };
+        let modes = by_size.entry(cell.size_bytes).or_default();
+        let best = modes.entry((cell.host_wait, cell.guest_wait)).or_insert((cell, rate));
+        if rate > best.1 {
+            *best = (cell, rate);
+        }
+    }
+    let one = |(cell, rate): &(&Cell, f64)| format!("{} {} ({})", cell.mode, speed(*rate), cell.conditions);
+    let line = |(size, modes): (u64, Fastest<'_>)| {
+        format!("stream {}, at most: {}", size_name(size), modes.values().map(one).collect::<Vec<_>>().join(", "))
+    };
+    by_size.into_iter().map(line).collect()
 }
 
 /// How far the modes are apart, as far as that can be said.

@@ -1,9 +1,11 @@
 //! What a run says on the terminal: the answer in its first line, the cells as a table, and at the end how far to
-//! trust it. At most 40 lines; the rest is in `result.json`.
+//! trust it. At most 40 lines; the rest is in
+//! the report.
 
 mod counters;
 mod drivers;
 mod findings;
+mod line;
 pub(crate) mod table;
 
 pub(crate) mod text;
@@ -11,13 +13,16 @@ pub(crate) mod text;
 use std::collections::BTreeMap;
 
 pub use self::drivers::driver_table;
+use self::line::{Line, Tone};
 use self::text::wrapped;
 use crate::frame_size::size_name;
+use crate::page;
 use crate::plan::{Wait, Workload};
 use crate::result::{Cell, Comparison, RunResult, SelfCheck, Verdict};
+use crate::stats::Word;
 use crate::units::{counted, duration, speed};
 
-/// Lines of a summary.
+/// Lines of a summary, the one with the report's path included.
 const MOST_LINES: usize = 40;
 
 /// Cells that are shown however much there is to say besides.
@@ -35,34 +40,50 @@ const LINES_PER_WARNING: usize = 3;
 /// The summary, with a line end after each line.
 #[must_use]
 pub fn summary(result: &RunResult) -> String {
-    let mut head = wrapped(&answer(result), 3);
-    head.push(String::new());
-    let mut tail = legend(result);
-    tail.extend(speeds(result));
-    tail.extend(findings::lines(result));
-    tail.extend(memory(result));
-    tail.extend(counters::line(result));
-    tail.push(String::new());
+    lines(result).into_iter().map(|line| line.text + "\n").collect()
+}
+
+/// The same with a terminal's escapes. Whoever prints it takes them out where nobody wants colours.
+#[must_use]
+pub fn styled_summary(result: &RunResult) -> String {
+    lines(result).iter().map(|line| line.styled() + "\n").collect()
+}
+
+fn lines(result: &RunResult) -> Vec<Line> {
+    let doubt = if result.passed() { Tone::Answer } else { Tone::Bad };
+    let mut head = doubt.on(wrapped(&answer(result), 3));
+    head.push(Line::plain(String::new()));
+    let mut tail = Tone::Aside.on(legend(result));
+    tail.extend(Tone::Plain.on(speeds(result)));
+    tail.extend(Tone::Plain.on(findings::lines(result)));
+    tail.extend(Tone::Aside.on(memory(result)));
+    tail.extend(Tone::Aside.on(counters::line(result)));
+    tail.push(Line::plain(String::new()));
     tail.extend(self_checks(result));
     let label = label(&result.environment.accel);
     let taken = head.len() + tail.len() + 1;
 
-    // One line stays for what is said of the cells that are left out, and one for the warnings.
-    let room = (MOST_LINES - 2).saturating_sub(taken + table::HEAD_LINES).max(LEAST_CELLS);
+    // One line stays for what is said of the cells that are left out, one for the warnings, and one for whoever prints
+    // the summary to say where the rest is.
+    let room = (MOST_LINES - 3).saturating_sub(taken + table::HEAD_LINES).max(LEAST_CELLS);
     let rows: Vec<&Cell> = result.cells.iter().filter(|cell| has_row(cell)).take(room).collect();
     let mut lines = head;
     if !rows.is_empty() {
-        lines.extend(table::lines(&rows));
+        lines.extend(table::lines(&rows).into_iter().enumerate().map(|(index, text)| {
+            let tone = if index < table::HEAD_LINES { Tone::Aside } else { Tone::Plain };
+            Line { text, tone }
+        }));
     }
     let told = rows.len() + result.cells.iter().filter(|cell| findings::tells(cell)).count();
     if told < result.cells.len() {
-        lines.push(format!("and {} more cells in result.json", result.cells.len() - told));
+        let text = format!("and {} more cells in {}", result.cells.len() - told, page::FILE_NAME);
+        lines.push(Line { text, tone: Tone::Aside });
     }
     lines.extend(tail);
-    let room = (MOST_LINES - 1).saturating_sub(lines.len());
-    lines.extend(warnings(result, room));
-    lines.push(label);
-    lines.join("\n") + "\n"
+    let room = (MOST_LINES - 2).saturating_sub(lines.len());
+    lines.extend(Tone::Warning.on(warnings(result, room)));
+    lines.push(Line { text: label, tone: Tone::Aside });
+    lines
 }
 
 /// Cells that the table shows; others have a line of their own, or are the same again under other conditions.
@@ -85,6 +106,7 @@ pub(crate) fn answer(result: &RunResult) -> String {
         .and_then(|comparison| compared(result, comparison));
     let answer = compared
         .or_else(|| result.cells.iter().find_map(alone))
+        .or_else(|| streamed(result))
         .unwrap_or_else(|| "no operation ended ok, so there is no figure".to_owned());
     doubt + &answer
 }
@@ -105,13 +127,31 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
         .cores
         .zip(base.cpu.cores)
         .map_or(String::new(), |(this, base)| format!(" and takes {this:.1} cores, not {base:.1}"));
-    Some(format!(
-        "{}, {} in {} at p50: blocking {verb} {}{cores}",
-        alone_at_median(base)?,
-        this.mode,
-        duration(median(this)?),
-        duration(difference.abs())
-    ))
+    let apart = match comparison.word {
+        Word::NoDifferenceSeen => "no difference seen".to_owned(),
+        Word::Faster | Word::Slower | Word::Unknown => format!("{} {verb} {}", doing(this), duration(difference.abs())),
+    };
+    Some(format!("{}, {} in {} at p50: {apart}{cores}", alone_at_median(base)?, this.mode, duration(median(this)?)))
+}
+
+/// What a way to wait does that polling does not.
+fn doing(cell: &Cell) -> String {
+    match (cell.host_wait, cell.guest_wait) {
+        (Wait::Irq, Wait::Irq) => "blocking".to_owned(),
+        _ => cell.mode.clone(),
+    }
+}
+
+/// A run of nothing but streams, which have no latency: the fastest of each mode.
+fn streamed(result: &RunResult) -> Option<String> {
+    let mut fastest: BTreeMap<(Wait, Wait), (&str, f64)> = BTreeMap::new();
+    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Stream) {
+        let Some(rate) = cell.bytes_per_second else { continue };
+        let best = fastest.entry((cell.host_wait, cell.guest_wait)).or_insert((&cell.mode, rate));
+        best.1 = best.1.max(rate);
+    }
+    let told: Vec<String> = fastest.values().map(|(mode, rate)| format!("{mode} {}", speed(*rate))).collect();
+    (!told.is_empty()).then(|| format!("through a ring of slots go at most: {}", told.join(", ")))
 }
 
 /// A cell that is compared with none.
@@ -170,21 +210,22 @@ fn speeds(result: &RunResult) -> Vec<String> {
     by_size.into_iter().flat_map(line).collect()
 }
 
-fn self_checks(result: &RunResult) -> Vec<String> {
+fn self_checks(result: &RunResult) -> Vec<Line> {
     let count = |verdict| result.self_checks.iter().filter(|check| check.pass == verdict).count();
-    let mut lines = vec![format!(
+    let text = format!(
         "self-checks: {} passed, {} failed, {} not applicable",
         count(Verdict::Pass),
         count(Verdict::Fail),
         count(Verdict::NotApplicable)
-    )];
+    );
+    let mut lines = vec![Line { text, tone: if result.passed() { Tone::Good } else { Tone::Bad } }];
     let failed: Vec<&SelfCheck> = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail).collect();
     let each = if failed.len() > MANY_FAILED { 1 } else { LINES_EACH };
-    lines.extend(
-        failed
-            .iter()
-            .flat_map(|SelfCheck { id, name, detail, .. }| wrapped(&format!("  FAILED {id} {name}: {detail}"), each)),
-    );
+    let told = failed.iter().flat_map(|check| {
+        let SelfCheck { id, name, detail, .. } = check;
+        wrapped(&format!("  FAILED {id} {name}: {detail}"), each)
+    });
+    lines.extend(Tone::Bad.on(told));
     lines
 }
 
@@ -195,7 +236,7 @@ fn warnings(result: &RunResult, room: usize) -> Vec<String> {
         let left = result.warnings.len() - position;
         let needed = next.len() + usize::from(left > 1);
         if lines.len() + needed > room {
-            lines.push(format!("{} more in result.json", counted(left as u64, "warning")));
+            lines.push(format!("{} more in {}", counted(left as u64, "warning"), page::FILE_NAME));
             return lines;
         }
         lines.extend(next);

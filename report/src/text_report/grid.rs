@@ -5,7 +5,7 @@ use crate::summary::table::aligned;
 use crate::summary::text::{WIDTH, printable};
 
 /// Characters of a key: a name that somebody made up must not push the figures off the terminal.
-const LONGEST_KEY: usize = 32;
+const LONGEST_KEY: usize = 44;
 
 /// The lines.
 pub(super) fn lines(table: &Table) -> Vec<String> {

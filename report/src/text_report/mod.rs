@@ -50,7 +50,7 @@ pub fn text(document: &Document) -> String {
     lines.extend(document.missing.iter().flat_map(|one| item(one)));
     heading(&mut lines, "Answers", !document.points.is_empty());
     for point in &document.points {
-        lines.extend(item(&format!("{}: {}. {}", point.question, point.verdict, point.evidence)));
+        lines.extend(item(&format!("{}: {}. {}", point.question, point.verdict, point.evidence.join(" "))));
     }
     for section in &document.sections {
         set(&mut lines, section);

@@ -3,10 +3,15 @@
 
 mod acceleration;
 mod across;
+mod again;
 mod agreement;
 mod checks;
 mod exports;
 mod findings;
+mod hostile;
+mod markup;
+mod page;
+mod page_agreement;
 mod placement;
 mod readers;
 mod render;

@@ -3,8 +3,8 @@
 use report::plan::{Wait, Workload};
 use report::result::Warning;
 use report::samples::Status;
-use report::summary;
 use report::thread_cost::{HardwareCounts, PerfTime};
+use report::{styled_summary, summary};
 
 use crate::synthetic::Synthetic;
 
@@ -83,8 +83,9 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
         check.detail = "something is wrong ".repeat(20);
     }
     let text = summary(&result);
-    assert!(text.lines().count() <= 40, "{}:\n{text}", text.lines().count());
-    assert!(text.contains("more cells in result.json") && text.contains("30 warnings more in result.json"), "{text}");
+    // One of the forty lines is for the path of the report.
+    assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
+    assert!(text.contains("more cells in report.html") && text.contains("30 warnings more in report.html"), "{text}");
 }
 
 #[test]
@@ -116,4 +117,37 @@ fn cycles_and_instructions_of_round_trips_take_one_line() {
     let text = summary(&result);
     let each = "host 1.50k/800 vcpu 1.50k/800";
     assert!(text.contains(&format!("cycles/instructions per op: poll {each}; irq {each}\n")), "{text}");
+}
+
+#[test]
+fn colours_change_nothing_that_is_said() {
+    let result = Synthetic::both_modes().result();
+    let styled = styled_summary(&result);
+    assert!(styled.contains('\u{1b}'));
+    let plain: String = styled.split('\u{1b}').enumerate().fold(String::new(), |text, (index, piece)| {
+        // An escape ends with its first letter.
+        let told = if index == 0 { piece } else { piece.split_once('m').map_or("", |(_, told)| told) };
+        text + told
+    });
+    assert_eq!(plain, summary(&result));
+}
+
+#[test]
+fn streams_alone_answer_with_their_speed() {
+    let text = summary(&Synthetic::empty().with_stream(4_096, 500_000).result());
+    assert!(text.starts_with("through a ring of slots go at most: poll 4.10 GB/s\n"), "{text}");
+    assert!(text.contains("stream 4 KiB, at most: poll 4.10 GB/s"), "{text}");
+}
+
+#[test]
+fn a_difference_that_was_not_seen_is_not_called_one() {
+    let run = Synthetic::empty();
+    let run = run.with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 40);
+    let mut run = run.with(Workload::Frame, Wait::Irq, Wait::Irq, 6_220_800, 40);
+    for row in &mut run.rows {
+        // Frames of both take the same, and vary more than the modes differ.
+        row.end_to_end_ns = Some(180_000_000 + row.seq % 7 * 1_000_000);
+    }
+    let text = summary(&run.result());
+    assert!(text.contains("at p50: no difference seen and takes"), "{text}");
 }

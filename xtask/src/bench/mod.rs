@@ -2,7 +2,8 @@
 //!
 //! 1. [`options`], [`pinning`], [`config`], [`blocks`] and [`plan`]: flags become a checked configuration per driver, and that a plan.
 //! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
-//! 3. [`session`]: the processes, watched until the plan is done or one of them fails.
+//! 3. [`session`]: the processes, watched until the plan is done or one of them fails; [`progress`] and [`remaining`] say
+//!    how far they are.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -15,6 +16,7 @@ use report::plan::{Fault, Plan};
 
 use crate::accel;
 use crate::build;
+use crate::place::shown;
 use crate::provision::{self, Guest, workspace_root};
 use crate::qemu::{Accelerator, Ivshmem, QemuOptions};
 use crate::server::{ServerOptions, private_socket};
@@ -29,6 +31,7 @@ mod options;
 mod pinning;
 mod plan;
 mod progress;
+mod remaining;
 mod session;
 
 pub(crate) use machine::{cores, cpu_model};
@@ -43,16 +46,22 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     let configs = Config::of(args)?;
     let out = folder::create(args.out.as_deref(), &configs[0].modes_name())?;
     let outcome = match &configs[..] {
-        [config] => run_into(&out, args, config, stop).map(|result| {
-            print_result(&out, &result, args.json);
-            result.passed()
+        [config] => run_into(&out, args, config, stop).and_then(|result| {
+            folder::point_latest(&out);
+            // The report's path is the last thing that is said.
+            crate::report::print(&out, &result, args.json)?;
+            Ok(result.passed())
         }),
         several => compare_drivers(&out, args, several, stop),
     };
     // A run that did not come to writing anything leaves nothing.
     if fs::remove_dir(&out).is_err() {
         folder::point_latest(&out);
-        eprintln!("{}: {}", if outcome.is_ok() { "results" } else { "what there is of the run" }, shown(&out));
+        match outcome {
+            Err(_) => eprintln!("what there is of the run: {}", shown(&told_in(&out))),
+            Ok(_) if configs.len() > 1 => eprintln!("results: {}", shown(&out)),
+            Ok(_) => {}
+        }
     }
     outcome
 }
@@ -75,11 +84,10 @@ fn compare_drivers(out: &Path, args: &BenchArgs, configs: &[Config], stop: &Stop
     Ok(results.iter().all(RunResult::passed))
 }
 
-fn print_result(out: &Path, result: &RunResult, json: bool) {
-    match fs::read_to_string(out.join("result.json")) {
-        Ok(text) if json => print!("{text}"),
-        _ => print!("{}", report::summary(result)),
-    }
+/// The page if it came to one, or the folder.
+fn told_in(out: &Path) -> PathBuf {
+    let page = out.join(report::page::FILE_NAME);
+    if page.is_file() { page } else { out.to_owned() }
 }
 
 fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyhow::Result<RunResult> {
@@ -151,6 +159,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
             steps.note(&crate::child::shown(command));
         }
     }
+    steps.plan(&plan.blocks);
     let stolen = environment::Stolen::begin(cores());
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
     environment.accel_seen = session.seen().map(|seen| seen.name().to_owned());
@@ -196,16 +205,10 @@ fn finish(
         let noted = report::note_end(out, &format!("{error:#}"));
         // What cannot be rendered either follows from the error, which is told in any case.
         if let Ok(result) = noted.and_then(|()| report::render(out, environment, config)) {
-            print!("{}", report::summary(&result));
+            anstream::print!("{}", report::styled_summary(&result));
         }
     }
     Err(error)
-}
-
-/// A path as short as it can be said from here.
-fn shown(path: &Path) -> String {
-    let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(here).unwrap_or(path).display().to_string()
 }
 
 fn write_plan(path: &PathBuf, plan: &Plan) -> anyhow::Result<()> {

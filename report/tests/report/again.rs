@@ -1,0 +1,148 @@
+//! A folder rendered again: byte for byte where nothing is missing, and as far as the run came where something is.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use report::plan::{Wait, Workload};
+use report::samples::Status;
+use report::{ReportError, render_again};
+
+use crate::render::{folder, rendered};
+use crate::synthetic::Synthetic;
+
+/// Every file's name and content.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry"));
+    entries
+        .map(|entry| (entry.file_name().into_string().expect("a name"), fs::read(entry.path()).expect("a file")))
+        .collect()
+}
+
+fn page(dir: &Path) -> String {
+    fs::read_to_string(dir.join("report.html")).expect("written")
+}
+
+/// What the page and the text report say is missing.
+fn said_missing(dir: &Path) -> String {
+    let text = fs::read_to_string(dir.join("performance_report.txt")).expect("written");
+    let (_, missing) = text.split_once("Missing\n-------\n").expect("something is missing");
+    let missing = missing.split_once("\n\n").map_or(missing, |(missing, _)| missing);
+    assert!(page(dir).contains("What is missing"));
+    missing.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_again_and_again() {
+    let dir = folder(&Synthetic::both_modes().with_storm(100).with_stream(4_096, 10));
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}, {}, {}]}"#).expect("written");
+    rendered(dir.path()).expect("rendered");
+    let first = files(dir.path());
+    assert!(first.len() >= 8, "{:?}", first.keys());
+    for _ in 0..2 {
+        render_again(dir.path()).expect("rendered again");
+        let again = files(dir.path());
+        assert_eq!(again.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>());
+        for (name, content) in &first {
+            assert_eq!(again.get(name), Some(content), "{name}");
+        }
+    }
+    let text = String::from_utf8(first["performance_report.txt"].clone()).expect("text");
+    assert!(!text.contains("\nMissing\n"), "a whole run has nothing missing: {text}");
+}
+
+#[test]
+fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
+    let mut run = Synthetic::both_modes();
+    run.measured.blocks.pop();
+    let dir = folder(&run);
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    let result = render_again(dir.path()).expect("rendered");
+    assert_eq!((result.cells.len(), result.passed()), (3, false));
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
+    assert!(missing.contains("the environment was not recorded"), "{missing}");
+    assert!(missing.contains("10 rows of a block that was not finished"), "{missing}");
+    let first = files(dir.path());
+    render_again(dir.path()).expect("rendered again");
+    assert!(files(dir.path()) == first, "the second time nothing changes");
+}
+
+#[test]
+fn a_plan_alone_is_rendered_without_figures() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}]}"#).expect("written");
+    let result = render_again(dir.path()).expect("rendered");
+    assert!(result.cells.is_empty() && !result.passed());
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("killed before it could write measured.json"), "{missing}");
+    assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
+    assert!(page(dir.path()).contains("no operation ended ok, so there is no figure"));
+}
+
+#[test]
+fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
+    let dir = folder(&Synthetic::both_modes());
+    fs::remove_file(dir.path().join("measured.json")).expect("removed");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    render_again(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("100 rows of a block that was not finished"));
+}
+
+#[test]
+fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let error = render_again(&dir.path().join("nowhere")).expect_err("no folder");
+    assert!(matches!(error, ReportError::NoFolder { .. }), "{error}");
+    fs::write(dir.path().join("notes.txt"), "").expect("written");
+    let error = render_again(dir.path()).expect_err("no run");
+    assert!(matches!(error, ReportError::NotARun { .. }) && error.to_string().contains("cargo xtask bench"), "{error}");
+    assert_eq!(files(dir.path()).len(), 1, "nothing is written into a folder that is not ours");
+}
+
+#[test]
+fn a_broken_document_is_named_and_nothing_is_rendered_over_it() {
+    let dir = folder(&Synthetic::both_modes());
+    fs::write(dir.path().join("result.json"), r#"{"schema_version": 1"#).expect("written");
+    let error = render_again(dir.path()).expect_err("broken").to_string();
+    assert!(error.contains("result.json, line 1"), "{error}");
+    assert!(!dir.path().join("report.html").exists());
+}
+
+#[test]
+fn a_single_mode_says_that_nothing_is_compared() {
+    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 20));
+    rendered(dir.path()).expect("rendered");
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("irq was measured alone, so nothing is compared"), "{missing}");
+    assert!(!page(dir.path()).contains("id=\"comparisons\""));
+}
+
+#[test]
+fn without_polling_there_is_no_baseline_and_that_is_said() {
+    let run = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 20);
+    let dir = folder(&run.with(Workload::Pingpong, Wait::Hybrid, Wait::Hybrid, 64, 20));
+    rendered(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("poll was not measured, which the others are compared with"));
+}
+
+#[test]
+fn one_sample_has_a_median_and_no_percentile_beyond() {
+    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 1));
+    rendered(dir.path()).expect("rendered");
+    let names = crate::markup::heads(&page(dir.path()), "table-percentiles-pingpong");
+    assert_eq!(names, ["case", "mode", "p50", "max"]);
+}
+
+#[test]
+fn failures_are_counted_and_a_cell_of_nothing_else_has_no_figures() {
+    let mut run = Synthetic::both_modes();
+    for row in run.rows.iter_mut().filter(|row| row.block == 2) {
+        row.status = Status::Timeout;
+    }
+    let dir = folder(&run);
+    rendered(dir.path()).expect("rendered");
+    let rows = crate::markup::table(&page(dir.path()), "table-frames");
+    let poll = rows.iter().find(|row| row[1] == "poll").expect("its row");
+    assert_eq!(poll[2..6], ["0", "10", "0", "–"]);
+}

@@ -1,0 +1,67 @@
+//! A guest and a machine that lie about themselves reach neither the reader's browser nor his terminal.
+
+use std::fs;
+
+use report::environment::Environment;
+use report::measured::Ceiling;
+use report::{render, styled_summary, summary};
+
+use crate::markup::tags;
+use crate::render::folder;
+use crate::synthetic::Synthetic;
+
+/// Markup, an attribute's end, a policy's end, escapes, direction, and something endless.
+const WORDS: &str =
+    "</script><script>alert(1)</script>\"><img src=x onerror=alert(2)>'; \u{1b}[2J\u{0}\u{202e}\u{2066}&lt;";
+
+fn spoiled() -> (Synthetic, Environment) {
+    let mut run = Synthetic::both_modes();
+    let guest = &mut run.measured.guest;
+    guest.driver = WORDS.to_owned();
+    guest.bar2_map = WORDS.to_owned();
+    guest.kernel = WORDS.repeat(2_000);
+    guest.command_line = WORDS.to_owned();
+    guest.bar2_ns_per_load = Some(1e300);
+    guest.interrupts = false;
+    guest.interrupts_missing = WORDS.to_owned();
+    run.measured.perf_missing = Some(WORDS.to_owned());
+    run.measured.aborted = Some(WORDS.to_owned());
+    run.measured.ceilings[0].guest = Ceiling { heap_to_heap: 1e308, sha256: -1.0, ..Ceiling::default() };
+    for block in &mut run.measured.blocks {
+        block.counters.interrupts = Some(u64::MAX);
+        block.counters.uio_events = Some(u64::MAX);
+    }
+    run.first_row(0).rtt_ns = Some(u64::MAX);
+    let environment =
+        Environment { accel: WORDS.to_owned(), cpu_model: Some(WORDS.to_owned()), ..Environment::default() };
+    (run, environment)
+}
+
+#[test]
+fn words_of_the_run_stay_words_in_the_page() {
+    let (run, environment) = spoiled();
+    let dir = folder(&run);
+    render(dir.path(), environment, &serde_json::json!({WORDS: WORDS, "deep": {"er": [WORDS]}})).expect("rendered");
+    let page = fs::read_to_string(dir.path().join("report.html")).expect("written");
+    let all = tags(&page);
+    assert_eq!(page.matches("<script>").count(), 1, "the page's own");
+    assert!(!all.iter().any(|tag| tag.name == "img" || tag.attributes.contains("onerror=alert(2)>")));
+    assert!(page.contains("&lt;script&gt;alert(1)"), "it is shown as what it is");
+    let odd = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    assert_eq!(page.chars().find(|&c| odd(c)), None);
+    assert!(page.len() < 1 << 20, "nobody fills the reader's memory: {}", page.len());
+    assert!(!page.contains("NaN") && !page.contains(">inf"));
+}
+
+#[test]
+fn words_of_the_run_do_not_command_the_terminal() {
+    let (run, environment) = spoiled();
+    let dir = folder(&run);
+    let result = render(dir.path(), environment, &serde_json::json!({WORDS: WORDS})).expect("rendered");
+    let report = fs::read_to_string(dir.path().join("performance_report.txt")).expect("written");
+    let styled = styled_summary(&result).replace("\u{1b}[2J", "the terminal was cleared");
+    for text in [report, summary(&result)] {
+        assert_eq!(text.chars().find(|&c| (c.is_control() && c != '\n') || c == '\u{202e}'), None);
+    }
+    assert!(!styled.contains("the terminal was cleared"), "{styled}");
+}

@@ -1,0 +1,127 @@
+//! The page as a browser and a reader's tools take it.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use report::plan::{Wait, Workload};
+
+use crate::markup::tags;
+use crate::render::{folder, rendered};
+use crate::synthetic::Synthetic;
+
+/// Elements that have no end.
+const VOID: [&str; 7] = ["!DOCTYPE", "meta", "input", "br", "link", "hr", "img"];
+
+fn page_of(run: &Synthetic) -> String {
+    let dir = folder(run);
+    rendered(dir.path()).expect("rendered");
+    let page = fs::read_to_string(dir.path().join("report.html")).expect("written");
+    assert!(!page.contains(&dir.path().display().to_string()), "no path of the machine that renders");
+    page
+}
+
+fn runs() -> Vec<Synthetic> {
+    let mut cut_off = Synthetic::both_modes();
+    cut_off.measured.blocks.pop();
+    cut_off.measured.aborted = Some("stopped".to_owned());
+    vec![
+        Synthetic::both_modes().with_storm(100).with_stream(64, 10),
+        Synthetic::empty(),
+        Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Poll, 64, 1),
+        cut_off,
+    ]
+}
+
+#[test]
+fn elements_are_closed_in_the_order_in_which_they_were_opened() {
+    for page in runs().iter().map(page_of) {
+        let mut open = Vec::new();
+        for tag in tags(&page) {
+            match tag.name.strip_prefix('/') {
+                Some(name) => assert_eq!(open.pop(), Some(name), "{:?}", tag.attributes),
+                None if VOID.contains(&tag.name) || tag.attributes.ends_with('/') => {}
+                // What they hold is no markup, and is passed over up to their end.
+                None if matches!(tag.name, "style" | "script") => {}
+                None => open.push(tag.name),
+            }
+        }
+        assert!(open.is_empty(), "left open: {open:?}");
+    }
+}
+
+#[test]
+fn nothing_is_loaded_from_anywhere() {
+    for page in runs().iter().map(page_of) {
+        let without_names = page.replace("http://www.w3.org/2000/svg", "");
+        for word in ["http:", "https:", " src=", "@import", "url(", "<link", "<iframe", "<object", " onclick"] {
+            assert!(!without_names.contains(word), "{word}");
+        }
+        assert!(
+            page.contains("Content-Security-Policy") && page.contains("default-src &#39;none&#39;")
+                || page.contains("default-src 'none'")
+        );
+        let targets = tags(&page).iter().filter_map(|tag| tag.attribute("href").map(str::to_owned)).collect::<Vec<_>>();
+        assert!(targets.iter().all(|href| href.starts_with('#') || href.starts_with("./")), "{targets:?}");
+    }
+}
+
+#[test]
+fn headings_go_down_one_level_at_a_time_below_a_single_first_one() {
+    for page in runs().iter().map(page_of) {
+        let names: Vec<&str> = tags(&page).iter().map(|tag| tag.name).collect();
+        let levels: Vec<u32> =
+            names.iter().filter_map(|name| name.strip_prefix('h')).filter_map(|level| level.parse().ok()).collect();
+        assert_eq!(levels.iter().filter(|&&level| level == 1).count(), 1);
+        assert_eq!(levels[0], 1);
+        assert!(levels.windows(2).all(|two| two[1] <= two[0] + 1), "{levels:?}");
+    }
+}
+
+#[test]
+fn tables_have_captions_and_their_heads_say_of_what() {
+    let page = page_of(&runs()[0]);
+    let all = tags(&page);
+    let count = |name: &str| all.iter().filter(|tag| tag.name == name).count();
+    assert!(count("table") > 8);
+    assert_eq!(count("table"), count("caption"));
+    assert!(all.iter().filter(|tag| tag.name == "th").all(|tag| tag.attribute("scope").is_some()));
+}
+
+#[test]
+fn every_link_and_label_has_its_target_and_no_name_stands_twice() {
+    for page in runs().iter().map(page_of) {
+        let all = tags(&page);
+        let ids: Vec<&str> = all.iter().filter_map(|tag| tag.attribute("id")).collect();
+        let known: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), known.len(), "{ids:?}");
+        for tag in &all {
+            for target in [tag.attribute("href"), tag.attribute("aria-labelledby")].into_iter().flatten() {
+                let target = target.strip_prefix('#').unwrap_or(target);
+                assert!(target.starts_with("./") || known.contains(target), "{target}");
+            }
+        }
+    }
+}
+
+#[test]
+fn only_files_that_are_there_are_linked() {
+    let dir = folder(&Synthetic::both_modes());
+    fs::write(dir.path().join("qemu.log"), "").expect("written");
+    rendered(dir.path()).expect("rendered");
+    let page = fs::read_to_string(dir.path().join("report.html")).expect("written");
+    let linked: Vec<&str> = page.split("href=\"./").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
+    assert!(linked.contains(&"result.json") && linked.contains(&"qemu.log"), "{linked:?}");
+    assert!(linked.iter().all(|name| dir.path().join(name).is_file()), "{linked:?}");
+}
+
+#[test]
+fn the_answer_comes_first_and_each_mode_can_be_hidden() {
+    let page = page_of(&runs()[0]);
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    assert!(at("poll answers in 248 ns") < at("<table"));
+    for id in ["show-mode-poll", "show-mode-irq"] {
+        assert!(at(&format!("id=\"{id}\"")) > at(&format!("#{id}:not(:checked)")), "box and rule: {id}");
+    }
+    let alone = page_of(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 1));
+    assert!(!alone.contains("id=\"show-mode-irq\""), "a single mode is not to be hidden");
+}

@@ -1,0 +1,110 @@
+//! `cargo xtask report`: a run's folder rendered again, from the raw data that it holds.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use report::ReportError;
+
+use crate::failure::usage;
+use crate::place::shown;
+use crate::provision::workspace_root;
+
+/// Renders a run's folder again, from the raw data that it holds
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  cargo xtask report                         the newest run, results/latest
+  cargo xtask report results/20250101-120000-poll-irq
+  cargo xtask report run1 --json | jq .findings
+
+The environment and the configuration stay as result.json recorded them. A run that was cut off is rendered as far as
+it came, and the report says what is missing. The same input gives the same files, byte by byte.
+
+Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered, 2 no run's folder.")]
+pub(crate) struct ReportArgs {
+    /// The run's folder [default: results/latest]
+    dir: Option<PathBuf>,
+    /// result.json on stdout instead of the summary
+    #[arg(long)]
+    json: bool,
+}
+
+/// Renders; whether every self-check passed.
+pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
+    let latest = || workspace_root().join("results").join("latest");
+    let dir = args.dir.clone().unwrap_or_else(latest);
+    let result = report::render_again(&dir).map_err(|error| explain(&dir, error))?;
+    print(&dir, &result, args.json)?;
+    Ok(result.passed())
+}
+
+/// What a run ends with: the summary, and as the last line where the report lies. With `json` the document alone is on
+/// stdout.
+pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyhow::Result<()> {
+    let page = shown(&dir.join(report::page::FILE_NAME));
+    if json {
+        println!("{}", serde_json::to_string_pretty(result)?);
+        eprintln!("report: {page}");
+    } else {
+        anstream::print!("{}", report::styled_summary(result));
+        println!("{page}");
+    }
+    Ok(())
+}
+
+/// A folder that was named by mistake is wrong usage; where it holds runs, they are named.
+fn explain(dir: &Path, error: ReportError) -> anyhow::Error {
+    match error {
+        ReportError::NoFolder { .. } => usage(error),
+        ReportError::NotARun { .. } => {
+            let runs = runs_below(dir);
+            if runs.is_empty() {
+                usage(error)
+            } else {
+                usage(format!("{} is no run's folder, but holds some: {}; name one", dir.display(), runs.join(", ")))
+            }
+        }
+        other => other.into(),
+    }
+}
+
+/// The runs of a comparison of drivers, or of `results` itself.
+fn runs_below(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_run = |path: &PathBuf| path.join("measured.json").is_file() || path.join("plan.json").is_file();
+    let mut runs: Vec<String> = entries.filter(is_run).map(|path| shown(&path)).collect();
+    runs.sort();
+    runs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Failure;
+
+    fn refused(dir: &Path) -> String {
+        let error = run(&ReportArgs { dir: Some(dir.to_owned()), json: false }).unwrap_err();
+        assert!(error.is::<Failure>(), "wrong usage: {error:#}");
+        error.to_string()
+    }
+
+    #[test]
+    fn a_folder_that_is_none_or_holds_no_run_is_wrong_usage_with_the_cure() {
+        let dir = tempfile::tempdir().unwrap();
+        let nowhere = refused(&dir.path().join("nowhere"));
+        assert!(nowhere.contains("nowhere is no folder; name that of a run"), "{nowhere}");
+        let empty = refused(dir.path());
+        assert!(empty.contains("neither measured.json nor plan.json"), "{empty}");
+    }
+
+    #[test]
+    fn a_folder_that_holds_runs_names_them() {
+        let dir = tempfile::tempdir().unwrap();
+        for driver in ["vfio-pci", "igb_uio"] {
+            std::fs::create_dir(dir.path().join(driver)).unwrap();
+            std::fs::write(dir.path().join(driver).join("plan.json"), "{}").unwrap();
+        }
+        let error = refused(dir.path());
+        let (first, second) = (error.find("igb_uio").unwrap(), error.find("vfio-pci").unwrap());
+        assert!(first < second && error.ends_with("name one"), "{error}");
+    }
+}
