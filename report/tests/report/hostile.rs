@@ -17,13 +17,13 @@ const WORDS: &str =
 fn spoiled() -> (Synthetic, Environment) {
     let mut run = Synthetic::both_modes();
     let guest = &mut run.measured.guest;
-    guest.driver = WORDS.to_owned();
-    guest.bar2_map = WORDS.to_owned();
+    WORDS.clone_into(&mut guest.driver);
+    WORDS.clone_into(&mut guest.bar2_map);
     guest.kernel = WORDS.repeat(2_000);
-    guest.command_line = WORDS.to_owned();
+    WORDS.clone_into(&mut guest.command_line);
     guest.bar2_ns_per_load = Some(1e300);
     guest.interrupts = false;
-    guest.interrupts_missing = WORDS.to_owned();
+    WORDS.clone_into(&mut guest.interrupts_missing);
     run.measured.perf_missing = Some(WORDS.to_owned());
     run.measured.aborted = Some(WORDS.to_owned());
     run.measured.ceilings[0].guest = Ceiling { heap_to_heap: 1e308, sha256: -1.0, ..Ceiling::default() };
