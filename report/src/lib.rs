@@ -12,8 +12,10 @@
 //!    [`findings`], [`checks`] and [`warnings`] of them.
 //! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
 //!    [`frame_size`].
-//! 6. [`across`]: several runs beside each other.
-//! 7. [`render_again`]: the same from a folder alone. [`document`]: what there is to say of a run; [`page`] and [`text_report`] set it.
+//! 6. [`plots`]: the same figures as pictures.
+//! 7. [`document`]: what there is to say of a run; [`page`] and [`text_report`] set it. [`render_again`]: all of it from a
+//!    folder alone.
+//! 8. [`across`]: several runs beside each other.
 
 pub mod across;
 pub mod again;
@@ -83,13 +85,15 @@ fn render_run(
 ) -> Result<RunResult, ReportError> {
     let run = Run::new(measured, rows);
     let result = evaluate::evaluate(environment, config, &run, cut_off);
+    let plots = plots::plots(&result, &run);
+    plots::write_into(dir, &plots)?;
     exports::hgrm::write_all(dir, &run)?;
     for export in exports::all() {
         exports::write_into(dir, export, &result, &run)?;
     }
     exports::write_into(dir, &text_report::TextReport::of(dir), &result, &run)?;
     // Last, because it links to what is there.
-    exports::write_into(dir, &page::Page::of(dir, Vec::new()), &result, &run)?;
+    exports::write_into(dir, &page::Page::of(dir, plots), &result, &run)?;
     Ok(result)
 }
 

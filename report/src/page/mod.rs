@@ -1,12 +1,13 @@
 //! `report.html`: the [`Document`] as one page that needs no network, no scripts and nothing beside it.
 //!
-//! 1. `parts`: sections, tables and figures as HTML. Every string goes through maud's escaping, and before that through
+//! 1. `colours`: the plots' palette, which the whole page has.
+//!    `parts`: sections, tables and figures as HTML. Every string goes through maud's escaping, and before that through
 //!    `safe`, since a guest or an environment may have made it up.
 //! 2. `policy`: what a browser may do with the page, which is next to nothing.
 //! 3. `style.css`, `print.css` and `compare.js`: how it looks, on paper too, and the one thing that takes a script.
 
+mod colours;
 mod parts;
-mod plot;
 mod policy;
 mod safe;
 
@@ -15,10 +16,10 @@ use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-pub use self::plot::Plot;
 use self::safe::safe;
 use crate::document::{Document, Folder, Point};
 use crate::exports::Export;
+use crate::plots::{Plot, themed};
 use crate::result::RunResult;
 use crate::run::Run;
 
@@ -57,7 +58,7 @@ impl Export for Page {
 /// The whole page. Deterministic: neither the clock nor the machine that renders it is in it.
 #[must_use]
 pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
-    let style = format!("{}{STYLE}", plot::colours());
+    let style = format!("{}{STYLE}", colours::properties());
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -172,7 +173,7 @@ fn figures(plots: &[Plot]) -> Markup {
             @for plot in plots {
                 figure id={ "plot-" (plot.name) } {
                     h3 { (safe(&plot.title)) }
-                    div.plot role="img" aria-label=(safe(&plot.alt)) tabindex="0" { (PreEscaped(plot::themed(&plot.svg))) }
+                    div.plot role="img" aria-label=(safe(&plot.alt)) tabindex="0" { (PreEscaped(themed(&plot.svg))) }
                     figcaption { (safe(&plot.caption)) }
                 }
             }
