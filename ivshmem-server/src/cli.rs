@@ -123,9 +123,12 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Print the man page, for packagers
+    /// Write the man pages into a folder, for packagers
     #[command(hide = true)]
-    Man,
+    Man {
+        /// A folder that exists
+        folder: PathBuf,
+    },
     /// Print a shell's completions, for packagers
     #[command(hide = true)]
     Completions {

@@ -73,7 +73,8 @@ fn answer(verb: Verb) -> anyhow::Result<()> {
             let text = if json { document } else { table::render(&found) };
             out.extend_from_slice(text.as_bytes());
         }
-        Verb::Man => clap_mangen::Man::new(Args::command()).render(&mut out).context("cannot write the man page")?,
+        Verb::Man { folder } => clap_mangen::generate_to(Args::command(), &folder)
+            .with_context(|| format!("cannot write man pages into {}", folder.display()))?,
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);
         }

@@ -25,6 +25,9 @@ const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(10);
 /// How many messages go out in one system call.
 const BATCH: usize = 64;
 
+/// How many notices an idle client's queue has room for.
+const IDLE_ROOM: usize = 2;
+
 /// Why a client can be told nothing more.
 #[derive(Debug)]
 pub(crate) enum Undelivered {
@@ -50,6 +53,8 @@ pub(crate) async fn deliver(
                 Drawn::Something => {}
                 Drawn::Over => return Ok(()),
                 Drawn::Nothing => {
+                    // Most clients have nothing to hear most of the time.
+                    outbox.notices.shrink_to(IDLE_ROOM);
                     view.progress.in_hand.store(0, Relaxed);
                     // An error means that the server is gone without stopping, and this task with it.
                     let _ = news.changed().await;

@@ -9,14 +9,17 @@ mod bare_pair;
 mod crowd;
 mod process;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Parser;
 use ivshmem_server::descriptors;
 
 use crowd::Crowd;
-use process::ServerProcess;
+use process::{ServerProcess, Usage};
+
+/// How often each server is measured when two are compared.
+const ROUNDS: usize = 5;
 
 /// What to join.
 #[derive(Debug, Parser)]
@@ -26,9 +29,13 @@ struct Args {
         default_value = "450x1,2000x1,500x8")]
     sizes: Vec<(usize, u16)>,
 
-    /// QEMU's example server, to be compared at the first size
+    /// QEMU's example server, to be compared with this one
     #[arg(long, value_name = "PATH")]
     example_server: Option<PathBuf>,
+
+    /// At which size to compare; QEMU's drops what does not fit into a socket, some 280 messages
+    #[arg(long, value_name = "PEERSxVECTORS", value_parser = parse_size, default_value = "250x1")]
+    example_size: (usize, u16),
 
     /// Given by cargo bench; without it this is a test, and small
     #[arg(long, hide = true)]
@@ -53,35 +60,46 @@ fn main() {
     let bare = bare_pair::cost(if args.bench { 100_000 } else { 1000 });
     println!("a bare sendmsg and recvmsg with a descriptor: {:.2} µs", micros(bare));
 
-    let mut first = None;
     for &(peers, vectors) in &sizes {
-        let joined = measure(peers, vectors, bare);
-        first.get_or_insert(joined);
+        measure(peers, vectors, bare);
     }
-    if let (Some(path), Some(ours)) = (args.example_server, first) {
-        let (peers, vectors) = sizes[0];
-        let server = ServerProcess::example(&path, vectors);
-        let theirs = join(&server, peers, vectors).0;
-        println!("\nQEMU's example server, {peers} peers with {vectors} vectors:");
-        print_joined(&theirs, peers, bare);
-        println!("  {:.2} times the time of this server", theirs.seconds / ours.seconds);
+    if let Some(path) = args.example_server {
+        let (peers, vectors) = args.example_size;
+        compare(&path, peers, vectors, bare);
     }
 }
 
-fn measure(peers: usize, vectors: u16, bare: Duration) -> Joined {
+/// Alternates, so that what else the machine does hits both.
+fn compare(example: &Path, peers: usize, vectors: u16, bare: Duration) {
+    let mut times = [Vec::new(), Vec::new()];
+    for round in 0..ROUNDS {
+        for which in [round % 2, 1 - round % 2] {
+            let (name, server) = match which {
+                0 => ("this server", ServerProcess::ours(vectors)),
+                _ => ("QEMU's example server", ServerProcess::example(example, vectors)),
+            };
+            println!("\n{name}, {peers} peers with {vectors} vectors:");
+            let before = server.usage();
+            let (joined, _crowd) = join(&server, peers, vectors);
+            print_joined(&joined, peers, bare);
+            print_usage(&before, &server.usage(), &joined, peers);
+            times[which].push(joined.seconds);
+        }
+    }
+    let [ours, theirs] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    println!("\nmedians of {ROUNDS}: {ours:.2} s and {theirs:.2} s: QEMU's takes {:.2} times as long", theirs / ours);
+}
+
+fn measure(peers: usize, vectors: u16, bare: Duration) {
     println!("\n{peers} peers with {vectors} vectors:");
     let server = ServerProcess::ours(vectors);
     let before = server.usage();
     let (joined, mut crowd) = join(&server, peers, vectors);
     print_joined(&joined, peers, bare);
-    let after = server.usage();
-    let cpu = after.cpu - before.cpu;
-    println!(
-        "  server: {:.2} µs of CPU per message, {:.1} KiB of resident memory and {} descriptors per peer",
-        micros(cpu) / joined.messages as f64,
-        after.resident_kib.saturating_sub(before.resident_kib) as f64 / peers as f64,
-        (after.descriptors - before.descriptors) / peers,
-    );
+    print_usage(&before, &server.usage(), &joined, peers);
     let checked = crowd.check_identities();
     println!("  {checked} descriptors of the last peer ring the vectors that they were announced for");
 
@@ -95,7 +113,6 @@ fn measure(peers: usize, vectors: u16, bare: Duration) -> Joined {
     server.stop();
     let notices = crowd.hear_the_end();
     println!("  the server stops: {notices} notices in {:.2} s", begun.elapsed().as_secs_f64());
-    joined
 }
 
 fn join(server: &ServerProcess, peers: usize, vectors: u16) -> (Joined, Crowd) {
@@ -113,6 +130,15 @@ fn print_joined(joined: &Joined, peers: usize, bare: Duration) {
         "  {:.0} messages/s, {each:.2} µs each: {:.2} times the bare pair",
         *messages as f64 / seconds,
         each / micros(bare)
+    );
+}
+
+fn print_usage(before: &Usage, after: &Usage, joined: &Joined, peers: usize) {
+    println!(
+        "  server: {:.2} µs of CPU per message, {:.1} KiB of resident memory and {} descriptors per peer",
+        micros(after.cpu.saturating_sub(before.cpu)) / joined.messages as f64,
+        after.resident_kib.saturating_sub(before.resident_kib) as f64 / peers as f64,
+        (after.descriptors - before.descriptors) / peers,
     );
 }
 

@@ -1,6 +1,7 @@
 //! Clients that do their worst, and clients that have bad luck. Afterwards the server is as it was before: the
 //! descriptors, the memory, the peers; and no other peer noticed more than that somebody came and left.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -16,7 +17,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::harness::Process;
+use crate::harness::{Client, Process};
 use crate::witness::{Watched, eventually};
 
 #[test]
@@ -28,7 +29,7 @@ fn one_that_is_gone_after_any_byte_of_its_hand_over() {
         let mut client = UnixStream::connect(watched.server.socket()).unwrap();
         client.read_exact(&mut vec![0; bytes]).unwrap();
     }
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn one_that_never_reads_is_cut_off_and_leaves_once() {
     let status = watched.status();
     assert_eq!((status.cut_off, status.peers.len()), (3, 1));
     drop(stuck);
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -61,7 +62,7 @@ fn one_that_reads_a_byte_at_a_time_gets_each_descriptor_with_the_first_byte_of_i
     let values: Vec<_> = read.chunks(8).map(|bytes| i64::from_le_bytes(bytes.try_into().unwrap())).collect();
     assert_eq!(values, [0, 1, -1, 0, 0, 1, 1]);
     drop(client);
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 fn one_byte(stream: &UnixStream) -> (u8, Vec<OwnedFd>) {
@@ -98,7 +99,7 @@ fn some_that_send_garbage_megabytes_and_descriptors() {
         // Reset, because what it sent was not read.
         let _ = (&client.stream).read_to_end(&mut rest);
     }
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -111,7 +112,7 @@ fn some_that_close_one_half_of_their_connection() {
         drop(watched.server.member(1));
         drop(client);
     }
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -120,7 +121,7 @@ fn ten_thousand_that_connect_and_vanish() {
     for _ in 0..10_000 {
         drop(UnixStream::connect(watched.server.socket()).unwrap());
     }
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -131,10 +132,10 @@ fn a_hundred_that_come_at_once_and_one_in_two_vanishes() {
     for client in &mut stay {
         client.join(2);
     }
-    let ids: std::collections::BTreeSet<_> = stay.iter().map(|client| client.id()).collect();
+    let ids: BTreeSet<_> = stay.iter().map(Client::id).collect();
     assert_eq!(ids.len(), stay.len(), "no id was given out twice");
     drop(stay);
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 /// A process that has a connection as its input, and does nothing with it.
@@ -157,7 +158,7 @@ fn one_whose_descriptor_lives_on_in_a_child_stays_until_the_child_ends() {
     assert_eq!(present, [0, id.0]);
     drop(child);
     watched.hears_that_it_left(id);
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -173,7 +174,7 @@ fn one_that_is_stopped_is_cut_off_if_it_misses_too_much_and_disturbs_nobody_when
     kill_process(child.pid(), Signal::CONT).unwrap();
     assert_eq!(watched.status().peers.len(), 1 + others.len());
     drop((child, others));
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]
@@ -187,7 +188,7 @@ fn readers_of_the_status_who_do_not_read_keep_no_one_waiting() {
     let member = watched.server.member(1);
     eventually("the member is in the status", || watched.status().peers.len() == 2);
     drop((rude, chatty, member));
-    watched.is_as_before();
+    watched.ends_as_before();
 }
 
 #[test]

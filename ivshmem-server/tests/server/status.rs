@@ -52,11 +52,14 @@ fn a_socket_that_tells_no_status_is_named_with_the_cure() {
 }
 
 #[test]
-fn the_man_page_and_the_completions_name_the_flags() {
-    for (args, text) in [(&["man"][..], "\\-\\-stall\\-timeout"), (&["completions", "bash"], "--stall-timeout")] {
-        let output = command().args(args).output().unwrap();
-        assert!(output.status.success());
-        let page = String::from_utf8(output.stdout).unwrap();
+fn the_man_pages_and_the_completions_name_the_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(command().arg("man").arg(folder.path()).status().unwrap().success());
+    for (name, text) in [("ivshmem-server.1", "\\-\\-stall\\-timeout"), ("ivshmem-server-status.1", "\\-\\-json")] {
+        let page = std::fs::read_to_string(folder.path().join(name)).unwrap();
         assert!(page.contains(text), "{page}");
     }
+    let output = command().args(["completions", "bash"]).output().unwrap();
+    assert!(output.status.success());
+    assert!(String::from_utf8(output.stdout).unwrap().contains("--stall-timeout"));
 }

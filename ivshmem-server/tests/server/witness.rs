@@ -77,7 +77,7 @@ impl Watched {
 
     /// Waits until the trouble is over, and checks that nothing of it is left: descriptors, memory, peers. The witness
     /// heard of nobody who is still there for it, and the next client is served.
-    pub(crate) fn is_as_before(mut self) {
+    pub(crate) fn ends_as_before(mut self) {
         eventually("the others are gone", || usage(&self.server).peers == self.before.peers);
         let mut last = self.server.member(self.vectors);
         while self.hear() != last.id() {}
