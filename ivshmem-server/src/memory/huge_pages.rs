@@ -53,7 +53,10 @@ impl HugePageSize {
         };
         // Promised to others, though still counted as free.
         let promised = number(&folder.join("resv_hugepages")).unwrap_or(0);
-        let free = free.saturating_sub(promised);
+        // What the kernel may add to the pool when asked; taking the pages shows whether it can.
+        let more = number(&folder.join("nr_overcommit_hugepages")).unwrap_or(0);
+        let added = number(&folder.join("surplus_hugepages")).unwrap_or(0);
+        let free = free.saturating_sub(promised) + more.saturating_sub(added);
         if free >= size / self.bytes() { Ok(()) } else { Err(self.lacking(&folder, size, free)) }
     }
 
@@ -76,7 +79,7 @@ impl HugePageSize {
     fn lacking(self, folder: &Path, size: u64, free: u64) -> MemoryError {
         let page = self.bytes();
         let total = number(&folder.join("nr_hugepages")).unwrap_or(0);
-        let reserve = total.saturating_sub(free) + size / page;
+        let reserve = total + (size / page).saturating_sub(free);
         MemoryError::NoHugePages { size, page, free, reserve, folder: folder.display().to_string() }
     }
 
@@ -110,6 +113,17 @@ mod tests {
         let error = page.check_in(pools(10, 8, 3).path(), 12 << 20).unwrap_err();
         let MemoryError::NoHugePages { free: 5, reserve: 11, .. } = error else { panic!("{error}") };
         assert!(error.to_string().contains("echo 11 >"), "{error}");
+    }
+
+    #[test]
+    fn what_the_kernel_may_add_to_the_pool_counts() {
+        let pools = pools(0, 0, 0);
+        let folder = pools.path().join("hugepages-2048kB");
+        let page = HugePageSize::TwoMegabytes;
+        fs::write(folder.join("nr_overcommit_hugepages"), "3\n").unwrap();
+        page.check_in(pools.path(), 6 << 20).unwrap();
+        fs::write(folder.join("surplus_hugepages"), "1\n").unwrap();
+        page.check_in(pools.path(), 6 << 20).unwrap_err();
     }
 
     #[test]
