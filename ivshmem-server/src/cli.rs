@@ -228,15 +228,19 @@ mod tests {
     }
 
     #[test]
-    fn the_lines_of_published_samples_work_unchanged() {
-        // Zephyr's, Jailhouse's and libvirt's users' ways of starting QEMU's example server.
-        let zephyr = parse(&["-F", "-S", "/tmp/ivshmem_socket", "-M", "ivshmem", "-l", "4096", "-n", "2"]);
-        assert_eq!((zephyr.size, zephyr.vectors), (4096, 2));
-        assert_eq!(zephyr.backing, Backing::Shm("ivshmem".parse().unwrap()));
-        let glued = parse(&["-vF", "-S/tmp/s", "-l4M", "-n16"]);
-        assert_eq!((glued.socket.to_str(), glued.size, glued.vectors), (Some("/tmp/s"), 4 << 20, 16));
-        let config = parse(&["-m", "/dev/shm", "-l", "1G", "-p", "/var/run/ivshmem-server.pid"]);
-        assert_eq!(config.pid_file, Some("/var/run/ivshmem-server.pid".into()));
+    fn the_ways_in_which_published_scripts_call_the_example_server_work_unchanged() {
+        // An RTOS's test sample, with a name and the least size.
+        let config = parse(&["-F", "-S", "/tmp/ivshmem_socket", "-M", "ivshmem", "-l", "4096", "-n", "2"]);
+        assert_eq!((config.size, config.vectors), (4096, 2));
+        assert_eq!(config.backing, Backing::Shm("ivshmem".parse().unwrap()));
+        // Virtual machines with huge pages: flags put together, a folder with and without its last slash.
+        let config = parse(&["-Fv", "-m", "/dev/hugepages", "-l", "1G"]);
+        assert_eq!((config.size, config.backing), (1 << 30, Backing::Directory("/dev/hugepages".into())));
+        let config = parse(&["-p", "/run/ivshmem.pid", "-n", "5", "-m", "/dev/hugepages/", "-l", "512M"]);
+        assert_eq!((config.size, config.vectors, config.pid_file), (512 << 20, 5, Some("/run/ivshmem.pid".into())));
+        // A size in bytes; values glued to their flags.
+        let config = parse(&["-F", "-S/tmp/s", "-l33554432", "-n16"]);
+        assert_eq!((config.socket.to_str(), config.size, config.vectors), (Some("/tmp/s"), 32 << 20, 16));
     }
 
     #[test]

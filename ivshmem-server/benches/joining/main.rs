@@ -10,6 +10,7 @@ mod crowd;
 mod process;
 
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -20,6 +21,9 @@ use process::{ServerProcess, Usage};
 
 /// How often each server is measured when two are compared.
 const ROUNDS: usize = 5;
+
+/// How long nothing happens.
+const IDLE: Duration = Duration::from_secs(2);
 
 /// What to join.
 #[derive(Debug, Parser)]
@@ -100,6 +104,10 @@ fn measure(peers: usize, vectors: u16, bare: Duration) {
     let (joined, mut crowd) = join(&server, peers, vectors);
     print_joined(&joined, peers, bare);
     print_usage(&before, &server.usage(), &joined, peers);
+    let before = server.usage();
+    sleep(IDLE);
+    let idle = server.usage().cpu.saturating_sub(before.cpu);
+    println!("  idle for {} s: {:.0} µs of CPU", IDLE.as_secs(), micros(idle));
     let checked = crowd.check_identities();
     println!("  {checked} descriptors of the last peer ring the vectors that they were announced for");
 
