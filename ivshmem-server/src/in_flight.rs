@@ -3,7 +3,11 @@
 //! The kernel counts the descriptors that a user has under way, and at that user's limit of open files stops all of its
 //! sending (ETOOMANYREFS). Clients that do not read must not bring the server there, so each gets room for as many
 //! messages as it may have under way: many while there is plenty, fewer when there are many clients.
+//!
+//! What a client did not read stays under way after the server has hung up, for as long as the client keeps its end
+//! open. Nothing tells when that changes, so such a client's room is never given to others.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::thread::{CapabilitySet, capabilities};
 use tokio::net::UnixStream;
@@ -54,6 +58,14 @@ impl Room {
     }
 }
 
+/// Whether the client closed its end altogether, so that the kernel has dropped what it did not read. One that closed
+/// only its sending half still holds all of it.
+pub(crate) fn is_gone(stream: &UnixStream) -> bool {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut ends = [PollFd::new(stream, PollFlags::empty())];
+    poll(&mut ends, Some(&at_once)).is_ok() && ends[0].revents().contains(PollFlags::HUP)
+}
+
 /// Sets how many messages a client's socket may hold.
 pub(crate) fn set_room(stream: &UnixStream, messages: usize) {
     set_bytes(stream, messages * MESSAGE_COST);
@@ -86,6 +98,22 @@ mod tests {
             room.give_back(share);
         }
         assert_eq!(room.taken, 0);
+    }
+
+    #[test]
+    fn only_a_client_that_closed_both_halves_is_gone() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _context = runtime.enter();
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        assert!(!is_gone(&ours));
+        theirs
+            .into_std()
+            .map(|theirs| {
+                theirs.shutdown(std::net::Shutdown::Write).unwrap();
+                assert!(!is_gone(&ours));
+            })
+            .unwrap();
+        assert!(is_gone(&ours));
     }
 
     #[test]

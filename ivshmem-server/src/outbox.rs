@@ -6,10 +6,11 @@ use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proto::fd_passing::{SendError, send_batch};
 use proto::wire::{self, MESSAGE_BYTES, Message, PROTOCOL_VERSION};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
@@ -73,7 +74,12 @@ pub(crate) async fn deliver(
                 Ok(Err(error)) => return Err(Undelivered::Failed(SendError::Socket(error))),
                 Err(_) => return Err(Undelivered::Stalled(hall.stall_deadline)),
             },
-            Err(SendError::TooManyInFlight) => sleep(IN_FLIGHT_PAUSE).await,
+            Err(SendError::TooManyInFlight) => {
+                if outbox.holds_up(stream, hall.stall_deadline) {
+                    return Err(Undelivered::Stalled(hall.stall_deadline));
+                }
+                sleep(IN_FLIGHT_PAUSE).await;
+            }
             Err(error) => return Err(Undelivered::Failed(error)),
         }
     }
@@ -87,6 +93,8 @@ struct Outbox {
     vectors: usize,
     /// How many bytes of the next message are sent.
     bytes: usize,
+    /// Since when too much is under way, and this client has read nothing of its share.
+    held_up: Option<Instant>,
 }
 
 /// A message, with what keeps its descriptor open while it is sent.
@@ -131,7 +139,19 @@ impl Outbox {
                 _ => SendError::Socket(error),
             })
         })?;
+        self.held_up = None;
         Ok(self.advance(sent, hall.vectors))
+    }
+
+    /// When too much is under way in all: whether this is one of the clients whose fault that is, for so long. Its
+    /// socket need not be full; one that is at most a quarter full counts as writable.
+    fn holds_up(&mut self, stream: &UnixStream, deadline: Duration) -> bool {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let is_read = poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&at_once)).is_ok_and(|ready| ready > 0);
+        if is_read {
+            self.held_up = None;
+        }
+        !is_read && self.held_up.get_or_insert_with(Instant::now).elapsed() >= deadline
     }
 
     /// The messages of the first notices.
@@ -191,6 +211,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::sync::Weak;
 
     use proto::wire::PeerId;
@@ -230,5 +251,26 @@ mod tests {
             let expected: Vec<u8> = all.iter().flat_map(|&value| wire::encode(value)).collect();
             assert_eq!((stream, whole), (expected, 14), "{take} bytes at a time");
         }
+    }
+
+    #[test]
+    fn of_too_much_under_way_only_those_are_at_fault_who_leave_it_unread_for_long() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _context = runtime.enter();
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut sender = ours.try_clone().unwrap();
+        let stream = UnixStream::from_std(ours).unwrap();
+        crate::in_flight::set_room(&stream, 6);
+        let mut outbox = Outbox::default();
+        assert!(!outbox.holds_up(&stream, Duration::ZERO), "there is nothing to read");
+        for _ in 0..3 {
+            sender.write_all(&[0; MESSAGE_BYTES]).unwrap();
+        }
+        assert!(!outbox.holds_up(&stream, Duration::MAX), "it has time yet");
+        assert!(outbox.holds_up(&stream, Duration::ZERO));
+        theirs.read_exact(&mut [0; 3 * MESSAGE_BYTES]).unwrap();
+        assert!(!outbox.holds_up(&stream, Duration::ZERO), "it has read all");
+        assert_eq!(outbox.held_up, None);
     }
 }

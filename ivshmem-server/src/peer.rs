@@ -53,7 +53,7 @@ impl fmt::Display for Ending {
 pub(crate) struct Departure {
     pub(crate) id: PeerId,
     pub(crate) ending: Ending,
-    /// The room that its socket had, in messages.
+    /// How many messages less are under way now.
     pub(crate) room: usize,
 }
 
@@ -79,6 +79,7 @@ pub(crate) async fn serve(
         },
         never = make_room_at_the_end(&stream, stopping) => match never {},
     };
+    let room = if in_flight::is_gone(&stream) { room } else { 0 };
     Departure { id, ending, room }
 }
 
