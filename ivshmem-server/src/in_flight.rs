@@ -85,6 +85,8 @@ fn set_bytes(stream: &UnixStream, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Shutdown;
+
     use super::*;
 
     #[test]
@@ -106,13 +108,10 @@ mod tests {
         let _context = runtime.enter();
         let (ours, theirs) = UnixStream::pair().unwrap();
         assert!(!is_gone(&ours));
-        theirs
-            .into_std()
-            .map(|theirs| {
-                theirs.shutdown(std::net::Shutdown::Write).unwrap();
-                assert!(!is_gone(&ours));
-            })
-            .unwrap();
+        let theirs = theirs.into_std().unwrap();
+        theirs.shutdown(Shutdown::Write).unwrap();
+        assert!(!is_gone(&ours));
+        drop(theirs);
         assert!(is_gone(&ours));
     }
 
