@@ -6,7 +6,7 @@
 //!
 //! Read in this order:
 //! 1. [`config`]: what can be chosen.
-//! 2. `server`: the life of the server, from bind to shutdown.
+//! 2. `server`: the life of the server, from bind to shutdown. `doors`: who is taken in, refused, seen off.
 //! 3. `registry` and `view`: who is there, and who must be told what. `hall`: what all tasks share.
 //! 4. `peer` and `outbox`: one client's connection, from its first message to its last.
 //! 5. [`memory`]: the shared memory object. [`size`]: how its size is written.
@@ -18,6 +18,7 @@ pub mod access;
 pub mod activation;
 pub mod config;
 pub mod descriptors;
+mod doors;
 mod hall;
 mod in_flight;
 pub mod memory;

@@ -1,47 +1,26 @@
 //! The life of a server: bind, take clients in, see them off, stop.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
-use std::panic::resume_unwind;
+use std::io;
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
 
-use proto::wire;
-use rustix::fd::AsFd;
-use rustix::io::Errno;
-use rustix::net::{RecvFlags, SocketFlags, accept_with, recv};
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
-use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-use crate::access::{Access, Credentials};
 use crate::activation::Inherited;
 use crate::config::Config;
 use crate::descriptors;
+use crate::doors::{ACCEPT_PAUSE, Doors, refuse_waiting};
 use crate::hall::Hall;
-use crate::in_flight::Room;
 use crate::memory::{MemoryError, SharedMemory};
-use crate::peer::{self, Departure, Ending};
 use crate::pid_file::PidFile;
 use crate::registry::{Registry, new_eventfd};
 use crate::socket_file::{SocketError, SocketFile};
 use crate::status::{self, Origin};
-
-/// At the end, how long to wait for clients of whom none reads anything.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
-
-/// At the end, how long to wait for clients that read. Below systemd's `TimeoutStopSec` of 90 s and that of our unit.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
-
-/// How long to leave the listener alone after it failed for a reason that does not pass by itself.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// As many as there are ids.
 const MOST_PEERS: usize = 1 << u16::BITS;
@@ -109,21 +88,6 @@ pub struct Server {
     // Held for their drop only. What is inherited has no such file.
     files: Vec<SocketFile>,
     _pid_file: Option<PidFile>,
-}
-
-/// What the running server works on.
-#[derive(Debug)]
-struct Doors {
-    hall: Arc<Hall>,
-    access: Access,
-    room: Room,
-    tasks: JoinSet<Departure>,
-    /// Changes when somebody came or left.
-    news: watch::Sender<()>,
-    /// Becomes true at the end.
-    stopping: watch::Sender<bool>,
-    /// A descriptor to give up when there are no others, so that a client can be turned away.
-    spare: Option<File>,
 }
 
 impl Server {
@@ -195,21 +159,13 @@ impl Server {
             .map(|path| PidFile::write(path).map_err(|source| ServerError::PidFile { path: path.into(), source }));
         let pid_file = pid_file.transpose()?;
         let silent_bell = new_eventfd().map_err(system("make an eventfd"))?;
-        let spare = Some(open_spare().map_err(system("open /dev/null"))?);
         let max_peers = max_peers(config).map_err(system("count the open files in /proc"))?;
         if max_peers == 0 {
             return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: descriptors::limit() });
         }
         let registry = Registry::new(memory.shared_fd(), config.vectors, max_peers);
-        let doors = Doors {
-            hall: Arc::new(Hall::new(registry, config.vectors, silent_bell, config.stall_deadline)),
-            access: config.access.clone(),
-            room: Room::new(),
-            tasks: JoinSet::new(),
-            news: watch::Sender::new(()),
-            stopping: watch::Sender::new(false),
-            spare,
-        };
+        let hall = Hall::new(registry, config.vectors, silent_bell, config.stall_deadline);
+        let doors = Doors::new(hall, config.access.clone()).map_err(system("open /dev/null"))?;
         Ok((memory, pid_file, doors))
     }
 
@@ -255,125 +211,6 @@ impl Server {
     }
 }
 
-impl Doors {
-    fn admit(&mut self, stream: UnixStream) {
-        // An id is spent on nobody who is gone again, such as a server that asks whether this one
-        // lives.
-        if let Some(ending) = already_over(&stream) {
-            debug!("a client left before the hand-over: it {ending}");
-            return;
-        }
-        let credentials = Credentials::of(&stream);
-        let pid = credentials.and_then(|credentials| credentials.pid);
-        let uid = credentials.map(|credentials| credentials.uid);
-        if !self.access.admits(credentials) {
-            let gid = credentials.map(|credentials| credentials.gid);
-            warn!(pid, uid, gid, "a client was refused: its user is not allowed (--allow-uid, --allow-gid)");
-            self.refuse(stream);
-            return;
-        }
-        let joined = self.hall.registry().join(credentials);
-        match joined {
-            Ok(view) => {
-                let peers = self.hall.registry().len();
-                debug!(peers, pid, uid, "peer {} joined", view.id);
-                let room = self.room.take();
-                let hall = Arc::clone(&self.hall);
-                let (news, stopping) = (self.news.subscribe(), self.stopping.subscribe());
-                self.tasks.spawn(peer::serve(stream, view, room, hall, news, stopping));
-                self.news.send_replace(());
-            }
-            Err(refusal) => {
-                warn!(pid, uid, "a client was refused: {refusal}");
-                self.refuse(stream);
-            }
-        }
-    }
-
-    fn refuse(&self, stream: UnixStream) {
-        self.hall.counters.refused.fetch_add(1, Relaxed);
-        if let Ok(stream) = stream.into_std() {
-            refuse(&stream);
-        }
-    }
-
-    fn see_off(&mut self, departed: Result<Departure, JoinError>) {
-        let Departure { id, ending, room } = match departed {
-            Ok(departure) => departure,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => resume_unwind(panic),
-                Err(_) => return,
-            },
-        };
-        self.room.give_back(room);
-        let peers = {
-            let mut registry = self.hall.registry();
-            registry.leave(id);
-            registry.len()
-        };
-        self.news.send_replace(());
-        match ending {
-            Ending::Closed | Ending::ServerStopped => debug!(peers, "peer {id} left: it {ending}"),
-            Ending::Failed(_) => warn!(peers, "peer {id} left: it {ending}"),
-            Ending::Spoke | Ending::Stalled(_) => {
-                self.hall.counters.cut_off.fetch_add(1, Relaxed);
-                warn!(peers, "peer {id} left: it {ending}");
-            }
-        }
-    }
-
-    /// Out of descriptors, the kernel would offer the same client again at once, for ever.
-    async fn accept_failed(&mut self, listener: &UnixListener, error: &io::Error) {
-        match Errno::from_io_error(error) {
-            Some(Errno::CONNABORTED | Errno::INTR) => {}
-            Some(Errno::MFILE | Errno::NFILE) if self.turn_away(listener) => {
-                self.hall.counters.refused.fetch_add(1, Relaxed);
-                warn!("a client was refused: {error}");
-            }
-            _ => {
-                warn!("cannot accept a client: {error}");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-
-    /// Turns a client away for whom there is no descriptor, with the spare one.
-    fn turn_away(&mut self, listener: &UnixListener) -> bool {
-        if self.spare.take().is_none() {
-            self.spare = open_spare().ok();
-            return false;
-        }
-        let accepted = accept(listener).map(|stream| refuse(&stream));
-        self.spare = open_spare().ok();
-        accepted.is_ok()
-    }
-
-    async fn close(&mut self) {
-        let (peers, doorbells) = {
-            let mut registry = self.hall.registry();
-            (registry.len(), registry.dissolve())
-        };
-        self.stopping.send_replace(true);
-        self.news.send_replace(());
-        let begun = Instant::now();
-        let messages = || self.hall.counters.messages.load(Relaxed);
-        let (mut told, mut last_told) = (messages(), begun);
-        while !self.tasks.is_empty() {
-            let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;
-            if messages() != told {
-                (told, last_told) = (messages(), Instant::now());
-            }
-            if last_told.elapsed() > FLUSH_PATIENCE || begun.elapsed() > FLUSH_DEADLINE {
-                warn!("{} peers did not read to the end", self.tasks.len());
-                break;
-            }
-        }
-        self.tasks.shutdown().await;
-        drop(doorbells);
-        info!(peers, "stopped");
-    }
-}
-
 /// The next one that asks for the status; never, without a socket for it.
 async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
     match listener?.accept().await {
@@ -390,18 +227,6 @@ fn path_of(listener: &StdListener) -> Option<PathBuf> {
     Some(listener.local_addr().ok()?.as_pathname()?.to_owned())
 }
 
-fn accept(listener: impl AsFd) -> Result<StdStream, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    accept_with(listener, flags).map(StdStream::from)
-}
-
-/// Refuses whoever waits at a non-blocking listener.
-fn refuse_waiting(listener: impl AsFd) {
-    while let Ok(stream) = accept(&listener) {
-        refuse(&stream);
-    }
-}
-
 fn max_peers(config: &Config) -> io::Result<usize> {
     let room = descriptors::room_for_peers(config.vectors)?.min(MOST_PEERS);
     let wanted = config.max_peers.unwrap_or(room);
@@ -409,24 +234,4 @@ fn max_peers(config: &Config) -> io::Result<usize> {
         warn!("there are descriptors for {room} peers only: raise the limit of open files (ulimit -Hn) for {wanted}");
     }
     Ok(wanted.min(room))
-}
-
-fn open_spare() -> io::Result<File> {
-    File::open("/dev/null")
-}
-
-/// Whether a client closed its connection, or spoke, before it was told anything.
-fn already_over(stream: &UnixStream) -> Option<Ending> {
-    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-    match recv(stream, &mut [0; 1], flags) {
-        Ok((0, _)) => Some(Ending::Closed),
-        Ok(_) => Some(Ending::Spoke),
-        Err(Errno::AGAIN | Errno::INTR) => None,
-        Err(errno) => Some(Ending::Failed(errno.into())),
-    }
-}
-
-/// Says no in a way that QEMU's device understands: at a bare end of the stream it spins for ever.
-fn refuse(mut stream: &StdStream) {
-    let _ = stream.write(&wire::encode(wire::REFUSAL));
 }

@@ -1,0 +1,212 @@
+//! Who comes in and who goes: clients are taken in, refused, and seen off.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream as StdStream;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+
+use proto::wire;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SocketFlags, accept_with, recv};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::access::{Access, Credentials};
+use crate::hall::Hall;
+use crate::in_flight::Room;
+use crate::peer::{self, Departure, Ending};
+
+/// At the end, how long to wait for clients of whom none reads anything.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// At the end, how long to wait for clients that read. Below systemd's `TimeoutStopSec` of 90 s and that of our unit.
+const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How long to leave the listener alone after it failed for a reason that does not pass by itself.
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What the running server works on.
+#[derive(Debug)]
+pub(crate) struct Doors {
+    pub(crate) hall: Arc<Hall>,
+    access: Access,
+    room: Room,
+    pub(crate) tasks: JoinSet<Departure>,
+    /// Changes when somebody came or left.
+    news: watch::Sender<()>,
+    /// Becomes true at the end.
+    stopping: watch::Sender<bool>,
+    /// A descriptor to give up when there are no others, so that a client can be turned away.
+    spare: Option<File>,
+}
+
+impl Doors {
+    /// Takes what is needed to take clients in. Fails if /dev/null cannot be opened.
+    pub(crate) fn new(hall: Hall, access: Access) -> io::Result<Self> {
+        Ok(Self {
+            hall: Arc::new(hall),
+            access,
+            room: Room::new(),
+            tasks: JoinSet::new(),
+            news: watch::Sender::new(()),
+            stopping: watch::Sender::new(false),
+            spare: Some(open_spare()?),
+        })
+    }
+
+    pub(crate) fn admit(&mut self, stream: UnixStream) {
+        // An id is spent on nobody who is gone again, such as a server that asks whether this one
+        // lives.
+        if let Some(ending) = already_over(&stream) {
+            debug!("a client left before the hand-over: it {ending}");
+            return;
+        }
+        let credentials = Credentials::of(&stream);
+        let pid = credentials.and_then(|credentials| credentials.pid);
+        let uid = credentials.map(|credentials| credentials.uid);
+        if !self.access.admits(credentials) {
+            let gid = credentials.map(|credentials| credentials.gid);
+            warn!(pid, uid, gid, "a client was refused: its user is not allowed (--allow-uid, --allow-gid)");
+            self.refuse(stream);
+            return;
+        }
+        let joined = self.hall.registry().join(credentials);
+        match joined {
+            Ok(view) => {
+                let peers = self.hall.registry().len();
+                debug!(peers, pid, uid, "peer {} joined", view.id);
+                let room = self.room.take();
+                let hall = Arc::clone(&self.hall);
+                let (news, stopping) = (self.news.subscribe(), self.stopping.subscribe());
+                self.tasks.spawn(peer::serve(stream, view, room, hall, news, stopping));
+                self.news.send_replace(());
+            }
+            Err(refusal) => {
+                warn!(pid, uid, "a client was refused: {refusal}");
+                self.refuse(stream);
+            }
+        }
+    }
+
+    fn refuse(&self, stream: UnixStream) {
+        self.hall.counters.refused.fetch_add(1, Relaxed);
+        if let Ok(stream) = stream.into_std() {
+            refuse(&stream);
+        }
+    }
+
+    pub(crate) fn see_off(&mut self, departed: Result<Departure, JoinError>) {
+        let Departure { id, ending, room } = match departed {
+            Ok(departure) => departure,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => return,
+            },
+        };
+        self.room.give_back(room);
+        let peers = {
+            let mut registry = self.hall.registry();
+            registry.leave(id);
+            registry.len()
+        };
+        self.news.send_replace(());
+        match ending {
+            Ending::Closed | Ending::ServerStopped => debug!(peers, "peer {id} left: it {ending}"),
+            Ending::Failed(_) => warn!(peers, "peer {id} left: it {ending}"),
+            Ending::Spoke | Ending::Stalled(_) => {
+                self.hall.counters.cut_off.fetch_add(1, Relaxed);
+                warn!(peers, "peer {id} left: it {ending}");
+            }
+        }
+    }
+
+    /// Out of descriptors, the kernel would offer the same client again at once, for ever.
+    pub(crate) async fn accept_failed(&mut self, listener: &UnixListener, error: &io::Error) {
+        match Errno::from_io_error(error) {
+            Some(Errno::CONNABORTED | Errno::INTR) => {}
+            Some(Errno::MFILE | Errno::NFILE) if self.turn_away(listener) => {
+                self.hall.counters.refused.fetch_add(1, Relaxed);
+                warn!("a client was refused: {error}");
+            }
+            _ => {
+                warn!("cannot accept a client: {error}");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    /// Turns a client away for whom there is no descriptor, with the spare one.
+    fn turn_away(&mut self, listener: &UnixListener) -> bool {
+        if self.spare.take().is_none() {
+            self.spare = open_spare().ok();
+            return false;
+        }
+        let accepted = accept(listener).map(|stream| refuse(&stream));
+        self.spare = open_spare().ok();
+        accepted.is_ok()
+    }
+
+    pub(crate) async fn close(&mut self) {
+        let (peers, doorbells) = {
+            let mut registry = self.hall.registry();
+            (registry.len(), registry.dissolve())
+        };
+        self.stopping.send_replace(true);
+        self.news.send_replace(());
+        let begun = Instant::now();
+        let messages = || self.hall.counters.messages.load(Relaxed);
+        let (mut told, mut last_told) = (messages(), begun);
+        while !self.tasks.is_empty() {
+            let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;
+            if messages() != told {
+                (told, last_told) = (messages(), Instant::now());
+            }
+            if last_told.elapsed() > FLUSH_PATIENCE || begun.elapsed() > FLUSH_DEADLINE {
+                warn!("{} peers did not read to the end", self.tasks.len());
+                break;
+            }
+        }
+        self.tasks.shutdown().await;
+        drop(doorbells);
+        info!(peers, "stopped");
+    }
+}
+
+fn accept(listener: impl AsFd) -> Result<StdStream, Errno> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    accept_with(listener, flags).map(StdStream::from)
+}
+
+/// Refuses whoever waits at a non-blocking listener.
+pub(crate) fn refuse_waiting(listener: impl AsFd) {
+    while let Ok(stream) = accept(&listener) {
+        refuse(&stream);
+    }
+}
+
+fn open_spare() -> io::Result<File> {
+    File::open("/dev/null")
+}
+
+/// Whether a client closed its connection, or spoke, before it was told anything.
+fn already_over(stream: &UnixStream) -> Option<Ending> {
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match recv(stream, &mut [0; 1], flags) {
+        Ok((0, _)) => Some(Ending::Closed),
+        Ok(_) => Some(Ending::Spoke),
+        Err(Errno::AGAIN | Errno::INTR) => None,
+        Err(errno) => Some(Ending::Failed(errno.into())),
+    }
+}
+
+/// Says no in a way that QEMU's device understands: at a bare end of the stream it spins for ever.
+fn refuse(mut stream: &StdStream) {
+    let _ = stream.write(&wire::encode(wire::REFUSAL));
+}
