@@ -19,8 +19,8 @@ pub const SAMPLES_FILE: &str = "samples.csv";
 
 /// Bytes of the largest document. Those of a full run take one megabyte.
 const MOST_JSON: u64 = 64 << 20;
-/// Bytes of the largest table: ten million operations. Those of a full run take some hundred megabytes.
-const MOST_SAMPLES: u64 = 2 << 30;
+/// Bytes of the largest table: some seven million operations. Those of a full run take a few hundred megabytes.
+const MOST_SAMPLES: u64 = 1 << 30;
 /// Bytes of the longest line: three times what 33 columns take at most.
 const LONGEST_LINE: u64 = 2_048;
 

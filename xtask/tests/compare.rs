@@ -14,14 +14,15 @@ use tempfile::TempDir;
 fn run(rtt_ns: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let blocks: Vec<MeasuredBlock> = (0..8).map(block).collect();
-    let mut samples = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
+    let header = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
                        g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
                        read_ns,verify_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
         .to_owned();
-    for seq in 0..800 {
-        let (block, rtt) = (seq / 100, rtt_ns + seq * 7_919 % 100);
-        samples += &format!("{block},pingpong,poll,poll,poll,{seq},64{}{rtt},,,ok\n", ",".repeat(23));
-    }
+    let row = |seq: u64| {
+        let (block, unknown, rtt) = (seq / 100, ",".repeat(23), rtt_ns + seq * 7_919 % 100);
+        format!("{block},pingpong,poll,poll,poll,{seq},64{unknown}{rtt},,,ok\n")
+    };
+    let samples = header + &(0..800).map(row).collect::<String>();
     let measured = Measured {
         guest: GuestFacts { driver: "uio_pci_generic".into(), ..GuestFacts::default() },
         tsc_hz: 1e9,

@@ -103,7 +103,8 @@ impl Gate {
         }
         if let Some(limit) = self.limits.p50 {
             let ratio = cell.ratio.zip(cell.interval);
-            self.judge_one(run, &cell.name, "p50", limit, &Known { word: cell.word, ratio, floor: cell.noise_floor });
+            let known = Known { word: cell.word, ratio, floor: cell.noise_floor };
+            self.judge_one(run, cell, "p50", limit, &known);
         }
         if let Some(limit) = self.limits.p99 {
             let known = match &cell.p99 {
@@ -112,19 +113,20 @@ impl Gate {
                 }
                 None => Known { word: Word::Unknown, ratio: None, floor: None },
             };
-            self.judge_one(run, &cell.name, "p99", limit, &known);
+            self.judge_one(run, cell, "p99", limit, &known);
         }
     }
 
-    fn judge_one(&mut self, run: usize, cell: &CellName, figure: &'static str, limit: f64, known: &Known) {
+    fn judge_one(&mut self, run: usize, cell: &CellAcross, figure: &'static str, limit: f64, known: &Known) {
         if known.word == Word::Unknown {
             self.not_judged += 1;
             return;
         }
         self.judged += 1;
-        let Some((ratio, interval)) = known.ratio else { return };
+        // The very same samples hide nothing.
+        let Some((ratio, interval)) = known.ratio.filter(|_| !cell.identical) else { return };
         if known.word == Word::Slower && interval.low > 1.0 + limit {
-            self.regressions.push(Regression { run, cell: cell.clone(), figure, ratio, interval });
+            self.regressions.push(Regression { run, cell: cell.name.clone(), figure, ratio, interval });
         } else if known.floor.is_some_and(|floor| floor > 1.0 + limit) || ratio / interval.low > 1.0 + limit {
             self.too_noisy += 1;
         }

@@ -5,7 +5,7 @@
 //!    explain everything else.
 //! 3. [`cells`]: ratios with intervals from the raw samples, and the word that the noise of both runs allows.
 //! 4. [`gate`]: whether a run is slower by more than a limit, for CI.
-//! 5. [`text`]: all of it for a terminal.
+//! 5. [`text`](mod@text): all of it for a terminal.
 //!
 //! Nothing is taken from the figures that a run's document holds: cells are made again of the raw samples, so that runs
 //! that were rendered by different versions are compared by the same rules.

@@ -66,7 +66,7 @@ fn columns(block: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
     [asked(block), times(block, vcpus), switches(block), waits(block), counted(block)].concat()
 }
 
-fn column(name: impl Into<String>, field: impl ToString) -> Column {
+fn column(name: impl Into<String>, field: &impl ToString) -> Column {
     (name.into(), field.to_string())
 }
 
@@ -83,24 +83,24 @@ fn asked(measured: &MeasuredBlock) -> Vec<Column> {
         Arrivals::Poisson => "poisson",
     });
     vec![
-        column("block", block.index),
-        column("workload", block.workload),
-        column("mode", mode_name(block.host_wait, block.guest_wait)),
-        column("host_wait", block.host_wait),
-        column("guest_wait", block.guest_wait),
-        column("size_bytes", block.size_bytes),
+        column("block", &block.index),
+        column("workload", &block.workload),
+        column("mode", &mode_name(block.host_wait, block.guest_wait)),
+        column("host_wait", &block.host_wait),
+        column("guest_wait", &block.guest_wait),
+        column("size_bytes", &block.size_bytes),
         known("busy_threads", busy_threads),
-        column("one_core", one_core),
+        column("one_core", &one_core),
         known("gap_ns", gap_ns),
         known("rate_per_s", rate_per_s),
         known("arrivals", arrivals),
-        column("cold", cold),
+        column("cold", &cold),
         known("slots", slots),
-        column("always_ring", always_ring),
-        column("stamped", stamped),
-        column("again", again),
-        column("operations", measured.operations),
-        column("operations_with_warmup", measured.operations.saturating_add(block.warmup)),
+        column("always_ring", &always_ring),
+        column("stamped", &stamped),
+        column("again", &again),
+        column("operations", &measured.operations),
+        column("operations_with_warmup", &measured.operations.saturating_add(block.warmup)),
     ]
 }
 
@@ -110,8 +110,8 @@ fn times(measured: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
         cpu.vcpu_ns.zip(cpu.main_loop_ns).map(|(vcpu, main)| cpu.host_ns.saturating_add(vcpu).saturating_add(main));
     let over = |ns: u64, count: u64| (count > 0).then(|| ns as f64 / count as f64);
     let mut columns = vec![
-        column("wall_ns", measured.wall_ns),
-        column("host_cpu_ns", cpu.host_ns),
+        column("wall_ns", &measured.wall_ns),
+        column("host_cpu_ns", &cpu.host_ns),
         known("vcpus_cpu_ns", cpu.vcpu_ns),
         known("main_loop_cpu_ns", cpu.main_loop_ns),
     ];
@@ -136,16 +136,16 @@ fn switches(measured: &MeasuredBlock) -> Vec<Column> {
 fn waits(measured: &MeasuredBlock) -> Vec<Column> {
     let seen = &measured.counters;
     vec![
-        column("wakeups", seen.host_waits.saturating_add(seen.guest_waits)),
-        column("host_waits", seen.host_waits),
-        column("guest_waits", seen.guest_waits),
-        column("host_deadline_wakeups", seen.host_deadline_wakeups),
-        column("guest_deadline_wakeups", seen.guest_deadline_wakeups),
-        column("rings", seen.rings),
-        column("guest_rings", seen.guest_rings),
+        column("wakeups", &seen.host_waits.saturating_add(seen.guest_waits)),
+        column("host_waits", &seen.host_waits),
+        column("guest_waits", &seen.guest_waits),
+        column("host_deadline_wakeups", &seen.host_deadline_wakeups),
+        column("guest_deadline_wakeups", &seen.guest_deadline_wakeups),
+        column("rings", &seen.rings),
+        column("guest_rings", &seen.guest_rings),
         known("interrupts", seen.interrupts),
         known("uio_events", seen.uio_events),
-        column("host_events", seen.host_events),
+        column("host_events", &seen.host_events),
     ]
 }
 

@@ -1,5 +1,5 @@
 //! `run.hlog`: every block's latencies as a compressed histogram, tagged with its cell, when it began and how long it
-//! took: the interval log of HdrHistogram (format 1.3, histograms V2). Values are nanoseconds, the maxima beside them
+//! took: the interval log of `HdrHistogram` (format 1.3, histograms V2). Values are nanoseconds, the maxima beside them
 //! milliseconds.
 
 use std::io::{self, Write};

@@ -32,13 +32,13 @@ fn rendered_folder() -> TempDir {
 
 /// The error with its causes.
 fn told(error: &dyn Error) -> String {
-    let mut text = error.to_string();
+    let mut causes = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
-        text += &format!(": {cause}");
+        causes.push(cause.to_string());
         next = cause.source();
     }
-    text
+    causes.join(": ")
 }
 
 fn error_after(spoil: impl FnOnce(&Path)) -> String {
@@ -134,7 +134,7 @@ fn numbers_that_are_none_are_named_with_their_line() {
         for (name, field) in [("measured.json", "memory_bytes"), ("result.json", "memory_bytes")] {
             let document = error_after(|dir| {
                 let path = dir.join(name);
-                let text = fs::read_to_string(&path).expect("there").replacen("\n", "\n\n", 1);
+                let text = fs::read_to_string(&path).expect("there").replacen('\n', "\n\n", 1);
                 let start = text.find(&format!("\"{field}\"")).expect("the field") + field.len() + 3;
                 let length = text[start..].find([',', '\n']).expect("its end");
                 fs::write(&path, format!("{} {nonsense}{}", &text[..start], &text[start + length..])).expect("written");
