@@ -10,17 +10,17 @@ use report::across::{Limits, RunFolder, compare, text};
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask compare results/20260801-090000-poll-irq results/latest
-  cargo xtask compare base again changed              the second says how far equal runs lie apart
-  cargo xtask compare base changed --fail-above 10%   status 1 if a cell's p50 is slower by more than that
+  cargo xtask compare base again changed             `again` shows how far equal runs lie apart
+  cargo xtask compare base changed --fail-above 10%  status 1 if a p50 is slower by more
   cargo xtask compare base changed --fail-above 10% --fail-above-p99 25%
-  cargo xtask compare base changed --json | jq '.comparisons[0].cells[] | [.workload, .mode, .word]'
+  cargo xtask compare base changed --json | jq '.comparisons[0].cells[] | [.mode, .word]'
 
-What differs between machines, programs and settings comes first. A cell is called faster or slower only where
-the whole interval of its ratio lies beyond what equal blocks differ by; a limit is broken only where the whole
-interval lies beyond it as well, so that noise alone does not fail a gate.
+What differs between machines, programs and settings comes first. A cell is called faster or
+slower only where the whole interval of its ratio lies beyond what equal blocks differ by. A
+limit is broken only where the whole interval lies beyond it as well: noise alone fails no gate.
 
-Exit status: 0 ok, 1 a limit is broken, or a folder cannot be read; with a limit also where a run failed its own
-self-checks or there is nothing to judge, 2 wrong usage.")]
+Exit status: 0 ok, 1 a limit is broken or a folder cannot be read; with a limit also where a
+run failed its own self-checks or there is nothing to judge, 2 wrong usage.")]
 pub(crate) struct CompareArgs {
     /// Folders of runs, the baseline first
     #[arg(required = true, num_args = 2.., value_name = "DIR")]

@@ -38,10 +38,14 @@ fn run(factor: f64) -> Synthetic {
     run
 }
 
-fn saved_on(run: &Synthetic, environment: Environment) -> TempDir {
+fn saved_as(run: &Synthetic, environment: Environment, config: &serde_json::Value) -> TempDir {
     let dir = folder(run);
-    render(dir.path(), environment, &serde_json::json!({"seed": 1})).expect("rendered");
+    render(dir.path(), environment, config).expect("rendered");
     dir
+}
+
+fn saved_on(run: &Synthetic, environment: Environment) -> TempDir {
+    saved_as(run, environment, &serde_json::json!({"seed": 1}))
 }
 
 fn saved(run: &Synthetic) -> TempDir {
@@ -187,6 +191,20 @@ fn surroundings_that_differ_are_named_with_both_values() {
     assert!(differences < cells, "{text}");
     assert!(text.contains("kvm") && text.contains("2.5"), "{text}");
     assert!(across.gate.is_none());
+}
+
+#[test]
+fn settings_that_differ_are_named_and_what_the_surroundings_say_is_not_told_twice() {
+    let tcg = || Environment { accel: "tcg".into(), ..Environment::default() };
+    let settings = |seed: u32, driver: &str| serde_json::json!({"seed": seed, "driver": driver, "gap_ns": 2});
+    let (base, this) = (
+        saved_as(&run(1.0), tcg(), &settings(1, "uio_pci_msix")),
+        saved_as(&run(1.0), tcg(), &settings(7, "vfio_pci")),
+    );
+    let across = across(&[base.path(), this.path(), base.path()], None);
+    let told: Vec<(&str, [String; 3])> =
+        across.differences.iter().map(|one| (one.field.as_str(), [one.shown(0), one.shown(1), one.shown(2)])).collect();
+    assert_eq!(told, [("config.seed", ["1", "7", "1"].map(str::to_owned))]);
 }
 
 #[test]
