@@ -3,11 +3,11 @@
 
 use super::canvas::Place;
 use super::curve::{self, Kind, Point};
-use super::data::{Data, counts, mode};
+use super::data::{Data, count_range, mode};
 use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
 use super::labels;
 use super::palette::{MUTED, Marker, look};
-use super::panel::{ABOVE, Axis, BELOW, LEFT, Panel};
+use super::panel::{Axis, BELOW, LEFT, Panel};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::plan::Workload;
@@ -55,7 +55,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
             "CPU time per operation: host, virtual CPUs and QEMU's main loop",
         ),
         y: Axis::new(
-            Scale::log(dots.iter().map(|dot| dot.p50_ns), 1.0),
+            Scale::log(dots.iter().flat_map(heights), 1.0),
             Unit::Time,
             "median round trip; lower left is better",
         ),
@@ -71,25 +71,27 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         names.push((panel.place(dot.cpu_ns, dot.p50_ns), format!("{}{paced}", mode(dot.cell))));
     }
     labels::beside(&mut figure.canvas, panel.area, &names);
-    figure.y += 22.0 + HIGH + BELOW - ABOVE + 44.0;
+    figure.y += 22.0 + HIGH + BELOW;
     let caption = format!(
         "Bars: 95 % interval of the median by a bootstrap over blocks. {}{}. {}.",
         idle(data),
-        counts(dots.iter().filter(|dot| !dot.paced).map(|dot| (dot.cell, position(dot.cell)))),
+        count_range(dots.iter().map(|dot| dot.cell.n)),
         data.place()
     );
     let alt = dots.iter().map(in_words).collect::<Vec<_>>().join(". ") + ".";
     Some(figure.finish(caption, alt))
 }
 
-fn position(cell: &Cell) -> usize {
-    usize::try_from(cell.n).unwrap_or(usize::MAX)
-}
-
 fn in_words(dot: &Dot<'_>) -> String {
     let paced = if dot.paced { ", paced" } else { "" };
     let (p50, cpu) = (duration(dot.p50_ns), duration(dot.cpu_ns));
     format!("{}{paced}: median {p50}, CPU time {cpu} per operation", mode(dot.cell))
+}
+
+/// The median and the ends of its interval.
+fn heights(dot: &Dot<'_>) -> impl Iterator<Item = f64> + use<> {
+    let ends = dot.cell.p50_interval_ns.map(|both| [both.low as f64, both.high as f64]);
+    ends.into_iter().flatten().chain([dot.p50_ns])
 }
 
 /// What waiting alone costs.

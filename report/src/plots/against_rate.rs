@@ -3,7 +3,7 @@
 
 use super::canvas::{Anchor, Stroke, Type};
 use super::curve::{self, Kind, Point};
-use super::data::{Data, mode};
+use super::data::{Data, count_range, mode};
 use super::figure::{Entry, Figure, Sign};
 use super::palette::{LIMIT, MUTED, Marker, look};
 use super::panel::{ABOVE, Axis, BELOW, Panel};
@@ -80,12 +80,9 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         }
         figure.y += ABOVE + HIGH + BELOW;
     }
-    let n = cells.iter().map(|cell| cell.n);
-    let (least, most) = (n.clone().min().unwrap_or(0), n.max().unwrap_or(0));
     let caption = format!(
-        "Where both part, messages had to wait before they could be sent. n = {} to {} per point. {}.",
-        grouped(least),
-        grouped(most),
+        "Where both part, messages had to wait before they could be sent. {}. {}.",
+        count_range(cells.iter().map(|cell| cell.n)),
         data.place()
     );
     let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");

@@ -18,7 +18,7 @@ use crate::units::{duration, grouped, speed};
 
 /// Above a panel with a heading and an axis' title.
 const ABOVE: f64 = 46.0;
-const LEAST_HIGH: f64 = 170.0;
+const LEAST_HIGH: f64 = 150.0;
 /// Frames of one row that are drawn.
 const DOTS: usize = 150;
 
@@ -56,14 +56,14 @@ fn rate(cell: &Cell, ns: u64) -> f64 {
     cell.size_bytes as f64 * 1e9 / ns.max(1) as f64
 }
 
-fn unnamed() -> Axis {
-    Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Count, "").named(Vec::<Tick>::new())
+fn unnamed(title: &str) -> Axis {
+    Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Count, title).named(Vec::<Tick>::new())
 }
 
 fn distribution(figure: &mut Figure, area: Area, cells: &[&Cell], frames: &[Series<'_>], starts: &[f64]) {
     let fastest = frames.iter().filter_map(|one| Some(rate(one.cell, *one.sorted.first()?)));
     let x = Axis::new(Scale::from_zero(fastest), Unit::Speed, "bytes per second, end to end");
-    let panel = Panel { area, heading: "each frame; the bar is the median".into(), x, y: unnamed() };
+    let panel = Panel { area, heading: "distribution".into(), x, y: unnamed("each frame, and the median as a bar") };
     panel.frame(&mut figure.canvas);
     name_rows(&mut figure.canvas, &panel, cells, starts);
     for (cell, start) in cells.iter().zip(starts) {
@@ -148,7 +148,7 @@ fn over_time(figure: &mut Figure, area: Area, frames: &[Series<'_>]) {
 
 fn success(figure: &mut Figure, area: Area, cells: &[&Cell], starts: &[f64]) {
     let x = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Share, "share of the frames that were verified");
-    let panel = Panel { area, heading: "success".into(), x, y: unnamed() };
+    let panel = Panel { area, heading: "success".into(), x, y: unnamed("frames that came through") };
     panel.frame(&mut figure.canvas);
     name_rows(&mut figure.canvas, &panel, cells, starts);
     for (cell, start) in cells.iter().zip(starts) {

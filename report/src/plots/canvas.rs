@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::palette::{INK, Marker, PAPER};
+use super::palette::{INK, Marker, PAPER, property};
 
 /// Elements, in the order in which they are painted.
 #[derive(Debug, Clone, Default)]
@@ -191,13 +191,15 @@ impl Canvas {
     /// A point: filled, or a rim around the ground.
     pub(crate) fn marker(&mut self, at: Place, form: Marker, color: &'static str, filled: bool, hover: &str) {
         let (x, y) = at;
+        // The ground inside a rim stays when its colour is made transparent, so that it can be told by a class.
         let style = if filled {
-            format!("fill:{color};stroke:{PAPER};stroke-width:1")
+            format!(r#"style="fill:{color}""#)
         } else {
-            format!("fill:{PAPER};stroke:{color};stroke-width:1.8")
+            let class = property(color).trim_start_matches('-');
+            format!(r#"class="{class}" style="fill:{PAPER};stroke:{color};stroke-width:1.8""#)
         };
         if form == Marker::Circle {
-            let _ = write!(self.out, r#"<circle cx="{}" cy="{}" r="4.6" style="{style}""#, number(x), number(y));
+            let _ = write!(self.out, r#"<circle cx="{}" cy="{}" r="4.6" {style}"#, number(x), number(y));
             self.close("circle", hover);
             return;
         }
@@ -208,7 +210,7 @@ impl Canvas {
             Marker::Down => &[(0.0, 5.4), (5.4, -4.4), (-5.4, -4.4)],
         };
         let corners: Vec<Place> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
-        let _ = write!(self.out, r#"<path d="{}Z" style="{style}""#, path(&corners));
+        let _ = write!(self.out, r#"<path d="{}Z" {style}"#, path(&corners));
         self.close("path", hover);
     }
 

@@ -3,7 +3,7 @@
 
 use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
-use super::data::{Data, mode};
+use super::data::{Data, count_range, mode};
 use super::figure::Figure;
 use super::palette::{GRID, look};
 use super::panel::{ABOVE, Axis, BELOW, Panel};
@@ -75,13 +75,10 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         lines(&mut figure, &panel, &here, &step);
     }
     figure.y += ABOVE + HIGH + BELOW;
-    let n = cells.iter().map(|cell| cell.n);
-    let (least, most) = (n.clone().min().unwrap_or(0), n.max().unwrap_or(0));
     let one_core = if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share one." } else { "" };
     let caption = format!(
-        "Bars: 95 % interval of the median.{one_core} n = {} to {} per point. {}.",
-        grouped(least),
-        grouped(most),
+        "Bars: 95 % interval of the median.{one_core} {}. {}.",
+        count_range(cells.iter().map(|cell| cell.n)),
         data.place()
     );
     let alt = cells.iter().filter_map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");

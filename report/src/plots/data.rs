@@ -128,12 +128,21 @@ pub(crate) fn counts<'a>(counted: impl IntoIterator<Item = (&'a Cell, usize)>) -
     let told = |n: usize| grouped(n as u64);
     match &all[..] {
         [] => "n = 0".to_owned(),
-        [(_, n)] => format!("n = {}", told(*n)),
-        [(_, first), rest @ ..] if rest.iter().all(|(_, n)| n == first) => format!("n = {} each", told(*first)),
+        [(_, n)] => format!("n =\u{a0}{}", told(*n)),
+        [(_, first), rest @ ..] if rest.iter().all(|(_, n)| n == first) => format!("n =\u{a0}{} each", told(*first)),
         all => {
             format!("n: {}", all.iter().map(|(mode, n)| format!("{mode} {}", told(*n))).collect::<Vec<_>>().join(", "))
         }
     }
+}
+
+/// The least and the largest of such counts, for instance `n = 74 to 2,000 per point`.
+pub(crate) fn count_range(counts: impl Iterator<Item = u64> + Clone) -> String {
+    let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
+    if least == most {
+        return format!("n =\u{a0}{} per point", grouped(least));
+    }
+    format!("n =\u{a0}{} to {} per point", grouped(least), grouped(most))
 }
 
 /// The whole number below, for positions and counts.

@@ -43,6 +43,15 @@ pub(crate) enum Sign {
     Area(&'static str, f64),
 }
 
+/// From a sign's left edge to its words.
+const fn sign_width(sign: Sign) -> f64 {
+    match sign {
+        Sign::Mode(_) | Sign::Line(_) => 34.0,
+        Sign::Point(..) => 20.0,
+        Sign::Area(..) => 26.0,
+    }
+}
+
 /// A plot in the making.
 #[derive(Debug)]
 pub(crate) struct Figure {
@@ -63,12 +72,13 @@ impl Figure {
         let mut at = (MARGIN, self.y + 8.0);
         for Entry { sign, label } in entries {
             let label = fitted(&label, LEGEND_SIZE, false, WIDTH / 2.0);
-            let room = 34.0 + width(&label, LEGEND_SIZE, false);
+            let taken = sign_width(sign);
+            let room = taken + width(&label, LEGEND_SIZE, false);
             if at.0 > MARGIN && at.0 + room > WIDTH - MARGIN {
                 at = (MARGIN, at.1 + LEGEND_LINE);
             }
             self.sign(sign, (at.0, at.1 - 4.5));
-            self.canvas.text((at.0 + 34.0, at.1), &label, Type::new(LEGEND_SIZE));
+            self.canvas.text((at.0 + taken, at.1), &label, Type::new(LEGEND_SIZE));
             at.0 += room + 22.0;
         }
         self.y = at.1 + 12.0;
@@ -82,8 +92,8 @@ impl Figure {
                 canvas.marker((x + 13.0, y), look.marker, look.color, true, "");
             }
             Sign::Line(stroke) => canvas.line((x, y), (x + 26.0, y), stroke),
-            Sign::Point(marker, color, filled) => canvas.marker((x + 18.0, y), marker, color, filled, ""),
-            Sign::Area(color, opacity) => canvas.rect((x + 8.0, y - 6.0, 18.0, 12.0), color, opacity, ""),
+            Sign::Point(marker, color, filled) => canvas.marker((x + 7.0, y), marker, color, filled, ""),
+            Sign::Area(color, opacity) => canvas.rect((x, y - 6.0, 18.0, 12.0), color, opacity, ""),
         }
     }
 

@@ -51,7 +51,8 @@ pub(crate) fn fitted(text: &str, size: f64, bold: bool, most: f64) -> String {
 /// The text broken between words into lines of at most so many pixels.
 pub(crate) fn wrapped(text: &str, size: f64, most: f64) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
+    // A no-break space holds a number and its unit together.
+    for word in text.split([' ', '\n', '\t']).filter(|word| !word.is_empty()) {
         let word = fitted(word, size, false, most);
         match lines.last_mut() {
             Some(line) if width(line, size, false) + width(&word, size, false) + size * 0.35 <= most => {

@@ -2,11 +2,11 @@
 //! least on this machine.
 
 use super::Plot;
-use super::canvas::{Area, Stroke};
+use super::canvas::{Area, Stroke, Type};
 use super::data::{Data, Series, middle_half, mode};
 use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
 use super::frames::{NAMES, ROW, name_rows, rows, series};
-use super::palette::{INK, NOTIFY, READ, VERIFY, WRITE};
+use super::palette::{INK, MUTED, NOTIFY, READ, VERIFY, WRITE};
 use super::panel::{Axis, BELOW, Panel};
 use super::scale::{Scale, Tick, Unit};
 use crate::frame_size::size_name;
@@ -84,7 +84,7 @@ fn copy_ns(ceilings: &[Ceilings], bytes: u64) -> Option<f64> {
 
 fn panel(heading: &str, area: Area, longest: f64) -> Panel {
     let no_names = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Count, "").named(Vec::<Tick>::new());
-    let x = Axis::new(Scale::from_zero([longest]), Unit::Time, "time per frame");
+    let x = Axis::new(Scale::from_zero([longest * 1.14]), Unit::Time, "time per frame");
     Panel { area, heading: heading.to_owned(), x, y: no_names }
 }
 
@@ -107,6 +107,9 @@ fn stacked(figure: &mut Figure, heading: &str, area: Area, frames: &[Frame<'_>],
             figure.canvas.rect((left, y, right - left, ROW - 4.0), color, 1.0, &hover);
             from += ns;
         }
+        // At the right of the line, where that lies beyond.
+        let end = panel.px(from.max(frame.copy_ns.unwrap_or(0.0))) + 7.0;
+        figure.canvas.text((end, y + ROW - 8.5), &duration(from), Type::new(11.5).color(MUTED).halo());
         if let Some(copy) = frame.copy_ns {
             let x = panel.px(copy);
             figure.canvas.line((x, y - 2.0), (x, y + ROW - 2.0), Stroke::new(INK, 2.0));

@@ -5,7 +5,7 @@ use super::bins::shares;
 use super::canvas::{Anchor, Area, Place, Stroke, Type};
 use super::data::{Data, Question, Series, at_share, mode, position};
 use super::figure::{Figure, MARGIN, WIDTH};
-use super::palette::{MUTED, PAPER};
+use super::palette::MUTED;
 use super::panel::{ABOVE, Axis, BELOW, LEFT, Panel};
 use super::percentiles::{in_words, told_counts};
 use super::scale::{Scale, Unit};
@@ -19,8 +19,10 @@ const LINEAR_BINS: u32 = 50;
 const PER_DECADE: f64 = 24.0;
 /// Linear panels beside each other.
 const COLUMNS: usize = 3;
-/// A linear axis ends at this share of its samples: beyond it, a single one may be a thousand times slower.
+/// A linear axis ends at this share of its samples, or earlier at so many times the 90th percentile: beyond, a few may be
+/// a thousand times slower, and the body would be a single bar.
 const SHOWN: f64 = 0.99;
+const TIMES_P90: f64 = 3.0;
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let questions = data.round_trips();
@@ -34,7 +36,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         logarithmic(&mut figure, question);
     }
     let caption = format!(
-        "Linear axes end at each way's 99 %; the logarithmic ones show every operation. Each sample is spread over the clock's step. {}. {}.",
+        "Linear axes end before the far tail and say what lies beyond; the logarithmic ones show every operation. Each sample is spread over the clock's step. {}. {}.",
         told_counts(&questions),
         data.place()
     );
@@ -55,7 +57,8 @@ fn linear(figure: &mut Figure, question: &Question<'_>) {
 
 fn linear_panel(figure: &mut Figure, heading: &str, series: &Series<'_>, area: Area) {
     let sorted = &series.sorted;
-    let scale = Scale::around([at_share(sorted, 0.0), at_share(sorted, SHOWN)].map(|ns| ns as f64));
+    let end = (at_share(sorted, 0.9) as f64 * TIMES_P90).min(at_share(sorted, SHOWN) as f64);
+    let scale = Scale::around([at_share(sorted, 0.0) as f64, end]);
     let Scale::Linear { low, high } = scale else { return };
     let edges: Vec<f64> =
         (0..=LINEAR_BINS).map(|edge| low + (high - low) * f64::from(edge) / f64::from(LINEAR_BINS)).collect();
@@ -67,7 +70,8 @@ fn linear_panel(figure: &mut Figure, heading: &str, series: &Series<'_>, area: A
     for (pair, share) in edges.windows(2).zip(bins).filter(|(_, share)| *share > 0.0) {
         let (left, top) = panel.place(pair[0], share);
         let bar = (left, top, panel.px(pair[1]) - left - 0.6, panel.bottom() - top);
-        figure.canvas.rect(bar, series.look.color, 1.0, "");
+        let hover = format!("{} to {}: {} %", duration(pair[0]), duration(pair[1]), three_digits(share * 100.0));
+        figure.canvas.rect(bar, series.look.color, 1.0, &hover);
     }
     let beyond = sorted.len() - sorted.partition_point(|&ns| ns as f64 <= high);
     if let Some(&max) = sorted.last().filter(|_| beyond > 0) {
@@ -99,7 +103,6 @@ fn logarithmic(figure: &mut Figure, question: &Question<'_>) {
     for (series, bins) in question.series.iter().zip(&histograms) {
         for outline in outlines(&panel, &edges, bins) {
             figure.canvas.polygon(&outline, series.look.color, 0.28);
-            figure.canvas.polyline(&outline, Stroke::new(PAPER, 2.6));
             figure.canvas.polyline(&outline, Stroke::new(series.look.color, 1.4).dash(series.look.dash));
         }
     }

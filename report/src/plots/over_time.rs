@@ -4,7 +4,7 @@
 use super::canvas::{Place, Stroke};
 use super::data::{Data, Question, Series, Stretch, mode, position};
 use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
-use super::palette::{MUTED, PAPER, SHADE};
+use super::palette::{MUTED, SHADE};
 use super::panel::{ABOVE, Axis, BELOW, LEFT, Panel};
 use super::percentiles::told_counts;
 use super::scale::{Scale, Unit};
@@ -88,8 +88,7 @@ fn panel(figure: &mut Figure, question: &Question<'_>) {
         if let Some(p50) = Percentile::P50.of(&sorted) {
             let from = panel.place(*start as f64, p50 as f64);
             let to = panel.place((start + sorted.len()) as f64, p50 as f64);
-            figure.canvas.line(from, to, Stroke::new(PAPER, 4.8));
-            figure.canvas.line(from, to, Stroke::new(series.look.color, 2.4));
+            figure.canvas.line(from, to, Stroke::new(series.look.color, 2.6));
         }
     }
     figure.y += ABOVE + HIGH + BELOW;

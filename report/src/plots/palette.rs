@@ -65,6 +65,11 @@ pub const PALETTE: [Swatch; 19] = [
     swatch("--phase-verify", VERIFY, "#8078a0"),
 ];
 
+/// The custom property of a colour.
+pub(crate) fn property(color: &str) -> &'static str {
+    PALETTE.iter().find(|swatch| swatch.light == color).map_or("", |swatch| swatch.property)
+}
+
 /// The form of a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Marker {

@@ -81,8 +81,8 @@ impl Panel {
     pub(crate) fn frame(&self, canvas: &mut Canvas) {
         let (left, top, wide, high) = self.area;
         let (x_ticks, y_ticks) = (
-            self.x.ticks(crate::plots::data::position(wide / 85.0)),
-            self.y.ticks(crate::plots::data::position(high / 38.0)),
+            self.x.ticks(crate::plots::data::position(wide / 62.0)),
+            self.y.ticks(crate::plots::data::position(high / 32.0)),
         );
         let upright = |tick: &Tick| ((self.px(tick.value), top), (self.px(tick.value), self.bottom()));
         let level = |tick: &Tick| ((left, self.py(tick.value)), (self.right(), self.py(tick.value)));

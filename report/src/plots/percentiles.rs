@@ -13,7 +13,7 @@ use crate::units::{duration, grouped};
 
 const HIGH: f64 = 300.0;
 /// Room at the right for the worst sample.
-const WORST: f64 = 72.0;
+const WORST: f64 = 92.0;
 
 /// The shares, in hundredths of a per cent, at which curves have a point.
 fn shares() -> Vec<u32> {
@@ -63,7 +63,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y += ABOVE + HIGH + BELOW;
     let caption = format!(
-        "Nearest-rank percentiles, as far as at least ten samples lie beyond; bands take the samples for independent. {}. {}.",
+        "Nearest-rank percentiles, as far as at least ten samples lie beyond. Bands take the samples for independent; the bar at p50, by a bootstrap over blocks, knows of drift as well. {}. {}.",
         told_counts(&questions),
         data.place()
     );
@@ -91,6 +91,10 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
     let look = series.look;
     figure.canvas.polygon(&high, look.color, 0.22);
     figure.canvas.polyline(&line, Stroke::new(look.color, 2.2).dash(look.dash));
+    if let Some(interval) = series.cell.p50_interval_ns {
+        let x = panel.px(0.5);
+        figure.canvas.whisker(x, panel.py(interval.low as f64), panel.py(interval.high as f64), look.color);
+    }
     let marked = [(5_000, "p50"), (9_000, "p90"), (9_900, "p99"), (9_990, "p99.9"), (9_999, "p99.99")];
     for (share, name) in marked.into_iter().filter(|(share, _)| *share <= last || *share == 5_000) {
         if let Some(value) = Percentile::at(share).of(sorted) {

@@ -10,7 +10,7 @@ pub(crate) enum Unit {
     Time,
     /// Bytes per second.
     Speed,
-    /// Events per second.
+    /// Events per second, which the axis' title says.
     Rate,
     /// A share of all, from 0 to 1.
     Share,
@@ -173,7 +173,7 @@ fn label_like(value: f64, like: f64, unit: Unit) -> String {
     let steps: &[(f64, &str)] = match unit {
         Unit::Time => &[(1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1.0, " ns")],
         Unit::Speed => &[(1e9, " GB/s"), (1e6, " MB/s"), (1e3, " kB/s"), (1.0, " B/s")],
-        Unit::Rate => &[(1e6, " M/s"), (1e3, " k/s"), (1.0, " /s")],
+        Unit::Rate => &[(1e6, " M"), (1e3, " k"), (1.0, "")],
         Unit::Size => &[(1_048_576.0, " MiB"), (1_024.0, " KiB"), (1.0, " B")],
         Unit::Share => return format!("{} %", plain(value * 100.0)),
         Unit::Count => &[(1.0, "")],

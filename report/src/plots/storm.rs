@@ -2,11 +2,11 @@
 
 use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
-use super::data::{Data, mode};
+use super::data::{Data, mode, whole};
 use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
 use super::palette::{LIMIT, MUTED, Marker, look};
 use super::panel::{Axis, BELOW, LEFT, Panel};
-use super::scale::{Scale, Unit, label};
+use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::plan::Workload;
 use crate::result::{Cell, CellCounters};
@@ -34,7 +34,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         cell.messages_per_second.is_some_and(|rate| rate.is_finite() && rate > 0.0)
             && KEPT.iter().any(|(count, _, _)| rate(cell, count(&cell.counters)).is_some())
     };
-    let cells: Vec<&Cell> = data.cells(Workload::Storm).filter(is_drawn).collect();
+    let mut cells: Vec<&Cell> = data.cells(Workload::Storm).filter(is_drawn).collect();
     if cells.is_empty() {
         return None;
     }
@@ -76,7 +76,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
                         mode(cell),
                         grouped(kept),
                         grouped(cell.counters.rings),
-                        label(cell.messages_per_second?.round(), Unit::Rate)
+                        per_second(cell)
                     );
                     Some(Point { x: cell.messages_per_second?, y: rate(cell, Some(kept))?, interval: None, hover })
                 })
@@ -86,9 +86,12 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         }
     }
     figure.y += 22.0 + HIGH + BELOW;
+    cells.sort_by(|one, other| {
+        one.messages_per_second.unwrap_or(0.0).total_cmp(&other.messages_per_second.unwrap_or(0.0))
+    });
     let rings: Vec<String> = cells.iter().map(|cell| grouped(cell.counters.rings)).collect();
     let caption = format!(
-        "On the dashed line every doorbell is an interrupt; below it several share one. Doorbells per point: {}. {}.",
+        "On the dashed line every doorbell is an interrupt; below it several share one. Doorbells per point, from slow to fast: {}. {}.",
         rings.join(", "),
         data.place()
     );
@@ -96,10 +99,14 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     Some(figure.finish(caption, alt))
 }
 
+fn per_second(cell: &Cell) -> String {
+    format!("{}/s", grouped(whole(cell.messages_per_second.unwrap_or(0.0).round())))
+}
+
 fn in_words(cell: &Cell) -> String {
     let known = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), grouped);
     let CellCounters { rings, interrupts, uio_events, .. } = &cell.counters;
-    let speed = label(cell.messages_per_second.unwrap_or(0.0).round(), Unit::Rate);
+    let speed = per_second(cell);
     format!(
         "{}: {} doorbells at {speed} made {} interrupts and {} events.",
         mode(cell),

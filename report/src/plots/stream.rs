@@ -1,11 +1,11 @@
 //! `stream`: bytes and messages per second through a ring of slots, against the size of a message.
 
 use super::curve::{self, Kind, Point};
-use super::data::{Data, mode};
+use super::data::{Data, count_range, mode, whole};
 use super::figure::{Entry, Figure, Sign};
 use super::palette::{MUTED, Marker, look};
 use super::panel::{ABOVE, Axis, BELOW, Panel};
-use super::scale::{Scale, Tick, Unit, label};
+use super::scale::{Scale, Tick, Unit};
 use super::{Plot, layout};
 use crate::frame_size::size_name;
 use crate::plan::Workload;
@@ -31,8 +31,10 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if cells.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("stream", "A stream of messages");
+    let mut figure = Figure::new("stream", "Throughput of a stream");
     figure.legend(entries(&cells));
+    // The headings say what the y axes are, so that there is no second line above the panels.
+    figure.y -= 14.0;
     let mut sizes: Vec<u64> = cells.iter().map(|cell| cell.size_bytes).collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -47,11 +49,9 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y += ABOVE + HIGH + BELOW;
     let seen = cells.iter().filter_map(|cell| cell.traffic.as_ref()).map(|traffic| traffic.seen);
-    let (least, most) = (seen.clone().min().unwrap_or(0), seen.max().unwrap_or(0));
     let caption = format!(
-        "The sender rings only a receiver that has gone to sleep, unless every message is rung. n = {} to {} messages per point. {}.",
-        grouped(least),
-        grouped(most),
+        "The sender rings only a receiver that has gone to sleep, unless every message is rung. Messages: {}. {}.",
+        count_range(seen),
         data.place()
     );
     let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
@@ -113,6 +113,6 @@ fn in_words(cell: &Cell) -> String {
         size_name(cell.size_bytes),
         cell.conditions,
         speed(cell.bytes_per_second.unwrap_or(0.0)),
-        label(cell.messages_per_second.unwrap_or(0.0).round(), Unit::Count)
+        grouped(whole(cell.messages_per_second.unwrap_or(0.0).round()))
     )
 }
