@@ -3,7 +3,8 @@
 
 use std::sync::LazyLock;
 
-use ttf_parser::Face;
+use skrifa::instance::{LocationRef, Size};
+use skrifa::{FontRef, MetadataProvider};
 
 /// What the SVG asks for, in this order. Verdana has the same proportions.
 pub(crate) const FAMILY: &str = "DejaVu Sans, Verdana, Helvetica, Arial, sans-serif";
@@ -13,20 +14,17 @@ pub(crate) fn files() -> [&'static [u8]; 2] {
     [dejavu::sans::regular(), dejavu::sans::bold()]
 }
 
-static FACES: LazyLock<[Option<Face<'static>>; 2]> = LazyLock::new(|| files().map(|file| Face::parse(file, 0).ok()));
+static FONTS: LazyLock<[Option<FontRef<'static>>; 2]> = LazyLock::new(|| files().map(|file| FontRef::new(file).ok()));
 
 /// The width of a letter that the font lacks, as a share of the size.
 const UNKNOWN: f64 = 0.6;
 
 /// The width of a line of text in pixels.
 pub(crate) fn width(text: &str, size: f64, bold: bool) -> f64 {
-    let face = FACES[usize::from(bold)].as_ref();
-    let advance = |letter: char| {
-        let face = face?;
-        let advance = face.glyph_hor_advance(face.glyph_index(letter)?)?;
-        Some(f64::from(advance) / f64::from(face.units_per_em()))
-    };
-    text.chars().map(|letter| advance(letter).unwrap_or(UNKNOWN) * size).sum()
+    let Some(font) = &FONTS[usize::from(bold)] else { return text.chars().count() as f64 * UNKNOWN * size };
+    let (letters, widths) = (font.charmap(), font.glyph_metrics(Size::new(1.0), LocationRef::default()));
+    let advance = |letter: char| widths.advance_width(letters.map(letter)?);
+    text.chars().map(|letter| advance(letter).map_or(UNKNOWN, f64::from) * size).sum()
 }
 
 /// The text, cut off with an ellipsis where it would be wider than `most` pixels.

@@ -12,6 +12,7 @@ mod hostile;
 mod markup;
 mod page;
 mod placement;
+mod plots;
 mod readers;
 mod render;
 mod same_figures;

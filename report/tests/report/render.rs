@@ -73,12 +73,14 @@ fn a_run_becomes_its_files() {
         "performance_report.txt",
         "pingpong-64B-irq.hgrm",
         "pingpong-64B-poll.hgrm",
+        "plots",
         "report.html",
         "result.json",
         "run.hlog",
         "samples.csv",
     ];
     assert_eq!(names, wanted);
+    assert!(dir.path().join("plots/latency_histogram.png").exists());
 }
 
 #[test]
