@@ -77,7 +77,7 @@ fn distribution(figure: &mut Figure, area: Area, cells: &[&Cell], frames: &[Seri
         if let Some(p50) = Percentile::P50.of(&one.sorted) {
             let (x, told) = (panel.px(rate(cell, p50)), speed(rate(cell, p50)));
             let hover = format!("{} {}: median {told}", size_name(cell.size_bytes), mode(cell));
-            figure.canvas.rect((x - 1.3, y - ROW / 2.0 + 2.0, 2.6, ROW - 4.0), INK, 1.0, &hover);
+            figure.canvas.rect((x - 1.3, y - ROW / 2.0 + 3.5, 2.6, ROW - 7.0), INK, 1.0, &hover);
         }
     }
 }

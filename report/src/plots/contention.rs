@@ -72,7 +72,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
             figure.canvas.line((between, area.1), (between, panel.bottom()), stroke);
         }
         let here: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.conditions.gap_ns == *gap).collect();
-        lines(&mut figure, &panel, &here, &step);
+        lines(&mut figure, &panel, &here, &step, crowds.len());
     }
     figure.y += ABOVE + HIGH + BELOW;
     let one_core = if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share one." } else { "" };
@@ -85,13 +85,13 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     Some(figure.finish(caption, alt))
 }
 
-fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], step: &dyn Fn(&Cell) -> f64) {
+fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], step: &dyn Fn(&Cell) -> f64, crowds: usize) {
     let mut ways: Vec<_> = cells.iter().map(|cell| (cell.host_wait, cell.guest_wait)).collect();
     ways.sort_unstable();
     ways.dedup();
     for (position, (host, guest)) in ways.iter().enumerate() {
         // Beside each other, so that no point hides another.
-        let aside = (position as f64 - (ways.len() as f64 - 1.0) / 2.0) * 0.06;
+        let aside = (position as f64 - (ways.len() as f64 - 1.0) / 2.0) * 0.012 * crowds as f64;
         for one_core in [false, true] {
             let mut points: Vec<Point> = cells
                 .iter()

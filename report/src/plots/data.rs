@@ -122,14 +122,16 @@ pub(crate) fn mode(cell: &Cell) -> String {
     cell.mode.chars().take(24).collect()
 }
 
-/// How many samples each has, for instance `n = 10,000 each` or `n: poll 299, irq 252`.
+/// How many samples each has, with spaces that no line is broken at, for instance `n = 10,000 each` or `n: poll 299, irq 252`.
 pub(crate) fn counts<'a>(counted: impl IntoIterator<Item = (&'a Cell, usize)>) -> String {
     let all: Vec<(String, usize)> = counted.into_iter().map(|(cell, n)| (mode(cell), n)).collect();
     let told = |n: usize| grouped(n as u64);
     match &all[..] {
-        [] => "n = 0".to_owned(),
-        [(_, n)] => format!("n =\u{a0}{}", told(*n)),
-        [(_, first), rest @ ..] if rest.iter().all(|(_, n)| n == first) => format!("n =\u{a0}{} each", told(*first)),
+        [] => "n\u{a0}=\u{a0}0".to_owned(),
+        [(_, n)] => format!("n\u{a0}=\u{a0}{}", told(*n)),
+        [(_, first), rest @ ..] if rest.iter().all(|(_, n)| n == first) => {
+            format!("n\u{a0}=\u{a0}{} each", told(*first))
+        }
         all => {
             format!("n: {}", all.iter().map(|(mode, n)| format!("{mode} {}", told(*n))).collect::<Vec<_>>().join(", "))
         }
@@ -140,9 +142,9 @@ pub(crate) fn counts<'a>(counted: impl IntoIterator<Item = (&'a Cell, usize)>) -
 pub(crate) fn count_range(counts: impl Iterator<Item = u64> + Clone) -> String {
     let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
     if least == most {
-        return format!("n =\u{a0}{} per point", grouped(least));
+        return format!("n\u{a0}=\u{a0}{} per point", grouped(least));
     }
-    format!("n =\u{a0}{} to {} per point", grouped(least), grouped(most))
+    format!("n\u{a0}=\u{a0}{} to {} per point", grouped(least), grouped(most))
 }
 
 /// The whole number below, for positions and counts.

@@ -16,8 +16,9 @@ pub(crate) fn beside(canvas: &mut Canvas, area: Area, points: &[(Place, String)]
         let candidates = [
             (Anchor::Start, x + GAP, y + 4.4, x + GAP),
             (Anchor::End, x - GAP, y + 4.4, x - GAP - wide),
-            (Anchor::Middle, *x, y - GAP, x - wide / 2.0),
-            (Anchor::Middle, *x, y + GAP + 9.0, x - wide / 2.0),
+            // So far above and below that names at the sides do not touch them.
+            (Anchor::Middle, *x, y - 12.0, x - wide / 2.0),
+            (Anchor::Middle, *x, y + 20.0, x - wide / 2.0),
         ];
         let free = candidates.into_iter().find_map(|(anchor, at_x, at_y, left)| {
             let room = (left, at_y - HIGH + 3.0, wide, HIGH);

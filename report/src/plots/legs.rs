@@ -9,7 +9,7 @@ use super::panel::{Axis, Panel};
 use super::scale::{Scale, Tick, Unit};
 use crate::result::Cell;
 use crate::samples::Row;
-use crate::units::{counted, duration};
+use crate::units::{duration, grouped};
 
 /// The parts of a round trip, in their order; the ring goes on beside the others.
 const PARTS: usize = 5;
@@ -51,7 +51,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y = bottom;
     let all = || columns.iter().flatten();
-    let n = all().map(|waterfall| format!("{} {}", waterfall.heading, counted(waterfall.n as u64, "operation")));
+    let n = all().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, grouped(waterfall.n as u64)));
     let caption = format!(
         "Means over the middle half of the operations, which add up to an ordinary round trip; the ring goes on beside what follows it. Each way has its own axis. Blocks over which the clocks moved are left out. {}. {}.",
         n.collect::<Vec<_>>().join("; "),

@@ -25,10 +25,13 @@ fn shares() -> Vec<u32> {
     shares
 }
 
-/// The share in hundredths of a per cent up to which at least ten samples lie beyond: where the report ends as well.
+/// The share in hundredths of a per cent at which a curve ends: the last percentile that the report gives of so many
+/// samples, or further on the last one beyond which there are ten.
 fn last_share(n: usize) -> u32 {
-    let beyond = (100_000 / n.max(1)).max(1);
-    10_000_u32.saturating_sub(u32::try_from(beyond).unwrap_or(u32::MAX))
+    let given = [(Percentile::P95, 9_500), (Percentile::P90, 9_000), (Percentile::P50, 5_000)];
+    let given = given.into_iter().find(|(percentile, _)| n >= percentile.least_samples()).map_or(0, |(_, share)| share);
+    let beyond = u32::try_from((100_000 / n.max(1)).max(1)).unwrap_or(u32::MAX);
+    10_000_u32.saturating_sub(beyond).max(given)
 }
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
@@ -63,7 +66,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y += ABOVE + HIGH + BELOW;
     let caption = format!(
-        "Nearest-rank percentiles, as far as at least ten samples lie beyond. Bands take the samples for independent; the bar at p50, by a bootstrap over blocks, knows of drift as well. {}. {}.",
+        "Nearest-rank percentiles, as far as there are samples enough for them. Bands take the samples for independent; the bar at p50, by a bootstrap over blocks, knows of drift as well. {}. {}.",
         told_counts(&questions),
         data.place()
     );
@@ -96,7 +99,7 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
         figure.canvas.whisker(x, panel.py(interval.low as f64), panel.py(interval.high as f64), look.color);
     }
     let marked = [(5_000, "p50"), (9_000, "p90"), (9_900, "p99"), (9_990, "p99.9"), (9_999, "p99.99")];
-    for (share, name) in marked.into_iter().filter(|(share, _)| *share <= last || *share == 5_000) {
+    for (share, name) in marked.into_iter().filter(|(share, _)| *share <= last) {
         if let Some(value) = Percentile::at(share).of(sorted) {
             let hover = format!("{} {name}: {}", mode(series.cell), duration(value as f64));
             let at = panel.place(f64::from(share) / 1e4, value as f64);

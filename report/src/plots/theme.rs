@@ -6,6 +6,9 @@ use super::palette::PALETTE;
 /// The plot with CSS custom properties in place of its colours, each with the static colour as its fallback, scaled to
 /// the page's width and without the title and the caption, which the page sets itself from [`Plot`](super::Plot). It
 /// has no ids, so that any number of plots can stand in one page.
+///
+/// A page that hides a way to wait makes its property transparent, and does not display elements of the class of the same
+/// name (`mode-irq`, …): points that are a rim around the ground.
 #[must_use]
 pub fn themed(svg: &str) -> String {
     let mut out = without_group(&without_group(svg, "head"), "caption");

@@ -130,7 +130,11 @@ fn the_figures_are_those_of_the_result() {
     assert!(!percentiles.svg.contains("p99:"), "40 samples have no p99");
     assert!(percentiles.alt.contains("irq p50 60.0 µs"), "{}", percentiles.alt);
     for plot in &all {
-        assert!(plot.caption.contains("n =") && plot.caption.contains("under emulation (TCG)"), "{}", plot.caption);
+        assert!(
+            plot.caption.contains("n\u{a0}=") && plot.caption.contains("under emulation (TCG)"),
+            "{}",
+            plot.caption
+        );
         let document = parsed(&plot.svg);
         let foot = document.descendants().find(|node| node.attribute("class") == Some("caption")).expect("a caption");
         let lines: Vec<&str> =
@@ -288,9 +292,6 @@ fn no_text_lies_on_another_or_beyond_the_edge() {
 
     for plot in drawn(Synthetic::both_modes()).into_iter().chain(drawn(everything())) {
         let (all, height) = texts(&plot.svg);
-        if let Ok(o) = std::env::var("PLOTS_OUT") {
-            fs::write(format!("{o}/{}.png", plot.name), png(&plot.svg).unwrap()).unwrap();
-        }
         assert!(all.len() > 5, "{}", plot.name);
         for (at, (said, place)) in all.iter().enumerate() {
             let inside =
