@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use crate::frame_size::size_name;
 use crate::measured::Ceiling;
 use crate::result::RunResult;
-use crate::units::{duration, three_digits};
+use crate::units::{counted, duration, three_digits};
 
 use super::table::{Part, Row, Table, columns};
 use super::value::Value;
@@ -58,6 +58,22 @@ pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
         )));
     }
     parts
+}
+
+/// Where and when, in one line.
+pub(super) fn line(result: &RunResult) -> String {
+    let environment = &result.environment;
+    let named = |name: &str, of: &Option<String>| of.as_ref().map(|text| format!("{name}{text}"));
+    let words = [
+        environment.cpu_model.clone(),
+        (environment.cores > 0).then(|| counted(environment.cores.into(), "CPU")),
+        named("host ", &environment.host_kernel),
+        named("QEMU ", &environment.qemu_version),
+        named("guest ", &environment.guest_kernel),
+        environment.driver.clone(),
+        environment.started.clone(),
+    ];
+    words.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
 /// Everything that is known of where the run took place, under the names of `result.json`.

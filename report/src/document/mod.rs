@@ -41,6 +41,8 @@ pub struct Document {
     pub answer: String,
     /// On what the figures were made, and what they stand for.
     pub label: String,
+    /// The machine, the programs and the time, as far as they are known, in one line.
+    pub machine: String,
     /// Whether the self-checks hold, in words.
     pub checked: String,
     /// Whether no self-check failed.
@@ -93,6 +95,7 @@ impl Document {
             title: title(&modes),
             answer: crate::summary::answer(result),
             label: crate::summary::label(&result.environment.accel),
+            machine: machine::line(result),
             checked: checked(result),
             passed: result.passed(),
             points: answer::points(result),

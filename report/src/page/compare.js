@@ -6,7 +6,7 @@
 
   // The words of a row that say what it is about, without the way to wait.
   const caseOf = (row) =>
-    [...row.querySelectorAll("th")].filter((key) => !key.querySelector(".swatch")).map((key) => key.textContent).join("|");
+    [...row.querySelectorAll("th")].filter((key) => !key.querySelector(".swatch")).map((key) => key.textContent).join(", ");
   const modeOf = (row) => row.querySelector("th .swatch")?.nextElementSibling?.textContent ?? "";
 
   const tell = (cell) => {

@@ -103,6 +103,7 @@ fn head(document: &Document) -> Markup {
                 span.badge { (safe(&document.label)) }
             }
             p.answer #answer tabindex="-1" { (safe(&document.answer)) }
+            @if !document.machine.is_empty() { p.machine { (safe(&document.machine)) } }
         }
         nav aria-label="Sections" {
             ul {

@@ -32,7 +32,7 @@ fn table(table: &Table) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(table.id) tabindex="0" {
             table {
-                caption id=(table.id) { (safe(&table.caption)) }
+                caption id=(table.id) { span { (safe(&table.caption)) } }
                 thead {
                     tr {
                         @for (index, column) in table.columns.iter().enumerate() {

@@ -46,6 +46,9 @@ pub fn text(document: &Document) -> String {
     lines.extend(paragraph(&document.answer));
     lines.extend(paragraph(&document.checked));
     lines.extend(paragraph(&document.label));
+    if !document.machine.is_empty() {
+        lines.extend(paragraph(&document.machine));
+    }
     heading(&mut lines, "Missing", !document.missing.is_empty());
     lines.extend(document.missing.iter().flat_map(|one| item(one)));
     heading(&mut lines, "Answers", !document.points.is_empty());
