@@ -1,63 +1,47 @@
-//! A host peer's membership: join a server, see who comes and goes, ring their doorbells, wait at
-//! one's own. Synchronous, with deadlines; what it holds is closed when it is dropped.
+//! A host peer's membership: join a server, see who comes and goes, reach the memory, ring the others' doorbells, wait
+//! at one's own. Synchronous, with deadlines; what it holds is closed when it is dropped.
 //!
-//! It neither maps the memory nor measures: whoever does takes the descriptors from here.
+//! It trusts neither the server nor the other peers. What a server must not do is an error that names it, never a hang:
+//! every wait has a deadline, no descriptor is used before its kind is known, and no read or write of one blocks. What a
+//! peer can do to the memory is an error too, never a signal: see [`Client::map`].
+//!
+//! 1. `connection`: bytes in, events out. `descriptor`: what came with them.
+//! 2. `memory`: mapping, reading, writing.
+//! 3. `doorbell`, `events`: ringing and waiting. `stream`, with the feature `tokio`: waiting in tokio.
 
 mod connection;
 mod deadline;
+pub(crate) mod descriptor;
 mod doorbell;
 mod error;
+mod events;
+mod memory;
+mod options;
+#[cfg(feature = "tokio")]
+pub mod stream;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use proto::region::SharedRegion;
 use proto::session::Event;
 use proto::wire::{PeerId, Vector};
-use rustix::fs::fstat;
 
 pub use error::ClientError;
+pub use options::{Happening, JoinOptions, Membership};
 
 use connection::Connection;
+use memory::Memory;
 
 /// How long the line must be quiet until an alone client's own vectors are taken to be complete. The
 /// protocol does not say how many there are, and a server sends them back to back.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// How to join.
-#[derive(Debug, Clone)]
-pub struct JoinOptions {
-    /// Where the server listens.
-    pub socket: PathBuf,
-    /// How many vectors of its own the client needs. Without it, as many as the other peers have;
-    /// where there is none, what comes until the line is quiet.
-    pub vectors: Option<u16>,
-    /// How long the whole hand-over may take.
-    pub timeout: Duration,
-}
-
-/// A change among the peers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
-    /// A peer came. Its vector 0 can be rung.
-    Joined {
-        /// Who came.
-        peer: PeerId,
-    },
-    /// One more vector of a peer, or of this client, is known.
-    VectorAdded {
-        /// Whose vector.
-        peer: PeerId,
-        /// Its index, 1 or more for a peer.
-        vector: Vector,
-    },
-    /// A peer left, and its vectors are closed.
-    Left {
-        /// Who left.
-        peer: PeerId,
-    },
-}
+/// The most changes that one call reports: a server that never falls silent must not hold its client for ever.
+const MOST_CHANGES: usize = 1 << 16;
 
 /// A peer of an ivshmem server.
 ///
@@ -66,11 +50,8 @@ pub enum Membership {
 /// use host_peer::client::{Client, JoinOptions};
 /// use proto::wire::Vector;
 ///
-/// let client = Client::join(&JoinOptions {
-///     socket: "/tmp/ivshmem_socket".into(),
-///     vectors: None,
-///     timeout: Duration::from_secs(5),
-/// })?;
+/// let client = Client::join(&JoinOptions::at("/tmp/ivshmem_socket"))?;
+/// client.write_at(0x1000, b"hello")?;
 /// for &peer in client.peers().keys() {
 ///     client.ring(peer, Vector(0))?;
 /// }
@@ -82,12 +63,15 @@ pub enum Membership {
 pub struct Client {
     connection: Connection,
     id: PeerId,
-    memory: OwnedFd,
-    memory_size: u64,
+    memory: Memory,
     own_vectors: Vec<OwnedFd>,
     peers: BTreeMap<PeerId, Vec<OwnedFd>>,
+    /// Changes that nobody was told yet.
+    news: VecDeque<Membership>,
     /// An error that came after changes which had to be reported first.
     pending: Option<ClientError>,
+    /// Whose turn it is to be asked first.
+    turn: usize,
 }
 
 impl Client {
@@ -97,26 +81,31 @@ impl Client {
         let deadline = deadline::after(options.timeout);
         let mut connection = Connection::open(&options.socket, deadline)?;
         let (id, memory) = connection.greeting(deadline)?;
-        let memory_size = size_of(&memory)?;
         let mut client = Self {
             connection,
             id,
-            memory,
-            memory_size,
+            memory: Memory::accept(memory)?,
             own_vectors: Vec::new(),
             peers: BTreeMap::new(),
+            news: VecDeque::new(),
             pending: None,
+            turn: 0,
         };
-        client.gather_vectors(options.vectors, deadline)?;
+        client.gather_vectors(options, deadline)?;
         Ok(client)
     }
 
-    fn gather_vectors(&mut self, wanted: Option<u16>, deadline: Instant) -> Result<(), ClientError> {
+    fn gather_vectors(&mut self, options: &JoinOptions, deadline: Instant) -> Result<(), ClientError> {
+        let wanted = options.vectors;
         while !self.has_all_vectors(wanted) {
             let may_be_complete = wanted.is_none() && !self.own_vectors.is_empty();
             let until = if may_be_complete { deadline.min(Instant::now() + QUIET) } else { deadline };
             match self.connection.event(until)? {
-                Some(event) => _ = self.apply(event),
+                Some(_) if Instant::now() >= deadline => {
+                    let path = self.connection.path().into();
+                    return Err(ClientError::Endless { path, waited: options.timeout });
+                }
+                Some(event) => _ = self.apply(event)?,
                 None if may_be_complete => break,
                 None => {
                     return Err(ClientError::TooFewVectors {
@@ -147,17 +136,45 @@ impl Client {
     /// The shared memory, to be mapped.
     #[must_use]
     pub fn memory(&self) -> BorrowedFd<'_> {
-        self.memory.as_fd()
+        self.memory.fd()
     }
 
     /// The shared memory's size in bytes.
     #[must_use]
     pub fn memory_size(&self) -> u64 {
-        self.memory_size
+        self.memory.size()
     }
 
-    /// The eventfds at which this client waits, by vector. Non-blocking, or soon to be: QEMU makes
-    /// them so for all holders.
+    /// Whether another holder of the shared memory can shrink it: it is not sealed (`F_SEAL_SHRINK`).
+    #[must_use]
+    pub fn memory_may_shrink(&self) -> bool {
+        self.memory.may_shrink()
+    }
+
+    /// Maps the shared memory. Refused if it is not sealed against shrinking: a mapping of such memory lets any of its
+    /// holders, a guest's QEMU among them, end this process with SIGBUS.
+    pub fn map(&self) -> Result<SharedRegion, ClientError> {
+        self.memory.map()
+    }
+
+    /// Maps the shared memory, sealed or not. To be chosen only where all of its holders are trusted not to shrink it, as
+    /// with QEMU's example server, which cannot seal.
+    pub fn map_although_it_may_shrink(&self) -> Result<SharedRegion, ClientError> {
+        self.memory.map_anyway()
+    }
+
+    /// Copies out of the shared memory through its descriptor. Slower than a mapping, and safe with unsealed memory: where
+    /// another holder shrank it, [`ClientError::MemoryShrank`].
+    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<(), ClientError> {
+        self.memory.read_at(offset, to)
+    }
+
+    /// Copies into the shared memory, as [`read_at`](Self::read_at) copies out of it.
+    pub fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
+        self.memory.write_at(offset, from)
+    }
+
+    /// The eventfds at which this client waits, by vector. Non-blocking.
     #[must_use]
     pub fn own_vectors(&self) -> &[OwnedFd] {
         &self.own_vectors
@@ -180,37 +197,40 @@ impl Client {
     /// said nothing. A server that is gone, or that breaks the protocol, is an error; what is known of
     /// the peers stays, and they can still be rung.
     pub fn pump(&mut self, timeout: Duration) -> Result<Vec<Membership>, ClientError> {
-        if let Some(error) = self.pending.take() {
+        let mut changes = Vec::from(std::mem::take(&mut self.news));
+        if changes.is_empty()
+            && let Some(error) = self.pending.take()
+        {
             return Err(error);
         }
-        let mut deadline = deadline::after(timeout);
-        let mut changes = Vec::new();
-        loop {
-            match self.connection.event(deadline) {
-                Ok(Some(event)) => {
-                    changes.extend(self.apply(event));
-                    deadline = Instant::now();
-                }
-                Ok(None) => return Ok(changes),
+        let mut deadline = if changes.is_empty() { deadline::after(timeout) } else { Instant::now() };
+        while self.pending.is_none() && changes.len() < MOST_CHANGES {
+            let change = match self.connection.event(deadline) {
+                Ok(None) => break,
+                Ok(Some(event)) => self.apply(event),
+                Err(error) => Err(error),
+            };
+            match change {
+                Ok(change) => changes.extend(change),
                 Err(error) if changes.is_empty() => return Err(error),
-                Err(error) => {
-                    self.pending = Some(error);
-                    return Ok(changes);
-                }
+                Err(error) => self.pending = Some(error),
             }
+            deadline = Instant::now();
         }
+        Ok(changes)
     }
 
-    fn apply(&mut self, event: Event<OwnedFd>) -> Option<Membership> {
-        match event {
+    fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {
+        Ok(match event {
             // Only at the start, where `greeting` takes them.
             Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => None,
             Event::OwnVector { vector, fd } => {
-                self.own_vectors.push(fd);
                 let peer = self.id;
+                self.own_vectors.push(doorbell_of(peer, vector, fd)?);
                 Some(Membership::VectorAdded { peer, vector })
             }
             Event::PeerVector { peer, vector, fd } => {
+                let fd = doorbell_of(peer, vector, fd)?;
                 self.peers.entry(peer).or_default().push(fd);
                 Some(match vector {
                     Vector(0) => Membership::Joined { peer },
@@ -221,7 +241,7 @@ impl Client {
                 self.peers.remove(&peer);
                 Some(Membership::Left { peer })
             }
-        }
+        })
     }
 
     /// Rings a doorbell of a peer, or one's own. That the peer takes notice is not part of it.
@@ -242,16 +262,22 @@ impl Client {
     }
 }
 
+/// A connection to a server on which nothing has been read, blocking.
+pub(crate) fn connect(socket: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
+    Connection::open(socket, deadline)?.into_stream()
+}
+
 fn vector_of(peer: PeerId, vectors: &[OwnedFd], vector: Vector) -> Result<BorrowedFd<'_>, ClientError> {
     let count = vectors.len();
     let fd = vectors.get(usize::from(vector.0));
     fd.map(AsFd::as_fd).ok_or(ClientError::UnknownVector { peer, vector, count })
 }
 
-fn size_of(memory: &OwnedFd) -> Result<u64, ClientError> {
-    let stat = fstat(memory).map_err(|errno| ClientError::MemorySize(errno.into()))?;
-    match u64::try_from(stat.st_size) {
-        Ok(size) if size > 0 => Ok(size),
-        _ => Err(ClientError::EmptyMemory),
+/// Takes a descriptor for a doorbell, if it is one.
+fn doorbell_of(peer: PeerId, vector: Vector, fd: OwnedFd) -> Result<OwnedFd, ClientError> {
+    if let Some(kind) = descriptor::foreign_kind(&fd) {
+        return Err(ClientError::NotAnEventfd { peer, vector, kind });
     }
+    descriptor::never_block(&fd).map_err(|source| ClientError::DoorbellFlags { peer, vector, source })?;
+    Ok(fd)
 }

@@ -25,6 +25,8 @@ pub(super) struct Connection {
     stream: UnixStream,
     decoder: Decoder<OwnedFd>,
     session: Session,
+    /// After an error: what still comes can no longer be told apart.
+    over: bool,
 }
 
 impl Connection {
@@ -33,7 +35,13 @@ impl Connection {
         let started = Instant::now();
         loop {
             return match try_connect(path) {
-                Ok(stream) => Ok(Self { path: path.into(), stream, decoder: Decoder::new(), session: Session::new() }),
+                Ok(stream) => Ok(Self {
+                    path: path.into(),
+                    stream,
+                    decoder: Decoder::new(),
+                    session: Session::new(),
+                    over: false,
+                }),
                 Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
                     sleep(RETRY);
                     continue;
@@ -44,6 +52,13 @@ impl Connection {
                 Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
             };
         }
+    }
+
+    /// The connection itself, made blocking.
+    pub(super) fn into_stream(self) -> Result<UnixStream, ClientError> {
+        let made = self.stream.set_nonblocking(false);
+        made.map_err(|source| ClientError::Connect { path: self.path, source })?;
+        Ok(self.stream)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -69,6 +84,15 @@ impl Connection {
     /// The next event; `None` when the deadline passes before it is there. One that is there already
     /// is returned even after the deadline.
     pub(super) fn event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
+        if self.over {
+            return Err(ClientError::ServerGone(self.path.clone()));
+        }
+        let event = self.next_event(deadline);
+        self.over = event.is_err();
+        event
+    }
+
+    fn next_event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
         loop {
             let received = receive(&self.stream, &mut self.decoder);
             match received.map_err(|source| ClientError::Receive { path: self.path.clone(), source })? {

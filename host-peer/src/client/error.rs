@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use proto::fd_passing::ReceiveError;
+use proto::region::RegionError;
 use proto::session::SessionError;
 use proto::wire::{PeerId, Vector};
 use thiserror::Error;
@@ -78,8 +79,95 @@ pub enum ClientError {
     #[error("cannot read the size of the shared memory")]
     MemorySize(#[source] io::Error),
     /// The shared memory has no size.
-    #[error("the shared memory is empty")]
+    #[error("the shared memory is empty: the server must size it before it hands it out")]
     EmptyMemory,
+    /// What came as the shared memory is nothing that can be mapped.
+    #[error("the server gave a {0} as the shared memory: a memfd, a file or a shared memory object is needed")]
+    NoMemoryObject(String),
+    /// The shared memory's size is one that QEMU cannot make a PCI BAR of.
+    #[error("the shared memory has {size} bytes: a power of two, at least a page of {page}, is needed")]
+    UnfitMemory {
+        /// Its size in bytes.
+        size: u64,
+        /// A page's.
+        page: u64,
+    },
+    /// The shared memory is not sealed, so mapping it was refused.
+    #[error(
+        "the shared memory is not sealed against shrinking, and whoever shrinks it ends all processes that have it \
+         mapped (SIGBUS): let the server use a sealed memfd, as `ivshmem-server` does without --shm-name and --shm-dir, \
+         or go through `read_at` and `write_at`, or ask for `map_although_it_may_shrink`"
+    )]
+    MemoryMayShrink,
+    /// Another holder shrank the shared memory.
+    #[error(
+        "the shared memory had {size} bytes when this client joined, and now has {now}: another holder shrank it; \
+         restart the server, and let it use a sealed memfd"
+    )]
+    MemoryShrank {
+        /// Bytes it had.
+        size: u64,
+        /// Bytes it has.
+        now: u64,
+    },
+    /// An access would leave the shared memory.
+    #[error("{len} bytes at offset {offset:#x} leave the shared memory of {size} bytes")]
+    OutOfRange {
+        /// Where the access starts.
+        offset: u64,
+        /// Its length in bytes.
+        len: usize,
+        /// The memory's size in bytes.
+        size: u64,
+    },
+    /// The shared memory cannot be read or written through its descriptor.
+    #[error("cannot reach the shared memory at offset {offset:#x}")]
+    MemoryAccess {
+        /// Where the access starts.
+        offset: u64,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The shared memory cannot be mapped.
+    #[error("cannot use the shared memory as mapped")]
+    Map(#[from] RegionError),
+    /// What came as a doorbell is none.
+    #[error(
+        "the server gave a {kind} as vector {vector} of peer {peer}, where an eventfd is needed: \
+         it is no ivshmem server, or mixes its descriptors up"
+    )]
+    NotAnEventfd {
+        /// Whose doorbell.
+        peer: PeerId,
+        /// Which one.
+        vector: Vector,
+        /// What it is, in the kernel's words.
+        kind: String,
+    },
+    /// A doorbell cannot be made non-blocking.
+    #[error("cannot make vector {vector} of peer {peer} non-blocking")]
+    DoorbellFlags {
+        /// Whose doorbell.
+        peer: PeerId,
+        /// Which one.
+        vector: Vector,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The hand-over goes on and on.
+    #[error(
+        "the server at {} was still sending peers after {waited:?}: allow more time, if it has so many",
+        path.display()
+    )]
+    Endless {
+        /// The socket's path.
+        path: PathBuf,
+        /// How long the client listened.
+        waited: Duration,
+    },
+    /// Doorbells and the server cannot be waited for together.
+    #[error("cannot wait for doorbells and for the server")]
+    Poll(#[source] io::Error),
     /// No such peer is there.
     #[error("there is no peer {peer}; present: {present}")]
     UnknownPeer {
