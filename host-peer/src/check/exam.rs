@@ -1,0 +1,376 @@
+//! The order of events, and which rule each step settles.
+//!
+//! A step that cannot be finished ends the examination: what was to come is noted as not reached. So each rule's failure
+//! is its own, and not the shadow of another's.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use proto::wire::{MEMORY, PROTOCOL_VERSION, REFUSAL};
+
+use super::hand_over::{self, GREETING};
+use super::observer::{Bite, Observer, Trouble};
+use super::rule::{Judgement, Report, Rule, Verdict};
+use super::{doorbells, memory, notices};
+use crate::client::ClientError;
+
+/// How many messages a client leaves unread: more than a socket's buffer takes by default, some 280 of this size.
+const UNREAD: usize = 400;
+
+/// How many clients close at once.
+const HASTY_CLIENTS: usize = 16;
+
+/// The rule that broke, because of which nothing more can be examined.
+struct Stop(Rule);
+
+/// See the module.
+pub(super) struct Exam {
+    socket: PathBuf,
+    timeout: Duration,
+    verdicts: BTreeMap<Rule, (Verdict, String)>,
+    vectors: Option<usize>,
+    /// Clients that stay, all of which must hear of everything.
+    present: Vec<Observer>,
+    /// Ids that were given to clients which have left since.
+    gone: BTreeSet<i64>,
+}
+
+impl Exam {
+    /// Makes sure that there is a server, and examines it.
+    pub(super) fn begin(socket: &Path, timeout: Duration) -> Result<Self, ClientError> {
+        let first = Observer::connect(socket, timeout, Bite::Message)?;
+        let mut exam = Self {
+            socket: socket.into(),
+            timeout,
+            verdicts: BTreeMap::new(),
+            vectors: None,
+            present: Vec::new(),
+            gone: BTreeSet::new(),
+        };
+        if let Err(Stop(rule)) = exam.run(first) {
+            let why = format!("not reached, because {} failed", rule.id());
+            for rule in Rule::ALL {
+                exam.verdicts.entry(rule).or_insert_with(|| (Verdict::Note, why.clone()));
+            }
+        }
+        Ok(exam)
+    }
+
+    pub(super) fn finish(mut self) -> Report {
+        let judge = |rule: Rule| {
+            let judged = self.verdicts.remove(&rule);
+            let (verdict, detail) = judged.unwrap_or_else(|| (Verdict::Note, "not judged".into()));
+            Judgement { rule, title: rule.title(), verdict, detail }
+        };
+        let rules = Rule::ALL.map(judge).into();
+        Report { socket: self.socket, vectors: self.vectors, rules }
+    }
+
+    fn run(&mut self, first: Observer) -> Result<(), Stop> {
+        let first = self.greeted(first)?;
+        self.judge_memory(&first);
+        let second = self.newcomer(first, Bite::Message)?;
+        let third = self.newcomer(second, Bite::Message)?;
+        self.judge_hand_overs();
+        self.judge_doorbells();
+        let third_id = self.sees_leave(third)?;
+        let fourth = self.join(Bite::Message)?;
+        let reused = if fourth.id() == third_id { Err(format!("{third_id} was given out again")) } else { Ok(()) };
+        self.judge(Rule::NoReuse, reused);
+        let fifth = self.settle(fourth, third_id)?;
+        self.judge_split_reading(fifth)?;
+        self.judge_slow_reader()?;
+        self.judge_hasty_clients()
+    }
+
+    fn judge(&mut self, rule: Rule, outcome: Result<(), String>) {
+        match (outcome, self.verdicts.get(&rule)) {
+            (Ok(()), None) => _ = self.verdicts.insert(rule, (Verdict::Pass, String::new())),
+            (Ok(()), Some(_)) | (Err(_), Some((Verdict::Fail, _))) => {}
+            (Err(detail), _) => _ = self.verdicts.insert(rule, (Verdict::Fail, detail)),
+        }
+    }
+
+    fn stop(&mut self, rule: Rule, detail: impl Display) -> Stop {
+        self.judge(rule, Err(detail.to_string()));
+        Stop(rule)
+    }
+
+    /// Connects, and reads the greeting.
+    fn join(&mut self, bite: Bite) -> Result<Observer, Stop> {
+        let client = Observer::connect(&self.socket, self.timeout, bite)
+            .map_err(|error| self.stop(Rule::Version, format!("cannot connect again: {error}")))?;
+        self.greeted(client)
+    }
+
+    fn greeted(&mut self, mut client: Observer) -> Result<Observer, Stop> {
+        let checks = [(Rule::Version, version as Judge), (Rule::OwnId, own_id), (Rule::Memory, memory_message)];
+        for (index, (rule, check)) in checks.into_iter().enumerate() {
+            client.read().map_err(|trouble| self.stop(rule, trouble))?;
+            let seen = &client.log[index];
+            if seen.fds.len() > 1 {
+                return Err(self.stop(Rule::OneDescriptor, format!("one came with {}", seen.fds.len())));
+            }
+            check(seen.value, !seen.fds.is_empty()).map_err(|detail| self.stop(rule, detail))?;
+            self.judge(rule, Ok(()));
+        }
+        let taken = self.present.iter().any(|other| other.id() == client.id());
+        let unique = if taken { Err(format!("two clients got id {}", client.id())) } else { Ok(()) };
+        self.judge(Rule::UniqueIds, unique);
+        // Nobody could be told apart any more.
+        if taken { Err(Stop(Rule::UniqueIds)) } else { Ok(client) }
+    }
+
+    /// Makes a client one of those present, and lets another one come: who is present, the last one among them, reads up
+    /// to its announcement, which ends whatever came before.
+    fn newcomer(&mut self, client: Observer, bite: Bite) -> Result<Observer, Stop> {
+        self.present.push(client);
+        let newcomer = self.join(bite)?;
+        if let (Some(first), [_, _, memory]) = (self.present.first(), &newcomer.log[..])
+            && let (Ok(one), Ok(other)) = (memory::object(&first.log[2].fds[0]), memory::object(&memory.fds[0]))
+        {
+            self.judge(Rule::SameMemory, memory::same(&one, &other));
+        }
+        self.all_read_until_announced(newcomer.id(), Rule::JoinNotices)?;
+        Ok(newcomer)
+    }
+
+    fn all_read_until_announced(&mut self, id: i64, rule: Rule) -> Result<(), Stop> {
+        self.all_read(rule, |seen| seen.announces(id), &format!("when peer {id} came"))
+    }
+
+    fn all_read(
+        &mut self,
+        rule: Rule,
+        wanted: impl Fn(&super::observer::Seen) -> bool,
+        when: &str,
+    ) -> Result<(), Stop> {
+        let mut failure: Option<(i64, Trouble)> = None;
+        for client in &mut self.present {
+            if let Err(trouble) = client.read_until(&wanted) {
+                failure = Some((client.id(), trouble));
+                break;
+            }
+        }
+        self.judge_descriptors();
+        if self.verdicts.get(&Rule::OneDescriptor).is_some_and(|(verdict, _)| *verdict == Verdict::Fail) {
+            return Err(Stop(Rule::OneDescriptor));
+        }
+        match failure {
+            Some((id, trouble)) => Err(self.stop(rule, format!("client {id}, {when}: {trouble}"))),
+            None => Ok(()),
+        }
+    }
+
+    fn judge_descriptors(&mut self) {
+        let messages = self.present.iter().flat_map(|client| &client.log);
+        let surplus = messages.map(|seen| seen.fds.len()).find(|count| *count > 1);
+        self.judge(Rule::OneDescriptor, surplus.map_or(Ok(()), |count| Err(format!("one came with {count}"))));
+    }
+
+    fn judge_memory(&mut self, client: &Observer) {
+        let fd = &client.log[2].fds[0];
+        let object = memory::object(fd);
+        match object {
+            Err(detail) => {
+                self.judge(Rule::Memory, Err(detail));
+                for rule in [Rule::MemorySize, Rule::MemorySeals, Rule::SameMemory] {
+                    self.verdicts.insert(rule, (Verdict::Note, "there is no memory to judge".into()));
+                }
+            }
+            Ok(stat) => {
+                let size = memory::size(&stat);
+                self.judge(Rule::MemorySize, size.map(|_| ()));
+                match memory::missing_seals(fd) {
+                    None => self.judge(Rule::MemorySeals, Ok(())),
+                    // The protocol does not ask for it, and POSIX shared memory cannot be sealed.
+                    Some(missing) => _ = self.verdicts.insert(Rule::MemorySeals, (Verdict::Note, missing)),
+                }
+            }
+        }
+    }
+
+    /// When two clients are present and a third has come: the first two know all of their hand-over.
+    fn judge_hand_overs(&mut self) {
+        let (first, second) = (&self.present[0], &self.present[1]);
+        let (first_end, second_end) = (end_of_hand_over(first, second.id()), second.log.len() - 1);
+        let (of_first, of_second) = (hand_over::of(&first.log, first_end), hand_over::of(&second.log, second_end));
+        let (first_vectors, second_vectors) = (hand_over::vectors(of_first), hand_over::vectors(of_second));
+        let own = first_vectors.get(&first.id()).copied().unwrap_or(0);
+        let order = hand_over::order(of_first, first.id(), &self.gone);
+        let order = order.and_then(|()| hand_over::order(of_second, second.id(), &self.gone));
+        let equal = hand_over::equal_vectors(&first_vectors, own);
+        let equal = equal.and_then(|()| hand_over::equal_vectors(&second_vectors, own));
+        let joined = notices::joined(&first.log[first_end..], second.id(), own);
+        self.vectors = Some(own);
+        self.judge(Rule::HandOverOrder, order);
+        self.judge(Rule::EqualVectors, equal);
+        self.judge(Rule::JoinNotices, joined);
+    }
+
+    fn judge_doorbells(&mut self) {
+        let mut kinds = Ok(());
+        let mut flags = Ok(());
+        for client in &self.present {
+            kinds = kinds.and_then(|()| doorbells::are_eventfds(&client.log[GREETING..]));
+            flags = doorbells::are_non_blocking(&client.log[GREETING..]).and(flags);
+        }
+        let (first, second) = (&self.present[0], &self.present[1]);
+        let pairs = [(first, second), (second, first), (first, first), (second, second)];
+        let rung = kinds.is_ok().then(|| pairs.into_iter().try_for_each(|(from, to)| doorbells::ring(from, to)));
+        self.judge(Rule::Eventfds, kinds);
+        match rung {
+            Some(rung) => {
+                self.judge(Rule::NonBlocking, flags);
+                self.judge(Rule::Doorbells, rung);
+            }
+            None => {
+                for rule in [Rule::NonBlocking, Rule::Doorbells] {
+                    self.verdicts.insert(rule, (Verdict::Note, "there are others than eventfds".into()));
+                }
+            }
+        }
+    }
+
+    /// Lets a client leave that is not among those present, who must hear of it.
+    fn sees_leave(&mut self, client: Observer) -> Result<i64, Stop> {
+        let id = client.id();
+        drop(client);
+        self.all_read(Rule::LeaveNotices, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
+        self.gone.insert(id);
+        Ok(id)
+    }
+
+    /// The fourth client: since it came, nobody may have heard again of the one that left.
+    fn settle(&mut self, fourth: Observer, left: i64) -> Result<Observer, Stop> {
+        let (fourth_id, vectors) = (fourth.id(), self.vectors.unwrap_or(0));
+        self.all_read_until_announced(fourth_id, Rule::JoinNotices)?;
+        for at in 0..self.present.len() {
+            let log = &self.present[at].log[..self.present[at].log.len() - 1];
+            let (left, joined) = (notices::left(log, left), notices::joined(log, left, vectors));
+            self.judge(Rule::LeaveNotices, left);
+            self.judge(Rule::JoinNotices, joined);
+        }
+        let fifth = self.newcomer(fourth, Bite::Byte)?;
+        let fourth = &self.present[self.present.len() - 1];
+        let gone: BTreeSet<i64> = self.gone.iter().copied().filter(|id| *id != fourth_id).collect();
+        let order = hand_over::order(hand_over::of(&fourth.log, fourth.log.len() - 1), fourth_id, &gone);
+        self.judge(Rule::HandOverOrder, order);
+        Ok(fifth)
+    }
+
+    /// The fifth client reads byte by byte, up to the announcement of the sixth.
+    fn judge_split_reading(&mut self, fifth: Observer) -> Result<(), Stop> {
+        let own = fifth.id();
+        let sixth = self.newcomer(fifth, Bite::Message)?;
+        let fifth = &self.present[self.present.len() - 1];
+        let split = fifth.log.iter().find(|seen| seen.fd_with_byte.is_some_and(|byte| byte > 0));
+        let late = split.map(|seen| {
+            let byte = seen.fd_with_byte.unwrap_or(0) + 1;
+            format!("a descriptor with {} came with byte {byte} of the message", seen.value)
+        });
+        let announced = hand_over::vectors(hand_over::of(&fifth.log, fifth.log.len() - 1)).get(&own).copied();
+        let vectors = self.vectors;
+        let counted = match late {
+            Some(late) => Err(late),
+            None if announced == vectors => Ok(()),
+            None => Err(format!("client {own} was told {} vectors of its own", announced.unwrap_or(0))),
+        };
+        self.judge(Rule::SplitReading, counted);
+        self.sees_leave(sixth).map(|_| ())
+    }
+
+    /// One client reads nothing behind its greeting while others come and go.
+    fn judge_slow_reader(&mut self) -> Result<(), Stop> {
+        let vectors = self.vectors.unwrap_or(0);
+        let mut slow = self.join(Bite::Message)?;
+        self.all_read_until_announced(slow.id(), Rule::SlowReader)?;
+        let mut lives = Vec::new();
+        for _ in 0..UNREAD.div_ceil(vectors + 1) {
+            let visitor = self.join(Bite::Message)?;
+            let id = visitor.id();
+            self.all_read_until_announced(id, Rule::SlowReader)?;
+            drop(visitor);
+            self.all_read(Rule::SlowReader, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
+            lives.push(id);
+            self.forget_the_past();
+        }
+        // One who comes last ends what there is to read.
+        let last = self.join(Bite::Message)?;
+        let id = last.id();
+        let told = match slow.read_until(|seen| seen.announces(id)) {
+            Ok(_) => lives.iter().try_for_each(|life| notices::whole_life(&slow.log, *life, vectors)),
+            Err(trouble) => Err(format!("client {}, reading at last: {trouble}", slow.id())),
+        };
+        self.judge(Rule::SlowReader, told);
+        self.all_read_until_announced(id, Rule::SlowReader)
+    }
+
+    /// What was judged needs no descriptors any more.
+    fn forget_the_past(&mut self) {
+        for client in &mut self.present {
+            for seen in client.log.iter_mut().skip(GREETING) {
+                seen.fds.truncate(1);
+                if seen.fds.len() == 1 && self.gone.contains(&seen.value) {
+                    seen.fds.clear();
+                }
+            }
+        }
+    }
+
+    /// Clients that close at once, or after the first message. Several, because a server that is hurt by one is hurt only if
+    /// it comes to speak to it after the end.
+    fn judge_hasty_clients(&mut self) -> Result<(), Stop> {
+        for read_first in [true, false].into_iter().cycle().take(HASTY_CLIENTS) {
+            let client = Observer::connect(&self.socket, self.timeout, Bite::Message);
+            let mut client = client.map_err(|error| self.stop(Rule::HastyClient, error))?;
+            if read_first {
+                client.read().map_err(|trouble| self.stop(Rule::HastyClient, trouble))?;
+            }
+        }
+        let mut last = Observer::connect(&self.socket, self.timeout, Bite::Message)
+            .map_err(|error| self.stop(Rule::HastyClient, format!("afterwards nobody can connect: {error}")))?;
+        for _ in 0..GREETING {
+            last.read().map_err(|trouble| self.stop(Rule::HastyClient, format!("afterwards, greeting: {trouble}")))?;
+        }
+        self.all_read_until_announced(last.id(), Rule::HastyClient)?;
+        self.judge(Rule::HastyClient, Ok(()));
+        Ok(())
+    }
+}
+
+/// Judges a message of the greeting by its number and whether it has a descriptor.
+type Judge = fn(i64, bool) -> Result<(), String>;
+
+fn version(value: i64, has_fd: bool) -> Result<(), String> {
+    match (value, has_fd) {
+        (PROTOCOL_VERSION, false) => Ok(()),
+        (PROTOCOL_VERSION, true) => Err("it came with a descriptor".into()),
+        (REFUSAL, _) => Err("the server refused the client: its log says why".into()),
+        (other, _) => Err(format!("it is {other}")),
+    }
+}
+
+fn own_id(value: i64, has_fd: bool) -> Result<(), String> {
+    match (u16::try_from(value), has_fd) {
+        (Ok(_), false) => Ok(()),
+        (Ok(_), true) => Err("it came with a descriptor".into()),
+        (Err(_), _) => Err(format!("it is {value}")),
+    }
+}
+
+fn memory_message(value: i64, has_fd: bool) -> Result<(), String> {
+    match (value, has_fd) {
+        (MEMORY, true) => Ok(()),
+        (MEMORY, false) => Err("it came without a descriptor".into()),
+        (other, _) => Err(format!("it is {other}")),
+    }
+}
+
+/// Where the first announcement of a newcomer stands in a log.
+fn end_of_hand_over(client: &Observer, newcomer: i64) -> usize {
+    let found = client.log.iter().skip(GREETING).position(|seen| seen.announces(newcomer));
+    found.map_or(client.log.len(), |at| at + GREETING)
+}

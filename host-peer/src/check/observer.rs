@@ -1,0 +1,132 @@
+//! A client that judges nothing: it writes down each message with all of its descriptors.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use proto::wire::MESSAGE_BYTES;
+use rustix::io::Errno;
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use thiserror::Error;
+
+use crate::client::{self, ClientError};
+
+/// Room for more descriptors than anybody sends.
+const DESCRIPTOR_ROOM: usize = 16;
+
+/// Why nothing more came.
+#[derive(Debug, Error)]
+pub(super) enum Trouble {
+    #[error("nothing came within {0:?}")]
+    Silent(Duration),
+    #[error("the server closed the connection")]
+    Closed,
+    #[error("the server closed the connection after {0} of a message's {MESSAGE_BYTES} bytes")]
+    ClosedWithin(usize),
+    #[error("the connection failed: {0}")]
+    Failed(#[from] io::Error),
+}
+
+/// A message, as it came.
+#[derive(Debug)]
+pub(super) struct Seen {
+    pub(super) value: i64,
+    pub(super) fds: Vec<OwnedFd>,
+    /// With which byte the first descriptor came, if one came and the bytes were read one by one.
+    pub(super) fd_with_byte: Option<usize>,
+}
+
+impl Seen {
+    /// Whether it announces a vector of this peer.
+    pub(super) fn announces(&self, id: i64) -> bool {
+        self.value == id && !self.fds.is_empty()
+    }
+
+    /// Whether it says that this peer left.
+    pub(super) fn tells_end_of(&self, id: i64) -> bool {
+        self.value == id && self.fds.is_empty()
+    }
+}
+
+/// How much to read at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Bite {
+    Message,
+    Byte,
+}
+
+/// A connection, and all that came through it.
+#[derive(Debug)]
+pub(super) struct Observer {
+    stream: UnixStream,
+    timeout: Duration,
+    bite: Bite,
+    pub(super) log: Vec<Seen>,
+}
+
+impl Observer {
+    pub(super) fn connect(socket: &Path, timeout: Duration, bite: Bite) -> Result<Self, ClientError> {
+        let stream = client::connect(socket, Instant::now() + timeout)?;
+        // Zero would mean for ever.
+        let limited = stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))));
+        limited.map_err(|source| ClientError::Connect { path: socket.into(), source })?;
+        Ok(Self { stream, timeout, bite, log: Vec::new() })
+    }
+
+    /// The id that the server gave to this client. To be asked after the greeting was judged.
+    pub(super) fn id(&self) -> i64 {
+        self.log.get(1).map_or(i64::MIN, |seen| seen.value)
+    }
+
+    /// Reads until a message of this kind; its index in the log.
+    pub(super) fn read_until(&mut self, wanted: impl Fn(&Seen) -> bool) -> Result<usize, Trouble> {
+        loop {
+            self.read()?;
+            let index = self.log.len() - 1;
+            if wanted(&self.log[index]) {
+                return Ok(index);
+            }
+        }
+    }
+
+    /// Reads one message.
+    pub(super) fn read(&mut self) -> Result<&Seen, Trouble> {
+        let mut bytes = [0; MESSAGE_BYTES];
+        let (mut received, mut fds, mut fd_with_byte) = (0, Vec::new(), None);
+        while received < MESSAGE_BYTES {
+            let end = if self.bite == Bite::Byte { received + 1 } else { MESSAGE_BYTES };
+            let (count, came) = match receive(&self.stream, &mut bytes[received..end]) {
+                Ok((0, _)) | Err(Errno::CONNRESET) if received == 0 => return Err(Trouble::Closed),
+                Ok((0, _)) | Err(Errno::CONNRESET) => return Err(Trouble::ClosedWithin(received)),
+                Err(Errno::AGAIN) => return Err(Trouble::Silent(self.timeout)),
+                Err(Errno::INTR) => continue,
+                Err(errno) => return Err(io::Error::from(errno).into()),
+                Ok(part) => part,
+            };
+            if self.bite == Bite::Byte && !came.is_empty() && fd_with_byte.is_none() {
+                fd_with_byte = Some(received);
+            }
+            fds.extend(came);
+            received += count;
+        }
+        let index = self.log.len();
+        self.log.push(Seen { value: i64::from_le_bytes(bytes), fds, fd_with_byte });
+        Ok(&self.log[index])
+    }
+}
+
+/// See [recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html). All descriptors, where
+/// [`proto::fd_passing`] would refuse more than one.
+fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
+    let mut control = RecvAncillaryBuffer::new(&mut room);
+    let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+        _ => None,
+    });
+    Ok((received.bytes, rights.flatten().collect()))
+}

@@ -1,0 +1,221 @@
+//! The rules that a server is judged by, and how the judgement is written down.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::{Serialize, Serializer};
+
+/// A rule of the client-server protocol, or of what its clients rely on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "`title` says what each rule asks for")]
+pub enum Rule {
+    Version,
+    OwnId,
+    Memory,
+    MemorySize,
+    MemorySeals,
+    SameMemory,
+    UniqueIds,
+    HandOverOrder,
+    OneDescriptor,
+    Eventfds,
+    NonBlocking,
+    EqualVectors,
+    Doorbells,
+    JoinNotices,
+    LeaveNotices,
+    NoReuse,
+    SplitReading,
+    SlowReader,
+    HastyClient,
+}
+
+impl Rule {
+    /// All rules, in the order of the report.
+    pub const ALL: [Self; 19] = [
+        Self::Version,
+        Self::OwnId,
+        Self::Memory,
+        Self::MemorySize,
+        Self::MemorySeals,
+        Self::SameMemory,
+        Self::UniqueIds,
+        Self::HandOverOrder,
+        Self::OneDescriptor,
+        Self::Eventfds,
+        Self::NonBlocking,
+        Self::EqualVectors,
+        Self::Doorbells,
+        Self::JoinNotices,
+        Self::LeaveNotices,
+        Self::NoReuse,
+        Self::SplitReading,
+        Self::SlowReader,
+        Self::HastyClient,
+    ];
+
+    /// Its name in reports.
+    #[must_use]
+    pub const fn id(self) -> &'static str {
+        match self {
+            Self::Version => "version",
+            Self::OwnId => "own-id",
+            Self::Memory => "memory",
+            Self::MemorySize => "memory-size",
+            Self::MemorySeals => "memory-seals",
+            Self::SameMemory => "same-memory",
+            Self::UniqueIds => "unique-ids",
+            Self::HandOverOrder => "hand-over-order",
+            Self::OneDescriptor => "one-descriptor",
+            Self::Eventfds => "eventfds",
+            Self::NonBlocking => "non-blocking",
+            Self::EqualVectors => "equal-vectors",
+            Self::Doorbells => "doorbells",
+            Self::JoinNotices => "join-notices",
+            Self::LeaveNotices => "leave-notices",
+            Self::NoReuse => "no-reuse",
+            Self::SplitReading => "split-reading",
+            Self::SlowReader => "slow-reader",
+            Self::HastyClient => "hasty-client",
+        }
+    }
+
+    /// What it asks for.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Version => "the first message is version 0, without a descriptor",
+            Self::OwnId => "the second message is the client's id, 0 to 65535, without a descriptor",
+            Self::Memory => "the third message is -1 with the descriptor of a file that can be mapped",
+            Self::MemorySize => "the memory's size is a power of two, and at least a page",
+            Self::MemorySeals => "the memory is sealed against shrinking and growing",
+            Self::SameMemory => "all clients get the same memory",
+            Self::UniqueIds => "no two clients have the same id",
+            Self::HandOverOrder => "a newcomer is told of those present, then of itself, each peer in one go",
+            Self::OneDescriptor => "no message carries more than one descriptor",
+            Self::Eventfds => "every doorbell is an eventfd",
+            Self::NonBlocking => "every doorbell is non-blocking",
+            Self::EqualVectors => "every peer has the same number of vectors",
+            Self::Doorbells => "each doorbell rings the one vector it stands for, and counts",
+            Self::JoinNotices => "those present are told of a newcomer once per vector",
+            Self::LeaveNotices => "those present are told once that a peer left, by its id without a descriptor",
+            Self::NoReuse => "the id of a peer that left is not given out again",
+            Self::SplitReading => "a client that reads byte by byte gets each descriptor with a message's first byte",
+            Self::SlowReader => "a client that does not read delays nobody, and misses nothing when it reads at last",
+            Self::HastyClient => "a client that connects and closes at once harms nobody",
+        }
+    }
+}
+
+impl Serialize for Rule {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.id())
+    }
+}
+
+/// How a rule was kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Kept.
+    Pass,
+    /// Broken.
+    Fail,
+    /// Not judged, or kept only as far as the protocol demands.
+    Note,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pass => "pass",
+            Self::Fail => "FAIL",
+            Self::Note => "note",
+        })
+    }
+}
+
+/// One rule's verdict.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Judgement {
+    /// The rule.
+    pub rule: Rule,
+    /// What it asks for.
+    pub title: &'static str,
+    /// How it was kept.
+    pub verdict: Verdict,
+    /// What was seen; empty where it passed and there is nothing to say.
+    pub detail: String,
+}
+
+/// All verdicts, in the order of [`Rule::ALL`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Report {
+    /// The server's socket.
+    pub socket: PathBuf,
+    /// Vectors that a peer has there; none if the examination did not come so far.
+    pub vectors: Option<usize>,
+    /// A verdict for each rule.
+    pub rules: Vec<Judgement>,
+}
+
+impl Report {
+    /// Whether a rule was broken.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.with(Verdict::Fail).next().is_some()
+    }
+
+    /// The rules with this verdict.
+    pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = Rule> {
+        self.rules.iter().filter(move |judgement| judgement.verdict == verdict).map(|judgement| judgement.rule)
+    }
+}
+
+/// A line a rule, and a line that counts them.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Judgement { rule, title, verdict, detail } in &self.rules {
+            write!(f, "{verdict}  {:<16} {title}", rule.id())?;
+            if !detail.is_empty() {
+                write!(f, ": {detail}")?;
+            }
+            writeln!(f)?;
+        }
+        let [passed, failed, noted] = [Verdict::Pass, Verdict::Fail, Verdict::Note].map(|v| self.with(v).count());
+        writeln!(f, "{} rules: {passed} passed, {failed} failed, {noted} noted", self.rules.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_rule_has_a_name_of_its_own() {
+        let names: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
+        assert_eq!(names.len(), Rule::ALL.len());
+    }
+
+    #[test]
+    fn a_report_is_a_line_a_rule_and_fails_with_one() {
+        let judgement =
+            |rule: Rule, verdict, detail: &str| Judgement { rule, title: rule.title(), verdict, detail: detail.into() };
+        let mut report = Report {
+            socket: "/x".into(),
+            vectors: Some(1),
+            rules: vec![judgement(Rule::Version, Verdict::Pass, ""), judgement(Rule::OwnId, Verdict::Note, "why")],
+        };
+        assert!(!report.failed());
+        let text = report.to_string();
+        assert!(text.starts_with("pass  version          the first message is version 0, without a descriptor\n"));
+        assert!(text.ends_with(": why\n2 rules: 1 passed, 0 failed, 1 noted\n"), "{text}");
+        report.rules[1].verdict = Verdict::Fail;
+        assert!(report.failed());
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["rules"][1]["rule"], "own-id");
+        assert_eq!(json["rules"][1]["verdict"], "fail");
+    }
+}
