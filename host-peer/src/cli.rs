@@ -1,0 +1,201 @@
+//! The command line: what can be said, with examples.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use crate::generate::Generate;
+
+/// Joins an ivshmem server as a peer.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  host-peer list                           who is there
+  host-peer shell                          look around, ring and wait by hand
+  host-peer ring 0 0                       ring peer 0 on vector 0
+  host-peer wait --count 1 --timeout 5s    block until a doorbell
+  host-peer read 0x1000 64 --hex           look at the shared memory
+  echo -n hello | host-peer write 0x1000   change it
+  host-peer check                          judge the server
+
+Each verb's --help has more.
+
+Exit status:
+  0  ok
+  1  failed, or not in time
+  2  wrong usage
+  3  the machine lacks something: a server at the socket, or descriptors"
+)]
+pub(crate) struct Arguments {
+    /// The server's socket
+    #[arg(short = 'S', long, global = true, value_name = "PATH", default_value = "/tmp/ivshmem_socket")]
+    pub(crate) socket: PathBuf,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Reads commands from a terminal or a pipe, and says which doorbells ring
+    ///
+    /// Understands the commands of QEMU's example client, and more: `help` lists them. From a pipe it ends with the input,
+    /// with status 1 if a command failed.
+    #[command(after_help = "Examples:
+  host-peer shell
+  host-peer shell --history ~/.host-peer_history
+  printf 'peers\\nint 0 all\\nwait 0 5s\\n' | host-peer shell")]
+    Shell {
+        /// Keep the lines that are typed in FILE
+        #[arg(long, value_name = "FILE")]
+        history: Option<PathBuf>,
+    },
+    /// Shows the peers, their vectors, and the memory
+    #[command(after_help = "Examples:
+  host-peer list
+  host-peer list --json | jq '.peers[].peer'")]
+    List {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Rings a peer
+    #[command(after_help = "Examples:
+  host-peer ring 0 0
+  host-peer ring 3 1 --count 1000    faster than anybody reads: they merge")]
+    Ring {
+        /// The peer's id
+        peer: u16,
+        /// The peer's vector
+        vector: u16,
+        /// How often
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        count: u64,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Blocks until doorbells arrive; says its own id on stderr, so that others can ring it
+    #[command(after_help = "Examples:
+  host-peer wait
+  host-peer wait --vector 1 --count 10 --timeout 500ms
+  host-peer wait --timeout 1s --json
+
+Prints how many rings came. Too few in time, or a server that goes away, is status 1.")]
+    Wait {
+        /// Own vector
+        #[arg(long, value_name = "V", default_value_t = 0)]
+        vector: u16,
+        /// Doorbells to wait for
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        count: u64,
+        /// How long at most, such as 500ms or 5s; for ever if absent
+        #[arg(long, value_name = "D", value_parser = humantime::parse_duration)]
+        timeout: Option<Duration>,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Writes bytes of the shared memory to stdout
+    #[command(after_help = "Examples:
+  host-peer read 0 64 --hex
+  host-peer read 4M 1K > slot.bin")]
+    Read {
+        /// Offset in the memory: decimal, 0x…, or with K, M, G
+        #[arg(value_parser = bytes)]
+        offset: u64,
+        /// Bytes, likewise
+        #[arg(value_parser = bytes)]
+        len: u64,
+        /// Lines of hexadecimal and text
+        #[arg(long)]
+        hex: bool,
+    },
+    /// Writes stdin into the shared memory
+    #[command(after_help = "Examples:
+  echo -n hello | host-peer write 0x1000
+  host-peer write 4M < slot.bin
+
+What does not fit is refused as a whole.")]
+    Write {
+        /// Offset in the memory: decimal, 0x…, or with K, M, G
+        #[arg(value_parser = bytes)]
+        offset: u64,
+    },
+    /// Judges an ivshmem server by the rules of the protocol, one line a rule
+    ///
+    /// Connects several times, rings its own doorbells, and leaves; it changes no memory. The other peers see it come and
+    /// go.
+    #[command(after_help = "Examples:
+  host-peer check
+  host-peer -S /run/ivshmem.sock check --json | jq '.rules[] | select(.verdict == \"fail\")'
+
+Exit status 1 if a rule failed; notes do not count. docs/protocol.md explains each rule.")]
+    Check {
+        /// How long the server may take for each step
+        #[arg(long, value_name = "D", default_value = "5s", value_parser = humantime::parse_duration)]
+        timeout: Duration,
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// The measured initiator; `cargo xtask bench` calls it
+    #[command(after_help = "Examples:
+  host-peer bench --plan results/latest/plan.json --out results/again")]
+    Bench {
+        /// What to measure, JSON
+        #[arg(long)]
+        plan: PathBuf,
+        /// Folder for samples.csv and measured.json
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Writes man pages and completions, for those who package this
+    #[command(hide = true)]
+    Generate {
+        #[command(subcommand)]
+        what: Generate,
+    },
+}
+
+/// A number of bytes as people write it.
+pub(crate) fn bytes(text: &str) -> Result<u64, String> {
+    let parsed = match text.strip_prefix("0x") {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => parse_size::Config::new().with_binary().parse_size(text).ok(),
+    };
+    parsed.ok_or_else(|| "expected a number of bytes: decimal, 0x…, or with K, M, G".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_that_is_shown_has_examples() {
+        for verb in Arguments::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.starts_with("Examples:\n  "), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn sizes_are_decimal_hexadecimal_or_powers_of_1024() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("0x1000"), Ok(4096));
+        assert_eq!(bytes("4K"), Ok(4096));
+        assert_eq!(bytes("2M"), Ok(2 << 20));
+        for wrong in ["", "0x", "0xg", "-1", "many"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What a command does.
+
+use std::fmt::Write as _;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use host_peer::client::{ClientError, Happening};
+use proto::wire::{PeerId, Vector};
+
+use super::Shell;
+use super::command::{Command, HELP, Target};
+use crate::verbs::hex_dump;
+
+/// What comes after a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Done {
+    Next,
+    Quit,
+}
+
+impl Shell {
+    /// Does what a command says.
+    pub(super) fn act(&mut self, command: Command) -> anyhow::Result<Done> {
+        match command {
+            Command::Help => self.say(HELP),
+            Command::Dump => self.dump(),
+            Command::Peers => self.peers(),
+            Command::Ring { target, count } => self.ring(target, count)?,
+            Command::Wait { vector, timeout } => self.wait(vector, timeout)?,
+            Command::Read { offset, len } => {
+                let mut bytes = vec![0; usize::try_from(len)?];
+                self.client.read_at(offset, &mut bytes)?;
+                self.say(hex_dump(offset, &bytes).trim_end());
+            }
+            Command::Write { offset, bytes } => self.client.write_at(offset, &bytes)?,
+            Command::Quit => return Ok(Done::Quit),
+        }
+        Ok(Done::Next)
+    }
+
+    /// In the format of QEMU's example client.
+    fn dump(&mut self) {
+        let mut text = format!("our_id = {}", self.client.id());
+        add_vectors(&mut text, self.client.own_vectors());
+        for (peer, vectors) in self.client.peers() {
+            // Writing to a String cannot fail.
+            let _ = write!(text, "\npeer_id = {peer}");
+            add_vectors(&mut text, vectors);
+        }
+        self.say(&text);
+    }
+
+    fn peers(&mut self) {
+        let own = self.client.own_vectors().len();
+        let mut text = format!("peer {}  {own} vectors (this one)", self.client.id());
+        for (peer, vectors) in self.client.peers() {
+            let _ = write!(text, "\npeer {peer}  {} vectors", vectors.len());
+        }
+        self.say(&text);
+    }
+
+    fn ring(&self, target: Target, count: u64) -> Result<(), ClientError> {
+        for _ in 0..count {
+            match target {
+                Target::One(peer, vector) => self.client.ring(peer, vector)?,
+                Target::AllOf(peer) => self.ring_all_of(peer)?,
+                Target::All => self.client.peers().keys().try_for_each(|&peer| self.ring_all_of(peer))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn ring_all_of(&self, peer: PeerId) -> Result<(), ClientError> {
+        let vectors = match self.client.peers().get(&peer) {
+            Some(vectors) => vectors.len(),
+            None if peer == self.client.id() => self.client.own_vectors().len(),
+            // Asked for all the same, for the error that says who is there.
+            None => 1,
+        };
+        (0..=u16::MAX).take(vectors).try_for_each(|vector| self.client.ring(peer, Vector(vector)))
+    }
+
+    /// Says what happens until the vector, or any, is rung.
+    fn wait(&mut self, wanted: Option<Vector>, timeout: Option<Duration>) -> anyhow::Result<()> {
+        let count = self.client.own_vectors().len();
+        if let Some(vector) = wanted
+            && usize::from(vector.0) >= count
+        {
+            return Err(ClientError::UnknownVector { peer: self.client.id(), vector, count }.into());
+        }
+        let start = Instant::now();
+        loop {
+            let left = timeout.map(|limit| limit.saturating_sub(start.elapsed()));
+            match self.next(left) {
+                Some(Happening::Rung { vector, .. }) if wanted.is_none_or(|wanted| wanted == vector) => return Ok(()),
+                Some(_) if left.is_none_or(|left| !left.is_zero()) => {}
+                _ => bail!("no doorbell within {:?}", timeout.unwrap_or_default()),
+            }
+        }
+    }
+}
+
+fn add_vectors(text: &mut String, vectors: &[OwnedFd]) {
+    for (vector, fd) in vectors.iter().enumerate() {
+        let _ = write!(text, "\n  vector {vector} is enabled (fd={})", fd.as_raw_fd());
+    }
+}

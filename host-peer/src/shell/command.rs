@@ -1,0 +1,207 @@
+//! A line's meaning.
+
+use std::time::Duration;
+
+use proto::wire::{PeerId, Vector};
+
+use crate::cli::bytes;
+
+/// What `help` says.
+pub(super) const HELP: &str = "\
+help, ?                  this
+dump                     all peers with the descriptors of their vectors
+int PEER VECTOR          ring a vector of a peer
+int PEER all             ring all vectors of a peer
+int all                  ring all vectors of all other peers
+peers                    who is there
+ring PEER VECTOR [N]     ring a vector of a peer, N times
+wait [VECTOR] [TIME]     wait until this peer is rung, on a vector or any, such as wait 0 500ms
+read OFFSET LEN          show bytes of the shared memory
+write OFFSET HEX         change them, such as write 0x1000 de ad be ef
+quit                     leave; so does the input's end
+several on a line: separated by ;";
+
+/// The words that a line can start with, for completion.
+pub(super) const WORDS: [&str; 10] = ["help", "?", "dump", "int", "peers", "ring", "wait", "read", "write", "quit"];
+
+/// Most bytes that `read` shows: more is for the verb, which writes as it reads.
+pub(super) const MOST_SHOWN: u64 = 64 << 10;
+
+/// Whose doorbells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    One(PeerId, Vector),
+    AllOf(PeerId),
+    All,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Command {
+    Help,
+    Dump,
+    Peers,
+    Ring { target: Target, count: u64 },
+    Wait { vector: Option<Vector>, timeout: Option<Duration> },
+    Read { offset: u64, len: u64 },
+    Write { offset: u64, bytes: Vec<u8> },
+    Quit,
+}
+
+/// Why a line means nothing.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CommandError {
+    /// The words of QEMU's example client.
+    #[error("invalid command, type help: {0}")]
+    Unknown(String),
+    #[error("usage: {0}")]
+    Usage(&'static str),
+    #[error("{0} is no hexadecimal: two digits a byte are expected")]
+    NoHex(String),
+    #[error("{0} bytes are too many to show: at most {MOST_SHOWN} (`host-peer read` takes any number)")]
+    TooMuch(u64),
+}
+
+impl Command {
+    /// What a line says; nothing if it is empty.
+    pub(super) fn parse(line: &str) -> Result<Option<Self>, CommandError> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let Some((&verb, arguments)) = words.split_first() else { return Ok(None) };
+        let command = match (verb, arguments) {
+            ("help" | "?", []) => Self::Help,
+            ("dump", []) => Self::Dump,
+            ("peers", []) => Self::Peers,
+            ("quit" | "exit", []) => Self::Quit,
+            ("int", arguments) => Self::Ring { target: target(arguments)?, count: 1 },
+            ("ring", arguments) => ring(arguments)?,
+            ("wait", arguments) => wait(arguments)?,
+            ("read", [offset, len]) => read(offset, len)?,
+            ("read", _) => return Err(CommandError::Usage("read OFFSET LEN")),
+            ("write", [offset, hex @ ..]) if !hex.is_empty() => write(offset, hex)?,
+            ("write", _) => return Err(CommandError::Usage("write OFFSET HEX")),
+            _ => return Err(CommandError::Unknown(line.trim().to_owned())),
+        };
+        Ok(Some(command))
+    }
+}
+
+fn target(arguments: &[&str]) -> Result<Target, CommandError> {
+    let usage = CommandError::Usage("int PEER VECTOR, int PEER all, or int all");
+    let parsed = match arguments {
+        ["all"] => Some(Target::All),
+        [peer, "all"] => peer.parse().ok().map(|peer| Target::AllOf(PeerId(peer))),
+        [peer, vector] => one(peer, vector),
+        _ => None,
+    };
+    parsed.ok_or(usage)
+}
+
+fn one(peer: &str, vector: &str) -> Option<Target> {
+    Some(Target::One(PeerId(peer.parse().ok()?), Vector(vector.parse().ok()?)))
+}
+
+fn ring(arguments: &[&str]) -> Result<Command, CommandError> {
+    let parsed = match arguments {
+        [peer, vector] => one(peer, vector).map(|target| (target, 1)),
+        [peer, vector, count] => one(peer, vector).zip(count.parse().ok()),
+        _ => None,
+    };
+    let (target, count) = parsed.ok_or(CommandError::Usage("ring PEER VECTOR [N]"))?;
+    Ok(Command::Ring { target, count })
+}
+
+fn wait(arguments: &[&str]) -> Result<Command, CommandError> {
+    let vector = |word: &str| word.parse().ok().map(Vector);
+    let time = |word: &str| humantime::parse_duration(word).ok();
+    let parsed = match arguments {
+        [] => Some((None, None)),
+        [word] => match vector(word) {
+            Some(vector) => Some((Some(vector), None)),
+            None => time(word).map(|time| (None, Some(time))),
+        },
+        [word, limit] => vector(word).zip(time(limit)).map(|(vector, time)| (Some(vector), Some(time))),
+        _ => None,
+    };
+    let (vector, timeout) = parsed.ok_or(CommandError::Usage("wait [VECTOR] [TIME]"))?;
+    Ok(Command::Wait { vector, timeout })
+}
+
+fn read(offset: &str, len: &str) -> Result<Command, CommandError> {
+    let usage = || CommandError::Usage("read OFFSET LEN");
+    let (offset, len) = (bytes(offset).map_err(|_| usage())?, bytes(len).map_err(|_| usage())?);
+    if len > MOST_SHOWN { Err(CommandError::TooMuch(len)) } else { Ok(Command::Read { offset, len }) }
+}
+
+fn write(offset: &str, hex: &[&str]) -> Result<Command, CommandError> {
+    let offset = bytes(offset).map_err(|_| CommandError::Usage("write OFFSET HEX"))?;
+    let digits = hex.concat();
+    let no_hex = || CommandError::NoHex(digits.clone());
+    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+        return Err(no_hex());
+    }
+    let pairs = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = std::str::from_utf8(pair).map_err(|_| no_hex())?;
+        u8::from_str_radix(pair, 16).map_err(|_| no_hex())
+    });
+    Ok(Command::Write { offset, bytes: pairs.collect::<Result<_, _>>()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Command {
+        Command::parse(line).unwrap().unwrap()
+    }
+
+    #[test]
+    fn the_example_clients_commands_mean_what_they_mean_there() {
+        assert_eq!(parsed("help"), Command::Help);
+        assert_eq!(parsed("?"), Command::Help);
+        assert_eq!(parsed("dump"), Command::Dump);
+        let ring = |target| Command::Ring { target, count: 1 };
+        assert_eq!(parsed("int 3 1"), ring(Target::One(PeerId(3), Vector(1))));
+        assert_eq!(parsed("int 3 all"), ring(Target::AllOf(PeerId(3))));
+        assert_eq!(parsed("int all"), ring(Target::All));
+    }
+
+    #[test]
+    fn a_wait_may_name_a_vector_a_time_both_or_nothing() {
+        let wait = |vector: Option<u16>, ms: Option<u64>| Command::Wait {
+            vector: vector.map(Vector),
+            timeout: ms.map(Duration::from_millis),
+        };
+        assert_eq!(parsed("wait"), wait(None, None));
+        assert_eq!(parsed("wait 1"), wait(Some(1), None));
+        assert_eq!(parsed("wait 20ms"), wait(None, Some(20)));
+        assert_eq!(parsed("wait 1 20ms"), wait(Some(1), Some(20)));
+    }
+
+    #[test]
+    fn bytes_are_written_as_hexadecimal_with_or_without_spaces() {
+        let expected = Command::Write { offset: 4096, bytes: vec![0xde, 0xad, 0x01] };
+        assert_eq!(parsed("write 0x1000 dead01"), expected);
+        assert_eq!(parsed("write 4K de ad 01"), expected);
+        assert_eq!(parsed("read 4K 0x10"), Command::Read { offset: 4096, len: 16 });
+        assert_eq!(parsed("ring 3 1 9"), Command::Ring { target: Target::One(PeerId(3), Vector(1)), count: 9 });
+    }
+
+    #[test]
+    fn nonsense_is_named_and_an_empty_line_is_nothing() {
+        assert_eq!(Command::parse("  "), Ok(None));
+        assert_eq!(Command::parse("dump now"), Err(CommandError::Unknown("dump now".into())));
+        assert_eq!(Command::parse("write 0 abc"), Err(CommandError::NoHex("abc".into())));
+        assert_eq!(Command::parse("write 0 é1"), Err(CommandError::NoHex("é1".into())));
+        assert_eq!(Command::parse("read 0 1G"), Err(CommandError::TooMuch(1 << 30)));
+        for line in ["int", "int 1", "int x 0", "int 65536 0", "ring 1", "wait x", "read 1", "write 1"] {
+            assert!(matches!(Command::parse(line), Err(CommandError::Usage(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_has_every_word_that_can_be_completed() {
+        for word in WORDS {
+            assert!(HELP.lines().any(|line| line.split([' ', ',']).any(|w| w == word)), "{word}");
+        }
+    }
+}

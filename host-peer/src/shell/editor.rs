@@ -1,0 +1,140 @@
+//! The terminal's line editor: history, and completion of commands and of the peers that are there.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use host_peer::client::Client;
+use rustyline::completion::Completer;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::Highlighter;
+use rustyline::hint::Hinter;
+use rustyline::history::DefaultHistory;
+use rustyline::validate::Validator;
+use rustyline::{Context, ExternalPrinter, Helper};
+
+use super::Output;
+use super::command::WORDS;
+use super::input::Line;
+
+/// The prompt of QEMU's example client.
+const PROMPT: &str = "cmd> ";
+
+/// The peers' ids as they are now; shared by the shell, which knows, and the editor, which completes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Candidates(Arc<Mutex<Vec<String>>>);
+
+impl Candidates {
+    /// Takes the ids from the client.
+    pub(super) fn set_peers(&self, client: &Client) {
+        let mut peers: Vec<String> = client.peers().keys().map(ToString::to_string).collect();
+        peers.push(client.id().to_string());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peers;
+    }
+
+    /// Where the last word of a line starts, and what it may become.
+    fn complete(&self, line: &str) -> (usize, Vec<String>) {
+        let start = line.rfind([' ', ';']).map_or(0, |space| space + 1);
+        let before: Vec<&str> = line[..start].rsplit(';').next().unwrap_or_default().split_whitespace().collect();
+        let peers = || self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let all = || vec!["all".to_owned()];
+        let candidates = match before[..] {
+            [] => WORDS.map(str::to_owned).to_vec(),
+            ["int"] => [peers(), all()].concat(),
+            ["int", peer] if peer != "all" => all(),
+            ["ring"] => peers(),
+            _ => Vec::new(),
+        };
+        (start, candidates.into_iter().filter(|candidate| candidate.starts_with(&line[start..])).collect())
+    }
+}
+
+/// See the module.
+pub(super) struct Editor {
+    editor: rustyline::Editor<Candidates, DefaultHistory>,
+    history: Option<PathBuf>,
+}
+
+impl fmt::Debug for Editor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Editor").field("history", &self.history).finish_non_exhaustive()
+    }
+}
+
+impl Editor {
+    /// Takes the terminal. A history file that is not there yet will be made.
+    pub(super) fn new(candidates: Candidates, history: Option<&Path>) -> anyhow::Result<Self> {
+        let mut editor = rustyline::Editor::new().context("cannot use the terminal")?;
+        editor.set_helper(Some(candidates));
+        if let Some(file) = history.filter(|file| file.exists()) {
+            editor.load_history(file).with_context(|| format!("cannot read the history {}", file.display()))?;
+        }
+        Ok(Self { editor, history: history.map(Path::to_owned) })
+    }
+
+    /// What writes above the line that is being edited.
+    pub(super) fn output(&mut self) -> anyhow::Result<Output> {
+        let mut printer = self.editor.create_external_printer().context("cannot write to the terminal")?;
+        Ok(Box::new(move |text| {
+            // A terminal that is gone ends the input as well.
+            let _ = printer.print(format!("{text}\n"));
+        }))
+    }
+
+    /// The next line. Ctrl-C gives up the line, Ctrl-D ends the input.
+    pub(super) fn line(&mut self) -> io::Result<Line> {
+        loop {
+            match self.editor.readline(PROMPT) {
+                Ok(line) => {
+                    self.remember(&line)?;
+                    return Ok(Line::Text(line));
+                }
+                Err(ReadlineError::Interrupted) => {}
+                Err(ReadlineError::Eof) => return Ok(Line::End),
+                Err(ReadlineError::Io(error)) => return Err(error),
+                Err(error) => return Err(io::Error::other(error)),
+            }
+        }
+    }
+
+    fn remember(&mut self, line: &str) -> io::Result<()> {
+        self.editor.add_history_entry(line).map_err(io::Error::other)?;
+        match &self.history {
+            Some(file) => self.editor.save_history(file).map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Helper for Candidates {}
+impl Hinter for Candidates {
+    type Hint = String;
+}
+impl Highlighter for Candidates {}
+impl Validator for Candidates {}
+
+impl Completer for Candidates {
+    type Candidate = String;
+
+    fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        Ok(self.complete(&line[..position]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_and_present_peers_are_completed() {
+        let candidates = Candidates(Arc::new(Mutex::new(vec!["0".into(), "12".into()])));
+        assert_eq!(candidates.complete("pe"), (0, vec!["peers".to_owned()]));
+        assert_eq!(candidates.complete("int 1"), (4, vec!["12".to_owned()]));
+        assert_eq!(candidates.complete("int "), (4, vec!["0".to_owned(), "12".into(), "all".into()]));
+        assert_eq!(candidates.complete("int 12 a"), (7, vec!["all".to_owned()]));
+        assert_eq!(candidates.complete("dump;ri"), (5, vec!["ring".to_owned()]));
+        assert_eq!(candidates.complete("read 0"), (5, Vec::new()));
+    }
+}

@@ -1,0 +1,99 @@
+//! Where a shell's lines come from: a thread of its own, so that notifications need not wait for a line.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread;
+
+use anyhow::Context;
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::{Errno, read, write};
+
+use super::Output;
+use super::editor::{Candidates, Editor};
+
+/// What came.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Text(String),
+    End,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub(super) struct Input {
+    lines: Receiver<io::Result<Line>>,
+    /// The next line is asked for only when the last one is done, so that a prompt comes after its answer.
+    permits: Sender<()>,
+    /// Readable when a line may be there.
+    ready: Arc<OwnedFd>,
+}
+
+impl Input {
+    /// Reads from stdin, without prompts.
+    pub(super) fn of_pipe() -> anyhow::Result<Self> {
+        Self::start(stdin_line)
+    }
+
+    /// Edits lines at the terminal. What is written to the output appears above the line that is being edited.
+    pub(super) fn of_terminal(candidates: Candidates, history: Option<&Path>) -> anyhow::Result<(Self, Output)> {
+        let mut editor = Editor::new(candidates, history)?;
+        let output = editor.output()?;
+        let input = Self::start(move || editor.line())?;
+        Ok((input, output))
+    }
+
+    fn start(mut next: impl FnMut() -> io::Result<Line> + Send + 'static) -> anyhow::Result<Self> {
+        let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
+        let ready = Arc::new(eventfd(0, flags).context("cannot make an eventfd")?);
+        let (sender, lines) = channel();
+        let (permits, permitted) = channel();
+        let bell = Arc::clone(&ready);
+        // Not joined: it blocks on the terminal, and ends with the process.
+        thread::spawn(move || {
+            loop {
+                let line = next();
+                let last = !matches!(line, Ok(Line::Text(_)));
+                // The shell has ended if nobody listens.
+                if sender.send(line).is_err() || write(&bell, &1_u64.to_ne_bytes()).is_err() {
+                    return;
+                }
+                if last || permitted.recv().is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Self { lines, permits, ready })
+    }
+
+    /// To be polled for input.
+    pub(super) fn ready(&self) -> BorrowedFd<'_> {
+        self.ready.as_fd()
+    }
+
+    /// A line, if one is there.
+    pub(super) fn take(&self) -> anyhow::Result<Option<Line>> {
+        match read(&self.ready, &mut [0; 8]) {
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(errno) => return Err(errno).context("cannot read an eventfd"),
+        }
+        match self.lines.try_recv() {
+            Ok(line) => line.map(Some).context("cannot read commands"),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Ok(Some(Line::End)),
+        }
+    }
+
+    /// Lets the next line come.
+    pub(super) fn go_on(&self) {
+        // The reader has ended if nobody listens, and its end is among the lines.
+        let _ = self.permits.send(());
+    }
+}
+
+fn stdin_line() -> io::Result<Line> {
+    let mut text = String::new();
+    Ok(if io::stdin().read_line(&mut text)? == 0 { Line::End } else { Line::Text(text) })
+}

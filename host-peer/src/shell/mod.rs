@@ -1,0 +1,167 @@
+//! The shell: commands in, notifications out, from a terminal or a pipe.
+//!
+//! 1. `command`: a line's meaning. 2. `input`: where lines come from. 3. `editor`: the terminal's.
+//! 4. `action`: what a command does. Here: the loop that waits for all of it at once.
+
+mod action;
+mod command;
+mod editor;
+mod input;
+
+use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use host_peer::client::{Client, ClientError, Happening, Membership};
+use proto::wire::Vector;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+
+use action::Done;
+use command::Command;
+use editor::Candidates;
+use input::{Input, Line};
+
+/// Where a shell's lines go: below what is typed at a terminal, or just out.
+type Output = Box<dyn FnMut(&str)>;
+
+/// A shell with its client.
+struct Shell {
+    client: Client,
+    output: Output,
+    /// What the editor may complete.
+    candidates: Candidates,
+    /// Whether the server still speaks.
+    connected: bool,
+    failures: u64,
+}
+
+/// Runs the shell until `quit` or the input's end. From a pipe its status is 1 if a command failed.
+pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let candidates = Candidates::default();
+    let at_terminal = io::stdin().is_terminal();
+    let (input, output) = if at_terminal {
+        println!("peer {}; help lists the commands", client.id());
+        Input::of_terminal(candidates.clone(), history)?
+    } else {
+        (Input::of_pipe()?, Box::new(|text: &str| println!("{text}")) as Output)
+    };
+    let mut shell = Shell { client, output, candidates, connected: true, failures: 0 };
+    shell.run(&input)?;
+    let failed = shell.failures > 0 && !at_terminal;
+    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+impl Shell {
+    fn run(&mut self, input: &Input) -> anyhow::Result<()> {
+        loop {
+            self.tell_what_happened();
+            self.candidates.set_peers(&self.client);
+            self.wait_for_anything(input)?;
+            match input.take()? {
+                None => {}
+                Some(Line::End) => {
+                    self.tell_what_happened();
+                    return Ok(());
+                }
+                Some(Line::Text(line)) => {
+                    for words in line.split(';') {
+                        if self.obey(words) == Done::Quit {
+                            return Ok(());
+                        }
+                    }
+                    self.tell_what_happened();
+                    self.candidates.set_peers(&self.client);
+                    input.go_on();
+                }
+            }
+        }
+    }
+
+    fn wait_for_anything(&self, input: &Input) -> anyhow::Result<()> {
+        let mut fds = vec![PollFd::from_borrowed_fd(input.ready(), PollFlags::IN)];
+        fds.extend(self.client.own_vectors().iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        if self.connected {
+            fds.push(PollFd::from_borrowed_fd(self.client.server_fd(), PollFlags::IN));
+        }
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(errno) => Err(errno).context("cannot wait for commands and doorbells"),
+        }
+    }
+
+    fn obey(&mut self, words: &str) -> Done {
+        let done = match Command::parse(words) {
+            Ok(None) => Ok(Done::Next),
+            Ok(Some(command)) => self.act(command),
+            Err(error) => Err(error.into()),
+        };
+        done.unwrap_or_else(|error| {
+            self.failures += 1;
+            eprintln!("{error:#}");
+            Done::Next
+        })
+    }
+
+    fn say(&mut self, text: &str) {
+        (self.output)(text);
+    }
+
+    /// Says everything that has happened by now.
+    fn tell_what_happened(&mut self) {
+        while self.next(Some(Duration::ZERO)).is_some() {}
+    }
+
+    /// Waits for what happens next, and says it.
+    fn next(&mut self, timeout: Option<Duration>) -> Option<Happening> {
+        if self.connected {
+            match self.client.next(timeout) {
+                Ok(happening) => return happening.inspect(|happening| self.tell(happening)),
+                Err(error) => self.server_failed(&error),
+            }
+        }
+        let rung = self.client.wait_any(timeout);
+        match rung {
+            Ok(rung) => {
+                rung.map(|(vector, rings)| Happening::Rung { vector, rings }).inspect(|happening| self.tell(happening))
+            }
+            Err(error) => {
+                self.failures += 1;
+                eprintln!("{error:#}");
+                None
+            }
+        }
+    }
+
+    /// Those who are known can still ring each other, so the shell goes on.
+    fn server_failed(&mut self, error: &ClientError) {
+        self.connected = false;
+        self.failures += 1;
+        eprintln!(
+            "{:#}; the known peers can still be rung, but nobody new will come",
+            anyhow::Error::msg(error.to_string())
+        );
+    }
+
+    fn tell(&mut self, happening: &Happening) {
+        match *happening {
+            Happening::Rung { vector, rings } => {
+                let text = notification(self.client.id().0, vector, rings);
+                self.say(&text);
+            }
+            Happening::Membership(Membership::Joined { peer }) => self.say(&format!("peer {peer} joined")),
+            Happening::Membership(Membership::Left { peer }) => self.say(&format!("peer {peer} left")),
+            // The newcomer was announced with its first vector.
+            Happening::Membership(Membership::VectorAdded { .. }) => {}
+        }
+    }
+}
+
+/// In the words of QEMU's example client, which names the peer that was rung, not the one that rang: nobody knows that.
+/// Rings that came together are one line.
+fn notification(own: u16, vector: Vector, rings: u64) -> String {
+    let merged = if rings > 1 { format!(" ({rings} rings)") } else { String::new() };
+    format!("receive notification from peer_id={own} vector={vector}{merged}")
+}
