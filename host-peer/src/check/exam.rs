@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto::wire::{MEMORY, PROTOCOL_VERSION, REFUSAL};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::hand_over::{self, GREETING};
 use super::observer::{Bite, Observer, Trouble};
@@ -20,7 +21,7 @@ use crate::client::ClientError;
 const UNREAD: usize = 400;
 
 /// How many clients close at once.
-const HASTY_CLIENTS: usize = 16;
+const HASTY_CLIENTS: usize = 10;
 
 /// The rule that broke, because of which nothing more can be examined.
 struct Stop(Rule);
@@ -40,6 +41,7 @@ pub(super) struct Exam {
 impl Exam {
     /// Makes sure that there is a server, and examines it.
     pub(super) fn begin(socket: &Path, timeout: Duration) -> Result<Self, ClientError> {
+        raise_descriptor_limit();
         let first = Observer::connect(socket, timeout, Bite::Message)?;
         let mut exam = Self {
             socket: socket.into(),
@@ -50,7 +52,7 @@ impl Exam {
             gone: BTreeSet::new(),
         };
         if let Err(Stop(rule)) = exam.run(first) {
-            let why = format!("not reached, because {} failed", rule.id());
+            let why = format!("not reached, because of {}", rule.id());
             for rule in Rule::ALL {
                 exam.verdicts.entry(rule).or_insert_with(|| (Verdict::Note, why.clone()));
             }
@@ -75,10 +77,14 @@ impl Exam {
         let third = self.newcomer(second, Bite::Message)?;
         self.judge_hand_overs();
         self.judge_doorbells();
+        self.present.iter_mut().for_each(Observer::drop_doorbells);
         let third_id = self.sees_leave(third)?;
         let fourth = self.join(Bite::Message)?;
-        let reused = if fourth.id() == third_id { Err(format!("{third_id} was given out again")) } else { Ok(()) };
-        self.judge(Rule::NoReuse, reused);
+        if fourth.id() == third_id {
+            // What is told of the one could no longer be told from what is told of the other.
+            return Err(self.stop(Rule::NoReuse, format!("{third_id} was given out again")));
+        }
+        self.judge(Rule::NoReuse, Ok(()));
         let fifth = self.settle(fourth, third_id)?;
         self.judge_split_reading(fifth)?;
         self.judge_slow_reader()?;
@@ -98,6 +104,17 @@ impl Exam {
         Stop(rule)
     }
 
+    /// Ends the examination at a rule because of what came, or did not. A descriptor that is lost may be this process's own
+    /// fault, so it is no verdict.
+    fn trouble(&mut self, rule: Rule, when: &str, trouble: &Trouble) -> Stop {
+        let detail = if when.is_empty() { trouble.to_string() } else { format!("{when}: {trouble}") };
+        if matches!(trouble, Trouble::DescriptorLost) {
+            self.verdicts.insert(rule, (Verdict::Note, detail));
+            return Stop(rule);
+        }
+        self.stop(rule, detail)
+    }
+
     /// Connects, and reads the greeting.
     fn join(&mut self, bite: Bite) -> Result<Observer, Stop> {
         let client = Observer::connect(&self.socket, self.timeout, bite)
@@ -108,12 +125,13 @@ impl Exam {
     fn greeted(&mut self, mut client: Observer) -> Result<Observer, Stop> {
         let checks = [(Rule::Version, version as Judge), (Rule::OwnId, own_id), (Rule::Memory, memory_message)];
         for (index, (rule, check)) in checks.into_iter().enumerate() {
-            client.read().map_err(|trouble| self.stop(rule, trouble))?;
+            client.read().map_err(|trouble| self.trouble(rule, "", &trouble))?;
             let seen = &client.log[index];
-            if seen.fds.len() > 1 {
-                return Err(self.stop(Rule::OneDescriptor, format!("one came with {}", seen.fds.len())));
+            if seen.descriptors > 1 {
+                let surplus = format!("one came with {}", seen.descriptors);
+                return Err(self.stop(Rule::OneDescriptor, surplus));
             }
-            check(seen.value, !seen.fds.is_empty()).map_err(|detail| self.stop(rule, detail))?;
+            check(seen.value, seen.descriptors > 0).map_err(|detail| self.stop(rule, detail))?;
             self.judge(rule, Ok(()));
         }
         let taken = self.present.iter().any(|other| other.id() == client.id());
@@ -125,7 +143,10 @@ impl Exam {
 
     /// Makes a client one of those present, and lets another one come: who is present, the last one among them, reads up
     /// to its announcement, which ends whatever came before.
-    fn newcomer(&mut self, client: Observer, bite: Bite) -> Result<Observer, Stop> {
+    fn newcomer(&mut self, mut client: Observer, bite: Bite) -> Result<Observer, Stop> {
+        if self.verdicts.contains_key(&Rule::Doorbells) {
+            client.drop_doorbells();
+        }
         self.present.push(client);
         let newcomer = self.join(bite)?;
         if let (Some(first), [_, _, memory]) = (self.present.first(), &newcomer.log[..])
@@ -159,14 +180,14 @@ impl Exam {
             return Err(Stop(Rule::OneDescriptor));
         }
         match failure {
-            Some((id, trouble)) => Err(self.stop(rule, format!("client {id}, {when}: {trouble}"))),
+            Some((id, trouble)) => Err(self.trouble(rule, &format!("client {id}, {when}"), &trouble)),
             None => Ok(()),
         }
     }
 
     fn judge_descriptors(&mut self) {
         let messages = self.present.iter().flat_map(|client| &client.log);
-        let surplus = messages.map(|seen| seen.fds.len()).find(|count| *count > 1);
+        let surplus = messages.map(|seen| seen.descriptors).find(|count| *count > 1);
         self.judge(Rule::OneDescriptor, surplus.map_or(Ok(()), |count| Err(format!("one came with {count}"))));
     }
 
@@ -255,8 +276,7 @@ impl Exam {
         }
         let fifth = self.newcomer(fourth, Bite::Byte)?;
         let fourth = &self.present[self.present.len() - 1];
-        let gone: BTreeSet<i64> = self.gone.iter().copied().filter(|id| *id != fourth_id).collect();
-        let order = hand_over::order(hand_over::of(&fourth.log, fourth.log.len() - 1), fourth_id, &gone);
+        let order = hand_over::order(hand_over::of(&fourth.log, fourth.log.len() - 1), fourth_id, &self.gone);
         self.judge(Rule::HandOverOrder, order);
         Ok(fifth)
     }
@@ -286,6 +306,7 @@ impl Exam {
     fn judge_slow_reader(&mut self) -> Result<(), Stop> {
         let vectors = self.vectors.unwrap_or(0);
         let mut slow = self.join(Bite::Message)?;
+        slow.drop_doorbells();
         self.all_read_until_announced(slow.id(), Rule::SlowReader)?;
         let mut lives = Vec::new();
         for _ in 0..UNREAD.div_ceil(vectors + 1) {
@@ -295,50 +316,47 @@ impl Exam {
             drop(visitor);
             self.all_read(Rule::SlowReader, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
             lives.push(id);
-            self.forget_the_past();
         }
         // One who comes last ends what there is to read.
-        let last = self.join(Bite::Message)?;
-        let id = last.id();
-        let told = match slow.read_until(|seen| seen.announces(id)) {
-            Ok(_) => lives.iter().try_for_each(|life| notices::whole_life(&slow.log, *life, vectors)),
+        let last = self.join(Bite::Message)?.id();
+        self.all_read_until_announced(last, Rule::SlowReader)?;
+        let told = match slow.read_until(|seen| seen.announces(last)) {
+            Ok(_) => lives.iter().try_for_each(|life| notices::alike(&slow.log, &self.present[0].log, *life)),
             Err(trouble) => Err(format!("client {}, reading at last: {trouble}", slow.id())),
         };
         self.judge(Rule::SlowReader, told);
-        self.all_read_until_announced(id, Rule::SlowReader)
-    }
-
-    /// What was judged needs no descriptors any more.
-    fn forget_the_past(&mut self) {
-        for client in &mut self.present {
-            for seen in client.log.iter_mut().skip(GREETING) {
-                seen.fds.truncate(1);
-                if seen.fds.len() == 1 && self.gone.contains(&seen.value) {
-                    seen.fds.clear();
-                }
-            }
-        }
+        Ok(())
     }
 
     /// Clients that close at once, or after the first message. Several, because a server that is hurt by one is hurt only if
     /// it comes to speak to it after the end.
     fn judge_hasty_clients(&mut self) -> Result<(), Stop> {
         for read_first in [true, false].into_iter().cycle().take(HASTY_CLIENTS) {
-            let client = Observer::connect(&self.socket, self.timeout, Bite::Message);
-            let mut client = client.map_err(|error| self.stop(Rule::HastyClient, error))?;
+            let mut hasty = self.connect_at_last()?;
             if read_first {
-                client.read().map_err(|trouble| self.stop(Rule::HastyClient, trouble))?;
+                hasty.read().map_err(|trouble| self.trouble(Rule::HastyClient, "", &trouble))?;
             }
+            drop(hasty);
+            let mut patient = self.connect_at_last()?;
+            for _ in 0..GREETING {
+                patient.read().map_err(|trouble| self.trouble(Rule::HastyClient, "afterwards", &trouble))?;
+            }
+            self.all_read_until_announced(patient.id(), Rule::HastyClient)?;
         }
-        let mut last = Observer::connect(&self.socket, self.timeout, Bite::Message)
-            .map_err(|error| self.stop(Rule::HastyClient, format!("afterwards nobody can connect: {error}")))?;
-        for _ in 0..GREETING {
-            last.read().map_err(|trouble| self.stop(Rule::HastyClient, format!("afterwards, greeting: {trouble}")))?;
-        }
-        self.all_read_until_announced(last.id(), Rule::HastyClient)?;
         self.judge(Rule::HastyClient, Ok(()));
         Ok(())
     }
+
+    fn connect_at_last(&mut self) -> Result<Observer, Stop> {
+        let client = Observer::connect(&self.socket, self.timeout, Bite::Message);
+        client.map_err(|error| self.stop(Rule::HastyClient, format!("afterwards nobody can connect: {error}")))
+    }
+}
+
+/// As far as it may be: the clients hold all of each other's doorbells. Where it may not, a lost descriptor tells.
+fn raise_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Judges a message of the greeting by its number and whether it has a descriptor.

@@ -1,5 +1,6 @@
 //! Judging what those present are told of others.
 
+use super::hand_over::GREETING;
 use super::observer::Seen;
 
 /// A newcomer: once per vector.
@@ -20,17 +21,48 @@ pub(super) fn left(messages: &[Seen], id: i64) -> Result<(), String> {
     }
 }
 
-/// A peer that came and went, to one who read late: everything, in order.
-pub(super) fn whole_life(messages: &[Seen], id: i64, vectors: usize) -> Result<(), String> {
-    let of_peer: Vec<bool> = messages.iter().filter(|seen| seen.value == id).map(|seen| !seen.fds.is_empty()).collect();
-    let expected: Vec<bool> = std::iter::repeat_n(true, vectors).chain([false]).collect();
-    if of_peer == expected {
-        Ok(())
-    } else {
-        let told = of_peer.iter().filter(|announced| **announced).count();
-        Err(format!(
-            "of peer {id}, which came with {vectors} vectors and left, it was told {told} vectors and {} ends",
-            of_peer.len() - told
-        ))
+/// What one client was told of a peer, compared with what another one, who read all the time, was told.
+pub(super) fn alike(late: &[Seen], prompt: &[Seen], id: i64) -> Result<(), String> {
+    let of_peer = |log: &[Seen]| -> Vec<bool> {
+        log.iter().skip(GREETING).filter(|seen| seen.value == id).map(|seen| seen.descriptors > 0).collect()
+    };
+    let (late, prompt) = (of_peer(late), of_peer(prompt));
+    if late == prompt {
+        return Ok(());
+    }
+    let in_words = |told: &[bool]| {
+        let vectors = told.iter().filter(|announced| **announced).count();
+        format!("{vectors} vectors and {} ends", told.len() - vectors)
+    };
+    Err(format!("of peer {id} it was told {}, and others {}", in_words(&late), in_words(&prompt)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(of_peer: &[(i64, usize)]) -> Vec<Seen> {
+        let greeting = [(0, 0), (5, 0), (-1, 1)];
+        let seen =
+            |&(value, descriptors): &(i64, usize)| Seen { value, descriptors, fds: Vec::new(), fd_with_byte: None };
+        greeting.iter().chain(of_peer).map(seen).collect()
+    }
+
+    #[test]
+    fn a_message_that_one_missed_is_told_by_numbers() {
+        let prompt = log(&[(7, 1), (8, 1), (7, 1), (7, 0)]);
+        assert_eq!(alike(&log(&[(7, 1), (7, 1), (7, 0), (8, 1)]), &prompt, 7), Ok(()));
+        let missed = alike(&log(&[(7, 1), (7, 0)]), &prompt, 7).unwrap_err();
+        assert_eq!(missed, "of peer 7 it was told 1 vectors and 1 ends, and others 2 vectors and 1 ends");
+        assert!(alike(&log(&[(7, 1), (7, 0), (7, 1)]), &prompt, 7).is_err(), "the order counts");
+    }
+
+    #[test]
+    fn what_is_told_once_too_often_or_never_is_named() {
+        assert_eq!(left(&log(&[(7, 1), (7, 0)]), 7), Ok(()));
+        assert!(left(&log(&[(7, 0), (7, 0)]), 7).is_err());
+        assert!(left(&log(&[(8, 0)]), 7).is_err());
+        assert_eq!(joined(&log(&[(7, 1), (7, 1), (7, 0)]), 7, 2), Ok(()));
+        assert!(joined(&log(&[(7, 1)]), 7, 2).is_err());
     }
 }

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use proto::wire::MESSAGE_BYTES;
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use thiserror::Error;
 
+use super::hand_over::GREETING;
 use crate::client::{self, ClientError};
 
 /// Room for more descriptors than anybody sends.
@@ -26,6 +27,8 @@ pub(super) enum Trouble {
     Closed,
     #[error("the server closed the connection after {0} of a message's {MESSAGE_BYTES} bytes")]
     ClosedWithin(usize),
+    #[error("a descriptor was lost: there were more than {DESCRIPTOR_ROOM}, or too few may be open here (ulimit -n)")]
+    DescriptorLost,
     #[error("the connection failed: {0}")]
     Failed(#[from] io::Error),
 }
@@ -34,6 +37,9 @@ pub(super) enum Trouble {
 #[derive(Debug)]
 pub(super) struct Seen {
     pub(super) value: i64,
+    /// How many descriptors came with it.
+    pub(super) descriptors: usize,
+    /// Those of them that are still wanted.
     pub(super) fds: Vec<OwnedFd>,
     /// With which byte the first descriptor came, if one came and the bytes were read one by one.
     pub(super) fd_with_byte: Option<usize>,
@@ -42,12 +48,12 @@ pub(super) struct Seen {
 impl Seen {
     /// Whether it announces a vector of this peer.
     pub(super) fn announces(&self, id: i64) -> bool {
-        self.value == id && !self.fds.is_empty()
+        self.value == id && self.descriptors > 0
     }
 
     /// Whether it says that this peer left.
     pub(super) fn tells_end_of(&self, id: i64) -> bool {
-        self.value == id && self.fds.is_empty()
+        self.value == id && self.descriptors == 0
     }
 }
 
@@ -64,6 +70,7 @@ pub(super) struct Observer {
     stream: UnixStream,
     timeout: Duration,
     bite: Bite,
+    keeps_descriptors: bool,
     pub(super) log: Vec<Seen>,
 }
 
@@ -73,12 +80,20 @@ impl Observer {
         // Zero would mean for ever.
         let limited = stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))));
         limited.map_err(|source| ClientError::Connect { path: socket.into(), source })?;
-        Ok(Self { stream, timeout, bite, log: Vec::new() })
+        Ok(Self { stream, timeout, bite, keeps_descriptors: true, log: Vec::new() })
     }
 
     /// The id that the server gave to this client. To be asked after the greeting was judged.
     pub(super) fn id(&self) -> i64 {
         self.log.get(1).map_or(i64::MIN, |seen| seen.value)
+    }
+
+    /// Closes the descriptors of doorbells, now and as more of them come: a server may have hundreds for each peer.
+    pub(super) fn drop_doorbells(&mut self) {
+        self.keeps_descriptors = false;
+        for seen in self.log.iter_mut().skip(GREETING) {
+            seen.fds.clear();
+        }
     }
 
     /// Reads until a message of this kind; its index in the log.
@@ -99,12 +114,13 @@ impl Observer {
         while received < MESSAGE_BYTES {
             let end = if self.bite == Bite::Byte { received + 1 } else { MESSAGE_BYTES };
             let (count, came) = match receive(&self.stream, &mut bytes[received..end]) {
-                Ok((0, _)) | Err(Errno::CONNRESET) if received == 0 => return Err(Trouble::Closed),
-                Ok((0, _)) | Err(Errno::CONNRESET) => return Err(Trouble::ClosedWithin(received)),
+                Ok(Part { count: 0, .. }) | Err(Errno::CONNRESET) if received == 0 => return Err(Trouble::Closed),
+                Ok(Part { count: 0, .. }) | Err(Errno::CONNRESET) => return Err(Trouble::ClosedWithin(received)),
                 Err(Errno::AGAIN) => return Err(Trouble::Silent(self.timeout)),
                 Err(Errno::INTR) => continue,
                 Err(errno) => return Err(io::Error::from(errno).into()),
-                Ok(part) => part,
+                Ok(part) if part.cut_off => return Err(Trouble::DescriptorLost),
+                Ok(part) => (part.count, part.fds),
             };
             if self.bite == Bite::Byte && !came.is_empty() && fd_with_byte.is_none() {
                 fd_with_byte = Some(received);
@@ -113,14 +129,26 @@ impl Observer {
             received += count;
         }
         let index = self.log.len();
-        self.log.push(Seen { value: i64::from_le_bytes(bytes), fds, fd_with_byte });
+        let descriptors = fds.len();
+        if index >= GREETING && !self.keeps_descriptors {
+            fds.clear();
+        }
+        self.log.push(Seen { value: i64::from_le_bytes(bytes), descriptors, fds, fd_with_byte });
         Ok(&self.log[index])
     }
 }
 
+/// What one read brought.
+struct Part {
+    count: usize,
+    fds: Vec<OwnedFd>,
+    /// Whether there was no room for a descriptor.
+    cut_off: bool,
+}
+
 /// See [recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html). All descriptors, where
 /// [`proto::fd_passing`] would refuse more than one.
-fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Vec<OwnedFd>), Errno> {
+fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut room);
     let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
@@ -128,5 +156,6 @@ fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Vec<OwnedFd>
         RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,
     });
-    Ok((received.bytes, rights.flatten().collect()))
+    let fds = rights.flatten().collect();
+    Ok(Part { count: received.bytes, fds, cut_off: received.flags.contains(ReturnFlags::CTRUNC) })
 }

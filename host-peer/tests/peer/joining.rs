@@ -1,93 +1,15 @@
 //! The client library before servers that behave in every way a server can. The server's side is
 //! played by the test over a real socket; against the real server it is tested with the server.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::thread::{self, JoinHandle};
+use std::os::unix::net::UnixListener;
+use std::thread;
 use std::time::Duration;
 
-use host_peer::client::{Client, ClientError, JoinOptions, Membership};
-use proto::fd_passing::send;
+use host_peer::client::{ClientError, Happening, Membership};
 use proto::session::SessionError;
-use proto::wire::{MEMORY, PeerId, REFUSAL, Vector};
-use rustix::event::{EventfdFlags, eventfd};
-use tempfile::TempDir;
+use proto::wire::{PeerId, REFUSAL, Vector};
 
-const LONG: Duration = Duration::from_secs(60);
-const SHORT: Duration = Duration::from_millis(100);
-
-/// What a server says: a number, and what comes with it.
-#[derive(Clone, Copy)]
-enum Say {
-    Plain(i64),
-    Memory,
-    Bell(i64),
-}
-
-const GREETING: [Say; 3] = [Say::Plain(0), Say::Plain(2), Say::Memory];
-
-/// A server for one client.
-struct Server {
-    _folder: TempDir,
-    path: PathBuf,
-    /// Returns the open connection and one eventfd for each bell, in order.
-    thread: JoinHandle<(UnixStream, Vec<OwnedFd>)>,
-}
-
-impl Server {
-    fn that_says(words: &[Say]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("socket");
-        let listener = UnixListener::bind(&path).unwrap();
-        let words = words.to_vec();
-        let thread = thread::spawn(move || {
-            let (stream, _) = listener.accept().unwrap();
-            let bells = say(&stream, &words);
-            (stream, bells)
-        });
-        Self { _folder: folder, path, thread }
-    }
-
-    fn join(&self, vectors: Option<u16>, timeout: Duration) -> Result<Client, ClientError> {
-        join(&self.path, vectors, timeout)
-    }
-
-    fn connection(self) -> (UnixStream, Vec<OwnedFd>) {
-        self.thread.join().unwrap()
-    }
-}
-
-fn say(stream: &UnixStream, words: &[Say]) -> Vec<OwnedFd> {
-    let memory = tempfile::tempfile().unwrap();
-    memory.set_len(1 << 20).unwrap();
-    let mut bells = Vec::new();
-    for word in words {
-        match *word {
-            Say::Plain(value) => send(stream, value, None).unwrap(),
-            Say::Memory => send(stream, MEMORY, Some(memory.as_fd())).unwrap(),
-            Say::Bell(value) => {
-                let bell = eventfd(0, EventfdFlags::NONBLOCK).unwrap();
-                send(stream, value, Some(bell.as_fd())).unwrap();
-                bells.push(bell);
-            }
-        }
-    }
-    bells
-}
-
-fn join(path: &Path, vectors: Option<u16>, timeout: Duration) -> Result<Client, ClientError> {
-    Client::join(&JoinOptions { socket: path.into(), vectors, timeout })
-}
-
-fn rings(bell: &OwnedFd) -> u64 {
-    let mut count = [0; 8];
-    rustix::io::read(bell, &mut count).map_or(0, |_| u64::from_ne_bytes(count))
-}
-
-fn bells(peer: i64, count: usize) -> Vec<Say> {
-    vec![Say::Bell(peer); count]
-}
+use crate::scripted::{GREETING, LONG, SHORT, Say, Server, bells, join, rings, say};
 
 #[test]
 fn the_hand_over_is_complete_when_the_client_has_as_many_vectors_as_the_others() {
@@ -229,4 +151,47 @@ fn a_refusal_and_another_protocol_are_told_apart() {
     let error = Server::that_says(&[Say::Plain(1)]).join(None, LONG).unwrap_err();
     let wrong = SessionError::WrongVersion(1);
     assert!(matches!(error, ClientError::Protocol { source, .. } if source == wrong));
+}
+
+#[test]
+fn doorbells_and_news_come_through_one_wait_and_neither_drowns_the_other() {
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let mut client = server.join(Some(2), LONG).unwrap();
+    let (stream, own) = server.connection();
+    assert_eq!(client.next(Some(SHORT)).unwrap(), None);
+    for bell in &own {
+        rustix::io::write(bell, &2_u64.to_ne_bytes()).unwrap();
+    }
+    say(&stream, &[Say::Bell(7), Say::Plain(7)]);
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        seen.push(client.next(Some(LONG)).unwrap().unwrap());
+        // The first doorbell rings all the time.
+        if !seen.iter().any(|happening| matches!(happening, Happening::Membership(_))) {
+            rustix::io::write(&own[0], &1_u64.to_ne_bytes()).unwrap();
+        }
+    }
+    let peer = PeerId(7);
+    assert!(seen.contains(&Happening::Rung { vector: Vector(1), rings: 2 }), "{seen:?}");
+    assert!(seen.contains(&Happening::Membership(Membership::Joined { peer })), "{seen:?}");
+    assert!(seen.contains(&Happening::Membership(Membership::Left { peer })), "{seen:?}");
+}
+
+#[test]
+fn without_the_server_the_doorbells_can_still_be_waited_for() {
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let mut client = server.join(Some(2), LONG).unwrap();
+    let (stream, own) = server.connection();
+    drop(stream);
+    for _ in 0..2 {
+        let error = client.next(None).unwrap_err();
+        assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
+    }
+    assert_eq!(client.wait_any(Some(SHORT)).unwrap(), None);
+    rustix::io::write(&own[1], &3_u64.to_ne_bytes()).unwrap();
+    assert_eq!(client.wait_any(None).unwrap(), Some((Vector(1), 3)));
+    rustix::io::write(&own[0], &3_u64.to_ne_bytes()).unwrap();
+    rustix::io::write(&own[1], &1_u64.to_ne_bytes()).unwrap();
+    assert_eq!(client.drain().unwrap(), 4);
+    assert_eq!(client.drain().unwrap(), 0);
 }

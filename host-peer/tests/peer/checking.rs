@@ -1,0 +1,128 @@
+//! The check before a good server, and before one for each rule that breaks it.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Duration;
+
+use host_peer::check::{Report, Rule, Verdict, run};
+use ivshmem_server::Config;
+use ivshmem_server::memory::Backing;
+use proto::wire::REFUSAL;
+
+use crate::faulty::{Fault, FaultyServer, VECTORS};
+use crate::real::{RealServer, ended, host_peer};
+use crate::scripted::{LONG, Say, Server};
+
+/// Each rule, and servers that break it and no other.
+const FAULTS: [(Rule, &[Fault]); 18] = [
+    (Rule::Version, &[Fault::SpeaksVersionOne]),
+    (Rule::OwnId, &[Fault::GivesAnIdWithADescriptor]),
+    (Rule::Memory, &[Fault::GivesNoMemory, Fault::GivesAPipeAsMemory]),
+    (Rule::MemorySize, &[Fault::GivesAnOddSize]),
+    (Rule::SameMemory, &[Fault::GivesEachItsOwnMemory]),
+    (Rule::UniqueIds, &[Fault::GivesAnIdTwice]),
+    (Rule::HandOverOrder, &[Fault::TellsOfTheNewcomerFirst, Fault::InterleavesVectors]),
+    (Rule::OneDescriptor, &[Fault::SendsTwoDescriptors]),
+    (Rule::Eventfds, &[Fault::GivesPipesAsDoorbells]),
+    (Rule::NonBlocking, &[Fault::GivesBlockingDoorbells]),
+    (Rule::EqualVectors, &[Fault::HandsOutFewerOfTheOthers]),
+    (Rule::Doorbells, &[Fault::MixesVectorsUp, Fault::GivesSemaphores]),
+    (Rule::JoinNotices, &[Fault::ForgetsAVectorOfANewcomer, Fault::TellsNobodyOfANewcomer]),
+    (Rule::LeaveNotices, &[Fault::TellsOfAnEndTwice, Fault::TellsOfNoEnd]),
+    (Rule::NoReuse, &[Fault::GivesAnIdAgain]),
+    (Rule::SplitReading, &[Fault::SendsDescriptorsLate]),
+    (Rule::SlowReader, &[Fault::DropsWhatDoesNotFit, Fault::WaitsForSlowReaders]),
+    (Rule::HastyClient, &[Fault::EndsWithAHastyClient]),
+];
+
+fn check(socket: &Path, timeout: Duration) -> Report {
+    run(socket, timeout).unwrap()
+}
+
+fn rules(report: &Report, verdict: Verdict) -> Vec<Rule> {
+    report.with(verdict).collect()
+}
+
+#[test]
+fn this_projects_server_keeps_every_rule() {
+    for vectors in [1, 4] {
+        let server = RealServer::start(vectors);
+        // Others that are there, and come and go, are no matter.
+        let _present = server.client();
+        let report = check(&server.socket(), LONG);
+        assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
+        assert_eq!(report.vectors, Some(vectors.into()));
+    }
+}
+
+#[test]
+fn memory_that_cannot_be_sealed_is_a_note() {
+    let backing = Backing::Directory(std::env::temp_dir());
+    let server = RealServer::with(&Config { backing, size: 1 << 20, vectors: 8, ..Config::default() });
+    let report = check(&server.socket(), LONG);
+    assert_eq!(rules(&report, Verdict::Note), [Rule::MemorySeals], "{report}");
+    assert!(!report.failed(), "{report}");
+}
+
+#[test]
+fn the_server_for_these_tests_is_good_until_it_is_told_otherwise() {
+    let report = check(&FaultyServer::that(Fault::Nothing).socket(), LONG);
+    assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
+    assert_eq!(report.vectors, Some(VECTORS));
+    let report = check(&FaultyServer::that(Fault::GivesUnsealedMemory).socket(), LONG);
+    assert_eq!(rules(&report, Verdict::Note), [Rule::MemorySeals], "{report}");
+    assert!(!report.failed(), "{report}");
+}
+
+#[test]
+fn every_rule_but_the_one_that_is_a_wish_has_a_server_that_breaks_it() {
+    let tried: BTreeSet<Rule> = FAULTS.iter().map(|(rule, _)| *rule).collect();
+    let untried: Vec<Rule> = Rule::ALL.into_iter().filter(|rule| !tried.contains(rule)).collect();
+    assert_eq!(untried, [Rule::MemorySeals]);
+}
+
+#[test]
+fn a_server_that_breaks_a_rule_fails_that_rule_and_no_other() {
+    for (rule, faults) in FAULTS {
+        for fault in faults {
+            let server = FaultyServer::that(*fault);
+            // Some faults show only as silence.
+            let report = check(&server.socket(), Duration::from_millis(500));
+            assert_eq!(rules(&report, Verdict::Fail), [rule], "{fault:?}:\n{report}");
+            let judgement = report.rules.iter().find(|judgement| judgement.rule == rule).unwrap();
+            assert!(!judgement.detail.is_empty(), "{fault:?}:\n{report}");
+        }
+    }
+}
+
+#[test]
+fn a_refusal_and_a_silent_server_are_named() {
+    let refusing = Server::that_says(&[Say::Plain(REFUSAL)]);
+    let report = check(&refusing.path, LONG);
+    assert_eq!(rules(&report, Verdict::Fail), [Rule::Version]);
+    assert!(report.to_string().contains("the server refused the client"), "{report}");
+    let silent = Server::that_says(&[Say::Plain(0)]);
+    let report = check(&silent.path, Duration::from_millis(20));
+    assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
+    assert!(report.to_string().contains("nothing came within 20ms"), "{report}");
+}
+
+#[test]
+fn the_command_prints_a_line_a_rule_and_says_by_its_status_whether_one_failed() {
+    let server = RealServer::start(8);
+    let (status, out, error) = ended(host_peer(&server.socket()).arg("check"));
+    assert_eq!(status, Some(0), "{error}");
+    assert_eq!(out.lines().filter(|line| line.starts_with("pass  ")).count(), Rule::ALL.len());
+    assert!(out.ends_with("19 rules: 19 passed, 0 failed, 0 noted\n"), "{out}");
+
+    let server = FaultyServer::that(Fault::GivesAnOddSize);
+    let (status, out, error) = ended(host_peer(&server.socket()).args(["check", "--json"]));
+    assert_eq!(status, Some(1), "{error}");
+    let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let rules = report["rules"].as_array().unwrap();
+    assert_eq!(rules.len(), Rule::ALL.len());
+    let failed: Vec<_> = rules.iter().filter(|rule| rule["verdict"] == "fail").collect();
+    assert_eq!(failed.len(), 1);
+    assert_eq!(failed[0]["rule"], "memory-size");
+    assert!(failed[0]["detail"].as_str().unwrap().contains("12288"));
+}

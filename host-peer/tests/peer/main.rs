@@ -1,0 +1,15 @@
+//! The host peer before servers of every kind: the real one, scripted ones that break a rule, and none.
+
+mod checking;
+mod examples;
+mod faulty;
+mod joining;
+mod memory;
+mod packaging;
+mod real;
+mod scripted;
+mod shell;
+mod stream;
+mod strictness;
+mod terminal;
+mod verbs;

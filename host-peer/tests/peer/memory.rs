@@ -1,0 +1,85 @@
+//! The shared memory while another holder cuts it short: an error, where a mapping would be the process's end.
+
+use std::os::fd::AsFd;
+
+use host_peer::client::{Client, ClientError};
+use proto::fd_passing::send;
+use proto::wire::MEMORY;
+
+use crate::real::RealServer;
+use crate::scripted::{LONG, Say, Server, say, unsealed};
+
+const SIZE: u64 = 1 << 20;
+
+/// A client of a server whose memory is not sealed, and that memory.
+fn client_with_unsealed_memory() -> (Client, std::fs::File) {
+    let memory = unsealed(SIZE);
+    let held = memory.try_clone().unwrap();
+    let server = Server::that_does(move |stream| {
+        say(stream, &[Say::Plain(0), Say::Plain(2)]);
+        send(stream, MEMORY, Some(memory.as_fd())).unwrap();
+        say(stream, &[Say::Bell(2)])
+    });
+    let client = server.join(Some(1), LONG).unwrap();
+    (client, held)
+}
+
+#[test]
+fn unsealed_memory_is_mapped_only_on_demand() {
+    let (client, _held) = client_with_unsealed_memory();
+    assert!(client.memory_may_shrink());
+    let error = client.map().unwrap_err();
+    assert!(matches!(error, ClientError::MemoryMayShrink), "{error}");
+    assert!(error.to_string().contains("SIGBUS"), "{error}");
+
+    let region = client.map_although_it_may_shrink().unwrap();
+    client.write_at(SIZE - 5, b"there").unwrap();
+    let mut seen = [0; 5];
+    region.copy_out(region.len() - 5, &mut seen).unwrap();
+    assert_eq!(&seen, b"there");
+    region.copy_in(0, b"back").unwrap();
+    client.read_at(0, &mut seen[..4]).unwrap();
+    assert_eq!(&seen[..4], b"back");
+}
+
+#[test]
+fn memory_that_another_holder_shrinks_is_an_error_to_read_and_to_write() {
+    let (client, held) = client_with_unsealed_memory();
+    held.set_len(SIZE / 2).unwrap();
+    let now = SIZE / 2;
+    let mut bytes = [0; 16];
+    // What is left can be read, and what is gone, or half gone, cannot.
+    client.read_at(0, &mut bytes).unwrap();
+    for offset in [SIZE / 2 - 8, SIZE / 2, SIZE - 16] {
+        let error = client.read_at(offset, &mut bytes).unwrap_err();
+        assert!(matches!(error, ClientError::MemoryShrank { size: SIZE, now: n } if n == now), "{error}");
+        let error = client.write_at(offset, &bytes).unwrap_err();
+        assert!(matches!(error, ClientError::MemoryShrank { size: SIZE, now: n } if n == now), "{error}");
+    }
+    assert_eq!(held.metadata().unwrap().len(), SIZE / 2, "a write must not make it grow again");
+}
+
+#[test]
+fn an_access_beyond_the_end_is_named_and_changes_nothing() {
+    let (client, held) = client_with_unsealed_memory();
+    for (offset, len) in [(SIZE, 1), (SIZE - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 2)] {
+        let mut bytes = vec![1; len];
+        let error = client.read_at(offset, &mut bytes).unwrap_err();
+        assert!(matches!(error, ClientError::OutOfRange { size: SIZE, .. }), "{error}");
+        let error = client.write_at(offset, &bytes).unwrap_err();
+        assert!(matches!(error, ClientError::OutOfRange { size: SIZE, .. }), "{error}");
+    }
+    client.write_at(SIZE, &[]).unwrap();
+    assert_eq!(held.metadata().unwrap().len(), SIZE);
+}
+
+#[test]
+fn sealed_memory_is_mapped_and_seen_by_all() {
+    let server = RealServer::start(1);
+    let (here, there) = (server.client(), server.client());
+    assert!(!here.memory_may_shrink());
+    here.map().unwrap().copy_in(4096, b"hello").unwrap();
+    let mut seen = [0; 5];
+    there.read_at(4096, &mut seen).unwrap();
+    assert_eq!(&seen, b"hello");
+}

@@ -1,0 +1,159 @@
+//! The shell at the end of a pipe.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+
+use proto::wire::{PeerId, Vector};
+
+use crate::real::{RealServer, host_peer};
+use crate::scripted::LONG;
+
+/// A shell that a test talks to.
+struct Shell {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Shell {
+    fn start(socket: &Path) -> Self {
+        let mut command = host_peer(socket);
+        command.arg("shell").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (stdin, stdout) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, stdin, stdout }
+    }
+
+    fn type_line(&mut self, line: &str) {
+        writeln!(self.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        assert_ne!(self.stdout.read_line(&mut line).unwrap(), 0, "the shell has ended");
+        line.trim_end().to_owned()
+    }
+
+    /// Ends the input; status, what is left of stdout, stderr.
+    fn end(mut self) -> (Option<i32>, String, String) {
+        drop(self.stdin.take());
+        let mut rest = String::new();
+        std::io::Read::read_to_string(&mut self.stdout, &mut rest).unwrap();
+        let output = self.child.wait_with_output().unwrap();
+        (output.status.code(), rest, String::from_utf8(output.stderr).unwrap())
+    }
+}
+
+/// What a shell says to a whole script.
+fn run(server: &RealServer, script: &str) -> (Option<i32>, String, String) {
+    let mut shell = Shell::start(&server.socket());
+    shell.stdin.as_mut().unwrap().write_all(script.as_bytes()).unwrap();
+    shell.end()
+}
+
+#[test]
+fn a_script_for_the_example_client_works_unchanged() {
+    let server = RealServer::start(2);
+    let present = server.client();
+    let (status, out, error) = run(&server, "dump\nint 0 1\nint 0 all\nint all\n");
+    assert_eq!(status, Some(0), "{error}");
+    let dump: Vec<&str> = out.lines().map(|line| line.split("(fd=").next().unwrap()).collect();
+    let vectors = ["  vector 0 is enabled ", "  vector 1 is enabled "];
+    assert_eq!(dump, [&["our_id = 1"][..], &vectors, &["peer_id = 0"], &vectors].concat());
+    assert_eq!(present.wait(Vector(0), Some(LONG)).unwrap(), Some(2));
+    assert_eq!(present.wait(Vector(1), Some(LONG)).unwrap(), Some(3));
+}
+
+#[test]
+fn notifications_and_news_are_told_while_nothing_is_typed() {
+    let server = RealServer::start(2);
+    let mut shell = Shell::start(&server.socket());
+    shell.type_line("peers");
+    assert_eq!(shell.line(), "peer 0  2 vectors (this one)");
+    let other = server.client();
+    assert_eq!(shell.line(), "peer 1 joined");
+    other.ring(PeerId(0), Vector(1)).unwrap();
+    assert_eq!(shell.line(), "receive notification from peer_id=0 vector=1");
+    drop(other);
+    assert_eq!(shell.line(), "peer 1 left");
+    assert_eq!(shell.end(), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn rings_that_merge_are_one_line_that_says_so() {
+    let server = RealServer::start(1);
+    let (status, out, _) = run(&server, "ring 0 0 3; read 0 1");
+    assert_eq!(status, Some(0));
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines.len(), 2, "{out}");
+    assert!(lines.contains(&"receive notification from peer_id=0 vector=0 (3 rings)"), "{out}");
+}
+
+#[test]
+fn memory_is_changed_and_shown() {
+    let server = RealServer::start(1);
+    let (status, out, error) = run(&server, "write 4K 68 65 6c6c 6f\nread 0x1000 5\n");
+    assert_eq!((status, error.as_str()), (Some(0), ""));
+    assert!(out.starts_with("00001000  68 65 6c 6c 6f  "), "{out}");
+    assert!(out.ends_with("  hello\n"), "{out}");
+}
+
+#[test]
+fn a_wait_ends_with_its_doorbell_or_fails_with_its_time() {
+    let server = RealServer::start(2);
+    let (status, out, error) = run(&server, "int 0 0; int 0 1; wait 1 60s; peers\n");
+    assert_eq!(status, Some(0), "{error}");
+    let lines: Vec<&str> = out.lines().collect();
+    assert!(lines.contains(&"receive notification from peer_id=0 vector=1"), "{out}");
+    assert!(lines.contains(&"peer 0  2 vectors (this one)"), "{out}");
+
+    let (status, out, error) = run(&server, "wait 0 10ms\npeers\n");
+    assert_eq!(status, Some(1));
+    assert_eq!(error, "no doorbell within 10ms\n");
+    assert!(out.contains("(this one)"), "the shell goes on: {out}");
+}
+
+#[test]
+fn a_command_that_fails_does_not_end_the_shell_but_decides_its_status() {
+    let server = RealServer::start(1);
+    let script = "nonsense\nint 9 0\nint 0 7\nwait 7\nread 1M 1\nwrite 0 zz\nint\n\n;;\nhelp\n";
+    let (status, out, error) = run(&server, script);
+    assert_eq!(status, Some(1));
+    let expected = [
+        "invalid command, type help: nonsense",
+        "there is no peer 9; present: nobody",
+        "peer 0 has no vector 7: it has 1, counted from 0",
+        "peer 0 has no vector 7: it has 1, counted from 0",
+        "1 bytes at offset 0x100000 leave the shared memory of 1048576 bytes",
+        "zz is no hexadecimal: two digits a byte are expected",
+        "usage: int PEER VECTOR, int PEER all, or int all",
+    ];
+    assert_eq!(error.lines().collect::<Vec<_>>(), expected);
+    assert!(out.starts_with("help, ?"), "{out}");
+}
+
+#[test]
+fn quit_ends_it_at_once_and_the_rest_is_not_done() {
+    let server = RealServer::start(1);
+    assert_eq!(run(&server, "quit; nonsense\nnonsense\n"), (Some(0), String::new(), String::new()));
+}
+
+#[test]
+fn when_the_server_goes_away_the_known_peers_can_still_be_rung() {
+    let mut server = RealServer::start(1);
+    let other = server.client();
+    let mut shell = Shell::start(&server.socket());
+    shell.type_line("read 0 1");
+    shell.line();
+    server.stop();
+    // The server tells at its end that everybody leaves.
+    assert_eq!(shell.line(), "peer 0 left");
+    shell.type_line("int 1 0");
+    assert_eq!(shell.line(), "receive notification from peer_id=1 vector=0");
+    drop(other);
+    let (status, _, error) = shell.end();
+    assert_eq!(status, Some(1));
+    assert!(error.contains("closed the connection"), "{error}");
+    assert!(error.contains("the known peers can still be rung"), "{error}");
+}

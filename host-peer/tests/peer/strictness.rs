@@ -1,0 +1,128 @@
+//! A client is as strict as a server should be: each thing that a server must not do is an error with a name, and none
+//! is a hang.
+
+use std::os::fd::AsFd;
+use std::thread;
+
+use host_peer::client::ClientError;
+use proto::fd_passing::{ReceiveError, send};
+use proto::session::SessionError;
+use proto::wire::{DecodeError, PeerId, Vector};
+
+use crate::scripted::{GREETING, LONG, SHORT, Say, Server, bells, say};
+
+/// What a client of a server that says this, and then closes, is told.
+#[track_caller]
+fn error_of(words: &[Say]) -> ClientError {
+    Server::that_says(words).join(Some(9), LONG).unwrap_err()
+}
+
+#[track_caller]
+fn assert_breaks(words: &[Say], expected: SessionError) {
+    match error_of(words) {
+        ClientError::Protocol { source, .. } => assert_eq!(source, expected),
+        other => panic!("{words:?}: {other}"),
+    }
+}
+
+#[test]
+fn a_greeting_in_another_order_or_with_other_descriptors_is_refused() {
+    use Say::{Bell, Memory, Plain};
+    let id = PeerId(2);
+    assert_breaks(&[Plain(1)], SessionError::WrongVersion(1));
+    assert_breaks(&[Bell(0)], SessionError::VersionWithDescriptor);
+    assert_breaks(&[Plain(0), Plain(65_536)], SessionError::OwnIdOutOfRange(65_536));
+    assert_breaks(&[Plain(0), Bell(2)], SessionError::OwnIdWithDescriptor(id));
+    assert_breaks(&[Plain(0), Memory], SessionError::OwnIdOutOfRange(-1));
+    assert_breaks(&[Plain(0), Plain(2), Bell(2)], SessionError::MemoryExpected(2));
+    assert_breaks(&[Plain(0), Plain(2), Plain(-1)], SessionError::MemoryWithoutDescriptor);
+}
+
+#[test]
+fn peers_that_cannot_be_are_refused() {
+    let after_greeting = |words: &[Say]| [&GREETING[..], words].concat();
+    let (own, other) = (PeerId(2), PeerId(5));
+    assert_breaks(&after_greeting(&[Say::Memory]), SessionError::PeerIdOutOfRange(-1));
+    assert_breaks(&after_greeting(&[Say::Plain(2)]), SessionError::OwnVectorWithoutDescriptor(own));
+    assert_breaks(&after_greeting(&[Say::Plain(5)]), SessionError::UnknownPeerLeft(other));
+    assert_breaks(&after_greeting(&[Say::Bell(5), Say::Plain(5), Say::Plain(5)]), SessionError::UnknownPeerLeft(other));
+    assert_breaks(&after_greeting(&[Say::Bell(5), Say::Plain(5), Say::Bell(5)]), SessionError::IdReused(other));
+}
+
+#[test]
+fn a_surplus_descriptor_and_half_a_message_are_refused() {
+    let error = error_of(&[&GREETING[..], &[Say::Two(2)]].concat());
+    let surplus = |source: &ReceiveError| matches!(source, ReceiveError::TooManyDescriptors(2));
+    assert!(matches!(&error, ClientError::Receive { source, .. } if surplus(source)), "{error}");
+
+    let server = Server::that_says(&[&GREETING[..], &[Say::Part(2, 5)]].concat());
+    let path = server.path.clone();
+    let joining = thread::spawn(move || crate::scripted::join(&path, None, LONG).map(|_| ()));
+    drop(server.connection());
+    let error = joining.join().unwrap().unwrap_err();
+    let half =
+        |source: &ReceiveError| matches!(source, ReceiveError::Decode(DecodeError::EndWithinMessage { received: 5 }));
+    assert!(matches!(&error, ClientError::Receive { source, .. } if half(source)), "{error}");
+}
+
+#[test]
+fn memory_that_no_peer_could_use_is_refused() {
+    let of = |memory| error_of(&[Say::Plain(0), Say::Plain(2), memory]);
+    assert!(matches!(of(Say::MemoryOf(0)), ClientError::EmptyMemory));
+    assert!(matches!(of(Say::MemoryOf(2048)), ClientError::UnfitMemory { size: 2048, .. }));
+    assert!(matches!(of(Say::MemoryOf(12_288)), ClientError::UnfitMemory { size: 12_288, .. }));
+    assert!(matches!(of(Say::Pipe(-1)), ClientError::NoMemoryObject(_)));
+    assert!(matches!(of(Say::Bell(-1)), ClientError::NoMemoryObject(_)));
+}
+
+#[test]
+fn a_doorbell_that_is_no_eventfd_is_refused() {
+    let error = error_of(&[&GREETING[..], &[Say::Bell(5), Say::Pipe(5)]].concat());
+    let (peer, one) = (PeerId(5), Vector(1));
+    match &error {
+        ClientError::NotAnEventfd { peer: p, vector, kind } => {
+            assert_eq!((*p, *vector), (peer, one));
+            assert!(kind.contains("pipe"), "{error}");
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_full_doorbell_that_blocks_holds_nobody() {
+    let server = Server::that_says(&[&GREETING[..], &[Say::BlockingBell(2)]].concat());
+    let client = server.join(Some(1), LONG).unwrap();
+    let (_stream, own) = server.connection();
+    // The most that an eventfd counts.
+    rustix::io::write(&own[0], &(u64::MAX - 1).to_ne_bytes()).unwrap();
+    client.ring(PeerId(2), Vector(0)).unwrap();
+    assert_eq!(client.wait(Vector(0), None).unwrap(), Some(u64::MAX - 1));
+}
+
+#[test]
+fn a_server_that_never_stops_sending_does_not_hold_its_client() {
+    let server = Server::that_does(|stream| {
+        say(stream, &GREETING);
+        let bell = rustix::event::eventfd(0, rustix::event::EventfdFlags::NONBLOCK).unwrap();
+        // Until all ids are used, or the client has had enough.
+        let mut ids = (3..=i64::from(u16::MAX)).cycle();
+        let tell = |id| send(stream, id, Some(bell.as_fd())).and_then(|()| send(stream, id, None));
+        while ids.next().is_some_and(|id| tell(id).is_ok()) {}
+        Vec::new()
+    });
+    let error = server.join(Some(1), SHORT).unwrap_err();
+    assert!(matches!(error, ClientError::Endless { .. }), "{error}");
+}
+
+#[test]
+fn after_a_broken_message_nothing_more_is_believed() {
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 1)].concat());
+    let mut client = server.join(Some(1), LONG).unwrap();
+    let (stream, _bells) = server.connection();
+    say(&stream, &[Say::Plain(9), Say::Bell(5)]);
+    let error = client.pump(LONG).unwrap_err();
+    assert!(matches!(error, ClientError::Protocol { source: SessionError::UnknownPeerLeft(PeerId(9)), .. }), "{error}");
+    let error = client.pump(SHORT).unwrap_err();
+    assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
+    assert!(client.peers().is_empty());
+}

@@ -1,0 +1,137 @@
+//! The shell and `read` at a real terminal.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use nix::fcntl::OFlag;
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use proto::wire::{PeerId, Vector};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use crate::real::{RealServer, host_peer};
+use crate::scripted::LONG;
+
+/// A command at a terminal, ended with the test.
+struct Session {
+    terminal: File,
+    child: Child,
+    /// What was shown and not looked at yet.
+    shown: String,
+}
+
+impl Session {
+    /// The terminal's other end is the command's alone, so that it hangs up when the command ends.
+    fn start(mut command: Command) -> Self {
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let slave = OpenOptions::new().read(true).write(true).open(ptsname_r(&master).unwrap()).unwrap();
+        let end = || Stdio::from(slave.try_clone().unwrap());
+        command.env("TERM", "xterm").stdin(end()).stdout(end()).stderr(Stdio::null());
+        let child = command.spawn().unwrap();
+        let master: OwnedFd = master.as_fd().try_clone_to_owned().unwrap();
+        Self { terminal: master.into(), child, shown: String::new() }
+    }
+
+    fn type_text(&mut self, text: &str) {
+        self.terminal.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Reads until the terminal shows `text`; what it showed up to there.
+    #[track_caller]
+    fn expect(&mut self, text: &str) -> String {
+        let mut bytes = [0; 256];
+        let patience = Timespec { tv_sec: 60, tv_nsec: 0 };
+        loop {
+            if let Some(at) = self.shown.find(text) {
+                let rest = self.shown.split_off(at + text.len());
+                return std::mem::replace(&mut self.shown, rest);
+            }
+            let ready = poll(&mut [PollFd::new(&self.terminal, PollFlags::IN)], Some(&patience)).unwrap();
+            assert_eq!(ready, 1, "no {text:?} in {:?}", self.shown);
+            let count = self.terminal.read(&mut bytes);
+            let count = count.unwrap_or_else(|error| panic!("{error}: no {text:?} in {:?}", self.shown));
+            self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+    }
+
+    fn end(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
+    let server = RealServer::start(1);
+    let mut other = server.client();
+    let folder = tempfile::tempdir().unwrap();
+    let history = folder.path().join("history");
+    let mut command = host_peer(&server.socket());
+    command.arg("shell").arg("--history").arg(&history);
+    let mut shell = Session::start(command);
+    shell.expect("cmd> ");
+    // "pe" and a tab are "peers".
+    shell.type_text("pe\t\r");
+    shell.expect("peer 1  1 vectors (this one)");
+    shell.expect("cmd> ");
+    while other.peers().is_empty() {
+        other.pump(LONG).unwrap();
+    }
+    // While a line is being edited.
+    shell.type_text("int 0");
+    shell.expect("int 0");
+    other.ring(PeerId(1), Vector(0)).unwrap();
+    shell.expect("receive notification from peer_id=1 vector=0");
+    shell.type_text(" 0;dump\r");
+    shell.expect("our_id = 1");
+    shell.expect("cmd> ");
+    assert_eq!(other.wait(Vector(0), Some(LONG)).unwrap(), Some(1));
+    // Ctrl-C gives the line up, Ctrl-D ends the input; what failed does not count at a terminal.
+    shell.type_text("given up");
+    shell.expect("given up");
+    shell.type_text("\x03");
+    shell.expect("cmd> ");
+    shell.type_text("nonsense;dump\r");
+    shell.expect("our_id = 1");
+    shell.expect("cmd> ");
+    shell.type_text("\x04");
+    assert_eq!(shell.end().code(), Some(0));
+    let kept = std::fs::read_to_string(&history).unwrap();
+    let typed: Vec<&str> = kept.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(typed, ["peers", "int 0 0;dump", "nonsense;dump"]);
+}
+
+#[test]
+fn a_terminal_that_hangs_up_ends_the_shell() {
+    let server = RealServer::start(1);
+    let mut command = host_peer(&server.socket());
+    command.arg("shell");
+    let mut shell = Session::start(command);
+    shell.expect("cmd> ");
+    // Any other file will do in its place.
+    shell.terminal = File::open("/dev/null").unwrap();
+    assert!(shell.end().code().is_some(), "it ends by itself");
+}
+
+#[test]
+fn raw_bytes_are_not_thrown_at_a_terminal() {
+    let server = RealServer::start(1);
+    let mut command = host_peer(&server.socket());
+    command.args(["read", "0", "16"]);
+    assert_eq!(Session::start(command).end().code(), Some(2));
+    let mut command = host_peer(&server.socket());
+    command.args(["read", "0", "16", "--hex"]);
+    let mut dump = Session::start(command);
+    let shown = dump.expect("................");
+    assert!(shown.starts_with("00000000  00 00"), "{shown:?}");
+    assert_eq!(dump.end().code(), Some(0));
+}

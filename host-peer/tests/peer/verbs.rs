@@ -1,0 +1,175 @@
+//! The verbs as a script uses them: what they print, and how they end.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use host_peer::client::{Happening, Membership};
+use ivshmem_server::Config;
+use ivshmem_server::memory::Backing;
+use proto::wire::{PeerId, Vector};
+use serde_json::{Value, json};
+
+use crate::real::{RealServer, ended, host_peer};
+use crate::scripted::LONG;
+
+/// Runs a verb with something at its stdin.
+fn fed(command: &mut Command, input: &[u8]) -> (Option<i32>, Vec<u8>, String) {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A verb that refuses does not read.
+    let _ = child.stdin.take().unwrap().write_all(input);
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), output.stdout, String::from_utf8(output.stderr).unwrap())
+}
+
+fn document(text: &str) -> Value {
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn list_shows_who_is_there_to_people_and_to_scripts() {
+    let server = RealServer::start(3);
+    let mut present = server.client();
+    let (status, out, _) = ended(host_peer(&server.socket()).arg("list"));
+    assert_eq!(status, Some(0));
+    assert_eq!(out, "memory  1048576 bytes\npeer 1  3 vectors (this one)\npeer 0  3 vectors\n");
+    // Until the server knows that it has left.
+    let left = Happening::Membership(Membership::Left { peer: PeerId(1) });
+    while present.next(Some(LONG)).unwrap() != Some(left) {}
+    let (status, out, _) = ended(host_peer(&server.socket()).args(["list", "--json"]));
+    assert_eq!(status, Some(0));
+    let expected = json!({
+        "peer": 2, "vectors": 3,
+        "memory": { "bytes": 1_048_576, "may_shrink": false },
+        "peers": [{ "peer": 0, "vectors": 3 }],
+    });
+    assert_eq!(document(&out), expected);
+}
+
+#[test]
+fn ring_rings_as_often_as_asked_and_names_who_is_not_there() {
+    let server = RealServer::start(2);
+    let present = server.client();
+    let (status, out, _) = ended(host_peer(&server.socket()).args(["ring", "0", "1", "--count", "5"]));
+    assert_eq!((status, out.as_str()), (Some(0), ""));
+    assert_eq!(present.wait(Vector(1), Some(LONG)).unwrap(), Some(5));
+    let (status, out, _) = ended(host_peer(&server.socket()).args(["ring", "0", "0", "--json"]));
+    assert_eq!((status, document(&out)), (Some(0), json!({ "peer": 0, "vector": 0, "rings": 1 })));
+    let (status, _, error) = ended(host_peer(&server.socket()).args(["ring", "9", "0"]));
+    assert_eq!(status, Some(1));
+    assert!(error.contains("there is no peer 9; present: 0"), "{error}");
+}
+
+#[test]
+fn wait_counts_doorbells_and_fails_when_too_few_come() {
+    let server = RealServer::start(2);
+    let mut present = server.client();
+    let mut waiting = host_peer(&server.socket());
+    let waiting = thread::spawn(move || ended(waiting.args(["wait", "--vector", "1", "--count", "4"])));
+    let peer = loop {
+        present.next(Some(LONG)).unwrap();
+        if let Some((peer, vectors)) = present.peers().iter().next()
+            && vectors.len() == 2
+        {
+            break *peer;
+        }
+    };
+    for vector in [1, 0, 1, 1, 1] {
+        present.ring(peer, Vector(vector)).unwrap();
+    }
+    let (status, out, error) = waiting.join().unwrap();
+    assert_eq!((status, out.as_str()), (Some(0), "4\n"), "{error}");
+    assert!(error.contains(&format!("waiting as peer {peer}")), "{error}");
+
+    let (status, out, error) = ended(host_peer(&server.socket()).args(["wait", "--timeout", "20ms"]));
+    assert_eq!((status, out.as_str()), (Some(1), ""));
+    assert!(error.contains("0 of 1 doorbells came on vector 0 within 20ms"), "{error}");
+    let (status, out, _) = ended(host_peer(&server.socket()).args(["wait", "--timeout", "20ms", "--json"]));
+    assert_eq!(status, Some(1));
+    let out = document(&out);
+    assert_eq!((&out["rings"], &out["wanted"], &out["in_time"]), (&json!(0), &json!(1), &json!(false)));
+    let (status, _, error) = ended(host_peer(&server.socket()).args(["wait", "--vector", "2"]));
+    assert_eq!(status, Some(1));
+    assert!(error.contains("has no vector 2: it has 2"), "{error}");
+}
+
+#[test]
+fn a_wait_without_a_limit_ends_when_the_server_goes_away() {
+    let mut server = RealServer::start(1);
+    let mut present = server.client();
+    let mut waiting = host_peer(&server.socket());
+    let waiting = thread::spawn(move || ended(waiting.arg("wait")));
+    while present.peers().is_empty() {
+        present.pump(LONG).unwrap();
+    }
+    server.stop();
+    let (status, _, error) = waiting.join().unwrap();
+    assert_eq!(status, Some(1));
+    assert!(error.contains("closed the connection"), "{error}");
+}
+
+#[test]
+fn what_is_written_is_read_whether_the_memory_is_sealed_or_not() {
+    for backing in [Backing::Memfd, Backing::Directory(std::env::temp_dir())] {
+        let sealed = backing == Backing::Memfd;
+        let server = RealServer::with(&Config { backing, size: 1 << 20, ..Config::default() });
+        // Others keep the memory's content, which goes with its last holder.
+        let _present = server.client();
+        let (status, _, error) = fed(host_peer(&server.socket()).args(["write", "0x1000"]), b"hello\xff");
+        assert_eq!(status, Some(0));
+        assert_eq!(error.contains("is not sealed"), !sealed, "{error}");
+        let (status, out, _) = fed(host_peer(&server.socket()).args(["read", "4K", "6"]), b"");
+        assert_eq!((status, &out[..]), (Some(0), &b"hello\xff"[..]));
+        let (status, out, _) = fed(host_peer(&server.socket()).args(["read", "4K", "6", "--hex"]), b"");
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(status, Some(0));
+        assert_eq!(out, format!("00001000  {:<47}  hello.\n", "68 65 6c 6c 6f ff"));
+    }
+}
+
+#[test]
+fn what_leaves_the_memory_is_refused_as_a_whole() {
+    let server = RealServer::start(1);
+    let present = server.client();
+    let (status, _, error) = fed(host_peer(&server.socket()).args(["write", "1048570"]), b"seven b");
+    assert_eq!(status, Some(1));
+    assert!(error.contains("leave the shared memory of 1048576 bytes"), "{error}");
+    let mut tail = [1; 6];
+    present.read_at(1_048_570, &mut tail).unwrap();
+    assert_eq!(tail, [0; 6]);
+    for arguments in [["read", "1M", "1"], ["read", "0", "0xffffffffffffffff"], ["read", "0xffffffffffffffff", "2"]] {
+        let (status, out, error) = fed(host_peer(&server.socket()).args(arguments), b"");
+        assert_eq!((status, out.len()), (Some(1), 0), "{error}");
+        assert!(error.contains("leave the shared memory"), "{error}");
+    }
+    let (status, out, _) = fed(host_peer(&server.socket()).args(["read", "0", "1M"]), b"");
+    assert_eq!((status, out.len()), (Some(0), 1 << 20));
+}
+
+#[test]
+fn a_missing_server_is_status_3_and_wrong_usage_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    for verb in ["list", "check", "shell", "wait"] {
+        let (status, _, error) = ended(host_peer(&socket).arg(verb));
+        assert_eq!(status, Some(3), "{verb}: {error}");
+        assert!(error.contains("ivshmem-server -S"), "{verb}: {error}");
+    }
+    drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
+    let (status, _, error) = ended(host_peer(&socket).arg("list"));
+    assert_eq!(status, Some(3), "{error}");
+    for usage in [&["ring", "0"][..], &["read", "0", "many"], &["wait", "--timeout", "soon"], &["ring", "65536", "0"]] {
+        assert_eq!(ended(host_peer(&socket).args(usage)).0, Some(2), "{usage:?}");
+    }
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let server = RealServer::with(&Config { size: 8 << 20, ..Config::default() });
+    let mut reading = host_peer(&server.socket());
+    let mut child = reading.args(["read", "0", "8M"]).stdout(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let status = child.wait().unwrap();
+    assert_eq!(status.code(), Some(0));
+}
