@@ -1,6 +1,6 @@
 //! Writes a greeting into the shared memory and rings everybody who is there.
 //!
-//! cargo run -p host-peer --example ring -- /tmp/ivshmem_socket
+//! `cargo run -p host-peer --example ring -- /tmp/ivshmem_socket`
 
 use std::error::Error;
 

@@ -1,6 +1,6 @@
 //! Takes three doorbells as a stream, beside whatever else the runtime does.
 //!
-//! cargo run -p host-peer --features tokio --example stream -- /tmp/ivshmem_socket
+//! `cargo run -p host-peer --features tokio --example stream -- /tmp/ivshmem_socket`
 
 use std::error::Error;
 

@@ -1,6 +1,6 @@
 //! Waits for one doorbell for ten seconds at most, and says meanwhile who comes and goes.
 //!
-//! cargo run -p host-peer --example wait -- /tmp/ivshmem_socket
+//! `cargo run -p host-peer --example wait -- /tmp/ivshmem_socket`
 
 use std::error::Error;
 use std::time::{Duration, Instant};

@@ -105,7 +105,9 @@ impl Faulty {
                 }
                 closed
             };
-            gone.into_iter().for_each(|id| self.leave(id));
+            for id in gone {
+                self.leave(id);
+            }
         }
     }
 
@@ -129,7 +131,7 @@ impl Faulty {
     fn new_id(&mut self) -> i64 {
         match self.fault {
             Fault::GivesAnIdTwice => 0,
-            Fault::GivesAnIdAgain => (0..).find(|id| !self.clients.contains_key(id)).unwrap(),
+            Fault::GivesAnIdAgain => (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap(),
             _ => {
                 self.next_id += 1;
                 self.next_id - 1
@@ -245,7 +247,9 @@ impl Client {
 
     /// A message for each vector.
     fn send_bells(&self, id: i64, bells: &[Arc<OwnedFd>]) {
-        bells.iter().for_each(|bell| self.send(id, std::slice::from_ref(bell)));
+        for bell in bells {
+            self.send(id, std::slice::from_ref(bell));
+        }
     }
 }
 

@@ -70,8 +70,8 @@ fn a_ring_that_comes_while_the_task_sleeps_wakes_it() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 other.ring(own, Vector(0)).unwrap();
             };
-            let (rung, ()) = tokio::join!(next(&mut happenings), ring);
-            assert_eq!(rung.unwrap().unwrap(), Happening::Rung { vector: Vector(0), rings: 1 });
+            let (happening, ()) = tokio::join!(next(&mut happenings), ring);
+            assert_eq!(happening.unwrap().unwrap(), Happening::Rung { vector: Vector(0), rings: 1 });
         }
     });
 }

@@ -1,0 +1,196 @@
+//! The properties. Each is written against a model that is simpler than what it tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use memfd::MemfdOptions;
+use proto::control::Announcement;
+use proto::counters::GuestCounters;
+use proto::frame::FrameHeader;
+use proto::hello::{Hello, said};
+use proto::layout::{self, Layout, RECORD_COUNT, TEXT_BYTES};
+use proto::record::Record;
+use proto::region::SharedRegion;
+use proto::session::{Event, Session};
+use proto::stream::Ring;
+use proto::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, PeerId, Vector};
+
+/// A stream that is read in parts. The first half of the input says how (the low three bits of a byte: how many bytes at
+/// most; the fourth: whether a descriptor comes; all upper ones: more bytes than wanted), the second is the stream.
+///
+/// Every message is the next eight bytes with the descriptor that came with a part of them; two are an error; what is left
+/// over at the end is told.
+pub fn decoder(data: &[u8]) {
+    let (cuts, stream) = data.split_at(data.len() / 2);
+    let mut decoder = Decoder::new();
+    let (mut fed, mut descriptor) = (0, None);
+    for (part, cut) in cuts.iter().enumerate() {
+        let wanted = decoder.wanted();
+        assert_eq!(wanted, MESSAGE_BYTES - fed % MESSAGE_BYTES);
+        let rest = &stream[fed..];
+        if cut >> 4 == 15 && rest.len() > wanted {
+            let (given, error) = (wanted + 1, decoder.feed(&rest[..=wanted], None));
+            assert_eq!(error, Err(DecodeError::Overread { given, wanted }));
+            return;
+        }
+        let count = (usize::from(cut & 7) + 1).min(wanted).min(rest.len());
+        if count == 0 {
+            break;
+        }
+        let fd = (cut & 8 != 0).then_some(part);
+        let answer = decoder.feed(&rest[..count], fd);
+        if fd.is_some() && descriptor.is_some() {
+            assert_eq!(answer, Err(DecodeError::SecondDescriptor));
+            return;
+        }
+        descriptor = descriptor.or(fd);
+        fed += count;
+        let whole = fed.is_multiple_of(MESSAGE_BYTES);
+        let expected = whole.then(|| {
+            let bytes = stream[fed - MESSAGE_BYTES..fed].try_into().expect("eight bytes");
+            Message { value: i64::from_le_bytes(bytes), fd: descriptor.take() }
+        });
+        assert_eq!(answer, Ok(expected));
+    }
+    let expected = match fed % MESSAGE_BYTES {
+        0 => Ok(()),
+        received => Err(DecodeError::EndWithinMessage { received }),
+    };
+    assert_eq!(decoder.finish(), expected);
+}
+
+/// Messages to a client, three bytes each: two for the number, which is mostly small, one for the descriptor.
+///
+/// What the protocol allows means what a count of the messages says; everything else is an error, which changes nothing.
+pub fn session(data: &[u8]) {
+    let mut session = Session::new();
+    let mut model = Client::default();
+    for (index, message) in data.chunks_exact(3).enumerate() {
+        let value = match message[1] {
+            0..=220 => i64::from(message[0] % 8) - 1,
+            221..=240 => i64::from(message[0]) * 257,
+            _ => i64::from(message[0]) << 48,
+        };
+        let fd = (message[2] & 1 == 1).then_some(index);
+        let expected = model.expects(value, fd);
+        let answer = session.feed(value, fd);
+        assert_eq!(answer.as_ref().ok(), expected.as_ref(), "{value} with {fd:?}: {answer:?}");
+        if answer.is_err() {
+            return;
+        }
+    }
+}
+
+/// What a client knows, counted plainly.
+#[derive(Default)]
+struct Client {
+    messages: usize,
+    own: Option<PeerId>,
+    vectors: BTreeMap<PeerId, u16>,
+    departed: BTreeSet<PeerId>,
+}
+
+impl Client {
+    /// What a message means; nothing if it must not come.
+    fn expects(&mut self, value: i64, fd: Option<usize>) -> Option<Event<usize>> {
+        self.messages += 1;
+        match (self.messages, fd) {
+            (1, None) => (value == 0).then_some(Event::VersionAgreed),
+            (2, None) => {
+                self.own = PeerId::from_wire(value);
+                self.own.map(Event::Joined)
+            }
+            (3, Some(fd)) => (value == -1).then_some(Event::Memory(fd)),
+            (1..=3, _) => None,
+            (_, Some(fd)) => {
+                let peer = PeerId::from_wire(value).filter(|peer| !self.departed.contains(peer))?;
+                let count = self.vectors.entry(peer).or_insert(0);
+                let vector = Vector(*count);
+                *count += 1;
+                let own = self.own == Some(peer);
+                Some(if own { Event::OwnVector { vector, fd } } else { Event::PeerVector { peer, vector, fd } })
+            }
+            (_, None) => {
+                let peer = PeerId::from_wire(value).filter(|peer| self.own != Some(*peer))?;
+                self.vectors.remove(&peer)?;
+                self.departed.insert(peer);
+                Some(Event::PeerLeft(peer))
+            }
+        }
+    }
+}
+
+/// The bytes that a region has: the layout's fixed part and a little more.
+const REGION: u64 = 8 << 20;
+/// Bytes that are laid over one place.
+const PIECE: usize = 40;
+
+/// Any content of the shared memory, as the other side may write it at any time. The first byte says whether the header
+/// starts out well; what follows is laid over header, command, counters, text and records in turn.
+///
+/// Nothing panics, and whatever is believed stays inside the region.
+pub fn layout(data: &[u8]) {
+    let object = MemfdOptions::default().create("layout").expect("a memfd");
+    object.as_file().set_len(REGION).expect("a size");
+    let region = SharedRegion::map_object(object.as_file()).expect("a mapping");
+    let (kind, data) = data.split_first().map_or((0, data), |(kind, data)| (*kind, data));
+    if kind & 1 == 1 {
+        let plan = Layout::plan(region.len(), 4096, 7, 1).expect("a frame of a page fits");
+        plan.publish(&region).expect("the header fits");
+    }
+    // A header that starts out well keeps its magic, version and fingerprint.
+    let header = if kind & 1 == 1 { 24 } else { 0 };
+    let places = [
+        header,
+        layout::HOST_COMMAND,
+        layout::HOST_COMMAND + PIECE,
+        layout::GUEST_HELLO,
+        layout::TEXT,
+        layout::GUEST_COUNTERS,
+        layout::RECORDS,
+    ];
+    for (place, bytes) in places.into_iter().cycle().zip(data.chunks(PIECE)) {
+        region.copy_in(place, bytes).expect("within the fixed part");
+    }
+    believe_layout(&region);
+    believe_announcement(&region);
+    let nonce = region.word(layout::GUEST_HELLO).expect("aligned").load(Ordering::Relaxed);
+    let hello = Hello::read(&region, nonce).expect("within the region");
+    assert_eq!(hello.map(|hello| hello.text), Some(said(&region).expect("within the region")));
+    // A byte that is no text becomes a sign of three.
+    assert!(said(&region).expect("within the region").len() <= 3 * TEXT_BYTES);
+    GuestCounters::read(&region).expect("within the region");
+    for seq in [0, 1, RECORD_COUNT as u64, u64::MAX] {
+        let record = Record::load(&region, seq).expect("within the region");
+        assert!(record.is_none_or(|record| record.seq == seq));
+    }
+}
+
+fn believe_layout(region: &SharedRegion) {
+    let Ok(Some(layout)) = Layout::read(region) else { return };
+    assert!(layout.slots > 0);
+    assert_eq!(layout.slot(layout.slots as u64), None);
+    for index in [0, layout.slots as u64 - 1] {
+        let slot = layout.slot(index).expect("a slot that is there");
+        let end = slot.checked_add(layout.stride).expect("no overflow");
+        assert!(slot >= layout::SLOTS && end <= region.len());
+        let mut bytes = [0; 56];
+        region.copy_out(slot, &mut bytes).expect("within the slot");
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        let header = FrameHeader::new(word(8), word(16), [0; 32]);
+        if let Some(len) = header.validate(word(8), &layout) {
+            assert!(slot + layout::PAGE + len <= region.len());
+        }
+    }
+}
+
+fn believe_announcement(region: &SharedRegion) {
+    let Some(block) = Announcement::read(region).expect("within the region") else { return };
+    assert!((1..=RECORD_COUNT as u64).contains(&block.operations));
+    assert!(block.first_seq.checked_add(block.operations).is_some_and(|end| end < 1 << 56));
+    if let Some(ring) = Ring::new(region.len(), block.slots, block.bytes) {
+        for seq in [0, block.slots - 1, block.first_seq, u64::MAX] {
+            assert!(ring.slot(seq) + ring.bytes() <= region.len());
+        }
+    }
+}
