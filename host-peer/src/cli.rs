@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-
-use crate::generate::Generate;
+use clap_complete::Shell;
 
 /// Joins an ivshmem server as a peer.
 #[derive(Debug, Parser)]
@@ -152,11 +151,17 @@ Exit status 1 if a rule failed; notes do not count. docs/protocol.md explains ea
         #[arg(long)]
         out: PathBuf,
     },
-    /// Writes man pages and completions, for those who package this
+    /// Writes the man pages into a folder, for packagers
     #[command(hide = true)]
-    Generate {
-        #[command(subcommand)]
-        what: Generate,
+    Man {
+        /// The folder, such as /usr/local/share/man/man1
+        folder: PathBuf,
+    },
+    /// Prints a shell's completions, for packagers
+    #[command(hide = true)]
+    Completions {
+        /// Which shell's
+        shell: Shell,
     },
 }
 

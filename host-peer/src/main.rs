@@ -63,7 +63,8 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
             bench::run(plan, out, stop)?;
         }
-        Verb::Generate { ref what } => generate::generate(what, Arguments::command())?,
+        Verb::Man { ref folder } => generate::man_pages(folder, Arguments::command())?,
+        Verb::Completions { shell } => generate::completions(shell, Arguments::command()),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -85,7 +85,8 @@ fn render_run(
 ) -> Result<RunResult, ReportError> {
     let run = Run::new(measured, rows);
     let result = evaluate::evaluate(environment, config, &run, cut_off);
-    plots::write_into(dir, &plots::plots(&result, &run))?;
+    let plots = plots::plots(&result, &run);
+    plots::write_into(dir, &plots)?;
     exports::hgrm::write_all(dir, &run)?;
     for export in exports::all() {
         exports::write_into(dir, export, &result, &run)?;
