@@ -17,23 +17,17 @@ use super::rule::{Judgement, Report, Rule, Verdict};
 use super::{doorbells, memory, notices};
 use crate::client::ClientError;
 
-/// How many messages a client leaves unread: more than a socket's buffer takes by default, some 280 of this size.
-const UNREAD: usize = 400;
-
-/// How many clients close at once.
-const HASTY_CLIENTS: usize = 10;
-
 /// The rule that broke, because of which nothing more can be examined.
-struct Stop(Rule);
+pub(super) struct Stop(pub(super) Rule);
 
 /// See the module.
 pub(super) struct Exam {
-    socket: PathBuf,
-    timeout: Duration,
+    pub(super) socket: PathBuf,
+    pub(super) timeout: Duration,
     verdicts: BTreeMap<Rule, (Verdict, String)>,
-    vectors: Option<usize>,
+    pub(super) vectors: Option<usize>,
     /// Clients that stay, all of which must hear of everything.
-    present: Vec<Observer>,
+    pub(super) present: Vec<Observer>,
     /// Ids that were given to clients which have left since.
     gone: BTreeSet<i64>,
 }
@@ -91,7 +85,7 @@ impl Exam {
         self.judge_hasty_clients()
     }
 
-    fn judge(&mut self, rule: Rule, outcome: Result<(), String>) {
+    pub(super) fn judge(&mut self, rule: Rule, outcome: Result<(), String>) {
         match (outcome, self.verdicts.get(&rule)) {
             (Ok(()), None) => _ = self.verdicts.insert(rule, (Verdict::Pass, String::new())),
             (Ok(()), Some(_)) | (Err(_), Some((Verdict::Fail, _))) => {}
@@ -99,14 +93,14 @@ impl Exam {
         }
     }
 
-    fn stop(&mut self, rule: Rule, detail: impl Display) -> Stop {
+    pub(super) fn stop(&mut self, rule: Rule, detail: impl Display) -> Stop {
         self.judge(rule, Err(detail.to_string()));
         Stop(rule)
     }
 
     /// Ends the examination at a rule because of what came, or did not. A descriptor that is lost may be this process's own
     /// fault, so it is no verdict.
-    fn trouble(&mut self, rule: Rule, when: &str, trouble: &Trouble) -> Stop {
+    pub(super) fn trouble(&mut self, rule: Rule, when: &str, trouble: &Trouble) -> Stop {
         let detail = if when.is_empty() { trouble.to_string() } else { format!("{when}: {trouble}") };
         if matches!(trouble, Trouble::DescriptorLost) {
             self.verdicts.insert(rule, (Verdict::Note, detail));
@@ -116,7 +110,7 @@ impl Exam {
     }
 
     /// Connects, and reads the greeting.
-    fn join(&mut self, bite: Bite) -> Result<Observer, Stop> {
+    pub(super) fn join(&mut self, bite: Bite) -> Result<Observer, Stop> {
         let client = Observer::connect(&self.socket, self.timeout, bite)
             .map_err(|error| self.stop(Rule::Version, format!("cannot connect again: {error}")))?;
         self.greeted(client)
@@ -143,7 +137,7 @@ impl Exam {
 
     /// Makes a client one of those present, and lets another one come: who is present, the last one among them, reads up
     /// to its announcement, which ends whatever came before.
-    fn newcomer(&mut self, mut client: Observer, bite: Bite) -> Result<Observer, Stop> {
+    pub(super) fn newcomer(&mut self, mut client: Observer, bite: Bite) -> Result<Observer, Stop> {
         if self.verdicts.contains_key(&Rule::Doorbells) {
             client.drop_doorbells();
         }
@@ -158,11 +152,11 @@ impl Exam {
         Ok(newcomer)
     }
 
-    fn all_read_until_announced(&mut self, id: i64, rule: Rule) -> Result<(), Stop> {
+    pub(super) fn all_read_until_announced(&mut self, id: i64, rule: Rule) -> Result<(), Stop> {
         self.all_read(rule, |seen| seen.announces(id), &format!("when peer {id} came"))
     }
 
-    fn all_read(
+    pub(super) fn all_read(
         &mut self,
         rule: Rule,
         wanted: impl Fn(&super::observer::Seen) -> bool,
@@ -256,7 +250,7 @@ impl Exam {
     }
 
     /// Lets a client leave that is not among those present, who must hear of it.
-    fn sees_leave(&mut self, client: Observer) -> Result<i64, Stop> {
+    pub(super) fn sees_leave(&mut self, client: Observer) -> Result<i64, Stop> {
         let id = client.id();
         drop(client);
         self.all_read(Rule::LeaveNotices, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
@@ -279,77 +273,6 @@ impl Exam {
         let order = hand_over::order(hand_over::of(&fourth.log, fourth.log.len() - 1), fourth_id, &self.gone);
         self.judge(Rule::HandOverOrder, order);
         Ok(fifth)
-    }
-
-    /// The fifth client reads byte by byte, up to the announcement of the sixth.
-    fn judge_split_reading(&mut self, fifth: Observer) -> Result<(), Stop> {
-        let own = fifth.id();
-        let sixth = self.newcomer(fifth, Bite::Message)?;
-        let fifth = &self.present[self.present.len() - 1];
-        let split = fifth.log.iter().find(|seen| seen.fd_with_byte.is_some_and(|byte| byte > 0));
-        let late = split.map(|seen| {
-            let byte = seen.fd_with_byte.unwrap_or(0) + 1;
-            format!("a descriptor with {} came with byte {byte} of the message", seen.value)
-        });
-        let announced = hand_over::vectors(hand_over::of(&fifth.log, fifth.log.len() - 1)).get(&own).copied();
-        let vectors = self.vectors;
-        let counted = match late {
-            Some(late) => Err(late),
-            None if announced == vectors => Ok(()),
-            None => Err(format!("client {own} was told {} vectors of its own", announced.unwrap_or(0))),
-        };
-        self.judge(Rule::SplitReading, counted);
-        self.sees_leave(sixth).map(|_| ())
-    }
-
-    /// One client reads nothing behind its greeting while others come and go.
-    fn judge_slow_reader(&mut self) -> Result<(), Stop> {
-        let vectors = self.vectors.unwrap_or(0);
-        let mut slow = self.join(Bite::Message)?;
-        slow.drop_doorbells();
-        self.all_read_until_announced(slow.id(), Rule::SlowReader)?;
-        let mut lives = Vec::new();
-        for _ in 0..UNREAD.div_ceil(vectors + 1) {
-            let visitor = self.join(Bite::Message)?;
-            let id = visitor.id();
-            self.all_read_until_announced(id, Rule::SlowReader)?;
-            drop(visitor);
-            self.all_read(Rule::SlowReader, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
-            lives.push(id);
-        }
-        // One who comes last ends what there is to read.
-        let last = self.join(Bite::Message)?.id();
-        self.all_read_until_announced(last, Rule::SlowReader)?;
-        let told = match slow.read_until(|seen| seen.announces(last)) {
-            Ok(_) => lives.iter().try_for_each(|life| notices::alike(&slow.log, &self.present[0].log, *life)),
-            Err(trouble) => Err(format!("client {}, reading at last: {trouble}", slow.id())),
-        };
-        self.judge(Rule::SlowReader, told);
-        Ok(())
-    }
-
-    /// Clients that close at once, or after the first message. Several, because a server that is hurt by one is hurt only if
-    /// it comes to speak to it after the end.
-    fn judge_hasty_clients(&mut self) -> Result<(), Stop> {
-        for read_first in [true, false].into_iter().cycle().take(HASTY_CLIENTS) {
-            let mut hasty = self.connect_at_last()?;
-            if read_first {
-                hasty.read().map_err(|trouble| self.trouble(Rule::HastyClient, "", &trouble))?;
-            }
-            drop(hasty);
-            let mut patient = self.connect_at_last()?;
-            for _ in 0..GREETING {
-                patient.read().map_err(|trouble| self.trouble(Rule::HastyClient, "afterwards", &trouble))?;
-            }
-            self.all_read_until_announced(patient.id(), Rule::HastyClient)?;
-        }
-        self.judge(Rule::HastyClient, Ok(()));
-        Ok(())
-    }
-
-    fn connect_at_last(&mut self) -> Result<Observer, Stop> {
-        let client = Observer::connect(&self.socket, self.timeout, Bite::Message);
-        client.map_err(|error| self.stop(Rule::HastyClient, format!("afterwards nobody can connect: {error}")))
     }
 }
 

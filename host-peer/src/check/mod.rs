@@ -6,11 +6,13 @@
 //!
 //! 1. [`rule`]: the rules, verdicts and the report.
 //! 2. `observer`: a client that takes whatever comes and writes it down.
-//! 3. `exam`: the order of events; `hand_over`, `notices`, `doorbells`, `memory`: judging what was written down.
+//! 3. `exam` and `manners`: the order of events; `hand_over`, `notices`, `doorbells`, `memory`: judging what was written
+//!    down.
 
 mod doorbells;
 mod exam;
 mod hand_over;
+mod manners;
 mod memory;
 mod notices;
 mod observer;

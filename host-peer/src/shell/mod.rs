@@ -119,7 +119,7 @@ impl Shell {
         if self.connected {
             match self.client.next(timeout) {
                 Ok(happening) => return happening.inspect(|happening| self.tell(happening)),
-                Err(error) => self.server_failed(&error),
+                Err(error) => self.server_failed(error),
             }
         }
         let rung = self.client.wait_any(timeout);
@@ -136,13 +136,11 @@ impl Shell {
     }
 
     /// Those who are known can still ring each other, so the shell goes on.
-    fn server_failed(&mut self, error: &ClientError) {
+    fn server_failed(&mut self, error: ClientError) {
         self.connected = false;
         self.failures += 1;
-        eprintln!(
-            "{:#}; the known peers can still be rung, but nobody new will come",
-            anyhow::Error::msg(error.to_string())
-        );
+        let error = anyhow::Error::from(error);
+        eprintln!("{error:#}; the known peers can still be rung, but nobody new will come");
     }
 
     fn tell(&mut self, happening: &Happening) {
