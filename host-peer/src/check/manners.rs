@@ -49,14 +49,16 @@ impl Exam {
             self.all_read(Rule::SlowReader, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
             lives.push(id);
         }
-        // One who comes last ends what there is to read.
-        let last = self.join(Bite::Message)?.id();
+        // One who comes last, and stays, ends what there is to read.
+        let staying = self.join(Bite::Message)?;
+        let last = staying.id();
         self.all_read_until_announced(last, Rule::SlowReader)?;
         let told = match slow.read_until(|seen| seen.announces(last)) {
             Ok(_) => lives.iter().try_for_each(|life| notices::alike(&slow.log, &self.present[0].log, *life)),
             Err(trouble) => Err(format!("client {}, reading at last: {trouble}", slow.id())),
         };
         self.judge(Rule::SlowReader, told);
+        drop(staying);
         Ok(())
     }
 
