@@ -101,9 +101,7 @@ impl Rule {
             Self::LeaveNotices => "those present are told once that a peer left, by its id without a descriptor",
             Self::NoReuse => "the id of a peer that left is not given out again",
             Self::SplitReading => "a client that reads byte by byte gets each descriptor with a message's first byte",
-            Self::SlowReader => {
-                "a client that does not read delays nobody, and is told nothing by halves"
-            }
+            Self::SlowReader => "a client that does not read delays nobody, and is told nothing by halves",
             Self::HastyClient => "a client that connects and closes at once harms nobody",
         }
     }

@@ -5,7 +5,7 @@ use crate::plots::{PALETTE, Swatch};
 /// Every colour of the plots as a custom property, for both schemes.
 pub(super) fn properties() -> String {
     let set = |of: fn(&Swatch) -> &'static str| {
-        PALETTE.iter().map(|swatch| format!("{}:{};", swatch.property, of(swatch))).collect::<String>()
+        PALETTE.iter().fold(String::new(), |text, swatch| text + swatch.property + ":" + of(swatch) + ";")
     };
     let (light, dark) = (set(|swatch| swatch.light), set(|swatch| swatch.dark));
     // Paper is white whatever the screen is.
