@@ -36,6 +36,43 @@ impl fmt::Display for Status {
     }
 }
 
+/// The table's header.
+pub const COLUMNS: [&str; 33] = [
+    "block",
+    "workload",
+    "mode",
+    "host_wait",
+    "guest_wait",
+    "seq",
+    "size_bytes",
+    "due_ns",
+    "h0_ns",
+    "h1_ns",
+    "h2_ns",
+    "h3_ns",
+    "g0_ns",
+    "g1_ns",
+    "g2_ns",
+    "g3_ns",
+    "g4_ns",
+    "g5_ns",
+    "h4_ns",
+    "h5_ns",
+    "write_ns",
+    "ring_ns",
+    "inject_ns",
+    "wake_ns",
+    "notify_ns",
+    "ack_ns",
+    "read_ns",
+    "verify_ns",
+    "answer_ns",
+    "rtt_ns",
+    "end_to_end_ns",
+    "corrected_ns",
+    "status",
+];
+
 /// An operation's row. The columns stand in this order in the file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
@@ -114,4 +151,19 @@ pub struct Row {
 #[must_use]
 pub fn mode_name(host: Wait, guest: Wait) -> String {
     if host == guest { host.to_string() } else { format!("{host}/{guest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_those_that_a_row_has() {
+        let empty = ",".repeat(COLUMNS.len() - 7);
+        let text = format!("{}\n0,pingpong,poll,poll,poll,1,64{empty}ok\n", COLUMNS.join(","));
+        let rows: Vec<Row> = csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
+        let mut out = csv::Writer::from_writer(Vec::new());
+        out.serialize(&rows[0]).unwrap();
+        assert_eq!(String::from_utf8(out.into_inner().unwrap()).unwrap(), text);
+    }
 }

@@ -10,7 +10,7 @@ use proto::record::Record;
 use proto::region::SharedRegion;
 use report::measured::Measured;
 use report::plan::Block;
-use report::samples::{Row, Status, mode_name};
+use report::samples::{COLUMNS, Row, Status, mode_name};
 
 use super::BenchError;
 use super::operations::Sample;
@@ -30,7 +30,10 @@ impl Recorder {
         let (samples_path, measured_path) = (out.join("samples.csv"), out.join("measured.json"));
         let failed = |source: std::io::Error| BenchError::Write { path: samples_path.clone(), source: source.into() };
         let file = File::create(&samples_path).map_err(failed)?;
-        let samples = csv::Writer::from_writer(BufWriter::new(file));
+        let mut samples = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
+        // Here and not with the first row: a run without rows leaves a table all the same.
+        let headed = samples.write_record(COLUMNS).and_then(|()| Ok(samples.flush()?));
+        headed.map_err(|source: csv::Error| BenchError::Write { path: samples_path.clone(), source: source.into() })?;
         Ok(Self { samples, samples_path, measured_path, zero: None })
     }
 

@@ -13,7 +13,7 @@ pub struct Swatch {
     pub property: &'static str,
     /// As it stands in a plot, on white.
     pub light: &'static str,
-    /// On [`PAPER`]'s dark value.
+    /// On the dark value of the paper.
     pub dark: &'static str,
 }
 
