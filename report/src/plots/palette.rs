@@ -13,7 +13,7 @@ pub struct Swatch {
     pub property: &'static str,
     /// As it stands in a plot, on white.
     pub light: &'static str,
-    /// On the dark value of the paper.
+    /// The same on the dark value of `--paper`.
     pub dark: &'static str,
 }
 
