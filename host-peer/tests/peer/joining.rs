@@ -104,16 +104,21 @@ fn without_a_server_the_error_says_how_to_start_one() {
 
 #[test]
 fn a_silent_server_is_a_timeout_wherever_it_falls_silent() {
-    for said in 0..=GREETING.len() {
+    let falls_silent_after = |said: usize| {
         let server = Server::that_says(&GREETING[..said]);
-        let error = server.join(None, SHORT).unwrap_err();
+        let error = server.join(None, Duration::from_secs(1)).unwrap_err();
         match error {
             ClientError::Silent { .. } => assert!(said < 3),
             ClientError::TooFewVectors { wanted: 1, received: 0, .. } => assert_eq!(said, 3),
             other => panic!("after {said}: {other}"),
         }
         server.connection();
-    }
+    };
+    thread::scope(|scope| {
+        for said in 0..=GREETING.len() {
+            scope.spawn(move || falls_silent_after(said));
+        }
+    });
 }
 
 #[test]
