@@ -120,9 +120,9 @@ fn a_refusal_and_a_silent_server_are_named() {
     assert_eq!(rules(&report, Verdict::Fail), [Rule::Version]);
     assert!(report.to_string().contains("the server refused the client"), "{report}");
     let silent = Server::that_says(&[Say::Plain(0)]);
-    let report = check(&silent.path, Duration::from_millis(20));
+    let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
-    assert!(report.to_string().contains("nothing came within 20ms"), "{report}");
+    assert!(report.to_string().contains("nothing came within 1s"), "{report}");
 }
 
 #[test]

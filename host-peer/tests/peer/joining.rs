@@ -133,7 +133,7 @@ fn a_server_that_does_not_accept_is_a_timeout() {
 #[test]
 fn too_few_vectors_are_named_with_the_cure() {
     let server = Server::that_says(&[&GREETING[..], &bells(2, 1)].concat());
-    let error = server.join(Some(4), SHORT).unwrap_err();
+    let error = server.join(Some(4), Duration::from_secs(1)).unwrap_err();
     let counts = matches!(error, ClientError::TooFewVectors { wanted: 4, received: 1, .. });
     assert!(counts, "{error}");
     assert!(error.to_string().contains("ivshmem-server -n 4"), "{error}");
