@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::LazyLock;
 
+use report::document::{Document, Folder};
+use report::page::page;
 use report::plan::{Wait, Workload};
+use report::plots::plots;
+use report::run::Run;
 
 use crate::markup::tags;
 use crate::render::{folder, rendered};
@@ -12,13 +17,16 @@ use crate::synthetic::Synthetic;
 /// Elements that have no end.
 const VOID: [&str; 7] = ["!DOCTYPE", "meta", "input", "br", "link", "hr", "img"];
 
+/// Without a folder, so that no plot has to become pixels.
 fn page_of(run: &Synthetic) -> String {
-    let dir = folder(run);
-    rendered(dir.path()).expect("rendered");
-    let page = fs::read_to_string(dir.path().join("report.html")).expect("written");
-    assert!(!page.contains(&dir.path().display().to_string()), "no path of the machine that renders");
-    page
+    let result = run.clone().result();
+    let run = Run::new(run.measured.clone(), run.rows.clone());
+    let folder = Folder::default();
+    page(&Document::of(&result, &run, &folder), &plots(&result, &run), &folder).into_string()
 }
+
+/// The pages of [`runs`], made once.
+static PAGES: LazyLock<Vec<String>> = LazyLock::new(|| runs().iter().map(page_of).collect());
 
 fn runs() -> Vec<Synthetic> {
     let mut cut_off = Synthetic::both_modes();
@@ -34,9 +42,9 @@ fn runs() -> Vec<Synthetic> {
 
 #[test]
 fn elements_are_closed_in_the_order_in_which_they_were_opened() {
-    for page in runs().iter().map(page_of) {
+    for page in PAGES.iter() {
         let mut open = Vec::new();
-        for tag in tags(&page) {
+        for tag in tags(page) {
             match tag.name.strip_prefix('/') {
                 Some(name) => assert_eq!(open.pop(), Some(name), "{:?}", tag.attributes),
                 None if VOID.contains(&tag.name) || tag.attributes.ends_with('/') => {}
@@ -51,7 +59,7 @@ fn elements_are_closed_in_the_order_in_which_they_were_opened() {
 
 #[test]
 fn nothing_is_loaded_from_anywhere() {
-    for page in runs().iter().map(page_of) {
+    for page in PAGES.iter() {
         let without_names = page.replace("http://www.w3.org/2000/svg", "");
         for word in ["http:", "https:", " src=", "@import", "url(", "<link", "<iframe", "<object", " onclick"] {
             assert!(!without_names.contains(word), "{word}");
@@ -60,15 +68,15 @@ fn nothing_is_loaded_from_anywhere() {
             page.contains("Content-Security-Policy") && page.contains("default-src &#39;none&#39;")
                 || page.contains("default-src 'none'")
         );
-        let targets = tags(&page).iter().filter_map(|tag| tag.attribute("href").map(str::to_owned)).collect::<Vec<_>>();
+        let targets = tags(page).iter().filter_map(|tag| tag.attribute("href").map(str::to_owned)).collect::<Vec<_>>();
         assert!(targets.iter().all(|href| href.starts_with('#') || href.starts_with("./")), "{targets:?}");
     }
 }
 
 #[test]
 fn headings_go_down_one_level_at_a_time_below_a_single_first_one() {
-    for page in runs().iter().map(page_of) {
-        let names: Vec<&str> = tags(&page).iter().map(|tag| tag.name).collect();
+    for page in PAGES.iter() {
+        let names: Vec<&str> = tags(page).iter().map(|tag| tag.name).collect();
         let levels: Vec<u32> =
             names.iter().filter_map(|name| name.strip_prefix('h')).filter_map(|level| level.parse().ok()).collect();
         assert_eq!(levels.iter().filter(|&&level| level == 1).count(), 1);
@@ -79,8 +87,8 @@ fn headings_go_down_one_level_at_a_time_below_a_single_first_one() {
 
 #[test]
 fn tables_have_captions_and_their_heads_say_of_what() {
-    let page = page_of(&runs()[0]);
-    let all = tags(&page);
+    let page = &PAGES[0];
+    let all = tags(page);
     let count = |name: &str| all.iter().filter(|tag| tag.name == name).count();
     assert!(count("table") > 8);
     assert_eq!(count("table"), count("caption"));
@@ -89,8 +97,8 @@ fn tables_have_captions_and_their_heads_say_of_what() {
 
 #[test]
 fn every_link_and_label_has_its_target_and_no_name_stands_twice() {
-    for page in runs().iter().map(page_of) {
-        let all = tags(&page);
+    for page in PAGES.iter() {
+        let all = tags(page);
         let ids: Vec<&str> = all.iter().filter_map(|tag| tag.attribute("id")).collect();
         let known: BTreeSet<&str> = ids.iter().copied().collect();
         assert_eq!(ids.len(), known.len(), "{ids:?}");
@@ -109,6 +117,7 @@ fn only_files_that_are_there_are_linked() {
     fs::write(dir.path().join("qemu.log"), "").expect("written");
     rendered(dir.path()).expect("rendered");
     let page = fs::read_to_string(dir.path().join("report.html")).expect("written");
+    assert!(!page.contains(&dir.path().display().to_string()), "no path of the machine that renders");
     let linked: Vec<&str> = page.split("href=\"./").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
     assert!(linked.contains(&"result.json") && linked.contains(&"qemu.log"), "{linked:?}");
     assert!(linked.iter().all(|name| dir.path().join(name).is_file()), "{linked:?}");
@@ -116,7 +125,7 @@ fn only_files_that_are_there_are_linked() {
 
 #[test]
 fn the_answer_comes_first_and_each_mode_can_be_hidden() {
-    let page = page_of(&runs()[0]);
+    let page = &PAGES[0];
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
     assert!(at("poll answers in 248 ns") < at("<table"));
     for id in ["show-mode-poll", "show-mode-irq"] {

@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use report::RunResult;
 use report::plan::{Wait, Workload};
 use report::result::Cell;
 use report::units::{duration, grouped, speed};
+use tempfile::TempDir;
 
 use crate::markup::{heads, table};
 use crate::render::{folder, rendered};
@@ -35,10 +37,16 @@ fn run() -> Synthetic {
         .with_stream(4_096, 50_000)
 }
 
-#[test]
-fn the_page_has_the_exact_figures_of_the_document() {
+/// Rendered once.
+static RENDERED: LazyLock<(TempDir, RunResult)> = LazyLock::new(|| {
     let dir = folder(&run());
     let result = rendered(dir.path()).expect("rendered");
+    (dir, result)
+});
+
+#[test]
+fn the_page_has_the_exact_figures_of_the_document() {
+    let (dir, result) = &*RENDERED;
     let page = read(dir.path(), "report.html");
     for workload in [Workload::Pingpong, Workload::Frame] {
         let id = format!("table-percentiles-{workload}");
@@ -46,7 +54,7 @@ fn the_page_has_the_exact_figures_of_the_document() {
         let rows = table(&page, &id);
         assert_eq!(rows.len(), 2, "{rows:?}");
         for row in rows {
-            let latency = cell(&result, workload, &row[1]).latency_ns.as_ref().expect("figures");
+            let latency = cell(result, workload, &row[1]).latency_ns.as_ref().expect("figures");
             for (name, value) in names.iter().zip(&row).skip(2) {
                 let expected = match name.as_str() {
                     "p50" => latency.p50,
@@ -60,7 +68,7 @@ fn the_page_has_the_exact_figures_of_the_document() {
             }
         }
         for row in table(&page, &format!("table-moments-{workload}")) {
-            let cell = cell(&result, workload, &row[1]);
+            let cell = cell(result, workload, &row[1]);
             let latency = cell.latency_ns.as_ref().expect("figures");
             let failed: u64 = cell.failures.values().sum();
             let expected = [cell.n.to_string(), failed.to_string(), latency.min.to_string(), latency.mean.to_string()];
@@ -69,13 +77,13 @@ fn the_page_has_the_exact_figures_of_the_document() {
         }
     }
     for row in table(&page, "table-frames") {
-        let cell = cell(&result, Workload::Frame, &row[1]);
+        let cell = cell(result, Workload::Frame, &row[1]);
         assert_eq!((&row[2], &row[5]), (&cell.n.to_string(), &or_dash(cell.bytes_per_second)));
     }
     for row in table(&page, "table-cpu") {
         let name = row[0].as_str();
         let workload = Workload::ALL.into_iter().find(|workload| workload.name() == name).expect("a workload");
-        let cpu = &cell(&result, workload, &row[2]).cpu;
+        let cpu = &cell(result, workload, &row[2]).cpu;
         assert_eq!(row[3..5], [or_dash(cpu.host_us_per_op), or_dash(cpu.vcpu_us_per_op)]);
         assert_eq!(row[7], or_dash(cpu.cores));
     }
@@ -83,12 +91,11 @@ fn the_page_has_the_exact_figures_of_the_document() {
 
 #[test]
 fn the_text_report_has_the_figures_of_the_document() {
-    let dir = folder(&run());
-    let result = rendered(dir.path()).expect("rendered");
+    let (dir, result) = &*RENDERED;
     let text = read(dir.path(), "performance_report.txt");
     let (_, moments) = text.split_once("Count, range, mean and deviation of pingpong\n").expect("the table is there");
     for (mode, line) in ["poll", "irq"].into_iter().zip(moments.lines().skip(2)) {
-        let cell = cell(&result, Workload::Pingpong, mode);
+        let cell = cell(result, Workload::Pingpong, mode);
         let latency = cell.latency_ns.as_ref().expect("figures");
         let mut expected = vec!["64 B".to_owned(), mode.to_owned(), grouped(cell.n), "0".to_owned()];
         expected.push(duration(latency.min as f64));
@@ -101,13 +108,13 @@ fn the_text_report_has_the_figures_of_the_document() {
         assert!(words.join(" ").starts_with(&wanted), "{line}\n{wanted}");
     }
     for mode in ["poll", "irq"] {
-        let cell = cell(&result, Workload::Frame, mode);
+        let cell = cell(result, Workload::Frame, mode);
         let bandwidth = speed(cell.bytes_per_second.expect("a speed"));
         let row = text.lines().find(|line| line.starts_with("1080p") && line.contains(mode) && line.contains("100 %"));
         assert!(row.expect("a row").contains(&bandwidth), "{row:?}");
     }
     // The legs of each direction are there with all of their figures.
-    let notify = cell(&result, Workload::Frame, "irq").legs_ns.notify.as_ref().expect("stamped");
+    let notify = cell(result, Workload::Frame, "irq").legs_ns.notify.as_ref().expect("stamped");
     let row =
         text.lines().find(|line| line.starts_with("frame") && line.contains(" irq ") && line.contains(" notify "));
     for figure in [notify.min, notify.p50, notify.max] {
@@ -117,8 +124,7 @@ fn the_text_report_has_the_figures_of_the_document() {
 
 #[test]
 fn the_tables_hold_the_samples_that_the_page_counts() {
-    let dir = folder(&run());
-    rendered(dir.path()).expect("rendered");
+    let (dir, _) = &*RENDERED;
     let (page, csv) = (read(dir.path(), "report.html"), read(dir.path(), "latency_results.csv"));
     for row in table(&page, "table-moments-pingpong") {
         let samples: Vec<u64> = csv
@@ -139,8 +145,7 @@ fn the_tables_hold_the_samples_that_the_page_counts() {
 
 #[test]
 fn every_cell_of_the_document_is_in_the_page() {
-    let dir = folder(&run());
-    let result = rendered(dir.path()).expect("rendered");
+    let (dir, result) = &*RENDERED;
     let page = read(dir.path(), "report.html");
     assert_eq!(table(&page, "table-counters").len(), result.cells.len());
     assert_eq!(table(&page, "table-checks").len(), result.self_checks.len());
