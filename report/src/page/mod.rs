@@ -74,7 +74,7 @@ pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
             }
             body {
                 a.skip href="#answer" { "Skip to the answer" }
-                (head(document))
+                (head(document, folder))
                 main {
                     @if !document.missing.is_empty() { (missing(document)) }
                     (points(&document.points))
@@ -93,7 +93,7 @@ pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
     }
 }
 
-fn head(document: &Document) -> Markup {
+fn head(document: &Document, folder: &Folder) -> Markup {
     let verdict = if document.passed { "passed" } else { "failed" };
     html! {
         header {
@@ -111,7 +111,7 @@ fn head(document: &Document) -> Markup {
                 @for section in &document.sections {
                     li { a href={ "#" (section.id) } { (section.title) } }
                 }
-                li { a href="#files" { "Files" } }
+                @if !folder.files.is_empty() { li { a href="#files" { "Files" } } }
             }
         }
     }
