@@ -314,7 +314,7 @@ fn spoiled(mut bytes: Vec<u8>, spoil: &Spoil) -> Vec<u8> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_spoiled_folder_is_rendered_and_compared_or_refused(file in 0..3_usize, spoils in prop::collection::vec(spoil(), 1..4)) {
