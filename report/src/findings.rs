@@ -73,7 +73,7 @@ pub struct Contended {
 impl Contended {
     /// Whether blocking was the faster way.
     #[must_use]
-    pub fn irq_wins(&self) -> bool {
+    pub fn irq_is_lower(&self) -> bool {
         self.irq_p50_ns < self.poll_p50_ns
     }
 }

@@ -86,12 +86,11 @@ fn contention(result: &RunResult) -> Option<String> {
     let shown = if paced.is_empty() { all.iter().collect() } else { paced };
     let one = |one: &&Contended| {
         let place = if one.one_core { "one core".to_owned() } else { format!("{} busy", one.busy_threads) };
-        let sign = if one.irq_wins() { ">" } else { "<" };
-        format!("{place} {} {sign} {}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
+        format!("{place} {} / {}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
     };
     let told: Vec<String> = shown.iter().map(one).collect();
     let since = if shown.first()?.gap_ns.is_some() { "paced, p50 from due" } else { "p50" };
-    Some(format!("contention, {since}, poll and irq: {}", told.join("; ")))
+    Some(format!("contention, {since}, poll / irq: {}", told.join("; ")))
 }
 
 fn storm(result: &RunResult) -> Option<String> {

@@ -48,7 +48,7 @@ fn polling_and_blocking_are_set_side_by_side_under_the_same_contention() {
         row.rtt_ns = Some(8_000_000);
     }
     let found = run.result().findings.contention;
-    let wins: Vec<(u32, bool)> = found.iter().map(|one| (one.busy_threads, one.irq_wins())).collect();
+    let wins: Vec<(u32, bool)> = found.iter().map(|one| (one.busy_threads, one.irq_is_lower())).collect();
     assert_eq!(wins, [(0, false), (2, true)]);
 }
 
