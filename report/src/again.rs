@@ -6,9 +6,10 @@ use crate::document::folder::PLAN_FILE;
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::measured::{GuestFacts, Measured};
+use crate::read;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
+use crate::render::render_run;
 use crate::result::{FILE_NAME, RunResult};
-use crate::{read, render_run};
 
 /// Renders the run in `dir` again: the same input gives the same files. The environment and the configuration are those
 /// that `result.json` recorded, whatever the machine is that renders.

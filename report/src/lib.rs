@@ -17,90 +17,71 @@
 //!    folder alone.
 //! 8. [`across`]: several runs beside each other.
 
+#[cfg(feature = "render")]
 pub mod across;
+#[cfg(feature = "render")]
 pub mod again;
+#[cfg(feature = "render")]
 pub mod cell_name;
+#[cfg(feature = "render")]
 pub mod cells;
+#[cfg(feature = "render")]
 pub mod checks;
+#[cfg(feature = "render")]
 pub mod compare;
 pub mod conditions;
+#[cfg(feature = "render")]
 pub mod cost;
+#[cfg(feature = "render")]
 pub mod document;
+#[cfg(feature = "render")]
 pub mod environment;
+#[cfg(feature = "render")]
 pub mod error;
+#[cfg(feature = "render")]
 pub mod evaluate;
+#[cfg(feature = "render")]
 pub mod exports;
 pub mod fault;
+#[cfg(feature = "render")]
 pub mod findings;
+#[cfg(feature = "render")]
 pub mod frame_size;
 pub mod measured;
+#[cfg(feature = "render")]
 pub mod page;
 pub mod pinning;
 pub mod plan;
+#[cfg(feature = "render")]
 pub mod plots;
 pub mod progress;
+#[cfg(feature = "render")]
 pub mod read;
+#[cfg(feature = "render")]
+mod render;
+#[cfg(feature = "render")]
 pub mod result;
+#[cfg(feature = "render")]
 pub mod run;
 pub mod samples;
 #[cfg(test)]
 mod schema;
+#[cfg(feature = "render")]
 pub mod stats;
+#[cfg(feature = "render")]
 pub mod summary;
+#[cfg(feature = "render")]
 pub mod text_report;
 pub mod thread_cost;
 pub mod units;
+#[cfg(feature = "render")]
 pub mod warnings;
 
-use std::path::Path;
-
-use serde::Serialize;
-
-pub use crate::again::render_again;
-use crate::environment::Environment;
-pub use crate::error::ReportError;
-use crate::measured::Measured;
-pub use crate::result::RunResult;
-use crate::result::Warning;
-use crate::run::Run;
-use crate::samples::Row;
-pub use crate::summary::{driver_table, styled_summary, summary};
-
-/// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
-/// a folder again gives the same files. A run that ended early is rendered as far as it came.
-pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> Result<RunResult, ReportError> {
-    let measured = read::read_measured(&dir.join(read::MEASURED_FILE))?;
-    let samples = read::read_samples(&dir.join(read::SAMPLES_FILE))?;
-    let config = serde_json::to_value(config).map_err(ReportError::Config)?;
-    render_run(dir, environment, config, measured, samples)
-}
-
-/// From what was read to the files.
-fn render_run(
-    dir: &Path,
-    environment: Environment,
-    config: serde_json::Value,
-    measured: Measured,
-    (rows, cut_off): (Vec<Row>, Option<Warning>),
-) -> Result<RunResult, ReportError> {
-    let run = Run::new(measured, rows);
-    let result = evaluate::evaluate(environment, config, &run, cut_off);
-    let plots = plots::plots(&result, &run);
-    plots::write_into(dir, &plots)?;
-    exports::hgrm::write_all(dir, &run)?;
-    for export in exports::all() {
-        exports::write_into(dir, export, &result, &run)?;
-    }
-    exports::write_into(dir, &text_report::TextReport::of(dir), &result, &run)?;
-    // Last, because it links to what is there.
-    exports::write_into(dir, &page::Page::of(dir, plots), &result, &run)?;
-    Ok(result)
-}
-
-/// Notes why a run ended early, in the words of whoever saw the cause: the initiator only knows that it was stopped.
-pub fn note_end(dir: &Path, reason: &str) -> Result<(), ReportError> {
-    let path = dir.join(read::MEASURED_FILE);
-    let mut measured = read::read_measured(&path)?;
-    measured.aborted = Some(reason.to_owned());
-    exports::replace(&path, |out| serde_json::to_writer_pretty(out, &measured).map_err(std::io::Error::from))
-}
+#[cfg(feature = "render")]
+pub use crate::{
+    again::render_again,
+    error::ReportError,
+    render::{note_end, render},
+    result::RunResult,
+    summary::{driver_table, styled_summary, summary},
+};
