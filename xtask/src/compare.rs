@@ -6,6 +6,8 @@ use anyhow::Context;
 use clap::Args;
 use report::across::{Limits, RunFolder, compare, text};
 
+use crate::out;
+
 /// Compares runs with the first of them, cell by cell, with intervals
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
@@ -43,9 +45,10 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<bool> {
     let has_limits = limits.p50.is_some() || limits.p99.is_some();
     let across = compare(&runs, has_limits.then_some(&limits));
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&across).context("the comparison has no JSON form")?);
+        let document = serde_json::to_string_pretty(&across).context("the comparison has no JSON form")?;
+        out::print(&(document + "\n"))?;
     } else {
-        print!("{}", text(&across));
+        out::print(&text(&across))?;
     }
     Ok(across.gate.is_none_or(|gate| gate.passed))
 }

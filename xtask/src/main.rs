@@ -14,6 +14,7 @@ mod console;
 mod doctor;
 mod driver;
 mod failure;
+mod out;
 mod place;
 mod provision;
 mod qemu;

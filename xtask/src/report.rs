@@ -6,6 +6,7 @@ use clap::Args;
 use report::ReportError;
 
 use crate::failure::usage;
+use crate::out;
 use crate::place::shown;
 use crate::provision::workspace_root;
 
@@ -42,11 +43,11 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
 pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyhow::Result<()> {
     let page = shown(&dir.join(report::page::FILE_NAME));
     if json {
-        println!("{}", serde_json::to_string_pretty(result)?);
+        out::print(&(serde_json::to_string_pretty(result)? + "\n"))?;
         eprintln!("report: {page}");
     } else {
-        anstream::print!("{}", report::styled_summary(result));
-        println!("{page}");
+        out::print_styled(&report::styled_summary(result))?;
+        out::print(&format!("{page}\n"))?;
     }
     Ok(())
 }

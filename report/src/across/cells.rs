@@ -146,7 +146,8 @@ pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
 
 /// The drivers are not looked at: they are told among the differences of the surroundings.
 fn is_identical(this: &Cell, base: &Cell) -> bool {
-    (this.n, &this.failures, &this.latency_ns) == (base.n, &base.failures, &base.latency_ns)
+    (this.n, &this.failures, &this.latency_ns, &this.corrected_ns)
+        == (base.n, &base.failures, &base.latency_ns, &base.corrected_ns)
         && (&this.traffic, &this.cpu, &this.counters) == (&base.traffic, &base.cpu, &base.counters)
 }
 

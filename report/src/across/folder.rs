@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::checks;
 use crate::error::ReportError;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE, read_measured, read_samples};
-use crate::result::{FILE_NAME, RunResult, Warning};
+use crate::result::{FILE_NAME, RunResult, Verdict, Warning};
 use crate::run::Run;
 
 /// A run that was read.
@@ -69,10 +70,17 @@ impl RunFolder {
     }
 
     fn read(dir: &Path) -> Result<Self, ReportError> {
-        let result = RunResult::load(dir)?;
+        let mut result = RunResult::load(dir)?;
         let measured = read_measured(&dir.join(MEASURED_FILE))?;
         let (rows, warning) = read_samples(&dir.join(SAMPLES_FILE))?;
-        Ok(Self { dir: dir.to_owned(), result, run: Run::new(measured, rows), warning })
+        let run = Run::new(measured, rows);
+        // The figures are made of the raw files, and so the files have to hold what the checks ask for.
+        for again in checks::all(&run, &result.environment).into_iter().filter(|check| check.pass == Verdict::Fail) {
+            result.self_checks.retain(|recorded| recorded.id != again.id);
+            result.self_checks.push(again);
+        }
+        result.self_checks.sort_by_key(|check| check.id);
+        Ok(Self { dir: dir.to_owned(), result, run, warning })
     }
 }
 

@@ -141,8 +141,9 @@ fn fastest_stream(result: &RunResult) -> Option<Point> {
     let told = best.iter().map(|(cell, rate)| format!("{} {} ({})", cell.mode, speed(*rate), case::name(cell)));
     Some(Point {
         question: "Bytes per second through a ring".to_owned(),
-        winner: Some(winner.0.mode.clone()),
-        verdict: format!("{} moves the most, {}", winner.0.mode, speed(winner.1)),
+        // Rates have no interval, so that none is proved to be the faster.
+        winner: None,
+        verdict: format!("{} at most, by {}", speed(winner.1), winner.0.mode),
         evidence: vec![
             format!("The most of each: {}.", told.collect::<Vec<_>>().join("; ")),
             "Rates have no interval.".to_owned(),

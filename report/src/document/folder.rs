@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::read::read_document;
+
 /// The name of the plan in a run's folder.
 pub const PLAN_FILE: &str = "plan.json";
 
@@ -16,7 +18,7 @@ const FILES: [(&str, &str); 14] = [
     ("samples.csv", "a row per measured operation with every stamp and leg in nanoseconds"),
     ("latency_results.csv", "a row per round trip"),
     ("bandwidth_results.csv", "a row per frame"),
-    ("cpu.csv", "CPU time by thread and cell"),
+    ("cpu.csv", "CPU time by thread and block"),
     ("run.hlog", "latency histograms over time (HdrHistogram log)"),
     ("measured.json", "what the initiator counted, block by block"),
     ("plan.json", "what was to be measured, block by block"),
@@ -46,7 +48,7 @@ impl Folder {
     /// Looks around. What cannot be read is not there.
     #[must_use]
     pub fn look(dir: &Path) -> Self {
-        let plan = fs::read(dir.join(PLAN_FILE)).ok();
+        let plan = read_document(&dir.join(PLAN_FILE)).ok();
         let plan = plan.and_then(|text| serde_json::from_slice::<Plan>(&text).ok());
         let known = FILES.into_iter().filter(|(name, _)| dir.join(name).is_file());
         let mut files: Vec<(String, &'static str)> = known.map(|(name, about)| (name.to_owned(), about)).collect();

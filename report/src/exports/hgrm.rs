@@ -1,6 +1,8 @@
 //! `<cell>.hgrm`: a cell's percentiles as `HdrHistogram` prints them (`outputPercentileDistribution`), for its plotter and
 //! for everything else that reads this format. Values are microseconds, with nanoseconds behind the point.
 
+use std::collections::BTreeSet;
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -9,6 +11,7 @@ use hdrhistogram::Histogram;
 use super::histograms::{SUB_BUCKETS, histogram, recordings};
 use super::replace;
 use crate::error::ReportError;
+use crate::plan::Workload;
 use crate::run::Run;
 
 /// Lines per halving of what is left above a percentile, the format's customary number.
@@ -16,11 +19,29 @@ const TICKS_PER_HALF: f64 = 5.0;
 
 const NS_PER_US: f64 = 1e3;
 
-/// Writes a file for each cell that has latencies.
+/// Writes a file for each cell that has latencies. Those of an earlier rendering that this one does not have are removed, so
+/// that none is taken for this run's.
 pub(crate) fn write_all(dir: &Path, run: &Run) -> Result<(), ReportError> {
-    for recording in recordings(run) {
+    let recordings = recordings(run);
+    remove_stale(dir, &recordings.iter().map(|recording| format!("{}.hgrm", recording.name)).collect())?;
+    for recording in recordings {
         let (histogram, beyond) = histogram(recording.blocks.iter().flat_map(|(_, series)| series.iter().copied()));
         replace(&dir.join(format!("{}.hgrm", recording.name)), |out| write(&histogram, beyond, out))?;
+    }
+    Ok(())
+}
+
+/// Files that are named as cells are, and that no cell is named as.
+fn remove_stale(dir: &Path, wanted: &BTreeSet<String>) -> Result<(), ReportError> {
+    let is_ours = |name: &str| {
+        let cell = name.strip_suffix(".hgrm").and_then(|cell| cell.split_once('-'));
+        cell.is_some_and(|(workload, _)| Workload::ALL.iter().any(|known| known.name() == workload))
+    };
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    for name in names.filter(|name| is_ours(name) && !wanted.contains(name)) {
+        let path = dir.join(name);
+        fs::remove_file(&path).map_err(|source| ReportError::Write { path, source })?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ mod result_json;
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use bandwidth_csv::BandwidthCsv;
 pub use cpu_csv::CpuCsv;
@@ -45,7 +45,9 @@ pub fn write_into(dir: &Path, export: &dyn Export, result: &RunResult, run: &Run
 
 /// Writes a file beside its place and moves it there.
 pub(crate) fn replace(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), ReportError> {
-    let partial = path.with_extension("partial");
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
     write_through(&partial, content).and_then(|()| fs::rename(&partial, path)).map_err(|source| {
         // Best effort: the first error is the one to tell.
         let _ = fs::remove_file(&partial);
@@ -55,7 +57,12 @@ pub(crate) fn replace(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::R
 
 /// Down to the disk, because a rename may otherwise survive a crash that the content does not.
 fn write_through(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::new(File::create(path)?);
+    // A left-over, or a link that would lead the content elsewhere.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut out = BufWriter::new(File::create_new(path)?);
     content(&mut out)?;
     out.into_inner()?.sync_all()
 }

@@ -7,6 +7,7 @@ use super::panel::{ABOVE, Axis, BELOW, Panel};
 use super::percentiles::{in_words, told_counts};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
+use crate::stats::Percentile;
 use crate::units::duration;
 
 const HIGH: f64 = 280.0;
@@ -35,7 +36,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y += ABOVE + HIGH + BELOW;
     let caption = format!(
-        "Steep: alike; flat: spread. Marks at 50, 90 and 99 %. The axis ends where the slowest way has 99.5 % behind it. {}. {}.",
+        "Steep: alike; flat: spread. Marks at 50, 90 and 99 %, where there are samples enough. The axis ends where the slowest way has 99.5 % behind it. {}. {}.",
         told_counts(&questions),
         data.place()
     );
@@ -50,8 +51,10 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>) {
     places.extend((1..=POINTS).map(|point| panel.place(at_share(&series.sorted, share(point)) as f64, share(point))));
     places.push((panel.right(), panel.py(1.0)));
     figure.canvas.polyline(&places, Stroke::new(look.color, 2.2).dash(look.dash));
-    for (share, name) in [(0.5, "p50"), (0.9, "p90"), (0.99, "p99")] {
-        let value = at_share(&series.sorted, share);
+    for (percentile, share, name) in
+        [(Percentile::P50, 0.5, "p50"), (Percentile::P90, 0.9, "p90"), (Percentile::P99, 0.99, "p99")]
+    {
+        let Some(value) = percentile.of(&series.sorted) else { continue };
         let hover = format!("{} {name}: {}", mode(series.cell), duration(value as f64));
         figure.canvas.marker(panel.place(value as f64, share), look.marker, look.color, true, &hover);
     }

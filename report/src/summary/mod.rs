@@ -128,8 +128,13 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
         .zip(base.cpu.cores)
         .map_or(String::new(), |(this, base)| format!(" and takes {this:.1} cores, not {base:.1}"));
     let apart = match comparison.word {
-        Word::NoDifferenceSeen => "no difference seen".to_owned(),
-        Word::Faster | Word::Slower | Word::Unknown => format!("{} {verb} {}", doing(this), duration(difference.abs())),
+        Word::NoDifferenceSeen => format!("no difference seen, {}", doing(this)),
+        Word::Unknown => format!("too little was measured to tell them apart, {}", doing(this)),
+        Word::Faster | Word::Slower => format!("{} {verb} {}", doing(this), duration(difference.abs())),
+    };
+    let cores = match comparison.word {
+        Word::Faster | Word::Slower => cores,
+        Word::NoDifferenceSeen | Word::Unknown => cores.replacen(" and", "", 1),
     };
     Some(format!("{}, {} in {} at p50: {apart}{cores}", alone_at_median(base)?, this.mode, duration(median(this)?)))
 }

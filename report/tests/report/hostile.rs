@@ -1,13 +1,15 @@
 //! A guest and a machine that lie about themselves reach neither the reader's browser nor his terminal.
 
 use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use report::environment::Environment;
 use report::measured::Ceiling;
 use report::{render, styled_summary, summary};
 
 use crate::markup::tags;
-use crate::render::folder;
+use crate::render::{folder, rendered};
 use crate::synthetic::Synthetic;
 
 /// Markup, an attribute's end, a policy's end, escapes, direction, and something endless.
@@ -64,4 +66,22 @@ fn words_of_the_run_do_not_command_the_terminal() {
         assert_eq!(text.chars().find(|&c| (c.is_control() && c != '\n') || c == '\u{202e}'), None);
     }
     assert!(!styled.contains("the terminal was cleared"), "{styled}");
+}
+
+#[test]
+fn rendering_follows_no_link_waits_for_no_pipe_and_removes_only_its_own() {
+    let dir = folder(&Synthetic::both_modes());
+    let elsewhere = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(elsewhere.path(), "mine").expect("written");
+    let at = |name: &str| dir.path().join(name);
+    symlink(elsewhere.path(), at("report.html.partial")).expect("linked");
+    symlink(elsewhere.path(), at("result.json.partial")).expect("linked");
+    assert!(Command::new("mkfifo").arg(at("plan.json")).status().expect("mkfifo runs").success());
+    fs::write(at("frame-4k-irq.hgrm"), "of an earlier rendering").expect("written");
+    fs::write(at("notes.hgrm"), "mine").expect("written");
+    rendered(dir.path()).expect("rendered");
+    assert_eq!(fs::read_to_string(elsewhere.path()).expect("there"), "mine");
+    assert!(at("report.html").symlink_metadata().expect("there").is_file());
+    assert!(!at("frame-4k-irq.hgrm").exists(), "no cell of this run is named so");
+    assert_eq!(fs::read_to_string(at("notes.hgrm")).expect("there"), "mine");
 }

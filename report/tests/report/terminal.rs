@@ -14,7 +14,11 @@ fn widest(text: &str) -> usize {
 
 #[test]
 fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
-    let text = summary(&Synthetic::both_modes().result());
+    let alternating = (0..16).fold(Synthetic::empty(), |run, block| {
+        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        run.with(Workload::Pingpong, wait, wait, 64, 40)
+    });
+    let text = summary(&alternating.result());
     let first = text.lines().next().expect("a line");
     assert!(
         first.starts_with(
@@ -22,6 +26,7 @@ fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
         ),
         "{text}"
     );
+    let text = summary(&Synthetic::both_modes().result());
     assert!(text.contains("frame 1080p end to end: poll 33.7 MB/s, irq 33.7 MB/s"), "{text}");
     assert!(text.contains("self-checks: 14 passed, 0 failed, 1 not applicable"), "{text}");
     assert!(text.ends_with("under emulation (TCG): compares modes, does not predict KVM\n"), "{text}");
@@ -140,6 +145,17 @@ fn streams_alone_answer_with_their_speed() {
 }
 
 #[test]
+fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
+    let text = summary(&Synthetic::both_modes().result());
+    let first = text.split("\n\n").next().expect("a paragraph").replace("\n    ", " ");
+    assert_eq!(
+        first,
+        "poll answers in 248 ns, irq in 60.0 µs at p50: too little was measured to tell them apart, \
+         blocking takes 0.5 cores, not 2.0"
+    );
+}
+
+#[test]
 fn a_difference_that_was_not_seen_is_not_called_one() {
     let run = Synthetic::empty();
     let run = run.with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 40);
@@ -149,5 +165,5 @@ fn a_difference_that_was_not_seen_is_not_called_one() {
         row.end_to_end_ns = Some(180_000_000 + row.seq % 7 * 1_000_000);
     }
     let text = summary(&run.result());
-    assert!(text.contains("at p50: no difference seen and takes"), "{text}");
+    assert!(text.contains("at p50: no difference seen, blocking takes"), "{text}");
 }
