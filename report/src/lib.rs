@@ -7,7 +7,7 @@
 //! 2. [`measured`] (with [`thread_cost`]) and [`samples`]: what the initiator brings back, per block and per operation;
 //!    [`progress`]: what it says meanwhile.
 //! 3. [`result`] and [`environment`]: the document that a run ends in.
-//! 4. [`render`], below: from the one to the other. [`read`] takes the files in, [`run`] joins blocks and rows,
+//! 4. [`render()`]: from the one to the other. [`read`] takes the files in, [`run`] joins blocks and rows,
 //!    [`evaluate`] makes [`cells`] (with [`stats`] and [`cost`]), comparisons ([`compare`]),
 //!    [`findings`], [`checks`] and [`warnings`] of them.
 //! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
