@@ -31,3 +31,4 @@ pub mod session;
 pub mod stream;
 pub mod wait;
 pub mod wire;
+mod word;

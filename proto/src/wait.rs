@@ -20,10 +20,11 @@
 //! has an event left to collect. Hence rings = events, exactly, in every closed loop.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::clock::ticks;
+pub use crate::word::Word;
 
 /// How long a doorbell that was rung may take before it counts as lost. A busy machine stalls for tens of
 /// milliseconds; a lost interrupt never comes.
@@ -33,37 +34,6 @@ const LOOKS_PER_IDLE: u32 = 1 << 14;
 /// Looks between two pause hints. On real processors a pause frees the sibling thread, which a long spin owes it; under
 /// emulation it leaves the translated code, which costs half as much as a whole round trip.
 const LOOKS_PER_PAUSE: u32 = 64;
-
-/// The operations that arming needs, so that a model checker can stand in for the processor.
-pub trait Word {
-    /// See [`AtomicU64::load`].
-    fn load(&self, order: Ordering) -> u64;
-    /// See [`AtomicU64::store`].
-    fn store(&self, value: u64, order: Ordering);
-    /// See [`AtomicU64::swap`].
-    fn swap(&self, value: u64, order: Ordering) -> u64;
-    /// See [`fence`].
-    fn fence(order: Ordering);
-}
-
-impl Word for AtomicU64 {
-    #[inline]
-    fn load(&self, order: Ordering) -> u64 {
-        Self::load(self, order)
-    }
-    #[inline]
-    fn store(&self, value: u64, order: Ordering) {
-        Self::store(self, value, order);
-    }
-    #[inline]
-    fn swap(&self, value: u64, order: Ordering) -> u64 {
-        Self::swap(self, value, order)
-    }
-    #[inline]
-    fn fence(order: Ordering) {
-        fence(order);
-    }
-}
 
 /// Says that the caller is about to block. A look at the message must follow.
 #[inline]
