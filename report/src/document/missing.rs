@@ -32,6 +32,13 @@ pub fn list(result: &RunResult, run: &Run, folder: &Folder) -> Vec<String> {
                 .to_owned(),
         );
     }
+    let rowless = run.blocks().filter(|block| (block.rows.len() as u64) < block.measured.rows()).count() as u64;
+    if rowless > 0 {
+        missing.push(format!(
+            "samples.csv lacks rows of {}; what it lacks is in no figure",
+            counted(rowless, "measured block")
+        ));
+    }
     let stray = run.stray_rows().count() as u64;
     if stray > 0 {
         missing.push(format!("{} of a block that was not finished are in no figure", counted(stray, "row")));

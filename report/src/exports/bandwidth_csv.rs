@@ -16,7 +16,7 @@ use crate::samples::{Status, mode_name};
 #[derive(Debug, Clone, Copy)]
 pub struct BandwidthCsv;
 
-const HEADER: [&str; 11] = [
+const HEADER: [&str; 12] = [
     "frame",
     "iteration",
     "size_bytes",
@@ -28,12 +28,13 @@ const HEADER: [&str; 11] = [
     "total_ns",
     "gb_per_s",
     "status",
+    "cold",
 ];
 
 #[derive(Serialize)]
 struct Line<'a> {
     frame: &'a str,
-    /// From 0 within its size and mode, failed frames included.
+    /// From 0 within its size, mode and state of the caches, failed frames included.
     iteration: u64,
     size_bytes: u64,
     mode: &'a str,
@@ -47,6 +48,8 @@ struct Line<'a> {
     /// Size over the end-to-end time, in 10⁹ bytes per second; empty for a frame that failed.
     gb_per_s: Option<f64>,
     status: Status,
+    /// Whether frame and slot were flushed from all caches before: a cell of its own.
+    cold: bool,
 }
 
 impl Export for BandwidthCsv {
@@ -58,12 +61,13 @@ impl Export for BandwidthCsv {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
         // By hand, so that a run without frames still leaves a table.
         writer.write_record(HEADER)?;
-        let mut iterations: HashMap<(u64, String), u64> = HashMap::new();
+        let mut iterations: HashMap<(u64, String, bool), u64> = HashMap::new();
         for block in run.blocks().filter(|block| block.asked().workload == Workload::Frame) {
             let asked = block.asked();
             let (frame, mode) = (size_name(asked.size_bytes), mode_name(asked.host_wait, asked.guest_wait));
             let one_way = block.measured.clock.is_stable();
-            let iteration = iterations.entry((asked.size_bytes, mode.clone())).or_default();
+            let cold = asked.conditions.cold;
+            let iteration = iterations.entry((asked.size_bytes, mode.clone(), cold)).or_default();
             for row in block.rows {
                 // Bytes per nanosecond are 10⁹ bytes per second.
                 let speed = row.end_to_end_ns.filter(|&ns| ns > 0).map(|ns| asked.size_bytes as f64 / ns as f64);
@@ -80,6 +84,7 @@ impl Export for BandwidthCsv {
                     // To the kilobyte per second: more digits would only seem exact.
                     gb_per_s: speed.filter(|_| row.status == Status::Ok).map(|speed| (speed * 1e6).round() / 1e6),
                     status: row.status,
+                    cold,
                 })?;
                 *iteration += 1;
             }

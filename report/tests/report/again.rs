@@ -40,6 +40,26 @@ fn said_missing(dir: &Path) -> String {
 }
 
 #[test]
+fn a_table_that_lacks_rows_is_said_to() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    let samples = dir.path().join("samples.csv");
+    let text = fs::read_to_string(&samples).expect("there");
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&samples, lines[..lines.len() - 1].join("\n") + "\n").expect("written");
+    rendered(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
+    fs::remove_file(&samples).expect("removed");
+    rendered(dir.path()).expect_err("nothing to read");
+    render_again(dir.path()).expect("rendered as far as it goes");
+    let said = said_missing(dir.path());
+    assert!(
+        said.contains(&format!("samples.csv lacks rows of {} measured blocks", run.measured.blocks.len())),
+        "{said}"
+    );
+}
+
+#[test]
 fn the_same_input_gives_the_same_bytes_again_and_again() {
     let dir = folder(&Synthetic::both_modes().with_storm(100).with_stream(4_096, 10));
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}, {}, {}]}"#).expect("written");

@@ -58,9 +58,9 @@ fn a_run_becomes_its_files() {
     assert_eq!(bandwidth.len(), 21);
     assert_eq!(
         bandwidth[0],
-        "frame,iteration,size_bytes,mode,write_ns,notify_ns,read_ns,verify_ns,total_ns,gb_per_s,status"
+        "frame,iteration,size_bytes,mode,write_ns,notify_ns,read_ns,verify_ns,total_ns,gb_per_s,status,cold"
     );
-    assert_eq!(bandwidth[1], "1080p,0,6220800,poll,500000,100,4000000,180000000,184500215,0.033717,ok");
+    assert_eq!(bandwidth[1], "1080p,0,6220800,poll,500000,100,4000000,180000000,184500215,0.033717,ok,false");
 
     let mut names: Vec<_> =
         fs::read_dir(dir.path()).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
@@ -164,7 +164,25 @@ fn failed_operations_are_counted_and_in_no_figure() {
     let cell = result.cells.iter().find(|cell| cell.workload == Workload::Frame).expect("a frame cell");
     assert_eq!((cell.n, cell.failures.get(&Status::Timeout)), (9, Some(&1)));
     assert!(cell.latency_ns.as_ref().expect("others ended ok").max < 2_000_000_000);
-    assert!(lines(dir.path(), "bandwidth_results.csv")[1].ends_with(",2000000000,,timeout"));
+    assert!(lines(dir.path(), "bandwidth_results.csv")[1].ends_with(",2000000000,,timeout,false"));
+}
+
+#[test]
+fn cold_frames_are_told_from_warm_ones_and_counted_by_themselves() {
+    let mut run = Synthetic::empty();
+    for _ in 0..2 {
+        run = run.with(Workload::Frame, Wait::Irq, Wait::Irq, 6_220_800, 3);
+    }
+    run.block(1).block.conditions.cold = true;
+    let dir = folder(&run);
+    rendered(dir.path()).expect("rendered");
+    let told: Vec<(String, String)> = lines(dir.path(), "bandwidth_results.csv")[1..]
+        .iter()
+        .map(|line| line.split(',').map(str::to_owned).collect::<Vec<_>>())
+        .map(|fields| (fields[1].clone(), fields[11].clone()))
+        .collect();
+    let wanted = ["false", "true"].map(|cold| ["0", "1", "2"].map(|iteration| (iteration.to_owned(), cold.to_owned())));
+    assert_eq!(told, wanted.concat());
 }
 
 #[test]
