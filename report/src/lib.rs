@@ -69,6 +69,8 @@ mod schema;
 #[cfg(feature = "render")]
 pub mod stats;
 #[cfg(feature = "render")]
+mod streams;
+#[cfg(feature = "render")]
 pub mod summary;
 #[cfg(feature = "render")]
 pub mod text_report;

@@ -52,6 +52,17 @@ pub fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
+/// How the guest was run, as its monitor names it, in words.
+#[must_use]
+pub fn acceleration(accel: &str) -> String {
+    match accel {
+        "tcg" => "under emulation (TCG)".to_owned(),
+        "kvm" => "under KVM".to_owned(),
+        "" => "acceleration not known".to_owned(),
+        other => format!("under {}", other.chars().take(20).collect::<String>()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,5 +88,13 @@ mod tests {
     fn thousands_are_parted() {
         assert_eq!([0, 999, 1_000, 24_883_200].map(grouped), ["0", "999", "1,000", "24,883,200"]);
         assert_eq!([counted(1, "frame"), counted(2_000, "frame")], ["1 frame", "2,000 frames"]);
+    }
+
+    #[test]
+    fn acceleration_is_told_in_words() {
+        assert_eq!(
+            ["tcg", "kvm", "", "hvf"].map(acceleration),
+            ["under emulation (TCG)", "under KVM", "acceleration not known", "under hvf"]
+        );
     }
 }

@@ -5,6 +5,7 @@ use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Workload};
 use crate::result::{Cell, Comparison, RunResult};
 use crate::stats::Word;
+use crate::streams;
 use crate::units::{duration, speed, three_digits};
 
 use super::case;
@@ -128,15 +129,7 @@ fn break_even(known: &BreakEven) -> Point {
 
 /// Streams have no medians to compare: the fastest of each mode stand side by side.
 fn fastest_stream(result: &RunResult) -> Option<Point> {
-    let mut best: Vec<(&Cell, f64)> = Vec::new();
-    for cell in case::of(result, Workload::Stream) {
-        let Some(rate) = cell.bytes_per_second else { continue };
-        match best.iter_mut().find(|(other, _)| other.mode == cell.mode) {
-            Some(other) if other.1 >= rate => {}
-            Some(other) => *other = (cell, rate),
-            None => best.push((cell, rate)),
-        }
-    }
+    let best = streams::fastest(case::of(result, Workload::Stream));
     let winner = best.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let told = best.iter().map(|(cell, rate)| format!("{} {} ({})", cell.mode, speed(*rate), case::name(cell)));
     Some(Point {

@@ -35,23 +35,17 @@ impl Value {
     /// Nanoseconds.
     #[must_use]
     pub fn ns(ns: impl Into<Option<u64>>) -> Self {
-        ns.into().map_or_else(Self::unknown, |ns| Self {
-            text: duration(ns as f64),
-            exact: Some(ns.to_string()),
-            unit: "ns",
-            interval: None,
-        })
+        ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
     }
 
     /// Nanoseconds of a leg, which may be negative by the clocks' bound.
     #[must_use]
     pub fn signed_ns(ns: impl Into<Option<i64>>) -> Self {
-        ns.into().map_or_else(Self::unknown, |ns| Self {
-            text: duration(ns as f64),
-            exact: Some(ns.to_string()),
-            unit: "ns",
-            interval: None,
-        })
+        ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
+    }
+
+    fn whole_ns(ns: f64, exact: String) -> Self {
+        Self { text: duration(ns), exact: Some(exact), unit: "ns", interval: None }
     }
 
     /// Nanoseconds that were averaged.

@@ -5,7 +5,7 @@ use crate::cells;
 use crate::plan::{Block, Conditions, Workload};
 use crate::result::{Cell, RunResult};
 use crate::run::{Run, RunBlock};
-use crate::units::{duration, grouped};
+use crate::units::{acceleration, duration, grouped};
 
 /// A run to be drawn.
 #[derive(Debug, Clone, Copy)]
@@ -99,16 +99,6 @@ impl<'a> Data<'a> {
     }
 }
 
-/// What the figures stand for.
-pub(crate) fn acceleration(accel: &str) -> String {
-    match accel {
-        "tcg" => "under emulation (TCG)".to_owned(),
-        "kvm" => "under KVM".to_owned(),
-        "" => "acceleration not known".to_owned(),
-        other => format!("under {}", other.chars().take(20).collect::<String>()),
-    }
-}
-
 fn heading(workload: Workload, conditions: Conditions) -> String {
     match (workload, conditions.gap_ns) {
         (Workload::Pingpong, _) => "back to back".to_owned(),
@@ -191,13 +181,5 @@ mod tests {
     fn a_share_of_few_samples_is_one_of_them() {
         assert_eq!([0.0, 0.5, 0.51, 0.99, 1.0].map(|share| at_share(&[10, 20], share)), [10, 10, 20, 20, 20]);
         assert_eq!(at_share(&[], 0.5), 0);
-    }
-
-    #[test]
-    fn acceleration_is_told_as_in_the_summary() {
-        assert_eq!(
-            ["tcg", "kvm", "", "hvf"].map(acceleration),
-            ["under emulation (TCG)", "under KVM", "acceleration not known", "under hvf"]
-        );
     }
 }

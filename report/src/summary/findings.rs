@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
-use crate::plan::{Wait, Workload};
+use crate::plan::Workload;
 use crate::result::{Cell, Comparison, RunResult};
+use crate::streams;
 use crate::units::{counted, duration, grouped, speed, three_digits};
 
 use super::LINES_EACH;
@@ -22,25 +23,18 @@ pub(super) fn lines(result: &RunResult) -> Vec<String> {
     all.into_iter().flatten().chain(streams(result)).flat_map(|line| wrapped(&line, LINES_EACH)).collect()
 }
 
-/// The fastest ring of each mode, and its bytes per second.
-type Fastest<'a> = BTreeMap<(Wait, Wait), (&'a Cell, f64)>;
-
 /// A line per size.
 fn streams(result: &RunResult) -> Vec<String> {
-    let mut by_size: BTreeMap<u64, Fastest<'_>> = BTreeMap::new();
+    let mut by_size: BTreeMap<u64, Vec<&Cell>> = BTreeMap::new();
     for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Stream) {
-        let Some(rate) = cell.bytes_per_second else { continue };
-        let modes = by_size.entry(cell.size_bytes).or_default();
-        let best = modes.entry((cell.host_wait, cell.guest_wait)).or_insert((cell, rate));
-        if rate > best.1 {
-            *best = (cell, rate);
-        }
+        by_size.entry(cell.size_bytes).or_default().push(cell);
     }
     let one = |(cell, rate): &(&Cell, f64)| format!("{} {} ({})", cell.mode, speed(*rate), cell.conditions);
-    let line = |(size, modes): (u64, Fastest<'_>)| {
-        format!("stream {}, at most: {}", size_name(size), modes.values().map(one).collect::<Vec<_>>().join(", "))
+    let line = |(size, cells): (u64, Vec<&Cell>)| {
+        let told: Vec<String> = streams::fastest(cells).iter().map(one).collect();
+        (!told.is_empty()).then(|| format!("stream {}, at most: {}", size_name(size), told.join(", ")))
     };
-    by_size.into_iter().map(line).collect()
+    by_size.into_iter().filter_map(line).collect()
 }
 
 /// How far the modes are apart, as far as that can be said.

@@ -20,7 +20,8 @@ use crate::page;
 use crate::plan::{Wait, Workload};
 use crate::result::{Cell, Comparison, RunResult, SelfCheck, Verdict};
 use crate::stats::Word;
-use crate::units::{counted, duration, speed};
+use crate::streams;
+use crate::units::{acceleration, counted, duration, speed};
 
 /// Lines of a summary, the one with the report's path included.
 const MOST_LINES: usize = 40;
@@ -149,13 +150,8 @@ fn doing(cell: &Cell) -> String {
 
 /// A run of nothing but streams, which have no latency: the fastest of each mode.
 fn streamed(result: &RunResult) -> Option<String> {
-    let mut fastest: BTreeMap<(Wait, Wait), (&str, f64)> = BTreeMap::new();
-    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Stream) {
-        let Some(rate) = cell.bytes_per_second else { continue };
-        let best = fastest.entry((cell.host_wait, cell.guest_wait)).or_insert((&cell.mode, rate));
-        best.1 = best.1.max(rate);
-    }
-    let told: Vec<String> = fastest.values().map(|(mode, rate)| format!("{mode} {}", speed(*rate))).collect();
+    let cells = streams::fastest(result.cells.iter().filter(|cell| cell.workload == Workload::Stream));
+    let told: Vec<String> = cells.iter().map(|(cell, rate)| format!("{} {}", cell.mode, speed(*rate))).collect();
     (!told.is_empty()).then(|| format!("through a ring of slots go at most: {}", told.join(", ")))
 }
 
@@ -251,10 +247,6 @@ fn warnings(result: &RunResult, room: usize) -> Vec<String> {
 
 /// What the figures stand for.
 pub(crate) fn label(accel: &str) -> String {
-    match accel {
-        "tcg" => "under emulation (TCG): compares modes, does not predict KVM".to_owned(),
-        "kvm" => "under KVM".to_owned(),
-        "" => "acceleration not known".to_owned(),
-        other => text::printable(&format!("under {other}")),
-    }
+    let words = text::printable(&acceleration(accel));
+    if accel == "tcg" { words + ": compares modes, does not predict KVM" } else { words }
 }
