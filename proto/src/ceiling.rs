@@ -1,7 +1,9 @@
 //! The ceilings of one side: how fast its memory is copied and hashed, and what reading its clock costs. Host and guest
 //! measure them with the same code, so that their ratio says something of the machine and nothing of the program.
 //!
-//! The best of a few rounds counts: a ceiling is what the machine can do when nobody disturbs it.
+//! The best round counts: a ceiling is what the machine can do when nobody disturbs it. The ways to copy take turns, a few
+//! rounds each so that they find their own bytes in the caches, and go on for as long as one of them still gets faster: an
+//! emulator's table of translated addresses grows only while it is in use, and the first turns pay for that.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -11,10 +13,14 @@ use sha2::{Digest, Sha256};
 use crate::clock::ticks;
 use crate::region::{RegionError, SharedRegion};
 
-/// Rounds of which the fastest counts, at the least.
-const ROUNDS: usize = 5;
-/// How long rounds go on at the least: short ones would else all fall into one moment in which somebody disturbs them.
-const SPELL: Duration = Duration::from_millis(40);
+/// Rounds that a way has in each of its turns.
+const ROUNDS: usize = 4;
+/// How long turns go on at the least: short ones would else all fall into one moment in which somebody disturbs them.
+const SPELL: Duration = Duration::from_millis(100);
+/// How long they go on at the most, even if each is better than the one before.
+const LONGEST: Duration = Duration::from_secs(1);
+/// A speed is better than the best one if it is higher by this factor; what is less is noise.
+const BETTER: f64 = 1.02;
 /// Most bytes that are hashed: enough for a steady speed, little enough where SHA-256 has no instructions of its own.
 const HASHED: usize = 2 << 20;
 /// Most bytes that are loaded without storing them.
@@ -25,7 +31,7 @@ const LEAST: usize = 1 << 20;
 const READINGS: u32 = 20_000;
 
 /// Speeds in bytes per second, for copies of one size.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CopySpeeds {
     /// From private memory to private memory, by the library's memcpy.
     pub heap_to_heap: f64,
@@ -41,46 +47,87 @@ impl CopySpeeds {
     /// Measures copies of `bytes` bytes at `offset` of the region, which nobody else may use meanwhile.
     pub fn measure(region: &SharedRegion, offset: usize, bytes: usize) -> Result<Self, RegionError> {
         let (from, mut to) = (vec![1_u8; bytes], vec![2_u8; bytes]);
-        Ok(Self {
-            heap_to_heap: fastest(bytes, || {
+        let read = &from[..bytes.min(READ)];
+        let mut best = Self::default();
+        let mut turns = Turns::new();
+        while turns.go_on() {
+            turns.time(&mut best.heap_to_heap, bytes, || {
                 black_box(&mut to).copy_from_slice(black_box(&from));
-                Ok(())
-            })?,
-            heap_to_region: fastest(bytes, || region.copy_in(offset, black_box(&from)))?,
-            region_to_heap: read_out(region, offset, &mut to)?,
-            heap_read: fastest(bytes.min(READ), || {
-                let words = from[..bytes.min(READ)]
-                    .chunks_exact(8)
-                    .map(|word| word.iter().fold(0, |sum, byte| sum ^ u64::from(*byte)));
+                Some(Ok(()))
+            })?;
+            turns.time(&mut best.heap_to_region, bytes, || Some(region.copy_in(offset, black_box(&from))))?;
+            // The library's copy is not always the fastest: emulated, its wide instructions are slower than plain words.
+            let out = &mut best.region_to_heap;
+            turns.time(out, bytes, || Some(region.copy_out(offset, black_box(&mut to))))?;
+            turns.time(out, bytes, || region.copy_out_words(offset, black_box(&mut to)))?;
+            turns.time(out, bytes, || region.copy_out_streaming(offset, black_box(&mut to)))?;
+            turns.time(&mut best.heap_read, read.len(), || {
+                let words = read.chunks_exact(8).map(|word| word.iter().fold(0, |sum, byte| sum ^ u64::from(*byte)));
                 black_box(words.fold(0, |sum, word| sum ^ word));
-                Ok(())
-            })?,
-        })
+                Some(Ok(()))
+            })?;
+        }
+        Ok(best)
     }
-}
-
-/// The library's copy is not always the fastest: emulated, its wide instructions are slower than plain words.
-fn read_out(region: &SharedRegion, offset: usize, to: &mut [u8]) -> Result<f64, RegionError> {
-    let bytes = to.len();
-    let whole = fastest(bytes, || region.copy_out(offset, black_box(to)))?;
-    let words = fastest(bytes, || region.copy_out_words(offset, black_box(to)).unwrap_or(Ok(())));
-    let streams = fastest(bytes, || region.copy_out_streaming(offset, black_box(to)).unwrap_or(Ok(())));
-    // A way that these bytes do not allow copies nothing, and must not count.
-    let words = words.ok().filter(|_| bytes.is_multiple_of(8) && offset.is_multiple_of(8)).unwrap_or(0.0);
-    let can_stream = is_x86_feature_detected!("sse4.1") && bytes.is_multiple_of(16) && offset.is_multiple_of(16);
-    let streams = streams.ok().filter(|_| can_stream).unwrap_or(0.0);
-    Ok(whole.max(words).max(streams))
 }
 
 /// Bytes per second that SHA-256 takes in, from private memory.
 #[must_use]
 pub fn sha256_speed() -> f64 {
     let bytes = vec![1_u8; HASHED];
-    let hash = || {
-        black_box(Sha256::digest(black_box(&bytes)));
+    let (mut best, mut turns) = (0.0, Turns::new());
+    while turns.go_on() {
+        // Hashing touches no region and so cannot fail.
+        let _ = turns.time(&mut best, HASHED, || {
+            black_box(Sha256::digest(black_box(&bytes)));
+            Some(Ok(()))
+        });
+    }
+    best
+}
+
+/// Turns of timed work, until none gets better any more.
+struct Turns {
+    began: Instant,
+    /// Whether something was faster than ever before since the last turn began.
+    better: bool,
+}
+
+impl Turns {
+    fn new() -> Self {
+        Self { began: Instant::now(), better: true }
+    }
+
+    /// Whether there is to be another turn.
+    fn go_on(&mut self) -> bool {
+        let since = self.began.elapsed();
+        let better = std::mem::take(&mut self.better);
+        since < SPELL || (better && since < LONGEST)
+    }
+
+    /// Times rounds of work on `bytes` bytes and keeps the highest speed as the `best`, in bytes per second. A way that
+    /// these bytes do not allow (`None`) has no speed.
+    fn time(
+        &mut self,
+        best: &mut f64,
+        bytes: usize,
+        mut work: impl FnMut() -> Option<Result<(), RegionError>>,
+    ) -> Result<(), RegionError> {
+        let times = (LEAST / bytes.max(1)).max(1);
+        let known = *best;
+        for _ in 0..ROUNDS {
+            let start = Instant::now();
+            for _ in 0..times {
+                match work() {
+                    Some(done) => done?,
+                    None => return Ok(()),
+                }
+            }
+            *best = best.max((bytes * times) as f64 / start.elapsed().as_secs_f64());
+        }
+        self.better |= *best > known * BETTER;
         Ok(())
-    };
-    fastest(HASHED, hash).unwrap_or(0.0)
+    }
 }
 
 /// Nanoseconds that one [`ticks`] takes, by as many of them in a row.
@@ -91,24 +138,6 @@ pub fn stamp_ns() -> f64 {
         black_box(ticks());
     }
     start.elapsed().as_nanos() as f64 / f64::from(READINGS)
-}
-
-fn fastest(bytes: usize, mut work: impl FnMut() -> Result<(), RegionError>) -> Result<f64, RegionError> {
-    let times = (LEAST / bytes.max(1)).max(1);
-    // The first round faults pages in.
-    work()?;
-    let mut best = f64::MAX;
-    let began = Instant::now();
-    let mut rounds = 0;
-    while rounds < ROUNDS || began.elapsed() < SPELL {
-        rounds += 1;
-        let start = Instant::now();
-        for _ in 0..times {
-            work()?;
-        }
-        best = best.min(start.elapsed().as_secs_f64());
-    }
-    Ok((bytes * times) as f64 / best)
 }
 
 #[cfg(test)]
