@@ -1,6 +1,6 @@
 //! How long a thread has been on a CPU.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use perf_event::events::Software;
@@ -26,14 +26,37 @@ impl CpuClock {
         enabled.map_or_else(|_| schedstat().map_or(Self::Unknown, Self::Schedstat), Self::Perf)
     }
 
-    /// Nanoseconds.
-    pub(super) fn read(&mut self) -> Option<u64> {
-        match self {
-            Self::Perf(counter) => counter.read().ok(),
+    /// How long the thread has been on a CPU by now.
+    pub(super) fn read(&mut self) -> Option<OnCpu> {
+        let asked = Instant::now();
+        let ns = match self {
+            Self::Perf(counter) => counter.read().ok()?,
             // The first number is nanoseconds on a CPU.
-            Self::Schedstat(file) => file.text()?.split_whitespace().next()?.parse().ok(),
-            Self::Unknown => None,
+            Self::Schedstat(file) => file.text()?.split_whitespace().next()?.parse().ok()?,
+            Self::Unknown => return None,
+        };
+        // The answer is of some moment in between: another CPU may have to be asked for it.
+        Some(OnCpu { ns, at: asked + asked.elapsed() / 2 })
+    }
+}
+
+/// Nanoseconds that a thread had been on a CPU at one moment.
+pub(super) struct OnCpu {
+    pub(super) ns: u64,
+    pub(super) at: Instant,
+}
+
+impl OnCpu {
+    /// Nanoseconds on a CPU since `before`, of which the stretch of `wall` takes its share. Reading another thread's clock
+    /// takes microseconds on either side of the stretch, and a virtual CPU that polls runs all the while: short blocks
+    /// would else use more than all of it.
+    pub(super) fn within(&self, wall: Duration, before: &Self) -> u64 {
+        let (ns, window) = (self.ns.saturating_sub(before.ns), self.at.duration_since(before.at));
+        if window <= wall {
+            return ns;
         }
+        let share = u128::from(ns) * wall.as_nanos() / window.as_nanos();
+        u64::try_from(share).unwrap_or(ns)
     }
 }
 

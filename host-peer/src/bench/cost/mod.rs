@@ -16,7 +16,7 @@ mod missing;
 mod proc_file;
 mod switches;
 
-use cpu_time::CpuClock;
+use cpu_time::{CpuClock, OnCpu};
 use hardware::{CounterGroup, Missing, Thread};
 use missing::Circumstances;
 use switches::SwitchCount;
@@ -51,8 +51,8 @@ impl QemuThread {
 #[derive(Default)]
 struct Reading {
     host_ns: u64,
-    vcpus_ns: Vec<Option<u64>>,
-    main_loop_ns: Option<u64>,
+    vcpus: Vec<Option<OnCpu>>,
+    main_loop: Option<OnCpu>,
     switches: PartySwitches,
     perf: PerfTime,
 }
@@ -90,8 +90,6 @@ impl Meter {
         self.read_counters(&mut reading);
         self.read_switches(&mut reading);
         self.read_main_loop(&mut reading);
-        // A virtual CPU that polls runs all the while: what lies between its clock and the measured stretch is charged
-        // to it, and blocks may be short.
         self.read_vcpus(&mut reading);
         reading.host_ns = cpu_time::own();
         self.before = reading;
@@ -101,7 +99,8 @@ impl Meter {
     /// The reverse of [`start`](Self::start).
     pub(super) fn stop(&mut self) {
         let Some(start) = self.started.take() else { return };
-        self.wall += start.elapsed();
+        let wall = start.elapsed();
+        self.wall += wall;
         let mut reading = std::mem::take(&mut self.after);
         reading.host_ns = cpu_time::own();
         self.read_vcpus(&mut reading);
@@ -109,7 +108,7 @@ impl Meter {
         self.read_switches(&mut reading);
         self.read_counters(&mut reading);
         self.after = reading;
-        add(&mut self.cpu, &self.before, &self.after);
+        add(&mut self.cpu, &self.before, &self.after, wall);
     }
 
     /// What has been added up since the last call.
@@ -124,12 +123,12 @@ impl Meter {
     }
 
     fn read_vcpus(&mut self, reading: &mut Reading) {
-        reading.vcpus_ns.clear();
-        reading.vcpus_ns.extend(self.vcpus.iter_mut().map(|thread| thread.clock.read()));
+        reading.vcpus.clear();
+        reading.vcpus.extend(self.vcpus.iter_mut().map(|thread| thread.clock.read()));
     }
 
     fn read_main_loop(&mut self, reading: &mut Reading) {
-        reading.main_loop_ns = self.main_loop.as_mut().and_then(|thread| thread.clock.read());
+        reading.main_loop = self.main_loop.as_mut().and_then(|thread| thread.clock.read());
     }
 
     fn read_switches(&mut self, reading: &mut Reading) {
@@ -150,17 +149,17 @@ impl Meter {
     }
 }
 
-/// Adds what lies between two readings to the sums. What one of them does not know is left out of the sum, which is
-/// unknown only if no stretch knew it.
-fn add(sum: &mut CpuTime, before: &Reading, after: &Reading) {
-    let spent = |before: &Option<u64>, after: &Option<u64>| Some((*after)?.saturating_sub((*before)?));
+/// Adds what lies between two readings around `wall` to the sums. What one of them does not know is left out of the sum,
+/// which is unknown only if no stretch knew it.
+fn add(sum: &mut CpuTime, before: &Reading, after: &Reading, wall: Duration) {
+    let spent = |before: &Option<OnCpu>, after: &Option<OnCpu>| Some(after.as_ref()?.within(wall, before.as_ref()?));
     sum.host_ns += after.host_ns.saturating_sub(before.host_ns);
-    if let Some(ns) = spent(&before.main_loop_ns, &after.main_loop_ns) {
+    if let Some(ns) = spent(&before.main_loop, &after.main_loop) {
         *sum.main_loop_ns.get_or_insert(0) += ns;
     }
-    sum.vcpus_ns.resize(after.vcpus_ns.len(), 0);
-    let mut together = (!after.vcpus_ns.is_empty()).then_some(0);
-    for ((sum, before), after) in sum.vcpus_ns.iter_mut().zip(&before.vcpus_ns).zip(&after.vcpus_ns) {
+    sum.vcpus_ns.resize(after.vcpus.len(), 0);
+    let mut together = (!after.vcpus.is_empty()).then_some(0);
+    for ((sum, before), after) in sum.vcpus_ns.iter_mut().zip(&before.vcpus).zip(&after.vcpus) {
         let ns = spent(before, after);
         *sum += ns.unwrap_or(0);
         together = together.zip(ns).map(|(together, ns)| together + ns);

@@ -54,14 +54,26 @@ fn without_qemu_only_the_own_thread_is_known() {
 
 #[test]
 fn a_thread_that_ends_makes_its_own_figures_unknown_and_no_others() {
-    let (before, after) = (
-        Reading { vcpus_ns: vec![Some(1), Some(1)], main_loop_ns: Some(1), ..Reading::default() },
-        Reading { vcpus_ns: vec![Some(9), None], main_loop_ns: Some(3), host_ns: 7, ..Reading::default() },
-    );
+    let at = |ns| Some(OnCpu { ns, at: Instant::now() });
+    let before = Reading { vcpus: vec![at(1), at(1)], main_loop: at(1), ..Reading::default() };
+    let after = Reading { vcpus: vec![at(9), None], main_loop: at(3), host_ns: 7, ..Reading::default() };
     let mut sum = CpuTime::default();
-    add(&mut sum, &before, &after);
+    add(&mut sum, &before, &after, Duration::from_secs(1));
     assert_eq!((sum.host_ns, sum.vcpu_ns, sum.main_loop_ns), (7, None, Some(2)));
     assert!(sum.vcpus_ns.is_empty());
+}
+
+#[test]
+fn a_thread_that_runs_all_the_while_uses_the_stretch_and_no_more() {
+    let start = Instant::now();
+    let at = |us| OnCpu { ns: 1_000 * us, at: start + Duration::from_micros(us) };
+    // Its clock was read 5 us before the stretch began and 15 us after it ended.
+    assert_eq!(at(220).within(Duration::from_micros(200), &at(0)), 200_000);
+    // One that slept for half of it.
+    let half = OnCpu { ns: 110_000, ..at(220) };
+    assert_eq!(half.within(Duration::from_micros(200), &at(0)), 100_000);
+    // A clock that claims to have seen less than the stretch is left as it is.
+    assert_eq!(at(190).within(Duration::from_micros(200), &at(0)), 190_000);
 }
 
 #[test]
