@@ -41,7 +41,8 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     let tracer = Requirement::program("strace", "strace", "counts the initiator's system calls");
     packages::ensure(vec![tracer], options.consent, &progress)?;
     provision::prepare(&options, &progress)?;
-    step("VM tests", cargo(&["test", "--package", "xtask", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))
+    // Of the whole workspace, although one package has them: with other features, cargo would build all again.
+    step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))
 }
 
 fn cargo(arguments: &[&str]) -> Command {

@@ -3,7 +3,10 @@
 
 use serde_json::Value;
 
-use crate::support::{Ended, bench};
+use crate::support::{Ended, bench, measured_once};
+
+/// Workloads that go into one boot.
+const OTHERS: &str = "--workload pingpong,storm,idle,contention --mode poll,irq,hybrid";
 
 /// Runs, and expects every check to pass.
 #[track_caller]
@@ -42,7 +45,7 @@ fn nine_cells_are_measured_in_one_boot() {
 #[test]
 #[ignore = "starts a guest"]
 fn a_storm_coalesces_and_its_last_message_is_seen() {
-    let result = good("--workload storm --mode irq,hybrid").result();
+    let result = measured_once(OTHERS).result();
     let cells = cells(&result, "storm");
     assert_eq!(cells.len(), 8, "three rates and no rate, two modes");
     for cell in cells {
@@ -74,7 +77,7 @@ fn a_stream_carries_every_message_whole_with_and_without_suppressed_doorbells() 
 #[test]
 #[ignore = "starts a guest"]
 fn contention_has_every_number_of_busy_threads_and_one_core() {
-    let result = good("--workload contention").result();
+    let result = measured_once(OTHERS).result();
     let cores = result["environment"]["cores"].as_u64().unwrap();
     let found = result["findings"]["contention"].as_array().unwrap();
     // Back to back and paced, beside none to one more than there are cores, and on one core.
@@ -85,7 +88,7 @@ fn contention_has_every_number_of_busy_threads_and_one_core() {
 #[test]
 #[ignore = "starts a guest"]
 fn idling_blocks_without_work_and_polls_without_pause() {
-    let result = good("--workload idle,pingpong").result();
+    let result = measured_once(OTHERS).result();
     let cores = |mode: &str| {
         let idle = cells(&result, "idle").into_iter().find(|cell| cell["mode"] == mode).unwrap();
         idle["cpu"]["cores"].as_f64().unwrap()
@@ -133,7 +136,7 @@ fn the_baseline_alone_has_both_sides_ceilings() {
 #[test]
 #[ignore = "starts a guest"]
 fn every_leg_of_a_round_trip_is_known_where_every_stamp_is_taken() {
-    let result = good("--workload pingpong").result();
+    let result = measured_once("--workload pingpong").result();
     for cell in result["cells"].as_array().unwrap() {
         let known: Vec<&str> = ["notify", "ack", "answer"]
             .into_iter()
