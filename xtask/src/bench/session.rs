@@ -38,6 +38,8 @@ pub(super) struct Session {
     console: Console,
     /// What the monitor said of the accelerator when it was asked last.
     seen: Option<Accelerator>,
+    /// Whether the initiator has said that the last block is done.
+    measured: bool,
 }
 
 impl Session {
@@ -46,7 +48,7 @@ impl Session {
         let server = server.start(&out.join("server.log"))?;
         let console = out.join("console.log");
         let vm = qemu.start(&console, &out.join("qemu.log"))?;
-        Ok(Self { vm, server, console: Console::new(&console), seen: None })
+        Ok(Self { vm, server, console: Console::new(&console), seen: None, measured: false })
     }
 
     /// What really runs the guest, in its monitor's word.
@@ -158,7 +160,9 @@ impl Session {
             if let Some(reason) = self.console.fatal() {
                 bail!("the guest failed: {reason}");
             }
-            if let Some(status) = self.vm.process.ended()? {
+            if let Some(status) = self.vm.process.ended()?
+                && !self.has_finished(status, events, steps)
+            {
                 bail!("QEMU ended in mid run ({status}); the guest's last words:\n{}", self.console.tail());
             }
             if let Some(status) = self.server.process.ended()? {
@@ -170,6 +174,14 @@ impl Session {
         }
     }
 
+    /// Whether the guest has powered off because all is measured: the initiator may still be writing down what it has.
+    fn has_finished(&mut self, status: ExitStatus, events: &Receiver<Progress>, steps: &Steps) -> bool {
+        for event in events.try_iter() {
+            self.hear(&event, steps);
+        }
+        self.measured && status.success()
+    }
+
     /// What the initiator says meanwhile.
     fn hear(&mut self, event: &Progress, steps: &Steps) {
         match *event {
@@ -177,6 +189,7 @@ impl Session {
             Progress::Block { done, of } => {
                 steps.blocks(done, of);
                 if done == of {
+                    self.measured = true;
                     // Asking takes QEMU's main loop, which would be in a block's figures before. A QEMU that is gone
                     // by now has been asked when it started.
                     let _ = self.ask_accelerator();
