@@ -143,8 +143,9 @@ impl Series<'_> {
     }
 
     fn streams(&mut self) {
-        let limit_ms = Some(if self.config.full { 5_000 } else { 500 });
-        let shape = Shape { rounds: 2, warmup: 0, count: MOST, limit_ms };
+        // A block is one figure, and it takes some to know how much they differ.
+        let limit_ms = Some(if self.config.full { 1_250 } else { 125 });
+        let shape = Shape { rounds: 8, warmup: 0, count: MOST, limit_ms };
         let rung: Vec<(Wait, Wait)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
         for size in STREAM_BYTES {
             for slots in STREAM_SLOTS {

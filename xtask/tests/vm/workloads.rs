@@ -68,8 +68,8 @@ fn a_stream_carries_every_message_whole_with_and_without_suppressed_doorbells() 
         assert_eq!(cell["traffic"]["seen"], sent);
         assert_eq!(cell["bytes_verified"], sent * size);
         if cell["conditions"]["always_ring"] == true {
-            // Each of the two blocks rings once more, to say that there are no more.
-            assert_eq!(cell["counters"]["rings"], sent + 2);
+            // Each of the eight blocks rings once more, to say that there are no more.
+            assert_eq!(cell["counters"]["rings"], sent + 8);
         }
     }
 }
