@@ -1,5 +1,8 @@
 //! `cargo xtask vm`: a guest with a shell on this terminal.
 
+mod bare_peer;
+mod doorbells;
+
 use std::fs::{self, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -17,9 +20,9 @@ use crate::driver::Driver;
 use crate::failure::usage;
 use crate::provision::{self, Consent, CustomKernel};
 use crate::qemu::{Ivshmem, QemuOptions};
-use crate::server::{ServerOptions, private_socket};
 use crate::size;
 use crate::stop::Stop;
+use doorbells::Doorbells;
 
 /// Starts a guest with a shell on this terminal
 #[derive(Debug, Clone, Args)]
@@ -27,6 +30,8 @@ use crate::stop::Stop;
   cargo xtask vm --mode doorbell          memory and doorbells, on a server of its own
   cargo xtask vm --mode plain             memory only
   cargo xtask vm --driver vfio-pci        behind an IOMMU, with the stock VFIO driver bound
+  cargo xtask vm --peers 2                two bare host peers beside it, which say here who is rung
+  cargo xtask vm --server SOCKET          beside another guest, whose terminal names its SOCKET
 
 In the guest: guest-uio probe, guest-uio wait, guest-uio ring PEER VECTOR. Ctrl-A X or `poweroff` ends it.")]
 pub(crate) struct VmArgs {
@@ -48,9 +53,15 @@ pub(crate) struct VmArgs {
     /// Shared memory, a power of two
     #[arg(long, value_parser = size::parse, default_value = "64M")]
     size: u64,
-    /// Doorbell vectors per peer
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
-    vectors: u16,
+    /// Doorbell vectors per peer [default: 1; with --server, what it gives]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    vectors: Option<u16>,
+    /// Join the server at SOCKET, such as another guest's, instead of starting one
+    #[arg(long, value_name = "SOCKET", conflicts_with = "size")]
+    server: Option<PathBuf>,
+    /// So many bare host peers beside the guest; when one is rung, it is said here
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=64))]
+    peers: u16,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
@@ -109,9 +120,14 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         let next = args.size.next_power_of_two().max(4096);
         return Err(usage(format!("--size {}: a PCI BAR's size is a power of two; try --size {next}", args.size)));
     }
+    let plain = args.mode == VmMode::Plain;
+    if plain && (args.server.is_some() || args.peers > 0) {
+        return Err(usage(
+            "ivshmem-plain has no server and no other peers: leave --server and --peers out, or take --mode doorbell",
+        ));
+    }
     let say = |step: &str| eprintln!("{step}");
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
-    let plain = args.mode == VmMode::Plain;
     let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
     let kernel = args.kernel.clone().zip(args.modules.clone());
     let options = provision::Options {
@@ -121,26 +137,28 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         consent: Consent::new(args.yes),
     };
     let programs = build::host_programs(&say)?;
+    let mut joined = None;
+    if let Some(socket) = &args.server {
+        // Absolute, because it is shown for other terminals; asked before anything that takes long.
+        let socket = std::path::absolute(socket).context("this folder is gone")?;
+        joined = Some(Doorbells::at(&programs.host_peer, socket, args.vectors)?);
+    }
     let guest = provision::prepare(&options, &say)?;
     let choice = accel::choose(args.accel, &guest, &say)?;
     eprintln!("{}", choice.why);
 
     let log_folder = tempfile::tempdir()?;
-    let mut server_process = None;
+    let mut doorbells = None;
     let mut memory_file = None;
     let device = match args.mode {
         VmMode::Doorbell => {
-            let server = ServerOptions {
-                program: programs.server,
-                socket: private_socket(),
-                memory_bytes: args.size,
-                vectors: args.vectors,
+            let place = match joined.take() {
+                Some(place) => place,
+                None => Doorbells::start(&programs, args.size, args.vectors.unwrap_or(1), log_folder.path())?,
             };
-            server_process = Some(server.start(&log_folder.path().join("server.log"))?);
-            let reach = format!("{} -S {}", programs.host_peer.display(), server.socket.display());
-            eprintln!("the memory from the host:  {reach} read 0 64 | xxd");
-            eprintln!("peers, and ringing them:   {reach} list    {reach} ring 0 0");
-            Ivshmem::Doorbell { socket: server.socket, vectors: args.vectors }
+            let place = place.with_peers(&programs.host_peer, args.peers)?;
+            place.explain(&programs.host_peer);
+            doorbells.insert(place).device()
         }
         VmMode::Plain => {
             let file = SharedFile::create(args.size)?;
@@ -174,7 +192,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         );
         std::thread::sleep(std::time::Duration::from_millis(50));
     };
-    drop((server_process, memory_file));
+    drop((doorbells, memory_file));
     anyhow::ensure!(status.success(), "QEMU ended with {status}");
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use nix::unistd::Pid;
+
 use crate::shell::Terminal;
 use crate::support::xtask;
 
@@ -82,6 +84,24 @@ impl Guest {
         self.terminal.type_line("\x01c");
     }
 
+    /// Waits for a line on the terminal that contains `text`, whoever says it.
+    #[track_caller]
+    pub(crate) fn expect(&self, text: &str) {
+        self.terminal.expect(text);
+    }
+
+    /// The host's command that reaches this guest's server.
+    pub(crate) fn host_peer(&self) -> Command {
+        let mut command = Command::new(&self.host_peer[0]);
+        command.args(&self.host_peer[1..]);
+        command
+    }
+
+    /// The guest's QEMU.
+    pub(crate) fn qemu(&self) -> Pid {
+        self.terminal.child_called("qemu-system-x86")
+    }
+
     /// The server's socket.
     pub(crate) fn socket(&self) -> &Path {
         Path::new(&self.host_peer[2])
@@ -91,8 +111,8 @@ impl Guest {
     pub(crate) fn take_uio_client(&mut self) {
         let program = self.compile();
         let len = fs::metadata(&program).unwrap().len();
-        let mut write = Command::new(&self.host_peer[0]);
-        write.args(&self.host_peer[1..]).args(["write", "0"]).stdin(fs::File::open(&program).unwrap());
+        let mut write = self.host_peer();
+        write.args(["write", "0"]).stdin(fs::File::open(&program).unwrap());
         assert!(write.stdout(Stdio::null()).status().unwrap().success());
         self.ok(&format!("guest-uio read 0 {len} > /bin/uio-client && chmod +x /bin/uio-client"));
     }

@@ -13,4 +13,5 @@ mod probe;
 mod shell;
 mod support;
 mod syscalls;
+mod two_guests;
 mod workloads;

@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
 
-use crate::support::{assert_no_file, end_now, ended_within_deadline, xtask};
+use nix::unistd::Pid;
+
+use crate::support::{assert_no_file, children, end_now, ended_within_deadline, name_of, xtask};
 
 /// A guest's terminal.
 pub(crate) struct Terminal {
@@ -66,6 +68,13 @@ impl Terminal {
                 Err(error) => panic!("{error}: no {text:?} in\n{}", seen.join("\n")),
             }
         }
+    }
+
+    /// A process that was started for this terminal, by its name.
+    #[track_caller]
+    pub(crate) fn child_called(&self, name: &str) -> Pid {
+        let started = children(Pid::from_raw(self.child.id().cast_signed()));
+        started.into_iter().find(|pid| name_of(*pid) == name).unwrap_or_else(|| panic!("no {name}"))
     }
 
     pub(crate) fn end(mut self) -> Option<i32> {

@@ -216,7 +216,7 @@ pub(crate) fn children(parent: Pid) -> Vec<Pid> {
     list.split_whitespace().map(|id| Pid::from_raw(id.parse().unwrap())).collect()
 }
 
-fn name_of(pid: Pid) -> String {
+pub(crate) fn name_of(pid: Pid) -> String {
     fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_owned()
 }
 
