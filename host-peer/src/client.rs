@@ -15,6 +15,7 @@ pub(crate) mod descriptor;
 mod doorbell;
 mod error;
 mod events;
+mod mapped_write;
 mod memory;
 mod options;
 #[cfg(feature = "tokio")]

@@ -9,6 +9,7 @@ mod generate;
 mod shell;
 mod verbs;
 
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -23,7 +24,8 @@ use verbs::{WaitFor, join};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("info").init();
+    let logger = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
+    logger.with_target(false).with_env_filter("info").init();
     match act(&arguments) {
         Ok(status) => status,
         Err(error) => {

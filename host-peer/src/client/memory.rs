@@ -12,7 +12,7 @@ use proto::region::{SharedRegion, may_shrink};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, pread, pwrite};
 
-use super::ClientError;
+use super::{ClientError, mapped_write};
 
 /// The memory object of a server.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Memory {
                 Ok(count) => done += count,
                 Err(Errno::INTR) => {}
                 // Files of hugetlbfs know no write.
-                Err(Errno::INVAL) if !self.may_shrink => return self.write_mapped(offset, from),
+                Err(Errno::INVAL) => return self.write_mapped(offset, from),
                 Err(errno) => return Err(ClientError::MemoryAccess { offset, source: errno.into() }),
             }
         }
@@ -100,6 +100,12 @@ impl Memory {
     }
 
     fn write_mapped(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
+        if self.may_shrink {
+            return mapped_write::write(&self.fd, self.size, offset, from).map_err(|source| {
+                let cut_off = source.raw_os_error() == Some(Errno::FAULT.raw_os_error());
+                if cut_off { self.shrank() } else { ClientError::MemoryAccess { offset, source } }
+            });
+        }
         let offset = usize::try_from(offset).map_err(|_| self.out_of_range(offset, from.len()))?;
         Ok(self.map_anyway()?.copy_in(offset, from)?)
     }

@@ -1,5 +1,6 @@
 //! The shared memory while another holder cuts it short: an error, where a mapping would be the process's end.
 
+use std::fs::File;
 use std::os::fd::AsFd;
 
 use host_peer::client::{Client, ClientError};
@@ -12,8 +13,11 @@ use crate::scripted::{LONG, Say, Server, say, unsealed};
 const SIZE: u64 = 1 << 20;
 
 /// A client of a server whose memory is not sealed, and that memory.
-fn client_with_unsealed_memory() -> (Client, std::fs::File) {
-    let memory = unsealed(SIZE);
+fn client_with_unsealed_memory() -> (Client, File) {
+    client_with(unsealed(SIZE))
+}
+
+fn client_with(memory: File) -> (Client, File) {
     let held = memory.try_clone().unwrap();
     let server = Server::that_does(move |stream| {
         say(stream, &[Say::Plain(0), Say::Plain(2)]);
@@ -71,6 +75,23 @@ fn an_access_beyond_the_end_is_named_and_changes_nothing() {
     }
     client.write_at(SIZE, &[]).unwrap();
     assert_eq!(held.metadata().unwrap().len(), SIZE);
+}
+
+#[test]
+#[ignore = "takes 2 free huge pages: as root `echo 2 > /proc/sys/vm/nr_hugepages`, then `cargo test -p host-peer huge -- --ignored`"]
+fn unsealed_huge_pages_which_know_no_write_are_written_all_the_same_until_they_are_cut_off() {
+    const HUGE: u64 = 4 << 20;
+    let huge = memfd::MemfdOptions::new().hugetlb(Some(memfd::HugetlbSize::Huge2MB)).create("huge").unwrap();
+    huge.as_file().set_len(HUGE).unwrap();
+    let (client, held) = client_with(huge.into_file());
+    client.write_at(HUGE / 2 - 3, b"across").unwrap();
+    let mut seen = [0; 6];
+    client.read_at(HUGE / 2 - 3, &mut seen).unwrap();
+    assert_eq!(&seen, b"across");
+
+    held.set_len(HUGE / 2).unwrap();
+    let error = client.write_at(HUGE / 2, &seen).unwrap_err();
+    assert!(matches!(error, ClientError::MemoryShrank { size: HUGE, .. }), "{error}");
 }
 
 #[test]

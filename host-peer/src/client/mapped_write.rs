@@ -1,0 +1,72 @@
+//! Writing to memory that knows no pwrite(2), as files of hugetlbfs do not, and that another holder may shrink.
+//!
+//! A store to a mapping beyond the file's end is SIGBUS. The same bytes, copied by the kernel for this process, are the
+//! error EFAULT ([process_vm_writev(2)](https://man7.org/linux/man-pages/man2/process_vm_writev.2.html)).
+
+use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+
+use memmap2::MmapOptions;
+use nix::errno::Errno;
+use nix::sys::uio::{RemoteIoVec, process_vm_writev};
+use nix::unistd::Pid;
+
+/// Writes all bytes at an offset of a file of `size` bytes; [`Errno::EFAULT`] where the file ends before.
+pub(super) fn write(file: &OwnedFd, size: u64, offset: u64, from: &[u8]) -> io::Result<()> {
+    let too_large = |_| io::Error::from(io::ErrorKind::FileTooLarge);
+    let len = usize::try_from(size).map_err(too_large)?;
+    let offset = usize::try_from(offset).map_err(too_large)?;
+    // All of it, because an offset would have to be a multiple of a page whose size is not known here.
+    let mapping = MmapOptions::new().len(len).map_raw(file)?;
+    let mut done = 0;
+    while done < from.len() {
+        let rest = &from[done..];
+        let to = RemoteIoVec { base: mapping.as_mut_ptr().addr() + offset + done, len: rest.len() };
+        match process_vm_writev(Pid::this(), &[IoSlice::new(rest)], &[to]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => done += count,
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::unix::fs::FileExt;
+
+    use super::*;
+
+    const SIZE: u64 = 64 << 10;
+
+    fn memory() -> (OwnedFd, File) {
+        let file = memfd::MemfdOptions::new().create("unsealed").unwrap().into_file();
+        file.set_len(SIZE).unwrap();
+        (file.try_clone().unwrap().into(), file)
+    }
+
+    #[test]
+    fn what_is_written_is_there_up_to_the_last_byte() {
+        let (fd, file) = memory();
+        let bytes: Vec<u8> = (0..20_000).map(|at| (at % 251) as u8).collect();
+        for offset in [0, 4095, SIZE - 20_000] {
+            write(&fd, SIZE, offset, &bytes).unwrap();
+            let mut seen = vec![0; bytes.len()];
+            file.read_exact_at(&mut seen, offset).unwrap();
+            assert!(seen == bytes, "at {offset}");
+        }
+    }
+
+    #[test]
+    fn where_the_memory_was_cut_off_it_is_an_error_and_no_signal() {
+        let (fd, file) = memory();
+        file.set_len(SIZE / 2).unwrap();
+        for offset in [SIZE / 2, SIZE / 2 - 8, SIZE - 16] {
+            let error = write(&fd, SIZE, offset, &[1; 16]).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(Errno::EFAULT as i32), "at {offset}: {error}");
+        }
+        assert_eq!(file.metadata().unwrap().len(), SIZE / 2);
+    }
+}
