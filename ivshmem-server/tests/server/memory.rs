@@ -4,7 +4,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{SealFlags, fcntl_get_seals};
+use host_peer::client::{Client as Peer, JoinOptions};
+use ivshmem_server::status;
+use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 use rustix::process::Signal;
 
 use crate::harness::{Server, outcome};
@@ -66,6 +68,27 @@ fn huge_pages_that_nobody_reserved_are_status_3_with_the_cure() {
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("below a page of 1G"), "{log}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+#[ignore = "takes 2 free huge pages: as root `echo 2 > /proc/sys/vm/nr_hugepages`, then `cargo test -p ivshmem-server huge -- --ignored`"]
+fn huge_pages_are_what_a_client_maps_and_what_the_status_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let asked = folder.path().join("status");
+    let server =
+        Server::start(&["--hugepages", "2M", "-l", "4M", "-n", "2", "--status-socket", asked.to_str().unwrap()]);
+    let peer = Peer::join(&JoinOptions::at(server.socket())).unwrap();
+    let inode = fstat(peer.memory()).unwrap().st_ino.to_string();
+    let region = peer.map().unwrap();
+    region.copy_in(4093 << 10, b"at the far end").unwrap();
+
+    let smaps = fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut of_memory = smaps.lines().skip_while(|line| line.split_whitespace().nth(4) != Some(&inode));
+    let page = of_memory.find(|line| line.starts_with("KernelPageSize:")).unwrap();
+    assert_eq!(page.split_whitespace().collect::<Vec<_>>(), ["KernelPageSize:", "2048", "kB"]);
+    let memory = status::ask(&asked).unwrap().1.memory;
+    assert_eq!(memory.description, "4M in a sealed memfd of 2M pages");
+    assert_eq!(memory.seals, ["shrink", "grow", "seal"]);
 }
 
 /// A name that nobody else uses, removed at the end of the test.
