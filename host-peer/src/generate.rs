@@ -1,12 +1,13 @@
 //! Man pages and completions, from the same definition as `--help`.
 
 use std::fs;
-use std::io;
 use std::path::Path;
 
 use anyhow::Context;
 use clap::Command;
 use clap_complete::Shell;
+
+use crate::out;
 
 /// Writes a page for the command and for each verb that is not hidden.
 pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
@@ -16,7 +17,10 @@ pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
 }
 
 /// Prints completions to stdout.
-pub(crate) fn completions(shell: Shell, mut command: Command) {
+pub(crate) fn completions(shell: Shell, mut command: Command) -> anyhow::Result<()> {
     let name = command.get_name().to_owned();
-    clap_complete::generate(shell, &mut command, name, &mut io::stdout().lock());
+    // By way of memory, because clap_complete panics where it cannot write.
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command, name, &mut script);
+    out::print(&String::from_utf8_lossy(&script))
 }

@@ -2,10 +2,11 @@
 //! initiator.
 //!
 //! 1. `cli`: what can be said. 2. `verbs`: one thing each, for scripts. 3. `shell`: for people.
-//! 4. `generate`: man pages and completions.
+//! 4. `generate`: man pages and completions. `out`: what all of these print.
 
 mod cli;
 mod generate;
+mod out;
 mod shell;
 mod verbs;
 
@@ -39,7 +40,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let socket = &arguments.socket;
     match arguments.verb {
         Verb::Shell { ref history } => return shell::run(join(socket)?, history.as_deref()),
-        Verb::List { json } => verbs::list(&join(socket)?, json),
+        Verb::List { json } => verbs::list(&join(socket)?, json)?,
         Verb::Ring { peer, vector, count, json } => {
             verbs::ring(&join(socket)?, PeerId(peer), Vector(vector), count, json)?;
         }
@@ -52,9 +53,9 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verb::Check { timeout, json } => {
             let report = check::run(socket, timeout)?;
             if json {
-                println!("{:#}", serde_json::to_value(&report).context("cannot write the report")?);
+                verbs::print_json(&serde_json::to_value(&report).context("cannot write the report")?)?;
             } else {
-                print!("{report}");
+                out::print(&report.to_string())?;
             }
             return Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
@@ -66,7 +67,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             bench::run(plan, out, stop)?;
         }
         Verb::Man { ref folder } => generate::man_pages(folder, Arguments::command())?,
-        Verb::Completions { shell } => generate::completions(shell, Arguments::command()),
+        Verb::Completions { shell } => generate::completions(shell, Arguments::command())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -126,7 +126,7 @@ pub(crate) enum Verb {
     /// Write the man pages into a folder, for packagers
     #[command(hide = true)]
     Man {
-        /// A folder that exists
+        /// The folder, such as /usr/local/share/man/man1
         folder: PathBuf,
     },
     /// Print a shell's completions, for packagers

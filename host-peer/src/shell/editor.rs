@@ -80,6 +80,7 @@ impl Editor {
         Ok(Box::new(move |text| {
             // A terminal that is gone ends the input as well.
             let _ = printer.print(format!("{text}\n"));
+            Ok(())
         }))
     }
 

@@ -8,7 +8,7 @@ mod command;
 mod editor;
 mod input;
 
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -19,13 +19,14 @@ use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
+use crate::out;
 use action::Done;
 use command::Command;
 use editor::Candidates;
 use input::{Input, Line};
 
 /// Where a shell's lines go: below what is typed at a terminal, or just out.
-type Output = Box<dyn FnMut(&str)>;
+type Output = Box<dyn FnMut(&str) -> io::Result<()>>;
 
 /// A shell with its client.
 struct Shell {
@@ -36,6 +37,8 @@ struct Shell {
     /// Whether the server still speaks.
     connected: bool,
     failures: u64,
+    /// Why nothing more can be said.
+    unsaid: Option<io::Error>,
 }
 
 /// Runs the shell until `quit` or the input's end. From a pipe its status is 1 if a command failed.
@@ -43,12 +46,12 @@ pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<Exit
     let candidates = Candidates::default();
     let at_terminal = io::stdin().is_terminal();
     let (input, output) = if at_terminal {
-        println!("peer {}; help lists the commands", client.id());
+        out::print(&format!("peer {}; help lists the commands\n", client.id()))?;
         Input::of_terminal(candidates.clone(), history)?
     } else {
-        (Input::of_pipe()?, Box::new(|text: &str| println!("{text}")) as Output)
+        (Input::of_pipe()?, Box::new(|text: &str| out::write(&format!("{text}\n"))) as Output)
     };
-    let mut shell = Shell { client, output, candidates, connected: true, failures: 0 };
+    let mut shell = Shell { client, output, candidates, connected: true, failures: 0, unsaid: None };
     shell.run(&input)?;
     let failed = shell.failures > 0 && !at_terminal;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -59,6 +62,11 @@ impl Shell {
         loop {
             self.tell_what_happened();
             self.candidates.set_peers(&self.client);
+            if let Some(error) = self.unsaid.take() {
+                // Whoever reads has seen enough.
+                let enough = error.kind() == ErrorKind::BrokenPipe;
+                return if enough { Ok(()) } else { Err(error).context("cannot write to stdout") };
+            }
             self.wait_for_anything(input)?;
             match input.take()? {
                 None => {}
@@ -106,7 +114,9 @@ impl Shell {
     }
 
     fn say(&mut self, text: &str) {
-        (self.output)(text);
+        if let Err(error) = (self.output)(text) {
+            self.unsaid.get_or_insert(error);
+        }
     }
 
     /// Says everything that has happened by now.

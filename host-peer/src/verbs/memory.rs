@@ -7,6 +7,7 @@ use anyhow::Context;
 use host_peer::client::{Client, ClientError};
 
 use super::Usage;
+use crate::out::forgive_gone_reader;
 
 /// Bytes that are copied at a time.
 const CHUNK: u64 = 1 << 20;
@@ -35,7 +36,7 @@ pub(crate) fn read(client: &Client, offset: u64, len: u64, as_hex: bool) -> anyh
         }
         at += count;
     }
-    out.flush().context("cannot write to stdout")
+    forgive_gone_reader(out.flush())
 }
 
 /// Writes stdin into the shared memory: all of it, or nothing if it does not fit.

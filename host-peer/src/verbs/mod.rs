@@ -11,6 +11,8 @@ use host_peer::client::{Client, ClientError, JoinOptions};
 use proto::fd_passing::ReceiveError;
 use serde_json::Value;
 
+use crate::out;
+
 pub(crate) use list::list;
 pub(crate) use memory::{hex_dump, read, write};
 pub(crate) use ring::ring;
@@ -34,8 +36,8 @@ pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
 }
 
 /// Prints a document to stdout.
-pub(crate) fn print_json(document: &Value) {
-    println!("{document:#}");
+pub(crate) fn print_json(document: &Value) -> anyhow::Result<()> {
+    out::print(&format!("{document:#}\n"))
 }
 
 /// 1 failed, 2 wrong usage, 3 the machine lacks something: a server, or descriptors.

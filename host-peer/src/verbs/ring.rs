@@ -12,7 +12,7 @@ pub(crate) fn ring(client: &Client, peer: PeerId, vector: Vector, count: u64, as
         client.ring(peer, vector)?;
     }
     if as_json {
-        print_json(&json!({ "peer": peer.0, "vector": vector.0, "rings": count }));
+        print_json(&json!({ "peer": peer.0, "vector": vector.0, "rings": count }))?;
     }
     Ok(())
 }

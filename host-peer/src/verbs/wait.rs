@@ -8,6 +8,7 @@ use proto::wire::Vector;
 use serde_json::json;
 
 use super::print_json;
+use crate::out;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -32,14 +33,14 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
         let enough = rings >= wanted.count;
         print_json(&json!({
             "peer": client.id().0, "vector": wanted.vector.0, "rings": rings, "wanted": wanted.count, "in_time": enough,
-        }));
+        }))?;
     }
     if rings < wanted.count {
         let timeout = wanted.timeout.unwrap_or_default();
         bail!("{rings} of {} doorbells came on vector {} within {timeout:?}", wanted.count, wanted.vector);
     }
     if !as_json {
-        println!("{rings}");
+        out::print(&format!("{rings}\n"))?;
     }
     Ok(())
 }

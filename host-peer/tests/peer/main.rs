@@ -5,6 +5,7 @@ mod examples;
 mod faulty;
 mod joining;
 mod memory;
+mod output;
 mod packaging;
 mod real;
 mod scripted;

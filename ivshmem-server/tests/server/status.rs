@@ -54,9 +54,9 @@ fn a_socket_that_tells_no_status_is_named_with_the_cure() {
 #[test]
 fn the_man_pages_and_the_completions_name_the_flags() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(command().arg("man").arg(folder.path()).status().unwrap().success());
+    assert!(command().arg("man").arg(folder.path().join("man1")).status().unwrap().success());
     for (name, text) in [("ivshmem-server.1", "\\-\\-stall\\-timeout"), ("ivshmem-server-status.1", "\\-\\-json")] {
-        let page = std::fs::read_to_string(folder.path().join(name)).unwrap();
+        let page = std::fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
         assert!(page.contains(text), "{page}");
     }
     let output = command().args(["completions", "bash"]).output().unwrap();

@@ -1,0 +1,60 @@
+//! A stdout that nobody reads, or that has no room: a status, never a panic.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::real::{RealServer, ended, host_peer};
+
+const VERBS: [&[&str]; 5] =
+    [&["list"], &["list", "--json"], &["read", "0", "64"], &["check"], &["completions", "bash"]];
+
+/// A pipe whose reader is gone.
+fn unread(command: &mut Command) -> &mut Command {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    command.stdout(writer).stderr(Stdio::piped())
+}
+
+/// How a command ended that was not to write to its stdout.
+fn outcome(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_failure() {
+    let server = RealServer::start(1);
+    for verb in VERBS {
+        let (status, said) = outcome(unread(&mut host_peer(&server.socket())).args(verb));
+        assert_eq!((status, said.as_str()), (Some(0), ""), "{verb:?}");
+    }
+    // Its answer is the status, which does not depend on who reads the reasons.
+    let (status, said) = outcome(unread(&mut host_peer("/nowhere".as_ref())).arg("list"));
+    assert_eq!(status, Some(3), "{said}");
+}
+
+#[test]
+fn a_full_disk_is_a_failure_that_is_named() {
+    let server = RealServer::start(1);
+    for verb in VERBS {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (status, said) = outcome(host_peer(&server.socket()).args(verb).stdout(full).stderr(Stdio::piped()));
+        assert_eq!(status, Some(1), "{verb:?}: {said}");
+        assert!(said.contains("cannot write to stdout: No space left"), "{verb:?}: {said}");
+    }
+}
+
+#[test]
+fn a_shell_whose_reader_is_gone_ends_without_waiting_for_more_commands() {
+    let server = RealServer::start(1);
+    let mut command = host_peer(&server.socket());
+    let mut shell = unread(command.arg("shell").stdin(Stdio::piped())).spawn().unwrap();
+    // Kept open: it is the output that ends the shell.
+    let mut typed = shell.stdin.take().unwrap();
+    writeln!(typed, "peers").unwrap();
+    let output = shell.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
+    let (status, list, _) = ended(host_peer(&server.socket()).arg("list"));
+    assert_eq!((status, list.lines().count()), (Some(0), 2), "it left: {list}");
+}
