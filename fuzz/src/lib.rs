@@ -1,6 +1,6 @@
 //! What must hold of the parsers whatever the bytes are: one function a property, each taking bytes from anywhere.
 //!
-//! The fuzz targets feed them what a fuzzer invents (`cargo +nightly fuzz run decoder`, or `RUSTC_BOOTSTRAP=1 cargo fuzz run decoder`), the tests of `proto` what proptest
+//! The fuzz targets feed them what a fuzzer invents (docs/protocol.md has the commands), the tests of `proto` what proptest
 //! invents: they include the same file, so that the two cannot drift apart.
 
 pub mod properties;
