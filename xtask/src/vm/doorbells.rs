@@ -98,9 +98,6 @@ fn vectors_in(document: &str) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
     use crate::failure::Failure;
 
@@ -108,8 +105,11 @@ mod tests {
     fn vectors(script: &str, wanted: Option<u16>) -> anyhow::Result<u16> {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("host-peer");
-        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: a file that this one has open for writing, and so a child that another test forks
+        // at that moment, cannot be run.
+        let mut writer = Command::new("sh");
+        writer.args(["-c", r#"printf '#!/bin/sh\n%s\n' "$1" > "$0" && chmod 755 "$0""#]).arg(&program).arg(script);
+        assert!(writer.status().unwrap().success());
         vectors_at(&program, "/the/socket".as_ref(), wanted)
     }
 

@@ -22,14 +22,16 @@ const SECOND: u16 = 4;
 fn two_guests_on_one_server_ring_each_other_and_the_host_and_hear_once_that_one_left() {
     let mut first = Guest::start("--vectors 2 --size 1M --mem 256M --peers 1", "");
     let server = first.socket().display().to_string();
+    let alone = eventfds_of(first.qemu());
     let mut host = Terminal::start(piped(first.host_peer().arg("shell")));
     host.type_line("peers");
     host.expect(&format!("peer {HOST}  2 vectors (this one)"));
-    let alone = eventfds_of(first.qemu());
+    // QEMU reads what the server tells it when it comes to it.
+    assert_eventfds(first.qemu(), alone + 2, "the host process's vectors");
 
     let mut second = Guest::start(&format!("--server {server} --mem 256M"), "");
     host.expect(&format!("peer {SECOND} joined"));
-    assert_eq!(eventfds_of(first.qemu()), alone + 2, "the newcomer's vectors");
+    assert_eventfds(first.qemu(), alone + 4, "and the second guest's");
 
     second.ok("echo -n seen by all | guest-uio write 8192");
     assert_eq!(first.ok("guest-uio read 8192 11; echo").lines, ["seen by all"]);
@@ -50,11 +52,7 @@ fn two_guests_on_one_server_ring_each_other_and_the_host_and_hear_once_that_one_
 
     second.end();
     host.expect(&format!("peer {SECOND} left"));
-    let start = Instant::now();
-    while eventfds_of(first.qemu()) != alone {
-        assert!(start.elapsed() < Duration::from_secs(20), "the first guest's QEMU keeps the vectors of who left");
-        sleep(Duration::from_millis(20));
-    }
+    assert_eventfds(first.qemu(), alone + 2, "the second guest's are closed");
     // A ring to who left is lost; one to who is there arrives, and no second notice came before it.
     first.ok(&format!("guest-uio ring {SECOND} 0; guest-uio ring {HOST} 1"));
     let since = host.until("receive");
@@ -100,6 +98,17 @@ fn events(guest: &mut Guest) -> Vec<String> {
     let interrupts = guest.ok("grep uio_pci_msix-v /proc/interrupts | while read n count rest; do echo $count; done");
     assert_eq!(events, interrupts.lines);
     events
+}
+
+/// Waits until a process holds so many eventfds.
+#[track_caller]
+fn assert_eventfds(process: Pid, count: usize, what: &str) {
+    let start = Instant::now();
+    while eventfds_of(process) != count {
+        let held = eventfds_of(process);
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}: {held} eventfds, not {count}");
+        sleep(Duration::from_millis(20));
+    }
 }
 
 /// How many eventfds a process holds.
