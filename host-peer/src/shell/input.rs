@@ -1,6 +1,6 @@
 //! Where a shell's lines come from: a thread of its own, so that notifications need not wait for a line.
 
-use std::io;
+use std::io::{self, BufRead};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -94,6 +94,8 @@ impl Input {
 }
 
 fn stdin_line() -> io::Result<Line> {
-    let mut text = String::new();
-    Ok(if io::stdin().read_line(&mut text)? == 0 { Line::End } else { Line::Text(text) })
+    let mut line = Vec::new();
+    let count = io::stdin().lock().read_until(b'\n', &mut line)?;
+    // Bytes that are no text are no command either, and a command that is none does not end the shell.
+    Ok(if count == 0 { Line::End } else { Line::Text(String::from_utf8_lossy(&line).into_owned()) })
 }

@@ -134,6 +134,16 @@ fn a_command_that_fails_does_not_end_the_shell_but_decides_its_status() {
 }
 
 #[test]
+fn bytes_that_are_no_text_are_an_invalid_command_and_the_next_line_counts() {
+    let server = RealServer::start(1);
+    let mut shell = Shell::start(&server.socket());
+    shell.stdin.as_mut().unwrap().write_all(b"int 0 \xff\xfe\npeers\n").unwrap();
+    assert_eq!(shell.line(), "peer 0  1 vectors (this one)");
+    let (status, _, error) = shell.end();
+    assert_eq!((status, error.as_str()), (Some(1), "usage: int PEER VECTOR, int PEER all, or int all\n"));
+}
+
+#[test]
 fn quit_ends_it_at_once_and_the_rest_is_not_done() {
     let server = RealServer::start(1);
     assert_eq!(run(&server, "quit; nonsense\nnonsense\n"), (Some(0), String::new(), String::new()));
