@@ -31,10 +31,11 @@
 //! More in `examples/`: waiting with a deadline, for everything at once, and as a stream in tokio (feature `tokio`).
 //!
 //! Read in this order:
-//! 1. [`client`]: join, map, ring, wait, and who else is there.
+//! 1. [`client`]: join, map, ring, wait, and who else is there. [`descriptors`]: for servers with many peers.
 //! 2. [`check`]: whether a server keeps the rules.
 //! 3. [`mod@bench`]: the initiator, block by block.
 
 pub mod bench;
 pub mod check;
 pub mod client;
+pub mod descriptors;

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use proto::wire::{MEMORY, PROTOCOL_VERSION, REFUSAL};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::hand_over::{self, GREETING};
 use super::observer::{Bite, Observer, Trouble};
 use super::rule::{Judgement, Report, Rule, Verdict};
 use super::{doorbells, memory, notices};
 use crate::client::ClientError;
+use crate::descriptors;
 
 /// The rule that broke, because of which nothing more can be examined.
 pub(super) struct Stop(pub(super) Rule);
@@ -35,7 +35,8 @@ pub(super) struct Exam {
 impl Exam {
     /// Makes sure that there is a server, and examines it.
     pub(super) fn begin(socket: &Path, timeout: Duration) -> Result<Self, ClientError> {
-        raise_descriptor_limit();
+        // The clients hold all of each other's doorbells.
+        descriptors::raise_limit();
         let first = Observer::connect(socket, timeout, Bite::Message)?;
         let mut exam = Self {
             socket: socket.into(),
@@ -274,12 +275,6 @@ impl Exam {
         self.judge(Rule::HandOverOrder, order);
         Ok(fifth)
     }
-}
-
-/// As far as it may be: the clients hold all of each other's doorbells. Where it may not, a lost descriptor tells.
-fn raise_descriptor_limit() {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 /// Judges a message of the greeting by its number and whether it has a descriptor.

@@ -29,7 +29,7 @@ pub enum ClientError {
     },
     /// The server took the connection and then said too little.
     #[error(
-        "the server at {} did not finish the greeting within {waited:?}: \
+        "the server at {} did not finish the greeting within {waited:.1?}: \
          see whether an ivshmem server listens there and is not stopped, or allow more time",
         path.display()
     )]
@@ -156,7 +156,7 @@ pub enum ClientError {
     },
     /// The hand-over goes on and on.
     #[error(
-        "the server at {} was still sending peers after {waited:?}: allow more time, if it has so many",
+        "the server at {} was still sending peers after {waited:.1?}: allow more time, if it has so many",
         path.display()
     )]
     Endless {

@@ -8,6 +8,7 @@ mod wait;
 use std::path::Path;
 
 use host_peer::client::{Client, ClientError, JoinOptions};
+use host_peer::descriptors;
 use proto::fd_passing::ReceiveError;
 use serde_json::Value;
 
@@ -23,8 +24,9 @@ pub(crate) use wait::{WaitFor, wait};
 #[error("{0}")]
 pub(crate) struct Usage(pub(crate) String);
 
-/// Joins, and warns of memory that can be cut short.
+/// Joins a server, of however many peers, and warns of memory that can be cut short.
 pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
+    descriptors::raise_limit();
     let client = Client::join(&JoinOptions::at(socket))?;
     if client.memory_may_shrink() {
         tracing::warn!(

@@ -1,6 +1,7 @@
 //! The verbs as a script uses them: what they print, and how they end.
 
 use std::io::Write;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -45,6 +46,25 @@ fn list_shows_who_is_there_to_people_and_to_scripts() {
         "peers": [{ "peer": 0, "vectors": 3 }],
     });
     assert_eq!(document(&out), expected);
+}
+
+#[test]
+fn more_peers_than_a_process_may_have_files_at_first_are_still_listed() {
+    let server = RealServer::start(16);
+    let crowd: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(server.socket()).unwrap()).collect();
+    let verb = host_peer(&server.socket());
+    let listed = |limit: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit {limit} 64; exec \"$0\" \"$@\" list")]);
+        ended(shell.arg(verb.get_program()).args(verb.get_args()))
+    };
+    let (status, out, error) = listed("-Sn");
+    assert_eq!(status, Some(0), "{error}");
+    assert_eq!(out.lines().filter(|line| line.ends_with("16 vectors")).count(), crowd.len());
+    // Where it may not have more, it says so.
+    let (status, _, error) = listed("-n");
+    assert_eq!(status, Some(3), "{error}");
+    assert!(error.contains("ulimit -n"), "{error}");
 }
 
 #[test]
