@@ -1,4 +1,4 @@
-//! The process's limit of open files: a client holds a descriptor for each vector of each peer, so that beside 2,000 peers
+//! The limit of open files: a client holds a descriptor for each vector of each peer, so that beside 2,000 peers
 //! the 1,024 that most processes start with are too few.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

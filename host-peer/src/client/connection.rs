@@ -1,6 +1,7 @@
 //! The connection to the server: bytes in, events out, each with a deadline.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
@@ -48,6 +49,8 @@ impl Connection {
                 }
                 Err(Errno::AGAIN) => Err(ClientError::Silent { path: path.into(), waited: started.elapsed() }),
                 Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
+                // The kernel has the same word for a file of another kind.
+                Err(Errno::CONNREFUSED) if !is_socket(path) => Err(ClientError::NotASocket(path.into())),
                 Err(Errno::CONNREFUSED) => Err(ClientError::NobodyAnswers(path.into())),
                 Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
             };
@@ -128,6 +131,11 @@ impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
+}
+
+fn is_socket(path: &Path) -> bool {
+    // One that is gone by now may have been one.
+    std::fs::metadata(path).map_or(true, |metadata| metadata.file_type().is_socket())
 }
 
 /// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html). Non-blocking from the

@@ -19,6 +19,9 @@ pub enum ClientError {
     /// Nobody listens at the socket.
     #[error("nobody answers at {path}: start a server with `ivshmem-server -S {path}`", path = .0.display())]
     NobodyAnswers(PathBuf),
+    /// What is at the path can have no listener.
+    #[error("{} is no socket: give the path of a server's, or remove it and start a server there", .0.display())]
+    NotASocket(PathBuf),
     /// The socket cannot be used.
     #[error("cannot connect to {}: a server's socket that this user may open is needed", path.display())]
     Connect {

@@ -100,6 +100,12 @@ fn without_a_server_the_error_says_how_to_start_one() {
     drop(UnixListener::bind(&path).unwrap());
     let error = join(&path, None, LONG).unwrap_err();
     assert!(matches!(error, ClientError::NobodyAnswers(_)), "{error}");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for other in [file.as_path(), folder.path()] {
+        let error = join(other, None, LONG).unwrap_err();
+        assert!(matches!(error, ClientError::NotASocket(_)), "{error}");
+    }
 }
 
 #[test]
