@@ -1,22 +1,42 @@
-//! A run's folder rendered again, from what the initiator left there: also where the run was cut off, as far as it came.
+//! A run's folder rendered again, from what the initiator left there: also where the run was cut off or a file is damaged,
+//! as far as what is left goes.
 
 use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use crate::document::folder::PLAN_FILE;
 use crate::environment::Environment;
 use crate::error::ReportError;
+use crate::exports;
 use crate::measured::{GuestFacts, Measured};
 use crate::read;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
 use crate::render::render_run;
-use crate::result::{FILE_NAME, RunResult};
+use crate::result::{FILE_NAME, RunResult, SCHEMA_VERSION, Warning};
+use crate::salvage::whole_part;
+
+/// A damaged document is kept under this name when another one takes its place.
+const DAMAGED: &str = "result.json.damaged";
+
+/// A folder that was rendered again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Again {
+    /// The document.
+    pub result: RunResult,
+    /// What was repaired. Not in the document, which says no more of it than one that never was damaged.
+    pub repaired: Option<Warning>,
+}
 
 /// Renders the run in `dir` again: the same input gives the same files. The environment and the configuration are those
 /// that `result.json` recorded, whatever the machine is that renders.
 ///
 /// A run that was cut off before there was a `result.json` has no environment; one without `measured.json` has no
-/// figures. Both are rendered as long as there is a plan or what was measured, and say what is missing.
-pub fn render_again(dir: &Path) -> Result<RunResult, ReportError> {
+/// figures. Both are rendered as long as there is a plan or what was measured, and say what is missing. A damaged
+/// `result.json` is made again, with what it still says of environment and configuration, and kept beside the new one; of
+/// a damaged `measured.json` the blocks before the damage are rendered.
+pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
     let there = |name: &str| dir.join(name).is_file();
     if !dir.is_dir() {
         return Err(ReportError::NoFolder { path: dir.to_owned() });
@@ -24,16 +44,64 @@ pub fn render_again(dir: &Path) -> Result<RunResult, ReportError> {
     if ![MEASURED_FILE, PLAN_FILE].into_iter().any(there) {
         return Err(ReportError::NotARun { path: dir.to_owned() });
     }
-    let (environment, config) = if there(FILE_NAME) {
-        let recorded = RunResult::load(dir)?;
-        (recorded.environment, recorded.config)
+    let (recorded, repaired) = recorded(dir)?;
+    let measured = if exists(&dir.join(MEASURED_FILE)) {
+        read::read_measured_as_far_as_it_is_whole(&dir.join(MEASURED_FILE))?
     } else {
-        (Environment::default(), serde_json::Value::Null)
+        nothing_measured()
     };
-    let measured =
-        if there(MEASURED_FILE) { read::read_measured(&dir.join(MEASURED_FILE))? } else { nothing_measured() };
-    let samples = if there(SAMPLES_FILE) { read::read_samples(&dir.join(SAMPLES_FILE))? } else { (Vec::new(), None) };
-    render_run(dir, environment, config, measured, samples)
+    let samples =
+        if exists(&dir.join(SAMPLES_FILE)) { read::read_samples(&dir.join(SAMPLES_FILE))? } else { (Vec::new(), None) };
+    if repaired.is_some() {
+        let damaged = read::read_document(&dir.join(FILE_NAME))?;
+        exports::replace(&dir.join(DAMAGED), |out| out.write_all(&damaged))?;
+    }
+    let result = render_run(dir, recorded.environment, recorded.config, measured, samples)?;
+    Ok(Again { result, repaired })
+}
+
+/// Also what is no file and no longer leads to one: rendering must not take its place without a word.
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// What cannot be made again of the raw data.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Recorded {
+    schema_version: u32,
+    environment: Environment,
+    config: Value,
+}
+
+/// Reads it, if need be from a damaged document.
+fn recorded(dir: &Path) -> Result<(Recorded, Option<Warning>), ReportError> {
+    let path = dir.join(FILE_NAME);
+    if !exists(&path) {
+        return Ok((Recorded::default(), None));
+    }
+    let error = match RunResult::load(dir) {
+        Ok(RunResult { schema_version, environment, config, .. }) => {
+            return Ok((Recorded { schema_version, environment, config }, None));
+        }
+        Err(error) => error,
+    };
+    let ReportError::Json { line, byte, .. } = error else { return Err(error) };
+    let whole = whole_part(&read::read_document(&path)?, byte);
+    let recorded: Recorded = serde_json::from_slice(&whole).unwrap_or_default();
+    if ![0, SCHEMA_VERSION].contains(&recorded.schema_version) {
+        return Err(ReportError::Schema { path, found: recorded.schema_version, known: SCHEMA_VERSION });
+    }
+    let kept = match (recorded.environment.accel.is_empty(), recorded.config.is_null()) {
+        (true, _) => "it no longer says on what was measured, which nothing else in the folder does",
+        (false, true) => "the environment was taken from it as far as it goes; it no longer says what was asked for",
+        (false, false) => "environment and configuration were taken from it",
+    };
+    let message = format!("{} was damaged from line {line}, byte {byte} on and was made again: {kept}", path.display());
+    let cure = format!(
+        "the damaged file is kept as {DAMAGED}; if there is a whole copy, put it in its place and render again"
+    );
+    Ok((recorded, Some(Warning { message, cure })))
 }
 
 /// What is known of a run whose initiator was killed before it could write.

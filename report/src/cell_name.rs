@@ -3,9 +3,57 @@
 use serde::Serialize;
 
 use crate::frame_size::size_name;
-use crate::plan::{Arrivals, Conditions, Wait, Workload};
+use crate::plan::{Arrivals, Block, Conditions, Wait, Workload};
+use crate::result::Cell;
+use crate::samples::mode_name;
 
-/// Everything that tells a cell from the others of its run.
+/// What makes two blocks equal, and tells the cell that they become from the others of its run. Cells come in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CellKey {
+    /// The question.
+    pub workload: Workload,
+    /// Bytes of payload per operation.
+    pub size_bytes: u64,
+    /// What else distinguishes it.
+    pub conditions: Conditions,
+    /// How the host waited.
+    pub host_wait: Wait,
+    /// How the guest waited.
+    pub guest_wait: Wait,
+}
+
+impl CellKey {
+    /// Of the cell that a block belongs to.
+    #[must_use]
+    pub fn of_block(block: &Block) -> Self {
+        let &Block { workload, size_bytes, conditions, host_wait, guest_wait, .. } = block;
+        Self { workload, size_bytes, conditions, host_wait, guest_wait }
+    }
+
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    #[must_use]
+    pub fn mode(&self) -> String {
+        mode_name(self.host_wait, self.guest_wait)
+    }
+}
+
+impl Cell {
+    /// What tells it from the others of its run.
+    #[must_use]
+    pub fn key(&self) -> CellKey {
+        let &Self { workload, size_bytes, conditions, host_wait, guest_wait, .. } = self;
+        CellKey { workload, size_bytes, conditions, host_wait, guest_wait }
+    }
+}
+
+impl From<CellKey> for CellName {
+    fn from(key: CellKey) -> Self {
+        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = key;
+        Self { workload, size_bytes, mode: key.mode(), host_wait, guest_wait, conditions }
+    }
+}
+
+/// A cell's key in words.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CellName {
     /// The question.

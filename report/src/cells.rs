@@ -2,52 +2,54 @@
 
 use std::collections::BTreeMap;
 
-use crate::cell_name::CellName;
+use crate::cell_name::{CellKey, CellName};
 use crate::cost;
+use crate::figure::Figure;
 use crate::measured::{Counters, Traffic};
-use crate::plan::{Conditions, Wait, Workload};
+use crate::plan::Workload;
 use crate::result::{Cell, CellCounters, Legs, PhaseRates};
 use crate::run::{Run, RunBlock, total, total_if_all};
-use crate::samples::{Row, Status, mode_name};
+use crate::samples::{Row, Status};
 use crate::stats::{LegSummary, NoiseFloor, Summary, median_interval};
 
 /// Seed of the bootstrap: the same folder gives the same document.
 pub(crate) const SEED: u64 = 1;
 
-/// What makes two blocks equal. Cells come in this order.
-type Key = (Workload, u64, Conditions, Wait, Wait);
-
 /// Equal blocks.
 #[derive(Debug)]
 pub struct Group<'a> {
-    key: Key,
+    key: CellKey,
     blocks: Vec<RunBlock<'a>>,
 }
 
 /// Groups a run's finished blocks.
 #[must_use]
 pub fn groups(run: &Run) -> Vec<Group<'_>> {
-    let mut groups: BTreeMap<Key, Vec<RunBlock<'_>>> = BTreeMap::new();
+    let mut groups: BTreeMap<CellKey, Vec<RunBlock<'_>>> = BTreeMap::new();
     for block in run.blocks() {
-        let asked = block.asked();
-        let key = (asked.workload, asked.size_bytes, asked.conditions, asked.host_wait, asked.guest_wait);
-        groups.entry(key).or_default().push(block);
+        groups.entry(CellKey::of_block(block.asked())).or_default().push(block);
     }
     groups.into_iter().map(|(key, blocks)| Group { key, blocks }).collect()
 }
 
 impl<'a> Group<'a> {
-    /// The figure that the workload is about, block by block, as it was measured.
+    /// The latencies, block by block, as they were measured: round trips, of frames end to end.
     #[must_use]
     pub fn series(&self) -> Vec<Vec<u64>> {
-        let of_block = |block: &RunBlock<'_>| block.ok_rows().filter_map(|row| latency(self.key.0, row)).collect();
+        self.series_of(Figure::Latency)
+    }
+
+    /// A figure, block by block, as it was measured. Empty blocks of one that single operations do not have.
+    #[must_use]
+    pub fn series_of(&self, figure: Figure) -> Vec<Vec<u64>> {
+        let of_block =
+            |block: &RunBlock<'_>| block.ok_rows().filter_map(|row| figure.of_row(self.key.workload, row)).collect();
         self.blocks.iter().map(of_block).collect()
     }
 
     /// What tells it from others.
     pub(crate) fn name(&self) -> CellName {
-        let (workload, size_bytes, conditions, host_wait, guest_wait) = self.key;
-        CellName { workload, size_bytes, mode: mode_name(host_wait, guest_wait), host_wait, guest_wait, conditions }
+        self.key.into()
     }
 
     /// The blocks, in the order in which they were measured.
@@ -58,9 +60,9 @@ impl<'a> Group<'a> {
     /// The cell of these blocks.
     #[must_use]
     pub fn cell(&self, driver: Option<&str>) -> Cell {
-        let (workload, size_bytes, conditions, host_wait, guest_wait) = self.key;
+        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = self.key;
         let blocks = &self.blocks[..];
-        let series = self.series();
+        let (series, corrected) = (self.series(), self.series_of(Figure::FromDue));
         let latency_ns = Summary::of(series.concat());
         let legs_ns = legs(blocks);
         let is_frame = workload == Workload::Frame;
@@ -69,7 +71,7 @@ impl<'a> Group<'a> {
         let messages_per_second = messages_per_second(workload, blocks);
         Cell {
             workload,
-            mode: mode_name(host_wait, guest_wait),
+            mode: self.key.mode(),
             host_wait,
             guest_wait,
             driver: driver.map(str::to_owned),
@@ -92,23 +94,14 @@ impl<'a> Group<'a> {
             p50_interval_ns: median_interval(&series, SEED),
             noise_floor: NoiseFloor::of(&series, SEED).map(|noise| noise.floor()),
             latency_ns,
-            corrected_ns: Summary::of(ok_rows(blocks).filter_map(|row| row.corrected_ns).collect()),
+            corrected_p50_interval_ns: median_interval(&corrected, SEED),
+            corrected_noise_floor: NoiseFloor::of(&corrected, SEED).map(|noise| noise.floor()),
+            corrected_ns: Summary::of(corrected.concat()),
             legs_ns,
             bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
             cpu: cost::cpu(blocks),
             counters: counters(blocks),
         }
-    }
-}
-
-/// The figure that a workload is about. A stream and idling have none.
-pub(crate) fn latency(workload: Workload, row: &Row) -> Option<u64> {
-    match workload {
-        Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Storm | Workload::Contention => {
-            row.rtt_ns
-        }
-        Workload::Frame => row.end_to_end_ns,
-        Workload::Stream | Workload::Idle => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Each way to wait against polling on both sides, cell by cell; and where equal things were measured twice, the second
 //! against the first.
 
+use crate::cell_name::CellKey;
 use crate::cells::{Group, SEED};
+use crate::figure::Figure;
 use crate::plan::{Conditions, Wait};
 use crate::result::{Cell, Comparison};
 use crate::stats::{Interval, Word, ratio_of_medians};
@@ -20,25 +22,30 @@ pub fn comparisons(cells: &[Cell], groups: &[Group<'_>]) -> Vec<Comparison> {
 }
 
 fn is_baseline(base: &Cell, cell: &Cell) -> bool {
-    let first = Conditions { again: false, ..cell.conditions };
-    let wait = if cell.conditions.again { (cell.host_wait, cell.guest_wait) } else { (Wait::Poll, Wait::Poll) };
-    let is_other = cell.conditions.again || (cell.host_wait, cell.guest_wait) != wait;
-    is_other
-        && (base.workload, base.size_bytes, base.conditions) == (cell.workload, cell.size_bytes, first)
-        && (base.host_wait, base.guest_wait) == wait
+    let key = cell.key();
+    let wanted = if key.conditions.again {
+        CellKey { conditions: Conditions { again: false, ..key.conditions }, ..key }
+    } else {
+        CellKey { host_wait: Wait::Poll, guest_wait: Wait::Poll, ..key }
+    };
+    wanted != key && base.key() == wanted
 }
 
 fn comparison((cell, group): (&Cell, &Group<'_>), (baseline, base_group): (&Cell, &Group<'_>)) -> Comparison {
-    let medians = median(cell).zip(median(baseline));
-    let bootstrapped = ratio_of_medians(&group.series(), &base_group.series(), SEED);
+    let figure = Figure::between(cell, baseline);
+    let both = [cell, baseline].map(|cell| cell.latencies_by(figure));
+    let [this_median, base_median] = both.map(|latencies| latencies?.ns.p50);
+    let medians = this_median.zip(base_median);
+    let bootstrapped = ratio_of_medians(&group.series_of(figure), &base_group.series_of(figure), SEED);
     // With one arm of unknown noise, that of the other is the best guess there is.
-    let noise_floor = cell.noise_floor.into_iter().chain(baseline.noise_floor).reduce(f64::max);
+    let noise_floor = both.iter().flatten().filter_map(|latencies| latencies.noise_floor).reduce(f64::max);
     Comparison {
         workload: cell.workload,
         size_bytes: cell.size_bytes,
         conditions: cell.conditions,
         mode: cell.mode.clone(),
         baseline: baseline.mode.clone(),
+        figure,
         p50_ratio: medians.and_then(|(this, base)| ratio(this as f64, base as f64)),
         p50_ratio_interval: bootstrapped.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
         noise_floor,
@@ -51,10 +58,6 @@ fn comparison((cell, group): (&Cell, &Group<'_>), (baseline, base_group): (&Cell
             .and_then(|(this, base)| ratio(this, base)),
         cores_ratio: cell.cpu.cores.zip(baseline.cpu.cores).and_then(|(this, base)| ratio(this, base)),
     }
-}
-
-fn median(cell: &Cell) -> Option<u64> {
-    cell.latency_ns.as_ref()?.p50
 }
 
 /// JSON has no infinity: nothing to divide by is no ratio.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde_json::error::Category;
 use thiserror::Error;
 
 /// Why a run's folder cannot be turned into a result. The text names the file; the cause is the source.
@@ -30,22 +31,26 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A JSON file is not what its name says.
-    #[error("{}, line {line}: not what this version writes there; run again, or read it with the version that wrote it", path.display())]
+    #[error("{}, line {line}, byte {byte}: {}", path.display(), diagnosis(path, source.classify()))]
     Json {
         /// The file.
         path: PathBuf,
         /// The line, from 1.
         line: usize,
+        /// Bytes before the place from which on it makes no sense.
+        byte: usize,
         /// The cause.
         source: serde_json::Error,
     },
     /// A line of `samples.csv` is not a row.
-    #[error("{}, line {line}: not a row of samples; run again, or read it with the version that wrote it", path.display())]
+    #[error("{}, line {line}, byte {byte}: not a row of samples; copy the file again, read it with the version that wrote it, or take that line out: the report then says what is missing", path.display())]
     Row {
         /// The file.
         path: PathBuf,
         /// The line, from 1; the header is line 1.
         line: u64,
+        /// Bytes before that line.
+        byte: u64,
         /// The cause.
         source: csv::Error,
     },
@@ -113,10 +118,43 @@ fn cure(found: u32, known: u32) -> &'static str {
     }
 }
 
+/// What is wrong with a JSON file, and what can be done.
+fn diagnosis(path: &Path, category: Category) -> String {
+    let what = match category {
+        Category::Eof => "the file ends too early",
+        Category::Syntax | Category::Io => "no JSON from there on",
+        Category::Data => "not what this version writes there",
+    };
+    let cure = match (path.file_name().and_then(|name| name.to_str()), category) {
+        (Some(crate::result::FILE_NAME), _) => "cargo xtask report makes it again of the raw data beside it",
+        (_, Category::Data) => "read it with the version that wrote it, or run again",
+        _ => "copy it again from where the run was made, or run again",
+    };
+    format!("{what}; {cure}")
+}
+
 impl ReportError {
-    /// For `map_err` on a JSON file.
-    pub(crate) fn json(path: &Path) -> impl FnOnce(serde_json::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Json { path, line: source.line(), source }
+    /// Of a JSON file with this content.
+    pub(crate) fn json(path: &Path, text: &[u8], source: serde_json::Error) -> Self {
+        let line_begins = text.split_inclusive(|&byte| byte == b'\n').take(source.line().saturating_sub(1));
+        let byte = line_begins.map(<[u8]>::len).sum::<usize>() + source.column().saturating_sub(1);
+        Self::Json { path: path.to_owned(), line: source.line(), byte: byte.min(text.len()), source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_a_json_file_is_told_by_line_and_byte() {
+        let told = |text: &str| {
+            let source = serde_json::from_str::<serde_json::Value>(text).expect_err("broken");
+            ReportError::json(Path::new("measured.json"), text.as_bytes(), source).to_string()
+        };
+        assert!(
+            told("{\n \"a\": nan}").starts_with("measured.json, line 2, byte 9: no JSON from there on; copy it again")
+        );
+        assert!(told("{\n \"a\": [1,").starts_with("measured.json, line 2, byte 10: the file ends too early"));
     }
 }

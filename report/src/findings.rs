@@ -132,7 +132,7 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
 }
 
 fn contention(cells: &[Cell]) -> Vec<Contended> {
-    let median = |cell: &Cell| cell.corrected_ns.as_ref().or(cell.latency_ns.as_ref())?.p50;
+    let median = |cell: &Cell| cell.latencies()?.ns.p50;
     let beside = |poll: &Cell| {
         let mut others = diagonal(cells, Workload::Contention, Wait::Irq);
         let irq = others.find(|irq| irq.conditions == poll.conditions)?;
@@ -147,6 +147,12 @@ fn contention(cells: &[Cell]) -> Vec<Contended> {
     diagonal(cells, Workload::Contention, Wait::Poll).filter_map(beside).collect()
 }
 
+/// Whether as many messages were answered as were offered.
+pub(crate) fn carries(cell: &Cell) -> bool {
+    let carried = cell.messages_per_second.zip(cell.conditions.rate_per_s).map(|(got, offered)| got / offered as f64);
+    carried.is_some_and(|share| share >= CARRIED)
+}
+
 fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
     let one = |wait: Wait, arrivals: Arrivals| {
         let open =
@@ -154,8 +160,7 @@ fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
         let rate = |cell: &Cell| cell.conditions.rate_per_s;
         let keeps = |cell: &&Cell| {
             let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
-            let carried = cell.messages_per_second.zip(rate(cell)).map(|(got, offered)| got / offered as f64);
-            p99.is_some_and(|p99| p99 < p99_limit_ns) && carried.is_some_and(|share| share >= CARRIED)
+            p99.is_some_and(|p99| p99 < p99_limit_ns) && carries(cell)
         };
         Some(Capacity {
             mode: wait.to_string(),

@@ -8,7 +8,8 @@
 //!    [`progress`]: what it says meanwhile.
 //! 3. [`result`] and [`environment`]: the document that a run ends in.
 //! 4. [`render()`]: from the one to the other. [`read`] takes the files in, [`run`] joins blocks and rows,
-//!    [`evaluate`] makes [`cells`] (with [`stats`] and [`cost`]), comparisons ([`compare`]),
+//!    [`evaluate`] makes [`cells`] (with [`stats`] and [`cost`]), comparisons ([`compare`], of the [`figure`] that a
+//!    workload is about),
 //!    [`findings`], [`checks`] and [`warnings`] of them.
 //! 5. [`exports`] and [`summary()`]: the same figures as files and on a terminal, in the words of [`units`] and
 //!    [`frame_size`].
@@ -44,6 +45,8 @@ pub mod evaluate;
 pub mod exports;
 pub mod fault;
 #[cfg(feature = "render")]
+pub mod figure;
+#[cfg(feature = "render")]
 pub mod findings;
 #[cfg(feature = "render")]
 pub mod frame_size;
@@ -63,6 +66,8 @@ mod render;
 pub mod result;
 #[cfg(feature = "render")]
 pub mod run;
+#[cfg(feature = "render")]
+mod salvage;
 pub mod samples;
 #[cfg(test)]
 mod schema;
@@ -81,7 +86,7 @@ pub mod warnings;
 
 #[cfg(feature = "render")]
 pub use crate::{
-    again::render_again,
+    again::{Again, render_again},
     error::ReportError,
     render::{note_end, render},
     result::RunResult,

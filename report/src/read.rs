@@ -7,10 +7,14 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
+
 use crate::error::ReportError;
 use crate::measured::Measured;
 use crate::result::Warning;
+use crate::salvage::whole_part;
 use crate::samples::{COLUMNS, Row};
+use crate::units::counted;
 
 /// The name of the blocks' file in a run's folder.
 pub const MEASURED_FILE: &str = "measured.json";
@@ -29,7 +33,32 @@ const LATER: [&str; 2] = ["due_ns", "corrected_ns"];
 
 /// Reads `measured.json`.
 pub fn read_measured(path: &Path) -> Result<Measured, ReportError> {
-    let measured: Measured = serde_json::from_slice(&read_document(path)?).map_err(ReportError::json(path))?;
+    checked(path, parsed(path, &read_document(path)?)?)
+}
+
+/// Reads as many blocks of a damaged `measured.json` as are whole, and says in `aborted` where it is damaged.
+pub(crate) fn read_measured_as_far_as_it_is_whole(path: &Path) -> Result<Measured, ReportError> {
+    let text = read_document(path)?;
+    let error = match parsed(path, &text) {
+        Ok(measured) => return checked(path, measured),
+        Err(error) => error,
+    };
+    let ReportError::Json { line, byte, .. } = &error else { return Err(error) };
+    let Ok(measured) = serde_json::from_slice::<Measured>(&whole_part(&text, *byte)) else { return Err(error) };
+    let blocks = counted(measured.blocks.len() as u64, "block");
+    let aborted = format!(
+        "{MEASURED_FILE} is damaged from line {line}, byte {byte} on, and {blocks} before are whole; copy it again from where \
+         the run was made, or run again"
+    );
+    checked(path, Measured { aborted: Some(aborted), ..measured })
+}
+
+/// What a JSON file with this content says.
+pub(crate) fn parsed<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, ReportError> {
+    serde_json::from_slice(text).map_err(|source| ReportError::json(path, text, source))
+}
+
+fn checked(path: &Path, measured: Measured) -> Result<Measured, ReportError> {
     // Rows find their block by its index: with two of the same, each would have the rows of both.
     let mut seen = HashSet::new();
     match measured.blocks.iter().map(|block| block.block.index).find(|index| !seen.insert(*index)) {
@@ -134,9 +163,9 @@ impl<R: Read> Read for ShortLines<R> {
 
 fn row_error(path: &Path, error: csv::Error) -> ReportError {
     let path = path.to_owned();
-    let line = error.position().map_or(1, csv::Position::line);
+    let (line, byte) = error.position().map_or((1, 0), |position| (position.line(), position.byte()));
     if !error.is_io_error() {
-        return ReportError::Row { path, line, source: error };
+        return ReportError::Row { path, line, byte, source: error };
     }
     ReportError::Read { path, source: io::Error::from(error) }
 }

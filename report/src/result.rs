@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use crate::cost::{PerfPerOp, SwitchesPerOp};
 use crate::environment::Environment;
 use crate::error::ReportError;
+use crate::figure::Figure;
 use crate::findings::Findings;
 use crate::measured::{Ceilings, Overhead, Traffic};
 use crate::plan::{Conditions, Wait, Workload};
-use crate::read::read_document;
+use crate::read::{parsed, read_document};
 use crate::samples::Status;
-use crate::stats::{Interval, LegSummary, Summary, Word};
+use crate::stats::{Interval, LegSummary, Summary, Word, why_unknown};
 
 /// The version of the document that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -63,11 +64,11 @@ impl RunResult {
         let path = dir.join(FILE_NAME);
         let text = read_document(&path)?;
         // The version first: what it stands for decides whether the rest can be understood.
-        let Version { schema_version: found } = serde_json::from_slice(&text).map_err(ReportError::json(&path))?;
+        let Version { schema_version: found } = parsed(&path, &text)?;
         if found != SCHEMA_VERSION {
             return Err(ReportError::Schema { path, found, known: SCHEMA_VERSION });
         }
-        serde_json::from_slice(&text).map_err(ReportError::json(&path))
+        parsed(&path, &text)
     }
 }
 
@@ -111,10 +112,16 @@ pub struct Cell {
     /// By what factor one half of the cell's blocks may differ from the other: what a difference must exceed to be one.
     #[serde(default)]
     pub noise_floor: Option<f64>,
-    /// Paced and open loops: from when a message was due to its end, whatever kept it from being sent (H5 − due). What a
+    /// Paced and open loops, paced messages beside busy threads: from when a message was due to its end, whatever kept it from being sent (H5 − due). What a
     /// periodic user waits for, its own late timer or lost core included.
     #[serde(default)]
     pub corrected_ns: Option<Summary>,
+    /// 95 % interval of the median of `corrected_ns` by a block bootstrap.
+    #[serde(default)]
+    pub corrected_p50_interval_ns: Option<Interval<u64>>,
+    /// What `noise_floor` is, of `corrected_ns`.
+    #[serde(default)]
+    pub corrected_noise_floor: Option<f64>,
     /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.
     #[serde(default)]
     pub messages_per_second: Option<f64>,
@@ -257,23 +264,46 @@ pub struct Comparison {
     pub mode: String,
     /// To what.
     pub baseline: String,
-    /// Ratio of the median latencies.
+    /// Which of both cells' figures is compared.
+    #[serde(default)]
+    pub figure: Figure,
+    /// Ratio of that figure's medians.
     pub p50_ratio: Option<f64>,
     /// Its 95 % interval by a block bootstrap.
     #[serde(default)]
     pub p50_ratio_interval: Option<Interval<f64>>,
-    /// The larger of both cells' noise floors.
+    /// The larger of both cells' noise floors, of that figure.
     #[serde(default)]
     pub noise_floor: Option<f64>,
     /// What the interval and the noise allow to say of `mode`.
     #[serde(default)]
     pub word: Word,
-    /// Difference of the median latencies, in nanoseconds.
+    /// Difference of that figure's medians, in nanoseconds.
     pub p50_difference_ns: Option<i64>,
     /// Ratio of the CPU time per operation, all threads.
     pub cpu_per_op_ratio: Option<f64>,
     /// Ratio of the cores kept busy.
     pub cores_ratio: Option<f64>,
+}
+
+impl Comparison {
+    /// The cell that is compared, and the one that it is compared with.
+    #[must_use]
+    pub fn cells<'a>(&self, all: &'a [Cell]) -> Option<(&'a Cell, &'a Cell)> {
+        let find = |mode: &str, conditions: Conditions| {
+            let key = (self.workload, self.size_bytes, conditions);
+            all.iter().find(|cell| (cell.workload, cell.size_bytes, cell.conditions) == key && cell.mode == mode)
+        };
+        // A second arm is compared with the first one, and a first arm with another first one.
+        let first = Conditions { again: false, ..self.conditions };
+        Some((find(&self.mode, self.conditions)?, find(&self.baseline, first)?))
+    }
+
+    /// Why nothing is said of it; `None` where something is.
+    #[must_use]
+    pub fn not_judged_because(&self) -> Option<&'static str> {
+        (self.word == Word::Unknown).then(|| why_unknown(self.p50_ratio_interval.is_some()))
+    }
 }
 
 /// How a self-check ended; `true`, `false` or `null` in the document.

@@ -2,9 +2,11 @@
 
 use std::collections::HashSet;
 
+use crate::cell_name::CellKey;
 use crate::frame_size::size_name;
 use crate::measured::{Measured, MeasuredBlock};
 use crate::plan::Block;
+use crate::result::Cell;
 use crate::samples::{Row, Status, mode_name};
 
 /// What the initiator brought back, with the rows in reach of their blocks.
@@ -38,6 +40,12 @@ impl Run {
     /// The finished blocks, in the order in which they were measured.
     pub fn blocks(&self) -> impl Iterator<Item = RunBlock<'_>> {
         self.measured.blocks.iter().map(|measured| RunBlock { measured, rows: self.rows_of(measured.block.index) })
+    }
+
+    /// The finished blocks that a cell was made of.
+    pub fn blocks_of<'a>(&'a self, cell: &Cell) -> impl Iterator<Item = RunBlock<'a>> + use<'a> {
+        let key = cell.key();
+        self.blocks().filter(move |block| CellKey::of_block(block.asked()) == key)
     }
 
     /// Rows that belong to no finished block: those of the block in which the run ended.

@@ -1,11 +1,12 @@
 //! `cargo xtask compare`: runs beside each other, and a gate for CI.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
 use report::across::{Limits, RunFolder, compare, text};
 
+use crate::failure::usage;
 use crate::out;
 
 /// Compares runs with the first of them, cell by cell, with intervals
@@ -17,21 +18,24 @@ use crate::out;
   cargo xtask compare base changed --fail-above 10% --fail-above-p99 25%
   cargo xtask compare base changed --json | jq '.comparisons[0].cells[] | [.mode, .word]'
 
-What differs between machines, programs and settings comes first. A cell is called faster or
-slower only where the whole interval of its ratio lies beyond what equal blocks differ by. A
-limit is broken only where the whole interval lies beyond it as well: noise alone fails no gate.
+What differs between machines, programs and settings comes first. Messages that were due at a time
+are compared from then on, others by their round trips. A cell is called faster or slower only
+where the whole interval of its ratio lies beyond what equal blocks differ by, and not judged
+where that noise is not known. A limit is broken only where the whole interval lies beyond it as
+well: noise alone fails no gate. Cells that could not be judged are named, with the reason.
 
-Exit status: 0 ok, 1 a limit is broken or a folder cannot be read; with a limit also where a
-run failed its own self-checks or there is nothing to judge, 2 wrong usage.")]
+Exit status: 0 ok, 1 a limit is broken or a run cannot be read; with a limit also where a run
+failed its own self-checks or there is nothing to judge, 2 wrong usage: no run's folder, no limit.")]
 pub(crate) struct CompareArgs {
     /// Folders of runs, the baseline first
     #[arg(required = true, num_args = 2.., value_name = "DIR")]
     dirs: Vec<PathBuf>,
-    /// Fail if a cell's median latency, or a stream's time per message, is proved slower by more than this, such as 10%
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    /// Fail if a cell's median latency, or a stream's time per message, is proved slower by more than this, such as 10%.
+    /// What cannot be judged, such as a stream of fewer than four blocks, is named and does not fail
+    #[arg(long, value_name = "PERCENT", value_parser = percent, allow_hyphen_values = true)]
     fail_above: Option<f64>,
     /// The same for the 99th percentile, where there are enough samples
-    #[arg(long, value_name = "PERCENT", value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", value_parser = percent, allow_hyphen_values = true)]
     fail_above_p99: Option<f64>,
     /// One JSON document on stdout instead of the tables
     #[arg(long)]
@@ -40,7 +44,7 @@ pub(crate) struct CompareArgs {
 
 /// Prints the comparison; whether every limit was kept.
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<bool> {
-    let runs = args.dirs.iter().map(|dir| RunFolder::open(dir)).collect::<Result<Vec<_>, _>>()?;
+    let runs = args.dirs.iter().map(|dir| open(dir)).collect::<anyhow::Result<Vec<_>>>()?;
     let limits = Limits { p50: args.fail_above, p99: args.fail_above_p99 };
     let has_limits = limits.p50.is_some() || limits.p99.is_some();
     let across = compare(&runs, has_limits.then_some(&limits));
@@ -53,15 +57,21 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<bool> {
     Ok(across.gate.is_none_or(|gate| gate.passed))
 }
 
-/// `10%`, `2.5%` or `10` as a share.
+/// A folder that was named by mistake is wrong usage; one of a run that cannot be read is a failure.
+fn open(dir: &Path) -> anyhow::Result<RunFolder> {
+    RunFolder::open(dir).map_err(|error| if error.is_wrong_name() { usage(error) } else { error.into() })
+}
+
+/// The largest limit, in per cent: beyond it no slowdown is one.
+const MOST: f64 = 100_000.0;
+
+/// `10%`, `2.5%` or `10` as a share. Nothing that a float may be besides: neither signs nor exponents, nor `nan`.
 fn percent(text: &str) -> Result<f64, String> {
-    let number = text.trim().trim_end_matches('%').trim_end();
-    let percent: f64 = number.parse().map_err(|_| "give a number of per cent, such as 10%".to_owned())?;
-    if percent.is_finite() && percent >= 0.0 {
-        Ok(percent / 100.0)
-    } else {
-        Err("give a number of per cent that is not negative, such as 10%".to_owned())
-    }
+    let number = text.strip_suffix('%').unwrap_or(text).trim();
+    let is_plain =
+        number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(|c| c.is_ascii_digit() || c == '.');
+    let percent = number.parse::<f64>().ok().filter(|percent| is_plain && *percent <= MOST);
+    percent.map(|percent| percent / 100.0).ok_or_else(|| format!("give per cent from 0 to {MOST}, such as 10% or 2.5%"))
 }
 
 #[cfg(test)]
@@ -74,7 +84,11 @@ mod tests {
             let read = percent(text).unwrap();
             assert!((read - share).abs() < 1e-12, "{text}: {read}");
         }
-        for nonsense in ["", "%", "ten", "-1%", "nan", "inf%", "10%%x"] {
+        let nonsense = [
+            "", " ", "%", "ten", "-5", "-1%", "+5%", "nan", "inf%", "10%%x", "10%%%", "1e300", "1e1", "100001%", ".5",
+            "1.2.3", "10 % %", "0x10",
+        ];
+        for nonsense in nonsense {
             assert!(percent(nonsense).is_err(), "{nonsense}");
         }
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use report::ReportError;
+use report::result::Warning;
+use report::{Again, ReportError};
 
 use crate::failure::usage;
 use crate::out;
@@ -18,7 +19,8 @@ use crate::provision::workspace_root;
   cargo xtask report run1 --json | jq .findings
 
 The environment and the configuration stay as result.json recorded them. A run that was cut off is rendered as far as
-it came, and the report says what is missing. The same input gives the same files, byte by byte.
+it came, and the report says what is missing; a damaged result.json is made again, and the damaged one kept beside it.
+The same input gives the same files, byte by byte.
 
 Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered, 2 no run's folder.")]
 pub(crate) struct ReportArgs {
@@ -33,7 +35,10 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let latest = || workspace_root().join("results").join("latest");
     let dir = args.dir.clone().unwrap_or_else(latest);
-    let result = report::render_again(&dir).map_err(|error| explain(&dir, error))?;
+    let Again { result, repaired } = report::render_again(&dir).map_err(|error| explain(&dir, error))?;
+    if let Some(Warning { message, cure }) = repaired {
+        eprintln!("warning: {message}; {cure}");
+    }
     print(&dir, &result, args.json)?;
     Ok(result.passed())
 }

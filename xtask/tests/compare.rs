@@ -116,22 +116,29 @@ fn any_run_behind_the_baseline_can_break_the_limit() {
 }
 
 #[test]
-fn wrong_usage_has_status_two_and_a_wrong_folder_one() {
+fn wrong_usage_has_status_two_and_a_run_that_cannot_be_read_one() {
     let base = run(10_000);
     let one = compare(&[base.path()], "");
     assert_eq!(one.status, Some(2), "{}", one.stderr);
-    for nonsense in ["ten", "-5%", "nan", "inf", "%"] {
-        let ended = compare(&[base.path(), base.path()], &format!("--fail-above={nonsense}"));
-        assert_eq!(ended.status, Some(2), "{nonsense}: {}", ended.stderr);
-        assert!(ended.stderr.contains("such as 10%"), "{nonsense}: {}", ended.stderr);
+    for flag in ["--fail-above", "--fail-above-p99"] {
+        for nonsense in ["ten", "-5", "-5%", "nan", "inf", "%", "10%%%", "1e300"] {
+            let ended = compare(&[base.path(), base.path()], &format!("{flag} {nonsense}"));
+            assert_eq!(ended.status, Some(2), "{nonsense}: {}", ended.stderr);
+            assert!(ended.stderr.contains("per cent from 0 to 100000, such as 10%"), "{nonsense}: {}", ended.stderr);
+        }
     }
     let missing = compare(&[base.path(), &base.path().join("nowhere")], "--json");
-    assert_eq!((missing.status, missing.stdout.as_str()), (Some(1), ""));
+    assert_eq!((missing.status, missing.stdout.as_str()), (Some(2), ""));
     assert!(missing.stderr.contains("nowhere: there is no such folder"), "{}", missing.stderr);
     let several = tempfile::tempdir().unwrap();
     fs::create_dir(several.path().join("vfio-pci")).unwrap();
     fs::write(several.path().join("vfio-pci/result.json"), "{}").unwrap();
     let several = compare(&[base.path(), several.path()], "");
-    assert_eq!(several.status, Some(1));
+    assert_eq!(several.status, Some(2));
     assert!(several.stderr.contains("vfio-pci"), "{}", several.stderr);
+    let unfinished = run(10_000);
+    fs::remove_file(unfinished.path().join("result.json")).unwrap();
+    let unfinished = compare(&[base.path(), unfinished.path()], "");
+    assert_eq!(unfinished.status, Some(1));
+    assert!(unfinished.stderr.contains("cargo xtask report"), "{}", unfinished.stderr);
 }

@@ -4,24 +4,12 @@ use serde::Serialize;
 
 use crate::cell_name::CellName;
 use crate::cells::{Group, SEED};
-use crate::plan::Workload;
+use crate::figure::Figure;
 use crate::result::Cell;
 use crate::run::RunBlock;
-use crate::stats::{Interval, NoiseFloor, Ratio, Word, ratio_of_means, ratio_of_medians};
+use crate::stats::{Interval, NoiseFloor, Ratio, Word, ratio_of_means, ratio_of_medians, why_unknown};
 
 use super::tail;
-
-/// What a ratio is of. Less is better in each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Figure {
-    /// The median of the cell's latency: of messages the round trip, of frames end to end.
-    MedianLatency,
-    /// Streams: the mean time per message that went through.
-    TimePerMessage,
-    /// Idling: cores kept busy. It is a cost and no speed, so that no word is said of it but "no difference seen".
-    BusyCores,
-}
 
 /// A figure as each run has it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -30,12 +18,12 @@ pub struct Figures {
     pub n: u64,
     /// What the [`Figure`] names: nanoseconds, or cores.
     pub value: Option<f64>,
-    /// The latency's 99th percentile.
+    /// The 99th percentile of the same.
     pub p99_ns: Option<u64>,
 }
 
 /// The 99th percentiles against each other.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct TailAcross {
     /// This run's over the baseline's.
     pub ratio: f64,
@@ -101,22 +89,19 @@ pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
     let name = this.name.clone();
     let (this_group, base_group) = (this.group, base.group);
     let (this, base) = (&this.cell, &base.cell);
-    let figure = match name.workload {
-        Workload::Stream => Figure::TimePerMessage,
-        Workload::Idle => Figure::BusyCores,
-        _ => Figure::MedianLatency,
-    };
-    let (this_series, base_series) = (this_group.series(), base_group.series());
+    let figure = Figure::between(this, base);
+    let (this_series, base_series) = (this_group.series_of(figure), base_group.series_of(figure));
     let identical = is_identical(this, base) && this_series == base_series;
     let (drawn, noise_floor) = match figure {
-        Figure::MedianLatency => (
+        Figure::Latency | Figure::FromDue => (
             ratio_of_medians(&this_series, &base_series, SEED),
             // With one run of unknown noise, that of the other is the best guess there is.
-            this.noise_floor.into_iter().chain(base.noise_floor).reduce(f64::max),
+            [this, base].into_iter().filter_map(|cell| cell.latencies_by(figure)?.noise_floor).reduce(f64::max),
         ),
         Figure::TimePerMessage => {
             let (this, base) = (each(this_group, time_per_message), each(base_group, time_per_message));
-            let noise = noise_of(&this).into_iter().chain(noise_of(&base)).reduce(f64::max);
+            let noise_of = |figures: &Vec<f64>| NoiseFloor::of_figures(figures, SEED).map(|noise| noise.floor());
+            let noise = [&this, &base].into_iter().filter_map(noise_of).reduce(f64::max);
             (ratio_of_means(&this, &base, SEED), noise)
         }
         Figure::BusyCores => (ratio_of_means(&each(this_group, cores), &each(base_group, cores), SEED), None),
@@ -126,14 +111,14 @@ pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
     let cpu = ratio_of_means(&each(this_group, cpu_per_op), &each(base_group, cpu_per_op), SEED);
     CellAcross {
         figure,
-        baseline: Figures { n: base.n, value: base_value, p99_ns: p99(base) },
-        this: Figures { n: this.n, value: this_value, p99_ns: p99(this) },
+        baseline: Figures { n: base.n, value: base_value, p99_ns: p99(figure, base) },
+        this: Figures { n: this.n, value: this_value, p99_ns: p99(figure, this) },
         identical,
         ratio: over(this_value, base_value),
         interval: drawn.as_ref().map(interval),
         noise_floor,
         unknown_because: (word == Word::Unknown)
-            .then(|| why_unknown(figure, this_value.zip(base_value).is_some(), drawn.is_some())),
+            .then(|| reason(figure, this_value.zip(base_value).is_some(), drawn.is_some())),
         word,
         p99: tail::across(&this_series, &base_series),
         cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
@@ -151,25 +136,31 @@ fn is_identical(this: &Cell, base: &Cell) -> bool {
         && (&this.traffic, &this.cpu, &this.counters) == (&base.traffic, &base.cpu, &base.counters)
 }
 
-fn why_unknown(figure: Figure, has_values: bool, has_interval: bool) -> &'static str {
+fn reason(figure: Figure, has_values: bool, has_interval: bool) -> &'static str {
     match (figure, has_values, has_interval) {
         (_, false, _) => "one of the runs has no such figure",
         (Figure::BusyCores, ..) => "no word is said of a cost that has no noise floor",
-        (_, true, false) => "too few samples for an interval",
-        (_, true, true) => "too few blocks to know the noise",
+        (Figure::TimePerMessage, true, false) => {
+            "no interval: it takes two blocks of a stream, and one of the runs has fewer; measure more blocks"
+        }
+        (_, true, false) => why_unknown(false),
+        (Figure::TimePerMessage, true, true) => {
+            "no noise known: it takes four blocks of a stream, and one of the runs has fewer; measure more blocks"
+        }
+        (_, true, true) => why_unknown(true),
     }
 }
 
 fn value(figure: Figure, cell: &Cell) -> Option<f64> {
     match figure {
-        Figure::MedianLatency => cell.latency_ns.as_ref()?.p50.map(|ns| ns as f64),
+        Figure::Latency | Figure::FromDue => cell.latencies_by(figure)?.ns.p50.map(|ns| ns as f64),
         Figure::TimePerMessage => cell.messages_per_second.filter(|rate| *rate > 0.0).map(|rate| 1e9 / rate),
         Figure::BusyCores => cell.cpu.cores,
     }
 }
 
-fn p99(cell: &Cell) -> Option<u64> {
-    cell.latency_ns.as_ref()?.p99
+fn p99(figure: Figure, cell: &Cell) -> Option<u64> {
+    cell.latencies_by(figure)?.ns.p99
 }
 
 fn interval(ratio: &Ratio) -> Interval<f64> {
@@ -210,11 +201,4 @@ fn cpu_per_op(block: &RunBlock<'_>) -> Option<f64> {
 fn cores(block: &RunBlock<'_>) -> Option<f64> {
     let wall_ns = block.measured.wall_ns;
     if wall_ns == 0 { None } else { Some(all_cpu_ns(block)? / wall_ns as f64) }
-}
-
-/// The noise of a figure that each block has once. From 12 blocks on: fewer have no interval of the median.
-fn noise_of(figures: &[f64]) -> Option<f64> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "far below the largest")]
-    let series: Vec<Vec<u64>> = figures.iter().map(|ns| vec![(ns * 1e3).round() as u64]).collect();
-    NoiseFloor::of(&series, SEED).map(|noise| noise.floor())
 }

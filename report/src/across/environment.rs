@@ -63,36 +63,81 @@ pub struct Difference {
     pub values: Vec<Value>,
 }
 
-/// What differs; empty where nothing that matters does.
+/// Something that some runs did not record, as earlier versions did not.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NotRecorded {
+    /// As in a [`Difference`].
+    pub field: String,
+    /// The runs' places among the runs, the baseline's is 0.
+    pub runs: Vec<usize>,
+}
+
+/// What differs; empty where nothing that matters does. A run that did not record a field differs from none in it.
 pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
-    let environments: Vec<Value> =
-        runs.iter().map(|run| serde_json::to_value(&run.result.environment).unwrap_or_default()).collect();
-    let configs: Vec<&Value> = runs.iter().map(|run| &run.result.config).collect();
-    let of_environment = MATTERS.iter().chain(["git_revision"].iter()).filter_map(|field| {
-        let values: Vec<Value> = environments.iter().map(|environment| environment[*field].clone()).collect();
-        is_unequal(&values).then(|| Difference { field: (*field).to_owned(), values })
-    });
-    let of_load = LOAD.iter().filter_map(|&(field, apart)| {
-        let values: Vec<Value> = environments.iter().map(|environment| environment[field].clone()).collect();
-        is_apart(&values, apart).then(|| Difference { field: field.to_owned(), values })
-    });
-    let mut keys: Vec<&String> =
-        configs.iter().filter_map(|config| config.as_object()).flat_map(|o| o.keys()).collect();
+    let mut all: Vec<Difference> = facts(runs).filter(|one| is_unequal(&one.values)).map(Fact::difference).collect();
+    let of_load = LOAD.iter().map(|&(field, apart)| (Fact::of_environment(runs, field), apart));
+    all.extend(of_load.filter(|(one, apart)| is_apart(&one.values, *apart)).map(|(one, _)| one.difference()));
+    // The settings stay last.
+    all.sort_by_key(|difference| difference.field.starts_with(CONFIG));
+    all
+}
+
+/// What some runs recorded and others did not.
+pub(super) fn not_recorded(runs: &[RunFolder]) -> Vec<NotRecorded> {
+    let is_known = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
+    let missing = |one: Fact| {
+        let runs = one.values.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(run, _)| run).collect();
+        NotRecorded { field: one.field, runs }
+    };
+    let partly = |one: &Fact| one.values.iter().any(Option::is_none) && one.values.iter().any(is_known);
+    facts(runs).filter(partly).map(missing).collect()
+}
+
+/// The prefix of what was asked for.
+const CONFIG: &str = "config.";
+
+/// A field as every run has it.
+struct Fact {
+    field: String,
+    /// `None`: not recorded.
+    values: Vec<Option<Value>>,
+}
+
+impl Fact {
+    fn of(runs: &[RunFolder], part: &str, field: &str) -> Vec<Option<Value>> {
+        runs.iter().map(|run| run.document[part].get(field).cloned()).collect()
+    }
+
+    fn of_environment(runs: &[RunFolder], field: &str) -> Self {
+        Self { field: field.to_owned(), values: Self::of(runs, "environment", field) }
+    }
+
+    fn difference(self) -> Difference {
+        Difference { field: self.field, values: self.values.into_iter().map(Option::unwrap_or_default).collect() }
+    }
+}
+
+/// Everything that is compared value by value.
+fn facts(runs: &[RunFolder]) -> impl Iterator<Item = Fact> {
+    let of_environment = MATTERS.iter().chain(["git_revision"].iter()).map(|field| Fact::of_environment(runs, field));
+    let configs = runs.iter().filter_map(|run| run.document["config"].as_object());
+    let mut keys: Vec<&String> = configs.flat_map(|config| config.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
-    let of_config = keys.into_iter().filter(|key| !TOLD_BY_ENVIRONMENT.contains(&key.as_str())).filter_map(|key| {
-        let values: Vec<Value> = configs.iter().map(|config| config[key.as_str()].clone()).collect();
-        is_unequal(&values).then(|| Difference { field: format!("config.{key}"), values })
-    });
-    of_environment.chain(of_load).chain(of_config).collect()
+    keys.retain(|key| !TOLD_BY_ENVIRONMENT.contains(&key.as_str()));
+    let of_config =
+        keys.into_iter().map(|key| Fact { field: format!("{CONFIG}{key}"), values: Fact::of(runs, "config", key) });
+    of_environment.chain(of_config)
 }
 
-fn is_unequal(values: &[Value]) -> bool {
-    values.windows(2).any(|pair| pair[0] != pair[1])
+fn is_unequal(values: &[Option<Value>]) -> bool {
+    let mut recorded = values.iter().flatten();
+    let first = recorded.next();
+    recorded.any(|value| Some(value) != first)
 }
 
-fn is_apart(values: &[Value], apart: f64) -> bool {
-    let known: Vec<f64> = values.iter().filter_map(Value::as_f64).collect();
+fn is_apart(values: &[Option<Value>], apart: f64) -> bool {
+    let known: Vec<f64> = values.iter().flatten().filter_map(Value::as_f64).collect();
     let least = known.iter().copied().fold(f64::INFINITY, f64::min);
     let most = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     most - least > apart
@@ -130,10 +175,19 @@ mod tests {
 
     #[test]
     fn loads_are_told_only_where_they_lie_apart() {
-        let values = |all: &[f64]| all.iter().map(|load| Value::from(*load)).collect::<Vec<_>>();
+        let values = |all: &[f64]| all.iter().map(|load| Some(Value::from(*load))).collect::<Vec<_>>();
         assert!(!is_apart(&values(&[0.1, 0.5]), 0.5));
         assert!(is_apart(&values(&[0.1, 0.5, 1.9]), 0.5));
-        assert!(!is_apart(&[Value::Null, Value::from(3.0)], 0.5), "what is not known is not apart");
+        assert!(!is_apart(&[Some(Value::Null), None, Some(Value::from(3.0))], 0.5), "what is not known is not apart");
+    }
+
+    #[test]
+    fn who_recorded_nothing_differs_from_nobody() {
+        let value = |text: &str| Some(Value::from(text));
+        assert!(!is_unequal(&[value("a"), None, value("a")]));
+        assert!(is_unequal(&[None, value("a"), value("b")]));
+        assert!(is_unequal(&[Some(Value::Null), value("a")]), "a machine that does not say is another one");
+        assert!(!is_unequal(&[None, None]));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::checks;
 use crate::error::ReportError;
-use crate::read::{MEASURED_FILE, SAMPLES_FILE, read_measured, read_samples};
+use crate::read::{MEASURED_FILE, SAMPLES_FILE, parsed, read_document, read_measured, read_samples};
 use crate::result::{FILE_NAME, RunResult, Verdict, Warning};
 use crate::run::Run;
 
@@ -18,6 +19,8 @@ pub struct RunFolder {
     pub dir: PathBuf,
     /// The document: surroundings, configuration, self-checks.
     pub result: RunResult,
+    /// The document as it stands in the file: what an earlier version did not record is not there.
+    pub document: Value,
     /// The blocks and their samples.
     pub run: Run,
     /// That the samples' last line was cut off.
@@ -43,7 +46,7 @@ pub enum FolderError {
         names: Vec<String>,
     },
     /// Raw files without a document.
-    #[error("{} has no {FILE_NAME}: its run ended before that was written; run it again", .0.display())]
+    #[error("{} has no {FILE_NAME}, for its run ended before that was written; run it again, or let `cargo xtask report {}` make one of what was measured", .0.display(), .0.display())]
     Unfinished(PathBuf),
     /// Some other folder.
     #[error("{} is no run's folder, for it has no {FILE_NAME}; name one that `cargo xtask bench` made, such as results/latest", .0.display())]
@@ -62,6 +65,17 @@ fn shown(dir: &Path, names: &[String]) -> String {
     names.iter().map(|name| dir.join(name).display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
+impl FolderError {
+    /// Whether something else was named than a run's folder, which is wrong usage and no broken run.
+    #[must_use]
+    pub fn is_wrong_name(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::NotAFolder(_) | Self::SeveralRuns { .. } | Self::NoRun(_) => true,
+            Self::Unfinished(_) | Self::Unreadable { .. } => false,
+        }
+    }
+}
+
 impl RunFolder {
     /// Reads a run's folder.
     pub fn open(dir: &Path) -> Result<Self, FolderError> {
@@ -71,6 +85,8 @@ impl RunFolder {
 
     fn read(dir: &Path) -> Result<Self, ReportError> {
         let mut result = RunResult::load(dir)?;
+        let path = dir.join(FILE_NAME);
+        let document = parsed(&path, &read_document(&path)?)?;
         let measured = read_measured(&dir.join(MEASURED_FILE))?;
         let (rows, warning) = read_samples(&dir.join(SAMPLES_FILE))?;
         let run = Run::new(measured, rows);
@@ -80,7 +96,7 @@ impl RunFolder {
             result.self_checks.push(again);
         }
         result.self_checks.sort_by_key(|check| check.id);
-        Ok(Self { dir: dir.to_owned(), result, run, warning })
+        Ok(Self { dir: dir.to_owned(), result, document, run, warning })
     }
 }
 

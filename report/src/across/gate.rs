@@ -3,21 +3,33 @@
 //!
 //! A cell shuts it where the *whole* interval of the ratio lies above the limit and above what equal things differ by. A
 //! ratio above the limit with an interval that reaches below it shuts nothing: such a ratio comes and goes from run to
-//! run. Cells whose noise is not known (one block, too few samples) are counted as not judged; where no cell can be
-//! judged, or a run failed its own checks, passing would mean nothing, and the gate is shut with that as the reason.
+//! run. Figures that cannot be judged, for their noise is not known or only one run has them, are named with the reason;
+//! where none can be judged, or a run failed its own checks, passing would mean nothing, and the gate is shut with that as
+//! the reason.
+//!
+//! Every cell that one of both runs has is looked at once per limit that applies to it, so that what was judged and what was
+//! not add up.
 
 use serde::Serialize;
 
-use super::cells::{CellAcross, Figure, TailAcross};
+use super::cells::{CellAcross, TailAcross};
 use super::{Against, RunHead};
 use crate::cell_name::{CellName, short};
+use crate::figure::Figure;
 use crate::stats::{Interval, Word};
 use crate::units::counted;
+
+pub(super) const P50: &str = "p50";
+pub(super) const P99: &str = "p99";
+
+/// Half of a run's blocks need a 99th percentile of their own.
+const TAIL_NOISE_UNKNOWN: &str =
+    "no noise known: half of the blocks hold fewer than 1,000 samples; --full measures more";
 
 /// By which share a figure may be slower than the baseline's, such as 0.1 for 10 %. `None`: it is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Limits {
-    /// Median latency; of streams the time per message.
+    /// Each cell's [`Figure`]: median latency, of streams the time per message.
     pub p50: Option<f64>,
     /// The 99th percentile.
     pub p99: Option<f64>,
@@ -38,6 +50,19 @@ pub struct Regression {
     pub interval: Interval<f64>,
 }
 
+/// A figure on which a limit was set and which nobody can judge.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Unjudged {
+    /// The run's place among the runs.
+    pub run: usize,
+    /// The cell.
+    pub cell: CellName,
+    /// `p50` or `p99`.
+    pub figure: &'static str,
+    /// The reason, and what to do about it where something can be done.
+    pub because: &'static str,
+}
+
 /// What the limits come to.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gate {
@@ -53,8 +78,8 @@ pub struct Gate {
     pub judged: usize,
     /// Of these, figures in which noise would hide a slowdown of just the limit.
     pub too_noisy: usize,
-    /// Figures that could not be: too few samples or blocks, or only one run has them.
-    pub not_judged: usize,
+    /// Figures that could not be.
+    pub not_judged: Vec<Unjudged>,
 }
 
 impl Gate {
@@ -66,26 +91,14 @@ impl Gate {
             regressions: Vec::new(),
             judged: 0,
             too_noisy: 0,
-            not_judged: 0,
+            not_judged: Vec::new(),
         };
         for head in heads.iter().filter(|head| !head.failed_checks.is_empty()) {
             let failed = counted(head.failed_checks.len() as u64, "self-check");
             gate.reasons.push(format!("{} is not to be trusted: {failed} failed", head.folder.display()));
         }
         for against in comparisons {
-            let before = gate.judged;
-            for cell in &against.cells {
-                gate.judge(against.run, cell);
-            }
-            gate.not_judged += against.only_in_baseline.len();
-            let folder = heads[against.run].folder.display();
-            if against.cells.is_empty() {
-                gate.reasons.push(format!("{folder} has no cell in common with the baseline; nothing was compared"));
-            } else if gate.judged == before {
-                gate.reasons.push(format!(
-                    "no cell of {folder} could be judged: too few samples or blocks; measure more operations (--full)"
-                ));
-            }
+            gate.judge_run(against, &heads[against.run]);
         }
         let slower = gate.regressions.iter().map(|one| {
             let Regression { cell, figure, ratio, interval, .. } = one;
@@ -97,29 +110,41 @@ impl Gate {
         gate
     }
 
-    fn judge(&mut self, run: usize, cell: &CellAcross) {
-        if cell.figure == Figure::BusyCores {
-            return;
+    fn judge_run(&mut self, against: &Against, head: &RunHead) {
+        let before = self.judged;
+        for cell in &against.cells {
+            self.judge(against.run, cell);
         }
-        if let Some(limit) = self.limits.p50 {
-            let ratio = cell.ratio.zip(cell.interval);
-            let known = Known { word: cell.word, ratio, floor: cell.noise_floor };
-            self.judge_one(run, cell, "p50", limit, &known);
-        }
-        if let Some(limit) = self.limits.p99 {
-            let known = match &cell.p99 {
-                Some(TailAcross { ratio, interval, word, noise_floor }) => {
-                    Known { word: *word, ratio: Some((*ratio, *interval)), floor: *noise_floor }
+        let alone = [
+            (&against.only_in_baseline, "only the baseline has it"),
+            (&against.only_in_run, "only this run has it; nothing to compare it with"),
+        ];
+        for (cells, because) in alone {
+            for cell in cells {
+                let figure = Figure::of(cell.workload, &cell.conditions);
+                for (name, _) in self.limits.on(figure) {
+                    self.not_judged.push(Unjudged { run: against.run, cell: cell.clone(), figure: name, because });
                 }
-                None => Known { word: Word::Unknown, ratio: None, floor: None },
-            };
-            self.judge_one(run, cell, "p99", limit, &known);
+            }
+        }
+        let folder = head.folder.display();
+        if against.cells.is_empty() {
+            self.reasons.push(format!("{folder} has no cell in common with the baseline; nothing was compared"));
+        } else if self.judged == before {
+            self.reasons.push(format!("no cell of {folder} could be judged, for the reasons below"));
+        }
+    }
+
+    fn judge(&mut self, run: usize, cell: &CellAcross) {
+        for (name, limit) in self.limits.on(cell.figure) {
+            let known = if name == P50 { Known::p50(cell) } else { Known::p99(cell) };
+            self.judge_one(run, cell, name, limit, &known);
         }
     }
 
     fn judge_one(&mut self, run: usize, cell: &CellAcross, figure: &'static str, limit: f64, known: &Known) {
-        if known.word == Word::Unknown {
-            self.not_judged += 1;
+        if let Some(because) = known.unknown_because {
+            self.not_judged.push(Unjudged { run, cell: cell.name.clone(), figure, because });
             return;
         }
         self.judged += 1;
@@ -133,9 +158,40 @@ impl Gate {
     }
 }
 
+impl Limits {
+    /// Those that apply to a figure, by their names. Idling has none, and a stream no 99th percentile.
+    fn on(self, figure: Figure) -> impl Iterator<Item = (&'static str, f64)> {
+        let p50 = self.p50.filter(|_| figure != Figure::BusyCores);
+        let p99 = self.p99.filter(|_| matches!(figure, Figure::Latency | Figure::FromDue));
+        [(P50, p50), (P99, p99)].into_iter().filter_map(|(name, limit)| Some((name, limit?)))
+    }
+}
+
 /// What there is to judge a figure by.
 struct Known {
     word: Word,
+    /// Why there is no word.
+    unknown_because: Option<&'static str>,
     ratio: Option<(f64, Interval<f64>)>,
     floor: Option<f64>,
+}
+
+impl Known {
+    fn p50(cell: &CellAcross) -> Self {
+        Self {
+            word: cell.word,
+            unknown_because: cell.unknown_because,
+            ratio: cell.ratio.zip(cell.interval),
+            floor: cell.noise_floor,
+        }
+    }
+
+    fn p99(cell: &CellAcross) -> Self {
+        let Some(TailAcross { ratio, interval, word, noise_floor }) = cell.p99 else {
+            let because = "fewer than 1,000 samples in one of the runs; --full measures more";
+            return Self { word: Word::Unknown, unknown_because: Some(because), ratio: None, floor: None };
+        };
+        let unknown_because = (word == Word::Unknown).then_some(TAIL_NOISE_UNKNOWN);
+        Self { word, unknown_because, ratio: Some((ratio, interval)), floor: noise_floor }
+    }
 }

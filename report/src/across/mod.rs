@@ -23,7 +23,7 @@ use serde::Serialize;
 
 pub use self::cells::CellAcross;
 use self::cells::Made;
-pub use self::environment::Difference;
+pub use self::environment::{Difference, NotRecorded};
 pub use self::folder::{FolderError, RunFolder};
 pub use self::gate::{Gate, Limits};
 pub use self::text::text;
@@ -32,7 +32,7 @@ use crate::cells::groups;
 use crate::result::{SelfCheck, Verdict, Warning};
 
 /// The version of the JSON form of [`Across`].
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// Two runs or more, compared.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -43,6 +43,8 @@ pub struct Across {
     pub runs: Vec<RunHead>,
     /// What is not the same in all of them.
     pub differences: Vec<Difference>,
+    /// What some of them did not record, so that nobody knows whether it differs.
+    pub not_recorded: Vec<NotRecorded>,
     /// Each run but the first, against the first.
     pub comparisons: Vec<Against>,
     /// Whether limits were kept; `None`: none were set.
@@ -105,6 +107,7 @@ pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> Across {
         schema_version: SCHEMA_VERSION,
         gate: limits.map(|limits| Gate::of(limits, &heads, &comparisons)),
         differences: environment::differences(runs),
+        not_recorded: environment::not_recorded(runs),
         runs: heads,
         comparisons,
     }

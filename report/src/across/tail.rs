@@ -1,7 +1,7 @@
 //! The 99th percentile of one series over that of another, with an interval from order statistics. The block bootstrap
 //! is for medians; few blocks hold too little of a tail to draw it again.
 
-use crate::stats::{Interval, Percentile, Ratio, Word};
+use crate::stats::{Interval, Percentile, Ratio, Word, halves};
 
 use super::cells::TailAcross;
 
@@ -33,12 +33,10 @@ fn ratio(mut this: Vec<u64>, mut base: Vec<u64>) -> Option<Ratio> {
     })
 }
 
-/// By what factor the tails of a series' halves may differ. The halves are those of
-/// [`NoiseFloor::of`](crate::stats::NoiseFloor::of), as ABBA rounds interleave two modes.
+/// By what factor the tails of a series' halves may differ.
 fn floor(series: &[Vec<u64>]) -> Option<f64> {
-    let filled = series.iter().filter(|block| !block.is_empty()).enumerate();
-    let (a, b): (Vec<_>, Vec<_>) = filled.partition(|(index, _)| matches!(index % 4, 0 | 3));
-    let all = |half: Vec<(usize, &Vec<u64>)>| half.into_iter().flat_map(|(_, block)| block.iter().copied()).collect();
+    let (a, b) = halves(series.iter().filter(|block| !block.is_empty()));
+    let all = |half: Vec<&Vec<u64>>| half.into_iter().flatten().copied().collect();
     let Ratio { low, high, .. } = ratio(all(a), all(b))?;
     Some([low, high].into_iter().map(|end| end.max(1.0 / end)).fold(1.0, f64::max))
 }

@@ -1,9 +1,10 @@
 //! Runs beside each other, for a terminal of 100 columns.
 
-use super::cells::{CellAcross, Figure};
-use super::gate::Gate;
-use super::{Across, Against, RunHead};
-use crate::cell_name::short;
+use super::cells::CellAcross;
+use super::gate::{Gate, P50, P99, Unjudged};
+use super::{Across, Against, NotRecorded, RunHead};
+use crate::cell_name::{CellName, short};
+use crate::figure::Figure;
 use crate::plan::Workload;
 use crate::stats::Word;
 use crate::summary::table::aligned;
@@ -23,6 +24,7 @@ pub fn text(across: &Across) -> String {
     lines.extend(across.runs.iter().enumerate().flat_map(|(place, head)| wrapped(&title(place, head), 2)));
     lines.push(String::new());
     lines.extend(differences(across));
+    lines.extend(not_recorded(across));
     for against in &across.comparisons {
         lines.push(String::new());
         lines.extend(comparison(across, against));
@@ -34,6 +36,7 @@ pub fn text(across: &Across) -> String {
     if let Some(gate) = &across.gate {
         lines.push(String::new());
         lines.extend(verdict(gate));
+        lines.extend(unjudged(gate));
     }
     lines.join("\n") + "\n"
 }
@@ -81,6 +84,17 @@ fn differences(across: &Across) -> Vec<String> {
     lines
 }
 
+/// What cannot be compared is no difference: fields by the runs that lack them.
+fn not_recorded(across: &Across) -> Vec<String> {
+    let lacks = |place: usize| {
+        let lacking = across.not_recorded.iter().filter(|one| one.runs.contains(&place));
+        let fields: Vec<&str> = lacking.map(|NotRecorded { field, .. }| field.as_str()).collect();
+        (!fields.is_empty())
+            .then(|| format!("not recorded by the {}, so not compared: {}", name(place), fields.join(", ")))
+    };
+    (0..across.runs.len()).filter_map(lacks).flat_map(|line| wrapped(&line, LINES_EACH)).collect()
+}
+
 /// A line whose columns are kept where it fits, and broken between words where it does not.
 fn columns(line: &str) -> Vec<String> {
     let printable = crate::summary::text::printable(line);
@@ -96,20 +110,58 @@ fn comparison(across: &Across, against: &Against) -> Vec<String> {
     if against.cells.is_empty() {
         lines.push("no cell in common; nothing to compare".to_owned());
     }
-    let of = |kind: fn(&CellAcross) -> bool| against.cells.iter().filter(move |cell| kind(cell)).collect::<Vec<_>>();
-    let is_bulk = |cell: &CellAcross| matches!(cell.name.workload, Workload::Frame | Workload::Stream);
-    lines.extend(messages(&of(|cell| cell.figure == Figure::MedianLatency && cell.name.workload != Workload::Frame)));
-    lines.extend(bulk(&of(is_bulk)));
-    lines.extend(idle(&of(|cell| cell.figure == Figure::BusyCores)));
+    let of = |figure: Figure, frames: bool| {
+        let is_it =
+            move |cell: &&CellAcross| cell.figure == figure && (cell.name.workload == Workload::Frame) == frames;
+        against.cells.iter().filter(is_it).collect::<Vec<_>>()
+    };
+    let tables = [
+        ("messages, round trips", messages(&of(Figure::Latency, false))),
+        ("messages, from when each was due", messages(&of(Figure::FromDue, false))),
+        ("frames, end to end", bulk(&of(Figure::Latency, true))),
+        ("streams, time per message", bulk(&of(Figure::TimePerMessage, false))),
+        ("idling, cores kept busy", idle(&of(Figure::BusyCores, false))),
+    ];
+    for (heading, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
+        lines.push(String::new());
+        lines.push(format!("{heading}:"));
+        lines.extend(table);
+    }
+    // With limits, what could not be judged is told with them.
+    if across.gate.is_none() {
+        let unknown = against.cells.iter().filter(|cell| cell.figure != Figure::BusyCores);
+        let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, &cell.name)));
+        lines.extend(by_reason("not judged, ", unknown));
+    }
     for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
         if !cells.is_empty() {
-            let named: Vec<String> = cells.iter().take(NAMED).map(short).collect();
-            let more = cells.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            lines.extend(wrapped(&format!("only {whose} has: {}{more}", named.join(", ")), LINES_EACH));
+            lines.extend(wrapped(&format!("only {whose} has: {}", some(cells.iter())), LINES_EACH));
         }
     }
     lines
+}
+
+/// Cells that share a reason, a remark per reason, in the order in which reasons first come.
+fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, &'a CellName)>) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&CellName>)> = Vec::new();
+    for (because, cell) in cells {
+        match reasons.iter_mut().find(|(known, _)| *known == because) {
+            Some((_, named)) => named.push(cell),
+            None => reasons.push((because, vec![cell])),
+        }
+    }
+    let told = |(because, cells): (&str, Vec<&CellName>)| {
+        wrapped(&format!("{head}{because}: {}", some(cells.iter().copied())), LINES_EACH + 1)
+    };
+    reasons.into_iter().flat_map(told).collect()
+}
+
+/// The names of the first few, and how many there are besides.
+fn some<'a>(cells: impl ExactSizeIterator<Item = &'a CellName>) -> String {
+    let more = cells.len().saturating_sub(NAMED);
+    let named: Vec<String> = cells.take(NAMED).map(short).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
 }
 
 fn messages(cells: &[&CellAcross]) -> Vec<String> {
@@ -181,15 +233,16 @@ fn dash() -> String {
     "-".to_owned()
 }
 
+/// A cost is never judged, which is no lack.
 fn verdict_of(cell: &CellAcross) -> String {
-    if cell.word == Word::Unknown { dash() } else { cell.word.to_string() }
+    if cell.word == Word::Unknown && cell.figure == Figure::BusyCores { dash() } else { cell.word.to_string() }
 }
 
 fn legend() -> Vec<String> {
     [
         "ratio: this run over the baseline; below 1 is faster, of bytes/s above 1. 95 %: by block bootstrap.",
         "noise: what equal blocks of the noisier run differ by. A verdict only where the interval excludes it;",
-        "-: not known, or too few samples or blocks to say. p99: from 1,000 samples on.",
+        "not judged: nothing is said where no noise is known. -: not known. p99: from 1,000 samples on.",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -199,7 +252,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
     let limit = |limit: Option<f64>, name: &str| limit.map(|limit| format!("{name} {}", percent(limit)));
     let limits = [limit(gate.limits.p50, "p50"), limit(gate.limits.p99, "p99")];
     let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let counts = format!("{} judged, {} could not be", counted(gate.judged as u64, "figure"), gate.not_judged);
+    let counts = format!("{} judged, {} not", counted(gate.judged as u64, "figure"), gate.not_judged.len());
     if gate.passed {
         let noisy = match gate.too_noisy {
             0 => String::new(),
@@ -211,6 +264,15 @@ fn verdict(gate: &Gate) -> Vec<String> {
     let mut lines = wrapped(&format!("failed, limit {limits} ({counts}):"), LINES_EACH);
     lines.extend(gate.reasons.iter().flat_map(|reason| wrapped(&format!("  {reason}"), LINES_EACH)));
     lines
+}
+
+/// What passed unseen, with the reasons.
+fn unjudged(gate: &Gate) -> Vec<String> {
+    let of = |figure: &'static str| {
+        let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
+        by_reason(&format!("{figure} not judged, "), cells.map(|Unjudged { because, cell, .. }| (*because, cell)))
+    };
+    [P50, P99].into_iter().flat_map(of).collect()
 }
 
 fn percent(share: f64) -> String {

@@ -4,12 +4,12 @@ use crate::findings::{BreakEven, Capacity};
 use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Workload};
 use crate::result::{Cell, Comparison, RunResult};
-use crate::stats::Word;
+use crate::stats::{Word, why_unknown};
 use crate::streams;
 use crate::units::{duration, speed, three_digits};
 
 use super::case;
-use super::table::{Column, Part, Row, Table, columns};
+use super::table::{Part, Row, Table, columns};
 use super::value::Value;
 
 /// One question and its answer.
@@ -55,19 +55,23 @@ fn question(one: &Comparison) -> String {
 }
 
 fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
-    let (this, base) = (cell(result, one, &one.mode)?, cell(result, one, &one.baseline)?);
+    let (this, base) = one.cells(&result.cells)?;
     let ratio = one.p50_ratio?;
     let (winner, verdict) = match one.word {
         Word::Slower => (Some(base.mode.clone()), format!("{} is {} faster", base.mode, times(ratio))),
         Word::Faster => (Some(this.mode.clone()), format!("{} is {} faster", this.mode, times(1.0 / ratio))),
         Word::NoDifferenceSeen => (None, format!("no difference seen between {} and {}", base.mode, this.mode)),
-        Word::Unknown => (None, format!("{} or {}: too little was measured to tell", base.mode, this.mode)),
+        Word::Unknown => (
+            None,
+            format!("{} or {}: not judged, {}", base.mode, this.mode, why_unknown(one.p50_ratio_interval.is_some())),
+        ),
     };
     let p50 = |cell: &Cell| {
-        let latency = cell.latency_ns.as_ref().and_then(|latency| latency.p50);
-        format!("{} {}", cell.mode, Value::ns(latency).within_ns(cell.p50_interval_ns).line())
+        let all = cell.latencies_by(one.figure);
+        let p50 = Value::ns(all.and_then(|all| all.ns.p50)).within_ns(all.and_then(|all| all.p50_interval_ns));
+        format!("{} {}", cell.mode, p50.line())
     };
-    let mut evidence = vec![format!("p50: {}, {}.", p50(base), p50(this))];
+    let mut evidence = vec![format!("p50, {}: {}, {}.", one.figure.words(one.workload), p50(base), p50(this))];
     let noise =
         one.noise_floor.map_or(String::new(), |floor| format!("; equal things differ by up to {}", times(floor)));
     let ratio = Value::ratio(ratio).within(one.p50_ratio_interval.as_ref()).line();
@@ -84,14 +88,6 @@ fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
     Some(Point { question: question(one), winner, verdict, evidence })
 }
 
-fn cell<'a>(result: &'a RunResult, one: &Comparison, mode: &str) -> Option<&'a Cell> {
-    let is = |cell: &&Cell| {
-        (cell.workload, cell.size_bytes, cell.conditions) == (one.workload, one.size_bytes, one.conditions)
-            && cell.mode == mode
-    };
-    result.cells.iter().find(is)
-}
-
 /// A factor of at least 1, as one says it.
 fn times(factor: f64) -> String {
     format!("{} times", three_digits(factor))
@@ -101,19 +97,21 @@ fn break_even(known: &BreakEven) -> Point {
     let mode = &known.mode;
     let rate = Value::per_second(known.rate_per_s).text;
     let fastest = Value::per_second(known.fastest_per_s).text;
-    let (verdict, end) = if known.is_always_cheaper() {
+    let (winner, verdict, end) = if known.is_always_cheaper() {
         let verdict = format!("{mode} takes less CPU time than poll at every rate that it carries");
         (
+            Some(mode.clone()),
             verdict,
             format!("They would cost the same at {rate}, more than the {fastest} that {mode} carries back to back."),
         )
     } else {
+        // Each wins on its side of the rate.
         let verdict = format!("{mode} takes less CPU time below {rate}, poll above");
-        (verdict, format!("Back to back {mode} carries {fastest}."))
+        (None, verdict, format!("Back to back {mode} carries {fastest}."))
     };
     Point {
         question: format!("CPU time, {mode} or poll"),
-        winner: Some(mode.clone()),
+        winner,
         verdict,
         evidence: vec![
             format!(
@@ -171,21 +169,26 @@ fn capacity(known: &Capacity) -> Point {
 /// Every comparison that was made.
 pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
     let rows = result.comparisons.iter().filter(|one| one.p50_ratio.is_some()).map(|one| {
-        let cells = [&one.mode, &one.baseline].map(|mode| cell(result, one, mode));
+        let (this, base) = one.cells(&result.cells).unzip();
         let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
-        let case = cells[0].map_or_else(|| size_name(one.size_bytes), case::name);
+        let case = this.map_or_else(|| size_name(one.size_bytes), case::name);
+        let verdict = match one.not_judged_because() {
+            Some(reason) => format!("{}: {reason}", one.word),
+            None => one.word.to_string(),
+        };
         Row {
             mode: Some(one.mode.clone()),
             values: vec![
                 Value::word(format!("{}, {case}", one.workload)),
                 Value::word(&one.mode),
                 Value::word(&one.baseline),
-                Value::word(one.word.to_string()),
+                Value::word(one.figure.short(one.workload)),
+                Value::word(verdict),
                 Value::ratio(one.p50_ratio).within(one.p50_ratio_interval.as_ref()),
                 Value::ratio(one.noise_floor),
                 Value::signed_ns(one.p50_difference_ns),
-                cpu(cells[0]),
-                cpu(cells[1]),
+                cpu(this),
+                cpu(base),
                 Value::ratio(one.cpu_per_op_ratio),
                 Value::ratio(one.cores_ratio),
             ],
@@ -195,6 +198,7 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
         ("case", ""),
         ("mode", "the way to wait that is compared"),
         ("against", "the one that it is compared with"),
+        ("of", "the figure whose medians are compared: where messages are due at a time, from then on"),
         ("it is", "said only where the interval excludes both 1 and the noise"),
         ("p50 ratio", "ratio of the medians; above 1: the mode takes longer"),
         ("noise", "by what factor equal things differed"),
@@ -204,7 +208,9 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
         ("CPU ratio", "ratio of the CPU time per operation"),
         ("cores ratio", "ratio of the cores in use"),
     ]);
-    named[3] = Column { name: "it is", about: named[3].about, prose: true };
+    for words in [3, 4] {
+        named[words].prose = true;
+    }
     let table = Table {
         id: "table-comparisons".to_owned(),
         caption: "Ratios of medians with 95 % intervals by a block bootstrap".to_owned(),

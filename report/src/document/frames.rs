@@ -76,12 +76,7 @@ fn speed_row(cell: &Cell, run: &Run) -> Row {
 
 /// Bytes per second of each frame that ended ok.
 fn rates(cell: &Cell, run: &Run) -> Vec<f64> {
-    let is_of_cell = |block: &crate::run::RunBlock<'_>| {
-        let asked = block.asked();
-        (asked.workload, asked.size_bytes, asked.conditions, asked.host_wait, asked.guest_wait)
-            == (cell.workload, cell.size_bytes, cell.conditions, cell.host_wait, cell.guest_wait)
-    };
-    let rows = run.blocks().filter(is_of_cell).flat_map(|block| block.ok_rows().collect::<Vec<_>>());
+    let rows = run.blocks_of(cell).flat_map(|block| block.ok_rows());
     let times = rows.filter_map(|row| row.end_to_end_ns).filter(|&ns| ns > 0);
     times.map(|ns| cell.size_bytes as f64 * 1e9 / ns as f64).collect()
 }

@@ -1,8 +1,8 @@
 //! How long it took: percentiles with their intervals, and the moments.
 
+use crate::figure::{Figure, Latencies};
 use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
-use crate::stats::Summary;
 
 use super::case;
 use super::table::{Part, Row, Table, columns};
@@ -35,26 +35,25 @@ pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<Part> {
         format!("table-percentiles-{workload}"),
         format!("Percentiles of {}", case::question(workload)),
         &cells,
-        |cell| cell.latency_ns.as_ref(),
+        |cell| cell.latencies_by(Figure::Latency),
     );
     let due_table = corrected.then(|| {
         percentiles(
             format!("table-due-{workload}"),
             format!("Percentiles of {workload} from when the message was due, whatever kept it from being sent"),
             &cells,
-            |cell| cell.corrected_ns.as_ref(),
+            |cell| cell.latencies_by(Figure::FromDue),
         )
     });
     let tables = [Some(percentile_table), due_table, Some(moments(workload, &cells))];
     tables.into_iter().flatten().filter_map(|table| table.without_unknown_columns().part()).collect()
 }
 
-fn percentiles(id: String, caption: String, cells: &[&Cell], of: fn(&Cell) -> Option<&Summary>) -> Table {
+fn percentiles(id: String, caption: String, cells: &[&Cell], of: fn(&Cell) -> Option<Latencies<'_>>) -> Table {
     let row = |cell: &&Cell| {
-        let all = of(cell)?;
-        // The bootstrap knows of drift between blocks; it was made of the round trips, not of what was due.
-        let is_latency = cell.latency_ns.as_ref().is_some_and(|latency| std::ptr::eq(latency, all));
-        let p50_interval = if is_latency { cell.p50_interval_ns.or(all.intervals.p50) } else { all.intervals.p50 };
+        let Latencies { ns: all, p50_interval_ns, .. } = of(cell)?;
+        // The bootstrap knows of drift between blocks, which order statistics do not.
+        let p50_interval = p50_interval_ns.or(all.intervals.p50);
         let mut values = case::keys(cell);
         values.extend([
             Value::ns(all.p50).within_ns(p50_interval),
@@ -106,7 +105,7 @@ fn moments(workload: Workload, cells: &[&Cell]) -> Table {
     };
     Table {
         id: format!("table-moments-{workload}"),
-        caption: format!("Count, range, mean and deviation of {workload}"),
+        caption: format!("Count, range, mean and deviation of {workload}, {}", Figure::Latency.words(workload)),
         keys: 2,
         columns: columns(&[
             ("case", ""),

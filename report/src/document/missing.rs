@@ -27,8 +27,8 @@ pub fn list(result: &RunResult, run: &Run, folder: &Folder) -> Vec<String> {
     }
     if result.environment.accel.is_empty() {
         missing.push(
-            "the environment was not recorded: the run was cut off before its result was written. Nothing says whether the \
-             guest was emulated"
+            "the environment was not recorded: the run was cut off before its result was written, or that file was damaged. \
+             Nothing says whether the guest was emulated"
                 .to_owned(),
         );
     }

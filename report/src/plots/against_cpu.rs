@@ -22,6 +22,8 @@ struct Dot<'a> {
     paced: bool,
     cpu_ns: f64,
     p50_ns: f64,
+    /// Of the median.
+    interval: Option<(f64, f64)>,
 }
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
@@ -30,9 +32,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         .flat_map(|workload| data.cells(workload))
         .filter_map(|cell| {
             let cpu_ns = cell.cpu.total_us_per_op()? * 1e3;
-            let p50_ns = cell.latency_ns.as_ref()?.p50? as f64;
+            let latencies = cell.latencies()?;
+            let p50_ns = latencies.ns.p50? as f64;
+            let interval = latencies.p50_interval_ns.map(|both| (both.low as f64, both.high as f64));
             let is_place = cpu_ns.is_finite() && cpu_ns > 0.0;
-            is_place.then_some(Dot { cell, paced: cell.workload == Workload::Paced, cpu_ns, p50_ns })
+            is_place.then_some(Dot { cell, paced: cell.workload == Workload::Paced, cpu_ns, p50_ns, interval })
         })
         .collect();
     if dots.is_empty() {
@@ -40,7 +44,9 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     let mut figure = Figure::new("latency_against_cpu", "Latency against CPU time");
     let mut entries = layout::entries_of(dots.iter().map(|dot| dot.cell));
-    for (paced, label) in [(false, "back to back"), (true, "paced")] {
+    let is_due = dots.iter().any(|dot| dot.cell.figure() == crate::figure::Figure::FromDue);
+    let paced_label = if is_due { "paced, from when it was due" } else { "paced" };
+    for (paced, label) in [(false, "back to back"), (true, paced_label)] {
         if dots.iter().any(|dot| dot.paced == paced) {
             entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, !paced), label: label.into() });
         }
@@ -57,14 +63,13 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         y: Axis::new(
             Scale::log(dots.iter().flat_map(heights), 1.0),
             Unit::Time,
-            "median round trip; lower left is better",
+            "median latency; lower left is better",
         ),
     };
     panel.frame(&mut figure.canvas);
     let mut names: Vec<(Place, String)> = Vec::new();
     for dot in &dots {
-        let interval = dot.cell.p50_interval_ns.map(|both| (both.low as f64, both.high as f64));
-        let point = Point { x: dot.cpu_ns, y: dot.p50_ns, interval, hover: in_words(dot) };
+        let point = Point { x: dot.cpu_ns, y: dot.p50_ns, interval: dot.interval, hover: in_words(dot) };
         let kind = Kind { filled: !dot.paced, ..Kind::MAIN };
         curve::draw(&mut figure, &panel, &[point], look(dot.cell.host_wait, dot.cell.guest_wait), kind);
         let paced = if dot.paced { ", paced" } else { "" };
@@ -90,8 +95,7 @@ fn in_words(dot: &Dot<'_>) -> String {
 
 /// The median and the ends of its interval.
 fn heights(dot: &Dot<'_>) -> impl Iterator<Item = f64> + use<> {
-    let ends = dot.cell.p50_interval_ns.map(|both| [both.low as f64, both.high as f64]);
-    ends.into_iter().flatten().chain([dot.p50_ns])
+    dot.interval.into_iter().flat_map(|(low, high)| [low, high]).chain([dot.p50_ns])
 }
 
 /// What waiting alone costs.

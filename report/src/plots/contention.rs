@@ -17,11 +17,9 @@ const HIGH: f64 = 290.0;
 
 /// A cell's median and its interval: where messages were due at a time, from then on.
 fn median(cell: &Cell) -> Option<(f64, Option<(f64, f64)>)> {
-    let (p50, interval) = match &cell.corrected_ns {
-        Some(corrected) => (corrected.p50?, corrected.intervals.p50),
-        None => (cell.latency_ns.as_ref()?.p50?, cell.p50_interval_ns),
-    };
-    Some((p50 as f64, interval.map(|both| (both.low as f64, both.high as f64))))
+    let latencies = cell.latencies()?;
+    let interval = latencies.p50_interval_ns.or(latencies.ns.intervals.p50);
+    Some((latencies.ns.p50? as f64, interval.map(|both| (both.low as f64, both.high as f64))))
 }
 
 /// Whether both sides shared a core, and the other threads.

@@ -1,8 +1,10 @@
 //! What the plots take from a run: which cells belong into one panel, their samples, and the words for both.
 
 use super::palette::{Look, look};
-use crate::cells;
-use crate::plan::{Block, Conditions, Workload};
+use crate::figure::Figure;
+use crate::findings::carries;
+use crate::frame_size::size_name;
+use crate::plan::{Arrivals, Workload};
 use crate::result::{Cell, RunResult};
 use crate::run::{Run, RunBlock};
 use crate::units::{acceleration, duration, grouped};
@@ -38,7 +40,20 @@ pub(crate) struct Stretch {
 pub(crate) struct Question<'a> {
     /// In words, for instance `back to back` or `paced, 2.00 ms gap`.
     pub(crate) heading: String,
+    /// What its samples count.
+    pub(crate) figure: Figure,
     pub(crate) series: Vec<Series<'a>>,
+}
+
+impl Question<'_> {
+    /// The heading of a panel of latencies: also from when on they count, where that is not when the message was sent.
+    pub(crate) fn title(&self) -> String {
+        if self.figure == Figure::FromDue {
+            format!("{}, from when it was due", self.heading)
+        } else {
+            self.heading.clone()
+        }
+    }
 }
 
 impl<'a> Data<'a> {
@@ -50,41 +65,84 @@ impl<'a> Data<'a> {
         self.result.cells.iter().filter(plain)
     }
 
-    /// The blocks of a cell.
-    pub(crate) fn blocks(&self, cell: &'a Cell) -> impl Iterator<Item = RunBlock<'a>> {
-        let key =
-            |block: &Block| (block.workload, block.size_bytes, block.conditions, block.host_wait, block.guest_wait);
-        let wanted = (cell.workload, cell.size_bytes, cell.conditions, cell.host_wait, cell.guest_wait);
-        self.run.blocks().filter(move |block| key(block.asked()) == wanted)
-    }
-
     /// The samples of a cell; `None` if no operation ended ok.
     pub(crate) fn series(&self, cell: &'a Cell) -> Option<Series<'a>> {
+        let figure = cell.figure();
         let of_block = |block: RunBlock<'a>| Stretch {
             index: block.asked().index,
-            samples: block.ok_rows().filter_map(|row| cells::latency(cell.workload, row)).collect(),
+            samples: block.ok_rows().filter_map(|row| figure.of_row(cell.workload, row)).collect(),
         };
-        let blocks: Vec<Stretch> = self.blocks(cell).map(of_block).filter(|block| !block.samples.is_empty()).collect();
+        let blocks: Vec<Stretch> =
+            self.run.blocks_of(cell).map(of_block).filter(|block| !block.samples.is_empty()).collect();
         let mut sorted: Vec<u64> = blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
         sorted.sort_unstable();
         let look = look(cell.host_wait, cell.guest_wait);
         (!sorted.is_empty()).then_some(Series { cell, look, blocks, sorted })
     }
 
-    /// Messages in a closed loop, back to back and paced: what most plots are about.
+    /// Messages in a closed loop, back to back and paced. A run has one size and one gap; where a plan of one's own has
+    /// more, the first one is taken.
     pub(crate) fn round_trips(&self) -> Vec<Question<'a>> {
-        [Workload::Pingpong, Workload::Paced].into_iter().filter_map(|workload| self.question(workload)).collect()
+        let first = |workload| self.cells(workload).find(|cell| cell.n > 0);
+        [Workload::Pingpong, Workload::Paced]
+            .into_iter()
+            .filter_map(first)
+            .filter_map(|cell| self.question(cell))
+            .collect()
     }
 
-    fn question(&self, workload: Workload) -> Option<Question<'a>> {
-        // A run has one size and one gap; where a plan of one's own has more, the first one has the plot.
-        let first = self.cells(workload).find(|cell| cell.n > 0)?;
+    /// What the plots of latencies are about: [round trips](Self::round_trips), and in a run without those whatever else
+    /// took a time.
+    pub(crate) fn latencies(&self) -> Vec<Question<'a>> {
+        let round_trips = self.round_trips();
+        if !round_trips.is_empty() {
+            return round_trips;
+        }
+        let others = [self.open_loops(), self.beside_threads(), self.frames()];
+        let first = others.into_iter().find(|cells| !cells.is_empty()).unwrap_or_default();
+        first.into_iter().filter_map(|cell| self.question(cell)).collect()
+    }
+
+    /// Per kind of arrivals a cell at the highest rate that every way carried, or at the lowest where none was.
+    fn open_loops(&self) -> Vec<&'a Cell> {
+        let of_kind = |arrivals: Arrivals| {
+            let cells = || {
+                let offered = self.cells(Workload::Openloop).filter(|cell| cell.n > 0);
+                offered.filter(move |cell| cell.conditions.arrivals == Some(arrivals))
+            };
+            let rate = |cell: &&Cell| cell.conditions.rate_per_s;
+            let by_all = |one: &&Cell| cells().filter(|cell| rate(cell) == rate(one)).all(carries);
+            cells().filter(by_all).max_by_key(rate).or_else(|| cells().min_by_key(rate))
+        };
+        [Arrivals::Fixed, Arrivals::Poisson].into_iter().filter_map(of_kind).collect()
+    }
+
+    /// Messages beside the fewest and the most busy threads, paced where they were.
+    fn beside_threads(&self) -> Vec<&'a Cell> {
+        let cells = || self.cells(Workload::Contention).filter(|cell| cell.n > 0 && !cell.conditions.one_core);
+        let gap = cells().map(|cell| cell.conditions.gap_ns).max();
+        let alike = || cells().filter(|cell| Some(cell.conditions.gap_ns) == gap);
+        let threads = |cell: &&Cell| cell.conditions.busy_threads;
+        let mut both: Vec<&Cell> =
+            [alike().min_by_key(threads), alike().max_by_key(threads)].into_iter().flatten().collect();
+        both.dedup_by_key(|cell| cell.conditions);
+        both
+    }
+
+    /// One of each size.
+    fn frames(&self) -> Vec<&'a Cell> {
+        let mut sizes: Vec<&Cell> = self.cells(Workload::Frame).filter(|cell| cell.n > 0).collect();
+        sizes.dedup_by_key(|cell| cell.size_bytes);
+        sizes
+    }
+
+    /// The ways to wait of a cell's workload, size and conditions.
+    fn question(&self, first: &Cell) -> Option<Question<'a>> {
         let alike = self
-            .cells(workload)
+            .cells(first.workload)
             .filter(|cell| (cell.size_bytes, cell.conditions) == (first.size_bytes, first.conditions));
         let series: Vec<Series<'a>> = alike.filter_map(|cell| self.series(cell)).collect();
-        let heading = heading(workload, first.conditions);
-        (!series.is_empty()).then_some(Question { heading, series })
+        (!series.is_empty()).then_some(Question { heading: heading(first), figure: first.figure(), series })
     }
 
     /// Where it was measured, for captions.
@@ -99,11 +157,14 @@ impl<'a> Data<'a> {
     }
 }
 
-fn heading(workload: Workload, conditions: Conditions) -> String {
-    match (workload, conditions.gap_ns) {
+fn heading(cell: &Cell) -> String {
+    match (cell.workload, cell.conditions.gap_ns) {
         (Workload::Pingpong, _) => "back to back".to_owned(),
-        (_, Some(gap)) => format!("paced, {} gap", duration(gap as f64)),
-        (workload, None) => workload.to_string(),
+        (Workload::Paced, Some(gap)) => format!("paced, {} gap", duration(gap as f64)),
+        (Workload::Frame, _) => format!("{} frames, end to end", size_name(cell.size_bytes)),
+        (Workload::Openloop, _) => format!("offered {}", cell.conditions),
+        (Workload::Contention, _) => cell.conditions.to_string(),
+        (workload, _) => workload.to_string(),
     }
 }
 

@@ -1,4 +1,4 @@
-//! `latency_ecdf`: the share of the round trips that took no longer than a given time.
+//! `latency_ecdf`: the share of the operations that took no longer than a given time.
 
 use super::canvas::{Place, Stroke};
 use super::data::{Data, Series, at_share, mode};
@@ -17,18 +17,18 @@ const POINTS: u32 = 400;
 const SHOWN: f64 = 0.995;
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
-    let questions = data.round_trips();
+    let questions = data.latencies();
     if questions.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_ecdf", "Share of the round trips within a time");
+    let mut figure = Figure::new("latency_ecdf", "Share of the operations within a time");
     figure.legend(layout::mode_entries(&questions));
     let all = || questions.iter().flat_map(|question| &question.series);
     let ends = all().flat_map(|series| [at_share(&series.sorted, 0.0), at_share(&series.sorted, SHOWN)]);
-    let x = Axis::new(Scale::log(ends.map(|ns| ns as f64), 1.0), Unit::Time, "round trip");
+    let x = Axis::new(Scale::log(ends.map(|ns| ns as f64), 1.0), Unit::Time, "latency");
     let y = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Share, "share of the operations");
     for (question, area) in questions.iter().zip(layout::side_by_side(figure.y + ABOVE, HIGH, questions.len())) {
-        let panel = Panel { area, heading: question.heading.clone(), x: x.clone(), y: y.clone() };
+        let panel = Panel { area, heading: question.title(), x: x.clone(), y: y.clone() };
         panel.frame(&mut figure.canvas);
         for series in &question.series {
             curve(&mut figure, &panel, series);

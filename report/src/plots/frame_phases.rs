@@ -61,7 +61,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
 }
 
 fn frame<'a>(data: &Data<'a>, series: Series<'a>) -> Option<Frame<'a>> {
-    let stable = data.blocks(series.cell).filter(|block| block.measured.clock.is_stable());
+    let stable = data.run.blocks_of(series.cell).filter(|block| block.measured.clock.is_stable());
     let operations: Vec<(u64, [f64; 4])> = stable
         .flat_map(|block| block.ok_rows())
         .filter_map(|row| {

@@ -1,4 +1,4 @@
-//! `latency_histogram`: each way's round trips on a linear axis of its own, and all of them on one logarithmic axis,
+//! `latency_histogram`: each way's latencies on a linear axis of its own, and all of them on one logarithmic axis,
 //! where a few operations in the tail can be seen beside thousands in the body.
 
 use super::bins::shares;
@@ -25,11 +25,11 @@ const SHOWN: f64 = 0.99;
 const TIMES_P90: f64 = 3.0;
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
-    let questions = data.round_trips();
+    let questions = data.latencies();
     if questions.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_histogram", "Distribution of the round trip");
+    let mut figure = Figure::new("latency_histogram", "Distribution of the latency");
     figure.legend(layout::mode_entries(&questions));
     for question in &questions {
         linear(&mut figure, question);
@@ -95,8 +95,8 @@ fn logarithmic(figure: &mut Figure, question: &Question<'_>) {
     let area = (MARGIN + LEFT - 8.0, figure.y + ABOVE, WIDTH - 2.0 * MARGIN - LEFT + 8.0, LOG_HIGH);
     let panel = Panel {
         area,
-        heading: format!("{}, both axes logarithmic", question.heading),
-        x: Axis::new(scale, Unit::Time, "round trip"),
+        heading: format!("{}, both axes logarithmic", question.title()),
+        x: Axis::new(scale, Unit::Time, "latency"),
         y: Axis::new(y, Unit::Share, "operations per bin"),
     };
     panel.frame(&mut figure.canvas);

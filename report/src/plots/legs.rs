@@ -76,7 +76,7 @@ fn waterfalls<'a>(data: &Data<'a>, question: &Question<'a>) -> Vec<Waterfall<'a>
 }
 
 fn waterfall<'a>(data: &Data<'a>, cell: &'a Cell, heading: &str) -> Option<Waterfall<'a>> {
-    let stable = data.blocks(cell).filter(|block| block.measured.clock.is_stable());
+    let stable = data.run.blocks_of(cell).filter(|block| block.measured.clock.is_stable());
     let rows: Vec<&Row> = stable.flat_map(|block| block.ok_rows()).collect();
     let has_handler = rows.iter().any(|row| row.g0_ns.is_some());
     let operations: Vec<(u64, [f64; PARTS])> = rows.iter().filter_map(|row| parts(row, has_handler)).collect();

@@ -1,4 +1,4 @@
-//! `latency_over_time`: round trips in the order in which they were measured, block after block, so that drift,
+//! `latency_over_time`: operations in the order in which they were measured, block after block, so that drift,
 //! bursts and differences between blocks can be seen. Thinned without losing an extreme.
 
 use super::canvas::{Place, Stroke};
@@ -17,11 +17,11 @@ const HIGH: f64 = 230.0;
 const COLUMN: f64 = 1.5;
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
-    let questions = data.round_trips();
+    let questions = data.latencies();
     if questions.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_over_time", "Round trips in the order in which they were measured");
+    let mut figure = Figure::new("latency_over_time", "Latency in the order in which it was measured");
     let mut entries = layout::mode_entries(&questions);
     entries.push(Entry { sign: Sign::Line(Stroke::new(MUTED, 2.4)), label: "p50 of the block".into() });
     entries.push(Entry { sign: Sign::Line(Stroke::new(MUTED, 1.3).dash("5 3")), label: "p99 of all blocks".into() });
@@ -46,13 +46,13 @@ fn panel(figure: &mut Figure, question: &Question<'_>) {
     let extremes = question.series.iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
     let panel = Panel {
         area: (MARGIN + LEFT - 8.0, figure.y + ABOVE, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HIGH),
-        heading: question.heading.clone(),
+        heading: question.title(),
         x: Axis::new(
             Scale::Linear { low: 0.0, high: total.max(1) as f64 },
             Unit::Count,
             "operation, in the order measured",
         ),
-        y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "round trip"),
+        y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "latency"),
     };
     let mut from = 0;
     let mut starts = Vec::new();
@@ -121,7 +121,7 @@ fn in_words(question: &Question<'_>) -> String {
         format!("{} {range} over {} blocks", mode(series.cell), series.blocks.len())
     };
     let all: Vec<String> = question.series.iter().map(one).collect();
-    format!("{}, medians block by block: {}.", question.heading, all.join("; "))
+    format!("{}, medians block by block: {}.", question.title(), all.join("; "))
 }
 
 #[cfg(test)]

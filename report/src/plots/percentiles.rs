@@ -1,4 +1,4 @@
-//! `latency_percentiles`: which share of the round trips took how long at most, each further nine as wide as the one
+//! `latency_percentiles`: which share of the operations took how long at most, each further nine as wide as the one
 //! before, so that the tail has as much room as the body.
 
 use super::canvas::{Anchor, Place, Stroke, Type};
@@ -35,24 +35,24 @@ fn last_share(n: usize) -> u32 {
 }
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
-    let questions = data.round_trips();
+    let questions = data.latencies();
     if questions.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_percentiles", "Round trip by percentile");
+    let mut figure = Figure::new("latency_percentiles", "Latency by percentile");
     let mut entries = layout::mode_entries(&questions);
     entries.push(Entry { sign: Sign::Area(LIMIT, 0.25), label: "95 % interval of the percentile".into() });
     entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, false), label: "worst of n".into() });
     figure.legend(entries);
     let all = || questions.iter().flat_map(|question| &question.series);
     let extremes = all().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
-    let y = Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "round trip");
+    let y = Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "latency");
     let panels = layout::side_by_side(figure.y + ABOVE, HIGH, questions.len());
     let most = all().map(|series| last_share(series.sorted.len())).max().unwrap_or(5_000).max(9_000);
     for (question, area) in questions.iter().zip(panels) {
         let x = Axis::new(Scale::Nines { last: f64::from(most) / 1e4 }, Unit::Share, "percentile");
         let area = (area.0, area.1, area.2 - WORST, area.3);
-        let panel = Panel { area, heading: question.heading.clone(), x, y: y.clone() };
+        let panel = Panel { area, heading: question.title(), x, y: y.clone() };
         panel.frame(&mut figure.canvas);
         let worst = panel.right() + WORST / 2.0;
         figure.canvas.text(
@@ -94,7 +94,7 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
     let look = series.look;
     figure.canvas.polygon(&high, look.color, 0.22);
     figure.canvas.polyline(&line, Stroke::new(look.color, 2.2).dash(look.dash));
-    if let Some(interval) = series.cell.p50_interval_ns {
+    if let Some(interval) = series.cell.latencies().and_then(|all| all.p50_interval_ns) {
         let x = panel.px(0.5);
         figure.canvas.whisker(x, panel.py(interval.low as f64), panel.py(interval.high as f64), look.color);
     }
@@ -125,11 +125,11 @@ pub(crate) fn told_counts(questions: &[Question<'_>]) -> String {
 /// Each way's percentiles in a sentence.
 pub(crate) fn in_words(question: &Question<'_>) -> String {
     let one = |series: &Series<'_>| {
-        let Some(summary) = &series.cell.latency_ns else { return String::new() };
+        let Some(summary) = series.cell.latencies().map(|all| all.ns) else { return String::new() };
         let named = [("p50", summary.p50), ("p90", summary.p90), ("p99", summary.p99), ("p99.9", summary.p999)];
         let named = named.into_iter().filter_map(|(name, ns)| Some(format!("{name} {}", duration(ns? as f64))));
         let figures: Vec<String> = named.chain([format!("worst {}", duration(summary.max as f64))]).collect();
         format!("{} {}", mode(series.cell), figures.join(", "))
     };
-    format!("{}: {}.", question.heading, question.series.iter().map(one).collect::<Vec<_>>().join("; "))
+    format!("{}: {}.", question.title(), question.series.iter().map(one).collect::<Vec<_>>().join("; "))
 }

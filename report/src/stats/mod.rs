@@ -16,7 +16,8 @@ mod resample;
 pub mod summary;
 
 pub use bootstrap::{Ratio, median_interval, ratio_of_means, ratio_of_medians};
-pub use noise::{NoiseFloor, Word};
+pub(crate) use noise::halves;
+pub use noise::{NoiseFloor, Word, why_unknown};
 pub use outliers::Outliers;
 pub use percentile::{Interval, Percentile};
 pub use summary::{Intervals, LegSummary, Summary};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{Ratio, ratio_of_medians};
+use super::bootstrap::{Ratio, ratio_of_means, ratio_of_medians};
 
 /// What a comparison shows where there is nothing to show (an A/A test): one half of a series against the other, as
 /// [`ratio_of_medians`] has it. All three are finite and above zero.
@@ -19,19 +19,22 @@ pub struct NoiseFloor {
 }
 
 impl NoiseFloor {
-    /// Splits blocks, in the order of their measurement, as ABBA rounds interleave two modes: 0, 3, 4, 7, … against
-    /// 1, 2, 5, 6, …, so that a steady drift falls on both halves alike. Empty blocks are passed over.
+    /// Splits blocks, in the order of their measurement, as ABBA rounds interleave two modes, so that a steady drift
+    /// falls on both halves alike. Empty blocks are passed over.
     ///
     /// `None` from fewer than 2 blocks, and where the halves have no ratio with an interval.
     #[must_use]
     pub fn of<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Self> {
-        let filled = blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty());
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        for (index, block) in filled.enumerate() {
-            if matches!(index % 4, 0 | 3) { a.push(block) } else { b.push(block) }
-        }
-        let Ratio { ratio, low, high } = ratio_of_medians(&a, &b, seed)?;
-        Some(Self { ratio, low, high })
+        let (a, b) = halves(blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty()));
+        ratio_of_medians(&a, &b, seed).map(Self::from)
+    }
+
+    /// The same where each block has one figure, such as a stream's time per message: means of the halves. `None` from
+    /// fewer than 4 blocks, for half of them has to be drawn again.
+    #[must_use]
+    pub fn of_figures(figures: &[f64], seed: u64) -> Option<Self> {
+        let (a, b) = halves(figures.iter().copied());
+        ratio_of_means(&a, &b, seed).map(Self::from)
     }
 
     /// The largest factor, at least 1, by which the halves may differ in either direction, going by the interval and the
@@ -42,12 +45,28 @@ impl NoiseFloor {
     }
 }
 
+impl From<Ratio> for NoiseFloor {
+    fn from(Ratio { ratio, low, high }: Ratio) -> Self {
+        Self { ratio, low, high }
+    }
+}
+
+/// Splits blocks as ABBA rounds interleave two modes: 0, 3, 4, 7, … and 1, 2, 5, 6, ….
+pub(crate) fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
+    let (mut a, mut b) = (Vec::new(), Vec::new());
+    for (index, block) in blocks.enumerate() {
+        if matches!(index % 4, 0 | 3) { a.push(block) } else { b.push(block) }
+    }
+    (a, b)
+}
+
 /// A factor, at least 1, whichever of the two was the larger.
 fn either_way(ratio: f64) -> f64 {
     ratio.max(1.0 / ratio)
 }
 
-/// What a comparison of times or costs comes to, said of the first of the two. As text: "faster", "no difference seen".
+/// What a comparison of times or costs comes to, said of the first of the two. As text: "faster", "no difference seen",
+/// "not judged".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
@@ -65,20 +84,19 @@ pub enum Word {
 
 impl Word {
     /// Claims a difference only where the interval excludes both 1 and the noise, from 1 ∕ `floor` to `floor` (see
-    /// [`NoiseFloor::floor`]). An interval that holds 1 shows none however large the noise is; for a claim, the noise has
-    /// to be known.
+    /// [`NoiseFloor::floor`]). Where the noise is not known, nothing is said, not even that no difference was seen: an
+    /// interval of a few samples holds 1 whatever they are of.
     #[must_use]
     pub fn of(ratio: Option<&Ratio>, floor: Option<f64>) -> Self {
         let Some(&Ratio { low, high, .. }) = ratio else {
             return Self::Unknown;
         };
-        if low <= 1.0 && high >= 1.0 {
-            return Self::NoDifferenceSeen;
-        }
         let Some(floor) = floor.map(either_way).filter(|floor| floor.is_finite()) else {
             return Self::Unknown;
         };
-        if high < 1.0 / floor {
+        if low <= 1.0 && high >= 1.0 {
+            Self::NoDifferenceSeen
+        } else if high < 1.0 / floor {
             Self::Faster
         } else if low > floor {
             Self::Slower
@@ -88,13 +106,24 @@ impl Word {
     }
 }
 
+/// Why a comparison of two medians that are known has no word, and the cure: without an interval for want of samples, and
+/// with one for want of noise to hold it against.
+#[must_use]
+pub fn why_unknown(has_interval: bool) -> &'static str {
+    if has_interval {
+        "no noise known: too few blocks, or too few operations in them; --full measures more"
+    } else {
+        "too few operations for an interval; --full measures more"
+    }
+}
+
 impl fmt::Display for Word {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
             Self::NoDifferenceSeen => "no difference seen",
-            Self::Unknown => "unknown",
+            Self::Unknown => "not judged",
         })
     }
 }
@@ -161,7 +190,7 @@ mod tests {
         assert_eq!(Word::of(Some(&between(2.0, 3.0)), None), Word::Unknown);
         assert_eq!(Word::of(Some(&between(2.0, 3.0)), Some(f64::NAN)), Word::Unknown);
         assert_eq!(Word::of(Some(&between(2.0, 3.0)), Some(0.0)), Word::Unknown);
-        assert_eq!(Word::of(Some(&between(0.9, 1.1)), None), Word::NoDifferenceSeen);
+        assert_eq!(Word::of(Some(&between(0.9, 1.1)), None), Word::Unknown, "an interval that holds 1 proves nothing");
     }
 
     #[test]
@@ -170,7 +199,7 @@ mod tests {
         let json = serde_json::to_string(&words).expect("JSON");
         assert_eq!(json, r#"["faster","slower","no_difference_seen","unknown"]"#);
         let text: Vec<String> = words.iter().map(Word::to_string).collect();
-        assert_eq!(text, ["faster", "slower", "no difference seen", "unknown"]);
+        assert_eq!(text, ["faster", "slower", "no difference seen", "not judged"]);
         assert_eq!(format!("{:>8}", Word::Faster), "  faster");
     }
 
@@ -188,6 +217,16 @@ mod tests {
         assert_eq!(NoiseFloor::of(&[vec![5_u64; 100], vec![]], 1), None);
         assert_eq!(NoiseFloor::of(&[vec![0_u64; 100], vec![0; 100]], 1), None);
         assert_eq!(NoiseFloor::of::<Vec<u64>>(&[], 1), None);
+    }
+
+    #[test]
+    fn figures_of_four_blocks_have_a_floor_and_of_three_none() {
+        assert_eq!(NoiseFloor::of_figures(&[10.0, 11.0, 12.0], 1), None);
+        assert_eq!(NoiseFloor::of_figures(&[], 1), None);
+        let noise = NoiseFloor::of_figures(&[10.0, 20.0, 22.0, 12.0], 1).expect("two in each half");
+        // Blocks 0 and 3 against 1 and 2; of two blocks the interval is all that drawing them again can give.
+        assert!((noise.ratio - 11.0 / 21.0).abs() < 1e-12, "{noise:?}");
+        assert!((noise.floor() - 2.2).abs() < 1e-12, "22 over 10: {noise:?}");
     }
 
     #[test]

@@ -38,7 +38,8 @@ pub fn driver_table(results: &[RunResult]) -> String {
 }
 
 fn row(cell: &Cell) -> Vec<String> {
-    let latency = |of: fn(&Summary) -> Option<u64>| time(cell.latency_ns.as_ref().and_then(of).map(|ns| ns as f64));
+    let latency =
+        |of: fn(&Summary) -> Option<u64>| time(cell.latencies().and_then(|all| of(all.ns)).map(|ns| ns as f64));
     vec![
         cell.driver.clone().unwrap_or_else(|| "-".to_owned()),
         cell.workload.to_string(),

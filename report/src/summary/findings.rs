@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::figure::Figure;
 use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
 use crate::plan::Workload;
@@ -41,10 +42,13 @@ fn streams(result: &RunResult) -> Vec<String> {
 fn ratios(result: &RunResult) -> Option<String> {
     let ratio = |comparison: &Comparison| {
         let interval = comparison.p50_ratio_interval?;
-        let noise = comparison.noise_floor.map_or(String::new(), |floor| format!(", noise {}", three_digits(floor)));
+        let noise = comparison
+            .noise_floor
+            .map_or_else(|| ", noise not known".to_owned(), |floor| format!(", noise {}", three_digits(floor)));
+        let due = if comparison.figure == Figure::FromDue { ", from due" } else { "" };
         let again = if comparison.conditions.again { " again" } else { "" };
         Some(format!(
-            "{} {}{again}/{} {} ({} to {}{noise}): {}",
+            "{} {}{again}/{}{due} {} ({} to {}{noise}): {}",
             comparison.workload,
             comparison.mode,
             comparison.baseline,

@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 pub use self::drivers::driver_table;
 use self::line::{Line, Tone};
 use self::text::wrapped;
+use crate::figure::Figure;
 use crate::frame_size::size_name;
 use crate::page;
 use crate::plan::{Wait, Workload};
 use crate::result::{Cell, Comparison, RunResult, SelfCheck, Verdict};
-use crate::stats::Word;
+use crate::stats::{Word, why_unknown};
 use crate::streams;
 use crate::units::{acceleration, counted, duration, speed};
 
@@ -113,14 +114,7 @@ pub(crate) fn answer(result: &RunResult) -> String {
 }
 
 fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
-    let find = |mode: &str| {
-        result.cells.iter().find(|cell| {
-            (cell.workload, cell.size_bytes, cell.conditions)
-                == (comparison.workload, comparison.size_bytes, comparison.conditions)
-                && cell.mode == mode
-        })
-    };
-    let (this, base) = (find(&comparison.mode)?, find(&comparison.baseline)?);
+    let (this, base) = comparison.cells(&result.cells)?;
     let difference = comparison.p50_difference_ns? as f64;
     let verb = if difference < 0.0 { "saves" } else { "costs" };
     let cores = this
@@ -130,14 +124,17 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
         .map_or(String::new(), |(this, base)| format!(" and takes {this:.1} cores, not {base:.1}"));
     let apart = match comparison.word {
         Word::NoDifferenceSeen => format!("no difference seen, {}", doing(this)),
-        Word::Unknown => format!("too little was measured to tell them apart, {}", doing(this)),
+        Word::Unknown => {
+            format!("not judged ({}), {}", why_unknown(comparison.p50_ratio_interval.is_some()), doing(this))
+        }
         Word::Faster | Word::Slower => format!("{} {verb} {}", doing(this), duration(difference.abs())),
     };
     let cores = match comparison.word {
         Word::Faster | Word::Slower => cores,
         Word::NoDifferenceSeen | Word::Unknown => cores.replacen(" and", "", 1),
     };
-    Some(format!("{}, {} in {} at p50: {apart}{cores}", alone_at_median(base)?, this.mode, duration(median(this)?)))
+    let (base, mode, this) = (alone_at_median(base)?, &this.mode, duration(median(this)?));
+    Some(format!("{base}, {mode} in {this} at p50{}: {apart}{cores}", since(comparison.figure)))
 }
 
 /// What a way to wait does that polling does not.
@@ -157,7 +154,7 @@ fn streamed(result: &RunResult) -> Option<String> {
 
 /// A cell that is compared with none.
 fn alone(cell: &Cell) -> Option<String> {
-    Some(format!("{} at p50 of {}", alone_at_median(cell)?, counted(cell.n, "operation")))
+    Some(format!("{} at p50{} of {}", alone_at_median(cell)?, since(cell.figure()), counted(cell.n, "operation")))
 }
 
 fn alone_at_median(cell: &Cell) -> Option<String> {
@@ -169,18 +166,26 @@ fn alone_at_median(cell: &Cell) -> Option<String> {
 }
 
 fn median(cell: &Cell) -> Option<f64> {
-    Some(cell.latency_ns.as_ref()?.p50? as f64)
+    Some(cell.latencies()?.ns.p50? as f64)
 }
 
-/// What a dash means, where there is one.
+/// From when on a latency counts, where that is not when the message was sent.
+fn since(figure: Figure) -> &'static str {
+    if figure == Figure::FromDue { " from when it was due" } else { "" }
+}
+
+/// What a dash means, where there is one, and from when on latencies count.
 fn legend(result: &RunResult) -> Vec<String> {
-    let is_short = |cell: &Cell| cell.latency_ns.as_ref().is_none_or(|latency| latency.p99.is_none());
+    let is_short = |cell: &Cell| cell.latencies().is_none_or(|latencies| latencies.ns.p99.is_none());
     let dashes = result
         .cells
         .iter()
         .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
-    let text = "-: not known, or too few samples (p90 takes 10, p99 takes 1,000)";
-    dashes.then(|| text.to_owned()).into_iter().collect()
+    let dashes = dashes.then_some("-: not known, or too few samples (p90 takes 10, p99 takes 1,000)");
+    let is_due = |cell: &Cell| has_row(cell) && cell.figure() == Figure::FromDue;
+    let due = result.cells.iter().any(is_due).then_some("paced, openloop: from when a message was due");
+    let told: Vec<&str> = dashes.into_iter().chain(due).collect();
+    if told.is_empty() { Vec::new() } else { vec![told.join("; ")] }
 }
 
 /// How the guest sees the shared memory.

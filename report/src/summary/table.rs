@@ -41,7 +41,7 @@ pub(crate) fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, 
 }
 
 fn row(cell: &Cell) -> Vec<String> {
-    let latency = |figure: fn(&Summary) -> Option<f64>| time(cell.latency_ns.as_ref().and_then(figure));
+    let latency = |figure: fn(&Summary) -> Option<f64>| time(cell.latencies().and_then(|all| figure(all.ns)));
     let cpu = |us: Option<f64>| time(us.map(|us| us * 1e3));
     vec![
         cell.workload.to_string(),

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use report::across::{Across, Limits, RunFolder, compare, text};
 use report::environment::Environment;
+use report::figure::Figure;
 use report::frame_size::FRAME_1080P;
 use report::plan::{Wait, Workload};
 use report::render;
@@ -81,7 +82,7 @@ fn a_run_against_itself_shows_no_difference_in_any_cell() {
         assert!([None, Some(1.0)].contains(&cell.cpu_per_op_ratio), "{:?}", cell.name);
     }
     assert!(across.differences.is_empty());
-    assert!(across.gate.as_ref().is_some_and(|gate| gate.passed && gate.too_noisy == 0));
+    assert!(across.gate.as_ref().is_some_and(|gate| gate.passed && gate.too_noisy == 0 && gate.not_judged.is_empty()));
     let text = text(&across);
     assert_eq!(text.matches("no difference seen").count(), 6, "{text}");
     assert!(text.contains("the very same samples"), "{text}");
@@ -143,6 +144,119 @@ fn a_tail_is_judged_when_it_is_asked_for() {
     assert!(gate.regressions.iter().all(|one| one.figure == "p99") && !gate.regressions.is_empty());
 }
 
+/// Paced messages of both modes in four blocks each: round trips of 10 µs, and due so much before they were sent.
+fn paced(late_ns: u64) -> Synthetic {
+    let mut run = Synthetic::empty();
+    for block in 0..8 {
+        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        run = run.with(Workload::Paced, wait, wait, 64, 250);
+        run.block(block).block.conditions.gap_ns = Some(2_000_000);
+    }
+    for (position, row) in run.rows.iter_mut().enumerate() {
+        let rtt_ns = 10_000 + (position as u64 * 7_919 + 13) % 100;
+        (row.rtt_ns, row.corrected_ns) = (Some(rtt_ns), Some(rtt_ns + late_ns));
+    }
+    run
+}
+
+#[test]
+fn what_is_due_at_a_time_is_compared_from_then_on_and_not_by_its_round_trip() {
+    let later = of(&paced(1_000), &paced(10_000), TEN_PERCENT);
+    for cell in &later.comparisons[0].cells {
+        assert_eq!((cell.figure, cell.word), (Figure::FromDue, Word::Slower), "{cell:?}");
+        // 20 µs over 11 µs, where the round trips are the same.
+        assert!((cell.ratio.expect("a ratio") - 20.0 / 11.0).abs() < 0.01, "{cell:?}");
+    }
+    let text = text(&later);
+    assert!(text.contains("messages, from when each was due:") && !text.contains("round trips:"), "{text}");
+    assert_eq!(later.gate.expect("a limit").regressions.len(), 2);
+}
+
+#[test]
+fn a_run_that_does_not_say_when_messages_were_due_is_compared_by_round_trips_and_that_is_said() {
+    let mut silent = paced(1_000);
+    silent.rows.iter_mut().for_each(|row| row.corrected_ns = None);
+    let across = of(&paced(1_000), &silent, TEN_PERCENT);
+    for cell in &across.comparisons[0].cells {
+        assert_eq!((cell.figure, cell.ratio), (Figure::Latency, Some(1.0)), "{cell:?}");
+    }
+    assert!(text(&across).contains("messages, round trips:"));
+}
+
+/// A stream in so many blocks, each message taking a factor as long, a little more or less from block to block.
+fn stream(blocks: u64, factor: f64) -> Synthetic {
+    let mut run = Synthetic::empty();
+    for block in 0..blocks {
+        run = run.with_stream(4_096, 10_000);
+        let traffic = run.measured.blocks.last_mut().and_then(|block| block.traffic.as_mut()).expect("a stream");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "half a second")]
+        let span_ns = ((500_000_000 + block % 3 * 1_000_000) as f64 * factor) as u64;
+        traffic.span_ns = span_ns;
+    }
+    run
+}
+
+#[test]
+fn a_slower_stream_breaks_the_limit_from_four_blocks_on_and_is_named_as_not_judged_below() {
+    for blocks in [4, 6, 9] {
+        let slower = of(&stream(blocks, 1.0), &stream(blocks, 1.3), TEN_PERCENT);
+        let cell = &slower.comparisons[0].cells[0];
+        assert_eq!((cell.figure, cell.word), (Figure::TimePerMessage, Word::Slower), "{blocks}: {cell:?}");
+        assert!(cell.noise_floor.is_some_and(|floor| floor < 1.05), "{cell:?}");
+        assert_eq!(slower.gate.expect("a limit").regressions.len(), 1);
+        let same = of(&stream(blocks, 1.0), &stream(blocks, 1.001), TEN_PERCENT);
+        assert_eq!(same.comparisons[0].cells[0].word, Word::NoDifferenceSeen);
+    }
+    for blocks in [1, 2, 3] {
+        let both = run(1.0).and(stream(blocks, 1.0));
+        let across = of(&both, &run(1.0).and(stream(blocks, 1.3)), TEN_PERCENT);
+        let gate = across.gate.as_ref().expect("a limit");
+        let named: Vec<&str> = gate.not_judged.iter().map(|one| one.cell.workload.name()).collect();
+        assert_eq!((gate.judged, named), (2, vec!["stream"]), "{blocks}");
+        let text = text(&across);
+        assert!(
+            text.contains("p50 not judged, no ") && text.contains("measure more blocks: stream 4KB poll"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn every_cell_is_judged_or_named_once_per_limit_that_applies_to_it() {
+    let base = run(1.0).and(stream(4, 1.0)).with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
+    let this = run(1.0).and(paced(0)).with(Workload::Idle, Wait::Irq, Wait::Irq, 64, 0);
+    let both = Limits { p50: Some(0.1), p99: Some(0.5) };
+    for (limits, expected) in [(TEN_PERCENT, (2, 3)), (both, (4, 5))] {
+        let gate = of(&base, &this, limits).gate.expect("a limit");
+        // Two cells in common; the stream has no p99; idling has no limit at all.
+        assert_eq!((gate.judged, gate.not_judged.len()), expected, "{:?}", gate.not_judged);
+        assert!(gate.not_judged.iter().all(|one| one.because.starts_with("only ")), "{:?}", gate.not_judged);
+    }
+}
+
+#[test]
+fn what_an_earlier_version_did_not_record_is_no_difference() {
+    let (base, this) = (saved(&run(1.0)), saved(&run(1.0)));
+    let path = base.path().join("result.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
+    let environment = document["environment"].as_object_mut().expect("an object");
+    // As if only this version knew of them.
+    for field in ["vectors", "accel"] {
+        environment.remove(field).expect("a field");
+    }
+    fs::write(&path, document.to_string()).expect("written");
+    let across = across(&[base.path(), this.path()], None);
+    assert_eq!(across.differences, []);
+    let told: Vec<(&str, &[usize])> =
+        across.not_recorded.iter().map(|one| (one.field.as_str(), &one.runs[..])).collect();
+    assert_eq!(told, [("accel", &[0][..]), ("vectors", &[0][..])]);
+    assert!(
+        text(&across).contains("not recorded by the baseline, so not compared: accel, vectors"),
+        "{}",
+        text(&across)
+    );
+}
+
 #[test]
 fn a_gate_with_nothing_to_judge_is_shut() {
     let frames = Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, FRAME_1080P, 10);
@@ -157,7 +271,10 @@ fn a_gate_with_nothing_to_judge_is_shut() {
     slower.rows.iter_mut().for_each(|row| row.end_to_end_ns = row.end_to_end_ns.map(|ns| ns * 2));
     let one_block = of(&frames, &slower, TEN_PERCENT);
     let cell = &one_block.comparisons[0].cells[0];
-    assert_eq!((cell.word, cell.unknown_because), (Word::Unknown, Some("too few blocks to know the noise")));
+    assert_eq!(cell.word, Word::Unknown);
+    assert!(cell.unknown_because.is_some_and(|why| why.starts_with("no noise known")), "{cell:?}");
+    let text = text(&one_block);
+    assert!(text.contains("not judged") && text.contains("--full measures more: frame 1080p poll"), "{text}");
     let gate = one_block.gate.expect("a limit");
     let is_told = gate.reasons.iter().any(|reason| reason.contains("could be judged"));
     assert!(!gate.passed && gate.judged == 0 && is_told, "{:?}", gate.reasons);
@@ -247,21 +364,21 @@ fn a_folder_that_is_none_of_a_run_names_the_cure() {
     fs::remove_file(run.path().join("samples.csv")).expect("removed");
     assert!(told(run.path()).contains("result.json, measured.json and samples.csv"));
     fs::remove_file(run.path().join("result.json")).expect("removed");
-    assert!(told(run.path()).contains("run it again"));
+    assert!(told(run.path()).contains("cargo xtask report"));
 }
 
 #[test]
 fn the_json_form_holds_what_the_text_says() {
     let across = of(&run(1.0), &run(1.2), TEN_PERCENT);
     let document = serde_json::to_value(&across).expect("JSON");
-    assert_eq!(document["schema_version"], 1);
+    assert_eq!(document["schema_version"], 2);
     assert_eq!(document["runs"].as_array().map(Vec::len), Some(2));
     let cell = &document["comparisons"][0]["cells"][0];
     assert_eq!(
         (&cell["workload"], &cell["mode"], &cell["word"]),
         (&"pingpong".into(), &"poll".into(), &"slower".into())
     );
-    assert_eq!(cell["figure"], "median_latency");
+    assert_eq!(cell["figure"], "latency");
     assert_eq!(document["gate"]["passed"], false);
     assert_eq!(document["gate"]["regressions"][0]["cell"]["mode"], "poll");
 }

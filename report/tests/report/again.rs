@@ -6,7 +6,7 @@ use std::path::Path;
 
 use report::plan::{Wait, Workload};
 use report::samples::Status;
-use report::{ReportError, render_again};
+use report::{Again, ReportError, render_again};
 
 use crate::render::{folder, rendered};
 use crate::synthetic::Synthetic;
@@ -82,7 +82,7 @@ fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
     run.measured.blocks.pop();
     let dir = folder(&run);
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
-    let result = render_again(dir.path()).expect("rendered");
+    let Again { result, .. } = render_again(dir.path()).expect("rendered");
     assert_eq!((result.cells.len(), result.passed()), (3, false));
     let missing = said_missing(dir.path());
     assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
@@ -97,7 +97,7 @@ fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
 fn a_plan_alone_is_rendered_without_figures() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}]}"#).expect("written");
-    let result = render_again(dir.path()).expect("rendered");
+    let Again { result, .. } = render_again(dir.path()).expect("rendered");
     assert!(result.cells.is_empty() && !result.passed());
     let missing = said_missing(dir.path());
     assert!(missing.contains("killed before it could write measured.json"), "{missing}");
@@ -126,12 +126,100 @@ fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
 }
 
 #[test]
-fn a_broken_document_is_named_and_nothing_is_rendered_over_it() {
+fn a_damaged_document_is_made_again_and_kept_and_whole_blocks_are_rendered() {
     let dir = folder(&Synthetic::both_modes());
-    fs::write(dir.path().join("result.json"), r#"{"schema_version": 1"#).expect("written");
-    let error = render_again(dir.path()).expect_err("broken").to_string();
-    assert!(error.contains("result.json, line 1"), "{error}");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    rendered(dir.path()).expect("rendered");
+    let first = files(dir.path());
+    let whole = first["result.json"].clone();
+    let mut was_kept = Vec::new();
+    for tenth in 0..10 {
+        let damaged = &whole[..whole.len() * tenth / 10];
+        fs::write(dir.path().join("result.json"), damaged).expect("written");
+        let Again { repaired, .. } = render_again(dir.path()).expect("rendered");
+        let told = repaired.expect("something was repaired");
+        assert!(told.message.contains("result.json was damaged from line "), "{told:?}");
+        let mut again = files(dir.path());
+        assert_eq!(again.remove("result.json.damaged").as_deref(), Some(damaged));
+        // Environment and configuration come first: from some place on nothing is lost.
+        let is_whole = again == first;
+        assert!(is_whole || tenth < 3, "cut off at {tenth} tenths");
+        assert!(is_whole || said_missing(dir.path()).contains("the environment was not recorded"), "{tenth}: {told:?}");
+        was_kept.push(told.message.contains("environment and configuration were taken from it"));
+        assert_eq!(was_kept.last(), Some(&is_whole), "{told:?}");
+        assert_eq!(render_again(dir.path()).expect("rendered").repaired, None, "it is whole again");
+    }
+    assert!(was_kept.contains(&true) && was_kept.contains(&false), "{was_kept:?}");
+}
+
+#[test]
+fn a_damaged_document_of_another_version_is_not_made_again() {
+    let dir = folder(&Synthetic::both_modes());
+    fs::write(dir.path().join("result.json"), r#"{"schema_version": 7, "environment": {"#).expect("written");
+    let error = render_again(dir.path()).expect_err("newer");
+    assert!(matches!(error, ReportError::Schema { found: 7, .. }), "{error}");
     assert!(!dir.path().join("report.html").exists());
+}
+
+#[test]
+fn of_damaged_blocks_those_before_the_damage_are_rendered_and_the_place_is_said() {
+    let dir = folder(&Synthetic::both_modes());
+    rendered(dir.path()).expect("rendered");
+    let whole = fs::read_to_string(dir.path().join("measured.json")).expect("there");
+    let third = whole.match_indices("\"corrupt_answer\"").nth(2).expect("four blocks").0;
+    fs::write(dir.path().join("measured.json"), &whole[..third]).expect("cut off");
+    let Again { result, repaired } = render_again(dir.path()).expect("rendered");
+    assert_eq!((result.cells.len(), result.passed(), repaired), (2, false, None));
+    let missing = said_missing(dir.path());
+    assert!(
+        missing.contains("measured.json is damaged from line ") && missing.contains("2 blocks before are whole"),
+        "{missing}"
+    );
+
+    let broken = whole.replacen("\"wall_ns\"", "\"wall_ns\": NaN, \"x\"", 2);
+    fs::write(dir.path().join("measured.json"), broken).expect("written");
+    assert!(
+        render_again(dir.path()).expect("rendered").result.cells.is_empty(),
+        "nothing is whole before the first block"
+    );
+
+    fs::write(dir.path().join("measured.json"), &whole[..40]).expect("cut off");
+    let error = render_again(dir.path()).expect_err("nothing is left").to_string();
+    assert!(
+        error.contains("measured.json, line ") && error.contains("the file ends too early; copy it again"),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
+    for name in ["result.json", "measured.json", "samples.csv"] {
+        let dir = folder(&Synthetic::both_modes());
+        fs::write(dir.path().join("plan.json"), "{}").expect("written");
+        let path = dir.path().join(name);
+        let _ = fs::remove_file(&path);
+        fs::create_dir(&path).expect("created");
+        let error = render_again(dir.path()).expect_err("a folder").to_string();
+        assert!(error.contains(&format!("{name} is no file; put back")), "{error}");
+        assert!(!dir.path().join("report.html").exists());
+    }
+}
+
+#[test]
+fn a_row_that_makes_no_sense_is_named_with_its_place_and_can_be_taken_out() {
+    let dir = folder(&Synthetic::both_modes());
+    let path = dir.path().join("samples.csv");
+    let whole = fs::read_to_string(&path).expect("there");
+    let mut lines: Vec<&str> = whole.lines().collect();
+    let byte: usize = lines[..5].iter().map(|line| line.len() + 1).sum();
+    lines[5] = "0,pingpong,nonsense";
+    fs::write(&path, lines.join("\n") + "\n").expect("written");
+    let error = render_again(dir.path()).expect_err("no row").to_string();
+    assert!(error.contains(&format!("samples.csv, line 6, byte {byte}: not a row of samples")), "{error}");
+    lines.remove(5);
+    fs::write(&path, lines.join("\n") + "\n").expect("written");
+    render_again(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
 }
 
 #[test]

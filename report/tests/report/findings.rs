@@ -1,5 +1,8 @@
 //! What follows from several cells together.
 
+use report::document::answer::points;
+use report::figure::Figure;
+use report::findings::BreakEven;
 use report::plan::{Arrivals, Conditions, Wait, Workload};
 use report::stats::Word;
 
@@ -33,6 +36,64 @@ fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
     assert_eq!((known.polling_cores, known.idle_cores, known.us_per_op), (2.0, 0.02, 50.0));
     assert!((known.rate_per_s - 1.98e6 / 50.0).abs() < 1.0, "{known:?}");
     assert!(known.is_always_cheaper(), "it carries no more than {:.0}", known.fastest_per_s);
+}
+
+#[test]
+fn each_way_wins_on_its_side_of_the_break_even_rate_and_neither_as_a_whole() {
+    let point = |rate_per_s: f64| {
+        let mut result = Synthetic::both_modes().result();
+        result.findings.break_even = vec![BreakEven {
+            mode: "irq".into(),
+            polling_cores: 2.0,
+            idle_cores: 0.02,
+            us_per_op: 50.0,
+            rate_per_s,
+            fastest_per_s: 15_000.0,
+        }];
+        points(&result).into_iter().find(|point| point.question.starts_with("CPU time")).expect("a point")
+    };
+    let (always, below) = (point(39_600.0), point(8_000.0));
+    assert_eq!((always.winner.as_deref(), always.verdict.contains("at every rate")), (Some("irq"), true));
+    assert_eq!((below.winner.as_deref(), below.verdict.contains("poll above")), (None, true), "{below:?}");
+}
+
+/// Four blocks of paced messages of each mode; polling was late to send, blocking was not.
+fn late() -> Synthetic {
+    let gap = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
+    let mut run = Synthetic::empty();
+    for block in 0..8 {
+        run = under(run, Workload::Paced, if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq }, gap);
+    }
+    for (position, row) in run.rows.iter_mut().enumerate() {
+        let rtt_ns = if row.host_wait == Wait::Poll { 1_000 } else { 50_000 } + position as u64 * 7_919 % 100;
+        let late_ns = if row.host_wait == Wait::Poll { 6_000_000 } else { 100 };
+        (row.rtt_ns, row.corrected_ns) = (Some(rtt_ns), Some(rtt_ns + late_ns));
+    }
+    run
+}
+
+#[test]
+fn what_was_due_is_compared_from_then_on_wherever_modes_are_compared() {
+    let result = late().result();
+    let comparison = &result.comparisons[0];
+    assert_eq!((comparison.figure, comparison.word), (Figure::FromDue, Word::Faster), "{comparison:?}");
+    let point = &points(&result)[0];
+    assert_eq!(point.winner.as_deref(), Some("irq"), "{point:?}");
+    assert!(point.evidence[0].starts_with("p50, from when it was due: poll 6.00 ms ("), "{point:?}");
+    let summary = report::summary(&result);
+    assert!(summary.starts_with("poll answers in 6.00 ms, irq in 50.1 µs at p50 from when it was due"), "{summary}");
+    assert!(summary.contains("paced irq/poll, from due "), "{summary}");
+    let row = summary.lines().find(|line| line.starts_with("paced") && line.contains(" poll ")).expect("a row");
+    assert!(row.contains("6.00ms") && summary.contains("paced, openloop: from when a message was due"), "{summary}");
+}
+
+#[test]
+fn a_table_without_due_times_is_compared_by_round_trips() {
+    let mut silent = late();
+    silent.rows.iter_mut().for_each(|row| row.corrected_ns = None);
+    let result = silent.result();
+    let comparison = &result.comparisons[0];
+    assert_eq!((comparison.figure, comparison.word), (Figure::Latency, Word::Slower), "{comparison:?}");
 }
 
 #[test]

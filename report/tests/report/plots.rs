@@ -114,7 +114,27 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
         ]
     );
     let frames = Synthetic::empty().with(Workload::Frame, Wait::Irq, Wait::Irq, FRAME_1080P, 5);
-    assert_eq!(names(&drawn(frames)), ["bandwidth_analysis", "frame_phases"]);
+    let of_latencies = ["latency_percentiles", "latency_histogram", "latency_over_time", "latency_ecdf"];
+    assert_eq!(names(&drawn(frames)), [&of_latencies[..], &["bandwidth_analysis", "frame_phases"]].concat());
+    let rate = |rate_per_s| Conditions {
+        rate_per_s: Some(rate_per_s),
+        arrivals: Some(Arrivals::Fixed),
+        ..Conditions::default()
+    };
+    let mut open = Synthetic::empty();
+    for rate_per_s in [1_000, 5_000, 50_000] {
+        for wait in [Wait::Poll, Wait::Irq] {
+            open = under(open.with(Workload::Openloop, wait, wait, 64, 20), rate(rate_per_s));
+        }
+    }
+    for row in &mut open.rows {
+        row.corrected_ns = Some(if row.block < 4 { 7_000_000 } else { 9_000_000_000 });
+    }
+    let open = drawn(open);
+    assert_eq!(names(&open), [&of_latencies[..], &["latency_against_rate"]].concat());
+    // 10,000 messages per second were answered: the highest rate that was carried, from when they were due.
+    let told = "offered 5,000/s fixed, from when it was due: poll p50 7.00 ms";
+    assert!(named(&open, "latency_percentiles").alt.contains(told), "{}", named(&open, "latency_percentiles").alt);
     assert_eq!(names(&drawn(Synthetic::empty().with_stream(64, 1_000))), ["stream"]);
     assert_eq!(names(&drawn(Synthetic::empty())), [""; 0]);
     assert_eq!(names(&drawn(Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 0))), [""; 0]);

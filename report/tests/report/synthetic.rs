@@ -116,6 +116,17 @@ impl Synthetic {
         self
     }
 
+    /// With the blocks of another run behind its own.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        let behind = u32::try_from(self.measured.blocks.len()).expect("few blocks");
+        self.measured.blocks.extend(other.measured.blocks.into_iter().map(|mut block| {
+            block.block.index += behind;
+            block
+        }));
+        self.rows.extend(other.rows.into_iter().map(|row| Row { block: row.block + behind, ..row }));
+        self
+    }
+
     /// The block at this index, to be spoiled.
     pub(crate) fn block(&mut self, index: usize) -> &mut MeasuredBlock {
         &mut self.measured.blocks[index]
