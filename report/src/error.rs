@@ -43,7 +43,7 @@ pub enum ReportError {
         source: serde_json::Error,
     },
     /// A line of `samples.csv` is not a row.
-    #[error("{}, line {line}, byte {byte}: not a row of samples; copy the file again, read it with the version that wrote it, or take that line out: the report then says what is missing", path.display())]
+    #[error("{}, line {line}, byte {byte}: not a row of samples; copy the file again, run again, or take that line out: the report then says what is missing", path.display())]
     Row {
         /// The file.
         path: PathBuf,

@@ -20,7 +20,7 @@ use crate::frame_size::size_name;
 use crate::page;
 use crate::plan::{Wait, Workload};
 use crate::result::{Cell, Comparison, RunResult, SelfCheck, Verdict};
-use crate::stats::{Word, why_unknown};
+use crate::stats::Word;
 use crate::streams;
 use crate::units::{acceleration, counted, duration, speed};
 
@@ -124,9 +124,7 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
         .map_or(String::new(), |(this, base)| format!(" and takes {this:.1} cores, not {base:.1}"));
     let apart = match comparison.word {
         Word::NoDifferenceSeen => format!("no difference seen, {}", doing(this)),
-        Word::Unknown => {
-            format!("not judged ({}), {}", why_unknown(comparison.p50_ratio_interval.is_some()), doing(this))
-        }
+        Word::Unknown => format!("too little was measured to tell them apart, {}", doing(this)),
         Word::Faster | Word::Slower => format!("{} {verb} {}", doing(this), duration(difference.abs())),
     };
     let cores = match comparison.word {

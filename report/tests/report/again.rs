@@ -125,10 +125,16 @@ fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
     assert_eq!(files(dir.path()).len(), 1, "nothing is written into a folder that is not ours");
 }
 
+/// Four cells of which there is nothing to draw, so that rendering takes no time.
+fn plain() -> Synthetic {
+    let idle = |run: Synthetic, (host, guest)| run.with(Workload::Idle, host, guest, 64, 0);
+    let waits = [Wait::Poll, Wait::Irq].into_iter().flat_map(|host| [Wait::Poll, Wait::Irq].map(|guest| (host, guest)));
+    waits.fold(Synthetic::empty(), idle)
+}
+
 #[test]
-fn a_damaged_document_is_made_again_and_kept_and_whole_blocks_are_rendered() {
-    let dir = folder(&Synthetic::both_modes());
-    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+fn a_damaged_document_is_made_again_and_kept() {
+    let dir = folder(&plain());
     rendered(dir.path()).expect("rendered");
     let first = files(dir.path());
     let whole = first["result.json"].clone();
@@ -136,20 +142,19 @@ fn a_damaged_document_is_made_again_and_kept_and_whole_blocks_are_rendered() {
     for tenth in 0..10 {
         let damaged = &whole[..whole.len() * tenth / 10];
         fs::write(dir.path().join("result.json"), damaged).expect("written");
-        let Again { repaired, .. } = render_again(dir.path()).expect("rendered");
-        let told = repaired.expect("something was repaired");
+        let told = render_again(dir.path()).expect("rendered").repaired.expect("something was repaired");
         assert!(told.message.contains("result.json was damaged from line "), "{told:?}");
         let mut again = files(dir.path());
         assert_eq!(again.remove("result.json.damaged").as_deref(), Some(damaged));
         // Environment and configuration come first: from some place on nothing is lost.
         let is_whole = again == first;
-        assert!(is_whole || tenth < 3, "cut off at {tenth} tenths");
-        assert!(is_whole || said_missing(dir.path()).contains("the environment was not recorded"), "{tenth}: {told:?}");
-        was_kept.push(told.message.contains("environment and configuration were taken from it"));
-        assert_eq!(was_kept.last(), Some(&is_whole), "{told:?}");
-        assert_eq!(render_again(dir.path()).expect("rendered").repaired, None, "it is whole again");
+        assert_eq!(told.message.contains("environment and configuration were taken from it"), is_whole, "{told:?}");
+        let says_so = page(dir.path()).contains("the environment was not recorded");
+        assert!(is_whole || says_so || told.message.contains("as far as it goes"), "{tenth}: {told:?}");
+        was_kept.push(is_whole);
     }
-    assert!(was_kept.contains(&true) && was_kept.contains(&false), "{was_kept:?}");
+    assert!(was_kept[9] && !was_kept[0] && was_kept.is_sorted(), "{was_kept:?}");
+    assert_eq!(render_again(dir.path()).expect("rendered").repaired, None, "it is whole again");
 }
 
 #[test]
@@ -163,7 +168,7 @@ fn a_damaged_document_of_another_version_is_not_made_again() {
 
 #[test]
 fn of_damaged_blocks_those_before_the_damage_are_rendered_and_the_place_is_said() {
-    let dir = folder(&Synthetic::both_modes());
+    let dir = folder(&plain());
     rendered(dir.path()).expect("rendered");
     let whole = fs::read_to_string(dir.path().join("measured.json")).expect("there");
     let third = whole.match_indices("\"corrupt_answer\"").nth(2).expect("four blocks").0;
@@ -194,7 +199,7 @@ fn of_damaged_blocks_those_before_the_damage_are_rendered_and_the_place_is_said(
 #[test]
 fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
     for name in ["result.json", "measured.json", "samples.csv"] {
-        let dir = folder(&Synthetic::both_modes());
+        let dir = folder(&plain());
         fs::write(dir.path().join("plan.json"), "{}").expect("written");
         let path = dir.path().join(name);
         let _ = fs::remove_file(&path);

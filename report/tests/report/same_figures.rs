@@ -93,7 +93,8 @@ fn the_page_has_the_exact_figures_of_the_document() {
 fn the_text_report_has_the_figures_of_the_document() {
     let (dir, result) = &*RENDERED;
     let text = read(dir.path(), "performance_report.txt");
-    let (_, moments) = text.split_once("Count, range, mean and deviation of pingpong\n").expect("the table is there");
+    let (_, moments) =
+        text.split_once("Count, range, mean and deviation of pingpong, round trip\n").expect("the table is there");
     for (mode, line) in ["poll", "irq"].into_iter().zip(moments.lines().skip(2)) {
         let cell = cell(result, Workload::Pingpong, mode);
         let latency = cell.latency_ns.as_ref().expect("figures");

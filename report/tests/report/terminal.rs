@@ -157,9 +157,10 @@ fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
 
 #[test]
 fn a_difference_that_was_not_seen_is_not_called_one() {
-    let run = Synthetic::empty();
-    let run = run.with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 40);
-    let mut run = run.with(Workload::Frame, Wait::Irq, Wait::Irq, 6_220_800, 40);
+    let mut run = Synthetic::empty();
+    for wait in [Wait::Poll, Wait::Irq, Wait::Irq, Wait::Poll] {
+        run = run.with(Workload::Frame, wait, wait, 6_220_800, 20);
+    }
     for row in &mut run.rows {
         // Frames of both take the same, and vary more than the modes differ.
         row.end_to_end_ns = Some(180_000_000 + row.seq % 7 * 1_000_000);
