@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::cell_name::CellName;
 use crate::cells::{Group, SEED};
 use crate::figure::Figure;
+use crate::plan::Workload;
 use crate::result::Cell;
 use crate::run::RunBlock;
 use crate::stats::{Interval, NoiseFloor, Ratio, Word, ratio_of_means, ratio_of_medians, why_unknown};
@@ -118,7 +119,7 @@ pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
         interval: drawn.as_ref().map(interval),
         noise_floor,
         unknown_because: (word == Word::Unknown)
-            .then(|| reason(figure, this_value.zip(base_value).is_some(), drawn.is_some())),
+            .then(|| reason(figure, name.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
         word,
         p99: tail::across(&this_series, &base_series),
         cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
@@ -136,8 +137,9 @@ fn is_identical(this: &Cell, base: &Cell) -> bool {
         && (&this.traffic, &this.cpu, &this.counters) == (&base.traffic, &base.cpu, &base.counters)
 }
 
-fn reason(figure: Figure, has_values: bool, has_interval: bool) -> &'static str {
+fn reason(figure: Figure, workload: Workload, has_values: bool, has_interval: bool) -> &'static str {
     match (figure, has_values, has_interval) {
+        (_, true, _) if workload == Workload::Storm => "a storm has one latency a block, which is too few to judge",
         (_, false, _) => "one of the runs has no such figure",
         (Figure::BusyCores, ..) => "no word is said of a cost that has no noise floor",
         (Figure::TimePerMessage, true, false) => {

@@ -161,7 +161,7 @@ fn heading(cell: &Cell) -> String {
     match (cell.workload, cell.conditions.gap_ns) {
         (Workload::Pingpong, _) => "back to back".to_owned(),
         (Workload::Paced, Some(gap)) => format!("paced, {} gap", duration(gap as f64)),
-        (Workload::Frame, _) => format!("{} frames, end to end", size_name(cell.size_bytes)),
+        (Workload::Frame, _) => format!("{} frames", size_name(cell.size_bytes)),
         (Workload::Openloop, _) => format!("offered {}", cell.conditions),
         (Workload::Contention, _) => cell.conditions.to_string(),
         (workload, _) => workload.to_string(),

@@ -179,9 +179,9 @@ fn legend(result: &RunResult) -> Vec<String> {
         .cells
         .iter()
         .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
-    let dashes = dashes.then_some("-: not known, or too few samples (p90 takes 10, p99 takes 1,000)");
+    let dashes = dashes.then_some("-: not known, or too few samples (p90 takes 10, p99 1,000)");
     let is_due = |cell: &Cell| has_row(cell) && cell.figure() == Figure::FromDue;
-    let due = result.cells.iter().any(is_due).then_some("paced, openloop: from when a message was due");
+    let due = result.cells.iter().any(is_due).then_some("paced, openloop: from when due");
     let told: Vec<&str> = dashes.into_iter().chain(due).collect();
     if told.is_empty() { Vec::new() } else { vec![told.join("; ")] }
 }
