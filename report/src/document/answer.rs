@@ -4,7 +4,7 @@ use crate::findings::{BreakEven, Capacity};
 use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Workload};
 use crate::result::{Cell, Comparison, RunResult};
-use crate::stats::{Word, why_unknown};
+use crate::stats::Word;
 use crate::streams;
 use crate::units::{duration, speed, three_digits};
 
@@ -57,14 +57,15 @@ fn question(one: &Comparison) -> String {
 fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
     let (this, base) = one.cells(&result.cells)?;
     let ratio = one.p50_ratio?;
+    let because = one.not_judged_because();
     let (winner, verdict) = match one.word {
         Word::Slower => (Some(base.mode.clone()), format!("{} is {} faster", base.mode, times(ratio))),
         Word::Faster => (Some(this.mode.clone()), format!("{} is {} faster", this.mode, times(1.0 / ratio))),
         Word::NoDifferenceSeen => (None, format!("no difference seen between {} and {}", base.mode, this.mode)),
-        Word::Unknown => (
-            None,
-            format!("{} or {}: not judged, {}", base.mode, this.mode, why_unknown(one.p50_ratio_interval.is_some())),
-        ),
+        Word::Unknown => {
+            let briefly = because.map_or(String::new(), |because| format!(", {}", briefly(because)));
+            (None, format!("{} or {}: not judged{briefly}", base.mode, this.mode))
+        }
     };
     let p50 = |cell: &Cell| {
         let all = cell.latencies_by(one.figure);
@@ -85,7 +86,13 @@ fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
         let [base_cores, this_cores] = [base_cores, this_cores].map(three_digits);
         evidence.push(format!("Cores in use: {} {base_cores}, {} {this_cores}.", base.mode, this.mode));
     }
+    evidence.extend(because.map(|because| format!("Not judged: {because}.")));
     Some(Point { question: question(one), winner, verdict, evidence })
+}
+
+/// A reason without its explanation and its cure.
+fn briefly(because: &str) -> &str {
+    because.split([':', ';']).next().unwrap_or(because)
 }
 
 /// A factor of at least 1, as one says it.
@@ -173,7 +180,7 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
         let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
         let case = this.map_or_else(|| size_name(one.size_bytes), case::name);
         let verdict = match one.not_judged_because() {
-            Some(reason) => format!("{}: {reason}", one.word),
+            Some(because) => format!("{}: {}", one.word, briefly(because)),
             None => one.word.to_string(),
         };
         Row {
@@ -223,7 +230,8 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
     if let Some(table) = table.part() {
         parts.push(Part::Text(
             "A mode is called faster or slower only where the whole interval of the ratio lies beyond what equal things \
-             measured in the same run differ by."
+             measured in the same run differ by. Where that noise is not known, for want of blocks or of operations in \
+             them, it is not judged; --full measures more."
                 .to_owned(),
         ));
         parts.push(table);
