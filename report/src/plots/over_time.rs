@@ -15,6 +15,8 @@ use crate::units::duration;
 const HIGH: f64 = 230.0;
 /// Pixels for which a least, a middle and a largest sample stand.
 const COLUMN: f64 = 1.5;
+/// So many operations have room enough for dots that are seen one by one.
+const FEW: usize = 300;
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let questions = data.latencies();
@@ -73,7 +75,8 @@ fn panel(figure: &mut Figure, question: &Question<'_>) {
             .into_iter()
             .map(|(at, ns)| panel.place((start + at) as f64 + 0.5, ns as f64))
             .collect();
-        figure.canvas.dots(&dots, 2.0, series.look.color, 0.5);
+        let (wide, opacity) = if total <= FEW { (5.0, 0.9) } else { (2.0, 0.5) };
+        figure.canvas.dots(&dots, wide, series.look.color, opacity);
     }
     for series in &question.series {
         if let Some(p99) = Percentile::P99.of(&series.sorted) {

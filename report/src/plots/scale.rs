@@ -118,11 +118,12 @@ fn linear_ticks(low: f64, high: f64, unit: Unit, most: usize) -> Vec<Tick> {
 fn log_ticks(low: f64, high: f64, unit: Unit, most: usize) -> Vec<Tick> {
     let decades = (high / low).log10();
     let (from, to) = (low.log10().floor(), high.log10().ceil());
-    // Decades are all named where there is room; where there are few, the steps between them are as well.
+    let powers = high.log10().floor() - low.log10().ceil() + 1.0;
+    // From a single name nobody learns the scale. Decades are all named where there is room; where there are few, the steps between them are as well.
     let every = (decades / most as f64).ceil().max(1.0);
     let factors: &[f64] = match decades {
         decades if decades < 0.8 => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0],
-        decades if decades * 3.0 <= most as f64 => &[1.0, 2.0, 5.0],
+        decades if decades * 3.0 <= most as f64 || powers < 2.0 => &[1.0, 2.0, 5.0],
         _ => &[1.0],
     };
     let mut ticks = Vec::new();
@@ -221,6 +222,12 @@ mod tests {
     fn a_short_logarithmic_axis_names_steps_between_decades() {
         let scale = Scale::Log { low: 80.0, high: 1_200.0 };
         assert_eq!(labels(scale, Unit::Time, 8), ["100 ns", "200 ns", "500 ns", "1 µs"]);
+    }
+
+    #[test]
+    fn a_narrow_axis_has_more_than_one_name() {
+        let named = labels(Scale::Log { low: 0.12e9, high: 3e9 }, Unit::Time, 3);
+        assert_eq!(named, ["200 ms", "500 ms", "1 s", "2 s"]);
     }
 
     #[test]
