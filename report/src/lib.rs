@@ -18,72 +18,54 @@
 //!    folder alone.
 //! 8. [`across`]: several runs beside each other.
 
-#[cfg(feature = "render")]
-pub mod across;
-#[cfg(feature = "render")]
-pub mod again;
-#[cfg(feature = "render")]
-pub mod cell_name;
-#[cfg(feature = "render")]
-pub mod cells;
-#[cfg(feature = "render")]
-pub mod checks;
-#[cfg(feature = "render")]
-pub mod compare;
 pub mod conditions;
-#[cfg(feature = "render")]
-pub mod cost;
-#[cfg(feature = "render")]
-pub mod document;
-#[cfg(feature = "render")]
-pub mod environment;
-#[cfg(feature = "render")]
-pub mod error;
-#[cfg(feature = "render")]
-pub mod evaluate;
-#[cfg(feature = "render")]
-pub mod exports;
 pub mod fault;
-#[cfg(feature = "render")]
-pub mod figure;
-#[cfg(feature = "render")]
-pub mod findings;
-#[cfg(feature = "render")]
-pub mod frame_size;
 pub mod measured;
-#[cfg(feature = "render")]
-pub mod page;
 pub mod pinning;
 pub mod plan;
-#[cfg(feature = "render")]
-pub mod plots;
 pub mod progress;
-#[cfg(feature = "render")]
-pub mod read;
-#[cfg(feature = "render")]
-mod render;
-#[cfg(feature = "render")]
-pub mod result;
-#[cfg(feature = "render")]
-pub mod run;
-#[cfg(feature = "render")]
-mod salvage;
 pub mod samples;
 #[cfg(test)]
 mod schema;
-#[cfg(feature = "render")]
-pub mod stats;
-#[cfg(feature = "render")]
-mod streams;
-#[cfg(feature = "render")]
-pub mod summary;
-#[cfg(feature = "render")]
-pub mod text_report;
 pub mod thread_cost;
 pub mod units;
-#[cfg(feature = "render")]
-pub mod warnings;
 
+/// What takes the feature `render`. The modules are this crate's own, in their files beside this one; the block is there so that
+/// the feature is named once.
+#[cfg(feature = "render")]
+#[path = "."]
+mod rendering {
+    pub mod across;
+    pub mod again;
+    pub mod cell_name;
+    pub mod cells;
+    pub mod checks;
+    pub mod compare;
+    pub mod cost;
+    pub mod document;
+    pub mod environment;
+    pub mod error;
+    pub mod evaluate;
+    pub mod exports;
+    pub mod figure;
+    pub mod findings;
+    pub mod frame_size;
+    pub mod page;
+    pub mod plots;
+    pub mod read;
+    pub(crate) mod render;
+    pub mod result;
+    pub mod run;
+    pub(crate) mod salvage;
+    pub mod stats;
+    pub(crate) mod streams;
+    pub mod summary;
+    pub mod text_report;
+    pub mod warnings;
+}
+
+#[cfg(feature = "render")]
+pub use crate::rendering::*;
 #[cfg(feature = "render")]
 pub use crate::{
     again::{Again, render_again},
