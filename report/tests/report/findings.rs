@@ -148,4 +148,6 @@ fn equal_things_measured_twice_show_no_difference() {
     let comparison = &result.comparisons[0];
     assert!(comparison.conditions.again);
     assert_eq!((comparison.p50_ratio, comparison.word), (Some(1.0), Word::NoDifferenceSeen));
+    let (second, first) = comparison.cells(&result.cells).expect("both are there");
+    assert!(second.conditions.again && !first.conditions.again, "the second arm is not compared with itself");
 }
