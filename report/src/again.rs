@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use crate::document::folder::PLAN_FILE;
@@ -72,6 +73,8 @@ struct Recorded {
     schema_version: u32,
     environment: Environment,
     config: Value,
+    /// What follows on the configuration: where it was reached, the others are whole.
+    cells: Option<IgnoredAny>,
 }
 
 /// Reads it, if need be from a damaged document.
@@ -82,7 +85,7 @@ fn recorded(dir: &Path) -> Result<(Recorded, Option<Warning>), ReportError> {
     }
     let error = match RunResult::load(dir) {
         Ok(RunResult { schema_version, environment, config, .. }) => {
-            return Ok((Recorded { schema_version, environment, config }, None));
+            return Ok((Recorded { schema_version, environment, config, cells: None }, None));
         }
         Err(error) => error,
     };
@@ -92,10 +95,10 @@ fn recorded(dir: &Path) -> Result<(Recorded, Option<Warning>), ReportError> {
     if ![0, SCHEMA_VERSION].contains(&recorded.schema_version) {
         return Err(ReportError::Schema { path, found: recorded.schema_version, known: SCHEMA_VERSION });
     }
-    let kept = match (recorded.environment.accel.is_empty(), recorded.config.is_null()) {
+    let kept = match (recorded.environment.accel.is_empty(), recorded.cells.is_some()) {
         (true, _) => "it no longer says on what was measured, which nothing else in the folder does",
-        (false, true) => "the environment was taken from it as far as it goes; it no longer says what was asked for",
-        (false, false) => "environment and configuration were taken from it",
+        (false, true) => "environment and configuration were taken from it",
+        (false, false) => "of environment and configuration was taken from it what is whole, and the rest is lost",
     };
     let message = format!("{} was damaged from line {line}, byte {byte} on and was made again: {kept}", path.display());
     let cure = format!(
