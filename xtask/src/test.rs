@@ -1,6 +1,7 @@
 //! `cargo xtask test`: everything that CI runs.
 
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, bail};
 use clap::Args;
@@ -54,9 +55,11 @@ fn cargo(arguments: &[&str]) -> Command {
 fn step(name: &str, mut command: Command) -> anyhow::Result<()> {
     let words = crate::child::shown(&command);
     eprintln!("-- {name}: cargo {}", words.split_once(' ').map_or("", |(_, arguments)| arguments));
+    let start = Instant::now();
     let status = command.current_dir(workspace_root()).stdin(Stdio::null()).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("{name} failed");
     }
+    eprintln!("   {} s", start.elapsed().as_secs());
     Ok(())
 }
