@@ -19,6 +19,7 @@
 //! 8. [`across`]: several runs beside each other.
 
 pub mod conditions;
+pub mod copies;
 pub mod fault;
 pub mod measured;
 pub mod pinning;

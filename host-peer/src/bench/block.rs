@@ -14,6 +14,7 @@ use proto::counters::GuestCounters;
 use proto::dozing::Dozing;
 use proto::layout::RECORD_COUNT;
 use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use report::copies::Copies;
 use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
 use report::plan::{Block, Conditions, Fault, Plan, Wait, Workload};
 
@@ -118,14 +119,14 @@ impl<'r, 'l> Runner<'r, 'l> {
         Ok((self.spin_ticks as f64 / ticks_per_ns) as u64)
     }
 
-    /// Runs a block and records its operations.
+    /// Runs a block and records its operations; how fast it copied, too.
     pub(super) fn run(
         &mut self,
         block: &Block,
         guest: &mut Guest<'_>,
         watch: &mut Watch<'_>,
         recorder: &mut Recorder,
-    ) -> Result<MeasuredBlock, BenchError> {
+    ) -> Result<(MeasuredBlock, Copies), BenchError> {
         let before = self.fit_clocks(guest, watch, block.index)?;
         let (work, operations) = match block.workload {
             Workload::Frame => (Work::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
@@ -159,8 +160,10 @@ impl<'r, 'l> Runner<'r, 'l> {
         let offset = Offset { ticks: before.ticks.midpoint(after.ticks), bound: before.bound.max(after.bound) };
         let stable = clock.is_stable().then_some(offset);
         let measured = &measured[..measured.len().min(usize::try_from(block.count).unwrap_or(usize::MAX))];
-        recorder.block(block, measured, self.link.memory, stable, self.tsc_hz)?;
-        Ok(self.measured(block, measured, exchanged, &counted, clock))
+        let rows = recorder.block(block, measured, self.link.memory, stable, self.tsc_hz)?;
+        let done = self.measured(block, measured, exchanged, &counted, clock);
+        let copies = Copies::of(&done, &rows);
+        Ok((done, copies))
     }
 
     fn measured(

@@ -205,12 +205,14 @@ fn drive(
     for (position, block) in plan.blocks.iter().enumerate() {
         ceilings.before(position, &plan.blocks, (link, &mut guest, &mut watch))?;
         measured.ceilings.clone_from(&ceilings.known);
-        let mut done = runner.run(block, &mut guest, &mut watch, recorder)?;
+        let (mut done, copied) = runner.run(block, &mut guest, &mut watch, recorder)?;
+        ceilings.hold(block.size_bytes, copied);
         done.placement = Some(placement.look());
         measured.blocks.push(done);
         progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
     }
     ceilings.measure_all(link, &mut guest, &mut watch)?;
+    ceilings.confirm(link, &mut guest, &mut watch)?;
     measured.ceilings = ceilings.known;
     guest.dismiss()
 }

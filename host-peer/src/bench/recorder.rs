@@ -37,7 +37,8 @@ impl Recorder {
         Ok(Self { samples, samples_path, measured_path, zero: None })
     }
 
-    /// Appends a block's operations. Without a stable `offset` the guest's stamps and the one-way legs stay empty.
+    /// Appends a block's operations, and gives their rows. Without a stable `offset` the guest's stamps and the one-way legs
+    /// stay empty.
     pub(super) fn block(
         &mut self,
         block: &Block,
@@ -45,7 +46,8 @@ impl Recorder {
         memory: &SharedRegion,
         offset: Option<Offset>,
         tsc_hz: f64,
-    ) -> Result<(), BenchError> {
+    ) -> Result<Vec<Row>, BenchError> {
+        let mut rows = Vec::with_capacity(samples.len());
         for sample in samples {
             let zero = *self.zero.get_or_insert(earliest(sample));
             let record = Record::load(memory, sample.seq)?.unwrap_or_default();
@@ -53,11 +55,13 @@ impl Recorder {
             let row = row(block, sample, &record, offset, line);
             let failed =
                 |source: csv::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
-            self.samples.serialize(row).map_err(failed)?;
+            self.samples.serialize(&row).map_err(failed)?;
+            rows.push(row);
         }
         let failed =
             |source: std::io::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
-        self.samples.flush().map_err(failed)
+        self.samples.flush().map_err(failed)?;
+        Ok(rows)
     }
 
     /// Writes what is known of the blocks.

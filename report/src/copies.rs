@@ -1,0 +1,82 @@
+//! How fast a block copied, and whether its side's memory can do that.
+
+use crate::measured::{Ceilings, MeasuredBlock};
+use crate::plan::Workload;
+use crate::samples::{Row, Status};
+
+/// How far above its ceiling a figure may lie: a ceiling is the best of a few rounds, and others disturb them too.
+const TOLERANCE: f64 = 1.1;
+
+/// Speeds of one block, in bytes per second and by medians. `None`: it copied nothing in this way.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Copies {
+    /// Frames: from the host's heap into the region.
+    pub host_writes: Option<f64>,
+    /// Frames: from the region to the guest's heap.
+    pub guest_reads: Option<f64>,
+    /// Streams: all bytes over the whole span.
+    pub carried: Option<f64>,
+}
+
+/// A speed beside the highest that it may have.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Beside {
+    /// Who did what.
+    pub what: &'static str,
+    /// Bytes per second.
+    pub seen: f64,
+    /// The same side's ceiling, in bytes per second.
+    pub ceiling: f64,
+}
+
+impl Beside {
+    /// Whether no memory does that, or the ceiling was measured while something disturbed it.
+    #[must_use]
+    pub fn is_beyond(&self) -> bool {
+        self.seen > self.ceiling * TOLERANCE
+    }
+}
+
+impl Copies {
+    /// Those of a block with these rows, of which the ones that ended ok count.
+    #[must_use]
+    pub fn of(block: &MeasuredBlock, rows: &[Row]) -> Self {
+        let size = block.block.size_bytes;
+        match block.block.workload {
+            Workload::Frame => Self {
+                host_writes: median_speed(size, rows, |row| row.write_ns),
+                guest_reads: median_speed(size, rows, |row| row.read_ns),
+                carried: None,
+            },
+            Workload::Stream => Self { carried: carried(block), ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+
+    /// Each beside its ceiling, as far as both are known. A stream is written and read: it carries no more than the slower
+    /// side copies.
+    pub fn beside(self, ceilings: &Ceilings) -> impl Iterator<Item = Beside> {
+        let (write, read) = (ceilings.host.heap_to_region, ceilings.guest.region_to_heap);
+        let all = [
+            ("the host writes", self.host_writes, write),
+            ("the guest reads", self.guest_reads, read),
+            ("the stream carries", self.carried, write.min(read)),
+        ];
+        all.into_iter()
+            .filter(|(_, _, ceiling)| *ceiling > 0.0)
+            .filter_map(|(what, seen, ceiling)| Some(Beside { what, seen: seen?, ceiling }))
+    }
+}
+
+/// The size over a leg's median, in bytes per second. A leg of no time at all counts as one nanosecond.
+pub(crate) fn median_speed(size_bytes: u64, rows: &[Row], leg: fn(&Row) -> Option<u64>) -> Option<f64> {
+    let mut legs: Vec<u64> = rows.iter().filter(|row| row.status == Status::Ok).filter_map(leg).collect();
+    legs.sort_unstable();
+    let median = *legs.get(legs.len() / 2)?;
+    Some(size_bytes as f64 * 1e9 / median.max(1) as f64)
+}
+
+fn carried(block: &MeasuredBlock) -> Option<f64> {
+    let traffic = block.traffic.as_ref().filter(|traffic| traffic.span_ns > 0)?;
+    Some(traffic.seen as f64 * block.block.size_bytes as f64 * 1e9 / traffic.span_ns as f64)
+}
