@@ -36,7 +36,8 @@ impl<'m> Records<'m> {
     pub fn new(region: &'m SharedRegion) -> Result<Self, RegionError> {
         let words = region.words(RECORDS, RECORD_COUNT * RECORD / 8)?;
         for word in words.iter().step_by(PAGE / 8) {
-            word.store(0, Ordering::Relaxed);
+            // Writes, and changes nothing: the host may not have read the last block's records yet.
+            word.fetch_or(0, Ordering::Relaxed);
         }
         Ok(Self { words })
     }

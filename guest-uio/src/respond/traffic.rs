@@ -24,11 +24,15 @@ pub(super) fn storm<W: Waiter, N: Notifier>(
 ) -> Result<Handled, Broken> {
     let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
     let last = block.first_seq + block.operations - 1;
-    let mut newest = message.load(Ordering::Acquire);
+    // The word of an earlier block is no news, and the first of this one is even if it came before this line.
+    let mut newest = 0;
     let mut seen = 0;
     loop {
         // SYNC POINT: the host's release of the message word.
-        let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word != newest);
+        let look = || {
+            let word = message.load(Ordering::Acquire);
+            (word != newest && Tagged::unpack(word).seq >= block.first_seq).then_some(word)
+        };
         newest = wait(waiter, look, &idle)?;
         seen += 1;
         let seq = Tagged::unpack(newest).seq;

@@ -11,8 +11,9 @@ use report::plan::Fault;
 
 use super::block::ring;
 
-/// How far doorbells must lie apart so that no two of them become one interrupt.
-const APART: Duration = Duration::from_millis(5);
+/// How far doorbells must lie apart so that no two of them become one interrupt, also where the guest's CPU has to wait for
+/// its turn on a busy machine.
+const APART: Duration = Duration::from_millis(60);
 /// What each wait takes besides.
 const EXTRA: Duration = Duration::from_micros(50);
 

@@ -68,5 +68,19 @@ fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {
             != (asked.workload, asked.host_wait, asked.guest_wait, asked.size_bytes)
     });
     let foreign = foreign.count() as u64;
-    (foreign > 0).then(|| format!("{}: {} of another kind", block.name(), counted(foreign, "row")))
+    if foreign > 0 {
+        return Some(format!("{}: {} of another kind", block.name(), counted(foreign, "row")));
+    }
+    let unstamped = unstamped(block);
+    (unstamped > 0).then(|| format!("{}: {} without the guest's stamps", block.name(), counted(unstamped, "operation")))
+}
+
+/// Operations of which the guest left no record, although its clock was known. Of messages that wait for no answer it
+/// leaves none.
+fn unstamped(block: &RunBlock<'_>) -> u64 {
+    let without = matches!(block.asked().workload, Workload::Storm | Workload::Stream | Workload::Idle);
+    if without || !block.measured.clock.is_stable() {
+        return 0;
+    }
+    block.ok_rows().filter(|row| row.g5_ns.is_none()).count() as u64
 }

@@ -11,6 +11,7 @@ use report::frame_size::FRAME_1080P;
 use report::plan::{Wait, Workload};
 use report::render;
 use report::result::Verdict;
+use report::samples::Row;
 use report::stats::Word;
 use tempfile::TempDir;
 
@@ -31,12 +32,20 @@ fn run(factor: f64) -> Synthetic {
         let slow = if row.host_wait == Wait::Poll { factor } else { 1.0 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few microseconds")]
         let rtt_ns = ((10_000 + scattered) as f64 * slow) as u64;
-        row.rtt_ns = Some(rtt_ns);
-        // The guest's stamps would no longer be those of its parts.
-        (row.g0_ns, row.g1_ns, row.g5_ns) = (None, None, None);
-        (row.notify_ns, row.ack_ns, row.answer_ns, row.inject_ns, row.wake_ns) = (None, None, None, None, None);
+        takes(row, rtt_ns);
     }
     run
+}
+
+/// Lets an operation take so long, half of it on the way there and half on the way back.
+fn takes(row: &mut Row, rtt_ns: u64) {
+    let (there, sent) = (rtt_ns / 2, row.h2_ns.expect("sent"));
+    let back = Some((rtt_ns - there).cast_signed());
+    row.rtt_ns = Some(rtt_ns);
+    (row.g0_ns, row.inject_ns, row.wake_ns) = (None, None, None);
+    (row.g1_ns, row.g2_ns, row.g5_ns) = (Some(sent + there), None, Some(sent + there));
+    (row.h4_ns, row.h5_ns) = (Some(sent + rtt_ns), Some(sent + rtt_ns));
+    (row.notify_ns, row.ack_ns, row.answer_ns) = (Some(there.cast_signed()), back, back);
 }
 
 fn saved_as(run: &Synthetic, environment: Environment, config: &serde_json::Value) -> TempDir {
@@ -127,7 +136,7 @@ fn a_slowdown_that_noise_may_explain_passes_and_is_counted_as_too_noisy() {
     // Half of the blocks twice as slow: a median anywhere between.
     let mut noisy = run(1.0);
     for row in noisy.rows.iter_mut().filter(|row| row.block % 3 == 0) {
-        row.rtt_ns = row.rtt_ns.map(|ns| ns * 2);
+        takes(row, 2 * row.rtt_ns.expect("answered"));
     }
     let across = of(&run(1.0), &noisy, TEN_PERCENT);
     let gate = across.gate.expect("a limit was set");
@@ -140,7 +149,7 @@ fn a_tail_is_judged_when_it_is_asked_for() {
     // Every 50th round trip is five times as long: the median stays.
     let mut long_tail = run(1.0);
     for row in long_tail.rows.iter_mut().step_by(50) {
-        row.rtt_ns = row.rtt_ns.map(|ns| ns * 5);
+        takes(row, 5 * row.rtt_ns.expect("answered"));
     }
     let p99 = Limits { p50: Some(0.1), p99: Some(0.5) };
     assert!(of(&run(1.0), &long_tail, TEN_PERCENT).gate.expect("a limit").passed);

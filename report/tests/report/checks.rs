@@ -279,6 +279,7 @@ fn rows_that_are_missing_or_foreign_fail() {
     });
     fails(15, "40 operations asked for, 30 measured", |run| run.block(0).operations = 30);
     fails(15, "1 row of another kind", |run| run.first_row(0).size_bytes = 65);
+    fails(15, "1 operation without the guest's stamps", |run| run.first_row(0).g5_ns = None);
     fails(15, "1 row of no finished block", |run| run.first_row(0).block = 9);
 }
 

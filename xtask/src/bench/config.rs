@@ -205,7 +205,12 @@ fn check_fault(args: &BenchArgs, modes: &[Wait], workloads: &[Workload]) -> anyh
             needs(blocks && has(Workload::Storm), "a storm of doorbells", "--workload storm --mode irq")
         }
         Fault::SleepyHost | Fault::SleepyGuest => needs(modes.contains(&Wait::Poll), "polling", "--mode poll"),
-        Fault::Stall => needs(has(Workload::Openloop), "an open loop", "--workload openloop"),
+        // It lies at the three-hundredth message of a block, which lasts for a second at the most.
+        Fault::Stall => needs(
+            has(Workload::Openloop) && args.rate.iter().all(|&rate| rate >= 400),
+            "an open loop of 400 messages per second or more",
+            "--workload openloop --rate 1000",
+        ),
         Fault::ClaimKvm if args.accel != Accel::Tcg => {
             Err(usage("--fault claim-kvm may be true unless the guest is emulated: --accel tcg"))
         }
