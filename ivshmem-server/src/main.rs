@@ -1,6 +1,8 @@
 //! The command: flags in, exit status out.
 
 mod cli;
+mod hangup;
+mod log;
 mod table;
 
 use std::fs;
@@ -17,23 +19,33 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Level, debug};
 
 use cli::{Args, LogFormat, Verb};
+use log::Log;
 
 fn main() -> ExitCode {
     // Before anything else opens files.
     let inherited = Inherited::take();
     let args = Args::parse();
-    log_to_stderr(&args);
+    let log = match Log::start(io::stderr()) {
+        Ok(log) => log,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "ivshmem-server: cannot start the thread that writes the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    log_to(&log, &args);
     let done = match args.verb {
         Some(verb) => answer(verb),
         None => inherited.map_err(anyhow::Error::from).and_then(|inherited| serve(&args.into_config(), inherited)),
     };
-    match done {
+    let status = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
             ExitCode::from(exit_status(&error))
         }
-    }
+    };
+    log.flush();
+    status
 }
 
 fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<()> {
@@ -44,10 +56,16 @@ fn serve(config: &Config, inherited: Inherited) -> anyhow::Result<()> {
         // Before the socket exists, so that no signal comes too early.
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+        let mut hangup = if hangup::is_ignored() {
+            None
+        } else {
+            Some(signal(SignalKind::hangup()).context("cannot handle SIGHUP")?)
+        };
         let shutdown = async {
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
+                Some(()) = hangup::next(hangup.as_mut()) => {}
             }
             notify(NotifyState::Stopping);
         };
@@ -106,13 +124,15 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     }
 }
 
-fn log_to_stderr(args: &Args) {
+fn log_to(log: &Log, args: &Args) {
     let level = if args.verbose > 0 { Level::DEBUG } else { Level::INFO };
     let logger = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        // Or it would complain on stderr, where it could not write, and panic when it cannot.
+        .log_internal_errors(false)
+        .with_writer(log.clone());
     match args.log_format {
         LogFormat::Text => logger.init(),
         LogFormat::Json => logger.json().init(),

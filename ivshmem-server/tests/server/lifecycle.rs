@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,21 @@ use ivshmem_server::activation::Inherited;
 use ivshmem_server::{Config, Server as Library};
 use proto::session::Event;
 use proto::wire::PeerId;
-use rustix::process::Signal;
+use rustix::process::{Signal, kill_process};
 use tokio::sync::oneshot;
 
 use crate::harness::{Client, PATIENCE, Process, Server, command, outcome};
 
 #[test]
-fn both_signals_end_it_with_status_0_and_nothing_left() {
-    for signal in [Signal::TERM, Signal::INT] {
+fn each_signal_ends_it_with_status_0_and_nothing_left() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let pid_file = pid_file.to_str().unwrap().to_owned();
-        let server = Server::start_in(folder, command(), &["-F", "-p", &pid_file]);
+        // Whoever runs these tests under nohup would have it ignored.
+        let mut unignored = Command::new("env");
+        unignored.arg("--default-signal=HUP").arg(command().get_program());
+        let server = Server::start_in(folder, unignored, &["-F", "-p", &pid_file]);
         let pid = fs::read_to_string(&pid_file).unwrap();
         assert_eq!(pid.trim(), server.pid().as_raw_nonzero().to_string());
         let _client = server.member(1);
@@ -30,6 +33,17 @@ fn both_signals_end_it_with_status_0_and_nothing_left() {
         assert_eq!(status.code(), Some(0), "{signal:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
+}
+
+#[test]
+fn under_nohup_a_hangup_does_not_end_it() {
+    let mut nohup = Command::new("nohup");
+    nohup.arg(command().get_program()).stdin(Stdio::null());
+    let server = Server::start_in(tempfile::tempdir().unwrap(), nohup, &[]);
+    kill_process(server.pid(), Signal::HUP).unwrap();
+    let _still_served = server.member(1);
+    let (status, _folder) = server.stop(Signal::TERM);
+    assert_eq!(status.code(), Some(0));
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod host_peer;
 mod hostile;
 mod lifecycle;
 mod limits;
+mod logging;
 mod memory;
 mod misbehaviour;
 mod schedules;
