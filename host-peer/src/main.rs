@@ -26,11 +26,12 @@ use verbs::{WaitFor, join};
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let logger = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    logger.with_target(false).with_env_filter("info").init();
+    // Its own complaints would go to the same stderr, with `eprintln!`.
+    logger.with_target(false).with_env_filter("info").log_internal_errors(false).init();
     match act(&arguments) {
         Ok(status) => status,
         Err(error) => {
-            eprintln!("host-peer: {error:#}");
+            out::complain(&format!("host-peer: {error:#}"));
             ExitCode::from(verbs::status(&error))
         }
     }

@@ -1,4 +1,4 @@
-//! What goes to stdout. `println!` panics where nobody reads any more, or the disk is full.
+//! What goes to stdout and stderr. `println!` and `eprintln!` panic where nobody reads any more, or the disk is full.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -22,4 +22,9 @@ pub(crate) fn forgive_gone_reader(written: io::Result<()>) -> anyhow::Result<()>
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to stdout"),
     }
+}
+
+/// Writes a line to stderr. Where that cannot be done there is nobody to tell, and the exit status says it all the same.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

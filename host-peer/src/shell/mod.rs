@@ -108,7 +108,7 @@ impl Shell {
         };
         done.unwrap_or_else(|error| {
             self.failures += 1;
-            eprintln!("{error:#}");
+            out::complain(&format!("{error:#}"));
             Done::Next
         })
     }
@@ -139,7 +139,7 @@ impl Shell {
             }
             Err(error) => {
                 self.failures += 1;
-                eprintln!("{error:#}");
+                out::complain(&format!("{error:#}"));
                 None
             }
         }
@@ -150,7 +150,7 @@ impl Shell {
         self.connected = false;
         self.failures += 1;
         let error = anyhow::Error::from(error);
-        eprintln!("{error:#}; the known peers can still be rung, but nobody new will come");
+        out::complain(&format!("{error:#}; the known peers can still be rung, but nobody new will come"));
     }
 
     fn tell(&mut self, happening: &Happening) {

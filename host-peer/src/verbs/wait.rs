@@ -27,7 +27,7 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
     if usize::from(wanted.vector.0) >= vectors {
         return Err(ClientError::UnknownVector { peer: client.id(), vector: wanted.vector, count: vectors }.into());
     }
-    eprintln!("waiting as peer {}", client.id());
+    out::complain(&format!("waiting as peer {}", client.id()));
     let rings = rings_of(client, wanted)?;
     if as_json {
         let enough = rings >= wanted.count;

@@ -1,8 +1,11 @@
-//! A stdout that nobody reads, or that has no room: a status, never a panic.
+//! A stdout or stderr that nobody reads, or that has no room: a status, never a panic.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::process::{Command, Stdio};
+
+use ivshmem_server::Config;
+use ivshmem_server::memory::Backing;
 
 use crate::real::{RealServer, ended, host_peer};
 
@@ -57,4 +60,30 @@ fn a_shell_whose_reader_is_gone_ends_without_waiting_for_more_commands() {
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
     let (status, list, _) = ended(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, list.lines().count()), (Some(0), 2), "it left: {list}");
+}
+
+#[test]
+fn a_stderr_that_takes_nothing_changes_no_status() {
+    // Unsealed memory, of which each verb warns.
+    let backing = Backing::Directory(std::env::temp_dir());
+    let server = RealServer::with(&Config { backing, size: 1 << 20, ..Config::default() });
+    let verbs: [(&[&str], i32); 6] = [
+        (&["list"], 0),
+        (&["read", "0", "64"], 0),
+        (&["ring", "9", "0"], 1),
+        (&["read", "1M", "1"], 1),
+        (&["wait", "--timeout", "10ms"], 1),
+        (&["shell"], 1),
+    ];
+    for (verb, expected) in verbs {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = host_peer(&server.socket());
+        let mut child = command.args(verb).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(full).spawn().unwrap();
+        // For the shell; the others may have ended.
+        let _ = child.stdin.take().unwrap().write_all(b"nonsense\n");
+        assert_eq!(child.wait().unwrap().code(), Some(expected), "{verb:?}");
+    }
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let status = host_peer("/nowhere".as_ref()).arg("list").stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(3));
 }
