@@ -10,7 +10,7 @@
 //! 3. `doorbell`, `events`: ringing and waiting. `stream`, with the feature `tokio`: waiting in tokio.
 
 mod connection;
-mod deadline;
+pub(crate) mod deadline;
 pub(crate) mod descriptor;
 mod doorbell;
 mod error;
@@ -170,7 +170,8 @@ impl Client {
         self.memory.read_at(offset, to)
     }
 
-    /// Copies into the shared memory, as [`read_at`](Self::read_at) copies out of it.
+    /// Copies into the shared memory, as safe as [`read_at`](Self::read_at) and at no other place than `offset`, whatever
+    /// another holder does to the descriptor.
     pub fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
         self.memory.write_at(offset, from)
     }

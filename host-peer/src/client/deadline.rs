@@ -8,13 +8,13 @@ use rustix::event::Timespec;
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The point at which a timeout that starts now is over.
-pub(super) fn after(timeout: Duration) -> Instant {
+pub(crate) fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
     now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
 }
 
 /// The time until a deadline, as poll takes it.
-pub(super) fn remaining(deadline: Instant) -> Timespec {
+pub(crate) fn remaining(deadline: Instant) -> Timespec {
     let left = deadline.saturating_duration_since(Instant::now());
     Timespec { tv_sec: left.as_secs().try_into().unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
 }

@@ -1,4 +1,5 @@
-//! Writing to memory that knows no pwrite(2), as files of hugetlbfs do not, and that another holder may shrink.
+//! Writing to memory that another holder may shrink, or may make appended to (`O_APPEND`), or that knows no pwrite(2), as
+//! files of hugetlbfs do not.
 //!
 //! A store to a mapping beyond the file's end is SIGBUS. The same bytes, copied by the kernel for this process, are the
 //! error EFAULT ([process_vm_writev(2)](https://man7.org/linux/man-pages/man2/process_vm_writev.2.html)).
@@ -16,6 +17,9 @@ pub(super) fn write(file: &OwnedFd, size: u64, offset: u64, from: &[u8]) -> io::
     let too_large = |_| io::Error::from(io::ErrorKind::FileTooLarge);
     let len = usize::try_from(size).map_err(too_large)?;
     let offset = usize::try_from(offset).map_err(too_large)?;
+    if from.is_empty() {
+        return Ok(());
+    }
     // All of it, because an offset would have to be a multiple of a page whose size is not known here.
     let mapping = MmapOptions::new().len(len).map_raw(file)?;
     let mut done = 0;

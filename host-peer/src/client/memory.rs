@@ -2,15 +2,14 @@
 //!
 //! Any holder of a memory object that is not sealed against shrinking can cut it short. Whoever has it mapped and
 //! touches what is gone is ended by SIGBUS, in the middle of a load. So such memory is mapped only on demand, and
-//! otherwise read and written through the descriptor, where the same event is an error
+//! otherwise read through the descriptor and written by the kernel, where the same event is an error
 //! ([memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html), "File sealing").
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use proto::region::{SharedRegion, may_shrink};
 use rustix::fs::{FileType, fstat};
-use rustix::io::{Errno, pread, pwrite};
+use rustix::io::{Errno, pread};
 
 use super::{ClientError, mapped_write};
 
@@ -77,37 +76,21 @@ impl Memory {
         Ok(())
     }
 
-    /// See [pwrite(2)](https://man7.org/linux/man-pages/man2/pwrite.2.html). A file grows when it is written behind its
-    /// end, so the size is looked at first; between the two calls another holder can still shrink it, which costs a few
-    /// bytes of a file that nobody can rely on, and no process.
+    /// Writes through a mapping, where the offset is this process's own. pwrite(2) would append instead of writing there
+    /// as soon as any holder of the same open file description sets `O_APPEND` on it, and a file that is not sealed would
+    /// grow.
     pub(super) fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
         self.check_range(offset, from.len())?;
-        let mut done = 0;
-        while done < from.len() {
-            if self.may_shrink && self.size_now()? < self.size {
-                return Err(self.shrank());
+        let Err(source) = mapped_write::write(&self.fd, self.size, offset, from) else { return Ok(()) };
+        match source.raw_os_error().map(Errno::from_raw_os_error) {
+            Some(Errno::FAULT) if self.size_now()? < self.size => Err(self.shrank()),
+            // In sandboxes that forbid it. What is sealed can be stored to without danger.
+            Some(Errno::PERM | Errno::NOSYS) if !self.may_shrink => {
+                let offset = usize::try_from(offset).map_err(|_| self.out_of_range(offset, from.len()))?;
+                Ok(self.map_anyway()?.copy_in(offset, from)?)
             }
-            match pwrite(&self.fd, &from[done..], offset + done as u64) {
-                Ok(0) => return Err(ClientError::MemoryAccess { offset, source: io::ErrorKind::WriteZero.into() }),
-                Ok(count) => done += count,
-                Err(Errno::INTR) => {}
-                // Files of hugetlbfs know no write.
-                Err(Errno::INVAL) => return self.write_mapped(offset, from),
-                Err(errno) => return Err(ClientError::MemoryAccess { offset, source: errno.into() }),
-            }
+            _ => Err(ClientError::MemoryAccess { offset, source }),
         }
-        Ok(())
-    }
-
-    fn write_mapped(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
-        if self.may_shrink {
-            return mapped_write::write(&self.fd, self.size, offset, from).map_err(|source| {
-                let cut_off = source.raw_os_error() == Some(Errno::FAULT.raw_os_error());
-                if cut_off { self.shrank() } else { ClientError::MemoryAccess { offset, source } }
-            });
-        }
-        let offset = usize::try_from(offset).map_err(|_| self.out_of_range(offset, from.len()))?;
-        Ok(self.map_anyway()?.copy_in(offset, from)?)
     }
 
     fn check_range(&self, offset: u64, len: usize) -> Result<(), ClientError> {

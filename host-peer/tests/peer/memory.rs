@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use host_peer::client::{Client, ClientError};
 use proto::fd_passing::send;
 use proto::wire::MEMORY;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use crate::real::RealServer;
 use crate::scripted::{LONG, Say, Server, say, unsealed};
@@ -61,6 +62,23 @@ fn memory_that_another_holder_shrinks_is_an_error_to_read_and_to_write() {
         assert!(matches!(error, ClientError::MemoryShrank { size: SIZE, now: n } if n == now), "{error}");
     }
     assert_eq!(held.metadata().unwrap().len(), SIZE / 2, "a write must not make it grow again");
+}
+
+#[test]
+fn a_write_goes_to_its_offset_although_another_holder_made_the_descriptor_append() {
+    let sealed = memfd::MemfdOptions::new().allow_sealing(true).create("sealed").unwrap();
+    sealed.as_file().set_len(SIZE).unwrap();
+    sealed.add_seals(&[memfd::FileSeal::SealShrink, memfd::FileSeal::SealGrow]).unwrap();
+    for memory in [unsealed(SIZE), sealed.into_file()] {
+        let (client, held) = client_with(memory);
+        fcntl_setfl(&held, fcntl_getfl(&held).unwrap() | OFlags::APPEND).unwrap();
+        assert!(fcntl_getfl(client.memory()).unwrap().contains(OFlags::APPEND), "they have one description");
+        client.write_at(4090, b"across a page").unwrap();
+        let mut seen = [0; 13];
+        client.read_at(4090, &mut seen).unwrap();
+        assert_eq!(&seen, b"across a page");
+        assert_eq!(held.metadata().unwrap().len(), SIZE, "it did not grow");
+    }
 }
 
 #[test]
