@@ -131,7 +131,7 @@ What does not fit is refused as a whole.")]
   host-peer check
   host-peer -S /run/ivshmem.sock check --json | jq '.rules[] | select(.verdict == \"fail\")'
 
-Exit status 1 if a rule failed; notes do not count. docs/protocol.md explains each rule.")]
+Exit status 1 if a rule failed, or could not be judged; notes do not count. docs/protocol.md explains each rule.")]
     Check {
         /// How long the server may take for each step
         #[arg(long, value_name = "D", default_value = "5s", value_parser = humantime::parse_duration)]

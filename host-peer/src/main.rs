@@ -58,7 +58,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             } else {
                 out::print(&report.to_string())?;
             }
-            return Ok(if report.failed() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
+            return Ok(if report.failed() || !report.is_complete() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
         Verb::Bench { ref plan, ref out } => {
             let stop = Arc::new(AtomicBool::new(false));

@@ -1,6 +1,6 @@
 //! The order of events, and which rule each step settles.
 //!
-//! A step that cannot be finished ends the examination: what was to come is noted as not reached. So each rule's failure
+//! A step that cannot be finished ends the examination: what was to come is not judged. So each rule's failure
 //! is its own, and not the shadow of another's.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,7 +49,7 @@ impl Exam {
         if let Err(Stop(rule)) = exam.run(first) {
             let why = format!("not reached, because of {}", rule.id());
             for rule in Rule::ALL {
-                exam.verdicts.entry(rule).or_insert_with(|| (Verdict::Note, why.clone()));
+                exam.verdicts.entry(rule).or_insert_with(|| (Verdict::Skip, why.clone()));
             }
         }
         Ok(exam)
@@ -58,7 +58,7 @@ impl Exam {
     pub(super) fn finish(mut self) -> Report {
         let judge = |rule: Rule| {
             let judged = self.verdicts.remove(&rule);
-            let (verdict, detail) = judged.unwrap_or_else(|| (Verdict::Note, "not judged".into()));
+            let (verdict, detail) = judged.unwrap_or_else(|| (Verdict::Skip, "not judged".into()));
             Judgement { rule, title: rule.title(), verdict, detail }
         };
         let rules = Rule::ALL.map(judge).into();
@@ -103,11 +103,14 @@ impl Exam {
     /// fault, so it is no verdict.
     pub(super) fn trouble(&mut self, rule: Rule, when: &str, trouble: &Trouble) -> Stop {
         let detail = if when.is_empty() { trouble.to_string() } else { format!("{when}: {trouble}") };
-        if matches!(trouble, Trouble::DescriptorLost) {
-            self.verdicts.insert(rule, (Verdict::Note, detail));
-            return Stop(rule);
+        match trouble {
+            Trouble::DescriptorLost => {
+                self.verdicts.insert(rule, (Verdict::Skip, detail));
+                Stop(rule)
+            }
+            Trouble::TooManyDescriptors => self.stop(Rule::OneDescriptor, detail),
+            _ => self.stop(rule, detail),
         }
-        self.stop(rule, detail)
     }
 
     /// Connects, and reads the greeting.
@@ -164,6 +167,7 @@ impl Exam {
         when: &str,
     ) -> Result<(), Stop> {
         let mut failure: Option<(i64, Trouble)> = None;
+        self.present.iter_mut().for_each(Observer::begin_step);
         for client in &mut self.present {
             if let Err(trouble) = client.read_until(&wanted) {
                 failure = Some((client.id(), trouble));
@@ -193,7 +197,7 @@ impl Exam {
             Err(detail) => {
                 self.judge(Rule::Memory, Err(detail));
                 for rule in [Rule::MemorySize, Rule::MemorySeals, Rule::SameMemory] {
-                    self.verdicts.insert(rule, (Verdict::Note, "there is no memory to judge".into()));
+                    self.verdicts.insert(rule, (Verdict::Skip, "there is no memory to judge".into()));
                 }
             }
             Ok(stat) => {
@@ -244,7 +248,7 @@ impl Exam {
             }
             None => {
                 for rule in [Rule::NonBlocking, Rule::Doorbells] {
-                    self.verdicts.insert(rule, (Verdict::Note, "there are others than eventfds".into()));
+                    self.verdicts.insert(rule, (Verdict::Skip, "there are others than eventfds".into()));
                 }
             }
         }

@@ -53,6 +53,7 @@ impl Exam {
         let staying = self.join(Bite::Message)?;
         let last = staying.id();
         self.all_read_until_announced(last, Rule::SlowReader)?;
+        slow.begin_step();
         let told = match slow.read_until(|seen| seen.announces(last)) {
             Ok(_) => lives.iter().try_for_each(|life| notices::alike(&slow.log, &self.present[0].log, *life)),
             Err(trouble) => Err(format!("client {}, reading at last: {trouble}", slow.id())),

@@ -8,26 +8,36 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use proto::wire::MESSAGE_BYTES;
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use thiserror::Error;
 
 use super::hand_over::GREETING;
-use crate::client::{self, ClientError};
+use crate::client::{self, ClientError, deadline};
 
 /// Room for more descriptors than anybody sends.
 const DESCRIPTOR_ROOM: usize = 16;
+
+/// More messages than a client is told by any server that can be examined, and no more than memory has room for.
+const MOST_MESSAGES: usize = 1 << 20;
 
 /// Why nothing more came.
 #[derive(Debug, Error)]
 pub(super) enum Trouble {
     #[error("nothing came within {0:?}")]
     Silent(Duration),
+    #[error("within {waited:?} came {messages} other messages and {bytes} bytes of one more, and not what was to come")]
+    TooLate { waited: Duration, messages: usize, bytes: usize },
+    #[error("more than {MOST_MESSAGES} messages came, and not what was to come")]
+    Endless,
     #[error("the server closed the connection")]
     Closed,
     #[error("the server closed the connection after {0} of a message's {MESSAGE_BYTES} bytes")]
     ClosedWithin(usize),
-    #[error("a descriptor was lost: there were more than {DESCRIPTOR_ROOM}, or too few may be open here (ulimit -n)")]
+    #[error("one came with more than {DESCRIPTOR_ROOM}")]
+    TooManyDescriptors,
+    #[error("a descriptor was lost, because too few may be open here: raise the limit (ulimit -n)")]
     DescriptorLost,
     #[error("the connection failed: {0}")]
     Failed(#[from] io::Error),
@@ -69,18 +79,26 @@ pub(super) enum Bite {
 pub(super) struct Observer {
     stream: UnixStream,
     timeout: Duration,
+    /// When the step that began last is over, whatever comes until then.
+    deadline: Instant,
+    /// How long the log was when what is waited for was not there yet.
+    seen_before: usize,
     bite: Bite,
     keeps_descriptors: bool,
     pub(super) log: Vec<Seen>,
 }
 
 impl Observer {
+    /// Connects, which begins a step.
     pub(super) fn connect(socket: &Path, timeout: Duration, bite: Bite) -> Result<Self, ClientError> {
-        let stream = client::connect(socket, Instant::now() + timeout)?;
-        // Zero would mean for ever.
-        let limited = stream.set_read_timeout(Some(timeout.max(Duration::from_millis(1))));
-        limited.map_err(|source| ClientError::Connect { path: socket.into(), source })?;
-        Ok(Self { stream, timeout, bite, keeps_descriptors: true, log: Vec::new() })
+        let deadline = deadline::after(timeout);
+        let stream = client::connect(socket, deadline)?;
+        Ok(Self { stream, timeout, deadline, seen_before: 0, bite, keeps_descriptors: true, log: Vec::new() })
+    }
+
+    /// Begins a step, for all of which there is the time that one step may take.
+    pub(super) fn begin_step(&mut self) {
+        self.deadline = deadline::after(self.timeout);
     }
 
     /// The id that the server gave to this client. To be asked after the greeting was judged.
@@ -98,8 +116,9 @@ impl Observer {
 
     /// Reads until a message of this kind; its index in the log.
     pub(super) fn read_until(&mut self, wanted: impl Fn(&Seen) -> bool) -> Result<usize, Trouble> {
+        self.seen_before = self.log.len();
         loop {
-            self.read()?;
+            self.read_message()?;
             let index = self.log.len() - 1;
             if wanted(&self.log[index]) {
                 return Ok(index);
@@ -107,18 +126,30 @@ impl Observer {
         }
     }
 
-    /// Reads one message.
+    /// Reads one message, before the step is over.
     pub(super) fn read(&mut self) -> Result<&Seen, Trouble> {
+        self.seen_before = self.log.len();
+        self.read_message()
+    }
+
+    fn read_message(&mut self) -> Result<&Seen, Trouble> {
+        if self.log.len() == MOST_MESSAGES {
+            return Err(Trouble::Endless);
+        }
         let mut bytes = [0; MESSAGE_BYTES];
         let (mut received, mut fds, mut fd_with_byte) = (0, Vec::new(), None);
         while received < MESSAGE_BYTES {
             let end = if self.bite == Bite::Byte { received + 1 } else { MESSAGE_BYTES };
+            self.wait(received)?;
             let (count, came) = match receive(&self.stream, &mut bytes[received..end]) {
                 Ok(Part { count: 0, .. }) | Err(Errno::CONNRESET) if received == 0 => return Err(Trouble::Closed),
                 Ok(Part { count: 0, .. }) | Err(Errno::CONNRESET) => return Err(Trouble::ClosedWithin(received)),
-                Err(Errno::AGAIN) => return Err(Trouble::Silent(self.timeout)),
-                Err(Errno::INTR) => continue,
+                Err(Errno::AGAIN | Errno::INTR) => continue,
                 Err(errno) => return Err(io::Error::from(errno).into()),
+                // Where all the room is taken, there were more. Otherwise this process may open no more.
+                Ok(part) if part.cut_off && part.fds.len() >= DESCRIPTOR_ROOM => {
+                    return Err(Trouble::TooManyDescriptors);
+                }
                 Ok(part) if part.cut_off => return Err(Trouble::DescriptorLost),
                 Ok(part) => (part.count, part.fds),
             };
@@ -136,6 +167,23 @@ impl Observer {
         self.log.push(Seen { value: i64::from_le_bytes(bytes), descriptors, fds, fd_with_byte });
         Ok(&self.log[index])
     }
+
+    /// Waits until there is something to read. Also looks at the time where there always is.
+    fn wait(&self, bytes: usize) -> Result<(), Trouble> {
+        loop {
+            let messages = self.log.len() - self.seen_before;
+            let is_over = Instant::now() >= self.deadline;
+            if is_over && (messages, bytes) != (0, 0) {
+                return Err(Trouble::TooLate { waited: self.timeout, messages, bytes });
+            }
+            match poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&deadline::remaining(self.deadline))) {
+                Ok(0) if is_over => return Err(Trouble::Silent(self.timeout)),
+                Ok(0) | Err(Errno::INTR) => {}
+                Ok(_) => return Ok(()),
+                Err(errno) => return Err(io::Error::from(errno).into()),
+            }
+        }
+    }
 }
 
 /// What one read brought.
@@ -151,7 +199,8 @@ struct Part {
 fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut room);
-    let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
     let rights = control.drain().filter_map(|message| match message {
         RecvAncillaryMessage::ScmRights(fds) => Some(fds),
         _ => None,

@@ -121,8 +121,10 @@ pub enum Verdict {
     Pass,
     /// Broken.
     Fail,
-    /// Not judged, or kept only as far as the protocol demands.
+    /// Kept only as far as the protocol demands.
     Note,
+    /// Not judged, because the examination did not come so far.
+    Skip,
 }
 
 impl fmt::Display for Verdict {
@@ -131,6 +133,7 @@ impl fmt::Display for Verdict {
             Self::Pass => "pass",
             Self::Fail => "FAIL",
             Self::Note => "note",
+            Self::Skip => "skip",
         })
     }
 }
@@ -166,6 +169,12 @@ impl Report {
         self.with(Verdict::Fail).next().is_some()
     }
 
+    /// Whether each rule was judged. Otherwise nothing can be said for the server, even where no rule was seen broken.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.with(Verdict::Skip).next().is_none()
+    }
+
     /// The rules with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = Rule> {
         self.rules.iter().filter(move |judgement| judgement.verdict == verdict).map(|judgement| judgement.rule)
@@ -182,8 +191,13 @@ impl fmt::Display for Report {
             }
             writeln!(f)?;
         }
-        let [passed, failed, noted] = [Verdict::Pass, Verdict::Fail, Verdict::Note].map(|v| self.with(v).count());
-        writeln!(f, "{} rules: {passed} passed, {failed} failed, {noted} noted", self.rules.len())
+        let verdicts = [Verdict::Pass, Verdict::Fail, Verdict::Note, Verdict::Skip];
+        let [passed, failed, noted, skipped] = verdicts.map(|verdict| self.with(verdict).count());
+        write!(f, "{} rules: {passed} passed, {failed} failed, {noted} noted", self.rules.len())?;
+        if skipped > 0 {
+            write!(f, ", {skipped} not judged")?;
+        }
+        writeln!(f)
     }
 }
 
@@ -212,8 +226,11 @@ mod tests {
         let text = report.to_string();
         assert!(text.starts_with("pass  version          the first message is version 0, without a descriptor\n"));
         assert!(text.ends_with(": why\n2 rules: 1 passed, 0 failed, 1 noted\n"), "{text}");
+        report.rules[1].verdict = Verdict::Skip;
+        assert!(!report.is_complete() && !report.failed());
+        assert!(report.to_string().ends_with("1 passed, 0 failed, 0 noted, 1 not judged\n"), "{report}");
         report.rules[1].verdict = Verdict::Fail;
-        assert!(report.failed());
+        assert!(report.failed() && report.is_complete());
         let json = serde_json::to_value(&report).unwrap();
         assert_eq!(json["rules"][1]["rule"], "own-id");
         assert_eq!(json["rules"][1]["verdict"], "fail");

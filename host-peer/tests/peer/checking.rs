@@ -1,18 +1,25 @@
 //! The check before a good server, and before one for each rule that breaks it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use host_peer::check::{Report, Rule, Verdict, run};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
-use proto::wire::REFUSAL;
+use proto::fd_passing::{SendError, send};
+use proto::wire::{MEMORY, REFUSAL, encode};
+use rustix::net::SendFlags;
+use tempfile::TempDir;
 
 use crate::faulty::{Fault, FaultyServer, VECTORS};
 use crate::real::{RealServer, ended, host_peer};
-use crate::scripted::{LONG, Say, Server};
+use crate::scripted::{LONG, Say, Server, say, try_send_many, unsealed};
 
 /// Each rule, and servers that break it and no other.
 const FAULTS: [(Rule, &[Fault]); 18] = [
@@ -123,6 +130,81 @@ fn a_refusal_and_a_silent_server_are_named() {
     let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
     assert!(report.to_string().contains("nothing came within 1s"), "{report}");
+}
+
+/// A server that greets each client, and then sends it `news` without end: of an id that grows, and a bell.
+fn endless(news: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let listener = UnixListener::bind(&path).unwrap();
+    let memory = unsealed(1 << 20);
+    thread::spawn(move || {
+        for (own, stream) in (0..).zip(listener.incoming()) {
+            let (stream, memory) = (stream.unwrap(), memory.try_clone().unwrap());
+            thread::spawn(move || {
+                say(&stream, &[Say::Plain(0), Say::Plain(own)]);
+                send(&stream, MEMORY, Some(memory.as_fd())).unwrap();
+                let bell = say(&stream, &[Say::Bell(own)]).remove(0);
+                let mut ids = (100..60_000).cycle();
+                while news(&stream, ids.next().unwrap_or(0), &bell).is_ok() {}
+            });
+        }
+    });
+    (folder, path)
+}
+
+#[test]
+fn news_without_end_of_others_fail_the_rule_that_waits_for_something_else() {
+    let (_folder, path) = endless(|stream, id, bell| {
+        send(stream, id, Some(bell.as_fd()))?;
+        send(stream, id, None)
+    });
+    let report = check(&path, Duration::from_millis(300));
+    assert_eq!(rules(&report, Verdict::Fail), [Rule::JoinNotices], "{report}");
+    assert!(report.to_string().contains("other messages"), "{report}");
+    assert!(!report.is_complete(), "{report}");
+}
+
+#[test]
+fn a_message_that_comes_by_bytes_and_never_in_time_fails_the_rule() {
+    let server = Server::that_does(|stream| {
+        // Each byte well before the limit, the greeting not. This ends because the client does not wait for it all.
+        let byte = |byte| {
+            thread::sleep(Duration::from_millis(50));
+            (&mut &*stream).write_all(&[byte]).is_ok()
+        };
+        while byte(0) {}
+        Vec::new()
+    });
+    let report = check(&server.path, Duration::from_millis(500));
+    assert_eq!(rules(&report, Verdict::Fail).len(), 1, "{report}");
+    assert!(report.to_string().contains("bytes of one more, and not what was to come"), "{report}");
+    server.connection();
+}
+
+#[test]
+fn an_examination_that_too_few_descriptors_end_is_no_success() {
+    let (_folder, path) = endless(|stream, id, bell| send(stream, id, Some(bell.as_fd())));
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\" check"]);
+    let verb = host_peer(&path);
+    let (status, out, error) = ended(shell.arg(verb.get_program()).args(verb.get_args()));
+    assert_eq!(status, Some(1), "{out}{error}");
+    assert!(out.contains("ulimit -n") && out.contains(" 0 failed") && out.contains(" not judged"), "{out}");
+}
+
+#[test]
+fn memory_with_two_hundred_descriptors_fails_the_rule_of_one() {
+    let server = Server::that_does(|stream| {
+        say(stream, &[Say::Plain(0), Say::Plain(2)]);
+        try_send_many(stream, &encode(MEMORY), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
+        Vec::new()
+    });
+    let (status, out, error) = ended(host_peer(&server.path).arg("check"));
+    assert_eq!(status, Some(1), "{error}");
+    let failed: Vec<&str> = out.lines().filter(|line| line.starts_with("FAIL  ")).collect();
+    assert_eq!(failed.len(), 1, "{out}");
+    assert!(failed[0].contains("one-descriptor") && failed[0].contains("more than 16"), "{out}");
 }
 
 #[test]
