@@ -10,20 +10,38 @@ mod posix_shm;
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memfd::{FileSeal, MemfdOptions};
 use rustix::fs::{SealFlags, fcntl_get_seals};
 use thiserror::Error;
-use tracing::warn;
+use tracing::{debug, warn};
 
 pub use huge_pages::HugePageSize;
 pub use posix_shm::{ShmName, ShmNameError};
 
 use crate::size::{About, Bytes};
 use posix_shm::ShmObject;
+
+/// Opens the memory anew, for one client. The flags of an open file description belong to all who hold it: were it the same
+/// for all, any client could set `O_APPEND`, and every other one's pwrite(2) would append
+/// ([proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)).
+///
+/// Where that cannot be done, for want of `/proc` or of descriptors, it is the one that others have too.
+pub(crate) fn own_description(memory: &Arc<OwnedFd>) -> Arc<OwnedFd> {
+    let opened = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", memory.as_raw_fd()));
+    match opened {
+        Ok(own) => Arc::new(own.into()),
+        Err(error) => {
+            debug!(
+                "a client gets the memory's descriptor that others have too: /proc/self/fd cannot be opened: {error}"
+            );
+            Arc::clone(memory)
+        }
+    }
+}
 
 /// The largest power of two that a file's size, a signed number, can hold.
 const LARGEST: u64 = 1 << 62;
@@ -187,7 +205,7 @@ impl SharedMemory {
         names.into_iter().filter(|(seal, _)| seals.contains(*seal)).map(|(_, name)| name).collect()
     }
 
-    /// The descriptor that clients get.
+    /// The descriptor from which each client gets [its own](own_description).
     pub(crate) fn shared_fd(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.fd)
     }

@@ -17,6 +17,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 
 use crate::access::Credentials;
+use crate::memory::own_description;
 use crate::status::PeerStatus;
 use crate::view::{Progress, Stage, View};
 
@@ -33,7 +34,7 @@ pub(crate) enum Notice {
     Version,
     /// The client's own id.
     YouAre(PeerId),
-    /// The shared memory.
+    /// The shared memory, opened for this client alone.
     Memory(Arc<OwnedFd>),
     /// A peer's doorbells, all of its vectors; the client's own among them.
     Doorbells(Doorbells),
@@ -161,7 +162,7 @@ impl Registry {
                     notices.extend([
                         Notice::Version,
                         Notice::YouAre(view.id),
-                        Notice::Memory(Arc::clone(&self.memory)),
+                        Notice::Memory(own_description(&self.memory)),
                     ]);
                     view.stage = Stage::Roster(0);
                 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use host_peer::client::{Client as Peer, JoinOptions};
 use ivshmem_server::status;
-use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
+use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::Signal;
 
 use crate::harness::{Server, outcome};
@@ -20,6 +20,29 @@ fn the_memfd_is_sealed_against_any_change_of_its_size() {
     assert!(memory.set_len(0).is_err());
     assert!(memory.set_len(1 << 20).is_err());
     memory.write_all_at(b"x", 0).unwrap();
+}
+
+#[test]
+fn what_one_client_makes_of_its_descriptor_concerns_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().to_str().unwrap();
+    let name = format!("ivshmem-append-{}", std::process::id());
+    for backing in [&[][..], &["--shm-dir", directory], &["--shm-name", &name]] {
+        let server = Server::start(&[&["-l", "64K"], backing].concat());
+        let memory_of_next = || File::from(server.member(1).memory.unwrap());
+        let (hostile, present) = (memory_of_next(), memory_of_next());
+        fcntl_setfl(&hostile, fcntl_getfl(&hostile).unwrap() | OFlags::APPEND).unwrap();
+        for memory in [present, memory_of_next()] {
+            assert!(!fcntl_getfl(&memory).unwrap().contains(OFlags::APPEND), "{backing:?}");
+            memory.write_all_at(b"here", 16).unwrap();
+            assert_eq!(memory.metadata().unwrap().len(), 64 << 10, "{backing:?}");
+            let mut seen = [0; 4];
+            hostile.read_exact_at(&mut seen, 16).unwrap();
+            assert_eq!(&seen, b"here", "{backing:?}: all have one memory");
+            memory.write_all_at(&[0; 4], 16).unwrap();
+        }
+        assert!(server.stop(Signal::TERM).0.success());
+    }
 }
 
 #[test]
