@@ -6,8 +6,9 @@ use std::io;
 use std::path::Path;
 use std::process;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use proto::wire::{self, MESSAGE_BYTES};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::io::AsyncWriteExt;
@@ -109,6 +110,12 @@ pub enum StatusError {
         /// Why not.
         source: io::Error,
     },
+    /// What was said is nothing that a status begins with, or without end.
+    #[error(
+        "what answers at {} is no status socket of ivshmem-server; its --socket is for peers only",
+        .0.display()
+    )]
+    ForeignAnswer(std::path::PathBuf),
     /// The answer is no status.
     #[error(
         "what answers at {} is no status socket of ivshmem-server; its --socket is for peers only",
@@ -122,19 +129,44 @@ pub enum StatusError {
     },
 }
 
+/// More than any status has: 65,536 peers with some 200 bytes each.
+const MOST_BYTES: usize = 64 << 20;
+
 /// Asks the server behind a status socket. Returns the document as the server wrote it, and what it says.
 pub fn ask(path: &Path) -> Result<(String, Status), StatusError> {
-    use std::io::Read;
-    use std::os::unix::net::UnixStream;
-    let mut stream = UnixStream::connect(path).map_err(|source| StatusError::Connect { path: path.into(), source })?;
-    let mut bytes = Vec::new();
-    stream
-        .set_read_timeout(Some(ANSWER_DEADLINE))
-        .and_then(|()| stream.read_to_end(&mut bytes))
-        .map_err(|source| StatusError::Read { path: path.into(), source })?;
+    let bytes = read_answer(path, ANSWER_DEADLINE, MOST_BYTES)?;
     let status =
         serde_json::from_slice(&bytes).map_err(|source| StatusError::NoStatus { path: path.into(), source })?;
     Ok((String::from_utf8_lossy(&bytes).into_owned(), status))
+}
+
+/// What is said at a socket up to its end, which must come before the deadline and before so many bytes.
+fn read_answer(path: &Path, patience: Duration, most: usize) -> Result<Vec<u8>, StatusError> {
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    let mut stream = UnixStream::connect(path).map_err(|source| StatusError::Connect { path: path.into(), source })?;
+    let failed = |source| StatusError::Read { path: path.into(), source };
+    let deadline = Instant::now() + patience;
+    let (mut bytes, mut part) = (Vec::new(), [0; 1 << 14]);
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(failed(io::ErrorKind::TimedOut.into()));
+        }
+        stream.set_read_timeout(Some(left)).map_err(failed)?;
+        match stream.read(&mut part) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(&part[..count]),
+            // The deadline is over, which is said above.
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Err(error) => return Err(failed(error)),
+        }
+        // The first thing that clients are told, at a socket that never ends by itself.
+        let is_for_clients = bytes.len() >= MESSAGE_BYTES && bytes.starts_with(&wire::encode(wire::PROTOCOL_VERSION));
+        if is_for_clients || bytes.len() > most {
+            return Err(StatusError::ForeignAnswer(path.into()));
+        }
+    }
 }
 
 /// What does not change in a server's life.
@@ -190,5 +222,41 @@ pub(crate) async fn answer(mut stream: UnixStream, status: Status) {
     };
     if !matches!(timeout(ANSWER_DEADLINE, stream.write_all(&document)).await, Ok(Ok(()))) {
         debug!("a reader of the status did not read it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use super::*;
+
+    /// What `read_answer` makes of somebody who says this again and again until nobody listens.
+    fn answer_of(words: &'static [u8], pause: Duration, most: usize) -> StatusError {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let speaking = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            while stream.write_all(words).is_ok() {
+                thread::sleep(pause);
+            }
+        });
+        let error = read_answer(&path, Duration::from_millis(200), most).unwrap_err();
+        speaking.join().unwrap();
+        error
+    }
+
+    #[test]
+    fn an_answer_without_end_is_given_up() {
+        let error = answer_of(b" ", Duration::from_millis(20), 1 << 20);
+        assert!(
+            matches!(&error, StatusError::Read { source, .. } if source.kind() == io::ErrorKind::TimedOut),
+            "{error}"
+        );
+        let error = answer_of(&[b' '; 4096], Duration::ZERO, 1 << 16);
+        assert!(matches!(error, StatusError::ForeignAnswer(_)), "{error}");
     }
 }

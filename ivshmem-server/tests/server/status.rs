@@ -44,6 +44,10 @@ fn a_socket_that_tells_no_status_is_named_with_the_cure() {
     let (code, _, said) = asked(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(said.contains("no server answers at") && said.contains("--status-socket"), "{said}");
+    // The socket for clients never ends what it says by itself.
+    let (code, _, said) = asked(&["--status-socket", socket.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(said.contains("is no status socket"), "{said}");
     // A server that refuses clients answers them in no JSON.
     let full = Server::start(&["--allow-uid", "4000000000"]);
     let (code, _, said) = asked(&["--status-socket", full.socket().to_str().unwrap()]);
