@@ -30,13 +30,13 @@ pub enum SocketError {
     PathTooLong(PathBuf),
     /// Another server answers there.
     #[error(
-        "a server already answers at {}: use it, stop it, or choose another path with --socket",
+        "a server already answers at {}: use it, stop it, or choose another path (--socket, --status-socket)",
         .0.display()
     )]
     InUse(PathBuf),
     /// The path is taken by something that is no socket.
     #[error(
-        "{} exists and is no socket: remove it, or choose another path with --socket",
+        "{} exists and is no socket: remove it, or choose another path (--socket, --status-socket)",
         .0.display()
     )]
     NotASocket(PathBuf),

@@ -188,6 +188,21 @@ fn of_servers_that_start_at_the_same_time_one_takes_over() {
 }
 
 #[test]
+fn a_pid_file_that_cannot_be_one_ends_the_start_and_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [socket, fifo] = ["socket", "fifo"].map(|name| folder.path().join(name));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Opened without a reader, a FIFO would hold it for ever; with one it is no file all the same.
+    for reader in [false, true] {
+        let _reader = reader.then(|| fs::File::options().read(true).write(true).open(&fifo).unwrap());
+        let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "-p", fifo.to_str().unwrap()]);
+        assert_eq!(code, Some(1), "{log}");
+        assert!(log.contains("cannot write the process id to"), "{log}");
+        assert!(fifo.exists() && !socket.exists());
+    }
+}
+
+#[test]
 fn a_path_that_is_no_socket_is_refused_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("precious");
