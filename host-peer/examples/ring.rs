@@ -4,8 +4,8 @@
 
 use std::error::Error;
 
+use host_peer::Vector;
 use host_peer::client::{Client, JoinOptions};
-use proto::wire::Vector;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let socket = std::env::args().nth(1).unwrap_or_else(|| "/tmp/ivshmem_socket".into());

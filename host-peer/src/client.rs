@@ -48,8 +48,8 @@ const MOST_CHANGES: usize = 1 << 16;
 ///
 /// ```no_run
 /// use std::time::Duration;
+/// use host_peer::Vector;
 /// use host_peer::client::{Client, JoinOptions};
-/// use proto::wire::Vector;
 ///
 /// let client = Client::join(&JoinOptions::at("/tmp/ivshmem_socket"))?;
 /// client.write_at(0x1000, b"hello")?;

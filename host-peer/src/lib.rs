@@ -14,8 +14,8 @@
 //! #     runtime.block_on(server.run(std::future::pending())).unwrap();
 //! # });
 //! use std::time::Duration;
+//! use host_peer::Vector;
 //! use host_peer::client::{Client, JoinOptions};
-//! use proto::wire::Vector;
 //!
 //! let here = Client::join(&JoinOptions::at(&socket))?;
 //! let there = Client::join(&JoinOptions::at(&socket))?;
@@ -39,3 +39,6 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod descriptors;
+
+// What a peer and a doorbell are called by, so that a program needs no other crate for them.
+pub use proto::wire::{PeerId, Vector};
