@@ -43,7 +43,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verb::Shell { ref history } => return shell::run(join(socket)?, history.as_deref()),
         Verb::List { json } => verbs::list(&join(socket)?, json)?,
         Verb::Ring { peer, vector, count, json } => {
-            verbs::ring(&join(socket)?, PeerId(peer), Vector(vector), count, json)?;
+            verbs::ring(join(socket)?, PeerId(peer), Vector(vector), count, json)?;
         }
         Verb::Wait { vector, count, timeout, json } => {
             let wanted = WaitFor { vector: Vector(vector), count, timeout };

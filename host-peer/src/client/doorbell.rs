@@ -1,25 +1,35 @@
 //! Ringing and waiting: an eventfd's counter
 //! ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)).
 //!
-//! Whether a read of it blocks is not this process's to say: `O_NONBLOCK` belongs to the open file
-//! description, which all holders share, and QEMU sets it. So waiting is poll, then read.
+//! Whether a read or write of it blocks is not this process's to say: `O_NONBLOCK` belongs to the open file
+//! description, which all holders share. QEMU sets it, and a peer that means ill clears it and fills the counter. So the
+//! flag is set each time, and nothing is read or written that poll does not say is there, or has room. What is left is a
+//! peer that does all of its part between two calls here.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read, write};
 
-use super::deadline;
+use super::{deadline, descriptor};
 
 const ONE_RING: [u8; 8] = 1_u64.to_ne_bytes();
 
-/// Adds one ring to the counter.
+/// Adds one ring to the counter. Where that is full, more rings are pending than anybody can count.
 pub(super) fn ring(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
+        descriptor::never_block(fd)?;
+        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&at_once)) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno.into()),
+        }
         return match write(fd, &ONE_RING) {
-            // EAGAIN: the counter is full, so more rings are pending than anybody can count.
+            // EAGAIN: it is full by now.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(Errno::INTR) => continue,
             Err(errno) => Err(errno.into()),
@@ -37,6 +47,7 @@ pub(super) fn wait(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno.into()),
         }
+        descriptor::never_block(fd)?;
         let mut count = [0; 8];
         match read(fd, &mut count) {
             Ok(_) => return Ok(Some(u64::from_ne_bytes(count))),

@@ -1,18 +1,91 @@
 //! `ring`: wakes a peer.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
 use host_peer::client::Client;
 use proto::wire::{PeerId, Vector};
 use serde_json::json;
 
 use super::print_json;
 
+/// How long a single ring may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 /// Rings a doorbell so many times. Rings that come faster than the peer reads them merge into one wake-up.
-pub(crate) fn ring(client: &Client, peer: PeerId, vector: Vector, count: u64, as_json: bool) -> anyhow::Result<()> {
-    for _ in 0..count {
-        client.ring(peer, vector)?;
+pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_json: bool) -> anyhow::Result<()> {
+    let outcome = repeat(count, PATIENCE, move || Ok(client.ring(peer, vector)?))?;
+    if let Outcome::StuckAfter(rings) = outcome {
+        bail!(
+            "vector {vector} of peer {peer} takes no ring after {rings} of {count}: \
+             that peer filled its counter and makes who rings it wait; restart that peer"
+        );
     }
     if as_json {
         print_json(&json!({ "peer": peer.0, "vector": vector.0, "rings": count }))?;
     }
     Ok(())
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    StuckAfter(u64),
+}
+
+/// Does something so many times, and gives up when a single time takes too long. In a thread of its own, which may never
+/// end: a peer, which holds the same eventfd, can make a ring wait for ever.
+fn repeat(
+    count: u64,
+    patience: Duration,
+    mut act: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<Outcome> {
+    let done = Arc::new(AtomicU64::new(0));
+    let progress = Arc::clone(&done);
+    let (sender, outcome) = channel();
+    let acting = move || {
+        let acted = (0..count).try_for_each(|_| act().map(|()| _ = progress.fetch_add(1, Relaxed)));
+        // What it holds, such as the connection, is closed before anybody is told that it is done.
+        drop(act);
+        // Whoever waits may have given up.
+        let _ = sender.send(acted);
+    };
+    thread::Builder::new().name("ring".into()).spawn(acting).context("cannot start a thread")?;
+    let mut before = None;
+    loop {
+        match outcome.recv_timeout(patience) {
+            Ok(acted) => return acted.map(|()| Outcome::Done),
+            Err(RecvTimeoutError::Timeout) => {
+                let now = done.load(Relaxed);
+                if before == Some(now) {
+                    return Ok(Outcome::StuckAfter(now));
+                }
+                before = Some(now);
+            }
+            Err(RecvTimeoutError::Disconnected) => bail!("the thread that rings has failed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_that_never_returns_is_given_up_and_told_from_one_that_fails() {
+        let (_held, never) = channel::<()>();
+        let mut rings = 0;
+        let stuck = repeat(9, Duration::from_millis(50), move || {
+            rings += 1;
+            if rings > 3 { never.recv().context("released") } else { Ok(()) }
+        });
+        assert_eq!(stuck.unwrap(), Outcome::StuckAfter(3));
+        assert!(repeat(9, PATIENCE, || bail!("no such peer")).unwrap_err().to_string().contains("no such peer"));
+        assert_eq!(repeat(9, PATIENCE, || Ok(())).unwrap(), Outcome::Done);
+    }
 }

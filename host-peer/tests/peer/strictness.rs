@@ -1,7 +1,8 @@
 //! A client is as strict as a server should be: each thing that a server must not do is an error with a name, and none
 //! is a hang.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use proto::fd_passing::{ReceiveError, send};
 use proto::session::SessionError;
 use proto::wire::{DecodeError, PeerId, Vector};
 use rustix::event::{EventfdFlags, eventfd};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::write;
 
 use crate::scripted::{GREETING, LONG, SHORT, Say, Server, bells, say};
 
@@ -49,6 +52,25 @@ fn peers_that_cannot_be_are_refused() {
     assert_breaks(&after_greeting(&[Say::Plain(5)]), SessionError::UnknownPeerLeft(other));
     assert_breaks(&after_greeting(&[Say::Bell(5), Say::Plain(5), Say::Plain(5)]), SessionError::UnknownPeerLeft(other));
     assert_breaks(&after_greeting(&[Say::Bell(5), Say::Plain(5), Say::Bell(5)]), SessionError::IdReused(other));
+}
+
+#[test]
+fn a_peer_that_fills_its_doorbell_and_lets_it_block_holds_nobody_who_rings_or_waits() {
+    let server = Server::that_says(&[&GREETING[..], &bells(0, 1), &bells(2, 1)].concat());
+    let client = server.join(Some(1), LONG).unwrap();
+    let (_stream, bells) = server.connection();
+    let make_blocking = |bell: &OwnedFd| fcntl_setfl(bell, fcntl_getfl(bell).unwrap() - OFlags::NONBLOCK).unwrap();
+    let fill = |bell: &OwnedFd| write(bell, &(u64::MAX - 1).to_ne_bytes()).unwrap();
+    fill(&bells[0]);
+    bells.iter().for_each(make_blocking);
+    let (sender, outcome) = channel();
+    thread::spawn(move || {
+        let rung = client.ring(PeerId(0), Vector(0));
+        let waited = client.wait(Vector(0), Some(Duration::ZERO));
+        sender.send((rung, waited)).unwrap();
+    });
+    let (rung, waited) = outcome.recv_timeout(LONG).expect("it is held by the doorbell");
+    assert!(matches!((rung, waited), (Ok(()), Ok(None))));
 }
 
 #[test]
