@@ -7,6 +7,8 @@
 //! What a client did not read stays under way after the server has hung up, for as long as the client keeps its end
 //! open. Nothing tells when that changes, so such a client's room is never given to others.
 
+use std::os::fd::AsRawFd;
+
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::thread::{CapabilitySet, capabilities};
@@ -56,6 +58,39 @@ impl Room {
     pub(crate) fn give_back(&mut self, share: usize) {
         self.taken = self.taken.saturating_sub(share);
     }
+}
+
+/// Whether a client reads, as long as nothing is sent to it.
+///
+/// That its socket can be written to does not say it: the kernel says so only when three quarters are read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    unread: Option<u32>,
+}
+
+impl Reading {
+    /// Begins to look.
+    pub(crate) fn of(stream: &UnixStream) -> Self {
+        Self { unread: unread(stream) }
+    }
+
+    /// Whether the client has read something since the last look.
+    pub(crate) fn goes_on(&mut self, stream: &UnixStream) -> bool {
+        let before = std::mem::replace(&mut self.unread, unread(stream));
+        self.unread < before
+    }
+}
+
+nix::ioctl_read_bad!(outq, nix::libc::TIOCOUTQ, nix::libc::c_int);
+
+/// What the kernel holds for a client that has not read it, in bytes as it counts memory (SIOCOUTQ, another name of
+/// TIOCOUTQ; [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). None where it does not say.
+fn unread(stream: &UnixStream) -> Option<u32> {
+    let mut bytes = 0;
+    // SAFETY: the descriptor is open as long as the stream is borrowed, and the kernel writes one int.
+    #[expect(unsafe_code, reason = "no library asks this of a socket")]
+    let asked = unsafe { outq(stream.as_raw_fd(), &raw mut bytes) };
+    asked.ok().and_then(|_| u32::try_from(bytes).ok())
 }
 
 /// Whether the client closed its end altogether, so that the kernel has dropped what it did not read. One that closed

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::hall::Hall;
+use crate::in_flight::Reading;
 use crate::registry::{Drawn, Notice};
 use crate::view::View;
 
@@ -69,11 +70,7 @@ pub(crate) async fn deliver(
                 view.progress.messages.fetch_add(messages, Relaxed);
                 hall.counters.messages.fetch_add(messages, Relaxed);
             }
-            Err(SendError::WouldBlock) => match timeout(hall.stall_deadline, stream.writable()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return Err(Undelivered::Failed(SendError::Socket(error))),
-                Err(_) => return Err(Undelivered::Stalled(hall.stall_deadline)),
-            },
+            Err(SendError::WouldBlock) => wait_for_room(stream, hall.stall_deadline).await?,
             Err(SendError::TooManyInFlight) => {
                 if outbox.holds_up(stream, hall.stall_deadline) {
                     return Err(Undelivered::Stalled(hall.stall_deadline));
@@ -81,6 +78,18 @@ pub(crate) async fn deliver(
                 sleep(IN_FLIGHT_PAUSE).await;
             }
             Err(error) => return Err(Undelivered::Failed(error)),
+        }
+    }
+}
+
+/// Waits until a socket that was full can be written to, for as long as its client reads anything at all.
+async fn wait_for_room(stream: &UnixStream, deadline: Duration) -> Result<(), Undelivered> {
+    let mut reading = Reading::of(stream);
+    loop {
+        match timeout(deadline, stream.writable()).await {
+            Ok(writable) => return writable.map_err(|error| Undelivered::Failed(SendError::Socket(error))),
+            Err(_) if reading.goes_on(stream) => {}
+            Err(_) => return Err(Undelivered::Stalled(deadline)),
         }
     }
 }
@@ -94,7 +103,7 @@ struct Outbox {
     /// How many bytes of the next message are sent.
     bytes: usize,
     /// Since when too much is under way, and this client has read nothing of its share.
-    held_up: Option<Instant>,
+    held_up: Option<(Instant, Reading)>,
 }
 
 /// A message, with what keeps its descriptor open while it is sent.
@@ -150,8 +159,13 @@ impl Outbox {
         let is_read = poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&at_once)).is_ok_and(|ready| ready > 0);
         if is_read {
             self.held_up = None;
+            return false;
         }
-        !is_read && self.held_up.get_or_insert_with(Instant::now).elapsed() >= deadline
+        let (since, reading) = self.held_up.get_or_insert_with(|| (Instant::now(), Reading::of(stream)));
+        if reading.goes_on(stream) {
+            *since = Instant::now();
+        }
+        since.elapsed() >= deadline
     }
 
     /// The messages of the first notices.
@@ -254,6 +268,39 @@ mod tests {
     }
 
     #[test]
+    fn one_that_reads_a_little_is_waited_for_and_one_that_reads_nothing_is_not() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        runtime.block_on(async {
+            let stream = UnixStream::from_std(ours).unwrap();
+            crate::in_flight::set_room(&stream, 64);
+            stream.writable().await.unwrap();
+            while stream.try_write(&[0; MESSAGE_BYTES]).is_ok() {}
+            let stalled = wait_for_room(&stream, Duration::from_millis(20)).await;
+            assert!(matches!(stalled, Err(Undelivered::Stalled(_))));
+            // One message: by far not what makes the socket writable.
+            let mut reading = Reading::of(&stream);
+            assert!(!reading.goes_on(&stream), "it has read nothing yet");
+            theirs.read_exact(&mut [0; MESSAGE_BYTES]).unwrap();
+            assert!(reading.goes_on(&stream));
+            assert!(!reading.goes_on(&stream), "nothing more since");
+            let period = Duration::from_millis(20);
+            let reading_slowly = async {
+                loop {
+                    // In one thread, so that it is never later than the look at it.
+                    sleep(period / 4).await;
+                    theirs.read_exact(&mut [0; MESSAGE_BYTES]).unwrap();
+                }
+            };
+            tokio::select! {
+                waited = wait_for_room(&stream, period) => assert!(waited.is_ok(), "{waited:?}"),
+                never = reading_slowly => never,
+            }
+        });
+    }
+
+    #[test]
     fn of_too_much_under_way_only_those_are_at_fault_who_leave_it_unread_for_long() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _context = runtime.enter();
@@ -269,8 +316,15 @@ mod tests {
         }
         assert!(!outbox.holds_up(&stream, Duration::MAX), "it has time yet");
         assert!(outbox.holds_up(&stream, Duration::ZERO));
-        theirs.read_exact(&mut [0; 3 * MESSAGE_BYTES]).unwrap();
+        let begun = Instant::now();
+        assert!(!outbox.holds_up(&stream, Duration::MAX));
+        assert!(outbox.held_up.as_ref().unwrap().0 < begun, "it has read nothing");
+        theirs.read_exact(&mut [0; MESSAGE_BYTES]).unwrap();
+        assert!(!outbox.holds_up(&stream, Duration::from_secs(3600)), "its time begins anew");
+        let (since, _) = outbox.held_up.as_ref().unwrap();
+        assert!(*since > begun, "it has read something, although its socket counts as full");
+        theirs.read_exact(&mut [0; 2 * MESSAGE_BYTES]).unwrap();
         assert!(!outbox.holds_up(&stream, Duration::ZERO), "it has read all");
-        assert_eq!(outbox.held_up, None);
+        assert!(outbox.held_up.is_none());
     }
 }
