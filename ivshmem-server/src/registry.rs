@@ -6,6 +6,7 @@
 //! left out for that client.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::hint::black_box;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::Ordering::Relaxed;
@@ -23,6 +24,10 @@ use crate::view::{Progress, Stage, View};
 
 /// One more than the largest id.
 pub(crate) const IDS: u32 = 1 << u16::BITS;
+
+/// Memory in bytes that must be left for a newcomer to be taken in: for it, and for what all others are told of it, since
+/// an allocation that fails later ends the process. Some 2,000 peers take so much in a moment when all have much to hear.
+const HEADROOM: usize = 16 << 20;
 
 /// How many notices are drawn at a time.
 const DRAW: usize = 64;
@@ -59,6 +64,8 @@ pub(crate) enum Refusal {
     Full(usize),
     #[error("all 65536 ids were given out, and none may come again in a server's life: restart the server")]
     OutOfIds,
+    #[error("the server has less than {} MiB of memory left: raise its limit (ulimit -v, the machine's memory)", HEADROOM >> 20)]
+    NoMemory,
     #[error("its eventfds cannot be made: {0}")]
     Eventfd(io::Error),
 }
@@ -124,6 +131,9 @@ impl Registry {
     pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<View, Refusal> {
         if self.members.len() >= self.max_peers {
             return Err(Refusal::Full(self.max_peers));
+        }
+        if !is_there_memory(HEADROOM) {
+            return Err(Refusal::NoMemory);
         }
         let id = u16::try_from(self.next_id).map(PeerId).map_err(|_| Refusal::OutOfIds)?;
         let eventfds =
@@ -233,6 +243,16 @@ impl Member {
     fn doorbells(&self, peer: PeerId) -> Notice {
         Notice::Doorbells(Doorbells { peer, eventfds: Arc::downgrade(&self.eventfds) })
     }
+}
+
+/// Whether so much could be allocated. No page of it is touched, so this asks for no more than the limits of the process
+/// and the kernel's accounting; under overcommitment the kernel may still end a process later.
+fn is_there_memory(bytes: usize) -> bool {
+    let mut room = Vec::<u8>::new();
+    let is_there = room.try_reserve_exact(bytes).is_ok();
+    // Or the compiler may leave out an allocation that nobody uses, and call it granted.
+    black_box(&room);
+    is_there
 }
 
 /// A doorbell ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)). Non-blocking,

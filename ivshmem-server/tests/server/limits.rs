@@ -82,6 +82,27 @@ fn a_server_that_runs_out_of_descriptors_refuses_and_goes_on() {
 }
 
 #[test]
+fn a_server_without_memory_refuses_and_goes_on() {
+    let server = Server::start(&[]);
+    let mut witness = server.member(1);
+    let pid = server.pid();
+    let statm = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).unwrap();
+    let pages: u64 = statm.split_whitespace().next().unwrap().parse().unwrap();
+    let own = rustix::process::getrlimit(Resource::As);
+    // A little is left, for what is going on; not enough for somebody new.
+    let exhausted = Rlimit { current: Some(pages * rustix::param::page_size() as u64 + (1 << 20)), ..own };
+    let before = prlimit(Some(pid), Resource::As, exhausted).unwrap();
+    for _ in 0..10 {
+        assert!(server.client().is_refused());
+    }
+    server.log_until("MiB of memory left");
+    prlimit(Some(pid), Resource::As, before).unwrap();
+    let next = server.member(1);
+    assert_eq!(next.id().0, 1, "no id was spent on those who were refused");
+    witness.sees_join(next.id(), 1);
+}
+
+#[test]
 fn a_machine_without_descriptors_for_one_peer_is_told_so() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
