@@ -1,8 +1,8 @@
 //! A conformance check for any ivshmem server: connects as several clients, comes and goes, reads slowly and in bits, and
 //! judges by what it was told. It needs nothing of the server but its socket, and changes no memory.
 //!
-//! Nothing is judged by a clock: that something comes only once is seen when what must follow it has come. A timeout only
-//! ends the wait for what never comes.
+//! Nothing is judged by a clock: that something comes only once is seen when what must follow it has come. A timeout, of each
+//! step as a whole, only ends the wait for what never comes. What then was not judged is told from what was kept.
 //!
 //! 1. [`rule`]: the rules, verdicts and the report.
 //! 2. `observer`: a client that takes whatever comes and writes it down.
@@ -35,7 +35,7 @@ use exam::Exam;
 ///
 /// let report = host_peer::check::run("/tmp/ivshmem_socket".as_ref(), Duration::from_secs(5))?;
 /// print!("{report}");
-/// assert!(!report.failed());
+/// assert!(report.is_complete() && !report.failed());
 /// # Ok::<(), host_peer::client::ClientError>(())
 /// ```
 pub fn run(socket: &Path, timeout: Duration) -> Result<Report, ClientError> {

@@ -27,7 +27,9 @@ const MOST_MESSAGES: usize = 1 << 20;
 pub(super) enum Trouble {
     #[error("nothing came within {0:?}")]
     Silent(Duration),
-    #[error("within {waited:?} came {messages} other messages and {bytes} bytes of one more, and not what was to come")]
+    #[error(
+        "within {waited:?} came {messages} other messages (and {bytes} bytes of one more), and not what was to come"
+    )]
     TooLate { waited: Duration, messages: usize, bytes: usize },
     #[error("more than {MOST_MESSAGES} messages came, and not what was to come")]
     Endless,

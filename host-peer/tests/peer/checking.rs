@@ -178,7 +178,7 @@ fn a_message_that_comes_by_bytes_and_never_in_time_fails_the_rule() {
     });
     let report = check(&server.path, Duration::from_millis(500));
     assert_eq!(rules(&report, Verdict::Fail).len(), 1, "{report}");
-    assert!(report.to_string().contains("bytes of one more, and not what was to come"), "{report}");
+    assert!(report.to_string().contains("bytes of one more), and not what was to come"), "{report}");
     server.connection();
 }
 
