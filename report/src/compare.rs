@@ -1,12 +1,13 @@
 //! Each way to wait against polling on both sides, cell by cell; and where equal things were measured twice, the second
 //! against the first.
 
+use crate::beside::{self, Drawn};
 use crate::cell_name::CellKey;
-use crate::cells::{Group, SEED};
+use crate::cells::Group;
 use crate::figure::Figure;
 use crate::plan::{Conditions, Wait};
 use crate::result::{Cell, Comparison};
-use crate::stats::{Interval, Word, ratio_of_medians};
+use crate::stats::{Interval, Word};
 
 /// Compares every cell with the polling cell of its workload, size and conditions, and a second arm with the first. A cell
 /// without a baseline is not compared. `groups` are those that the cells were made of.
@@ -31,14 +32,16 @@ fn is_baseline(base: &Cell, cell: &Cell) -> bool {
     wanted != key && base.key() == wanted
 }
 
-fn comparison((cell, group): (&Cell, &Group<'_>), (baseline, base_group): (&Cell, &Group<'_>)) -> Comparison {
+fn comparison(this: (&Cell, &Group<'_>), base: (&Cell, &Group<'_>)) -> Comparison {
+    let (cell, baseline) = (this.0, base.0);
     let figure = Figure::between(cell, baseline);
-    let both = [cell, baseline].map(|cell| cell.latencies_by(figure));
-    let [this_median, base_median] = both.map(|latencies| latencies?.ns.p50);
-    let medians = this_median.zip(base_median);
-    let bootstrapped = ratio_of_medians(&group.series_of(figure), &base_group.series_of(figure), SEED);
-    // With one arm of unknown noise, that of the other is the best guess there is.
-    let noise_floor = both.iter().flatten().filter_map(|latencies| latencies.noise_floor).reduce(f64::max);
+    // Idling has a cost alone, which is told as `cores_ratio`.
+    let is_judged = figure != Figure::BusyCores;
+    let Drawn { ratio: drawn, noise_floor } =
+        if is_judged { beside::drawn(figure, this, base) } else { Drawn::default() };
+    let values = if is_judged { beside::value(figure, cell).zip(beside::value(figure, baseline)) } else { None };
+    let medians = [cell, baseline].map(|cell| cell.latencies_by(figure)?.ns.p50);
+    let medians = medians[0].zip(medians[1]);
     Comparison {
         workload: cell.workload,
         size_bytes: cell.size_bytes,
@@ -46,10 +49,10 @@ fn comparison((cell, group): (&Cell, &Group<'_>), (baseline, base_group): (&Cell
         mode: cell.mode.clone(),
         baseline: baseline.mode.clone(),
         figure,
-        p50_ratio: medians.and_then(|(this, base)| ratio(this as f64, base as f64)),
-        p50_ratio_interval: bootstrapped.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
+        p50_ratio: values.and_then(|(this, base)| ratio(this, base)),
+        p50_ratio_interval: drawn.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
         noise_floor,
-        word: Word::of(bootstrapped.as_ref(), noise_floor),
+        word: Word::of(drawn.as_ref(), noise_floor),
         p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
         cpu_per_op_ratio: cell
             .cpu

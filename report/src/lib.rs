@@ -38,6 +38,7 @@ pub mod units;
 mod rendering {
     pub mod across;
     pub mod again;
+    pub(crate) mod beside;
     pub mod cell_name;
     pub mod cells;
     pub mod checks;

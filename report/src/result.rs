@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::beside;
 use crate::cost::{PerfPerOp, SwitchesPerOp};
 use crate::environment::Environment;
 use crate::error::ReportError;
@@ -15,7 +16,7 @@ use crate::measured::{Ceilings, Overhead, Traffic};
 use crate::plan::{Conditions, Wait, Workload};
 use crate::read::{parsed, read_document};
 use crate::samples::Status;
-use crate::stats::{Interval, LegSummary, Summary, Word, why_unknown};
+use crate::stats::{Interval, LegSummary, Summary, Word};
 
 /// The version of the document that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -267,9 +268,9 @@ pub struct Comparison {
     /// Which of both cells' figures is compared.
     #[serde(default)]
     pub figure: Figure,
-    /// Ratio of that figure's medians.
+    /// Ratio of that figure's medians; of streams, of the time per message.
     pub p50_ratio: Option<f64>,
-    /// Its 95 % interval by a block bootstrap.
+    /// Its 95 % interval by a block bootstrap of the same.
     #[serde(default)]
     pub p50_ratio_interval: Option<Interval<f64>>,
     /// The larger of both cells' noise floors, of that figure.
@@ -278,7 +279,7 @@ pub struct Comparison {
     /// What the interval and the noise allow to say of `mode`.
     #[serde(default)]
     pub word: Word,
-    /// Difference of that figure's medians, in nanoseconds.
+    /// Difference of that figure's medians, in nanoseconds; streams have none.
     pub p50_difference_ns: Option<i64>,
     /// Ratio of the CPU time per operation, all threads.
     pub cpu_per_op_ratio: Option<f64>,
@@ -302,7 +303,8 @@ impl Comparison {
     /// Why nothing is said of it; `None` where something is.
     #[must_use]
     pub fn not_judged_because(&self) -> Option<&'static str> {
-        (self.word == Word::Unknown).then(|| why_unknown(self.p50_ratio_interval.is_some()))
+        let (has_values, has_interval) = (self.p50_ratio.is_some(), self.p50_ratio_interval.is_some());
+        (self.word == Word::Unknown).then(|| beside::why_unknown(self.figure, self.workload, has_values, has_interval))
     }
 }
 

@@ -2,13 +2,12 @@
 
 use serde::Serialize;
 
+use crate::beside::{self, Drawn};
 use crate::cell_name::CellName;
-use crate::cells::{Group, SEED};
+use crate::cells::Group;
 use crate::figure::Figure;
-use crate::plan::Workload;
 use crate::result::Cell;
-use crate::run::RunBlock;
-use crate::stats::{Interval, NoiseFloor, Ratio, Word, ratio_of_means, ratio_of_medians, why_unknown};
+use crate::stats::{Interval, Ratio, Word};
 
 use super::tail;
 
@@ -52,7 +51,7 @@ pub struct CellAcross {
     pub identical: bool,
     /// The ratio of the figures.
     pub ratio: Option<f64>,
-    /// Its 95 % interval by a block bootstrap of the raw samples.
+    /// Its 95 % interval by a block bootstrap of the same estimator, of latencies with the raw samples.
     pub interval: Option<Interval<f64>>,
     /// The larger of both runs' noise floors: what equal things differ by.
     pub noise_floor: Option<f64>,
@@ -93,23 +92,10 @@ pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
     let figure = Figure::between(this, base);
     let (this_series, base_series) = (this_group.series_of(figure), base_group.series_of(figure));
     let identical = is_identical(this, base) && this_series == base_series;
-    let (drawn, noise_floor) = match figure {
-        Figure::Latency | Figure::FromDue => (
-            ratio_of_medians(&this_series, &base_series, SEED),
-            // With one run of unknown noise, that of the other is the best guess there is.
-            [this, base].into_iter().filter_map(|cell| cell.latencies_by(figure)?.noise_floor).reduce(f64::max),
-        ),
-        Figure::TimePerMessage => {
-            let (this, base) = (each(this_group, time_per_message), each(base_group, time_per_message));
-            let noise_of = |figures: &Vec<f64>| NoiseFloor::of_figures(figures, SEED).map(|noise| noise.floor());
-            let noise = [&this, &base].into_iter().filter_map(noise_of).reduce(f64::max);
-            (ratio_of_means(&this, &base, SEED), noise)
-        }
-        Figure::BusyCores => (ratio_of_means(&each(this_group, cores), &each(base_group, cores), SEED), None),
-    };
-    let (this_value, base_value) = (value(figure, this), value(figure, base));
+    let Drawn { ratio: drawn, noise_floor } = beside::drawn(figure, (this, this_group), (base, base_group));
+    let (this_value, base_value) = (beside::value(figure, this), beside::value(figure, base));
     let word = if identical { Word::NoDifferenceSeen } else { Word::of(drawn.as_ref(), noise_floor) };
-    let cpu = ratio_of_means(&each(this_group, cpu_per_op), &each(base_group, cpu_per_op), SEED);
+    let cpu = beside::cpu_per_op(this_group, base_group);
     CellAcross {
         figure,
         baseline: Figures { n: base.n, value: base_value, p99_ns: p99(figure, base) },
@@ -119,7 +105,7 @@ pub(super) fn across(this: &Made<'_>, base: &Made<'_>) -> CellAcross {
         interval: drawn.as_ref().map(interval),
         noise_floor,
         unknown_because: (word == Word::Unknown)
-            .then(|| reason(figure, name.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
+            .then(|| beside::why_unknown(figure, name.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
         word,
         p99: tail::across(&this_series, &base_series),
         cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
@@ -135,30 +121,6 @@ fn is_identical(this: &Cell, base: &Cell) -> bool {
     (this.n, &this.failures, &this.latency_ns, &this.corrected_ns)
         == (base.n, &base.failures, &base.latency_ns, &base.corrected_ns)
         && (&this.traffic, &this.cpu, &this.counters) == (&base.traffic, &base.cpu, &base.counters)
-}
-
-fn reason(figure: Figure, workload: Workload, has_values: bool, has_interval: bool) -> &'static str {
-    match (figure, has_values, has_interval) {
-        (_, true, _) if workload == Workload::Storm => "a storm has one latency a block, which is too few to judge",
-        (_, false, _) => "one of the runs has no such figure",
-        (Figure::BusyCores, ..) => "no word is said of a cost that has no noise floor",
-        (Figure::TimePerMessage, true, false) => {
-            "no interval: it takes two blocks of a stream, and one of the runs has fewer; measure more blocks"
-        }
-        (_, true, false) => why_unknown(false),
-        (Figure::TimePerMessage, true, true) => {
-            "no noise known: it takes four blocks of a stream, and one of the runs has fewer; measure more blocks"
-        }
-        (_, true, true) => why_unknown(true),
-    }
-}
-
-fn value(figure: Figure, cell: &Cell) -> Option<f64> {
-    match figure {
-        Figure::Latency | Figure::FromDue => cell.latencies_by(figure)?.ns.p50.map(|ns| ns as f64),
-        Figure::TimePerMessage => cell.messages_per_second.filter(|rate| *rate > 0.0).map(|rate| 1e9 / rate),
-        Figure::BusyCores => cell.cpu.cores,
-    }
 }
 
 fn p99(figure: Figure, cell: &Cell) -> Option<u64> {
@@ -178,29 +140,4 @@ fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
         return Some(1.0);
     }
     Some(this / base).filter(|ratio| ratio.is_finite())
-}
-
-/// A figure of each block that has it.
-fn each(group: &Group<'_>, figure: fn(&RunBlock<'_>) -> Option<f64>) -> Vec<f64> {
-    group.blocks().iter().filter_map(figure).collect()
-}
-
-fn time_per_message(block: &RunBlock<'_>) -> Option<f64> {
-    let traffic = block.measured.traffic.as_ref()?;
-    (traffic.seen > 0).then(|| traffic.span_ns as f64 / traffic.seen as f64)
-}
-
-fn all_cpu_ns(block: &RunBlock<'_>) -> Option<f64> {
-    let cpu = &block.measured.cpu;
-    Some(cpu.host_ns as f64 + cpu.vcpu_ns? as f64 + cpu.main_loop_ns? as f64)
-}
-
-fn cpu_per_op(block: &RunBlock<'_>) -> Option<f64> {
-    let operations = block.measured.operations;
-    if operations == 0 { None } else { Some(all_cpu_ns(block)? / operations as f64) }
-}
-
-fn cores(block: &RunBlock<'_>) -> Option<f64> {
-    let wall_ns = block.measured.wall_ns;
-    if wall_ns == 0 { None } else { Some(all_cpu_ns(block)? / wall_ns as f64) }
 }

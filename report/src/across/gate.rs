@@ -150,7 +150,7 @@ impl Gate {
         self.judged += 1;
         // The very same samples hide nothing.
         let Some((ratio, interval)) = known.ratio.filter(|_| !cell.identical) else { return };
-        if known.word == Word::Slower && interval.low > 1.0 + limit {
+        if known.word == Word::Slower && interval.low.min(ratio) > 1.0 + limit {
             self.regressions.push(Regression { run, cell: cell.name.clone(), figure, ratio, interval });
         } else if known.floor.is_some_and(|floor| floor > 1.0 + limit) || ratio / interval.low > 1.0 + limit {
             self.too_noisy += 1;

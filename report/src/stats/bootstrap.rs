@@ -1,4 +1,4 @@
-//! Intervals of medians, means and their ratios for series that were measured in blocks. Samples that follow each other
+//! Intervals of medians, quotients and their ratios for series that were measured in blocks. Samples that follow each other
 //! resemble each other, and the machine drifts from block to block; both make a median less certain than as many
 //! independent samples would, so both are part of what is drawn again.
 //!
@@ -86,25 +86,40 @@ pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed
     Some(Ratio::of(ratio(a.median() as f64, b.median() as f64)?, replicates, a.blocks().min(b.blocks())))
 }
 
-/// The mean of `a` over that of `b`, where each block has one figure, such as its CPU time per operation or its bytes
-/// per second. Blocks are drawn; there is nothing within them to draw.
+/// What one block contributes to a quotient of totals, such as its CPU time and its operations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share {
+    /// What is shared out.
+    pub sum: f64,
+    /// Among how much.
+    pub over: f64,
+}
+
+/// The quotient of the totals of `a`, Σ `sum` ∕ Σ `over`, over that of `b`: time per message, or CPU time per operation.
+/// Every message counts alike, whichever block it is in, for the ratio as for its interval: blocks are drawn, and the
+/// totals taken again (the ratio estimator of Cochran, *Sampling Techniques*, 1977, section 6.2). There is nothing within
+/// a block to draw.
 ///
-/// `None` where either has fewer than 2 blocks, a figure that is not finite, or a mean that is, or would be if drawn
-/// again, not above zero.
+/// `None` where either has fewer than 2 blocks, or a quotient that is, or would be if drawn again, not finite or not above
+/// zero.
 #[must_use]
-pub fn ratio_of_means(a: &[f64], b: &[f64], seed: u64) -> Option<Ratio> {
+pub fn ratio_of_quotients(a: &[Share], b: &[Share], seed: u64) -> Option<Ratio> {
     let blocks = a.len().min(b.len());
     if blocks < 2 {
         return None;
     }
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut drawn = |figures: &[f64]| {
-        let sum: f64 = figures.iter().map(|_| figures[rng.random_range(0..figures.len())]).sum();
-        sum / figures.len() as f64
-    };
-    let replicates = (0..REPLICATES).map(|_| ratio(drawn(a), drawn(b))).collect::<Option<Vec<f64>>>()?;
-    let mean = |figures: &[f64]| figures.iter().sum::<f64>() / figures.len() as f64;
-    Some(Ratio::of(ratio(mean(a), mean(b))?, replicates, blocks))
+    let mut drawn = |all: &[Share]| quotient(all.iter().map(|_| all[rng.random_range(0..all.len())]));
+    let replicates = (0..REPLICATES).map(|_| ratio(drawn(a)?, drawn(b)?)).collect::<Option<Vec<f64>>>()?;
+    let of = |all: &[Share]| quotient(all.iter().copied());
+    Some(Ratio::of(ratio(of(a)?, of(b)?)?, replicates, blocks))
+}
+
+/// Of the totals.
+fn quotient(all: impl Iterator<Item = Share>) -> Option<f64> {
+    let Share { sum, over } =
+        all.fold(Share { sum: 0.0, over: 0.0 }, |all, one| Share { sum: all.sum + one.sum, over: all.over + one.over });
+    (over > 0.0).then(|| sum / over)
 }
 
 impl Ratio {
@@ -245,23 +260,45 @@ mod tests {
         assert_eq!(ratio_of_medians(&[&block], &[&often_zero], 1), None);
     }
 
-    #[test]
-    fn one_figure_per_block_is_enough_from_two_blocks_on() {
-        let ratio = ratio_of_means(&[3.0, 3.2], &[1.0, 1.1], 1).expect("two blocks each");
-        assert!((ratio.ratio - 6.2 / 2.1).abs() < 1e-12);
-        assert!((ratio.low - 3.0 / 1.1).abs() < 1e-12 && (ratio.high - 3.2).abs() < 1e-12, "{ratio:?}");
-        assert_eq!(ratio_of_means(&[3.0], &[1.0, 1.1], 1), None);
-        assert_eq!(ratio_of_means(&[3.0, 3.2], &[], 1), None);
+    /// Blocks with one operation each.
+    fn single(sums: &[f64]) -> Vec<Share> {
+        sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect()
     }
 
     #[test]
-    fn means_that_cannot_be_divided_have_no_ratio() {
+    fn one_figure_per_block_is_enough_from_two_blocks_on() {
+        let of = |a: &[f64], b: &[f64]| ratio_of_quotients(&single(a), &single(b), 1);
+        let ratio = of(&[3.0, 3.2], &[1.0, 1.1]).expect("two blocks each");
+        assert!((ratio.ratio - 6.2 / 2.1).abs() < 1e-12);
+        assert!((ratio.low - 3.0 / 1.1).abs() < 1e-12 && (ratio.high - 3.2).abs() < 1e-12, "{ratio:?}");
+        assert_eq!(of(&[3.0], &[1.0, 1.1]), None);
+        assert_eq!(of(&[3.0, 3.2], &[]), None);
+    }
+
+    #[test]
+    fn a_ratio_lies_in_its_interval_however_unequal_the_blocks_are() {
+        // A few blocks that got stuck carry next to nothing: the mean of the blocks' quotients would be all theirs.
+        let stuck = Share { sum: 1_000.0, over: 10.0 };
+        let base: Vec<Share> = (0..8).map(|block| Share { sum: 1_000.0 + f64::from(block), over: 1_000.0 }).collect();
+        let this: Vec<Share> =
+            base.iter().map(|one| Share { over: one.over * 2.0, ..*one }).chain([stuck; 2]).collect();
+        let ratio = ratio_of_quotients(&this, &base, 1).expect("eight blocks");
+        let totals = (8_028.0 + 2_000.0) / 16_020.0 / (8_028.0 / 8_000.0);
+        assert!((ratio.ratio - totals).abs() < 1e-12, "{ratio:?}");
+        assert!(ratio.low < ratio.ratio && ratio.ratio < ratio.high && ratio.high < 2.0, "{ratio:?}");
+    }
+
+    #[test]
+    fn quotients_that_cannot_be_divided_have_no_ratio() {
+        let of = |a: &[f64], b: &[f64]| ratio_of_quotients(&single(a), &single(b), 1);
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
-            assert_eq!(ratio_of_means(&[1.0, 2.0], &[bad, bad], 1), None, "{bad}");
-            assert_eq!(ratio_of_means(&[bad, bad], &[1.0, 2.0], 1), None, "{bad}");
+            assert_eq!(of(&[1.0, 2.0], &[bad, bad]), None, "{bad}");
+            assert_eq!(of(&[bad, bad], &[1.0, 2.0]), None, "{bad}");
         }
-        assert_eq!(ratio_of_means(&[1.0, 2.0], &[1.0, f64::NAN], 1), None);
-        assert_eq!(ratio_of_means(&[f64::MAX, f64::MAX], &[f64::MIN_POSITIVE; 2], 1), None);
+        assert_eq!(of(&[1.0, 2.0], &[1.0, f64::NAN]), None);
+        assert_eq!(of(&[f64::MAX, f64::MAX], &[f64::MIN_POSITIVE; 2]), None);
+        let nothing = [Share { sum: 1.0, over: 0.0 }; 2];
+        assert_eq!(ratio_of_quotients(&nothing, &single(&[1.0, 2.0]), 1), None);
     }
 
     #[test]

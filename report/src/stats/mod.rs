@@ -15,9 +15,9 @@ pub mod percentile;
 mod resample;
 pub mod summary;
 
-pub use bootstrap::{Ratio, median_interval, ratio_of_means, ratio_of_medians};
+pub use bootstrap::{Ratio, Share, median_interval, ratio_of_medians, ratio_of_quotients};
 pub(crate) use noise::halves;
-pub use noise::{NoiseFloor, Word, why_unknown};
+pub use noise::{NoiseFloor, Word};
 pub use outliers::Outliers;
 pub use percentile::{Interval, Percentile};
 pub use summary::{Intervals, LegSummary, Summary};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{Ratio, ratio_of_means, ratio_of_medians};
+use super::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_quotients};
 
 /// What a comparison shows where there is nothing to show (an A/A test): one half of a series against the other, as
 /// [`ratio_of_medians`] has it. All three are finite and above zero.
@@ -29,12 +29,12 @@ impl NoiseFloor {
         ratio_of_medians(&a, &b, seed).map(Self::from)
     }
 
-    /// The same where each block has one figure, such as a stream's time per message: means of the halves. `None` from
-    /// fewer than 4 blocks, for half of them has to be drawn again.
+    /// The same of a quotient of totals, such as a stream's time per message. `None` from fewer than 4 blocks, for half of
+    /// them has to be drawn again.
     #[must_use]
-    pub fn of_figures(figures: &[f64], seed: u64) -> Option<Self> {
-        let (a, b) = halves(figures.iter().copied());
-        ratio_of_means(&a, &b, seed).map(Self::from)
+    pub fn of_shares(blocks: &[Share], seed: u64) -> Option<Self> {
+        let (a, b) = halves(blocks.iter().copied());
+        ratio_of_quotients(&a, &b, seed).map(Self::from)
     }
 
     /// The largest factor, at least 1, by which the halves may differ in either direction, going by the interval and the
@@ -103,17 +103,6 @@ impl Word {
         } else {
             Self::NoDifferenceSeen
         }
-    }
-}
-
-/// Why a comparison of two medians that are known has no word, and the cure: without an interval for want of samples, and
-/// with one for want of noise to hold it against.
-#[must_use]
-pub fn why_unknown(has_interval: bool) -> &'static str {
-    if has_interval {
-        "no noise known: too few blocks, or too few operations in them; --full measures more"
-    } else {
-        "too few operations for an interval; --full measures more"
     }
 }
 
@@ -220,10 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn figures_of_four_blocks_have_a_floor_and_of_three_none() {
-        assert_eq!(NoiseFloor::of_figures(&[10.0, 11.0, 12.0], 1), None);
-        assert_eq!(NoiseFloor::of_figures(&[], 1), None);
-        let noise = NoiseFloor::of_figures(&[10.0, 20.0, 22.0, 12.0], 1).expect("two in each half");
+    fn totals_of_four_blocks_have_a_floor_and_of_three_none() {
+        let of = |sums: &[f64]| {
+            let blocks: Vec<Share> = sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect();
+            NoiseFloor::of_shares(&blocks, 1)
+        };
+        assert_eq!(of(&[10.0, 11.0, 12.0]), None);
+        assert_eq!(of(&[]), None);
+        let noise = of(&[10.0, 20.0, 22.0, 12.0]).expect("two in each half");
         // Blocks 0 and 3 against 1 and 2; of two blocks the interval is all that drawing them again can give.
         assert!((noise.ratio - 11.0 / 21.0).abs() < 1e-12, "{noise:?}");
         assert!((noise.floor() - 2.2).abs() < 1e-12, "22 over 10: {noise:?}");

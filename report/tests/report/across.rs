@@ -235,6 +235,39 @@ fn a_slower_stream_breaks_the_limit_from_four_blocks_on_and_is_named_as_not_judg
 }
 
 #[test]
+fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
+    // Each run gets stuck in two blocks, which carry next to nothing; this run is twice as fast in all others.
+    let stuck = |factor: f64| {
+        let mut run = stream(8, factor);
+        for index in [2, 5] {
+            let block = run.block(index);
+            let traffic = block.traffic.as_mut().expect("a stream");
+            (traffic.sent, traffic.seen, block.operations, block.bytes_verified) = (100, 100, 100, 100 * 4_096);
+            block.cpu.host_ns = 500_000_000;
+        }
+        run
+    };
+    let mut base = stuck(1.0);
+    for block in &mut base.measured.blocks {
+        block.cpu.host_ns = block.cpu.host_ns.max(1_000_000);
+    }
+    let mut this = base.clone();
+    for block in this.measured.blocks.iter_mut().filter(|block| block.operations > 100) {
+        block.traffic.as_mut().expect("a stream").seen *= 2;
+        block.operations *= 2;
+    }
+    let across = of(&base, &this, TEN_PERCENT);
+    let cell = &across.comparisons[0].cells[0];
+    let is_within = |ratio: Option<f64>, interval: Option<report::stats::Interval<f64>>| {
+        ratio.zip(interval).is_some_and(|(ratio, all)| all.low <= ratio && ratio <= all.high)
+    };
+    // 60,200 messages in the time of 120,200; each block's own time per message would give 0.99.
+    assert!((cell.ratio.expect("a ratio") - 60_200.0 / 120_200.0).abs() < 1e-9, "{cell:?}");
+    assert!(is_within(cell.ratio, cell.interval), "{cell:?}");
+    assert!(is_within(cell.cpu_per_op_ratio, cell.cpu_per_op_interval), "{cell:?}");
+}
+
+#[test]
 fn every_cell_is_judged_or_named_once_per_limit_that_applies_to_it() {
     let base = run(1.0).and(stream(4, 1.0)).with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
     let this = run(1.0).and(paced(0)).with(Workload::Idle, Wait::Irq, Wait::Irq, 64, 0);

@@ -1,0 +1,99 @@
+//! Two cells by one figure: what each is, the interval of their ratio, and what equal things differ by. Ratio and interval
+//! are of the same estimator, so that the one lies where the other says.
+
+use crate::cells::{Group, SEED};
+use crate::figure::Figure;
+use crate::plan::Workload;
+use crate::result::Cell;
+use crate::run::RunBlock;
+use crate::stats::{NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_quotients};
+
+/// What there is to judge a ratio by.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Drawn {
+    /// With its interval.
+    pub(crate) ratio: Option<Ratio>,
+    /// The larger of both cells' noise floors: with one of unknown noise, that of the other is the best guess there is.
+    pub(crate) noise_floor: Option<f64>,
+}
+
+/// Draws both groups again.
+pub(crate) fn drawn(figure: Figure, this: (&Cell, &Group<'_>), base: (&Cell, &Group<'_>)) -> Drawn {
+    let groups = [this.1, base.1];
+    match figure {
+        Figure::Latency | Figure::FromDue => {
+            let [this_series, base_series] = groups.map(|group| group.series_of(figure));
+            let floors = [this.0, base.0].into_iter().filter_map(|cell| cell.latencies_by(figure)?.noise_floor);
+            Drawn { ratio: ratio_of_medians(&this_series, &base_series, SEED), noise_floor: floors.reduce(f64::max) }
+        }
+        Figure::TimePerMessage => {
+            let [this, base] = groups.map(|group| known(group, time_per_message));
+            let floor_of = |blocks: &Vec<Share>| NoiseFloor::of_shares(blocks, SEED).map(|noise| noise.floor());
+            Drawn {
+                ratio: ratio_of_quotients(&this, &base, SEED),
+                noise_floor: [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max),
+            }
+        }
+        Figure::BusyCores => Drawn { ratio: quotients(groups[0], groups[1], cores), noise_floor: None },
+    }
+}
+
+/// The ratio of the CPU time per operation, all threads.
+pub(crate) fn cpu_per_op(this: &Group<'_>, base: &Group<'_>) -> Option<Ratio> {
+    quotients(this, base, cpu)
+}
+
+/// A cell by this figure: nanoseconds, or cores.
+pub(crate) fn value(figure: Figure, cell: &Cell) -> Option<f64> {
+    match figure {
+        Figure::Latency | Figure::FromDue => cell.latencies_by(figure)?.ns.p50.map(|ns| ns as f64),
+        Figure::TimePerMessage => cell.messages_per_second.filter(|rate| *rate > 0.0).map(|rate| 1e9 / rate),
+        Figure::BusyCores => cell.cpu.cores,
+    }
+}
+
+/// Why nothing is said of two cells, and the cure where there is one.
+pub(crate) fn why_unknown(figure: Figure, workload: Workload, has_values: bool, has_interval: bool) -> &'static str {
+    match (figure, has_values, has_interval) {
+        (_, true, _) if workload == Workload::Storm => "a storm has one latency a block, which is too few to judge",
+        (_, false, _) => "one of both has no such figure",
+        (Figure::BusyCores, ..) => "no word is said of a cost that has no noise floor",
+        (Figure::TimePerMessage, true, false) => {
+            "no interval: it takes two blocks of a stream, and one of both has fewer; measure more blocks"
+        }
+        (_, true, false) => "too few operations for an interval; --full measures more",
+        (Figure::TimePerMessage, true, true) => {
+            "no noise known: it takes four blocks of a stream, and one of both has fewer; measure more blocks"
+        }
+        (_, true, true) => "no noise known: too few blocks, or too few operations in them; --full measures more",
+    }
+}
+
+/// A ratio of costs, which a cell has only if each of its blocks has it.
+fn quotients(this: &Group<'_>, base: &Group<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Option<Ratio> {
+    let all = |group: &Group<'_>| group.blocks().iter().map(share).collect::<Option<Vec<Share>>>();
+    ratio_of_quotients(&all(this)?, &all(base)?, SEED)
+}
+
+/// Of the blocks that have it, as the cell's rate is.
+fn known(group: &Group<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
+    group.blocks().iter().filter_map(share).collect()
+}
+
+fn time_per_message(block: &RunBlock<'_>) -> Option<Share> {
+    let traffic = block.measured.traffic.as_ref()?;
+    Some(Share { sum: traffic.span_ns as f64, over: traffic.seen as f64 })
+}
+
+fn cpu(block: &RunBlock<'_>) -> Option<Share> {
+    Some(Share { sum: all_cpu_ns(block)?, over: block.measured.operations as f64 })
+}
+
+fn cores(block: &RunBlock<'_>) -> Option<Share> {
+    Some(Share { sum: all_cpu_ns(block)?, over: block.measured.wall_ns as f64 })
+}
+
+fn all_cpu_ns(block: &RunBlock<'_>) -> Option<f64> {
+    let cpu = &block.measured.cpu;
+    Some(cpu.host_ns as f64 + cpu.vcpu_ns? as f64 + cpu.main_loop_ns? as f64)
+}
