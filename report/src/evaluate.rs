@@ -17,12 +17,13 @@ pub fn evaluate(
     let groups = cells::groups(run);
     let cells: Vec<_> = groups.iter().map(|group| group.cell(environment.driver.as_deref())).collect();
     let measured = run.measured();
+    let comparisons = compare::comparisons(&cells, &groups);
     RunResult {
         schema_version: SCHEMA_VERSION,
-        comparisons: compare::comparisons(&cells, &groups),
         self_checks: checks::all(run, &environment),
         warnings: on_reading.into_iter().chain(warnings::of(run, &environment)).collect(),
-        findings: findings::findings(&cells, &measured.ceilings, &config),
+        findings: findings::findings(&cells, &comparisons, &measured.ceilings, &config),
+        comparisons,
         ceilings: measured.ceilings.clone(),
         overhead: measured.overhead,
         environment,

@@ -1,11 +1,12 @@
-//! What follows from several cells together: from which rate on spinning is the cheaper way, where blocking is the faster
-//! one, and how many messages each way carries.
+//! What follows from several cells together: from which rate on spinning is the cheaper way, where blocking is proved to be
+//! the faster one, and how many messages each way carries.
 
 use serde::{Deserialize, Serialize};
 
 use crate::measured::Ceilings;
 use crate::plan::{Arrivals, Wait, Workload};
-use crate::result::Cell;
+use crate::result::{Cell, Comparison};
+use crate::stats::Word;
 
 /// Latency that an open loop's p99 must stay below, where nothing else was asked for: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;
@@ -68,17 +69,25 @@ pub struct Contended {
     pub poll_p50_ns: u64,
     /// Blocking's median, likewise.
     pub irq_p50_ns: u64,
+    /// What may be said of blocking. Medians that lie far apart may still be such that noise explains them.
+    #[serde(default)]
+    pub word: Word,
 }
 
 impl Contended {
-    /// Whether blocking was the faster way.
+    /// The way that is proved to be the faster one; `None`: neither is.
     #[must_use]
-    pub fn irq_is_lower(&self) -> bool {
-        self.irq_p50_ns < self.poll_p50_ns
+    pub fn faster(&self) -> Option<Wait> {
+        match self.word {
+            Word::Faster => Some(Wait::Irq),
+            Word::Slower => Some(Wait::Poll),
+            Word::NoDifferenceSeen | Word::Unknown => None,
+        }
     }
 }
 
-/// The highest offered rate that kept below the limit.
+/// The highest offered rate up to which every rate kept below the limit. One that did by chance above one that did not is
+/// none that can be relied on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capacity {
@@ -88,7 +97,7 @@ pub struct Capacity {
     pub arrivals: Arrivals,
     /// What p99, from when a message was due, had to stay below.
     pub p99_limit_ns: u64,
-    /// Messages per second; `None`: no offered rate kept below it.
+    /// Messages per second; `None`: the lowest rate that was offered did not keep below it.
     pub rate_per_s: Option<u64>,
     /// The highest rate that was offered.
     pub offered_per_s: u64,
@@ -96,13 +105,18 @@ pub struct Capacity {
 
 /// Draws the conclusions. `config` may hold the limit of the open loop (`p99_limit_ns`).
 #[must_use]
-pub fn findings(cells: &[Cell], ceilings: &[Ceilings], config: &serde_json::Value) -> Findings {
+pub fn findings(
+    cells: &[Cell],
+    comparisons: &[Comparison],
+    ceilings: &[Ceilings],
+    config: &serde_json::Value,
+) -> Findings {
     let limit = config["p99_limit_ns"].as_u64().unwrap_or(P99_LIMIT_NS);
     let largest = ceilings.iter().max_by_key(|ceiling| ceiling.size_bytes);
     let copy = largest.map(|both| both.host.heap_to_heap / both.guest.heap_to_heap).filter(|ratio| ratio.is_finite());
     Findings {
         break_even: break_even(cells),
-        contention: contention(cells),
+        contention: contention(cells, comparisons),
         capacity: capacity(cells, limit),
         copy_host_over_guest: copy,
     }
@@ -131,17 +145,21 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
     [Wait::Irq, Wait::Hybrid].into_iter().filter_map(one).collect()
 }
 
-fn contention(cells: &[Cell]) -> Vec<Contended> {
+fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {
     let median = |cell: &Cell| cell.latencies()?.ns.p50;
     let beside = |poll: &Cell| {
         let mut others = diagonal(cells, Workload::Contention, Wait::Irq);
         let irq = others.find(|irq| irq.conditions == poll.conditions)?;
+        let is_theirs = |one: &&Comparison| {
+            one.cells(cells).is_some_and(|(this, base)| std::ptr::eq(this, irq) && std::ptr::eq(base, poll))
+        };
         Some(Contended {
             busy_threads: poll.conditions.busy_threads.unwrap_or(0),
             one_core: poll.conditions.one_core,
             gap_ns: poll.conditions.gap_ns,
             poll_p50_ns: median(poll)?,
             irq_p50_ns: median(irq)?,
+            word: comparisons.iter().find(is_theirs).map_or(Word::Unknown, |one| one.word),
         })
     };
     diagonal(cells, Workload::Contention, Wait::Poll).filter_map(beside).collect()
@@ -162,11 +180,13 @@ fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
             let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
             p99.is_some_and(|p99| p99 < p99_limit_ns) && carries(cell)
         };
+        let broken = open().filter(|cell| !keeps(cell)).filter_map(rate).min();
+        let carried = open().filter(keeps).filter_map(rate).filter(|rate| broken.is_none_or(|broken| *rate < broken));
         Some(Capacity {
             mode: wait.to_string(),
             arrivals,
             p99_limit_ns,
-            rate_per_s: open().filter(keeps).filter_map(rate).max(),
+            rate_per_s: carried.max(),
             offered_per_s: open().filter_map(rate).max()?,
         })
     };

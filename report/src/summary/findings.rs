@@ -84,11 +84,13 @@ fn contention(result: &RunResult) -> Option<String> {
     let shown = if paced.is_empty() { all.iter().collect() } else { paced };
     let one = |one: &&Contended| {
         let place = if one.one_core { "one core".to_owned() } else { format!("{} busy", one.busy_threads) };
-        format!("{place} {} / {}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
+        let unproved = if one.faster().is_some() { "" } else { " ?" };
+        format!("{place} {} / {}{unproved}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
     };
     let told: Vec<String> = shown.iter().map(one).collect();
     let since = if shown.first()?.gap_ns.is_some() { "paced, p50 from due" } else { "p50" };
-    Some(format!("contention, {since}, poll / irq: {}", told.join("; ")))
+    let mark = if shown.iter().all(|one| one.faster().is_some()) { "" } else { " (?: not proved)" };
+    Some(format!("contention, {since}, poll / irq{mark}: {}", told.join("; ")))
 }
 
 fn storm(result: &RunResult) -> Option<String> {
