@@ -1,6 +1,8 @@
 //! A run's folder rendered again, from what the initiator left there: also where the run was cut off or a file is damaged,
 //! as far as what is left goes.
 
+use std::fs;
+use std::io;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,16 +12,13 @@ use serde_json::Value;
 use crate::document::folder::PLAN_FILE;
 use crate::environment::Environment;
 use crate::error::ReportError;
-use crate::exports;
 use crate::measured::{GuestFacts, Measured};
+use crate::places::{self, DAMAGED};
 use crate::read;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
 use crate::render::render_run;
 use crate::result::{FILE_NAME, RunResult, SCHEMA_VERSION, Warning};
 use crate::salvage::whole_part;
-
-/// A damaged document is kept under this name when another one takes its place.
-const DAMAGED: &str = "result.json.damaged";
 
 /// A folder that was rendered again.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,6 +44,7 @@ pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
     if ![MEASURED_FILE, PLAN_FILE].into_iter().any(there) {
         return Err(ReportError::NotARun { path: dir.to_owned() });
     }
+    places::look(dir)?;
     let (recorded, repaired) = recorded(dir)?;
     let measured = if exists(&dir.join(MEASURED_FILE)) {
         read::read_measured_as_far_as_it_is_whole(&dir.join(MEASURED_FILE))?
@@ -54,11 +54,21 @@ pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
     let samples =
         if exists(&dir.join(SAMPLES_FILE)) { read::read_samples(&dir.join(SAMPLES_FILE))? } else { (Vec::new(), None) };
     if repaired.is_some() {
-        let damaged = read::read_document(&dir.join(FILE_NAME))?;
-        exports::replace(&dir.join(DAMAGED), |out| out.write_all(&damaged))?;
+        keep(&dir.join(FILE_NAME), &dir.join(DAMAGED))?;
     }
     let result = render_run(dir, recorded.environment, recorded.config, measured, samples)?;
     Ok(Again { result, repaired })
+}
+
+/// Gives the damaged document a second name before another one takes its first. It is the file itself, to be read by whoever
+/// could read it before, and no link is followed to somebody else's.
+fn keep(damaged: &Path, kept: &Path) -> Result<(), ReportError> {
+    let failed = |source| ReportError::Write { path: kept.to_owned(), source };
+    match fs::remove_file(kept) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    fs::hard_link(damaged, kept).map_err(failed)
 }
 
 /// Also what is no file and no longer leads to one: rendering must not take its place without a word.

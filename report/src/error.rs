@@ -68,6 +68,14 @@ pub enum ReportError {
         /// Where.
         path: PathBuf,
     },
+    /// Something in the place of what is written, which may be somebody else's or lead elsewhere.
+    #[error("{} is a link, a folder, a pipe or a device where a run has {wanted}; move it away, and render again", path.display())]
+    InTheWay {
+        /// Where.
+        path: PathBuf,
+        /// What should be there, or nothing.
+        wanted: &'static str,
+    },
     /// More than any run writes.
     #[error("{} has {bytes} bytes, and no run writes more than {most}; put back the file that the run left there", path.display())]
     TooLarge {

@@ -53,6 +53,7 @@ mod rendering {
     pub mod findings;
     pub mod frame_size;
     pub mod page;
+    pub(crate) mod places;
     pub mod plots;
     pub mod read;
     pub(crate) mod render;

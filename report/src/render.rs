@@ -10,11 +10,12 @@ use crate::measured::Measured;
 use crate::result::{RunResult, Warning};
 use crate::run::Run;
 use crate::samples::Row;
-use crate::{evaluate, exports, page, plots, read, text_report};
+use crate::{evaluate, exports, page, places, plots, read, text_report};
 
 /// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
 /// a folder again gives the same files. A run that ended early is rendered as far as it came.
 pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> Result<RunResult, ReportError> {
+    places::look(dir)?;
     let measured = read::read_measured(&dir.join(read::MEASURED_FILE))?;
     let samples = read::read_samples(&dir.join(read::SAMPLES_FILE))?;
     let config = serde_json::to_value(config).map_err(ReportError::Config)?;

@@ -9,7 +9,12 @@ use crate::error::ReportError;
 use crate::exports;
 
 /// The folder of the plots in a run's folder.
-const FOLDER: &str = "plots";
+pub(crate) const FOLDER: &str = "plots";
+
+/// The names in that folder that are this program's to write and to remove.
+pub(crate) fn file_names() -> impl Iterator<Item = String> {
+    ALL.iter().flat_map(|(name, _)| ["svg", "png"].map(|ending| format!("{name}.{ending}")))
+}
 
 /// Writes every plot both ways. Those of an earlier rendering that this one does not have are removed, so that none is
 /// left that shows other data.

@@ -41,6 +41,7 @@ mod stream;
 mod theme;
 
 pub use self::files::write_into;
+pub(crate) use self::files::{FOLDER, file_names};
 pub use self::palette::{PALETTE, Swatch};
 pub use self::png::{PngError, png};
 pub use self::theme::themed;
