@@ -15,6 +15,7 @@ use crate::findings::Findings;
 use crate::measured::{Ceilings, Overhead, Traffic};
 use crate::plan::{Conditions, Wait, Workload};
 use crate::read::{parsed, read_document};
+use crate::run::total;
 use crate::samples::Status;
 use crate::stats::{Interval, LegSummary, Summary, Word};
 
@@ -285,6 +286,14 @@ pub struct Comparison {
     pub cpu_per_op_ratio: Option<f64>,
     /// Ratio of the cores kept busy.
     pub cores_ratio: Option<f64>,
+}
+
+impl Cell {
+    /// Operations that did not end ok, however they ended. What a document says of them may be anything.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        total(self.failures.values().copied())
+    }
 }
 
 impl Comparison {

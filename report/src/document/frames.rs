@@ -3,6 +3,7 @@
 use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
 use crate::run::Run;
+use crate::stats::deviation;
 
 use super::case;
 use super::table::{Part, Row, Table, columns};
@@ -20,7 +21,10 @@ pub(super) fn parts(result: &RunResult, run: &Run) -> Vec<Part> {
             ("ok", "frames whose hash the guest confirmed"),
             ("failed", ""),
             ("success", ""),
-            ("bandwidth", "size over the mean duration"),
+            ("bandwidth", "size over the mean duration: the harmonic mean of the frames' bandwidths"),
+            ("median", "size over the median duration"),
+            ("p10", "nine frames in ten are at least as fast; from 10 frames on"),
+            ("p5", "19 frames in 20 are at least as fast; from 20 frames on"),
             ("± sd", "standard deviation over the frames"),
             ("least", "of the slowest frame"),
             ("most", "of the fastest frame"),
@@ -54,7 +58,7 @@ pub(super) fn parts(result: &RunResult, run: &Run) -> Vec<Part> {
 }
 
 fn speed_row(cell: &Cell, run: &Run) -> Row {
-    let failed = cell.failures.values().fold(0_u64, |sum, &one| sum.saturating_add(one));
+    let failed = cell.failed();
     let all = cell.n.saturating_add(failed);
     let latency = cell.latency_ns.as_ref();
     let rate = |ns: u64| (ns > 0).then(|| cell.size_bytes as f64 * 1e9 / ns as f64);
@@ -64,7 +68,10 @@ fn speed_row(cell: &Cell, run: &Run) -> Row {
         Value::count(failed),
         Value::share((all > 0).then(|| cell.n as f64 / all as f64)),
         Value::speed(cell.bytes_per_second),
-        Value::speed(deviation(&rates(cell, run))),
+        Value::speed(latency.and_then(|latency| rate(latency.p50?))),
+        Value::speed(latency.and_then(|latency| rate(latency.p90?))),
+        Value::speed(latency.and_then(|latency| rate(latency.p95?))),
+        Value::speed(deviation(rates(cell, run).into_iter())),
         Value::speed(latency.and_then(|latency| rate(latency.max))),
         Value::speed(latency.and_then(|latency| rate(latency.min))),
         Value::mean_ns(latency.map(|latency| latency.mean)),
@@ -81,14 +88,6 @@ fn rates(cell: &Cell, run: &Run) -> Vec<f64> {
     times.map(|ns| cell.size_bytes as f64 * 1e9 / ns as f64).collect()
 }
 
-/// Standard deviation of the sample; `None` of fewer than two.
-fn deviation(values: &[f64]) -> Option<f64> {
-    let n = values.len() as f64;
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt())
-}
-
 fn phase_row(cell: &Cell) -> Row {
     let legs = &cell.legs_ns;
     let mean = [&legs.write, &legs.notify, &legs.read, &legs.verify, &legs.answer]
@@ -98,16 +97,4 @@ fn phase_row(cell: &Cell) -> Row {
     values.extend(mean);
     values.extend([rates.write, rates.read, rates.verify].map(Value::speed));
     Row { mode: Some(cell.mode.clone()), values }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_deviation_is_that_of_the_sample_and_none_of_a_single_frame() {
-        let deviation_of_eight = deviation(&[2.0, 4.0, 4.0, 4.0, 5.0, 5.0, 7.0, 9.0]).expect("more than one");
-        assert!((deviation_of_eight - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12);
-        assert_eq!((deviation(&[1.0]), deviation(&[])), (None, None));
-    }
 }

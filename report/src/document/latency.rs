@@ -92,7 +92,7 @@ fn moments(workload: Workload, cells: &[&Cell]) -> Table {
         let mut values = case::keys(cell);
         values.extend([
             Value::count(cell.n),
-            Value::count(cell.failures.values().fold(0_u64, |sum, &one| sum.saturating_add(one))),
+            Value::count(cell.failed()),
             Value::ns(all.map(|all| all.min)),
             Value::mean_ns(all.map(|all| all.mean)),
             Value::ns(all.and_then(|all| all.p50)),

@@ -43,7 +43,8 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
     };
     let each = Table {
         id: "table-legs-each".to_owned(),
-        caption: "Every leg: count, range, percentiles, mean, and its share of the mean of the whole".to_owned(),
+        caption: "Every leg: count, range, percentiles, mean, deviation, and its share of the mean of the whole"
+            .to_owned(),
         keys: 4,
         columns: columns(&[
             ("workload", ""),
@@ -54,8 +55,11 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
             ("min", ""),
             ("median", ""),
             ("p90", ""),
+            ("p95", ""),
             ("p99", ""),
+            ("p99.9", ""),
             ("mean", ""),
+            ("stddev", "standard deviation of the sample"),
             ("max", ""),
             ("share", "of the mean of the whole"),
         ]),
@@ -63,7 +67,7 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
         detail: true,
     };
     parts.extend(medians.without_unknown_columns().part());
-    parts.extend(each.part());
+    parts.extend(each.without_unknown_columns().part());
     if !parts.is_empty() {
         parts.push(Part::Text(
             "One-way legs (inject, notify, ack, answer) come only from blocks over which the clocks' offset was stable, and \
@@ -101,8 +105,11 @@ fn each_leg(cell: &Cell) -> Vec<Row> {
             Value::signed_ns(leg.min),
             Value::signed_ns(leg.p50),
             Value::signed_ns(leg.p90),
+            Value::signed_ns(leg.p95),
             Value::signed_ns(leg.p99),
+            Value::signed_ns(leg.p999),
             Value::mean_ns(leg.mean),
+            Value::mean_ns(leg.stddev),
             Value::signed_ns(leg.max),
             Value::share(whole.map(|whole| leg.mean / whole)),
         ]);

@@ -173,7 +173,7 @@ fn success(figure: &mut Figure, area: Area, cells: &[&Cell], starts: &[f64]) {
 
 /// Frames that came through, and all that were tried.
 fn tries(cell: &Cell) -> (u64, u64) {
-    (cell.n, cell.failures.values().fold(cell.n, |all, failed| all.saturating_add(*failed)))
+    (cell.n, cell.n.saturating_add(cell.failed()))
 }
 
 fn failures(cell: &Cell) -> String {

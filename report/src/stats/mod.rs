@@ -20,4 +20,5 @@ pub(crate) use noise::halves;
 pub use noise::{NoiseFloor, Word};
 pub use outliers::Outliers;
 pub use percentile::{Interval, Percentile};
+pub(crate) use summary::deviation;
 pub use summary::{Intervals, LegSummary, Summary};

@@ -81,7 +81,7 @@ impl Summary {
     pub fn of(mut samples: Vec<u64>) -> Option<Self> {
         samples.sort_unstable();
         let (&min, &max) = (samples.first()?, samples.last()?);
-        let mean = mean(samples.iter().map(|&sample| sample as f64));
+        let values = || samples.iter().map(|&sample| sample as f64);
         Some(Self {
             n: samples.len(),
             min,
@@ -92,8 +92,8 @@ impl Summary {
             p999: Percentile::P999.of(&samples),
             p9999: Percentile::P9999.of(&samples),
             max,
-            mean,
-            stddev: stddev(&samples, mean),
+            mean: mean(values()),
+            stddev: deviation(values()),
             intervals: Intervals::of(&samples),
             outliers: Outliers::of(&samples),
         })
@@ -113,11 +113,20 @@ pub struct LegSummary {
     /// 90 % of the samples are at most this; from 10 samples on.
     #[serde(default)]
     pub p90: Option<i64>,
+    /// 95 % of the samples are at most this; from 20 samples on.
+    #[serde(default)]
+    pub p95: Option<i64>,
     /// 99 % of the samples are at most this; from 1,000 samples on.
     #[serde(default)]
     pub p99: Option<i64>,
+    /// 99.9 % of the samples are at most this; from 10,000 samples on.
+    #[serde(default)]
+    pub p999: Option<i64>,
     /// The arithmetic mean.
     pub mean: f64,
+    /// Standard deviation of the sample (divisor n − 1); `None` for a single one.
+    #[serde(default)]
+    pub stddev: Option<f64>,
     /// The worst of `n`.
     pub max: i64,
 }
@@ -127,13 +136,17 @@ impl LegSummary {
     #[must_use]
     pub fn of(mut samples: Vec<i64>) -> Option<Self> {
         samples.sort_unstable();
+        let values = || samples.iter().map(|&sample| sample as f64);
         Some(Self {
             n: samples.len(),
             min: *samples.first()?,
             p50: Percentile::P50.of(&samples)?,
             p90: Percentile::P90.of(&samples),
+            p95: Percentile::P95.of(&samples),
             p99: Percentile::P99.of(&samples),
-            mean: mean(samples.iter().map(|&sample| sample as f64)),
+            p999: Percentile::P999.of(&samples),
+            mean: mean(values()),
+            stddev: deviation(values()),
             max: *samples.last()?,
         })
     }
@@ -145,10 +158,13 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / n
 }
 
-fn stddev(samples: &[u64], mean: f64) -> Option<f64> {
+/// Standard deviation of the sample; `None` of fewer than two.
+pub(crate) fn deviation(values: impl ExactSizeIterator<Item = f64> + Clone) -> Option<f64> {
+    let n = values.len();
+    let mean = mean(values.clone());
     // Around the mean in a second pass: the sum of squares of nanoseconds would eat the digits of the difference.
-    let squares: f64 = samples.iter().map(|&sample| (sample as f64 - mean).powi(2)).sum();
-    (samples.len() > 1).then(|| (squares / (samples.len() - 1) as f64).sqrt())
+    let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
+    (n > 1).then(|| (squares / (n - 1) as f64).sqrt())
 }
 
 #[cfg(test)]
@@ -203,6 +219,7 @@ mod tests {
     #[test]
     fn the_deviation_is_that_of_the_sample() {
         let summary = Summary::of(vec![2, 4, 4, 4, 5, 5, 7, 9]).expect("samples");
+        assert_eq!((deviation([1.0].into_iter()), deviation([].into_iter())), (None, None));
         let deviation = summary.stddev.expect("more than one");
         assert!((deviation - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12, "{deviation}");
     }
@@ -217,7 +234,11 @@ mod tests {
     fn a_tail_of_a_leg_waits_for_enough_samples() {
         let leg = |n: i64| LegSummary::of((1..=n).collect()).expect("samples");
         assert_eq!((leg(9).p90, leg(10).p90), (None, Some(9)));
+        assert_eq!((leg(19).p95, leg(20).p95), (None, Some(19)));
         assert_eq!((leg(999).p99, leg(1_000).p99), (None, Some(990)));
+        assert_eq!((leg(9_999).p999, leg(10_000).p999), (None, Some(9_990)));
+        let deviation = LegSummary::of(vec![-2, 0, 2]).expect("samples").stddev.expect("more than one");
+        assert!((deviation - 2.0).abs() < 1e-12 && leg(1).stddev.is_none(), "{deviation}");
     }
 
     #[test]
@@ -237,10 +258,13 @@ mod tests {
         let mut old = serde_json::to_value(&summary).expect("JSON");
         let mut old_leg = serde_json::to_value(&leg).expect("JSON");
         old.as_object_mut().expect("an object").retain(|name, _| name != "intervals" && name != "outliers");
-        old_leg.as_object_mut().expect("an object").retain(|name, _| name != "p90" && name != "p99");
+        old_leg
+            .as_object_mut()
+            .expect("an object")
+            .retain(|name, _| !["p90", "p95", "p99", "p999", "stddev"].contains(&name.as_str()));
         let read: Summary = serde_json::from_value(old).expect("reads");
         let read_leg: LegSummary = serde_json::from_value(old_leg).expect("reads");
         assert_eq!(read, Summary { intervals: Intervals::default(), outliers: Outliers::default(), ..summary });
-        assert_eq!(read_leg, LegSummary { p90: None, p99: None, ..leg });
+        assert_eq!(read_leg, LegSummary { p90: None, p95: None, p99: None, p999: None, stddev: None, ..leg });
     }
 }
