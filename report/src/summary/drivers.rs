@@ -50,7 +50,7 @@ fn row(cell: &Cell) -> Vec<String> {
         latency(|latency| latency.p90),
         latency(|latency| latency.p99),
         cell.counters.interrupts.map_or_else(|| "-".to_owned(), grouped),
-        cell.failures.values().sum::<u64>().to_string(),
+        cell.failed().to_string(),
         time(cell.cpu.host_us_per_op.map(|us| us * 1e3)),
         time(cell.cpu.vcpu_us_per_op.map(|us| us * 1e3)),
     ]

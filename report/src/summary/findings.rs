@@ -18,10 +18,10 @@ pub(super) fn tells(cell: &Cell) -> bool {
     matches!(cell.workload, Workload::Stream | Workload::Storm | Workload::Idle | Workload::Contention)
 }
 
-/// The lines.
-pub(super) fn lines(result: &RunResult) -> Vec<String> {
+/// The lines, remark by remark.
+pub(super) fn remarks(result: &RunResult) -> Vec<Vec<String>> {
     let all = [ratios(result), idle(result), contention(result), storm(result), capacity(result), ceilings(result)];
-    all.into_iter().flatten().chain(streams(result)).flat_map(|line| wrapped(&line, LINES_EACH)).collect()
+    all.into_iter().flatten().chain(streams(result)).map(|line| wrapped(&line, LINES_EACH)).collect()
 }
 
 /// A line per size.

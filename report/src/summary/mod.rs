@@ -1,6 +1,5 @@
 //! What a run says on the terminal: the answer in its first line, the cells as a table, and at the end how far to
-//! trust it. At most 40 lines; the rest is in
-//! the report.
+//! trust it. At most 40 lines of 100 columns; the rest is in the report.
 
 mod counters;
 mod drivers;
@@ -55,23 +54,25 @@ fn lines(result: &RunResult) -> Vec<Line> {
     let doubt = if result.passed() { Tone::Answer } else { Tone::Bad };
     let mut head = doubt.on(wrapped(&answer(result), 3));
     head.push(Line::plain(String::new()));
+    let mut end = vec![Line::plain(String::new())];
+    end.extend(self_checks(result));
+    let label = wrapped(&label(&result.environment.accel), 1);
+    let all_rows: Vec<&Cell> = result.cells.iter().filter(|cell| has_row(cell)).collect();
     let mut tail = Tone::Aside.on(legend(result));
-    tail.extend(Tone::Plain.on(speeds(result)));
-    tail.extend(Tone::Plain.on(findings::lines(result)));
-    tail.extend(Tone::Aside.on(memory(result)));
-    tail.extend(Tone::Aside.on(counters::line(result)));
-    tail.push(Line::plain(String::new()));
-    tail.extend(self_checks(result));
-    let label = label(&result.environment.accel);
+
+    // What is least of the table comes first, then the remarks, and what is left is for more of the table. One line stays for
+    // what is said of the cells that are left out, one for the warnings, one for the label, and one for whoever prints the
+    // summary to say where the rest is.
+    let others = head.len() + tail.len() + end.len() + table::HEAD_LINES + all_rows.len().min(LEAST_CELLS) + 4;
+    tail.extend(fitting(remarks(result), MOST_LINES.saturating_sub(others)));
+    tail.extend(end);
     let taken = head.len() + tail.len() + 1;
 
-    // One line stays for what is said of the cells that are left out, one for the warnings, and one for whoever prints
-    // the summary to say where the rest is.
     let room = (MOST_LINES - 3).saturating_sub(taken + table::HEAD_LINES).max(LEAST_CELLS);
-    let rows: Vec<&Cell> = result.cells.iter().filter(|cell| has_row(cell)).take(room).collect();
+    let rows = &all_rows[..all_rows.len().min(room)];
     let mut lines = head;
     if !rows.is_empty() {
-        lines.extend(table::lines(&rows).into_iter().enumerate().map(|(index, text)| {
+        lines.extend(table::lines(rows).into_iter().enumerate().map(|(index, text)| {
             let tone = if index < table::HEAD_LINES { Tone::Aside } else { Tone::Plain };
             Line { text, tone }
         }));
@@ -84,7 +85,30 @@ fn lines(result: &RunResult) -> Vec<Line> {
     lines.extend(tail);
     let room = (MOST_LINES - 2).saturating_sub(lines.len());
     lines.extend(Tone::Warning.on(warnings(result, room)));
-    lines.push(Line { text: label, tone: Tone::Aside });
+    lines.extend(Tone::Aside.on(label));
+    lines
+}
+
+/// What there is to say besides the table, remark by remark, the most asked for first.
+fn remarks(result: &RunResult) -> Vec<Vec<Line>> {
+    let figures = speeds(result).into_iter().chain(findings::remarks(result)).map(|lines| Tone::Plain.on(lines));
+    let asides = [memory(result), counters::line(result).into_iter().collect()];
+    figures.chain(asides.map(|lines| Tone::Aside.on(lines))).filter(|lines| !lines.is_empty()).collect()
+}
+
+/// As many remarks as fit, whole, and how many do not.
+fn fitting(remarks: Vec<Vec<Line>>, room: usize) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let count = remarks.len();
+    for (position, remark) in remarks.into_iter().enumerate() {
+        let is_last = position + 1 == count;
+        if lines.len() + remark.len() + usize::from(!is_last) > room {
+            let left = counted((count - position) as u64, "more remark");
+            lines.push(Line { text: format!("and {left} in {}", page::FILE_NAME), tone: Tone::Aside });
+            break;
+        }
+        lines.extend(remark);
+    }
     lines
 }
 
@@ -200,8 +224,8 @@ fn memory(result: &RunResult) -> Vec<String> {
     wrapped(&text, LINES_EACH)
 }
 
-/// A line per frame size.
-fn speeds(result: &RunResult) -> Vec<String> {
+/// A remark per frame size.
+fn speeds(result: &RunResult) -> Vec<Vec<String>> {
     let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
     for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Frame && has_row(cell)) {
         if let Some(bytes_per_second) = cell.bytes_per_second {
@@ -211,7 +235,7 @@ fn speeds(result: &RunResult) -> Vec<String> {
     let line = |(size, speeds): (u64, Vec<String>)| {
         wrapped(&format!("frame {} end to end: {}", size_name(size), speeds.join(", ")), LINES_EACH)
     };
-    by_size.into_iter().flat_map(line).collect()
+    by_size.into_iter().map(line).collect()
 }
 
 fn self_checks(result: &RunResult) -> Vec<Line> {

@@ -2,6 +2,7 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
+use super::text::WIDTH;
 use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Workload};
 use crate::result::Cell;
@@ -19,9 +20,27 @@ const FIRST_NUMBER: usize = 3;
 /// Lines that a table has besides its cells.
 pub(super) const HEAD_LINES: usize = 2;
 
-/// The table's lines.
+/// Columns that go, in this order, where a line would be too long. The report has all of them.
+const SPARED: [&str; 4] = ["mean", "min", "p90", "max"];
+
+/// The table's lines, none longer than a line of the summary as long as what may go is enough.
 pub(super) fn lines(cells: &[&Cell]) -> Vec<String> {
-    aligned(&HEADER, cells.iter().map(|cell| row(cell)), FIRST_NUMBER)
+    let rows: Vec<Vec<String>> = cells.iter().map(|cell| row(cell)).collect();
+    let mut shown: Vec<usize> = (0..HEADER.len()).collect();
+    let width_of = |column: usize| {
+        let texts = rows.iter().map(|row| row[column].as_str()).chain([HEADER[column]]);
+        texts.map(|text| text.chars().count()).max().unwrap_or(0)
+    };
+    for spared in SPARED {
+        let width: usize = shown.iter().map(|&column| width_of(column) + 1).sum();
+        if width <= WIDTH + 1 {
+            break;
+        }
+        shown.retain(|&column| HEADER[column] != spared);
+    }
+    let header: Vec<&str> = shown.iter().map(|&column| HEADER[column]).collect();
+    let rows = rows.iter().map(|row| shown.iter().map(|&column| row[column].clone()).collect());
+    aligned(&header, rows, FIRST_NUMBER)
 }
 
 /// A table in this project's style: columns from `first_number` on are numbers and stand to the right.
@@ -55,7 +74,7 @@ fn row(cell: &Cell) -> Vec<String> {
         latency(|all| Some(all.max as f64)),
         latency(|all| Some(all.mean)),
         or_dash(cell.counters.interrupts.map(|count| count.to_string())),
-        cell.failures.values().sum::<u64>().to_string(),
+        cell.failed().to_string(),
         cpu(cell.cpu.host_us_per_op),
         cpu(cell.cpu.vcpu_us_per_op),
         or_dash(cell.cpu.cores.map(three_digits)),

@@ -34,13 +34,13 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
         if let Some(last) = lines.last_mut() {
-            last.push('…');
+            *last = last.chars().take(WIDTH - 1).chain(['…']).collect();
         }
     }
     for line in &mut lines {
         // A word longer than a line is nobody's prose.
-        if line.chars().count() > WIDTH + 1 {
-            *line = line.chars().take(WIDTH).chain(['…']).collect();
+        if line.chars().count() > WIDTH {
+            *line = line.chars().take(WIDTH - 1).chain(['…']).collect();
         }
     }
     lines
@@ -61,7 +61,13 @@ mod tests {
     fn what_does_not_fit_is_cut_off() {
         let lines = wrapped(&"word ".repeat(300), 2);
         assert!(lines.len() == 2 && lines[1].ends_with('…'), "{lines:?}");
-        assert_eq!(wrapped(&"x".repeat(500), 2)[0].chars().count(), WIDTH + 1);
+        assert_eq!(wrapped(&"x".repeat(500), 2)[0].chars().count(), WIDTH);
+        let full = format!("{} {}", "x".repeat(WIDTH), "y".repeat(WIDTH));
+        assert_eq!(
+            wrapped(&full, 1),
+            [format!("{}…", "x".repeat(WIDTH - 1))],
+            "the sign has its place within the line"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What a run says on the terminal.
 
-use report::plan::{Wait, Workload};
+use report::measured::Traffic;
+use report::plan::{Arrivals, Conditions, Wait, Workload};
 use report::result::Warning;
 use report::samples::Status;
 use report::thread_cost::{HardwareCounts, PerfTime};
@@ -57,6 +58,14 @@ fn a_single_mode_answers_alone() {
 }
 
 #[test]
+fn failures_that_a_document_makes_up_end_at_the_largest_number() {
+    let mut result = Synthetic::both_modes().result();
+    result.cells[0].failures = [(Status::Timeout, u64::MAX), (Status::BadHeader, 2)].into();
+    assert_eq!(result.cells[0].failed(), u64::MAX);
+    assert!(summary(&result).contains(&u64::MAX.to_string()));
+}
+
+#[test]
 fn frames_alone_answer_too() {
     let text = summary(&Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 5).result());
     assert!(text.starts_with("poll moves and verifies a 1080p frame in 185 ms at p50 of 5 operations\n"), "{text}");
@@ -91,6 +100,69 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
     // One of the forty lines is for the path of the report.
     assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
     assert!(text.contains("more cells in report.html") && text.contains("30 warnings more in report.html"), "{text}");
+}
+
+/// Every workload, under the conditions of a full run, with three ways to wait.
+fn everything() -> Synthetic {
+    let mut run = Synthetic::empty();
+    let mut add = |workload: Workload, size: u64, count: u64, conditions: Conditions| {
+        for wait in [Wait::Poll, Wait::Irq, Wait::Hybrid] {
+            run = run.clone().with(workload, wait, wait, size, count);
+            let block = run.measured.blocks.last_mut().expect("just added");
+            block.block.conditions = conditions;
+            let traffic = Traffic { sent: 9, seen: 9, last_seen: true, span_ns: 77_777_777, full: 0 };
+            block.traffic = matches!(workload, Workload::Stream | Workload::Storm).then_some(traffic);
+            for row in run.rows.iter_mut().filter(|row| row.block == block.block.index) {
+                row.rtt_ns = row.rtt_ns.map(|ns| ns * 1_937);
+                row.corrected_ns = row.rtt_ns;
+            }
+        }
+    };
+    let plain = Conditions::default();
+    let gap = Some(2_000_000);
+    add(Workload::Pingpong, 64, 1_000, plain);
+    add(Workload::Paced, 64, 1_000, Conditions { gap_ns: gap, ..plain });
+    for size in [3_110_400, 5_529_600, 12_441_600] {
+        add(Workload::Frame, size, 10, plain);
+        add(Workload::Frame, size, 3, Conditions { cold: true, ..plain });
+    }
+    for rate in [1_000, 2_000, 5_000, 10_000, 20_000] {
+        for arrivals in [Arrivals::Fixed, Arrivals::Poisson] {
+            let open = Conditions { rate_per_s: Some(rate), arrivals: Some(arrivals), ..plain };
+            add(Workload::Openloop, 64, 100, open);
+        }
+        add(Workload::Storm, 64, 1, Conditions { rate_per_s: Some(rate), ..plain });
+    }
+    for size in [64, 4_096, 65_536, 1_048_576] {
+        for slots in [1, 16, 64] {
+            add(Workload::Stream, size, 0, Conditions { slots: Some(slots), ..plain });
+        }
+    }
+    for busy in 0..4 {
+        for gap_ns in [None, gap] {
+            add(Workload::Contention, 64, 100, Conditions { busy_threads: Some(busy), gap_ns, ..plain });
+        }
+    }
+    add(Workload::Idle, 64, 0, plain);
+    run
+}
+
+#[test]
+fn a_run_of_everything_fits_forty_lines_of_a_hundred_columns_and_says_what_is_left_out() {
+    let mut result = everything().result();
+    let warning = Warning { message: "something was seen ".repeat(20), cure: "something to do".to_owned() };
+    for failed in [0, 3, result.self_checks.len()] {
+        result.warnings = vec![warning.clone(); failed];
+        for check in result.self_checks.iter_mut().take(failed) {
+            check.pass = report::result::Verdict::Fail;
+            check.detail = "something is wrong ".repeat(20);
+        }
+        let text = summary(&result);
+        // One of the forty lines is for the path of the report.
+        assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
+        assert!(widest(&text) <= 100, "{}:\n{text}", widest(&text));
+        assert!(text.contains("more remarks in report.html"), "{text}");
+    }
 }
 
 #[test]
