@@ -258,7 +258,12 @@ fn verdict(gate: &Gate) -> Vec<String> {
             0 => String::new(),
             count => format!("; in {count} of them noise would hide a slowdown of just that much"),
         };
-        let passed = format!("passed: no figure is proved slower by more than {limits} ({counts}{noisy})");
+        let proved = |limit: Option<f64>, name: &str| {
+            limit.map(|limit| format!("no {name} is proved slower by more than {}", percent(limit)))
+        };
+        let proved = [proved(gate.limits.p50, "p50"), proved(gate.limits.p99, "p99")];
+        let proved = proved.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let passed = format!("passed: {proved} ({counts}{noisy})");
         return wrapped(&passed, LINES_EACH);
     }
     let mut lines = wrapped(&format!("failed, limit {limits} ({counts}):"), LINES_EACH);
