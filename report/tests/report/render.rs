@@ -273,10 +273,10 @@ fn a_missing_or_broken_file_is_named() {
 #[test]
 fn a_file_that_cannot_be_written_is_named_and_leaves_no_rest() {
     let dir = folder(&Synthetic::both_modes());
-    fs::create_dir(dir.path().join("result.json")).expect("in the way");
+    fs::create_dir(dir.path().join("result.json.partial")).expect("in the way");
     let error = rendered(dir.path()).expect_err("a folder is in the way").to_string();
     assert!(error.starts_with("cannot write") && error.ends_with("result.json"), "{error}");
-    assert!(!dir.path().join(".result.json.partial").exists());
+    assert!(!dir.path().join("result.json").exists());
 }
 
 #[test]
