@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, prlimit};
 
@@ -68,9 +70,18 @@ fn a_server_that_runs_out_of_descriptors_refuses_and_goes_on() {
     let server = Server::start(&[]);
     let mut witness = server.member(1);
     let pid = server.pid();
-    let open = fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap();
+    let count = || fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap().count();
+    // What was sent to the witness is closed right behind it.
+    let mut open = count();
+    loop {
+        sleep(Duration::from_millis(20));
+        match count() {
+            same if same == open => break,
+            other => open = other,
+        }
+    }
     let own = rustix::process::getrlimit(Resource::Nofile);
-    let exhausted = Rlimit { current: Some(open.count() as u64), ..own };
+    let exhausted = Rlimit { current: Some(open as u64), ..own };
     let before = prlimit(Some(pid), Resource::Nofile, exhausted).unwrap();
     for _ in 0..10 {
         assert!(server.client().is_refused());
