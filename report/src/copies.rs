@@ -5,7 +5,7 @@ use crate::plan::Workload;
 use crate::samples::{Row, Status};
 
 /// How far above its ceiling a figure may lie: a ceiling is the best of a few rounds, and others disturb them too.
-const TOLERANCE: f64 = 1.1;
+pub(crate) const TOLERANCE: f64 = 1.1;
 
 /// Speeds of one block, in bytes per second and by medians. `None`: it copied nothing in this way.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -65,6 +65,12 @@ impl Copies {
         all.into_iter()
             .filter(|(_, _, ceiling)| *ceiling > 0.0)
             .filter_map(|(what, seen, ceiling)| Some(Beside { what, seen: seen?, ceiling }))
+    }
+
+    /// Whether one of them is beyond its ceiling.
+    #[must_use]
+    pub fn is_beyond(self, ceilings: &Ceilings) -> bool {
+        self.beside(ceilings).any(|copy| copy.is_beyond())
     }
 }
 

@@ -62,9 +62,7 @@ impl Measured {
         let concerned = self.known.iter_mut().filter(|known| sizes.contains(&Some(known.size_bytes)));
         concerned.into_iter().try_for_each(|known| improve(known, link, guest, watch))
     }
-}
 
-impl Measured {
     /// Keeps how fast a block copied, for [`confirm`](Self::confirm).
     pub(super) fn hold(&mut self, size_bytes: u64, copies: Copies) {
         self.copied.push((size_bytes, copies));
@@ -79,12 +77,12 @@ impl Measured {
         watch: &mut Watch<'_>,
     ) -> Result<(), BenchError> {
         for known in &mut self.known {
-            let blocks: Vec<Copies> =
-                self.copied.iter().filter(|(size, _)| *size == known.size_bytes).map(|(_, copies)| *copies).collect();
-            let mut again = AGAIN;
-            while again > 0 && blocks.iter().any(|copies| copies.beside(known).any(|copy| copy.is_beyond())) {
+            for _ in 0..AGAIN {
+                let mut blocks = self.copied.iter().filter(|(size, _)| *size == known.size_bytes);
+                if !blocks.any(|(_, copies)| copies.is_beyond(known)) {
+                    break;
+                }
                 improve(known, link, guest, watch)?;
-                again -= 1;
             }
         }
         Ok(())

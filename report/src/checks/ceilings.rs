@@ -1,15 +1,12 @@
 //! Whether copies and hashes are no faster than the same side's memory and processor can be.
 
 use crate::checks::{judge, not_applicable};
-use crate::copies::{Copies, median_speed};
+use crate::copies::{Copies, TOLERANCE, median_speed};
 use crate::measured::Ceilings;
 use crate::plan::Workload;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
 use crate::units::{counted, speed};
-
-/// How much faster than it hashes the guest may seem to verify: a ceiling is the best of a few rounds.
-const TOLERANCE: f64 = 1.1;
 
 /// 1: by medians, no frame was written or read faster than the same side copies that many bytes; nor did a stream carry
 /// more.
