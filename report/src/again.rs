@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::document::folder::PLAN_FILE;
 use crate::environment::Environment;
 use crate::error::ReportError;
+use crate::exports;
 use crate::measured::{GuestFacts, Measured};
 use crate::places::{self, DAMAGED};
 use crate::read;
@@ -19,6 +20,7 @@ use crate::read::{MEASURED_FILE, SAMPLES_FILE};
 use crate::render::render_run;
 use crate::result::{FILE_NAME, RunResult, SCHEMA_VERSION, Warning};
 use crate::salvage::whole_part;
+use crate::samples::COLUMNS;
 
 /// A folder that was rendered again.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,11 +55,21 @@ pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
     };
     let samples =
         if exists(&dir.join(SAMPLES_FILE)) { read::read_samples(&dir.join(SAMPLES_FILE))? } else { (Vec::new(), None) };
+    give_header(&dir.join(SAMPLES_FILE))?;
     if repaired.is_some() {
         keep(&dir.join(FILE_NAME), &dir.join(DAMAGED))?;
     }
     let result = render_run(dir, recorded.environment, recorded.config, measured, samples)?;
     Ok(Again { result, repaired })
+}
+
+/// A table of no operations says at least what its columns would be: earlier versions left such a file empty, which is no
+/// table to other programs.
+fn give_header(samples: &Path) -> Result<(), ReportError> {
+    if !samples.symlink_metadata().is_ok_and(|seen| seen.is_file() && seen.len() == 0) {
+        return Ok(());
+    }
+    exports::replace(samples, |out| writeln!(out, "{}", COLUMNS.join(",")))
 }
 
 /// Gives the damaged document a second name before another one takes its first. It is the file itself, to be read by whoever

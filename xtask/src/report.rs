@@ -35,7 +35,13 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let latest = || workspace_root().join("results").join("latest");
     let dir = args.dir.clone().unwrap_or_else(latest);
-    let Again { result, repaired } = report::render_again(&dir).map_err(|error| explain(&dir, error))?;
+    let rendered = report::render_again(&dir).map_err(|error| match error {
+        ReportError::NoFolder { .. } if args.dir.is_none() => {
+            usage("there is no run yet: `cargo xtask bench` makes one; or name the folder of a run")
+        }
+        error => explain(&dir, error),
+    });
+    let Again { result, repaired } = rendered?;
     if let Some(Warning { message, cure }) = repaired {
         eprintln!("warning: {message}; {cure}");
     }

@@ -73,6 +73,9 @@ pub struct Environment {
     pub command: Option<String>,
     /// The host's time stamp counter, in Hz.
     pub tsc_hz: Option<f64>,
+    /// How long hybrid waits spun before they blocked, in nanoseconds: as long as was asked for, or as blocking was measured
+    /// to take when the run began. `--spin` repeats it. `null`: none were hybrid.
+    pub hybrid_spin_ns: Option<u64>,
     /// The host.
     #[serde(flatten)]
     pub host: HostMachine,
@@ -108,6 +111,7 @@ impl Environment {
         fill(&mut self.guest.guest_cpu_model, &guest.cpu_model);
         fill(&mut self.guest.guest_command_line, &guest.command_line);
         self.guest.guest_steal_percent = self.guest.guest_steal_percent.or(finite(guest.steal_percent));
+        self.hybrid_spin_ns = self.hybrid_spin_ns.or(measured.spin_ns);
         self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
         let of_block =
             |switches: PartySwitches| Some(switches.host?.involuntary.saturating_add(switches.vcpus?.involuntary));
@@ -145,7 +149,7 @@ mod tests {
             tsc_hz: 1e9,
             host_peer: 1,
             guest_peer: 0,
-            spin_ns: None,
+            spin_ns: Some(60_000),
             perf_missing: None,
             memory_bytes: 4096,
             ceilings: Vec::new(),
@@ -161,6 +165,7 @@ mod tests {
         let completed = known.completed_by(&measured());
         assert_eq!(completed.driver.as_deref(), Some("vfio-pci"));
         assert_eq!((completed.guest_cpus, completed.memory_bytes), (Some(2), 4096));
+        assert_eq!(completed.hybrid_spin_ns, Some(60_000), "what a stranger has to give to --spin");
     }
 
     #[test]

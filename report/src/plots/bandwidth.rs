@@ -19,6 +19,9 @@ use crate::units::{duration, grouped, speed};
 /// Above a panel with a heading and an axis' title.
 const ABOVE: f64 = 46.0;
 const LEAST_HIGH: f64 = 150.0;
+/// From one name at a line's end to the next, and from the panel to the names.
+const NAME_HIGH: f64 = 13.0;
+const NAME_WIDE: f64 = 86.0;
 /// Frames of one row that are drawn.
 const DOTS: usize = 150;
 
@@ -122,16 +125,14 @@ fn over_time(figure: &mut Figure, area: Area, frames: &[Series<'_>]) {
     let longest = frames.iter().map(|one| one.sorted.len()).max().unwrap_or(1);
     let extremes = frames.iter().flat_map(|one| [one.sorted.first(), one.sorted.last()]).flatten();
     let panel = Panel {
-        area,
+        // Colour and dash are of the way to wait: the size stands at the end of each line, for lines cross.
+        area: (area.0, area.1, area.2 - NAME_WIDE, area.3),
         heading: "duration, in turn".into(),
         x: Axis::new(Scale::Linear { low: 0.0, high: longest as f64 + 0.5 }, Unit::Count, "frame of its size and way"),
-        y: Axis::new(
-            Scale::log(extremes.map(|&ns| ns as f64), 1.0),
-            Unit::Time,
-            "end to end; sizes from small (below) to large",
-        ),
+        y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "end to end"),
     };
     panel.frame(&mut figure.canvas);
+    let mut ends: Vec<(Place, &Series<'_>)> = Vec::new();
     for one in frames {
         let samples: Vec<u64> = one.blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
         let each = samples.len().div_ceil(DOTS).max(1);
@@ -143,7 +144,31 @@ fn over_time(figure: &mut Figure, area: Area, frames: &[Series<'_>]) {
             .collect();
         figure.canvas.polyline(&places, Stroke::new(one.look.color, 1.4).dash(one.look.dash));
         figure.canvas.dots(&places, 5.0, one.look.color, 1.0);
+        ends.extend(places.last().map(|&end| (end, one)));
     }
+    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
+    let heights: Vec<f64> = ends.iter().map(|(end, _)| end.1).collect();
+    for ((end, one), y) in ends.iter().zip(apart(&heights, panel.bottom())) {
+        let x = panel.right() + 12.0;
+        figure.canvas.line(*end, (x - 2.0, y), Stroke::new(one.look.color, 0.7));
+        let name = format!("{} {}", size_name(one.cell.size_bytes), mode(one.cell));
+        figure.canvas.text((x, y + 4.0), &name, Type::new(11.0).color(INK));
+    }
+}
+
+/// Ascending heights moved so far that names beside them do not overlap, and none lies below the lowest place as long as all
+/// have room above it.
+fn apart(heights: &[f64], lowest: f64) -> Vec<f64> {
+    let mut moved = heights.to_vec();
+    for at in 1..moved.len() {
+        moved[at] = moved[at].max(moved[at - 1] + NAME_HIGH);
+    }
+    let mut limit = lowest;
+    for height in moved.iter_mut().rev() {
+        *height = height.min(limit);
+        limit = *height - NAME_HIGH;
+    }
+    moved
 }
 
 fn success(figure: &mut Figure, area: Area, cells: &[&Cell], starts: &[f64]) {
@@ -188,4 +213,16 @@ fn in_words(cell: &Cell) -> String {
         |ns| format!("median {}, {}", duration(ns as f64), speed(rate(cell, ns))),
     );
     format!("{} {}: {told}; {} of {} ok.", size_name(cell.size_bytes), mode(cell), grouped(ok), grouped(all))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_at_the_ends_of_lines_that_meet_do_not_overlap() {
+        assert_eq!(apart(&[10.0, 50.0], 100.0), [10.0, 50.0]);
+        assert_eq!(apart(&[10.0, 10.0, 11.0], 100.0), [10.0, 23.0, 36.0]);
+        assert_eq!(apart(&[98.0, 99.0, 100.0], 100.0), [74.0, 87.0, 100.0], "they go up where there is no room below");
+    }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use report::plan::{Wait, Workload};
-use report::samples::Status;
+use report::samples::{COLUMNS, Status};
 use report::{Again, ReportError, render_again};
 
 use crate::render::{folder, rendered};
@@ -130,6 +130,15 @@ fn plain() -> Synthetic {
     let idle = |run: Synthetic, (host, guest)| run.with(Workload::Idle, host, guest, 64, 0);
     let waits = [Wait::Poll, Wait::Irq].into_iter().flat_map(|host| [Wait::Poll, Wait::Irq].map(|guest| (host, guest)));
     waits.fold(Synthetic::empty(), idle)
+}
+
+#[test]
+fn an_empty_table_of_samples_gets_its_header() {
+    let dir = folder(&Synthetic::empty());
+    let samples = dir.path().join("samples.csv");
+    fs::write(&samples, "").expect("written");
+    render_again(dir.path()).expect("rendered");
+    assert_eq!(fs::read_to_string(&samples).expect("read"), COLUMNS.join(",") + "\n");
 }
 
 #[test]

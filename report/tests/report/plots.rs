@@ -163,7 +163,9 @@ fn the_figures_are_those_of_the_result() {
     }
     let legs = named(&all, "legs");
     assert!(legs.alt.contains("irq, 60.0 µs in all: ring returns 50 ns, inject 30.0 µs, wake 4 ns"), "{}", legs.alt);
-    assert!(named(&all, "bandwidth_analysis").svg.contains("all 10 ok"));
+    let frames = &named(&all, "bandwidth_analysis").svg;
+    assert!(frames.contains("all 10 ok"));
+    assert!(frames.contains(">1080p poll</text>") && frames.contains(">1080p irq</text>"), "a name at each line's end");
     let phases = named(&all, "frame_phases");
     assert!(phases.alt.contains("1080p poll: write 500 µs"), "{}", phases.alt);
     // Twice 6,220,800 bytes at 17 GB/s.
