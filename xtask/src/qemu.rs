@@ -78,7 +78,8 @@ impl QemuOptions {
         command.args(["-m", &self.memory]).arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
         // With two possible CPUs TCG does not promise constant counters, and Linux would fall back to a clock that
         // leaves the translated code for every reading. They are all the host's counter, so they are reliable.
-        let clock = if self.accelerator == Accelerator::Tcg { "tsc=reliable " } else { "" };
+        // And at boot Linux counts ticks of the timer for some milliseconds, and panics where QEMU did not run meanwhile.
+        let clock = if self.accelerator == Accelerator::Tcg { "tsc=reliable no_timer_check " } else { "" };
         let iommu = if self.iommu { "intel_iommu=on iommu=pt " } else { "" };
         command.args(["-append", format!("console=ttyS0 panic=-1 {clock}{iommu}{}", self.append).trim_end()]);
         match &self.device {
