@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::folder::RunFolder;
 
 /// Of the environment, what changes figures. In this order, the weightiest first.
-const MATTERS: [&str; 37] = [
+const MATTERS: [&str; 40] = [
     "accel",
     "irqfd",
     "cpu_model",
@@ -30,6 +30,9 @@ const MATTERS: [&str; 37] = [
     "halt_poll_ns",
     "transparent_hugepages",
     "timer_slack_ns",
+    "scheduling_policy",
+    "nice",
+    "cpu_quota",
     "host_kernel",
     "host_command_line",
     "host_clocksource",

@@ -62,4 +62,10 @@ pub struct HostMachine {
     pub timer_slack_ns: Option<u64>,
     /// How much memory a process may lock: bytes, or `unlimited`.
     pub memlock_limit: Option<String>,
+    /// How the run's processes were scheduled: `other`, `batch`, `idle`, or a real-time policy with its priority (`fifo 50`).
+    pub scheduling_policy: Option<String>,
+    /// Their nice value.
+    pub nice: Option<i64>,
+    /// How many CPUs' time the control group of the run grants it. `null`: as much as there is.
+    pub cpu_quota: Option<f64>,
 }

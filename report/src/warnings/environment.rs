@@ -4,7 +4,7 @@
 use crate::environment::Environment;
 use crate::pinning::{Pinning, ThreadName};
 use crate::result::Warning;
-use crate::units::counted;
+use crate::units::{counted, three_digits};
 
 /// Steal from which it shows in the figures, in per cent.
 const STEAL_FROM: f64 = 1.0;
@@ -21,6 +21,8 @@ pub(super) fn of(environment: &Environment, pinning: &Pinning) -> Vec<Warning> {
         one_cpu_for_two(pinning),
         siblings(environment, pinning),
         loaded(environment),
+        behind_others(environment),
+        throttled(environment),
         stolen(environment),
         governor(environment),
         host_clock(environment),
@@ -115,6 +117,31 @@ fn loaded(environment: &Environment) -> Option<Warning> {
     })
 }
 
+/// Of processes that give way, what they measure is what the others leave.
+fn behind_others(environment: &Environment) -> Option<Warning> {
+    let (policy, nice) = (environment.host.scheduling_policy.as_deref()?, environment.host.nice.unwrap_or(0));
+    (["batch", "idle"].contains(&policy) || nice > 0).then(|| {
+        warning(
+            format!("the run was scheduled behind others (policy {policy}, nice {nice})"),
+            "start it without nice and chrt, or with chrt --other 0 nice -n 0 in front",
+        )
+    })
+}
+
+fn throttled(environment: &Environment) -> Option<Warning> {
+    let (quota, threads) = (environment.host.cpu_quota?, spinning(environment)?);
+    (quota < f64::from(threads)).then(|| {
+        warning(
+            format!(
+                "the control group grants the run {} CPUs' time, and {threads} threads spin: the kernel stops them for \
+                 milliseconds when it is spent",
+                three_digits(quota)
+            ),
+            format!("give it at least {threads} (systemd: CPUQuota=, containers: --cpus), or none at all"),
+        )
+    })
+}
+
 fn stolen(environment: &Environment) -> Option<Warning> {
     let steal = environment.load.steal_percent.filter(|percent| *percent > STEAL_FROM)?;
     Some(warning(
@@ -143,8 +170,10 @@ fn host_clock(environment: &Environment) -> Option<Warning> {
     ))
 }
 
+/// `tsc-early` is the same counter, in the second after boot in which Linux still measures its frequency.
 fn guest_clock(environment: &Environment) -> Option<Warning> {
-    let source = environment.clocksource.as_deref().filter(|source| !["tsc", "unknown", ""].contains(source))?;
+    let source =
+        environment.clocksource.as_deref().filter(|source| !["tsc", "tsc-early", "unknown", ""].contains(source))?;
     Some(warning(
         format!("the guest's clock source is {source}, not tsc: one-way figures may not be on one time line"),
         "run with --append clocksource=tsc; see why in console.log",

@@ -88,6 +88,26 @@ fn a_load_that_the_cpus_cannot_carry() {
 }
 
 #[test]
+fn a_run_that_gives_way_to_others() {
+    let scheduled = |policy: &'static str, nice| {
+        move |e: &mut Environment| {
+            (e.host.scheduling_policy, e.host.nice) = (Some(policy.to_owned()), Some(nice));
+        }
+    };
+    warns("policy other, nice 5", "without nice", scheduled("other", 5));
+    warns("policy idle, nice 0", "chrt --other 0", scheduled("idle", 0));
+    for (policy, nice) in [("other", 0), ("other", -5), ("fifo 50", 0)] {
+        assert_eq!(warnings(scheduled(policy, nice)), []);
+    }
+}
+
+#[test]
+fn a_run_that_may_not_use_its_cpus() {
+    warns("grants the run 1.50 CPUs' time, and 3 threads spin", "CPUQuota=", |e| e.host.cpu_quota = Some(1.5));
+    assert_eq!(warnings(|e| e.host.cpu_quota = Some(3.0)), []);
+}
+
+#[test]
 fn time_that_was_stolen() {
     warns("3.2 % of this machine's CPU time", "CPUs of its own", |e| e.load.steal_percent = Some(3.21));
 }
@@ -113,6 +133,7 @@ fn clocks_other_than_the_counter() {
     warns("guest's clock source is kvm-clock", "--append clocksource=tsc", |e| {
         e.clocksource = Some("kvm-clock".into());
     });
+    assert_eq!(warnings(|e| e.clocksource = Some("tsc-early".into())), []);
 }
 
 #[test]

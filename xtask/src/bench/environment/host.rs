@@ -1,10 +1,9 @@
 //! The host machine as a whole.
 
 use report::environment::HostMachine;
-use rustix::process::{Resource, getrlimit};
 
 use super::tree::Tree;
-use super::{power, processor};
+use super::{power, process, processor};
 
 /// What this machine says of itself.
 pub(super) fn read(tree: &Tree) -> HostMachine {
@@ -20,14 +19,11 @@ pub(super) fn read(tree: &Tree) -> HostMachine {
         mitigations: mitigations(tree),
         host_memory_bytes: memory(tree),
         page_bytes: u64::try_from(rustix::param::page_size()).ok(),
-        timer_slack_ns: tree.number("proc/self/timerslack_ns"),
-        memlock_limit: Some(
-            getrlimit(Resource::Memlock).current.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string()),
-        ),
         ..HostMachine::default()
     };
     processor::read(tree, &mut host);
     power::read(tree, &mut host);
+    process::read(tree, &mut host);
     host
 }
 
