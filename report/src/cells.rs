@@ -165,6 +165,7 @@ fn legs(blocks: &[RunBlock<'_>]) -> Legs {
         ack: one_way(|row| row.ack_ns),
         read: local(|row| row.read_ns),
         verify: local(|row| row.verify_ns),
+        handle: local(|row| row.handle_ns),
         answer: one_way(|row| row.answer_ns),
     }
 }

@@ -167,6 +167,9 @@ pub struct Legs {
     pub read: Option<LegSummary>,
     /// G4 − G3: the guest computes SHA-256.
     pub verify: Option<LegSummary>,
+    /// G5 − G1 without `read` and `verify`: what else the guest does between knowing and answering.
+    #[serde(default)]
+    pub handle: Option<LegSummary>,
     /// H5 − G5: until the host knows the end.
     pub answer: Option<LegSummary>,
 }

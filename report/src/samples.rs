@@ -37,7 +37,7 @@ impl fmt::Display for Status {
 }
 
 /// The table's header.
-pub const COLUMNS: [&str; 33] = [
+pub const COLUMNS: [&str; 34] = [
     "block",
     "workload",
     "mode",
@@ -66,6 +66,7 @@ pub const COLUMNS: [&str; 33] = [
     "ack_ns",
     "read_ns",
     "verify_ns",
+    "handle_ns",
     "answer_ns",
     "rtt_ns",
     "end_to_end_ns",
@@ -134,6 +135,10 @@ pub struct Row {
     pub read_ns: Option<u64>,
     /// G4 − G3.
     pub verify_ns: Option<u64>,
+    /// G5 − G1 without `read_ns` and `verify_ns`: what else the guest does between knowing and answering. Not in tables of
+    /// earlier versions.
+    #[serde(default)]
+    pub handle_ns: Option<u64>,
     /// H5 − G5. Where G5 lies before the answer, negative by the clock bound at most; elsewhere as `ack_ns` may be.
     pub answer_ns: Option<i64>,
     /// H5 − H2.

@@ -16,12 +16,12 @@ fn run(rtt_ns: u64) -> TempDir {
     let blocks: Vec<MeasuredBlock> = (0..8).map(block).collect();
     let header = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
                        g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
-                       read_ns,verify_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
+                       read_ns,verify_ns,handle_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
         .to_owned();
     let row = |seq: u64| {
         let (block, rtt) = (seq / 100, rtt_ns + seq * 7_919 % 100);
         // Of all other stamps one, which says that the guest left some.
-        let (before, after) = (",".repeat(11), ",".repeat(12));
+        let (before, after) = (",".repeat(11), ",".repeat(13));
         format!("{block},pingpong,poll,poll,poll,{seq},64{before}{seq}{after}{rtt},,,ok\n")
     };
     let samples = header + &(0..800).map(row).collect::<String>();

@@ -121,6 +121,10 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
     let acknowledged = if received == 0 { answered } else { received };
     let inject = line.one_way(sample.published, interrupted);
     let wake = inject.and(line.span(record.interrupted, record.known));
+    let (read, verified) = (line.span(record.received, record.read), line.span(record.read, record.verified));
+    // Without its parts that are legs of their own, rounded as they are, so that the legs sum to the total.
+    let in_guest = line.span(record.known, record.answered);
+    let handled = in_guest.map(|ns| ns.saturating_sub(read.unwrap_or(0) + verified.unwrap_or(0)));
     let ended = if sample.answer.is_some() { sample.ended } else { 0 };
     Row {
         block: block.index,
@@ -153,8 +157,9 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
             .map(|(inject, wake)| inject.saturating_add_unsigned(wake))
             .or(line.one_way(sample.published, known)),
         ack_ns: line.one_way(acknowledged, sample.received),
-        read_ns: line.span(record.received, record.read),
-        verify_ns: line.span(record.read, record.verified),
+        read_ns: read,
+        verify_ns: verified,
+        handle_ns: handled,
         answer_ns: line.one_way(answered, ended),
         rtt_ns: line.span(sample.published, ended),
         end_to_end_ns: line.span(sample.begun, ended),

@@ -10,7 +10,7 @@ use super::table::{Part, Row, Table, columns};
 use super::value::Value;
 
 /// The legs in the order in which they happen, and what each is.
-const LEGS: [(&str, &str); 9] = [
+const LEGS: [(&str, &str); 10] = [
     ("write", "the host writes the payload"),
     ("ring", "publishing and ringing, as the sender pays for it"),
     ("inject", "until the guest's interrupt handler is entered"),
@@ -19,6 +19,7 @@ const LEGS: [(&str, &str); 9] = [
     ("ack", "until the host knows that it was received"),
     ("read", "the guest reads the payload"),
     ("verify", "the guest computes SHA-256"),
+    ("handle", "what else the guest does between knowing and answering"),
     ("answer", "from the guest's last answer until the host knows"),
 ];
 
@@ -78,9 +79,9 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
     parts
 }
 
-fn all(legs: &Legs) -> [&Option<LegSummary>; 9] {
-    let Legs { write, ring, inject, wake, notify, ack, read, verify, answer } = legs;
-    [write, ring, inject, wake, notify, ack, read, verify, answer]
+fn all(legs: &Legs) -> [&Option<LegSummary>; 10] {
+    let Legs { write, ring, inject, wake, notify, ack, read, verify, handle, answer } = legs;
+    [write, ring, inject, wake, notify, ack, read, verify, handle, answer]
 }
 
 fn medians(cell: &Cell) -> Option<Row> {
@@ -124,8 +125,8 @@ fn bottleneck(cell: &Cell) -> Option<String> {
     let legs = &cell.legs_ns;
     let whole = cell.latency_ns.as_ref()?.mean;
     legs.notify.as_ref()?;
-    let disjoint = [&legs.write, &legs.notify, &legs.read, &legs.verify, &legs.answer];
-    let names = ["write", "notify", "read", "verify", "answer"];
+    let disjoint = [&legs.write, &legs.notify, &legs.read, &legs.verify, &legs.handle, &legs.answer];
+    let names = ["write", "notify", "read", "verify", "handle", "answer"];
     let known = names.into_iter().zip(disjoint).filter_map(|(name, leg)| Some((name, leg.as_ref()?.mean)));
     let (mut name, mean) = known.max_by(|a, b| a.1.total_cmp(&b.1))?;
     let mut parts = String::new();

@@ -115,7 +115,7 @@ fn told(waterfall: &Waterfall<'_>) -> Vec<(&'static str, f64, f64)> {
     } else {
         told.push(("notify", 0.0, to_guest));
     }
-    told.push(("guest answers", to_guest + wake, guest));
+    told.push(("guest handles", to_guest + wake, guest));
     told.push(("host sees it", to_guest + wake + guest, answer));
     told
 }

@@ -282,6 +282,7 @@ fn row(block: &Block, position: u64) -> Row {
         ack_ns: Some(signed(way)),
         read_ns: is_frame.then_some(read),
         verify_ns: is_frame.then_some(verify),
+        handle_ns: (is_frame || is_irq).then_some(10),
         answer_ns: Some(signed(way)),
         rtt_ns: Some(h5 - h2),
         end_to_end_ns: is_frame.then_some(h5 - h0),
