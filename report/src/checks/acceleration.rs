@@ -58,9 +58,12 @@ fn against(irqfd: bool, block: &str, wakes: f64) -> Option<String> {
 
 /// How often QEMU's main loop went to sleep, and so was woken, for each doorbell of the host. `None`: not known, or too
 /// few doorbells. Doorbells are counted over the whole block and sleeps over the measured operations, so that the
-/// former are taken in proportion. Where doorbells do not wait for one another they share a waking, which says nothing.
+/// former are taken in proportion. Where doorbells do not wait for one another they share a waking, which says nothing;
+/// nor does a main loop that others keep off its CPU, since it finds the next doorbell before it can go to sleep.
 fn wakes_per_ring(block: &RunBlock<'_>) -> Option<f64> {
-    if !block.asked().workload.is_closed_loop() {
+    let asked = block.asked();
+    let is_crowded = asked.conditions.one_core || asked.conditions.busy_threads.is_some_and(|threads| threads > 0);
+    if is_crowded || !asked.workload.is_closed_loop() {
         return None;
     }
     let sleeps = block.measured.cpu.switches.main_loop?.voluntary;

@@ -59,6 +59,20 @@ fn a_main_loop_that_sleeps_through_doorbells_without_irqfd_fails() {
 }
 
 #[test]
+fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
+    let claim = || claims("tcg", Some(false), Some("tcg"));
+    let beside = |busy_threads, one_core| {
+        let mut run = rung(0.1);
+        let conditions = &mut run.block(0).block.conditions;
+        (conditions.busy_threads, conditions.one_core) = (Some(busy_threads), one_core);
+        check(run, claim()).pass
+    };
+    assert_eq!(beside(1, false), Verdict::Pass);
+    assert_eq!(beside(0, true), Verdict::Pass);
+    assert_eq!(beside(0, false), Verdict::Fail, "nobody keeps it");
+}
+
+#[test]
 fn a_few_doorbells_say_nothing_of_irqfd() {
     // 40 doorbells per block; the monitor's word remains.
     let SelfCheck { pass, detail, .. } = check(Synthetic::both_modes(), claims("kvm", Some(true), Some("kvm")));
