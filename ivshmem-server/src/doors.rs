@@ -22,12 +22,16 @@ use crate::access::{Access, Credentials};
 use crate::hall::Hall;
 use crate::in_flight::Room;
 use crate::peer::{self, Departure, Ending};
+use crate::registry::IDS;
 
 /// At the end, how long to wait for clients of whom none reads anything.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
 /// At the end, how long to wait for clients that read. Below systemd's `TimeoutStopSec` of 90 s and that of our unit.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
+
+/// With so many ids left it is time to say so.
+const LAST_IDS: [u32; 4] = [4096, 1024, 256, 64];
 
 /// How long to leave the listener alone after it failed for a reason that does not pass by itself.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -82,6 +86,7 @@ impl Doors {
             Ok(view) => {
                 let peers = self.hall.registry().len();
                 debug!(peers, pid, uid, "peer {} joined", view.id);
+                self.warn_of_the_last_ids();
                 let room = self.room.take();
                 let hall = Arc::clone(&self.hall);
                 let (news, stopping) = (self.news.subscribe(), self.stopping.subscribe());
@@ -92,6 +97,16 @@ impl Doors {
                 warn!(pid, uid, "a client was refused: {refusal}");
                 self.refuse(stream);
             }
+        }
+    }
+
+    /// In time to restart before nobody can join any more.
+    fn warn_of_the_last_ids(&self) {
+        let left = IDS - self.hall.registry().next_id();
+        if LAST_IDS.contains(&left) {
+            warn!(
+                "{left} ids are left, and none comes again in a server's life: restart the server and its peers in time"
+            );
         }
     }
 

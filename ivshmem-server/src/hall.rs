@@ -26,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) messages: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) cut_off: AtomicU64,
+    /// How many clients wait now because too many descriptors are under way to others.
+    pub(crate) held_up: AtomicU64,
 }
 
 impl Hall {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use tokio::io::Interest;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tracing::warn;
 
 use crate::hall::Hall;
 use crate::in_flight::Reading;
@@ -47,6 +49,7 @@ pub(crate) async fn deliver(
     mut news: watch::Receiver<()>,
 ) -> Result<(), Undelivered> {
     let mut outbox = Outbox::default();
+    let mut held_up = None;
     loop {
         if outbox.notices.is_empty() {
             news.mark_unchanged();
@@ -67,6 +70,7 @@ pub(crate) async fn deliver(
         view.progress.in_hand.store(outbox.notices.len(), Relaxed);
         match outbox.send(stream, hall) {
             Ok(messages) => {
+                held_up = None;
                 view.progress.messages.fetch_add(messages, Relaxed);
                 hall.counters.messages.fetch_add(messages, Relaxed);
             }
@@ -75,10 +79,33 @@ pub(crate) async fn deliver(
                 if outbox.holds_up(stream, hall.stall_deadline) {
                     return Err(Undelivered::Stalled(hall.stall_deadline));
                 }
+                held_up.get_or_insert_with(|| HeldUp::among(&hall.counters.held_up));
                 sleep(IN_FLIGHT_PAUSE).await;
             }
             Err(error) => return Err(Undelivered::Failed(error)),
         }
+    }
+}
+
+/// One that waits because too many descriptors are under way, for as long as it does.
+struct HeldUp<'h>(&'h AtomicU64);
+
+impl<'h> HeldUp<'h> {
+    /// Counts itself; the first one says what is wrong, and the others would say the same.
+    fn among(all: &'h AtomicU64) -> Self {
+        if all.fetch_add(1, Relaxed) == 0 {
+            warn!(
+                "a client waits: the kernel counts too many descriptors that were sent and not read. End the clients that \
+                 do not read, those that were cut off too, or raise the limit of open files (ulimit -Hn)"
+            );
+        }
+        Self(all)
+    }
+}
+
+impl Drop for HeldUp<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 

@@ -55,6 +55,10 @@ pub struct Status {
     pub refused: u64,
     /// Peers that were disconnected because they did not read, or spoke.
     pub cut_off: u64,
+    /// Clients that wait at this moment because too many descriptors, sent to others, are not read. Earlier versions do not
+    /// say it.
+    #[serde(default)]
+    pub held_up: u64,
     /// Who is there, by id.
     pub peers: Vec<PeerStatus>,
 }
@@ -203,6 +207,7 @@ impl Origin {
             messages_sent: hall.counters.messages.load(Relaxed),
             refused: hall.counters.refused.load(Relaxed),
             cut_off: hall.counters.cut_off.load(Relaxed),
+            held_up: hall.counters.held_up.load(Relaxed),
             peers: registry.peers(),
         }
     }

@@ -13,7 +13,7 @@ pub(crate) fn render(status: &Status) -> String {
         "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
          memory: {description}; seals: {seals}\n\
          peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} left\n\
-         {messages} messages sent, {refused} clients refused, {cut_off} peers cut off\n",
+         {messages} messages sent, {refused} clients refused, {cut_off} peers cut off, {held_up} held up\n",
         version = status.version,
         pid = status.pid,
         socket = status.socket,
@@ -27,6 +27,7 @@ pub(crate) fn render(status: &Status) -> String {
         messages = status.messages_sent,
         refused = status.refused,
         cut_off = status.cut_off,
+        held_up = status.held_up,
     );
     if !peers.is_empty() {
         let mut table = Table::new();
