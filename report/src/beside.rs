@@ -4,9 +4,9 @@
 use crate::cells::{Group, SEED};
 use crate::figure::Figure;
 use crate::plan::Workload;
-use crate::result::Cell;
+use crate::result::{Cell, MeanRatio};
 use crate::run::RunBlock;
-use crate::stats::{NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_quotients};
+use crate::stats::{Interval, NoiseFloor, Ratio, Share, Word, ratio_of_medians, ratio_of_quotients};
 
 /// What there is to judge a ratio by.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -36,6 +36,27 @@ pub(crate) fn drawn(figure: Figure, this: (&Cell, &Group<'_>), base: (&Cell, &Gr
         }
         Figure::BusyCores => Drawn { ratio: quotients(groups[0], groups[1], cores), noise_floor: None },
     }
+}
+
+/// The same of the means of latencies. `None`: one of both has none.
+pub(crate) fn means(figure: Figure, this: &Group<'_>, base: &Group<'_>) -> Option<MeanRatio> {
+    let [this, base] = [this, base].map(|group| sums(&group.series_of(figure)));
+    let mean = |blocks: &[Share]| {
+        let [sum, over] = [|one: &Share| one.sum, |one: &Share| one.over].map(|of| blocks.iter().map(of).sum::<f64>());
+        sum / over
+    };
+    let ratio = Some(mean(&this) / mean(&base)).filter(|ratio| ratio.is_finite() && *ratio > 0.0)?;
+    let drawn = ratio_of_quotients(&this, &base, SEED);
+    let floor_of = |blocks: &Vec<Share>| NoiseFloor::of_shares(blocks, SEED).map(|noise| noise.floor());
+    let noise_floor = [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max);
+    let interval = drawn.as_ref().map(|drawn| Interval { low: drawn.low, high: drawn.high });
+    Some(MeanRatio { ratio, interval, noise_floor, word: Word::of(drawn.as_ref(), noise_floor) })
+}
+
+/// What each block adds to the mean.
+fn sums(series: &[Vec<u64>]) -> Vec<Share> {
+    let sum = |block: &Vec<u64>| Share { sum: block.iter().map(|&ns| ns as f64).sum(), over: block.len() as f64 };
+    series.iter().filter(|block| !block.is_empty()).map(sum).collect()
 }
 
 /// The ratio of the CPU time per operation, all threads.

@@ -53,6 +53,9 @@ fn comparison(this: (&Cell, &Group<'_>), base: (&Cell, &Group<'_>)) -> Compariso
         p50_ratio_interval: drawn.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
         noise_floor,
         word: Word::of(drawn.as_ref(), noise_floor),
+        mean: matches!(figure, Figure::Latency | Figure::FromDue)
+            .then(|| beside::means(figure, this.1, base.1))
+            .flatten(),
         p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
         cpu_per_op_ratio: cell
             .cpu

@@ -55,7 +55,7 @@ impl BreakEven {
     }
 }
 
-/// Medians beside other threads.
+/// Medians and means beside other threads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Contended {
@@ -72,17 +72,37 @@ pub struct Contended {
     /// What may be said of blocking. Medians that lie far apart may still be such that noise explains them.
     #[serde(default)]
     pub word: Word,
+    /// Polling's mean, likewise: a poller answers at once or after others had its core, and the mean weighs both.
+    #[serde(default)]
+    pub poll_mean_ns: Option<u64>,
+    /// Blocking's mean, likewise.
+    #[serde(default)]
+    pub irq_mean_ns: Option<u64>,
+    /// What may be said of blocking by the means.
+    #[serde(default)]
+    pub mean_word: Word,
 }
 
 impl Contended {
+    /// The way that is proved to take less time on average; `None`: neither is.
+    #[must_use]
+    pub fn waits_less(&self) -> Option<Wait> {
+        proved(self.mean_word)
+    }
+
     /// The way that is proved to be the faster one; `None`: neither is.
     #[must_use]
     pub fn faster(&self) -> Option<Wait> {
-        match self.word {
-            Word::Faster => Some(Wait::Irq),
-            Word::Slower => Some(Wait::Poll),
-            Word::NoDifferenceSeen | Word::Unknown => None,
-        }
+        proved(self.word)
+    }
+}
+
+/// What is said of blocking, as the way that it speaks for.
+fn proved(of_irq: Word) -> Option<Wait> {
+    match of_irq {
+        Word::Faster => Some(Wait::Irq),
+        Word::Slower => Some(Wait::Poll),
+        Word::NoDifferenceSeen | Word::Unknown => None,
     }
 }
 
@@ -147,19 +167,25 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
 
 fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {
     let median = |cell: &Cell| cell.latencies()?.ns.p50;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of nanoseconds")]
+    let mean = |cell: &Cell| Some(cell.latencies()?.ns.mean.round() as u64);
     let beside = |poll: &Cell| {
         let mut others = diagonal(cells, Workload::Contention, Wait::Irq);
         let irq = others.find(|irq| irq.conditions == poll.conditions)?;
         let is_theirs = |one: &&Comparison| {
             one.cells(cells).is_some_and(|(this, base)| std::ptr::eq(this, irq) && std::ptr::eq(base, poll))
         };
+        let compared = comparisons.iter().find(is_theirs);
         Some(Contended {
             busy_threads: poll.conditions.busy_threads.unwrap_or(0),
             one_core: poll.conditions.one_core,
             gap_ns: poll.conditions.gap_ns,
             poll_p50_ns: median(poll)?,
             irq_p50_ns: median(irq)?,
-            word: comparisons.iter().find(is_theirs).map_or(Word::Unknown, |one| one.word),
+            word: compared.map_or(Word::Unknown, |one| one.word),
+            poll_mean_ns: mean(poll),
+            irq_mean_ns: mean(irq),
+            mean_word: compared.and_then(|one| one.mean.as_ref()).map_or(Word::Unknown, |mean| mean.word),
         })
     };
     diagonal(cells, Workload::Contention, Wait::Poll).filter_map(beside).collect()

@@ -283,12 +283,30 @@ pub struct Comparison {
     /// What the interval and the noise allow to say of `mode`.
     #[serde(default)]
     pub word: Word,
+    /// The means of that figure instead of its medians; of latencies only.
+    #[serde(default)]
+    pub mean: Option<MeanRatio>,
     /// Difference of that figure's medians, in nanoseconds; streams have none.
     pub p50_difference_ns: Option<i64>,
     /// Ratio of the CPU time per operation, all threads.
     pub cpu_per_op_ratio: Option<f64>,
     /// Ratio of the cores kept busy.
     pub cores_ratio: Option<f64>,
+}
+
+/// How the means of latencies compare. Where latencies lie in two heaps, as those of a poller that shares its core, a median
+/// says no more than in which of them the larger half lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MeanRatio {
+    /// Ratio of the means.
+    pub ratio: f64,
+    /// Its 95 % interval by a bootstrap of whole blocks; two blocks at least.
+    pub interval: Option<Interval<f64>>,
+    /// By what factor the means of equal things differ; four blocks at least.
+    pub noise_floor: Option<f64>,
+    /// What the interval and the noise allow to say of `mode`.
+    pub word: Word,
 }
 
 impl Cell {

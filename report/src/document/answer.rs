@@ -1,12 +1,12 @@
 //! The answer, question by question: which way to wait wins, by how much, at which price, and from which rate on.
 
-use crate::findings::{BreakEven, Capacity};
+use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
-use crate::plan::{Arrivals, Workload};
+use crate::plan::{Arrivals, Wait, Workload};
 use crate::result::{Cell, Comparison, RunResult};
 use crate::stats::Word;
 use crate::streams;
-use crate::units::{duration, speed, three_digits};
+use crate::units::{counted, duration, speed, three_digits};
 
 use super::case;
 use super::table::{Part, Row, Table, columns};
@@ -36,6 +36,7 @@ pub fn points(result: &RunResult) -> Vec<Point> {
     let crowded = of(|one| one.workload == Workload::Contention && one.conditions.one_core);
     let mut points: Vec<Point> = plain.filter_map(|one| compared(result, one)).collect();
     points.extend(result.findings.break_even.iter().map(break_even));
+    points.extend(beside_others(&result.findings.contention));
     points.extend(crowded.filter_map(|one| compared(result, one)));
     points.extend(frames.filter_map(|one| compared(result, one)));
     points.extend(fastest_stream(result));
@@ -130,6 +131,40 @@ fn break_even(known: &BreakEven) -> Point {
             end,
         ],
     }
+}
+
+/// From how many busy threads on a message that is due at a time waits less for one that blocks.
+fn beside_others(all: &[Contended]) -> Option<Point> {
+    let mut paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some() && !one.one_core).collect();
+    paced.sort_by_key(|one| one.busy_threads);
+    let most = paced.last()?;
+    let evidence: Vec<String> = paced
+        .iter()
+        .filter_map(|one| {
+            let [poll, irq] = [one.poll_mean_ns?, one.irq_mean_ns?].map(|ns| duration(ns as f64));
+            let proved = if one.waits_less().is_some() { "" } else { ", not proved to differ" };
+            let beside = counted(one.busy_threads.into(), "busy thread");
+            Some(format!("Mean from when it was due, beside {beside}: poll {poll}, irq {irq}{proved}."))
+        })
+        .collect();
+    if evidence.is_empty() {
+        return None;
+    }
+    let crossed = paced.iter().rev().take_while(|one| one.waits_less() == Some(Wait::Irq)).last();
+    let (winner, verdict) = match (crossed, most.waits_less()) {
+        (Some(first), _) if first.busy_threads == paced[0].busy_threads => {
+            (Some("irq"), "irq waits less, on average, in all cases".to_owned())
+        }
+        (Some(first), _) => {
+            let from = counted(first.busy_threads.into(), "busy thread");
+            (None, format!("from {from} on, irq waits less on average"))
+        }
+        (None, Some(_)) => (Some("poll"), "poll waits less on average, also beside the most of them".to_owned()),
+        (None, None) => (None, "neither is proved to wait less on average beside the most of them".to_owned()),
+    };
+    let gap = duration(most.gap_ns? as f64);
+    let winner = winner.map(str::to_owned);
+    Some(Point { question: format!("Messages every {gap} beside busy threads"), winner, verdict, evidence })
 }
 
 /// The ring of slots that carries most, and whether its mode is proved to be the one for it: by the comparison of the modes

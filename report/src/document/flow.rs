@@ -1,7 +1,8 @@
 //! Messages that do not wait for each other, or not alone: streams, open loops, contention, storms.
 
-use crate::plan::Workload;
+use crate::plan::{Wait, Workload};
 use crate::result::{Cell, RunResult};
+use crate::stats::Word;
 
 use super::case;
 use super::latency;
@@ -103,23 +104,33 @@ pub(super) fn contention(result: &RunResult) -> Vec<Part> {
         .iter()
         .map(|one| {
             let place = if one.one_core { "both on one core".to_owned() } else { one.busy_threads.to_string() };
-            let winner = one.faster().map_or_else(|| one.word.to_string(), |wait| wait.to_string());
-            let gap = one.gap_ns.map_or_else(|| Value::word("none"), Value::ns);
-            let medians = [one.poll_p50_ns, one.irq_p50_ns].map(Value::ns);
-            let [poll, irq] = medians;
-            Row { mode: None, values: vec![Value::word(place), gap, poll, irq, Value::word(winner)] }
+            let named = |winner: Option<Wait>, word: Word| {
+                Value::word(winner.map_or_else(|| word.to_string(), |wait| wait.to_string()))
+            };
+            let mut values = vec![Value::word(place), one.gap_ns.map_or_else(|| Value::word("none"), Value::ns)];
+            values.extend([one.poll_p50_ns, one.irq_p50_ns].map(Value::ns));
+            values.push(named(one.faster(), one.word));
+            values.extend([one.poll_mean_ns, one.irq_mean_ns].map(Value::ns));
+            values.push(named(one.waits_less(), one.mean_word));
+            Row { mode: None, values }
         })
         .collect();
     let beside = Table {
         id: "table-contention".to_owned(),
-        caption: "Medians beside busy threads; where messages have a gap, from when they were due".to_owned(),
+        caption: "Medians and means beside busy threads; where messages have a gap, from when they were due".to_owned(),
         keys: 2,
         columns: columns(&[
             ("busy threads", ""),
             ("gap", ""),
             ("poll p50", ""),
             ("irq p50", ""),
-            ("faster", "named only where interval and noise prove it"),
+            ("faster", "by the medians; named only where interval and noise prove it"),
+            (
+                "poll mean",
+                "of a poller that answers at once or after others had its core, the median tells only which is more",
+            ),
+            ("irq mean", ""),
+            ("waits less", "by the means; named only where interval and noise prove it"),
         ]),
         rows,
         detail: false,

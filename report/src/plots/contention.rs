@@ -1,5 +1,6 @@
-//! `contention`: the median beside threads that want the same cores, back to back and paced. Back to back, a poller
-//! that is on a core looks untouched; a paced one waits until it is let on again.
+//! `contention`: latency beside threads that want the same cores, back to back and paced. Back to back, a poller
+//! that is on a core looks untouched; a paced one waits until it is let on again. Its latencies lie in two heaps then, and
+//! the median in one of them, so that of those the mean is drawn too.
 
 use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
@@ -15,11 +16,32 @@ use crate::units::{duration, grouped};
 
 const HIGH: f64 = 290.0;
 
-/// A cell's median and its interval: where messages were due at a time, from then on.
-fn median(cell: &Cell) -> Option<(f64, Option<(f64, f64)>)> {
-    let latencies = cell.latencies()?;
-    let interval = latencies.p50_interval_ns.or(latencies.ns.intervals.p50);
-    Some((latencies.ns.p50? as f64, interval.map(|both| (both.low as f64, both.high as f64))))
+/// What a panel shows of the latencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Median,
+    Mean,
+}
+
+impl Shown {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Median => "median",
+            Self::Mean => "mean",
+        }
+    }
+
+    /// Of a cell, with the interval if there is one: where messages were due at a time, from then on.
+    fn of(self, cell: &Cell) -> Option<(f64, Option<(f64, f64)>)> {
+        let latencies = cell.latencies()?;
+        match self {
+            Self::Median => {
+                let interval = latencies.p50_interval_ns.or(latencies.ns.intervals.p50);
+                Some((latencies.ns.p50? as f64, interval.map(|both| (both.low as f64, both.high as f64))))
+            }
+            Self::Mean => Some((latencies.ns.mean, None)),
+        }
+    }
 }
 
 /// Whether both sides shared a core, and the other threads.
@@ -28,7 +50,7 @@ fn crowd(cell: &Cell) -> (bool, u32) {
 }
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
-    let cells: Vec<&Cell> = data.cells(Workload::Contention).filter(|cell| median(cell).is_some()).collect();
+    let cells: Vec<&Cell> = data.cells(Workload::Contention).filter(|cell| Shown::Median.of(cell).is_some()).collect();
     if cells.is_empty() {
         return None;
     }
@@ -49,19 +71,23 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let x =
         Axis::new(Scale::Linear { low: -0.4, high: crowds.len() as f64 - 0.6 }, Unit::Count, "busy threads beside it")
             .named(ticks);
-    let both_ends = cells.iter().filter_map(|cell| median(cell)).flat_map(|(p50, interval)| {
-        let (low, high) = interval.unwrap_or((p50, p50));
-        [p50, low, high]
+    let mut panels: Vec<(Option<u64>, Shown)> = gaps.iter().map(|gap| (*gap, Shown::Median)).collect();
+    panels.extend(gaps.iter().filter(|gap| gap.is_some()).map(|gap| (*gap, Shown::Mean)));
+    let both_ends = panels.iter().flat_map(|&(gap, shown)| {
+        let here = cells.iter().filter(move |cell| cell.conditions.gap_ns == gap);
+        here.filter_map(move |cell| shown.of(cell)).flat_map(|(value, interval)| {
+            let (low, high) = interval.unwrap_or((value, value));
+            [value, low, high]
+        })
     });
-    let y = Axis::new(Scale::log(both_ends, 1.0), Unit::Time, "median");
+    let scale = Scale::log(both_ends, 1.0);
     let mut figure = Figure::new("contention", "Latency beside busy threads");
     figure.legend(layout::entries_of(cells.iter().copied()));
-    for (gap, area) in gaps.iter().zip(layout::side_by_side(figure.y + ABOVE, HIGH, gaps.len())) {
-        let heading = gap.map_or_else(
-            || "back to back".to_owned(),
-            |gap| format!("paced, {} gap, from when it was due", duration(gap as f64)),
-        );
-        let panel = Panel { area, heading, x: x.clone(), y: y.clone() };
+    for (&(gap, shown), area) in panels.iter().zip(layout::side_by_side(figure.y + ABOVE, HIGH, panels.len())) {
+        let heading = gap
+            .map_or_else(|| "back to back".to_owned(), |gap| format!("every {}, from when due", duration(gap as f64)));
+        let y = Axis::new(scale, Unit::Time, shown.name());
+        let panel = Panel { area, heading, x: x.clone(), y };
         panel.frame(&mut figure.canvas);
         let shared = crowds.iter().filter(|(one_core, _)| !one_core).count();
         if shared > 0 && shared < crowds.len() {
@@ -69,8 +95,8 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
             let stroke = Stroke::new(GRID, 1.5).dash("4 4");
             figure.canvas.line((between, area.1), (between, panel.bottom()), stroke);
         }
-        let here: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.conditions.gap_ns == *gap).collect();
-        lines(&mut figure, &panel, &here, &step, crowds.len());
+        let here: Vec<&Cell> = cells.iter().copied().filter(|cell| cell.conditions.gap_ns == gap).collect();
+        lines(&mut figure, &panel, &here, shown, (&step, crowds.len()));
     }
     figure.y += ABOVE + HIGH + BELOW;
     let one_core = if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share one." } else { "" };
@@ -83,7 +109,14 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     Some(figure.finish(caption, alt))
 }
 
-fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], step: &dyn Fn(&Cell) -> f64, crowds: usize) {
+/// `step` is where a cell lies, of so many places.
+fn lines(
+    figure: &mut Figure,
+    panel: &Panel,
+    cells: &[&Cell],
+    shown: Shown,
+    (step, crowds): (&dyn Fn(&Cell) -> f64, usize),
+) {
     let mut ways: Vec<_> = cells.iter().map(|cell| (cell.host_wait, cell.guest_wait)).collect();
     ways.sort_unstable();
     ways.dedup();
@@ -96,8 +129,8 @@ fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], step: &dyn Fn(&Cel
                 .filter(|cell| (cell.host_wait, cell.guest_wait) == (*host, *guest))
                 .filter(|cell| cell.conditions.one_core == one_core)
                 .filter_map(|cell| {
-                    let (p50, interval) = median(cell)?;
-                    Some(Point { x: step(cell) + aside, y: p50, interval, hover: in_words(cell)? })
+                    let (y, interval) = shown.of(cell)?;
+                    Some(Point { x: step(cell) + aside, y, interval, hover: in_words(cell)? })
                 })
                 .collect();
             points.sort_by(|one, other| one.x.total_cmp(&other.x));
@@ -107,6 +140,7 @@ fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], step: &dyn Fn(&Cel
 }
 
 fn in_words(cell: &Cell) -> Option<String> {
-    let (p50, _) = median(cell)?;
-    Some(format!("{}, {}: median {}, n {}.", mode(cell), cell.conditions, duration(p50), grouped(cell.n)))
+    let [(p50, _), (mean, _)] = [Shown::Median.of(cell)?, Shown::Mean.of(cell)?];
+    let n = grouped(cell.n);
+    Some(format!("{}, {}: median {}, mean {}, n {n}.", mode(cell), cell.conditions, duration(p50), duration(mean)))
 }

@@ -53,7 +53,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let all = || columns.iter().flatten();
     let n = all().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, grouped(waterfall.n as u64)));
     let caption = format!(
-        "Means over the middle half of the operations, which add up to an ordinary round trip; the ring goes on beside what follows it. Each way has its own axis. Blocks over which the clocks moved are left out. {}. {}.",
+        "Means over the middle half of the operations, which add up to an ordinary round trip; the ring goes on beside what follows it, and handle is the guest's part. Each way has its own axis. Blocks over which the clocks moved are left out. {}. {}.",
         n.collect::<Vec<_>>().join("; "),
         data.place()
     );
@@ -107,7 +107,7 @@ fn told(waterfall: &Waterfall<'_>) -> Vec<(&'static str, f64, f64)> {
     let [to_guest, wake, guest, answer, ring] = waterfall.parts.map(|ns| ns.max(0.0));
     let mut told = Vec::new();
     if waterfall.parts[RING] > 0.0 {
-        told.push(("ring returns", 0.0, ring));
+        told.push(("ring", 0.0, ring));
     }
     if waterfall.has_handler {
         told.push(("inject", 0.0, to_guest));
@@ -115,8 +115,8 @@ fn told(waterfall: &Waterfall<'_>) -> Vec<(&'static str, f64, f64)> {
     } else {
         told.push(("notify", 0.0, to_guest));
     }
-    told.push(("guest handles", to_guest + wake, guest));
-    told.push(("host sees it", to_guest + wake + guest, answer));
+    told.push(("handle", to_guest + wake, guest));
+    told.push(("answer", to_guest + wake + guest, answer));
     told
 }
 
@@ -144,7 +144,7 @@ fn draw(figure: &mut Figure, waterfall: &Waterfall<'_>, (left, top, wide, _): Ar
     for (at, (name, from, long)) in rows.iter().enumerate() {
         let y = top + 6.0 + at as f64 * ROW;
         let (x, end) = (panel.px(*from), panel.px(from + long));
-        let is_beside = *name == "ring returns";
+        let is_beside = *name == "ring";
         let share = if total > 0.0 { long / total * 100.0 } else { 0.0 };
         let figures = format!("{}, {share:.0} %", duration(*long));
         let hover = format!("{} {name}: {figures}", mode(waterfall.cell));

@@ -82,15 +82,27 @@ fn contention(result: &RunResult) -> Option<String> {
     let all = &result.findings.contention;
     let paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some()).collect();
     let shown = if paced.is_empty() { all.iter().collect() } else { paced };
-    let one = |one: &&Contended| {
-        let place = if one.one_core { "one core".to_owned() } else { format!("{} busy", one.busy_threads) };
-        let unproved = if one.faster().is_some() { "" } else { " ?" };
-        format!("{place} {} / {}{unproved}", duration(one.poll_p50_ns as f64), duration(one.irq_p50_ns as f64))
+    let is_paced = shown.first()?.gap_ns.is_some();
+    // Paced, a poller answers at once or when it gets its core back; a median would say which is more, and no more.
+    let of = |one: &Contended| {
+        if is_paced {
+            Some((one.poll_mean_ns?, one.irq_mean_ns?, one.waits_less()))
+        } else {
+            Some((one.poll_p50_ns, one.irq_p50_ns, one.faster()))
+        }
     };
-    let told: Vec<String> = shown.iter().map(one).collect();
-    let since = if shown.first()?.gap_ns.is_some() { "paced, p50 from due" } else { "p50" };
-    let mark = if shown.iter().all(|one| one.faster().is_some()) { "" } else { " (?: not proved)" };
-    Some(format!("contention, {since}, poll / irq{mark}: {}", told.join("; ")))
+    let known: Vec<(&Contended, _)> = shown.into_iter().filter_map(|one| Some((one, of(one)?))).collect();
+    let told: Vec<String> = known
+        .iter()
+        .map(|(one, (poll, irq, winner))| {
+            let place = if one.one_core { "one core".to_owned() } else { one.busy_threads.to_string() };
+            let unproved = if winner.is_some() { "" } else { " ?" };
+            format!("{place}: {} / {}{unproved}", duration(*poll as f64), duration(*irq as f64))
+        })
+        .collect();
+    let since = if is_paced { "paced, mean from due" } else { "p50" };
+    let mark = if known.iter().all(|(_, (.., winner))| winner.is_some()) { "" } else { " (?: not proved)" };
+    (!told.is_empty()).then(|| format!("contention, {since}, poll / irq by busy threads{mark}: {}", told.join("; ")))
 }
 
 fn storm(result: &RunResult) -> Option<String> {

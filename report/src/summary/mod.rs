@@ -202,6 +202,7 @@ fn legend(result: &RunResult) -> Vec<String> {
     let dashes = result
         .cells
         .iter()
+        .filter(|cell| has_row(cell))
         .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
     let dashes = dashes.then_some("-: not known, or too few samples (p90 takes 10, p99 1,000)");
     let is_due = |cell: &Cell| has_row(cell) && cell.figure() == Figure::FromDue;

@@ -162,7 +162,7 @@ fn the_figures_are_those_of_the_result() {
         assert_eq!(lines.join(" "), plot.caption, "a picture says alone where it comes from");
     }
     let legs = named(&all, "legs");
-    assert!(legs.alt.contains("irq, 60.0 µs in all: ring returns 50 ns, inject 30.0 µs, wake 4 ns"), "{}", legs.alt);
+    assert!(legs.alt.contains("irq, 60.0 µs in all: ring 50 ns, inject 30.0 µs, wake 4 ns"), "{}", legs.alt);
     let frames = &named(&all, "bandwidth_analysis").svg;
     assert!(frames.contains("all 10 ok"));
     assert!(frames.contains(">1080p poll</text>") && frames.contains(">1080p irq</text>"), "a name at each line's end");

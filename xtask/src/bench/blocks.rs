@@ -188,9 +188,10 @@ impl Series<'_> {
         let limit_ms = Some(if self.config.full { 3_000 } else { 300 });
         for crowd in crowds {
             let pingpong = Shape { rounds: 2, warmup: 5, count: 1_000 * self.many(), limit_ms };
+            let often = Shape { rounds: 6, ..pingpong };
             self.cell(Workload::Contention, MESSAGE, crowd, pingpong, &self.diagonal());
             let paced = Conditions { gap_ns: Some(self.config.gap_ns), ..crowd };
-            self.cell(Workload::Contention, MESSAGE, paced, pingpong, &self.diagonal());
+            self.cell(Workload::Contention, MESSAGE, paced, often, &self.diagonal());
         }
     }
 
