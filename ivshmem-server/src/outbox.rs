@@ -20,6 +20,7 @@ use tracing::warn;
 
 use crate::hall::Hall;
 use crate::in_flight::Reading;
+use crate::memory::own_description;
 use crate::registry::{Drawn, Notice};
 use crate::view::View;
 
@@ -205,7 +206,7 @@ impl Outbox {
                 Notice::Version => outgoing.push(plain(PROTOCOL_VERSION)),
                 Notice::YouAre(id) | Notice::Left(id) => outgoing.push(plain(id.to_wire())),
                 Notice::Memory(fd) => {
-                    outgoing.push(Outgoing { value: wire::MEMORY, fd: Descriptor::Memory(Arc::clone(fd)) });
+                    outgoing.push(Outgoing { value: wire::MEMORY, fd: Descriptor::Memory(own_description(fd)) });
                 }
                 Notice::Doorbells(doorbells) => {
                     let eventfds = doorbells.eventfds.upgrade();

@@ -18,7 +18,6 @@ use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 
 use crate::access::Credentials;
-use crate::memory::own_description;
 use crate::status::PeerStatus;
 use crate::view::{Progress, Stage, View};
 
@@ -39,7 +38,8 @@ pub(crate) enum Notice {
     Version,
     /// The client's own id.
     YouAre(PeerId),
-    /// The shared memory, opened for this client alone.
+    /// The shared memory. Each client gets a description of its own, which is opened only when it is sent: clients that wait
+    /// must not hold more descriptors than they were counted with.
     Memory(Arc<OwnedFd>),
     /// A peer's doorbells, all of its vectors; the client's own among them.
     Doorbells(Doorbells),
@@ -172,7 +172,7 @@ impl Registry {
                     notices.extend([
                         Notice::Version,
                         Notice::YouAre(view.id),
-                        Notice::Memory(own_description(&self.memory)),
+                        Notice::Memory(Arc::clone(&self.memory)),
                     ]);
                     view.stage = Stage::Roster(0);
                 }

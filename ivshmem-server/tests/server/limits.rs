@@ -5,9 +5,10 @@ use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, prlimit};
+use rustix::process::{Resource, Rlimit, geteuid, prlimit};
 
 use crate::harness::{Client, Server, command};
+use crate::witness::eventually;
 
 /// The command under a limit of open files.
 fn limited_to(files: u32) -> Command {
@@ -15,6 +16,33 @@ fn limited_to(files: u32) -> Command {
     let script = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
     shell.args(["-c", &script]).arg(command().get_program());
     shell
+}
+
+/// The same, without the privilege from which the kernel does not count descriptors under way.
+fn counted_up_to(files: u32) -> Command {
+    let limit = format!("--nofile={files}:{files}");
+    let mut command = Command::new("prlimit");
+    if geteuid().is_root() {
+        command = Command::new("setpriv");
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "prlimit"]);
+    }
+    command.arg(limit).arg(self::command().get_program());
+    command
+}
+
+#[test]
+fn whoever_waits_for_descriptors_that_others_do_not_read_is_shown_and_goes_on_when_those_are_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let status = folder.path().join("status");
+    let server = Server::start_in(folder, counted_up_to(160), &["--status-socket", &status.display().to_string()]);
+    let unread: Vec<Client> = (0..60).map(|_| server.client()).collect();
+    server.log_until("a client waits: the kernel counts too many descriptors");
+    let mut newcomer = server.client();
+    let asked = || ivshmem_server::status::ask(&status).unwrap().1;
+    assert!(asked().held_up > 0);
+    drop(unread);
+    newcomer.join(1);
+    eventually("nobody is held up", || asked().held_up == 0);
 }
 
 /// Tries until a place that somebody left is free.

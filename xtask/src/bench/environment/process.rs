@@ -25,7 +25,8 @@ struct Scheduling {
     nice: i64,
 }
 
-/// Fields 19, 40 and 41 of [proc_pid_stat(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). The second is a name in parentheses, which may hold anything.
+/// Fields 19, 40 and 41 of [proc_pid_stat(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). The second is a
+/// name in parentheses, which may hold anything.
 fn scheduling(stat: &str) -> Option<Scheduling> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok();
