@@ -9,6 +9,9 @@ use crate::units::{counted, three_digits};
 /// Steal from which it shows in the figures, in per cent.
 const STEAL_FROM: f64 = 1.0;
 
+/// CPUs that others may keep busy at the start beyond those that the run leaves: less than that every machine does.
+const BUSY_TOLERANCE: f64 = 0.3;
+
 /// Tasks by which the load may exceed the free CPUs: the average of a minute keeps a trace of what has ended.
 const LOAD_TOLERANCE: f64 = 0.5;
 
@@ -102,8 +105,23 @@ fn siblings(environment: &Environment, pinning: &Pinning) -> Option<Warning> {
     ))
 }
 
+/// By what others did in the moment before the run. Where that is not known by the load, which also holds what has ended,
+/// such as the build of these programs.
 fn loaded(environment: &Environment) -> Option<Warning> {
-    let (load, threads) = (environment.load.load_average?, spinning(environment)?);
+    let threads = spinning(environment)?;
+    if let Some(busy) = environment.load.busy_cpus {
+        let free = f64::from(environment.cores.saturating_sub(threads));
+        return (busy > free + BUSY_TOLERANCE).then(|| {
+            let message = format!(
+                "others kept {} of {} busy when the run began; beside its {threads} spinning threads there is room for \
+                 {free:.0}",
+                three_digits(busy),
+                counted(environment.cores.into(), "CPU"),
+            );
+            warning(message, "close what else runs (top shows it), and run again")
+        });
+    }
+    let load = environment.load.load_average?;
     // The average is over the whole machine, of which the run may have only a part.
     let cpus = environment.host.hardware_threads.unwrap_or(0).max(environment.cores);
     let free = f64::from(cpus.saturating_sub(threads));

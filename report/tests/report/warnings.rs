@@ -88,6 +88,12 @@ fn a_load_that_the_cpus_cannot_carry() {
 }
 
 #[test]
+fn others_that_kept_its_cpus_busy_whatever_the_load_was_before() {
+    warns("others kept 2.00 of 4 CPUs busy", "close what else runs", |e| e.load.busy_cpus = Some(2.0));
+    assert_eq!(warnings(|e| (e.load.busy_cpus, e.load.load_average) = (Some(0.1), Some(9.0))), []);
+}
+
+#[test]
 fn a_run_that_gives_way_to_others() {
     let scheduled = |policy: &'static str, nice| {
         move |e: &mut Environment| {

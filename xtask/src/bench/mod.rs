@@ -122,6 +122,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
         vectors: config.vectors,
     };
     let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
+    let busy_cpus = environment::busy_cpus(&cores());
     let mut session = Session::start(&server, &qemu, out)?;
     let proved = session.prove(choice.accelerator)?;
     let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { proved };
@@ -147,6 +148,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
         ..Environment::default()
     };
     environment.load.load_average = load_average;
+    environment.load.busy_cpus = busy_cpus;
     environment.guest_kernel = Some(guest.kernel_release.clone());
     write_plan(&out.join("plan.json"), &plan)?;
     let initiator = session::initiator(&programs.host_peer, out);

@@ -1,10 +1,25 @@
 //! What else the host has to do.
 
 use std::fs;
+use std::thread;
+use std::time::Duration;
 
 /// Tasks that ran or wanted to, averaged over the last minute.
 pub(crate) fn load_average() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+}
+
+/// For so long others are watched: dozens of ticks.
+const LOOK: Duration = Duration::from_millis(300);
+
+/// How many of these CPUs somebody keeps busy, while this process waits for the answer.
+pub(crate) fn busy_cpus(cpus: &[usize]) -> Option<f64> {
+    let look = || fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, cpus));
+    let before = look()?;
+    thread::sleep(LOOK);
+    let after = look()?;
+    let (busy, total) = (after.busy.checked_sub(before.busy)?, after.total.checked_sub(before.total)?);
+    (total > 0).then(|| busy as f64 / total as f64 * cpus.len() as f64)
 }
 
 /// Time that a hypervisor took from CPUs of this machine, from one reading of /proc/stat to another.
@@ -18,6 +33,7 @@ pub(crate) struct Stolen {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ticks {
     stolen: u64,
+    busy: u64,
     total: u64,
 }
 
@@ -49,9 +65,13 @@ fn ticks(stat: &str, cpus: &[usize]) -> Option<Ticks> {
         let number = words.next().and_then(|name| name.strip_prefix("cpu")?.parse::<usize>().ok());
         if number.is_some_and(|cpu| cpus.contains(&cpu)) {
             let numbers: Vec<u64> = words.take(8).map_while(|word| word.parse().ok()).collect();
-            let Ticks { stolen, total } = sum.unwrap_or(Ticks { stolen: 0, total: 0 });
-            let more = numbers.get(7).copied()?;
-            sum = Some(Ticks { stolen: stolen + more, total: total + numbers.iter().sum::<u64>() });
+            let Ticks { stolen, busy, total } = sum.unwrap_or(Ticks { stolen: 0, busy: 0, total: 0 });
+            let &[user, nice, system, _, _, irq, softirq, more] = &numbers[..] else { return None };
+            sum = Some(Ticks {
+                stolen: stolen + more,
+                busy: busy + user + nice + system + irq + softirq,
+                total: total + numbers.iter().sum::<u64>(),
+            });
         }
     }
     sum
@@ -65,16 +85,30 @@ mod tests {
 
     #[test]
     fn only_the_named_cpus_count() {
-        assert_eq!(ticks(STAT, &[0]), Some(Ticks { stolen: 10, total: 100 }));
-        assert_eq!(ticks(STAT, &[0, 1]), Some(Ticks { stolen: 60, total: 200 }));
+        assert_eq!(ticks(STAT, &[0]), Some(Ticks { stolen: 10, busy: 30, total: 100 }));
+        assert_eq!(ticks(STAT, &[0, 1]), Some(Ticks { stolen: 60, busy: 30, total: 200 }));
         assert_eq!(ticks(STAT, &[7]), None);
     }
 
     #[test]
+    fn a_thread_that_spins_keeps_a_cpu_busy() {
+        let done = std::sync::atomic::AtomicBool::new(false);
+        let cpus: Vec<usize> = (0..std::thread::available_parallelism().unwrap().get()).collect();
+        let busy = thread::scope(|scope| {
+            scope.spawn(|| while !done.load(std::sync::atomic::Ordering::Relaxed) {});
+            let busy = busy_cpus(&cpus);
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            busy
+        });
+        assert!(busy.is_some_and(|busy| busy > 0.0 && busy <= cpus.len() as f64 + 0.01), "{busy:?}");
+    }
+
+    #[test]
     fn a_share_needs_time_to_have_passed() {
-        let before = Ticks { stolen: 10, total: 100 };
-        assert_eq!(percent(before, Ticks { stolen: 15, total: 200 }), Some(5.0));
+        let at = |stolen, total| Ticks { stolen, busy: 0, total };
+        let before = at(10, 100);
+        assert_eq!(percent(before, at(15, 200)), Some(5.0));
         assert_eq!(percent(before, before), None);
-        assert_eq!(percent(before, Ticks { stolen: 5, total: 200 }), None, "a count that went back is none");
+        assert_eq!(percent(before, at(5, 200)), None, "a count that went back is none");
     }
 }

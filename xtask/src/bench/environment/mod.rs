@@ -13,7 +13,7 @@ mod processor;
 mod software;
 mod tree;
 
-pub(super) use load::{Stolen, load_average};
+pub(super) use load::{Stolen, busy_cpus, load_average};
 pub(super) use software::software;
 
 use report::environment::HostMachine;
