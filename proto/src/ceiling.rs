@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 
 use crate::clock::ticks;
-use crate::region::{RegionError, SharedRegion};
+use crate::region::{RegionError, SharedRegion, read_private_words};
 
 /// Rounds that a way has in each of its turns.
 const ROUNDS: usize = 3;
@@ -27,6 +27,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 const BETTER: f64 = 1.02;
 /// Most bytes that are hashed: enough for a steady speed, little enough where SHA-256 has no instructions of its own.
 const HASHED: usize = 2 << 20;
+/// Bytes that are copied out at a time to be hashed.
+const PIECE: usize = 4096;
 /// Most bytes that are loaded without storing them.
 const READ: usize = 2 << 20;
 /// Least bytes per round, so that a short copy is not lost in the clock's grain.
@@ -45,6 +47,18 @@ pub struct CopySpeeds {
     pub region_to_heap: f64,
     /// Loading private memory, word by word, without storing it.
     pub heap_read: f64,
+    /// The same of the region.
+    pub region_read: f64,
+}
+
+/// Bytes per second that SHA-256 takes in.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct HashSpeeds {
+    /// From private memory.
+    pub heap: f64,
+    /// From the region, through a private piece that stays in the nearest cache: what another side may write meanwhile
+    /// cannot be hashed in place.
+    pub region: f64,
 }
 
 impl CopySpeeds {
@@ -52,7 +66,7 @@ impl CopySpeeds {
     pub fn measure(region: &SharedRegion, offset: usize, bytes: usize) -> Result<Self, RegionError> {
         let room = bytes + PLACES[1];
         let (private, mut target) = (vec![1_u8; room], vec![2_u8; room]);
-        let read = &private[..bytes.min(READ)];
+        let read = vec![1_u64; bytes.min(READ) / 8];
         let mut best = Self::default();
         let mut turns = Turns::new();
         while turns.go_on() {
@@ -71,29 +85,46 @@ impl CopySpeeds {
                 turns.time(out, bytes, || region.copy_out_words(offset, black_box(&mut *to)))?;
                 turns.time(out, bytes, || region.copy_out_streaming(offset, black_box(&mut *to)))?;
             }
-            turns.time(&mut best.heap_read, read.len(), || {
-                let words = black_box(read).as_chunks().0.iter();
-                black_box(words.fold(0, |sum, word| sum ^ u64::from_ne_bytes(*word)));
+            turns.time(&mut best.heap_read, read.len() * 8, || {
+                black_box(read_private_words(black_box(&read)));
                 Some(Ok(()))
+            })?;
+            turns.time(&mut best.region_read, read.len() * 8, || {
+                Some(region.read_words(offset, read.len() * 8)?.map(|words| _ = black_box(words)))
             })?;
         }
         Ok(best)
     }
 }
 
-/// Bytes per second that SHA-256 takes in, from private memory.
-#[must_use]
-pub fn sha256_speed() -> f64 {
-    let bytes = vec![1_u8; HASHED];
-    let (mut best, mut turns) = (0.0, Turns::new());
-    while turns.go_on() {
-        // Hashing touches no region and so cannot fail.
-        let _ = turns.time(&mut best, HASHED, || {
-            black_box(Sha256::digest(black_box(&bytes)));
-            Some(Ok(()))
-        });
+impl HashSpeeds {
+    /// Measures at `offset` of the region, of which it takes at most `bytes`.
+    pub fn measure(region: &SharedRegion, offset: usize, bytes: usize) -> Result<Self, RegionError> {
+        let (private, mut piece) = (vec![1_u8; HASHED], [0; PIECE]);
+        let pieces = bytes.min(HASHED) / PIECE;
+        let (mut best, mut turns) = (Self::default(), Turns::new());
+        while turns.go_on() {
+            turns.time(&mut best.heap, HASHED, || {
+                black_box(Sha256::digest(black_box(&private)));
+                Some(Ok(()))
+            })?;
+            turns.time(&mut best.region, pieces * PIECE, || {
+                if pieces == 0 {
+                    return None;
+                }
+                let mut hash = Sha256::new();
+                for number in 0..pieces {
+                    if let Err(error) = region.copy_out_words(offset + number * PIECE, &mut piece)? {
+                        return Some(Err(error));
+                    }
+                    hash.update(black_box(&piece));
+                }
+                black_box(hash.finalize());
+                Some(Ok(()))
+            })?;
+        }
+        Ok(best)
     }
-    best
 }
 
 /// Turns of timed work, until none gets better any more.
@@ -160,13 +191,24 @@ mod tests {
         object.as_file().set_len(1 << 20).unwrap();
         let region = SharedRegion::map_object(object.as_file()).unwrap();
         let speeds = CopySpeeds::measure(&region, 4096, 8192).unwrap();
-        for speed in [speeds.heap_to_heap, speeds.heap_to_region, speeds.region_to_heap, speeds.heap_read] {
+        let hashed = HashSpeeds::measure(&region, 4096, 8192).unwrap();
+        for speed in [
+            speeds.heap_to_heap,
+            speeds.heap_to_region,
+            speeds.region_to_heap,
+            speeds.heap_read,
+            speeds.region_read,
+            hashed.heap,
+            hashed.region,
+        ] {
             assert!(speed.is_finite() && speed > 0.0, "{speeds:?}");
         }
         let mut copied = [0; 8192];
         region.copy_out(4096, &mut copied).unwrap();
         assert_eq!(copied, [1; 8192]);
         assert!(CopySpeeds::measure(&region, 1 << 20, 1).is_err());
-        assert!(sha256_speed() > 0.0 && stamp_ns() > 0.0);
+        assert!(HashSpeeds::measure(&region, 1 << 20, 8192).is_err());
+        assert!(HashSpeeds::measure(&region, 4096, 64).unwrap().region <= 0.0, "less than a piece has no speed");
+        assert!(stamp_ns() > 0.0);
     }
 }

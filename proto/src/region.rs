@@ -183,6 +183,19 @@ impl SharedRegion {
         }))
     }
 
+    /// Loads every word and stores none; returns them all by exclusive or, so that no load can be left out. `None` where
+    /// `offset` or `len` is no multiple of 8.
+    #[must_use]
+    pub fn read_words(&self, offset: usize, len: usize) -> Option<Result<u64, RegionError>> {
+        if !offset.is_multiple_of(8) || !len.is_multiple_of(8) {
+            return None;
+        }
+        Some(self.at(offset, len, 8).map(|from| {
+            // SAFETY: `at` has checked the bytes, and aligned to 8.
+            unsafe { all_words(from.as_ptr().cast(), len / 8) }
+        }))
+    }
+
     /// Takes bytes out of every cache of this machine (CLFLUSH, Intel SDM volume 2), so that whoever touches them next
     /// gets them from memory.
     pub fn flush(&self, offset: usize, len: usize) -> Result<(), RegionError> {
@@ -191,6 +204,20 @@ impl SharedRegion {
         unsafe { flush_lines(at.as_ptr(), len) };
         Ok(())
     }
+}
+
+/// Loads private words by the same loop as [`SharedRegion::read_words`].
+#[must_use]
+pub fn read_private_words(words: &[u64]) -> u64 {
+    // SAFETY: all words of the slice are readable and aligned.
+    unsafe { all_words(words.as_ptr(), words.len()) }
+}
+
+/// # Safety
+/// `from` must be readable for so many words, and aligned.
+unsafe fn all_words(from: *const u64, words: usize) -> u64 {
+    // SAFETY: by contract. Volatile: another side may write, and each word is to be a load of its own.
+    (0..words).fold(0, |all, i| all ^ unsafe { from.add(i).read_volatile() })
 }
 
 /// Takes private bytes out of every cache, as [`SharedRegion::flush`] does with shared ones.
@@ -316,6 +343,19 @@ mod tests {
         assert_eq!(out, bytes);
         assert!(region.copy_out_words(2049, &mut out).is_none());
         assert!(region.copy_out_words(3584, &mut out).unwrap().is_err());
+    }
+
+    #[test]
+    fn every_word_is_read() {
+        let region = SharedRegion::map_object(object(4096).as_file()).unwrap();
+        for (at, word) in [(1024, 1_u64), (1032, 6), (2040, 0x700)] {
+            region.copy_in(at, &word.to_ne_bytes()).unwrap();
+        }
+        assert_eq!(region.read_words(1024, 1024).unwrap().unwrap(), 0x707);
+        assert_eq!(region.read_words(1032, 1008).unwrap().unwrap(), 6);
+        assert_eq!(read_private_words(&[1, 6, 0x700]), 0x707);
+        assert!(region.read_words(1025, 8).is_none() && region.read_words(1024, 7).is_none());
+        assert!(region.read_words(4096, 8).unwrap().is_err());
     }
 
     #[test]

@@ -122,8 +122,12 @@ pub struct Ceiling {
     pub region_to_heap: f64,
     /// Loading private memory without storing it.
     pub heap_read: f64,
-    /// SHA-256.
+    /// Loading the shared region without storing it.
+    pub region_read: f64,
+    /// SHA-256 of private memory.
     pub sha256: f64,
+    /// SHA-256 of the shared region, copied out in pieces of 4 KiB: what the other side may write is not hashed in place.
+    pub region_sha256: f64,
     /// What one time stamp takes, in nanoseconds.
     pub stamp_ns: f64,
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use proto::ack::Tagged;
 use proto::bell::Bell;
-use proto::ceiling::{CopySpeeds, sha256_speed, stamp_ns};
+use proto::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
 use proto::control::{Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report};
 use proto::counters::GuestCounters;
 use proto::dozing::Dozing;
@@ -279,12 +279,15 @@ impl<N: Notifier, C: Conduct> Scene<'_, N, C> {
 fn ceilings(memory: &SharedRegion, bytes: u64) -> Result<String, Broken> {
     let bytes = usize::try_from(bytes).map_err(|_| Broken::Nonsense)?;
     let copies = CopySpeeds::measure(memory, SLOTS, bytes)?;
+    let hashes = HashSpeeds::measure(memory, SLOTS, bytes)?;
     let ceilings = serde_json::json!({
         "heap_to_heap": copies.heap_to_heap,
         "heap_to_region": copies.heap_to_region,
         "region_to_heap": copies.region_to_heap,
         "heap_read": copies.heap_read,
-        "sha256": sha256_speed(),
+        "region_read": copies.region_read,
+        "sha256": hashes.heap,
+        "region_sha256": hashes.region,
         "stamp_ns": stamp_ns(),
     });
     Ok(ceilings.to_string())

@@ -1,7 +1,7 @@
 //! What each side's memory can do, one side after the other: measured before the first block, behind the last, and
 //! wherever blocks begin or end that copy, because what others do to the machine changes from minute to minute.
 
-use proto::ceiling::{CopySpeeds, sha256_speed, stamp_ns};
+use proto::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
 use proto::control::{Announcement, WaitKind, Work};
 use proto::hello;
 use proto::layout::SLOTS;
@@ -109,7 +109,9 @@ fn higher(first: Ceiling, second: Ceiling) -> Ceiling {
         heap_to_region: first.heap_to_region.max(second.heap_to_region),
         region_to_heap: first.region_to_heap.max(second.region_to_heap),
         heap_read: first.heap_read.max(second.heap_read),
+        region_read: first.region_read.max(second.region_read),
         sha256: first.sha256.max(second.sha256),
+        region_sha256: first.region_sha256.max(second.region_sha256),
         stamp_ns: stamps.reduce(f64::min).unwrap_or(0.0),
     }
 }
@@ -117,12 +119,15 @@ fn higher(first: Ceiling, second: Ceiling) -> Ceiling {
 fn both(link: &Link<'_>, guest: &mut Guest<'_>, watch: &mut Watch<'_>, size: u64) -> Result<Ceilings, BenchError> {
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
     let copies = CopySpeeds::measure(link.memory, SLOTS, bytes)?;
+    let hashes = HashSpeeds::measure(link.memory, SLOTS, bytes)?;
     let host = Ceiling {
         heap_to_heap: copies.heap_to_heap,
         heap_to_region: copies.heap_to_region,
         region_to_heap: copies.region_to_heap,
         heap_read: copies.heap_read,
-        sha256: sha256_speed(),
+        region_read: copies.region_read,
+        sha256: hashes.heap,
+        region_sha256: hashes.region,
         stamp_ns: stamp_ns(),
     };
     let announcement = Announcement {

@@ -12,12 +12,21 @@ use super::value::Value;
 
 pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
     let row = |size: u64, side: &str, ceiling: &Ceiling| {
-        let Ceiling { heap_to_heap, heap_to_region, region_to_heap, heap_read, sha256, stamp_ns } = *ceiling;
+        let Ceiling {
+            heap_to_heap,
+            heap_to_region,
+            region_to_heap,
+            heap_read,
+            region_read,
+            sha256,
+            region_sha256,
+            stamp_ns,
+        } = *ceiling;
         let mut values = vec![Value::word(size_name(size)), Value::word(side)];
         // Zero is what stands where nothing was measured.
         let known = |value: f64| Some(value).filter(|value| *value > 0.0);
-        values
-            .extend([heap_to_heap, heap_to_region, region_to_heap, heap_read, sha256].map(|v| Value::speed(known(v))));
+        let speeds = [heap_to_heap, heap_to_region, region_to_heap, heap_read, region_read, sha256, region_sha256];
+        values.extend(speeds.map(|speed| Value::speed(known(speed))));
         values.push(Value::mean_ns(known(stamp_ns)));
         Row { mode: None, values }
     };
@@ -35,8 +44,10 @@ pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
             ("heap to heap", "private memory to private memory"),
             ("heap to region", "private memory into the shared region"),
             ("region to heap", "the shared region to private memory"),
-            ("read", "loading private memory without storing it"),
-            ("SHA-256", ""),
+            ("heap read", "loading private memory without storing it"),
+            ("region read", "loading the shared region without storing it"),
+            ("heap SHA-256", ""),
+            ("region SHA-256", "copied out in pieces of 4 KiB"),
             ("stamp", "what one time stamp takes"),
         ]),
         rows: rows.collect(),

@@ -127,12 +127,16 @@ pub(crate) fn answer(result: &RunResult) -> String {
     let compared = result
         .comparisons
         .iter()
+        .filter(|comparison| comparison.workload != Workload::Storm)
         .find(|comparison| comparison.mode == Wait::Irq.to_string() && comparison.baseline != comparison.mode)
-        .or(result.comparisons.first())
+        .or(result.comparisons.first().filter(|comparison| comparison.workload != Workload::Storm))
         .and_then(|comparison| compared(result, comparison));
     let answer = compared
-        .or_else(|| result.cells.iter().find_map(alone))
+        .or_else(|| result.cells.iter().filter(|cell| cell.workload != Workload::Storm).find_map(alone))
         .or_else(|| streamed(result))
+        .or_else(|| stormed(result))
+        .or_else(|| idled(result))
+        .or_else(|| copied(result))
         .unwrap_or_else(|| "no operation ended ok, so there is no figure".to_owned());
     doubt + &answer
 }
@@ -172,6 +176,33 @@ fn streamed(result: &RunResult) -> Option<String> {
     let cells = streams::fastest(result.cells.iter().filter(|cell| cell.workload == Workload::Stream));
     let told: Vec<String> = cells.iter().map(|(cell, rate)| format!("{} {}", cell.mode, speed(*rate))).collect();
     (!told.is_empty()).then(|| format!("through a ring of slots go at most: {}", told.join(", ")))
+}
+
+/// A run of nothing but storms, whose one latency says little: what became of most doorbells.
+fn stormed(result: &RunResult) -> Option<String> {
+    let storms = result.cells.iter().filter(|cell| cell.workload == Workload::Storm);
+    let (cell, interrupts) = storms
+        .filter_map(|cell| Some((cell, cell.counters.interrupts.filter(|count| *count > 0)?)))
+        .max_by_key(|(cell, interrupts)| cell.counters.rings / interrupts)?;
+    let seen = if cell.traffic.as_ref()?.last_seen { "was" } else { "was not" };
+    let became = counted(interrupts, "interrupt");
+    Some(format!("{} became {became}, and the last message {seen} seen", counted(cell.counters.rings, "doorbell")))
+}
+
+/// A run of nothing but idling.
+fn idled(result: &RunResult) -> Option<String> {
+    let idle = result.cells.iter().filter(|cell| cell.workload == Workload::Idle);
+    let told: Vec<String> =
+        idle.filter_map(|cell| Some(format!("{} keeps {:.2} cores busy", cell.mode, cell.cpu.cores?))).collect();
+    (!told.is_empty()).then(|| format!("while nothing comes, {}", told.join(", ")))
+}
+
+/// A run that was to measure the machine alone.
+fn copied(result: &RunResult) -> Option<String> {
+    let is_all = result.cells.is_empty() && result.self_checks.iter().all(|check| check.pass != Verdict::Fail);
+    let largest = result.ceilings.iter().max_by_key(|both| both.size_bytes).filter(|_| is_all)?;
+    let [host, guest] = [largest.host, largest.guest].map(|side| speed(side.heap_to_heap));
+    Some(format!("no messages; the host copies {host}, the guest {guest}"))
 }
 
 /// A cell that is compared with none.

@@ -144,7 +144,7 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
     }
     // Beside one thread, of each block's messages a little less or more than half wait for a time slice of others: in which
     // heap the median lies is chance, and noise explains it.
-    for row in run.rows.iter_mut() {
+    for row in &mut run.rows {
         let late_of_20 = match (row.host_wait, row.block) {
             (Wait::Poll, 4 | 15) => 11,
             (Wait::Poll, 7 | 12) => 9,

@@ -167,6 +167,8 @@ fn ceilings(size_bytes: u64) -> Ceilings {
         heap_to_region: copy,
         region_to_heap: copy,
         heap_read: copy,
+        region_read: copy,
+        region_sha256: copy,
         sha256: copy / 45.0,
         stamp_ns: 10.0,
     };

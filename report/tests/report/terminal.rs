@@ -72,6 +72,21 @@ fn frames_alone_answer_too() {
 }
 
 #[test]
+fn storms_idling_and_ceilings_alone_answer_too() {
+    let first_line = |run: Synthetic| summary(&run.result()).lines().next().expect("a line").to_owned();
+    let storm = Synthetic::empty().with_storm(20_000);
+    assert_eq!(first_line(storm), "20,000 doorbells became 5,000 interrupts, and the last message was seen");
+    let mut idle = Synthetic::empty().with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
+    idle.block(0).wall_ns = 1_000_000;
+    (idle.block(0).cpu.host_ns, idle.block(0).cpu.vcpu_ns) = (1_000_000, Some(990_000));
+    assert_eq!(first_line(idle), "while nothing comes, poll keeps 1.99 cores busy");
+    let mut ceilings = Synthetic::both_modes();
+    ceilings.rows.clear();
+    ceilings.measured.blocks.clear();
+    assert_eq!(first_line(ceilings), "no messages; the host copies 17.0 GB/s, the guest 17.0 GB/s");
+}
+
+#[test]
 fn a_run_without_figures_says_so_and_why() {
     let mut run = Synthetic::empty();
     run.measured.aborted = Some("the guest\u{1b}[2J did not come".to_owned());

@@ -126,7 +126,16 @@ fn equal_things_are_measured_twice() {
 fn the_baseline_alone_has_both_sides_ceilings() {
     let result = good("--workload baseline").result();
     for side in ["host", "guest"] {
-        for figure in ["heap_to_heap", "heap_to_region", "region_to_heap", "heap_read", "sha256", "stamp_ns"] {
+        for figure in [
+            "heap_to_heap",
+            "heap_to_region",
+            "region_to_heap",
+            "heap_read",
+            "region_read",
+            "sha256",
+            "region_sha256",
+            "stamp_ns",
+        ] {
             assert!(result["ceilings"][0][side][figure].as_f64().unwrap() > 0.0, "{side} {figure}");
         }
     }

@@ -79,6 +79,9 @@ fn ticks(stat: &str, cpus: &[usize]) -> Option<Ticks> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::atomic::Ordering::Relaxed;
+
     use super::*;
 
     const STAT: &str = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 0 20 60 0 0 0 10 7 7\ncpu1 0 0 0 50 0 0 0 50 0 0\nintr 5";
@@ -92,12 +95,16 @@ mod tests {
 
     #[test]
     fn a_thread_that_spins_keeps_a_cpu_busy() {
-        let done = std::sync::atomic::AtomicBool::new(false);
+        let done = AtomicBool::new(false);
         let cpus: Vec<usize> = (0..std::thread::available_parallelism().unwrap().get()).collect();
         let busy = thread::scope(|scope| {
-            scope.spawn(|| while !done.load(std::sync::atomic::Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
             let busy = busy_cpus(&cpus);
-            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            done.store(true, Relaxed);
             busy
         });
         assert!(busy.is_some_and(|busy| busy > 0.0 && busy <= cpus.len() as f64 + 0.01), "{busy:?}");
