@@ -372,8 +372,11 @@ fn an_instrument_as_large_as_the_figure_is_told_and_then_fails() {
 
 #[test]
 fn a_stream_whose_messages_were_not_whole_fails() {
-    fails(2, "4,096,000 bytes in frames that ended ok, but 4,091,904 verified", |run| {
-        run.block(5).bytes_verified -= 4096;
+    fails(2, "of 1,000 messages, 1,000 were seen and 1 were not whole", |run| run.block(5).counters.mismatches = 1);
+    fails(2, "of 1,000 messages, 999 were seen", |run| {
+        if let Some(traffic) = &mut run.block(5).traffic {
+            traffic.seen -= 1;
+        }
     });
 }
 

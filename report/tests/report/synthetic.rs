@@ -83,7 +83,6 @@ impl Synthetic {
         let block = run.measured.blocks.last_mut().expect("just added");
         block.block.limit_ms = Some(500);
         block.operations = messages;
-        block.bytes_verified = messages * size_bytes;
         block.traffic =
             Some(Traffic { sent: messages, seen: messages, last_seen: true, span_ns: 500_000_000, full: 3 });
         run
@@ -281,7 +280,7 @@ fn row(block: &Block, position: u64) -> Row {
         inject_ns: is_irq.then_some(signed(way) - 4),
         wake_ns: is_irq.then_some(4),
         notify_ns: (is_frame || is_irq).then_some(signed(way)),
-        ack_ns: Some(signed(way)),
+        ack_ns: is_frame.then_some(signed(way)),
         read_ns: is_frame.then_some(read),
         verify_ns: is_frame.then_some(verify),
         handle_ns: (is_frame || is_irq).then_some(10),

@@ -66,7 +66,8 @@ fn a_stream_carries_every_message_whole_with_and_without_suppressed_doorbells() 
         let (sent, size) = (cell["traffic"]["sent"].as_u64().unwrap(), cell["size_bytes"].as_u64().unwrap());
         assert!(sent > 0);
         assert_eq!(cell["traffic"]["seen"], sent);
-        assert_eq!(cell["bytes_verified"], sent * size);
+        assert_eq!(cell["bytes_verified"], 0, "only both ends of a message are looked at");
+        assert_eq!(cell["bytes_per_second"].as_f64().map(|speed| speed > 0.0), Some(true), "{size} bytes");
         if cell["conditions"]["always_ring"] == true {
             // Each of the eight blocks rings once more, to say that there are no more.
             assert_eq!(cell["counters"]["rings"], sent + 8);
