@@ -18,7 +18,8 @@ const CARRIED: f64 = 0.95;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Findings {
-    /// Per way to wait that blocks.
+    /// Of blocking. Hybrid waiting has none: it costs as much as polling while messages come fast, and like blocking while
+    /// they come slowly.
     pub break_even: Vec<BreakEven>,
     /// Polling and blocking beside other threads.
     pub contention: Vec<Contended>,
@@ -41,7 +42,8 @@ pub struct BreakEven {
     pub idle_cores: f64,
     /// CPU time per operation, all threads, back to back.
     pub us_per_op: f64,
-    /// Operations per second at which both cost the same.
+    /// Operations per second at which both cost the same: where the cores that this way keeps busy, idle, paced and back to
+    /// back, reach those of polling, on straight lines between these. Beyond them, by the cost back to back.
     pub rate_per_s: f64,
     /// Operations per second that this way carries back to back. A break-even rate above it: it is always the cheaper one.
     pub fastest_per_s: f64,
@@ -156,13 +158,32 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
         let idle_cores = diagonal(cells, Workload::Idle, wait).find_map(|cell| cell.cpu.cores)?;
         let busy = diagonal(cells, Workload::Pingpong, wait).next()?;
         let us_per_op = busy.cpu.total_us_per_op()?;
-        let rate_per_s = (polling_cores - idle_cores) * 1e6 / us_per_op;
-        let fastest_per_s = 1e9 / busy.latency_ns.as_ref()?.mean;
+        // An operation takes less CPU time when they follow each other at once than when each has to wake everybody up.
+        let paced = diagonal(cells, Workload::Paced, wait).next().and_then(at_its_rate);
+        let measured = [Some((0.0, idle_cores)), paced, at_its_rate(busy)];
+        let (fastest_per_s, _) = at_its_rate(busy)?;
+        let rate_per_s = reaches(measured.into_iter().flatten(), polling_cores)
+            .unwrap_or_else(|| ((polling_cores - idle_cores) * 1e6 / us_per_op).max(fastest_per_s));
         let known =
             BreakEven { mode: wait.to_string(), polling_cores, idle_cores, us_per_op, rate_per_s, fastest_per_s };
         (rate_per_s.is_finite() && fastest_per_s.is_finite()).then_some(known)
     };
-    [Wait::Irq, Wait::Hybrid].into_iter().filter_map(one).collect()
+    one(Wait::Irq).into_iter().collect()
+}
+
+/// Operations per second and cores kept busy by them. Both figures of CPU time are of the same stretch.
+fn at_its_rate(cell: &Cell) -> Option<(f64, f64)> {
+    let (cores, us_per_op) = (cell.cpu.cores?, cell.cpu.total_us_per_op()?);
+    Some((cores * 1e6 / us_per_op, cores)).filter(|(rate, _)| rate.is_finite())
+}
+
+/// Where straight lines between points, ascending in x, first reach `y` from below.
+fn reaches(points: impl Iterator<Item = (f64, f64)>, y: f64) -> Option<f64> {
+    let points: Vec<(f64, f64)> = points.collect();
+    points.windows(2).find_map(|pair| match *pair {
+        [(x0, y0), (x1, y1)] if y0 < y && y1 >= y && x1 > x0 => Some(x0 + (y - y0) / (y1 - y0) * (x1 - x0)),
+        _ => None,
+    })
 }
 
 fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {

@@ -39,6 +39,29 @@ fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
 }
 
 #[test]
+fn the_rate_at_which_both_cost_the_same_lies_between_measured_ones() {
+    let paced = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
+    let mut run = Synthetic::both_modes();
+    for (workload, wait) in [(Workload::Idle, Wait::Poll), (Workload::Idle, Wait::Irq)] {
+        run = run.with(workload, wait, wait, 64, 0);
+    }
+    run = under(run, Workload::Paced, Wait::Irq, paced);
+    // Polling keeps two cores busy; blocking none, half a core at 1,000 per second, and three at 10,000.
+    for (index, operations, cores) in [(1, 10_000, 3.0), (4, 0, 2.0), (5, 0, 0.0), (6, 1_000, 0.5)] {
+        let block = run.block(index);
+        block.wall_ns = 1_000_000_000;
+        block.operations = operations;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number above zero")]
+        let busy = (cores * 1e9) as u64;
+        (block.cpu.host_ns, block.cpu.vcpu_ns, block.cpu.main_loop_ns) = (busy, Some(0), Some(0));
+    }
+    let result = run.result();
+    let known = &result.findings.break_even[0];
+    assert!((known.rate_per_s - 6_400.0).abs() < 1e-6 && !known.is_always_cheaper(), "{known:?}");
+    assert_eq!(result.findings.break_even.len(), 1, "hybrid waiting has no such rate");
+}
+
+#[test]
 fn each_way_wins_on_its_side_of_the_break_even_rate_and_neither_as_a_whole() {
     let point = |rate_per_s: f64| {
         let mut result = Synthetic::both_modes().result();
