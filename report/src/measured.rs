@@ -49,6 +49,8 @@ pub struct GuestFacts {
 pub struct Counters {
     /// Doorbells that the host rang.
     pub rings: u64,
+    /// CPU time of the guest's thread that answers, in nanoseconds of the guest's clock.
+    pub guest_cpu_ns: u64,
     /// Interrupts of the device, from the guest's /proc/interrupts.
     pub interrupts: Option<u64>,
     /// Events that the guest's driver reported through its descriptor.

@@ -132,14 +132,14 @@ pub struct Block {
 }
 
 impl Block {
-    /// Whether the guest takes every stamp before it answers. Not so where it polls back to back for short messages: there
+    /// Whether the guest takes every stamp before it answers. Not so where it spins back to back for short messages: there
     /// a stamp is a good part of the round trip, and it stamps behind its answer, when the host has seen that already.
     #[must_use]
     pub fn is_stamped_before_answer(&self) -> bool {
         let conditions = &self.conditions;
         let is_back_to_back = conditions.gap_ns.is_none() && conditions.arrivals.is_none();
         let is_short = self.workload != Workload::Frame;
-        self.guest_wait.blocks() || !is_short || !is_back_to_back || conditions.stamped
+        self.guest_wait == Wait::Irq || !is_short || !is_back_to_back || conditions.stamped
     }
 }
 

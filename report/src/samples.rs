@@ -128,8 +128,7 @@ pub struct Row {
     pub wake_ns: Option<u64>,
     /// G1 − H2, which is `inject_ns` and `wake_ns` where both are known; may be negative by the clock bound.
     pub notify_ns: Option<i64>,
-    /// H4 − G2, or H4 − G5 where G2 was not stamped. Negative by the clock bound, or where the guest was held up between its store and
-    /// its stamp.
+    /// H4 − G2. Negative by the clock bound, or where the guest was held up between its store and its stamp.
     pub ack_ns: Option<i64>,
     /// G3 − G2.
     pub read_ns: Option<u64>,

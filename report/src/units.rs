@@ -22,10 +22,17 @@ pub fn speed(bytes_per_second: f64) -> String {
     }
 }
 
-/// A number with three significant digits, and no fewer than its integer part has.
+/// A number with three significant digits, and no fewer than its integer part has; below 0.1 with two.
 #[must_use]
 pub fn three_digits(value: f64) -> String {
     match value.abs() {
+        // What is smaller than a millionth is nothing that a ratio or a share here could be.
+        size if (1e-6..0.0995).contains(&size) => {
+            let places = (1.0 - size.log10().floor()).max(0.0);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 7")]
+            let places = places as usize;
+            format!("{value:.places$}")
+        }
         size if size < 9.995 => format!("{value:.2}"),
         size if size < 99.95 => format!("{value:.1}"),
         _ => format!("{value:.0}"),
@@ -66,6 +73,12 @@ pub fn acceleration(accel: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn small_numbers_keep_digits_that_say_something() {
+        let told = [0.005_4, 0.050_1, 0.099_6, 0.5, 0.0, -0.012_34, 1e-9, 0.000_123].map(three_digits);
+        assert_eq!(told, ["0.0054", "0.050", "0.10", "0.50", "0.00", "-0.012", "0.00", "0.00012"]);
+    }
 
     #[test]
     fn each_duration_takes_its_own_unit() {

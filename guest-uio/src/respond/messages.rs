@@ -98,7 +98,7 @@ impl<'m, C: Conduct> Messages<'m, C> {
         let frame = vec![1; bytes];
         let records = Records::new(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
-        let stamps_all = block.stamped || block.guest_wait != WaitKind::Poll;
+        let stamps_all = block.stamped || block.guest_wait == WaitKind::Irq;
         Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, conduct })
     }
 
@@ -155,7 +155,7 @@ impl<'m, C: Conduct> Messages<'m, C> {
         self.answer(seq, PROCESSED);
     }
 
-    /// Both phases follow each other at once, so one doorbell tells of both. Where a guest polls back to back it stamps
+    /// Both phases follow each other at once, so one doorbell tells of both. Where a guest spins back to back it stamps
     /// only behind its answer: under emulation the first stamp before it costs a sixth of a round trip.
     #[inline]
     fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {

@@ -117,8 +117,6 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
     let (interrupted, known) = (on_host(record.interrupted), on_host(record.known));
     let answered = on_host(record.answered);
     let received = on_host(record.received);
-    // A polling guest stamps nothing between the two phases of a short message.
-    let acknowledged = if received == 0 { answered } else { received };
     let inject = line.one_way(sample.published, interrupted);
     let wake = inject.and(line.span(record.interrupted, record.known));
     let (read, verified) = (line.span(record.received, record.read), line.span(record.read, record.verified));
@@ -156,7 +154,7 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
             .zip(wake)
             .map(|(inject, wake)| inject.saturating_add_unsigned(wake))
             .or(line.one_way(sample.published, known)),
-        ack_ns: line.one_way(acknowledged, sample.received),
+        ack_ns: line.one_way(received, sample.received),
         read_ns: read,
         verify_ns: verified,
         handle_ns: handled,

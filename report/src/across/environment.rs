@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::folder::RunFolder;
 
 /// Of the environment, what changes figures. In this order, the weightiest first.
-const MATTERS: [&str; 40] = [
+const MATTERS: [&str; 41] = [
     "accel",
     "irqfd",
     "cpu_model",
@@ -43,6 +43,7 @@ const MATTERS: [&str; 40] = [
     "clocksource",
     "driver",
     "bar2_map",
+    "bar2_cached",
     "pinning",
     "vectors",
     "memory_bytes",

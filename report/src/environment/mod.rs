@@ -47,8 +47,10 @@ pub struct Environment {
     pub driver: Option<String>,
     /// Why that one.
     pub driver_reason: Option<String>,
-    /// How the guest mapped BAR2: `uc`, `wc` or `wb`.
+    /// How the guest mapped BAR2: through which driver, and which of its mappings.
     pub bar2_map: Option<String>,
+    /// Whether loads from that mapping come from caches, by what they cost beside loads of private memory.
+    pub bar2_cached: Option<bool>,
     /// What one load from that mapping costs, in nanoseconds.
     pub bar2_ns_per_load: Option<f64>,
     /// Which thread stayed on which CPU.
@@ -100,6 +102,7 @@ impl Environment {
         fill(&mut self.clocksource, &guest.clocksource);
         fill(&mut self.driver, &guest.driver);
         fill(&mut self.bar2_map, &guest.bar2_map);
+        self.bar2_cached = self.bar2_cached.or(guest.bar2_cached);
         self.bar2_ns_per_load = self.bar2_ns_per_load.or(finite(guest.bar2_ns_per_load));
         self.bar2_read_gb_per_s = self.bar2_read_gb_per_s.or(finite(guest.bar2_read_gb_per_s));
         self.bar2_streaming_read_gb_per_s =

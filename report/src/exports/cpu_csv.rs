@@ -63,7 +63,8 @@ fn nothing() -> MeasuredBlock {
 }
 
 fn columns(block: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
-    [asked(block), times(block, vcpus), switches(block), waits(block), counted(block)].concat()
+    let guest = vec![column("guest_cpu_ns", &block.counters.guest_cpu_ns)];
+    [asked(block), times(block, vcpus), switches(block), waits(block), counted(block), guest].concat()
 }
 
 fn column(name: impl Into<String>, field: &impl ToString) -> Column {

@@ -159,8 +159,14 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
         Word::Faster | Word::Slower => cores,
         Word::NoDifferenceSeen | Word::Unknown => cores.replacen(" and", "", 1),
     };
+    let again = if comparison.conditions.again { " again" } else { "" };
+    let crowd = if comparison.workload == Workload::Contention {
+        format!(" ({})", comparison.conditions)
+    } else {
+        String::new()
+    };
     let (base, mode, this) = (alone_at_median(base)?, &this.mode, duration(median(this)?));
-    Some(format!("{base}, {mode} in {this} at p50{}: {apart}{cores}", since(comparison.figure)))
+    Some(format!("{base}, {mode}{again} in {this} at p50{}{crowd}: {apart}{cores}", since(comparison.figure)))
 }
 
 /// What a way to wait does that polling does not.

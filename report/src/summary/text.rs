@@ -34,7 +34,12 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
         if let Some(last) = lines.last_mut() {
-            *last = last.chars().take(WIDTH - 1).chain(['…']).collect();
+            let mut kept: String = last.chars().take(WIDTH - 1).collect();
+            // Of a list whole parts are left: half a figure would be read as another one.
+            if let Some(end) = kept.rfind("; ") {
+                kept.truncate(end + 2);
+            }
+            *last = kept + "…";
         }
     }
     for line in &mut lines {
@@ -49,6 +54,14 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_list_that_is_too_long_whole_parts_are_left() {
+        let list: Vec<String> = (0..40).map(|number| format!("{number} busy 10.4 ms / 101 µs")).collect();
+        let lines = wrapped(&list.join("; "), 2);
+        assert_eq!(lines.len(), 2);
+        assert!(lines[1].ends_with("101 µs; …") && lines[1].chars().count() <= WIDTH, "{}", lines[1]);
+    }
 
     #[test]
     fn long_text_is_broken_between_words_and_indented() {
