@@ -25,11 +25,11 @@ pub const SAMPLES_FILE: &str = "samples.csv";
 const MOST_JSON: u64 = 64 << 20;
 /// Bytes of the largest table: some seven million operations. Those of a full run take a few hundred megabytes.
 const MOST_SAMPLES: u64 = 1 << 30;
-/// Bytes of the longest line: three times what 33 columns take at most.
+/// Bytes of the longest line: three times what all columns take at most.
 const LONGEST_LINE: u64 = 2_048;
 
 /// Columns that came later: a table without them is as good.
-const LATER: [&str; 2] = ["due_ns", "corrected_ns"];
+const LATER: [&str; 3] = ["due_ns", "corrected_ns", "handle_ns"];
 
 /// Reads `measured.json`.
 pub fn read_measured(path: &Path) -> Result<Measured, ReportError> {

@@ -89,12 +89,11 @@ pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
 
 /// What some runs recorded and others did not.
 pub(super) fn not_recorded(runs: &[RunFolder]) -> Vec<NotRecorded> {
-    let is_known = |value: &Option<Value>| value.as_ref().is_some_and(|value| !value.is_null());
     let missing = |one: Fact| {
         let runs = one.values.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(run, _)| run).collect();
         NotRecorded { field: one.field, runs }
     };
-    let partly = |one: &Fact| one.values.iter().any(Option::is_none) && one.values.iter().any(is_known);
+    let partly = |one: &Fact| one.values.iter().any(Option::is_none) && one.values.iter().any(Option::is_some);
     facts(runs).filter(partly).map(missing).collect()
 }
 
@@ -110,7 +109,8 @@ struct Fact {
 
 impl Fact {
     fn of(runs: &[RunFolder], part: &str, field: &str) -> Vec<Option<Value>> {
-        runs.iter().map(|run| run.document[part].get(field).cloned()).collect()
+        // A document that was made again says `null` of what it never knew.
+        runs.iter().map(|run| run.document[part].get(field).filter(|value| !value.is_null()).cloned()).collect()
     }
 
     fn of_environment(runs: &[RunFolder], field: &str) -> Self {

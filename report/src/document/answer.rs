@@ -60,8 +60,12 @@ fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
     let ratio = one.p50_ratio?;
     let because = one.not_judged_because();
     let (winner, verdict) = match one.word {
-        Word::Slower => (Some(base.mode.clone()), format!("{} is {} faster", base.mode, times(ratio))),
-        Word::Faster => (Some(this.mode.clone()), format!("{} is {} faster", this.mode, times(1.0 / ratio))),
+        Word::Slower => {
+            (Some(base.mode.clone()), format!("{} is {} faster than {}", base.mode, times(ratio), this.mode))
+        }
+        Word::Faster => {
+            (Some(this.mode.clone()), format!("{} is {} faster than {}", this.mode, times(1.0 / ratio), base.mode))
+        }
         Word::NoDifferenceSeen => (None, format!("no difference seen between {} and {}", base.mode, this.mode)),
         Word::Unknown => {
             let briefly = because.map_or(String::new(), |because| format!(", {}", briefly(because)));

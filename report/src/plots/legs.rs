@@ -78,7 +78,10 @@ fn waterfalls<'a>(data: &Data<'a>, question: &Question<'a>) -> Vec<Waterfall<'a>
 fn waterfall<'a>(data: &Data<'a>, cell: &'a Cell, heading: &str) -> Option<Waterfall<'a>> {
     let stable = data.run.blocks_of(cell).filter(|block| block.measured.clock.is_stable());
     let rows: Vec<&Row> = stable.flat_map(|block| block.ok_rows()).collect();
-    let has_handler = rows.iter().any(|row| row.g0_ns.is_some());
+    let knew = rows.iter().filter(|row| row.g1_ns.is_some());
+    let (by_interrupt, all) = (knew.clone().filter(|row| row.g0_ns.is_some()).count(), knew.count());
+    // Where hardly any took an interrupt, as of one that spins first, those few say nothing of the others.
+    let has_handler = by_interrupt > 0 && by_interrupt * 10 >= all * 9;
     let operations: Vec<(u64, [f64; PARTS])> = rows.iter().filter_map(|row| parts(row, has_handler)).collect();
     let n = operations.len();
     let note = if cell.conditions.stamped { " (every stamp)" } else { "" };

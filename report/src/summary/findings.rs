@@ -48,7 +48,7 @@ fn ratios(result: &RunResult) -> Option<String> {
         let due = if comparison.figure == Figure::FromDue { ", from due" } else { "" };
         let again = if comparison.conditions.again { " again" } else { "" };
         Some(format!(
-            "{} {}{again}/{}{due} {} ({} to {}{noise}): {}",
+            "{} {}{again} over {}{due} {} ({} to {}{noise}): {}",
             comparison.workload,
             comparison.mode,
             comparison.baseline,

@@ -106,7 +106,7 @@ fn what_was_due_is_compared_from_then_on_wherever_modes_are_compared() {
     let summary = report::summary(&result);
     let sentence = summary.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(sentence.contains("poll answers in 6.00 ms, irq in 50.1 µs at p50 from when it was due"), "{summary}");
-    assert!(sentence.contains("paced irq/poll, from due "), "{summary}");
+    assert!(sentence.contains("paced irq over poll, from due "), "{summary}");
     let row = summary.lines().find(|line| line.starts_with("paced") && line.contains(" poll ")).expect("a row");
     assert!(row.contains("6.00ms") && summary.contains("paced, openloop: from when due"), "{summary}");
 }
