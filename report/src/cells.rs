@@ -6,6 +6,7 @@ use crate::cell_name::{CellKey, CellName};
 use crate::cost;
 use crate::figure::Figure;
 use crate::measured::{Counters, Traffic};
+use crate::offered;
 use crate::plan::Workload;
 use crate::result::{Cell, CellCounters, Legs, PhaseRates};
 use crate::run::{Run, RunBlock, total, total_if_all};
@@ -85,6 +86,8 @@ impl<'a> Group<'a> {
                 _ => None,
             },
             messages_per_second,
+            unsent: offered::unsent(workload, blocks),
+            sent_in_time: offered::sent_in_time(workload, blocks),
             traffic: traffic(blocks),
             phase_bytes_per_second: is_frame.then(|| PhaseRates {
                 write: leg_rate(&legs_ns.write),

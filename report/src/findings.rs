@@ -10,7 +10,7 @@ use crate::stats::Word;
 
 /// Latency that an open loop's p99 must stay below, where nothing else was asked for: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;
-/// An offered rate counts as carried if this share of it was answered.
+/// An offered rate counts as carried if this share of its messages was sent before the last one was due.
 const CARRIED: f64 = 0.95;
 
 /// See the module. A list is empty where its cells were not measured.
@@ -108,8 +108,8 @@ fn proved(of_irq: Word) -> Option<Wait> {
     }
 }
 
-/// The highest offered rate up to which every rate kept below the limit. One that did by chance above one that did not is
-/// none that can be relied on.
+/// The highest offered rate up to which every rate that can be judged was carried and kept below the limit. One that did by
+/// chance above one that did not is none that can be relied on. A rate with too few messages for a p99 did neither.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capacity {
@@ -119,10 +119,13 @@ pub struct Capacity {
     pub arrivals: Arrivals,
     /// What p99, from when a message was due, had to stay below.
     pub p99_limit_ns: u64,
-    /// Messages per second; `None`: the lowest rate that was offered did not keep below it.
+    /// Messages per second; `None`: of the rates that can be judged, the lowest did not keep below it, or there are none.
     pub rate_per_s: Option<u64>,
     /// The highest rate that was offered.
     pub offered_per_s: u64,
+    /// Rates that had too few messages for a p99 (1,000), below the lowest one that did not keep the limit.
+    #[serde(default)]
+    pub not_judged_per_s: Vec<u64>,
 }
 
 /// Draws the conclusions. `config` may hold the limit of the open loop (`p99_limit_ns`).
@@ -212,10 +215,15 @@ fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {
     diagonal(cells, Workload::Contention, Wait::Poll).filter_map(beside).collect()
 }
 
-/// Whether as many messages were answered as were offered.
+/// Whether messages were sent as they came due.
 pub(crate) fn carries(cell: &Cell) -> bool {
-    let carried = cell.messages_per_second.zip(cell.conditions.rate_per_s).map(|(got, offered)| got / offered as f64);
-    carried.is_some_and(|share| share >= CARRIED)
+    cell.unsent.unwrap_or(0) == 0 && cell.sent_in_time.is_some_and(|share| share >= CARRIED)
+}
+
+/// Whether a rate was carried with a p99 below the limit; `None`: it had too few messages to tell.
+fn keeps(cell: &Cell, p99_limit_ns: u64) -> Option<bool> {
+    let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
+    if carries(cell) { p99.map(|p99| p99 < p99_limit_ns) } else { Some(false) }
 }
 
 fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
@@ -223,18 +231,18 @@ fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
         let open =
             || diagonal(cells, Workload::Openloop, wait).filter(move |cell| cell.conditions.arrivals == Some(arrivals));
         let rate = |cell: &Cell| cell.conditions.rate_per_s;
-        let keeps = |cell: &&Cell| {
-            let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
-            p99.is_some_and(|p99| p99 < p99_limit_ns) && carries(cell)
-        };
-        let broken = open().filter(|cell| !keeps(cell)).filter_map(rate).min();
-        let carried = open().filter(keeps).filter_map(rate).filter(|rate| broken.is_none_or(|broken| *rate < broken));
+        let that = |verdict| open().filter(move |cell| keeps(cell, p99_limit_ns) == verdict).filter_map(rate);
+        let broken = that(Some(false)).min();
+        let is_below = |rate: &u64| broken.is_none_or(|broken| *rate < broken);
+        let mut not_judged: Vec<u64> = that(None).filter(is_below).collect();
+        not_judged.sort_unstable();
         Some(Capacity {
             mode: wait.to_string(),
             arrivals,
             p99_limit_ns,
-            rate_per_s: carried.max(),
+            rate_per_s: that(Some(true)).filter(is_below).max(),
             offered_per_s: open().filter_map(rate).max()?,
+            not_judged_per_s: not_judged,
         })
     };
     let waits = [Wait::Poll, Wait::Irq, Wait::Hybrid];

@@ -52,6 +52,7 @@ mod rendering {
     pub mod figure;
     pub mod findings;
     pub mod frame_size;
+    pub(crate) mod offered;
     pub mod page;
     pub(crate) mod places;
     pub mod plots;

@@ -253,6 +253,9 @@ pub struct MeasuredBlock {
     /// Storms and streams.
     #[serde(default)]
     pub traffic: Option<Traffic>,
+    /// Open loops: messages that were due and not sent when the block's time was up. They are in no other figure.
+    #[serde(default)]
+    pub unsent: u64,
     /// Where the threads were. `None`: nobody looked.
     #[serde(default)]
     pub placement: Option<PlacementSeen>,

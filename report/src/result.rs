@@ -127,6 +127,14 @@ pub struct Cell {
     /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.
     #[serde(default)]
     pub messages_per_second: Option<f64>,
+    /// Open loops: messages that were due and not sent when their block's time was up. They are in no other figure, so that
+    /// what there is of `corrected_ns` depends on the time limit.
+    #[serde(default)]
+    pub unsent: Option<u64>,
+    /// Open loops: of all messages that were due, the share that had been sent when the last one was due. Far below 1, the
+    /// rate was not carried.
+    #[serde(default)]
+    pub sent_in_time: Option<f64>,
     /// Storms and streams: what went through.
     #[serde(default)]
     pub traffic: Option<Traffic>,

@@ -68,6 +68,7 @@ fn block(index: u32) -> MeasuredBlock {
         corrupt_answer: None,
         bytes_verified: 0,
         traffic: None,
+        unsent: 0,
         placement: None,
     }
 }

@@ -198,6 +198,7 @@ impl<'r, 'l> Runner<'r, 'l> {
             corrupt_answer: exchanged.outcome.corrupt,
             bytes_verified,
             traffic,
+            unsent: exchanged.outcome.unsent,
             // Looked at by whoever runs the blocks.
             placement: None,
         }

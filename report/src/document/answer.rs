@@ -230,16 +230,23 @@ fn capacity(known: &Capacity) -> Point {
             format!("at least {}, the most that was offered", Value::per_second(rate as f64).text)
         }
         Some(rate) => Value::per_second(rate as f64).text,
-        None => "none of the rates that were offered".to_owned(),
+        None if known.not_judged_per_s.is_empty() => "none of those offered".to_owned(),
+        None => "not judged: too few messages for p99".to_owned(),
     };
+    let mut evidence = vec![
+        "Latency counts from when a message was due.".to_owned(),
+        format!("Offered: up to {}.", Value::per_second(known.offered_per_s as f64).text),
+    ];
+    if !known.not_judged_per_s.is_empty() {
+        let rates: Vec<String> =
+            known.not_judged_per_s.iter().map(|rate| Value::per_second(*rate as f64).text).collect();
+        evidence.push(format!("Not judged, for want of the 1,000 messages that p99 takes: {}.", rates.join(", ")));
+    }
     Point {
         question: format!("Highest rate with p99 below {limit}, {}, messages {arrivals}", known.mode),
         winner: None,
         verdict,
-        evidence: vec![
-            "Latency counts from when a message was due.".to_owned(),
-            format!("Offered: up to {}.", Value::per_second(known.offered_per_s as f64).text),
-        ],
+        evidence,
     }
 }
 

@@ -58,6 +58,7 @@ fn nothing() -> MeasuredBlock {
         corrupt_answer: None,
         bytes_verified: 0,
         traffic: None,
+        unsent: 0,
         placement: None,
     }
 }

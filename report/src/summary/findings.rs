@@ -127,7 +127,11 @@ fn storm(result: &RunResult) -> Option<String> {
 fn capacity(result: &RunResult) -> Option<String> {
     let one = |one: &Capacity| {
         let arrivals = format!("{:?}", one.arrivals).to_lowercase();
-        let rate = one.rate_per_s.map_or("none offered".to_owned(), |rate| format!("{}/s", grouped(rate)));
+        let rate = match (one.rate_per_s, one.not_judged_per_s.is_empty()) {
+            (Some(rate), _) => format!("{}/s", grouped(rate)),
+            (None, true) => "none of those offered".to_owned(),
+            (None, false) => "not judged (too few messages)".to_owned(),
+        };
         format!("{} {arrivals} {rate}", one.mode)
     };
     let all = &result.findings.capacity;

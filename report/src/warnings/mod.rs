@@ -6,7 +6,7 @@ use crate::checks::overhead::{WARNED_FROM, empty_beside_least_median};
 use crate::environment::Environment;
 use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
-use crate::units::{counted, duration};
+use crate::units::{counted, duration, grouped};
 
 /// Everything that the data of a run calls for, and after it what the environment in which it took place does.
 #[must_use]
@@ -18,6 +18,7 @@ pub fn of(run: &Run, environment: &Environment) -> Vec<Warning> {
         no_interrupts(run),
         uncached_memory(run),
         clocks_moved(run),
+        unsent(run),
         guard_woke(run),
         instrument_shows(run),
         unhealthy_guest(run, environment),
@@ -72,6 +73,22 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
             duration(clock.bound_ns)
         ),
         cure: "run again on a machine at rest and with pinned threads; round trips are not affected".to_owned(),
+    })
+}
+
+/// What waited longest is missing from the figures, and how much of it depends on the time limit.
+fn unsent(run: &Run) -> Option<Warning> {
+    let cut: Vec<RunBlock<'_>> = run.blocks().filter(|block| block.measured.unsent > 0).collect();
+    let first = cut.first()?;
+    let of = |block: &RunBlock<'_>| block.measured.operations.saturating_add(block.measured.unsent);
+    Some(Warning {
+        message: format!(
+            "{} of {} were due and not sent when their block's time was up, first in {}: latencies from due lie too low",
+            grouped(total(cut.iter().map(|block| block.measured.unsent))),
+            counted(total(cut.iter().map(of)), "message"),
+            first.name(),
+        ),
+        cure: "offer rates that can be carried: --rate".to_owned(),
     })
 }
 

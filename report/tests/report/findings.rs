@@ -228,21 +228,26 @@ fn streams_of_a_run_are_compared_by_time_per_message_and_a_winner_is_named_only_
     assert!(point.verdict.ends_with("not proved to be the faster"), "{}", point.verdict);
 }
 
+/// Adds a block of an open loop of which every message was sent as it was due, and that took so long from then on.
+fn offered(run: Synthetic, rate_per_s: u64, count: u64, corrected_ns: u64) -> Synthetic {
+    let conditions =
+        Conditions { rate_per_s: Some(rate_per_s), arrivals: Some(Arrivals::Fixed), ..Conditions::default() };
+    let index = u32::try_from(run.measured.blocks.len()).expect("few");
+    let mut run = run.with(Workload::Openloop, Wait::Irq, Wait::Irq, 64, count);
+    let block = run.measured.blocks.last_mut().expect("just added");
+    (block.block.conditions, block.wall_ns) = (conditions, count * 1_000_000_000 / rate_per_s);
+    for (row, position) in run.rows.iter_mut().filter(|row| row.block == index).zip(0..) {
+        let due = position * 1_000_000_000 / rate_per_s;
+        (row.due_ns, row.h2_ns, row.corrected_ns) = (Some(due), Some(due + 50), Some(corrected_ns));
+    }
+    run
+}
+
 #[test]
 fn the_highest_rate_is_that_whose_corrected_p99_keeps_below_the_limit() {
-    let rate = |rate_per_s| Conditions {
-        rate_per_s: Some(rate_per_s),
-        arrivals: Some(Arrivals::Fixed),
-        ..Conditions::default()
-    };
     let mut run = Synthetic::empty();
     for (rate_per_s, corrected) in [(100, 400_000), (200, 500_000), (400, 2_000_000)] {
-        let index = u32::try_from(run.measured.blocks.len()).expect("few");
-        run = under(run, Workload::Openloop, Wait::Irq, rate(rate_per_s));
-        run.block(index as usize).wall_ns = 1_000_000_000_000 / rate_per_s;
-        for row in run.rows.iter_mut().filter(|row| row.block == index) {
-            row.corrected_ns = Some(corrected);
-        }
+        run = offered(run, rate_per_s, 1_000, corrected);
     }
     let mut lucky = run.clone();
     for row in lucky.rows.iter_mut().filter(|row| row.block > 0) {
@@ -252,9 +257,59 @@ fn the_highest_rate_is_that_whose_corrected_p99_keeps_below_the_limit() {
     assert_eq!(found[0].rate_per_s, Some(100), "below 400 there is one that did not keep the limit");
     let found = run.clone().result().findings.capacity;
     assert_eq!((found[0].rate_per_s, found[0].offered_per_s), (Some(200), 400));
-    // A rate of which only half was answered was not carried, however quick the answers were.
-    run.block(1).wall_ns *= 2;
+    // A rate of which only half had been sent when the last message was due was not carried, however quick the answers were.
+    let dues = run.rows.iter().filter(|row| row.block == 1).filter_map(|row| row.due_ns);
+    let (first, last) = dues.fold((u64::MAX, 0), |(first, last), due| (first.min(due), last.max(due)));
+    for row in run.rows.iter_mut().filter(|row| row.block == 1) {
+        row.due_ns = row.due_ns.map(|due| first + (due - first) / 2);
+    }
+    assert!(last > first);
     assert_eq!(run.result().findings.capacity[0].rate_per_s, Some(100));
+}
+
+#[test]
+fn a_rate_with_too_few_messages_for_its_p99_is_neither_kept_nor_broken() {
+    let capacity = |run: Synthetic| run.result().findings.capacity.remove(0);
+    let few = offered(Synthetic::empty(), 20, 40, 100_000);
+    let kept = capacity(offered(few.clone(), 2_000, 1_000, 100_000));
+    assert_eq!((kept.rate_per_s, &kept.not_judged_per_s[..]), (Some(2_000), &[20][..]));
+    let told = |run: Synthetic| {
+        let result = run.result();
+        let point = points(&result).into_iter().find(|point| point.question.starts_with("Highest rate"));
+        let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
+        (point.expect("a point").verdict, summary)
+    };
+    let (verdict, summary) = told(few.clone());
+    assert_eq!(verdict, "not judged: too few messages for p99");
+    assert!(summary.contains("irq fixed not judged (too few messages)"), "{summary}");
+    let (verdict, summary) = told(offered(Synthetic::empty(), 2_000, 1_000, 3_000_000));
+    assert_eq!(verdict, "none of those offered");
+    assert!(summary.contains("irq fixed none of those offered"), "{summary}");
+}
+
+#[test]
+fn a_schedule_that_took_longer_than_its_rate_by_chance_was_carried() {
+    let mut run = offered(Synthetic::empty(), 500, 1_000, 100_000);
+    // A tenth more than a thousand intervals of 2 ms.
+    run.block(0).wall_ns = 2_200_000_000;
+    for row in &mut run.rows {
+        row.due_ns = row.due_ns.map(|due| due + due / 10);
+        row.h2_ns = row.due_ns.map(|due| due + 50);
+    }
+    assert_eq!(run.result().findings.capacity[0].rate_per_s, Some(500));
+}
+
+#[test]
+fn messages_that_were_not_sent_are_counted_told_and_no_carried_rate() {
+    let mut run = offered(Synthetic::empty(), 500, 1_000, 100_000);
+    run.block(0).unsent = 1;
+    let result = run.clone().result();
+    assert_eq!((result.cells[0].unsent, result.findings.capacity[0].rate_per_s), (Some(1), None));
+    run.block(0).unsent = 3_000;
+    let result = run.result();
+    assert!(result.cells[0].sent_in_time.is_some_and(|share| (share - 0.25).abs() < 1e-9), "{:?}", result.cells[0]);
+    let warning = result.warnings.iter().find(|warning| warning.cure.contains("--rate")).expect("a warning");
+    assert!(warning.message.starts_with("3,000 of 4,000 messages were due and not sent"), "{}", warning.message);
 }
 
 #[test]

@@ -208,6 +208,7 @@ fn measured(block: Block) -> MeasuredBlock {
         bytes_verified: if is_frame { block.count * block.size_bytes } else { 0 },
         placement: Some(placement()),
         traffic: None,
+        unsent: 0,
         block,
     }
 }

@@ -46,7 +46,7 @@ impl Stage<'_> {
         } else {
             None
         };
-        Ok(Outcome { corrupt, traffic: None })
+        Ok(Outcome { corrupt, ..Outcome::default() })
     }
 
     fn frame<W: Waiter, N: Notifier>(

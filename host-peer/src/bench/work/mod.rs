@@ -38,6 +38,8 @@ pub(super) struct Stage<'s> {
 pub(super) struct Outcome {
     pub(super) corrupt: Option<CorruptAnswer>,
     pub(super) traffic: Option<Sent>,
+    /// Messages that were due and not sent when the block's time was up.
+    pub(super) unsent: u64,
 }
 
 /// What the host sent without waiting for each answer.

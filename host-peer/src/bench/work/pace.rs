@@ -17,6 +17,12 @@ const EARLY: Duration = Duration::from_micros(150);
 pub(super) trait Pace {
     /// Waits until the next message is to be sent, and notes when it was due.
     fn wait(&mut self, sample: &mut Sample);
+
+    /// How many of the next `most` messages, which will not be sent any more, were due by `now`. None where a message is due
+    /// only after the answer to the one before.
+    fn due_by(&mut self, _now: u64, _most: u64) -> u64 {
+        0
+    }
 }
 
 /// As soon as the answer to the one before is there.
@@ -78,19 +84,27 @@ impl Schedule {
         let interval = 1e9 * clock.ticks_per_ns / rate_per_s.max(1) as f64;
         Self { clock, arrivals, interval, due: ticks() as f64, rng: StdRng::seed_from_u64(seed) }
     }
-}
 
-impl Pace for Schedule {
-    fn wait(&mut self, sample: &mut Sample) {
+    /// When the next message is due.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
+    fn next_due(&mut self) -> u64 {
         self.due += match self.arrivals {
             Arrivals::Fixed => self.interval,
             // An exponential variate by inversion; the argument lies in (0, 1].
             Arrivals::Poisson => -self.interval * (1.0 - self.rng.random::<f64>()).ln(),
         };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
-        let due = self.due as u64;
-        sample.due = due;
-        self.clock.until(due, EARLY);
+        self.due as u64
+    }
+}
+
+impl Pace for Schedule {
+    fn wait(&mut self, sample: &mut Sample) {
+        sample.due = self.next_due();
+        self.clock.until(sample.due, EARLY);
+    }
+
+    fn due_by(&mut self, now: u64, most: u64) -> u64 {
+        (0..most).take_while(|_| self.next_due() <= now).count() as u64
     }
 }
 
@@ -116,6 +130,18 @@ mod tests {
         let dues = dues(Arrivals::Fixed);
         assert!((dues[19_999] - 2e6).abs() < 1.0, "{}", dues[19_999]);
         assert!(dues.windows(2).all(|pair| (pair[1] - pair[0] - 100.0).abs() < 1e-6));
+    }
+
+    #[test]
+    fn messages_that_were_due_and_are_not_sent_are_counted_and_those_that_were_not_due_are_not() {
+        let clock = || Clock { sleeps: false, ticks_per_ns: 0.001 };
+        let mut schedule = Schedule::new(clock(), Arrivals::Fixed, 10_000, 7);
+        schedule.due = 0.0;
+        // One is due every 100 ticks.
+        assert_eq!(schedule.due_by(1_050, 50), 10);
+        schedule.due = 0.0;
+        assert_eq!(schedule.due_by(1_050, 4), 4, "no more than there are");
+        assert_eq!(Gap { clock: clock(), ticks: 1 }.due_by(u64::MAX, 50), 0);
     }
 
     #[test]

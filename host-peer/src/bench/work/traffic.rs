@@ -36,7 +36,8 @@ impl Stage<'_> {
         self.meter.stop();
         self.samples.push(sample);
         done?;
-        Ok(Outcome { corrupt: None, traffic: Some(Sent { messages: self.block.count, last_seq, span_ticks, full: 0 }) })
+        let sent = Sent { messages: self.block.count, last_seq, span_ticks, full: 0 };
+        Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
     }
 
     /// Fills the ring for as long as the block says, and waits until it has been emptied.
@@ -85,7 +86,8 @@ impl Stage<'_> {
             exchange.stale += 1;
         }
         exchange.end(seq)?;
-        Ok(Outcome { corrupt: None, traffic: Some(Sent { messages: seq - first, last_seq, span_ticks, full }) })
+        let sent = Sent { messages: seq - first, last_seq, span_ticks, full };
+        Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
     }
 }
 
