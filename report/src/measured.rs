@@ -159,7 +159,7 @@ pub struct Overhead {
 /// CPU time of a block's measured operations in nanoseconds. Making frames and checking them at the source is left out.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTime {
-    /// The initiator's thread.
+    /// The initiator's thread, without `host_pacing_ns`.
     pub host_ns: u64,
     /// All virtual CPUs together. `None`: the plan named none.
     pub vcpu_ns: Option<u64>,
@@ -174,6 +174,20 @@ pub struct CpuTime {
     /// What the processor counted over the same stretches.
     #[serde(default)]
     pub perf: PerfTime,
+    /// What an initiator that sleeps spun before messages so that they are sent when they are due: the instrument's, and
+    /// taken off `host_ns`.
+    #[serde(default)]
+    pub host_pacing_ns: u64,
+}
+
+impl CpuTime {
+    /// Takes what pacing spun off the initiator's time, of which it cannot be more.
+    #[must_use]
+    pub fn without_pacing(mut self, spun_ns: u64) -> Self {
+        self.host_pacing_ns = spun_ns.min(self.host_ns);
+        self.host_ns -= self.host_pacing_ns;
+        self
+    }
 }
 
 /// How the guest's clock stood to the host's around a block.
@@ -303,4 +317,16 @@ pub struct Measured {
     pub blocks: Vec<MeasuredBlock>,
     /// Why the run ended early; `None` when it did not.
     pub aborted: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_pacing_spun_is_taken_off_the_initiators_time_and_never_more_than_that() {
+        let paced = |spun| CpuTime { host_ns: 174, ..CpuTime::default() }.without_pacing(spun);
+        assert_eq!((paced(150).host_ns, paced(150).host_pacing_ns), (24, 150));
+        assert_eq!((paced(200).host_ns, paced(200).host_pacing_ns), (0, 174));
+    }
 }

@@ -193,7 +193,7 @@ impl<'r, 'l> Runner<'r, 'l> {
             wall_ns: u64::try_from(exchanged.wall.as_nanos()).unwrap_or(u64::MAX),
             operations: sent.unwrap_or(samples.len() as u64),
             counters: counters(&exchanged, counted),
-            cpu: exchanged.cpu,
+            cpu: exchanged.cpu.without_pacing(self.in_ns(exchanged.outcome.pacing_ticks)),
             clock,
             corrupt_answer: exchanged.outcome.corrupt,
             bytes_verified,

@@ -22,35 +22,34 @@ impl Stage<'_> {
         let conditions = self.block.conditions;
         let clock = Clock { sleeps: self.block.host_wait.blocks(), ticks_per_ns: self.ticks_per_ns };
         let seed = self.seed ^ u64::from(self.block.index) << 32;
-        let unsent = match (conditions.arrivals.zip(conditions.rate_per_s), conditions.gap_ns) {
+        match (conditions.arrivals.zip(conditions.rate_per_s), conditions.gap_ns) {
             (Some((arrivals, rate)), _) => {
                 // Warm-up is no part of the schedule.
                 self.loop_over(exchange, 0..self.block.warmup, &mut BackToBack)?;
                 let mut schedule = Schedule::new(clock, arrivals, rate, seed);
-                self.loop_over(exchange, self.block.warmup..self.total(), &mut schedule)?
+                self.loop_over(exchange, self.block.warmup..self.total(), &mut schedule)
             }
             (None, Some(gap)) => {
                 let ticks = self.ticks(gap as f64);
-                self.loop_over(exchange, 0..self.total(), &mut Gap { clock, ticks })?
+                self.loop_over(exchange, 0..self.total(), &mut Gap { clock, ticks })
             }
-            (None, None) => self.loop_over(exchange, 0..self.total(), &mut BackToBack)?,
-        };
-        Ok(Outcome { unsent, ..Outcome::default() })
+            (None, None) => self.loop_over(exchange, 0..self.total(), &mut BackToBack),
+        }
     }
 
     fn total(&self) -> u64 {
         self.block.warmup + self.block.count
     }
 
-    /// Sends the messages of these positions in the block. What is measured begins behind the warm-up. Returns how many
-    /// were due and not sent when the block's time was up.
+    /// Sends the messages of these positions in the block. What is measured begins behind the warm-up.
     fn loop_over<W: Waiter, N: Notifier>(
         &mut self,
         exchange: &mut Exchange<'_, '_, '_, W, N>,
         positions: std::ops::Range<u64>,
         pace: &mut impl Pace,
-    ) -> Result<u64, BenchError> {
+    ) -> Result<Outcome, BenchError> {
         let (first_measured, last) = (self.block.warmup, self.total());
+        let mut pacing_ticks = 0;
         let mut end = u64::MAX;
         for position in positions {
             if position == first_measured {
@@ -60,20 +59,24 @@ impl Stage<'_> {
                 let _ = prctl::set_name(MEASURING);
             }
             let mut sample = Sample { seq: self.first_seq + position, ..Sample::default() };
-            pace.wait(&mut sample);
+            let spun = pace.wait(&mut sample);
+            if position >= first_measured {
+                pacing_ticks += spun;
+            }
             let done = pingpong(exchange, &mut sample);
             self.samples.push(sample);
             done?;
             if sample.ended > end && position + 1 < last {
                 self.finish_measuring();
                 exchange.end(self.first_seq + position + 1)?;
-                return Ok(pace.due_by(sample.ended, last - position - 1));
+                let unsent = pace.due_by(sample.ended, last - position - 1);
+                return Ok(Outcome { unsent, pacing_ticks, ..Outcome::default() });
             }
         }
         if !self.samples.is_empty() && self.samples.len() as u64 == last {
             self.finish_measuring();
         }
-        Ok(0)
+        Ok(Outcome { pacing_ticks, ..Outcome::default() })
     }
 
     fn finish_measuring(&mut self) {

@@ -40,6 +40,8 @@ pub(super) struct Outcome {
     pub(super) traffic: Option<Sent>,
     /// Messages that were due and not sent when the block's time was up.
     pub(super) unsent: u64,
+    /// Ticks for which a host that sleeps spun before messages, within what was measured.
+    pub(super) pacing_ticks: u64,
 }
 
 /// What the host sent without waiting for each answer.

@@ -15,8 +15,9 @@ const EARLY: Duration = Duration::from_micros(150);
 
 /// Decides when a message is sent.
 pub(super) trait Pace {
-    /// Waits until the next message is to be sent, and notes when it was due.
-    fn wait(&mut self, sample: &mut Sample);
+    /// Waits until the next message is to be sent, and notes when it was due. Returns for how many ticks it spun although
+    /// its block sleeps: CPU time of the instrument, which no sender would spend.
+    fn wait(&mut self, sample: &mut Sample) -> u64;
 
     /// How many of the next `most` messages, which will not be sent any more, were due by `now`. None where a message is due
     /// only after the answer to the one before.
@@ -30,7 +31,9 @@ pub(super) struct BackToBack;
 
 impl Pace for BackToBack {
     #[inline]
-    fn wait(&mut self, _: &mut Sample) {}
+    fn wait(&mut self, _: &mut Sample) -> u64 {
+        0
+    }
 }
 
 /// Waits on the counter.
@@ -41,18 +44,22 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// Waits until the counter stands at `due`, sleeping until `early` before it.
-    fn until(&self, due: u64, early: Duration) {
+    /// Waits until the counter stands at `due`, sleeping until `early` before it. Returns the ticks of a sleeper's spin,
+    /// which ends at `due`: what comes later it did not ask for, and may have been off its CPU.
+    fn until(&self, due: u64, early: Duration) -> u64 {
+        let mut spun = 0;
         if self.sleeps {
             let left = due.saturating_sub(ticks()) as f64 / self.ticks_per_ns;
             let left = Duration::from_secs_f64(left / 1e9).saturating_sub(early);
             if !left.is_zero() {
                 std::thread::sleep(left);
             }
+            spun = due.saturating_sub(ticks());
         }
         while ticks() < due {
             std::hint::spin_loop();
         }
+        spun
     }
 }
 
@@ -63,9 +70,9 @@ pub(super) struct Gap {
 }
 
 impl Pace for Gap {
-    fn wait(&mut self, sample: &mut Sample) {
+    fn wait(&mut self, sample: &mut Sample) -> u64 {
         sample.due = ticks() + self.ticks;
-        self.clock.until(sample.due, Duration::ZERO);
+        self.clock.until(sample.due, Duration::ZERO)
     }
 }
 
@@ -98,9 +105,9 @@ impl Schedule {
 }
 
 impl Pace for Schedule {
-    fn wait(&mut self, sample: &mut Sample) {
+    fn wait(&mut self, sample: &mut Sample) -> u64 {
         sample.due = self.next_due();
-        self.clock.until(sample.due, EARLY);
+        self.clock.until(sample.due, EARLY)
     }
 
     fn due_by(&mut self, now: u64, most: u64) -> u64 {
@@ -142,6 +149,15 @@ mod tests {
         schedule.due = 0.0;
         assert_eq!(schedule.due_by(1_050, 4), 4, "no more than there are");
         assert_eq!(Gap { clock: clock(), ticks: 1 }.due_by(u64::MAX, 50), 0);
+    }
+
+    #[test]
+    fn a_sleepers_spin_before_a_message_is_told_and_a_pollers_is_none() {
+        // A counter of at least one tick per nanosecond: a hundred thousand are too few to sleep for.
+        let spun = |sleeps| Clock { sleeps, ticks_per_ns: 1.0 }.until(ticks() + 100_000, EARLY);
+        assert!((1..=100_000).contains(&spun(true)));
+        assert_eq!(spun(false), 0);
+        assert_eq!(Clock { sleeps: true, ticks_per_ns: 1.0 }.until(0, EARLY), 0, "long due");
     }
 
     #[test]
