@@ -113,8 +113,9 @@ fn messages_per_second(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f6
     let per_second = |count: u64, ns: u64| (ns > 0).then(|| count as f64 * 1e9 / ns as f64);
     match workload {
         Workload::Storm | Workload::Stream => {
-            let all = traffic(blocks)?;
-            per_second(if workload == Workload::Storm { all.sent } else { all.seen }, all.span_ns)
+            let all = || blocks.iter().filter_map(|block| block.measured.traffic.as_ref());
+            all().next()?;
+            per_second(total(all().map(|one| one.within_span(workload))), total(all().map(|one| one.span_ns)))
         }
         Workload::Openloop => {
             let measured = || blocks.iter().map(|block| block.measured);

@@ -105,10 +105,20 @@ pub struct Traffic {
     pub seen: u64,
     /// Whether the guest saw the last one, in its own word.
     pub last_seen: bool,
-    /// From before the first to after the last, in nanoseconds: in a storm without the wait for the answer.
+    /// Streams: from before the first message to after the answer to the last. Storms: from the first ring to the last, in
+    /// which all but the last were rung. In nanoseconds.
     pub span_ns: u64,
     /// Times the host had to wait because the ring was full.
     pub full: u64,
+}
+
+impl Traffic {
+    /// Messages that the span holds, of those that `workload` counts: rings of a storm, without the last, at which the span
+    /// ends; of a stream what went through.
+    #[must_use]
+    pub fn within_span(&self, workload: Workload) -> u64 {
+        if workload == Workload::Storm { self.sent.saturating_sub(1) } else { self.seen }
+    }
 }
 
 /// What one side's memory can do, in bytes per second, with copies of one size.
@@ -328,5 +338,11 @@ mod tests {
         let paced = |spun| CpuTime { host_ns: 174, ..CpuTime::default() }.without_pacing(spun);
         assert_eq!((paced(150).host_ns, paced(150).host_pacing_ns), (24, 150));
         assert_eq!((paced(200).host_ns, paced(200).host_pacing_ns), (0, 174));
+    }
+
+    #[test]
+    fn a_storm_holds_as_many_intervals_as_rings_before_its_last() {
+        let traffic = Traffic { sent: 500, seen: 7, last_seen: true, span_ns: 499_000_000, full: 0 };
+        assert_eq!((traffic.within_span(Workload::Storm), traffic.within_span(Workload::Stream)), (499, 7));
     }
 }

@@ -326,3 +326,12 @@ fn equal_things_measured_twice_show_no_difference() {
     let (second, first) = comparison.cells(&result.cells).expect("both are there");
     assert!(second.conditions.again && !first.conditions.again, "the second arm is not compared with itself");
 }
+
+#[test]
+fn a_storm_is_told_at_the_rate_at_which_it_was_rung() {
+    let mut run = Synthetic::empty().with_storm(500).with_storm(500);
+    for index in 0..2 {
+        run.block(index).traffic.as_mut().expect("a storm").span_ns = 499_000_000;
+    }
+    assert_eq!(run.result().cells[0].messages_per_second, Some(1_000.0));
+}

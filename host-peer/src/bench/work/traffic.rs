@@ -21,21 +21,26 @@ impl Stage<'_> {
         let last_seq = self.first_seq + self.block.count - 1;
         self.meter.start();
         let start = ticks();
-        for position in 0..self.block.count - 1 {
+        let until_due = |position: u64| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
             let due = start + (interval * position as f64) as u64;
             while ticks() < due {
                 std::hint::spin_loop();
             }
+        };
+        for position in 0..self.block.count - 1 {
+            until_due(position);
             self.link.publish(self.first_seq + position);
             exchange.notifier.notify().map_err(ringing)?;
         }
-        let span_ticks = ticks() - start;
+        until_due(self.block.count - 1);
         let mut sample = Sample { seq: last_seq, ..Sample::default() };
         let done = exchange.round_trip(&mut sample);
         self.meter.stop();
         self.samples.push(sample);
         done?;
+        // The last one is paced as all others are, so that as many intervals lie in the span as there are rings before it.
+        let span_ticks = sample.published - start;
         let sent = Sent { messages: self.block.count, last_seq, span_ticks, full: 0 };
         Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
     }
