@@ -108,7 +108,7 @@ pub struct Traffic {
     /// Streams: from before the first message to after the answer to the last. Storms: from the first ring to the last, in
     /// which all but the last were rung. In nanoseconds.
     pub span_ns: u64,
-    /// Times the host had to wait because the ring was full.
+    /// Times the host had to wait because the ring was full: the first look for a free slot found none.
     pub full: u64,
 }
 
