@@ -207,12 +207,14 @@ pub struct ClockFit {
     pub before_ns: f64,
     /// Guest minus host after the block, in nanoseconds.
     pub after_ns: f64,
-    /// Half of the least round trip seen while fitting: the offset is known to plus or minus this.
+    /// Half of the least round trip seen while fitting: each look knows the offset to plus or minus this, the less exact one
+    /// of the two.
     pub bound_ns: f64,
 }
 
 impl ClockFit {
-    /// Whether one-way figures may be derived: the offset moved no more than it is known.
+    /// Whether one-way figures may be derived: both looks may show the same offset. Each is off by the bound at most, so that
+    /// they differ by twice the bound at most if it did not move.
     #[must_use]
     pub fn is_stable(&self) -> bool {
         (self.after_ns - self.before_ns).abs() <= 2.0 * self.bound_ns

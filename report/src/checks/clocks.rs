@@ -179,8 +179,9 @@ fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
     (median < -bound).then(|| format!("{}: answers were seen {} before their stamp", block.name(), duration(-median)))
 }
 
-/// 10: the offset between the clocks moved no more than it is known. A block over which it did gives no one-way
-/// figures; that makes its other figures no worse, so this never fails.
+/// 10: across each block, the offset between the clocks moved no more than the looks before and after it can tell, which is
+/// twice what one of them knows it to. A block over which it moved more gives no one-way figures, which makes its other
+/// figures no worse: with such blocks the check is not applicable, and it fails only where they are more than half of all.
 #[must_use]
 pub fn offset_stable(run: &Run) -> SelfCheck {
     const NAME: &str = "the clocks' offset is stable across each block";

@@ -2,7 +2,7 @@
 
 use crate::checks::{judge, not_applicable};
 use crate::measured::{PlacementSeen, ThreadSeen};
-use crate::pinning::ThreadName;
+use crate::pinning::{Pinning, ThreadName};
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
 use crate::units::counted;
@@ -13,12 +13,32 @@ pub fn stayed(run: &Run) -> SelfCheck {
     const NAME: &str = "threads stayed on their CPUs";
     let looked_at = |block: &RunBlock<'_>| block.measured.placement.as_ref().is_some_and(|seen| !seen.wanted.is_none());
     let blocks: Vec<RunBlock<'_>> = run.blocks().filter(looked_at).collect();
-    let Some(first) = blocks.first().and_then(|block| block.measured.placement.as_ref()) else {
+    if blocks.is_empty() {
         return not_applicable(12, NAME, "no thread was pinned");
-    };
+    }
     let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
-    let seen = format!("{} in each of {}", first.wanted, counted(blocks.len() as u64, "block"));
-    judge(12, NAME, &faults, seen)
+    judge(12, NAME, &faults, pinnings(&blocks))
+}
+
+/// Every pinning that there was and in how many blocks, the most frequent first: blocks that put both sides on one core have
+/// another one.
+fn pinnings(blocks: &[RunBlock<'_>]) -> String {
+    let mut all: Vec<(&Pinning, u64)> = Vec::new();
+    for wanted in blocks.iter().filter_map(|block| Some(&block.measured.placement.as_ref()?.wanted)) {
+        match all.iter_mut().find(|(known, _)| *known == wanted) {
+            Some((_, count)) => *count += 1,
+            None => all.push((wanted, 1)),
+        }
+    }
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    match &all[..] {
+        [(only, count)] => format!("{only} in each of {}", counted(*count, "block")),
+        _ => all
+            .iter()
+            .map(|(one, count)| format!("{one} in {}", counted(*count, "block")))
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
 }
 
 fn faults(block: &RunBlock<'_>) -> Vec<String> {

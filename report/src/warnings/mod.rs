@@ -66,7 +66,7 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
     let clock = &first.measured.clock;
     Some(Warning {
         message: format!(
-            "the clocks' offset moved in {}, which give no one-way figures; first {}, by {} where it is known to ± {}",
+            "the clocks' offset moved in {}, which give no one-way figures; first {}, by {} between looks that know it to ± {}",
             counted(count, "block"),
             first.name(),
             duration((clock.after_ns - clock.before_ns).abs()),

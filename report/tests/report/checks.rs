@@ -264,6 +264,20 @@ fn a_clock_that_moved_warns_and_gives_no_one_way_figures() {
 }
 
 #[test]
+fn clocks_are_stable_up_to_twice_the_bound_and_fail_only_where_more_than_half_of_the_blocks_are_not() {
+    let verdict = |moved_ns: f64, blocks: usize| {
+        let mut run = Synthetic::both_modes();
+        for index in 0..blocks {
+            run.block(index).clock = ClockFit { before_ns: 0.0, after_ns: moved_ns, bound_ns: 25.0 };
+        }
+        run.check(10).pass
+    };
+    assert_eq!(verdict(50.0, 4), Verdict::Pass, "what the looks cannot tell from none");
+    assert_eq!(verdict(50.1, 2), Verdict::NotApplicable);
+    assert_eq!(verdict(50.1, 3), Verdict::Fail);
+}
+
+#[test]
 fn an_operation_that_failed_fails() {
     fails(14, "1 of 101 operations ended with timeout", |run| run.first_row(0).status = Status::Timeout);
 }

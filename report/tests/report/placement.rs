@@ -53,7 +53,9 @@ fn each_block_has_its_own_expectation() {
     let seen = run.block(1).placement.as_mut().expect("somebody looked");
     seen.wanted.vcpus = vec![Some(0)];
     seen.vcpus = vec![Some(ThreadSeen { allowed: vec![0], last_cpu: Some(0) })];
-    assert_eq!(run.check(12).pass, Verdict::Pass);
+    let check = run.check(12);
+    assert_eq!(check.pass, Verdict::Pass);
+    assert_eq!(check.detail, "host=0,vcpu0=1 in 3 blocks; host=0,vcpu0=0 in 1 block");
 }
 
 #[test]
