@@ -1,5 +1,6 @@
 //! What makes a run no failure but that its reader should know, each with what to do about it.
 
+mod disturbed;
 mod environment;
 
 use crate::checks::overhead::{WARNED_FROM, empty_beside_least_median};
@@ -8,9 +9,10 @@ use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
 use crate::units::{counted, duration, grouped};
 
-/// Everything that the data of a run calls for, and after it what the environment in which it took place does.
+/// Everything that the data of a run calls for, and after it what the environment in which it took place does. `config` is
+/// what was asked for.
 #[must_use]
-pub fn of(run: &Run, environment: &Environment) -> Vec<Warning> {
+pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> Vec<Warning> {
     let placement = run.blocks().find_map(|block| block.measured.placement.as_ref());
     let pinning = placement.map(|seen| seen.wanted.clone()).unwrap_or_default();
     let of_run = [
@@ -20,6 +22,7 @@ pub fn of(run: &Run, environment: &Environment) -> Vec<Warning> {
         clocks_moved(run),
         unsent(run),
         guard_woke(run),
+        disturbed::spin(run, environment, config),
         instrument_shows(run),
         unhealthy_guest(run, environment),
     ];

@@ -176,3 +176,16 @@ fn a_cure_is_never_cut_off_on_the_terminal() {
     assert!(!text.contains('…'), "{text}");
     assert!(text.contains("cargo xtask doctor"), "{text}");
 }
+
+#[test]
+fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
+    let all = |hybrid_spin_ns| {
+        let environment = Environment { hybrid_spin_ns: Some(hybrid_spin_ns), ..good() };
+        // Blocking takes some 60 us.
+        Synthetic::both_modes().result_on(environment).warnings
+    };
+    assert_eq!(all(590_000), []);
+    let disturbed = all(2_000_000);
+    let [warning] = &disturbed[..] else { panic!("one warning, not {disturbed:?}") };
+    assert!(warning.message.contains("spin for 2.00 ms") && warning.cure.contains("--spin 61us"), "{warning:?}");
+}

@@ -1,5 +1,7 @@
 //! What a run is to do, checked: flags that cannot go together are told here, before anything is started.
 
+use std::time::Duration;
+
 use report::frame_size::size_name;
 use report::plan::{Fault, Pinning, Wait, Workload};
 use serde::Serialize;
@@ -14,6 +16,8 @@ use crate::failure::usage;
 const LEAST_GUEST_MEMORY: u64 = 256 << 20;
 /// The benchmark's structures before the first slot, and as much again so that a small slot fits.
 const LEAST_SIZE: u64 = 8 << 20;
+/// The longest spin of a hybrid wait: it looks at nothing but the message, neither at a deadline nor at the server.
+const MOST_SPIN: Duration = Duration::from_millis(100);
 
 /// The checked configuration, as it is stored with the result.
 #[derive(Debug, Clone, Serialize)]
@@ -51,6 +55,7 @@ impl Config {
         check_size(args.size, &workloads, &frame_bytes)?;
         let cpus = cores();
         let pinning = args.pin.on(&cpus, args.smp.into())?;
+        check_spin(args.spin)?;
         check_fault(args, &modes, &workloads)?;
         check_wander(args.fault, &pinning, cpus.len())?;
         if args.mem < LEAST_GUEST_MEMORY {
@@ -131,7 +136,7 @@ fn workloads(asked: &[WorkloadArg]) -> Vec<Workload> {
     known.into_iter().filter(|(arg, _)| all || asked.contains(arg)).map(|(_, workload)| workload).collect()
 }
 
-fn nanos(time: std::time::Duration) -> u64 {
+fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -162,6 +167,17 @@ fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow:
         )));
     }
     Ok(())
+}
+
+fn check_spin(asked: Option<Duration>) -> anyhow::Result<()> {
+    match asked.filter(|spin| *spin > MOST_SPIN) {
+        Some(spin) => Err(usage(format!(
+            "--spin {}: a wait that spins for longer than {} is polling; use --mode poll, or a shorter spin",
+            humantime::format_duration(spin),
+            humantime::format_duration(MOST_SPIN)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Only our own driver maps the memory in every way.
@@ -269,6 +285,16 @@ pub(super) mod tests {
             assert!(error.contains(cure), "{error}");
         }
         assert!(parse("--size 16M --workload pingpong").is_ok());
+    }
+
+    #[test]
+    fn a_spin_that_is_polling_is_refused() {
+        assert_eq!(parse("--mode hybrid --spin 100ms").unwrap().spin_ns, Some(100_000_000));
+        for spin in ["101ms", "1h"] {
+            let error = parse(&format!("--mode hybrid --spin {spin}")).unwrap_err();
+            assert!(error.is::<crate::failure::Failure>(), "status 2: {error}");
+            assert!(error.to_string().contains("--mode poll"), "{error}");
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub(crate) struct BenchArgs {
     /// The guest's own memory
     #[arg(long, value_parser = size::parse, default_value = "512M")]
     pub(crate) mem: u64,
-    /// How long a hybrid wait spins before it blocks [default: as long as blocking is measured to take]
+    /// How long a hybrid wait spins before it blocks, 100ms at most [default: as long as blocking is measured to take]
     #[arg(long, value_parser = humantime::parse_duration)]
     pub(super) spin: Option<Duration>,
     /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
