@@ -45,6 +45,14 @@ pub struct PartySwitches {
     pub main_loop: Option<Switches>,
 }
 
+impl PartySwitches {
+    /// How often the initiator and the virtual CPUs were put off their CPUs.
+    #[must_use]
+    pub fn put_off(&self) -> Option<u64> {
+        Some(self.host?.involuntary.saturating_add(self.vcpus?.involuntary))
+    }
+}
+
 /// What one thread's group of counters saw (`perf_event_open(2)`), as counted: where the group had to share the
 /// processor's counters with others, it ran for only a part of the time, and the counts stand for that part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

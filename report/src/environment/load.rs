@@ -13,6 +13,7 @@ pub struct HostLoad {
     pub busy_cpus: Option<f64>,
     /// Share of the time of the run's CPUs that the hypervisor gave to others while the run lasted, in per cent.
     pub steal_percent: Option<f64>,
-    /// Times that the initiator and the virtual CPUs were put off their CPUs while operations were measured.
+    /// Times that the initiator and the virtual CPUs were put off their CPUs while operations were measured, contention left
+    /// out: there it is the point.
     pub involuntary_switches: Option<u64>,
 }

@@ -4,7 +4,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::measured::Measured;
-use crate::thread_cost::PartySwitches;
+use crate::plan::Workload;
+use crate::run::total_if_all;
 
 mod guest;
 mod host;
@@ -116,10 +117,10 @@ impl Environment {
         self.guest.guest_steal_percent = self.guest.guest_steal_percent.or(finite(guest.steal_percent));
         self.hybrid_spin_ns = self.hybrid_spin_ns.or(measured.spin_ns);
         self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
-        let of_block =
-            |switches: PartySwitches| Some(switches.host?.involuntary.saturating_add(switches.vcpus?.involuntary));
-        let of_blocks = measured.blocks.iter().map(|block| of_block(block.cpu.switches));
-        let switches = of_blocks.sum::<Option<u64>>().filter(|_| !measured.blocks.is_empty());
+        // Beside busy threads, being put off the CPU is what is measured.
+        let mut blocks = measured.blocks.iter().filter(|one| one.block.workload != Workload::Contention).peekable();
+        let switches = blocks.peek().is_some().then(|| total_if_all(blocks.map(|block| block.cpu.switches.put_off())));
+        let switches = switches.flatten();
         self.load.involuntary_switches = self.load.involuntary_switches.or(switches);
         if guest.cpus > 0 {
             self.guest_cpus.get_or_insert(guest.cpus);

@@ -23,6 +23,7 @@ pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> V
         unsent(run),
         guard_woke(run),
         disturbed::spin(run, environment, config),
+        disturbed::put_off(run),
         instrument_shows(run),
         unhealthy_guest(run, environment),
     ];

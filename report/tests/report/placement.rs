@@ -1,8 +1,9 @@
 //! The check that threads stayed on their CPUs, and what of it the environment tells.
 
 use report::measured::{PlacementSeen, ThreadSeen};
-use report::plan::Pinning;
+use report::plan::{Pinning, Wait, Workload};
 use report::result::Verdict;
+use report::thread_cost::Switches;
 
 use crate::synthetic::Synthetic;
 
@@ -73,9 +74,19 @@ fn without_pinning_there_is_nothing_to_look_at() {
 }
 
 #[test]
+fn switches_beside_busy_threads_are_not_among_those_of_the_run() {
+    let switches = |run: Synthetic| run.result().environment.load.involuntary_switches;
+    let mut run = Synthetic::both_modes().with(Workload::Contention, Wait::Irq, Wait::Irq, 64, 10);
+    run.block(4).cpu.switches.host = Some(Switches { voluntary: 0, involuntary: 1_000 });
+    assert_eq!(switches(run.clone()), switches(Synthetic::both_modes()));
+    run.measured.blocks.drain(..4);
+    assert_eq!(switches(run), None, "none is left to tell of");
+}
+
+#[test]
 fn switches_are_told_only_if_every_block_knows_them() {
     let environment = Synthetic::both_modes().result().environment;
-    assert_eq!(environment.load.involuntary_switches, Some(4 * (1 + 1)));
+    assert_eq!(environment.load.involuntary_switches, Some(2 * (1 + 1)));
     let mut run = Synthetic::both_modes();
     run.block(2).cpu.switches.vcpus = None;
     assert_eq!(run.result().environment.load.involuntary_switches, None);

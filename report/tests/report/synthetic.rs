@@ -213,11 +213,12 @@ fn measured(block: Block) -> MeasuredBlock {
     }
 }
 
-/// As under emulation, where QEMU's main loop takes each doorbell to the guest.
+/// As under emulation, where QEMU's main loop takes each doorbell to the guest. Only frames last long enough for somebody
+/// else to want the CPU.
 fn switches(block: &Block) -> PartySwitches {
     let once_per_operation = |wait: Wait| {
         let voluntary = if wait == Wait::Irq { block.count } else { 0 };
-        Some(Switches { voluntary, involuntary: 1 })
+        Some(Switches { voluntary, involuntary: u64::from(block.workload == Workload::Frame) })
     };
     PartySwitches {
         host: once_per_operation(block.host_wait),

@@ -1,9 +1,10 @@
 //! Each warning of the environment comes when it is called for, with its figures and a cure, and not otherwise.
 
 use report::environment::Environment;
-use report::plan::Pinning;
+use report::plan::{Pinning, Wait, Workload};
 use report::result::Warning;
 use report::summary;
+use report::thread_cost::Switches;
 
 use crate::synthetic::Synthetic;
 
@@ -188,4 +189,19 @@ fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
     let disturbed = all(2_000_000);
     let [warning] = &disturbed[..] else { panic!("one warning, not {disturbed:?}") };
     assert!(warning.message.contains("spin for 2.00 ms") && warning.cure.contains("--spin 61us"), "{warning:?}");
+}
+
+#[test]
+fn threads_that_others_put_off_their_cpus() {
+    let put_off = |times, workload| {
+        let mut run = Synthetic::empty().with(workload, Wait::Poll, Wait::Poll, 64, 1_000);
+        run.block(0).cpu.switches.vcpus = Some(Switches { voluntary: 0, involuntary: times });
+        run.result_on(good()).warnings
+    };
+    assert_eq!(put_off(10, Workload::Pingpong), []);
+    assert_eq!(put_off(500, Workload::Contention), []);
+    let many = put_off(11, Workload::Pingpong);
+    let [warning] = &many[..] else { panic!("one warning, not {many:?}") };
+    assert!(warning.message.contains("11 times in 1,000 operations"), "{warning:?}");
+    assert!(warning.cure.contains("CPUs of its own"), "{warning:?}");
 }
