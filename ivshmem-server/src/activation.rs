@@ -7,8 +7,10 @@
 use std::env;
 use std::io;
 use std::os::unix::net::UnixListener;
+use std::process;
 
 use listenfd::ListenFd;
+use rustix::net::sockopt::socket_acceptconn;
 use thiserror::Error;
 
 /// What a `FileDescriptorName=` of the status socket's unit must be.
@@ -34,6 +36,15 @@ pub enum ActivationError {
         /// What it is not.
         source: io::Error,
     },
+    /// It is a socket, but nobody can connect to it: somebody's connection, or one that was never listened on.
+    #[error(
+        "file descriptor {fd} that systemd passed does not listen: \
+         the socket's unit needs Accept=no, without which it passes one client's connection"
+    )]
+    NotListening {
+        /// Which.
+        fd: usize,
+    },
     /// There are several of a kind.
     #[error(
         "systemd passed {count} sockets {kind}, but there is one at most; \
@@ -51,14 +62,25 @@ impl Inherited {
     /// Takes what `LISTEN_FDS` says, if `LISTEN_PID` names this process. To be called once, before anything else opens
     /// files.
     pub fn take() -> Result<Self, ActivationError> {
+        // listenfd takes it for itself where nobody is named.
+        if !env::var("LISTEN_PID").is_ok_and(|pid| pid.parse() == Ok(process::id())) {
+            return Ok(Self::default());
+        }
         // Read before listenfd takes the variables away.
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
         let mut listeners = Vec::new();
         for index in 0..passed.len() {
+            let fd = 3 + index;
             let taken = passed.take_unix_listener(index);
-            let listener = taken.map_err(|source| ActivationError::NotASocket { fd: 3 + index, source })?;
-            listeners.extend(listener);
+            let Some(listener) = taken.map_err(|source| ActivationError::NotASocket { fd, source })? else { continue };
+            // listenfd looks at the family and the type, which a connection has too.
+            let listens = socket_acceptconn(&listener)
+                .map_err(|errno| ActivationError::NotASocket { fd, source: errno.into() })?;
+            if !listens {
+                return Err(ActivationError::NotListening { fd });
+            }
+            listeners.push(listener);
         }
         Self::sort(listeners, &names)
     }

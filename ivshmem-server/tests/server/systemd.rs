@@ -1,25 +1,26 @@
 //! Sockets that systemd opened, and what it is told.
 
 use std::fs;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ivshmem_server::status;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 use rustix::process::{Signal, kill_process};
 
 use crate::harness::{Client, PATIENCE, Process, command, outcome};
 
 /// The command with two inherited sockets, as systemd would start it.
-fn activated(clients: &UnixListener, second: &UnixListener, names: &str) -> Command {
+fn activated(clients: impl AsFd, second: impl AsFd, names: &str) -> Command {
     let mut shell = Command::new("sh");
     let script = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ exec \"$0\" \"$@\"";
     shell.args(["-c", script]).arg(command().get_program());
     shell.env("LISTEN_FDS", "2").env("LISTEN_FDNAMES", names).stderr(Stdio::null());
-    shell.stdin(Stdio::from(OwnedFd::from(clients.try_clone().unwrap())));
-    shell.stdout(Stdio::from(OwnedFd::from(second.try_clone().unwrap())));
+    shell.stdin(Stdio::from(clients.as_fd().try_clone_to_owned().unwrap()));
+    shell.stdout(Stdio::from(second.as_fd().try_clone_to_owned().unwrap()));
     shell
 }
 
@@ -80,17 +81,39 @@ fn sockets_whose_purpose_is_unclear_are_status_2_with_the_cure() {
 }
 
 #[test]
-fn what_is_meant_for_another_process_is_not_taken() {
+fn a_socket_that_does_not_listen_is_status_2_with_the_cure() {
+    let folder = tempfile::tempdir().unwrap();
+    let listening = listen(&folder.path().join("listening"), 0o600);
+    let (connection, _other_end) = UnixStream::pair().unwrap();
+    let bound = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    bind(&bound, &SocketAddrUnix::new(folder.path().join("bound")).unwrap()).unwrap();
+    for deaf in [OwnedFd::from(connection), bound] {
+        for mut command in
+            [activated(&deaf, &listening, "clients:status"), activated(&listening, &deaf, "clients:status")]
+        {
+            let output = command.stderr(Stdio::piped()).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{said}");
+            assert!(said.contains("does not listen") && said.contains("Accept=no"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn what_is_meant_for_another_process_or_for_none_is_not_taken() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing/socket");
-    let mut shell = Command::new("env");
-    let output = shell
-        .args(["LISTEN_PID=1", "LISTEN_FDS=1"])
-        .arg(command().get_program())
-        .args(["-S", missing.to_str().unwrap()])
-        .output()
-        .unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("cannot listen at"), "{said}");
-    assert_eq!(output.status.code(), outcome(&["-S", missing.to_str().unwrap()]).0);
+    for whose in [&["LISTEN_PID=1"][..], &["LISTEN_PID="], &["--unset=LISTEN_PID"]] {
+        let mut shell = Command::new("env");
+        let output = shell
+            .args(whose)
+            .arg("LISTEN_FDS=1")
+            .arg(command().get_program())
+            .args(["-S", missing.to_str().unwrap()])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("cannot listen at"), "{whose:?}: {said}");
+        assert_eq!(output.status.code(), outcome(&["-S", missing.to_str().unwrap()]).0);
+    }
 }
