@@ -23,6 +23,7 @@ use crate::hall::Hall;
 use crate::in_flight::Room;
 use crate::peer::{self, Departure, Ending};
 use crate::registry::IDS;
+use crate::repeats::{Repeats, Turn};
 
 /// At the end, how long to wait for clients of whom none reads anything.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
@@ -49,6 +50,7 @@ pub(crate) struct Doors {
     stopping: watch::Sender<bool>,
     /// A descriptor to give up when there are no others, so that a client can be turned away.
     spare: Option<File>,
+    repeats: Repeats,
 }
 
 impl Doors {
@@ -62,6 +64,7 @@ impl Doors {
             news: watch::Sender::new(()),
             stopping: watch::Sender::new(false),
             spare: Some(open_spare()?),
+            repeats: Repeats::default(),
         })
     }
 
@@ -76,9 +79,8 @@ impl Doors {
         let pid = credentials.and_then(|credentials| credentials.pid);
         let uid = credentials.map(|credentials| credentials.uid);
         if !self.access.admits(credentials) {
-            let gid = credentials.map(|credentials| credentials.gid);
-            warn!(pid, uid, gid, "a client was refused: its user is not allowed (--allow-uid, --allow-gid)");
-            self.refuse(stream);
+            refuse_client(stream);
+            self.count_refusal(credentials, "its user is not allowed (--allow-uid, --allow-gid)");
             return;
         }
         let joined = self.hall.registry().join(credentials);
@@ -94,8 +96,8 @@ impl Doors {
                 self.news.send_replace(());
             }
             Err(refusal) => {
-                warn!(pid, uid, "a client was refused: {refusal}");
-                self.refuse(stream);
+                refuse_client(stream);
+                self.count_refusal(credentials, &refusal.to_string());
             }
         }
     }
@@ -110,10 +112,15 @@ impl Doors {
         }
     }
 
-    fn refuse(&self, stream: UnixStream) {
+    /// Whoever can connect can have this said as often as it likes, and would fill the log.
+    fn count_refusal(&mut self, credentials: Option<Credentials>, why: &str) {
         self.hall.counters.refused.fetch_add(1, Relaxed);
-        if let Ok(stream) = stream.into_std() {
-            refuse(&stream);
+        let pid = credentials.and_then(|credentials| credentials.pid);
+        let uid = credentials.map(|credentials| credentials.uid);
+        let gid = credentials.map(|credentials| credentials.gid);
+        match self.repeats.turn(why, Instant::now()) {
+            Turn::Tell(left_out) => warn!(pid, uid, gid, left_out, "a client was refused: {why}"),
+            Turn::LeaveOut => debug!(pid, uid, gid, "a client was refused: {why}"),
         }
     }
 
@@ -147,11 +154,14 @@ impl Doors {
         match Errno::from_io_error(error) {
             Some(Errno::CONNABORTED | Errno::INTR) => {}
             Some(Errno::MFILE | Errno::NFILE) if self.turn_away(listener) => {
-                self.hall.counters.refused.fetch_add(1, Relaxed);
-                warn!("a client was refused: {error}");
+                self.count_refusal(None, &error.to_string());
             }
             _ => {
-                warn!("cannot accept a client: {error}");
+                let what = format!("cannot accept a client: {error}");
+                match self.repeats.turn(&what, Instant::now()) {
+                    Turn::Tell(left_out) => warn!(left_out, "{what}"),
+                    Turn::LeaveOut => debug!("{what}"),
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -218,6 +228,12 @@ fn already_over(stream: &UnixStream) -> Option<Ending> {
         Ok(_) => Some(Ending::Spoke),
         Err(Errno::AGAIN | Errno::INTR) => None,
         Err(errno) => Some(Ending::Failed(errno.into())),
+    }
+}
+
+fn refuse_client(stream: UnixStream) {
+    if let Ok(stream) = stream.into_std() {
+        refuse(&stream);
     }
 }
 

@@ -6,7 +6,8 @@
 //!
 //! Read in this order:
 //! 1. [`config`]: what can be chosen.
-//! 2. `server`: the life of the server, from bind to shutdown. `doors`: who is taken in, refused, seen off.
+//! 2. `server`: the life of the server, from bind to shutdown. `doors`: who is taken in, refused, seen off; `repeats`: what
+//!    is said of that again and again.
 //! 3. `registry` and `view`: who is there, and who must be told what. `hall`: what all tasks share.
 //! 4. `peer` and `outbox`: one client's connection, from its first message to its last.
 //! 5. [`memory`]: the shared memory object. [`size`]: how its size is written.
@@ -26,6 +27,7 @@ mod outbox;
 mod peer;
 mod pid_file;
 mod registry;
+mod repeats;
 mod server;
 pub mod size;
 mod socket_file;

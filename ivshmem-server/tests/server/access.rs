@@ -1,5 +1,7 @@
 //! Who is let in.
 
+use std::time::Instant;
+
 use rustix::process::{getgid, getuid};
 
 use crate::harness::Server;
@@ -23,4 +25,21 @@ fn a_listed_user_or_a_listed_group_is_enough() {
         let server = Server::start(&flags);
         server.member(1);
     }
+}
+
+#[test]
+fn who_is_refused_again_and_again_fills_the_log_of_nobody_who_did_not_ask_for_it() {
+    const REFUSED: usize = 200;
+    let stranger = (getuid().as_raw() + 1).to_string();
+    let server = Server::start(&["--allow-uid", &stranger]);
+    let begun = Instant::now();
+    for _ in 0..REFUSED {
+        assert!(server.client().is_refused());
+    }
+    // --verbose tells each.
+    let said: Vec<String> = (0..REFUSED).flat_map(|_| server.log_until("its user is not allowed")).collect();
+    let warnings = said.iter().filter(|line| line.contains("WARN")).count();
+    assert!(said[0].contains("WARN") && !said[0].contains("left_out"), "{}", said[0]);
+    let most = 1 + begun.elapsed().as_secs() / 10;
+    assert!(warnings as u64 <= most, "{warnings} warnings, and not {most}");
 }
