@@ -34,9 +34,10 @@ Exit status:
   2  wrong usage
   3  the machine lacks something";
 
+// Of flags that are given twice the last one counts, as with getopt(3): `ivshmem-server $DEFAULTS "$@"`. Lists collect.
 /// Hands one shared memory object and everybody's eventfds to QEMU and to other peers.
 #[derive(Debug, Parser)]
-#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true)]
+#[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true, args_override_self = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) verb: Option<Verb>,
@@ -58,15 +59,12 @@ pub(crate) struct Args {
     #[arg(long, value_name = "GID", num_args = 1.., value_delimiter = ',')]
     allow_gid: Vec<u32>,
 
-    /// The size of the shared memory, with K, M or G; rounded up to a power of two
+    /// The size of the shared memory: bytes, decimal or 0x…, or a number with K, M, G or T; rounded up to a power of two
     #[arg(short = 'l', long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
     size: u64,
 
     /// How many interrupt vectors each peer has, from 1 to 256
-    #[arg(
-        short = 'n', long, value_name = "N", default_value_t = 1,
-        value_parser = value_parser!(u16).range(1..=i64::from(MAX_VECTORS))
-    )]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = parse_vectors)]
     vectors: u16,
 
     /// Use the POSIX shared memory object /dev/shm/NAME instead of a sealed memfd; removed at the end
@@ -186,6 +184,18 @@ fn parse_mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "expected octal permissions from 0 to 777, such as 0660".into())
 }
 
+/// As strtoul(3) with base 0, which the example server uses: `0x` is hexadecimal, and a zero before others octal.
+fn parse_vectors(text: &str) -> Result<u16, String> {
+    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).map(|digits| (digits, 16));
+    let octal = || text.strip_prefix('0').filter(|digits| !digits.is_empty()).map(|digits| (digits, 8));
+    let (digits, radix) = hexadecimal.or_else(octal).unwrap_or((text, 10));
+    Some(digits)
+        .filter(|digits| !digits.starts_with('+'))
+        .and_then(|digits| u16::from_str_radix(digits, radix).ok())
+        .filter(|vectors| (1..=MAX_VECTORS).contains(vectors))
+        .ok_or_else(|| format!("expected a number from 1 to {MAX_VECTORS}, decimal or 0x…"))
+}
+
 fn parse_deadline(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text)
         .ok()
@@ -241,6 +251,35 @@ mod tests {
         // A size in bytes; values glued to their flags.
         let config = parse(&["-F", "-S/tmp/s", "-l33554432", "-n16"]);
         assert_eq!((config.socket.to_str(), config.size, config.vectors), (Some("/tmp/s"), 32 << 20, 16));
+    }
+
+    #[test]
+    fn of_flags_given_twice_the_last_one_counts() {
+        let config =
+            parse(&["-S", "/a", "-l", "1M", "-n", "1", "-p", "/a.pid", "-S", "/b", "-l2M", "-n", "2", "-p/b.pid"]);
+        assert_eq!((config.socket.to_str(), config.size, config.vectors), (Some("/b"), 2 << 20, 2));
+        assert_eq!(config.pid_file, Some("/b.pid".into()));
+        assert_eq!(parse(&["-M", "a", "-M", "b"]).backing, Backing::Shm("b".parse().unwrap()));
+        assert_eq!(parse(&["-m", "/a", "-M", "x", "-m", "/b"]).backing, Backing::Directory("/b".into()));
+        assert_eq!(
+            parse(&["--hugepages", "2M", "--hugepages", "1G"]).backing,
+            Backing::HugePages(HugePageSize::OneGigabyte)
+        );
+        let twice = ["ivshmem-server", "status", "--status-socket", "/a", "--status-socket", "/b", "--json", "--json"];
+        let verb = Args::try_parse_from(twice).unwrap().verb;
+        assert!(matches!(verb, Some(Verb::Status { status_socket, json: true }) if status_socket.ends_with("b")));
+    }
+
+    #[test]
+    fn numbers_are_read_as_the_example_server_reads_them() {
+        let config = parse(&["-l", "0x400000", "-n", "0x2"]);
+        assert_eq!((config.size, config.vectors), (4 << 20, 2));
+        for (text, vectors) in [("1", 1), ("256", 256), ("0X100", 256), ("010", 8)] {
+            assert_eq!(parse_vectors(text), Ok(vectors), "{text}");
+        }
+        for text in ["", "0", "0x", "0x0", "257", "0x101", "08", "-1", "+1", "0x+1", "1.5", "2 "] {
+            assert!(parse_vectors(text).is_err(), "{text}");
+        }
     }
 
     #[test]

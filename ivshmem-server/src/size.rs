@@ -1,4 +1,4 @@
-//! How a size is written: `64M`, `4096`, `1g`.
+//! How a size is written: `64M`, `4096`, `1.5g`, `0x400000`.
 
 use std::fmt;
 
@@ -7,37 +7,78 @@ use thiserror::Error;
 /// The letters for powers of 1,024, from the largest.
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
+/// No size that anybody writes has more decimals, and more would not fit into the arithmetic.
+const MOST_DECIMALS: usize = 26;
+
 /// A text that is no size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParseSizeError {
     /// It is no number with a unit.
-    #[error("expected a whole number, alone or followed by K, M, G or T, such as 64M")]
+    #[error("expected a number of bytes, or of K, M, G or T (powers of 1,024), such as 64M, 1.5G, 4096 or 0x400000")]
     NotANumber,
+    /// It is no whole number of bytes.
+    #[error("this is no whole number of bytes: write it in a smaller unit, such as 1536K for 1.5M")]
+    FractionOfByte,
     /// The number of bytes does not fit into 64 bits.
     #[error("expected less than 16 million terabytes")]
     TooLarge,
 }
 
-/// Reads a size in bytes, or in powers of 1,024 with one of the letters K, M, G, T.
+/// Reads a size in bytes, or in powers of 1,024 with one of the letters K, M, G, T; B is for bytes. What QEMU's
+/// `qemu_strtosz` takes means the same here, but a fraction of a byte is no size.
 ///
 /// ```
 /// use ivshmem_server::size;
 ///
 /// assert_eq!(size::parse("64M"), Ok(64 * 1024 * 1024));
 /// assert_eq!(size::parse("4096"), Ok(4096));
+/// assert_eq!(size::parse("0x1000"), Ok(4096));
+/// assert_eq!(size::parse("1.5K"), Ok(1536));
 /// assert!(size::parse("64 MB").is_err());
 /// ```
 pub fn parse(text: &str) -> Result<u64, ParseSizeError> {
+    if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        // A B would be a digit, so no letter follows.
+        return whole(digits, 16);
+    }
     let last = text.chars().last().ok_or(ParseSizeError::NotANumber)?;
-    let (digits, shift) = UNITS
+    let (number, shift) = [('B', 0)]
         .iter()
+        .chain(&UNITS)
         .find(|(letter, _)| last.eq_ignore_ascii_case(letter))
         .map_or((text, 0), |&(_, shift)| (&text[..text.len() - 1], shift));
-    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (number, decimals) = number.split_once('.').map_or((number, None), |(whole, part)| (whole, Some(part)));
+    let bytes = whole(number, 10)?.checked_mul(1 << shift).ok_or(ParseSizeError::TooLarge)?;
+    let part = decimals.map_or(Ok(0), |decimals| part(decimals, shift))?;
+    bytes.checked_add(part).ok_or(ParseSizeError::TooLarge)
+}
+
+fn whole(digits: &str, radix: u32) -> Result<u64, ParseSizeError> {
+    if digits.is_empty() || !digits.chars().all(|digit| digit.is_digit(radix)) {
         return Err(ParseSizeError::NotANumber);
     }
-    let number: u64 = digits.parse().map_err(|_| ParseSizeError::TooLarge)?;
-    number.checked_mul(1 << shift).ok_or(ParseSizeError::TooLarge)
+    u64::from_str_radix(digits, radix).map_err(|_| ParseSizeError::TooLarge)
+}
+
+/// The bytes of what is behind the point.
+fn part(decimals: &str, shift: u32) -> Result<u64, ParseSizeError> {
+    if decimals.is_empty() || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(ParseSizeError::NotANumber);
+    }
+    let decimals = decimals.trim_end_matches('0');
+    if decimals.len() > MOST_DECIMALS {
+        return Err(ParseSizeError::FractionOfByte);
+    }
+    // Less than 10^26 · 2^40, which is less than 2^127.
+    let (mut numerator, mut denominator) = (0_u128, 1_u128);
+    for digit in decimals.bytes() {
+        numerator = 10 * numerator + u128::from(digit - b'0');
+        denominator *= 10;
+    }
+    let scaled = numerator << shift;
+    let bytes =
+        scaled.is_multiple_of(denominator).then_some(scaled / denominator).ok_or(ParseSizeError::FractionOfByte)?;
+    u64::try_from(bytes).map_err(|_| ParseSizeError::TooLarge)
 }
 
 /// A number of bytes, printed with the largest unit that divides it.
@@ -81,8 +122,29 @@ mod tests {
     }
 
     #[test]
+    fn bytes_may_be_hexadecimal_or_named() {
+        for (text, bytes) in [("0x400000", 4 << 20), ("0X1b", 0x1b), ("4096B", 4096), ("8b", 8), ("010", 10)] {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        assert_eq!(parse("0x10000000000000000"), Err(ParseSizeError::TooLarge));
+    }
+
+    #[test]
+    fn fractions_must_come_to_whole_bytes() {
+        for (text, bytes) in [("1.5M", 3 << 19), ("0.25k", 256), ("2.0", 2), ("3.000B", 3)] {
+            assert_eq!(parse(text), Ok(bytes), "{text}");
+        }
+        for text in ["1.50", "1.3K", "0.1M", "1.00000000000000000000000000000000000000001T"] {
+            assert_eq!(parse(text), Err(ParseSizeError::FractionOfByte), "{text}");
+        }
+        assert_eq!(parse("16777215.99999904632568359375T"), Ok(u64::MAX - (1 << 20) + 1));
+    }
+
+    #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "M", "-1", "+1", "1.5G", "64MB", "64 M", "0x10", "é"] {
+        for text in
+            ["", "M", "-1", "+1", ".5G", "1.G", "1.5.5G", "1.-5G", "64MB", "64 M", "0x", "0x10M", "0x1.8", "1e3", "é"]
+        {
             assert_eq!(parse(text), Err(ParseSizeError::NotANumber), "{text}");
         }
         for text in ["18446744073709551616", "16777216T"] {

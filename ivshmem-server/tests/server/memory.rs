@@ -65,7 +65,8 @@ fn sizes_that_cannot_be_are_refused_with_the_reason() {
         ("0", 2, "below a page"),
         ("5000000T", 2, "more than a file can have"),
         ("4000000T", 1, "are available"),
-        ("64MB", 2, "expected a whole number"),
+        ("64MB", 2, "expected a number of bytes"),
+        ("1.3K", 2, "no whole number of bytes"),
     ];
     for (size, status, reason) in cases {
         let (code, log) = outcome(&["-S", socket, "-l", size]);
