@@ -1,5 +1,7 @@
 //! Who may connect, beside what the socket's permissions say.
 
+use nix::unistd::{Group, User};
+use thiserror::Error;
 use tokio::net::UnixStream;
 
 /// Who a client was when it connected: what the kernel says, not what the client says
@@ -38,9 +40,39 @@ impl Access {
     }
 }
 
+/// A text that stands for nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("this machine knows no {kind} of this name, and a number is from 0 to 4294967295")]
+pub struct NobodyError {
+    kind: &'static str,
+}
+
+/// A user's id: the number, or what the machine's databases have for the name
+/// ([getpwnam(3)](https://man7.org/linux/man-pages/man3/getpwnam.3.html)).
+pub fn uid(text: &str) -> Result<u32, NobodyError> {
+    let by_name = |name: &str| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
+    text.parse().ok().or_else(|| by_name(text)).ok_or(NobodyError { kind: "user" })
+}
+
+/// A group's id, in the same way.
+pub fn gid(text: &str) -> Result<u32, NobodyError> {
+    let by_name = |name: &str| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
+    text.parse().ok().or_else(|| by_name(text)).ok_or(NobodyError { kind: "group" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn users_and_groups_have_numbers_and_names() {
+        for of in [uid, gid] {
+            assert_eq!((of("64055"), of("root")), (Ok(64055), Ok(0)));
+            for nobody in ["", "-1", "4294967296", "no such name", "a\0b"] {
+                assert!(of(nobody).is_err(), "{nobody:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_listed_user_or_group_is_let_in_and_nobody_else_not_even_root() {

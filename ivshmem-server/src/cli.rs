@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
 use clap_complete::Shell;
 use ivshmem_server::Config;
-use ivshmem_server::access::Access;
+use ivshmem_server::access::{self, Access};
 use ivshmem_server::config::{DEFAULT_SOCKET, MAX_VECTORS};
 use ivshmem_server::memory::{Backing, HugePageSize, ShmName};
 use ivshmem_server::size;
@@ -15,7 +15,7 @@ const AFTER_HELP: &str = "\
 Examples:
   ivshmem-server
   ivshmem-server -S /run/user/1000/ivshmem -l 128M -n 4 -v
-  ivshmem-server --socket-mode 0666 --allow-uid 64055 --allow-uid 0    # libvirt's QEMU, and root
+  ivshmem-server --socket-mode 0666 --allow-uid libvirt-qemu,root
   ivshmem-server --hugepages 2M -l 1G --status-socket /run/ivshmem-status
   ivshmem-server status --status-socket /run/ivshmem-status
   qemu-system-x86_64 … -chardev socket,path=/tmp/ivshmem_socket,id=ivshmem \\
@@ -32,7 +32,7 @@ Exit status:
   0  stopped by a signal
   1  failed: a server already answers at the socket, no memory, …
   2  wrong usage
-  3  the machine lacks something";
+  3  the machine lacks something: huge pages, descriptors, a server to ask for its status";
 
 // Of flags that are given twice the last one counts, as with getopt(3): `ivshmem-server $DEFAULTS "$@"`. Lists collect.
 /// Hands one shared memory object and everybody's eventfds to QEMU and to other peers.
@@ -50,13 +50,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = parse_mode)]
     socket_mode: u32,
 
-    /// Let this user in, by number; may be given again. With neither this nor --allow-gid, everybody who can open the
+    /// Let this user in, by number or name; may be given again. With neither this nor --allow-gid, everybody who can open the
     /// socket comes in
-    #[arg(long, value_name = "UID", num_args = 1.., value_delimiter = ',')]
+    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',', value_parser = access::uid)]
     allow_uid: Vec<u32>,
 
-    /// Let users with this primary group in, by number; may be given again
-    #[arg(long, value_name = "GID", num_args = 1.., value_delimiter = ',')]
+    /// Let users with this primary group in, by number or name; may be given again
+    #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',', value_parser = access::gid)]
     allow_gid: Vec<u32>,
 
     /// The size of the shared memory: bytes, decimal or 0x…, or a number with K, M, G or T; rounded up to a power of two
@@ -286,6 +286,8 @@ mod tests {
     fn users_may_be_listed_or_repeated() {
         let access = parse(&["--allow-uid", "0", "--allow-uid", "5,6", "--allow-gid", "7", "8"]).access;
         assert_eq!((access.uids, access.gids), (vec![0, 5, 6], vec![7, 8]));
+        let access = parse(&["--allow-uid", "root,5", "--allow-gid", "root"]).access;
+        assert_eq!((access.uids, access.gids), (vec![0, 5], vec![0]));
     }
 
     #[test]

@@ -13,7 +13,8 @@ use anyhow::Context;
 use clap::{CommandFactory, Parser};
 use ivshmem_server::activation::{ActivationError, Inherited};
 use ivshmem_server::memory::MemoryError;
-use ivshmem_server::{Config, Server, ServerError, SocketError, descriptors, status};
+use ivshmem_server::status::{self, StatusError};
+use ivshmem_server::{Config, Server, ServerError, SocketError, descriptors};
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Level, debug};
@@ -111,10 +112,14 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ActivationError>() {
         return 2;
     }
+    if let Some(StatusError::NobodyAnswers { .. }) = error.downcast_ref() {
+        return 3;
+    }
     match error.downcast_ref() {
         Some(
             ServerError::Memory(MemoryError::BelowPage { .. } | MemoryError::TooLarge(_))
-            | ServerError::Socket(SocketError::PathTooLong(_)),
+            | ServerError::Socket(SocketError::PathTooLong(_))
+            | ServerError::SameSocket(_),
         ) => 2,
         Some(
             ServerError::TooFewDescriptors { .. }

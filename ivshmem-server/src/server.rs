@@ -1,8 +1,10 @@
 //! The life of a server: bind, take clients in, see them off, stop.
 
+use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener as StdListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 
 use thiserror::Error;
@@ -37,6 +39,9 @@ pub enum ServerError {
     /// There is no socket.
     #[error(transparent)]
     Socket(#[from] SocketError),
+    /// The status would be told where clients connect.
+    #[error("{} cannot be both --socket and --status-socket: give each a path of its own", .0.display())]
+    SameSocket(PathBuf),
     /// The process id cannot be written.
     #[error("cannot write the process id to {}", path.display())]
     PidFile {
@@ -113,6 +118,9 @@ impl Server {
         let furnished = Self::furnish(config).and_then(|furniture| {
             let status = match (inherited.status, &config.status_socket) {
                 (Some(listener), _) => Some(listener),
+                (None, Some(path)) if is_same_file(path, &socket) => {
+                    return Err(ServerError::SameSocket(path.clone()));
+                }
                 (None, Some(path)) => {
                     let (listener, file) = SocketFile::claim(path, config.socket_mode)?;
                     files.push(file);
@@ -221,6 +229,12 @@ async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
             None
         }
     }
+}
+
+/// Whether two paths lead to one file, however they are written.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
 fn path_of(listener: &StdListener) -> Option<PathBuf> {

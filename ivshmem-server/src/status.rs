@@ -98,8 +98,28 @@ pub struct PeerStatus {
 /// Why there is no status.
 #[derive(Debug, Error)]
 pub enum StatusError {
-    /// Nobody answers.
+    /// Nobody is there.
     #[error("no server answers at {path}: start one with `ivshmem-server --status-socket {path}`", path = path.display())]
+    NobodyAnswers {
+        /// The status socket's path.
+        path: std::path::PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Somebody may be there, whom this user may not ask.
+    #[error(
+        "this user may not ask at {}: ask as the server's user, or let others ask (its --socket-mode, SocketMode= and \
+         SocketGroup= of its unit, the folders on the way)",
+        path.display()
+    )]
+    NotAllowed {
+        /// The status socket's path.
+        path: std::path::PathBuf,
+        /// What the kernel says.
+        source: io::Error,
+    },
+    /// Whether somebody is there is unknown.
+    #[error("cannot connect to {}", path.display())]
     Connect {
         /// The status socket's path.
         path: std::path::PathBuf,
@@ -144,11 +164,20 @@ pub fn ask(path: &Path) -> Result<(String, Status), StatusError> {
     Ok((String::from_utf8_lossy(&bytes).into_owned(), status))
 }
 
+fn unconnected(path: &Path, source: io::Error) -> StatusError {
+    let path = path.into();
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => StatusError::NobodyAnswers { path, source },
+        io::ErrorKind::PermissionDenied => StatusError::NotAllowed { path, source },
+        _ => StatusError::Connect { path, source },
+    }
+}
+
 /// What is said at a socket up to its end, which must come before the deadline and before so many bytes.
 fn read_answer(path: &Path, patience: Duration, most: usize) -> Result<Vec<u8>, StatusError> {
     use std::io::Read;
     use std::os::unix::net::UnixStream;
-    let mut stream = UnixStream::connect(path).map_err(|source| StatusError::Connect { path: path.into(), source })?;
+    let mut stream = UnixStream::connect(path).map_err(|source| unconnected(path, source))?;
     let failed = |source| StatusError::Read { path: path.into(), source };
     let deadline = Instant::now() + patience;
     let (mut bytes, mut part) = (Vec::new(), [0; 1 << 14]);

@@ -244,6 +244,17 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
+fn one_path_for_both_sockets_is_wrong_usage_and_no_other_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let detour = folder.path().join("./socket");
+    let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "--status-socket", detour.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("cannot be both --socket and --status-socket"), "{log}");
+    assert!(!socket.exists());
+}
+
+#[test]
 fn help_has_examples_and_exit_statuses() {
     let output = command().arg("--help").output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();

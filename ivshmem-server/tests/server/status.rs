@@ -1,6 +1,11 @@
 //! The status verb.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
 use ivshmem_server::status::Status;
+use rustix::process::geteuid;
 
 use crate::harness::{Server, command};
 
@@ -42,7 +47,7 @@ fn a_socket_that_tells_no_status_is_named_with_the_cure() {
     let server = Server::start(&[]);
     let socket = server.socket();
     let (code, _, said) = asked(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(3));
     assert!(said.contains("no server answers at") && said.contains("--status-socket"), "{said}");
     // The socket for clients never ends what it says by itself.
     let (code, _, said) = asked(&["--status-socket", socket.to_str().unwrap()]);
@@ -53,6 +58,26 @@ fn a_socket_that_tells_no_status_is_named_with_the_cure() {
     let (code, _, said) = asked(&["--status-socket", full.socket().to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(said.contains("is no status socket"), "{said}");
+}
+
+#[test]
+fn who_may_not_ask_is_told_so_and_not_that_nobody_answers() {
+    let (folder, mut asking) = (tempfile::tempdir().unwrap(), command());
+    let path = folder.path().join("status");
+    if geteuid().is_root() {
+        // Root may ask everybody, so it asks as somebody else, from where that one may run the command.
+        let copy = folder.path().join("ivshmem-server");
+        fs::copy(asking.get_program(), &copy).unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+        asking = Command::new("setpriv");
+        asking.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy);
+    }
+    let _server = Server::start_in(folder, command(), &["--status-socket", path.to_str().unwrap()]);
+    fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
+    let output = asking.args(["status", "--status-socket"]).arg(&path).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("this user may not ask at") && !said.contains("no server answers"), "{said}");
 }
 
 #[test]
