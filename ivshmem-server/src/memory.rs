@@ -106,7 +106,7 @@ pub enum MemoryError {
     /// The machine has not so many huge pages reserved.
     #[error(
         "{} of huge pages are wanted, but {free} of {} are free: reserve more with \
-         `echo {reserve} > {folder}/nr_hugepages`, give less with --size, or leave --hugepages out",
+         `echo {reserve} > {folder}/nr_hugepages`, give less with --size, or {otherwise}",
         Bytes(*size),
         Bytes(*page)
     )]
@@ -121,6 +121,8 @@ pub enum MemoryError {
         reserve: u64,
         /// Where the kernel keeps them.
         folder: String,
+        /// What to do without them.
+        otherwise: &'static str,
     },
     /// The kernel or the processor has no huge pages of this size.
     #[error(

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, fallocate, statfs};
 use rustix::io::Errno;
 
-use super::MemoryError;
+use super::{MemoryError, huge_pages};
 
 /// `f_type` of statfs(2): linux/magic.h.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -82,7 +82,8 @@ pub(super) fn check_space(folder: &Path, size: u64) -> Result<(), MemoryError> {
     }
     match file_system.kind {
         Kind::Tmpfs => check_memory(size),
-        Kind::Hugetlbfs | Kind::Other => Ok(()),
+        Kind::Hugetlbfs => huge_pages::check_mount(file_system.block, size),
+        Kind::Other => Ok(()),
     }
 }
 
@@ -93,12 +94,7 @@ pub(super) fn reserve(file: &File, folder: &Path, size: u64) -> Result<(), Memor
         return match fallocate(file, FallocateFlags::empty(), 0, size) {
             Ok(()) => Ok(()),
             Err(Errno::INTR) => continue,
-            Err(Errno::NOSPC) => {
-                let found = file_system(folder).ok();
-                let free = found.as_ref().and_then(|found| found.free).unwrap_or(0);
-                let kind = found.map_or(Kind::Other, |found| found.kind);
-                Err(no_space(folder, size, free, kind))
-            }
+            Err(Errno::NOSPC) => Err(taken_meanwhile(folder, size)),
             Err(errno) => Err(MemoryError::Make {
                 step: "reserve the blocks of",
                 place: folder.display().to_string(),
@@ -108,10 +104,19 @@ pub(super) fn reserve(file: &File, folder: &Path, size: u64) -> Result<(), Memor
     }
 }
 
+/// There was room, and now there is none.
+fn taken_meanwhile(folder: &Path, size: u64) -> MemoryError {
+    match file_system(folder) {
+        Ok(FileSystem { kind: Kind::Hugetlbfs, block, .. }) => huge_pages::taken_meanwhile(block, size),
+        Ok(FileSystem { kind, free, .. }) => no_space(folder, size, free.unwrap_or(0), kind),
+        Err(_) => no_space(folder, size, 0, Kind::Other),
+    }
+}
+
 fn no_space(folder: &Path, size: u64, free: u64, kind: Kind) -> MemoryError {
     let cure = match kind {
         Kind::Tmpfs => "enlarge it (mount -o remount,size=SIZE FOLDER)",
-        Kind::Hugetlbfs => "reserve more huge pages (sysctl vm.nr_hugepages=N)",
+        Kind::Hugetlbfs => "raise the mount's limit (its size= option)",
         Kind::Other => "make room there",
     };
     MemoryError::NoSpace { folder: folder.into(), size, free, cure }

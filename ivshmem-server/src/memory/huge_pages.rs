@@ -43,21 +43,7 @@ impl HugePageSize {
 
     /// Whether so many bytes are free in the pool.
     pub(super) fn check(self, size: u64) -> Result<(), MemoryError> {
-        self.check_in(Path::new(POOLS), size)
-    }
-
-    fn check_in(self, pools: &Path, size: u64) -> Result<(), MemoryError> {
-        let folder = self.pool(pools);
-        let Ok(free) = number(&folder.join("free_hugepages")) else {
-            return Err(MemoryError::HugePagesUnknown(self.bytes()));
-        };
-        // Promised to others, though still counted as free.
-        let promised = number(&folder.join("resv_hugepages")).unwrap_or(0);
-        // What the kernel may add to the pool when asked; taking the pages shows whether it can.
-        let more = number(&folder.join("nr_overcommit_hugepages")).unwrap_or(0);
-        let added = number(&folder.join("surplus_hugepages")).unwrap_or(0);
-        let free = free.saturating_sub(promised) + more.saturating_sub(added);
-        if free >= size / self.bytes() { Ok(()) } else { Err(self.lacking(&folder, size, free)) }
+        self.pool(Path::new(POOLS)).check(size)
     }
 
     /// Takes all pages of a file from the pool.
@@ -66,7 +52,7 @@ impl HugePageSize {
             return match fallocate(file, FallocateFlags::empty(), 0, size) {
                 Ok(()) => Ok(()),
                 Err(Errno::INTR) => continue,
-                Err(Errno::NOSPC | Errno::NOMEM) => Err(self.lacking(&self.pool(Path::new(POOLS)), size, 0)),
+                Err(Errno::NOSPC | Errno::NOMEM) => Err(self.pool(Path::new(POOLS)).lacking(size, 0)),
                 Err(errno) => Err(MemoryError::Make {
                     step: "take the huge pages of",
                     place: "memfd".into(),
@@ -76,15 +62,61 @@ impl HugePageSize {
         }
     }
 
-    fn lacking(self, folder: &Path, size: u64, free: u64) -> MemoryError {
-        let page = self.bytes();
-        let total = number(&folder.join("nr_hugepages")).unwrap_or(0);
-        let reserve = total + (size / page).saturating_sub(free);
-        MemoryError::NoHugePages { size, page, free, reserve, folder: folder.display().to_string() }
+    fn pool(self, pools: &Path) -> Pool {
+        Pool::of(pools, self.bytes(), "leave --hugepages out")
+    }
+}
+
+/// Whether so many bytes are free in the pool behind a mount of hugetlbfs, whose files have pages of this size. The mount
+/// itself knows only its own limit.
+pub(super) fn check_mount(page: u64, size: u64) -> Result<(), MemoryError> {
+    match mounted(Path::new(POOLS), page).check(size) {
+        // Without /sys the taking of the pages shows it.
+        Err(MemoryError::HugePagesUnknown(_)) => Ok(()),
+        checked => checked,
+    }
+}
+
+/// The pages of such a mount turned out to be taken, though they were free before.
+pub(super) fn taken_meanwhile(page: u64, size: u64) -> MemoryError {
+    mounted(Path::new(POOLS), page).lacking(size, 0)
+}
+
+fn mounted(pools: &Path, page: u64) -> Pool {
+    Pool::of(pools, page, "choose another --shm-dir")
+}
+
+/// The pages of one size that are reserved on this machine.
+struct Pool {
+    page: u64,
+    folder: PathBuf,
+    /// What to do without them.
+    otherwise: &'static str,
+}
+
+impl Pool {
+    fn of(pools: &Path, page: u64, otherwise: &'static str) -> Self {
+        Self { page, folder: pools.join(format!("hugepages-{}kB", page >> 10)), otherwise }
     }
 
-    fn pool(self, pools: &Path) -> PathBuf {
-        pools.join(format!("hugepages-{}kB", self.bytes() >> 10))
+    fn check(&self, size: u64) -> Result<(), MemoryError> {
+        let Ok(free) = number(&self.folder.join("free_hugepages")) else {
+            return Err(MemoryError::HugePagesUnknown(self.page));
+        };
+        // Promised to others, though still counted as free.
+        let promised = number(&self.folder.join("resv_hugepages")).unwrap_or(0);
+        // What the kernel may add to the pool when asked; taking the pages shows whether it can.
+        let more = number(&self.folder.join("nr_overcommit_hugepages")).unwrap_or(0);
+        let added = number(&self.folder.join("surplus_hugepages")).unwrap_or(0);
+        let free = free.saturating_sub(promised) + more.saturating_sub(added);
+        if free >= size / self.page { Ok(()) } else { Err(self.lacking(size, free)) }
+    }
+
+    fn lacking(&self, size: u64, free: u64) -> MemoryError {
+        let total = number(&self.folder.join("nr_hugepages")).unwrap_or(0);
+        let reserve = total + (size / self.page).saturating_sub(free);
+        let folder = self.folder.display().to_string();
+        MemoryError::NoHugePages { size, page: self.page, free, reserve, folder, otherwise: self.otherwise }
     }
 }
 
@@ -109,10 +141,21 @@ mod tests {
     #[test]
     fn what_is_free_and_not_promised_is_enough_or_the_cure_says_how_many_to_reserve() {
         let page = HugePageSize::TwoMegabytes;
-        page.check_in(pools(10, 8, 2).path(), 12 << 20).unwrap();
-        let error = page.check_in(pools(10, 8, 3).path(), 12 << 20).unwrap_err();
+        page.pool(pools(10, 8, 2).path()).check(12 << 20).unwrap();
+        let error = page.pool(pools(10, 8, 3).path()).check(12 << 20).unwrap_err();
         let MemoryError::NoHugePages { free: 5, reserve: 11, .. } = error else { panic!("{error}") };
         assert!(error.to_string().contains("echo 11 >"), "{error}");
+    }
+
+    #[test]
+    fn a_mount_without_a_limit_has_what_the_pool_has() {
+        let page = 2 << 20;
+        mounted(pools(4, 4, 0).path(), page).check(8 << 20).unwrap();
+        let error = mounted(pools(4, 4, 0).path(), page).check(64 << 20).unwrap_err().to_string();
+        for part in ["64M of huge pages are wanted, but 4 of 2M are free", "echo 32 >", "choose another --shm-dir"] {
+            assert!(error.contains(part), "{error}");
+        }
+        assert!(!error.contains("--hugepages"), "{error}");
     }
 
     #[test]
@@ -121,14 +164,14 @@ mod tests {
         let folder = pools.path().join("hugepages-2048kB");
         let page = HugePageSize::TwoMegabytes;
         fs::write(folder.join("nr_overcommit_hugepages"), "3\n").unwrap();
-        page.check_in(pools.path(), 6 << 20).unwrap();
+        page.pool(pools.path()).check(6 << 20).unwrap();
         fs::write(folder.join("surplus_hugepages"), "1\n").unwrap();
-        page.check_in(pools.path(), 6 << 20).unwrap_err();
+        page.pool(pools.path()).check(6 << 20).unwrap_err();
     }
 
     #[test]
     fn a_size_that_the_machine_does_not_know_is_named() {
-        let error = HugePageSize::OneGigabyte.check_in(pools(1, 1, 0).path(), 1 << 30).unwrap_err();
+        let error = HugePageSize::OneGigabyte.pool(pools(1, 1, 0).path()).check(1 << 30).unwrap_err();
         assert!(matches!(error, MemoryError::HugePagesUnknown(_)), "{error}");
     }
 }
