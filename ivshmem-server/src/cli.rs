@@ -23,6 +23,7 @@ Examples:
 
 Signals:
   SIGINT, SIGTERM  tell each peer that the others left, remove the socket, end with status 0
+  SIGHUP           the same, unless it was ignored at the start (nohup)
 
 systemd:
   Takes the sockets of LISTEN_FDS, the one called `status` (FileDescriptorName=) as the status socket, and

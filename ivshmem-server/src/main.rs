@@ -5,7 +5,6 @@ mod hangup;
 mod log;
 mod table;
 
-use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
@@ -93,8 +92,7 @@ fn answer(verb: Verb) -> anyhow::Result<()> {
             let text = if json { document } else { table::render(&found) };
             out.extend_from_slice(text.as_bytes());
         }
-        Verb::Man { folder } => fs::create_dir_all(&folder)
-            .and_then(|()| clap_mangen::generate_to(Args::command(), &folder))
+        Verb::Man { folder } => manual::write_pages(Args::command(), &folder)
             .with_context(|| format!("cannot write man pages into {}", folder.display()))?,
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);

@@ -85,8 +85,12 @@ fn the_man_pages_and_the_completions_name_the_flags() {
     let folder = tempfile::tempdir().unwrap();
     assert!(command().arg("man").arg(folder.path().join("man1")).status().unwrap().success());
     for (name, text) in [("ivshmem-server.1", "\\-\\-stall\\-timeout"), ("ivshmem-server-status.1", "\\-\\-json")] {
-        let page = std::fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
+        let page = fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
         assert!(page.contains(text), "{page}");
+    }
+    let page = fs::read_to_string(folder.path().join("man1/ivshmem-server.1")).unwrap();
+    for text in [".SH EXAMPLES\n.EX\nivshmem\\-server\n", ".SH SIGNALS", "SIGHUP", ".SH \"EXIT STATUS\""] {
+        assert!(page.contains(text), "{text:?} is not in\n{page}");
     }
     let output = command().args(["completions", "bash"]).output().unwrap();
     assert!(output.status.success());
