@@ -322,8 +322,10 @@ mod tests {
                 }
             };
             tokio::select! {
-                waited = wait_for_room(&stream, period) => assert!(waited.is_ok(), "{waited:?}"),
+                // Where both are late, on a busy machine.
+                biased;
                 never = reading_slowly => never,
+                waited = wait_for_room(&stream, period) => assert!(waited.is_ok(), "{waited:?}"),
             }
         });
     }
