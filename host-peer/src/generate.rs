@@ -1,6 +1,5 @@
 //! Man pages and completions, from the same definition as `--help`.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Context;
@@ -11,9 +10,7 @@ use crate::out;
 
 /// Writes a page for the command and for each verb that is not hidden.
 pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
-    let failed = || format!("cannot write man pages into {}", folder.display());
-    fs::create_dir_all(folder).with_context(failed)?;
-    clap_mangen::generate_to(command, folder).with_context(failed)
+    manual::write_pages(command, folder).with_context(|| format!("cannot write man pages into {}", folder.display()))
 }
 
 /// Prints completions to stdout.
