@@ -19,7 +19,7 @@ use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
 use report::plan::{Block, Conditions, Fault, Plan, Wait, Workload};
 
 use super::BenchError;
-use super::broken::{Slow, flaw, ring_wrongly};
+use super::broken::{Slow, concerns_a_doorbell_of, flaw, ring_wrongly};
 use super::contention::Contention;
 use super::cost::Meter;
 use super::event::HostEvent;
@@ -107,11 +107,14 @@ impl<'r, 'l> Runner<'r, 'l> {
             corrupt_one: false,
             conditions: Conditions::default(),
         };
+        // A fault that is put in here, where nothing is recorded, would be seen by nobody.
+        let fault = self.fault.take();
         let announcement = self.announce(&block, Work::Pingpong, CALIBRATION);
         guest.begin(announcement, watch, block.index)?;
         let mut samples = Vec::new();
         self.exchange_as_asked(&block, guest, watch, announcement.first_seq, &mut samples)?;
         guest.end(watch, block.index)?;
+        self.fault.set(fault);
         let mut trips: Vec<u64> = samples.iter().map(|s| s.ended.saturating_sub(s.published)).collect();
         trips.sort_unstable();
         self.spin_ticks = trips[trips.len() / 2];
@@ -138,8 +141,9 @@ impl<'r, 'l> Runner<'r, 'l> {
         let announcement = self.announce(block, work, operations);
         guest.begin(announcement, watch, block.index)?;
         let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(RECORD_COUNT));
-        let crowd = self.contention.begin(block.conditions)?;
+        // Before the crowd gathers, which puts each thread back where it found it.
         self.placement.wander_in(block)?;
+        let crowd = self.contention.begin(block.conditions)?;
         let outcome = self.exchange_as_asked(block, guest, watch, announcement.first_seq, &mut samples);
         let crowd_left = crowd.disperse();
         let ended = outcome.and_then(|exchanged| Ok((exchanged, guest.end(watch, block.index)?)));
@@ -289,8 +293,7 @@ impl<'r, 'l> Runner<'r, 'l> {
         let theirs = theirs.try_clone().map_err(system("copying an eventfd"))?;
 
         let fault = Rc::clone(&self.fault);
-        let concerns_doorbells = matches!(fault.get(), Some(Fault::DropDoorbell | Fault::UncountedDoorbell));
-        let faulty = if concerns_doorbells { FAULTY } else { u64::MAX };
+        let faulty = if concerns_a_doorbell_of(block, fault.get()) { FAULTY } else { u64::MAX };
         let mut count = 0;
         let ring_once = || {
             count += 1;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use proto::control::Flaw;
 use proto::wait::{WaitCounts, WaitError, Waiter};
-use report::plan::Fault;
+use report::plan::{Block, Fault, Wait};
 
 use super::block::ring;
 
@@ -41,6 +41,15 @@ impl<W: Waiter> Waiter for Slow<W> {
     fn counts(&self) -> WaitCounts {
         self.0.counts()
     }
+}
+
+/// Whether a fault is about a doorbell of this block. Where doorbells are not answered one by one, or somebody does not
+/// block, one that is missing or too many is not missed.
+pub(super) fn concerns_a_doorbell_of(block: &Block, fault: Option<Fault>) -> bool {
+    let all_block = [block.host_wait, block.guest_wait] == [Wait::Irq; 2];
+    all_block
+        && block.workload.is_closed_loop()
+        && matches!(fault, Some(Fault::DropDoorbell | Fault::UncountedDoorbell))
 }
 
 /// The one doorbell that a fault is about: not rung at all, or rung once more than it is counted.

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::machine::cores;
 use super::options::{Bar2Map, BenchArgs, DriverArg, FrameArg, Mode, WorkloadArg};
-use crate::accel::Accel;
 use crate::driver::Driver;
 use crate::failure::usage;
 
@@ -56,8 +55,6 @@ impl Config {
         let cpus = cores();
         let pinning = args.pin.on(&cpus, args.smp.into())?;
         check_spin(args.spin)?;
-        check_fault(args, &modes, &workloads)?;
-        check_wander(args.fault, &pinning, cpus.len())?;
         if args.mem < LEAST_GUEST_MEMORY {
             return Err(usage(format!("--mem: the guest takes {}M at least", LEAST_GUEST_MEMORY >> 20)));
         }
@@ -91,6 +88,7 @@ impl Config {
         for config in &configs {
             check_map(config.driver, config.bar2_map)?;
         }
+        super::faults::check(args, &configs, cpus.len())?;
         let mut seen = Vec::new();
         configs.retain(|config| {
             !seen.contains(&config.driver) && {
@@ -197,49 +195,6 @@ fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
         driver.name(),
         offers.join(", ")
     )))
-}
-
-/// A fault that cannot be put in would make a run pass that was to fail.
-fn check_fault(args: &BenchArgs, modes: &[Wait], workloads: &[Workload]) -> anyhow::Result<()> {
-    let Some(fault) = args.fault else { return Ok(()) };
-    let needs = |met: bool, what: &str, flag: &str| {
-        if met { Ok(()) } else { Err(usage(format!("--fault {} needs {what}: {flag}", fault.name()))) }
-    };
-    let has = |workload| workloads.contains(&workload);
-    let blocks = modes.iter().any(|wait| wait.blocks());
-    match fault {
-        Fault::ShortRead | Fault::WrongHash | Fault::CorruptFrame | Fault::SkipVerify | Fault::ShortVerify => {
-            needs(has(Workload::Frame), "frames", "--workload frame")
-        }
-        Fault::EarlyAck | Fault::WrongStamp | Fault::SlowStamps => {
-            needs(has(Workload::Pingpong), "round trips", "--workload pingpong")
-        }
-        Fault::UncountedDoorbell | Fault::DropDoorbell | Fault::DropAnswer => {
-            needs(modes.contains(&Wait::Irq), "doorbells", "--mode irq")
-        }
-        Fault::BlindStorm => {
-            needs(blocks && has(Workload::Storm), "a storm of doorbells", "--workload storm --mode irq")
-        }
-        Fault::SleepyHost | Fault::SleepyGuest => needs(modes.contains(&Wait::Poll), "polling", "--mode poll"),
-        // It lies at the three-hundredth message of a block, which lasts for a second at the most.
-        Fault::Stall => needs(
-            has(Workload::Openloop) && args.rate.iter().all(|&rate| rate >= 400),
-            "an open loop of 400 messages per second or more",
-            "--workload openloop --rate 1000",
-        ),
-        Fault::ClaimKvm if args.accel != Accel::Tcg => {
-            Err(usage("--fault claim-kvm may be true unless the guest is emulated: --accel tcg"))
-        }
-        Fault::ClaimKvm | Fault::DriftingClock | Fault::Wander => Ok(()),
-    }
-}
-
-/// A thread that may be anywhere cannot leave its place.
-fn check_wander(fault: Option<Fault>, pinning: &Pinning, cpus: usize) -> anyhow::Result<()> {
-    if fault == Some(Fault::Wander) && (pinning.host.is_none() || cpus < 2) {
-        return Err(usage("--fault wander needs an initiator that stays on one of two CPUs or more: --pin auto"));
-    }
-    Ok(())
 }
 
 /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
 //!
-//! 1. [`options`], [`pinning`], [`config`], [`blocks`] and [`plan`]: flags become a checked configuration per driver, and that a plan.
+//! 1. [`options`], [`pinning`], [`config`], [`blocks`] and [`plan`]: flags become a checked configuration per driver, and
+//!    that a plan. [`faults`]: whether the fault asked for comes to something.
 //! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails; [`progress`] and [`remaining`] say
 //!    how far they are.
@@ -25,6 +26,7 @@ use crate::stop::Stop;
 mod blocks;
 mod config;
 mod environment;
+mod faults;
 mod folder;
 mod machine;
 mod options;

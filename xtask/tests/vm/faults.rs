@@ -58,6 +58,12 @@ fn a_doorbell_that_is_lost_on_either_way() {
 
 #[test]
 #[ignore = "starts a guest"]
+fn a_doorbell_that_is_lost_where_hybrid_waits_are_measured_first() {
+    is_caught(Fault::DropDoorbell, "--workload pingpong --mode irq,hybrid");
+}
+
+#[test]
+#[ignore = "starts a guest"]
 fn a_side_that_sleeps_where_it_was_to_poll() {
     is_caught(Fault::SleepyHost, ROUND_TRIPS);
     is_caught(Fault::SleepyGuest, ROUND_TRIPS);

@@ -42,6 +42,14 @@ fn an_initiator_that_wanders_off_fails_this_check_and_no_other() {
 
 #[test]
 #[ignore = "starts a guest"]
+fn an_initiator_that_wanders_off_when_both_sides_share_a_core_is_seen_too() {
+    let ended = bench("--workload contention --mode irq --fault wander").end();
+    ended.assert_status(1);
+    assert_eq!(ended.failed_checks(), [12], "{}", ended.stdout);
+}
+
+#[test]
+#[ignore = "starts a guest"]
 fn without_pinning_there_is_nothing_to_check() {
     let ended = bench("--workload pingpong --mode irq --pin none").end();
     ended.assert_status(0);
