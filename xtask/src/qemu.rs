@@ -55,7 +55,7 @@ pub(crate) struct QemuOptions {
 }
 
 impl QemuOptions {
-    /// The command without console and monitor, as a person would run it.
+    /// The command without console and monitor.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new("qemu-system-x86_64");
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
@@ -96,6 +96,13 @@ impl QemuOptions {
                 "ivshmem-plain,memdev=ivshmem",
             ]),
         };
+        command
+    }
+
+    /// The command for a person's terminal, which shows the console. Threads bear names, by which they are found.
+    pub(crate) fn by_hand(&self, pid_file: &Path) -> Command {
+        let mut command = self.command();
+        command.args(["-name", "debug-threads=on", "-serial", "stdio", "-pidfile"]).arg(pid_file);
         command
     }
 

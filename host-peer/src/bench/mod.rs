@@ -1,7 +1,7 @@
 //! The measured initiator: joins the server, drives the guest through a plan's blocks, brings back a row per operation.
 //!
 //! 1. `link`: the words of the shared memory, as the host uses them.
-//! 2. `guest`: finding the guest and driving it from block to block.
+//! 2. `guest`: finding the guest and driving it from block to block; `qemu`: finding the threads that run it.
 //! 3. `operations`: one round trip; the measured path.
 //! 4. `work`: what a block's operations are, workload by workload; `contention`: who else wants the cores meanwhile.
 //! 5. `block`: a block of them, between two looks at the clocks, at what the threads `cost`, and at their `placement`.
@@ -37,6 +37,7 @@ mod link;
 mod operations;
 mod overhead;
 mod placement;
+mod qemu;
 mod recorder;
 mod watch;
 mod work;
@@ -196,6 +197,8 @@ fn drive(
     measured.overhead = Some(overhead::measure(&mut watch, measured.tsc_hz, plan.fault)?);
     let mut ceilings = ceilings::Measured::new(&plan.ceiling_sizes);
     ceilings.measure_all(link, &mut guest, &mut watch)?;
+    let there = qemu::with_the_one_there(plan, watch.client().memory());
+    let plan = &there.map_err(|source| BenchError::System { what: "looking at the shared memory's file", source })?;
     let placement = Placement::new(plan);
     let mut runner = block::Runner::new(plan, link, measured.tsc_hz, &placement);
     measured.perf_missing = runner.perf_missing();

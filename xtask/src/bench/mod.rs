@@ -4,7 +4,7 @@
 //!    that a plan. [`faults`]: whether the fault asked for comes to something.
 //! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails; [`progress`] and [`remaining`] say
-//!    how far they are.
+//!    how far they are. [`commands`]: the same by hand.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -24,6 +24,7 @@ use crate::server::{ServerOptions, private_socket};
 use crate::stop::Stop;
 
 mod blocks;
+mod commands;
 mod config;
 mod environment;
 mod faults;
@@ -144,7 +145,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
         memory_bytes: config.size_bytes,
         git_revision: machine::git_revision(&workspace_root()),
         started: Some(started),
-        command: Some(std::env::args().skip(1).fold("cargo xtask".to_owned(), |line, word| line + " " + &word)),
+        command: Some(commands::front_door(std::env::args_os().skip(1))),
         host: environment::host(),
         software: environment::software(&qemu.command()),
         ..Environment::default()
@@ -154,10 +155,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
     environment.guest_kernel = Some(guest.kernel_release.clone());
     write_plan(&out.join("plan.json"), &plan)?;
     let initiator = session::initiator(&programs.host_peer, out);
-    write_commands(
-        &out.join("commands.sh"),
-        &[server.command(), qemu.command(), session::initiator(&programs.host_peer, out)],
-    )?;
+    commands::write(out, &server.command(), &qemu, &initiator, &config.pinning)?;
     if args.verbose {
         for command in [&server.command(), &qemu.command(), &initiator] {
             steps.note(&crate::child::shown(command));
@@ -217,19 +215,6 @@ fn finish(
 
 fn write_plan(path: &PathBuf, plan: &Plan) -> anyhow::Result<()> {
     let text = serde_json::to_vec_pretty(plan)?;
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// The commands of this run for a person who wants to do by hand what was done here.
-fn write_commands(path: &Path, commands: &[std::process::Command]) -> anyhow::Result<()> {
-    let [server, qemu, initiator] = commands else { unreachable!("three processes make a run") };
-    let text = format!(
-        "#!/bin/sh\n# The processes of this run, each for a terminal of its own, in this order.\n\
-         # The guest's console is left out; -serial stdio shows it.\n\n{}\n\n{}\n\n{}\n",
-        crate::child::shown(server),
-        crate::child::shown(qemu),
-        crate::child::shown(initiator)
-    );
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
