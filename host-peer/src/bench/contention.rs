@@ -42,9 +42,7 @@ impl Contention {
         let stop = Arc::new(AtomicBool::new(false));
         let mut crowd = Crowd { stop: Arc::clone(&stop), threads: Vec::new(), moved: Vec::new() };
         if conditions.one_core {
-            let core = self.own.unwrap_or(0);
-            let mut one = CpuSet::new();
-            one.set(core).map_err(failed)?;
+            let one = self.own_core().map_err(failed)?;
             for thread in self.vcpus.iter().copied().chain([Pid::from_raw(0)]) {
                 let before = sched_getaffinity(thread).map_err(failed)?;
                 sched_setaffinity(thread, &one).map_err(failed)?;
@@ -56,6 +54,16 @@ impl Contention {
             crowd.threads.push(std::thread::spawn(move || burn(&stop, &cores)));
         }
         Ok(crowd)
+    }
+
+    /// The initiator's core; where it stays on none, the first one that it may use.
+    fn own_core(&self) -> nix::Result<CpuSet> {
+        let allowed = sched_getaffinity(Pid::from_raw(0))?;
+        let is_allowed = |core: &usize| allowed.is_set(*core).unwrap_or(false);
+        let core = self.own.or_else(|| (0..CpuSet::count()).find(is_allowed));
+        let mut one = CpuSet::new();
+        one.set(core.unwrap_or(0))?;
+        Ok(one)
     }
 }
 
@@ -92,4 +100,25 @@ fn burn(stop: &AtomicBool, cores: &CpuSet) {
 
 fn failed(error: nix::errno::Errno) -> BenchError {
     BenchError::System { what: "moving a thread to another core", source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_core_is_one_that_this_process_may_use() {
+        let own = Pid::from_raw(0);
+        let allowed = sched_getaffinity(own).unwrap();
+        let last = (0..CpuSet::count()).rfind(|core| allowed.is_set(*core).unwrap()).unwrap();
+        let mut only = CpuSet::new();
+        only.set(last).unwrap();
+        sched_setaffinity(own, &only).unwrap();
+
+        let contention = Contention { own: None, vcpus: Vec::new(), all: allowed };
+        let crowd = contention.begin(Conditions { one_core: true, ..Conditions::default() }).unwrap();
+        let core = sched_getaffinity(own).unwrap();
+        crowd.disperse().unwrap();
+        assert_eq!(core, only);
+    }
 }
