@@ -66,9 +66,9 @@ pub(crate) fn run(args: &DoctorArgs, progress: &dyn Fn(&str)) -> anyhow::Result<
     let ready = checks.iter().all(|check| check.state != State::Missing);
     let report = Report { ready, checks };
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&report)?);
+        crate::out::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
     } else {
-        print!("{}", table(&report));
+        crate::out::print(&table(&report))?;
     }
     Ok(ready)
 }

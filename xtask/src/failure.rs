@@ -30,7 +30,7 @@ pub(crate) fn lacks(message: impl fmt::Display) -> anyhow::Error {
 
 /// Prints an error and gives the status to exit with.
 pub(crate) fn exit(error: &anyhow::Error) -> ExitCode {
-    eprintln!("error: {error:#}");
+    crate::out::say(&format!("error: {error:#}"));
     let own = error.chain().find_map(|e| e.downcast_ref::<Failure>()).map(|f| f.status);
     let provision = error.chain().find_map(|e| e.downcast_ref::<crate::provision::ProvisionError>());
     ExitCode::from(own.or(provision.map(crate::provision::ProvisionError::exit_status)).unwrap_or(FAILED))

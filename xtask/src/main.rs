@@ -1,5 +1,7 @@
 //! The front door: checks the machine, makes a guest, starts the processes of a run, tests the whole. It orchestrates
 //! and measures nothing.
+// They panic where nobody reads any more: `out` does not.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
 
 use std::process::ExitCode;
 
@@ -70,7 +72,7 @@ fn main() -> ExitCode {
 fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Doctor(args) => {
-            let ready = doctor::run(args, &|step| eprintln!("{step}"))?;
+            let ready = doctor::run(args, &out::say)?;
             Ok(ExitCode::from(if ready { 0 } else { failure::LACKS }))
         }
         Verb::Vm(args) => vm::run(args, stop).map(|()| ExitCode::SUCCESS),

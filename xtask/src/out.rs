@@ -1,4 +1,5 @@
-//! What goes to stdout. A reader that has seen enough closes it (`| head`), which is no failure.
+//! What goes to stdout and stderr. A reader that has seen enough closes them (`| head`), which is no failure; `println!` and
+//! `eprintln!` would panic.
 
 use std::io::{self, ErrorKind, Write};
 
@@ -12,6 +13,16 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Prints with its colours on a terminal, and without them elsewhere.
 pub(crate) fn print_styled(text: &str) -> anyhow::Result<()> {
     write(&mut anstream::stdout().lock(), text)
+}
+
+/// Says a line on stderr. Where nobody reads it, the work goes on: it is not done for the words about it.
+pub(crate) fn say(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// The same without the end of the line, for a question.
+pub(crate) fn ask(question: &str) {
+    let _ = write!(io::stderr(), "{question}");
 }
 
 fn write(out: &mut impl Write, text: &str) -> anyhow::Result<()> {

@@ -43,7 +43,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     });
     let Again { result, repaired } = rendered?;
     if let Some(Warning { message, cure }) = repaired {
-        eprintln!("warning: {message}; {cure}");
+        crate::out::say(&format!("warning: {message}; {cure}"));
     }
     print(&dir, &result, args.json)?;
     Ok(result.passed())
@@ -55,7 +55,7 @@ pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyho
     let page = shown(&dir.join(report::page::FILE_NAME));
     if json {
         out::print(&(serde_json::to_string_pretty(result)? + "\n"))?;
-        eprintln!("report: {page}");
+        crate::out::say(&format!("report: {page}"));
     } else {
         out::print_styled(&report::styled_summary(result))?;
         out::print(&format!("{page}\n"))?;

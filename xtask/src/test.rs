@@ -34,11 +34,11 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     step("documentation", doc)?;
     step("unit, property and protocol tests", cargo(&["test", "--workspace", "--quiet"]))?;
     if args.quick {
-        eprintln!("-- VM tests left out (--quick)");
+        crate::out::say("-- VM tests left out (--quick)");
         return Ok(());
     }
     let options = provision::Options { kernel: None, shell: true, driver: None, consent: Consent::new(args.yes) };
-    let progress = |line: &str| eprintln!("   {line}");
+    let progress = |line: &str| crate::out::say(&format!("   {line}"));
     let tracer = Requirement::program("strace", "strace", "counts the initiator's system calls");
     packages::ensure(vec![tracer], options.consent, &progress)?;
     provision::prepare(&options, &progress)?;
@@ -54,12 +54,12 @@ fn cargo(arguments: &[&str]) -> Command {
 
 fn step(name: &str, mut command: Command) -> anyhow::Result<()> {
     let words = crate::child::shown(&command);
-    eprintln!("-- {name}: cargo {}", words.split_once(' ').map_or("", |(_, arguments)| arguments));
+    crate::out::say(&format!("-- {name}: cargo {}", words.split_once(' ').map_or("", |(_, arguments)| arguments)));
     let start = Instant::now();
     let status = command.current_dir(workspace_root()).stdin(Stdio::null()).status().context("cannot run cargo")?;
     if !status.success() {
         bail!("{name} failed");
     }
-    eprintln!("   {} s", start.elapsed().as_secs());
+    crate::out::say(&format!("   {} s", start.elapsed().as_secs()));
     Ok(())
 }

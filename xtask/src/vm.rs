@@ -126,7 +126,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
             "ivshmem-plain has no server and no other peers: leave --server and --peers out, or take --mode doorbell",
         ));
     }
-    let say = |step: &str| eprintln!("{step}");
+    let say = crate::out::say;
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
     let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
     let kernel = args.kernel.clone().zip(args.modules.clone());
@@ -145,7 +145,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     }
     let guest = provision::prepare(&options, &say)?;
     let choice = accel::choose(args.accel, &guest, &say)?;
-    eprintln!("{}", choice.why);
+    crate::out::say(&choice.why);
 
     let log_folder = tempfile::tempdir()?;
     let mut doorbells = None;
@@ -162,13 +162,17 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         }
         VmMode::Plain => {
             let file = SharedFile::create(args.size)?;
-            eprintln!("the memory from the host:  {} ({} bytes, map it shared)", file.0.display(), args.size);
+            crate::out::say(&format!(
+                "the memory from the host:  {} ({} bytes, map it shared)",
+                file.0.display(),
+                args.size
+            ));
             let device = Ivshmem::Plain { file: file.0.clone(), bytes: args.size };
             memory_file = Some(file);
             device
         }
     };
-    eprintln!("Ctrl-A X or `poweroff` ends the guest; Ctrl-A C switches to QEMU's monitor and back");
+    crate::out::say("Ctrl-A X or `poweroff` ends the guest; Ctrl-A C switches to QEMU's monitor and back");
     let qemu = QemuOptions {
         accelerator: choice.accelerator,
         cpus: args.smp.into(),

@@ -61,8 +61,8 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     if fs::remove_dir(&out).is_err() {
         folder::point_latest(&out);
         match outcome {
-            Err(_) => eprintln!("what there is of the run: {}", shown(&told_in(&out))),
-            Ok(_) if configs.len() > 1 => eprintln!("results: {}", shown(&out)),
+            Err(_) => crate::out::say(&format!("what there is of the run: {}", shown(&told_in(&out)))),
+            Ok(_) if configs.len() > 1 => crate::out::say(&format!("results: {}", shown(&out))),
             Ok(_) => {}
         }
     }
@@ -80,9 +80,9 @@ fn compare_drivers(out: &Path, args: &BenchArgs, configs: &[Config], stop: &Stop
     let table = report::driver_table(&results);
     fs::write(out.join("drivers.txt"), &table).context("cannot write drivers.txt")?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&results)?);
+        crate::out::print(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
     } else {
-        print!("{table}");
+        crate::out::print(&table)?;
     }
     Ok(results.iter().all(RunResult::passed))
 }
@@ -207,7 +207,8 @@ fn finish(
         let noted = report::note_end(out, &format!("{error:#}"));
         // What cannot be rendered either follows from the error, which is told in any case.
         if let Ok(result) = noted.and_then(|()| report::render(out, environment, config)) {
-            anstream::print!("{}", report::styled_summary(&result));
+            // The run's own error is told, whether or not this can be printed.
+            let _ = crate::out::print_styled(&report::styled_summary(&result));
         }
     }
     Err(error)

@@ -57,7 +57,7 @@ impl Steps {
         if self.watched {
             self.bar.set_message(step.to_owned());
         } else {
-            eprintln!("{step}");
+            crate::out::say(step);
         }
     }
 
@@ -66,7 +66,7 @@ impl Steps {
         if self.watched {
             self.bar.println(text);
         } else {
-            eprintln!("{text}");
+            crate::out::say(text);
         }
     }
 
@@ -93,7 +93,7 @@ impl Steps {
             self.bar.set_message(format!("{done}/{of} {current}"));
         } else if is_due {
             let rest = if done == of { String::new() } else { format!(", about {} left", told(left)) };
-            eprintln!("measured {done} of {of} blocks{rest}");
+            crate::out::say(&format!("measured {done} of {of} blocks{rest}"));
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Looked for are the programs and files themselves: where they came from does not matter.
 
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -207,8 +207,7 @@ fn said_yes(what: &str, command: &str) -> bool {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return false;
     }
-    eprint!("Missing on this machine: {what}\nRun `{command}`? [y/N] ");
-    let _ = std::io::stderr().flush();
+    crate::out::ask(&format!("Missing on this machine: {what}\nRun `{command}`? [y/N] "));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).is_ok() && is_yes(&answer)
 }

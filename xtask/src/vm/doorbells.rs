@@ -40,7 +40,7 @@ impl Doorbells {
     /// Adds so many bare host peers, which say on stderr when they are rung.
     pub(super) fn with_peers(mut self, host_peer: &Path, count: u16) -> anyhow::Result<Self> {
         for _ in 0..count {
-            self.peers.push(BarePeer::start(host_peer, &self.socket, |line| eprintln!("{line}"))?);
+            self.peers.push(BarePeer::start(host_peer, &self.socket, crate::out::say)?);
         }
         Ok(self)
     }
@@ -56,16 +56,16 @@ impl Doorbells {
         let reach = format!("{} -S {socket}", host_peer.display());
         // On its own server the guest comes right after the bare peers; elsewhere others may come in between.
         let guest = if self.own.is_some() { self.peers.len().to_string() } else { "PEER".to_owned() };
-        eprintln!("the memory from the host:  {reach} read 0 64 --hex");
-        eprintln!("peers, and ringing them:   {reach} list    {reach} ring {guest} 0");
+        crate::out::say(&format!("the memory from the host:  {reach} read 0 64 --hex"));
+        crate::out::say(&format!("peers, and ringing them:   {reach} list    {reach} ring {guest} 0"));
         if self.own.is_none() {
-            eprintln!("this guest's id:           `guest-uio probe` in the guest");
+            crate::out::say("this guest's id:           `guest-uio probe` in the guest");
         }
         if !self.peers.is_empty() {
             let ids: Vec<String> = self.peers.iter().map(|peer| peer.id.to_string()).collect();
-            eprintln!("bare host peers:           {}", ids.join(", "));
+            crate::out::say(&format!("bare host peers:           {}", ids.join(", ")));
         }
-        eprintln!("another guest beside it:   cargo xtask vm --server {socket}");
+        crate::out::say(&format!("another guest beside it:   cargo xtask vm --server {socket}"));
     }
 }
 
