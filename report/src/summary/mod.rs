@@ -79,7 +79,9 @@ fn lines(result: &RunResult) -> Vec<Line> {
     }
     let told = rows.len() + result.cells.iter().filter(|cell| findings::tells(cell)).count();
     if told < result.cells.len() {
-        let text = format!("and {} more cells in {}", result.cells.len() - told, page::FILE_NAME);
+        let left = result.cells.len() - told;
+        let cells = if left == 1 { "cell" } else { "cells" };
+        let text = format!("and {left} more {cells} in {}", page::FILE_NAME);
         lines.push(Line { text, tone: Tone::Aside });
     }
     lines.extend(tail);

@@ -117,6 +117,16 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
     assert!(text.contains("more cells in report.html") && text.contains("30 warnings more in report.html"), "{text}");
 }
 
+#[test]
+fn one_cell_that_is_left_out_is_one_cell() {
+    let mut run = Synthetic::empty();
+    let first_left_out = (1..100).find_map(|index| {
+        run = run.clone().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64 * index, 3);
+        summary(&run.clone().result()).lines().find(|line| line.contains(" more cell")).map(str::to_owned)
+    });
+    assert_eq!(first_left_out.as_deref(), Some("and 1 more cell in report.html"));
+}
+
 /// Every workload, under the conditions of a full run, with three ways to wait.
 fn everything() -> Synthetic {
     let mut run = Synthetic::empty();

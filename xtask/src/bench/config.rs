@@ -10,6 +10,7 @@ use super::machine::cores;
 use super::options::{Bar2Map, BenchArgs, DriverArg, FrameArg, Mode, WorkloadArg};
 use crate::driver::Driver;
 use crate::failure::usage;
+use crate::size;
 
 /// Kernel, archive and three private copies of a 4K frame.
 const LEAST_GUEST_MEMORY: u64 = 256 << 20;
@@ -141,9 +142,9 @@ fn nanos(time: Duration) -> u64 {
 fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow::Result<()> {
     if !size.is_power_of_two() || size < LEAST_SIZE {
         return Err(usage(format!(
-            "--size {}K: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
+            "--size {}: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
              structures take 4M of it; try --size {}M",
-            size >> 10,
+            size::shown(size),
             size.next_power_of_two().max(LEAST_SIZE) >> 20
         )));
     }
@@ -235,9 +236,9 @@ pub(super) mod tests {
 
     #[test]
     fn a_size_that_cannot_work_names_one_that_does() {
-        for (size, cure) in [("100M", "--size 128M"), ("16M", "--size 32M"), ("4K", "--size 8M")] {
+        for (size, cure) in [("100M", "--size 128M"), ("16M", "--size 32M"), ("4K", "--size 8M"), ("3", "--size 8M")] {
             let error = parse(&format!("--size {size}")).unwrap_err().to_string();
-            assert!(error.contains(cure), "{error}");
+            assert!(error.starts_with(&format!("--size {size}")) && error.contains(cure), "{error}");
         }
         assert!(parse("--size 16M --workload pingpong").is_ok());
     }
