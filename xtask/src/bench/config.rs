@@ -19,6 +19,9 @@ const LEAST_SIZE: u64 = 8 << 20;
 /// The longest spin of a hybrid wait: it looks at nothing but the message, neither at a deadline nor at the server.
 const MOST_SPIN: Duration = Duration::from_millis(100);
 
+/// Between an answer and the next message, where there is a gap.
+const GAP: Duration = Duration::from_millis(2);
+
 /// The checked configuration, as it is stored with the result.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Config {
@@ -77,7 +80,7 @@ impl Config {
                 spin_ns: args.spin.map(nanos),
                 matrix: args.matrix,
                 frame_bytes: frame_bytes.clone(),
-                gap_ns: nanos(args.gap),
+                gap_ns: nanos(args.gap.unwrap_or(GAP)),
                 rates: args.rate.clone(),
                 p99_limit_ns: nanos(args.p99_limit),
                 load: args.load,
@@ -230,8 +233,14 @@ pub(super) mod tests {
     }
 
     pub(in crate::bench) fn parse(arguments: &str) -> anyhow::Result<Config> {
+        Ok(parse_with_args(arguments)?.1.remove(0))
+    }
+
+    pub(in crate::bench) fn parse_with_args(arguments: &str) -> anyhow::Result<(BenchArgs, Vec<Config>)> {
         let words = std::iter::once("bench").chain(arguments.split_whitespace());
-        Ok(Config::of(&Command::try_parse_from(words)?.bench)?.remove(0))
+        let args = Command::try_parse_from(words)?.bench;
+        let configs = Config::of(&args)?;
+        Ok((args, configs))
     }
 
     #[test]

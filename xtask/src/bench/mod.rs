@@ -1,7 +1,7 @@
 //! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
 //!
 //! 1. [`options`], [`pinning`], [`config`], [`blocks`] and [`plan`]: flags become a checked configuration per driver, and
-//!    that a plan. [`faults`]: whether the fault asked for comes to something.
+//!    that a plan. [`faults`] and [`without_effect`]: whether all of them come to something.
 //! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails; [`progress`] and [`remaining`] say
 //!    how far they are. [`commands`]: the same by hand.
@@ -36,6 +36,7 @@ mod plan;
 mod progress;
 mod remaining;
 mod session;
+mod without_effect;
 
 pub(crate) use machine::{cores, cpu_model};
 pub(crate) use options::BenchArgs;
@@ -47,6 +48,9 @@ use session::Session;
 /// Runs the benchmark; whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     let configs = Config::of(args)?;
+    for warning in without_effect::warnings(args, &configs) {
+        crate::out::say(&warning);
+    }
     let out = folder::create(args.out.as_deref(), &configs[0].modes_name())?;
     let outcome = match &configs[..] {
         [config] => run_into(&out, args, config, stop).and_then(|result| {

@@ -46,9 +46,9 @@ pub(crate) struct BenchArgs {
     /// Frames: the sizes to measure
     #[arg(long, value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
     pub(super) frames: Vec<FrameArg>,
-    /// Paced: time between an answer and the next message
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "2ms")]
-    pub(super) gap: Duration,
+    /// Paced and contention: time between an answer and the next message [default: 2ms]
+    #[arg(long, value_parser = humantime::parse_duration)]
+    pub(super) gap: Option<Duration>,
     /// Open loop: messages per second to offer [default: 500,1000,2000,5000,10000; --full ten rates up to 50000]
     #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     pub(super) rate: Vec<u64>,
