@@ -65,7 +65,8 @@ fn nothing() -> MeasuredBlock {
 
 fn columns(block: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
     let guest = vec![column("guest_cpu_ns", &block.counters.guest_cpu_ns)];
-    let parts = [asked(block), times(block, vcpus), switches(block), waits(block), counted(block), guest, pacing(block)];
+    let parts =
+        [asked(block), times(block, vcpus), switches(block), waits(block), counted(block), guest, pacing(block)];
     parts.concat()
 }
 
