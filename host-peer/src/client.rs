@@ -5,11 +5,12 @@
 //! every wait has a deadline, no descriptor is used before its kind is known, and no read or write of one blocks. What a
 //! peer can do to the memory is an error too, never a signal: see [`Client::map`].
 //!
-//! 1. `connection`: bytes in, events out. `descriptor`: what came with them.
+//! 1. `connection`: bytes in, events out. `descriptor`: what came with them. `counts`: how many vectors there must be.
 //! 2. `memory`: mapping, reading, writing.
 //! 3. `doorbell`, `events`: ringing and waiting. `stream`, with the feature `tokio`: waiting in tokio.
 
 mod connection;
+mod counts;
 pub(crate) mod deadline;
 pub(crate) mod descriptor;
 mod doorbell;
@@ -35,6 +36,7 @@ pub use error::ClientError;
 pub use options::{Happening, JoinOptions, Membership};
 
 use connection::Connection;
+use counts::{Counts, Miscount};
 use memory::Memory;
 
 /// How long the line must be quiet until an alone client's own vectors are taken to be complete. The
@@ -67,6 +69,7 @@ pub struct Client {
     memory: Memory,
     own_vectors: Vec<OwnedFd>,
     peers: BTreeMap<PeerId, Vec<OwnedFd>>,
+    counts: Counts,
     /// Changes that nobody was told yet.
     news: VecDeque<Membership>,
     /// An error that came after changes which had to be reported first.
@@ -88,6 +91,7 @@ impl Client {
             memory: Memory::accept(memory)?,
             own_vectors: Vec::new(),
             peers: BTreeMap::new(),
+            counts: Counts::default(),
             news: VecDeque::new(),
             pending: None,
             turn: 0,
@@ -97,34 +101,63 @@ impl Client {
     }
 
     fn gather_vectors(&mut self, options: &JoinOptions, deadline: Instant) -> Result<(), ClientError> {
-        let wanted = options.vectors;
-        while !self.has_all_vectors(wanted) {
-            let may_be_complete = wanted.is_none() && !self.own_vectors.is_empty();
+        while !self.has_all_vectors(options.vectors) {
+            if self.is_hand_over_complete() {
+                return Err(self.too_few_vectors(options));
+            }
+            let may_be_complete = options.vectors.is_none() && self.is_alone() && !self.own_vectors.is_empty();
             let until = if may_be_complete { deadline.min(Instant::now() + QUIET) } else { deadline };
             match self.connection.event(until)? {
                 Some(_) if Instant::now() >= deadline => {
                     let path = self.connection.path().into();
                     return Err(ClientError::Endless { path, waited: options.timeout });
                 }
-                Some(event) => _ = self.apply(event)?,
+                Some(event) => _ = self.take_in(event)?,
                 None if may_be_complete => break,
-                None => {
-                    return Err(ClientError::TooFewVectors {
-                        path: self.connection.path().into(),
-                        wanted: wanted.unwrap_or(1),
-                        received: self.own_vectors.len(),
-                    });
-                }
+                None => return Err(self.too_few_vectors(options)),
             }
         }
         Ok(())
     }
 
     fn has_all_vectors(&self, wanted: Option<u16>) -> bool {
-        let of_others = self.peers.values().map(Vec::len).max();
-        match wanted.map(usize::from).or(of_others) {
-            Some(count) => self.own_vectors.len() >= count,
-            None => false,
+        let has_wanted = |wanted| self.own_vectors.len() >= usize::from(wanted);
+        match wanted {
+            // Nothing else tells how many there are.
+            Some(wanted) if self.is_alone() => has_wanted(wanted),
+            _ => self.is_hand_over_complete() && wanted.is_none_or(has_wanted),
+        }
+    }
+
+    /// Whether nobody is known by whose vectors this client's own could be counted.
+    fn is_alone(&self) -> bool {
+        self.peers.is_empty() && self.counts.each().is_none()
+    }
+
+    fn is_hand_over_complete(&self) -> bool {
+        self.counts.each() == Some(self.own_vectors.len()) && self.counts.unfinished().is_none()
+    }
+
+    fn too_few_vectors(&self, options: &JoinOptions) -> ClientError {
+        let (path, received) = (self.connection.path().into(), self.own_vectors.len());
+        let of_others = self.counts.each().or(self.peers.values().map(Vec::len).max()).unwrap_or(1);
+        let asked = options.vectors.map(usize::from).filter(|asked| *asked >= of_others);
+        match self.counts.unfinished() {
+            // Its own are complete, another's are not.
+            Some(miscount) if received == of_others => self.miscounted(miscount),
+            _ => {
+                let wanted = asked.unwrap_or(of_others);
+                ClientError::TooFewVectors { path, wanted, received, asked: asked.is_some() }
+            }
+        }
+    }
+
+    fn miscounted(&self, miscount: Miscount) -> ClientError {
+        let path = self.connection.path().into();
+        match miscount {
+            Miscount::Surplus { peer, each } => ClientError::SurplusVector { path, peer, each },
+            Miscount::CutShort { peer, received, each } => ClientError::MissingVectors { path, peer, received, each },
+            Miscount::TooMany { peer } => ClientError::TooManyVectors { path, peer },
         }
     }
 
@@ -209,7 +242,7 @@ impl Client {
         while self.pending.is_none() && changes.len() < MOST_CHANGES {
             let change = match self.connection.event(deadline) {
                 Ok(None) => break,
-                Ok(Some(event)) => self.apply(event),
+                Ok(Some(event)) => self.take_in(event),
                 Err(error) => Err(error),
             };
             match change {
@@ -220,6 +253,21 @@ impl Client {
             deadline = Instant::now();
         }
         Ok(changes)
+    }
+
+    /// Takes in what the server said. What it says after an error, nobody can tell apart.
+    fn take_in(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {
+        let counted = match event {
+            Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => Ok(()),
+            Event::OwnVector { vector, .. } => self.counts.add(self.id, vector),
+            Event::PeerVector { peer, vector, .. } => self.counts.add(peer, vector),
+            Event::PeerLeft(peer) => self.counts.leave(peer),
+        };
+        let change = match counted {
+            Ok(()) => self.apply(event),
+            Err(miscount) => Err(self.miscounted(miscount)),
+        };
+        change.inspect_err(|_| self.connection.give_up())
     }
 
     fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {

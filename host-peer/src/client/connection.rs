@@ -95,6 +95,11 @@ impl Connection {
         event
     }
 
+    /// Believes nothing more that comes.
+    pub(super) fn give_up(&mut self) {
+        self.over = true;
+    }
+
     fn next_event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
         loop {
             let received = receive(&self.stream, &mut self.decoder);

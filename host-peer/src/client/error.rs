@@ -10,6 +10,8 @@ use proto::session::SessionError;
 use proto::wire::{PeerId, Vector};
 use thiserror::Error;
 
+use super::counts::MOST_VECTORS;
+
 /// Why something was not done.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -64,19 +66,61 @@ pub enum ClientError {
         /// How.
         source: SessionError,
     },
-    /// The server gives its clients fewer vectors than needed.
-    #[error(
-        "the server at {} gave {received} of {wanted} vectors: \
-         start it with `ivshmem-server -n {wanted}`, or ask for fewer",
-        path.display()
-    )]
+    /// The server gave the client fewer vectors of its own than needed.
+    #[error("the server at {} gave {received} of {wanted} vectors: {}", path.display(), too_few_cure(*asked, *wanted))]
     TooFewVectors {
         /// The socket's path.
         path: PathBuf,
         /// How many the client needs.
-        wanted: u16,
+        wanted: usize,
         /// How many came.
         received: usize,
+        /// Whether the client was told to need so many; if not, it is what the other peers have, or the one that
+        /// everybody has.
+        asked: bool,
+    },
+    /// The server stopped, or went on to somebody else, where vectors of a peer were still to come.
+    #[error(
+        "the server at {path} gave {received} of {each} vectors of peer {peer}, so that it is not known which is which: \
+         join again (QEMU's example server loses messages to a client that reads too slowly), or judge the server with \
+         `host-peer -S {path} check`",
+        path = path.display()
+    )]
+    MissingVectors {
+        /// The socket's path.
+        path: PathBuf,
+        /// Whose vectors.
+        peer: PeerId,
+        /// How many came.
+        received: usize,
+        /// How many every peer has.
+        each: usize,
+    },
+    /// The server gave one more vector of a peer than everybody has.
+    #[error(
+        "the server at {path} gave more than {each} vectors of peer {peer}, where others have {each}: \
+         judge the server with `host-peer -S {path} check`",
+        path = path.display()
+    )]
+    SurplusVector {
+        /// The socket's path.
+        path: PathBuf,
+        /// Whose vectors, possibly the client's own.
+        peer: PeerId,
+        /// How many every peer has.
+        each: usize,
+    },
+    /// The server gave more vectors of a peer than there can be.
+    #[error(
+        "the server at {} gave more than {MOST_VECTORS} vectors of peer {peer}, the most that are of use: \
+         start one with fewer, such as `ivshmem-server -n 1`",
+        path.display()
+    )]
+    TooManyVectors {
+        /// The socket's path.
+        path: PathBuf,
+        /// Whose vectors, possibly the client's own.
+        peer: PeerId,
     },
     /// The size of the shared memory cannot be read.
     #[error("cannot read the size of the shared memory")]
@@ -214,5 +258,13 @@ impl ClientError {
         let ids: Vec<String> = present.map(PeerId::to_string).collect();
         let present = if ids.is_empty() { "nobody".into() } else { ids.join(", ") };
         Self::UnknownPeer { peer, present }
+    }
+}
+
+fn too_few_cure(asked: bool, wanted: usize) -> String {
+    if asked {
+        format!("start it with `ivshmem-server -n {wanted}`, or ask for fewer")
+    } else {
+        "it must give every peer as many, and at least one; join again, or judge it with `host-peer check`".into()
     }
 }

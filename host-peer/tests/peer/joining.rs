@@ -9,6 +9,7 @@ use host_peer::client::{ClientError, Happening, Membership};
 use proto::session::SessionError;
 use proto::wire::{PeerId, REFUSAL, Vector};
 
+use crate::real::RealServer;
 use crate::scripted::{GREETING, LONG, SHORT, Say, Server, bells, join, rings, say};
 
 #[test]
@@ -27,6 +28,64 @@ fn the_hand_over_is_complete_when_the_client_has_as_many_vectors_as_the_others()
 fn alone_the_hand_over_is_complete_when_the_line_is_quiet() {
     let server = Server::that_says(&[&GREETING[..], &bells(2, 3)].concat());
     assert_eq!(server.join(None, LONG).unwrap().own_vectors().len(), 3);
+}
+
+#[test]
+fn a_pause_among_its_own_vectors_is_no_end_where_others_tell_how_many_there_are() {
+    let server = Server::that_does(|stream| {
+        let mut all = say(stream, &[&GREETING[..], &bells(0, 4), &bells(2, 1)].concat());
+        // Longer than the line has to be quiet for one that is alone.
+        thread::sleep(Duration::from_millis(300));
+        all.extend(say(stream, &bells(2, 3)));
+        all
+    });
+    let client = server.join(None, LONG).unwrap();
+    assert_eq!(client.own_vectors().len(), 4);
+    let (_stream, bells) = server.connection();
+    client.ring(PeerId(2), Vector(3)).unwrap();
+    assert_eq!(rings(&bells[7]), 1);
+}
+
+#[test]
+fn fewer_vectors_than_the_others_have_are_too_few_whether_one_asked_for_fewer_or_not() {
+    for asked in [None, Some(1), Some(3)] {
+        let server = Server::that_says(&[&GREETING[..], &bells(0, 4), &bells(2, 3)].concat());
+        let error = server.join(asked, Duration::from_secs(1)).unwrap_err();
+        let counts = matches!(error, ClientError::TooFewVectors { wanted: 4, received: 3, asked: false, .. });
+        assert!(counts, "{asked:?}: {error}");
+    }
+    let server = Server::that_says(&[&GREETING[..], &bells(0, 4), &bells(2, 4)].concat());
+    let error = server.join(Some(6), LONG).unwrap_err();
+    let counts = matches!(error, ClientError::TooFewVectors { wanted: 6, received: 4, asked: true, .. });
+    assert!(counts, "{error}");
+}
+
+#[test]
+fn others_that_left_before_the_hand_over_ended_do_not_leave_it_waiting() {
+    // One that left among its vectors tells nothing of their number.
+    let server = Server::that_says(&[&GREETING[..], &bells(0, 1), &[Say::Plain(0)], &bells(2, 2)].concat());
+    assert_eq!(server.join(None, LONG).unwrap().own_vectors().len(), 2);
+    let left = [Say::Plain(0), Say::Plain(1)];
+    let server = Server::that_says(&[&GREETING[..], &bells(0, 2), &bells(1, 2), &left, &bells(2, 2)].concat());
+    let client = server.join(None, LONG).unwrap();
+    assert_eq!((client.own_vectors().len(), client.peers().len()), (2, 0));
+}
+
+#[test]
+fn beside_others_that_come_and_go_the_real_server_is_never_taken_for_one_that_loses_vectors() {
+    let server = RealServer::start(4);
+    let mut witness = server.client();
+    let joined: usize = thread::scope(|scope| {
+        let lives = [(); 4].map(|()| {
+            scope.spawn(|| (0..50).map(|_| server.client()).filter(|client| client.own_vectors().len() == 4).count())
+        });
+        lives.into_iter().map(|lives| lives.join().unwrap()).sum()
+    });
+    assert_eq!(joined, 200);
+    let last = server.client();
+    while !witness.peers().contains_key(&last.id()) {
+        witness.pump(LONG).unwrap();
+    }
 }
 
 #[test]
@@ -67,17 +126,18 @@ fn unknown_peers_and_vectors_are_named() {
 
 #[test]
 fn who_comes_and_goes_is_reported_in_order_and_so_is_the_end() {
-    let server = Server::that_says(&[&GREETING[..], &bells(2, 1)].concat());
-    let mut client = server.join(Some(1), LONG).unwrap();
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, _bells) = server.connection();
     assert_eq!(client.pump(SHORT).unwrap(), []);
-    say(&stream, &[Say::Bell(5), Say::Bell(5), Say::Bell(6), Say::Plain(5)]);
+    say(&stream, &[&bells(5, 2)[..], &bells(6, 2), &[Say::Plain(5)]].concat());
     drop(stream);
     let [five, six] = [PeerId(5), PeerId(6)];
     let expected = [
         Membership::Joined { peer: five },
         Membership::VectorAdded { peer: five, vector: Vector(1) },
         Membership::Joined { peer: six },
+        Membership::VectorAdded { peer: six, vector: Vector(1) },
         Membership::Left { peer: five },
     ];
     assert_eq!(client.pump(LONG).unwrap(), expected);

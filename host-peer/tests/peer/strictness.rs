@@ -55,6 +55,83 @@ fn peers_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
+    let after_greeting = |batches: &[(i64, usize)]| {
+        let bells = batches.iter().flat_map(|&(peer, count)| bells(peer, count));
+        error_of(&GREETING.into_iter().chain(bells).collect::<Vec<_>>())
+    };
+    let other = PeerId(5);
+    let error = after_greeting(&[(4, 2), (5, 3)]);
+    assert!(matches!(error, ClientError::SurplusVector { peer, each: 2, .. } if peer == other), "{error}");
+    let error = after_greeting(&[(4, 2), (5, 1), (2, 1)]);
+    assert!(
+        matches!(error, ClientError::MissingVectors { peer, received: 1, each: 2, .. } if peer == other),
+        "{error}"
+    );
+    // No message follows that would tell: the time has to.
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 2), &bells(5, 1)].concat());
+    let error = server.join(None, Duration::from_secs(1)).unwrap_err();
+    assert!(
+        matches!(error, ClientError::MissingVectors { peer, received: 1, each: 2, .. } if peer == other),
+        "{error}"
+    );
+}
+
+#[test]
+fn vectors_too_many_or_too_few_of_a_peer_are_refused_at_any_later_time() {
+    let news_of = |words: &[Say]| {
+        let server = Server::that_says(&[&GREETING[..], &bells(0, 2), &bells(2, 2)].concat());
+        let mut client = server.join(None, LONG).unwrap();
+        let (stream, _bells) = server.connection();
+        say(&stream, words);
+        let error = loop {
+            if let Err(error) = client.pump(LONG) {
+                break error;
+            }
+        };
+        assert!(matches!(client.pump(SHORT), Err(ClientError::ServerGone(_))), "nothing more is believed");
+        error
+    };
+    for surplus in [&bells(2, 1), &bells(0, 1), &bells(5, 3)] {
+        let error = news_of(surplus);
+        assert!(matches!(error, ClientError::SurplusVector { each: 2, .. }), "{error}");
+    }
+    for somebody_else in [Say::Bell(7), Say::Plain(0)] {
+        let error = news_of(&[Say::Bell(5), somebody_else, Say::Bell(5)]);
+        let of_five = matches!(error, ClientError::MissingVectors { peer: PeerId(5), received: 1, each: 2, .. });
+        assert!(of_five, "{error}");
+    }
+}
+
+#[test]
+fn vectors_without_end_are_refused_as_the_servers_fault() {
+    for peer in [2, 5] {
+        let server = Server::that_does(move |stream| {
+            say(stream, &GREETING);
+            let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+            while send(stream, peer, Some(bell.as_fd())).is_ok() {}
+            Vec::new()
+        });
+        let error = server.join(None, LONG).unwrap_err();
+        assert!(matches!(error, ClientError::TooManyVectors { peer: p, .. } if p.to_wire() == peer), "{error}");
+    }
+}
+
+#[test]
+fn one_that_joined_alone_counts_by_its_own_vectors() {
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let mut client = server.join(None, LONG).unwrap();
+    let (stream, _bells) = server.connection();
+    say(&stream, &[Say::Bell(5), Say::Bell(7), Say::Bell(7), Say::Bell(5)]);
+    let error = loop {
+        if let Err(error) = client.pump(LONG) {
+            break error;
+        }
+    };
+    assert!(matches!(error, ClientError::MissingVectors { peer: PeerId(5), received: 1, each: 2, .. }), "{error}");
+}
+
+#[test]
 fn a_peer_that_fills_its_doorbell_and_lets_it_block_holds_nobody_who_rings_or_waits() {
     let server = Server::that_says(&[&GREETING[..], &bells(0, 1), &bells(2, 1)].concat());
     let client = server.join(Some(1), LONG).unwrap();
