@@ -69,10 +69,11 @@ impl Exam {
         let first = self.greeted(first)?;
         self.judge_memory(&first);
         let second = self.newcomer(first, Bite::Message)?;
-        let third = self.newcomer(second, Bite::Message)?;
+        let mut third = self.newcomer(second, Bite::Message)?;
         self.judge_hand_overs();
         self.judge_doorbells();
         self.present.iter_mut().for_each(Observer::drop_doorbells);
+        self.judge_hand_over_of(&mut third)?;
         let third_id = self.sees_leave(third)?;
         let fourth = self.join(Bite::Message)?;
         if fourth.id() == third_id {
@@ -212,22 +213,60 @@ impl Exam {
         }
     }
 
-    /// When two clients are present and a third has come: the first two know all of their hand-over.
+    /// When two clients are present and a third has come: the first two know all of their hand-over. By the first, who was
+    /// alone, all are counted.
     fn judge_hand_overs(&mut self) {
         let (first, second) = (&self.present[0], &self.present[1]);
         let (first_end, second_end) = (end_of_hand_over(first, second.id()), second.log.len() - 1);
-        let (of_first, of_second) = (hand_over::of(&first.log, first_end), hand_over::of(&second.log, second_end));
-        let (first_vectors, second_vectors) = (hand_over::vectors(of_first), hand_over::vectors(of_second));
-        let own = first_vectors.get(&first.id()).copied().unwrap_or(0);
-        let order = hand_over::order(of_first, first.id(), &self.gone);
-        let order = order.and_then(|()| hand_over::order(of_second, second.id(), &self.gone));
-        let equal = hand_over::equal_vectors(&first_vectors, own);
-        let equal = equal.and_then(|()| hand_over::equal_vectors(&second_vectors, own));
+        let own = hand_over::vectors(hand_over::of(&first.log, first_end)).get(&first.id()).copied().unwrap_or(0);
         let joined = notices::joined(&first.log[first_end..], second.id(), own);
         self.vectors = Some(own);
+        for (at, end) in [(0, first_end), (1, second_end)] {
+            let told = self.told(&self.present[at], end, at);
+            self.judge_told(told);
+        }
+        self.judge(Rule::JoinNotices, joined);
+    }
+
+    /// The hand-over of a client that is present, which ends where the newcomer that it read of last was announced.
+    pub(super) fn judge_hand_over_of_last(&mut self) {
+        let at = self.present.len() - 1;
+        let client = &self.present[at];
+        let told = self.told(client, client.log.len() - 1, at);
+        self.judge_told(told);
+    }
+
+    /// The hand-over of a client that came after all who are present, and is not one of them: it reads up to the last of its
+    /// own vectors.
+    pub(super) fn judge_hand_over_of(&mut self, client: &mut Observer) -> Result<(), Stop> {
+        client.drop_doorbells();
+        client.begin_step();
+        let (own, vectors) = (client.id(), self.vectors.unwrap_or(0));
+        for received in 0..vectors {
+            // Of the two rules, the one that is broken if this was all.
+            let rule = if received == 0 { Rule::HandOverOrder } else { Rule::EqualVectors };
+            let read = client.read_until(|seen| seen.announces(own));
+            let when = format!("client {own}, which was told {received} vectors of its own");
+            read.map_err(|trouble| self.trouble(rule, &when, &trouble))?;
+        }
+        let told = self.told(client, client.log.len(), self.present.len());
+        self.judge_told(told);
+        Ok(())
+    }
+
+    /// What a client was told until then, when so many of those present were there before it: whether in order, and with how
+    /// many vectors.
+    fn told(&self, client: &Observer, end: usize, before: usize) -> (Result<(), String>, Result<(), String>) {
+        let messages = hand_over::of(&client.log, end);
+        let ids: Vec<i64> = self.present[..before].iter().map(Observer::id).collect();
+        let order = hand_over::order(messages, client.id(), &self.gone);
+        let order = order.and_then(|()| hand_over::names(messages, client.id(), &ids));
+        (order, hand_over::equal_vectors(&hand_over::vectors(messages), self.vectors.unwrap_or(0)))
+    }
+
+    fn judge_told(&mut self, (order, equal): (Result<(), String>, Result<(), String>)) {
         self.judge(Rule::HandOverOrder, order);
         self.judge(Rule::EqualVectors, equal);
-        self.judge(Rule::JoinNotices, joined);
     }
 
     fn judge_doorbells(&mut self) {
@@ -274,9 +313,7 @@ impl Exam {
             self.judge(Rule::JoinNotices, joined);
         }
         let fifth = self.newcomer(fourth, Bite::Byte)?;
-        let fourth = &self.present[self.present.len() - 1];
-        let order = hand_over::order(hand_over::of(&fourth.log, fourth.log.len() - 1), fourth_id, &self.gone);
-        self.judge(Rule::HandOverOrder, order);
+        self.judge_hand_over_of_last();
         Ok(fifth)
     }
 }

@@ -52,6 +52,15 @@ pub(super) fn order(messages: &[Seen], own: i64, gone: &BTreeSet<i64>) -> Result
     }
 }
 
+/// Those who were there before, whom a newcomer has no other way to learn of. Others, whom this examination does not know,
+/// may be there as well.
+pub(super) fn names(messages: &[Seen], own: i64, present: &[i64]) -> Result<(), String> {
+    match present.iter().find(|&&id| !messages.iter().any(|seen| seen.announces(id))) {
+        Some(id) => Err(format!("client {own} was not told of peer {id}, which was there before")),
+        None => Ok(()),
+    }
+}
+
 /// The same number for everybody.
 pub(super) fn equal_vectors(vectors: &BTreeMap<i64, usize>, expected: usize) -> Result<(), String> {
     match vectors.iter().find(|(_, count)| **count != expected) {
@@ -75,6 +84,12 @@ mod tests {
         for wrong in [&[2, 2, 0, 0][..], &[0, 1, 0, 2], &[2, 0, 2], &[0, 0], &[], &[0, 70_000, 2]] {
             assert!(order(&told(wrong), 2, &none).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn one_that_is_there_and_not_named_is_missed() {
+        assert_eq!(names(&told(&[0, 0, 1, 1, 7, 2, 2]), 2, &[0, 1]), Ok(()));
+        assert!(names(&told(&[0, 0, 2, 2]), 2, &[0, 1]).unwrap_err().contains("peer 1"));
     }
 
     #[test]

@@ -16,7 +16,7 @@ impl Exam {
     /// The fifth client reads byte by byte, up to the announcement of the sixth.
     pub(super) fn judge_split_reading(&mut self, fifth: Observer) -> Result<(), Stop> {
         let own = fifth.id();
-        let sixth = self.newcomer(fifth, Bite::Message)?;
+        let mut sixth = self.newcomer(fifth, Bite::Message)?;
         let fifth = &self.present[self.present.len() - 1];
         let split = fifth.log.iter().find(|seen| seen.fd_with_byte.is_some_and(|byte| byte > 0));
         let late = split.map(|seen| {
@@ -31,6 +31,8 @@ impl Exam {
             None => Err(format!("client {own} was told {} vectors of its own", announced.unwrap_or(0))),
         };
         self.judge(Rule::SplitReading, counted);
+        self.judge_hand_over_of_last();
+        self.judge_hand_over_of(&mut sixth)?;
         self.sees_leave(sixth).map(|_| ())
     }
 

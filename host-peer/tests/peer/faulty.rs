@@ -37,6 +37,11 @@ pub(crate) enum Fault {
     GivesPipesAsDoorbells,
     GivesBlockingDoorbells,
     HandsOutFewerOfTheOthers,
+    /// To whoever comes when two others or more are there.
+    HandsOutFewerToLaterOnes,
+    /// Likewise.
+    ForgetsWhoIsThere,
+    TellsNewcomersOfNobody,
     MixesVectorsUp,
     GivesSemaphores,
     ForgetsAVectorOfANewcomer,
@@ -168,7 +173,14 @@ impl Faulty {
         if self.fault == Fault::TellsOfTheNewcomerFirst {
             client.send_bells(id, &client.bells);
         }
-        let others = VECTORS - usize::from(self.fault == Fault::HandsOutFewerOfTheOthers);
+        let is_later = self.clients.len() > 1;
+        let (fewer, told) = match self.fault {
+            Fault::HandsOutFewerOfTheOthers => (1, usize::MAX),
+            Fault::HandsOutFewerToLaterOnes if is_later => (1, usize::MAX),
+            Fault::ForgetsWhoIsThere if is_later => (0, 1),
+            Fault::TellsNewcomersOfNobody => (0, 0),
+            _ => (0, usize::MAX),
+        };
         if self.fault == Fault::InterleavesVectors {
             for vector in 0..VECTORS {
                 for (id, other) in &self.clients {
@@ -176,8 +188,8 @@ impl Faulty {
                 }
             }
         } else {
-            for (id, other) in &self.clients {
-                client.send_bells(*id, &other.bells[..others]);
+            for (id, other) in self.clients.iter().take(told) {
+                client.send_bells(*id, &other.bells[..VECTORS - fewer]);
             }
         }
         match self.fault {
