@@ -40,8 +40,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Verb {
     /// Reads commands from a terminal or a pipe, and says which doorbells ring
     ///
-    /// Understands the commands of QEMU's example client, and more: `help` lists them. From a pipe it ends with the input,
-    /// with status 1 if a command failed.
+    /// Understands the commands of QEMU's example client, and more: `help` lists them. At a terminal Ctrl-C ends the
+    /// command that is under way, and not the shell. From a pipe it ends with the input, with status 1 if a command failed.
     #[command(after_help = "Examples:
   host-peer shell
   host-peer shell --history ~/.host-peer_history

@@ -10,12 +10,18 @@ use proto::wire::{PeerId, Vector};
 
 use super::Shell;
 use super::command::{Command, HELP, Target};
+use super::interrupt::Interrupted;
 use crate::verbs::hex_dump;
+
+/// So many rings are made between two looks whether to go on.
+const BETWEEN_LOOKS: u64 = 1000;
 
 /// What comes after a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Done {
     Next,
+    /// Nothing more of its line.
+    GiveUpLine,
     Quit,
 }
 
@@ -60,8 +66,11 @@ impl Shell {
         self.say(&text);
     }
 
-    fn ring(&self, target: Target, count: u64) -> Result<(), ClientError> {
-        for _ in 0..count {
+    fn ring(&self, target: Target, count: u64) -> anyhow::Result<()> {
+        for done in 0..count {
+            if done % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 && self.was_interrupted() {
+                return Err(Interrupted.into());
+            }
             match target {
                 Target::One(peer, vector) => self.client.ring(peer, vector)?,
                 Target::AllOf(peer) => self.ring_all_of(peer)?,
@@ -92,7 +101,7 @@ impl Shell {
         let start = Instant::now();
         loop {
             let left = timeout.map(|limit| limit.saturating_sub(start.elapsed()));
-            match self.next(left) {
+            match self.next_or_interrupt(left)? {
                 Some(Happening::Rung { vector, .. }) if wanted.is_none_or(|wanted| wanted == vector) => return Ok(()),
                 Some(_) if left.is_none_or(|left| !left.is_zero()) => {}
                 _ => bail!("no doorbell within {:?}", timeout.unwrap_or_default()),

@@ -1,22 +1,24 @@
 //! The shell: commands in, notifications out, from a terminal or a pipe.
 //!
 //! 1. `command`: a line's meaning. 2. `input`: where lines come from. 3. `editor`: the terminal's.
-//! 4. `action`: what a command does. Here: the loop that waits for all of it at once.
+//! 4. `action`: what a command does. `interrupt`: what ends it. Here: the loop that waits for all of it at once.
 
 mod action;
 mod command;
 mod editor;
 mod input;
+mod interrupt;
 
 use std::io::{self, ErrorKind, IsTerminal};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use host_peer::client::{Client, ClientError, Happening, Membership};
 use proto::wire::Vector;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::out;
@@ -24,6 +26,7 @@ use action::Done;
 use command::Command;
 use editor::Candidates;
 use input::{Input, Line};
+use interrupt::{Interrupt, Interrupted};
 
 /// Where a shell's lines go: below what is typed at a terminal, or just out.
 type Output = Box<dyn FnMut(&str) -> io::Result<()>>;
@@ -34,6 +37,8 @@ struct Shell {
     output: Output,
     /// What the editor may complete.
     candidates: Candidates,
+    /// At a terminal. From a pipe, Ctrl-C ends the whole script, as it does with any other.
+    interrupt: Option<Interrupt>,
     /// Whether the server still speaks.
     connected: bool,
     failures: u64,
@@ -45,13 +50,15 @@ struct Shell {
 pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<ExitCode> {
     let candidates = Candidates::default();
     let at_terminal = io::stdin().is_terminal();
+    // Before the editor, which puts back what it finds.
+    let interrupt = at_terminal.then(Interrupt::catch).transpose()?;
     let (input, output) = if at_terminal {
         out::print(&format!("peer {}; help lists the commands\n", client.id()))?;
         Input::of_terminal(candidates.clone(), history)?
     } else {
         (Input::of_pipe()?, Box::new(|text: &str| out::write(&format!("{text}\n"))) as Output)
     };
-    let mut shell = Shell { client, output, candidates, connected: true, failures: 0, unsaid: None };
+    let mut shell = Shell { client, output, candidates, interrupt, connected: true, failures: 0, unsaid: None };
     shell.run(&input)?;
     let failed = shell.failures > 0 && !at_terminal;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -75,9 +82,12 @@ impl Shell {
                     return Ok(());
                 }
                 Some(Line::Text(line)) => {
+                    self.was_interrupted();
                     for words in line.split(';') {
-                        if self.obey(words) == Done::Quit {
-                            return Ok(());
+                        match self.obey(words) {
+                            Done::Next => {}
+                            Done::GiveUpLine => break,
+                            Done::Quit => return Ok(()),
                         }
                     }
                     self.tell_what_happened();
@@ -89,15 +99,27 @@ impl Shell {
     }
 
     fn wait_for_anything(&self, input: &Input) -> anyhow::Result<()> {
-        let mut fds = vec![PollFd::from_borrowed_fd(input.ready(), PollFlags::IN)];
+        self.wait_for(input.ready(), None).context("cannot wait for commands and doorbells")
+    }
+
+    /// Waits until there is something to read from `other`, from a doorbell or from the server.
+    fn wait_for(&self, other: BorrowedFd<'_>, timeout: Option<Duration>) -> Result<(), Errno> {
+        let mut fds = vec![PollFd::from_borrowed_fd(other, PollFlags::IN)];
         fds.extend(self.client.own_vectors().iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         if self.connected {
             fds.push(PollFd::from_borrowed_fd(self.client.server_fd(), PollFlags::IN));
         }
-        match poll(&mut fds, None) {
+        // A time that is no Timespec is as good as for ever.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(errno).context("cannot wait for commands and doorbells"),
+            Err(errno) => Err(errno),
         }
+    }
+
+    /// Whether Ctrl-C came since this was asked last.
+    fn was_interrupted(&self) -> bool {
+        self.interrupt.as_ref().is_some_and(Interrupt::came)
     }
 
     fn obey(&mut self, words: &str) -> Done {
@@ -108,8 +130,10 @@ impl Shell {
         };
         done.unwrap_or_else(|error| {
             self.failures += 1;
-            out::complain(&format!("{error:#}"));
-            Done::Next
+            let interrupted = error.is::<Interrupted>();
+            // The terminal has shown ^C.
+            out::complain(&format!("{}{error:#}", if interrupted { "\n" } else { "" }));
+            if interrupted { Done::GiveUpLine } else { Done::Next }
         })
     }
 
@@ -141,6 +165,26 @@ impl Shell {
                 self.failures += 1;
                 out::complain(&format!("{error:#}"));
                 None
+            }
+        }
+    }
+
+    /// Waits for what happens next, and says it, or until Ctrl-C.
+    fn next_or_interrupt(&mut self, timeout: Option<Duration>) -> anyhow::Result<Option<Happening>> {
+        let start = Instant::now();
+        loop {
+            let Some(interrupt) = &self.interrupt else { return Ok(self.next(timeout)) };
+            // Asked first, lest doorbells that ring all the time drown it.
+            if interrupt.came() {
+                return Err(Interrupted.into());
+            }
+            let happening = self.next(Some(Duration::ZERO));
+            let left = timeout.map(|limit| limit.saturating_sub(start.elapsed()));
+            if happening.is_some() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(happening);
+            }
+            if let Some(interrupt) = &self.interrupt {
+                self.wait_for(interrupt.ready(), left).context("cannot wait for doorbells")?;
             }
         }
     }

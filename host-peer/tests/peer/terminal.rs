@@ -9,6 +9,7 @@ use nix::fcntl::OFlag;
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
 use proto::wire::{PeerId, Vector};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::real::{RealServer, host_peer};
 use crate::scripted::LONG;
@@ -108,6 +109,29 @@ fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
     let kept = std::fs::read_to_string(&history).unwrap();
     let typed: Vec<&str> = kept.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(typed, ["peers", "int 0 0;dump", "nonsense;dump"]);
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_and_not_the_shell() {
+    let server = RealServer::start(2);
+    let mut command = host_peer(&server.socket());
+    command.arg("shell");
+    let mut shell = Session::start(command);
+    let id = Pid::from_child(&shell.child);
+    for long in ["wait 1", "wait", "wait 1h", "ring 0 0 1000000000000"] {
+        shell.expect("cmd> ");
+        shell.type_text(&format!("dump;{long};peers\r"));
+        shell.expect("our_id = 0");
+        // What the terminal sends for a Ctrl-C.
+        kill_process(id, Signal::INT).unwrap();
+        let shown = shell.expect("cmd> ");
+        assert!(!shown.contains("this one"), "the rest of the line is given up as well: {shown:?}");
+        shell.type_text("peers\r");
+        shell.expect("peer 0  2 vectors (this one)");
+    }
+    shell.expect("cmd> ");
+    shell.type_text("\x04");
+    assert_eq!(shell.end().code(), Some(0));
 }
 
 #[test]
