@@ -4,12 +4,14 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::{FileType, SealFlags, Stat, fcntl_get_seals, fstat};
 
+use crate::client::descriptor;
+
 /// The object behind a descriptor, if it is one that can be mapped.
 pub(super) fn object(fd: &OwnedFd) -> Result<Stat, String> {
     let stat = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(stat),
-        kind => Err(format!("the descriptor is a {kind:?}")),
+        kind => Err(format!("the descriptor is {}", descriptor::in_words(kind))),
     }
 }
 

@@ -5,10 +5,24 @@ use std::fs::read_link;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl};
 
 /// What the kernel calls an eventfd in `/proc/self/fd`.
 const EVENTFD: &str = "anon_inode:[eventfd]";
+
+/// What a descriptor leads to, in the words of a sentence.
+pub(crate) fn in_words(kind: FileType) -> &'static str {
+    match kind {
+        FileType::RegularFile => "a file",
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice => "a character device",
+        FileType::BlockDevice => "a block device",
+        FileType::Unknown => "something that is no file, such as an eventfd",
+    }
+}
 
 /// What a descriptor is, if it is no eventfd. Without `/proc` everything passes.
 pub(crate) fn foreign_kind(fd: impl AsFd) -> Option<String> {

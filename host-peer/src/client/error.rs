@@ -129,8 +129,8 @@ pub enum ClientError {
     #[error("the shared memory is empty: the server must size it before it hands it out")]
     EmptyMemory,
     /// What came as the shared memory is nothing that can be mapped.
-    #[error("the server gave a {0} as the shared memory: a memfd, a file or a shared memory object is needed")]
-    NoMemoryObject(String),
+    #[error("the server gave {0} as the shared memory: a memfd, a file or a shared memory object is needed")]
+    NoMemoryObject(&'static str),
     /// The shared memory's size is one that QEMU cannot make a PCI BAR of.
     #[error("the shared memory has {size} bytes: a power of two, at least a page of {page}, is needed")]
     UnfitMemory {

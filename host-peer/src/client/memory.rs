@@ -11,7 +11,7 @@ use proto::region::{SharedRegion, may_shrink};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, pread};
 
-use super::{ClientError, mapped_write};
+use super::{ClientError, descriptor, mapped_write};
 
 /// The memory object of a server.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Memory {
         let stat = fstat(&fd).map_err(|errno| ClientError::MemorySize(errno.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::RegularFile {
-            return Err(ClientError::NoMemoryObject(format!("{kind:?}")));
+            return Err(ClientError::NoMemoryObject(descriptor::in_words(kind)));
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let page = rustix::param::page_size() as u64;

@@ -1,6 +1,7 @@
 //! A client is as strict as a server should be: each thing that a server must not do is an error with a name, and none
 //! is a hang.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::Duration;
 use host_peer::client::ClientError;
 use proto::fd_passing::{ReceiveError, send};
 use proto::session::SessionError;
-use proto::wire::{DecodeError, PeerId, Vector};
+use proto::wire::{DecodeError, MEMORY, PeerId, Vector};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::write;
@@ -174,6 +175,17 @@ fn memory_that_no_peer_could_use_is_refused() {
     assert!(matches!(of(Say::MemoryOf(12_288)), ClientError::UnfitMemory { size: 12_288, .. }));
     assert!(matches!(of(Say::Pipe(-1)), ClientError::NoMemoryObject(_)));
     assert!(matches!(of(Say::Bell(-1)), ClientError::NoMemoryObject(_)));
+    let needed = "a memfd, a file or a shared memory object is needed";
+    assert_eq!(of(Say::Pipe(-1)).to_string(), format!("the server gave a FIFO as the shared memory: {needed}"));
+    for (path, kind) in [("/dev/null", "a character device"), ("/", "a folder")] {
+        let server = Server::that_does(move |stream| {
+            say(stream, &GREETING[..2]);
+            send(stream, MEMORY, Some(File::open(path).unwrap().as_fd())).unwrap();
+            Vec::new()
+        });
+        let error = server.join(None, LONG).unwrap_err();
+        assert_eq!(error.to_string(), format!("the server gave {kind} as the shared memory: {needed}"));
+    }
 }
 
 #[test]
