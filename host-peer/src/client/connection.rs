@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use proto::fd_passing::{Received, receive};
+use proto::fd_passing::{ReceiveError, Received, receive};
 use proto::session::{Event, Session, SessionError};
 use proto::wire::{Decoder, PeerId};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-use super::{ClientError, deadline};
+use super::{ClientError, deadline, descriptor};
 
 /// Between two attempts to connect to a server that has many clients waiting.
 const RETRY: Duration = Duration::from_millis(5);
@@ -103,7 +103,7 @@ impl Connection {
     fn next_event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
         loop {
             let received = receive(&self.stream, &mut self.decoder);
-            match received.map_err(|source| ClientError::Receive { path: self.path.clone(), source })? {
+            match received.map_err(|source| self.unreceived(source))? {
                 Received::Message(message) => {
                     let event = self.session.feed(message.value, message.fd);
                     return event.map(Some).map_err(|error| self.broken(error));
@@ -112,6 +112,18 @@ impl Connection {
                 Received::NotYet if Instant::now() >= deadline => return Ok(None),
                 Received::NotYet => self.wait_until_readable(deadline)?,
             }
+        }
+    }
+
+    /// A descriptor is lost to a process that may open no more, or where a message has more than anybody takes. Nothing
+    /// but the room that is left tells the one from the other.
+    fn unreceived(&self, source: ReceiveError) -> ClientError {
+        let path = self.path.clone();
+        match source {
+            ReceiveError::DescriptorLost if descriptor::is_there_room(&self.stream) => {
+                ClientError::SurplusDescriptors(path)
+            }
+            source => ClientError::Receive { path, source },
         }
     }
 

@@ -6,9 +6,19 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::io::fcntl_dupfd_cloexec;
 
 /// What the kernel calls an eventfd in `/proc/self/fd`.
 const EVENTFD: &str = "anon_inode:[eventfd]";
+
+/// Whoever may open no more than so many files is near its limit. A good message brings one.
+const ROOM: usize = 16;
+
+/// Whether this process may open some more files. The kernel says so only to whoever tries.
+pub(crate) fn is_there_room(fd: impl AsFd) -> bool {
+    let copies: Result<Vec<_>, _> = (0..ROOM).map(|_| fcntl_dupfd_cloexec(&fd, 0)).collect();
+    copies.is_ok()
+}
 
 /// What a descriptor leads to, in the words of a sentence.
 pub(crate) fn in_words(kind: FileType) -> &'static str {

@@ -58,6 +58,13 @@ pub enum ClientError {
         /// Why not.
         source: ReceiveError,
     },
+    /// The server sent more descriptors with a message than are taken in, although there is room for them.
+    #[error(
+        "the server at {path} sent a message with a heap of descriptors, where each may carry only one: \
+         it is no ivshmem server, or judge it with `host-peer -S {path} check`",
+        path = .0.display()
+    )]
+    SurplusDescriptors(PathBuf),
     /// The server sent a message that it must not send.
     #[error("the server at {} broke the protocol", path.display())]
     Protocol {

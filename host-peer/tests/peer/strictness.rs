@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
+use std::process::Command;
 use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
@@ -10,12 +11,14 @@ use std::time::Duration;
 use host_peer::client::ClientError;
 use proto::fd_passing::{ReceiveError, send};
 use proto::session::SessionError;
-use proto::wire::{DecodeError, MEMORY, PeerId, Vector};
+use proto::wire::{DecodeError, MEMORY, PeerId, Vector, encode};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::write;
+use rustix::net::SendFlags;
 
-use crate::scripted::{GREETING, LONG, SHORT, Say, Server, bells, say};
+use crate::real::{ended, host_peer};
+use crate::scripted::{GREETING, LONG, SHORT, Say, Server, bells, say, try_send_many};
 
 /// What a client of a server that says this, and then closes, is told.
 #[track_caller]
@@ -116,6 +119,29 @@ fn vectors_without_end_are_refused_as_the_servers_fault() {
         let error = server.join(None, LONG).unwrap_err();
         assert!(matches!(error, ClientError::TooManyVectors { peer: p, .. } if p.to_wire() == peer), "{error}");
     }
+}
+
+#[test]
+fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_left() {
+    let server = || {
+        Server::that_does(|stream| {
+            say(stream, &GREETING);
+            try_send_many(stream, &encode(2), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
+            Vec::new()
+        })
+    };
+    let (status, _, error) = ended(host_peer(&server().path).arg("list"));
+    assert_eq!(status, Some(1), "{error}");
+    assert!(error.contains("may carry only one") && !error.contains("ulimit"), "{error}");
+
+    // All of its vectors are good ones, and this process cannot open so many.
+    let server = Server::that_says(&[&GREETING[..], &bells(2, 64)].concat());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\" list"]);
+    let verb = host_peer(&server.path);
+    let (status, _, error) = ended(shell.arg(verb.get_program()).args(verb.get_args()));
+    assert_eq!(status, Some(3), "{error}");
+    assert!(error.contains("ulimit -n"), "{error}");
 }
 
 #[test]
