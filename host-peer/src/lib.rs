@@ -39,6 +39,9 @@ pub mod bench;
 pub mod check;
 pub mod client;
 pub mod descriptors;
+// For the command too.
+#[doc(hidden)]
+pub mod words;
 
 // What a peer and a doorbell are called by, so that a program needs no other crate for them.
 pub use proto::wire::{PeerId, Vector};

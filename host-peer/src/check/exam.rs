@@ -16,6 +16,7 @@ use super::rule::{Judgement, Report, Rule, Verdict};
 use super::{doorbells, memory, notices};
 use crate::client::ClientError;
 use crate::descriptors;
+use crate::words::counted;
 
 /// The rule that broke, because of which nothing more can be examined.
 pub(super) struct Stop(pub(super) Rule);
@@ -246,7 +247,7 @@ impl Exam {
             // Of the two rules, the one that is broken if this was all.
             let rule = if received == 0 { Rule::HandOverOrder } else { Rule::EqualVectors };
             let read = client.read_until(|seen| seen.announces(own));
-            let when = format!("client {own}, which was told {received} vectors of its own");
+            let when = format!("client {own}, which was told {} of its own", counted(received, "vector"));
             read.map_err(|trouble| self.trouble(rule, &when, &trouble))?;
         }
         let told = self.told(client, client.log.len(), self.present.len());

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::observer::Seen;
+use crate::words::counted;
 
 /// What comes before the first vector: version, id, memory.
 pub(super) const GREETING: usize = 3;
@@ -64,7 +65,9 @@ pub(super) fn names(messages: &[Seen], own: i64, present: &[i64]) -> Result<(), 
 /// The same number for everybody.
 pub(super) fn equal_vectors(vectors: &BTreeMap<i64, usize>, expected: usize) -> Result<(), String> {
     match vectors.iter().find(|(_, count)| **count != expected) {
-        Some((id, count)) => Err(format!("peer {id} was announced with {count} vectors, others with {expected}")),
+        Some((id, count)) => {
+            Err(format!("peer {id} was announced with {}, others with {expected}", counted(*count, "vector")))
+        }
         None => Ok(()),
     }
 }

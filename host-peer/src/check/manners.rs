@@ -5,6 +5,7 @@ use super::hand_over::{self, GREETING};
 use super::notices;
 use super::observer::{Bite, Observer};
 use super::rule::Rule;
+use crate::words::counted;
 
 /// How many messages a client leaves unread: more than a socket's buffer takes by default, some 280 of this size.
 const UNREAD: usize = 400;
@@ -28,7 +29,7 @@ impl Exam {
         let counted = match late {
             Some(late) => Err(late),
             None if announced == vectors => Ok(()),
-            None => Err(format!("client {own} was told {} vectors of its own", announced.unwrap_or(0))),
+            None => Err(format!("client {own} was told {} of its own", counted(announced.unwrap_or(0), "vector"))),
         };
         self.judge(Rule::SplitReading, counted);
         self.judge_hand_over_of_last();

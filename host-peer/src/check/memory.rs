@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{FileType, SealFlags, Stat, fcntl_get_seals, fstat};
 
 use crate::client::descriptor;
+use crate::words::counted;
 
 /// The object behind a descriptor, if it is one that can be mapped.
 pub(super) fn object(fd: &OwnedFd) -> Result<Stat, String> {
@@ -20,7 +21,7 @@ pub(super) fn size(stat: &Stat) -> Result<u64, String> {
     match u64::try_from(stat.st_size) {
         Ok(size) if size >= page && size.is_power_of_two() => Ok(size),
         Ok(size) if size >= page => Err(format!("{size} bytes are no power of two: QEMU makes a PCI BAR of it")),
-        _ => Err(format!("{} bytes are less than a page of {page}", stat.st_size)),
+        _ => Err(format!("it has {}, less than a page of {page}", counted(stat.st_size, "byte"))),
     }
 }
 

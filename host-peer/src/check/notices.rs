@@ -2,6 +2,7 @@
 
 use super::hand_over::GREETING;
 use super::observer::Seen;
+use crate::words::counted;
 
 /// A newcomer: once per vector.
 pub(super) fn joined(messages: &[Seen], id: i64, vectors: usize) -> Result<(), String> {
@@ -9,7 +10,7 @@ pub(super) fn joined(messages: &[Seen], id: i64, vectors: usize) -> Result<(), S
     if announced == vectors {
         Ok(())
     } else {
-        Err(format!("peer {id} was announced {announced} times, with {vectors} vectors"))
+        Err(format!("peer {id} was announced {}, with {}", counted(announced, "time"), counted(vectors, "vector")))
     }
 }
 
@@ -17,7 +18,7 @@ pub(super) fn joined(messages: &[Seen], id: i64, vectors: usize) -> Result<(), S
 pub(super) fn left(messages: &[Seen], id: i64) -> Result<(), String> {
     match messages.iter().filter(|seen| seen.tells_end_of(id)).count() {
         1 => Ok(()),
-        count => Err(format!("the end of peer {id} was told {count} times")),
+        count => Err(format!("the end of peer {id} was told {}", counted(count, "time"))),
     }
 }
 
@@ -34,7 +35,7 @@ pub(super) fn alike(late: &[Seen], prompt: &[Seen], id: i64) -> Result<(), Strin
     }
     let in_words = |told: &[bool]| {
         let vectors = told.iter().filter(|announced| **announced).count();
-        format!("{vectors} vectors and {} ends", told.len() - vectors)
+        format!("{} and {}", counted(vectors, "vector"), counted(told.len() - vectors, "end"))
     };
     Err(format!("of peer {id} it was told {}, and others {}", in_words(&late), in_words(&prompt)))
 }
@@ -55,7 +56,7 @@ mod tests {
         let prompt = log(&[(7, 1), (8, 1), (7, 1), (7, 0)]);
         assert_eq!(alike(&log(&[(7, 1), (7, 1), (7, 0), (8, 1)]), &prompt, 7), Ok(()));
         let missed = alike(&log(&[(7, 1), (7, 0)]), &prompt, 7).unwrap_err();
-        assert_eq!(missed, "of peer 7 it was told 1 vectors and 1 ends, and others 2 vectors and 1 ends");
+        assert_eq!(missed, "of peer 7 it was told 1 vector and 1 end, and others 2 vectors and 1 end");
         assert!(alike(&log(&[(7, 1), (7, 0), (7, 1)]), &prompt, 7).is_err(), "the order counts");
     }
 

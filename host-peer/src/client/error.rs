@@ -11,6 +11,7 @@ use proto::wire::{PeerId, Vector};
 use thiserror::Error;
 
 use super::counts::MOST_VECTORS;
+use crate::words::counted;
 
 /// Why something was not done.
 #[derive(Debug, Error)]
@@ -74,7 +75,10 @@ pub enum ClientError {
         source: SessionError,
     },
     /// The server gave the client fewer vectors of its own than needed.
-    #[error("the server at {} gave {received} of {wanted} vectors: {}", path.display(), too_few_cure(*asked, *wanted))]
+    #[error(
+        "the server at {} gave {received} of {}: {}",
+        path.display(), counted(*wanted, "vector"), too_few_cure(*asked, *wanted)
+    )]
     TooFewVectors {
         /// The socket's path.
         path: PathBuf,
@@ -88,10 +92,11 @@ pub enum ClientError {
     },
     /// The server stopped, or went on to somebody else, where vectors of a peer were still to come.
     #[error(
-        "the server at {path} gave {received} of {each} vectors of peer {peer}, so that it is not known which is which: \
+        "the server at {path} gave {received} of {of_all} of peer {peer}, so that it is not known which is which: \
          join again (QEMU's example server loses messages to a client that reads too slowly), or judge the server with \
          `host-peer -S {path} check`",
-        path = path.display()
+        path = path.display(),
+        of_all = counted(*each, "vector")
     )]
     MissingVectors {
         /// The socket's path.
@@ -105,9 +110,10 @@ pub enum ClientError {
     },
     /// The server gave one more vector of a peer than everybody has.
     #[error(
-        "the server at {path} gave more than {each} vectors of peer {peer}, where others have {each}: \
+        "the server at {path} gave more than {of_all} of peer {peer}, where others have {each}: \
          judge the server with `host-peer -S {path} check`",
-        path = path.display()
+        path = path.display(),
+        of_all = counted(*each, "vector")
     )]
     SurplusVector {
         /// The socket's path.
@@ -139,7 +145,7 @@ pub enum ClientError {
     #[error("the server gave {0} as the shared memory: a memfd, a file or a shared memory object is needed")]
     NoMemoryObject(&'static str),
     /// The shared memory's size is one that QEMU cannot make a PCI BAR of.
-    #[error("the shared memory has {size} bytes: a power of two, at least a page of {page}, is needed")]
+    #[error("the shared memory has {}: a power of two, at least a page of {page}, is needed", counted(*size, "byte"))]
     UnfitMemory {
         /// Its size in bytes.
         size: u64,
@@ -165,7 +171,10 @@ pub enum ClientError {
         now: u64,
     },
     /// An access would leave the shared memory.
-    #[error("{len} bytes at offset {offset:#x} leave the shared memory of {size} bytes")]
+    #[error(
+        "{} at offset {offset:#x} {} the shared memory of {size} bytes",
+        counted(*len, "byte"), if *len == 1 { "leaves" } else { "leave" }
+    )]
     OutOfRange {
         /// Where the access starts.
         offset: u64,

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use host_peer::client::{ClientError, Happening};
+use host_peer::words::counted;
 use proto::wire::{PeerId, Vector};
 
 use super::Shell;
@@ -58,10 +59,10 @@ impl Shell {
     }
 
     fn peers(&mut self) {
-        let own = self.client.own_vectors().len();
-        let mut text = format!("peer {}  {own} vectors (this one)", self.client.id());
+        let own = counted(self.client.own_vectors().len(), "vector");
+        let mut text = format!("peer {}  {own} (this one)", self.client.id());
         for (peer, vectors) in self.client.peers() {
-            let _ = write!(text, "\npeer {peer}  {} vectors", vectors.len());
+            let _ = write!(text, "\npeer {peer}  {}", counted(vectors.len(), "vector"));
         }
         self.say(&text);
     }

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use host_peer::client::Client;
+use host_peer::words::counted;
 use serde_json::json;
 
 use super::print_json;
@@ -20,11 +21,11 @@ pub(crate) fn list(client: &Client, as_json: bool) -> anyhow::Result<()> {
             "peers": peers,
         }));
     }
-    let own = client.own_vectors().len();
-    let mut text = format!("memory  {} bytes\npeer {}  {own} vectors (this one)\n", client.memory_size(), client.id());
+    let own = counted(client.own_vectors().len(), "vector");
+    let mut text = format!("memory  {} bytes\npeer {}  {own} (this one)\n", client.memory_size(), client.id());
     for (peer, vectors) in client.peers() {
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "peer {peer}  {} vectors", vectors.len());
+        let _ = writeln!(text, "peer {peer}  {}", counted(vectors.len(), "vector"));
     }
     out::print(&text)
 }

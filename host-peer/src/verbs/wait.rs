@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use host_peer::client::{Client, ClientError, Happening};
+use host_peer::words::counted;
 use proto::wire::Vector;
 use serde_json::json;
 
@@ -37,7 +38,8 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
     }
     if rings < wanted.count {
         let timeout = wanted.timeout.unwrap_or_default();
-        bail!("{rings} of {} doorbells came on vector {} within {timeout:?}", wanted.count, wanted.vector);
+        let wanted_rings = counted(wanted.count, "doorbell");
+        bail!("{rings} of {wanted_rings} came on vector {} within {timeout:?}", wanted.vector);
     }
     if !as_json {
         out::print(&format!("{rings}\n"))?;

@@ -125,7 +125,7 @@ fn a_command_that_fails_does_not_end_the_shell_but_decides_its_status() {
         "there is no peer 9; present: nobody",
         "peer 0 has no vector 7: it has 1, counted from 0",
         "peer 0 has no vector 7: it has 1, counted from 0",
-        "1 bytes at offset 0x100000 leave the shared memory of 1048576 bytes",
+        "1 byte at offset 0x100000 leaves the shared memory of 1048576 bytes",
         "zz is no hexadecimal: two digits a byte are expected",
         "usage: int PEER VECTOR, int PEER all, or int all",
     ];
@@ -138,7 +138,7 @@ fn bytes_that_are_no_text_are_an_invalid_command_and_the_next_line_counts() {
     let server = RealServer::start(1);
     let mut shell = Shell::start(&server.socket());
     shell.stdin.as_mut().unwrap().write_all(b"int 0 \xff\xfe\npeers\n").unwrap();
-    assert_eq!(shell.line(), "peer 0  1 vectors (this one)");
+    assert_eq!(shell.line(), "peer 0  1 vector (this one)");
     let (status, _, error) = shell.end();
     assert_eq!((status, error.as_str()), (Some(1), "usage: int PEER VECTOR, int PEER all, or int all\n"));
 }

@@ -82,7 +82,7 @@ fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
     shell.expect("cmd> ");
     // "pe" and a tab are "peers".
     shell.type_text("pe\t\r");
-    shell.expect("peer 1  1 vectors (this one)");
+    shell.expect("peer 1  1 vector (this one)");
     shell.expect("cmd> ");
     while other.peers().is_empty() {
         other.pump(LONG).unwrap();

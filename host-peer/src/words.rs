@@ -1,0 +1,21 @@
+//! Numbers in sentences.
+
+use std::fmt::Display;
+
+/// So many of something, whose plural only has an s more.
+#[must_use]
+pub fn counted<N: Display + Copy + TryInto<u64>>(number: N, noun: &str) -> String {
+    let plural = if number.try_into().is_ok_and(|number| number == 1) { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_singular_and_none_and_many_are_not() {
+        assert_eq!([0, 1, 2].map(|count| counted(count, "vector")), ["0 vectors", "1 vector", "2 vectors"]);
+        assert_eq!(counted(-1_i64, "byte"), "-1 bytes");
+    }
+}
