@@ -19,7 +19,8 @@ wait [VECTOR] [TIME]     wait until this peer is rung, on a vector or any, such 
 read OFFSET LEN          show bytes of the shared memory
 write OFFSET HEX         change them, such as write 0x1000 de ad be ef
 quit                     leave; so does the input's end
-several on a line: separated by ;";
+several on a line: separated by ;
+# and what follows it: a comment, at a line's start or behind ;";
 
 /// The words that a line can start with, for completion.
 pub(super) const WORDS: [&str; 10] = ["help", "?", "dump", "int", "peers", "ring", "wait", "read", "write", "quit"];
@@ -60,6 +61,11 @@ pub(super) enum CommandError {
     NoHex(String),
     #[error("{0} bytes are too many to show: at most {MOST_SHOWN} (`host-peer read` takes any number)")]
     TooMuch(u64),
+}
+
+/// The commands of a line, up to a comment.
+pub(super) fn commands(line: &str) -> impl Iterator<Item = &str> {
+    line.split(';').take_while(|words| !words.trim_start().starts_with('#'))
 }
 
 impl Command {
@@ -196,6 +202,16 @@ mod tests {
         for line in ["int", "int 1", "int x 0", "int 65536 0", "ring 1", "wait x", "read 1", "write 1"] {
             assert!(matches!(Command::parse(line), Err(CommandError::Usage(_))), "{line}");
         }
+    }
+
+    #[test]
+    fn a_comment_goes_up_to_the_lines_end() {
+        let of = |line| commands(line).map(|words| Command::parse(words).unwrap()).collect::<Vec<_>>();
+        assert_eq!(of("# who is there; quit"), []);
+        assert_eq!(of("  #!/usr/bin/env -S host-peer shell"), []);
+        assert_eq!(of("dump; # then; quit"), [Some(Command::Dump)]);
+        assert_eq!(of("dump;;peers"), [Some(Command::Dump), None, Some(Command::Peers)]);
+        assert!(Command::parse("int # 1").is_err(), "within a command it is no comment");
     }
 
     #[test]

@@ -23,7 +23,7 @@ use rustix::io::Errno;
 
 use crate::out;
 use action::Done;
-use command::Command;
+use command::{Command, commands};
 use editor::Candidates;
 use input::{Input, Line};
 use interrupt::{Interrupt, Interrupted};
@@ -83,7 +83,7 @@ impl Shell {
                 }
                 Some(Line::Text(line)) => {
                     self.was_interrupted();
-                    for words in line.split(';') {
+                    for words in commands(&line) {
                         match self.obey(words) {
                             Done::Next => {}
                             Done::GiveUpLine => break,

@@ -81,6 +81,13 @@ fn notifications_and_news_are_told_while_nothing_is_typed() {
 }
 
 #[test]
+fn a_script_may_have_comments() {
+    let server = RealServer::start(2);
+    let script = "# who is there; nonsense\npeers; # this one; nonsense\n";
+    assert_eq!(run(&server, script), (Some(0), "peer 0  2 vectors (this one)\n".into(), String::new()));
+}
+
+#[test]
 fn rings_that_merge_are_one_line_that_says_so() {
     let server = RealServer::start(1);
     let (status, out, _) = run(&server, "ring 0 0 3; read 0 1");
