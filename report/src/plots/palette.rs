@@ -38,9 +38,9 @@ pub(crate) const WRITE: &str = "#3d2c6b";
 /// From announcing a frame until the guest knows.
 pub(crate) const NOTIFY: &str = "#c2408f";
 /// The guest's read of a frame.
-pub(crate) const READ: &str = "#8268c0";
+pub(crate) const READ: &str = "#7452b8";
 /// The guest's SHA-256 of a frame.
-pub(crate) const VERIFY: &str = "#a99fc4";
+pub(crate) const VERIFY: &str = "#978bb8";
 
 /// Every colour that a plot may have. No two are alike, so that one can be told by its value.
 pub const PALETTE: [Swatch; 19] = [
@@ -179,7 +179,6 @@ mod tests {
             let least = match property {
                 "--ink" | "--muted" => 4.5,
                 "--grid" | "--shade" | "--paper" => continue,
-                "--phase-verify" => 2.3,
                 _ => 3.0,
             };
             let seen = (contrast(light, paper.light), contrast(dark, paper.dark));
