@@ -54,6 +54,11 @@ impl Question<'_> {
             self.heading.clone()
         }
     }
+
+    /// The title of an axis of latencies that says the same, where the heading has no room for it.
+    pub(crate) fn axis_title(&self) -> &'static str {
+        if self.figure == Figure::FromDue { "latency, from when it was due" } else { "latency" }
+    }
 }
 
 impl<'a> Data<'a> {

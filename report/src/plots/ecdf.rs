@@ -25,10 +25,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     figure.legend(layout::mode_entries(&questions));
     let all = || questions.iter().flat_map(|question| &question.series);
     let ends = all().flat_map(|series| [at_share(&series.sorted, 0.0), at_share(&series.sorted, SHOWN)]);
-    let x = Axis::new(Scale::log(ends.map(|ns| ns as f64), 1.0), Unit::Time, "latency");
+    let scale = Scale::log(ends.map(|ns| ns as f64), 1.0);
     let y = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Share, "share of the operations");
     for (question, area) in questions.iter().zip(layout::side_by_side(figure.y + ABOVE, HIGH, questions.len())) {
-        let panel = Panel { area, heading: question.title(), x: x.clone(), y: y.clone() };
+        let x = Axis::new(scale, Unit::Time, question.axis_title());
+        let panel = Panel { area, heading: question.heading.clone(), x, y: y.clone() };
         panel.frame(&mut figure.canvas);
         for series in &question.series {
             curve(&mut figure, &panel, series);

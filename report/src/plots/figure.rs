@@ -20,8 +20,6 @@ const LEGEND_SIZE: f64 = 13.0;
 const LEGEND_LINE: f64 = 22.0;
 const CAPTION_SIZE: f64 = 12.5;
 const CAPTION_LINE: f64 = 17.5;
-/// A caption that goes on longer is hostile.
-const CAPTION_LINES: usize = 6;
 
 /// What explains a sign.
 #[derive(Debug, Clone)]
@@ -97,15 +95,9 @@ impl Figure {
         }
     }
 
-    /// Closes the plot below `self.y`.
+    /// Closes the plot below `self.y`. The caption takes as many lines as it needs: its end says where it was measured.
     pub(crate) fn finish(self, caption: String, alt: String) -> Plot {
-        let mut caption_lines = wrapped(&caption, CAPTION_SIZE, WIDTH - 2.0 * MARGIN);
-        if caption_lines.len() > CAPTION_LINES {
-            caption_lines.truncate(CAPTION_LINES);
-            if let Some(last) = caption_lines.last_mut() {
-                last.push('…');
-            }
-        }
+        let caption_lines = wrapped(&caption, CAPTION_SIZE, WIDTH - 2.0 * MARGIN);
         let body_end = self.y;
         let height = body_end + 12.0 + caption_lines.len() as f64 * CAPTION_LINE + 8.0;
         let mut svg = String::new();

@@ -13,6 +13,8 @@ const HEADING_SIZE: f64 = 13.5;
 pub(crate) const ABOVE: f64 = 44.0;
 /// Room below a panel for its x axis' ticks and title.
 pub(crate) const BELOW: f64 = 44.0;
+/// From a panel's lower edge to the foot of its x axis' ticks, low enough for one at the left edge to pass below the y axis' lowest.
+pub(crate) const TICKS: f64 = 18.5;
 /// Room left of a panel for its y axis' ticks.
 pub(crate) const LEFT: f64 = 70.0;
 
@@ -119,7 +121,7 @@ impl Panel {
             let (x, half) = (self.px(tick.value), width(&tick.label, TICK_SIZE, false) / 2.0);
             if x - half >= free_from {
                 let how = Type::new(TICK_SIZE).color(INK).anchor(Anchor::Middle);
-                canvas.text((x, self.bottom() + 17.0), &tick.label, how);
+                canvas.text((x, self.bottom() + TICKS), &tick.label, how);
                 free_from = x + half + 8.0;
             }
         }

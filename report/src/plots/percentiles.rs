@@ -5,7 +5,7 @@ use super::canvas::{Anchor, Place, Stroke, Type};
 use super::data::{Data, Question, Series, counts, mode};
 use super::figure::{Entry, Figure, Sign};
 use super::palette::{LIMIT, MUTED, Marker};
-use super::panel::{ABOVE, Axis, BELOW, Panel};
+use super::panel::{ABOVE, Axis, BELOW, Panel, TICKS};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::stats::Percentile;
@@ -46,17 +46,18 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     figure.legend(entries);
     let all = || questions.iter().flat_map(|question| &question.series);
     let extremes = all().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
-    let y = Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "latency");
+    let scale = Scale::log(extremes.map(|&ns| ns as f64), 1.0);
     let panels = layout::side_by_side(figure.y + ABOVE, HIGH, questions.len());
     let most = all().map(|series| last_share(series.sorted.len())).max().unwrap_or(5_000).max(9_000);
     for (question, area) in questions.iter().zip(panels) {
         let x = Axis::new(Scale::Nines { last: f64::from(most) / 1e4 }, Unit::Share, "percentile");
         let area = (area.0, area.1, area.2 - WORST, area.3);
-        let panel = Panel { area, heading: question.title(), x, y: y.clone() };
+        let y = Axis::new(scale, Unit::Time, question.axis_title());
+        let panel = Panel { area, heading: question.heading.clone(), x, y };
         panel.frame(&mut figure.canvas);
         let worst = panel.right() + WORST / 2.0;
         figure.canvas.text(
-            (worst, panel.bottom() + 17.0),
+            (worst, panel.bottom() + TICKS),
             "worst",
             Type::new(12.0).color(MUTED).anchor(Anchor::Middle),
         );

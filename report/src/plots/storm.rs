@@ -89,9 +89,12 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     cells.sort_by(|one, other| {
         one.messages_per_second.unwrap_or(0.0).total_cmp(&other.messages_per_second.unwrap_or(0.0))
     });
-    let rings: Vec<String> = cells.iter().map(|cell| grouped(cell.counters.rings)).collect();
+    let mut rings: Vec<u64> = cells.iter().map(|cell| cell.counters.rings).collect();
+    rings.sort_unstable();
+    rings.dedup();
+    let rings: Vec<String> = rings.into_iter().map(grouped).collect();
     let caption = format!(
-        "On the dashed line every doorbell is an interrupt; below it several share one. Doorbells per point, from slow to fast: {}. {}.",
+        "On the dashed line every doorbell is an interrupt; below it several share one. Doorbells per point: {}. {}.",
         rings.join(", "),
         data.place()
     );
