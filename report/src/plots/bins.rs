@@ -5,15 +5,16 @@ use super::data::at_share;
 /// Of fewer samples the distances between neighbours are their own and no clock's.
 const SHOWS_A_CLOCK: usize = 100;
 
-/// The step of the clock that the samples show: the usual distance between neighbours among the distinct ones.
+/// The step of the clock that the samples show: the usual distance between neighbours among the distinct ones; 0 where
+/// they show none.
 pub(crate) fn clock_step(sorted: &[u64]) -> f64 {
     if sorted.len() < SHOWS_A_CLOCK {
-        return 1.0;
+        return 0.0;
     }
     let body = sorted.get(..sorted.len() * 9 / 10).unwrap_or_default();
     let mut gaps: Vec<u64> = body.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0).collect();
     gaps.sort_unstable();
-    let gap = gaps.get(gaps.len() / 2).map_or(1.0, |gap| *gap as f64);
+    let Some(gap) = gaps.get(gaps.len() / 2).map(|gap| *gap as f64) else { return 0.0 };
     // Samples far from each other show no clock.
     gap.clamp(1.0, (at_share(sorted, 0.5) as f64 / 8.0).max(1.0))
 }
@@ -63,6 +64,15 @@ mod tests {
         let edges: Vec<f64> = (0..=50).map(|edge| f64::from(edge) * 10.0 + 0.5).collect();
         let bins = shares(&[100, 200, 300, 400, 420, 460, 480, 490, 495, 499], &edges);
         assert_eq!(bins.iter().filter(|share| **share > 0.0).count(), 9, "{bins:?}");
+    }
+
+    #[test]
+    fn one_value_is_one_bar() {
+        let edges: Vec<f64> = (0..=50).map(|edge| 245.5 + f64::from(edge) * 0.1).collect();
+        for sorted in [vec![248], vec![248; 500]] {
+            let bins = shares(&sorted, &edges);
+            assert_eq!(bins.iter().filter(|share| **share > 0.0).count(), 1, "{bins:?}");
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ use crate::units::{duration, three_digits};
 
 const LINEAR_HIGH: f64 = 130.0;
 const LOG_HIGH: f64 = 210.0;
+/// Room for a line of text above the bars.
+const NOTE_HIGH: f64 = 17.0;
 const LINEAR_BINS: u32 = 50;
 /// Bins of a logarithmic axis per factor of ten.
 const PER_DECADE: f64 = 24.0;
@@ -63,7 +65,11 @@ fn linear_panel(figure: &mut Figure, heading: &str, series: &Series<'_>, area: A
     let edges: Vec<f64> =
         (0..=LINEAR_BINS).map(|edge| low + (high - low) * f64::from(edge) / f64::from(LINEAR_BINS)).collect();
     let bins = shares(sorted, &edges);
-    let y = Axis::new(Scale::from_zero(bins.iter().copied()), Unit::Share, "operations per bin");
+    let beyond = sorted.len() - sorted.partition_point(|&ns| ns as f64 <= high);
+    // What is said of the tail stands above the highest bar.
+    let headroom = if beyond > 0 { area.3 / (area.3 - NOTE_HIGH) } else { 1.0 };
+    let y = Scale::from_zero(bins.iter().map(|share| share * headroom));
+    let y = Axis::new(y, Unit::Share, "operations per bin");
     let heading = format!("{heading}, {}", mode(series.cell));
     let panel = Panel { area, heading, x: Axis::new(scale, Unit::Time, ""), y };
     panel.frame(&mut figure.canvas);
@@ -73,7 +79,6 @@ fn linear_panel(figure: &mut Figure, heading: &str, series: &Series<'_>, area: A
         let hover = format!("{} to {}: {} %", duration(pair[0]), duration(pair[1]), three_digits(share * 100.0));
         figure.canvas.rect(bar, series.look.color, 1.0, &hover);
     }
-    let beyond = sorted.len() - sorted.partition_point(|&ns| ns as f64 <= high);
     if let Some(&max) = sorted.last().filter(|_| beyond > 0) {
         let share = three_digits(beyond as f64 * 100.0 / sorted.len() as f64);
         let note = format!("{share} % beyond, to {}", duration(max as f64));

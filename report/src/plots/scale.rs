@@ -102,9 +102,15 @@ fn nines(share: f64) -> f64 {
 }
 
 fn linear_ticks(low: f64, high: f64, unit: Unit, most: usize) -> Vec<Tick> {
-    let raw = (high - low) / most as f64;
+    // Between one operation and the next there is none.
+    let least = if unit == Unit::Count { 1.0 } else { 0.0 };
+    let raw = ((high - low) / most as f64).max(least);
     let magnitude = 10_f64.powf(raw.log10().floor());
-    let step = [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().map(|factor| factor * magnitude).find(|step| *step >= raw);
+    let is_step = |step: f64| unit != Unit::Count || step.fract() == 0.0;
+    let step = [1.0, 2.0, 2.5, 5.0, 10.0]
+        .into_iter()
+        .map(|factor| factor * magnitude)
+        .find(|step| *step >= raw && is_step(*step));
     let Some(step) = step.filter(|step| step.is_finite() && *step > 0.0) else { return Vec::new() };
     let first = (low / step).ceil();
     let values = (0..=most + 1).map(|position| (first + position as f64) * step);
@@ -240,6 +246,18 @@ mod tests {
     fn a_linear_axis_keeps_to_one_unit() {
         let named = labels(Scale::Linear { low: 0.0, high: 2_300.0 }, Unit::Time, 5);
         assert_eq!(named, ["0", "0.5 µs", "1 µs", "1.5 µs", "2 µs"]);
+    }
+
+    #[test]
+    fn what_is_counted_has_no_parts() {
+        for (high, most, told) in [
+            (1.0, 14, vec!["0", "1"]),
+            (2.5, 9, vec!["0", "1", "2"]),
+            (11.0, 5, vec!["0", "5", "10"]),
+            (300.0, 14, vec!["0", "25", "50", "75", "100", "125", "150", "175", "200", "225", "250", "275", "300"]),
+        ] {
+            assert_eq!(labels(Scale::Linear { low: 0.0, high }, Unit::Count, most), told);
+        }
     }
 
     #[test]
