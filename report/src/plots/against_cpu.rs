@@ -1,11 +1,10 @@
 //! `latency_against_cpu`: what a way to wait costs in CPU time, against what it gains in latency. Towards the lower
 //! left is better.
 
-use super::canvas::Place;
 use super::curve::{self, Kind, Point};
 use super::data::{Data, count_range, mode};
 use super::figure::{Entry, Figure, MARGIN, Sign, WIDTH};
-use super::labels;
+use super::labels::{self, Named};
 use super::palette::{MUTED, Marker, look};
 use super::panel::{Axis, BELOW, LEFT, Panel};
 use super::scale::{Scale, Unit};
@@ -67,13 +66,19 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         ),
     };
     panel.frame(&mut figure.canvas);
-    let mut names: Vec<(Place, String)> = Vec::new();
+    let mut names: Vec<Named> = Vec::new();
     for dot in &dots {
         let point = Point { x: dot.cpu_ns, y: dot.p50_ns, interval: dot.interval, hover: in_words(dot) };
         let kind = Kind { filled: !dot.paced, ..Kind::MAIN };
-        curve::draw(&mut figure, &panel, &[point], look(dot.cell.host_wait, dot.cell.guest_wait), kind);
+        let look = look(dot.cell.host_wait, dot.cell.guest_wait);
+        curve::draw(&mut figure, &panel, &[point], look, kind);
         let paced = if dot.paced { ", paced" } else { "" };
-        names.push((panel.place(dot.cpu_ns, dot.p50_ns), format!("{}{paced}", mode(dot.cell))));
+        names.push(Named {
+            at: panel.place(dot.cpu_ns, dot.p50_ns),
+            whisker: dot.interval.map(|(low, high)| (panel.py(high), panel.py(low))),
+            name: format!("{}{paced}", mode(dot.cell)),
+            color: look.color,
+        });
     }
     labels::beside(&mut figure.canvas, panel.area, &names);
     figure.y += 22.0 + HIGH + BELOW;

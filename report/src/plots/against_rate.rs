@@ -1,7 +1,7 @@
 //! `latency_against_rate`: latency of messages that come at a given rate whatever becomes of them, from when they were
 //! due (corrected) and, beside it, from when they were sent (raw), which hides what had to wait.
 
-use super::canvas::{Anchor, Stroke, Type};
+use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
 use super::data::{Data, count_range, mode};
 use super::figure::{Entry, Figure, Sign};
@@ -11,7 +11,7 @@ use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::plan::{Arrivals, Workload};
 use crate::result::Cell;
-use crate::stats::Summary;
+use crate::stats::{Percentile, Summary};
 use crate::units::{duration, grouped};
 
 const HIGH: f64 = 250.0;
@@ -40,9 +40,10 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, true), label: "from when it was due".into() });
     entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, false), label: "from when it was sent".into() });
     let limit = data.result.findings.capacity.first().map(|capacity| capacity.p99_limit_ns as f64);
-    if limit.is_some() {
+    // Its value stands here, since beside the line there are curves.
+    if let Some(limit) = limit {
         let stroke = Stroke::new(LIMIT, 1.4).dash("6 4");
-        entries.push(Entry { sign: Sign::Line(stroke), label: "limit for p99".into() });
+        entries.push(Entry { sign: Sign::Line(stroke), label: format!("limit for p99: {}", duration(limit)) });
     }
     figure.legend(entries);
     let x = Scale::log(cells.iter().filter_map(|cell| Some(cell.conditions.rate_per_s? as f64)), 1.0);
@@ -71,8 +72,6 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
                 let level = panel.py(limit);
                 let stroke = Stroke::new(LIMIT, 1.4).dash("6 4");
                 figure.canvas.line((panel.area.0, level), (panel.right(), level), stroke);
-                let how = Type::new(12.0).color(MUTED).anchor(Anchor::End).halo();
-                figure.canvas.text((panel.right() - 4.0, level - 5.0), &duration(limit), how);
             }
             let here: Vec<&Cell> =
                 cells.iter().copied().filter(|cell| cell.conditions.arrivals == Some(*arrivals)).collect();
@@ -80,8 +79,17 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         }
         figure.y += ABOVE + HIGH + BELOW;
     }
+    let has_none =
+        |cell: &&&Cell| cell.corrected_ns.as_ref().or(cell.latency_ns.as_ref()).is_some_and(|s| s.p99.is_none());
+    let few = cells.iter().filter(has_none).count();
+    let missing = if few > 0 {
+        let least = grouped(Percentile::P99.least_samples() as u64);
+        format!(" Points of fewer than {least} messages have no p99.")
+    } else {
+        String::new()
+    };
     let caption = format!(
-        "Where both part, messages had to wait before they could be sent. {}. {}.",
+        "Where both part, messages had to wait before they could be sent.{missing} {}. {}.",
         count_range(cells.iter().map(|cell| cell.n)),
         data.place()
     );
