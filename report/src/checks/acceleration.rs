@@ -2,6 +2,7 @@
 
 use crate::checks::{judge, not_applicable};
 use crate::environment::Environment;
+use crate::plan::Wait;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
 use crate::units::three_digits;
@@ -15,6 +16,10 @@ const MOST_WITH_IRQFD: f64 = 0.5;
 /// Without it, the main loop is woken for each doorbell, but for those that come while it is awake anyway.
 const LEAST_WITHOUT_IRQFD: f64 = 0.2;
 
+/// Nanoseconds per doorbell that a main loop takes at least which handles them, however seldom it goes to sleep: it reads
+/// an eventfd and raises an interrupt. One that sleeps through them takes none.
+const LEAST_HANDLING_NS: f64 = 500.0;
+
 /// 11: QEMU's monitor, asked after the last block, names the accelerator that the run claims; and QEMU's main loop was
 /// woken for doorbells or slept through them, as it does without and with irqfd.
 #[must_use]
@@ -22,8 +27,8 @@ pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
     const NAME: &str = "acceleration and irqfd are as claimed";
     let claimed = environment.accel.as_str();
     let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
-    let wakes: Vec<(String, f64)> =
-        run.blocks().filter_map(|block| Some((block.name(), wakes_per_ring(&block)?))).collect();
+    let wakes: Vec<(String, MainLoop)> =
+        run.blocks().filter_map(|block| Some((block.name(), per_ring(&block)?))).collect();
     let irqfd = environment.irqfd.filter(|_| !wakes.is_empty());
     if said.is_none() && irqfd.is_none() {
         return not_applicable(11, NAME, "neither QEMU's monitor nor its main loop was observed");
@@ -38,18 +43,27 @@ pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
     }
     if let Some(irqfd) = irqfd {
         seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
-        faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, *wakes)));
+        faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, wakes)));
     }
     judge(11, NAME, &faults, seen.join("; "))
 }
 
-fn against(irqfd: bool, block: &str, wakes: f64) -> Option<String> {
-    let told = three_digits(wakes);
+/// What QEMU's main loop did for each doorbell of the host.
+struct MainLoop {
+    wakes: f64,
+    /// CPU time; `None`: not known.
+    ns: Option<f64>,
+}
+
+fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
+    let told = three_digits(seen.wakes);
+    // One that others keep off its CPU finds the next doorbell before it can go to sleep, and has its work all the same.
+    let is_idle = seen.ns.is_none_or(|ns| ns < LEAST_HANDLING_NS);
     match irqfd {
-        true if wakes > MOST_WITH_IRQFD => {
+        true if seen.wakes > MOST_WITH_IRQFD => {
             Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {told} times per doorbell"))
         }
-        false if wakes < LEAST_WITHOUT_IRQFD => {
+        false if seen.wakes < LEAST_WITHOUT_IRQFD && is_idle => {
             Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {told} times per doorbell"))
         }
         _ => None,
@@ -59,22 +73,24 @@ fn against(irqfd: bool, block: &str, wakes: f64) -> Option<String> {
 /// How often QEMU's main loop went to sleep, and so was woken, for each doorbell of the host. `None`: not known, or too
 /// few doorbells. Doorbells are counted over the whole block and sleeps over the measured operations, so that the
 /// former are taken in proportion. Where doorbells do not wait for one another they share a waking, which says nothing;
-/// nor does a main loop that others keep off its CPU, since it finds the next doorbell before it can go to sleep.
-fn wakes_per_ring(block: &RunBlock<'_>) -> Option<f64> {
+/// nor does a main loop that busy threads keep off its CPU; and of one that spins before it blocks, doorbells come when
+/// they come, most of them in the warm-up.
+fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     let asked = block.asked();
     let is_crowded = asked.conditions.one_core || asked.conditions.busy_threads.is_some_and(|threads| threads > 0);
-    if is_crowded || !asked.workload.is_closed_loop() {
+    if is_crowded || asked.guest_wait != Wait::Irq || !asked.workload.is_closed_loop() {
         return None;
     }
     let sleeps = block.measured.cpu.switches.main_loop?.voluntary;
     let share = block.measured.operations as f64 / block.operations_in_all() as f64;
     let rings = block.measured.counters.rings as f64 * share;
-    (rings >= LEAST_RINGS).then(|| sleeps as f64 / rings)
+    let ns = block.measured.cpu.main_loop_ns.map(|ns| ns as f64 / rings);
+    (rings >= LEAST_RINGS).then_some(MainLoop { wakes: sleeps as f64 / rings, ns })
 }
 
 /// From the least to the most.
-fn range(wakes: &[(String, f64)]) -> String {
-    let each = || wakes.iter().map(|(_, wakes)| *wakes);
+fn range(seen: &[(String, MainLoop)]) -> String {
+    let each = || seen.iter().map(|(_, main_loop)| main_loop.wakes);
     let least = three_digits(each().fold(f64::INFINITY, f64::min));
     let most = three_digits(each().fold(0.0, f64::max));
     if least == most { least } else { format!("{least} to {most}") }

@@ -18,6 +18,8 @@ fn rung(wakes_per_ring: f64) -> Synthetic {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number above zero")]
     let switches = Switches { voluntary: voluntary as u64, involuntary: 0 };
     run.block(0).cpu.switches.main_loop = Some(switches);
+    // Some microseconds for each waking.
+    run.block(0).cpu.main_loop_ns = Some(switches.voluntary * 5_000);
     run
 }
 
@@ -65,11 +67,29 @@ fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
         let mut run = rung(0.1);
         let conditions = &mut run.block(0).block.conditions;
         (conditions.busy_threads, conditions.one_core) = (Some(busy_threads), one_core);
+        run.block(0).cpu.main_loop_ns = Some(0);
         check(run, claim()).pass
     };
     assert_eq!(beside(1, false), Verdict::Pass);
     assert_eq!(beside(0, true), Verdict::Pass);
     assert_eq!(beside(0, false), Verdict::Fail, "nobody keeps it");
+}
+
+#[test]
+fn a_main_loop_that_handles_doorbells_without_going_to_sleep_passes() {
+    let mut run = rung(0.1);
+    assert_eq!(check(run.clone(), claims("tcg", Some(false), Some("tcg"))).pass, Verdict::Pass, "500 ns a doorbell");
+    run.block(0).cpu.main_loop_ns = Some(200 * 400);
+    assert_eq!(check(run.clone(), claims("tcg", Some(false), Some("tcg"))).pass, Verdict::Fail);
+    run.block(0).cpu.main_loop_ns = None;
+    assert_eq!(check(run, claims("tcg", Some(false), Some("tcg"))).pass, Verdict::Fail, "nothing speaks for it");
+}
+
+#[test]
+fn doorbells_of_one_that_spins_first_say_nothing() {
+    let mut run = rung(0.0);
+    run.block(0).block.guest_wait = Wait::Hybrid;
+    assert_eq!(check(run, claims("tcg", Some(false), None)).pass, Verdict::NotApplicable);
 }
 
 #[test]
