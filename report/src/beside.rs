@@ -2,9 +2,10 @@
 //! are of the same estimator, so that the one lies where the other says.
 
 use crate::cells::{Group, SEED};
+use crate::compare::MeanRatio;
 use crate::figure::Figure;
 use crate::plan::Workload;
-use crate::result::{Cell, MeanRatio};
+use crate::result::Cell;
 use crate::run::RunBlock;
 use crate::stats::{Interval, NoiseFloor, Ratio, Share, Word, ratio_of_medians, ratio_of_quotients};
 

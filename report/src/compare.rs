@@ -1,13 +1,91 @@
 //! Each way to wait against polling on both sides, cell by cell; and where equal things were measured twice, the second
 //! against the first.
 
+use serde::{Deserialize, Serialize};
+
 use crate::beside::{self, Drawn};
 use crate::cell_name::CellKey;
 use crate::cells::Group;
 use crate::figure::Figure;
-use crate::plan::{Conditions, Wait};
-use crate::result::{Cell, Comparison};
+use crate::plan::{Conditions, Wait, Workload};
+use crate::result::Cell;
 use crate::stats::{Interval, Word};
+
+/// One way to wait against polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Comparison {
+    /// The workload of both cells.
+    pub workload: Workload,
+    /// The size of both cells.
+    pub size_bytes: u64,
+    /// The conditions of the compared cell; those of the baseline are the same, but for `again`.
+    #[serde(default)]
+    pub conditions: Conditions,
+    /// What is compared.
+    pub mode: String,
+    /// To what.
+    pub baseline: String,
+    /// Which of both cells' figures is compared.
+    #[serde(default)]
+    pub figure: Figure,
+    /// Ratio of that figure's medians; of streams, of the time per message.
+    pub p50_ratio: Option<f64>,
+    /// Its 95 % interval by a block bootstrap of the same.
+    #[serde(default)]
+    pub p50_ratio_interval: Option<Interval<f64>>,
+    /// The larger of both cells' noise floors, of that figure.
+    #[serde(default)]
+    pub noise_floor: Option<f64>,
+    /// What the interval and the noise allow to say of `mode`.
+    #[serde(default)]
+    pub word: Word,
+    /// The means of that figure instead of its medians; of latencies only.
+    #[serde(default)]
+    pub mean: Option<MeanRatio>,
+    /// Difference of that figure's medians, in nanoseconds; streams have none.
+    pub p50_difference_ns: Option<i64>,
+    /// Ratio of the CPU time per operation, all threads.
+    pub cpu_per_op_ratio: Option<f64>,
+    /// Ratio of the cores kept busy.
+    pub cores_ratio: Option<f64>,
+}
+
+/// How the means of latencies compare. Where latencies lie in two heaps, as those of a poller that shares its core, a median
+/// says no more than in which of them the larger half lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct MeanRatio {
+    /// Ratio of the means.
+    pub ratio: f64,
+    /// Its 95 % interval by a bootstrap of whole blocks; two blocks at least.
+    pub interval: Option<Interval<f64>>,
+    /// By what factor the means of equal things differ; four blocks at least.
+    pub noise_floor: Option<f64>,
+    /// What the interval and the noise allow to say of `mode`.
+    pub word: Word,
+}
+
+impl Comparison {
+    /// The cell that is compared, and the one that it is compared with.
+    #[must_use]
+    pub fn cells<'a>(&self, all: &'a [Cell]) -> Option<(&'a Cell, &'a Cell)> {
+        let find = |mode: &str, conditions: Conditions| {
+            let key = (self.workload, self.size_bytes, conditions);
+            all.iter().find(|cell| (cell.workload, cell.size_bytes, cell.conditions) == key && cell.mode == mode)
+        };
+        // A second arm is compared with the first one, and a first arm with another first one.
+        let first = Conditions { again: false, ..self.conditions };
+        Some((find(&self.mode, self.conditions)?, find(&self.baseline, first)?))
+    }
+
+    /// Why nothing is said of it; `None` where something is.
+    #[must_use]
+    pub fn not_judged_because(&self) -> Option<&'static str> {
+        let (has_values, has_interval) = (self.p50_ratio.is_some(), self.p50_ratio_interval.is_some());
+        (self.word == Word::Unknown).then(|| beside::why_unknown(self.figure, self.workload, has_values, has_interval))
+    }
+}
 
 /// Compares every cell with the polling cell of its workload, size and conditions, and a second arm with the first. A cell
 /// without a baseline is not compared. `groups` are those that the cells were made of.

@@ -3,9 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::compare::Comparison;
 use crate::measured::Ceilings;
 use crate::plan::{Arrivals, Wait, Workload};
-use crate::result::{Cell, Comparison};
+use crate::result::Cell;
 use crate::stats::Word;
 
 /// Latency that an open loop's p99 must stay below, where nothing else was asked for: 1 ms.

@@ -6,16 +6,14 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use proto::ack::Ack;
 use proto::bell::Bell;
 use proto::clock::Offset;
 use proto::control::{Announcement, Flaw, WaitKind, Work};
-use proto::counters::GuestCounters;
 use proto::dozing::Dozing;
 use proto::layout::RECORD_COUNT;
-use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, Waiter};
 use report::copies::Copies;
-use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
+use report::measured::{ClockFit, MeasuredBlock};
 use report::plan::{Block, Conditions, Fault, Plan, Wait, Workload};
 
 use super::BenchError;
@@ -23,6 +21,7 @@ use super::broken::{Slow, concerns_a_doorbell_of, flaw, ring_wrongly};
 use super::contention::Contention;
 use super::cost::Meter;
 use super::event::HostEvent;
+use super::exchanged::Exchanged;
 use super::frames::Camera;
 use super::guest::Guest;
 use super::link::Link;
@@ -30,7 +29,7 @@ use super::operations::{Deadline, Exchange, Sample};
 use super::placement::Placement;
 use super::recorder::Recorder;
 use super::watch::Watch;
-use super::work::{Outcome, Stage};
+use super::work::Stage;
 
 /// Handshakes per look at the clocks: enough that one of them meets no interruption.
 const HANDSHAKES: u64 = 300;
@@ -38,6 +37,7 @@ const HANDSHAKES: u64 = 300;
 const CALIBRATION: u64 = 400;
 /// Which doorbell a fault concerns that concerns one.
 const FAULTY: u64 = 20;
+
 /// Runs blocks one after the other.
 pub(super) struct Runner<'r, 'l> {
     link: &'r Link<'l>,
@@ -52,16 +52,6 @@ pub(super) struct Runner<'r, 'l> {
     contention: Contention,
     seed: u64,
     placement: &'r Placement,
-}
-
-/// What a block's exchange brought, beside its samples.
-struct Exchanged {
-    counts: WaitCounts,
-    rings: u64,
-    stale: u64,
-    cpu: CpuTime,
-    wall: Duration,
-    outcome: Outcome,
 }
 
 impl<'r, 'l> Runner<'r, 'l> {
@@ -165,52 +155,9 @@ impl<'r, 'l> Runner<'r, 'l> {
         let stable = clock.is_stable().then_some(offset);
         let measured = &measured[..measured.len().min(usize::try_from(block.count).unwrap_or(usize::MAX))];
         let rows = recorder.block(block, measured, self.link.memory, stable, self.tsc_hz)?;
-        let done = self.measured(block, measured, exchanged, &counted, clock);
+        let done = exchanged.told(block, measured, &counted, clock, self.tsc_hz);
         let copies = Copies::of(&done, &rows);
         Ok((done, copies))
-    }
-
-    fn measured(
-        &self,
-        block: &Block,
-        samples: &[Sample],
-        exchanged: Exchanged,
-        counted: &GuestCounters,
-        clock: ClockFit,
-    ) -> MeasuredBlock {
-        let verified = samples.iter().filter(|s| s.answer == Some(Ack::Processed)).count() as u64;
-        let traffic = exchanged.outcome.traffic.as_ref().map(|sent| Traffic {
-            seen: counted.operations,
-            last_seen: counted.last_seen == sent.last_seq,
-            sent: sent.messages,
-            span_ns: self.in_ns(sent.span_ticks),
-            full: sent.full,
-        });
-        let sent = traffic.as_ref().map(|traffic| traffic.sent);
-        let bytes_verified = match block.workload {
-            Workload::Frame => verified * block.size_bytes,
-            // Of a stream's messages only both ends are looked at.
-            _ => 0,
-        };
-        MeasuredBlock {
-            block: block.clone(),
-            wall_ns: u64::try_from(exchanged.wall.as_nanos()).unwrap_or(u64::MAX),
-            operations: sent.unwrap_or(samples.len() as u64),
-            counters: counters(&exchanged, counted),
-            cpu: exchanged.cpu.without_pacing(self.in_ns(exchanged.outcome.pacing_ticks)),
-            clock,
-            corrupt_answer: exchanged.outcome.corrupt,
-            bytes_verified,
-            traffic,
-            unsent: exchanged.outcome.unsent,
-            // Looked at by whoever runs the blocks.
-            placement: None,
-        }
-    }
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a block fits 64 bits of nanoseconds")]
-    fn in_ns(&self, ticks: u64) -> u64 {
-        (ticks as f64 * 1e9 / self.tsc_hz) as u64
     }
 
     /// Announces a block: `operations` messages, or for ceilings that many bytes.
@@ -376,28 +323,4 @@ struct Position<'b> {
 pub(super) fn ring(eventfd: &impl AsFd) -> io::Result<()> {
     nix::unistd::write(eventfd, &1_u64.to_ne_bytes())?;
     Ok(())
-}
-
-fn counters(host: &Exchanged, guest: &GuestCounters) -> Counters {
-    Counters {
-        rings: host.rings,
-        guest_cpu_ns: guest.cpu_ns,
-        interrupts: guest.interrupts,
-        uio_events: guest.events,
-        guest_waits: guest.waits,
-        guest_found_armed: guest.found_armed,
-        guest_found_spinning: guest.found_spinning,
-        guest_deadline_wakeups: guest.deadline_wakeups,
-        guest_rings: guest.rings,
-        host_events: host.counts.events,
-        host_waits: host.counts.waits,
-        host_found_armed: host.counts.found_armed,
-        host_found_spinning: host.counts.found_spinning,
-        host_deadline_wakeups: host.counts.deadline_wakeups,
-        stale_acks: host.stale,
-        guest_lost_wakeups: guest.lost_wakeups,
-        host_lost_wakeups: host.counts.lost_wakeups,
-        guest_yields: guest.yields,
-        mismatches: guest.mismatches,
-    }
 }

@@ -31,6 +31,7 @@ mod ceilings;
 mod contention;
 mod cost;
 mod event;
+mod exchanged;
 mod frames;
 mod guest;
 mod link;

@@ -1,9 +1,10 @@
 //! The answer, question by question: which way to wait wins, by how much, at which price, and from which rate on.
 
+use crate::compare::Comparison;
 use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Wait, Workload};
-use crate::result::{Cell, Comparison, RunResult};
+use crate::result::{Cell, RunResult};
 use crate::stats::Word;
 use crate::streams;
 use crate::units::{counted, duration, speed, three_digits};

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use crate::compare::Comparison;
 use crate::figure::Figure;
 use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
 use crate::plan::Workload;
-use crate::result::{Cell, Comparison, RunResult};
+use crate::result::{Cell, RunResult};
 use crate::streams;
 use crate::units::{counted, duration, grouped, speed, three_digits};
 

@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 pub use self::drivers::driver_table;
 use self::line::{Line, Tone};
 use self::text::wrapped;
+use crate::compare::Comparison;
 use crate::figure::Figure;
 use crate::frame_size::size_name;
 use crate::page;
 use crate::plan::{Wait, Workload};
-use crate::result::{Cell, Comparison, RunResult, SelfCheck, Verdict};
+use crate::result::{Cell, RunResult, SelfCheck, Verdict};
 use crate::stats::Word;
 use crate::streams;
 use crate::units::{acceleration, counted, duration, speed};
@@ -126,12 +127,11 @@ pub(crate) fn answer(result: &RunResult) -> String {
         0 => String::new(),
         _ => format!("not to be trusted, {} failed: ", counted(failed, "self-check")),
     };
-    let compared = result
-        .comparisons
-        .iter()
-        .filter(|comparison| comparison.workload != Workload::Storm)
+    // A storm has one latency, which says little.
+    let comparisons = || result.comparisons.iter().filter(|comparison| comparison.workload != Workload::Storm);
+    let compared = comparisons()
         .find(|comparison| comparison.mode == Wait::Irq.to_string() && comparison.baseline != comparison.mode)
-        .or(result.comparisons.first().filter(|comparison| comparison.workload != Workload::Storm))
+        .or(comparisons().next())
         .and_then(|comparison| compared(result, comparison));
     let answer = compared
         .or_else(|| result.cells.iter().filter(|cell| cell.workload != Workload::Storm).find_map(alone))

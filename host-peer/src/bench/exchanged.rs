@@ -1,0 +1,92 @@
+//! What the two sides of a block's exchange counted becomes what is recorded of it.
+
+use std::time::Duration;
+
+use proto::ack::Ack;
+use proto::counters::GuestCounters;
+use proto::wait::WaitCounts;
+use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
+use report::plan::{Block, Workload};
+
+use super::operations::Sample;
+use super::work::Outcome;
+
+/// What a block's exchange brought, beside its samples.
+pub(super) struct Exchanged {
+    pub(super) counts: WaitCounts,
+    pub(super) rings: u64,
+    pub(super) stale: u64,
+    pub(super) cpu: CpuTime,
+    pub(super) wall: Duration,
+    pub(super) outcome: Outcome,
+}
+
+impl Exchanged {
+    /// The block's record, with what the guest counted.
+    pub(super) fn told(
+        self,
+        block: &Block,
+        samples: &[Sample],
+        guest: &GuestCounters,
+        clock: ClockFit,
+        tsc_hz: f64,
+    ) -> MeasuredBlock {
+        let verified = samples.iter().filter(|s| s.answer == Some(Ack::Processed)).count() as u64;
+        let traffic = self.outcome.traffic.as_ref().map(|sent| Traffic {
+            seen: guest.operations,
+            last_seen: guest.last_seen == sent.last_seq,
+            sent: sent.messages,
+            span_ns: in_ns(sent.span_ticks, tsc_hz),
+            full: sent.full,
+        });
+        let sent = traffic.as_ref().map(|traffic| traffic.sent);
+        let bytes_verified = match block.workload {
+            Workload::Frame => verified * block.size_bytes,
+            // Of a stream's messages only both ends are looked at.
+            _ => 0,
+        };
+        MeasuredBlock {
+            block: block.clone(),
+            wall_ns: u64::try_from(self.wall.as_nanos()).unwrap_or(u64::MAX),
+            operations: sent.unwrap_or(samples.len() as u64),
+            counters: self.counters(guest),
+            cpu: self.cpu.without_pacing(in_ns(self.outcome.pacing_ticks, tsc_hz)),
+            clock,
+            corrupt_answer: self.outcome.corrupt,
+            bytes_verified,
+            traffic,
+            unsent: self.outcome.unsent,
+            // Looked at by whoever runs the blocks.
+            placement: None,
+        }
+    }
+
+    fn counters(&self, guest: &GuestCounters) -> Counters {
+        Counters {
+            rings: self.rings,
+            guest_cpu_ns: guest.cpu_ns,
+            interrupts: guest.interrupts,
+            uio_events: guest.events,
+            guest_waits: guest.waits,
+            guest_found_armed: guest.found_armed,
+            guest_found_spinning: guest.found_spinning,
+            guest_deadline_wakeups: guest.deadline_wakeups,
+            guest_rings: guest.rings,
+            host_events: self.counts.events,
+            host_waits: self.counts.waits,
+            host_found_armed: self.counts.found_armed,
+            host_found_spinning: self.counts.found_spinning,
+            host_deadline_wakeups: self.counts.deadline_wakeups,
+            stale_acks: self.stale,
+            guest_lost_wakeups: guest.lost_wakeups,
+            host_lost_wakeups: self.counts.lost_wakeups,
+            guest_yields: guest.yields,
+            mismatches: guest.mismatches,
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a block fits 64 bits of nanoseconds")]
+fn in_ns(ticks: u64, tsc_hz: f64) -> u64 {
+    (ticks as f64 * 1e9 / tsc_hz) as u64
+}
