@@ -47,13 +47,21 @@ pub struct Conditions {
     /// Stream: a doorbell for every message, not only for a receiver that is armed.
     #[serde(skip_serializing_if = "is_false")]
     pub always_ring: bool,
-    /// A guest that polls back to back takes the stamps before its answer all the same: every leg is known, and the round
+    /// A guest that spins back to back takes the stamps before its answer all the same: every leg is known, and the round
     /// trip is longer by what they cost.
     #[serde(skip_serializing_if = "is_false")]
     pub stamped: bool,
     /// The second of two equal arms, measured to see how far equal things differ.
     #[serde(skip_serializing_if = "is_false")]
     pub again: bool,
+}
+
+impl Conditions {
+    /// Whether the run itself keeps its threads off their CPUs, so that being late there is what is measured.
+    #[must_use]
+    pub fn is_crowded(&self) -> bool {
+        self.one_core || self.busy_threads.is_some_and(|threads| threads > 0)
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]

@@ -77,8 +77,7 @@ fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
 /// they come, most of them in the warm-up.
 fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     let asked = block.asked();
-    let is_crowded = asked.conditions.one_core || asked.conditions.busy_threads.is_some_and(|threads| threads > 0);
-    if is_crowded || asked.guest_wait != Wait::Irq || !asked.workload.is_closed_loop() {
+    if asked.conditions.is_crowded() || asked.guest_wait != Wait::Irq || !asked.workload.is_closed_loop() {
         return None;
     }
     let sleeps = block.measured.cpu.switches.main_loop?.voluntary;

@@ -115,6 +115,20 @@ fn a_run_that_may_not_use_its_cpus() {
 }
 
 #[test]
+fn doorbells_that_came_late_but_for_where_that_was_asked_for() {
+    let late = |busy_threads, one_core| {
+        let mut run = Synthetic::both_modes();
+        run.block(1).counters.guest_deadline_wakeups = 2;
+        let conditions = &mut run.block(1).block.conditions;
+        (conditions.busy_threads, conditions.one_core) = (busy_threads, one_core);
+        let warnings = run.result().warnings;
+        warnings.into_iter().any(|warning| warning.message.starts_with("2 waits ended by the guard"))
+    };
+    assert!(late(None, false) && late(Some(0), false));
+    assert!(!late(Some(1), false) && !late(Some(0), true));
+}
+
+#[test]
 fn time_that_was_stolen() {
     warns("3.2 % of this machine's CPU time", "CPUs of its own", |e| e.load.steal_percent = Some(3.21));
 }
