@@ -132,7 +132,7 @@ fn break_even(known: &BreakEven) -> Point {
                 three_digits(known.polling_cores),
                 three_digits(known.idle_cores)
             ),
-            format!("An operation of {mode} takes {} of CPU time.", duration(known.us_per_op * 1e3)),
+            format!("Back to back an operation of {mode} takes {} of CPU time.", duration(known.us_per_op * 1e3)),
             end,
         ],
     }
