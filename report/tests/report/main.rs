@@ -9,6 +9,7 @@ mod checks;
 mod exports;
 mod findings;
 mod hostile;
+mod lettering;
 mod markup;
 mod page;
 mod placement;
