@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use cli_common::number;
 use guest_uio::driver::{self, Driver, UIO_PCI_MSIX};
 use guest_uio::guard::Guard;
 use guest_uio::pci::PciDevice;
@@ -52,41 +53,46 @@ enum Verb {
     /// Rings a peer
     Ring {
         /// The peer's id at the server
+        #[arg(value_parser = number::parse::<u16>)]
         peer: u16,
         /// The peer's vector
+        #[arg(value_parser = number::parse::<u16>)]
         vector: u16,
     },
     /// Blocks until doorbells arrive; prints how many
     Wait {
         /// This device's vector
-        #[arg(long, default_value_t = 0)]
+        #[arg(long, default_value_t = 0, value_parser = number::parse::<u16>)]
         vector: u16,
         /// Doorbells to wait for
-        #[arg(long, default_value_t = 1)]
+        #[arg(long, default_value_t = 1, value_parser = number::in_range::<u64>(1..))]
         count: u64,
         /// How long at most, such as 500ms or 5s; for ever if absent
-        #[arg(long, value_parser = humantime::parse_duration)]
+        #[arg(long, value_parser = cli_common::duration::parse)]
         timeout: Option<Duration>,
     },
     /// Tries what a driver must do: registers, memory, and doorbells rung by the device itself
     Check {
         /// Vectors to try, from 0
-        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+        #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=256))]
         vectors: u16,
         /// Doorbells of the closed loop
-        #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, default_value_t = 10_000, value_parser = number::in_range::<u64>(1..))]
         count: u64,
     },
     /// Writes bytes of the shared memory to stdout
     Read {
         /// Offset in the memory
+        #[arg(value_parser = number::parse::<usize>)]
         offset: usize,
         /// Bytes
+        #[arg(value_parser = number::parse::<usize>)]
         len: usize,
     },
     /// Writes stdin into the shared memory
     Write {
         /// Offset in the memory
+        #[arg(value_parser = number::parse::<usize>)]
         offset: usize,
     },
     /// Answers the host's benchmark

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
+use cli_common::{duration, number};
 
 /// Joins an ivshmem server as a peer.
 #[derive(Debug, Parser)]
@@ -66,11 +67,13 @@ pub(crate) enum Verb {
   host-peer ring 3 1 --count 1000    faster than anybody reads: they merge")]
     Ring {
         /// The peer's id
+        #[arg(value_parser = number::parse::<u16>)]
         peer: u16,
         /// The peer's vector
+        #[arg(value_parser = number::parse::<u16>)]
         vector: u16,
         /// How often
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u64>(1..))]
         count: u64,
         /// One JSON document
         #[arg(long)]
@@ -85,13 +88,13 @@ pub(crate) enum Verb {
 Prints how many rings came. Too few in time, or a server that goes away, is status 1.")]
     Wait {
         /// Own vector
-        #[arg(long, value_name = "V", default_value_t = 0)]
+        #[arg(long, value_name = "V", default_value_t = 0, value_parser = number::parse::<u16>)]
         vector: u16,
         /// Doorbells to wait for
-        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u64>(1..))]
         count: u64,
         /// How long at most, such as 500ms or 5s; for ever if absent
-        #[arg(long, value_name = "D", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "D", value_parser = duration::parse)]
         timeout: Option<Duration>,
         /// One JSON document
         #[arg(long)]
@@ -134,7 +137,7 @@ What does not fit is refused as a whole.")]
 Exit status 1 if a rule failed, or could not be judged; notes do not count. docs/protocol.md explains each rule.")]
     Check {
         /// How long the server may take for each step
-        #[arg(long, value_name = "D", default_value = "5s", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "D", default_value = "5s", value_parser = duration::parse_above_zero)]
         timeout: Duration,
         /// One JSON document
         #[arg(long)]

@@ -10,7 +10,8 @@ use crate::out;
 
 /// Writes a page for the command and for each verb that is not hidden.
 pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
-    manual::write_pages(command, folder).with_context(|| format!("cannot write man pages into {}", folder.display()))
+    cli_common::man_pages::write_pages(command, folder)
+        .with_context(|| format!("cannot write man pages into {}", folder.display()))
 }
 
 /// Prints completions to stdout.

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum, value_parser};
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use cli_common::{duration, number};
 use ivshmem_server::Config;
 use ivshmem_server::access::{self, Access};
 use ivshmem_server::config::{DEFAULT_SOCKET, MAX_VECTORS};
@@ -81,11 +82,11 @@ pub(crate) struct Args {
     hugepages: Option<HugePages>,
 
     /// The most peers at a time [default: as many as there are descriptors for]
-    #[arg(long, value_name = "N", value_parser = value_parser!(u32).range(1..=65536))]
+    #[arg(long, value_name = "N", value_parser = number::in_range::<u32>(1..=65536))]
     max_peers: Option<u32>,
 
     /// Disconnect a client that reads nothing for so long while there is something to read
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_deadline)]
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse_above_zero)]
     stall_timeout: Duration,
 
     /// Tell the status, one JSON document for each connection, at PATH; with --socket-mode's permissions
@@ -197,13 +198,6 @@ fn parse_vectors(text: &str) -> Result<u16, String> {
         .ok_or_else(|| format!("expected a number from 1 to {MAX_VECTORS}, decimal or 0x…"))
 }
 
-fn parse_deadline(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text)
-        .ok()
-        .filter(|deadline| !deadline.is_zero())
-        .ok_or_else(|| "expected a time above zero with a unit, such as 60s or 500ms".into())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -299,10 +293,11 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_have_a_unit_and_are_above_zero() {
-        assert_eq!(parse_deadline("500ms"), Ok(Duration::from_millis(500)));
-        for text in ["0s", "5", "-1s", "never"] {
-            assert!(parse_deadline(text).is_err(), "{text}");
+    fn stall_timeouts_have_a_unit_and_are_above_zero() {
+        assert_eq!(parse(&["--stall-timeout", "500ms"]).stall_deadline, Duration::from_millis(500));
+        for text in ["0s", "5", "never"] {
+            let error = Args::try_parse_from(["ivshmem-server", "--stall-timeout", text]).unwrap_err().to_string();
+            assert!(error.contains("expected a duration above zero with a unit, such as 5s or 500ms"), "{error}");
         }
     }
 

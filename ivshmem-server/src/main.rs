@@ -92,7 +92,7 @@ fn answer(verb: Verb) -> anyhow::Result<()> {
             let text = if json { document } else { table::render(&found) };
             out.extend_from_slice(text.as_bytes());
         }
-        Verb::Man { folder } => manual::write_pages(Args::command(), &folder)
+        Verb::Man { folder } => cli_common::man_pages::write_pages(Args::command(), &folder)
             .with_context(|| format!("cannot write man pages into {}", folder.display()))?,
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);

@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
+use cli_common::number;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getppid;
 
@@ -45,7 +46,7 @@ pub(crate) struct VmArgs {
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
     /// The guest's CPUs
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     smp: u16,
     /// The guest's own memory
     #[arg(long, value_parser = size::parse, default_value = "512M")]
@@ -54,13 +55,13 @@ pub(crate) struct VmArgs {
     #[arg(long, value_parser = size::parse, default_value = "64M")]
     size: u64,
     /// Doorbell vectors per peer [default: 1; with --server, what it gives]
-    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, value_parser = number::in_range::<u16>(1..=256))]
     vectors: Option<u16>,
     /// Join the server at SOCKET, such as another guest's, instead of starting one
     #[arg(long, value_name = "SOCKET", conflicts_with = "size")]
     server: Option<PathBuf>,
     /// So many bare host peers beside the guest; when one is rung, it is said here
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=64))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::in_range::<u16>(..=64))]
     peers: u16,
     /// Install missing packages without asking
     #[arg(long)]

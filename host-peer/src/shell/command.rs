@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cli_common::duration;
 use proto::wire::{PeerId, Vector};
 
 use crate::cli::bytes;
@@ -118,7 +119,7 @@ fn ring(arguments: &[&str]) -> Result<Command, CommandError> {
 
 fn wait(arguments: &[&str]) -> Result<Command, CommandError> {
     let vector = |word: &str| word.parse().ok().map(Vector);
-    let time = |word: &str| humantime::parse_duration(word).ok();
+    let time = |word: &str| duration::parse(word).ok();
     let parsed = match arguments {
         [] => Some((None, None)),
         [word] => match vector(word) {

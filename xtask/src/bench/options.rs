@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use cli_common::{duration, number};
 use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use report::plan::Fault;
 use serde::Serialize;
@@ -47,16 +48,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
     pub(super) frames: Vec<FrameArg>,
     /// Paced and contention: time between an answer and the next message [default: 2ms]
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = duration::parse)]
     pub(super) gap: Option<Duration>,
     /// Open loop: messages per second to offer [default: 500,1000,2000,5000,10000; --full ten rates up to 50000]
-    #[arg(long, value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    #[arg(long, value_delimiter = ',', value_parser = number::in_range::<u64>(1..=10_000_000))]
     pub(super) rate: Vec<u64>,
     /// Open loop: what p99, from when a message was due, must stay below
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "1ms")]
+    #[arg(long, value_parser = duration::parse_above_zero, default_value = "1ms")]
     pub(super) p99_limit: Duration,
     /// Contention: busy threads [default: 0 to one more than there are cores, and both sides on one core]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(0..=1024))]
+    #[arg(long, value_parser = number::in_range::<u32>(0..=1024))]
     pub(super) load: Option<u32>,
     /// Measure everything of pingpong and paced twice, to see how far equal things differ
     #[arg(long)]
@@ -78,16 +79,16 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,
     /// Doorbell vectors per peer
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=256))]
     pub(crate) vectors: u16,
     /// The guest's CPUs
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     pub(crate) smp: u16,
     /// The guest's own memory
     #[arg(long, value_parser = size::parse, default_value = "512M")]
     pub(crate) mem: u64,
     /// How long a hybrid wait spins before it blocks, 100ms at most [default: as long as blocking is measured to take]
-    #[arg(long, value_parser = humantime::parse_duration)]
+    #[arg(long, value_parser = duration::parse)]
     pub(super) spin: Option<Duration>,
     /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
     #[arg(long, value_enum, default_value_t = Bar2Map::Auto)]
@@ -100,7 +101,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) out: Option<PathBuf>,
     /// Seed of the frames' content and of the blocks' order
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number::parse::<u64>)]
     pub(super) seed: u64,
     /// One JSON document on stdout instead of the table
     #[arg(long)]
@@ -121,7 +122,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value = "")]
     pub(crate) append: String,
     /// How long the guest may take to get ready
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "60s")]
+    #[arg(long, value_parser = duration::parse_above_zero, default_value = "60s")]
     pub(crate) ready_timeout: Duration,
     /// Break one party on purpose, to see that a self-check notices
     #[arg(long, value_parser = fault())]

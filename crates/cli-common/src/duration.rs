@@ -1,0 +1,105 @@
+//! Durations on a command line: a number with a unit, such as `500ms` or `5s`.
+//!
+//! The units are those of [`humantime`]: ns, us, ms, s, m, h and longer ones, also several in a row (`1m 30s`).
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// A text that is not a duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum ParseDurationError {
+    /// It is not a number with a unit.
+    #[error("expected a duration with a unit, such as 5s or 500ms")]
+    Malformed,
+    /// It is zero, where the caller cannot use zero, or not a number with a unit.
+    #[error("expected a duration above zero with a unit, such as 5s or 500ms")]
+    NotAboveZero,
+    /// It is longer than can be represented, or not a whole number of nanoseconds.
+    #[error("expected a duration from 1ns to 500 years")]
+    OutOfRange,
+}
+
+/// Parses a duration. Zero is allowed, and needs no unit.
+///
+/// ```
+/// use std::time::Duration;
+/// use cli_common::duration::{self, ParseDurationError};
+///
+/// assert_eq!(duration::parse("500ms"), Ok(Duration::from_millis(500)));
+/// assert_eq!(duration::parse("0"), Ok(Duration::ZERO));
+/// assert_eq!(duration::parse("5"), Err(ParseDurationError::Malformed));
+/// ```
+pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
+    humantime::parse_duration(text).map_err(|error| match error {
+        humantime::DurationError::NumberOverflow => ParseDurationError::OutOfRange,
+        _ => ParseDurationError::Malformed,
+    })
+}
+
+/// Parses a duration that must be above zero, such as a timeout.
+///
+/// ```
+/// use cli_common::duration::{self, ParseDurationError};
+///
+/// assert!(duration::parse_above_zero("5s").is_ok());
+/// assert_eq!(duration::parse_above_zero("0s"), Err(ParseDurationError::NotAboveZero));
+/// ```
+pub fn parse_above_zero(text: &str) -> Result<Duration, ParseDurationError> {
+    match parse(text) {
+        Ok(Duration::ZERO) | Err(ParseDurationError::Malformed) => Err(ParseDurationError::NotAboveZero),
+        parsed => parsed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit() {
+        for (text, expected) in [
+            ("7ns", Duration::from_nanos(7)),
+            ("20us", Duration::from_micros(20)),
+            ("1.5ms", Duration::from_micros(1500)),
+            ("5s", Duration::from_secs(5)),
+            ("1m 30s", Duration::from_secs(90)),
+            ("0s", Duration::ZERO),
+        ] {
+            assert_eq!(parse(text), Ok(expected), "{text}");
+        }
+        for text in ["", " ", "5", "-1s", "s", "5x", "never", "1e3s", "5 s 3", "٣s"] {
+            assert_eq!(parse(text), Err(ParseDurationError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn zero_is_refused_only_where_it_makes_no_sense() {
+        for text in ["0", "0s", "0.0ms", "5", ""] {
+            assert_eq!(parse_above_zero(text), Err(ParseDurationError::NotAboveZero), "{text}");
+        }
+        assert_eq!(parse_above_zero("1ns"), Ok(Duration::from_nanos(1)));
+    }
+
+    #[test]
+    fn too_long_and_too_fine_durations_name_the_range() {
+        for text in ["99999999999999999999s", "18446744073709551615years", "0.5ns"] {
+            assert_eq!(parse(text), Err(ParseDurationError::OutOfRange), "{text}");
+            assert_eq!(parse_above_zero(text), Err(ParseDurationError::OutOfRange), "{text}");
+        }
+        assert!(parse("500years").is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics(text: String) {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_formatted_duration_reads_back(ns: u64) {
+            let duration = Duration::from_nanos(ns);
+            proptest::prop_assert_eq!(parse(&humantime::format_duration(duration).to_string()), Ok(duration));
+        }
+    }
+}
