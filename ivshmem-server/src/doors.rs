@@ -22,7 +22,6 @@ use crate::access::{Access, Credentials};
 use crate::hall::Hall;
 use crate::in_flight::Room;
 use crate::peer::{self, Departure, Ending};
-use crate::registry::IDS;
 use crate::repeats::{Repeats, Turn};
 
 /// At the end, how long to wait for clients of whom none reads anything.
@@ -31,8 +30,8 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 /// At the end, how long to wait for clients that read. Below systemd's `TimeoutStopSec` of 90 s and that of our unit.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
 
-/// With so many ids left it is time to say so.
-const LAST_IDS: [u32; 4] = [4096, 1024, 256, 64];
+/// With so few free ids the log warns.
+const FEW_IDS: u32 = 4096;
 
 /// How long to leave the listener alone after it failed for a reason that does not pass by itself.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -88,7 +87,7 @@ impl Doors {
             Ok(view) => {
                 let peers = self.hall.registry().len();
                 debug!(peers, pid, uid, "peer {} joined", view.id);
-                self.warn_of_the_last_ids();
+                self.warn_of_few_free_ids();
                 let room = self.room.take();
                 let hall = Arc::clone(&self.hall);
                 let (news, stopping) = (self.news.subscribe(), self.stopping.subscribe());
@@ -102,13 +101,20 @@ impl Doors {
         }
     }
 
-    /// In time to restart before nobody can join any more.
-    fn warn_of_the_last_ids(&self) {
-        let left = IDS - self.hall.registry().next_id();
-        if LAST_IDS.contains(&left) {
-            warn!(
-                "{left} ids are left, and none comes again in a server's life: restart the server and its peers in time"
-            );
+    /// In time to stop the peers that hold ids, before no client can join any more.
+    fn warn_of_few_free_ids(&mut self) {
+        let (free, held) = {
+            let registry = self.hall.registry();
+            (registry.free_ids(), registry.held_ids())
+        };
+        if free > FEW_IDS {
+            return;
+        }
+        // The count varies, so it is not part of the text by which repetitions are recognized.
+        let text = "few ids are free: the ids of peers that left are held until every peer that was notified of them has \
+                    left, too. Stop or restart the longest-lived peers (`ivshmem-server status`)";
+        if let Turn::Tell(left_out) = self.repeats.turn(text, Instant::now()) {
+            warn!(free, held, left_out, "{text}");
         }
     }
 
@@ -118,14 +124,16 @@ impl Doors {
         let pid = credentials.and_then(|credentials| credentials.pid);
         let uid = credentials.map(|credentials| credentials.uid);
         let gid = credentials.map(|credentials| credentials.gid);
-        match self.repeats.turn(why, Instant::now()) {
+        // Details that vary come after a colon.
+        let cause = why.split(':').next().unwrap_or(why);
+        match self.repeats.turn(cause, Instant::now()) {
             Turn::Tell(left_out) => warn!(pid, uid, gid, left_out, "a client was refused: {why}"),
             Turn::LeaveOut => debug!(pid, uid, gid, "a client was refused: {why}"),
         }
     }
 
     pub(crate) fn see_off(&mut self, departed: Result<Departure, JoinError>) {
-        let Departure { id, ending, room } = match departed {
+        let Departure { view, ending, room } = match departed {
             Ok(departure) => departure,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
@@ -135,9 +143,10 @@ impl Doors {
         self.room.give_back(room);
         let peers = {
             let mut registry = self.hall.registry();
-            registry.leave(id);
+            registry.leave(&view);
             registry.len()
         };
+        let id = view.id;
         self.news.send_replace(());
         match ending {
             Ending::Closed | Ending::ServerStopped => debug!(peers, "peer {id} left: it {ending}"),

@@ -8,7 +8,7 @@
 //! 1. [`config`]: what can be chosen.
 //! 2. `server`: the life of the server, from bind to shutdown. `doors`: who is taken in, refused, seen off; `repeats`: what
 //!    is said of that again and again.
-//! 3. `registry` and `view`: who is there, and who must be told what. `hall`: what all tasks share.
+//! 3. `registry`, `ids` and `view`: present peers, their ids, and the notices for each client. `hall`: what all tasks share.
 //! 4. `peer` and `outbox`: one client's connection, from its first message to its last.
 //! 5. [`memory`]: the shared memory object. [`size`]: how its size is written.
 //! 6. [`status`]: what the server says of itself.
@@ -21,6 +21,7 @@ pub mod config;
 pub mod descriptors;
 mod doors;
 mod hall;
+mod ids;
 mod in_flight;
 pub mod memory;
 mod outbox;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proto::fd_passing::SendError;
-use proto::wire::PeerId;
 use tokio::net::UnixStream;
 use tokio::sync::watch;
 
@@ -51,7 +50,8 @@ impl fmt::Display for Ending {
 /// What a client's task leaves behind.
 #[derive(Debug)]
 pub(crate) struct Departure {
-    pub(crate) id: PeerId,
+    /// What the client was notified of. Its connection is closed: it is sent nothing more.
+    pub(crate) view: View,
     pub(crate) ending: Ending,
     /// How many messages less are under way now.
     pub(crate) room: usize,
@@ -67,7 +67,6 @@ pub(crate) async fn serve(
     news: watch::Receiver<()>,
     stopping: watch::Receiver<bool>,
 ) -> Departure {
-    let id = view.id;
     in_flight::set_room(&stream, room);
     let ending = tokio::select! {
         ending = watch_client(&stream) => ending,
@@ -80,7 +79,7 @@ pub(crate) async fn serve(
         never = make_room_at_the_end(&stream, stopping) => match never {},
     };
     let room = if in_flight::is_gone(&stream) { room } else { 0 };
-    Departure { id, ending, room }
+    Departure { view, ending, room }
 }
 
 async fn make_room_at_the_end(stream: &UnixStream, mut stopping: watch::Receiver<bool>) -> Infallible {

@@ -1,11 +1,13 @@
-//! Who is there, who came and who left. It talks to no socket: each client's task asks what its client must be told
-//! next, and sends it.
+//! The present peers, and which notices each client must be sent. It touches no socket: each client's task draws the
+//! next notices for its client and sends them.
 //!
-//! News are kept once for all, not in a queue for each client: an id comes once and leaves once, so there are never more
-//! than 131,072 of them, and a client that does not read costs no memory. One who left before a client heard of it is
-//! left out for that client.
+//! Joins and leaves are ordered by stamps, and kept once for all clients, not in a queue for each. A join is the member
+//! itself, so a peer that left before a client was notified of it is left out for that client. A departure is kept for as
+//! long as a live client was notified of the peer, which is as long as its [id is held](crate::ids). So a client that
+//! does not read costs no memory, and at most 65,536 departures are kept, however many peers come and go.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,11 +20,9 @@ use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 
 use crate::access::Credentials;
+use crate::ids::{IDS, Ids, Stamp};
 use crate::status::PeerStatus;
 use crate::view::{Progress, Stage, View};
-
-/// One more than the largest id.
-pub(crate) const IDS: u32 = 1 << u16::BITS;
 
 /// Memory in bytes that must be left for a newcomer to be taken in: for it, and for what all others are told of it, since
 /// an allocation that fails later ends the process. Some 2,000 peers take so much in a moment when all have much to hear.
@@ -60,14 +60,34 @@ pub(crate) struct Doorbells {
 /// Why a client is not taken in.
 #[derive(Debug, Error)]
 pub(crate) enum Refusal {
-    #[error("all {0} places are taken")]
+    #[error("peer limit ({0}) reached")]
     Full(usize),
-    #[error("all 65536 ids were given out, and none may come again in a server's life: restart the server")]
-    OutOfIds,
+    #[error(
+        "no id is free: the ids of peers that left are held until every peer that was notified of them has left, too{}",
+        .0.map_or_else(String::new, |holder| format!(". {holder}"))
+    )]
+    OutOfIds(Option<Holder>),
     #[error("the server has less than {} MiB of memory left: raise its limit (ulimit -v, the machine's memory)", HEADROOM >> 20)]
     NoMemory,
-    #[error("its eventfds cannot be made: {0}")]
+    #[error("cannot create its eventfds: {0}")]
     Eventfd(io::Error),
+}
+
+/// A present peer that was notified of many ids, which therefore stay held until it leaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Holder {
+    peer: PeerId,
+    pid: Option<i32>,
+    /// How many ids it was notified of.
+    ids: u32,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { peer, pid, ids } = self;
+        let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+        write!(f, "Stop or restart peer {peer}{process}, which was notified of {ids} ids")
+    }
 }
 
 /// What there is to tell a client.
@@ -81,14 +101,10 @@ pub(crate) enum Drawn {
     Over,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum News {
-    Came(PeerId),
-    Left(PeerId),
-}
-
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 struct Member {
+    id: PeerId,
     eventfds: Arc<[OwnedFd]>,
     credentials: Option<Credentials>,
     since: SystemTime,
@@ -97,19 +113,25 @@ struct Member {
 
 /// All present peers.
 #[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
 pub(crate) struct Registry {
     memory: Arc<OwnedFd>,
     vectors: u16,
     max_peers: usize,
-    next_id: u32,
-    members: BTreeMap<PeerId, Member>,
-    news: Vec<News>,
+    ids: Ids,
+    /// The stamp of the next join or leave.
+    now: Stamp,
+    /// The present peers, by the stamp of their join.
+    members: BTreeMap<Stamp, Member>,
+    /// The peers that left and that a live client was notified of, by the stamp of their leave.
+    departures: BTreeMap<Stamp, PeerId>,
     dissolved: bool,
 }
 
 impl Registry {
     pub(crate) fn new(memory: Arc<OwnedFd>, vectors: u16, max_peers: usize) -> Self {
-        Self { memory, vectors, max_peers, next_id: 0, members: BTreeMap::new(), news: Vec::new(), dissolved: false }
+        let (ids, members, departures) = Default::default();
+        Self { memory, vectors, max_peers, ids, now: 0, members, departures, dissolved: false }
     }
 
     /// Most peers at a time.
@@ -117,9 +139,20 @@ impl Registry {
         self.max_peers
     }
 
-    /// The id of the next peer; 65536 when there is none left.
+    /// The id of the next peer; 65536 when none is free.
     pub(crate) fn next_id(&self) -> u32 {
-        self.next_id
+        self.ids.next().map_or(IDS, |id| id.0.into())
+    }
+
+    /// How many ids are free.
+    pub(crate) fn free_ids(&self) -> u32 {
+        self.ids.free()
+    }
+
+    /// How many ids belong to peers that left, and are not free because live clients were notified of those.
+    pub(crate) fn held_ids(&self) -> u32 {
+        let present = u32::try_from(self.members.len()).unwrap_or(IDS);
+        IDS.saturating_sub(self.ids.free()).saturating_sub(present)
     }
 
     /// How many peers are there.
@@ -127,7 +160,7 @@ impl Registry {
         self.members.len()
     }
 
-    /// Takes a client in. Ids are given out once: a device that hears of one again uses memory that it freed.
+    /// Takes a client in, under the lowest free id.
     pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<View, Refusal> {
         if self.members.len() >= self.max_peers {
             return Err(Refusal::Full(self.max_peers));
@@ -135,38 +168,60 @@ impl Registry {
         if !is_there_memory(HEADROOM) {
             return Err(Refusal::NoMemory);
         }
-        let id = u16::try_from(self.next_id).map(PeerId).map_err(|_| Refusal::OutOfIds)?;
         let eventfds =
             (0..self.vectors).map(|_| new_eventfd()).collect::<io::Result<Arc<[_]>>>().map_err(Refusal::Eventfd)?;
-        self.next_id += 1;
-        self.news.push(News::Came(id));
-        let own = Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) };
-        let view = View::new(id, own, self.news.len());
+        let Some(id) = self.ids.allocate() else {
+            return Err(Refusal::OutOfIds(self.holder()));
+        };
+        let joined = self.stamp();
+        let view = View::new(id, joined, Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) });
         let progress = Arc::clone(&view.progress);
-        self.members.insert(id, Member { eventfds, credentials, since: SystemTime::now(), progress });
+        self.members.insert(joined, Member { id, eventfds, credentials, since: SystemTime::now(), progress });
         Ok(view)
     }
 
-    /// Takes a peer out.
-    pub(crate) fn leave(&mut self, id: PeerId) {
-        if self.members.remove(&id).is_some() {
-            self.news.push(News::Left(id));
+    /// Takes a peer out, and frees the ids that only it was still notified of. Nothing may be sent to its client any more.
+    pub(crate) fn leave(&mut self, view: &View) {
+        if self.members.remove(&view.joined).is_some() {
+            self.depart(view.id);
+        }
+        for id in view.notified.iter() {
+            if let Some(departed) = self.ids.remove_notified(id) {
+                self.departures.remove(&departed);
+            }
         }
     }
 
-    /// Says to everybody that all left. The doorbells are returned: to be kept for as long as they may still be on
-    /// their way.
+    /// Notifies every client that all others left. The doorbells are returned: to be kept for as long as they may still
+    /// be on their way.
     #[must_use]
     pub(crate) fn dissolve(&mut self) -> Vec<Arc<[OwnedFd]>> {
         self.dissolved = true;
         let members = std::mem::take(&mut self.members);
-        self.news.extend(members.keys().map(|&id| News::Left(id)));
+        for member in members.values() {
+            self.depart(member.id);
+        }
         members.into_values().map(|member| member.eventfds).collect()
     }
 
-    /// Appends what a client must be told next.
-    pub(crate) fn draw(&self, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
-        while notices.len() < DRAW {
+    fn depart(&mut self, id: PeerId) {
+        let stamp = self.stamp();
+        self.ids.depart(id, stamp);
+        self.departures.insert(stamp, id);
+    }
+
+    fn stamp(&mut self) -> Stamp {
+        self.now += 1;
+        self.now - 1
+    }
+
+    /// Appends the next notices for a client. From here on it counts as notified, whether they are sent or not.
+    pub(crate) fn draw(&mut self, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
+        self.draw_up_to(DRAW, view, notices)
+    }
+
+    fn draw_up_to(&mut self, limit: usize, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
+        while notices.len() < limit {
             match view.stage {
                 Stage::Greeting => {
                     notices.extend([
@@ -174,24 +229,30 @@ impl Registry {
                         Notice::YouAre(view.id),
                         Notice::Memory(Arc::clone(&self.memory)),
                     ]);
-                    view.stage = Stage::Roster(0);
+                    view.stage = Stage::PeerList;
                 }
-                Stage::Roster(next) => {
-                    if let Some((&peer, member)) = self.members.range(PeerId(next)..view.id).next() {
-                        view.told.insert(peer);
-                        notices.push_back(member.doorbells(peer));
-                        view.stage = Stage::Roster(peer.0 + 1);
+                Stage::PeerList => {
+                    if let Some(notice) = self.next_join(view, view.joined) {
+                        notices.push_back(notice);
                     } else {
                         notices.push_back(Notice::Doorbells(view.own.clone()));
-                        view.stage = Stage::News;
+                        view.joins_from = view.joined + 1;
+                        view.stage = Stage::Notices;
                     }
                 }
-                Stage::News => {
-                    let Some(&news) = self.news.get(view.position) else {
+                Stage::Notices => {
+                    let departure = self.next_departure(view);
+                    let until = departure.map_or(self.now, |(stamp, _)| stamp);
+                    if let Some(notice) = self.next_join(view, until) {
+                        notices.push_back(notice);
+                    } else if let Some((stamp, peer)) = departure {
+                        view.present.remove(peer);
+                        notices.push_back(Notice::Left(peer));
+                        view.departures_from = stamp + 1;
+                    } else {
+                        view.joins_from = self.now;
                         break;
-                    };
-                    notices.extend(self.tell(view, news));
-                    view.position += 1;
+                    }
                 }
             }
         }
@@ -203,45 +264,59 @@ impl Registry {
         }
     }
 
-    /// What a piece of news means to a client: nothing, if it concerns one who came and left unheard of.
-    fn tell(&self, view: &mut View, news: News) -> Option<Notice> {
-        match news {
-            News::Came(peer) => {
-                let member = self.members.get(&peer)?;
-                view.told.insert(peer);
-                Some(member.doorbells(peer))
-            }
-            News::Left(peer) => view.told.remove(peer).then_some(Notice::Left(peer)),
+    /// The next present peer that joined before `until`. The client counts as notified of it.
+    fn next_join(&mut self, view: &mut View, until: Stamp) -> Option<Notice> {
+        let (&joined, member) = self.members.range(view.joins_from.min(until)..until).next()?;
+        view.joins_from = joined + 1;
+        view.present.insert(member.id);
+        if view.notified.insert(member.id) {
+            self.ids.add_notified(member.id);
         }
+        let eventfds = Arc::downgrade(&member.eventfds);
+        Some(Notice::Doorbells(Doorbells { peer: member.id, eventfds }))
     }
 
-    /// Who is there, for the status.
+    /// The next departure of a peer that the client was notified of. Others never concern it and are passed for good.
+    fn next_departure(&self, view: &mut View) -> Option<(Stamp, PeerId)> {
+        let mut departures = self.departures.range(view.departures_from..).map(|(&stamp, &peer)| (stamp, peer));
+        let next = departures.find(|&(_, peer)| view.present.contains(peer));
+        view.departures_from = next.map_or(self.now, |(stamp, _)| stamp);
+        next
+    }
+
+    /// The present peer that was notified of the most ids.
+    fn holder(&self) -> Option<Holder> {
+        let holders = self.members.values().map(|member| Holder {
+            peer: member.id,
+            pid: member.credentials.and_then(|credentials| credentials.pid),
+            ids: member.progress.notified.load(Relaxed),
+        });
+        holders.max_by_key(|holder| holder.ids)
+    }
+
+    /// The present peers by id, for the status.
     pub(crate) fn peers(&self) -> Vec<PeerStatus> {
-        self.members.iter().map(|(&id, member)| self.peer(id, member)).collect()
+        let mut peers: Vec<_> = self.members.iter().map(|(&joined, member)| self.peer(joined, member)).collect();
+        peers.sort_by_key(|peer| peer.id);
+        peers
     }
 
-    fn peer(&self, id: PeerId, member: &Member) -> PeerStatus {
+    fn peer(&self, joined: Stamp, member: &Member) -> PeerStatus {
         let progress = &member.progress;
-        let roster = u16::try_from(progress.roster.load(Relaxed))
-            .map_or(0, |next| self.members.range(PeerId(next.min(id.0))..id).count());
-        let news = self.news.len().saturating_sub(progress.position.load(Relaxed));
+        let joins = self.members.range(progress.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
+        let departures = self.departures.range(progress.departures_from.load(Relaxed)..);
         let credentials = member.credentials;
         PeerStatus {
-            id: id.0,
+            id: member.id.0,
             pid: credentials.and_then(|credentials| credentials.pid),
             uid: credentials.map(|credentials| credentials.uid),
             gid: credentials.map(|credentials| credentials.gid),
             vectors: self.vectors,
             connected_since: humantime::format_rfc3339_seconds(member.since).to_string(),
-            queued_notices: roster + news + progress.in_hand.load(Relaxed),
+            queued_notices: joins.count() + departures.count() + progress.in_hand.load(Relaxed),
             messages_sent: progress.messages.load(Relaxed),
+            notified_ids: progress.notified.load(Relaxed),
         }
-    }
-}
-
-impl Member {
-    fn doorbells(&self, peer: PeerId) -> Notice {
-        Notice::Doorbells(Doorbells { peer, eventfds: Arc::downgrade(&self.eventfds) })
     }
 }
 
@@ -261,5 +336,7 @@ pub(crate) fn new_eventfd() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

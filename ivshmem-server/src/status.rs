@@ -18,7 +18,6 @@ use tracing::debug;
 
 use crate::hall::Hall;
 use crate::memory::SharedMemory;
-use crate::registry::IDS;
 
 /// Changes when a field changes its meaning or goes; new fields do not change it.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -45,10 +44,14 @@ pub struct Status {
     pub vectors: u16,
     /// The most peers at a time.
     pub max_peers: usize,
-    /// The id of the next peer; 65536 when there is none left.
+    /// The id of the next peer, the lowest free one; 65536 when none is free.
     pub next_id: u32,
-    /// How many ids are left in this server's life.
+    /// How many ids are free.
     pub ids_left: u32,
+    /// How many ids belong to peers that left, and are held because present peers were notified of those. Earlier versions
+    /// never freed an id and do not report it.
+    #[serde(default)]
+    pub ids_held: u32,
     /// Messages sent to all clients.
     pub messages_sent: u64,
     /// Clients that were not taken in.
@@ -93,6 +96,9 @@ pub struct PeerStatus {
     pub queued_notices: usize,
     /// Messages sent to it.
     pub messages_sent: u64,
+    /// How many ids it was notified of. They are held until it leaves. Earlier versions do not report it.
+    #[serde(default)]
+    pub notified_ids: u32,
 }
 
 /// Why there is no status.
@@ -232,7 +238,8 @@ impl Origin {
             vectors: hall.vectors,
             max_peers: registry.max_peers(),
             next_id: registry.next_id(),
-            ids_left: IDS - registry.next_id(),
+            ids_left: registry.free_ids(),
+            ids_held: registry.held_ids(),
             messages_sent: hall.counters.messages.load(Relaxed),
             refused: hall.counters.refused.load(Relaxed),
             cut_off: hall.counters.cut_off.load(Relaxed),

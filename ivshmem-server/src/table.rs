@@ -12,7 +12,7 @@ pub(crate) fn render(status: &Status) -> String {
     let mut text = format!(
         "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
          memory: {description}; seals: {seals}\n\
-         peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} left\n\
+         peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} free, {ids_held} held\n\
          {messages} messages sent, {refused} clients refused, {cut_off} peers cut off, {held_up} held up\n",
         version = status.version,
         pid = status.pid,
@@ -24,6 +24,7 @@ pub(crate) fn render(status: &Status) -> String {
         vectors = status.vectors,
         next_id = status.next_id,
         ids_left = status.ids_left,
+        ids_held = status.ids_held,
         messages = status.messages_sent,
         refused = status.refused,
         cut_off = status.cut_off,

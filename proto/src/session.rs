@@ -40,7 +40,7 @@ pub enum Event<F> {
         /// Its eventfd.
         fd: F,
     },
-    /// A peer is gone; its id will not come again.
+    /// A peer left. Its id does not come again on this connection.
     PeerLeft(PeerId),
 }
 
@@ -77,8 +77,8 @@ pub enum SessionError {
     /// A peer left that never came, or that left before.
     #[error("expected a present peer's id or an eventfd, got {0} without one, which is not present")]
     UnknownPeerLeft(PeerId),
-    /// A peer came whose id belonged to one that left.
-    #[error("expected an id never used before, got {0}, whose peer has left")]
+    /// A peer joined under the id of one that left, of which this client was notified.
+    #[error("expected an id that this client was not notified of before, got {0}, whose peer has left")]
     IdReused(PeerId),
     /// A peer has more vectors than a [`Vector`] can count.
     #[error("expected at most 65536 vectors of peer {0}, got one more")]

@@ -61,7 +61,7 @@ fn a_client_too_many_is_refused_and_the_others_stay() {
     let mut first = server.member(1);
     let second = server.member(1);
     assert!(server.client().is_refused());
-    server.log_until("a client was refused: all 2 places are taken");
+    server.log_until("a client was refused: peer limit (2) reached");
 
     let gone = second.id();
     drop(second);

@@ -35,7 +35,7 @@ fn it_prints_who_is_there_as_a_table_or_as_the_document() {
 
     let (code, table, _) = asked(&["--status-socket", &path]);
     assert_eq!(code, Some(0));
-    for text in ["1M in a sealed memfd; seals: shrink, grow, seal", "peers: 2 of ", "next id 2, 65534 left"] {
+    for text in ["1M in a sealed memfd; seals: shrink, grow, seal", "peers: 2 of ", "next id 2, 65534 free, 0 held"] {
         assert!(table.contains(text), "{text:?} is not in\n{table}");
     }
     let own = std::process::id().to_string();

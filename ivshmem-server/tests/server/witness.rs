@@ -50,12 +50,11 @@ impl Watched {
     }
 
     /// Reads what the witness is told. Each peer comes once, with all its vectors, and leaves once: its session objects
-    /// to anything else, apart from an order of ids that is not theirs.
+    /// to anything else.
     fn hear(&mut self) -> PeerId {
         match self.witness.event() {
             Event::PeerVector { peer, vector, .. } => {
                 if vector.0 == 0 {
-                    assert!(self.heard_of.last().is_none_or(|&last| last < peer), "ids rise");
                     assert!(self.heard_of.insert(peer) && self.present.insert(peer), "peer {peer} came twice");
                 }
                 peer

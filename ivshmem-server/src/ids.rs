@@ -1,0 +1,212 @@
+//! Allocates peer ids, and recycles an id once that is proved safe.
+//!
+//! QEMU's device keeps an entry for each id that it was notified of, frees the entry's eventfds at the disconnect notice,
+//! and uses the freed memory when the id comes again. So an id is held until every client that was notified of its
+//! former owner has left. Then no live client has an entry for it, and the next newcomer may get it.
+
+use std::collections::BTreeSet;
+
+use proto::wire::PeerId;
+
+/// A point in the order of joins and leaves.
+pub(crate) type Stamp = u64;
+
+/// One more than the largest id.
+pub(crate) const IDS: u32 = 1 << u16::BITS;
+
+/// All ids. The lowest free one is allocated next.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct Ids {
+    /// One entry for each id that was allocated at least once. Ids from `entries.len()` on are free.
+    entries: Vec<Entry>,
+    /// The free ids below `entries.len()`.
+    returned: BTreeSet<PeerId>,
+}
+
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+struct Entry {
+    /// Live clients that were notified of the owner, the owner itself among them.
+    notified: u32,
+    /// When the owner left.
+    departed: Option<Stamp>,
+}
+
+impl Ids {
+    /// The id that [`allocate`](Self::allocate) returns next; `None` if no id is free.
+    pub(crate) fn next(&self) -> Option<PeerId> {
+        let fresh = u16::try_from(self.entries.len()).ok().map(PeerId);
+        self.returned.first().copied().or(fresh)
+    }
+
+    /// Takes the lowest free id. Its owner counts as notified of it.
+    pub(crate) fn allocate(&mut self) -> Option<PeerId> {
+        let id = self.next()?;
+        let entry = Entry { notified: 1, departed: None };
+        if self.returned.remove(&id) {
+            self.entries[usize::from(id.0)] = entry;
+        } else {
+            self.entries.push(entry);
+        }
+        Some(id)
+    }
+
+    /// Counts one more client that was notified of the owner of `id`.
+    pub(crate) fn add_notified(&mut self, id: PeerId) {
+        self.entry(id).notified += 1;
+    }
+
+    /// The owner of `id` left.
+    pub(crate) fn depart(&mut self, id: PeerId, at: Stamp) {
+        self.entry(id).departed = Some(at);
+    }
+
+    /// A client that was notified of the owner of `id` left. If it was the last one, the id is free, and the stamp of
+    /// its owner's departure is returned: the departure concerns no live client any more.
+    pub(crate) fn remove_notified(&mut self, id: PeerId) -> Option<Stamp> {
+        let entry = self.entry(id);
+        entry.notified -= 1;
+        if entry.notified > 0 {
+            return None;
+        }
+        let departed = entry.departed.take();
+        self.returned.insert(id);
+        departed
+    }
+
+    /// How many ids are free.
+    pub(crate) fn free(&self) -> u32 {
+        // There are at most 65,536 entries.
+        let entries = u32::try_from(self.entries.len()).unwrap_or(IDS);
+        let returned = u32::try_from(self.returned.len()).unwrap_or(IDS);
+        IDS - entries + returned
+    }
+
+    fn entry(&mut self, PeerId(id): PeerId) -> &mut Entry {
+        &mut self.entries[usize::from(id)]
+    }
+
+    /// The unsafe policy, against which the model is tested: frees the id of a peer that left at once.
+    #[cfg(test)]
+    pub(crate) fn free_at_once(&mut self, id: PeerId) {
+        self.returned.insert(id);
+    }
+}
+
+/// A set of ids: one bit each.
+#[derive(Debug, Default)]
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct IdSet {
+    words: Vec<u64>,
+    len: u32,
+}
+
+impl IdSet {
+    /// Returns whether the id is new in the set.
+    pub(crate) fn insert(&mut self, id: PeerId) -> bool {
+        let (word, bit) = place(id);
+        if self.words.len() <= word {
+            self.words.resize(word + 1, 0);
+        }
+        let is_new = self.words[word] & bit == 0;
+        self.words[word] |= bit;
+        self.len += u32::from(is_new);
+        is_new
+    }
+
+    /// Returns whether the id was in the set.
+    pub(crate) fn remove(&mut self, id: PeerId) -> bool {
+        let (word, bit) = place(id);
+        let Some(found) = self.words.get_mut(word) else {
+            return false;
+        };
+        let was_in = *found & bit != 0;
+        *found &= !bit;
+        self.len -= u32::from(was_in);
+        was_in
+    }
+
+    pub(crate) fn contains(&self, id: PeerId) -> bool {
+        let (word, bit) = place(id);
+        self.words.get(word).is_some_and(|found| found & bit != 0)
+    }
+
+    pub(crate) fn len(&self) -> u32 {
+        self.len
+    }
+
+    /// All ids in the set, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = PeerId> + '_ {
+        (0_u16..).zip(&self.words).flat_map(|(at, &word)| bits(word).map(move |bit| PeerId(at * 64 + bit)))
+    }
+}
+
+/// The bits that are set in a word, the lowest first.
+fn bits(word: u64) -> impl Iterator<Item = u16> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        let bit = u16::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
+        rest &= rest - 1;
+        Some(bit)
+    })
+}
+
+fn place(PeerId(id): PeerId) -> (usize, u64) {
+    (usize::from(id / 64), 1 << (id % 64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn allocates_the_lowest_free_id() {
+        let mut ids = Ids::default();
+        let all: Vec<_> = (0..4).map(|_| ids.allocate().unwrap()).collect();
+        assert_eq!(all, [0, 1, 2, 3].map(PeerId));
+        for id in [2, 0] {
+            ids.depart(PeerId(id), 9);
+            assert_eq!(ids.remove_notified(PeerId(id)), Some(9));
+        }
+        assert_eq!([(); 3].map(|()| ids.allocate().unwrap()), [0, 2, 4].map(PeerId));
+    }
+
+    #[test]
+    fn holds_an_id_until_the_last_notified_client_left() {
+        let mut ids = Ids::default();
+        let id = ids.allocate().unwrap();
+        ids.add_notified(id);
+        ids.add_notified(id);
+        ids.depart(id, 7);
+        assert_eq!(ids.remove_notified(id), None, "the owner");
+        assert_eq!(ids.remove_notified(id), None, "one of the others");
+        assert_eq!((ids.next(), ids.free()), (Some(PeerId(1)), IDS - 1));
+        assert_eq!(ids.remove_notified(id), Some(7));
+        assert_eq!((ids.next(), ids.free()), (Some(id), IDS));
+    }
+
+    #[test]
+    fn has_as_many_ids_as_the_wire_can_carry() {
+        let mut ids = Ids::default();
+        assert!((0..=u16::MAX).all(|id| ids.allocate() == Some(PeerId(id))));
+        assert_eq!((ids.allocate(), ids.free()), (None, 0));
+        assert_eq!(ids.remove_notified(PeerId(u16::MAX)), None);
+        assert_eq!((ids.free(), ids.allocate()), (1, Some(PeerId(u16::MAX))));
+    }
+
+    #[test]
+    fn a_set_holds_each_id_once() {
+        let mut set = IdSet::default();
+        let ids = [0, 63, 64, u16::MAX].map(PeerId);
+        for id in ids {
+            assert!(!set.remove(id), "{id}");
+            assert!(set.insert(id) && !set.insert(id), "{id}");
+        }
+        assert_eq!((set.len(), set.iter().collect::<Vec<_>>()), (4, ids.to_vec()));
+        for id in ids {
+            assert!(set.remove(id) && !set.remove(id), "{id}");
+        }
+        assert_eq!((set.len(), set.iter().next()), (0, None));
+    }
+}
