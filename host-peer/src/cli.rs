@@ -52,11 +52,25 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "FILE")]
         history: Option<PathBuf>,
     },
-    /// Shows the peers, their vectors, and the memory
+    /// Lists the peers, their vectors, and the memory
+    ///
+    /// Reads the server's status if there is a status socket: SOCKET.status, NAME.status for a socket NAME.sock, the path of
+    /// --status-socket, or that of -S itself. Otherwise it joins for a moment, which takes an id of the server and adds this
+    /// process to the list.
     #[command(after_help = "Examples:
   host-peer list
-  host-peer list --json | jq '.peers[].peer'")]
+  host-peer list --json | jq '.peers[].peer'
+  host-peer list --status-socket /run/ivshmem/frames.status
+
+JSON:
+  peer, vectors      this peer's id (null if it did not join), and the vectors of each peer
+  memory             bytes; may_shrink: it is not sealed
+  peers              peer, vectors; self: this process; pid: null if unknown
+  source             status or join")]
     List {
+        /// Read the server's status at PATH
+        #[arg(long, value_name = "PATH")]
+        status_socket: Option<PathBuf>,
         /// One JSON document
         #[arg(long)]
         json: bool,
@@ -157,7 +171,7 @@ Exit status 1 if a rule failed, or could not be judged; notes do not count. docs
     /// Writes the man pages into a folder, for packagers
     #[command(hide = true)]
     Man {
-        /// The folder, such as /usr/local/share/man/man1
+        /// The folder, such as /usr/local/share/man/man1; created if it is missing
         folder: PathBuf,
     },
     /// Prints a shell's completions, for packagers

@@ -5,13 +5,12 @@ use std::path::Path;
 use anyhow::Context;
 use clap::Command;
 use clap_complete::Shell;
-
-use crate::out;
+use cli_common::man_pages::write_pages;
+use cli_common::output;
 
 /// Writes a page for the command and for each verb that is not hidden.
 pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
-    cli_common::man_pages::write_pages(command, folder)
-        .with_context(|| format!("cannot write man pages into {}", folder.display()))
+    write_pages(command, folder).with_context(|| format!("cannot write man pages into {}", folder.display()))
 }
 
 /// Prints completions to stdout.
@@ -20,5 +19,5 @@ pub(crate) fn completions(shell: Shell, mut command: Command) -> anyhow::Result<
     // By way of memory, because clap_complete panics where it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
-    out::print(&String::from_utf8_lossy(&script))
+    Ok(output::print(&String::from_utf8_lossy(&script))?)
 }

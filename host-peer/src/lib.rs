@@ -33,12 +33,14 @@
 //! Read in this order:
 //! 1. [`client`]: join, map, ring, wait, and who else is there. [`descriptors`]: for servers with many peers.
 //! 2. [`check`]: whether a server keeps the rules.
-//! 3. [`mod@bench`]: the initiator, block by block.
+//! 3. [`status`]: who is connected, without joining.
+//! 4. [`mod@bench`]: the initiator, block by block.
 
 pub mod bench;
 pub mod check;
 pub mod client;
 pub mod descriptors;
+pub mod status;
 // For the command too.
 #[doc(hidden)]
 pub mod words;

@@ -2,11 +2,10 @@
 //! initiator.
 //!
 //! 1. `cli`: what can be said. 2. `verbs`: one thing each, for scripts. 3. `shell`: for people.
-//! 4. `generate`: man pages and completions. `out`: what all of these print.
+//! 4. `generate`: man pages and completions.
 
 mod cli;
 mod generate;
-mod out;
 mod shell;
 mod verbs;
 
@@ -16,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use cli_common::{arguments, output};
 use host_peer::{bench, check};
 use proto::wire::{PeerId, Vector};
 
@@ -24,14 +24,17 @@ use cli::{Arguments, Verb};
 use verbs::{WaitFor, join};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     let logger = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
     // Its own complaints would go to the same stderr, with `eprintln!`.
     logger.with_target(false).with_env_filter("info").log_internal_errors(false).init();
     match act(&arguments) {
         Ok(status) => status,
         Err(error) => {
-            out::complain(&format!("host-peer: {error:#}"));
+            output::print_error(&format!("host-peer: {error:#}"));
             ExitCode::from(verbs::status(&error))
         }
     }
@@ -41,7 +44,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let socket = &arguments.socket;
     match arguments.verb {
         Verb::Shell { ref history } => return shell::run(join(socket)?, history.as_deref()),
-        Verb::List { json } => verbs::list(&join(socket)?, json)?,
+        Verb::List { ref status_socket, json } => verbs::list(socket, status_socket.as_deref(), json)?,
         Verb::Ring { peer, vector, count, json } => {
             verbs::ring(join(socket)?, PeerId(peer), Vector(vector), count, json)?;
         }
@@ -52,11 +55,11 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verb::Read { offset, len, hex } => verbs::read(&join(socket)?, offset, len, hex)?,
         Verb::Write { offset } => verbs::write(&join(socket)?, offset)?,
         Verb::Check { timeout, json } => {
-            let report = check::run(socket, timeout)?;
+            let report = check::run(socket, timeout).map_err(verbs::explain)?;
             if json {
                 verbs::print_json(&serde_json::to_value(&report).context("cannot write the report")?)?;
             } else {
-                out::print(&report.to_string())?;
+                output::print(&report.to_string())?;
             }
             return Ok(if report.failed() || !report.is_complete() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }

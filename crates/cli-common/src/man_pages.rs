@@ -8,9 +8,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use clap::Command;
+use clap::{Arg, Command};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Roff, bold, italic, roman};
 
 /// The heading whose lines are commands.
 const EXAMPLES: &str = "EXAMPLES";
@@ -31,9 +31,52 @@ fn write_page_and_those_of_verbs(command: &Command, folder: &Path) -> io::Result
     let below = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
     let man = Man::new(command.clone().after_help(None::<&str>).after_long_help(None::<&str>));
     let mut page = Vec::new();
-    man.render(&mut page)?;
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    synopsis(command).to_writer(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.get_subcommands().any(|verb| !verb.is_hide_set()) {
+        man.render_subcommands_section(&mut page)?;
+    }
     sections(&below.unwrap_or_default()).to_writer(&mut page)?;
+    if command.get_version().or_else(|| command.get_long_version()).is_some() {
+        man.render_version_section(&mut page)?;
+    }
     File::create(folder.join(man.get_filename()))?.write_all(&page)
+}
+
+/// The command with its options and their values; `clap_mangen` leaves the values out.
+fn synopsis(command: &Command) -> Roff {
+    let mut line = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name()))];
+    let shown: Vec<&Arg> = command.get_arguments().filter(|argument| !argument.is_hide_set()).collect();
+    for option in shown.iter().filter(|argument| !argument.is_positional()) {
+        let short = option.get_short().map(|short| format!("-{short}"));
+        let long = option.get_long().map(|long| format!("--{long}"));
+        let flags: Vec<String> = short.into_iter().chain(long).collect();
+        let (open, close) = if option.is_required_set() { ("", "") } else { ("[", "]") };
+        line.extend([roman(format!(" {open}")), bold(flags.join("|"))]);
+        if option.get_action().takes_values() {
+            line.extend([roman(" "), italic(value_names(option))]);
+        }
+        line.push(roman(close));
+    }
+    for argument in shown.iter().filter(|argument| argument.is_positional()) {
+        let (open, close) = if argument.is_required_set() { ("", "") } else { ("[", "]") };
+        line.extend([roman(format!(" {open}")), italic(value_names(argument)), roman(close)]);
+    }
+    if command.has_subcommands() {
+        let (open, close) = if command.is_subcommand_required_set() { ("", "") } else { ("[", "]") };
+        line.extend([roman(format!(" {open}")), italic("COMMAND"), roman(close)]);
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]).text(line);
+    roff
+}
+
+fn value_names(argument: &Arg) -> String {
+    let names = argument.get_value_names().map(|names| names.iter().map(ToString::to_string).collect::<Vec<_>>());
+    names.map_or_else(|| argument.get_id().as_str().to_uppercase(), |names| names.join(" "))
 }
 
 /// What stands below the flags: headings that end with a colon, and indented lines below each.
@@ -70,6 +113,8 @@ fn sections(text: &str) -> Roff {
 
 #[cfg(test)]
 mod tests {
+    use clap::ArgAction;
+
     use super::*;
 
     const BELOW: &str = "Examples:
@@ -111,6 +156,22 @@ and that.
         assert_eq!(sections(BELOW).to_roff(), expected);
         assert!(sections("Examples:\n  last").to_roff().ends_with("last\n.EE\n"));
         assert_eq!(sections("").to_roff(), "");
+    }
+
+    #[test]
+    fn the_synopsis_has_the_values_of_options() {
+        let mut tool = Command::new("tool").disable_help_flag(true).args([
+            Arg::new("socket").short('S').long("socket").value_name("PATH"),
+            Arg::new("plan").long("plan").required(true),
+            Arg::new("verbose").short('v').action(ArgAction::Count),
+            Arg::new("secret").long("secret").hide(true),
+            Arg::new("folder").value_name("DIR").required(true),
+            Arg::new("more"),
+        ]);
+        tool.build();
+        let page = synopsis(&tool).to_roff();
+        let plain = ["\\fB", "\\fI", "\\fR"].iter().fold(page, |page, font| page.replace(font, ""));
+        assert!(plain.contains("tool [\\-S|\\-\\-socket PATH] \\-\\-plan PLAN [\\-v] DIR [MORE]"), "{plain}");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use super::rule::{Judgement, Report, Rule, Verdict};
 use super::{doorbells, memory, notices};
 use crate::client::ClientError;
 use crate::descriptors;
+use crate::status;
 use crate::words::counted;
 
 /// The rule that broke, because of which nothing more can be examined.
@@ -29,8 +31,14 @@ pub(super) struct Exam {
     pub(super) vectors: Option<usize>,
     /// Clients that stay, all of which must hear of everything.
     pub(super) present: Vec<Observer>,
-    /// Ids that were given to clients which have left since.
-    gone: BTreeSet<i64>,
+    /// Ids of clients that left, of which those present were notified.
+    pub(super) gone: BTreeSet<i64>,
+    /// Why the server took no more clients, if it refused one.
+    refused: Option<String>,
+    /// Whether the socket sent a status document in place of the handshake.
+    is_status_socket: bool,
+    /// The memory when the first client received it.
+    memory: Option<(OwnedFd, u64)>,
 }
 
 impl Exam {
@@ -46,11 +54,25 @@ impl Exam {
             vectors: None,
             present: Vec::new(),
             gone: BTreeSet::new(),
+            refused: None,
+            is_status_socket: false,
+            memory: None,
         };
-        if let Err(Stop(rule)) = exam.run(first) {
-            let why = format!("not reached, because of {}", rule.id());
+        let ended = exam.run(first);
+        if exam.is_status_socket {
+            return Err(ClientError::StatusSocket(socket.into()));
+        }
+        exam.judge_constant_size();
+        if let Err(Stop(rule)) = ended {
+            let why = match exam.refused {
+                Some(_) => "not reached, because the server refused a client".to_owned(),
+                None => format!("not reached, because of {}", rule.id()),
+            };
+            // The reason of a refusal once, at the first rule that it kept from being judged.
+            let mut reason = exam.refused.clone();
             for rule in Rule::ALL {
-                exam.verdicts.entry(rule).or_insert_with(|| (Verdict::Skip, why.clone()));
+                let skip = || (Verdict::Skip, reason.take().unwrap_or_else(|| why.clone()));
+                exam.verdicts.entry(rule).or_insert_with(skip);
             }
         }
         Ok(exam)
@@ -63,7 +85,7 @@ impl Exam {
             Judgement { rule, title: rule.title(), verdict, detail }
         };
         let rules = Rule::ALL.map(judge).into();
-        Report { socket: self.socket, vectors: self.vectors, rules }
+        Report { socket: self.socket, vectors: self.vectors, refused: self.refused.is_some(), rules }
     }
 
     fn run(&mut self, first: Observer) -> Result<(), Stop> {
@@ -77,15 +99,13 @@ impl Exam {
         self.judge_hand_over_of(&mut third)?;
         let third_id = self.sees_leave(third)?;
         let fourth = self.join(Bite::Message)?;
-        if fourth.id() == third_id {
-            // What is told of the one could no longer be told from what is told of the other.
-            return Err(self.stop(Rule::NoReuse, format!("{third_id} was given out again")));
-        }
-        self.judge(Rule::NoReuse, Ok(()));
         let fifth = self.settle(fourth, third_id)?;
         self.judge_split_reading(fifth)?;
         self.judge_slow_reader()?;
-        self.judge_hasty_clients()
+        self.judge_hasty_clients()?;
+        // Ids may come again only after all clients left that know their former peers, and the first clients stay.
+        self.judge(Rule::NoReuse, Ok(()));
+        Ok(())
     }
 
     pub(super) fn judge(&mut self, rule: Rule, outcome: Result<(), String>) {
@@ -127,6 +147,12 @@ impl Exam {
         for (index, (rule, check)) in checks.into_iter().enumerate() {
             client.read().map_err(|trouble| self.trouble(rule, "", &trouble))?;
             let seen = &client.log[index];
+            if rule == Rule::Version {
+                self.is_status_socket = status::is_document(seen.value);
+                if seen.value == REFUSAL && seen.descriptors == 0 {
+                    return Err(self.refuse());
+                }
+            }
             if seen.descriptors > 1 {
                 let surplus = format!("one came with {}", seen.descriptors);
                 return Err(self.stop(Rule::OneDescriptor, surplus));
@@ -138,7 +164,29 @@ impl Exam {
         let unique = if taken { Err(format!("two clients got id {}", client.id())) } else { Ok(()) };
         self.judge(Rule::UniqueIds, unique);
         // Nobody could be told apart any more.
-        if taken { Err(Stop(Rule::UniqueIds)) } else { Ok(client) }
+        if taken {
+            return Err(Stop(Rule::UniqueIds));
+        }
+        if self.gone.contains(&client.id()) {
+            // What is sent of the one could no longer be told from what is sent of the other.
+            let reused =
+                format!("{} was given out again, and clients that knew its former peer are connected", client.id());
+            return Err(self.stop(Rule::NoReuse, reused));
+        }
+        Ok(client)
+    }
+
+    /// Ends the check without a verdict: a server that has no place for another client keeps the protocol. The client
+    /// leaves.
+    pub(super) fn refuse(&mut self) -> Stop {
+        let why = match self.present.len() {
+            0 => {
+                "the server refused this client: it is full, or does not admit this user; its log has the reason".into()
+            }
+            present => format!("the server is full: it refused one more client than {present}; raise its --max-peers"),
+        };
+        self.refused = Some(why);
+        Stop(Rule::Version)
     }
 
     /// Makes a client one of those present, and lets another one come: who is present, the last one among them, reads up
@@ -204,6 +252,7 @@ impl Exam {
             }
             Ok(stat) => {
                 let size = memory::size(&stat);
+                self.memory = size.as_ref().ok().and_then(|size| Some((fd.try_clone().ok()?, *size)));
                 self.judge(Rule::MemorySize, size.map(|_| ()));
                 match memory::missing_seals(fd) {
                     None => self.judge(Rule::MemorySeals, Ok(())),
@@ -211,6 +260,13 @@ impl Exam {
                     Some(missing) => _ = self.verdicts.insert(Rule::MemorySeals, (Verdict::Note, missing)),
                 }
             }
+        }
+    }
+
+    /// At the end: whether another process truncated or enlarged the memory meanwhile.
+    fn judge_constant_size(&mut self) {
+        if let Some((fd, size)) = self.memory.take() {
+            self.judge(Rule::MemorySize, memory::still_has(&fd, size));
         }
     }
 
@@ -326,7 +382,6 @@ fn version(value: i64, has_fd: bool) -> Result<(), String> {
     match (value, has_fd) {
         (PROTOCOL_VERSION, false) => Ok(()),
         (PROTOCOL_VERSION, true) => Err("it came with a descriptor".into()),
-        (REFUSAL, _) => Err("the server refused the client: its log says why".into()),
         (other, _) => Err(format!("it is {other}")),
     }
 }

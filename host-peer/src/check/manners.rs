@@ -1,5 +1,7 @@
 //! Clients with manners of their own: one that reads in bits, one that does not read, some that do not stay.
 
+use proto::wire::REFUSAL;
+
 use super::exam::{Exam, Stop};
 use super::hand_over::{self, GREETING};
 use super::notices;
@@ -50,6 +52,7 @@ impl Exam {
             self.all_read_until_announced(id, Rule::SlowReader)?;
             drop(visitor);
             self.all_read(Rule::SlowReader, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
+            self.gone.insert(id);
             lives.push(id);
         }
         // One who comes last, and stays, ends what there is to read.
@@ -76,8 +79,11 @@ impl Exam {
             }
             drop(hasty);
             let mut patient = self.connect_at_last()?;
-            for _ in 0..GREETING {
+            for index in 0..GREETING {
                 patient.read().map_err(|trouble| self.trouble(Rule::HastyClient, "afterwards", &trouble))?;
+                if index == 0 && patient.log[0].value == REFUSAL {
+                    return Err(self.refuse());
+                }
             }
             self.all_read_until_announced(patient.id(), Rule::HastyClient)?;
         }

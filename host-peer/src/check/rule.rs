@@ -87,7 +87,7 @@ impl Rule {
             Self::Version => "the first message is version 0, without a descriptor",
             Self::OwnId => "the second message is the client's id, 0 to 65535, without a descriptor",
             Self::Memory => "the third message is -1 with the descriptor of a file that can be mapped",
-            Self::MemorySize => "the memory's size is a power of two, and at least a page",
+            Self::MemorySize => "the memory's size is a power of two, at least a page, and does not change",
             Self::MemorySeals => "the memory is sealed against shrinking and growing",
             Self::SameMemory => "all clients get the same memory",
             Self::UniqueIds => "no two clients have the same id",
@@ -99,7 +99,7 @@ impl Rule {
             Self::Doorbells => "each doorbell rings the one vector it stands for, and counts",
             Self::JoinNotices => "those present are told of a newcomer once per vector",
             Self::LeaveNotices => "those present are told once that a peer left, by its id without a descriptor",
-            Self::NoReuse => "the id of a peer that left is not given out again",
+            Self::NoReuse => "an id is not given out again while clients know the peer that had it and left",
             Self::SplitReading => "a client that reads byte by byte gets each descriptor with a message's first byte",
             Self::SlowReader => "a client that does not read delays nobody, and is told nothing by halves",
             Self::HastyClient => "a client that connects and closes at once harms nobody",
@@ -158,6 +158,8 @@ pub struct Report {
     pub socket: PathBuf,
     /// Vectors that a peer has there; none if the examination did not come so far.
     pub vectors: Option<usize>,
+    /// Whether the server refused a client, so that it was not judged as a whole. A full server is not at fault.
+    pub refused: bool,
     /// A verdict for each rule.
     pub rules: Vec<Judgement>,
 }
@@ -197,6 +199,9 @@ impl fmt::Display for Report {
         if skipped > 0 {
             write!(f, ", {skipped} not judged")?;
         }
+        if self.refused {
+            write!(f, " (server full)")?;
+        }
         writeln!(f)
     }
 }
@@ -220,6 +225,7 @@ mod tests {
         let mut report = Report {
             socket: "/x".into(),
             vectors: Some(1),
+            refused: false,
             rules: vec![judgement(Rule::Version, Verdict::Pass, ""), judgement(Rule::OwnId, Verdict::Note, "why")],
         };
         assert!(!report.failed());

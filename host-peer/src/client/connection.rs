@@ -14,7 +14,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
+use super::error::MAX_PATH_BYTES;
 use super::{ClientError, deadline, descriptor};
+use crate::status;
 
 /// Between two attempts to connect to a server that has many clients waiting.
 const RETRY: Duration = Duration::from_millis(5);
@@ -33,6 +35,9 @@ pub(super) struct Connection {
 impl Connection {
     /// Connects; where the server has no room in its queue, tries until the deadline.
     pub(super) fn open(path: &Path, deadline: Instant) -> Result<Self, ClientError> {
+        if path.as_os_str().len() > MAX_PATH_BYTES {
+            return Err(ClientError::PathTooLong(path.into()));
+        }
         let started = Instant::now();
         loop {
             return match try_connect(path) {
@@ -131,6 +136,7 @@ impl Connection {
         let path = self.path.clone();
         match error {
             SessionError::Refused => ClientError::Refused(path),
+            SessionError::WrongVersion(value) if status::is_document(value) => ClientError::StatusSocket(path),
             source => ClientError::Protocol { path, source },
         }
     }

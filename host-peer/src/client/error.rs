@@ -13,6 +13,10 @@ use thiserror::Error;
 use super::counts::MOST_VECTORS;
 use crate::words::counted;
 
+/// What fits into `sockaddr_un` ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)) with a zero at its end, which
+/// QEMU and this project's server need.
+pub(super) const MAX_PATH_BYTES: usize = 107;
+
 /// Why something was not done.
 #[derive(Debug, Error)]
 pub enum ClientError {
@@ -25,6 +29,16 @@ pub enum ClientError {
     /// What is at the path can have no listener.
     #[error("{} is no socket: give the path of a server's, or remove it and start a server there", .0.display())]
     NotASocket(PathBuf),
+    /// The path is longer than the address of a Unix socket can be.
+    #[error(
+        "the socket's path has {} bytes, and a Unix socket's at most {MAX_PATH_BYTES}: use a shorter path, such as a \
+         symbolic link to its folder",
+        .0.as_os_str().len()
+    )]
+    PathTooLong(PathBuf),
+    /// The path is a server's status socket, where clients cannot join.
+    #[error("{} is a status socket: it reports the state of a server, and clients join at the server's --socket", .0.display())]
+    StatusSocket(PathBuf),
     /// The socket cannot be used.
     #[error("cannot connect to {}: a server's socket that this user may open is needed", path.display())]
     Connect {

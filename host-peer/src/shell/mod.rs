@@ -16,12 +16,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use cli_common::output;
 use host_peer::client::{Client, ClientError, Happening, Membership};
 use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::out;
 use action::Done;
 use command::{Command, commands};
 use editor::Candidates;
@@ -53,10 +53,10 @@ pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<Exit
     // Before the editor, which puts back what it finds.
     let interrupt = at_terminal.then(Interrupt::catch).transpose()?;
     let (input, output) = if at_terminal {
-        out::print(&format!("peer {}; help lists the commands\n", client.id()))?;
+        output::print(&format!("peer {}; help lists the commands\n", client.id()))?;
         Input::of_terminal(candidates.clone(), history)?
     } else {
-        (Input::of_pipe()?, Box::new(|text: &str| out::write(&format!("{text}\n"))) as Output)
+        (Input::of_pipe()?, Box::new(|text: &str| output::write(&format!("{text}\n"))) as Output)
     };
     let mut shell = Shell { client, output, candidates, interrupt, connected: true, failures: 0, unsaid: None };
     shell.run(&input)?;
@@ -132,7 +132,7 @@ impl Shell {
             self.failures += 1;
             let interrupted = error.is::<Interrupted>();
             // The terminal has shown ^C.
-            out::complain(&format!("{}{error:#}", if interrupted { "\n" } else { "" }));
+            output::print_error(&format!("{}{error:#}", if interrupted { "\n" } else { "" }));
             if interrupted { Done::GiveUpLine } else { Done::Next }
         })
     }
@@ -163,7 +163,7 @@ impl Shell {
             }
             Err(error) => {
                 self.failures += 1;
-                out::complain(&format!("{error:#}"));
+                output::print_error(&format!("{error:#}"));
                 None
             }
         }
@@ -194,7 +194,7 @@ impl Shell {
         self.connected = false;
         self.failures += 1;
         let error = anyhow::Error::from(error);
-        out::complain(&format!("{error:#}; the known peers can still be rung, but nobody new will come"));
+        output::print_error(&format!("{error:#}; the known peers can still be rung, but nobody new will come"));
     }
 
     fn tell(&mut self, happening: &Happening) {

@@ -1,31 +1,122 @@
-//! `list`: who is there.
+//! `list`: the connected peers.
 
 use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
 
-use host_peer::client::Client;
+use cli_common::output;
+use host_peer::client::{Client, ClientError, JoinOptions};
+use host_peer::descriptors;
+use host_peer::status::{self, ServerStatus};
 use host_peer::words::counted;
+use proto::wire::PeerId;
 use serde_json::json;
 
-use super::print_json;
-use crate::out;
+use super::{STATUS_TIMEOUT, print_json, warn_if_unsealed};
 
-/// Prints the memory and the peers, this one among them.
-pub(crate) fn list(client: &Client, as_json: bool) -> anyhow::Result<()> {
-    if as_json {
-        let peers: Vec<_> =
-            client.peers().iter().map(|(peer, vectors)| json!({ "peer": peer.0, "vectors": vectors.len() })).collect();
-        return print_json(&json!({
-            "peer": client.id().0,
-            "vectors": client.own_vectors().len(),
-            "memory": { "bytes": client.memory_size(), "may_shrink": client.memory_may_shrink() },
+/// How long a conventional status socket may take, before this process joins instead.
+const FIND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What is listed, whatever its source.
+struct Listing {
+    /// This process, if it joined.
+    own: Option<PeerId>,
+    vectors: usize,
+    memory_bytes: u64,
+    memory_may_shrink: bool,
+    peers: Vec<Peer>,
+}
+
+struct Peer {
+    id: PeerId,
+    vectors: usize,
+    pid: Option<i32>,
+}
+
+/// Prints the memory and the peers: from a status socket if there is one, otherwise by joining.
+pub(crate) fn list(socket: &Path, status_socket: Option<&Path>, as_json: bool) -> anyhow::Result<()> {
+    let listing = match status_socket {
+        Some(path) => status::read(path, STATUS_TIMEOUT)?.into(),
+        None => match status::find(socket, FIND_TIMEOUT) {
+            Some(status) => status.into(),
+            None => joined(socket)?,
+        },
+    };
+    if as_json { print_json(&listing.document()) } else { Ok(output::print(&listing.text())?) }
+}
+
+fn joined(socket: &Path) -> anyhow::Result<Listing> {
+    descriptors::raise_limit();
+    let client = match Client::join(&JoinOptions::at(socket)) {
+        Ok(client) => client,
+        Err(ClientError::StatusSocket(path)) => return Ok(status::read(&path, STATUS_TIMEOUT)?.into()),
+        Err(error) => return Err(error.into()),
+    };
+    warn_if_unsealed(&client);
+    output::print_error(&format!(
+        "host-peer: joined as peer {} to list the peers, which took an id of the server. \
+         Hint: a server with --status-socket {}.status is listed without joining",
+        client.id(),
+        socket.display()
+    ));
+    let peer = |id, vectors| Peer { id, vectors, pid: None };
+    let own = peer(client.id(), client.own_vectors().len());
+    let others = client.peers().iter().map(|(id, vectors)| peer(*id, vectors.len()));
+    Ok(Listing {
+        own: Some(client.id()),
+        vectors: client.own_vectors().len(),
+        memory_bytes: client.memory_size(),
+        memory_may_shrink: client.memory_may_shrink(),
+        peers: std::iter::once(own).chain(others).collect(),
+    })
+}
+
+impl From<ServerStatus> for Listing {
+    fn from(status: ServerStatus) -> Self {
+        let peers = status.peers.iter();
+        Self {
+            own: None,
+            vectors: status.vectors.into(),
+            memory_bytes: status.memory.size_bytes,
+            memory_may_shrink: !status.memory.seals.iter().any(|seal| seal == "shrink"),
+            peers: peers
+                .map(|peer| Peer { id: PeerId(peer.id), vectors: peer.vectors.into(), pid: peer.pid })
+                .collect(),
+        }
+    }
+}
+
+impl Listing {
+    fn document(&self) -> serde_json::Value {
+        let is_self = |peer: &Peer| self.own == Some(peer.id);
+        let peers: Vec<_> = self
+            .peers
+            .iter()
+            .map(|peer| json!({ "peer": peer.id.0, "vectors": peer.vectors, "self": is_self(peer), "pid": peer.pid }))
+            .collect();
+        json!({
+            "peer": self.own.map(|own| own.0),
+            "vectors": self.vectors,
+            "memory": { "bytes": self.memory_bytes, "may_shrink": self.memory_may_shrink },
             "peers": peers,
-        }));
+            "source": if self.own.is_some() { "join" } else { "status" },
+        })
     }
-    let own = counted(client.own_vectors().len(), "vector");
-    let mut text = format!("memory  {} bytes\npeer {}  {own} (this one)\n", client.memory_size(), client.id());
-    for (peer, vectors) in client.peers() {
-        // Writing to a String cannot fail.
-        let _ = writeln!(text, "peer {peer}  {}", counted(vectors.len(), "vector"));
+
+    fn text(&self) -> String {
+        let mut text = format!("memory  {} bytes\n", self.memory_bytes);
+        for Peer { id, vectors, pid } in &self.peers {
+            let vectors = counted(*vectors, "vector");
+            // Writing to a String cannot fail.
+            let _ = match pid {
+                _ if self.own == Some(*id) => writeln!(text, "peer {id}  {vectors} (this one)"),
+                Some(pid) => writeln!(text, "peer {id}  {vectors}  pid {pid}"),
+                None => writeln!(text, "peer {id}  {vectors}"),
+            };
+        }
+        if self.peers.is_empty() {
+            text.push_str("no peers\n");
+        }
+        text
     }
-    out::print(&text)
 }

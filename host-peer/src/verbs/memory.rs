@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 
 use anyhow::Context;
+use cli_common::output::ignore_closed_pipe;
 use host_peer::client::{Client, ClientError};
 
 use super::Usage;
-use crate::out::forgive_gone_reader;
 
 /// Bytes that are copied at a time.
 const CHUNK: u64 = 1 << 20;
@@ -36,7 +36,7 @@ pub(crate) fn read(client: &Client, offset: u64, len: u64, as_hex: bool) -> anyh
         }
         at += count;
     }
-    forgive_gone_reader(out.flush())
+    Ok(ignore_closed_pipe(out.flush())?)
 }
 
 /// Writes stdin into the shared memory: all of it, or nothing if it does not fit.

@@ -5,19 +5,25 @@ mod memory;
 mod ring;
 mod wait;
 
+use std::io;
 use std::path::Path;
+use std::time::Duration;
 
+use cli_common::{exit_status, output};
 use host_peer::client::{Client, ClientError, JoinOptions};
-use host_peer::descriptors;
+use host_peer::status::StatusError;
+use host_peer::{descriptors, status};
 use proto::fd_passing::ReceiveError;
+use rustix::io::Errno;
 use serde_json::Value;
-
-use crate::out;
 
 pub(crate) use list::list;
 pub(crate) use memory::{hex_dump, read, write};
 pub(crate) use ring::ring;
 pub(crate) use wait::{WaitFor, wait};
+
+/// How long a server may take to report its status.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A use of the command line that no retry will mend.
 #[derive(Debug, thiserror::Error)]
@@ -27,32 +33,59 @@ pub(crate) struct Usage(pub(crate) String);
 /// Joins a server, of however many peers, and warns of memory that can be cut short.
 pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
     descriptors::raise_limit();
-    let client = Client::join(&JoinOptions::at(socket))?;
+    let client = Client::join(&JoinOptions::at(socket)).map_err(explain)?;
+    warn_if_unsealed(&client);
+    Ok(client)
+}
+
+/// Warns of memory that another process can truncate.
+fn warn_if_unsealed(client: &Client) {
     if client.memory_may_shrink() {
         tracing::warn!(
-            "the server's memory is not sealed: whoever shrinks it ends every process that has it mapped; \
+            "the server's memory is not sealed: a process that truncates it ends every process that maps it; \
              this one reads and writes it without mapping it"
         );
     }
-    Ok(client)
+}
+
+/// An error of a client for people: at a status socket, with the path at which clients join.
+pub(crate) fn explain(error: ClientError) -> anyhow::Error {
+    let ClientError::StatusSocket(path) = &error else { return error.into() };
+    let hint = match status::read(path, STATUS_TIMEOUT) {
+        Ok(status) => format!(": clients join at -S {}", status.socket.display()),
+        Err(_) => ": clients join at the path of its --socket".into(),
+    };
+    Usage(format!("{} is the status socket of a server{hint}", path.display())).into()
 }
 
 /// Prints a document to stdout.
 pub(crate) fn print_json(document: &Value) -> anyhow::Result<()> {
-    out::print(&format!("{document:#}\n"))
+    Ok(output::print(&format!("{document:#}\n"))?)
 }
 
 /// 1 failed, 2 wrong usage, 3 the machine lacks something: a server, or descriptors.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
     if error.is::<Usage>() {
-        return 2;
+        return exit_status::USAGE;
     }
-    match error.downcast_ref() {
+    let client_error = match error.downcast_ref() {
+        Some(StatusError::NotRunning(_)) => return exit_status::LACKS,
+        Some(StatusError::Connect(error)) => Some(error),
+        _ => error.downcast_ref(),
+    };
+    match client_error {
+        Some(ClientError::PathTooLong(_)) => exit_status::USAGE,
         Some(
             ClientError::NoSocket(_)
             | ClientError::NobodyAnswers(_)
             | ClientError::Receive { source: ReceiveError::DescriptorLost, .. },
-        ) => 3,
-        _ => 1,
+        ) => exit_status::LACKS,
+        Some(ClientError::Connect { source, .. }) if is_out_of_descriptors(source) => exit_status::LACKS,
+        _ => exit_status::FAILED,
     }
+}
+
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use cli_common::output;
 use host_peer::client::{Client, ClientError, Happening};
 use host_peer::words::counted;
 use proto::wire::Vector;
 use serde_json::json;
 
 use super::print_json;
-use crate::out;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -28,7 +28,7 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
     if usize::from(wanted.vector.0) >= vectors {
         return Err(ClientError::UnknownVector { peer: client.id(), vector: wanted.vector, count: vectors }.into());
     }
-    out::complain(&format!("waiting as peer {}", client.id()));
+    output::print_error(&format!("waiting as peer {}", client.id()));
     let rings = rings_of(client, wanted)?;
     if as_json {
         let enough = rings >= wanted.count;
@@ -42,7 +42,7 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
         bail!("{rings} of {wanted_rings} came on vector {} within {timeout:?}", wanted.vector);
     }
     if !as_json {
-        out::print(&format!("{rings}\n"))?;
+        output::print(&format!("{rings}\n"))?;
     }
     Ok(())
 }

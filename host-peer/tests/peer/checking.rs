@@ -1,6 +1,7 @@
 //! The check before a good server, and before one for each rule that breaks it.
 
 use std::collections::BTreeSet;
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -26,7 +27,7 @@ const FAULTS: [(Rule, &[Fault]); 18] = [
     (Rule::Version, &[Fault::SpeaksVersionOne]),
     (Rule::OwnId, &[Fault::GivesAnIdWithADescriptor]),
     (Rule::Memory, &[Fault::GivesNoMemory, Fault::GivesAPipeAsMemory]),
-    (Rule::MemorySize, &[Fault::GivesAnOddSize]),
+    (Rule::MemorySize, &[Fault::GivesAnOddSize, Fault::ShrinksTheMemory, Fault::EnlargesTheMemory]),
     (Rule::SameMemory, &[Fault::GivesEachItsOwnMemory]),
     (Rule::UniqueIds, &[Fault::GivesAnIdTwice]),
     (
@@ -45,7 +46,7 @@ const FAULTS: [(Rule, &[Fault]); 18] = [
     (Rule::Doorbells, &[Fault::MixesVectorsUp, Fault::GivesSemaphores]),
     (Rule::JoinNotices, &[Fault::ForgetsAVectorOfANewcomer, Fault::TellsNobodyOfANewcomer]),
     (Rule::LeaveNotices, &[Fault::TellsOfAnEndTwice, Fault::TellsOfNoEnd]),
-    (Rule::NoReuse, &[Fault::GivesAnIdAgain]),
+    (Rule::NoReuse, &[Fault::GivesAnIdAgain, Fault::GivesAnIdAgainLater]),
     (Rule::SplitReading, &[Fault::SendsDescriptorsLate]),
     (Rule::SlowReader, &[Fault::DropsWhatDoesNotFit, Fault::WaitsForSlowReaders]),
     (Rule::HastyClient, &[Fault::EndsWithAHastyClient]),
@@ -130,14 +131,68 @@ fn shows_as_silence(fault: Fault) -> bool {
 
 #[test]
 fn a_refusal_and_a_silent_server_are_named() {
-    let refusing = Server::that_says(&[Say::Plain(REFUSAL)]);
-    let report = check(&refusing.path, LONG);
-    assert_eq!(rules(&report, Verdict::Fail), [Rule::Version]);
-    assert!(report.to_string().contains("the server refused the client"), "{report}");
+    // Three messages are for clients that ignore the first one.
+    for words in [1, 3] {
+        let refusing = Server::that_says(&vec![Say::Plain(REFUSAL); words]);
+        let report = check(&refusing.path, LONG);
+        assert_eq!(rules(&report, Verdict::Skip), Rule::ALL, "{report}");
+        assert!(report.refused && report.to_string().contains("version          "), "{report}");
+        assert!(
+            report.to_string().contains("the server refused this client: it is full, or does not admit"),
+            "{report}"
+        );
+    }
     let silent = Server::that_says(&[Say::Plain(0)]);
     let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
     assert!(report.to_string().contains("nothing came within 1s"), "{report}");
+}
+
+#[test]
+fn a_full_server_is_not_said_to_break_a_rule() {
+    // Full for the first client of the check, for a later one, and for none.
+    for (places, passed) in [(1, 0), (2, 5), (4, 8), (16, Rule::ALL.len())] {
+        let server = RealServer::with(&Config { max_peers: Some(places), size: 1 << 20, ..Config::default() });
+        let _present = server.client();
+        let (status, out, error) = ended(host_peer(&server.socket()).args(["check", "--json"]));
+        let report: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let verdicts =
+            |verdict| report["rules"].as_array().unwrap().iter().filter(|rule| rule["verdict"] == verdict).count();
+        assert_eq!(verdicts("fail"), 0, "{places}: {out}{error}");
+        assert!(verdicts("pass") >= passed, "{places}: {out}");
+        let is_full = passed < Rule::ALL.len();
+        assert_eq!((status, report["refused"].as_bool()), (Some(i32::from(is_full)), Some(is_full)), "{places}: {out}");
+        let (_, out, _) = ended(host_peer(&server.socket()).arg("check"));
+        assert_eq!(out.contains("skip  "), is_full, "{out}");
+        assert_eq!(out.matches("is full").count(), usize::from(is_full), "{out}");
+    }
+}
+
+#[test]
+fn memory_that_was_truncated_fails_the_rule_and_is_no_signal() {
+    let name = format!("host-peer-test-{}", std::process::id());
+    let backing = Backing::Shm(name.parse().unwrap());
+    let server = RealServer::with(&Config { backing, size: 1 << 20, ..Config::default() });
+    let object = OpenOptions::new().write(true).open(format!("/dev/shm/{name}")).unwrap();
+    let report = check(&server.socket(), LONG);
+    assert_eq!(rules(&report, Verdict::Note), [Rule::MemorySeals], "{report}");
+    assert!(report.to_string().contains("can truncate it"), "{report}");
+    for bytes in [0, 12_288, 100] {
+        object.set_len(bytes).unwrap();
+        let (status, out, error) = ended(host_peer(&server.socket()).arg("check"));
+        assert_eq!(status, Some(1), "{bytes}: {error}");
+        let failed: Vec<&str> = out.lines().filter(|line| line.starts_with("FAIL  ")).collect();
+        assert!(failed.len() == 1 && failed[0].contains("memory-size") && failed[0].contains("truncated"), "{out}");
+    }
+}
+
+#[test]
+fn ids_may_come_again_when_all_who_knew_them_left() {
+    let server = FaultyServer::that(Fault::StartsIdsAgainWhenEmpty);
+    for _ in 0..2 {
+        let report = check(&server.socket(), LONG);
+        assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
+    }
 }
 
 /// A server that greets each client, and then sends it `news` without end: of an id that grows, and a bell.

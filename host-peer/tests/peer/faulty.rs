@@ -1,6 +1,7 @@
 //! A server for many clients that does one thing wrong.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -49,6 +50,12 @@ pub(crate) enum Fault {
     TellsOfAnEndTwice,
     TellsOfNoEnd,
     GivesAnIdAgain,
+    /// When some more have come and gone.
+    GivesAnIdAgainLater,
+    /// No fault: nobody knows the former peers.
+    StartsIdsAgainWhenEmpty,
+    ShrinksTheMemory,
+    EnlargesTheMemory,
     SendsDescriptorsLate,
     DropsWhatDoesNotFit,
     WaitsForSlowReaders,
@@ -123,6 +130,14 @@ impl Faulty {
             return false;
         }
         let id = self.new_id();
+        if id == 2 {
+            let memory = File::from(self.memory.try_clone().unwrap());
+            match self.fault {
+                Fault::ShrinksTheMemory => memory.set_len(1 << 19).unwrap(),
+                Fault::EnlargesTheMemory => memory.set_len(1 << 21).unwrap(),
+                _ => {}
+            }
+        }
         let bells: Vec<_> = (0..VECTORS).map(|_| Arc::new(self.bell())).collect();
         let outbox = self.outbox(stream.try_clone().unwrap());
         let client = Client { stream, bells, outbox };
@@ -137,7 +152,13 @@ impl Faulty {
         match self.fault {
             Fault::GivesAnIdTwice => 0,
             Fault::GivesAnIdAgain => (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap(),
-            _ => {
+            Fault::GivesAnIdAgainLater if self.next_id > 12 => {
+                (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap()
+            }
+            fault => {
+                if fault == Fault::StartsIdsAgainWhenEmpty && self.clients.is_empty() {
+                    self.next_id = 0;
+                }
                 self.next_id += 1;
                 self.next_id - 1
             }
@@ -268,7 +289,7 @@ impl Client {
 fn memory(fault: Fault) -> Arc<OwnedFd> {
     let size = if fault == Fault::GivesAnOddSize { 12_288 } else { 1 << 20 };
     Arc::new(match fault {
-        Fault::GivesUnsealedMemory => unsealed(size).into(),
+        Fault::GivesUnsealedMemory | Fault::ShrinksTheMemory | Fault::EnlargesTheMemory => unsealed(size).into(),
         Fault::GivesAPipeAsMemory => std::io::pipe().unwrap().1.into(),
         _ => {
             let memory = memfd::MemfdOptions::new().allow_sealing(true).create("faulty").unwrap();

@@ -217,8 +217,10 @@ fn a_server_that_closes_in_mid_hand_over_is_gone() {
 
 #[test]
 fn a_refusal_and_another_protocol_are_told_apart() {
-    let error = Server::that_says(&[Say::Plain(REFUSAL)]).join(None, LONG).unwrap_err();
-    assert!(matches!(error, ClientError::Refused(_)), "{error}");
+    for messages in [1, 3] {
+        let error = Server::that_says(&vec![Say::Plain(REFUSAL); messages]).join(None, LONG).unwrap_err();
+        assert!(matches!(error, ClientError::Refused(_)), "{error}");
+    }
     let error = Server::that_says(&[Say::Plain(1)]).join(None, LONG).unwrap_err();
     let wrong = SessionError::WrongVersion(1);
     assert!(matches!(error, ClientError::Protocol { source, .. } if source == wrong));

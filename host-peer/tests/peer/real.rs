@@ -23,7 +23,11 @@ impl RealServer {
     }
 
     pub(crate) fn with(config: &Config) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::at(tempfile::tempdir().unwrap(), config)
+    }
+
+    /// A server with its socket in a folder.
+    pub(crate) fn at(folder: TempDir, config: &Config) -> Self {
         let config = Config { socket: folder.path().join("socket"), ..config.clone() };
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

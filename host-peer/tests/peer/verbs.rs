@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
@@ -32,9 +33,10 @@ fn document(text: &str) -> Value {
 fn list_shows_who_is_there_to_people_and_to_scripts() {
     let server = RealServer::start(3);
     let mut present = server.client();
-    let (status, out, _) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, out, error) = ended(host_peer(&server.socket()).arg("list"));
     assert_eq!(status, Some(0));
     assert_eq!(out, "memory  1048576 bytes\npeer 1  3 vectors (this one)\npeer 0  3 vectors\n");
+    assert!(error.contains("joined as peer 1") && error.contains("--status-socket"), "{error}");
     // Until the server knows that it has left.
     let left = Happening::Membership(Membership::Left { peer: PeerId(1) });
     while present.next(Some(LONG)).unwrap() != Some(left) {}
@@ -43,9 +45,77 @@ fn list_shows_who_is_there_to_people_and_to_scripts() {
     let expected = json!({
         "peer": 2, "vectors": 3,
         "memory": { "bytes": 1_048_576, "may_shrink": false },
-        "peers": [{ "peer": 0, "vectors": 3 }],
+        "peers": [
+            { "peer": 2, "vectors": 3, "self": true, "pid": null },
+            { "peer": 0, "vectors": 3, "self": false, "pid": null },
+        ],
+        "source": "join",
     });
     assert_eq!(document(&out), expected);
+}
+
+/// A server with a status socket of this name.
+fn with_status_socket(name: &str) -> (RealServer, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let status = folder.path().join(name);
+    let config = Config { status_socket: Some(status.clone()), size: 1 << 20, vectors: 3, ..Config::default() };
+    (RealServer::at(folder, &config), status)
+}
+
+#[test]
+fn list_takes_no_id_where_there_is_a_status_socket() {
+    let (server, _) = with_status_socket("socket.status");
+    let (status, out, error) = ended(host_peer(&server.socket()).arg("list"));
+    assert_eq!((status, out.as_str(), error.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n", ""));
+    let first = server.client();
+    assert_eq!(first.id(), PeerId(0));
+    let (status, out, _) = ended(host_peer(&server.socket()).args(["list", "--json"]));
+    assert_eq!(status, Some(0));
+    let expected = json!({
+        "peer": null, "vectors": 3,
+        "memory": { "bytes": 1_048_576, "may_shrink": false },
+        "peers": [{ "peer": 0, "vectors": 3, "self": false, "pid": std::process::id() }],
+        "source": "status",
+    });
+    assert_eq!(document(&out), expected);
+}
+
+#[test]
+fn a_status_socket_elsewhere_can_be_named() {
+    let (server, status_socket) = with_status_socket("elsewhere");
+    let _present = server.client();
+    let expected = format!("memory  1048576 bytes\npeer 0  3 vectors  pid {}\n", std::process::id());
+    for command in [
+        host_peer(&status_socket).arg("list"),
+        host_peer(&server.socket()).args(["list", "--status-socket"]).arg(&status_socket),
+    ] {
+        assert_eq!(ended(command), (Some(0), expected.clone(), String::new()));
+    }
+}
+
+#[test]
+fn the_status_of_another_server_is_not_listed() {
+    let (server, (other, other_status)) = (RealServer::start(1), with_status_socket("status"));
+    let _present = other.client();
+    std::os::unix::fs::symlink(other_status, server.socket().with_extension("status")).unwrap();
+    let (status, out, _) = ended(host_peer(&server.socket()).arg("list"));
+    assert_eq!((status, out.as_str()), (Some(0), "memory  1048576 bytes\npeer 0  1 vector (this one)\n"));
+}
+
+#[test]
+fn a_status_socket_in_place_of_the_server_s_is_named() {
+    let (server, status_socket) = with_status_socket("elsewhere");
+    for verb in [&["ring", "0", "0"][..], &["wait"], &["read", "0", "1", "--hex"], &["check"], &["shell"]] {
+        let (status, out, error) = ended(host_peer(&status_socket).args(verb).stdin(Stdio::null()));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{verb:?}: {error}");
+        let hint = format!("clients join at -S {}", server.socket().display());
+        assert!(error.contains("is the status socket of a server") && error.contains(&hint), "{verb:?}: {error}");
+    }
+    for (path, hint) in [(server.socket(), "is not a status socket"), ("/nowhere".into(), "--status-socket /nowhere")] {
+        let (status, _, error) = ended(host_peer("unused".as_ref()).args(["list", "--status-socket"]).arg(&path));
+        assert_eq!(status, Some(if path.exists() { 1 } else { 3 }), "{error}");
+        assert!(error.contains(hint), "{error}");
+    }
 }
 
 #[test]
@@ -182,6 +252,37 @@ fn a_missing_server_is_status_3_and_wrong_usage_2() {
     for usage in [&["ring", "0"][..], &["read", "0", "many"], &["wait", "--timeout", "soon"], &["ring", "65536", "0"]] {
         assert_eq!(ended(host_peer(&socket).args(usage)).0, Some(2), "{usage:?}");
     }
+}
+
+#[test]
+fn wrong_values_are_refused_with_what_is_expected() {
+    let server = RealServer::start(1);
+    let (number, duration) = ("expected a whole number from 0 to 65535", "expected a duration above zero with a unit");
+    for (usage, expected) in [
+        (&["ring", "x", "0"][..], number),
+        (&["ring", "0", ""], number),
+        (&["ring", "0", "0", "--count", "0"], "expected a whole number of at least 1"),
+        (&["wait", "--count", "0"], "expected a whole number of at least 1"),
+        (&["wait", "--vector", "1.5"], number),
+        (&["wait", "--timeout", "5"], "expected a duration with a unit, such as 5s or 500ms"),
+        (&["check", "--timeout", "5"], duration),
+        (&["check", "--timeout", "0s"], duration),
+        (&["read", "0x", "1"], "expected a number of bytes"),
+    ] {
+        let (status, out, error) = ended(host_peer(&server.socket()).args(usage));
+        assert_eq!((status, out.as_str()), (Some(2), ""), "{usage:?}");
+        assert!(error.contains(expected), "{usage:?}: {error}");
+    }
+}
+
+#[test]
+fn a_path_that_no_socket_can_have_is_wrong_usage() {
+    for length in [108, 200] {
+        let (status, _, error) = ended(host_peer("x".repeat(length).as_ref()).arg("list"));
+        assert_eq!(status, Some(2), "{error}");
+        assert!(error.contains(&format!("has {length} bytes, and a Unix socket's at most 107")), "{error}");
+    }
+    assert_eq!(ended(host_peer("x".repeat(107).as_ref()).arg("list")).0, Some(3));
 }
 
 #[test]

@@ -1,0 +1,8 @@
+//! Exit statuses, which scripts rely on. Success is 0.
+
+/// The action failed, or a check did.
+pub const FAILED: u8 = 1;
+/// Wrong usage: no retry helps.
+pub const USAGE: u8 = 2;
+/// The machine lacks something, and the message has the hint.
+pub const LACKS: u8 = 3;
