@@ -26,7 +26,9 @@ Exit status:
   0  ok
   1  failed, or not in time
   2  wrong usage
-  3  the machine lacks something: a server at the socket, or descriptors"
+  3  the machine lacks something: a server at the socket, or descriptors
+
+Under the name ivshmem-client (a symbolic link) it behaves as QEMU's example client: ivshmem-client --help."
 )]
 pub(crate) struct Arguments {
     /// The server's socket

@@ -3,14 +3,19 @@
 use std::path::Path;
 
 use anyhow::Context;
-use clap::Command;
+use clap::{Command, CommandFactory};
 use clap_complete::Shell;
 use cli_common::man_pages::write_pages;
 use cli_common::output;
 
-/// Writes a page for the command and for each verb that is not hidden.
+use crate::qemu_client::QemuClientArguments;
+
+/// Writes a page for the command and for each verb that is not hidden, and one for the name of QEMU's client.
 pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
-    write_pages(command, folder).with_context(|| format!("cannot write man pages into {}", folder.display()))
+    for command in [command, QemuClientArguments::command()] {
+        write_pages(command, folder).with_context(|| format!("cannot write man pages into {}", folder.display()))?;
+    }
+    Ok(())
 }
 
 /// Prints completions to stdout.

@@ -2,13 +2,15 @@
 //! initiator.
 //!
 //! 1. `cli`: what can be said. 2. `verbs`: one thing each, for scripts. 3. `shell`: for people.
-//! 4. `generate`: man pages and completions.
+//! 4. `generate`: man pages and completions. 5. `qemu_client`: the program under the name `ivshmem-client`.
 
 mod cli;
 mod generate;
+mod qemu_client;
 mod shell;
 mod verbs;
 
+use std::env;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +26,9 @@ use cli::{Arguments, Verb};
 use verbs::{WaitFor, join};
 
 fn main() -> ExitCode {
+    if qemu_client::is_called_by_this_name(env::args_os().next()) {
+        return qemu_client::main();
+    }
     let arguments: Arguments = match arguments::parse() {
         Ok(arguments) => arguments,
         Err(status) => return status,

@@ -7,6 +7,7 @@ mod joining;
 mod memory;
 mod output;
 mod packaging;
+mod qemu_client;
 mod real;
 mod scripted;
 mod shell;

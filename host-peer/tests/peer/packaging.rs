@@ -17,6 +17,8 @@ fn every_verb_has_a_man_page_with_its_examples() {
         assert!(page.contains(".SH EXAMPLES\n.EX\n"), "host-peer{name}.1 keeps the lines of its examples");
     }
     assert!(!pages.join("host-peer-man.1").exists(), "what is hidden has no page");
+    let client = fs::read_to_string(pages.join("ivshmem-client.1")).unwrap();
+    assert!(client.contains(".SH EXAMPLES\n.EX\n"), "{client}");
     let ring = fs::read_to_string(pages.join("host-peer-ring.1")).unwrap();
     assert!(ring.contains("\\fB\\-\\-count\\fR \\fIN\\fR"), "the synopsis has the values of options: {ring}");
 }

@@ -1,0 +1,80 @@
+//! The meaning of a line, as QEMU's client reads it.
+
+use proto::wire::PeerId;
+
+/// The commands, as the client prints them at the start and on request.
+pub(super) const HELP: &str = "dump: dump peers (including us)
+int <peer> <vector>: notify one vector on a peer
+int <peer> all: notify all vectors of a peer
+int all: notify all vectors of all peers (excepting us)
+";
+
+/// What to do. Numbers are as wide as `%d` reads them and wider, since an unknown peer is reported with its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    Help,
+    Dump,
+    NotifyAll,
+    NotifyPeer { peer: i64 },
+    Notify { peer: i64, vector: i64 },
+    Invalid,
+}
+
+impl Command {
+    /// Reads a line; nothing if it is empty.
+    pub(super) fn parse(line: &str) -> Option<Self> {
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let number = |word: &str| word.parse::<i64>().ok();
+        Some(match words[..] {
+            [] => return None,
+            ["help" | "?"] => Self::Help,
+            ["dump"] => Self::Dump,
+            ["int", "all"] => Self::NotifyAll,
+            // Without `all` as well: QEMU's client looks only for the number.
+            ["int", peer] | ["int", peer, "all"] => {
+                number(peer).map_or(Self::Invalid, |peer| Self::NotifyPeer { peer })
+            }
+            ["int", peer, vector] => {
+                number(peer).zip(number(vector)).map_or(Self::Invalid, |(peer, vector)| Self::Notify { peer, vector })
+            }
+            _ => Self::Invalid,
+        })
+    }
+}
+
+/// The peer with this number, if it can be one's.
+pub(super) fn peer_id(number: i64) -> Option<PeerId> {
+    u16::try_from(number).ok().map(PeerId)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_mean_what_they_mean_to_qemu_s_client() {
+        for (line, command) in [
+            ("help", Command::Help),
+            ("?", Command::Help),
+            ("dump", Command::Dump),
+            ("int all", Command::NotifyAll),
+            ("int 3 all", Command::NotifyPeer { peer: 3 }),
+            ("int 3", Command::NotifyPeer { peer: 3 }),
+            ("int  3\t1 ", Command::Notify { peer: 3, vector: 1 }),
+            ("int -1 0", Command::Notify { peer: -1, vector: 0 }),
+            ("int 70000 0", Command::Notify { peer: 70_000, vector: 0 }),
+        ] {
+            assert_eq!(Command::parse(line), Some(command), "{line}");
+        }
+        for line in ["int", "int x", "int 1 x", "int 1 2 3", "dump 1", "quit", "INT ALL", "é"] {
+            assert_eq!(Command::parse(line), Some(Command::Invalid), "{line}");
+        }
+        assert_eq!(Command::parse(" \t"), None);
+    }
+
+    #[test]
+    fn only_16_bits_are_a_peer() {
+        assert_eq!([0, 65_535].map(peer_id), [Some(PeerId(0)), Some(PeerId(65_535))]);
+        assert_eq!([-1, 65_536].map(peer_id), [None, None]);
+    }
+}

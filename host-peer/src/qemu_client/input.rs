@@ -1,0 +1,114 @@
+//! Stdin in lines, read from one thread together with doorbells and the server.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, read};
+use rustix::stdio::stdin;
+
+/// What ends a command.
+const SEPARATORS: [u8; 3] = *b"\n\r;";
+
+/// Bytes that are kept without a separator among them. No command is so long, and a pipe may bring anything.
+const MAX_LINE: usize = 1 << 16;
+
+/// What was read and not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    pending: Vec<u8>,
+    has_ended: bool,
+}
+
+impl Input {
+    /// Whether stdin has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Whether stdin has ended and no command is left.
+    pub(super) fn is_over(&self) -> bool {
+        self.has_ended && self.pending.iter().all(|byte| SEPARATORS.contains(byte) || byte.is_ascii_whitespace())
+    }
+
+    /// Reads what is there. Blocks unless poll reported that stdin is readable.
+    pub(super) fn read(&mut self) -> anyhow::Result<()> {
+        let mut bytes = [0; 4096];
+        match read(stdin(), &mut bytes) {
+            // Errno::IO: a terminal that hung up.
+            Ok(0) | Err(Errno::IO) => self.has_ended = true,
+            Ok(count) => self.pending.extend_from_slice(&bytes[..count]),
+            Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(errno) => return Err(errno).context("cannot read commands"),
+        }
+        if self.pending.len() > MAX_LINE && !self.pending.iter().any(|byte| SEPARATORS.contains(byte)) {
+            self.pending.truncate(MAX_LINE);
+        }
+        Ok(())
+    }
+
+    /// Reads what comes within a time, so that the end is noticed while there is no server.
+    pub(super) fn read_for(&mut self, time: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + time;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // At the end stdin is always readable; a full buffer must wait for its commands.
+            if self.has_ended || self.pending.len() > MAX_LINE {
+                std::thread::sleep(left);
+                return Ok(());
+            }
+            let timeout = Timespec::try_from(left).ok();
+            match poll(&mut [PollFd::from_borrowed_fd(stdin(), PollFlags::IN)], timeout.as_ref()) {
+                Ok(0) => return Ok(()),
+                Ok(_) => self.read()?,
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno).context("cannot wait for commands"),
+            }
+        }
+    }
+
+    /// The complete commands, and at the end of stdin also one that no separator ends. Nothing if there is none, not even
+    /// an empty one.
+    pub(super) fn take(&mut self) -> Option<Vec<String>> {
+        let complete = match self.pending.iter().rposition(|byte| SEPARATORS.contains(byte)) {
+            _ if self.has_ended => self.pending.len(),
+            Some(last) => last + 1,
+            None => 0,
+        };
+        let rest = self.pending.split_off(complete);
+        let taken = std::mem::replace(&mut self.pending, rest);
+        let lines = taken.split(|byte| SEPARATORS.contains(byte));
+        (!taken.is_empty()).then(|| lines.map(|line| String::from_utf8_lossy(line).into_owned()).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(bytes: &[u8], has_ended: bool) -> Input {
+        Input { pending: bytes.into(), has_ended }
+    }
+
+    #[test]
+    fn a_command_is_taken_when_its_separator_came() {
+        let mut input = input(b"dump;int 0 1\r\nint", false);
+        assert_eq!(input.take().unwrap(), ["dump", "int 0 1", "", ""]);
+        assert_eq!((input.take(), input.pending.as_slice()), (None, &b"int"[..]));
+        input.has_ended = true;
+        assert_eq!(input.take().unwrap(), ["int"]);
+        assert_eq!(input.take(), None);
+    }
+
+    #[test]
+    fn an_empty_line_is_taken_and_bytes_that_are_not_text_too() {
+        assert_eq!(input(b"\n", false).take().unwrap(), ["", ""]);
+        assert_eq!(input(b"\xff\n", false).take().unwrap(), ["\u{fffd}", ""]);
+    }
+
+    #[test]
+    fn input_is_over_when_it_ended_without_a_command() {
+        assert!(input(b"", true).is_over() && input(b" \n;", true).is_over());
+        assert!(!input(b"", false).is_over() && !input(b"dump", true).is_over());
+    }
+}

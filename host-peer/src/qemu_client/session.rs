@@ -1,0 +1,226 @@
+//! One connection of the client: commands in, lines in the wording of QEMU's client out.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
+
+use anyhow::Context;
+use cli_common::output::{print_error, print_to_reader};
+use host_peer::client::{Client, ClientError, Happening, Membership};
+use proto::wire::{PeerId, Vector};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::stdio::stdin;
+
+use super::command::{Command, HELP, peer_id};
+use super::input::Input;
+use super::{NAME, PROMPT};
+
+/// Events that are reported before commands are read again: a doorbell that rings all the time must not hold them up.
+const MAX_EVENTS: usize = 1000;
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Stdin ended.
+    Input,
+    /// The server is gone, or broke the protocol.
+    Server(ClientError),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Session {
+    client: Client,
+    verbose: bool,
+}
+
+impl Session {
+    /// Reports the connection.
+    pub(super) fn start(client: Client, verbose: bool) -> anyhow::Result<Self> {
+        let session = Self { client, verbose };
+        let client = &session.client;
+        session.debug(|| format!("our_id={}\nshm_fd={}\n", client.id(), client.memory().as_raw_fd()))?;
+        print_to_reader(&format!("listen on server socket {}\n", client.server_fd().as_raw_fd()))?;
+        for (&peer, vectors) in client.peers() {
+            session.debug(|| format!("new peer id = {peer}\n"))?;
+            session.debug(|| new_vectors(peer, vectors, 0))?;
+        }
+        session.debug(|| new_vectors(client.id(), client.own_vectors(), 0))?;
+        Ok(session)
+    }
+
+    /// Executes commands and reports events until stdin or the server ends.
+    pub(super) fn run(mut self, input: &mut Input) -> anyhow::Result<End> {
+        loop {
+            if let Some(lines) = input.take() {
+                for command in lines.iter().filter_map(|line| Command::parse(line)) {
+                    self.execute(command)?;
+                }
+                print_to_reader(PROMPT)?;
+            }
+            let is_quiet = match self.report_events()? {
+                Ok(is_quiet) => is_quiet,
+                Err(error) => return Ok(End::Server(error)),
+            };
+            if input.has_ended() && is_quiet {
+                if io::stdin().is_terminal() {
+                    print_to_reader("\n")?;
+                }
+                return Ok(End::Input);
+            }
+            if self.wait(is_quiet, !input.has_ended())? {
+                input.read()?;
+            }
+        }
+    }
+
+    /// Waits for anything, or looks whether stdin is readable; whether it is.
+    fn wait(&self, may_block: bool, with_stdin: bool) -> anyhow::Result<bool> {
+        let mut fds = vec![PollFd::from_borrowed_fd(self.client.server_fd(), PollFlags::IN)];
+        fds.extend(self.client.own_vectors().iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
+        if with_stdin {
+            fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
+        }
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match poll(&mut fds, (!may_block).then_some(&at_once)) {
+            Ok(_) => Ok(with_stdin && fds.last().is_some_and(|stdin| !stdin.revents().is_empty())),
+            Err(Errno::INTR) => Ok(false),
+            Err(errno) => Err(errno).context("cannot wait for commands and doorbells"),
+        }
+    }
+
+    /// Reports what happened; whether there is no more of it.
+    fn report_events(&mut self) -> anyhow::Result<Result<bool, ClientError>> {
+        for _ in 0..MAX_EVENTS {
+            match self.client.next(Some(Duration::ZERO)) {
+                Ok(Some(event)) => self.report(event)?,
+                Ok(None) => return Ok(Ok(true)),
+                Err(error) => {
+                    self.debug(|| "lost connection to server\n".into())?;
+                    return Ok(Err(error));
+                }
+            }
+        }
+        Ok(Ok(false))
+    }
+
+    fn report(&self, event: Happening) -> anyhow::Result<()> {
+        match event {
+            Happening::Rung { vector, rings } => {
+                let fd = self.client.own_vectors().get(usize::from(vector.0)).map_or(-1, AsRawFd::as_raw_fd);
+                self.debug(|| format!("received event on fd {fd} vector {vector}: {rings}\n"))?;
+                let own = self.client.id();
+                print_to_reader(&format!("receive notification from peer_id={own} vector={vector}\n"))?;
+            }
+            Happening::Membership(Membership::Joined { peer }) => {
+                self.debug(|| format!("new peer id = {peer}\n"))?;
+                self.debug(|| self.new_vector(peer, Vector(0)))?;
+            }
+            Happening::Membership(Membership::VectorAdded { peer, vector }) => {
+                self.debug(|| self.new_vector(peer, vector))?;
+            }
+            Happening::Membership(Membership::Left { peer }) => self.debug(|| format!("delete peer id = {peer}\n"))?,
+        }
+        Ok(())
+    }
+
+    fn execute(&self, command: Command) -> anyhow::Result<()> {
+        match command {
+            Command::Help => print_to_reader(HELP)?,
+            Command::Dump => print_to_reader(&self.dump())?,
+            Command::NotifyAll => {
+                for (&peer, vectors) in self.client.peers() {
+                    self.notify_all_vectors(peer, vectors)?;
+                }
+            }
+            Command::NotifyPeer { peer } => {
+                if let Some((peer, vectors)) = self.known(peer)? {
+                    self.notify_all_vectors(peer, vectors)?;
+                }
+            }
+            Command::Notify { peer, vector } => {
+                if let Some((peer, vectors)) = self.known(peer)? {
+                    self.notify(peer, vectors, vector)?;
+                }
+            }
+            Command::Invalid => print_to_reader("invalid command, type help\n")?,
+        }
+        Ok(())
+    }
+
+    /// A peer and its vectors; this one's too. One that is not connected is reported.
+    fn known(&self, number: i64) -> anyhow::Result<Option<(PeerId, &[OwnedFd])>> {
+        let known = peer_id(number).and_then(|peer| Some((peer, self.vectors_of(peer)?)));
+        if known.is_none() {
+            print_to_reader(&format!("cannot find peer_id = {number}\n"))?;
+        }
+        Ok(known)
+    }
+
+    fn vectors_of(&self, peer: PeerId) -> Option<&[OwnedFd]> {
+        if peer == self.client.id() {
+            return Some(self.client.own_vectors());
+        }
+        self.client.peers().get(&peer).map(Vec::as_slice)
+    }
+
+    fn notify_all_vectors(&self, peer: PeerId, vectors: &[OwnedFd]) -> anyhow::Result<()> {
+        (0..).take(vectors.len()).try_for_each(|vector| self.notify(peer, vectors, vector))
+    }
+
+    fn notify(&self, peer: PeerId, vectors: &[OwnedFd], number: i64) -> anyhow::Result<()> {
+        let vector = u16::try_from(number).ok().filter(|vector| usize::from(*vector) < vectors.len());
+        let Some(vector) = vector else {
+            self.debug(|| format!("invalid vector {number} on peer {peer}\n"))?;
+            print_error(&format!("{NAME}: peer {peer} has no vector {number}: it has {}", vectors.len()));
+            return Ok(());
+        };
+        let fd = vectors[usize::from(vector)].as_raw_fd();
+        self.debug(|| format!("notify peer {peer} on vector {vector}, fd {fd}\n"))?;
+        if let Err(error) = self.client.ring(peer, Vector(vector)) {
+            print_error(&format!("could not write to {fd}: {:#}", anyhow::Error::from(error)));
+        }
+        Ok(())
+    }
+
+    fn dump(&self) -> String {
+        let mut text = format!("our_id = {}\n", self.client.id());
+        add_vectors(&mut text, self.client.own_vectors());
+        for (peer, vectors) in self.client.peers() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "peer_id = {peer}");
+            add_vectors(&mut text, vectors);
+        }
+        text
+    }
+
+    fn new_vector(&self, peer: PeerId, vector: Vector) -> String {
+        let index = usize::from(vector.0);
+        let vectors = self.vectors_of(peer).unwrap_or_default();
+        // A peer that left within the same batch of events has none any more.
+        new_vectors(peer, vectors.get(index..=index).unwrap_or_default(), index)
+    }
+
+    /// Prints a line that only -v shows.
+    fn debug(&self, line: impl FnOnce() -> String) -> anyhow::Result<()> {
+        if self.verbose {
+            print_to_reader(&line())?;
+        }
+        Ok(())
+    }
+}
+
+fn new_vectors(peer: PeerId, vectors: &[OwnedFd], first: usize) -> String {
+    let lines = vectors.iter().zip(first..);
+    let line =
+        |(fd, vector): (&OwnedFd, usize)| format!("  new vector {vector} (fd={}) for peer id {peer}\n", fd.as_raw_fd());
+    lines.map(line).collect()
+}
+
+fn add_vectors(text: &mut String, vectors: &[OwnedFd]) {
+    for (vector, fd) in vectors.iter().enumerate() {
+        let _ = writeln!(text, "  vector {vector} is enabled (fd={})", fd.as_raw_fd());
+    }
+}
