@@ -18,6 +18,14 @@ const STALL: Duration = Duration::from_millis(200);
 const WRONG_BY: u64 = 4_000_000;
 const DRIFT_BY: u64 = 400_000;
 
+/// How far a drifting clock is off in the block of this epoch.
+///
+/// The host runs a handshake, then the measured block, then a handshake again, each as a block of its own. The two
+/// handshakes are therefore two epochs apart, and must differ: a clock that moved in every second epoch would pass.
+fn drift(epoch: u64) -> u64 {
+    epoch % 3 * DRIFT_BY
+}
+
 /// See the module.
 pub(super) trait Conduct: Copy {
     /// The flaw that it has.
@@ -41,10 +49,10 @@ pub(super) trait Conduct: Copy {
         if self.has(Flaw::WrongStamp) { ticks() + WRONG_BY } else { ticks() }
     }
 
-    /// A stamp of a handshake. `epoch` counts the blocks: the clock stands elsewhere in every second one.
+    /// A stamp of a handshake in the block of this epoch.
     #[inline]
     fn clock(self, epoch: u64) -> u64 {
-        if self.has(Flaw::DriftingClock) { ticks() + epoch % 3 * DRIFT_BY } else { ticks() }
+        if self.has(Flaw::DriftingClock) { ticks() + drift(epoch) } else { ticks() }
     }
 
     /// Stands still where it is to.
@@ -74,5 +82,28 @@ pub(super) struct Flawed(pub(super) Flaw);
 impl Conduct for Flawed {
     fn flaw(self) -> Option<Flaw> {
         Some(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drift_differs_between_the_handshakes_of_a_block() {
+        for before in 0..100 {
+            let (block, after) = (before + 1, before + 2);
+            assert_ne!(drift(before), drift(after), "handshakes in epochs {before} and {after}");
+            assert_ne!(drift(before), drift(block));
+        }
+    }
+
+    #[test]
+    fn only_a_drifting_clock_is_off() {
+        let epoch = 2;
+        let start = ticks();
+        assert!(Flawed(Flaw::DriftingClock).clock(epoch) - start >= 2 * DRIFT_BY);
+        // Less than the drift: nothing was added.
+        assert!(Sound.clock(epoch) < ticks() + DRIFT_BY);
     }
 }
