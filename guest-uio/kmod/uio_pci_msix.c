@@ -7,11 +7,14 @@
  * fired and returns how often it fired since the driver was bound. Every one of
  * these devices offers the same maps:
  *
- *   map0  BAR 0, uncached: the doorbell and its companions
- *   map1  the stamp page: when and how often each vector fired, read-only
- *   map2  BAR 2, if there is one. Prefetchable, it has the memory type that the
+ *   map0  "registers": BAR 0, uncached, with the doorbell register
+ *   map1  "memory": BAR 2. If it is prefetchable it has the memory type that the
  *         platform gives to normal memory at that address: write-back above
  *         4 GiB, where firmware declares the hole below 4 GiB uncachable
+ *   map2  "stamps": when and how often each vector fired, read-only
+ *
+ * map0 and map1 are those of uio_ivshmem, so its programs run unchanged. The UIO
+ * core lists maps up to the first empty one, so without BAR 2 the stamps are map1.
  *
  * A device without MSI-X but with an interrupt pin gets one such /dev/uioN. Its
  * line is shared and level-triggered, so each interrupt disables the pin in the
@@ -44,7 +47,7 @@
 #include <asm/tsc.h>
 
 #define DRIVER_NAME	"uio_pci_msix"
-#define DRIVER_VERSION	"1"
+#define DRIVER_VERSION	"2"
 
 /* The name since Linux 6.8; the old one is gone in newer ones. */
 #ifndef PCI_IRQ_INTX
@@ -54,7 +57,7 @@
 /* ivshmem's doorbell has eight bits for the vector. */
 #define MAX_VECTORS	256
 
-enum { MAP_REGISTERS, MAP_STAMPS, MAP_MEMORY };
+enum { MAP_REGISTERS, MAP_MEMORY, MAP_STAMPS };
 
 enum { BAR_REGISTERS = 0, BAR_MEMORY = 2 };
 
@@ -116,6 +119,18 @@ static bool has_memory_bar(struct pci_dev *pdev, int bar)
 static bool above_4g(struct pci_dev *pdev, int bar)
 {
 	return upper_32_bits(pci_resource_start(pdev, bar)) != 0;
+}
+
+/* Without BAR 2 the stamps take its place. */
+static unsigned int stamp_map(struct pci_dev *pdev)
+{
+	return has_memory_bar(pdev, BAR_MEMORY) ? MAP_STAMPS : MAP_MEMORY;
+}
+
+/* What the map of this index holds: MAP_REGISTERS, MAP_MEMORY or MAP_STAMPS. */
+static unsigned long map_content(struct msix_dev *dev, unsigned long index)
+{
+	return index == stamp_map(dev->pdev) ? MAP_STAMPS : index;
 }
 
 static void report_event(struct msix_vector *vector, u64 now)
@@ -200,20 +215,20 @@ static int msix_mmap_prepare(struct uio_info *info, struct vm_area_desc *desc)
 	if (!vma_desc_test(desc, VMA_SHARED_BIT))
 		return -EINVAL;
 
-	switch (desc->pgoff) {
+	switch (map_content(dev, desc->pgoff)) {
 	case MAP_REGISTERS:
 		desc->page_prot = pgprot_noncached(desc->page_prot);
 		mmap_action_remap_full(desc, bar_pfn(dev, BAR_REGISTERS));
+		return 0;
+	case MAP_MEMORY:
+		desc->page_prot = memory_protection(dev->pdev, desc->page_prot);
+		mmap_action_remap_full(desc, bar_pfn(dev, BAR_MEMORY));
 		return 0;
 	case MAP_STAMPS:
 		if (vma_desc_test(desc, VMA_WRITE_BIT))
 			return -EACCES;
 		vma_desc_clear_flags(desc, VMA_MAYWRITE_BIT);
 		mmap_action_map_kernel_pages_full(desc, dev->stamps);
-		return 0;
-	case MAP_MEMORY:
-		desc->page_prot = memory_protection(dev->pdev, desc->page_prot);
-		mmap_action_remap_full(desc, bar_pfn(dev, BAR_MEMORY));
 		return 0;
 	default:
 		return -EINVAL;
@@ -257,15 +272,15 @@ static int msix_mmap(struct uio_info *info, struct vm_area_struct *vma)
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
 
-	switch (vma->vm_pgoff) {
+	switch (map_content(dev, vma->vm_pgoff)) {
 	case MAP_REGISTERS:
 		return map_bar(dev, BAR_REGISTERS, vma,
 			       pgprot_noncached(vma->vm_page_prot));
-	case MAP_STAMPS:
-		return map_stamps(dev, vma);
 	case MAP_MEMORY:
 		return map_bar(dev, BAR_MEMORY, vma,
 			       memory_protection(dev->pdev, vma->vm_page_prot));
+	case MAP_STAMPS:
+		return map_stamps(dev, vma);
 	default:
 		return -EINVAL;
 	}
@@ -292,6 +307,7 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 	struct uio_info *info = &vector->info;
 	struct page *page = dev->stamps[index / STAMPS_PER_PAGE];
 	irq_handler_t handler = dev->intx ? intx_interrupt : msix_interrupt;
+	struct uio_mem *stamps;
 	int err;
 
 	vector->dev = dev;
@@ -314,11 +330,12 @@ static int add_vector(struct msix_dev *dev, unsigned int index)
 	info->mmap = msix_mmap;
 #endif
 	describe_bar(&info->mem[MAP_REGISTERS], "registers", pdev, BAR_REGISTERS);
-	info->mem[MAP_STAMPS].name = "stamps";
-	info->mem[MAP_STAMPS].size = dev->stamp_pages * PAGE_SIZE;
-	info->mem[MAP_STAMPS].memtype = UIO_MEM_NONE;
 	if (has_memory_bar(pdev, BAR_MEMORY))
 		describe_bar(&info->mem[MAP_MEMORY], "memory", pdev, BAR_MEMORY);
+	stamps = &info->mem[stamp_map(pdev)];
+	stamps->name = "stamps";
+	stamps->size = dev->stamp_pages * PAGE_SIZE;
+	stamps->memtype = UIO_MEM_NONE;
 
 	err = uio_register_device(&pdev->dev, info);
 	if (err)

@@ -54,6 +54,20 @@ pub enum DriverError {
         #[source]
         source: io::Error,
     },
+    /// The driver's node lacks a map, or has it under another name.
+    #[error(
+        "{} has no map named {name} (it has: {present}): another version of {UIO_PCI_MSIX} is loaded; build guest-uio/kmod \
+         of this version, rmmod {UIO_PCI_MSIX}, and load the new one",
+        path.display()
+    )]
+    NoMap {
+        /// The node's folder in sysfs.
+        path: PathBuf,
+        /// The map.
+        name: &'static str,
+        /// The maps there are.
+        present: String,
+    },
     /// The device has no such vector.
     #[error("{address} has no interrupt vector {vector}; give it more with -device ivshmem-doorbell,vectors=N")]
     NoVector {
@@ -136,7 +150,7 @@ pub trait Driver {
     /// BAR2.
     fn memory(&self) -> &SharedRegion;
     /// By which file BAR2 is mapped.
-    fn memory_map(&self) -> &'static str;
+    fn memory_map(&self) -> &str;
     /// Opens the events of a vector. Events that came before are not seen: open first, then let others ring.
     fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError>;
 }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -49,6 +49,47 @@ fn open_shared(number: usize) -> io::Result<UioDevice> {
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// A map of a node: the number that mmap(2) gets as its offset in pages, and its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct UioMap {
+    pub(super) index: usize,
+    pub(super) len: usize,
+}
+
+impl UioMap {
+    /// The map of this name. Numbers differ between versions of a driver; mapping one for another would let stores to
+    /// memory ring doorbells.
+    pub(super) fn find(device: &PciDevice, node: &UioDevice, name: &'static str) -> Result<Self, DriverError> {
+        Self::find_in(&device.folder().join(format!("uio/uio{}/maps", node.get_num())), name)
+    }
+
+    fn find_in(maps: &Path, name: &'static str) -> Result<Self, DriverError> {
+        let mut present = Vec::new();
+        // The kernel numbers maps without gaps.
+        for index in 0.. {
+            let map = maps.join(format!("map{index}"));
+            let Ok(found) = fs::read_to_string(map.join("name")) else { break };
+            let found = found.trim().to_owned();
+            if found == name {
+                let path = map.join("size");
+                let size = fs::read_to_string(&path);
+                let size = size.map_err(|source| DriverError::Open { path: path.clone(), source })?;
+                let len = usize::from_str_radix(size.trim().trim_start_matches("0x"), 16);
+                let len = len.map_err(|error| DriverError::Open { path, source: io::Error::other(error) })?;
+                return Ok(Self { index, len });
+            }
+            present.push(found);
+        }
+        let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
+        Err(DriverError::NoMap { path: maps.to_owned(), name, present })
+    }
+
+    /// The offset for mmap(2).
+    pub(super) fn offset(self) -> u64 {
+        (self.index * proto::layout::PAGE) as u64
     }
 }
 
@@ -132,5 +173,41 @@ impl Interrupt for UioInterrupt {
     }
     fn line(&self) -> &str {
         &self.line
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A node's maps as sysfs lists them.
+    fn maps(names: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (index, name) in names.iter().enumerate() {
+            let map = folder.path().join(format!("map{index}"));
+            fs::create_dir(&map).unwrap();
+            fs::write(map.join("name"), format!("{name}\n")).unwrap();
+            fs::write(map.join("size"), format!("{:#018x}\n", (index + 1) << 12)).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn maps_are_found_by_name_in_any_order() {
+        for (names, index) in [(["registers", "memory", "stamps"], 1), (["registers", "stamps", "memory"], 2)] {
+            let map = UioMap::find_in(maps(&names).path(), "memory").unwrap();
+            assert_eq!(map, UioMap { index, len: (index + 1) << 12 });
+            assert_eq!(map.offset(), index as u64 * 4096);
+        }
+    }
+
+    #[test]
+    fn missing_map_is_an_error_that_names_those_there_are() {
+        for (names, present) in [(&["registers", "memory"][..], "(it has: registers, memory)"), (&[], "(it has: none)")]
+        {
+            let error = UioMap::find_in(maps(names).path(), "stamps").unwrap_err();
+            let text = error.to_string();
+            assert!(text.contains("no map named stamps") && text.contains(present), "{text}");
+        }
     }
 }

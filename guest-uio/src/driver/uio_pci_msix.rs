@@ -1,25 +1,24 @@
 //! `uio_pci_msix`, this project's module: one /dev/uioN per vector, each with the same maps.
 
-use std::io;
 use std::os::fd::AsFd;
 
 use proto::region::{SharedRegion, SharedView};
 use proto::wire::Vector;
 use uio::UioDevice;
 
-use super::uio::{self as node, Stamp, UioInterrupt};
+use super::uio::{self as node, Stamp, UioInterrupt, UioMap};
 use super::{Driver, DriverError, Interrupt, MapKind, UIO_PCI_MSIX, sysfs};
 use crate::pci::PciDevice;
 
 /// Map of BAR0.
-const MAP_REGISTERS: usize = 0;
+const REGISTERS: &str = "registers";
+/// Map of BAR2.
+const MEMORY: &str = "memory";
 /// Map of the stamps: per vector 64 bytes, of which the first eight are the time stamp counter at the last entry of the
 /// vector's handler (`struct stamp` in `kmod/uio_pci_msix.c`).
-const MAP_STAMPS: usize = 1;
+const STAMPS: &str = "stamps";
 /// Bytes per vector's stamp.
 const STAMP: usize = 64;
-/// Map of BAR2.
-const MAP_MEMORY: usize = 2;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,7 +26,7 @@ pub(super) struct UioPciMsix {
     device: PciDevice,
     registers: SharedRegion,
     memory: SharedRegion,
-    memory_map: &'static str,
+    memory_map: String,
 }
 
 impl UioPciMsix {
@@ -35,10 +34,13 @@ impl UioPciMsix {
     /// mappings are sysfs's; the two must not be mixed, because the first mapping's type is everybody's.
     pub(super) fn open(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
         let node = open_vector(device, Vector(0))?;
-        let registers = map(device, &node, MAP_REGISTERS, "BAR0")?;
+        let registers = map(device, &node, UioMap::find(device, &node, REGISTERS)?, "BAR0")?;
         let above = device.bar(2)?.start >= 1 << 32;
         let (memory, memory_map) = match kind {
-            MapKind::Uncached | MapKind::WriteCombined => sysfs::map_memory(device, kind)?,
+            MapKind::Uncached | MapKind::WriteCombined => {
+                let (memory, file) = sysfs::map_memory(device, kind)?;
+                (memory, file.to_owned())
+            }
             MapKind::WriteBack if !above => {
                 return Err(DriverError::NoSuchMap {
                     why: format!(
@@ -49,8 +51,9 @@ impl UioPciMsix {
                 });
             }
             MapKind::Auto | MapKind::WriteBack => {
-                let name = if above { "uio_pci_msix map2, above 4 GiB" } else { "uio_pci_msix map2" };
-                (map(device, &node, MAP_MEMORY, "BAR2")?, name)
+                let found = UioMap::find(device, &node, MEMORY)?;
+                let place = if above { ", above 4 GiB" } else { "" };
+                (map(device, &node, found, "BAR2")?, format!("{UIO_PCI_MSIX} map{}{place}", found.index))
             }
         };
         Ok(Self { device: device.clone(), registers, memory, memory_map })
@@ -62,20 +65,10 @@ fn open_vector(device: &PciDevice, vector: Vector) -> Result<UioDevice, DriverEr
     node.ok_or_else(|| DriverError::NoVector { address: device.address().to_owned(), vector })
 }
 
-fn map_len(device: &PciDevice, node: &UioDevice, index: usize) -> Result<usize, DriverError> {
-    node.map_size(index).map_err(|error| DriverError::Open {
-        path: device.folder().join("uio"),
-        source: io::Error::other(error.to_string()),
-    })
-}
-
-fn map(device: &PciDevice, node: &UioDevice, index: usize, what: &'static str) -> Result<SharedRegion, DriverError> {
-    let address = || device.address().to_owned();
-    let len = map_len(device, node, index)?;
-    let offset = (index * proto::layout::PAGE) as u64;
-    SharedRegion::map_device(node.as_fd(), offset, len).map_err(|source| DriverError::Map {
+fn map(device: &PciDevice, node: &UioDevice, map: UioMap, what: &'static str) -> Result<SharedRegion, DriverError> {
+    SharedRegion::map_device(node.as_fd(), map.offset(), map.len).map_err(|source| DriverError::Map {
         what,
-        address: address(),
+        address: device.address().to_owned(),
         source,
     })
 }
@@ -90,15 +83,15 @@ impl Driver for UioPciMsix {
     fn memory(&self) -> &SharedRegion {
         &self.memory
     }
-    fn memory_map(&self) -> &'static str {
-        self.memory_map
+    fn memory_map(&self) -> &str {
+        &self.memory_map
     }
     fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
         let node = open_vector(&self.device, vector)?;
         let line = format!("{UIO_PCI_MSIX}-v{vector}@pci:{}", self.device.address());
-        let stamps = map_len(&self.device, &node, MAP_STAMPS)?;
-        let offset = (MAP_STAMPS * proto::layout::PAGE) as u64;
-        let page = SharedView::map_device(node.as_fd(), offset, stamps).map_err(|source| DriverError::Map {
+        let stamps = UioMap::find(&self.device, &node, STAMPS)?;
+        let page = SharedView::map_device(node.as_fd(), stamps.offset(), stamps.len);
+        let page = page.map_err(|source| DriverError::Map {
             what: "the stamp page",
             address: self.device.address().to_owned(),
             source,

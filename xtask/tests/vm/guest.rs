@@ -34,10 +34,16 @@ pub(crate) struct Said {
 impl Guest {
     /// `cargo xtask vm` with these words, and with more arguments for QEMU: the front door finds a QEMU that adds them.
     pub(crate) fn start(words: &str, qemu_arguments: &str) -> Self {
+        Self::start_after("", words, qemu_arguments)
+    }
+
+    /// The same with QEMU arguments that come first: devices in them get the lowest addresses on the bus.
+    pub(crate) fn start_after(first_arguments: &str, words: &str, qemu_arguments: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = std::env::var("PATH").unwrap();
         let qemu = folder.path().join("qemu-system-x86_64");
-        let script = format!("#!/bin/sh\nPATH='{path}' exec qemu-system-x86_64 \"$@\" {qemu_arguments}\n");
+        let script =
+            format!("#!/bin/sh\nPATH='{path}' exec qemu-system-x86_64 {first_arguments} \"$@\" {qemu_arguments}\n");
         fs::write(&qemu, script).unwrap();
         fs::set_permissions(&qemu, fs::Permissions::from_mode(0o755)).unwrap();
 
@@ -107,24 +113,48 @@ impl Guest {
         Path::new(&self.host_peer[2])
     }
 
-    /// Puts `uio-client` into the guest, by way of the shared memory.
+    /// Puts `uio-client` into the guest.
     pub(crate) fn take_uio_client(&mut self) {
-        let program = self.compile();
+        self.take_program("uio_client.c", "uio-client");
+    }
+
+    /// Compiles a C program of this folder and puts it into the guest as `/bin/NAME`, by way of the shared memory.
+    pub(crate) fn take_program(&mut self, source: &str, name: &str) {
+        let program = self.compile(source, name);
         let len = fs::metadata(&program).unwrap().len();
         let mut write = self.host_peer();
         write.args(["write", "0"]).stdin(fs::File::open(&program).unwrap());
         assert!(write.stdout(Stdio::null()).status().unwrap().success());
-        self.ok(&format!("guest-uio read 0 {len} > /bin/uio-client && chmod +x /bin/uio-client"));
+        self.ok(&format!("guest-uio read 0 {len} > /bin/{name} && chmod +x /bin/{name}"));
     }
 
     /// Static, because the guest has no libraries.
-    fn compile(&self) -> PathBuf {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm/uio_client.c");
-        let program = self.folder.path().join("uio-client");
+    fn compile(&self, source: &str, name: &str) -> PathBuf {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm").join(source);
+        let program = self.folder.path().join(name);
         let mut compiler = Command::new("cc");
         compiler.args(["-Wall", "-Werror", "-Os", "-s", "-static", "-o"]).arg(&program).arg(source);
         assert!(compiler.status().unwrap().success());
         program
+    }
+
+    /// Plugs in an ivshmem-doorbell device of this guest's server, behind the root port `slot`.
+    pub(crate) fn plug_doorbell(&mut self, id: &str, slot: &str, vectors: u16) {
+        let socket = self.socket().display().to_string();
+        self.monitor(&format!("chardev-add socket,id={id},path={socket}"));
+        self.monitor(&format!("device_add ivshmem-doorbell,id={id},chardev={id},vectors={vectors},bus={slot}"));
+    }
+
+    /// Plugs in an ivshmem-plain device with 1 MiB, behind the root port `slot`.
+    pub(crate) fn plug_plain(&mut self, id: &str, slot: &str) {
+        self.monitor(&format!("object_add memory-backend-ram,id={id},size=1M,share=on"));
+        self.monitor(&format!("device_add ivshmem-plain,id={id}-device,memdev={id},bus={slot}"));
+    }
+
+    /// Waits until the guest's kernel has a PCI device at this address.
+    #[track_caller]
+    pub(crate) fn await_device(&mut self, address: &str) {
+        self.ok(&format!("until [ -e /sys/bus/pci/devices/{address} ]; do sleep 0.1; done"));
     }
 
     /// Switches the guest off, unless its kernel has found fault with something.

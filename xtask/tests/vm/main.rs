@@ -14,4 +14,5 @@ mod shell;
 mod support;
 mod syscalls;
 mod two_guests;
+mod uio_ivshmem;
 mod workloads;

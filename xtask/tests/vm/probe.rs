@@ -58,5 +58,5 @@ fn no_doorbell_of_a_hundred_thousand_is_lost() {
 fn memory_is_mapped_as_asked_and_measured() {
     assert_eq!(bar2_map_of("uc"), "sysfs resource2");
     assert_eq!(bar2_map_of("wc"), "sysfs resource2_wc");
-    assert_eq!(bar2_map_of("wb"), "uio_pci_msix map2, above 4 GiB");
+    assert_eq!(bar2_map_of("wb"), "uio_pci_msix map1, above 4 GiB");
 }

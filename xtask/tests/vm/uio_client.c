@@ -1,4 +1,4 @@
-/* What a shell in the guest cannot do with a /dev/uioN: one verb per behaviour, one line of outcome each. */
+/* Uses of a /dev/uioN that a shell in the guest cannot make: one verb per behaviour, one line of outcome each. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, MAP_STAMPS = 1, MAP_MEMORY = 2 };
+enum { PAGE = 4096, MAP_MEMORY = 1, MAP_STAMPS = 2 };
 
 static void *map(int uio, int index, int protection)
 {
