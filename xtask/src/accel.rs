@@ -13,9 +13,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
 
 use crate::child::{Process, Ties};
+use crate::cpu::Cpu;
 use crate::failure::lacks;
 use crate::provision::{Guest, cache_folder};
-use crate::qemu::Accelerator;
+use crate::qemu::{Accelerator, QEMU};
 
 /// What the guest's init says once it runs.
 const MARKER: &str = "ivshmem-doorbell: guest is up";
@@ -76,11 +77,28 @@ pub(crate) enum Proof {
 /// Decides what the guest runs on. Proofs are remembered until the machine boots or something that matters changes.
 ///
 /// `--accel kvm` where the guest does not come up under KVM is an error: the machine lacks something.
-pub(crate) fn choose(wanted: Accel, guest: &Guest, progress: &dyn Fn(&str)) -> anyhow::Result<Choice> {
+pub(crate) fn choose(
+    wanted: Accel,
+    cpu: Option<&Cpu>,
+    guest: &Guest,
+    progress: &dyn Fn(&str),
+) -> anyhow::Result<Choice> {
+    let choice = decide(wanted, cpu, guest, progress)?;
+    match cpu.filter(|cpu| cpu.needs_kvm() && choice.accelerator == Accelerator::Tcg) {
+        Some(cpu) => Err(lacks(format!(
+            "--cpu {cpu} needs KVM, and {}; use another model, such as --cpu max",
+            choice.why.trim_start_matches("tcg: ")
+        ))),
+        None => Ok(choice),
+    }
+}
+
+fn decide(wanted: Accel, cpu: Option<&Cpu>, guest: &Guest, progress: &dyn Fn(&str)) -> anyhow::Result<Choice> {
     if wanted == Accel::Tcg {
         return Ok(Choice::tcg("tcg: asked for".to_owned()));
     }
-    let circumstances = Circumstances::now(guest);
+    let cpu = Cpu::or_default(cpu, Accelerator::Kvm);
+    let circumstances = Circumstances::now(guest, &cpu);
     match Verdict::read().filter(|verdict| verdict.circumstances == circumstances).map(|verdict| verdict.failed) {
         Some(None) if open_kvm().is_ok() => {
             return Ok(Choice::kvm("kvm: proved earlier with this guest, since the last boot".to_owned()));
@@ -92,7 +110,7 @@ pub(crate) fn choose(wanted: Accel, guest: &Guest, progress: &dyn Fn(&str)) -> a
     }
 
     progress("proving KVM with the guest itself");
-    match prove_kvm(guest) {
+    match prove_kvm(guest, &cpu) {
         Proof::Proved { took } => {
             Verdict { circumstances, failed: None }.write();
             Ok(Choice::kvm(format!("kvm: the guest was up in {:.1} s", took.as_secs_f64())))
@@ -113,7 +131,7 @@ pub(crate) fn choose(wanted: Accel, guest: &Guest, progress: &dyn Fn(&str)) -> a
 }
 
 /// Starts the guest under KVM and waits until its init speaks, six seconds at most. Nothing is left running.
-pub(crate) fn prove_kvm(guest: &Guest) -> Proof {
+pub(crate) fn prove_kvm(guest: &Guest, cpu: &Cpu) -> Proof {
     let failed = |reason: String| Proof::Failed { reason, console: Vec::new() };
     if let Err(error) = open_kvm() {
         return failed(explain_kvm(&error));
@@ -123,7 +141,7 @@ pub(crate) fn prove_kvm(guest: &Guest) -> Proof {
         Ok(file) => file,
         Err(error) => return failed(format!("no temporary file: {error}")),
     };
-    let (mut qemu, stdout) = match start(guest, &errors) {
+    let (mut qemu, stdout) = match start(guest, cpu, &errors) {
         Ok(started) => started,
         Err(error) => return failed(format!("{error:#}")),
     };
@@ -143,11 +161,11 @@ pub(crate) fn prove_kvm(guest: &Guest) -> Proof {
     Proof::Failed { reason, console: console.tail() }
 }
 
-fn start(guest: &Guest, errors: &File) -> anyhow::Result<(Process, ChildStdout)> {
-    let mut command = Command::new("qemu-system-x86_64");
+fn start(guest: &Guest, cpu: &Cpu, errors: &File) -> anyhow::Result<(Process, ChildStdout)> {
+    let mut command = Command::new(QEMU);
     command
         // No second `-accel`: with one, QEMU would fall back without a word.
-        .args(["-accel", "kvm", "-cpu", "host", "-machine", "q35", "-m", "256M", "-smp", "1"])
+        .args(["-accel", "kvm", "-cpu", &cpu.to_string(), "-machine", "q35", "-m", "256M", "-smp", "1"])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"])
         .arg("-kernel")
         .arg(&guest.kernel)
@@ -258,23 +276,25 @@ struct Circumstances {
     qemu_version: String,
     kernel_release: String,
     kernel_version: String,
+    cpu: String,
 }
 
 impl Circumstances {
-    fn now(guest: &Guest) -> Self {
+    fn now(guest: &Guest, cpu: &Cpu) -> Self {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {
             boot_id: boot_id.trim().to_owned(),
             qemu_version: qemu_version().unwrap_or_default(),
             kernel_release: guest.kernel_release.clone(),
             kernel_version: guest.kernel_version.clone(),
+            cpu: cpu.to_string(),
         }
     }
 }
 
 /// The first line of `qemu-system-x86_64 --version`.
 pub(crate) fn qemu_version() -> Option<String> {
-    let output = Command::new("qemu-system-x86_64").arg("--version").stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(QEMU).arg("--version").stdin(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
 }
 

@@ -9,8 +9,10 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use crate::accel::{self, Proof};
+use crate::cpu::Cpu;
 use crate::provision::packages::{self, Consent};
 use crate::provision::{self, Options};
+use crate::qemu::Accelerator;
 
 const MIB: u64 = 1 << 20;
 /// The guest's memory, the shared region and QEMU itself.
@@ -261,7 +263,7 @@ fn kvm_check(so_far: &[Check], progress: &dyn Fn(&str)) -> Check {
         }
     };
     progress("proving KVM with the guest itself");
-    match accel::prove_kvm(&guest) {
+    match accel::prove_kvm(&guest, &Cpu::or_default(None, Accelerator::Kvm)) {
         Proof::Proved { took } => ok("KVM", format!("the guest was up in {:.1} s", took.as_secs_f64())),
         Proof::Failed { reason, .. } => warn(
             "KVM",

@@ -13,6 +13,7 @@ mod build;
 mod child;
 mod compare;
 mod console;
+mod cpu;
 mod doctor;
 mod driver;
 mod failure;

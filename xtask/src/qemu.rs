@@ -8,8 +8,12 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 
 use crate::child::{Process, Ties, log};
+use crate::cpu::Cpu;
 use crate::qmp::Qmp;
 use crate::server::socket_pair;
+
+/// The emulator.
+pub(crate) const QEMU: &str = "qemu-system-x86_64";
 
 /// What executes the guest's code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +47,8 @@ pub(crate) enum Ivshmem {
 #[derive(Debug, Clone)]
 pub(crate) struct QemuOptions {
     pub(crate) accelerator: Accelerator,
+    /// `-cpu`; `None`: the most that the accelerator can do.
+    pub(crate) cpu: Option<Cpu>,
     pub(crate) cpus: usize,
     pub(crate) memory: String,
     pub(crate) kernel: PathBuf,
@@ -57,7 +63,7 @@ pub(crate) struct QemuOptions {
 impl QemuOptions {
     /// The command without console and monitor.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new("qemu-system-x86_64");
+        let mut command = Command::new(QEMU);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         if self.iommu {
             // Before all other devices, or they would not be behind it. It remaps interrupts only where the machine's own
@@ -66,13 +72,14 @@ impl QemuOptions {
         } else {
             command.args(["-machine", "q35"]);
         }
+        let cpu = Cpu::or_default(self.cpu.as_ref(), self.accelerator).to_string();
         match self.accelerator {
-            Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host", "-smp", &self.cpus.to_string()]),
+            Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", &cpu, "-smp", &self.cpus.to_string()]),
             // With one possible CPU TCG leaves out memory barriers and makes atomic instructions plain ones, since no
             // other CPU of the guest could tell. A host process can. A second possible CPU keeps them real.
             Accelerator::Tcg => {
                 let smp = format!("{},maxcpus={}", self.cpus, self.cpus.max(2));
-                command.args(["-accel", "tcg", "-cpu", "max", "-smp", &smp])
+                command.args(["-accel", "tcg", "-cpu", &cpu, "-smp", &smp])
             }
         };
         command.args(["-m", &self.memory]).arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
@@ -160,8 +167,13 @@ mod tests {
     }
 
     fn shown(accelerator: Accelerator, cpus: usize, iommu: bool) -> String {
-        let options = QemuOptions {
+        crate::child::shown(&guest(accelerator, cpus, iommu).command())
+    }
+
+    fn guest(accelerator: Accelerator, cpus: usize, iommu: bool) -> QemuOptions {
+        QemuOptions {
             accelerator,
+            cpu: None,
             cpus,
             memory: "256M".into(),
             kernel: "k".into(),
@@ -169,8 +181,7 @@ mod tests {
             append: String::new(),
             device: Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 },
             iommu,
-        };
-        crate::child::shown(&options.command())
+        }
     }
 
     #[test]
@@ -178,6 +189,17 @@ mod tests {
         assert!(options(Accelerator::Tcg, 1).contains("-smp 1,maxcpus=2"));
         assert!(options(Accelerator::Tcg, 4).contains("-smp 4,maxcpus=4"));
         assert!(options(Accelerator::Kvm, 1).contains("-smp 1 "));
+    }
+
+    #[test]
+    fn a_guest_has_the_cpu_that_was_asked_for() {
+        assert!(options(Accelerator::Kvm, 1).contains("-cpu host "));
+        assert!(options(Accelerator::Tcg, 1).contains("-cpu max "));
+        for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
+            let cpu = Some("Haswell,-avx2".parse().unwrap());
+            let options = QemuOptions { cpu, ..guest(accelerator, 1, false) };
+            assert!(crate::child::shown(&options.command()).contains("-cpu Haswell,-avx2 "));
+        }
     }
 
     #[test]

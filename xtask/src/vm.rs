@@ -17,6 +17,7 @@ use nix::unistd::getppid;
 
 use crate::accel::{self, Accel};
 use crate::build;
+use crate::cpu::Cpu;
 use crate::driver::Driver;
 use crate::failure::usage;
 use crate::provision::{self, Consent, CustomKernel};
@@ -31,6 +32,7 @@ use doorbells::Doorbells;
   cargo xtask vm --mode doorbell          memory and doorbells, on a server of its own
   cargo xtask vm --mode plain             memory only
   cargo xtask vm --driver vfio-pci        behind an IOMMU, with the stock VFIO driver bound
+  cargo xtask vm --cpu max,phys-bits=46   with fewer physical address bits
   cargo xtask vm --peers 2                two bare host peers beside it, which say here who is rung
   cargo xtask vm --server SOCKET          beside another guest, whose terminal names its SOCKET
 
@@ -45,6 +47,9 @@ pub(crate) struct VmArgs {
     /// What executes the guest's code
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     accel: Accel,
+    /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
+    #[arg(long, value_name = "MODEL[,FLAGS]")]
+    cpu: Option<Cpu>,
     /// The guest's CPUs
     #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     smp: u16,
@@ -127,6 +132,9 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
             "ivshmem-plain has no server and no other peers: leave --server and --peers out, or take --mode doorbell",
         ));
     }
+    if let Some(cpu) = &args.cpu {
+        cpu.check(args.accel)?;
+    }
     let say = crate::out::say;
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
     let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
@@ -145,7 +153,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         joined = Some(Doorbells::at(&programs.host_peer, socket, args.vectors)?);
     }
     let guest = provision::prepare(&options, &say)?;
-    let choice = accel::choose(args.accel, &guest, &say)?;
+    let choice = accel::choose(args.accel, args.cpu.as_ref(), &guest, &say)?;
     crate::out::say(&choice.why);
 
     let log_folder = tempfile::tempdir()?;
@@ -176,6 +184,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     crate::out::say("Ctrl-A X or `poweroff` ends the guest; Ctrl-A C switches to QEMU's monitor and back");
     let qemu = QemuOptions {
         accelerator: choice.accelerator,
+        cpu: args.cpu.clone(),
         cpus: args.smp.into(),
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),

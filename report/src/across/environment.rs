@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::folder::RunFolder;
 
 /// Of the environment, what changes figures. In this order, the weightiest first.
-const MATTERS: [&str; 41] = [
+const MATTERS: [&str; 42] = [
     "accel",
     "irqfd",
     "cpu_model",
@@ -40,6 +40,7 @@ const MATTERS: [&str; 41] = [
     "guest_kernel",
     "guest_command_line",
     "guest_cpus",
+    "qemu_cpu",
     "clocksource",
     "driver",
     "bar2_map",

@@ -13,4 +13,6 @@ pub struct Software {
     pub build_profile: Option<String>,
     /// QEMU's command line, less console and monitor; the guest kernel's own is in its `-append`.
     pub qemu_command: Option<String>,
+    /// The guest's processor as QEMU's `-cpu` option: model and flags, such as `host` or `max,phys-bits=46`.
+    pub qemu_cpu: Option<String>,
 }

@@ -70,6 +70,7 @@ mod tests {
     fn commands(pinning: &Pinning) -> String {
         let qemu = QemuOptions {
             accelerator: Accelerator::Tcg,
+            cpu: None,
             cpus: 1,
             memory: "256M".into(),
             kernel: "k".into(),

@@ -48,6 +48,9 @@ use session::Session;
 /// Runs the benchmark; whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     let configs = Config::of(args)?;
+    if let Some(cpu) = &args.cpu {
+        cpu.check(args.accel)?;
+    }
     for warning in without_effect::warnings(args, &configs) {
         crate::out::say(&warning);
     }
@@ -117,7 +120,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
         )));
     }
     stop.check()?;
-    let choice = accel::choose(args.accel, &guest, &|step| steps.say(step))?;
+    let choice = accel::choose(args.accel, args.cpu.as_ref(), &guest, &|step| steps.say(step))?;
     steps.note(&choice.why);
     steps.note(&format!("driver {}: {}", config.driver.name(), config.driver_reason));
 
@@ -151,7 +154,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
         started: Some(started),
         command: Some(commands::front_door(std::env::args_os().skip(1))),
         host: environment::host(),
-        software: environment::software(&qemu.command()),
+        software: environment::software(&qemu),
         ..Environment::default()
     };
     environment.load.load_average = load_average;
@@ -184,6 +187,7 @@ fn qemu_options(
 ) -> QemuOptions {
     QemuOptions {
         accelerator,
+        cpu: args.cpu.clone(),
         cpus: config.smp.into(),
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),

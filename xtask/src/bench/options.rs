@@ -12,6 +12,7 @@ use serde::Serialize;
 
 use super::pinning::Pin;
 use crate::accel::Accel;
+use crate::cpu::Cpu;
 use crate::driver::Driver;
 use crate::provision::{Consent, CustomKernel};
 use crate::size;
@@ -75,6 +76,9 @@ pub(crate) struct BenchArgs {
     /// What executes the guest's code; auto takes KVM if a guest really starts under it
     #[arg(long, value_enum, default_value_t = Accel::Auto)]
     pub(crate) accel: Accel,
+    /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
+    #[arg(long, value_name = "MODEL[,FLAGS]")]
+    pub(crate) cpu: Option<Cpu>,
     /// Shared memory, a power of two
     #[arg(long, value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,

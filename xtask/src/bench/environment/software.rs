@@ -4,17 +4,20 @@ use std::process::{Command, Stdio};
 
 use report::environment::Software;
 
+use crate::cpu::Cpu;
 use crate::provision::workspace_root;
+use crate::qemu::QemuOptions;
 
 /// The profile with which the host's programs are built.
 const PROFILE: &str = "release";
 
 /// The compiler that built the programs, and QEMU's command line.
-pub(crate) fn software(qemu: &Command) -> Software {
+pub(crate) fn software(qemu: &QemuOptions) -> Software {
     Software {
         rustc_version: rustc_version(),
         build_profile: Some(PROFILE.to_owned()),
-        qemu_command: Some(crate::child::shown(qemu)),
+        qemu_command: Some(crate::child::shown(&qemu.command())),
+        qemu_cpu: Some(Cpu::or_default(qemu.cpu.as_ref(), qemu.accelerator).to_string()),
     }
 }
 
