@@ -8,36 +8,18 @@ use std::process::Command;
 use super::cache::Cache;
 use super::command;
 use super::error::ProvisionError;
+use super::excerpt::FailedOutput;
 use super::files::entries;
+use record::{NEWEST_KERNEL, Record};
 
-/// The packages that always depend on the newest kernel: Debian's, then Ubuntu's.
-const NEWEST_KERNEL: [&str; 3] = ["linux-image-amd64", "linux-image-virtual", "linux-image-generic"];
+pub(crate) use record::KernelPackages;
+
+mod record;
 
 /// The cache's entry for what is being downloaded. Once all is unpacked it can go.
 pub(crate) const DOWNLOADS: &str = "download";
 /// Our own package lists, where there are any.
 const LISTS: &str = "lists";
-
-/// A kernel as its distribution packs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KernelPackages {
-    /// What `uname -r` will say.
-    pub(crate) release: String,
-    /// The package's version, which changes more often than the release.
-    pub(crate) version: String,
-    /// The image, its modules, and what it takes to build others.
-    pub(crate) names: Vec<String>,
-    /// Bytes to download.
-    pub(crate) size: u64,
-}
-
-/// What `apt-cache show` says about one package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Record {
-    version: String,
-    size: u64,
-    depends: Vec<String>,
-}
 
 /// apt with a choice of package lists.
 pub(crate) struct Apt<'a> {
@@ -65,7 +47,9 @@ impl<'a> Apt<'a> {
         let failed = self.fetch_lists(progress)?.err();
         match (self.resolve_kernel()?, failed) {
             (Some(packages), _) => Ok(packages),
-            (None, Some(output)) => Err(ProvisionError::Download { packages: "package lists".to_owned(), output }),
+            (None, Some(output)) => {
+                Err(ProvisionError::Download { packages: "package lists".to_owned(), output: output.to_string() })
+            }
             (None, None) => Err(ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() }),
         }
     }
@@ -76,13 +60,13 @@ impl<'a> Apt<'a> {
         names: &[String],
         progress: &dyn Fn(&str),
     ) -> Result<Vec<PathBuf>, ProvisionError> {
-        let failed = |output| ProvisionError::Download { packages: names.join(" "), output };
+        let failed = |output: String| ProvisionError::Download { packages: names.join(" "), output };
         if let Err(output) = self.try_download(names, progress)? {
             // The usual cause: lists that name versions which the mirror has replaced.
             if self.fetched || self.fetch_lists(progress)?.is_err() {
-                return Err(failed(output));
+                return Err(failed(output.to_string()));
             }
-            self.try_download(names, progress)?.map_err(failed)?;
+            self.try_download(names, progress)?.map_err(|output| failed(output.to_string()))?;
         }
         let files = deb_files(&self.downloads(), names)?;
         if files.len() == names.len() {
@@ -92,40 +76,7 @@ impl<'a> Apt<'a> {
     }
 
     fn resolve_kernel(&self) -> Result<Option<KernelPackages>, ProvisionError> {
-        for newest in NEWEST_KERNEL {
-            let Some(meta) = self.show(newest)? else { continue };
-            let Some((image, release)) = meta.depends.iter().find_map(|name| Some((name, release_of(name)?))) else {
-                continue;
-            };
-            let headers = format!("linux-headers-{release}");
-            let (Some(image_record), Some(headers_record)) = (self.show(image)?, self.show(&headers)?) else {
-                continue;
-            };
-
-            let mut names = vec![image.clone(), headers];
-            names.extend(image_record.depends.iter().filter(|name| name.starts_with("linux-modules-")).cloned());
-            names.extend(headers_record.depends.iter().filter(|name| builds_modules(name)).cloned());
-            // Ubuntu keeps rarer modules, and UIO among them, in a package that the image does not depend on.
-            names.push(format!("linux-modules-extra-{release}"));
-            names.sort();
-            names.dedup();
-
-            let mut size = 0;
-            let mut found = Vec::new();
-            for name in names {
-                if let Some(record) = self.show(&name)? {
-                    size += record.size;
-                    found.push(name);
-                }
-            }
-            return Ok(Some(KernelPackages {
-                release: release.to_owned(),
-                version: image_record.version,
-                names: found,
-                size,
-            }));
-        }
-        Ok(None)
+        record::newest_kernel(&|package| self.show(package))
     }
 
     fn show(&self, package: &str) -> Result<Option<Record>, ProvisionError> {
@@ -135,8 +86,12 @@ impl<'a> Apt<'a> {
         Ok(Record::parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// `Err` within `Ok`: apt's words about why it could not.
-    fn try_download(&self, names: &[String], progress: &dyn Fn(&str)) -> Result<Result<(), String>, ProvisionError> {
+    /// `Err` within `Ok`: apt's messages about why it failed.
+    fn try_download(
+        &self,
+        names: &[String],
+        progress: &dyn Fn(&str),
+    ) -> Result<Result<(), FailedOutput>, ProvisionError> {
         let folder = self.downloads();
         fs::create_dir_all(&folder).map_err(ProvisionError::io("create", &folder))?;
         let mut command = self.apt("apt-get")?;
@@ -148,8 +103,8 @@ impl<'a> Apt<'a> {
         })
     }
 
-    /// `Err` within `Ok`: apt's words about a list that could not be had. It need not be the one that matters.
-    fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> Result<Result<(), String>, ProvisionError> {
+    /// `Err` within `Ok`: apt's messages about a list that could not be fetched. It need not be the one that matters.
+    fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> Result<Result<(), FailedOutput>, ProvisionError> {
         let partial = self.folder.join(LISTS).join("partial");
         fs::create_dir_all(&partial).map_err(ProvisionError::io("create", &partial))?;
         self.own_lists = true;
@@ -184,42 +139,6 @@ impl<'a> Apt<'a> {
     }
 }
 
-impl Record {
-    /// Parses the first stanza.
-    fn parse(text: &str) -> Option<Self> {
-        let stanza = text.split("\n\n").next()?;
-        let field =
-            |name: &str| stanza.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-        Some(Self {
-            version: field("Version")?.to_owned(),
-            size: field("Size").and_then(|size| size.parse().ok()).unwrap_or(0),
-            depends: ["Pre-Depends", "Depends"]
-                .into_iter()
-                .filter_map(field)
-                .flat_map(|list| list.split(','))
-                .filter_map(first_alternative)
-                .collect(),
-        })
-    }
-}
-
-/// `a (>= 1) | b` names `a`.
-fn first_alternative(dependency: &str) -> Option<String> {
-    dependency.split(['|', '(', ':']).next()?.split_whitespace().next().map(str::to_owned)
-}
-
-/// `linux-image-6.1.0-56-amd64` is kernel `6.1.0-56-amd64`; a package that only depends on an image has no number there.
-fn release_of(image: &str) -> Option<&str> {
-    let release = image.strip_prefix("linux-image-")?;
-    let release = release.strip_prefix("unsigned-").unwrap_or(release);
-    release.starts_with(|first: char| first.is_ascii_digit()).then_some(release)
-}
-
-/// Headers are split into a part per flavour, a common part, and the tools that build modules.
-fn builds_modules(package: &str) -> bool {
-    package.starts_with("linux-headers-") || package.starts_with("linux-kbuild-")
-}
-
 /// The files of `names` in `folder`: `NAME_VERSION_ARCHITECTURE.deb`.
 fn deb_files(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, ProvisionError> {
     let mut files = entries(folder)?;
@@ -236,58 +155,6 @@ fn deb_files(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, ProvisionE
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    // Recorded on Debian 12.
-    const META: &str = "Package: linux-image-amd64\nSource: linux-signed-amd64 (6.1.192+2)\nVersion: 6.1.192-2\n\
-        Installed-Size: 13\nArchitecture: amd64\n\
-        Provides: linux-image-generic, linux-latest-modules-6.1.0-56-amd64, wireguard-modules (= 1.0.0)\n\
-        Depends: linux-image-6.1.0-56-amd64 (= 6.1.192-2)\nSize: 1480\n\n\
-        Package: linux-image-amd64\nVersion: 6.1.176-1\nDepends: linux-image-6.1.0-50-amd64 (= 6.1.176-1)\n";
-    const IMAGE: &str = "Package: linux-image-6.1.0-56-amd64\nVersion: 6.1.192-2\nInstalled-Size: 400652\n\
-        Depends: kmod, linux-base (>= 4.3~), initramfs-tools (>= 0.120+deb8u2) | linux-initramfs-tool\n\
-        Size: 70550672\n";
-    const HEADERS: &str = "Package: linux-headers-6.1.0-56-amd64\nVersion: 6.1.192-2\n\
-        Depends: linux-headers-6.1.0-56-common (= 6.1.192-2), linux-kbuild-6.1 (>= 6.1.192-2), linux-compiler-gcc-12-x86\n\
-        Size: 1841552\n";
-
-    #[test]
-    fn the_first_stanza_is_the_candidate() {
-        let record = Record::parse(META).unwrap();
-        assert_eq!(record.version, "6.1.192-2");
-        assert_eq!(record.depends, ["linux-image-6.1.0-56-amd64"]);
-        assert_eq!(release_of(&record.depends[0]), Some("6.1.0-56-amd64"));
-    }
-
-    #[test]
-    fn size_is_the_download_and_not_the_installed_size() {
-        assert_eq!(Record::parse(IMAGE).unwrap().size, 70_550_672);
-    }
-
-    #[test]
-    fn versions_and_alternatives_are_left_out_of_dependencies() {
-        let record = Record::parse(IMAGE).unwrap();
-        assert_eq!(record.depends, ["kmod", "linux-base", "initramfs-tools"]);
-    }
-
-    #[test]
-    fn building_takes_the_headers_and_the_build_tools_but_not_the_compiler() {
-        let record = Record::parse(HEADERS).unwrap();
-        let names: Vec<_> = record.depends.iter().filter(|name| builds_modules(name)).collect();
-        assert_eq!(names, ["linux-headers-6.1.0-56-common", "linux-kbuild-6.1"]);
-    }
-
-    #[test]
-    fn a_package_that_is_not_known_gives_no_record() {
-        assert_eq!(Record::parse(""), None);
-        assert_eq!(Record::parse("N: Unable to locate package x\n"), None);
-    }
-
-    #[test]
-    fn only_images_with_a_number_are_kernels() {
-        assert_eq!(release_of("linux-image-unsigned-6.8.0-31-generic"), Some("6.8.0-31-generic"));
-        assert_eq!(release_of("linux-image-generic-hwe-24.04"), None);
-        assert_eq!(release_of("linux-base"), None);
-    }
 
     #[test]
     fn downloads_are_found_by_name_and_unfinished_ones_are_not() {

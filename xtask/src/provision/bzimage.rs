@@ -60,6 +60,16 @@ fn field(image: &[u8], at: usize, length: usize) -> Option<usize> {
     usize::try_from(number(image, at, length)?).ok()
 }
 
+/// The smallest bzImage of `release`, without a kernel in it.
+#[cfg(test)]
+pub(crate) fn sample(release: &str) -> Vec<u8> {
+    let mut image = vec![0; 0x400];
+    image[HEADER_MAGIC..HEADER_MAGIC + 4].copy_from_slice(b"HdrS");
+    image[KERNEL_VERSION + 1] = 1;
+    image[0x300..0x300 + release.len()].copy_from_slice(release.as_bytes());
+    image
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,14 +1,18 @@
-//! Runs other programs: what they say is captured and becomes part of the error.
+//! Runs other programs: their output is captured and becomes part of the error.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read as _, Seek as _};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use super::cache_folder;
 use super::error::ProvisionError;
+use super::excerpt::FailedOutput;
 
-/// Lines of a failed program's messages that an error carries.
-const TAIL: usize = 15;
+/// The folder of the logs of failed programs, below the cache.
+const LOGS: &str = "logs";
 
-/// Runs `command` to its end, without input unless it has one; a status other than 0 is an error that names `what` it was run for.
+/// Runs `command` to its end, without input unless it has one; a status other than 0 is an error that names `what` it was
+/// run for.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, ProvisionError> {
     let output = output(command)?;
     if output.status.success() {
@@ -18,8 +22,14 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, Provision
         what: what.to_owned(),
         command: shown(command),
         status: output.status,
-        output: tail(&said(&output)),
+        output: failed_output(command, &both_streams(&output)),
     })
+}
+
+/// What an error shows of the output of a failed program.
+pub(crate) fn failed_output(command: &Command, output: &str) -> FailedOutput {
+    let program = Path::new(command.get_program()).file_name().unwrap_or_default();
+    FailedOutput::new(output, &cache_folder().join(LOGS), &program.to_string_lossy())
 }
 
 /// Runs `command` to its end, without input unless it has one, whatever its status.
@@ -27,39 +37,37 @@ pub(crate) fn output(command: &mut Command) -> Result<Output, ProvisionError> {
     command.output().map_err(spawn_error(command))
 }
 
-/// Runs `command` and hands each line of its standard output to `line` as it comes. `Err` within `Ok` holds what it said
-/// on standard error, and means that it failed.
-pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Result<(), String>, ProvisionError> {
-    // Standard error goes to a file, not a pipe: nobody would read a second pipe while this one is read.
+/// Runs `command` and hands each line of its standard output to `line` as it comes. `Err` within `Ok` means that the
+/// command failed, and holds its output.
+pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Result<(), FailedOutput>, ProvisionError> {
+    // Standard error goes to a file: a second pipe would have to be read at the same time.
     let mut errors = tempfile::tempfile().map_err(ProvisionError::io("create", &std::env::temp_dir()))?;
     let copy = errors.try_clone().map_err(ProvisionError::io("clone", &std::env::temp_dir()))?;
     let mut child = command.stdout(Stdio::piped()).stderr(copy).spawn().map_err(spawn_error(command))?;
+    let mut text = String::new();
     if let Some(stdout) = child.stdout.take() {
-        for text in BufReader::new(stdout).lines().map_while(Result::ok) {
-            line(&text);
+        for read in BufReader::new(stdout).lines().map_while(Result::ok) {
+            line(&read);
+            text.push_str(&read);
+            text.push('\n');
         }
     }
     let status = child.wait().map_err(spawn_error(command))?;
     if status.success() {
         return Ok(Ok(()));
     }
-    let mut text = String::new();
-    // Messages that are no UTF-8 are lost; the failure is not.
-    let _ = std::io::Seek::rewind(&mut errors).and_then(|()| std::io::Read::read_to_string(&mut errors, &mut text));
-    Ok(Err(tail(&text)))
+    let mut messages = Vec::new();
+    // Messages that cannot be read back are lost; the failure is not.
+    let _ = errors.rewind().and_then(|()| errors.read_to_end(&mut messages));
+    text.push_str(&String::from_utf8_lossy(&messages));
+    Ok(Err(failed_output(command, &text)))
 }
 
 /// Both streams of a finished program, errors last.
-pub(crate) fn said(output: &Output) -> String {
+pub(crate) fn both_streams(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     text
-}
-
-/// The last lines of `text`.
-pub(crate) fn tail(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 
 /// The command line, for a person to read.
@@ -97,14 +105,7 @@ mod tests {
         let ended = stream(Command::new("sh").args(["-c", "echo one; echo two; echo bad >&2; exit 1"]), &|line| {
             seen.borrow_mut().push(line.to_owned());
         });
-        assert_eq!(ended.unwrap(), Err("bad".to_owned()));
+        assert_eq!(ended.unwrap().unwrap_err().to_string(), "one\ntwo\nbad");
         assert_eq!(*seen.borrow(), ["one", "two"]);
-    }
-
-    #[test]
-    fn the_tail_leaves_out_blank_lines_and_the_beginning() {
-        let text = (0..40).map(|n| n.to_string()).collect::<Vec<_>>().join("\n\n");
-        assert_eq!(tail(&text).lines().count(), TAIL);
-        assert!(tail(&text).ends_with("39"));
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
+use super::excerpt::FailedOutput;
+
 /// Why the guest is not ready.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProvisionError {
@@ -57,7 +59,7 @@ pub(crate) enum ProvisionError {
     Download {
         /// The packages.
         packages: String,
-        /// The end of apt's messages.
+        /// apt's messages.
         output: String,
     },
 
@@ -70,8 +72,8 @@ pub(crate) enum ProvisionError {
         command: String,
         /// How it ended.
         status: ExitStatus,
-        /// The end of its messages.
-        output: String,
+        /// Its messages.
+        output: FailedOutput,
     },
 
     /// A command could not even be started.
@@ -136,16 +138,14 @@ pub(crate) enum ProvisionError {
     AwkwardPath(PathBuf),
 
     /// The compiler refused the module.
-    #[error("building {name} for kernel {release} failed; the whole log is {log}\n{excerpt}")]
+    #[error("building {name} for kernel {release} failed:\n{output}")]
     ModuleBuild {
         /// The module's name.
         name: &'static str,
         /// The kernel's release.
         release: String,
-        /// The whole log.
-        log: PathBuf,
-        /// Its lines with errors, or its end.
-        excerpt: String,
+        /// The messages of make and the compiler.
+        output: FailedOutput,
     },
 
     /// A guest binary that needs a dynamic loader does not run as init.

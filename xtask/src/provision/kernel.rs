@@ -10,7 +10,7 @@ use super::apt::Apt;
 use super::cache::{Cache, Key};
 use super::error::ProvisionError;
 use super::files::entries;
-use super::{bzimage, command, elf};
+use super::{bzimage, command, elf, headers};
 
 /// The cache's entry for the packages: there is one. To take a newer kernel, remove the folder.
 const ENTRY: &str = "kernel";
@@ -80,7 +80,6 @@ pub(crate) fn from_packages(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
         }
         let description = describe(partial, packages.release, packages.version)?;
         prune(&partial.join(&description.modules).join("kernel"))?;
-        relink(partial)?;
         let text = serde_json::to_vec_pretty(&description)
             .map_err(|error| ProvisionError::Kernel { path: partial.join(DESCRIPTION), why: error.to_string() })?;
         let path = partial.join(DESCRIPTION);
@@ -111,10 +110,8 @@ pub(crate) fn from_files(cache: &Cache, custom: &CustomKernel) -> Result<Kernel,
         return Err(wrong("neither a bzImage nor an ELF kernel with a PVH entry (CONFIG_PVH)".to_owned()));
     };
 
-    let headers = modules.join("build");
-    if !headers.join("Makefile").is_file() {
-        return Err(ProvisionError::NoHeaders { path: headers, release });
-    }
+    let headers = headers::of_modules(&modules, &release)
+        .ok_or_else(|| ProvisionError::NoHeaders { path: modules.join("build"), release: release.clone() })?;
     Ok(Kernel { image: started, release, version: Key::default().with(&image).hex(), modules, headers })
 }
 
@@ -136,34 +133,39 @@ pub(crate) fn unpack(cache: &Cache, package: &Path, root: &Path) -> Result<(), P
     command::run("unpacking a package", cache.hold_while(&mut command)?).map(|_| ())
 }
 
+/// Finds the parts of a kernel in its unpacked packages. They differ by distribution and version: before Debian 13 modules
+/// were in /lib instead of /usr/lib, and since kernel 7 Debian has the image with the modules, as Fedora always had.
 fn describe(root: &Path, release: String, version: String) -> Result<Description, ProvisionError> {
-    let boot_image = PathBuf::from(format!("boot/vmlinuz-{release}"));
-    let path = root.join(&boot_image);
+    let missing = |what: &str| ProvisionError::Kernel {
+        path: root.to_path_buf(),
+        why: format!("the packages of kernel {release} contain no {what}"),
+    };
+    let folders = ["lib", "usr/lib"].map(|lib| Path::new(lib).join("modules").join(&release));
+    let mut images = vec![PathBuf::from(format!("boot/vmlinuz-{release}"))];
+    images.extend(folders.iter().map(|folder| folder.join("vmlinuz")));
+    let packed = images.into_iter().find(|image| root.join(image).is_file()).ok_or_else(|| missing("vmlinuz"))?;
+    let modules = folders
+        .into_iter()
+        .find(|folder| root.join(folder).join("kernel").is_dir())
+        .ok_or_else(|| missing("modules"))?;
+    let headers = headers::in_packages(root, &release).ok_or_else(|| missing("headers"))?;
+
+    let path = root.join(&packed);
     let content = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
     let built_as = bzimage::release(&content).unwrap_or_default();
     if built_as != release {
-        let why = format!("says that it is kernel {built_as:?}, not {release:?} as its package does");
+        let why = format!("is kernel {built_as:?}, but its package is named for {release:?}");
         return Err(ProvisionError::Kernel { path, why });
     }
     let image = match bzimage::direct_kernel(&content, root)? {
         Some(kernel) => {
-            let image = PathBuf::from(format!("boot/vmlinux-{release}"));
+            let image = PathBuf::from(format!("vmlinux-{release}"));
             let path = root.join(&image);
             fs::write(&path, kernel).map_err(ProvisionError::io("write", &path))?;
             image
         }
-        None => boot_image,
+        None => packed,
     };
-    // Since Debian 13 packages have /usr/lib instead of /lib.
-    let modules = ["lib", "usr/lib"]
-        .into_iter()
-        .map(|lib| Path::new(lib).join("modules").join(&release))
-        .find(|modules| root.join(modules).join("kernel").is_dir())
-        .ok_or_else(|| ProvisionError::Kernel {
-            path: root.to_path_buf(),
-            why: format!("the packages of kernel {release} contain no modules"),
-        })?;
-    let headers = PathBuf::from(format!("usr/src/linux-headers-{release}"));
     Ok(Description { release, version, image, modules, headers })
 }
 
@@ -187,35 +189,9 @@ fn prune_below(root: &Path, folder: &Path) -> Result<(), ProvisionError> {
     Ok(())
 }
 
-/// The headers' makefiles include each other as /usr/src/…. Relative to themselves they work wherever they lie.
-fn relink(root: &Path) -> Result<(), ProvisionError> {
-    for path in entries(&root.join("usr/src"))? {
-        let makefile = path.join("Makefile");
-        let Ok(text) = fs::read_to_string(&makefile) else { continue };
-        if let Some(text) = relative_includes(&text) {
-            fs::write(&makefile, text).map_err(ProvisionError::io("write", &makefile))?;
-        }
-    }
-    Ok(())
-}
-
-fn relative_includes(makefile: &str) -> Option<String> {
-    let changed = makefile.replace("include /usr/src/", "include $(dir $(lastword $(MAKEFILE_LIST)))../");
-    (changed != makefile).then_some(changed)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn includes_become_relative_to_the_makefile() {
-        assert_eq!(
-            relative_includes("include /usr/src/linux-headers-6.1.0-56-common/Makefile\n").as_deref(),
-            Some("include $(dir $(lastword $(MAKEFILE_LIST)))../linux-headers-6.1.0-56-common/Makefile\n")
-        );
-        assert_eq!(relative_includes("include scripts/Kbuild.include\n"), None);
-    }
 
     #[test]
     fn pruning_keeps_what_guests_need_and_the_lists() {
@@ -230,6 +206,36 @@ mod tests {
         assert!(exists("drivers/uio/x.ko") && exists("drivers/vfio/pci/x.ko") && exists("virt/lib/x.ko"));
         assert!(exists("modules.builtin"));
         assert!(!exists("drivers/gpu") && !exists("net"));
+    }
+
+    #[test]
+    fn parts_are_found_in_every_layout_of_packages() {
+        let release = "7.2.13+deb14-amd64";
+        let layouts = [
+            ("boot/vmlinuz-7.2.13+deb14-amd64", "lib", "usr/src/linux-headers-7.2.13+deb14-amd64"),
+            ("boot/vmlinuz-7.2.13+deb14-amd64", "usr/lib", "usr/src/linux-headers-7.2.13+deb14-amd64"),
+            ("usr/lib/modules/7.2.13+deb14-amd64/vmlinuz", "usr/lib", "usr/src/linux-headers-7.2.13+deb14-amd64"),
+            ("lib/modules/7.2.13+deb14-amd64/vmlinuz", "lib", "usr/src/kernels/7.2.13+deb14-amd64"),
+        ];
+        for (image, lib, headers) in layouts {
+            let root = tempfile::tempdir().unwrap();
+            let write = |path: &str, content: &[u8]| {
+                let path = root.path().join(path);
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(path, content).unwrap();
+            };
+            let wanted = || describe(root.path(), release.to_owned(), "1".to_owned());
+            assert!(wanted().unwrap_err().to_string().ends_with("contain no vmlinuz"));
+            write(image, &bzimage::sample(release));
+            assert!(wanted().unwrap_err().to_string().ends_with("contain no modules"));
+            write(&format!("{lib}/modules/{release}/kernel/x.ko"), b"");
+            assert!(wanted().unwrap_err().to_string().ends_with("contain no headers"));
+            write(&format!("{headers}/Makefile"), b"");
+            let found = wanted().unwrap();
+            assert_eq!(found.image, Path::new(image));
+            assert_eq!(found.modules, Path::new(lib).join("modules").join(release));
+            assert_eq!(found.headers, Path::new(headers));
+        }
     }
 
     #[test]
@@ -248,11 +254,7 @@ mod tests {
         let modules = root.path().join("6.1.0-test");
         fs::create_dir(&modules).unwrap();
         let image = root.path().join("bzImage");
-        let mut content = vec![0; 0x400];
-        content[0x202..0x206].copy_from_slice(b"HdrS");
-        content[0x20f] = 1;
-        content[0x300..0x30b].copy_from_slice(b"6.1.0-test ");
-        fs::write(&image, content).unwrap();
+        fs::write(&image, bzimage::sample("6.1.0-test")).unwrap();
         let error = from_files(&cache, &CustomKernel { image: image.clone(), modules: modules.clone() }).unwrap_err();
         assert_eq!(error.exit_status(), 3);
         assert!(error.to_string().contains("6.1.0-test"), "{error}");

@@ -1,8 +1,8 @@
 //! Makes the guest ready: its kernel, our module, its program and the archive that holds them.
 //!
 //! Read in this order: `packages` (what the machine must have), `kernel` (with `apt` and `bzimage`), `module`
-//! (with `dpdk`), `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results, `command` runs programs, `error`
-//! lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
+//! (with `headers` and `dpdk`), `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results,
+//! `command` runs programs, `excerpt` shortens their output, `error` lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
 //! only with consent. After the first time no network is needed and apt is not asked.
 
 mod apt;
@@ -13,8 +13,10 @@ mod command;
 mod dpdk;
 mod elf;
 mod error;
+mod excerpt;
 mod files;
 mod guest_binary;
+mod headers;
 mod initramfs;
 mod kernel;
 mod modinfo;

@@ -7,6 +7,7 @@ use std::process::Command;
 use super::cache::{Cache, Key};
 use super::command;
 use super::error::ProvisionError;
+use super::headers;
 use super::kernel::Kernel;
 use super::packages::{self, Consent, Requirement};
 
@@ -29,7 +30,10 @@ impl Source {
 }
 
 /// To be changed whenever the same sources would give another object.
-const RECIPE: &str = "make W=1; strip --strip-debug";
+const RECIPE: &str = "make W=1 CONFIG_DEBUG_INFO_BTF_MODULES=; strip --strip-debug";
+/// Leaves BTF out of the module. Headers that hold a vmlinux (Debian 13) would have it made by pahole, a program that
+/// nothing else here needs, and only BPF programs would read it.
+const WITHOUT_BTF: &str = "CONFIG_DEBUG_INFO_BTF_MODULES=";
 /// Variables that steer a kernel build; those of the user are about other builds.
 const KBUILD_VARIABLES: [&str; 8] =
     ["ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KCFLAGS", "LLVM", "MAKEFLAGS", "MAKELEVEL"];
@@ -59,13 +63,13 @@ pub(crate) fn build(
             packages::ensure(vec![wanted], consent, progress)?;
         }
         progress(&format!("building {} for kernel {}", source.name, kernel.release));
-        compile(cache, source, kernel, partial)
+        compile(source, kernel, partial)
     })?;
     let path = folder.join(source.object());
     fs::read(&path).map_err(ProvisionError::io("read", &path))
 }
 
-fn compile(cache: &Cache, source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), ProvisionError> {
+fn compile(source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), ProvisionError> {
     for path in [&kernel.headers, partial] {
         if path.to_string_lossy().contains([' ', '\t', ':']) {
             return Err(ProvisionError::AwkwardPath(path.to_path_buf()));
@@ -79,21 +83,18 @@ fn compile(cache: &Cache, source: &Source, kernel: &Kernel, partial: &Path) -> R
     }
 
     let mut make = Command::new("make");
-    make.arg("-C").arg(&kernel.headers).arg(format!("M={}", scratch.display())).args(["W=1", "modules"]);
+    let headers = partial.join("headers");
+    headers::relocate(&kernel.headers, &headers)?;
+    make.arg("-C").arg(&headers).arg(format!("M={}", scratch.display())).args(["W=1", WITHOUT_BTF, "modules"]);
     make.env("LC_ALL", "C");
     for variable in KBUILD_VARIABLES {
         make.env_remove(variable);
     }
     let output = command::output(&mut make)?;
-    let log = command::said(&output);
+    let log = command::both_streams(&output);
     if !output.status.success() {
-        let path = cache.replace("module-build.log", log.as_bytes())?;
-        return Err(ProvisionError::ModuleBuild {
-            name: source.name,
-            release: kernel.release.clone(),
-            log: path,
-            excerpt: excerpt(&log),
-        });
+        let output = command::failed_output(&make, &log);
+        return Err(ProvisionError::ModuleBuild { name: source.name, release: kernel.release.clone(), output });
     }
 
     // Debug information is 95 % of the object, and it would be loaded under emulation.
@@ -103,6 +104,7 @@ fn compile(cache: &Cache, source: &Source, kernel: &Kernel, partial: &Path) -> R
     command::run("stripping the kernel module", &mut strip)?;
     let kept = partial.join("build.log");
     fs::write(&kept, log).map_err(ProvisionError::io("write", &kept))?;
+    fs::remove_dir_all(&headers).map_err(ProvisionError::io("remove", &headers))?;
     fs::remove_dir_all(&scratch).map_err(ProvisionError::io("remove", &scratch))
 }
 
@@ -119,13 +121,6 @@ fn named_compiler(variables: &str) -> Option<String> {
     (!digits.is_empty()).then(|| format!("gcc-{digits}"))
 }
 
-/// The lines that a compiler's user wants to see first, else the end.
-fn excerpt(log: &str) -> String {
-    let errors: Vec<&str> =
-        log.lines().filter(|line| line.contains("error") || line.contains("***")).take(10).collect();
-    if errors.is_empty() { command::tail(log) } else { errors.join("\n") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -137,12 +132,5 @@ mod tests {
         assert_eq!(named_compiler(debian_12).as_deref(), Some("gcc-12"));
         assert_eq!(named_compiler("CC = clang\n"), None);
         assert_eq!(named_compiler("ARCH = gcc-12\n"), None);
-    }
-
-    #[test]
-    fn the_excerpt_prefers_errors_to_the_end() {
-        let log = "  CC [M] x.o\nx.c:1:2: error: no such thing\nmake: *** [x.o] Error 1\nmake: Leaving\n";
-        assert_eq!(excerpt(log), "x.c:1:2: error: no such thing\nmake: *** [x.o] Error 1");
-        assert_eq!(excerpt("one\ntwo\n"), "one\ntwo");
     }
 }
