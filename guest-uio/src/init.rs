@@ -16,7 +16,7 @@ use nix::unistd::Pid;
 
 use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};
-use crate::pci::PciDevice;
+use crate::pci::{Needs, PciDevice, PciError};
 use crate::respond;
 
 /// How every line of ours on the console begins.
@@ -33,6 +33,8 @@ struct Orders {
     driver: String,
     /// `ivshmem.bar2`: how to map the memory: `auto`, `uc`, `wc`, `wb`.
     bar2: String,
+    /// `ivshmem.device`: the PCI address, where there are several devices.
+    device: Option<String>,
 }
 
 impl Orders {
@@ -47,6 +49,7 @@ impl Orders {
             run: value("run").unwrap_or_else(|| "respond".to_owned()),
             driver: value("driver").unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
             bar2: value("bar2").unwrap_or_else(|| "auto".to_owned()),
+            device: value("device"),
         }
     }
 }
@@ -100,7 +103,7 @@ fn mounts() -> io::Result<()> {
 }
 
 fn bind(orders: &Orders) -> anyhow::Result<PciDevice> {
-    let device = PciDevice::find(None)?;
+    let device = select(orders)?;
     let driver = orders.driver.as_str();
     if driver == "none" {
         return Ok(device);
@@ -109,6 +112,16 @@ fn bind(orders: &Orders) -> anyhow::Result<PciDevice> {
     load_modules(driver, orders)?;
     driver::bind(&device, driver)?;
     Ok(device)
+}
+
+/// On the kernel command line the address has another form than the hint of [`PciError::Ambiguous`] gives it.
+fn select(orders: &Orders) -> anyhow::Result<PciDevice> {
+    PciDevice::select(orders.device.as_deref(), Needs::Memory).map_err(|error| match error {
+        PciError::Ambiguous { devices } if orders.run != "shell" => {
+            anyhow::anyhow!("several ivshmem devices: {devices}; select one with ivshmem.device=ADDRESS")
+        }
+        other => other.into(),
+    })
 }
 
 /// Whoever has a shell may want another driver next. Whoever wants none may want to load modules by hand.
@@ -179,11 +192,13 @@ mod tests {
 
     #[test]
     fn orders_are_read_from_the_kernel_command_line() {
+        let defaults =
+            Orders { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "auto".into(), device: None };
+        assert_eq!(Orders::parse("quiet"), defaults);
         let orders = Orders::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
-        assert_eq!(orders, Orders { run: "shell".into(), driver: "uio_pci_generic".into(), bar2: "auto".into() });
-        assert_eq!(
-            Orders::parse("quiet ivshmem.bar2=wb"),
-            Orders { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "wb".into() }
-        );
+        let expected = Orders { run: "shell".into(), driver: "uio_pci_generic".into(), ..defaults.clone() };
+        assert_eq!(orders, expected);
+        let orders = Orders::parse("quiet ivshmem.bar2=wb ivshmem.device=0000:00:03.0");
+        assert_eq!(orders, Orders { bar2: "wb".into(), device: Some("0000:00:03.0".into()), ..defaults });
     }
 }

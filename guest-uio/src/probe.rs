@@ -12,7 +12,7 @@ use crate::device;
 use crate::driver::{self, Driver, UIO_PCI_MSIX};
 use crate::guard::Guard;
 use crate::memory_type::MemoryType;
-use crate::pci::{PciDevice, PciError};
+use crate::pci::{Needs, PciDevice, PciError};
 use crate::system;
 
 /// How long a doorbell may take until it counts as not arriving.
@@ -69,16 +69,16 @@ impl Verdict {
 /// Looks at the device, and tries whatever driver holds it by letting the device ring itself. Binds nothing; writes
 /// nothing but doorbells.
 pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
-    let pci = match PciDevice::find(address) {
+    let pci = match PciDevice::select(address, Needs::Memory) {
         Ok(pci) => pci,
-        Err(error @ (PciError::NoDevice | PciError::NotAt { .. })) => {
+        Err(error @ PciError::NoDevice) => {
             let cure = "start QEMU with -chardev socket,path=SOCKET,id=ivshmem \
                         -device ivshmem-doorbell,chardev=ivshmem; lspci -nn shows what there is";
             return Ok(Verdict::new(json!({ "address": null }), error.to_string(), Some(cure.to_owned())));
         }
         Err(other) => return Err(other),
     };
-    let has_doorbell = pci.has_doorbell()?;
+    let has_doorbell = pci.has_doorbell();
     let bars: Vec<Value> = (0..3)
         .map(|i| pci.bar(i).map(|bar| json!({"bar": i, "address": format!("{:#x}", bar.start), "bytes": bar.len})))
         .collect::<Result<_, _>>()?;
@@ -185,7 +185,7 @@ impl fmt::Display for Verdict {
         }
         writeln!(f, "verdict   {}", self.verdict)?;
         match &self.cure {
-            Some(cure) => writeln!(f, "cure      {cure}"),
+            Some(hint) => writeln!(f, "hint      {hint}"),
             None => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use nix::errno::Errno;
 use proto::region::{RegionError, SharedRegion};
 use proto::wait::EventSource;
 use proto::wire::Vector;
@@ -68,6 +69,24 @@ pub enum DriverError {
         /// The maps there are.
         present: String,
     },
+    /// Waiting for a doorbell failed.
+    #[error("cannot wait for doorbells of {address}")]
+    Wait {
+        /// The device.
+        address: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+    /// The device went away while it was in use.
+    #[error("{address} was unplugged, or taken from its driver, while it was in use")]
+    Gone {
+        /// The device.
+        address: String,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
     /// The device has no such vector.
     #[error("{address} has no interrupt vector {vector}; give it more with -device ivshmem-doorbell,vectors=N")]
     NoVector {
@@ -97,12 +116,30 @@ pub enum DriverError {
     /// VFIO cannot be used.
     #[error(transparent)]
     Vfio(#[from] VfioError),
-    /// A driver of which this program knows nothing.
-    #[error("{driver} holds the device, which is none of {}: guest-uio bind --driver …", ALL.join(", "))]
+    /// A driver that this program cannot use.
+    #[error("{driver} holds the device, which is none of {}; run guest-uio bind", ALL.join(", "))]
     Unknown {
         /// The driver.
         driver: String,
     },
+}
+
+impl DriverError {
+    /// The exit status: 1 the action failed, 2 wrong usage, 3 the machine lacks something.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Pci(error) => error.exit_status(),
+            Self::Vfio(error) => error.exit_status(),
+            Self::Map { .. } | Self::Open { .. } | Self::Wait { .. } | Self::Gone { .. } => 1,
+            Self::NoMap { .. }
+            | Self::NoVector { .. }
+            | Self::OneVector { .. }
+            | Self::NoInterrupts { .. }
+            | Self::NoSuchMap { .. }
+            | Self::Unknown { .. } => 3,
+        }
+    }
 }
 
 /// How BAR2 is to be mapped: which type of memory the guest asks for.
@@ -157,10 +194,23 @@ pub trait Driver {
 
 /// Gives a device to `driver`. What the kernel would refuse without a word is refused with its reason.
 pub fn bind(device: &PciDevice, driver: &str) -> Result<(), DriverError> {
+    // The kernel log alone would name either reason.
+    device.check_addresses()?;
     if driver == VFIO_PCI {
         vfio::group(device)?;
     }
     Ok(device.bind(driver)?)
+}
+
+/// The error of a wait that failed. All drivers report a device that is gone as EIO.
+#[must_use]
+pub fn wait_error(device: &PciDevice, source: io::Error) -> DriverError {
+    let address = device.address().to_owned();
+    if source.raw_os_error() == Some(Errno::EIO as i32) {
+        DriverError::Gone { address, source }
+    } else {
+        DriverError::Wait { address, source }
+    }
 }
 
 /// Opens a device through whichever driver holds it; through sysfs if none does.
@@ -170,6 +220,7 @@ pub fn open(device: &PciDevice) -> Result<Box<dyn Driver>, DriverError> {
 
 /// Opens a device as [`open`] does, with its memory mapped in a certain way.
 pub fn open_mapped(device: &PciDevice, kind: MapKind) -> Result<Box<dyn Driver>, DriverError> {
+    device.check_addresses()?;
     match device.driver().as_deref() {
         Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device, kind)?)),
         Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device, kind)?)),

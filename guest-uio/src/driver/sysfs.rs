@@ -64,25 +64,22 @@ impl Sysfs {
 
     /// Asks the kernel itself whether this driver has an interrupt, instead of guessing from its name.
     fn diagnose(&self) -> String {
-        let cure = format!(
-            "load guest-uio/kmod ({UIO_PCI_MSIX}) and run: guest-uio bind --driver {UIO_PCI_MSIX}; \
-             or measure polling only (--mode poll)"
-        );
+        let hint = format!("load {UIO_PCI_MSIX} (guest-uio/kmod) and run guest-uio bind --driver {UIO_PCI_MSIX}");
         if self.name != UIO_PCI_GENERIC {
-            return format!("no driver holds the device, so nothing takes its interrupts; {cure}");
+            return format!("no driver is bound to {}, so its interrupts are lost; {hint}", self.device.address());
         }
         let seen = match uio::first(&self.device).map(|path| {
             let mut word = [0; 4];
             let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
             (path, opened.and_then(|mut file: File| file.read(&mut word)))
         }) {
-            Some((path, Err(error))) => format!("read({}) says: {error}", path.display()),
+            Some((path, Err(error))) => format!("read({}): {error}", path.display()),
             Some((path, Ok(_))) => format!("read({}) works, but INTx is never raised", path.display()),
             None => "it made no /dev/uioN".to_owned(),
         };
         format!(
             "{UIO_PCI_GENERIC} cannot deliver this device's interrupts: it handles INTx only, and ivshmem-doorbell \
-             signals through MSI-X only ({seen}); {cure}"
+             signals through MSI-X only ({seen}); {hint}"
         )
     }
 }

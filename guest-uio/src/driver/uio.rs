@@ -208,6 +208,7 @@ mod tests {
             let error = UioMap::find_in(maps(names).path(), "stamps").unwrap_err();
             let text = error.to_string();
             assert!(text.contains("no map named stamps") && text.contains(present), "{text}");
+            assert_eq!(error.exit_status(), 3);
         }
     }
 }

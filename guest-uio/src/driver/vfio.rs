@@ -86,6 +86,21 @@ pub enum VfioError {
     },
 }
 
+impl VfioError {
+    /// The exit status: 1 the action failed, 3 the machine lacks something.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Busy { .. } | Self::Refused { .. } => 1,
+            Self::NoIommu { .. }
+            | Self::NotViable { .. }
+            | Self::NoRemapping
+            | Self::Version(_)
+            | Self::NotMappable { .. } => 3,
+        }
+    }
+}
+
 fn refused<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> VfioError {
     move |source| VfioError::Refused { step, source: source.into() }
 }

@@ -69,7 +69,7 @@ fn vfio_without_an_iommu_names_the_cure_and_leaves_the_device_where_it_is() {
     let said = terminal.expect("is behind no IOMMU");
     assert!(said.contains("-device intel-iommu,intremap=on"), "{said}");
     assert!(said.contains("intel_iommu=on iommu=pt"), "{said}");
-    terminal.expect("status 42 1");
+    terminal.expect("status 42 3");
     terminal.type_line("guest-uio probe");
     terminal.expect("memory, doorbell and interrupts can be used");
     assert_eq!(terminal.end(), Some(0));
@@ -114,7 +114,7 @@ fn the_packaged_driver_takes_its_one_vector_and_refuses_others() {
     terminal.expect("checked 42 0");
     terminal.type_line("guest-uio wait --vector 1 --timeout 1s; echo status $((40+2)) $?");
     terminal.expect("igb_uio takes vector 0 and no other");
-    terminal.expect("status 42 1");
+    terminal.expect("status 42 3");
     assert_eq!(terminal.end(), Some(0));
 }
 

@@ -1,8 +1,16 @@
-//! The ivshmem device in sysfs: found by its ids, never by an address; its BARs; binding and unbinding drivers.
+//! The ivshmem device in sysfs: its ids, BARs and capabilities; binding and unbinding drivers.
+//!
+//! `select` picks the device that a command works on, `error` has the reasons why there is none.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+
+mod error;
+mod select;
+
+pub use error::PciError;
+pub use select::Needs;
 
 /// Red Hat's vendor id, in which QEMU's devices live.
 pub const VENDOR: &str = "0x1af4";
@@ -10,66 +18,6 @@ pub const VENDOR: &str = "0x1af4";
 pub const DEVICE: &str = "0x1110";
 /// Where Linux shows PCI.
 pub const SYSFS: &str = "/sys/bus/pci";
-
-/// What can go wrong with the device in sysfs.
-#[derive(Debug, thiserror::Error)]
-pub enum PciError {
-    /// No such device.
-    #[error(
-        "there is no ivshmem device (PCI 1af4:1110) in this machine; start QEMU with \
-         -chardev socket,path=SOCKET,id=ivshmem -device ivshmem-doorbell,chardev=ivshmem"
-    )]
-    NoDevice,
-    /// No device at the address that was asked for.
-    #[error("{address} is no ivshmem device (PCI 1af4:1110)")]
-    NotAt {
-        /// The address.
-        address: String,
-    },
-    /// The driver is not loaded.
-    #[error("the kernel has no driver {driver}; load its module first (modprobe {driver}, or insmod {driver}.ko)")]
-    NoDriver {
-        /// The driver.
-        driver: String,
-    },
-    /// The kernel took the request, but the driver did not take the device.
-    #[error("{driver} did not take {address}; the kernel's log (dmesg) says why")]
-    Refused {
-        /// The driver.
-        driver: String,
-        /// The device's address.
-        address: String,
-    },
-    /// More vectors than the guest's CPUs have room for.
-    #[error(
-        "{driver} cannot get as many interrupt vectors as {address} has: one CPU takes about 200; \
-         give the device fewer vectors, or the guest more CPUs"
-    )]
-    NoVectors {
-        /// The driver.
-        driver: String,
-        /// The device's address.
-        address: String,
-    },
-    /// Only root may.
-    #[error("cannot access {}: binding and mapping need root", path.display())]
-    Denied {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-    /// Sysfs could not be read or written.
-    #[error("cannot access {}", path.display())]
-    Sysfs {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-}
 
 /// An ivshmem device.
 #[derive(Debug, Clone)]
@@ -88,23 +36,14 @@ pub struct Bar {
 }
 
 impl PciDevice {
-    /// The device at `address`, or the first one by address.
-    pub fn find(address: Option<&str>) -> Result<Self, PciError> {
-        let mut all = Self::all_in(Path::new(SYSFS))?;
-        match address {
-            None if all.is_empty() => Err(PciError::NoDevice),
-            None => Ok(all.swap_remove(0)),
-            Some(wanted) => all
-                .into_iter()
-                .find(|device| device.address == wanted)
-                .ok_or_else(|| PciError::NotAt { address: wanted.to_owned() }),
-        }
-    }
-
     /// Every ivshmem device below a sysfs PCI folder, by address.
     pub fn all_in(bus: &Path) -> Result<Vec<Self>, PciError> {
         let folder = bus.join("devices");
-        let entries = fs::read_dir(&folder).map_err(|source| PciError::Sysfs { path: folder, source })?;
+        let entries = match fs::read_dir(&folder) {
+            // A kernel without PCI, or a container without sysfs.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            listed => listed.map_err(|source| PciError::Sysfs { path: folder, source })?,
+        };
         let mut found: Vec<Self> = entries
             .filter_map(Result::ok)
             .filter_map(|entry| entry.file_name().into_string().ok())
@@ -140,9 +79,36 @@ impl PciDevice {
         Ok(text.lines().nth(index).and_then(parse_bar).unwrap_or(Bar { start: 0, len: 0 }))
     }
 
-    /// Whether it is `ivshmem-doorbell`: that one has a BAR for its MSI-X table, `ivshmem-plain` has none.
-    pub fn has_doorbell(&self) -> Result<bool, PciError> {
-        Ok(self.bar(1)?.len > 0)
+    /// Whether it is `ivshmem-doorbell`: that one has MSI-X with a table in BAR1, `ivshmem-plain` has neither. Their ids
+    /// and revisions are equal.
+    #[must_use]
+    pub fn has_doorbell(&self) -> bool {
+        // A BAR that found no room on the bus is missing in the list, the capability is not.
+        self.bar(1).is_ok_and(|bar| bar.len > 0) || self.msix_vectors().is_some()
+    }
+
+    /// The MSI-X vectors that the device has (PCI Local Bus Specification 3.0, section 6.8.2); `None` without MSI-X, and
+    /// where only root may read the capability.
+    #[must_use]
+    pub fn msix_vectors(&self) -> Option<u16> {
+        msix_vectors_in(&fs::read(self.folder().join("config")).ok()?)
+    }
+
+    /// Whether the device is still plugged in.
+    #[must_use]
+    pub fn is_present(&self) -> bool {
+        self.folder().exists()
+    }
+
+    /// Fails if firmware and kernel found no room for a BAR, as after hot-plugging behind a bridge with a small window.
+    pub fn check_addresses(&self) -> Result<(), PciError> {
+        for index in [0, 2] {
+            let bar = self.bar(index)?;
+            if bar.start == 0 {
+                return Err(PciError::NoRoom { address: self.address.clone(), bar: index, bytes: bar.len });
+            }
+        }
+        Ok(())
     }
 
     /// The driver that holds the device.
@@ -206,6 +172,29 @@ impl PciDevice {
     }
 }
 
+/// The size of the MSI-X table, by the list of capabilities in configuration space.
+fn msix_vectors_in(config: &[u8]) -> Option<u16> {
+    /// Status register; the bit for a list of capabilities; where the list begins; the id of MSI-X.
+    const STATUS: usize = 0x06;
+    const HAS_LIST: u8 = 1 << 4;
+    const LIST: usize = 0x34;
+    const MSI_X: u8 = 0x11;
+    if config.get(STATUS)? & HAS_LIST == 0 {
+        return None;
+    }
+    let mut at = usize::from(*config.get(LIST)?);
+    // A list has no more entries than fit; a device that is gone reads as all ones, which would be a loop.
+    for _ in 0..48 {
+        match *config.get(at..at + 4)? {
+            [MSI_X, _, low, high] => return Some((u16::from_le_bytes([low, high]) & 0x7ff) + 1),
+            [_, 0, ..] => return None,
+            [_, next, ..] => at = usize::from(next),
+            _ => return None,
+        }
+    }
+    None
+}
+
 /// A line of sysfs `resource`: first address, last address, flags; all zero where there is no BAR.
 fn parse_bar(line: &str) -> Option<Bar> {
     let mut words = line.split_whitespace().map(|w| u64::from_str_radix(w.trim_start_matches("0x"), 16));
@@ -217,7 +206,7 @@ fn parse_bar(line: &str) -> Option<Bar> {
 mod tests {
     use super::*;
 
-    fn bus_with(devices: &[(&str, &str, &str)]) -> tempfile::TempDir {
+    pub(super) fn bus_with(devices: &[(&str, &str, &str)]) -> tempfile::TempDir {
         let bus = tempfile::tempdir().unwrap();
         for (address, vendor, device) in devices {
             let folder = bus.path().join("devices").join(address);
@@ -240,6 +229,48 @@ mod tests {
         let found = PciDevice::all_in(bus.path()).unwrap();
         let addresses: Vec<&str> = found.iter().map(PciDevice::address).collect();
         assert_eq!(addresses, ["0000:00:03.0", "0000:00:05.0"]);
+    }
+
+    #[test]
+    fn a_kernel_without_pci_has_no_devices() {
+        assert!(PciDevice::all_in(Path::new("/nonexistent")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn msix_vectors_are_found_in_the_capability_list() {
+        let mut config = vec![0; 256];
+        assert_eq!(msix_vectors_in(&config), None);
+        config[0x06] = 1 << 4;
+        config[0x34] = 0x40;
+        // Power management, then MSI-X with a table of 4.
+        config[0x40..0x44].copy_from_slice(&[0x01, 0x50, 0, 0]);
+        config[0x50..0x54].copy_from_slice(&[0x11, 0, 3, 0x80]);
+        assert_eq!(msix_vectors_in(&config), Some(4));
+        // As others than root read it: the header alone.
+        assert_eq!(msix_vectors_in(&config[..64]), None);
+        config[0x50] = 0x05;
+        assert_eq!(msix_vectors_in(&config), None);
+        assert_eq!(msix_vectors_in(&[0xff; 256]), None);
+        config[0x41] = 0x40;
+        assert_eq!(msix_vectors_in(&config), None, "a list in a circle ends");
+    }
+
+    #[test]
+    fn bar_without_an_address_is_named_with_its_size() {
+        let bus = bus_with(&[("0000:01:00.0", VENDOR, DEVICE)]);
+        let device = PciDevice::all_in(bus.path()).unwrap().remove(0);
+        let resource = |bar2: &str| {
+            let text = format!("0x0000000080000000 0x00000000800000ff 0x0000000000040200\n0x0 0x0 0x0\n{bar2}\n");
+            fs::write(device.folder().join("resource"), text).unwrap();
+        };
+        resource("0x0000000090000000 0x0000000093ffffff 0x000000000014220c");
+        assert!(device.check_addresses().is_ok());
+        resource("0x0000000000000000 0x0000000003ffffff 0x000000002014220c");
+        let error = device.check_addresses().unwrap_err().to_string();
+        assert!(error.contains("BAR2 of 0000:01:00.0 (67108864 bytes) has no address"), "{error}");
+        resource("0x0000000000000000 0x0000000000000000 0x0000000000000000");
+        let error = device.check_addresses().unwrap_err().to_string();
+        assert!(error.contains("BAR2 of 0000:01:00.0 has no address"), "{error}");
     }
 
     #[test]

@@ -1,0 +1,197 @@
+//! The command line: verbs, flags, examples.
+
+use std::time::Duration;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Parser, Subcommand};
+use cli_common::{duration, number};
+use guest_uio::driver::{self, UIO_PCI_MSIX};
+
+/// Uses an ivshmem device inside a Linux guest: memory, doorbells and interrupts.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  guest-uio probe                          what this guest can do
+  guest-uio bind --driver uio_pci_msix     bind a driver that delivers interrupts
+  guest-uio wait --count 1 --timeout 5s    block until a doorbell
+  guest-uio ring 1 0                       ring peer 1 on vector 0
+  guest-uio respond                        the guest's side of the benchmark
+
+Each verb's --help has more.
+
+Exit status:
+  0  ok
+  1  failed, or not in time
+  2  wrong usage, such as several devices and no --device
+  3  the machine lacks something: a device, a driver, vectors"
+)]
+pub(crate) struct Arguments {
+    /// The device's PCI address, such as 0000:00:03.0 [default: the only ivshmem-doorbell device]
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    pub(crate) device: Option<String>,
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Shows the device, its driver and what works, with a hint for what does not
+    ///
+    /// Rings the device's own vectors to find those that never fire, and changes nothing. Without an ivshmem-doorbell
+    /// device it shows the only ivshmem-plain one.
+    #[command(after_help = "Examples:
+  guest-uio probe
+  guest-uio probe --json | jq .verdict
+  guest-uio --device 0000:00:03.0 probe
+
+Exit status 3 if there is a hint.")]
+    Probe {
+        /// One JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Binds the device to a driver, and no other device
+    #[command(after_help = "Examples:
+  guest-uio bind
+  guest-uio bind --driver vfio-pci
+  guest-uio --device 0000:00:03.0 bind
+
+The driver's module must be loaded. docs/drivers.md compares the drivers.")]
+    Bind {
+        /// The driver
+        #[arg(long, value_name = "DRIVER", default_value = UIO_PCI_MSIX, value_parser = PossibleValuesParser::new(driver::ALL))]
+        driver: String,
+    },
+    /// Unbinds the device from its driver
+    #[command(after_help = "Examples:
+  guest-uio unbind")]
+    Unbind,
+    /// Rings a peer
+    #[command(after_help = "Examples:
+  guest-uio ring 1 0        peer 1, vector 0
+  guest-uio ring 0 3
+
+The device ignores a ring to a peer or vector that does not exist, and reports nothing: status 0 means that the doorbell
+was written. `host-peer list`, on the host, has the peers and their vectors.")]
+    Ring {
+        /// The peer's id at the server
+        #[arg(value_parser = number::parse::<u16>)]
+        peer: u16,
+        /// The peer's vector
+        #[arg(value_parser = number::in_range::<u16>(0..=255))]
+        vector: u16,
+    },
+    /// Blocks until doorbells arrive; prints how many
+    #[command(after_help = "Examples:
+  guest-uio wait
+  guest-uio wait --vector 1 --count 10 --timeout 500ms
+
+Counts the interrupts of the vector from the moment it is opened; doorbells from before are not seen. Doorbells that
+are rung faster than the guest takes interrupts merge, so N rings can be fewer than N interrupts. One read returns all
+interrupts since the last one: the printed number can exceed --count. --timeout is the limit for all of them, checked
+ten times a second. Too few in time is status 1.")]
+    Wait {
+        /// This device's vector
+        #[arg(long, value_name = "V", default_value = "0", value_parser = number::in_range::<u16>(0..=255))]
+        vector: u16,
+        /// Doorbells to wait for
+        #[arg(long, value_name = "N", default_value = "1", value_parser = number::in_range::<u64>(1..))]
+        count: u64,
+        /// Time limit, such as 500ms or 5s [default: none]
+        #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
+        timeout: Option<Duration>,
+    },
+    /// Tests what a driver must do: registers, memory, and doorbells that the device rings itself
+    #[command(after_help = "Examples:
+  guest-uio check
+  guest-uio check --vectors 4 --count 1000
+
+Prints a line for each rule. Status 1 if one failed.")]
+    Check {
+        /// Vectors to test, from 0
+        #[arg(long, value_name = "N", default_value = "1", value_parser = number::in_range::<u16>(1..=256))]
+        vectors: u16,
+        /// Doorbells of the closed loop
+        #[arg(long, value_name = "N", default_value = "10000", value_parser = number::in_range::<u64>(1..))]
+        count: u64,
+    },
+    /// Writes bytes of the shared memory to stdout
+    #[command(after_help = "Examples:
+  guest-uio read 0 64 | xxd
+  guest-uio read 4096 1024 > slot.bin")]
+    Read {
+        /// Offset in the memory
+        #[arg(value_parser = number::parse::<usize>)]
+        offset: usize,
+        /// Bytes
+        #[arg(value_parser = number::parse::<usize>)]
+        len: usize,
+    },
+    /// Writes stdin into the shared memory
+    #[command(after_help = "Examples:
+  echo -n hello | guest-uio write 4096
+  guest-uio write 0 < slot.bin
+
+Input that does not fit is refused as a whole.")]
+    Write {
+        /// Offset in the memory
+        #[arg(value_parser = number::parse::<usize>)]
+        offset: usize,
+    },
+    /// Runs the guest's side of the benchmark
+    #[command(after_help = "Examples:
+  guest-uio respond
+  guest-uio respond --once    return after one run")]
+    Respond {
+        /// Return after one run
+        #[arg(long)]
+        once: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_flags_are_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_verb_has_examples() {
+        for verb in Arguments::command().get_subcommands() {
+            let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let command = format!("guest-uio {}", verb.get_name());
+            assert!(help.starts_with("Examples:\n  ") && help.contains(&command), "{command}");
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_the_expected_form() {
+        for (words, expected) in [
+            ("ring x 0", "from 0 to 65535"),
+            ("ring 65536 0", "from 0 to 65535"),
+            // QEMU would ring vector 0.
+            ("ring 0 256", "from 0 to 255"),
+            ("wait --vector 256", "from 0 to 255"),
+            ("wait --count 0", "of at least 1"),
+            ("wait --timeout 5", "with a unit"),
+            ("wait --timeout 0s", "above zero"),
+            ("check --vectors 0", "from 1 to 256"),
+            ("check --count 0", "of at least 1"),
+            ("read x 1", "whole number"),
+            ("bind --driver foo", "uio_pci_msix, uio_pci_generic, igb_uio, vfio-pci"),
+        ] {
+            let error = Arguments::try_parse_from(["guest-uio"].into_iter().chain(words.split(' '))).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{words}");
+            assert!(error.to_string().contains(expected), "{words}: {error}");
+        }
+        let ring = Arguments::try_parse_from(["guest-uio", "ring", "65535", "255"]).unwrap();
+        assert!(matches!(ring.verb, Verb::Ring { peer: 65535, vector: 255 }));
+    }
+}

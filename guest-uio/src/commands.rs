@@ -1,0 +1,146 @@
+//! One function for each verb.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use guest_uio::driver::{self, Driver, DriverError};
+use guest_uio::guard::Guard;
+use guest_uio::pci::{Needs, PciDevice};
+use guest_uio::{conformance, device, probe as prober, respond as responder};
+use proto::wait::Woke;
+use proto::wire::{PeerId, Vector};
+
+/// Bytes that are copied at a time.
+const CHUNK: usize = 1 << 20;
+
+/// A device, and the driver that it is used through.
+pub(crate) struct Opened {
+    device: PciDevice,
+    driver: Box<dyn Driver>,
+}
+
+/// Opens the device that a verb works on.
+pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<Opened> {
+    let device = PciDevice::select(address, needs)?;
+    let driver = driver::open(&device).context("cannot use the device")?;
+    Ok(Opened { device, driver })
+}
+
+pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
+    let verdict = prober::probe(address)?;
+    let text = if json { format!("{:#}\n", verdict.found) } else { verdict.to_string() };
+    print(text.as_bytes())?;
+    Ok(ExitCode::from(if verdict.cure.is_some() { 3 } else { 0 }))
+}
+
+pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {
+    let device = PciDevice::select(address, Needs::Memory)?;
+    driver::bind(&device, name)?;
+    print(format!("bound {} to {name}\n", device.address()).as_bytes())
+}
+
+pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {
+    let device = PciDevice::select(address, Needs::Memory)?;
+    let text = match device.driver() {
+        Some(name) => format!("unbound {} from {name}\n", device.address()),
+        None => format!("{} has no driver\n", device.address()),
+    };
+    device.unbind()?;
+    print(text.as_bytes())
+}
+
+/// The device reports nothing back, so a vector beyond its own is worth a note: a server gives all peers equally many.
+pub(crate) fn ring(opened: &Opened, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
+    device::ring(opened.driver.registers(), peer, vector)?;
+    if let Some(own) = opened.device.msix_vectors().filter(|own| vector.0 >= *own) {
+        let s = if own == 1 { "" } else { "s" };
+        eprintln!(
+            "guest-uio: note: this device has {own} vector{s}; if the server gives its peers no more, the ring of vector \
+             {vector} is lost"
+        );
+    }
+    Ok(())
+}
+
+pub(crate) fn wait(opened: &Opened, vector: Vector, count: u64, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
+    let mut interrupt = opened.driver.interrupt(vector)?;
+    let _guard = Guard::start()?;
+    let start = Instant::now();
+    let mut received = 0;
+    while received < count {
+        match interrupt.block().map_err(|source| driver::wait_error(&opened.device, source))? {
+            Woke::Events(events) => received += events,
+            Woke::Guard => {
+                if let Some(limit) = timeout.filter(|limit| start.elapsed() >= *limit) {
+                    let s = if count == 1 { "" } else { "s" };
+                    anyhow::bail!("vector {vector}: received {received} of {count} doorbell{s} within {limit:?}");
+                }
+            }
+        }
+    }
+    print(format!("{received}\n").as_bytes())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn check(address: Option<&str>, vectors: u16, count: u64) -> anyhow::Result<ExitCode> {
+    let findings = conformance::check(&PciDevice::select(address, Needs::Doorbells)?, vectors, count)?;
+    let failed = findings.iter().filter(|finding| finding.fault.is_some()).count();
+    let mut lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    lines.push(format!("{} passed, {failed} failed\n", findings.len() - failed));
+    print(lines.join("\n").as_bytes())?;
+    Ok(ExitCode::from(u8::from(failed > 0)))
+}
+
+pub(crate) fn read(opened: &Opened, offset: usize, len: usize) -> anyhow::Result<()> {
+    let memory = opened.driver.memory();
+    let end = offset.checked_add(len).filter(|end| *end <= memory.len());
+    let end =
+        end.with_context(|| format!("{len} bytes at offset {offset} exceed the memory of {} bytes", memory.len()))?;
+    let mut out = io::stdout().lock();
+    let mut at = offset;
+    while at < end {
+        let mut bytes = vec![0; CHUNK.min(end - at)];
+        memory.copy_out(at, &mut bytes)?;
+        // Memory of a device that is gone reads as ones.
+        if !opened.device.is_present() {
+            let address = opened.device.address().to_owned();
+            return Err(DriverError::Gone { address, source: ErrorKind::NotFound.into() }.into());
+        }
+        match out.write_all(&bytes) {
+            // The reader of the pipe has enough.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            written => written.context("cannot write to stdout")?,
+        }
+        at += bytes.len();
+    }
+    out.flush().context("cannot write to stdout")
+}
+
+/// All of stdin, or nothing if it does not fit.
+pub(crate) fn write(opened: &Opened, offset: usize) -> anyhow::Result<()> {
+    let memory = opened.driver.memory();
+    let room = memory.len().saturating_sub(offset);
+    let mut bytes = Vec::new();
+    // One byte more than fits shows that it does not.
+    io::stdin().lock().take(room as u64 + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
+    anyhow::ensure!(
+        bytes.len() <= room,
+        "stdin exceeds the {room} bytes from offset {offset} to the end of the memory"
+    );
+    Ok(memory.copy_in(offset, &bytes)?)
+}
+
+pub(crate) fn respond(opened: &Opened, once: bool) -> anyhow::Result<()> {
+    Ok(responder::respond(&*opened.driver, once)?)
+}
+
+/// Prints to stdout; a reader that has left is not an error.
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write to stdout"),
+    }
+}
