@@ -13,6 +13,7 @@ use crate::device;
 use crate::driver::{Driver, DriverError, Interrupt};
 use crate::guard::Guard;
 use crate::pci::PciDevice;
+use crate::silent_vectors;
 
 /// Doorbells rung without waiting.
 const STORM: u64 = 1_000;
@@ -39,14 +40,30 @@ impl fmt::Display for Finding {
 
 /// Tries every rule on the driver that holds the device, on its first `vectors` vectors. In the closed loop
 /// `closed_loop` doorbells are rung, each when the one before has been taken.
+///
+/// A vector that does not exist or never fires is reported once, and its other rules are left out. A driver without any
+/// interrupt is an error: there is nothing to check.
 pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<Finding>, DriverError> {
-    let suite = Suite { driver: crate::driver::open(device)?, vectors, closed_loop };
-    let mut findings = vec![
-        finding("the id is the same whenever it is read", suite.id_is_stable()),
-        finding("both ends of the memory keep what is written", suite.memory_keeps()),
-        finding("a vector that is not there is refused", suite.refuses_missing_vector()),
-    ];
-    for vector in (0..vectors).map(Vector) {
+    let driver = crate::driver::open(device)?;
+    driver.interrupt(Vector(0))?;
+    let mut findings = Vec::new();
+    let mut present = vectors;
+    for vector in (1..vectors).map(Vector) {
+        if let Err(error) = driver.interrupt(vector) {
+            present = vector.0;
+            let missing: Vec<Vector> = (present..vectors).map(Vector).collect();
+            findings.push(finding(format!("{} can be opened", silent_vectors::list(&missing)), Err(error.to_string())));
+            break;
+        }
+    }
+    let silent = silent_vectors::find(device, &*driver, present)?;
+    let live: Vec<Vector> = (0..present).map(Vector).filter(|vector| !silent.contains(vector)).collect();
+    let suite = Suite { driver, vectors: live, closed_loop };
+    findings.push(finding("the id is the same at each read", suite.id_is_stable()));
+    findings.push(finding("both ends of the memory keep what is written", suite.memory_keeps()));
+    findings.push(finding("a vector that does not exist is refused", suite.refuses_missing_vector()));
+    findings.push(finding("every vector fires", every_vector_fires(&silent, present)));
+    for &vector in &suite.vectors {
         let named = |rule: &str| format!("vector {vector}: {rule}");
         findings.push(finding(named("no doorbell, no event"), suite.is_silent(vector)));
         findings.push(finding(named("each doorbell is one event, none is lost"), suite.closed_loop(vector)));
@@ -60,13 +77,22 @@ pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<F
     Ok(findings)
 }
 
+fn every_vector_fires(silent: &[Vector], tried: u16) -> Result<(), String> {
+    if silent.is_empty() {
+        return Ok(());
+    }
+    let (message, hint) = silent_vectors::explain(silent, tried);
+    Err(format!("{message}; {hint}"))
+}
+
 fn finding(rule: impl Into<String>, outcome: Result<(), String>) -> Finding {
     Finding { rule: rule.into(), fault: outcome.err() }
 }
 
 struct Suite {
     driver: Box<dyn Driver>,
-    vectors: u16,
+    /// Those that fire.
+    vectors: Vec<Vector>,
     closed_loop: u64,
 }
 
@@ -173,19 +199,21 @@ impl Suite {
     }
 
     fn vectors_are_apart(&self) -> Result<(), String> {
-        let all: Result<Vec<_>, String> = (0..self.vectors).map(|v| self.open(Vector(v))).collect();
+        let all: Result<Vec<_>, String> =
+            self.vectors.iter().map(|vector| Ok((*vector, self.open(*vector)?))).collect();
         let mut all = all?;
         let _guard = Guard::start().map_err(|e| e.to_string())?;
-        for interrupt in &mut all {
+        for (_, interrupt) in &mut all {
             drain(&mut **interrupt)?;
         }
-        for rung in 0..self.vectors {
-            self.ring(Vector(rung))?;
-            next_events(&mut *all[usize::from(rung)])?;
-            for (other, interrupt) in all.iter_mut().enumerate().filter(|(v, _)| *v != usize::from(rung)) {
+        for rung in 0..all.len() {
+            let vector = all[rung].0;
+            self.ring(vector)?;
+            next_events(&mut *all[rung].1)?;
+            for (other, interrupt) in all.iter_mut().filter(|(other, _)| *other != vector) {
                 let events = drain(&mut **interrupt)?;
                 if events > 0 {
-                    return Err(format!("vector {rung} was rung, and vector {other} had {events} events"));
+                    return Err(format!("vector {vector} was rung, and vector {other} had {events} events"));
                 }
             }
         }

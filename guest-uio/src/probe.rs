@@ -2,23 +2,15 @@
 
 use std::fmt;
 use std::fs;
-use std::time::{Duration, Instant};
 
-use proto::wait::Woke;
-use proto::wire::Vector;
 use serde_json::{Value, json};
 
 use crate::device;
-use crate::driver::{self, Driver, UIO_PCI_MSIX};
-use crate::guard::Guard;
+use crate::driver::{self, Driver, DriverError, UIO_PCI_MSIX};
 use crate::memory_type::MemoryType;
 use crate::pci::{Needs, PciDevice, PciError};
+use crate::silent_vectors;
 use crate::system;
-
-/// How long a doorbell may take until it counts as not arriving.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
-/// Vectors that are tried; more would only take longer to say the same.
-const VECTORS_TRIED: u16 = 16;
 
 /// What the guest tells the host of itself, under the names of the result's schema.
 #[must_use]
@@ -66,15 +58,13 @@ impl Verdict {
     }
 }
 
-/// Looks at the device, and tries whatever driver holds it by letting the device ring itself. Binds nothing; writes
+/// Examines the device, and tries the driver that holds it by letting the device ring itself. Binds nothing; writes
 /// nothing but doorbells.
 pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
     let pci = match PciDevice::select(address, Needs::Memory) {
         Ok(pci) => pci,
         Err(error @ PciError::NoDevice) => {
-            let cure = "start QEMU with -chardev socket,path=SOCKET,id=ivshmem \
-                        -device ivshmem-doorbell,chardev=ivshmem; lspci -nn shows what there is";
-            return Ok(Verdict::new(json!({ "address": null }), error.to_string(), Some(cure.to_owned())));
+            return Ok(with_hint(json!({ "address": null }), &error.to_string(), ""));
         }
         Err(other) => return Err(other),
     };
@@ -89,11 +79,13 @@ pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
         "bars": bars,
         "bar2_above_4g": pci.bar(2)?.start >= 1 << 32,
         "vectors": vectors(&pci),
+        "device_vectors": pci.msix_vectors(),
+        "others": pci.others().iter().map(PciDevice::describe).collect::<Vec<_>>(),
         "kernel": read("/proc/sys/kernel/osrelease"),
     });
     let driver = match driver::open(&pci) {
         Ok(driver) => driver,
-        Err(error) => return Ok(Verdict::new(found, format!("the device cannot be used: {error}"), Some(bind()))),
+        Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind())),
     };
     found["id"] = json!(device::own_id(driver.registers()).map(|id| id.0).ok());
     found["memory_bytes"] = json!(driver.memory().len());
@@ -102,18 +94,31 @@ pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
     if !has_doorbell {
         return Ok(Verdict::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
     }
-    let (verdict, cure) = match silent_vectors(&*driver, vectors(&pci).clamp(1, VECTORS_TRIED)) {
-        Err(reason) => (reason, Some(bind())),
-        Ok(silent) if silent.is_empty() => ("memory, doorbell and interrupts can be used".to_owned(), None),
-        Ok(silent) => {
-            let list: Vec<String> = silent.iter().map(ToString::to_string).collect();
-            let cure = "give the server as many vectors as the device has (ivshmem-server --vectors N, \
-                        -device ivshmem-doorbell,vectors=N), and see that its bus mastering is on (lspci -vv: BusMaster+)";
-            (format!("interrupts do not arrive on vector {}", list.join(", ")), Some(cure.to_owned()))
+    // VFIO takes its vectors only when the device is opened, as it is now.
+    let taken = vectors(&pci).max(1);
+    let silent = silent_vectors::find(&pci, &*driver, taken);
+    found["interrupts"] = json!(silent.as_ref().is_ok_and(Vec::is_empty));
+    Ok(match silent {
+        Err(error @ (DriverError::Wait { .. } | DriverError::Gone { .. })) => {
+            with_hint(found, &format!("{error}: {}", source_of(&error)), &bind())
         }
-    };
-    found["interrupts"] = json!(cure.is_none());
-    Ok(Verdict::new(found, verdict, cure))
+        Err(error) => with_hint(found, &error.to_string(), &bind()),
+        Ok(silent) if silent.is_empty() => Verdict::new(found, "memory, doorbell and interrupts can be used", None),
+        Ok(silent) => {
+            let (message, hint) = silent_vectors::explain(&silent, taken);
+            Verdict::new(found, message, Some(hint))
+        }
+    })
+}
+
+/// An error's text as verdict and hint: errors of this crate have their hint after the first semicolon.
+fn with_hint(found: Value, text: &str, otherwise: &str) -> Verdict {
+    let (verdict, hint) = text.split_once("; ").unwrap_or((text, otherwise));
+    Verdict::new(found, verdict, Some(hint.to_owned()))
+}
+
+fn source_of(error: &dyn std::error::Error) -> String {
+    error.source().map(ToString::to_string).unwrap_or_default()
 }
 
 fn bind() -> String {
@@ -124,31 +129,6 @@ fn bind() -> String {
 fn vectors(pci: &PciDevice) -> u16 {
     let taken = fs::read_dir(pci.folder().join("msi_irqs")).map_or(0, Iterator::count);
     u16::try_from(taken).unwrap_or(u16::MAX)
-}
-
-/// Lets the device ring itself on each vector; those on which nothing came. An error if there are no interrupts at all.
-fn silent_vectors(driver: &dyn Driver, vectors: u16) -> Result<Vec<Vector>, String> {
-    let text = |error: std::io::Error| error.to_string();
-    let id = device::own_id(driver.registers()).map_err(|error| error.to_string())?;
-    let _guard = Guard::start().map_err(text)?;
-    let mut silent = Vec::new();
-    for vector in (0..vectors).map(Vector) {
-        let mut interrupt = driver.interrupt(vector).map_err(|error| error.to_string())?;
-        interrupt.drain().map_err(text)?;
-        device::ring(driver.registers(), id, vector).map_err(|error| error.to_string())?;
-        let start = Instant::now();
-        loop {
-            match interrupt.block().map_err(text)? {
-                Woke::Events(_) => break,
-                Woke::Guard if start.elapsed() > ARRIVES_WITHIN => {
-                    silent.push(vector);
-                    break;
-                }
-                Woke::Guard => {}
-            }
-        }
-    }
-    Ok(silent)
 }
 
 impl fmt::Display for Verdict {
@@ -170,7 +150,8 @@ impl fmt::Display for Verdict {
                     bar["address"].as_str().unwrap_or("-")
                 )?;
             }
-            writeln!(f, "driver    {}, {} vectors", text("driver"), text("vectors"))?;
+            let plural = if self.found["vectors"] == 1 { "" } else { "s" };
+            writeln!(f, "driver    {}, {} vector{plural}", text("driver"), text("vectors"))?;
             writeln!(f, "own id    {}", text("id"))?;
             writeln!(f, "memory    {} bytes through {}", text("memory_bytes"), text("bar2_map"))?;
             let bar2 = &self.found["bar2"];
@@ -182,6 +163,9 @@ impl fmt::Display for Verdict {
                     bar2["ns_per_load"], bar2["private_ns_per_load"], bar2["read_gb_per_s"]
                 )?;
             }
+        }
+        for other in self.found["others"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            writeln!(f, "other     {other}")?;
         }
         writeln!(f, "verdict   {}", self.verdict)?;
         match &self.cure {

@@ -3,6 +3,7 @@
 
 mod acceleration;
 mod bad_luck;
+mod devices;
 mod drivers;
 mod faults;
 mod guest;
