@@ -127,6 +127,8 @@ pub(super) struct Vfio {
 struct Handles {
     device: File,
     vectors: Vec<EventFd>,
+    /// The kernel's request to give the device back, because it is being unplugged or unbound.
+    removal: EventFd,
     _group: File,
     _container: File,
 }
@@ -145,7 +147,8 @@ impl Handles {
         let (container, group) = join(device)?;
         let device = open_device(&group, device.address())?;
         let vectors = take_vectors(&device)?;
-        Ok(Self { device, vectors, _group: group, _container: container })
+        let removal = watch_removal(&device)?;
+        Ok(Self { device, vectors, removal, _group: group, _container: container })
     }
 
     fn map(&self, device: &PciDevice, bar: u32, what: &'static str) -> Result<SharedRegion, DriverError> {
@@ -239,6 +242,15 @@ fn take_vectors(device: &File) -> Result<Vec<EventFd>, VfioError> {
     Ok(eventfds)
 }
 
+/// An eventfd that the kernel signals when the device is to go. It waits until the device is closed, so a user that never
+/// looks blocks the removal for good.
+fn watch_removal(device: &File) -> Result<EventFd, VfioError> {
+    let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
+    let removal = EventFd::from_flags(flags).map_err(refused("make an eventfd for the device's removal"))?;
+    ioctl::set_request_eventfd(device, &removal).map_err(refused("watch for the device's removal"))?;
+    Ok(removal)
+}
+
 impl Driver for Vfio {
     fn name(&self) -> &'static str {
         VFIO_PCI
@@ -283,6 +295,8 @@ impl EventSource for VfioInterrupt {
     fn block(&mut self) -> io::Result<Woke> {
         match self.eventfd().read() {
             Ok(events) => Ok(Woke::Events(events)),
+            // As UIO reports a device that is gone.
+            Err(Errno::EINTR) if self.handles.removal.read().is_ok() => Err(Errno::EIO.into()),
             Err(Errno::EINTR) => Ok(Woke::Guard),
             Err(error) => Err(error.into()),
         }

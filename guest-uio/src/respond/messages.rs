@@ -33,10 +33,19 @@ pub(super) enum Broken {
     Deaf(String),
     #[error("the host called the block off")]
     CalledOff,
-    #[error("waiting for a doorbell failed: {0}")]
+    #[error("{}", describe_wait(.0))]
     Wait(io::Error),
     #[error(transparent)]
     Region(#[from] RegionError),
+}
+
+/// All drivers report a device that is gone as EIO.
+fn describe_wait(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) {
+        "the guest's device was unplugged, or taken from its driver".to_owned()
+    } else {
+        format!("waiting for a doorbell failed: {error}")
+    }
 }
 
 /// What a block's messages came to.

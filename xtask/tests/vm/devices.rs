@@ -116,6 +116,23 @@ fn device_that_is_unplugged_ends_a_wait_by_name() {
 
 #[test]
 #[ignore = "starts a guest"]
+fn device_of_vfio_that_is_unplugged_ends_a_wait_by_name() {
+    let mut guest = Guest::start("--size 1M --driver vfio-pci", TWO_SLOTS);
+    guest.plug_doorbell("pulled", "slot1", 1);
+    guest.await_device(PULLED);
+    guest.ok(&format!("guest-uio --device {PULLED} bind --driver vfio-pci"));
+    guest.ok(&format!("guest-uio --device {PULLED} check --count 10"));
+    guest.ok(&format!("guest-uio --device {PULLED} wait 2> /tmp/waiter & waiter=$!"));
+    guest.ok("until grep -q eventfd /proc/$waiter/wchan; do sleep 0.1; done");
+    guest.monitor("device_del pulled");
+    assert_eq!(guest.run("wait $waiter").status, 1);
+    guest.ok("cat /tmp/waiter").assert_says("0000:01:00.0 was unplugged, or taken from its driver");
+    guest.ok(&format!("until [ ! -e /sys/bus/pci/devices/{PULLED} ]; do sleep 0.1; done"));
+    guest.end();
+}
+
+#[test]
+#[ignore = "starts a guest"]
 fn vectors_that_the_server_does_not_have_are_named() {
     let mut guest = Guest::start("--size 1M --vectors 2 --driver none", TWO_SLOTS);
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");

@@ -16,6 +16,8 @@ pub(super) const CONFIG_REGION: u32 = 7;
 const TYPE1V2_IOMMU: c_int = 3;
 /// Index of MSI-X among the interrupts.
 const MSIX: u32 = 2;
+/// Index of the kernel's request to give the device back.
+const REQUEST: u32 = 4;
 const GROUP_VIABLE: u32 = 1;
 const REGION_CAN_MAP: u32 = 1 << 2;
 const IRQS_ARE_EVENTFDS: u32 = 1 << 2;
@@ -131,11 +133,20 @@ pub(super) fn msix_vectors(device: impl AsFd) -> nix::Result<u32> {
 
 /// Enables MSI-X with one eventfd per vector, vector 0 first.
 pub(super) fn set_msix_eventfds(device: impl AsFd, eventfds: &[impl AsFd]) -> nix::Result<()> {
+    set_eventfds(device, MSIX, eventfds)
+}
+
+/// Sets the eventfd that is signalled while the kernel waits for the device to be closed.
+pub(super) fn set_request_eventfd(device: impl AsFd, eventfd: impl AsFd) -> nix::Result<()> {
+    set_eventfds(device, REQUEST, &[eventfd])
+}
+
+fn set_eventfds(device: impl AsFd, index: u32, eventfds: &[impl AsFd]) -> nix::Result<()> {
     const HEADER: u32 = 5;
     let count = u32::try_from(eventfds.len()).map_err(|_| nix::Error::EINVAL)?;
     // struct vfio_irq_set: argsz, flags, index, start, count, then the descriptors.
-    let mut set = vec![4 * (HEADER + count), IRQS_ARE_EVENTFDS | IRQS_TRIGGER, MSIX, 0, count];
+    let mut set = vec![4 * (HEADER + count), IRQS_ARE_EVENTFDS | IRQS_TRIGGER, index, 0, count];
     set.extend(eventfds.iter().map(|eventfd| eventfd.as_fd().as_raw_fd().cast_unsigned()));
-    // SAFETY: the kernel reads as many bytes as the first word says, and so many the vector has.
+    // SAFETY: the kernel reads as many bytes as the first word states, and so many the vector has.
     unsafe { raw::device_set_irqs(device.as_fd().as_raw_fd(), set.as_ptr()) }.map(drop)
 }
