@@ -16,6 +16,7 @@ const AFTER_HELP: &str = "\
 Examples:
   ivshmem-server
   ivshmem-server -S /run/user/1000/ivshmem -l 128M -n 4 -v
+  ivshmem-server -d -p /run/ivshmem.pid --log-file /var/log/ivshmem.log
   ivshmem-server --socket-mode 0666 --allow-uid libvirt-qemu,root
   ivshmem-server --hugepages 2M -l 1G --status-socket /run/ivshmem-status
   ivshmem-server status --status-socket /run/ivshmem-status
@@ -27,14 +28,13 @@ Signals:
   SIGHUP           the same, unless it was ignored at the start (nohup)
 
 systemd:
-  Takes the sockets of LISTEN_FDS, the one called `status` (FileDescriptorName=) as the status socket, and
-  says READY=1.
+  Takes the sockets of LISTEN_FDS and sends READY=1. The one called `status` (FileDescriptorName=) is the status socket.
 
 Exit status:
   0  stopped by a signal
   1  failed: a server already answers at the socket, no memory, …
   2  wrong usage
-  3  the machine lacks something: huge pages, descriptors, a server to ask for its status";
+  3  the machine lacks something: memory, huge pages, descriptors, a server to ask for its status";
 
 // Of flags that are given twice the last one counts, as with getopt(3): `ivshmem-server $DEFAULTS "$@"`. Lists collect.
 /// Hands one shared memory object and everybody's eventfds to QEMU and to other peers.
@@ -93,19 +93,29 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PATH")]
     status_socket: Option<PathBuf>,
 
-    /// Write the process id to FILE; removed at the end
+    /// Write the process id to FILE; removed at the end. Without --foreground the server also goes to the background, as
+    /// QEMU's example server does
     #[arg(short = 'p', long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
 
-    /// Accepted for scripts: this server is always in the foreground
-    #[arg(short = 'F', long, action = ArgAction::Count)]
+    /// Go to the background once the socket listens, and exit with status 0. If the start fails, print why and exit with its
+    /// status
+    #[arg(short = 'd', long, action = ArgAction::Count, overrides_with = "foreground")]
+    daemonize: u8,
+
+    /// Stay in the foreground, also with --pid-file [default without --pid-file and --daemonize]
+    #[arg(short = 'F', long, action = ArgAction::Count, overrides_with = "daemonize")]
     foreground: u8,
 
-    /// Log who joins and who leaves
+    /// Log joins and leaves
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// How to write the log on stderr
+    /// Append the log to FILE. Without it the log goes to stderr, and in the background to syslog
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
+
+    /// How to write the log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 }
@@ -156,6 +166,12 @@ pub(crate) enum LogFormat {
 }
 
 impl Args {
+    /// Whether the command exits while the server goes on.
+    pub(crate) fn is_background(&self) -> bool {
+        let asked = self.daemonize > 0 || (self.pid_file.is_some() && self.foreground == 0);
+        asked && self.verb.is_none()
+    }
+
     pub(crate) fn into_config(self) -> Config {
         let backing = match (self.hugepages, self.shm_name, self.shm_dir) {
             (Some(HugePages::TwoMegabytes), ..) => Backing::HugePages(HugePageSize::TwoMegabytes),

@@ -1,6 +1,6 @@
 //! The process's limit of open files, which decides how many peers there can be.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -15,6 +15,12 @@ pub fn raise_limit() -> io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let current = maximum;
     Ok(setrlimit(Resource::Nofile, Rlimit { current, maximum })?)
+}
+
+/// Opens as many files as a start needs, and closes them again: libraries that find none end the process with a panic.
+pub fn check_for_start() -> io::Result<()> {
+    let opened: io::Result<Vec<File>> = (0..RESERVE).map(|_| File::open("/dev/null")).collect();
+    opened.map(drop)
 }
 
 /// The number of files that this process may have open.

@@ -16,13 +16,15 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::access::{Access, Credentials};
 use crate::hall::Hall;
 use crate::in_flight::Room;
+use crate::memory::SharedMemory;
 use crate::peer::{self, Departure, Ending};
 use crate::repeats::{Repeats, Turn};
+use crate::size::Bytes;
 
 /// At the end, how long to wait for clients of whom none reads anything.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
@@ -50,6 +52,8 @@ pub(crate) struct Doors {
     /// A descriptor to give up when there are no others, so that a client can be turned away.
     spare: Option<File>,
     repeats: Repeats,
+    /// The memory's size at the last check, if it is smaller than it was made.
+    shrunk: Option<u64>,
 }
 
 impl Doors {
@@ -64,6 +68,7 @@ impl Doors {
             stopping: watch::Sender::new(false),
             spare: Some(open_spare()?),
             repeats: Repeats::default(),
+            shrunk: None,
         })
     }
 
@@ -130,6 +135,26 @@ impl Doors {
             Turn::Tell(left_out) => warn!(pid, uid, gid, left_out, "a client was refused: {why}"),
             Turn::LeaveOut => debug!(pid, uid, gid, "a client was refused: {why}"),
         }
+    }
+
+    /// Logs that the memory is smaller than it was made, and which peers are at risk, once for each change.
+    pub(crate) fn check_memory(&mut self, memory: &SharedMemory) {
+        let shrunk = memory.current_size().filter(|&size| size < memory.size());
+        if shrunk == std::mem::replace(&mut self.shrunk, shrunk) {
+            return;
+        }
+        let (place, made) = (memory.place(), Bytes(memory.size()));
+        let Some(size) = shrunk else {
+            warn!("{place} has {made} again: what was in the part that was cut off is lost");
+            return;
+        };
+        let peers = self.hall.registry().at_risk();
+        error!(
+            "{place} was shrunk from {made} to {}: a peer that accesses the missing part ends with SIGBUS. At risk: {peers}. \
+             `truncate -s {} {place}` restores the size; prefer the default memory, which is sealed against this",
+            Bytes(size),
+            memory.size()
+        );
     }
 
     pub(crate) fn see_off(&mut self, departed: Result<Departure, JoinError>) {
@@ -246,7 +271,7 @@ fn refuse_client(stream: UnixStream) {
     }
 }
 
-/// Says no in a way that QEMU's device understands: at a bare end of the stream it spins for ever.
+/// Refuses in a way that ends QEMU's devices with an error of their own: at a bare end of the stream they spin.
 fn refuse(mut stream: &StdStream) {
-    let _ = stream.write(&wire::encode(wire::REFUSAL));
+    let _ = stream.write(wire::REFUSAL_MESSAGES.map(wire::encode).as_flattened());
 }

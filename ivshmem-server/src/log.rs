@@ -1,16 +1,17 @@
-//! The log on stderr, which never keeps the server from its work.
+//! The log, which never keeps the server from its work.
 //!
-//! Who reads stderr may stop reading, go away, or have no room on its disk. So a thread of its own writes, and whoever has
-//! something to say only puts it in a queue. What cannot be written is lost, is counted, and is told of once something can
+//! The reader of stderr may stop reading or go away, and a disk may be full. So a thread of its own writes, and the others
+//! only append to a queue. Lines that cannot be written are lost and counted, and the count is logged once something can
 //! be written again.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{Level, Metadata, warn};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that wait at most; some 100 KiB.
@@ -20,18 +21,70 @@ const MOST_LINES: usize = 1024;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Takes lines, and returns at once.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Log(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+/// Where lines are written.
+pub(crate) trait Sink: Send {
+    /// Writes one line, which ends with a line feed.
+    fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()>;
+}
+
+impl<W: Write + Send> Sink for W {
+    fn write_line(&mut self, _: Level, line: &[u8]) -> io::Result<()> {
+        self.write_all(line)
+    }
+}
+
+/// Two sinks. A line counts as written if the second one takes it.
+pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+
+impl<A: Sink, B: Sink> Sink for Both<A, B> {
+    fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()> {
+        let _ = self.0.write_line(level, line);
+        self.1.write_line(level, line)
+    }
+}
+
+/// The system's log, for a server in the background: one datagram a line
+/// ([syslog(3)](https://man7.org/linux/man-pages/man3/syslog.3.html)).
+pub(crate) struct Syslog;
+
+/// Where syslogd and systemd-journald listen.
+pub(crate) const SYSLOG_SOCKET: &str = "/dev/log";
+
+impl Sink for Syslog {
+    fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()> {
+        // A socket for each line: the system's log may be restarted.
+        let socket = UnixDatagram::unbound()?;
+        socket.send_to(&syslog_message(level, std::process::id(), line), SYSLOG_SOCKET).map(drop)
+    }
+}
+
+/// The facility is daemon (3), and the severities are those of syslog(3).
+fn syslog_message(level: Level, pid: u32, line: &[u8]) -> Vec<u8> {
+    let severity = match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    };
+    let mut message = format!("<{}>ivshmem-server[{pid}]: ", 3 << 3 | severity).into_bytes();
+    message.extend_from_slice(line.trim_ascii_end());
+    message
+}
+
+#[derive(Default)]
 struct Queue {
-    lines: VecDeque<Vec<u8>>,
+    lines: VecDeque<(Level, Vec<u8>)>,
+    /// Replaces the sink before the next line is written.
+    next_sink: Option<Box<dyn Sink>>,
     /// Whether one that is no longer in the queue is being written.
     is_writing: bool,
     /// How many were lost since this was last told.
@@ -40,11 +93,17 @@ struct Queue {
 
 impl Log {
     /// Starts the thread that writes. It is never joined: it may be stuck in a write for ever.
-    pub(crate) fn start(to: impl Write + Send + 'static) -> io::Result<Self> {
+    pub(crate) fn start(to: impl Sink + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
-        thread::Builder::new().name("log".into()).spawn(move || writer.write_for_ever(to))?;
+        thread::Builder::new().name("log".into()).spawn(move || writer.write_for_ever(Box::new(to)))?;
         Ok(Self(shared))
+    }
+
+    /// Writes the lines up to here where they went before, and those that follow elsewhere.
+    pub(crate) fn redirect(&self, to: impl Sink + 'static) {
+        self.flush();
+        self.0.queue().next_sink = Some(Box::new(to));
     }
 
     /// Waits until all is written, but not for long.
@@ -60,17 +119,18 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, line: &[u8]) {
+    fn push(&self, level: Level, line: &[u8]) {
+        let line = one_line(line);
         let mut queue = self.queue();
         if queue.lines.len() < MOST_LINES {
-            queue.lines.push_back(line.to_vec());
+            queue.lines.push_back((level, line));
             self.changed.notify_all();
         } else {
             queue.lost += 1;
         }
     }
 
-    fn next_line(&self) -> Vec<u8> {
+    fn next_line(&self) -> (Level, Vec<u8>) {
         let mut queue = self.queue();
         loop {
             if let Some(line) = queue.lines.pop_front() {
@@ -81,10 +141,13 @@ impl Shared {
         }
     }
 
-    fn write_for_ever(&self, mut to: impl Write) {
+    fn write_for_ever(&self, mut to: Box<dyn Sink>) {
         loop {
-            let line = self.next_line();
-            let is_written = to.write_all(&line).is_ok();
+            let (level, line) = self.next_line();
+            if let Some(next) = self.queue().next_sink.take() {
+                to = next;
+            }
+            let is_written = to.write_line(level, &line).is_ok();
             let lost = {
                 let mut queue = self.queue();
                 if is_written {
@@ -96,7 +159,7 @@ impl Shared {
             };
             if lost > 0 {
                 // This goes through the queue again, in the format that the others have.
-                warn!(lost, "lines of this log were lost: stderr was full, or nobody read it");
+                warn!(lost, "lines of this log were lost: its destination was full or not read");
             }
             self.queue().is_writing = false;
             self.changed.notify_all();
@@ -104,18 +167,43 @@ impl Shared {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = &'a Log;
+/// Replaces line breaks within a line: a path may contain one, and a reader takes each line for an entry.
+fn one_line(line: &[u8]) -> Vec<u8> {
+    let text = line.strip_suffix(b"\n").unwrap_or(line);
+    let mut whole = Vec::with_capacity(line.len());
+    for &byte in text {
+        match byte {
+            b'\n' => whole.extend_from_slice(b"\\n"),
+            b'\r' => whole.extend_from_slice(b"\\r"),
+            _ => whole.push(byte),
+        }
+    }
+    whole.push(b'\n');
+    whole
+}
 
-    fn make_writer(&'a self) -> &'a Log {
-        self
+/// Takes one line of a level.
+pub(crate) struct Entry<'a> {
+    log: &'a Log,
+    level: Level,
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Entry<'a>;
+
+    fn make_writer(&'a self) -> Entry<'a> {
+        Entry { log: self, level: Level::INFO }
+    }
+
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Entry<'a> {
+        Entry { log: self, level: *metadata.level() }
     }
 }
 
 /// Never fails. The logger hands over one whole line at a time.
-impl Write for &Log {
+impl Write for Entry<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line);
+        self.log.0.push(self.level, line);
         Ok(line.len())
     }
 
@@ -160,7 +248,7 @@ mod tests {
     #[test]
     fn who_writes_is_not_kept_waiting_and_what_is_too_much_is_counted() {
         let (log, open, seen) = gated();
-        let say = |number: usize| (&log).write_all(format!("{number}\n").as_bytes()).unwrap();
+        let say = |number: usize| log.make_writer().write_all(format!("{number}\n").as_bytes()).unwrap();
         say(0);
         // The first line is with the writer, which is held; so all that follow are in the queue, or lost.
         while !log.0.queue().is_writing {
@@ -180,11 +268,36 @@ mod tests {
     fn a_line_that_cannot_be_written_is_counted_and_the_next_one_is_tried() {
         let (log, open, seen) = gated();
         open.send(false).unwrap();
-        (&log).write_all(b"lost\n").unwrap();
+        log.make_writer().write_all(b"lost\n").unwrap();
         log.flush();
         assert_eq!(log.0.queue().lost, 1);
         open.send(true).unwrap();
-        (&log).write_all(b"kept\n").unwrap();
+        log.make_writer().write_all(b"kept\n").unwrap();
         assert_eq!(seen.recv().unwrap(), b"kept\n");
+    }
+
+    #[test]
+    fn a_line_break_in_a_path_does_not_split_a_line() {
+        assert_eq!(one_line(b"listening on a\nb\r\n"), b"listening on a\\nb\\r\n");
+        assert_eq!(one_line(b"plain\n"), b"plain\n");
+    }
+
+    #[test]
+    fn lines_after_a_redirection_go_elsewhere() {
+        let (log, open, before) = gated();
+        let (next_open, may) = channel();
+        let (taken, after) = channel();
+        open.send(true).unwrap();
+        log.make_writer().write_all(b"before\n").unwrap();
+        log.redirect(Gate { may, taken });
+        next_open.send(true).unwrap();
+        log.make_writer().write_all(b"after\n").unwrap();
+        assert_eq!((before.recv().unwrap(), after.recv().unwrap()), (b"before\n".to_vec(), b"after\n".to_vec()));
+    }
+
+    #[test]
+    fn syslog_lines_have_facility_severity_and_process() {
+        assert_eq!(syslog_message(Level::WARN, 7, b"text\n"), b"<28>ivshmem-server[7]: text");
+        assert_eq!(syslog_message(Level::DEBUG, 7, b"text\n"), b"<31>ivshmem-server[7]: text");
     }
 }

@@ -59,6 +59,15 @@ pub enum Backing {
     Directory(PathBuf),
 }
 
+impl Backing {
+    /// What users of QEMU's example server expect otherwise: that one makes an object in /dev/shm by default.
+    pub(crate) fn note(&self) -> Option<&'static str> {
+        matches!(self, Self::Memfd).then_some(
+            "the shared memory is a sealed memfd, without a file in /dev/shm; --shm-name NAME (-M) creates /dev/shm/NAME",
+        )
+    }
+}
+
 /// Why there is no shared memory.
 #[derive(Debug, Error)]
 pub enum MemoryError {
@@ -103,6 +112,20 @@ pub enum MemoryError {
         /// How to get more.
         cure: &'static str,
     },
+    /// The folder for an unlinked file is missing, or is not a folder.
+    #[error(
+        "{folder} is not a folder: -m (--shm-dir) takes a folder, such as a mount of hugetlbfs{}",
+        name.as_ref().map_or_else(String::new, |name| format!(
+            "; for the POSIX shared memory object /dev/shm/{name} give -M {name} (--shm-name)"
+        )),
+        folder = folder.display()
+    )]
+    NotAFolder {
+        /// The path.
+        folder: PathBuf,
+        /// The path as the name of a POSIX shared memory object, if it can be one.
+        name: Option<ShmName>,
+    },
     /// The machine has not so many huge pages reserved.
     #[error(
         "{} of huge pages are wanted, but {free} of {} are free: reserve more with \
@@ -134,8 +157,8 @@ pub enum MemoryError {
     /// The name belongs to a living server.
     #[error("another server uses {}: stop it, or choose another --shm-name", .0.display())]
     ShmInUse(PathBuf),
-    /// The name belongs to another user.
-    #[error("{} belongs to another user: choose another --shm-name", .0.display())]
+    /// The name belongs to another user. Root may use it.
+    #[error("{} belongs to another user: choose another --shm-name, or start the server as that user", .0.display())]
     ShmForeign(PathBuf),
     /// An object of this name is there; to shrink it would kill who has it mapped.
     #[error(
@@ -168,7 +191,7 @@ pub struct SharedMemory {
     size: u64,
     description: String,
     /// Removes the object's name when dropped.
-    _shm: Option<ShmObject>,
+    shm: Option<ShmObject>,
 }
 
 impl SharedMemory {
@@ -186,6 +209,23 @@ impl SharedMemory {
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Its size at this moment, which others can change if it is not sealed.
+    #[must_use]
+    pub fn current_size(&self) -> Option<u64> {
+        let metadata = rustix::fs::fstat(&self.fd).ok()?;
+        u64::try_from(metadata.st_size).ok()
+    }
+
+    /// Whether its size can never shrink.
+    pub(crate) fn is_sealed(&self) -> bool {
+        fcntl_get_seals(&self.fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
+    }
+
+    /// Its path, or what it is where it has none.
+    pub(crate) fn place(&self) -> String {
+        self.shm.as_ref().map_or_else(|| self.description.clone(), |shm| shm.path().display().to_string())
     }
 
     /// What it is, for people.
@@ -221,7 +261,7 @@ impl SharedMemory {
             fd: Arc::new(sealed(MemfdOptions::new(), size)?.into()),
             size,
             description: format!("{} in a sealed memfd", Bytes(size)),
-            _shm: None,
+            shm: None,
         })
     }
 
@@ -235,7 +275,7 @@ impl SharedMemory {
             fd: Arc::new(file.into()),
             size,
             description: format!("{} in a sealed memfd of {} pages", Bytes(size), Bytes(page.bytes())),
-            _shm: None,
+            shm: None,
         })
     }
 
@@ -249,13 +289,17 @@ impl SharedMemory {
             fd: Arc::new(file.into()),
             size,
             description: format!("{} in {}", Bytes(size), object.path().display()),
-            _shm: Some(object),
+            shm: Some(object),
         })
     }
 
     fn unlinked(folder: &Path, requested: u64) -> Result<Self, MemoryError> {
         let failed =
             |step| move |source| MemoryError::Make { step, place: format!("a file in {}", folder.display()), source };
+        if !folder.is_dir() {
+            let name = folder.to_str().and_then(|name| name.parse().ok());
+            return Err(MemoryError::NotAFolder { folder: folder.into(), name });
+        }
         let page = capacity::page_size_of(folder).map_err(failed("create"))?;
         let size = round_up(requested, page.max(page_size()))?;
         let file = tempfile::tempfile_in(folder).map_err(failed("create"))?;
@@ -266,7 +310,7 @@ impl SharedMemory {
             fd: Arc::new(file.into()),
             size,
             description: format!("{} in an unlinked file in {}", Bytes(size), folder.display()),
-            _shm: None,
+            shm: None,
         })
     }
 }

@@ -32,7 +32,8 @@ impl PidFile {
         }
         file.set_len(0)?;
         fill(file, path)?;
-        Ok(Self { path: path.into() })
+        // The process may change its folder later.
+        Ok(Self { path: std::path::absolute(path)? })
     }
 }
 

@@ -240,6 +240,8 @@ impl Registry {
                         view.stage = Stage::Notices;
                     }
                 }
+                // Joins are drawn up to the next departure only, so there is none left either. The usual end of a draw.
+                Stage::Notices if view.joins_from == self.now => break,
                 Stage::Notices => {
                     let departure = self.next_departure(view);
                     let until = departure.map_or(self.now, |(stamp, _)| stamp);
@@ -251,7 +253,6 @@ impl Registry {
                         view.departures_from = stamp + 1;
                     } else {
                         view.joins_from = self.now;
-                        break;
                     }
                 }
             }
@@ -282,6 +283,21 @@ impl Registry {
         let next = departures.find(|&(_, peer)| view.present.contains(peer));
         view.departures_from = next.map_or(self.now, |(stamp, _)| stamp);
         next
+    }
+
+    /// The present peers with their processes, for a log line: the first ones, and how many others there are.
+    pub(crate) fn at_risk(&self) -> String {
+        const NAMED: usize = 16;
+        let name = |member: &Member| match member.credentials.and_then(|credentials| credentials.pid) {
+            Some(pid) => format!("peer {} (process {pid})", member.id),
+            None => format!("peer {}", member.id),
+        };
+        let named: Vec<String> = self.members.values().take(NAMED).map(name).collect();
+        match self.members.len() {
+            0 => "no peer".into(),
+            count if count > NAMED => format!("{} and {} others", named.join(", "), count - NAMED),
+            _ => named.join(", "),
+        }
     }
 
     /// The present peer that was notified of the most ids.

@@ -6,11 +6,12 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
+use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
 use crate::activation::Inherited;
@@ -29,6 +30,9 @@ const MOST_PEERS: usize = 1 << u16::BITS;
 
 /// How many may read the status at a time; the next ones wait.
 const MOST_READERS: usize = 8;
+
+/// How often the size of memory that is not sealed is checked, apart from each join.
+const SIZE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a server does not start, or stops.
 #[derive(Debug, Error)]
@@ -52,8 +56,9 @@ pub enum ServerError {
     },
     /// Not even one peer fits into the limit of open files.
     #[error(
-        "a peer with {vectors} vectors does not fit into the limit of {limit} open files: \
-         raise it (ulimit -Hn), or give fewer --vectors"
+        "a peer with {vectors} vector{} does not fit into the limit of {limit} open files: \
+         raise it (ulimit -Hn), or give fewer --vectors",
+        if *.vectors == 1 { "" } else { "s" }
     )]
     TooFewDescriptors {
         /// How many vectors a peer has.
@@ -115,6 +120,9 @@ impl Server {
             files.push(file);
             listener
         };
+        if let Some(note) = config.backing.note() {
+            info!("{note}");
+        }
         let furnished = Self::furnish(config).and_then(|furniture| {
             let status = match (inherited.status, &config.status_socket) {
                 (Some(listener), _) => Some(listener),
@@ -186,10 +194,12 @@ impl Server {
     /// Serves until `shutdown` is ready, then tells everybody that all others left. Needs a tokio
     /// runtime with I/O and time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { clients, status, origin, inherited, files, mut doors, .. } = self;
+        let Self { clients, status, memory, origin, inherited, files, mut doors, .. } = self;
         let failed = |source| ServerError::System { step: "wait on the socket", source };
         let listener = UnixListener::from_std(clients).map_err(failed)?;
         let status = status.map(UnixListener::from_std).transpose().map_err(failed)?;
+        let mut size_checks = interval(SIZE_CHECK_INTERVAL);
+        size_checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut readers = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
@@ -199,12 +209,16 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(departed) = doors.tasks.join_next() => doors.see_off(departed),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => doors.admit(stream),
+                    Ok((stream, _)) => {
+                        doors.admit(stream);
+                        doors.check_memory(&memory);
+                    }
                     Err(error) => doors.accept_failed(&listener, &error).await,
                 },
+                _ = size_checks.tick(), if !memory.is_sealed() => doors.check_memory(&memory),
                 Some(_) = readers.join_next() => {}
                 Some(reader) = next_reader(status.as_ref()), if readers.len() < MOST_READERS => {
-                    readers.spawn(status::answer(reader, origin.snapshot(&doors.hall)));
+                    readers.spawn(status::answer(reader, origin.snapshot(&doors.hall, &memory)));
                 }
             }
         }

@@ -1,5 +1,7 @@
 //! The socket's path: taken over from the dead, never from the living, removed at the end.
 
+mod appear;
+
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsFd;
@@ -9,9 +11,10 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
+use rustix::fd::OwnedFd;
 use rustix::fs::{FlockOperation, Mode, fchmod, flock};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use thiserror::Error;
 use tracing::info;
 
@@ -28,6 +31,13 @@ pub enum SocketError {
     /// A UNIX socket's path has 107 bytes at most.
     #[error("the socket's path {} is longer than 107 bytes", .0.display())]
     PathTooLong(PathBuf),
+    /// Written as an address of the abstract namespace, which has no permissions.
+    #[error(
+        "{path} would be a file, not an abstract socket: give ./{path} for a file of this name; abstract sockets are not \
+         supported",
+        path = .0.display()
+    )]
+    Abstract(PathBuf),
     /// Another server answers there.
     #[error(
         "a server already answers at {}: use it, stop it, or choose another path (--socket, --status-socket)",
@@ -79,6 +89,9 @@ pub(crate) struct SocketFile {
 impl SocketFile {
     /// Listens at `path`, with a file of exactly the permissions `mode` at any time.
     pub(crate) fn claim(path: &Path, mode: u32) -> Result<(UnixListener, Self), SocketError> {
+        if path.as_os_str().as_encoded_bytes().starts_with(b"@") {
+            return Err(SocketError::Abstract(path.into()));
+        }
         let address = SocketAddrUnix::new(path).map_err(|_| SocketError::PathTooLong(path.into()))?;
         // Between finding a dead server's socket and removing it, another server might put its own
         // there. Servers that start at the same time take turns.
@@ -140,19 +153,22 @@ fn probe(address: &SocketAddrUnix) -> Result<(), Errno> {
     connect(stream_socket()?, address)
 }
 
-fn stream_socket() -> Result<rustix::fd::OwnedFd, Errno> {
+fn stream_socket() -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
 fn listen_at(path: &Path, address: &SocketAddrUnix, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let socket = stream_socket()?;
-    // Linux gives the file the socket's own mode, less the umask: set before bind, it is never wider
-    // than asked for; set again after it, the umask does not count.
+    // The file gets it (unix(7)).
     fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
-    bind(&socket, address)?;
-    let file = SocketFile { path: path.into(), identity: identity(&fs::symlink_metadata(path)?) };
-    fs::set_permissions(path, Permissions::from_mode(mode))?;
-    listen(&socket, BACKLOG)?;
+    appear::bind_and_listen(&socket, path, address, BACKLOG)?;
+    let found = fs::symlink_metadata(path)?;
+    // The process may change its folder later.
+    let file = SocketFile { path: std::path::absolute(path)?, identity: identity(&found) };
+    // A default ACL of the folder may have taken something from it.
+    if found.permissions().mode() & 0o777 != mode {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+    }
     Ok((socket.into(), file))
 }

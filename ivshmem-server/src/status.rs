@@ -73,6 +73,10 @@ pub struct MemoryStatus {
     pub size_bytes: u64,
     /// What it is made of, for people.
     pub description: String,
+    /// Its size at this moment. Below `size_bytes` a peer that accesses the missing part ends with SIGBUS. Absent if it is
+    /// unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub current_bytes: Option<u64>,
     /// What can no longer be done to it: `shrink`, `grow`, `seal`, `write`. Empty where there are no seals.
     pub seals: Vec<String>,
 }
@@ -220,13 +224,14 @@ impl Origin {
     pub(crate) fn new(socket: &Path, memory: &SharedMemory) -> Self {
         let memory = MemoryStatus {
             size_bytes: memory.size(),
+            current_bytes: None,
             description: memory.description().into(),
             seals: memory.seals().into_iter().map(String::from).collect(),
         };
         Self { socket: socket.display().to_string(), started: SystemTime::now(), memory }
     }
 
-    pub(crate) fn snapshot(&self, hall: &Hall) -> Status {
+    pub(crate) fn snapshot(&self, hall: &Hall, memory: &SharedMemory) -> Status {
         let registry = hall.registry();
         Status {
             schema_version: SCHEMA_VERSION,
@@ -234,7 +239,7 @@ impl Origin {
             pid: process::id(),
             socket: self.socket.clone(),
             started: humantime::format_rfc3339_seconds(self.started).to_string(),
-            memory: self.memory.clone(),
+            memory: MemoryStatus { current_bytes: memory.current_size(), ..self.memory.clone() },
             vectors: hall.vectors,
             max_peers: registry.max_peers(),
             next_id: registry.next_id(),
@@ -275,7 +280,7 @@ mod tests {
     use super::*;
 
     /// What `read_answer` makes of somebody who says this again and again until nobody listens.
-    fn answer_of(words: &'static [u8], pause: Duration, most: usize) -> StatusError {
+    fn answer_of(words: &'static [u8], pause: Duration, patience: Duration, most: usize) -> StatusError {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
@@ -285,19 +290,19 @@ mod tests {
                 thread::sleep(pause);
             }
         });
-        let error = read_answer(&path, Duration::from_millis(200), most).unwrap_err();
+        let error = read_answer(&path, patience, most).unwrap_err();
         speaking.join().unwrap();
         error
     }
 
     #[test]
     fn an_answer_without_end_is_given_up() {
-        let error = answer_of(b" ", Duration::from_millis(20), 1 << 20);
+        let error = answer_of(b" ", Duration::from_millis(20), Duration::from_millis(200), 1 << 20);
         assert!(
             matches!(&error, StatusError::Read { source, .. } if source.kind() == io::ErrorKind::TimedOut),
             "{error}"
         );
-        let error = answer_of(&[b' '; 4096], Duration::ZERO, 1 << 16);
+        let error = answer_of(&[b' '; 4096], Duration::ZERO, Duration::from_secs(60), 1 << 16);
         assert!(matches!(error, StatusError::ForeignAnswer(_)), "{error}");
     }
 }

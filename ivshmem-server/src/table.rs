@@ -1,6 +1,7 @@
 //! A server's status for people.
 
 use comfy_table::{CellAlignment, Table, presets};
+use ivshmem_server::size::Bytes;
 use ivshmem_server::status::{PeerStatus, Status};
 
 const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "messages", "connected since"];
@@ -9,14 +10,20 @@ const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "me
 pub(crate) fn render(status: &Status) -> String {
     let Status { memory, peers, .. } = status;
     let seals = if memory.seals.is_empty() { "none".into() } else { memory.seals.join(", ") };
+    let shrunk = match memory.current_bytes {
+        Some(current) if current < memory.size_bytes => {
+            format!("; SHRUNK to {}: peers that access the missing part end with SIGBUS", Bytes(current))
+        }
+        _ => String::new(),
+    };
     let mut text = format!(
         "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
-         memory: {description}; seals: {seals}\n\
+         memory: {description}; seals: {seals}{shrunk}\n\
          peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} free, {ids_held} held\n\
          {messages} messages sent, {refused} clients refused, {cut_off} peers cut off, {held_up} held up\n",
         version = status.version,
         pid = status.pid,
-        socket = status.socket,
+        socket = status.socket.escape_debug(),
         started = status.started,
         description = memory.description,
         count = peers.len(),

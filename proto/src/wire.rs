@@ -23,6 +23,10 @@ pub const MEMORY: i64 = -1;
 /// a bare end of the stream makes QEMU's device spin for ever.
 pub const REFUSAL: i64 = -1;
 
+/// All that a refused client is sent: the refusal in the place of the version, of the client's id and of the memory. A client
+/// that ignores the version, as QEMU's `ivshmem-flat` does, ends at the third one, which lacks the descriptor.
+pub const REFUSAL_MESSAGES: [i64; 3] = [REFUSAL; 3];
+
 /// The length of every message.
 pub const MESSAGE_BYTES: usize = size_of::<i64>();
 

@@ -1,5 +1,6 @@
 //! POSIX shared memory objects, which Linux keeps as files in /dev/shm.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -10,7 +11,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use thiserror::Error;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{MemoryError, capacity, leads_to, length};
 use crate::size::Bytes;
@@ -26,6 +27,12 @@ pub struct ShmName(String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected a name of 1 to 255 bytes without a slash, such as ivshmem")]
 pub struct ShmNameError;
+
+impl fmt::Display for ShmName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl FromStr for ShmName {
     type Err = ShmNameError;
@@ -45,6 +52,8 @@ pub(super) struct ShmObject {
     /// Holds the lock that tells other servers that this one lives. Never given to a client: the lock
     /// would live as long as the client.
     lock: File,
+    /// It belongs to another user, who keeps it.
+    is_foreign: bool,
 }
 
 impl ShmObject {
@@ -57,9 +66,16 @@ impl ShmObject {
             let place = path.display().to_string();
             move |source| MemoryError::Make { step, place, source }
         };
-        let lock = open(&path, true).map_err(failed("open"))?;
-        let metadata = lock.metadata().map_err(failed("open"))?;
-        if metadata.uid() != geteuid().as_raw() {
+        let lock = open_or_create(&path).map_err(|source| {
+            let is_foreign = fs::symlink_metadata(&path).is_ok_and(|found| found.uid() != geteuid().as_raw());
+            match source.kind() {
+                io::ErrorKind::PermissionDenied if is_foreign => MemoryError::ShmForeign(path.clone()),
+                _ => failed("open")(source),
+            }
+        })?;
+        let owner = lock.metadata().map_err(failed("open"))?.uid();
+        let is_foreign = owner != geteuid().as_raw();
+        if is_foreign && !geteuid().is_root() {
             return Err(MemoryError::ShmForeign(path));
         }
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -67,7 +83,7 @@ impl ShmObject {
             Err(Errno::WOULDBLOCK) => return Err(MemoryError::ShmInUse(path)),
             Err(errno) => return Err(failed("lock")(errno.into())),
         }
-        let file = open(&path, false).map_err(failed("open"))?;
+        let file = open(&path, Create::No).map_err(failed("open"))?;
         if !leads_to(&path, &lock) {
             return Err(MemoryError::ShmInUse(path));
         }
@@ -76,7 +92,14 @@ impl ShmObject {
             let size = found;
             return Err(MemoryError::ShmLarger { path, size });
         }
-        let object = Self { path: path.clone(), lock };
+        if is_foreign {
+            warn!(
+                "{} belongs to user {owner}, who can change its size and what is in it at any time; it is not removed at the \
+                 end",
+                path.display()
+            );
+        }
+        let object = Self { path: path.clone(), lock, is_foreign };
         if found > 0 {
             info!("{} exists with {}: used with what is in it", path.display(), Bytes(found));
         }
@@ -93,18 +116,39 @@ impl ShmObject {
 impl Drop for ShmObject {
     /// Leaves the name alone when somebody gave it to another object meanwhile.
     fn drop(&mut self) {
-        if leads_to(&self.path, &self.lock) {
+        if !self.is_foreign && leads_to(&self.path, &self.lock) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-fn open(path: &Path, create: bool) -> io::Result<File> {
+/// With `O_CREAT` the kernel refuses an existing object of another user to everyone, root too, because /dev/shm is sticky and
+/// everyone may write there (`fs.protected_regular`, see
+/// [proc_sys_fs(5)](https://man7.org/linux/man-pages/man5/proc_sys_fs.5.html)).
+fn open_or_create(path: &Path) -> io::Result<File> {
+    loop {
+        match open(path, Create::No) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened,
+        }
+        match open(path, Create::New) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            opened => return opened,
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Create {
+    No,
+    New,
+}
+
+fn open(path: &Path, create: Create) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
-        .create(create)
-        .truncate(false)
+        .create_new(create == Create::New)
         .mode(0o600)
         .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
         .open(path)

@@ -12,7 +12,7 @@ use std::time::Duration;
 use ivshmem_server::descriptors;
 use proto::fd_passing::{Received, receive};
 use proto::session::{Event, Session, SessionError};
-use proto::wire::{Decoder, Message, PeerId, Vector};
+use proto::wire::{Decoder, Message, PeerId, REFUSAL, Vector};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -147,7 +147,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(socket: &Path) -> Self {
-        let stream = UnixStream::connect(socket).unwrap();
+        Self::of(UnixStream::connect(socket).unwrap())
+    }
+
+    /// A client on a connection of its own.
+    pub(crate) fn of(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Self { stream, decoder: Decoder::new(), session: Session::new(), id: None, memory: None, bells: Vec::new() }
     }
@@ -172,13 +176,15 @@ impl Client {
         self.session.feed(message.value, message.fd).unwrap()
     }
 
-    /// Reads the first message: whether the server refused the client, in words and then by closing.
+    /// Reads the first message: whether the server refused the client, with three messages and then by closing.
     pub(crate) fn is_refused(&mut self) -> bool {
         let message = self.message().expect("the server closed the connection without a word");
         match self.session.feed(message.value, message.fd) {
             Ok(Event::VersionAgreed) => false,
             Err(SessionError::Refused) => {
-                assert!(self.message().is_none());
+                let rest: Vec<_> = std::iter::from_fn(|| self.message()).collect();
+                assert_eq!(rest.iter().map(|message| message.value).collect::<Vec<_>>(), [REFUSAL; 2]);
+                assert!(rest.iter().all(|message| message.fd.is_none()));
                 true
             }
             other => panic!("expected a version or a refusal, got {other:?}"),

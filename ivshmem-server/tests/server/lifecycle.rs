@@ -217,7 +217,7 @@ fn a_path_that_is_no_socket_is_refused_and_kept() {
 fn what_somebody_else_put_at_the_path_meanwhile_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
-    let server = Server::start_in(folder, command(), &["-p", pid_file.to_str().unwrap()]);
+    let server = Server::start_in(folder, command(), &["-F", "-p", pid_file.to_str().unwrap()]);
     let socket = server.socket();
     fs::remove_file(&socket).unwrap();
     let _theirs = UnixListener::bind(&socket).unwrap();
@@ -237,6 +237,7 @@ fn wrong_usage_is_status_2() {
         &["--socket-mode", "9"],
         &["--no-such-flag"],
         &["--socket", &"x".repeat(200)],
+        &["--socket", "@abstract"],
     ] {
         let (code, log) = outcome(flags);
         assert_eq!(code, Some(2), "{flags:?}: {log}");
@@ -260,6 +261,27 @@ fn help_has_examples_and_exit_statuses() {
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success());
     assert!(help.contains("Examples:") && help.contains("Exit status:"), "{help}");
+}
+
+#[test]
+fn help_wraps_without_lines_of_one_or_two_words() {
+    for columns in ["60", "80", "100", "120"] {
+        let output = command().arg("--help").env("COLUMNS", columns).output().unwrap();
+        let help = String::from_utf8(output.stdout).unwrap();
+        let systemd = help.split("systemd:\n").nth(1).unwrap().split("\n\n").next().unwrap();
+        let wrapped: Vec<_> = systemd.lines().map(|line| line.split_whitespace().count()).collect();
+        // Only a last line may be short: a short one before it is a line break of the source.
+        assert!(wrapped.iter().rev().skip(1).all(|&words| words > 3), "{columns}:\n{systemd}");
+    }
+}
+
+#[test]
+fn a_line_break_in_a_path_does_not_split_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two\nlines/socket");
+    let (code, log) = outcome(&["-S", path.to_str().unwrap()]);
+    assert_eq!(code, Some(1));
+    assert!(log.lines().any(|line| line.contains("cannot listen at") && line.contains("two\\nlines/socket")), "{log}");
 }
 
 #[test]

@@ -151,3 +151,16 @@ fn a_machine_without_descriptors_for_one_peer_is_told_so() {
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.contains("does not fit into the limit of 40 open files"), "{log}");
 }
+
+#[test]
+fn too_few_open_files_for_the_start_are_status_3_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    for files in [5, 6, 7, 8, 10, 12, 16, 20] {
+        let output = limited_to(files).arg("-S").arg(&socket).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{files}: {log}");
+        assert!(log.contains("ulimit"), "{files}: {log}");
+        assert!(files < 20 || log.contains("a peer with 1 vector does not fit"), "{files}: {log}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The server as its clients and its operator see it: the real command, real sockets, real signals.
 
 mod access;
+mod background;
 mod crowd;
 mod hand_over;
 mod harness;
@@ -12,6 +13,7 @@ mod logging;
 mod memory;
 mod misbehaviour;
 mod schedules;
+mod startup;
 mod status;
 mod systemd;
 mod witness;

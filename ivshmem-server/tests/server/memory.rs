@@ -1,15 +1,16 @@
 //! The shared memory as clients get it, and what is refused.
 
-use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use host_peer::client::{Client as Peer, JoinOptions};
 use ivshmem_server::status;
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 
-use crate::harness::{Server, outcome};
+use crate::harness::{Server, command, outcome};
 
 #[test]
 fn the_memfd_is_sealed_against_any_change_of_its_size() {
@@ -64,7 +65,7 @@ fn sizes_that_cannot_be_are_refused_with_the_reason() {
         ("4095", 2, "below a page of 4K"),
         ("0", 2, "below a page"),
         ("5000000T", 2, "more than a file can have"),
-        ("4000000T", 1, "are available"),
+        ("4000000T", 3, "are available"),
         ("64MB", 2, "expected a number of bytes"),
         ("1.3K", 2, "no whole number of bytes"),
     ];
@@ -74,7 +75,7 @@ fn sizes_that_cannot_be_are_refused_with_the_reason() {
         assert!(log.contains(reason), "{size}: {log}");
     }
     let (code, log) = outcome(&["-S", socket, "-m", "/dev/shm", "-l", "4000000T"]);
-    assert_eq!(code, Some(1), "{log}");
+    assert_eq!(code, Some(3), "{log}");
     assert!(log.contains("are free there"), "{log}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -187,4 +188,98 @@ fn a_file_in_a_folder_has_no_name() {
     assert_eq!((metadata.len(), metadata.nlink()), (65_536, 0));
     assert!(metadata.blocks() * 512 >= 65_536, "its blocks are reserved");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_name_given_as_a_folder_is_status_2_with_both_flags() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    // As QEMU's own documentation has it.
+    let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "-m", "ivshmem", "-l", "1M", "-n", "2"]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("takes a folder") && log.contains("give -M ivshmem"), "{log}");
+    let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "-m", "/no/such"]);
+    assert_eq!(code, Some(2), "{log}");
+    assert!(log.contains("takes a folder") && !log.contains("-M"), "{log}");
+}
+
+#[test]
+fn the_start_names_the_memory_that_has_no_file() {
+    let shm = Shm::unique("note");
+    let note =
+        |flags: &[&str]| Server::start(flags).first_lines.iter().any(|line| line.contains("creates /dev/shm/NAME"));
+    assert!(note(&[]));
+    assert!(!note(&["-M", &shm.name]));
+}
+
+/// Changes an object's owner, for which the test must run as root.
+fn given_to_another(shm: &Shm) -> bool {
+    fs::write(&shm.path, vec![7; 65_536]).unwrap();
+    std::os::unix::fs::chown(&shm.path, Some(65_534), Some(65_534)).is_ok()
+}
+
+#[test]
+fn root_may_use_an_object_of_another_user_with_a_warning() {
+    let shm = Shm::unique("foreign");
+    if !given_to_another(&shm) {
+        return;
+    }
+    let server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let warned = |line: &String| line.contains("WARN") && line.contains("belongs to user 65534");
+    assert!(server.first_lines.iter().any(warned), "{:?}", server.first_lines);
+    let memory = File::from(server.member(1).memory.unwrap());
+    let mut seen = [0; 4];
+    memory.read_exact_at(&mut seen, 100).unwrap();
+    assert_eq!(seen, [7; 4]);
+    assert!(server.stop(Signal::TERM).0.success());
+    assert!(shm.path.exists(), "it is not the server's");
+}
+
+#[test]
+fn another_user_may_not_use_an_object_that_is_not_its_own() {
+    let shm = Shm::unique("owned");
+    let (folder, mut starting) = (tempfile::tempdir().unwrap(), command());
+    if geteuid().is_root() {
+        fs::write(&shm.path, vec![7; 65_536]).unwrap();
+        let copy = folder.path().join("ivshmem-server");
+        fs::copy(starting.get_program(), &copy).unwrap();
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
+        starting = Command::new("setpriv");
+        starting.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy);
+        for mode in [0o600, 0o666] {
+            fs::set_permissions(&shm.path, Permissions::from_mode(mode)).unwrap();
+            let output = starting.args(["-M", &shm.name, "-S"]).arg(folder.path().join("socket")).output().unwrap();
+            let said = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains("belongs to another user"), "{mode:o}: {said}");
+        }
+    }
+}
+
+#[test]
+fn memory_that_is_shrunk_is_logged_with_the_peers_at_risk() {
+    let shm = Shm::unique("shrunk");
+    let folder = tempfile::tempdir().unwrap();
+    let asked = folder.path().join("status");
+    let flags = ["-l", "64K", "-M", &shm.name, "--status-socket", asked.to_str().unwrap()];
+    let server = Server::start_in(folder, command(), &flags);
+    let _peer = server.member(1);
+    let current = || status::ask(&asked).unwrap().1.memory.current_bytes;
+    assert_eq!(current(), Some(65_536));
+    let script = format!("truncate -s 4K /dev/shm/{}", shm.name);
+    assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    let lines = server.log_until("was shrunk from 64K to 4K");
+    let line = lines.last().unwrap();
+    let risk = format!("At risk: peer 0 (process {})", std::process::id());
+    assert!(line.contains("ERROR") && line.contains(&risk) && line.contains("SIGBUS"), "{line}");
+    assert_eq!(current(), Some(4096));
+    let table = command().args(["status", "--status-socket"]).arg(&asked).output().unwrap();
+    assert!(String::from_utf8(table.stdout).unwrap().contains("SHRUNK to 4K"));
+    // Each join looks, too, and says it once.
+    let _other = server.member(1);
+    let restored = line.split('`').nth(1).unwrap();
+    assert!(Command::new("sh").args(["-c", restored]).status().unwrap().success());
+    let since = server.log_until("has 64K again");
+    assert!(!since.iter().any(|line| line.contains("was shrunk")), "{since:?}");
+    assert_eq!(current(), Some(65_536));
 }

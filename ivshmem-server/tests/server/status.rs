@@ -83,6 +83,11 @@ fn who_may_not_ask_is_told_so_and_not_that_nobody_answers() {
 #[test]
 fn the_man_pages_and_the_completions_name_the_flags() {
     let folder = tempfile::tempdir().unwrap();
+    let missing = command().arg("man").arg(folder.path().join("man1")).output().unwrap();
+    let said = String::from_utf8(missing.stderr).unwrap();
+    assert!(said.contains("is not a folder: create it") && !folder.path().join("man1").exists(), "{said}");
+    assert_eq!(missing.status.code(), Some(1));
+    fs::create_dir(folder.path().join("man1")).unwrap();
     assert!(command().arg("man").arg(folder.path().join("man1")).status().unwrap().success());
     for (name, text) in [("ivshmem-server.1", "\\-\\-stall\\-timeout"), ("ivshmem-server-status.1", "\\-\\-json")] {
         let page = fs::read_to_string(folder.path().join("man1").join(name)).unwrap();
