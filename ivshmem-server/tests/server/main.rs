@@ -12,6 +12,7 @@ mod limits;
 mod logging;
 mod memory;
 mod misbehaviour;
+mod qemu;
 mod schedules;
 mod startup;
 mod status;
