@@ -7,7 +7,7 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use cli_common::arguments;
 use guest_uio::driver::DriverError;
 use guest_uio::init;
 use guest_uio::pci::{Needs, PciError};
@@ -20,7 +20,10 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::run();
     }
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     match run(&arguments) {
         Ok(code) => code,
         Err(error) => {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use cli_common::{duration, number};
+use cli_common::{duration, number, size};
 
 /// Joins an ivshmem server as a peer.
 #[derive(Debug, Parser)]
@@ -83,13 +83,13 @@ JSON:
   host-peer ring 3 1 --count 1000    faster than anybody reads: they merge")]
     Ring {
         /// The peer's id
-        #[arg(value_parser = number::parse::<u16>)]
+        #[arg(allow_negative_numbers = true, value_parser = number::parse::<u16>)]
         peer: u16,
         /// The peer's vector
-        #[arg(value_parser = number::parse::<u16>)]
+        #[arg(allow_negative_numbers = true, value_parser = number::parse::<u16>)]
         vector: u16,
         /// How often
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u64>(1..))]
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range::<u64>(1..))]
         count: u64,
         /// One JSON document
         #[arg(long)]
@@ -104,10 +104,10 @@ JSON:
 Prints how many rings came. Too few in time, or a server that goes away, is status 1.")]
     Wait {
         /// Own vector
-        #[arg(long, value_name = "V", default_value_t = 0, value_parser = number::parse::<u16>)]
+        #[arg(long, value_name = "V", default_value_t = 0, allow_negative_numbers = true, value_parser = number::parse::<u16>)]
         vector: u16,
         /// Doorbells to wait for
-        #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u64>(1..))]
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range::<u64>(1..))]
         count: u64,
         /// How long at most, such as 500ms or 5s; for ever if absent
         #[arg(long, value_name = "D", value_parser = duration::parse)]
@@ -122,10 +122,10 @@ Prints how many rings came. Too few in time, or a server that goes away, is stat
   host-peer read 4M 1K > slot.bin")]
     Read {
         /// Offset in the memory: decimal, 0x…, or with K, M, G
-        #[arg(value_parser = bytes)]
+        #[arg(value_parser = size::parse)]
         offset: u64,
         /// Bytes, likewise
-        #[arg(value_parser = bytes)]
+        #[arg(value_parser = size::parse)]
         len: u64,
         /// Lines of hexadecimal and text
         #[arg(long)]
@@ -139,7 +139,7 @@ Prints how many rings came. Too few in time, or a server that goes away, is stat
 What does not fit is refused as a whole.")]
     Write {
         /// Offset in the memory: decimal, 0x…, or with K, M, G
-        #[arg(value_parser = bytes)]
+        #[arg(value_parser = size::parse)]
         offset: u64,
     },
     /// Judges an ivshmem server by the rules of the protocol, one line a rule
@@ -184,15 +184,6 @@ Exit status 1 if a rule failed, or could not be judged; notes do not count. docs
     },
 }
 
-/// A number of bytes as people write it.
-pub(crate) fn bytes(text: &str) -> Result<u64, String> {
-    let parsed = match text.strip_prefix("0x") {
-        Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => parse_size::Config::new().with_binary().parse_size(text).ok(),
-    };
-    parsed.ok_or_else(|| "expected a number of bytes: decimal, 0x…, or with K, M, G".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -209,17 +200,6 @@ mod tests {
         for verb in Arguments::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Examples:\n  "), "{}", verb.get_name());
-        }
-    }
-
-    #[test]
-    fn sizes_are_decimal_hexadecimal_or_powers_of_1024() {
-        assert_eq!(bytes("4096"), Ok(4096));
-        assert_eq!(bytes("0x1000"), Ok(4096));
-        assert_eq!(bytes("4K"), Ok(4096));
-        assert_eq!(bytes("2M"), Ok(2 << 20));
-        for wrong in ["", "0x", "0xg", "-1", "many"] {
-            assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use cli_common::{duration, number};
+use cli_common::{duration, number, size};
 use ivshmem_server::Config;
 use ivshmem_server::access::{self, Access};
 use ivshmem_server::config::{DEFAULT_SOCKET, MAX_VECTORS};
 use ivshmem_server::memory::{Backing, HugePageSize, ShmName};
-use ivshmem_server::size;
 
 const AFTER_HELP: &str = "\
 Examples:

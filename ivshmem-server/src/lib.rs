@@ -30,11 +30,12 @@ mod pid_file;
 mod registry;
 mod repeats;
 mod server;
-pub mod size;
 mod socket_file;
 pub mod status;
 mod view;
 
+// Sizes are written as in every program of this project.
+pub use cli_common::size;
 pub use config::Config;
 pub use server::{Server, ServerError};
 pub use socket_file::SocketError;

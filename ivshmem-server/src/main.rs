@@ -12,7 +12,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
+use cli_common::arguments;
 use ivshmem_server::activation::{ActivationError, Inherited};
 use ivshmem_server::memory::MemoryError;
 use ivshmem_server::status::{self, StatusError};
@@ -29,7 +30,10 @@ use log::{Both, Log, Syslog};
 fn main() -> ExitCode {
     // Before anything else opens files.
     let inherited = Inherited::take();
-    let args = Args::parse();
+    let args: Args = match arguments::parse() {
+        Ok(args) => args,
+        Err(status) => return status,
+    };
     // Before anything starts a thread.
     let caller = match args.is_background().then(background::split).transpose() {
         Ok(None) => None,

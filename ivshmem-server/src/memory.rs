@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 pub use huge_pages::HugePageSize;
 pub use posix_shm::{ShmName, ShmNameError};
 
-use crate::size::{About, Bytes};
+use cli_common::size::{About, Bytes};
 use posix_shm::ShmObject;
 
 /// Opens the memory anew, for one client. The flags of an open file description belong to all who hold it: were it the same

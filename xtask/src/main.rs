@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use cli_common::arguments;
 
 mod accel;
 mod bench;
@@ -61,7 +62,10 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(status) => return status,
+    };
     let outcome = stop::Stop::catch().map_err(anyhow::Error::from).and_then(|stop| {
         let outcome = act(&arguments.verb, &stop);
         // Ctrl-C reaches children as well: what they made of it is not the reason.

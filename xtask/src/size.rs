@@ -1,9 +1,10 @@
 //! Sizes as people write them.
 
+use cli_common::size::ParseSizeError;
+
 /// A number of bytes, or of K, M, G: powers of 1,024.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
-    let parsed = parse_size::Config::new().with_binary().parse_size(text);
-    parsed.map_err(|error| format!("{error}; such as 4096, 64M or 1G"))
+pub(crate) fn parse(text: &str) -> Result<u64, ParseSizeError> {
+    cli_common::size::parse(text)
 }
 
 /// Bytes as a person would give them: in the largest of these units that leaves nothing over.

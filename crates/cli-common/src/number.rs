@@ -3,29 +3,34 @@
 //! The parsers of the standard library, which clap shows unchanged, report `invalid digit found in string` and no range.
 
 use std::fmt;
+use std::num::IntErrorKind;
 use std::ops::{Bound, RangeBounds};
 
 use thiserror::Error;
 
 /// A text that is not a whole number in the range.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected a whole number{}", Range { min: *min, max: *max })]
+#[error("expected a whole number{}", Range { min: *min, max: *max, is_too_large: *is_too_large })]
 pub struct ParseNumberError {
     /// The smallest number that is taken.
     pub min: u64,
     /// The largest number that is taken.
     pub max: u64,
+    /// Whether the text is a number above the largest one.
+    pub is_too_large: bool,
 }
 
-/// The range in words. No upper end where only the type has one.
+/// The range in words, without its upper end where that is no more than the width of an integer and was not exceeded.
 struct Range {
     min: u64,
     max: u64,
+    is_too_large: bool,
 }
 
 impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.min, self.max) {
+            (min, max) if self.is_too_large => write!(f, " from {min} to {max}"),
             (0, u64::MAX) => Ok(()),
             (min, u64::MAX) => write!(f, " of at least {min}"),
             (min, max) => write!(f, " from {min} to {max}"),
@@ -93,11 +98,13 @@ fn widen(number: impl Whole) -> u64 {
 }
 
 fn parse_between<T: Whole>(text: &str, min: u64, max: u64) -> Result<T, ParseNumberError> {
-    let number = match text.parse::<u64>() {
-        Ok(number) if (min..=max).contains(&number) => T::try_from(number).ok(),
-        _ => None,
+    let parsed = text.parse::<u64>();
+    let is_too_large = match &parsed {
+        Ok(number) => *number > max,
+        Err(error) => *error.kind() == IntErrorKind::PosOverflow,
     };
-    number.ok_or(ParseNumberError { min, max })
+    let in_range = parsed.ok().filter(|number| (min..=max).contains(number));
+    in_range.and_then(|number| T::try_from(number).ok()).ok_or(ParseNumberError { min, max, is_too_large })
 }
 
 #[cfg(test)]
@@ -118,6 +125,7 @@ mod tests {
         let error = |parsed: Result<u64, ParseNumberError>| parsed.unwrap_err().to_string();
         assert_eq!(error(in_range(1..)("0")), "expected a whole number of at least 1");
         assert_eq!(error(parse("x")), "expected a whole number");
+        assert_eq!(error(parse("18446744073709551616")), "expected a whole number from 0 to 18446744073709551615");
         assert_eq!(error(in_range(1..=3)("4")), "expected a whole number from 1 to 3");
         assert_eq!(error(in_range(..3)("3")), "expected a whole number from 0 to 2");
         assert_eq!(in_range(1..=3_u16)("3"), Ok(3));

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use cli_common::duration;
+use cli_common::{duration, size};
 use proto::wire::{PeerId, Vector};
-
-use crate::cli::bytes;
 
 /// What `help` says.
 pub(super) const HELP: &str = "\
@@ -135,12 +133,12 @@ fn wait(arguments: &[&str]) -> Result<Command, CommandError> {
 
 fn read(offset: &str, len: &str) -> Result<Command, CommandError> {
     let usage = || CommandError::Usage("read OFFSET LEN");
-    let (offset, len) = (bytes(offset).map_err(|_| usage())?, bytes(len).map_err(|_| usage())?);
+    let (offset, len) = (size::parse(offset).map_err(|_| usage())?, size::parse(len).map_err(|_| usage())?);
     if len > MOST_SHOWN { Err(CommandError::TooMuch(len)) } else { Ok(Command::Read { offset, len }) }
 }
 
 fn write(offset: &str, hex: &[&str]) -> Result<Command, CommandError> {
-    let offset = bytes(offset).map_err(|_| CommandError::Usage("write OFFSET HEX"))?;
+    let offset = size::parse(offset).map_err(|_| CommandError::Usage("write OFFSET HEX"))?;
     let digits = hex.concat();
     let no_hex = || CommandError::NoHex(digits.clone());
     if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {

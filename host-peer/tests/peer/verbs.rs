@@ -264,6 +264,8 @@ fn wrong_values_are_refused_with_what_is_expected() {
         (&["ring", "0", "0", "--count", "0"], "expected a whole number of at least 1"),
         (&["wait", "--count", "0"], "expected a whole number of at least 1"),
         (&["wait", "--vector", "1.5"], number),
+        (&["ring", "-1", "0"], number),
+        (&["ring", "0", "0", "--count", "-1"], "expected a whole number of at least 1"),
         (&["wait", "--timeout", "5"], "expected a duration with a unit, such as 5s or 500ms"),
         (&["check", "--timeout", "5"], duration),
         (&["check", "--timeout", "0s"], duration),

@@ -14,7 +14,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{MemoryError, capacity, leads_to, length};
-use crate::size::Bytes;
+use cli_common::size::Bytes;
 
 /// Where the objects lie.
 pub(super) const FOLDER: &str = "/dev/shm";

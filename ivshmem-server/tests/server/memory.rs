@@ -67,7 +67,7 @@ fn sizes_that_cannot_be_are_refused_with_the_reason() {
         ("5000000T", 2, "more than a file can have"),
         ("4000000T", 3, "are available"),
         ("64MB", 2, "expected a number of bytes"),
-        ("1.3K", 2, "no whole number of bytes"),
+        ("1.3K", 2, "not a whole number of bytes"),
     ];
     for (size, status, reason) in cases {
         let (code, log) = outcome(&["-S", socket, "-l", size]);

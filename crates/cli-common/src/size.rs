@@ -1,4 +1,4 @@
-//! How a size is written: `64M`, `4096`, `1.5g`, `0x400000`.
+//! Sizes on a command line: `64M`, `64MiB`, `4096`, `1.5g`, `0x400000`.
 
 use std::fmt;
 
@@ -7,28 +7,28 @@ use thiserror::Error;
 /// The letters for powers of 1,024, from the largest.
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
-/// No size that anybody writes has more decimals, and more would not fit into the arithmetic.
+/// More decimals would not fit into the arithmetic.
 const MOST_DECIMALS: usize = 26;
 
-/// A text that is no size.
+/// A text that is not a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParseSizeError {
-    /// It is no number with a unit.
+    /// It is not a number with a unit.
     #[error("expected a number of bytes, or of K, M, G or T (powers of 1,024), such as 64M, 1.5G, 4096 or 0x400000")]
     NotANumber,
-    /// It is no whole number of bytes.
-    #[error("this is no whole number of bytes: write it in a smaller unit, such as 1536K for 1.5M")]
+    /// It is not a whole number of bytes.
+    #[error("not a whole number of bytes: write it in a smaller unit, such as 1536K for 1.5M")]
     FractionOfByte,
     /// The number of bytes does not fit into 64 bits.
     #[error("expected less than 16 million terabytes")]
     TooLarge,
 }
 
-/// Reads a size in bytes, or in powers of 1,024 with one of the letters K, M, G, T; B is for bytes. What QEMU's
-/// `qemu_strtosz` takes means the same here, but a fraction of a byte is no size.
+/// Reads a size in bytes, or in powers of 1,024 with one of the letters K, M, G, T, with or without `iB`; B is for bytes.
+/// What QEMU's `qemu_strtosz` accepts means the same here, but a fraction of a byte is refused.
 ///
 /// ```
-/// use ivshmem_server::size;
+/// use cli_common::size;
 ///
 /// assert_eq!(size::parse("64M"), Ok(64 * 1024 * 1024));
 /// assert_eq!(size::parse("4096"), Ok(4096));
@@ -41,6 +41,13 @@ pub fn parse(text: &str) -> Result<u64, ParseSizeError> {
         // A B would be a digit, so no letter follows.
         return whole(digits, 16);
     }
+    let text = match text.strip_suffix("iB") {
+        // `iB` alone, and bytes by this name, are no unit.
+        Some(scaled) if !scaled.ends_with(['K', 'k', 'M', 'm', 'G', 'g', 'T', 't']) => {
+            return Err(ParseSizeError::NotANumber);
+        }
+        scaled => scaled.unwrap_or(text),
+    };
     let last = text.chars().last().ok_or(ParseSizeError::NotANumber)?;
     let (number, shift) = [('B', 0)]
         .iter()
@@ -116,7 +123,15 @@ mod tests {
 
     #[test]
     fn units_are_powers_of_1024_in_either_case() {
-        for (text, bytes) in [("3", 3), ("2k", 2048), ("1M", 1 << 20), ("4G", 4 << 30), ("1t", 1 << 40)] {
+        for (text, bytes) in [
+            ("3", 3),
+            ("2k", 2048),
+            ("1M", 1 << 20),
+            ("4G", 4 << 30),
+            ("1t", 1 << 40),
+            ("2KiB", 2048),
+            ("1.5GiB", 3 << 29),
+        ] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
     }
@@ -142,9 +157,10 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in
-            ["", "M", "-1", "+1", ".5G", "1.G", "1.5.5G", "1.-5G", "64MB", "64 M", "0x", "0x10M", "0x1.8", "1e3", "é"]
-        {
+        for text in [
+            "", "M", "-1", "+1", ".5G", "1.G", "1.5.5G", "1.-5G", "64MB", "64 M", "64iB", "iB", "KiB", "64MiBiB", "0x",
+            "0x10M", "0x1.8", "1e3", "é",
+        ] {
             assert_eq!(parse(text), Err(ParseSizeError::NotANumber), "{text}");
         }
         for text in ["18446744073709551616", "16777216T"] {
