@@ -3,6 +3,8 @@
 //! Only `ivshmem-server` has one. A client that connects to it by mistake receives JSON in place of the protocol version.
 
 use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -97,7 +99,7 @@ pub fn read(path: &Path, timeout: Duration) -> Result<ServerStatus, StatusError>
     serde_json::from_slice(&document).map_err(|source| StatusError::NotAStatus { path: path.into(), source })
 }
 
-fn read_document(mut stream: std::os::unix::net::UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
+fn read_document(mut stream: UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
     let (mut document, mut part) = (Vec::new(), [0; 1 << 14]);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -123,15 +125,22 @@ fn read_document(mut stream: std::os::unix::net::UnixStream, deadline: Instant) 
 /// `SOCKET.status`, or `NAME.status` for the socket `NAME.sock`.
 #[must_use]
 pub fn find(socket: &Path, timeout: Duration) -> Option<ServerStatus> {
-    let readable = conventional_places(socket).into_iter().filter_map(|path| read(&path, timeout).ok());
+    let places = conventional_places(socket).into_iter().filter(|path| has_same_owner(path, socket));
+    let mut readable = places.filter_map(|path| read(&path, timeout).ok());
     // Another server's status socket may be there.
-    readable.into_iter().find(|status| is_same_path(&status.socket, socket))
+    readable.find(|status| is_same_path(&status.socket, socket))
 }
 
 fn conventional_places(socket: &Path) -> [PathBuf; 2] {
     let mut appended = socket.as_os_str().to_owned();
     appended.push(".status");
     [appended.into(), socket.with_extension("status")]
+}
+
+/// In a folder such as /tmp another user may have put a socket there.
+fn has_same_owner(path: &Path, socket: &Path) -> bool {
+    let owner = |path: &Path| path.metadata().map(|metadata| metadata.uid()).ok();
+    owner(path).is_some_and(|uid| owner(socket) == Some(uid))
 }
 
 fn is_same_path(one: &Path, other: &Path) -> bool {

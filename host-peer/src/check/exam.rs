@@ -183,7 +183,10 @@ impl Exam {
             0 => {
                 "the server refused this client: it is full, or does not admit this user; its log has the reason".into()
             }
-            present => format!("the server is full: it refused one more client than {present}; raise its --max-peers"),
+            present => format!(
+                "the server is full: it refused a client after {} of this check; raise its --max-peers",
+                counted(present, "client")
+            ),
         };
         self.refused = Some(why);
         Stop(Rule::Version)
@@ -251,7 +254,7 @@ impl Exam {
                 }
             }
             Ok(stat) => {
-                let size = memory::size(&stat);
+                let size = memory::size(&stat).and_then(|size| self.as_the_server_made_it(size));
                 self.memory = size.as_ref().ok().and_then(|size| Some((fd.try_clone().ok()?, *size)));
                 self.judge(Rule::MemorySize, size.map(|_| ()));
                 match memory::missing_seals(fd) {
@@ -260,6 +263,15 @@ impl Exam {
                     Some(missing) => _ = self.verdicts.insert(Rule::MemorySeals, (Verdict::Note, missing)),
                 }
             }
+        }
+    }
+
+    /// Compares the memory's size with the server's status, if there is one: an object may have been truncated before this
+    /// check, to a size that is a power of two as well.
+    fn as_the_server_made_it(&self, size: u64) -> Result<u64, String> {
+        match status::find(&self.socket, self.timeout) {
+            Some(status) => memory::as_made(size, status.memory.size_bytes),
+            None => Ok(size),
         }
     }
 

@@ -34,10 +34,15 @@ pub(super) fn size(stat: &Stat) -> Result<u64, String> {
 /// Whether the object has the size that it had at the first look.
 pub(super) fn still_has(fd: &OwnedFd, size: u64) -> Result<(), String> {
     let now = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?.st_size;
-    match u64::try_from(now) {
-        Ok(now) if now == size => Ok(()),
-        Ok(now) if now > size => Err(format!("it had {size} bytes and has {now} now: another process enlarged it")),
-        _ => Err(format!("it had {size} bytes and has {now} now: {TRUNCATED}")),
+    as_made(u64::try_from(now).unwrap_or(0), size).map(|_| ())
+}
+
+/// The size, if it is the one that the object had when it was made, or at an earlier look.
+pub(super) fn as_made(size: u64, made: u64) -> Result<u64, String> {
+    match size {
+        _ if size == made => Ok(size),
+        _ if size > made => Err(format!("it had {made} bytes and has {size} now: another process enlarged it")),
+        _ => Err(format!("it had {made} bytes and has {size} now: {TRUNCATED}")),
     }
 }
 

@@ -200,7 +200,7 @@ impl fmt::Display for Report {
             write!(f, ", {skipped} not judged")?;
         }
         if self.refused {
-            write!(f, " (server full)")?;
+            write!(f, " (the server refused a client)")?;
         }
         writeln!(f)
     }

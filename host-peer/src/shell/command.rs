@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cli_common::{duration, size};
+use cli_common::{duration, number, size};
 use proto::wire::{PeerId, Vector};
 
 /// What `help` says.
@@ -108,7 +108,7 @@ fn one(peer: &str, vector: &str) -> Option<Target> {
 fn ring(arguments: &[&str]) -> Result<Command, CommandError> {
     let parsed = match arguments {
         [peer, vector] => one(peer, vector).map(|target| (target, 1)),
-        [peer, vector, count] => one(peer, vector).zip(count.parse().ok()),
+        [peer, vector, count] => one(peer, vector).zip(number::in_range(1_u64..)(count).ok()),
         _ => None,
     };
     let (target, count) = parsed.ok_or(CommandError::Usage("ring PEER VECTOR [N]"))?;
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(Command::parse("write 0 abc"), Err(CommandError::NoHex("abc".into())));
         assert_eq!(Command::parse("write 0 é1"), Err(CommandError::NoHex("é1".into())));
         assert_eq!(Command::parse("read 0 1G"), Err(CommandError::TooMuch(1 << 30)));
-        for line in ["int", "int 1", "int x 0", "int 65536 0", "ring 1", "wait x", "read 1", "write 1"] {
+        for line in ["int", "int 1", "int x 0", "int 65536 0", "ring 1", "ring 1 0 0", "wait x", "read 1", "write 1"] {
             assert!(matches!(Command::parse(line), Err(CommandError::Usage(_))), "{line}");
         }
     }
