@@ -64,7 +64,8 @@ impl Session {
                 Ok(is_quiet) => is_quiet,
                 Err(error) => return Ok(End::Server(error)),
             };
-            if input.has_ended() && is_quiet {
+            // What happened by now is reported; doorbells that ring all the time must not keep the client.
+            if input.has_ended() {
                 if io::stdin().is_terminal() {
                     print_to_reader("\n")?;
                 }
