@@ -16,4 +16,5 @@ mod support;
 mod syscalls;
 mod two_guests;
 mod uio_ivshmem;
+mod wide_addresses;
 mod workloads;
