@@ -19,14 +19,17 @@ use crate::read;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
 use crate::render::render_run;
 use crate::result::{FILE_NAME, RunResult, SCHEMA_VERSION, Warning};
+use crate::run::Run;
 use crate::salvage::whole_part;
 use crate::samples::COLUMNS;
 
 /// A folder that was rendered again.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Again {
     /// The document.
     pub result: RunResult,
+    /// The raw data that it was made of.
+    pub run: Run,
     /// What was repaired. Not in the document, which says no more of it than one that never was damaged.
     pub repaired: Option<Warning>,
 }
@@ -59,8 +62,8 @@ pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
     if repaired.is_some() {
         keep(&dir.join(FILE_NAME), &dir.join(DAMAGED))?;
     }
-    let result = render_run(dir, recorded.environment, recorded.config, measured, samples)?;
-    Ok(Again { result, repaired })
+    let (result, run) = render_run(dir, recorded.environment, recorded.config, measured, samples)?;
+    Ok(Again { result, run, repaired })
 }
 
 /// A table of no operations says at least what its columns would be: earlier versions left such a file empty, which is no

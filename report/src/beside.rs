@@ -1,5 +1,5 @@
-//! Two cells by one figure: what each is, the interval of their ratio, and what equal things differ by. Ratio and interval
-//! are of the same estimator, so that the one lies where the other says.
+//! Compares two cells by one metric: values, ratio with interval, noise floor. Ratio and interval come from the same
+//! estimator.
 
 use crate::cells::{Group, SEED};
 use crate::compare::MeanRatio;
@@ -77,17 +77,17 @@ pub(crate) fn value(figure: Figure, cell: &Cell) -> Option<f64> {
 /// Why nothing is said of two cells, and the cure where there is one.
 pub(crate) fn why_unknown(figure: Figure, workload: Workload, has_values: bool, has_interval: bool) -> &'static str {
     match (figure, has_values, has_interval) {
-        (_, true, _) if workload == Workload::Storm => "a storm has one latency a block, which is too few to judge",
-        (_, false, _) => "one of both has no such figure",
-        (Figure::BusyCores, ..) => "no word is said of a cost that has no noise floor",
+        (_, true, _) if workload == Workload::Storm => "a storm has one latency per block, too few for a verdict",
+        (_, false, _) => "one of the two has no such figure",
+        (Figure::BusyCores, ..) => "a cost has no noise floor",
         (Figure::TimePerMessage, true, false) => {
-            "no interval: it takes two blocks of a stream, and one of both has fewer; measure more blocks"
+            "too few blocks: an interval needs two blocks of a stream; measure more blocks"
         }
-        (_, true, false) => "too few operations for an interval; --full measures more",
+        (_, true, false) => "too few samples (use --full)",
         (Figure::TimePerMessage, true, true) => {
-            "no noise known: it takes four blocks of a stream, and one of both has fewer; measure more blocks"
+            "too few blocks: the noise floor needs four blocks of a stream; measure more blocks"
         }
-        (_, true, true) => "no noise known: too few blocks, or too few operations in them; --full measures more",
+        (_, true, true) => "too few samples for a noise floor (use --full)",
     }
 }
 

@@ -1,5 +1,4 @@
-//! Each way to wait against polling on both sides, cell by cell; and where equal things were measured twice, the second
-//! against the first.
+//! Compares each wait mode with polling on both sides, cell by cell; with `--aa` also the second arm with the first.
 
 use serde::{Deserialize, Serialize};
 
@@ -66,7 +65,71 @@ pub struct MeanRatio {
     pub word: Word,
 }
 
+/// From this noise floor on, the medians of equal blocks lie in different modes of a bimodal distribution.
+const BIMODAL_FROM: f64 = 10.0;
+
+/// The metric that a comparison's verdict is based on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Basis {
+    /// Whether it is the mean, which replaces the median where latencies are bimodal.
+    pub is_mean: bool,
+    /// The mode's value over the baseline's.
+    pub ratio: f64,
+    /// Its 95 % interval.
+    pub interval: Option<Interval<f64>>,
+    /// The noise floor of the same metric.
+    pub noise_floor: Option<f64>,
+    /// The verdict.
+    pub word: Word,
+    /// Why it is inconclusive.
+    pub because: Option<&'static str>,
+}
+
+impl MeanRatio {
+    /// Why the means are inconclusive; `None` where there is a verdict.
+    #[must_use]
+    pub fn inconclusive_because(&self) -> Option<&'static str> {
+        (self.word == Word::Unknown).then_some(match (self.interval, self.noise_floor) {
+            (None, _) => "too few blocks for an interval of the mean",
+            (Some(_), None) => "the noise floor of a mean needs 4 blocks",
+            (Some(_), Some(_)) => "no finite noise floor",
+        })
+    }
+}
+
 impl Comparison {
+    /// Whether the latencies are bimodal: the medians of equal blocks differ so much that their ratio is meaningless.
+    #[must_use]
+    pub fn is_bimodal(&self) -> bool {
+        let has_median = matches!(self.figure, Figure::Latency | Figure::FromDue);
+        has_median && self.noise_floor.is_some_and(|floor| floor >= BIMODAL_FROM)
+    }
+
+    /// What the verdict is based on: the figure's median, and the mean where latencies are bimodal. `None`: one of the two
+    /// cells lacks the figure.
+    #[must_use]
+    pub fn basis(&self) -> Option<Basis> {
+        if let Some(mean) = self.mean.as_ref().filter(|_| self.is_bimodal()) {
+            let MeanRatio { ratio, interval, noise_floor, word } = *mean;
+            return Some(Basis {
+                is_mean: true,
+                ratio,
+                interval,
+                noise_floor,
+                word,
+                because: mean.inconclusive_because(),
+            });
+        }
+        Some(Basis {
+            is_mean: false,
+            ratio: self.p50_ratio?,
+            interval: self.p50_ratio_interval,
+            noise_floor: self.noise_floor,
+            word: self.word,
+            because: self.inconclusive_because(),
+        })
+    }
+
     /// The cell that is compared, and the one that it is compared with.
     #[must_use]
     pub fn cells<'a>(&self, all: &'a [Cell]) -> Option<(&'a Cell, &'a Cell)> {
@@ -79,9 +142,9 @@ impl Comparison {
         Some((find(&self.mode, self.conditions)?, find(&self.baseline, first)?))
     }
 
-    /// Why nothing is said of it; `None` where something is.
+    /// Why it is inconclusive; `None` where there is a verdict.
     #[must_use]
-    pub fn not_judged_because(&self) -> Option<&'static str> {
+    pub fn inconclusive_because(&self) -> Option<&'static str> {
         let (has_values, has_interval) = (self.p50_ratio.is_some(), self.p50_ratio_interval.is_some());
         (self.word == Word::Unknown).then(|| beside::why_unknown(self.figure, self.workload, has_values, has_interval))
     }

@@ -87,7 +87,7 @@ impl fmt::Display for Conditions {
             flag(self.cold, "cold"),
             self.slots.map(|slots| counted(slots.into(), "slot")),
             flag(self.always_ring, "always rung"),
-            flag(self.stamped, "every stamp"),
+            flag(self.stamped, "instrumented (all timestamps)"),
             flag(self.again, "again"),
         ];
         f.pad(&words.into_iter().flatten().collect::<Vec<_>>().join(", "))

@@ -78,9 +78,9 @@ impl Figure {
         match (self, workload) {
             (Self::Latency, Workload::Frame) => "end to end",
             (Self::Latency, _) => "round trip",
-            (Self::FromDue, _) => "from when it was due",
+            (Self::FromDue, _) => "corrected latency",
             (Self::TimePerMessage, _) => "time per message",
-            (Self::BusyCores, _) => "cores kept busy",
+            (Self::BusyCores, _) => "cores in use",
         }
     }
 
@@ -88,7 +88,7 @@ impl Figure {
     #[must_use]
     pub fn short(self, workload: Workload) -> &'static str {
         match (self, workload) {
-            (Self::FromDue, _) => "from due",
+            (Self::FromDue, _) => "corrected",
             (Self::TimePerMessage, _) => "per message",
             (Self::BusyCores, _) => "cores",
             (Self::Latency, _) => self.words(workload),

@@ -76,5 +76,5 @@ pub use crate::{
     error::ReportError,
     render::{note_end, render},
     result::RunResult,
-    summary::{driver_table, styled_summary, summary},
+    summary::{driver_table, styled_summary, styled_summary_within, summary, summary_within},
 };

@@ -12,14 +12,14 @@ use crate::run::Run;
 use crate::samples::Row;
 use crate::{evaluate, exports, page, places, plots, read, text_report};
 
-/// Reads what the initiator left in `dir`, judges it, writes the exports beside it and returns the document. Rendering
-/// a folder again gives the same files. A run that ended early is rendered as far as it came.
+/// Reads the files of the initiator in `dir`, evaluates them, writes the exports and returns the document. Rendering a folder
+/// again gives the same files. A run that ended early is rendered up to its last block.
 pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> Result<RunResult, ReportError> {
     places::look(dir)?;
     let measured = read::read_measured(&dir.join(read::MEASURED_FILE))?;
     let samples = read::read_samples(&dir.join(read::SAMPLES_FILE))?;
     let config = serde_json::to_value(config).map_err(ReportError::Config)?;
-    render_run(dir, environment, config, measured, samples)
+    render_run(dir, environment, config, measured, samples).map(|(result, _)| result)
 }
 
 /// From what was read to the files.
@@ -29,7 +29,7 @@ pub(crate) fn render_run(
     config: serde_json::Value,
     measured: Measured,
     (rows, cut_off): (Vec<Row>, Option<Warning>),
-) -> Result<RunResult, ReportError> {
+) -> Result<(RunResult, Run), ReportError> {
     let run = Run::new(measured, rows);
     let result = evaluate::evaluate(environment, config, &run, cut_off);
     let plots = plots::plots(&result, &run);
@@ -41,7 +41,7 @@ pub(crate) fn render_run(
     exports::write_into(dir, &text_report::TextReport::of(dir), &result, &run)?;
     // Last, because it links to what is there.
     exports::write_into(dir, &page::Page::of(dir, plots), &result, &run)?;
-    Ok(result)
+    Ok((result, run))
 }
 
 /// Notes why a run ended early, in the words of whoever saw the cause: the initiator only knows that it was stopped.

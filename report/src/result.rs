@@ -261,6 +261,18 @@ pub struct CellCounters {
     pub lost_wakeups: u64,
 }
 
+impl CellCounters {
+    /// Whether any event was counted.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        let known = |count: Option<u64>| Some(count.unwrap_or(0));
+        let Self { interrupts, uio_events, coalesced, .. } = *self;
+        let [interrupts, uio_events, coalesced] = [interrupts, uio_events, coalesced].map(known);
+        let none = Self { interrupts: Some(0), uio_events: Some(0), coalesced: Some(0), ..Self::default() };
+        Self { interrupts, uio_events, coalesced, ..self.clone() } != none
+    }
+}
+
 impl Cell {
     /// Operations that did not end ok, however they ended. What a document says of them may be anything.
     #[must_use]

@@ -39,6 +39,50 @@ pub fn three_digits(value: f64) -> String {
     }
 }
 
+/// A ratio with the digits that its interval supports: `122×`, `1.17×`, and `about 135×` where the ends of the interval are
+/// more than a fifth apart.
+#[must_use]
+pub fn factor(ratio: f64, interval: Option<(f64, f64)>) -> String {
+    if is_wide(interval) { format!("about {}×", two_digits(ratio)) } else { format!("{}×", ratio_digits(ratio)) }
+}
+
+/// [`factor`] with its interval, for instance `about 135× (75–273)`.
+#[must_use]
+pub fn factor_within(ratio: f64, interval: Option<(f64, f64)>) -> String {
+    let within = interval.map_or_else(String::new, |(low, high)| {
+        let digits = if is_wide(interval) { two_digits } else { ratio_digits };
+        format!(" ({}–{})", digits(low), digits(high))
+    });
+    factor(ratio, interval) + &within
+}
+
+fn is_wide(interval: Option<(f64, f64)>) -> bool {
+    interval.is_some_and(|(low, high)| high > low * 1.2)
+}
+
+/// Three significant digits, also of a ratio below 1.
+fn ratio_digits(value: f64) -> String {
+    if value.abs() < 0.995 { two_digits(value) } else { three_digits(value) }
+}
+
+/// Two significant digits, and no fewer than its integer part has.
+fn two_digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 9.95 => grouped_real(value),
+        size if size >= 0.995 => format!("{value:.1}"),
+        size if size >= 0.099_5 => format!("{value:.2}"),
+        size if size >= 0.009_95 => format!("{value:.3}"),
+        size if size >= 0.000_995 => format!("{value:.4}"),
+        size if size > 0.0 => format!("{value:.1e}"),
+        _ => "0".to_owned(),
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and a ratio is positive")]
+fn grouped_real(value: f64) -> String {
+    grouped(value.max(0.0).round() as u64)
+}
+
 /// An integer with a comma between thousands.
 #[must_use]
 pub fn grouped(value: u64) -> String {
@@ -95,6 +139,16 @@ mod tests {
     #[test]
     fn digits_do_not_grow_by_rounding() {
         assert_eq!([9.994, 9.996, 99.96, 1234.0].map(three_digits), ["9.99", "10.0", "100", "1234"]);
+    }
+
+    #[test]
+    fn ratio_has_the_digits_its_interval_supports() {
+        assert_eq!(factor_within(135.4, Some((75.0, 273.2))), "about 135× (75–273)");
+        assert_eq!(factor_within(122.3, Some((119.0, 130.0))), "122× (119–130)");
+        assert_eq!(factor_within(1.1712, Some((1.1, 1.2))), "1.17× (1.10–1.20)");
+        assert_eq!(factor_within(0.0109, Some((0.009_28, 0.040_6))), "about 0.011× (0.0093–0.041)");
+        assert_eq!(factor_within(1.9, Some((0.144, 158.0))), "about 1.9× (0.14–158)");
+        assert_eq!([factor(1.0, None), factor(12_345.6, Some((1.0, 9e9)))], ["1.00×", "about 12,346×"]);
     }
 
     #[test]

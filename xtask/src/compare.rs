@@ -1,4 +1,4 @@
-//! `cargo xtask compare`: runs beside each other, and a gate for CI.
+//! `cargo xtask compare`: compares runs, with a gate for CI.
 
 use std::path::{Path, PathBuf};
 
@@ -13,25 +13,25 @@ use crate::out;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask compare results/20260801-090000-poll-irq results/latest
-  cargo xtask compare base again changed             `again` shows how far equal runs lie apart
+  cargo xtask compare base again changed             `again` shows the noise between equal runs
   cargo xtask compare base changed --fail-above 10%  status 1 if a p50 is slower by more
   cargo xtask compare base changed --fail-above 10% --fail-above-p99 25%
   cargo xtask compare base changed --json | jq '.comparisons[0].cells[] | [.mode, .word]'
 
-What differs between machines, programs and settings comes first. Messages that were due at a time
-are compared from then on, others by their round trips. A cell is called faster or slower only
-where the whole interval of its ratio lies beyond what equal blocks differ by, and not judged
-where that noise is not known. A limit is broken only where the whole interval lies beyond it as
-well: noise alone fails no gate. Cells that could not be judged are named, with the reason.
+Differences of machines, programs and settings come first. Scheduled messages are compared by
+corrected latency, others by round trips. A cell is faster or slower only if the 95 % interval of
+its ratio lies outside the noise floor; without a noise floor it is inconclusive. A limit is
+exceeded only if the whole interval lies above it and above the noise floor: noise alone does not
+fail the gate. Inconclusive cells are listed with the reason.
 
-Exit status: 0 ok, 1 a limit is broken or a run cannot be read; with a limit also where a run
-failed its own self-checks or there is nothing to judge, 2 wrong usage: no run's folder, no limit.")]
+Exit status: 0 ok, 1 a limit is exceeded or a run cannot be read; with a limit also if a run
+failed its self-checks or no cell can be compared, 2 wrong usage: not a run's folder, bad limit.")]
 pub(crate) struct CompareArgs {
     /// Folders of runs, the baseline first
     #[arg(required = true, num_args = 2.., value_name = "DIR")]
     dirs: Vec<PathBuf>,
-    /// Fail if a cell's median latency, or a stream's time per message, is proved slower by more than this, such as 10%.
-    /// What cannot be judged, such as a stream of fewer than four blocks, is named and does not fail
+    /// Fail if a cell's median latency, or a stream's time per message, is significantly slower by more than this, such as
+    /// 10%. Inconclusive cells, such as a stream of fewer than four blocks, are listed and do not fail
     #[arg(long, value_name = "PERCENT", value_parser = percent, allow_hyphen_values = true)]
     fail_above: Option<f64>,
     /// The same for the 99th percentile, where there are enough samples

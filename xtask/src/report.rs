@@ -1,4 +1,4 @@
-//! `cargo xtask report`: a run's folder rendered again, from the raw data that it holds.
+//! `cargo xtask report`: renders a run's folder again from its raw data.
 
 use std::path::{Path, PathBuf};
 
@@ -11,24 +11,31 @@ use crate::out;
 use crate::place::shown;
 use crate::provision::workspace_root;
 
-/// Renders a run's folder again, from the raw data that it holds
+/// Renders a run's folder again from its raw data
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask report                         the newest run, results/latest
   cargo xtask report results/20250101-120000-poll-irq
   cargo xtask report run1 --json | jq .findings
+  cargo xtask report run1 --text-full | less    every table as text
 
-The environment and the configuration stay as result.json recorded them. A run that was cut off is rendered as far as
-it came, and the report says what is missing; a damaged result.json is made again, and the damaged one kept beside it.
-The same input gives the same files, byte by byte.
+report.html is the page, performance_report.txt a short text report (up to 120 lines) to paste into
+a mail. Environment and configuration stay as result.json recorded them. An interrupted run is
+rendered up to its last block, and the report lists what is missing. A damaged result.json is
+written again, and the damaged one kept as result.json.damaged. The same input gives the same
+files, byte by byte. The summary has up to 100 columns, or $COLUMNS.
 
-Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered, 2 no run's folder.")]
+Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered,
+2 not a run's folder.")]
 pub(crate) struct ReportArgs {
     /// The run's folder [default: results/latest]
     dir: Option<PathBuf>,
     /// result.json on stdout instead of the summary
     #[arg(long)]
     json: bool,
+    /// The full text report on stdout instead of the summary: every table of the page
+    #[arg(long, conflicts_with = "json")]
+    text_full: bool,
 }
 
 /// Renders; whether every self-check passed.
@@ -41,11 +48,15 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
         }
         error => explain(&dir, error),
     });
-    let Again { result, repaired } = rendered?;
+    let Again { result, run, repaired } = rendered?;
     if let Some(Warning { message, cure }) = repaired {
-        crate::out::say(&format!("warning: {message}; {cure}"));
+        crate::out::say(&format!("warning: {message}. Hint: {cure}"));
     }
-    print(&dir, &result, args.json)?;
+    if args.text_full {
+        out::print(&report::text_report::full(&result, &run, &dir))?;
+    } else {
+        print(&dir, &result, args.json)?;
+    }
     Ok(result.passed())
 }
 
@@ -57,10 +68,22 @@ pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyho
         out::print(&(serde_json::to_string_pretty(result)? + "\n"))?;
         crate::out::say(&format!("report: {page}"));
     } else {
-        out::print_styled(&report::styled_summary(result))?;
+        out::print_styled(&report::styled_summary_within(result, columns()))?;
         out::print(&format!("{page}\n"))?;
     }
     Ok(())
+}
+
+/// The width of the summary where $COLUMNS does not set one.
+const COLUMNS: usize = 100;
+
+/// Shells set `COLUMNS` and rarely export it; who exports it wants it, also in a pipe.
+fn columns() -> usize {
+    columns_of(std::env::var("COLUMNS").ok().as_deref())
+}
+
+fn columns_of(value: Option<&str>) -> usize {
+    value.and_then(|value| value.trim().parse().ok()).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
 /// A folder that was named by mistake is wrong usage; where it holds runs, they are named.
@@ -72,7 +95,11 @@ fn explain(dir: &Path, error: ReportError) -> anyhow::Error {
             if runs.is_empty() {
                 usage(error)
             } else {
-                usage(format!("{} is no run's folder, but holds some: {}; name one", dir.display(), runs.join(", ")))
+                usage(format!(
+                    "{} is not a run's folder, but contains some: {}; name one",
+                    dir.display(),
+                    runs.join(", ")
+                ))
             }
         }
         other => other.into(),
@@ -94,9 +121,30 @@ mod tests {
     use crate::failure::Failure;
 
     fn refused(dir: &Path) -> String {
-        let error = run(&ReportArgs { dir: Some(dir.to_owned()), json: false }).unwrap_err();
+        let error = run(&ReportArgs { dir: Some(dir.to_owned()), json: false, text_full: false }).unwrap_err();
         assert!(error.is::<Failure>(), "wrong usage: {error:#}");
         error.to_string()
+    }
+
+    #[test]
+    fn summary_takes_its_width_from_columns() {
+        assert_eq!(
+            [None, Some("40"), Some(" 80 "), Some("x"), Some("0"), Some("")].map(columns_of),
+            [100, 40, 80, 100, 100, 100]
+        );
+    }
+
+    #[test]
+    fn help_fits_a_hundred_columns() {
+        #[derive(clap::Parser)]
+        struct Command {
+            #[command(flatten)]
+            _args: ReportArgs,
+        }
+        use clap::CommandFactory;
+        let help = Command::command().term_width(100).render_long_help().to_string();
+        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        assert!(help.contains("--text-full"), "{help}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Whether a run may pass: a gate that is shut by a slowdown which the samples prove, and by nothing to judge, but not by
 //! noise.
 //!
-//! A cell shuts it where the *whole* interval of the ratio lies above the limit and above what equal things differ by. A
+//! A cell shuts it where the *whole* interval of the ratio lies above the limit and above the noise floor. A
 //! ratio above the limit with an interval that reaches below it shuts nothing: such a ratio comes and goes from run to
 //! run. Figures that cannot be judged, for their noise is not known or only one run has them, are named with the reason;
 //! where none can be judged, or a run failed its own checks, passing would mean nothing, and the gate is shut with that as
@@ -24,7 +24,7 @@ pub(super) const P99: &str = "p99";
 
 /// Half of a run's blocks need a 99th percentile of their own.
 const TAIL_NOISE_UNKNOWN: &str =
-    "no noise known: half of the blocks hold fewer than 1,000 samples; --full measures more";
+    "too few samples for a noise floor: half of the blocks hold fewer than 1,000 (use --full)";
 
 /// By which share a figure may be slower than the baseline's, such as 0.1 for 10 %. `None`: it is not looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
@@ -95,7 +95,7 @@ impl Gate {
         };
         for head in heads.iter().filter(|head| !head.failed_checks.is_empty()) {
             let failed = counted(head.failed_checks.len() as u64, "self-check");
-            gate.reasons.push(format!("{} is not to be trusted: {failed} failed", head.folder.display()));
+            gate.reasons.push(format!("{} is not trustworthy: {failed} failed", head.folder.display()));
         }
         for against in comparisons {
             gate.judge_run(against, &heads[against.run]);
@@ -131,7 +131,7 @@ impl Gate {
         if against.cells.is_empty() {
             self.reasons.push(format!("{folder} has no cell in common with the baseline; nothing was compared"));
         } else if self.judged == before {
-            self.reasons.push(format!("no cell of {folder} could be judged, for the reasons below"));
+            self.reasons.push(format!("no cell of {folder} could be compared, for the reasons below"));
         }
     }
 

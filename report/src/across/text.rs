@@ -1,4 +1,4 @@
-//! Runs beside each other, for a terminal of 100 columns.
+//! The comparison of runs for a terminal of 100 columns.
 
 use super::cells::CellAcross;
 use super::gate::{Gate, P50, P99, Unjudged};
@@ -46,9 +46,10 @@ fn trust(across: &Across) -> Vec<String> {
     let of_run = |head: &RunHead| {
         let folder = head.folder.display();
         let failed = head.failed_checks.iter().map(|check| {
-            format!("not to be trusted: {folder}: self-check {} failed: {}: {}", check.id, check.name, check.detail)
+            format!("not trustworthy: {folder}: self-check {} failed: {}: {}", check.id, check.name, check.detail)
         });
-        let warned = head.warnings.iter().map(|warning| format!("{folder}: {}; {}", warning.message, warning.cure));
+        let warned =
+            head.warnings.iter().map(|warning| format!("{folder}: {}. Hint: {}", warning.message, warning.cure));
         failed.chain(warned).flat_map(|line| wrapped(&line, LINES_EACH)).collect::<Vec<_>>()
     };
     let mut lines: Vec<String> = across.runs.iter().flat_map(of_run).collect();
@@ -70,9 +71,9 @@ fn title(place: usize, head: &RunHead) -> String {
 
 fn differences(across: &Across) -> Vec<String> {
     if across.differences.is_empty() {
-        return vec!["machine, programs and settings: no difference that matters".to_owned()];
+        return vec!["machine, programs and settings: no relevant difference".to_owned()];
     }
-    let mut lines = vec!["what differs beside the figures:".to_owned()];
+    let mut lines = vec!["different machines, programs or settings:".to_owned()];
     for difference in &across.differences {
         for place in 0..across.runs.len() {
             let field = if place == 0 { difference.field.as_str() } else { "" };
@@ -103,9 +104,9 @@ fn columns(line: &str) -> Vec<String> {
 }
 
 fn comparison(across: &Across, against: &Against) -> Vec<String> {
-    let mut lines = wrapped(&format!("{} against the baseline", across.runs[against.run].folder.display()), 2);
+    let mut lines = wrapped(&format!("{} compared with the baseline", across.runs[against.run].folder.display()), 2);
     if against.identical {
-        lines.push("both hold the very same samples".to_owned());
+        lines.push("both have the same samples".to_owned());
     }
     if against.cells.is_empty() {
         lines.push("no cell in common; nothing to compare".to_owned());
@@ -117,10 +118,10 @@ fn comparison(across: &Across, against: &Against) -> Vec<String> {
     };
     let tables = [
         ("messages, round trips", messages(&of(Figure::Latency, false))),
-        ("messages, from when each was due", messages(&of(Figure::FromDue, false))),
+        ("messages, corrected latency", messages(&of(Figure::FromDue, false))),
         ("frames, end to end", bulk(&of(Figure::Latency, true))),
         ("streams, time per message", bulk(&of(Figure::TimePerMessage, false))),
-        ("idling, cores kept busy", idle(&of(Figure::BusyCores, false))),
+        ("idle, CPU in use", idle(&of(Figure::BusyCores, false))),
     ];
     for (heading, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
         lines.push(String::new());
@@ -131,7 +132,7 @@ fn comparison(across: &Across, against: &Against) -> Vec<String> {
     if across.gate.is_none() {
         let unknown = against.cells.iter().filter(|cell| cell.figure != Figure::BusyCores);
         let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, &cell.name)));
-        lines.extend(by_reason("not judged, ", unknown));
+        lines.extend(by_reason("inconclusive, ", unknown));
     }
     for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
         if !cells.is_empty() {
@@ -240,9 +241,9 @@ fn verdict_of(cell: &CellAcross) -> String {
 
 fn legend() -> Vec<String> {
     [
-        "ratio: this run over the baseline; below 1 is faster, of bytes/s above 1. 95 %: by block bootstrap.",
-        "noise: what equal blocks of the noisier run differ by. A verdict only where the interval excludes it;",
-        "not judged: nothing is said where no noise is known. -: not known. p99: from 1,000 samples on.",
+        "ratio: this run over the baseline; below 1 is faster, of bytes/s above 1. 95 %: block bootstrap.",
+        "noise: noise floor of the noisier run. A difference is significant if the interval excludes it.",
+        "inconclusive: no noise floor is known. -: unknown. p99 needs 1,000 samples.",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -252,14 +253,14 @@ fn verdict(gate: &Gate) -> Vec<String> {
     let limit = |limit: Option<f64>, name: &str| limit.map(|limit| format!("{name} {}", percent(limit)));
     let limits = [limit(gate.limits.p50, "p50"), limit(gate.limits.p99, "p99")];
     let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let counts = format!("{} judged, {} not", counted(gate.judged as u64, "figure"), gate.not_judged.len());
+    let counts = format!("{} compared, {} inconclusive", counted(gate.judged as u64, "figure"), gate.not_judged.len());
     if gate.passed {
         let noisy = match gate.too_noisy {
             0 => String::new(),
-            count => format!("; in {count} of them noise would hide a slowdown of just that much"),
+            count => format!("; in {count} of them the noise floor exceeds the limit"),
         };
         let proved = |limit: Option<f64>, name: &str| {
-            limit.map(|limit| format!("no {name} is proved slower by more than {}", percent(limit)))
+            limit.map(|limit| format!("no {name} is significantly slower by more than {}", percent(limit)))
         };
         let proved = [proved(gate.limits.p50, "p50"), proved(gate.limits.p99, "p99")];
         let proved = proved.into_iter().flatten().collect::<Vec<_>>().join(", ");
@@ -275,7 +276,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
 fn unjudged(gate: &Gate) -> Vec<String> {
     let of = |figure: &'static str| {
         let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
-        by_reason(&format!("{figure} not judged, "), cells.map(|Unjudged { because, cell, .. }| (*because, cell)))
+        by_reason(&format!("{figure} inconclusive, "), cells.map(|Unjudged { because, cell, .. }| (*because, cell)))
     };
     [P50, P99].into_iter().flat_map(of).collect()
 }

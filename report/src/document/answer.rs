@@ -1,32 +1,48 @@
-//! The answer, question by question: which way to wait wins, by how much, at which price, and from which rate on.
+//! The results, question by question: which wait mode is faster, by how much, at which CPU cost, and up to which rate.
 
-use crate::compare::Comparison;
+use crate::compare::{Basis, Comparison};
+use crate::figure::Figure;
 use crate::findings::{BreakEven, Capacity, Contended};
 use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Wait, Workload};
 use crate::result::{Cell, RunResult};
-use crate::stats::Word;
+use crate::stats::{Interval, Word};
 use crate::streams;
-use crate::units::{counted, duration, speed, three_digits};
+use crate::units::{counted, duration, factor, factor_within, grouped, speed, three_digits};
 
 use super::case;
-use super::table::{Part, Row, Table, columns};
+use super::comparison::{briefly, lower_mean};
 use super::value::Value;
 
 /// One question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Point {
-    /// What is asked.
+    /// The question.
     pub question: String,
-    /// The way to wait that wins. `None`: neither, or it cannot be told.
+    /// The wait mode that wins. `None`: neither, or inconclusive.
     pub winner: Option<String>,
     /// The answer in a few words.
     pub verdict: String,
-    /// The figures on which it rests, a sentence each.
+    /// The figures behind it, a sentence each.
     pub evidence: Vec<String>,
+    /// The same figures as a table, where there are several of a kind.
+    pub table: Option<PointTable>,
+    /// Why the question has no answer.
+    pub inconclusive: Option<String>,
 }
 
-/// What the run answers, most asked first.
+/// A small table of a result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PointTable {
+    /// Its content.
+    pub caption: String,
+    /// The heads of its columns.
+    pub head: Vec<&'static str>,
+    /// Its rows; the first value is the key.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// The results of the run, the most asked first.
 #[must_use]
 pub fn points(result: &RunResult) -> Vec<Point> {
     let of = |wanted: fn(&Comparison) -> bool| {
@@ -37,12 +53,26 @@ pub fn points(result: &RunResult) -> Vec<Point> {
     let crowded = of(|one| one.workload == Workload::Contention && one.conditions.one_core);
     let mut points: Vec<Point> = plain.filter_map(|one| compared(result, one)).collect();
     points.extend(result.findings.break_even.iter().map(break_even));
-    points.extend(beside_others(&result.findings.contention));
+    points.extend(contention(result));
     points.extend(crowded.filter_map(|one| compared(result, one)));
     points.extend(frames.filter_map(|one| compared(result, one)));
     points.extend(fastest_stream(result));
     points.extend(result.findings.capacity.iter().map(capacity));
     points
+}
+
+/// The questions without an answer, a line per reason.
+#[must_use]
+pub fn inconclusive(points: &[Point]) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
+    for point in points {
+        let Some(because) = &point.inconclusive else { continue };
+        match reasons.iter_mut().find(|(known, _)| known == because) {
+            Some((_, questions)) => questions.push(&point.question),
+            None => reasons.push((because, vec![&point.question])),
+        }
+    }
+    reasons.into_iter().map(|(because, questions)| format!("{}: {because}", questions.join("; "))).collect()
 }
 
 fn question(one: &Comparison) -> String {
@@ -56,33 +86,65 @@ fn question(one: &Comparison) -> String {
     }
 }
 
+fn ends(interval: Option<Interval<f64>>) -> Option<(f64, f64)> {
+    interval.map(|Interval { low, high }| (low, high))
+}
+
+/// For instance `; noise floor 1.17×`.
+fn noise(floor: Option<f64>) -> String {
+    floor.map_or(String::new(), |floor| format!("; noise floor {}", factor(floor, None)))
+}
+
+/// For instance `irq/poll 122× (95 % interval 119–130; noise floor 1.17×)`.
+fn ratio_in_words(this: &str, base: &str, basis: &Basis) -> String {
+    let told = factor_within(basis.ratio, ends(basis.interval));
+    let mean = if basis.is_mean { " by the mean" } else { "" };
+    let told = match told.split_once(" (") {
+        Some((ratio, interval)) => {
+            let interval = interval.trim_end_matches(')');
+            format!("{ratio} (95 % interval {interval}{})", noise(basis.noise_floor))
+        }
+        None => told + &noise(basis.noise_floor),
+    };
+    format!("{this}/{base}{mean}: {told}.")
+}
+
 fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
     let (this, base) = one.cells(&result.cells)?;
-    let ratio = one.p50_ratio?;
-    let because = one.not_judged_because();
-    let (winner, verdict) = match one.word {
+    let basis = one.basis()?;
+    let by_mean = if basis.is_mean { " on average" } else { "" };
+    let inverse = ends(basis.interval).map(|(low, high)| (1.0 / high, 1.0 / low));
+    let (winner, verdict) = match basis.word {
         Word::Slower => {
-            (Some(base.mode.clone()), format!("{} is {} faster than {}", base.mode, times(ratio), this.mode))
+            let by = factor_within(basis.ratio, ends(basis.interval));
+            (Some(base.mode.clone()), format!("{} is {by} faster than {}{by_mean}", base.mode, this.mode))
         }
         Word::Faster => {
-            (Some(this.mode.clone()), format!("{} is {} faster than {}", this.mode, times(1.0 / ratio), base.mode))
+            let by = factor_within(1.0 / basis.ratio, inverse);
+            (Some(this.mode.clone()), format!("{} is {by} faster than {}{by_mean}", this.mode, base.mode))
         }
-        Word::NoDifferenceSeen => (None, format!("no difference seen between {} and {}", base.mode, this.mode)),
-        Word::Unknown => {
-            let briefly = because.map_or(String::new(), |because| format!(", {}", briefly(because)));
-            (None, format!("{} or {}: not judged{briefly}", base.mode, this.mode))
+        Word::NoDifferenceSeen => {
+            let of = if basis.is_mean { " of the means" } else { "" };
+            (None, format!("{} and {}: difference{of} not significant", base.mode, this.mode))
         }
+        Word::Unknown => (None, "inconclusive".to_owned()),
     };
+    let metric = one.figure.words(one.workload);
     let p50 = |cell: &Cell| {
         let all = cell.latencies_by(one.figure);
         let p50 = Value::ns(all.and_then(|all| all.ns.p50)).within_ns(all.and_then(|all| all.p50_interval_ns));
         format!("{} {}", cell.mode, p50.line())
     };
-    let mut evidence = vec![format!("p50, {}: {}, {}.", one.figure.words(one.workload), p50(base), p50(this))];
-    let noise =
-        one.noise_floor.map_or(String::new(), |floor| format!("; equal things differ by up to {}", times(floor)));
-    let ratio = Value::ratio(ratio).within(one.p50_ratio_interval.as_ref()).line();
-    evidence.push(format!("{} over {}: {ratio}{noise}.", this.mode, base.mode));
+    let mean = |cell: &Cell| {
+        format!("{} {}", cell.mode, Value::mean_ns(cell.latencies_by(one.figure).map(|all| all.ns.mean)).text)
+    };
+    let mut evidence = if basis.is_mean {
+        let bimodal = format!("The latencies are bimodal; p50: {}, {}.", p50(base), p50(this));
+        vec![format!("Mean {metric}: {}, {}.", mean(base), mean(this)), bimodal]
+    } else {
+        vec![format!("p50 {metric}: {}, {}.", p50(base), p50(this))]
+    };
+    evidence.push(ratio_in_words(&this.mode, &base.mode, &basis));
     if let Some((this_us, base_us)) = this.cpu.total_us_per_op().zip(base.cpu.total_us_per_op()) {
         let cpu = |us: f64| duration(us * 1e3);
         let (base_us, this_us) = (cpu(base_us), cpu(this_us));
@@ -90,37 +152,30 @@ fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
     }
     if let Some((this_cores, base_cores)) = this.cpu.cores.zip(base.cpu.cores) {
         let [base_cores, this_cores] = [base_cores, this_cores].map(three_digits);
-        evidence.push(format!("Cores in use: {} {base_cores}, {} {this_cores}.", base.mode, this.mode));
+        evidence.push(format!("CPU in use: {} {base_cores} cores, {} {this_cores} cores.", base.mode, this.mode));
     }
-    evidence.extend(because.map(|because| format!("Not judged: {because}.")));
-    Some(Point { question: question(one), winner, verdict, evidence })
+    let inconclusive = basis.because.map(|because| briefly(because).to_owned());
+    Some(Point { question: question(one), winner, verdict, evidence, inconclusive, table: None })
 }
 
-/// A reason without its explanation and its cure.
-fn briefly(because: &str) -> &str {
-    because.split([':', ';']).next().unwrap_or(because)
-}
-
-/// A factor of at least 1, as one says it.
-fn times(factor: f64) -> String {
-    format!("{} times", three_digits(factor))
+/// Messages per second.
+fn rate(per_second: f64) -> String {
+    format!("{} msg/s", Value::per_second(per_second).text.trim_end_matches("/s"))
 }
 
 fn break_even(known: &BreakEven) -> Point {
     let mode = &known.mode;
-    let rate = Value::per_second(known.rate_per_s).text;
-    let fastest = Value::per_second(known.fastest_per_s).text;
+    let [even, fastest] = [known.rate_per_s, known.fastest_per_s].map(rate);
     let (winner, verdict, end) = if known.is_always_cheaper() {
-        let verdict = format!("{mode} takes less CPU time than poll at every rate that it carries");
         (
             Some(mode.clone()),
-            verdict,
-            format!("They would cost the same at {rate}, more than the {fastest} that {mode} carries back to back."),
+            format!("{mode} uses less CPU at every rate it can sustain (≤ {fastest})"),
+            format!("CPU break-even: {even}, above {mode}'s maximum of {fastest} back to back."),
         )
     } else {
         // Each wins on its side of the rate.
-        let verdict = format!("{mode} takes less CPU time below {rate}, poll above");
-        (None, verdict, format!("Back to back {mode} carries {fastest}."))
+        let verdict = format!("{mode} uses less CPU below {even}, poll above");
+        (None, verdict, format!("Maximum rate of {mode}, back to back: {fastest}."))
     };
     Point {
         question: format!("CPU time, {mode} or poll"),
@@ -128,68 +183,77 @@ fn break_even(known: &BreakEven) -> Point {
         verdict,
         evidence: vec![
             format!(
-                "While nothing comes, poll keeps {} cores busy and {mode} {}.",
+                "CPU in use while idle: poll {} cores, {mode} {} cores.",
                 three_digits(known.polling_cores),
                 three_digits(known.idle_cores)
             ),
-            format!("Back to back an operation of {mode} takes {} of CPU time.", duration(known.us_per_op * 1e3)),
+            format!("CPU time per operation of {mode}, back to back: {}.", duration(known.us_per_op * 1e3)),
             end,
         ],
+        ..Point::default()
     }
 }
 
-/// From how many busy threads on a message that is due at a time waits less for one that blocks.
-fn beside_others(all: &[Contended]) -> Option<Point> {
+/// From how many busy threads on scheduled messages have the lower mean latency in irq mode.
+fn contention(result: &RunResult) -> Option<Point> {
+    let all = &result.findings.contention;
     let mut paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some() && !one.one_core).collect();
     paced.sort_by_key(|one| one.busy_threads);
     let most = paced.last()?;
-    let evidence: Vec<String> = paced
+    let rows: Vec<Vec<String>> = paced
         .iter()
         .filter_map(|one| {
             let [poll, irq] = [one.poll_mean_ns?, one.irq_mean_ns?].map(|ns| duration(ns as f64));
-            let proved = if one.waits_less().is_some() { "" } else { ", not proved to differ" };
-            let beside = counted(one.busy_threads.into(), "busy thread");
-            Some(format!("Mean from when it was due, beside {beside}: poll {poll}, irq {irq}{proved}."))
+            Some(vec![grouped(one.busy_threads.into()), poll, irq, lower_mean(result, one)])
         })
         .collect();
-    if evidence.is_empty() {
+    if rows.is_empty() {
         return None;
     }
     let crossed = paced.iter().rev().take_while(|one| one.waits_less() == Some(Wait::Irq)).last();
+    let busy = counted(most.busy_threads.into(), "busy thread");
     let (winner, verdict) = match (crossed, most.waits_less()) {
         (Some(first), _) if first.busy_threads == paced[0].busy_threads => {
-            (Some("irq"), "irq waits less, on average, in all cases".to_owned())
+            (Some("irq"), "irq has the lower mean latency in all cases".to_owned())
         }
         (Some(first), _) => {
             let from = counted(first.busy_threads.into(), "busy thread");
-            (None, format!("from {from} on, irq waits less on average"))
+            (None, format!("irq has the lower mean latency from {from} on"))
         }
-        (None, Some(_)) => (Some("poll"), "poll waits less on average, also beside the most of them".to_owned()),
-        (None, None) => (None, "neither is proved to wait less on average beside the most of them".to_owned()),
+        (None, Some(_)) => (Some("poll"), format!("poll has the lower mean latency, even with {busy}")),
+        (None, None) => (None, format!("difference of the means not significant with {busy}")),
     };
     let gap = duration(most.gap_ns? as f64);
-    let winner = winner.map(str::to_owned);
-    Some(Point { question: format!("Messages every {gap} beside busy threads"), winner, verdict, evidence })
+    let metric = Figure::FromDue.words(Workload::Contention);
+    Some(Point {
+        question: format!("messages every {gap}, with busy threads"),
+        winner: winner.map(str::to_owned),
+        verdict,
+        table: Some(PointTable {
+            caption: format!("Mean {metric}"),
+            head: vec!["busy threads", "poll", "irq", "lower"],
+            rows,
+        }),
+        ..Point::default()
+    })
 }
 
-/// The ring of slots that carries most, and whether its mode is proved to be the one for it: by the comparison of the modes
-/// with the same slots and size, for a rate that is the highest of many has been picked for being high.
+/// The fastest ring of slots, and whether its mode is significantly faster there. The comparison of the modes with the same
+/// slots and size decides: the highest of many rates was selected for being high.
 fn fastest_stream(result: &RunResult) -> Option<Point> {
     let best = streams::fastest(case::of(result, Workload::Stream));
     let (fastest, rate) = best.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let told = best.iter().map(|(cell, rate)| format!("{} {} ({})", cell.mode, speed(*rate), case::name(cell)));
-    let mut evidence = vec![format!("The most of each: {}.", told.collect::<Vec<_>>().join("; "))];
+    let mut evidence = vec![format!("Fastest of each mode: {}.", told.collect::<Vec<_>>().join("; "))];
     let is_alike = |one: &&Comparison| {
         one.workload == Workload::Stream && (one.size_bytes, one.conditions) == (fastest.size_bytes, fastest.conditions)
     };
-    let judged: Vec<&Comparison> = result.comparisons.iter().filter(is_alike).collect();
-    for one in &judged {
-        let ratio = Value::ratio(one.p50_ratio).within(one.p50_ratio_interval.as_ref()).line();
-        let noise =
-            one.noise_floor.map_or(String::new(), |floor| format!("; equal things differ by up to {}", times(floor)));
-        let because = one.not_judged_because().map_or(String::new(), |because| format!(", {because}"));
-        let (this, base) = (&one.mode, &one.baseline);
-        evidence.push(format!("Time per message, {this} over {base}: {ratio}{noise}: {}{because}.", one.word));
+    let compared: Vec<&Comparison> = result.comparisons.iter().filter(is_alike).collect();
+    for one in &compared {
+        let Some(basis) = one.basis() else { continue };
+        let ratio = ratio_in_words(&one.mode, &one.baseline, &basis);
+        let verdict = super::comparison::verdict(basis.word, basis.because);
+        evidence.push(format!("Time per message, {ratio} Verdict: {verdict}."));
     }
     let alike = case::of(result, Workload::Stream)
         .filter(|cell| (cell.size_bytes, cell.conditions) == (fastest.size_bytes, fastest.conditions));
@@ -200,123 +264,55 @@ fn fastest_stream(result: &RunResult) -> Option<Point> {
         evidence.push(format!("CPU time per message, {}: {}.", case::name(fastest), cpu.join(", ")));
     }
     let others = best.len() - 1;
-    let beaten = judged.iter().filter(|one| beats(&fastest.mode, one)).count();
+    let beaten = compared.iter().filter(|one| beats(&fastest.mode, one)).count();
     let winner = (others > 0 && beaten == others).then(|| fastest.mode.clone());
-    let proved = match (&winner, others) {
-        (Some(_), _) => ", proved to be the faster there",
+    let significance = match (&winner, others) {
+        (Some(_), _) => ", significantly faster there",
         (None, 0) => "",
-        (None, _) => ", not proved to be the faster",
+        (None, _) => ", difference not significant",
     };
     Some(Point {
-        question: "Bytes per second through a ring".to_owned(),
+        question: "Bandwidth of a stream through a ring".to_owned(),
         winner,
-        verdict: format!("{} at most, by {}{proved}", speed(*rate), fastest.mode),
+        verdict: format!("up to {} with {}{significance}", speed(*rate), fastest.mode),
         evidence,
+        ..Point::default()
     })
 }
 
-/// Whether a comparison says that this mode is the faster of its two.
+/// Whether this mode is significantly faster than the other one of a comparison.
 fn beats(mode: &str, one: &Comparison) -> bool {
     (one.word == Word::Faster && one.mode == mode) || (one.word == Word::Slower && one.baseline == mode)
 }
 
 fn capacity(known: &Capacity) -> Point {
     let arrivals = match known.arrivals {
-        Arrivals::Fixed => "at equal intervals",
-        Arrivals::Poisson => "at random",
+        Arrivals::Fixed => "fixed intervals",
+        Arrivals::Poisson => "random intervals",
     };
     let limit = duration(known.p99_limit_ns as f64);
-    let verdict = match known.rate_per_s {
-        Some(rate) if rate == known.offered_per_s => {
-            format!("at least {}, the most that was offered", Value::per_second(rate as f64).text)
+    let too_few = "too few messages for p99";
+    let (verdict, inconclusive) = match known.rate_per_s {
+        Some(sustained) if sustained == known.offered_per_s => {
+            (format!("at least {}, the highest offered", rate(sustained as f64)), None)
         }
-        Some(rate) => Value::per_second(rate as f64).text,
-        None if known.not_judged_per_s.is_empty() => "none of those offered".to_owned(),
-        None => "not judged: too few messages for p99".to_owned(),
+        Some(sustained) => (rate(sustained as f64), None),
+        None if known.not_judged_per_s.is_empty() => ("none of the offered rates".to_owned(), None),
+        None => (format!("inconclusive: {too_few}"), Some(too_few.to_owned())),
     };
     let mut evidence = vec![
-        "Latency counts from when a message was due.".to_owned(),
-        format!("Offered: up to {}.", Value::per_second(known.offered_per_s as f64).text),
+        "By corrected latency (from the scheduled send time).".to_owned(),
+        format!("Offered: up to {}.", rate(known.offered_per_s as f64)),
     ];
     if !known.not_judged_per_s.is_empty() {
-        let rates: Vec<String> =
-            known.not_judged_per_s.iter().map(|rate| Value::per_second(*rate as f64).text).collect();
-        evidence.push(format!("Not judged, for want of the 1,000 messages that p99 takes: {}.", rates.join(", ")));
+        let rates: Vec<String> = known.not_judged_per_s.iter().map(|rate| grouped(*rate)).collect();
+        evidence.push(format!("Fewer than the 1,000 messages that p99 needs at {} msg/s.", rates.join(", ")));
     }
     Point {
-        question: format!("Highest rate with p99 below {limit}, {}, messages {arrivals}", known.mode),
-        winner: None,
+        question: format!("Highest rate with p99 below {limit}, {}, {arrivals}", known.mode),
         verdict,
         evidence,
+        inconclusive,
+        ..Point::default()
     }
-}
-
-/// Every comparison that was made.
-pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
-    let rows = result.comparisons.iter().filter(|one| one.p50_ratio.is_some()).map(|one| {
-        let (this, base) = one.cells(&result.cells).unzip();
-        let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
-        let case = this.map_or_else(|| size_name(one.size_bytes), case::name);
-        let verdict = match one.not_judged_because() {
-            Some(because) => format!("{}: {}", one.word, briefly(because)),
-            None => one.word.to_string(),
-        };
-        Row {
-            mode: Some(one.mode.clone()),
-            values: vec![
-                Value::word(format!("{}, {case}", one.workload)),
-                Value::word(&one.mode),
-                Value::word(&one.baseline),
-                Value::word(one.figure.short(one.workload)),
-                Value::word(verdict),
-                Value::ratio(one.p50_ratio).within(one.p50_ratio_interval.as_ref()),
-                Value::ratio(one.noise_floor),
-                Value::signed_ns(one.p50_difference_ns),
-                cpu(this),
-                cpu(base),
-                Value::ratio(one.cpu_per_op_ratio),
-                Value::ratio(one.cores_ratio),
-            ],
-        }
-    });
-    let mut named = columns(&[
-        ("case", ""),
-        ("mode", "the way to wait that is compared"),
-        ("against", "the one that it is compared with"),
-        (
-            "of",
-            "the figure that is compared, by its median; where messages are due at a time, from then on; of streams, time over messages",
-        ),
-        ("it is", "said only where the interval excludes both 1 and the noise"),
-        ("p50 ratio", "ratio of the medians, of streams of the time per message; above 1: the mode takes longer"),
-        ("noise", "by what factor equal things differed"),
-        ("p50 difference", ""),
-        ("CPU/op", "CPU time per operation of all threads"),
-        ("its", "the same of the one that it is compared with"),
-        ("CPU ratio", "ratio of the CPU time per operation"),
-        ("cores ratio", "ratio of the cores in use"),
-    ]);
-    for words in [3, 4] {
-        named[words].prose = true;
-    }
-    let table = Table {
-        id: "table-comparisons".to_owned(),
-        caption: "Ratios of medians, of streams of the time per message, with 95 % intervals by a block bootstrap"
-            .to_owned(),
-        keys: 3,
-        columns: named,
-        rows: rows.collect(),
-        detail: false,
-    };
-    let mut parts: Vec<Part> = Vec::new();
-    if let Some(table) = table.part() {
-        parts.push(Part::Text(
-            "A mode is called faster or slower only where the whole interval of the ratio lies beyond what equal things \
-             measured in the same run differ by. Where that noise is not known, for want of blocks or of operations in \
-             them, it is not judged; --full measures more."
-                .to_owned(),
-        ));
-        parts.push(table);
-    }
-    parts
 }

@@ -10,7 +10,7 @@ use super::value::Value;
 #[must_use]
 pub fn name(cell: &Cell) -> String {
     let conditions = cell.conditions.to_string();
-    // Messages beside busy threads are all of one size, and storms as well: what tells them apart comes alone.
+    // Messages under contention and storms are all of one size: the conditions distinguish them.
     let is_told_by_conditions = matches!(cell.workload, Workload::Contention | Workload::Openloop | Workload::Storm);
     match (conditions.is_empty(), is_told_by_conditions) {
         (true, true) if cell.workload == Workload::Storm => "as fast as possible".to_owned(),
@@ -31,19 +31,21 @@ pub fn of(result: &RunResult, workload: Workload) -> impl Iterator<Item = &Cell>
     result.cells.iter().filter(move |cell| cell.workload == workload)
 }
 
-/// What a workload's figure is: from when to when.
+/// What a workload's latency covers: from when to when.
 #[must_use]
-pub fn question(workload: Workload) -> &'static str {
+pub fn description(workload: Workload) -> &'static str {
     match workload {
         Workload::Pingpong => {
-            "pingpong: round trips back to back, from publishing a message to seeing its second answer"
+            "pingpong: round trips back to back, from publishing a message to its second acknowledgement"
         }
-        Workload::Paced => "paced: the same with a gap before each message",
-        Workload::Openloop => "openloop: messages at an offered rate, from publishing to the second answer",
-        Workload::Frame => "frame: written, announced, read and verified, end to end",
+        Workload::Paced => "paced: round trips with a gap before each message, from the actual send time",
+        Workload::Openloop => {
+            "openloop: messages at an offered rate, from the actual send time to the second acknowledgement"
+        }
+        Workload::Frame => "frame: write, notify, read and verify, end to end",
         Workload::Stream => "stream: messages through a ring of slots",
-        Workload::Storm => "storm: the last message of a storm, from publishing to its answer",
-        Workload::Idle => "idle: waiting for nothing",
-        Workload::Contention => "contention: round trips beside threads that want the same cores",
+        Workload::Storm => "storm: the last message of a storm, from publishing to its acknowledgement",
+        Workload::Idle => "idle: waiting without messages",
+        Workload::Contention => "contention: round trips with busy threads on the same cores",
     }
 }

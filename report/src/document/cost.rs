@@ -1,4 +1,4 @@
-//! What it costs: CPU time by thread, going to sleep and being woken, and the events behind it.
+//! CPU time by thread, context switches and event counters.
 
 use crate::cost::ThreadCounts;
 use crate::frame_size::size_name;
@@ -14,6 +14,12 @@ fn keys(cell: &Cell) -> Vec<Value> {
     [cell.workload.name().to_owned(), case, cell.mode.clone()].map(Value::word).into()
 }
 
+fn keyed(id: &str, caption: &str, named: &[(&'static str, &'static str)], rows: Vec<Row>, detail: bool) -> Table {
+    let keys = [("workload", ""), ("case", ""), ("mode", "")];
+    let named: Vec<_> = keys.into_iter().chain(named.iter().copied()).collect();
+    Table { id: id.to_owned(), caption: caption.to_owned(), keys: 3, columns: columns(&named), rows, detail }
+}
+
 fn table(
     id: &str,
     caption: &str,
@@ -21,11 +27,7 @@ fn table(
     rows: Vec<Row>,
     detail: bool,
 ) -> Option<Part> {
-    let keys = [("workload", ""), ("case", ""), ("mode", "")];
-    let named: Vec<_> = keys.into_iter().chain(named.iter().copied()).collect();
-    let columns = columns(&named);
-    let table = Table { id: id.to_owned(), caption: caption.to_owned(), keys: 3, columns, rows, detail };
-    table.without_unknown_columns().part()
+    keyed(id, caption, named, rows, detail).without_unknown_columns().part()
 }
 
 pub(super) fn parts(result: &RunResult) -> Vec<Part> {
@@ -44,19 +46,19 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
         ("vCPUs", "all virtual CPUs, per operation"),
         ("main loop", "QEMU's main loop, per operation"),
         ("all", "all threads, per operation"),
-        ("cores", "kept busy: CPU time over wall time"),
-        ("host sleeps", "voluntary context switches per operation"),
-        ("vCPU sleeps", "voluntary context switches per operation"),
-        ("loop sleeps", "voluntary context switches per operation"),
-        ("wake-ups", "times a side blocked and was woken, per operation"),
+        ("cores", "CPU time over wall time"),
+        ("host switches", "voluntary context switches per operation"),
+        ("vCPU switches", "voluntary context switches per operation"),
+        ("loop switches", "voluntary context switches per operation"),
+        ("wake-ups", "blocking waits of both sides, per operation"),
     ];
     let rows = result.cells.iter().map(row).collect();
-    let caption = "CPU time per operation by thread, cores in use, and how often a thread went to sleep";
+    let caption = "CPU time per operation by thread, cores in use, voluntary context switches per operation";
     let mut parts: Vec<Part> = table("table-cpu", caption, &named, rows, false).into_iter().collect();
     parts.extend(each_vcpu(result));
     parts.extend(hardware(result));
     if let (false, Some(missing)) = (parts.is_empty(), &result.environment.perf_missing) {
-        parts.push(Part::Text(format!("Processor counters that could not be had: {missing}")));
+        parts.push(Part::Text(format!("Hardware counters that are not available: {missing}")));
     }
     parts
 }
@@ -107,9 +109,9 @@ fn hardware(result: &RunResult) -> Option<Part> {
         ("L1d misses", "per operation"),
         ("LLC misses", "per operation"),
         ("dTLB misses", "per operation"),
-        ("counted", "share of the time for which the counters ran; below 100 % the counts are scaled up"),
+        ("counted", "share of the time in which the counters ran; below 100 % the counts are scaled"),
     ];
-    table("table-hardware", "What the processor counted per operation", &named, rows, true)
+    table("table-hardware", "Hardware counters per operation", &named, rows, true)
 }
 
 pub(super) fn counters(result: &RunResult) -> Vec<Part> {
@@ -135,21 +137,34 @@ pub(super) fn counters(result: &RunResult) -> Vec<Part> {
         Row { mode: Some(cell.mode.clone()), values }
     };
     let named = [
-        ("rings", "doorbells that the host rang"),
+        ("rings", "doorbells rung by the host"),
         ("interrupts", "of the device, from the guest's /proc/interrupts"),
-        ("events", "that the guest's driver reported"),
-        ("coalesced", "rings less interrupts"),
-        ("guest rings", "doorbells that the guest rang"),
-        ("host events", "that the host read from its eventfd"),
-        ("guest waits", "times the guest blocked"),
-        ("host waits", "times the host blocked"),
-        ("guest armed", "messages that the guest found when it looked again after arming"),
-        ("host armed", "answers that the host found when it looked again after arming"),
-        ("late", "waits that the guard ended although the message was there"),
+        ("events", "reported by the guest's driver"),
+        ("coalesced", "rings minus interrupts"),
+        ("guest rings", "doorbells rung by the guest"),
+        ("host events", "read by the host from its eventfd"),
+        ("guest waits", "blocking waits of the guest"),
+        ("host waits", "blocking waits of the host"),
+        ("guest armed", "messages found by the guest's check after arming"),
+        ("host armed", "acknowledgements found by the host's check after arming"),
+        ("timeouts", "waits that timed out although the message was there"),
         ("stale", "acknowledgements with a wrong sequence number"),
-        ("lost", "waits whose event never came"),
+        ("lost", "waits whose event never arrived"),
     ];
-    let caption = "Events as they were counted, warm-up and corrupted frames included";
-    let rows = result.cells.iter().map(row).collect();
-    table("table-counters", caption, &named, rows, false).into_iter().collect()
+    let rows = result.cells.iter().filter(|cell| cell.counters.has_events()).map(row).collect();
+    let caption =
+        "Events of each case, warm-up and corrupted frames included; cases and columns with zeros only are left out";
+    let table = keyed("table-counters", caption, &named, rows, false);
+    let total = table.columns.len();
+    let all: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+    let table = table.without_zero_columns();
+    let left: Vec<&str> =
+        all.into_iter().filter(|name| table.columns.iter().all(|column| column.name != *name)).collect();
+    let mut parts: Vec<Part> = Vec::new();
+    let has_zeros = table.columns.len() < total;
+    parts.extend(table.part());
+    if has_zeros && !parts.is_empty() {
+        parts.push(Part::Text(format!("Zero or unknown in every case: {}.", left.join(", "))));
+    }
+    parts
 }

@@ -1,10 +1,11 @@
-//! Messages that do not wait for each other, or not alone: streams, open loops, contention, storms.
+//! Streams, open loops, contention and storms.
 
+use crate::findings::Contended;
 use crate::plan::{Wait, Workload};
 use crate::result::{Cell, RunResult};
-use crate::stats::Word;
 
 use super::case;
+use super::comparison;
 use super::latency;
 use super::table::{Part, Row, Table, columns};
 use super::value::Value;
@@ -46,17 +47,17 @@ pub(super) fn streams(result: &RunResult) -> Vec<Part> {
         )
     };
     let named = [
-        ("messages", "that went through"),
+        ("messages", "received"),
         ("rate", "messages per second"),
         ("bandwidth", ""),
-        ("rings", "doorbells that the host rang"),
-        ("interrupts", "that the guest took"),
+        ("rings", "doorbells rung by the host"),
+        ("interrupts", "in the guest"),
         ("rings/message", ""),
-        ("ring full", "times the host had to wait for a slot"),
+        ("ring full", "times the host waited for a slot"),
         ("CPU/message", "of all threads"),
-        ("cores", "kept busy"),
+        ("cores", "CPU in use"),
     ];
-    let caption = "Messages through a ring of slots, as many as go through";
+    let caption = "Throughput of messages through a ring of slots";
     let rows = case::of(result, Workload::Stream).map(told).collect();
     table("table-stream", caption, &named, rows).into_iter().collect()
 }
@@ -82,69 +83,87 @@ pub(super) fn open_loops(result: &RunResult) -> Vec<Part> {
         )
     };
     let named = [
-        ("count", "messages answered"),
+        ("count", "messages acknowledged"),
         ("offered", ""),
-        ("carried", "answered per second"),
-        ("sent in time", "of all that were due, those that had been sent when the last one was due"),
-        ("unsent", "due, but not sent when the block's time was up: latencies are of the others, and lie too low"),
-        ("p50 from due", "from when the message was due"),
-        ("p99 from due", "from when the message was due"),
-        ("p50 from sent", "from when it was sent: what a closed loop would report"),
-        ("p99 from sent", "from when it was sent: what a closed loop would report"),
+        ("throughput", "acknowledged per second"),
+        ("sent in time", "share of the scheduled messages that were sent before the last one was due"),
+        ("unsent", "scheduled but not sent before the block's time limit: corrected latencies are underestimated"),
+        ("corrected p50", "from the scheduled send time"),
+        ("corrected p99", "from the scheduled send time"),
+        ("raw p50", "from the actual send time: what a closed loop reports"),
+        ("raw p99", "from the actual send time: what a closed loop reports"),
         ("CPU/message", "of all threads"),
-        ("cores", "kept busy"),
+        ("cores", "CPU in use"),
     ];
     let rows = case::of(result, Workload::Openloop).map(told).collect();
-    let caption = "Latency at an offered rate, from when each message was due and from when it was sent";
+    let caption =
+        "Latency by offered load: corrected (from the scheduled send time) and raw (from the actual send time)";
     let mut parts: Vec<Part> = table("table-openloop", caption, &named, rows).into_iter().collect();
     parts.extend(latency::tables(result, Workload::Openloop));
     parts
 }
 
 pub(super) fn contention(result: &RunResult) -> Vec<Part> {
-    let rows: Vec<Row> = result
-        .findings
-        .contention
-        .iter()
-        .map(|one| {
-            let place = if one.one_core { "both on one core".to_owned() } else { one.busy_threads.to_string() };
-            let named = |winner: Option<Wait>, word: Word| {
-                Value::word(winner.map_or_else(|| word.to_string(), |wait| wait.to_string()))
-            };
-            let mut values = vec![Value::word(place), one.gap_ns.map_or_else(|| Value::word("none"), Value::ns)];
-            values.extend([one.poll_p50_ns, one.irq_p50_ns].map(Value::ns));
-            values.push(named(one.faster(), one.word));
-            values.extend([one.poll_mean_ns, one.irq_mean_ns].map(Value::ns));
-            values.push(named(one.waits_less(), one.mean_word));
-            Row { mode: None, values }
-        })
-        .collect();
-    let beside = Table {
+    let rows: Vec<Row> = result.findings.contention.iter().map(|one| contended_row(result, one)).collect();
+    let contended = Table {
         id: "table-contention".to_owned(),
-        caption: "Medians and means beside busy threads; where messages have a gap, from when they were due".to_owned(),
+        caption: "Latency with busy threads, poll and irq; with a gap: corrected latency".to_owned(),
         keys: 2,
         columns: columns(&[
             ("busy threads", ""),
-            ("gap", ""),
+            ("gap", "between messages"),
+            ("poll mean", ""),
+            ("irq mean", ""),
+            ("lower mean", "only if the difference is significant"),
             ("poll p50", ""),
             ("irq p50", ""),
-            ("faster", "by the medians; named only where interval and noise prove it"),
             (
-                "poll mean",
-                "of a poller that answers at once or after others had its core, the median tells only which is more",
+                "lower p50",
+                "only if the difference is significant; bimodal: the medians of equal blocks lie in different modes, compare \
+                 the means",
             ),
-            ("irq mean", ""),
-            ("waits less", "by the means; named only where interval and noise prove it"),
+            ("poll p90", ""),
+            ("irq p90", ""),
         ]),
         rows,
         detail: false,
     };
-    let mut parts: Vec<Part> = beside.part().into_iter().collect();
+    let mut parts: Vec<Part> = contended.without_unknown_columns().part().into_iter().collect();
     parts.extend(latency::tables(result, Workload::Contention).into_iter().map(|part| match part {
         Part::Table(table) => Part::Table(Table { detail: true, ..table }),
         other => other,
     }));
     parts
+}
+
+/// A poller under contention is often bimodal: it answers at once, or after its core was returned. So its mean comes first.
+fn contended_row(result: &RunResult, one: &Contended) -> Row {
+    let place = if one.one_core { "both on one core".to_owned() } else { one.busy_threads.to_string() };
+    let p90 = |wait: Wait| {
+        let is_it = |cell: &&Cell| {
+            let conditions = &cell.conditions;
+            (cell.host_wait, cell.guest_wait) == (wait, wait)
+                && !conditions.again
+                && !conditions.stamped
+                && (conditions.busy_threads.unwrap_or(0), conditions.one_core, conditions.gap_ns)
+                    == (one.busy_threads, one.one_core, one.gap_ns)
+        };
+        let cell = case::of(result, Workload::Contention).find(is_it);
+        Value::ns(cell.and_then(|cell| cell.latencies()?.ns.p90))
+    };
+    let values = vec![
+        Value::word(place),
+        one.gap_ns.map_or_else(|| Value::word("none"), Value::ns),
+        Value::ns(one.poll_mean_ns),
+        Value::ns(one.irq_mean_ns),
+        Value::word(comparison::lower_mean(result, one)),
+        Value::ns(one.poll_p50_ns),
+        Value::ns(one.irq_p50_ns),
+        Value::word(comparison::lower_p50(result, one)),
+        p90(Wait::Poll),
+        p90(Wait::Irq),
+    ];
+    Row { mode: None, values }
 }
 
 pub(super) fn storms(result: &RunResult) -> Vec<Part> {
@@ -169,16 +188,16 @@ pub(super) fn storms(result: &RunResult) -> Vec<Part> {
         )
     };
     let named = [
-        ("rings", "doorbells that the host rang"),
-        ("rate", "doorbells per second as they were rung"),
-        ("interrupts", "that the guest took"),
-        ("rings/interrupt", "how many became one"),
+        ("rings", "doorbells rung by the host"),
+        ("rate", "doorbells rung per second"),
+        ("interrupts", "in the guest"),
+        ("rings/interrupt", "coalescing factor"),
         ("events", "reads of the driver's descriptor that returned"),
-        ("seen", "messages that were the newest when the guest looked"),
-        ("last seen", "whether the last message was seen"),
-        ("last answered", "the longest time until the last message of a storm was answered"),
+        ("seen", "messages that the guest read as the newest one"),
+        ("last seen", "whether the guest saw the last message"),
+        ("last round trip", "longest round trip of the last message of a storm"),
     ];
     let rows = case::of(result, Workload::Storm).map(told).collect();
-    let caption = "Doorbells, and what became of them";
+    let caption = "Interrupts per doorbell, without waiting for acknowledgement";
     table("table-storm", caption, &named, rows).into_iter().collect()
 }

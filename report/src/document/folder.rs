@@ -14,19 +14,19 @@ pub const PLAN_FILE: &str = "plan.json";
 /// The files that a reader may want to open, and what each holds. Others are nobody's business.
 const FILES: [(&str, &str); 14] = [
     ("result.json", "every figure, the environment and the self-checks, for programs"),
-    ("performance_report.txt", "this report for a terminal"),
-    ("samples.csv", "a row per measured operation with every stamp and leg in nanoseconds"),
+    ("performance_report.txt", "short text report, for a mail"),
+    ("samples.csv", "a row per measured operation with all timestamps and legs in nanoseconds"),
     ("latency_results.csv", "a row per round trip"),
     ("bandwidth_results.csv", "a row per frame"),
     ("cpu.csv", "CPU time by thread and block"),
     ("run.hlog", "latency histograms over time (HdrHistogram log)"),
-    ("measured.json", "what the initiator counted, block by block"),
-    ("plan.json", "what was to be measured, block by block"),
-    ("commands.sh", "the same run by hand"),
-    ("console.log", "what the guest said"),
-    ("qemu.log", "what QEMU said"),
-    ("server.log", "what the server said"),
-    ("host-peer.log", "what the initiator said"),
+    ("measured.json", "counters of the initiator, block by block"),
+    ("plan.json", "the planned blocks"),
+    ("commands.sh", "commands that repeat the run by hand"),
+    ("console.log", "console of the guest"),
+    ("qemu.log", "log of QEMU"),
+    ("server.log", "log of the server"),
+    ("host-peer.log", "log of the initiator"),
 ];
 
 /// What is known of the folder.

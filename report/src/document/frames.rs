@@ -1,4 +1,4 @@
-//! Frames: how many arrived whole, how fast, how long each took, and its phases.
+//! Frames: success, bandwidth, duration and phases.
 
 use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
@@ -18,16 +18,16 @@ pub(super) fn parts(result: &RunResult, run: &Run) -> Vec<Part> {
         columns: columns(&[
             ("frame", ""),
             ("mode", ""),
-            ("ok", "frames whose hash the guest confirmed"),
+            ("ok", "frames with a verified hash"),
             ("failed", ""),
             ("success", ""),
-            ("bandwidth", "size over the mean duration: the harmonic mean of the frames' bandwidths"),
+            ("bandwidth", "size over the mean duration (harmonic mean)"),
             ("median", "size over the median duration"),
-            ("p10", "nine frames in ten are at least as fast; from 10 frames on"),
-            ("p5", "19 frames in 20 are at least as fast; from 20 frames on"),
+            ("p10", "90 % of the frames are at least as fast; needs 10 frames"),
+            ("p5", "95 % of the frames are at least as fast; needs 20 frames"),
             ("± sd", "standard deviation over the frames"),
-            ("least", "of the slowest frame"),
-            ("most", "of the fastest frame"),
+            ("slowest", "bandwidth of the slowest frame"),
+            ("fastest", "bandwidth of the fastest frame"),
             ("duration", "mean"),
             ("shortest", ""),
             ("longest", ""),
@@ -43,10 +43,10 @@ pub(super) fn parts(result: &RunResult, run: &Run) -> Vec<Part> {
             ("frame", ""),
             ("mode", ""),
             ("write", "the host writes it"),
-            ("notify", "until the guest knows"),
+            ("notify", "until the guest sees it"),
             ("read", "the guest reads it"),
             ("verify", "the guest computes SHA-256"),
-            ("answer", "until the host knows"),
+            ("answer", "until the host sees the acknowledgement"),
             ("write speed", ""),
             ("read speed", ""),
             ("verify speed", ""),

@@ -1,4 +1,4 @@
-//! How long it took: percentiles with their intervals, and the moments.
+//! Latency: percentiles with their intervals, and the moments.
 
 use crate::figure::{Figure, Latencies};
 use crate::plan::Workload;
@@ -18,9 +18,9 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
     }
     if !parts.is_empty() {
         parts.insert(0, Part::Text(
-            "Percentiles are by nearest rank and stand only where there are enough samples: p90 from 10, p95 from 20, p99 \
-             from 1,000, p99.9 from 10,000, p99.99 from 100,000. In brackets 95 % intervals: of the median by a block \
-             bootstrap, of the others by order statistics. Outliers are counted and stay in every figure."
+            "Nearest-rank percentiles. Each needs enough samples: p90 10, p95 20, p99 1,000, p99.9 10,000, p99.99 100,000. \
+             Brackets: 95 % interval, of the median by block bootstrap, of the others from order statistics. Outliers are \
+             counted and not removed."
                 .to_owned(),
         ));
     }
@@ -33,14 +33,14 @@ pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<Part> {
     let corrected = matches!(workload, Workload::Paced | Workload::Openloop | Workload::Contention);
     let percentile_table = percentiles(
         format!("table-percentiles-{workload}"),
-        format!("Percentiles of {}", case::question(workload)),
+        format!("Percentiles of {}", case::description(workload)),
         &cells,
         |cell| cell.latencies_by(Figure::Latency),
     );
     let due_table = corrected.then(|| {
         percentiles(
             format!("table-due-{workload}"),
-            format!("Percentiles of {workload} from when the message was due, whatever kept it from being sent"),
+            format!("Percentiles of {workload}, corrected latency: from the scheduled send time (corrected for coordinated omission)"),
             &cells,
             |cell| cell.latencies_by(Figure::FromDue),
         )
@@ -79,7 +79,7 @@ fn percentiles(id: String, caption: String, cells: &[&Cell], of: fn(&Cell) -> Op
             ("p99", "99 % took at most this"),
             ("p99.9", "99.9 % took at most this"),
             ("p99.99", "99.99 % took at most this"),
-            ("max", "the worst of n"),
+            ("max", "the slowest of n"),
         ]),
         rows: cells.iter().filter_map(row).collect(),
         detail: false,
@@ -111,14 +111,14 @@ fn moments(workload: Workload, cells: &[&Cell]) -> Table {
             ("case", ""),
             ("mode", ""),
             ("count", "operations that ended ok"),
-            ("failed", "operations that did not; in no figure"),
+            ("failed", "operations that failed; not in the figures"),
             ("min", ""),
             ("mean", ""),
             ("median", ""),
             ("stddev", "standard deviation of the sample"),
-            ("max", "the worst of n"),
-            ("outliers", "beyond 1.5 times the middle half's width; in every figure"),
-            ("noise", "by what factor one half of the blocks may differ from the other"),
+            ("max", "the slowest of n"),
+            ("outliers", "beyond 1.5 times the interquartile range; not removed"),
+            ("noise floor", "ratio that one half of the blocks reaches against the other"),
         ]),
         rows: cells.iter().map(row).collect(),
         detail: false,

@@ -1,4 +1,4 @@
-//! Where the time goes: the legs of each way, and the one that takes the most of it.
+//! Legs of an operation, and the one that takes the most time.
 
 use crate::plan::Workload;
 use crate::result::{Cell, Legs, RunResult};
@@ -12,15 +12,15 @@ use super::value::Value;
 /// The legs in the order in which they happen, and what each is.
 const LEGS: [(&str, &str); 10] = [
     ("write", "the host writes the payload"),
-    ("ring", "publishing and ringing, as the sender pays for it"),
-    ("inject", "until the guest's interrupt handler is entered"),
-    ("wake", "from there until the guest's program knows"),
-    ("notify", "until the guest's program knows: inject and wake together"),
-    ("ack", "until the host knows that it was received"),
+    ("ring", "publishing and ringing, cost for the sender"),
+    ("inject", "interrupt injection: until IRQ entry in the guest"),
+    ("wake", "wake-up: from IRQ entry until the guest's program runs"),
+    ("notify", "until the guest's program sees the message: inject + wake"),
+    ("ack", "until the host sees RECEIVED"),
     ("read", "the guest reads the payload"),
     ("verify", "the guest computes SHA-256"),
-    ("handle", "what else the guest does between knowing and answering"),
-    ("answer", "from the guest's last answer until the host knows"),
+    ("handle", "other work of the guest before the answer"),
+    ("answer", "from the guest's last acknowledgement until the host sees it"),
 ];
 
 /// Workloads in which operations have legs that say something.
@@ -31,7 +31,7 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
     let bottlenecks: Vec<String> = cells().filter_map(bottleneck).collect();
     let mut parts = Vec::new();
     if !bottlenecks.is_empty() {
-        parts.push(Part::Text("What takes most of an ordinary operation, by the medians of the legs:".to_owned()));
+        parts.push(Part::Text("Longest leg of an ordinary operation, by the medians:".to_owned()));
         parts.push(Part::List(bottlenecks));
     }
     let medians = Table {
@@ -44,8 +44,7 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
     };
     let each = Table {
         id: "table-legs-each".to_owned(),
-        caption: "Every leg: count, range, percentiles, mean, deviation, and its share of the mean of the whole"
-            .to_owned(),
+        caption: "Each leg: count, range, percentiles, mean, deviation, share of the mean latency".to_owned(),
         keys: 4,
         columns: columns(&[
             ("workload", ""),
@@ -62,7 +61,7 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
             ("mean", ""),
             ("stddev", "standard deviation of the sample"),
             ("max", ""),
-            ("share", "of the mean of the whole"),
+            ("share", "of the mean latency"),
         ]),
         rows: cells().flat_map(each_leg).collect(),
         detail: true,
@@ -71,8 +70,8 @@ pub(super) fn parts(result: &RunResult) -> Vec<Part> {
     parts.extend(each.without_unknown_columns().part());
     if !parts.is_empty() {
         parts.push(Part::Text(
-            "One-way legs (inject, notify, ack, answer) come only from blocks over which the clocks' offset was stable, and \
-             may be negative by as much as the offset is not known."
+            "One-way legs (inject, notify, ack, answer) come only from blocks with a stable clock offset. They may be \
+             negative by the uncertainty of the offset."
                 .to_owned(),
         ));
     }
@@ -134,7 +133,7 @@ fn bottleneck(cell: &Cell) -> Option<String> {
     // Of a side that spins first only few take an interrupt: those say nothing of the others.
     let is_told = legs.inject.as_ref().is_some_and(|inject| inject.n * 10 >= known * 9);
     if let (true, Some(inject), Some(wake)) = (name == "notify" && is_told, median(&legs.inject), median(&legs.wake)) {
-        name = if inject >= wake { "notify, most of it inject" } else { "notify, most of it wake" };
+        name = if inject >= wake { "notify, mostly inject" } else { "notify, mostly wake" };
         parts = format!(" (inject {}, wake {})", duration(inject), duration(wake));
     }
     let share = three_digits(longest / whole * 100.0);

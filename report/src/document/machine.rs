@@ -1,11 +1,11 @@
-//! On what it was measured: what the memory can do, the environment, and what was asked for.
+//! Peak bandwidths, the environment and the configuration of the run.
 
 use serde_json::Value as Json;
 
 use crate::frame_size::size_name;
 use crate::measured::Ceiling;
 use crate::result::RunResult;
-use crate::units::{counted, duration, three_digits};
+use crate::units::{counted, duration, factor, speed};
 
 use super::table::{Part, Row, Table, columns};
 use super::value::Value;
@@ -36,7 +36,7 @@ pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
         .flat_map(|both| [row(both.size_bytes, "host", &both.host), row(both.size_bytes, "guest", &both.guest)]);
     let table = Table {
         id: "table-ceilings".to_owned(),
-        caption: "Copies of one size, SHA-256 and one time stamp, measured on both sides in this run".to_owned(),
+        caption: "Best measured copy and hash rate by size, and the cost of one timestamp, on both sides".to_owned(),
         keys: 2,
         columns: columns(&[
             ("size", ""),
@@ -48,7 +48,7 @@ pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
             ("region read", "loading the shared region without storing it"),
             ("heap SHA-256", ""),
             ("region SHA-256", "copied out in pieces of 4 KiB"),
-            ("stamp", "what one time stamp takes"),
+            ("timestamp", "cost of one timestamp"),
         ]),
         rows: rows.collect(),
         detail: false,
@@ -56,16 +56,15 @@ pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
     let mut parts: Vec<Part> = table.without_unknown_columns().part().into_iter().collect();
     if let Some(overhead) = &result.overhead {
         parts.push(Part::Text(format!(
-            "An operation that nobody has to answer reports {}, which is part of every round trip, and takes {} from one to \
-             the next.",
+            "Instrument overhead: {} per round trip (empty operation); {} from one empty operation to the next.",
             duration(overhead.empty_operation_ns),
             duration(overhead.per_operation_ns)
         )));
     }
     if let Some(ratio) = result.findings.copy_host_over_guest {
         parts.push(Part::Text(format!(
-            "The host copies its memory {} times as fast as the guest: near 1 under healthy KVM, far above under emulation.",
-            three_digits(ratio)
+            "Private memory: host/guest copy rate {}. Expected: about 1× under KVM, far above under emulation.",
+            factor(ratio, None)
         )));
     }
     parts
@@ -87,6 +86,56 @@ pub(super) fn line(result: &RunResult) -> String {
     words.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
+/// The environment in five lines: what a reader of the figures asks first.
+pub(super) fn brief(result: &RunResult) -> Vec<(&'static str, String)> {
+    let environment = &result.environment;
+    let named = |name: &str, of: &Option<String>| of.as_ref().map(|text| format!("{name}{text}"));
+    let join = |words: Vec<Option<String>>| words.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let cpus = |count: u32| (count > 0).then(|| counted(count.into(), "CPU"));
+    let virtualized = environment.host.virtualized.filter(|yes| *yes).map(|_| "virtual machine".to_owned());
+    let per_load = environment.bar2_ns_per_load.map(|load| format!("{load:.1} ns per load"));
+    let rates = [("read", environment.bar2_read_gb_per_s), ("write", environment.bar2_write_gb_per_s)];
+    let rates = rates.into_iter().map(|(name, gb)| Some(format!("{name} {}", speed(gb? * 1e9))));
+    let lines = [
+        (
+            "host",
+            join(vec![
+                environment.cpu_model.clone(),
+                cpus(environment.cores),
+                named("kernel ", &environment.host_kernel),
+                virtualized,
+            ]),
+        ),
+        (
+            "guest",
+            join(vec![
+                named("kernel ", &environment.guest_kernel),
+                environment.guest_cpus.and_then(cpus),
+                named("driver ", &environment.driver),
+                named("clock source ", &environment.clocksource),
+            ]),
+        ),
+        (
+            "QEMU",
+            join(vec![
+                environment.qemu_version.clone(),
+                Some(crate::units::acceleration(&environment.accel)),
+                named("pinning ", &environment.pinning),
+            ]),
+        ),
+        ("BAR2", join([named("", &environment.bar2_map), per_load].into_iter().chain(rates).collect())),
+        (
+            "run",
+            join(vec![
+                environment.started.clone(),
+                named("revision ", &environment.git_revision),
+                environment.command.clone(),
+            ]),
+        ),
+    ];
+    lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+}
+
 /// Everything that is known of where the run took place, under the names of `result.json`.
 pub(super) fn environment(result: &RunResult) -> Vec<Part> {
     let Ok(Json::Object(all)) = serde_json::to_value(&result.environment) else { return Vec::new() };
@@ -97,7 +146,7 @@ pub(super) fn environment(result: &RunResult) -> Vec<Part> {
     }
     if !unknown.is_empty() {
         let names: Vec<String> = unknown.into_iter().map(|(name, _)| name).collect();
-        parts.push(Part::Text(format!("Not known, or there is none: {}.", names.join(", "))));
+        parts.push(Part::Text(format!("Unknown or not present: {}.", names.join(", "))));
     }
     parts
 }

@@ -1,4 +1,4 @@
-//! What a run cannot say, and why.
+//! What is missing from a run, and why.
 
 use crate::plan::Wait;
 use crate::result::RunResult;
@@ -18,46 +18,46 @@ pub fn list(result: &RunResult, run: &Run, folder: &Folder) -> Vec<String> {
     }
     if let Some(planned) = folder.planned_blocks.filter(|&planned| planned > done) {
         missing.push(format!(
-            "{} of {} were measured; figures are of those alone",
+            "{} of {} were measured; the figures are of those only",
             done,
             counted(planned as u64, "planned block")
         ));
     } else if measured.blocks.is_empty() {
-        missing.push("no block was finished, so there is no figure".to_owned());
+        missing.push("no block was finished: there are no figures".to_owned());
     }
     if result.environment.accel.is_empty() {
         missing.push(
-            "the environment was not recorded: the run was cut off before its result was written, or that file was damaged. \
-             Nothing says whether the guest was emulated"
+            "the environment was not recorded: the run ended before its result was written, or that file was damaged. \
+             Whether the guest was emulated is unknown"
                 .to_owned(),
         );
     }
     let rowless = run.blocks().filter(|block| (block.rows.len() as u64) < block.measured.rows()).count() as u64;
     if rowless > 0 {
         missing.push(format!(
-            "samples.csv lacks rows of {}; what it lacks is in no figure",
+            "samples.csv lacks rows of {}; they are not in the figures",
             counted(rowless, "measured block")
         ));
     }
     let stray = run.stray_rows().count() as u64;
     if stray > 0 {
-        missing.push(format!("{} of a block that was not finished are in no figure", counted(stray, "row")));
+        missing.push(format!("{} of an unfinished block are not in the figures", counted(stray, "row")));
     }
     missing.extend(modes(result));
     missing
 }
 
-/// A single way to wait has nothing to be compared with.
+/// A single wait mode has no baseline.
 fn modes(result: &RunResult) -> Option<String> {
     let measured = |wait: Wait| result.cells.iter().any(|cell| (cell.host_wait, cell.guest_wait) == (wait, wait));
     let first = result.cells.first()?;
     if result.cells.iter().any(|cell| cell.mode != first.mode) {
         let others = result.cells.iter().any(|cell| cell.host_wait.blocks() || cell.guest_wait.blocks());
         return (others && !measured(Wait::Poll))
-            .then(|| "poll was not measured, which the others are compared with".to_owned());
+            .then(|| "poll, the baseline of all comparisons, was not measured".to_owned());
     }
     Some(format!(
-        "{} was measured alone, so nothing is compared; cargo xtask bench measures poll and irq side by side",
+        "only {} was measured: there is no comparison; cargo xtask bench measures poll and irq side by side",
         first.mode
     ))
 }

@@ -1,15 +1,15 @@
-//! What there is to say of a run, in the order in which a reader wants to know it: the answer, the figures it rests on,
-//! the machine, and how far to trust all of it. [`page`](crate::page) and [`text_report`](crate::text_report) only set
-//! it, so that both say the same.
+//! The content of the report: results, figures, environment, self-checks and warnings. [`page`](crate::page) and
+//! [`text_report`](crate::text_report) only format it, so both have the same content.
 //!
-//! 1. [`value`] and [`table`]: a figure as people read it beside its exact value; tables, facts and paragraphs.
-//! 2. [`case`]: what a row of a table is about.
-//! 3. [`answer`] and [`missing`]: what wins for what and at which price; and what this run cannot say.
+//! 1. [`value`] and [`table`]: a figure as text with its exact value; tables, facts and paragraphs.
+//! 2. [`case`]: the name of a row.
+//! 3. [`answer`], `comparison` and [`missing`]: the results with their verdicts, and what is missing from the run.
 //! 4. The sections: [`latency`], [`legs`], [`frames`], [`flow`] (streams, open loops, storms, contention), [`cost`],
 //!    [`machine`] and [`trust`].
 
 pub mod answer;
 pub mod case;
+pub(crate) mod comparison;
 pub mod cost;
 pub mod flow;
 pub mod folder;
@@ -30,28 +30,36 @@ pub use self::value::Value;
 use crate::plan::Wait;
 use crate::result::{RunResult, Verdict};
 use crate::run::Run;
-use crate::units::counted;
 
-/// Everything that is said of a run.
+/// The heading of the results.
+pub const RESULTS: &str = "Results";
+
+/// The report of a run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Document {
-    /// What it is about.
+    /// The title.
     pub title: String,
-    /// The answer in one sentence.
+    /// The headline.
     pub answer: String,
-    /// On what the figures were made, and what they stand for.
+    /// How the guest was executed, and what the figures are good for.
     pub label: String,
-    /// The machine, the programs and the time, as far as they are known, in one line.
+    /// Machine, programs and time in one line.
     pub machine: String,
-    /// Whether the self-checks hold, in words.
+    /// How many self-checks passed.
     pub checked: String,
     /// Whether no self-check failed.
     pub passed: bool,
-    /// The answer, question by question.
+    /// The warnings, without their hints.
+    pub warnings: Vec<String>,
+    /// The environment in a few lines.
+    pub environment: Vec<(&'static str, String)>,
+    /// The results, question by question, of the questions that have an answer.
     pub points: Vec<Point>,
-    /// What the run cannot say, and why. Empty for a whole run.
+    /// The questions without an answer, a line per reason.
+    pub inconclusive: Vec<String>,
+    /// What is missing from the run, and why. Empty for a whole run.
     pub missing: Vec<String>,
-    /// Every way to wait that was measured, in the order of the cells' names: poll, irq, hybrid, mixed ones.
+    /// Every wait mode that was measured: poll, irq, hybrid, mixed ones.
     pub modes: Vec<String>,
     /// The figures.
     pub sections: Vec<Section>,
@@ -64,26 +72,26 @@ pub struct Section {
     pub id: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// What it says, in order. Never empty.
+    /// Its content, in order. Never empty.
     pub parts: Vec<Part>,
 }
 
 impl Document {
-    /// Collects it. `folder` is what lies beside `run`.
+    /// Collects it. `folder` lists the files of the run's folder.
     #[must_use]
     pub fn of(result: &RunResult, run: &Run, folder: &Folder) -> Self {
         let sections = [
-            ("comparisons", "Each way to wait against polling", answer::comparisons(result)),
+            ("comparisons", "Comparison with polling", comparison::parts(result)),
             ("latency", "Latency", latency::parts(result)),
-            ("legs", "Legs: where the time goes", legs::parts(result)),
+            ("legs", "Legs of a round trip", legs::parts(result)),
             ("frames", "Bandwidth: verified frames", frames::parts(result, run)),
             ("stream", "Streams", flow::streams(result)),
-            ("openloop", "Open loop: latency at an offered rate", flow::open_loops(result)),
-            ("contention", "Contention: beside busy threads", flow::contention(result)),
-            ("storm", "Storm: doorbells that nobody waits for", flow::storms(result)),
+            ("openloop", "Open loop: latency by offered load", flow::open_loops(result)),
+            ("contention", "Contention: with busy threads", flow::contention(result)),
+            ("storm", "Storm: interrupts per doorbell", flow::storms(result)),
             ("cpu", "CPU time", cost::parts(result)),
             ("counters", "Counters", cost::counters(result)),
-            ("ceilings", "Ceilings: what the memory can do", machine::ceilings(result)),
+            ("ceilings", "Peak bandwidth", machine::ceilings(result)),
             ("checks", "Self-checks", trust::checks(result)),
             ("warnings", "Warnings", trust::warnings(result)),
             ("environment", "Environment", machine::environment(result)),
@@ -91,6 +99,9 @@ impl Document {
         ];
         let said = sections.into_iter().filter(|(_, _, parts)| !parts.is_empty());
         let modes = modes(result);
+        let all = answer::points(result);
+        let inconclusive = answer::inconclusive(&all);
+        let points = all.into_iter().filter(|point| point.inconclusive.is_none()).collect();
         Self {
             title: title(&modes),
             answer: crate::summary::answer(result),
@@ -98,7 +109,10 @@ impl Document {
             machine: machine::line(result),
             checked: checked(result),
             passed: result.passed(),
-            points: answer::points(result),
+            warnings: result.warnings.iter().map(|warning| warning.message.clone()).collect(),
+            environment: machine::brief(result),
+            points,
+            inconclusive,
             missing: missing::list(result, run, folder),
             modes,
             sections: said.map(|(id, title, parts)| Section { id, title, parts }).collect(),
@@ -125,8 +139,14 @@ fn modes(result: &RunResult) -> Vec<String> {
     seen.into_iter().map(|(_, _, _, mode)| mode.to_owned()).collect()
 }
 
-fn checked(result: &RunResult) -> String {
+/// How many self-checks passed, for instance `15 of 15 self-checks passed`.
+pub(crate) fn checked(result: &RunResult) -> String {
     let count = |verdict| result.self_checks.iter().filter(|check| check.pass == verdict).count() as u64;
     let (passed, failed, silent) = (count(Verdict::Pass), count(Verdict::Fail), count(Verdict::NotApplicable));
-    format!("{} passed, {failed} failed, {silent} not applicable", counted(passed, "self-check"))
+    let of = passed + failed;
+    let silent = if silent == 0 { String::new() } else { format!(", {silent} not applicable") };
+    match failed {
+        0 => format!("{passed} of {of} self-checks passed{silent}"),
+        _ => format!("{failed} of {of} self-checks failed{silent}"),
+    }
 }

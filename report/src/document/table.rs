@@ -22,13 +22,13 @@ pub struct Table {
     pub id: String,
     /// What it shows; a sentence without its full stop.
     pub caption: String,
-    /// So many columns say what the row is about.
+    /// The number of key columns.
     pub keys: usize,
     /// The columns.
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Whether only who asks for details wants to see it.
+    /// Whether it is folded in the page.
     pub detail: bool,
 }
 
@@ -46,7 +46,7 @@ pub struct Column {
 /// A row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// The way to wait that it is about.
+    /// Its wait mode.
     pub mode: Option<String>,
     /// Its values.
     pub values: Vec<Value>,
@@ -81,8 +81,19 @@ impl Table {
 
     /// Without the columns of figures in which nothing is known in any row.
     #[must_use]
-    pub fn without_unknown_columns(mut self) -> Self {
-        let known = |index: usize| self.rows.iter().any(|row| row.values[index] != Value::unknown());
+    pub fn without_unknown_columns(self) -> Self {
+        self.with_columns_where(|value| *value != Value::unknown())
+    }
+
+    /// Without the columns of figures that are zero or unknown in every row.
+    #[must_use]
+    pub fn without_zero_columns(self) -> Self {
+        self.with_columns_where(|value| *value != Value::unknown() && value.exact.as_deref() != Some("0"))
+    }
+
+    /// Keeps the keys, and the columns with at least one such value.
+    fn with_columns_where(mut self, is_wanted: impl Fn(&Value) -> bool) -> Self {
+        let known = |index: usize| self.rows.iter().any(|row| is_wanted(&row.values[index]));
         let keep: Vec<bool> = (0..self.columns.len()).map(|index| index < self.keys || known(index)).collect();
         let mut columns = keep.iter();
         self.columns.retain(|_| *columns.next().unwrap_or(&true));
@@ -97,6 +108,22 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_of_zeros_are_left_out() {
+        let row = |lost| Row { mode: None, values: vec![Value::word("64 B"), Value::count(lost), Value::count(0)] };
+        let table = Table {
+            id: "t".to_owned(),
+            caption: String::new(),
+            keys: 1,
+            columns: columns(&[("size", ""), ("rings", ""), ("lost", "")]),
+            rows: vec![row(0), row(7)],
+            detail: false,
+        };
+        let table = table.without_zero_columns();
+        let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+        assert_eq!(names, ["size", "rings"]);
+    }
 
     #[test]
     fn columns_in_which_nothing_is_known_are_left_out() {

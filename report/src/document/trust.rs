@@ -1,4 +1,4 @@
-//! How far to trust it: what the run verified about itself, and what a reader should know.
+//! Self-checks and warnings.
 
 use crate::result::{RunResult, Verdict};
 
@@ -17,10 +17,15 @@ pub(super) fn checks(result: &RunResult) -> Vec<Part> {
     };
     let table = Table {
         id: "table-checks".to_owned(),
-        caption: "What the run verified about itself".to_owned(),
+        caption: "Self-checks of this run".to_owned(),
         keys: 2,
-        columns: [Column::new("check", ""), Column::prose("verdict"), Column::prose("claim"), Column::prose("seen")]
-            .into(),
+        columns: [
+            Column::new("check", ""),
+            Column::prose("verdict"),
+            Column::prose("assertion"),
+            Column::prose("result"),
+        ]
+        .into(),
         rows: result.self_checks.iter().map(row).collect(),
         detail: false,
     };
@@ -29,6 +34,6 @@ pub(super) fn checks(result: &RunResult) -> Vec<Part> {
 
 pub(super) fn warnings(result: &RunResult) -> Vec<Part> {
     let told: Vec<String> =
-        result.warnings.iter().map(|warning| format!("{}. Cure: {}.", warning.message, warning.cure)).collect();
+        result.warnings.iter().map(|warning| format!("{}. Hint: {}.", warning.message, warning.cure)).collect();
     if told.is_empty() { Vec::new() } else { vec![Part::List(told)] }
 }

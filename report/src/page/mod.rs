@@ -17,14 +17,21 @@ use std::path::Path;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::safe::safe;
-use crate::document::{Document, Folder, Point};
+use crate::document::{Document, Folder, Point, RESULTS};
 use crate::exports::Export;
 use crate::plots::{Plot, themed};
 use crate::result::RunResult;
 use crate::run::Run;
+use crate::units::counted;
 
 /// The page's name in a run's folder.
 pub const FILE_NAME: &str = "report.html";
+
+/// The heading of the plots.
+const PLOTS: &str = "Plots";
+
+/// Warnings shown next to the headline.
+const SHOWN_WARNINGS: usize = 3;
 
 const STYLE: &str = concat!(include_str!("style.css"), include_str!("print.css"));
 const SCRIPT: &str = include_str!("compare.js");
@@ -37,7 +44,7 @@ pub struct Page {
 }
 
 impl Page {
-    /// For the run in `dir`, with links to what lies there by now.
+    /// For the run in `dir`, with links to the files that exist by now.
     #[must_use]
     pub fn of(dir: &Path, plots: Vec<Plot>) -> Self {
         Self { folder: Folder::look(dir), plots }
@@ -73,11 +80,11 @@ pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
                 style { (PreEscaped(style)) }
             }
             body {
-                a.skip href="#answer" { "Skip to the answer" }
-                (head(document, folder))
+                a.skip href="#answer" { "Skip to the headline" }
+                (head(document, plots, folder))
                 main {
                     @if !document.missing.is_empty() { (missing(document)) }
-                    (points(&document.points))
+                    (results(document))
                     (controls(document))
                     @if !plots.is_empty() { (figures(plots)) }
                     @for section in &document.sections { (parts::section(section)) }
@@ -93,21 +100,26 @@ pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
     }
 }
 
-fn head(document: &Document, folder: &Folder) -> Markup {
+fn head(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
     let verdict = if document.passed { "passed" } else { "failed" };
     html! {
         header {
             h1 { (safe(&document.title)) }
             p.badges {
                 span class={ "badge " (verdict) } { (safe(&document.checked)) }
+                @if !document.warnings.is_empty() {
+                    a.badge.warned href="#warnings" { (counted(document.warnings.len() as u64, "warning")) }
+                }
                 span.badge { (safe(&document.label)) }
             }
             p.answer #answer tabindex="-1" { (safe(&document.answer)) }
+            (warnings(document))
             @if !document.machine.is_empty() { p.machine { (safe(&document.machine)) } }
         }
         nav aria-label="Sections" {
             ul {
-                @if !document.points.is_empty() { li { a href="#answers" { "Answers" } } }
+                @if has_results(document) { li { a href="#results" { (RESULTS) } } }
+                @if !plots.is_empty() { li { a href="#plots" { (PLOTS) } } }
                 @for section in &document.sections {
                     li { a href={ "#" (section.id) } { (section.title) } }
                 }
@@ -117,28 +129,63 @@ fn head(document: &Document, folder: &Folder) -> Markup {
     }
 }
 
+/// The most important warnings next to the headline: those about the data come first in the document.
+fn warnings(document: &Document) -> Markup {
+    let more = document.warnings.len().saturating_sub(SHOWN_WARNINGS);
+    html! {
+        @if !document.warnings.is_empty() {
+            ul.warned aria-label="Warnings" {
+                @for warning in document.warnings.iter().take(SHOWN_WARNINGS) { li { (safe(warning)) } }
+                @if more > 0 { li { a href="#warnings" { (counted(more as u64, "more warning")) } } }
+            }
+        }
+    }
+}
+
 fn missing(document: &Document) -> Markup {
     html! {
         section.missing aria-labelledby="missing" {
-            h2 #missing { "What is missing" }
+            h2 #missing { "Missing" }
             ul { @for one in &document.missing { li { (safe(one)) } } }
         }
     }
 }
 
-fn points(points: &[Point]) -> Markup {
-    if points.is_empty() {
+fn has_results(document: &Document) -> bool {
+    !document.points.is_empty() || !document.inconclusive.is_empty()
+}
+
+fn results(document: &Document) -> Markup {
+    if !has_results(document) {
         return html! {};
     }
     html! {
-        section aria-labelledby="answers" {
-            h2 #answers { "Which way to wait, and at which price" }
-            ul.points {
-                @for point in points {
-                    li class=[point.winner.as_deref().map(parts::mode_class)] {
-                        h3 { (safe(&point.question)) }
-                        p.verdict { (safe(&point.verdict)) }
-                        @for one in &point.evidence { p { (safe(one)) } }
+        section aria-labelledby="results" {
+            h2 #results { (RESULTS) }
+            ul.points { @for one in &document.points { (point(one)) } }
+            @for line in &document.inconclusive { p.inconclusive { "Inconclusive: " (safe(line)) "." } }
+        }
+    }
+}
+
+fn point(point: &Point) -> Markup {
+    html! {
+        li class=[point.winner.as_deref().map(parts::mode_class)] {
+            h3 { (safe(&point.question)) }
+            p.verdict { (safe(&point.verdict)) }
+            @for one in &point.evidence { p { (safe(one)) } }
+            @if let Some(table) = &point.table {
+                table {
+                    caption { (safe(&table.caption)) }
+                    thead { tr { @for head in &table.head { th scope="col" { (head) } } } }
+                    tbody {
+                        @for row in &table.rows {
+                            tr {
+                                @for (index, value) in row.iter().enumerate() {
+                                    @if index == 0 { th scope="row" { (safe(value)) } } @else { td { (safe(value)) } }
+                                }
+                            }
+                        }
                     }
                 }
             }
@@ -170,7 +217,8 @@ fn controls(document: &Document) -> Markup {
 fn figures(plots: &[Plot]) -> Markup {
     html! {
         section aria-labelledby="plots" {
-            h2 #plots { "Plots" }
+            h2 #plots { (PLOTS) }
+            @if let Some(plot) = plots.first() { p.place { (safe(&plot.place)) "." } }
             @for plot in plots {
                 figure id={ "plot-" (plot.name) } {
                     h3 { (safe(&plot.title)) }
@@ -185,7 +233,7 @@ fn figures(plots: &[Plot]) -> Markup {
 fn files(folder: &Folder) -> Markup {
     html! {
         section aria-labelledby="files" {
-            h2 #files { "Files beside this page" }
+            h2 #files { "Files" }
             ul.files {
                 @for (name, about) in &folder.files {
                     li { a href=(safe::link(name)) { (safe(name)) } ": " (about) }

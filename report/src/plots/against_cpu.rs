@@ -1,5 +1,4 @@
-//! `latency_against_cpu`: what a way to wait costs in CPU time, against what it gains in latency. Towards the lower
-//! left is better.
+//! `latency_against_cpu`: CPU time and latency of each wait mode. Lower left is better.
 
 use super::curve::{self, Kind, Point};
 use super::data::{Data, count_range, mode};
@@ -44,7 +43,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let mut figure = Figure::new("latency_against_cpu", "Latency against CPU time");
     let mut entries = layout::entries_of(dots.iter().map(|dot| dot.cell));
     let is_due = dots.iter().any(|dot| dot.cell.figure() == crate::figure::Figure::FromDue);
-    let paced_label = if is_due { "paced, from when it was due" } else { "paced" };
+    let paced_label = if is_due { "paced, corrected latency" } else { "paced" };
     for (paced, label) in [(false, "back to back"), (true, paced_label)] {
         if dots.iter().any(|dot| dot.paced == paced) {
             entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, !paced), label: label.into() });
@@ -57,7 +56,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         x: Axis::new(
             Scale::log(dots.iter().map(|dot| dot.cpu_ns), 1.0),
             Unit::Time,
-            "CPU time per operation: host, virtual CPUs and QEMU's main loop",
+            "CPU time per operation: initiator, vCPUs and QEMU's main loop",
         ),
         y: Axis::new(
             Scale::log(dots.iter().flat_map(heights), 1.0),
@@ -83,13 +82,12 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     labels::beside(&mut figure.canvas, panel.area, &names);
     figure.y += 22.0 + HIGH + BELOW;
     let caption = format!(
-        "Bars: 95 % interval of the median by a bootstrap over blocks. {}{}. {}.",
+        "Bars: 95 % interval of the median (block bootstrap). {}{}.",
         idle(data),
-        count_range(dots.iter().map(|dot| dot.cell.n)),
-        data.place()
+        count_range(dots.iter().map(|dot| dot.cell.n))
     );
     let alt = dots.iter().map(in_words).collect::<Vec<_>>().join(". ") + ".";
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn in_words(dot: &Dot<'_>) -> String {
@@ -109,5 +107,5 @@ fn idle(data: &Data<'_>) -> String {
         .cells(Workload::Idle)
         .filter_map(|cell| Some(format!("{} {}", mode(cell), three_digits(cell.cpu.cores?))))
         .collect();
-    if told.is_empty() { String::new() } else { format!("Cores kept busy while nothing comes: {}. ", told.join(", ")) }
+    if told.is_empty() { String::new() } else { format!("CPU in use while idle, in cores: {}. ", told.join(", ")) }
 }

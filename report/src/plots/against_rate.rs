@@ -1,5 +1,5 @@
-//! `latency_against_rate`: latency of messages that come at a given rate whatever becomes of them, from when they were
-//! due (corrected) and, beside it, from when they were sent (raw), which hides what had to wait.
+//! `latency_against_rate`: latency of an open loop by offered load, corrected (from the scheduled send time) and raw (from
+//! the actual send time), which hides the wait before sending.
 
 use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
@@ -35,10 +35,13 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if columns.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_against_rate", "Latency against the offered rate");
+    let mut figure = Figure::new("latency_against_rate", "Latency by offered load");
     let mut entries = layout::entries_of(cells.iter().copied());
-    entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, true), label: "from when it was due".into() });
-    entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, false), label: "from when it was sent".into() });
+    entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, true), label: "corrected latency".into() });
+    entries.push(Entry {
+        sign: Sign::Point(Marker::Circle, MUTED, false),
+        label: "raw latency, from the actual send time".into(),
+    });
     let limit = data.result.findings.capacity.first().map(|capacity| capacity.p99_limit_ns as f64);
     // Its value stands here, since beside the line there are curves.
     if let Some(limit) = limit {
@@ -84,17 +87,16 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let few = cells.iter().filter(has_none).count();
     let missing = if few > 0 {
         let least = grouped(Percentile::P99.least_samples() as u64);
-        format!(" Points of fewer than {least} messages have no p99.")
+        format!(" p99 needs {least} messages per point.")
     } else {
         String::new()
     };
     let caption = format!(
-        "Where both part, messages had to wait before they could be sent.{missing} {}. {}.",
-        count_range(cells.iter().map(|cell| cell.n)),
-        data.place()
+        "The two differ where messages waited before they were sent (coordinated omission).{missing} {}.",
+        count_range(cells.iter().map(|cell| cell.n))
     );
     let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], name: &str, of: Of) {
@@ -103,8 +105,8 @@ fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], name: &str, of: Of
     ways.dedup();
     for (host, guest) in ways {
         let summaries: [(Told, Kind, &str); 2] = [
-            (|cell| &cell.latency_ns, Kind::SIDE, "from when it was sent"),
-            (|cell| &cell.corrected_ns, Kind::MAIN, "from when it was due"),
+            (|cell| &cell.latency_ns, Kind::SIDE, "raw latency, from the actual send time"),
+            (|cell| &cell.corrected_ns, Kind::MAIN, "corrected latency"),
         ];
         for (summary, kind, words) in summaries {
             let mut points: Vec<Point> = cells
@@ -129,12 +131,12 @@ fn in_words(cell: &Cell) -> String {
         Some(format!(
             "p50 {}, p99 {}",
             duration(summary.p50? as f64),
-            summary.p99.map_or_else(|| "not known".to_owned(), |ns| duration(ns as f64))
+            summary.p99.map_or_else(|| "unknown".to_owned(), |ns| duration(ns as f64))
         ))
     };
-    let or_none = |text: Option<String>| text.unwrap_or_else(|| "not known".to_owned());
+    let or_none = |text: Option<String>| text.unwrap_or_else(|| "unknown".to_owned());
     format!(
-        "{} at {}: from when due {}; from when sent {}.",
+        "{} at {}: corrected {}; raw {}.",
         mode(cell),
         cell.conditions,
         or_none(told(&cell.corrected_ns)),

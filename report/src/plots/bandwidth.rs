@@ -21,7 +21,7 @@ const ABOVE: f64 = 46.0;
 const LEAST_HIGH: f64 = 150.0;
 /// From one name at a line's end to the next, and from the panel to the names.
 const NAME_HIGH: f64 = 13.0;
-const NAME_WIDE: f64 = 86.0;
+const NAME_WIDE: f64 = 48.0;
 /// Frames of one row that are drawn.
 const DOTS: usize = 150;
 
@@ -47,12 +47,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     over_time(&mut figure, (right.0, second, right.1, high), &frames);
     figure.y = second + high + BELOW;
     let caption = format!(
-        "End to end: from before the frame is written until the host knows that the guest verified it. Frames whose caches were emptied before are left out. {}. {}.",
-        counts(frames.iter().map(|one| (one.cell, one.sorted.len()))),
-        data.place()
+        "End to end: from before the write until the host sees that the guest verified the frame. Cold frames (flushed caches) are left out. {}.",
+        counts(frames.iter().map(|one| (one.cell, one.sorted.len())))
     );
     let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn rate(cell: &Cell, ns: u64) -> f64 {
@@ -66,7 +65,7 @@ fn unnamed(title: &str) -> Axis {
 fn distribution(figure: &mut Figure, area: Area, cells: &[&Cell], frames: &[Series<'_>], starts: &[f64]) {
     let fastest = frames.iter().filter_map(|one| Some(rate(one.cell, *one.sorted.first()?)));
     let x = Axis::new(Scale::from_zero(fastest), Unit::Speed, "bytes per second, end to end");
-    let panel = Panel { area, heading: "distribution".into(), x, y: unnamed("each frame, and the median as a bar") };
+    let panel = Panel { area, heading: "distribution".into(), x, y: unnamed("each frame; bar: median") };
     panel.frame(&mut figure.canvas);
     name_rows(&mut figure.canvas, &panel, cells, starts);
     for (cell, start) in cells.iter().zip(starts) {
@@ -125,14 +124,17 @@ fn over_time(figure: &mut Figure, area: Area, frames: &[Series<'_>]) {
     let longest = frames.iter().map(|one| one.sorted.len()).max().unwrap_or(1);
     let extremes = frames.iter().flat_map(|one| [one.sorted.first(), one.sorted.last()]).flatten();
     let panel = Panel {
-        // Colour and dash are of the way to wait: the size stands at the end of each line, for lines cross.
         area: (area.0, area.1, area.2 - NAME_WIDE, area.3),
-        heading: "duration, in turn".into(),
-        x: Axis::new(Scale::Linear { low: 0.0, high: longest as f64 + 0.5 }, Unit::Count, "frame of its size and way"),
+        heading: "duration in order".into(),
+        x: Axis::new(
+            Scale::Linear { low: 0.0, high: longest as f64 + 0.5 },
+            Unit::Count,
+            "number of the frame, per size and mode",
+        ),
         y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "end to end"),
     };
     panel.frame(&mut figure.canvas);
-    let mut ends: Vec<(Place, &Series<'_>)> = Vec::new();
+    let mut ends: Vec<(Place, u64)> = Vec::new();
     for one in frames {
         let samples: Vec<u64> = one.blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
         let each = samples.len().div_ceil(DOTS).max(1);
@@ -144,15 +146,20 @@ fn over_time(figure: &mut Figure, area: Area, frames: &[Series<'_>]) {
             .collect();
         figure.canvas.polyline(&places, Stroke::new(one.look.color, 1.4).dash(one.look.dash));
         figure.canvas.dots(&places, 5.0, one.look.color, 1.0);
-        ends.extend(places.last().map(|&end| (end, one)));
+        ends.extend(places.last().map(|&end| (end, one.cell.size_bytes)));
     }
-    ends.sort_by(|a, b| a.0.1.total_cmp(&b.0.1));
-    let heights: Vec<f64> = ends.iter().map(|(end, _)| end.1).collect();
-    for ((end, one), y) in ends.iter().zip(apart(&heights, panel.bottom())) {
-        let x = panel.right() + 12.0;
-        figure.canvas.line(*end, (x - 2.0, y), Stroke::new(one.look.color, 0.7));
-        let name = format!("{} {}", size_name(one.cell.size_bytes), mode(one.cell));
-        figure.canvas.text((x, y + 4.0), &name, Type::new(11.0).color(INK));
+    // Colour and marker tell the modes apart, so a size has one name: at the mean height of its lines' ends.
+    let mut sizes: Vec<(f64, u64)> = Vec::new();
+    for one in frames.iter().filter(|one| ends.iter().any(|(_, size)| *size == one.cell.size_bytes)) {
+        if sizes.iter().all(|(_, size)| *size != one.cell.size_bytes) {
+            let here = || ends.iter().filter(|(_, size)| *size == one.cell.size_bytes).map(|(end, _)| end.1);
+            sizes.push((here().sum::<f64>() / here().count() as f64, one.cell.size_bytes));
+        }
+    }
+    sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let heights: Vec<f64> = sizes.iter().map(|(height, _)| *height).collect();
+    for ((_, size), y) in sizes.iter().zip(apart(&heights, panel.bottom())) {
+        figure.canvas.text((panel.right() + 10.0, y + 4.0), &size_name(*size), Type::new(11.0).color(INK));
     }
 }
 
@@ -172,8 +179,8 @@ fn apart(heights: &[f64], lowest: f64) -> Vec<f64> {
 }
 
 fn success(figure: &mut Figure, area: Area, cells: &[&Cell], starts: &[f64]) {
-    let x = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Share, "share of the frames that were verified");
-    let panel = Panel { area, heading: "success".into(), x, y: unnamed("frames that came through") };
+    let x = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, Unit::Share, "share of verified frames");
+    let panel = Panel { area, heading: "success".into(), x, y: unnamed("verified frames") };
     panel.frame(&mut figure.canvas);
     name_rows(&mut figure.canvas, &panel, cells, starts);
     for (cell, start) in cells.iter().zip(starts) {

@@ -190,6 +190,18 @@ impl Canvas {
 
     /// A point: filled, or a rim around the ground.
     pub(crate) fn marker(&mut self, at: Place, form: Marker, color: &'static str, filled: bool, hover: &str) {
+        self.scaled_marker(at, form, (color, filled), 1.0, hover);
+    }
+
+    /// The same in a multiple of the usual size.
+    pub(crate) fn scaled_marker(
+        &mut self,
+        at: Place,
+        form: Marker,
+        (color, filled): (&'static str, bool),
+        scale: f64,
+        hover: &str,
+    ) {
         let (x, y) = at;
         // The ground inside a rim stays when its colour is made transparent, so that it can be told by a class.
         let style = if filled {
@@ -199,7 +211,13 @@ impl Canvas {
             format!(r#"class="{class}" style="fill:{PAPER};stroke:{color};stroke-width:1.8""#)
         };
         if form == Marker::Circle {
-            let _ = write!(self.out, r#"<circle cx="{}" cy="{}" r="4.6" {style}"#, number(x), number(y));
+            let _ = write!(
+                self.out,
+                r#"<circle cx="{}" cy="{}" r="{}" {style}"#,
+                number(x),
+                number(y),
+                number(4.6 * scale)
+            );
             self.close("circle", hover);
             return;
         }
@@ -209,7 +227,7 @@ impl Canvas {
             Marker::Up => &[(0.0, -5.4), (5.4, 4.4), (-5.4, 4.4)],
             Marker::Down => &[(0.0, 5.4), (5.4, -4.4), (-5.4, -4.4)],
         };
-        let corners: Vec<Place> = corners.iter().map(|(dx, dy)| (x + dx, y + dy)).collect();
+        let corners: Vec<Place> = corners.iter().map(|(dx, dy)| (x + dx * scale, y + dy * scale)).collect();
         let _ = write!(self.out, r#"<path d="{}Z" {style}"#, path(&corners));
         self.close("path", hover);
     }

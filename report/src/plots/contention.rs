@@ -1,6 +1,5 @@
-//! `contention`: latency beside threads that want the same cores, back to back and paced. Back to back, a poller
-//! that is on a core looks untouched; a paced one waits until it is let on again. Its latencies lie in two heaps then, and
-//! the median in one of them, so that of those the mean is drawn too.
+//! `contention`: latency with busy threads on the same cores, back to back and paced. Back to back, a running poller looks
+//! unaffected; a paced one waits for its core. Its latencies are bimodal then, so their mean is drawn as well.
 
 use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
@@ -68,9 +67,8 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         (false, threads) => grouped((*threads).into()),
     };
     let ticks = crowds.iter().enumerate().map(|(at, one)| Tick { value: at as f64, label: name(one) }).collect();
-    let x =
-        Axis::new(Scale::Linear { low: -0.4, high: crowds.len() as f64 - 0.6 }, Unit::Count, "busy threads beside it")
-            .named(ticks);
+    let x = Axis::new(Scale::Linear { low: -0.4, high: crowds.len() as f64 - 0.6 }, Unit::Count, "busy threads")
+        .named(ticks);
     let mut panels: Vec<(Option<u64>, Shown)> = gaps.iter().map(|gap| (*gap, Shown::Median)).collect();
     panels.extend(gaps.iter().filter(|gap| gap.is_some()).map(|gap| (*gap, Shown::Mean)));
     let both_ends = panels.iter().flat_map(|&(gap, shown)| {
@@ -81,11 +79,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         })
     });
     let scale = Scale::log(both_ends, 1.0);
-    let mut figure = Figure::new("contention", "Latency beside busy threads");
+    let mut figure = Figure::new("contention", "Latency with busy threads");
     figure.legend(layout::entries_of(cells.iter().copied()));
     for (&(gap, shown), area) in panels.iter().zip(layout::side_by_side(figure.y + ABOVE, HIGH, panels.len())) {
-        let heading = gap
-            .map_or_else(|| "back to back".to_owned(), |gap| format!("every {}, from when due", duration(gap as f64)));
+        let heading =
+            gap.map_or_else(|| "back to back".to_owned(), |gap| format!("every {}, corrected", duration(gap as f64)));
         let y = Axis::new(scale, Unit::Time, shown.name());
         let panel = Panel { area, heading, x: x.clone(), y };
         panel.frame(&mut figure.canvas);
@@ -99,14 +97,12 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         lines(&mut figure, &panel, &here, shown, (&step, crowds.len()));
     }
     figure.y += ABOVE + HIGH + BELOW;
-    let one_core = if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share one." } else { "" };
-    let caption = format!(
-        "Bars: 95 % interval of the median.{one_core} {}. {}.",
-        count_range(cells.iter().map(|cell| cell.n)),
-        data.place()
-    );
+    let one_core =
+        if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share a core." } else { "" };
+    let caption =
+        format!("Bars: 95 % interval of the median.{one_core} {}.", count_range(cells.iter().map(|cell| cell.n)));
     let alt = cells.iter().filter_map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 /// `step` is where a cell lies, of so many places.

@@ -25,13 +25,15 @@ pub(crate) struct Kind {
     pub(crate) dash: Option<&'static str>,
     /// The line's width; 0: points alone.
     pub(crate) width: f64,
+    /// The size of the points, as a multiple of the usual one.
+    pub(crate) scale: f64,
 }
 
 impl Kind {
     /// Filled points on a line of the look's own dash.
-    pub(crate) const MAIN: Self = Self { filled: true, dash: None, width: 2.2 };
+    pub(crate) const MAIN: Self = Self { filled: true, dash: None, width: 2.2, scale: 1.0 };
     /// Rims on a thin dotted line.
-    pub(crate) const SIDE: Self = Self { filled: false, dash: Some("2 3"), width: 1.5 };
+    pub(crate) const SIDE: Self = Self { filled: false, dash: Some("2 3"), width: 1.5, scale: 1.0 };
 }
 
 /// Draws the points in their order.
@@ -47,6 +49,6 @@ pub(crate) fn draw(figure: &mut Figure, panel: &Panel, points: &[Point], look: L
         }
     }
     for (point, at) in points.iter().zip(places) {
-        figure.canvas.marker(at, look.marker, look.color, kind.filled, &point.hover);
+        figure.canvas.scaled_marker(at, look.marker, (look.color, kind.filled), kind.scale, &point.hover);
     }
 }

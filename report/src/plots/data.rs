@@ -46,10 +46,10 @@ pub(crate) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The heading of a panel of latencies: also from when on they count, where that is not when the message was sent.
+    /// The heading of a panel of latencies, with the metric where it is the corrected latency.
     pub(crate) fn title(&self) -> String {
         if self.figure == Figure::FromDue {
-            format!("{}, from when it was due", self.heading)
+            format!("{}, corrected latency", self.heading)
         } else {
             self.heading.clone()
         }
@@ -57,7 +57,7 @@ impl Question<'_> {
 
     /// The title of an axis of latencies that says the same, where the heading has no room for it.
     pub(crate) fn axis_title(&self) -> &'static str {
-        if self.figure == Figure::FromDue { "latency, from when it was due" } else { "latency" }
+        if self.figure == Figure::FromDue { "corrected latency" } else { "latency" }
     }
 }
 

@@ -21,7 +21,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if questions.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_ecdf", "Share of the operations within a time");
+    let mut figure = Figure::new("latency_ecdf", "Cumulative distribution of the latency");
     figure.legend(layout::mode_entries(&questions));
     let all = || questions.iter().flat_map(|question| &question.series);
     let ends = all().flat_map(|series| [at_share(&series.sorted, 0.0), at_share(&series.sorted, SHOWN)]);
@@ -37,12 +37,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y += ABOVE + HIGH + BELOW;
     let caption = format!(
-        "Steep: alike; flat: spread. Marks at 50, 90 and 99 %, where there are samples enough. The axis ends where the slowest way has 99.5 % behind it. {}. {}.",
-        told_counts(&questions),
-        data.place()
+        "Empirical distribution function. Marks: p50, p90 and p99, where there are enough samples. The axis ends at p99.5 of the slowest mode. {}.",
+        told_counts(&questions)
     );
     let alt = questions.iter().map(in_words).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>) {

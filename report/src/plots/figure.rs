@@ -95,9 +95,10 @@ impl Figure {
         }
     }
 
-    /// Closes the plot below `self.y`. The caption takes as many lines as it needs: its end says where it was measured.
-    pub(crate) fn finish(self, caption: String, alt: String) -> Plot {
-        let caption_lines = wrapped(&caption, CAPTION_SIZE, WIDTH - 2.0 * MARGIN);
+    /// Closes the plot below `self.y`. The caption in the picture ends with `place`, the environment: a picture is
+    /// often taken out of its page.
+    pub(crate) fn finish(self, caption: String, place: String, alt: String) -> Plot {
+        let caption_lines = wrapped(&format!("{caption} {place}."), CAPTION_SIZE, WIDTH - 2.0 * MARGIN);
         let body_end = self.y;
         let height = body_end + 12.0 + caption_lines.len() as f64 * CAPTION_LINE + 8.0;
         let mut svg = String::new();
@@ -123,6 +124,6 @@ impl Figure {
             foot.text((MARGIN, y), line, Type::new(CAPTION_SIZE).color(MUTED));
         }
         let _ = writeln!(svg, "<g class=\"caption\">\n{}</g>\n</svg>", foot.into_string());
-        Plot { name: self.name, title: self.title, caption, alt, svg }
+        Plot { name: self.name, title: self.title, caption, place, alt, svg }
     }
 }

@@ -31,12 +31,12 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if frames.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("frame_phases", "Where the time of a frame goes");
+    let mut figure = Figure::new("frame_phases", "Phases of a frame");
     let mut entries: Vec<Entry> =
         PHASES.iter().map(|(name, color)| Entry { sign: Sign::Area(color, 1.0), label: (*name).to_owned() }).collect();
     if frames.iter().any(|frame| frame.copy_ns.is_some()) {
         let sign = Sign::Line(Stroke::new(INK, 2.0));
-        entries.push(Entry { sign, label: "copying alone: memcpy in by the host, out by the guest".into() });
+        entries.push(Entry { sign, label: "copies only, at peak bandwidth: host to region, region to guest".into() });
     }
     figure.legend(entries);
     let cells: Vec<&Cell> = frames.iter().map(|frame| frame.series.cell).collect();
@@ -46,18 +46,17 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let left = MARGIN + NAMES;
     let all_phases: Area = (left, top, half, high);
     let copies: Area = (left + half + 40.0, top, half, high);
-    stacked(&mut figure, "all four", all_phases, &frames, &starts, 4);
-    stacked(&mut figure, "without verifying", copies, &frames, &starts, 3);
+    stacked(&mut figure, "all phases", all_phases, &frames, &starts, 4);
+    stacked(&mut figure, "without verify", copies, &frames, &starts, 3);
     let panel = panel("", all_phases, 1.0);
     name_rows(&mut figure.canvas, &panel, &cells, &starts);
     figure.y = top + high + BELOW;
     let told = super::data::counts(frames.iter().map(|frame| (frame.series.cell, frame.series.sorted.len())));
     let caption = format!(
-        "Means over the middle half of the frames, whose parts add up. The line is what copying takes at the memory speed measured in the same run, nearest size. {told}. {}.",
-        data.place()
+        "Means over the middle half of the frames; the phases add up. Line: least time of the two copies at the peak bandwidth of the same run, nearest size. {told}.",
     );
     let alt = frames.iter().map(in_words).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn frame<'a>(data: &Data<'a>, series: Series<'a>) -> Option<Frame<'a>> {
@@ -120,7 +119,7 @@ fn stacked(figure: &mut Figure, heading: &str, area: Area, frames: &[Frame<'_>],
 fn in_words(frame: &Frame<'_>) -> String {
     let phases: Vec<String> =
         PHASES.iter().zip(frame.phases).map(|((name, _), ns)| format!("{name} {}", duration(ns))).collect();
-    let copy = frame.copy_ns.map_or_else(String::new, |ns| format!("; copying alone takes {}", duration(ns)));
+    let copy = frame.copy_ns.map_or_else(String::new, |ns| format!("; copies only take {}", duration(ns)));
     let cell = frame.series.cell;
     format!("{} {}: {}{copy}.", size_name(cell.size_bytes), mode(cell), phases.join(", "))
 }

@@ -38,12 +38,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         logarithmic(&mut figure, question);
     }
     let caption = format!(
-        "Linear axes end before the far tail and say what lies beyond; the logarithmic ones show every operation. Each sample is spread over the clock's step. {}. {}.",
-        told_counts(&questions),
-        data.place()
+        "Linear axes end before the tail, with a note on the rest; logarithmic axes show every operation. Each sample is spread over one clock step. {}.",
+        told_counts(&questions)
     );
     let alt = questions.iter().map(in_words).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn linear(figure: &mut Figure, question: &Question<'_>) {

@@ -36,7 +36,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if columns.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("legs", "Where the time of a round trip goes");
+    let mut figure = Figure::new("legs", "Legs of a round trip");
     let each = (WIDTH - 2.0 * MARGIN) / columns.len() as f64;
     let top = figure.y;
     let mut bottom = top;
@@ -53,12 +53,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let all = || columns.iter().flatten();
     let n = all().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, grouped(waterfall.n as u64)));
     let caption = format!(
-        "Means over the middle half of the operations, which add up to an ordinary round trip; the ring goes on beside what follows it, and handle is the guest's part. Each way has its own axis. Blocks over which the clocks moved are left out. {}. {}.",
-        n.collect::<Vec<_>>().join("; "),
-        data.place()
+        "Means over the middle half of the operations; the legs add up to the round trip. ring runs in parallel to the legs after it; handle is the guest's work. Each mode has its own axis. Blocks with an unstable clock offset are left out. {}.",
+        n.collect::<Vec<_>>().join("; ")
     );
     let alt = all().map(in_words).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn waterfalls<'a>(data: &Data<'a>, question: &Question<'a>) -> Vec<Waterfall<'a>> {
@@ -84,7 +83,7 @@ fn waterfall<'a>(data: &Data<'a>, cell: &'a Cell, heading: &str) -> Option<Water
     let has_handler = by_interrupt > 0 && by_interrupt * 10 >= all * 9;
     let operations: Vec<(u64, [f64; PARTS])> = rows.iter().filter_map(|row| parts(row, has_handler)).collect();
     let n = operations.len();
-    let note = if cell.conditions.stamped { " (every stamp)" } else { "" };
+    let note = if cell.conditions.stamped { " (instrumented)" } else { "" };
     Some(Waterfall {
         cell,
         look: super::palette::look(cell.host_wait, cell.guest_wait),

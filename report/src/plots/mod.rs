@@ -57,9 +57,11 @@ pub struct Plot {
     pub name: &'static str,
     /// What it shows.
     pub title: String,
-    /// What to see, of how many samples, and where they were taken.
+    /// What it shows and of how many samples.
     pub caption: String,
-    /// The figures in words, for who does not see it.
+    /// The environment in a few words. The picture has it in its caption; a page shows it once for all plots.
+    pub place: String,
+    /// The figures in words, for readers who do not see the plot.
     pub alt: String,
     /// The plot in static colours on a white ground, 1000 wide.
     pub svg: String,

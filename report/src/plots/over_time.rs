@@ -23,7 +23,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if questions.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("latency_over_time", "Latency in the order in which it was measured");
+    let mut figure = Figure::new("latency_over_time", "Latency over time");
     let mut entries = layout::mode_entries(&questions);
     entries.push(Entry { sign: Sign::Line(Stroke::new(MUTED, 2.4)), label: "p50 of the block".into() });
     entries.push(Entry { sign: Sign::Line(Stroke::new(MUTED, 1.3).dash("5 3")), label: "p99 of all blocks".into() });
@@ -32,12 +32,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         panel(&mut figure, question);
     }
     let caption = format!(
-        "Each shaded or plain stretch is a block; ways to wait take turns. Of neighbours that share a column, the fastest, the middle and the slowest are drawn. {}. {}.",
-        told_counts(&questions),
-        data.place()
+        "Alternating shades mark blocks. Each pixel column shows minimum, median and maximum. {}.",
+        told_counts(&questions)
     );
     let alt = questions.iter().map(in_words).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn panel(figure: &mut Figure, question: &Question<'_>) {
@@ -52,7 +51,7 @@ fn panel(figure: &mut Figure, question: &Question<'_>) {
         x: Axis::new(
             Scale::Linear { low: 0.0, high: total.max(1) as f64 },
             Unit::Count,
-            "operation, in the order measured",
+            "operation, in the order of measurement",
         ),
         y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), Unit::Time, "latency"),
     };

@@ -2,7 +2,8 @@
 //! dash as well, so that no plot rests on colour alone.
 //!
 //! Ways to wait alike on both sides have the blue, vermilion and green of Okabe and Ito's set; the mixed ones have
-//! hues between them. The phases of a frame are a ramp of purples, which no way to wait has.
+//! hues between them. The copies of a frame are two blue-greens, its hash a grey, and
+//! the notification, usually a thin line, amber; no wait mode has these.
 
 use crate::plan::Wait;
 
@@ -34,13 +35,13 @@ pub(crate) const PAPER: &str = "#ffffff";
 /// A bound that nothing passes.
 pub(crate) const LIMIT: &str = "#6e7781";
 /// The host's write of a frame.
-pub(crate) const WRITE: &str = "#3d2c6b";
+pub(crate) const WRITE: &str = "#1b4965";
 /// From announcing a frame until the guest knows.
-pub(crate) const NOTIFY: &str = "#c2408f";
+pub(crate) const NOTIFY: &str = "#b07d00";
 /// The guest's read of a frame.
-pub(crate) const READ: &str = "#7452b8";
+pub(crate) const READ: &str = "#3f8a8c";
 /// The guest's SHA-256 of a frame.
-pub(crate) const VERIFY: &str = "#978bb8";
+pub(crate) const VERIFY: &str = "#8a959f";
 
 /// Every colour that a plot may have. No two are alike, so that one can be told by its value.
 pub const PALETTE: [Swatch; 19] = [
@@ -59,10 +60,10 @@ pub const PALETTE: [Swatch; 19] = [
     swatch("--mode-mixed-4", "#882255", "#e0709f"),
     swatch("--mode-mixed-5", "#5f7d1f", "#a9c95a"),
     swatch("--mode-mixed-6", "#7a5c4f", "#c9a797"),
-    swatch("--phase-write", WRITE, "#7d63d6"),
-    swatch("--phase-notify", NOTIFY, "#ee7fc0"),
-    swatch("--phase-read", READ, "#b19cf0"),
-    swatch("--phase-verify", VERIFY, "#8078a0"),
+    swatch("--phase-write", WRITE, "#7fb2d9"),
+    swatch("--phase-notify", NOTIFY, "#f2c94c"),
+    swatch("--phase-read", READ, "#45a19d"),
+    swatch("--phase-verify", VERIFY, "#7a8794"),
 ];
 
 /// The custom property of a colour.

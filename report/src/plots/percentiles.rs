@@ -42,7 +42,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let mut figure = Figure::new("latency_percentiles", "Latency by percentile");
     let mut entries = layout::mode_entries(&questions);
     entries.push(Entry { sign: Sign::Area(LIMIT, 0.25), label: "95 % interval of the percentile".into() });
-    entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, false), label: "worst of n".into() });
+    entries.push(Entry { sign: Sign::Point(Marker::Circle, MUTED, false), label: "slowest of n".into() });
     figure.legend(entries);
     let all = || questions.iter().flat_map(|question| &question.series);
     let extremes = all().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
@@ -56,23 +56,18 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         let panel = Panel { area, heading: question.heading.clone(), x, y };
         panel.frame(&mut figure.canvas);
         let worst = panel.right() + WORST / 2.0;
-        figure.canvas.text(
-            (worst, panel.bottom() + TICKS),
-            "worst",
-            Type::new(12.0).color(MUTED).anchor(Anchor::Middle),
-        );
+        figure.canvas.text((worst, panel.bottom() + TICKS), "max", Type::new(12.0).color(MUTED).anchor(Anchor::Middle));
         for series in &question.series {
             curve(&mut figure, &panel, series, worst);
         }
     }
     figure.y += ABOVE + HIGH + BELOW;
     let caption = format!(
-        "Nearest-rank percentiles, as far as there are samples enough for them. Bands take the samples for independent; the bar at p50, by a bootstrap over blocks, knows of drift as well. {}. {}.",
-        told_counts(&questions),
-        data.place()
+        "Nearest-rank percentiles, as far as there are enough samples. Bands: intervals from order statistics (independent samples). Bar at p50: block bootstrap, includes drift. {}.",
+        told_counts(&questions)
     );
     let alt = questions.iter().map(in_words).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
@@ -109,7 +104,7 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
     }
     if let Some(&max) = sorted.last() {
         let hover =
-            format!("{}, worst of {}: {}", mode(series.cell), grouped(sorted.len() as u64), duration(max as f64));
+            format!("{}, slowest of {}: {}", mode(series.cell), grouped(sorted.len() as u64), duration(max as f64));
         figure.canvas.marker((worst, panel.py(max as f64)), look.marker, look.color, false, &hover);
     }
 }
@@ -129,7 +124,7 @@ pub(crate) fn in_words(question: &Question<'_>) -> String {
         let Some(summary) = series.cell.latencies().map(|all| all.ns) else { return String::new() };
         let named = [("p50", summary.p50), ("p90", summary.p90), ("p99", summary.p99), ("p99.9", summary.p999)];
         let named = named.into_iter().filter_map(|(name, ns)| Some(format!("{name} {}", duration(ns? as f64))));
-        let figures: Vec<String> = named.chain([format!("worst {}", duration(summary.max as f64))]).collect();
+        let figures: Vec<String> = named.chain([format!("max {}", duration(summary.max as f64))]).collect();
         format!("{} {}", mode(series.cell), figures.join(", "))
     };
     format!("{}: {}.", question.title(), question.series.iter().map(one).collect::<Vec<_>>().join("; "))

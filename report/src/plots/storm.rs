@@ -1,4 +1,4 @@
-//! `storm`: how many interrupts and events become of doorbells that wait for nothing, as they are rung ever faster.
+//! `storm`: interrupts and driver events per second by doorbells per second, without waiting for acknowledgement.
 
 use super::canvas::Stroke;
 use super::curve::{self, Kind, Point};
@@ -14,11 +14,12 @@ use crate::units::grouped;
 
 const HIGH: f64 = 330.0;
 
-/// What becomes of a ring, its line, and the words for it.
+/// A counter, its line, and its name.
 type Kept = (fn(&CellCounters) -> Option<u64>, Kind, &'static str);
 
+/// The ring of an event is wide enough for the mark of the interrupts within it: the two often coincide.
 const KEPT: [Kept; 2] = [
-    (|counters| counters.uio_events, Kind::SIDE, "events"),
+    (|counters| counters.uio_events, Kind { scale: 1.9, ..Kind::SIDE }, "events"),
     (|counters| counters.interrupts, Kind::MAIN, "interrupts"),
 ];
 
@@ -38,14 +39,12 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     if cells.is_empty() {
         return None;
     }
-    let mut figure = Figure::new("storm", "What becomes of doorbells that do not wait");
+    let mut figure = Figure::new("storm", "Interrupts per doorbell, without waiting for acknowledgement");
     let mut entries = layout::entries_of(cells.iter().copied());
     entries.push(Entry { sign: Sign::Line(Stroke::new(LIMIT, 1.4).dash("6 4")), label: "doorbells rung".into() });
     entries.push(Entry { sign: Sign::Point(Marker::Square, MUTED, true), label: "interrupts in the guest".into() });
-    entries.push(Entry {
-        sign: Sign::Point(Marker::Square, MUTED, false),
-        label: "events that its driver reported".into(),
-    });
+    entries
+        .push(Entry { sign: Sign::Point(Marker::Square, MUTED, false), label: "events reported by its driver".into() });
     figure.legend(entries);
     let rung = || cells.iter().filter_map(|cell| cell.messages_per_second);
     let seen = cells.iter().flat_map(|cell| KEPT.iter().filter_map(|(count, _, _)| rate(cell, count(&cell.counters))));
@@ -94,12 +93,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     rings.dedup();
     let rings: Vec<String> = rings.into_iter().map(grouped).collect();
     let caption = format!(
-        "On the dashed line every doorbell is an interrupt; below it several share one. Doorbells per point: {}. {}.",
-        rings.join(", "),
-        data.place()
+        "Dashed line: one interrupt per doorbell. Below it, doorbells are coalesced. Doorbells per point: {}.",
+        rings.join(", ")
     );
     let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 fn per_second(cell: &Cell) -> String {

@@ -50,12 +50,11 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     figure.y += ABOVE + HIGH + BELOW;
     let seen = cells.iter().filter_map(|cell| cell.traffic.as_ref()).map(|traffic| traffic.seen);
     let caption = format!(
-        "The sender rings only a receiver that has gone to sleep, unless every message is rung. Messages: {}. {}.",
-        count_range(seen),
-        data.place()
+        "The sender rings only an armed receiver, or for every message where noted. Messages: {}.",
+        count_range(seen)
     );
     let alt = cells.iter().map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
-    Some(figure.finish(caption, alt))
+    Some(figure.finish(caption, data.place(), alt))
 }
 
 /// What tells lines of one way to wait apart: rings of few slots have rims, doorbells for every message dots.
@@ -80,7 +79,7 @@ fn entries(cells: &[&Cell]) -> Vec<Entry> {
     }
     if cells.iter().any(|cell| cell.conditions.always_ring) {
         let stroke = super::canvas::Stroke::new(MUTED, Kind::SIDE.width).dash("2 3");
-        entries.push(Entry { sign: Sign::Line(stroke), label: "every message rung".into() });
+        entries.push(Entry { sign: Sign::Line(stroke), label: "doorbell for every message".into() });
     }
     entries
 }

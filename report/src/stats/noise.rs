@@ -111,8 +111,8 @@ impl fmt::Display for Word {
         f.pad(match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
-            Self::NoDifferenceSeen => "no difference seen",
-            Self::Unknown => "not judged",
+            Self::NoDifferenceSeen => "not significant",
+            Self::Unknown => "inconclusive",
         })
     }
 }
@@ -183,12 +183,12 @@ mod tests {
     }
 
     #[test]
-    fn the_words_are_the_same_in_files_and_nearly_so_in_text() {
+    fn verdicts_have_names_for_files_and_for_text() {
         let words = [Word::Faster, Word::Slower, Word::NoDifferenceSeen, Word::Unknown];
         let json = serde_json::to_string(&words).expect("JSON");
         assert_eq!(json, r#"["faster","slower","no_difference_seen","unknown"]"#);
         let text: Vec<String> = words.iter().map(Word::to_string).collect();
-        assert_eq!(text, ["faster", "slower", "no difference seen", "not judged"]);
+        assert_eq!(text, ["faster", "slower", "not significant", "inconclusive"]);
         assert_eq!(format!("{:>8}", Word::Faster), "  faster");
     }
 

@@ -1,23 +1,21 @@
-//! The processor's counters in one line, or why there are none.
+//! The hardware counters in one line, or why there are none.
 
-use super::text::wrapped;
 use crate::cost::ThreadCounts;
 use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
 
-/// At most one line. None for a run that does not say anything of them.
+/// `None` for a run that recorded neither.
 pub(super) fn line(result: &RunResult) -> Option<String> {
     let cells = result.cells.iter().filter(|cell| cell.workload == Workload::Pingpong);
     let told: Vec<String> = cells.filter_map(of_cell).collect();
-    let text = if told.is_empty() {
+    if told.is_empty() {
         let missing = result.environment.perf_missing.as_ref()?;
         // One reason for all needs no list of what it is the reason for.
         let reason = missing.split_once(": ").filter(|_| !missing.contains("; ")).map_or(missing.as_str(), |(_, r)| r);
-        format!("perf counters: n/a, {reason}")
+        Some(format!("hardware counters: n/a, {reason}"))
     } else {
-        format!("cycles/instructions per op: {}", told.join("; "))
-    };
-    wrapped(&text, 1).pop()
+        Some(format!("cycles/instructions per op: {}", told.join("; ")))
+    }
 }
 
 fn of_cell(cell: &Cell) -> Option<String> {

@@ -32,7 +32,7 @@ pub fn driver_table(results: &[RunResult]) -> String {
         let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail);
         lines.extend(failed.map(|check| format!("{driver}: self-check {} failed: {}", check.id, check.detail)));
         let warnings = result.warnings.iter();
-        lines.extend(warnings.map(|warning| format!("{driver}: warning: {}; {}", warning.message, warning.cure)));
+        lines.extend(warnings.map(|warning| format!("{driver}: warning: {}. Hint: {}", warning.message, warning.cure)));
     }
     lines.join("\n") + "\n"
 }

@@ -1,4 +1,4 @@
-//! What follows from cells together, a line per question.
+//! Remarks on several cells together, a line per question.
 
 use std::collections::BTreeMap;
 
@@ -9,20 +9,51 @@ use crate::frame_size::size_name;
 use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
 use crate::streams;
-use crate::units::{counted, duration, grouped, speed, three_digits};
+use crate::units::{duration, factor, factor_within, grouped, speed, three_digits};
 
-use super::LINES_EACH;
-use super::text::wrapped;
+use super::answer::coalesced;
 
-/// Whether a line tells of the cell, so that the table need not.
-pub(super) fn tells(cell: &Cell) -> bool {
+/// Whether a remark covers the cell, so that the table leaves it out.
+pub(crate) fn tells(cell: &Cell) -> bool {
     matches!(cell.workload, Workload::Stream | Workload::Storm | Workload::Idle | Workload::Contention)
 }
 
-/// The lines, remark by remark.
-pub(super) fn remarks(result: &RunResult) -> Vec<Vec<String>> {
-    let all = [ratios(result), idle(result), contention(result), storm(result), capacity(result), ceilings(result)];
-    all.into_iter().flatten().chain(streams(result)).map(|line| wrapped(&line, LINES_EACH)).collect()
+/// The remarks in their order.
+pub(crate) fn remarks(result: &RunResult) -> Vec<String> {
+    let all = [ratios(result), idle(result), contention(result), storm(result), capacity(result), peaks(result)];
+    all.into_iter().flatten().chain(streams(result)).collect()
+}
+
+/// The remarks of the short text report, which has tables of the others.
+pub(crate) fn short_remarks(result: &RunResult) -> Vec<String> {
+    let all = [ratios(result), idle(result), storm(result), capacity(result)];
+    speeds(result).into_iter().chain(all.into_iter().flatten()).chain(streams(result)).collect()
+}
+
+/// How the guest maps the shared memory.
+pub(super) fn memory(result: &RunResult) -> Option<String> {
+    let environment = &result.environment;
+    let (load, map) = environment.bar2_ns_per_load.zip(environment.bar2_map.as_ref())?;
+    let copies = [
+        ("read", environment.bar2_read_gb_per_s),
+        ("streaming read", environment.bar2_streaming_read_gb_per_s),
+        ("write", environment.bar2_write_gb_per_s),
+    ];
+    let copies = copies.into_iter().filter_map(|(name, gb)| Some(format!(", {name} {}", speed(gb? * 1e9))));
+    Some(format!("BAR2 through {map}: {load:.1} ns per load{}", copies.collect::<String>()))
+}
+
+/// A remark per frame size.
+pub(super) fn speeds(result: &RunResult) -> Vec<String> {
+    let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Frame && super::has_row(cell)) {
+        if let Some(bytes_per_second) = cell.bytes_per_second {
+            by_size.entry(cell.size_bytes).or_default().push(format!("{} {}", cell.mode, speed(bytes_per_second)));
+        }
+    }
+    let line =
+        |(size, speeds): (u64, Vec<String>)| format!("frame {}, end to end: {}", size_name(size), speeds.join(", "));
+    by_size.into_iter().map(line).collect()
 }
 
 /// A line per size.
@@ -34,49 +65,52 @@ fn streams(result: &RunResult) -> Vec<String> {
     let one = |(cell, rate): &(&Cell, f64)| format!("{} {} ({})", cell.mode, speed(*rate), cell.conditions);
     let line = |(size, cells): (u64, Vec<&Cell>)| {
         let told: Vec<String> = streams::fastest(cells).iter().map(one).collect();
-        (!told.is_empty()).then(|| format!("stream {}, at most: {}", size_name(size), told.join(", ")))
+        (!told.is_empty()).then(|| format!("stream {}, fastest: {}", size_name(size), told.join(", ")))
     };
     by_size.into_iter().filter_map(line).collect()
 }
 
-/// How far the modes are apart, as far as that can be said.
+/// The ratios of the modes with their verdicts.
 fn ratios(result: &RunResult) -> Option<String> {
     let ratio = |comparison: &Comparison| {
-        let interval = comparison.p50_ratio_interval?;
-        let noise = comparison
-            .noise_floor
-            .map_or_else(|| ", noise not known".to_owned(), |floor| format!(", noise {}", three_digits(floor)));
-        let due = if comparison.figure == Figure::FromDue { ", from due" } else { "" };
+        let basis = comparison.basis()?;
+        let interval = basis.interval?;
+        let noise = basis.noise_floor.map_or_else(
+            || "; noise floor unknown".to_owned(),
+            |floor| format!("; noise floor {}", factor(floor, None)),
+        );
+        let corrected = if comparison.figure == Figure::FromDue { " corrected" } else { "" };
+        let metric = if basis.is_mean { " mean" } else { "" };
         let again = if comparison.conditions.again { " again" } else { "" };
+        let told = factor_within(basis.ratio, Some((interval.low, interval.high)));
         Some(format!(
-            "{} {}{again} over {}{due} {} ({} to {}{noise}): {}",
+            "{}{corrected}{metric} {}{again}/{} {}{noise}), {}",
             comparison.workload,
             comparison.mode,
             comparison.baseline,
-            three_digits(comparison.p50_ratio?),
-            three_digits(interval.low),
-            three_digits(interval.high),
-            comparison.word
+            told.trim_end_matches(')'),
+            basis.word
         ))
     };
-    let is_message = |comparison: &&Comparison| matches!(comparison.workload, Workload::Pingpong | Workload::Paced);
+    let is_message = |comparison: &&Comparison| super::is_message(comparison.workload);
     let all: Vec<String> = result.comparisons.iter().filter(is_message).filter_map(ratio).take(4).collect();
-    (!all.is_empty()).then(|| format!("p50 ratios: {}", all.join("; ")))
+    (!all.is_empty()).then(|| format!("ratios: {}", all.join("; ")))
 }
 
 fn idle(result: &RunResult) -> Option<String> {
     let one = |known: &BreakEven| {
-        let rate = if known.is_always_cheaper() {
-            "cheaper at every rate that it carries".to_owned()
+        let [even, fastest] = [known.rate_per_s, known.fastest_per_s].map(|rate| grouped(whole(rate)));
+        let cheaper = if known.is_always_cheaper() {
+            format!("less CPU at every rate it can sustain (≤ {fastest} msg/s)")
         } else {
-            format!("cheaper below {}/s", grouped(whole(known.rate_per_s)))
+            format!("less CPU below {even} msg/s")
         };
-        format!("{} {} cores ({rate})", known.mode, three_digits(known.idle_cores))
+        format!("{} {} cores ({cheaper})", known.mode, three_digits(known.idle_cores))
     };
     let known = &result.findings.break_even;
     let polling = known.first()?.polling_cores;
     let others: Vec<String> = known.iter().map(one).collect();
-    Some(format!("idle: poll keeps {} cores busy, {}", three_digits(polling), others.join(", ")))
+    Some(format!("CPU in use while idle: poll {} cores, {}", three_digits(polling), others.join(", ")))
 }
 
 fn contention(result: &RunResult) -> Option<String> {
@@ -84,7 +118,7 @@ fn contention(result: &RunResult) -> Option<String> {
     let paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some()).collect();
     let shown = if paced.is_empty() { all.iter().collect() } else { paced };
     let is_paced = shown.first()?.gap_ns.is_some();
-    // Paced, a poller answers at once or when it gets its core back; a median would say which is more, and no more.
+    // Paced, a poller answers at once or when its core is returned: bimodal, so the mean is shown.
     let of = |one: &Contended| {
         if is_paced {
             Some((one.poll_mean_ns?, one.irq_mean_ns?, one.waits_less()))
@@ -101,9 +135,9 @@ fn contention(result: &RunResult) -> Option<String> {
             format!("{place}: {} / {}{unproved}", duration(*poll as f64), duration(*irq as f64))
         })
         .collect();
-    let since = if is_paced { "paced, mean from due" } else { "p50" };
-    let mark = if known.iter().all(|(_, (.., winner))| winner.is_some()) { "" } else { " (?: not proved)" };
-    (!told.is_empty()).then(|| format!("contention, {since}, poll / irq by busy threads{mark}: {}", told.join("; ")))
+    let metric = if is_paced { "mean corrected latency" } else { "p50" };
+    let mark = if known.iter().all(|(_, (.., winner))| winner.is_some()) { "" } else { " (?: not significant)" };
+    (!told.is_empty()).then(|| format!("contention, {metric}, poll / irq by busy threads{mark}: {}", told.join("; ")))
 }
 
 fn storm(result: &RunResult) -> Option<String> {
@@ -111,17 +145,16 @@ fn storm(result: &RunResult) -> Option<String> {
     let fastest = storms()
         .max_by(|a, b| a.messages_per_second.unwrap_or(0.0).total_cmp(&b.messages_per_second.unwrap_or(0.0)))?;
     let traffic = fastest.traffic.as_ref()?;
-    let interrupts = fastest
-        .counters
-        .interrupts
-        .map_or("an unknown number of interrupts".to_owned(), |count| counted(count, "interrupt"));
+    let doorbells = fastest.counters.interrupts.map_or_else(
+        || format!("{} doorbells, number of interrupts unknown", grouped(fastest.counters.rings)),
+        |interrupts| coalesced(fastest, interrupts),
+    );
     Some(format!(
-        "storm, {}: {} at {}/s became {interrupts}; {} of the messages were seen, the last one {}",
+        "storm, {}: {doorbells} at {}/s; {} messages seen, {} the last one",
         fastest.mode,
-        counted(fastest.counters.rings, "ring"),
         grouped(whole(fastest.messages_per_second?)),
         grouped(traffic.seen),
-        if traffic.last_seen { "too" } else { "not" }
+        if traffic.last_seen { "including" } else { "without" }
     ))
 }
 
@@ -130,8 +163,8 @@ fn capacity(result: &RunResult) -> Option<String> {
         let arrivals = format!("{:?}", one.arrivals).to_lowercase();
         let rate = match (one.rate_per_s, one.not_judged_per_s.is_empty()) {
             (Some(rate), _) => format!("{}/s", grouped(rate)),
-            (None, true) => "none of those offered".to_owned(),
-            (None, false) => "not judged (too few messages)".to_owned(),
+            (None, true) => "none of the offered rates".to_owned(),
+            (None, false) => "inconclusive (too few messages)".to_owned(),
         };
         format!("{} {arrivals} {rate}", one.mode)
     };
@@ -141,17 +174,17 @@ fn capacity(result: &RunResult) -> Option<String> {
     Some(format!("open loop, highest rate with p99 below {limit}: {}", told.join(", ")))
 }
 
-fn ceilings(result: &RunResult) -> Option<String> {
+fn peaks(result: &RunResult) -> Option<String> {
     let largest = result.ceilings.iter().max_by_key(|ceiling| ceiling.size_bytes)?;
     let empty = result
         .overhead
-        .map_or(String::new(), |overhead| format!("; empty operation {}", duration(overhead.empty_operation_ns)));
+        .map_or(String::new(), |overhead| format!("; instrument overhead {}", duration(overhead.empty_operation_ns)));
     Some(format!(
-        "ceilings, {}: copies host {}, guest {} ({} times), SHA-256 {} and {}{empty}",
+        "peak bandwidth, {}: copy host {}, guest {} ({}); SHA-256 host {}, guest {}{empty}",
         size_name(largest.size_bytes),
         speed(largest.host.heap_to_heap),
         speed(largest.guest.heap_to_heap),
-        result.findings.copy_host_over_guest.map_or("?".to_owned(), three_digits),
+        result.findings.copy_host_over_guest.map_or_else(|| "?".to_owned(), |ratio| factor(ratio, None)),
         speed(largest.host.sha256),
         speed(largest.guest.sha256),
     ))

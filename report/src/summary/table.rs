@@ -2,7 +2,6 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
-use super::text::WIDTH;
 use crate::frame_size::size_name;
 use crate::plan::{Arrivals, Workload};
 use crate::result::Cell;
@@ -21,10 +20,10 @@ const FIRST_NUMBER: usize = 3;
 pub(super) const HEAD_LINES: usize = 2;
 
 /// Columns that go, in this order, where a line would be too long. The report has all of them.
-const SPARED: [&str; 4] = ["mean", "min", "p90", "max"];
+const SPARED: [&str; 11] = ["mean", "min", "p90", "max", "vcpu/op", "host/op", "irqs", "fail", "cores", "n", "p99"];
 
-/// The table's lines, none longer than a line of the summary as long as what may go is enough.
-pub(super) fn lines(cells: &[&Cell]) -> Vec<String> {
+/// The table's lines, none longer than so many columns as long as columns can be left out.
+pub(super) fn lines(cells: &[&Cell], columns: usize) -> Vec<String> {
     let rows: Vec<Vec<String>> = cells.iter().map(|cell| row(cell)).collect();
     let mut shown: Vec<usize> = (0..HEADER.len()).collect();
     let width_of = |column: usize| {
@@ -33,7 +32,7 @@ pub(super) fn lines(cells: &[&Cell]) -> Vec<String> {
     };
     for spared in SPARED {
         let width: usize = shown.iter().map(|&column| width_of(column) + 1).sum();
-        if width <= WIDTH + 1 {
+        if width <= columns + 1 {
             break;
         }
         shown.retain(|&column| HEADER[column] != spared);
@@ -82,7 +81,7 @@ fn row(cell: &Cell) -> Vec<String> {
 }
 
 /// Messages are all of one size: what tells them apart is the rate. Of a stream it is size and ring.
-fn what(cell: &Cell) -> String {
+pub(crate) fn what(cell: &Cell) -> String {
     match (cell.workload, cell.conditions.rate_per_s, cell.conditions.slots) {
         (Workload::Openloop, Some(rate), _) => {
             let kind = if cell.conditions.arrivals == Some(Arrivals::Poisson) { "~" } else { "" };
@@ -97,10 +96,10 @@ fn what(cell: &Cell) -> String {
 }
 
 /// Without the space before the unit: fifteen columns have to fit.
-pub(super) fn time(ns: Option<f64>) -> String {
+pub(crate) fn time(ns: Option<f64>) -> String {
     or_dash(ns.map(|ns| duration(ns).replace(' ', "")))
 }
 
-fn or_dash(figure: Option<String>) -> String {
+pub(crate) fn or_dash(figure: Option<String>) -> String {
     figure.unwrap_or_else(|| "-".to_owned())
 }

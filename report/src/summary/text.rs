@@ -11,9 +11,27 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect()
 }
 
-/// Breaks text between words into lines of at most [`WIDTH`] columns, indents all but the first, and cuts off after
-/// `most` lines.
+/// [`wrapped_to`] with [`WIDTH`] columns.
 pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    wrapped_to(text, WIDTH, most)
+}
+
+/// The text, with its middle left out where it has more than so many characters: the beginning names the subject, and the end
+/// often the cause.
+pub(crate) fn elided(text: &str, most: usize) -> String {
+    let all: Vec<char> = text.chars().collect();
+    if all.len() <= most {
+        return text.to_owned();
+    }
+    let (first, last) = (most / 2, (most / 2).saturating_sub(3));
+    let head: String = all[..first].iter().collect();
+    let tail: String = all[all.len() - last..].iter().collect();
+    format!("{} … {}", head.trim_end(), tail.trim_start())
+}
+
+/// Breaks text between words into lines of at most `columns` columns, indents all but the first, and cuts off after `most`
+/// lines.
+pub(crate) fn wrapped_to(text: &str, columns: usize, most: usize) -> Vec<String> {
     const INDENT: &str = "    ";
     let text = printable(text);
     let mut lines = vec![String::new()];
@@ -22,7 +40,7 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always a line");
         let is_empty = line.trim().is_empty();
-        if !is_empty && line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > columns {
             lines.push(format!("{INDENT}{word}"));
         } else {
             if !is_empty {
@@ -34,7 +52,7 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
         if let Some(last) = lines.last_mut() {
-            let mut kept: String = last.chars().take(WIDTH - 1).collect();
+            let mut kept: String = last.chars().take(columns - 1).collect();
             // Of a list whole parts are left: half a figure would be read as another one.
             if let Some(end) = kept.rfind("; ") {
                 kept.truncate(end + 2);
@@ -43,9 +61,9 @@ pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
         }
     }
     for line in &mut lines {
-        // A word longer than a line is nobody's prose.
-        if line.chars().count() > WIDTH {
-            *line = line.chars().take(WIDTH - 1).chain(['…']).collect();
+        // A word longer than a line is cut.
+        if line.chars().count() > columns {
+            *line = line.chars().take(columns - 1).chain(['…']).collect();
         }
     }
     lines
@@ -81,6 +99,15 @@ mod tests {
             [format!("{}…", "x".repeat(WIDTH - 1))],
             "the sign has its place within the line"
         );
+    }
+
+    #[test]
+    fn long_text_keeps_its_beginning_and_its_end() {
+        let text = format!("block 3 failed: {}the disk is full", "and then ".repeat(30));
+        let short = elided(&text, 60);
+        assert!(short.starts_with("block 3 failed") && short.ends_with("the disk is full"), "{short}");
+        assert!(short.chars().count() <= 60, "{}", short.chars().count());
+        assert_eq!(elided("short", 60), "short");
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! `performance_report.txt`: the [`Document`] set for a terminal of a hundred columns.
+//! `performance_report.txt`, the short text report, and its long form: the [`Document`] for a terminal of a hundred columns.
 
 mod grid;
+mod short;
 
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::document::{Document, Folder, Part, Section, Table};
+use crate::document::{Document, Folder, Part, Point, RESULTS, Section, Table};
 use crate::exports::Export;
 use crate::result::RunResult;
 use crate::run::Run;
@@ -34,11 +35,18 @@ impl Export for TextReport {
     }
 
     fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        out.write_all(text(&Document::of(result, run, &self.folder)).as_bytes())
+        let lines = short::lines(result, &Document::of(result, run, &self.folder));
+        out.write_all((lines.join("\n") + "\n").as_bytes())
     }
 }
 
-/// The report, with a line end after each line.
+/// The long form of the report on the run in `dir`.
+#[must_use]
+pub fn full(result: &RunResult, run: &Run, dir: &Path) -> String {
+    text(&Document::of(result, run, &Folder::look(dir)))
+}
+
+/// The long form, with a line end after each line.
 #[must_use]
 pub fn text(document: &Document) -> String {
     let mut lines = paragraph(&document.title);
@@ -51,14 +59,27 @@ pub fn text(document: &Document) -> String {
     }
     heading(&mut lines, "Missing", !document.missing.is_empty());
     lines.extend(document.missing.iter().flat_map(|one| item(one)));
-    heading(&mut lines, "Answers", !document.points.is_empty());
+    heading(&mut lines, RESULTS, !document.points.is_empty() || !document.inconclusive.is_empty());
     for point in &document.points {
-        lines.extend(item(&format!("{}: {}. {}", point.question, point.verdict, point.evidence.join(" "))));
+        lines.extend(item(&in_words(point)));
     }
+    lines.extend(document.inconclusive.iter().flat_map(|line| item(&format!("Inconclusive: {line}."))));
     for section in &document.sections {
         set(&mut lines, section);
     }
     lines.join("\n") + "\n"
+}
+
+/// A result in one paragraph.
+fn in_words(point: &Point) -> String {
+    let rows = point.table.iter().flat_map(|table| {
+        table.rows.iter().map(|row| {
+            let told: Vec<String> = table.head.iter().zip(row).map(|(head, value)| format!("{head} {value}")).collect();
+            format!("{}: {}.", table.caption, told.join(", "))
+        })
+    });
+    let evidence: Vec<String> = point.evidence.iter().cloned().chain(rows).collect();
+    format!("{}: {}. {}", point.question, point.verdict, evidence.join(" "))
 }
 
 fn heading(lines: &mut Vec<String>, title: &str, wanted: bool) {

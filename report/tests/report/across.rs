@@ -98,8 +98,8 @@ fn a_run_against_itself_shows_no_difference_in_any_cell() {
     assert!(across.differences.is_empty());
     assert!(across.gate.as_ref().is_some_and(|gate| gate.passed && gate.too_noisy == 0 && gate.not_judged.is_empty()));
     let text = text(&across);
-    assert_eq!(text.matches("no difference seen").count(), 6, "{text}");
-    assert!(text.contains("the very same samples"), "{text}");
+    assert_eq!(text.matches("not significant").count(), 6, "{text}");
+    assert!(text.contains("the same samples"), "{text}");
 }
 
 #[test]
@@ -153,7 +153,11 @@ fn a_tail_is_judged_when_it_is_asked_for() {
     }
     let p99 = Limits { p50: Some(0.1), p99: Some(0.5) };
     let passed = of(&run(1.0), &long_tail, TEN_PERCENT);
-    assert!(words(&passed).contains("passed: no p50 is proved slower by more than 10 % ("), "{}", words(&passed));
+    assert!(
+        words(&passed).contains("passed: no p50 is significantly slower by more than 10 % ("),
+        "{}",
+        words(&passed)
+    );
     let gate = of(&run(1.0), &long_tail, p99).gate.expect("a limit");
     assert!(!gate.passed);
     assert!(gate.regressions.iter().all(|one| one.figure == "p99") && !gate.regressions.is_empty());
@@ -183,7 +187,7 @@ fn what_is_due_at_a_time_is_compared_from_then_on_and_not_by_its_round_trip() {
         assert!((cell.ratio.expect("a ratio") - 20.0 / 11.0).abs() < 0.01, "{cell:?}");
     }
     let text = text(&later);
-    assert!(text.contains("messages, from when each was due:") && !text.contains("round trips:"), "{text}");
+    assert!(text.contains("messages, corrected latency:") && !text.contains("round trips:"), "{text}");
     assert_eq!(later.gate.expect("a limit").regressions.len(), 2);
 }
 
@@ -229,7 +233,8 @@ fn a_slower_stream_breaks_the_limit_from_four_blocks_on_and_is_named_as_not_judg
         assert_eq!((gate.judged, named), (0, vec!["stream"]), "{blocks}");
         let said = words(&across);
         assert!(
-            said.contains("p50 not judged, no ") && said.contains("measure more blocks: stream 4KiB poll"),
+            said.contains("p50 inconclusive, too few blocks: ")
+                && said.contains("measure more blocks: stream 4KiB poll"),
             "{said}"
         );
     }
@@ -320,14 +325,14 @@ fn a_gate_with_nothing_to_judge_is_shut() {
     let one_block = of(&frames, &slower, TEN_PERCENT);
     let cell = &one_block.comparisons[0].cells[0];
     assert_eq!(cell.word, Word::Unknown);
-    assert!(cell.unknown_because.is_some_and(|why| why.starts_with("no noise known")), "{cell:?}");
+    assert!(cell.unknown_because.is_some_and(|why| why.starts_with("too few samples for a noise floor")), "{cell:?}");
     let said = words(&one_block);
     assert!(
-        said.contains("p50 not judged, no noise known") && said.contains("--full measures more: frame 1080p poll"),
+        said.contains("p50 inconclusive, too few samples for a noise floor (use --full): frame 1080p poll"),
         "{said}"
     );
     let gate = one_block.gate.expect("a limit");
-    let is_told = gate.reasons.iter().any(|reason| reason.contains("could be judged"));
+    let is_told = gate.reasons.iter().any(|reason| reason.contains("could be compared"));
     assert!(!gate.passed && gate.judged == 0 && is_told, "{:?}", gate.reasons);
 }
 
@@ -337,9 +342,9 @@ fn a_run_that_failed_its_checks_is_told_first_and_shuts_the_gate() {
     failed.block(0).counters.stale_acks = 3;
     let across = of(&run(1.0), &failed, TEN_PERCENT);
     assert_eq!(across.runs[1].failed_checks.iter().map(|check| check.pass).collect::<Vec<_>>(), [Verdict::Fail]);
-    assert!(text(&across).starts_with("not to be trusted: "), "{}", text(&across));
+    assert!(text(&across).starts_with("not trustworthy: "), "{}", text(&across));
     let gate = across.gate.expect("a limit");
-    assert!(!gate.passed && gate.reasons[0].contains("not to be trusted"), "{:?}", gate.reasons);
+    assert!(!gate.passed && gate.reasons[0].contains("not trustworthy"), "{:?}", gate.reasons);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn said_missing(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join("performance_report.txt")).expect("written");
     let (_, missing) = text.split_once("Missing\n-------\n").expect("something is missing");
     let missing = missing.split_once("\n\n").map_or(missing, |(missing, _)| missing);
-    assert!(page(dir).contains("What is missing"));
+    assert!(page(dir).contains("id=\"missing\">Missing"));
     missing.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -87,7 +87,7 @@ fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
     let missing = said_missing(dir.path());
     assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
     assert!(missing.contains("the environment was not recorded"), "{missing}");
-    assert!(missing.contains("10 rows of a block that was not finished"), "{missing}");
+    assert!(missing.contains("10 rows of an unfinished block"), "{missing}");
     let first = files(dir.path());
     render_again(dir.path()).expect("rendered again");
     assert!(files(dir.path()) == first, "the second time nothing changes");
@@ -102,7 +102,7 @@ fn a_plan_alone_is_rendered_without_figures() {
     let missing = said_missing(dir.path());
     assert!(missing.contains("killed before it could write measured.json"), "{missing}");
     assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
-    assert!(page(dir.path()).contains("no operation ended ok, so there is no figure"));
+    assert!(page(dir.path()).contains("No figures: the run ended early: the initiator was killed"));
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
     fs::remove_file(dir.path().join("measured.json")).expect("removed");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
     render_again(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("100 rows of a block that was not finished"));
+    assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are not in the figures"));
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn of_damaged_blocks_those_before_the_damage_are_rendered_and_the_place_is_said(
     let whole = fs::read_to_string(dir.path().join("measured.json")).expect("there");
     let third = whole.match_indices("\"corrupt_answer\"").nth(2).expect("four blocks").0;
     fs::write(dir.path().join("measured.json"), &whole[..third]).expect("cut off");
-    let Again { result, repaired } = render_again(dir.path()).expect("rendered");
+    let Again { result, repaired, .. } = render_again(dir.path()).expect("rendered");
     assert_eq!((result.cells.len(), result.passed(), repaired), (2, false, None));
     let missing = said_missing(dir.path());
     assert!(
@@ -243,7 +243,7 @@ fn a_single_mode_says_that_nothing_is_compared() {
     let dir = folder(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 20));
     rendered(dir.path()).expect("rendered");
     let missing = said_missing(dir.path());
-    assert!(missing.contains("irq was measured alone, so nothing is compared"), "{missing}");
+    assert!(missing.contains("only irq was measured: there is no comparison"), "{missing}");
     assert!(!page(dir.path()).contains("id=\"comparisons\""));
 }
 
@@ -252,7 +252,7 @@ fn without_polling_there_is_no_baseline_and_that_is_said() {
     let run = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 20);
     let dir = folder(&run.with(Workload::Pingpong, Wait::Hybrid, Wait::Hybrid, 64, 20));
     rendered(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("poll was not measured, which the others are compared with"));
+    assert!(said_missing(dir.path()).contains("poll, the baseline of all comparisons, was not measured"));
 }
 
 #[test]

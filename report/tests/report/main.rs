@@ -20,4 +20,5 @@ mod same_figures;
 mod schema;
 mod synthetic;
 mod terminal;
+mod text_report;
 mod warnings;

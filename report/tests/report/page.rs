@@ -127,10 +127,60 @@ fn only_files_that_are_there_are_linked() {
 fn the_answer_comes_first_and_each_mode_can_be_hidden() {
     let page = &PAGES[0];
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
-    assert!(at("poll answers in 248 ns") < at("<table"));
+    assert!(at("Round-trip p50: poll 248 ns, irq 60.0 µs.") < at("<table"));
     for id in ["show-mode-poll", "show-mode-irq"] {
         assert!(at(&format!("id=\"{id}\"")) > at(&format!("#{id}:not(:checked)")), "box and rule: {id}");
     }
     let alone = page_of(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 1));
     assert!(!alone.contains("id=\"show-mode-irq\""), "a single mode is not to be hidden");
+}
+
+#[test]
+fn navigation_leads_to_results_and_plots_by_their_headings() {
+    let page = &PAGES[0];
+    let (_, nav) = page.split_once("<nav").expect("a navigation");
+    let (nav, _) = nav.split_once("</nav>").expect("which ends");
+    for (id, name) in [("results", "Results"), ("plots", "Plots"), ("files", "Files")] {
+        let is_there = page.contains(&format!("<h2 id=\"{id}\">{name}</h2>"));
+        assert_eq!(is_there, nav.contains(&format!("<a href=\"#{id}\">{name}</a>")), "{nav}");
+        assert_eq!(is_there, id != "files", "a page without a folder lists no files");
+    }
+}
+
+#[test]
+fn warnings_stand_next_to_the_headline() {
+    let page = &PAGES[0];
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    assert!(at("class=\"badge warned\" href=\"#warnings\"") < at("id=\"answer\""));
+    assert!(at("class=\"warned\"") < at("<nav") && at("the guest was emulated") < at("<nav"));
+    let mut quiet = Synthetic::both_modes().result();
+    quiet.warnings.clear();
+    let run = Synthetic::both_modes();
+    let run = Run::new(run.measured, run.rows);
+    let document = Document::of(&quiet, &run, &Folder::default());
+    assert!(!page_text(&document).contains("class=\"warned\""));
+}
+
+fn page_text(document: &Document) -> String {
+    page(document, &[], &Folder::default()).into_string()
+}
+
+#[test]
+fn inconclusive_results_share_one_line_per_reason() {
+    let page = &PAGES[0];
+    assert_eq!(page.matches("<p class=\"inconclusive\">").count(), 1, "one block of each mode: one reason for all");
+    let (_, line) = page.split_once("<p class=\"inconclusive\">").expect("a line");
+    let (line, _) = line.split_once("</p>").expect("which ends");
+    assert!(line.starts_with("Inconclusive: 64 B messages, back to back; 1080p frames, verified: "), "{line}");
+    assert!(line.contains("(use --full)"), "{line}");
+}
+
+#[test]
+fn environment_is_shown_once_for_all_plots() {
+    let page = &PAGES[0];
+    let (_, rest) = page.split_once("id=\"plots\"").expect("plots");
+    let (plots, _) = rest.split_once("</section>").expect("which end");
+    let (before, figures) = plots.split_once("<figure").expect("figures");
+    assert!(before.contains("under emulation (TCG)"), "{before}");
+    assert!(!figures.contains("under emulation (TCG)"), "captions do not repeat it");
 }

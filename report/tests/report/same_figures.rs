@@ -37,6 +37,11 @@ fn run() -> Synthetic {
         .with_stream(4_096, 50_000)
 }
 
+fn text_full(dir: &Path) -> String {
+    let again = report::render_again(dir).expect("rendered again");
+    report::text_report::full(&again.result, &again.run, dir)
+}
+
 /// Rendered once.
 static RENDERED: LazyLock<(TempDir, RunResult)> = LazyLock::new(|| {
     let dir = folder(&run());
@@ -90,9 +95,9 @@ fn the_page_has_the_exact_figures_of_the_document() {
 }
 
 #[test]
-fn the_text_report_has_the_figures_of_the_document() {
+fn the_full_text_report_has_the_figures_of_the_document() {
     let (dir, result) = &*RENDERED;
-    let text = read(dir.path(), "performance_report.txt");
+    let text = text_full(dir.path());
     let (_, moments) =
         text.split_once("Count, range, mean and deviation of pingpong, round trip\n").expect("the table is there");
     for (mode, line) in ["poll", "irq"].into_iter().zip(moments.lines().skip(2)) {
@@ -148,8 +153,22 @@ fn the_tables_hold_the_samples_that_the_page_counts() {
 fn every_cell_of_the_document_is_in_the_page() {
     let (dir, result) = &*RENDERED;
     let page = read(dir.path(), "report.html");
-    assert_eq!(table(&page, "table-counters").len(), result.cells.len());
+    assert_eq!(table(&page, "table-cpu").len(), result.cells.len());
+    let is_counted = |cell: &&Cell| cell.counters.has_events();
+    assert_eq!(table(&page, "table-counters").len(), result.cells.iter().filter(is_counted).count());
     assert_eq!(table(&page, "table-checks").len(), result.self_checks.len());
     assert_eq!(table(&page, "table-ceilings").len(), 2 * result.ceilings.len());
     assert_eq!((table(&page, "table-storm").len(), table(&page, "table-stream").len()), (1, 1));
+}
+
+#[test]
+fn counters_leave_out_columns_and_rows_of_zeros() {
+    let (dir, _) = &*RENDERED;
+    let page = read(dir.path(), "report.html");
+    let names = heads(&page, "table-counters");
+    assert!(names.contains(&"rings".to_owned()) && !names.contains(&"lost".to_owned()), "{names:?}");
+    for row in table(&page, "table-counters") {
+        assert!(row.iter().skip(3).any(|value| value != "0" && value != "–"), "{row:?}");
+    }
+    assert!(page.contains("Zero or unknown in every case: ") && page.contains("lost."));
 }

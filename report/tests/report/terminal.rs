@@ -5,7 +5,7 @@ use report::plan::{Arrivals, Conditions, Wait, Workload};
 use report::result::Warning;
 use report::samples::Status;
 use report::thread_cost::{HardwareCounts, PerfTime};
-use report::{styled_summary, summary};
+use report::{styled_summary, summary, summary_within};
 
 use crate::synthetic::Synthetic;
 
@@ -22,15 +22,13 @@ fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
     let text = summary(&alternating.result());
     let first = text.lines().next().expect("a line");
     assert!(
-        first.starts_with(
-            "poll answers in 248 ns, irq in 60.0 µs at p50: blocking costs 59.8 µs and takes 0.5 cores, not 2.0"
-        ),
+        first.starts_with("Round-trip p50: poll 248 ns, irq 60.0 µs. CPU in use: poll 2.0 cores, irq 0.5 cores."),
         "{text}"
     );
     let text = summary(&Synthetic::both_modes().result());
-    assert!(text.contains("frame 1080p end to end: poll 33.7 MB/s, irq 33.7 MB/s"), "{text}");
-    assert!(text.contains("self-checks: 14 passed, 0 failed, 1 not applicable"), "{text}");
-    assert!(text.ends_with("under emulation (TCG): compares modes, does not predict KVM\n"), "{text}");
+    assert!(text.contains("frame 1080p, end to end: poll 33.7 MB/s, irq 33.7 MB/s"), "{text}");
+    assert!(text.contains("14 of 14 self-checks passed, 1 not applicable"), "{text}");
+    assert!(text.ends_with("under emulation (TCG): figures compare modes, they do not predict KVM\n"), "{text}");
     assert!(widest(&text) <= 100, "{text}");
 }
 
@@ -47,14 +45,14 @@ fn a_failed_check_casts_doubt_on_the_answer() {
     let mut run = Synthetic::both_modes();
     run.first_row(0).status = Status::Timeout;
     let text = summary(&run.result());
-    assert!(text.starts_with("not to be trusted, 1 self-check failed: poll answers"), "{text}");
+    assert!(text.starts_with("Not trustworthy: 1 self-check failed. Round-trip p50: poll"), "{text}");
     assert!(text.contains("FAILED 14 every operation ended ok: 1 of 100 operations ended with timeout"), "{text}");
 }
 
 #[test]
 fn a_single_mode_answers_alone() {
     let text = summary(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 5).result());
-    assert!(text.starts_with("irq answers in 60.0 µs at p50 of 5 operations\n"), "{text}");
+    assert!(text.starts_with("Round-trip p50: irq 60.0 µs (5 operations).\n"), "{text}");
 }
 
 #[test]
@@ -68,22 +66,25 @@ fn failures_that_a_document_makes_up_end_at_the_largest_number() {
 #[test]
 fn frames_alone_answer_too() {
     let text = summary(&Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 5).result());
-    assert!(text.starts_with("poll moves and verifies a 1080p frame in 185 ms at p50 of 5 operations\n"), "{text}");
+    assert!(text.starts_with("1080p frame p50, end to end: poll 185 ms (5 operations).\n"), "{text}");
 }
 
 #[test]
 fn storms_idling_and_ceilings_alone_answer_too() {
     let first_line = |run: Synthetic| summary(&run.result()).lines().next().expect("a line").to_owned();
     let storm = Synthetic::empty().with_storm(20_000);
-    assert_eq!(first_line(storm), "20,000 doorbells became 5,000 interrupts, and the last message was seen");
+    assert_eq!(first_line(storm), "20,000 doorbells coalesced into 5,000 interrupts (4:1). The last message was seen.");
     let mut idle = Synthetic::empty().with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
     idle.block(0).wall_ns = 1_000_000;
     (idle.block(0).cpu.host_ns, idle.block(0).cpu.vcpu_ns) = (1_000_000, Some(990_000));
-    assert_eq!(first_line(idle), "while nothing comes, poll keeps 1.99 cores busy");
+    assert_eq!(first_line(idle), "CPU in use while idle: poll 1.99 cores.");
     let mut ceilings = Synthetic::both_modes();
     ceilings.rows.clear();
     ceilings.measured.blocks.clear();
-    assert_eq!(first_line(ceilings), "no messages; the host copies 17.0 GB/s, the guest 17.0 GB/s");
+    assert_eq!(
+        first_line(ceilings),
+        "Peak copy bandwidth: host 17.0 GB/s, guest 17.0 GB/s. No messages were measured."
+    );
 }
 
 #[test]
@@ -91,7 +92,7 @@ fn a_run_without_figures_says_so_and_why() {
     let mut run = Synthetic::empty();
     run.measured.aborted = Some("the guest\u{1b}[2J did not come".to_owned());
     let text = summary(&run.result());
-    assert!(text.contains("no operation ended ok, so there is no figure"), "{text}");
+    assert!(text.starts_with("No figures: the run ended early: the guest [2J did not come"), "{text}");
     assert!(text.contains("the guest [2J did"), "no control characters: {text}");
 }
 
@@ -114,7 +115,7 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
     let text = summary(&result);
     // One of the forty lines is for the path of the report.
     assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
-    assert!(text.contains("more cells in report.html") && text.contains("30 warnings more in report.html"), "{text}");
+    assert!(text.contains("more cells in report.html") && text.contains("30 warnings in report.html"), "{text}");
 }
 
 #[test]
@@ -128,7 +129,7 @@ fn one_cell_that_is_left_out_is_one_cell() {
 }
 
 /// Every workload, under the conditions of a full run, with three ways to wait.
-fn everything() -> Synthetic {
+pub(crate) fn everything() -> Synthetic {
     let mut run = Synthetic::empty();
     let mut add = |workload: Workload, size: u64, count: u64, conditions: Conditions| {
         for wait in [Wait::Poll, Wait::Irq, Wait::Hybrid] {
@@ -196,7 +197,7 @@ fn counters_that_cannot_be_had_are_told_in_one_line_with_the_reason() {
     let reason = "the processor's counters are not visible in this virtual machine (ENOENT)";
     run.measured.perf_missing = Some(format!("cycles, instructions, LLC misses, L1d misses, dTLB misses: {reason}"));
     let text = summary(&run.result());
-    assert!(text.lines().any(|line| line == format!("perf counters: n/a, {reason}")), "{text}");
+    assert!(text.lines().any(|line| line == format!("hardware counters: n/a, {reason}")), "{text}");
     assert!(widest(&text) <= 100, "{text}");
 }
 
@@ -237,8 +238,8 @@ fn colours_change_nothing_that_is_said() {
 #[test]
 fn streams_alone_answer_with_their_speed() {
     let text = summary(&Synthetic::empty().with_stream(4_096, 500_000).result());
-    assert!(text.starts_with("through a ring of slots go at most: poll 4.10 GB/s\n"), "{text}");
-    assert!(text.contains("stream 4 KiB, at most: poll 4.10 GB/s"), "{text}");
+    assert!(text.starts_with("Peak stream bandwidth: poll 4.10 GB/s.\n"), "{text}");
+    assert!(text.contains("stream 4 KiB, fastest: poll 4.10 GB/s"), "{text}");
 }
 
 #[test]
@@ -247,8 +248,8 @@ fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
     let first = text.split("\n\n").next().expect("a paragraph").replace("\n    ", " ");
     assert_eq!(
         first,
-        "poll answers in 248 ns, irq in 60.0 µs at p50: too little was measured to tell them apart, \
-         blocking takes 0.5 cores, not 2.0"
+        "Round-trip p50: poll 248 ns, irq 60.0 µs. CPU in use: poll 2.0 cores, irq 0.5 cores. \
+         Inconclusive: too few samples for a noise floor (use --full)."
     );
 }
 
@@ -263,5 +264,33 @@ fn a_difference_that_was_not_seen_is_not_called_one() {
         row.end_to_end_ns = Some(180_000_000 + row.seq % 7 * 1_000_000);
     }
     let text = summary(&run.result());
-    assert!(text.contains("at p50: no difference seen, blocking takes"), "{text}");
+    assert!(text.contains("irq 0.5 cores. The difference is not significant."), "{text}");
+}
+
+#[test]
+fn reason_of_a_failed_check_is_never_cut() {
+    let mut run = Synthetic::empty();
+    let steps = "the initiator waited for the guest, ".repeat(20);
+    run.measured.aborted = Some(format!("host-peer: {steps}cause: No space left on device (os error 28)"));
+    let text = summary(&run.result());
+    let failed = text.split("FAILED 15").nth(1).expect("the check is there");
+    let failed = failed.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(failed.contains("the run ended early: host-peer"), "{text}");
+    assert!(failed.contains("No space left on device (os error 28)"), "{text}");
+    assert!(text.lines().count() <= 39 && widest(&text) <= 100, "{text}");
+}
+
+#[test]
+fn narrow_terminals_get_narrow_lines() {
+    let result = everything().result();
+    let mut widths = Vec::new();
+    for columns in [40, 60, 80, 100, 300] {
+        let text = summary_within(&result, columns);
+        assert!(widest(&text) <= columns.min(100), "{columns}: {}:\n{text}", widest(&text));
+        assert!(text.contains("pingpong") && text.contains("self-checks"), "{text}");
+        widths.push(widest(&text));
+    }
+    assert!(widths.is_sorted(), "{widths:?}");
+    assert_eq!(summary_within(&result, 100), summary(&result));
+    assert_eq!(summary_within(&result, 1), summary_within(&result, 40), "a table needs some room");
 }
