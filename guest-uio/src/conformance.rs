@@ -6,6 +6,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use proto::deadline::scaled;
 use proto::wait::Woke;
 use proto::wire::{PeerId, Vector};
 
@@ -231,7 +232,9 @@ fn next_events(interrupt: &mut dyn Interrupt) -> Result<u64, String> {
     loop {
         match interrupt.block().map_err(|e| e.to_string())? {
             Woke::Events(n) => return Ok(n),
-            Woke::Guard if start.elapsed() >= LOST_AFTER => return Err(format!("no event within {LOST_AFTER:?}")),
+            Woke::Guard if start.elapsed() >= scaled(LOST_AFTER) => {
+                return Err(format!("no event within {:?}", scaled(LOST_AFTER)));
+            }
             Woke::Guard => {}
         }
     }

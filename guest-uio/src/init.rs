@@ -13,6 +13,7 @@ use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use proto::deadline::{scale_in, set_scale};
 
 use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};
@@ -71,7 +72,9 @@ fn power_off(mode: RebootMode) -> ! {
 
 fn live() -> anyhow::Result<()> {
     mounts()?;
-    let orders = Orders::parse(&fs::read_to_string("/proc/cmdline")?);
+    let command_line = fs::read_to_string("/proc/cmdline")?;
+    set_scale(scale_in(&command_line).unwrap_or(1));
+    let orders = Orders::parse(&command_line);
     println!("{PREFIX} guest is up");
     match orders.run.as_str() {
         "proof" => Ok(()),

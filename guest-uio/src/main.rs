@@ -12,6 +12,7 @@ use guest_uio::driver::DriverError;
 use guest_uio::init;
 use guest_uio::pci::{Needs, PciError};
 use guest_uio::respond::RespondError;
+use proto::deadline::{scale_in, set_scale};
 use proto::wire::{PeerId, Vector};
 
 use cli::{Arguments, Verb};
@@ -20,6 +21,9 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::run();
     }
+    // A guest on a slow machine is started with it.
+    let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    set_scale(scale_in(&command_line).unwrap_or(1));
     let arguments: Arguments = match arguments::parse() {
         Ok(arguments) => arguments,
         Err(status) => return status,

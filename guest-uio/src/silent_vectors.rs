@@ -35,7 +35,7 @@ pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Ve
     let start = Instant::now();
     loop {
         // Read before the vectors: a process that was stopped after this line reads them once more.
-        let is_over = start.elapsed() > ARRIVES_WITHIN;
+        let is_over = start.elapsed() > scaled(ARRIVES_WITHIN);
         let mut silent = Vec::new();
         for (vector, mut interrupt) in waiting {
             if interrupt.drain().map_err(failed)? == 0 {

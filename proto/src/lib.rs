@@ -12,7 +12,8 @@
 //! 4. [`wait`]: how to wait for the other side, and how to wake it; [`bell`]: waking it every time; [`dozing`]: how not
 //!    to wait.
 //! 5. [`control`]: how the host drives the guest; [`hello`], [`counters`] and [`record`]: what the guest says.
-//! 6. [`clock`]: the time line that both share; [`ceiling`]: what each side's memory can do.
+//! 6. [`clock`]: the time line that both share; [`ceiling`]: what each side's memory can do; [`deadline`]: the factor for
+//!    slow machines.
 
 pub mod ack;
 pub mod bell;
@@ -20,6 +21,7 @@ pub mod ceiling;
 pub mod clock;
 pub mod control;
 pub mod counters;
+pub mod deadline;
 pub mod dozing;
 pub mod fd_passing;
 pub mod frame;

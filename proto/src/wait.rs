@@ -24,6 +24,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::clock::ticks;
+use crate::deadline::scaled;
 pub use crate::word::Word;
 
 /// How long a doorbell that was rung may take before it counts as lost. A busy machine stalls for tens of
@@ -192,7 +193,7 @@ impl<'a, W: Word, S: EventSource> Irq<'a, W, S> {
                     self.counts.events += n;
                     return Ok(n);
                 }
-                Woke::Guard if start.elapsed() >= LOST_AFTER => {
+                Woke::Guard if start.elapsed() >= scaled(LOST_AFTER) => {
                     self.counts.lost_wakeups += 1;
                     return Ok(1);
                 }

@@ -170,6 +170,9 @@ pub struct Plan {
     pub ready_timeout_ms: u64,
     /// How long one operation may take, in milliseconds.
     pub operation_timeout_ms: u64,
+    /// What every other deadline of the initiator and the guest is multiplied by (`--timeout-scale`).
+    #[serde(default = "unscaled")]
+    pub timeout_scale: u32,
     /// How long a hybrid wait spins before it blocks, in nanoseconds; `None`: as long as blocking is measured to take.
     pub spin_ns: Option<u64>,
     /// Sizes of copies whose ceilings are measured before the first block, in bytes.
@@ -179,4 +182,26 @@ pub struct Plan {
     pub blocks: Vec<Block>,
     /// A fault to put in.
     pub fault: Option<Fault>,
+}
+
+/// The factor of a plan that has none.
+fn unscaled() -> u32 {
+    1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plan_without_timeout_scale_is_unscaled() {
+        let mut plan = serde_json::json!({
+            "nonce": 1, "seed": 1, "socket": "/s", "qemu": null, "ready_timeout_ms": 1, "operation_timeout_ms": 1,
+            "spin_ns": null, "blocks": [], "fault": null,
+        });
+        let read = |plan: &serde_json::Value| serde_json::from_value::<Plan>(plan.clone()).unwrap().timeout_scale;
+        assert_eq!(read(&plan), 1);
+        plan["timeout_scale"] = 20.into();
+        assert_eq!(read(&plan), 20);
+    }
 }

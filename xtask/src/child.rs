@@ -17,6 +17,8 @@ use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid};
 
+use crate::deadline::scaled;
+
 /// How long a process may take to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
 
@@ -106,7 +108,7 @@ impl Process {
         let pid = Pid::from_raw(self.child.id().cast_signed());
         // A process that is already gone is what was wanted.
         let _ = kill(pid, Signal::SIGTERM);
-        if !matches!(self.wait(GRACE), Ok(Some(_))) {
+        if !matches!(self.wait(scaled(GRACE)), Ok(Some(_))) {
             let _ = self.child.kill();
             let _ = self.child.wait();
         }

@@ -8,11 +8,12 @@ use clap::Args;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::accel::{self, Proof};
+use crate::accel::{self, Accel, ProbeOptions, Proof, Reuse};
 use crate::cpu::Cpu;
+use crate::deadline::DeadlineArgs;
 use crate::provision::packages::{self, Consent};
 use crate::provision::{self, Options};
-use crate::qemu::Accelerator;
+use crate::stop::Stop;
 
 const MIB: u64 = 1 << 20;
 /// The guest's memory, the shared region and QEMU itself.
@@ -28,6 +29,14 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
+    /// Start a guest under KVM anew, instead of showing an earlier result since the last boot
+    #[arg(long)]
+    prove: bool,
+    /// The guest's processor, as QEMU's -cpu takes it [default: host]
+    #[arg(long, value_name = "MODEL[,FLAGS]")]
+    cpu: Option<Cpu>,
+    #[command(flatten)]
+    deadlines: DeadlineArgs,
 }
 
 /// How a thing is.
@@ -60,11 +69,15 @@ struct Report {
 }
 
 /// Examines the machine and prints what it found. `true`: `bench` can run; `false` is exit status 3.
-pub(crate) fn run(args: &DoctorArgs, progress: &dyn Fn(&str)) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &DoctorArgs, stop: &Stop, progress: &dyn Fn(&str)) -> anyhow::Result<bool> {
+    if let Some(cpu) = &args.cpu {
+        cpu.check(Accel::Kvm)?;
+    }
+    args.deadlines.apply();
     let mut checks = package_checks();
     checks.extend(machine_checks());
     checks.push(kernel_check());
-    checks.push(kvm_check(&checks, progress));
+    checks.push(kvm_check(args, &checks, stop, progress)?);
     let ready = checks.iter().all(|check| check.state != State::Missing);
     let report = Report { ready, checks };
     if args.json {
@@ -242,35 +255,38 @@ fn kernel_check() -> Check {
     }
 }
 
-/// Proves KVM with the guest if that takes no download and no installation.
-fn kvm_check(so_far: &[Check], progress: &dyn Fn(&str)) -> Check {
+/// Proves KVM with the guest if that takes no download and no installation, and has not been done since the last boot.
+fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &Stop, progress: &dyn Fn(&str)) -> anyhow::Result<Check> {
     let lacking = so_far.iter().any(|check| check.state == State::Missing);
     if lacking || provision::cached_kernel().is_none() {
         let device =
             if Path::new("/dev/kvm").exists() { "/dev/kvm is there, which proves nothing" } else { "no /dev/kvm" };
-        return warn("KVM", device, "cargo xtask bench brings a guest and proves it");
+        return Ok(warn("KVM", device, "cargo xtask bench brings a guest and proves it"));
     }
     let options = Options { kernel: None, shell: false, driver: None, consent: Consent::Never };
     let guest = match provision::prepare(&options, progress) {
         Ok(guest) => guest,
         Err(error) => {
-            return Check {
+            return Ok(Check {
                 name: "guest".to_owned(),
                 state: State::Missing,
                 detail: error.to_string(),
                 cure: Some("cure that, then run this again".to_owned()),
-            };
+            });
         }
     };
-    progress("proving KVM with the guest itself");
-    match accel::prove_kvm(&guest, &Cpu::or_default(None, Accelerator::Kvm)) {
-        Proof::Proved { took } => ok("KVM", format!("the guest was up in {:.1} s", took.as_secs_f64())),
+    let options = ProbeOptions { cpu: args.cpu.as_ref(), deadlines: &args.deadlines };
+    let reuse = if args.prove { Reuse::Nothing } else { Reuse::All };
+    let checked = accel::check_kvm(options, reuse, &guest, stop, progress)?;
+    let earlier = if checked.is_cached { " (earlier result, since the last boot; --prove repeats it)" } else { "" };
+    Ok(match checked.proof {
+        Proof::Proved { took } => ok("KVM", format!("the guest was up in {:.1} s{earlier}", took.as_secs_f64())),
         Proof::Failed { reason, .. } => warn(
             "KVM",
-            reason,
+            format!("{reason}{earlier}"),
             "without it --accel auto emulates (TCG): figures compare modes, they do not predict KVM",
         ),
-    }
+    })
 }
 
 fn table(report: &Report) -> String {

@@ -28,9 +28,13 @@ pub(crate) fn lacks(message: impl fmt::Display) -> anyhow::Error {
     Failure { status: LACKS, message: message.to_string() }.into()
 }
 
-/// Prints an error and gives the status to exit with.
+/// Prints an error and returns the status to exit with.
 pub(crate) fn exit(error: &anyhow::Error) -> ExitCode {
     crate::out::say(&format!("error: {error:#}"));
+    let interrupted = error.chain().find_map(|e| e.downcast_ref::<crate::stop::Interrupted>());
+    if let Some(interrupted) = interrupted {
+        return ExitCode::from(interrupted.exit_status());
+    }
     let own = error.chain().find_map(|e| e.downcast_ref::<Failure>()).map(|f| f.status);
     let provision = error.chain().find_map(|e| e.downcast_ref::<crate::provision::ProvisionError>());
     ExitCode::from(own.or(provision.map(crate::provision::ProvisionError::exit_status)).unwrap_or(FAILED))

@@ -15,6 +15,7 @@ mod child;
 mod compare;
 mod console;
 mod cpu;
+mod deadline;
 mod doctor;
 mod driver;
 mod failure;
@@ -44,7 +45,7 @@ mod vm;
   cargo xtask doctor             what this machine has and lacks
   cargo xtask vm --mode doorbell a guest with a shell on this terminal
 
-Exit status: 0 ok, 1 failed, 2 wrong usage, 3 the machine lacks something (the message names the cure)."
+Exit status: 0 ok, 1 failed, 2 wrong usage, 3 the machine lacks something (the message names the hint), 130 Ctrl-C."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -77,7 +78,7 @@ fn main() -> ExitCode {
 fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Doctor(args) => {
-            let ready = doctor::run(args, &out::say)?;
+            let ready = doctor::run(args, stop, &out::say)?;
             Ok(ExitCode::from(if ready { 0 } else { failure::LACKS }))
         }
         Verb::Vm(args) => vm::run(args, stop).map(|()| ExitCode::SUCCESS),

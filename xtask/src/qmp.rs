@@ -10,6 +10,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use crate::deadline::scaled;
+
 /// How long QEMU may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -22,7 +24,7 @@ pub(crate) struct Qmp {
 impl Qmp {
     /// Waits for the greeting and switches to command mode.
     pub(crate) fn greet(socket: UnixStream) -> anyhow::Result<Self> {
-        socket.set_read_timeout(Some(TIMEOUT))?;
+        socket.set_read_timeout(Some(scaled(TIMEOUT)))?;
         let mut qmp = Self { reader: BufReader::new(socket) };
         let greeting = qmp.line()?;
         anyhow::ensure!(greeting.get("QMP").is_some(), "QEMU's monitor began with {greeting}");

@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 
 use crate::child::{Process, Ties, log};
+use crate::deadline::scaled;
 
 /// How long the server may take until it takes clients.
 const READY: Duration = Duration::from_secs(10);
@@ -46,8 +47,8 @@ impl ServerOptions {
                 let said = std::fs::read_to_string(log_path).unwrap_or_default();
                 bail!("ivshmem-server ended at once ({status}):\n{}", said.trim_end());
             }
-            if start.elapsed() > READY {
-                bail!("ivshmem-server is not ready after {READY:?}; see {}", log_path.display());
+            if start.elapsed() > scaled(READY) {
+                bail!("ivshmem-server is not ready after {:?}; see {}", scaled(READY), log_path.display());
             }
             sleep(Duration::from_millis(5));
         }

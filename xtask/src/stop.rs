@@ -1,29 +1,75 @@
-//! Ctrl-C and SIGTERM: noticed, not obeyed at once, so that every child is ended and every socket removed.
+//! Ctrl-C and SIGTERM: recorded, not obeyed at once, so that every child is ended and every socket removed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Whether somebody asked to stop.
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// The signal that asked this process to stop; 0: none.
 #[derive(Debug, Clone)]
-pub(crate) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicUsize>);
 
-/// Somebody asked to stop.
+/// A signal asked this process to stop.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped by a signal; everything that was started has been ended")]
-pub(crate) struct Interrupted;
+#[error("stopped by a signal ({}); everything that was started has been ended", name(*signal))]
+pub(crate) struct Interrupted {
+    signal: usize,
+}
+
+impl Interrupted {
+    /// As a shell reports a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM.
+    pub(crate) fn exit_status(&self) -> u8 {
+        u8::try_from(128 + self.signal).unwrap_or(u8::MAX)
+    }
+}
+
+fn name(signal: usize) -> &'static str {
+    match i32::try_from(signal) {
+        Ok(SIGINT) => "Ctrl-C",
+        Ok(SIGTERM) => "SIGTERM",
+        Ok(SIGHUP) => "SIGHUP",
+        _ => "unknown",
+    }
+}
 
 impl Stop {
     /// From now on, SIGINT, SIGTERM and SIGHUP only set a flag.
     pub(crate) fn catch() -> std::io::Result<Self> {
-        let flag = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&flag))?;
+        let stop = Self(Arc::default());
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register_usize(signal, Arc::clone(&stop.0), usize::try_from(signal).unwrap_or(0))?;
         }
-        Ok(Self(flag))
+        Ok(stop)
     }
 
-    /// An error once somebody asked to stop.
+    /// One that no signal sets.
+    #[cfg(test)]
+    pub(crate) fn never() -> Self {
+        Self(Arc::default())
+    }
+
+    /// An error once a signal has arrived.
     pub(crate) fn check(&self) -> Result<(), Interrupted> {
-        if self.0.load(Ordering::Relaxed) { Err(Interrupted) } else { Ok(()) }
+        match self.0.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            signal => Err(Interrupted { signal }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_command_ends_as_a_shell_reports_it() {
+        for (signal, status, named) in [(SIGINT, 130, "Ctrl-C"), (SIGTERM, 143, "SIGTERM"), (SIGHUP, 129, "SIGHUP")] {
+            let stop = Stop::never();
+            stop.check().unwrap();
+            stop.0.store(usize::try_from(signal).unwrap(), Ordering::Relaxed);
+            let interrupted = stop.check().unwrap_err();
+            assert_eq!(interrupted.exit_status(), status);
+            assert!(interrupted.to_string().contains(named), "{interrupted}");
+        }
     }
 }

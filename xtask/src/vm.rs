@@ -15,9 +15,10 @@ use cli_common::number;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getppid;
 
-use crate::accel::{self, Accel};
+use crate::accel::{self, Accel, ProbeOptions};
 use crate::build;
 use crate::cpu::Cpu;
+use crate::deadline::DeadlineArgs;
 use crate::driver::Driver;
 use crate::failure::usage;
 use crate::provision::{self, Consent, CustomKernel};
@@ -50,6 +51,8 @@ pub(crate) struct VmArgs {
     /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
     cpu: Option<Cpu>,
+    #[command(flatten)]
+    deadlines: DeadlineArgs,
     /// The guest's CPUs
     #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     smp: u16,
@@ -135,6 +138,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     if let Some(cpu) = &args.cpu {
         cpu.check(args.accel)?;
     }
+    args.deadlines.apply();
     let say = crate::out::say;
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
     let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
@@ -153,7 +157,8 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         joined = Some(Doorbells::at(&programs.host_peer, socket, args.vectors)?);
     }
     let guest = provision::prepare(&options, &say)?;
-    let choice = accel::choose(args.accel, args.cpu.as_ref(), &guest, &say)?;
+    let probe = ProbeOptions { cpu: args.cpu.as_ref(), deadlines: &args.deadlines };
+    let choice = accel::choose(args.accel, probe, &guest, stop, &say)?;
     crate::out::say(&choice.why);
 
     let log_folder = tempfile::tempdir()?;
@@ -189,7 +194,11 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
-        append: format!("quiet ivshmem.run=shell ivshmem.driver={}", driver.map_or("none", Driver::name)),
+        append: format!(
+            "quiet {}ivshmem.run=shell ivshmem.driver={}",
+            args.deadlines.boot_parameter(),
+            driver.map_or("none", Driver::name)
+        ),
         iommu: driver.is_some_and(Driver::needs_iommu),
         device,
     };

@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use proto::deadline::scaled;
 use proto::region::SharedView;
 use proto::wait::{EventSource, Woke};
 use rustix::fs::FlockOperation;
@@ -44,7 +45,7 @@ fn open_shared(number: usize) -> io::Result<UioDevice> {
                 rustix::fs::flock(&node, FlockOperation::Unlock)?;
                 return Ok(node);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < LOCKED_FOR => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < scaled(LOCKED_FOR) => {
                 sleep(Duration::from_millis(1));
             }
             Err(error) => return Err(error),

@@ -13,6 +13,7 @@ use proto::bell::Bell;
 use proto::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
 use proto::control::{Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report};
 use proto::counters::GuestCounters;
+use proto::deadline::scaled;
 use proto::dozing::Dozing;
 use proto::hello::{Hello, say};
 use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
@@ -203,7 +204,7 @@ impl<'d> Run<'d> {
         };
         if block.work == Work::Storm || block.always_ring {
             // Doorbells for which nobody waited any more.
-            sleep(SETTLE);
+            sleep(scaled(SETTLE));
             played.counts.events += interrupt.drain().map_err(Broken::Wait)?;
         }
         Ok(scene.counters(&played))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proto::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, READY};
 use proto::counters::GuestCounters;
+use proto::deadline::scaled;
 use proto::hello::{self, Hello};
 use proto::wire::PeerId;
 use report::measured::GuestFacts;
@@ -89,7 +90,7 @@ impl<'l> Guest<'l> {
         block: u32,
         pause: Duration,
     ) -> Result<(), BenchError> {
-        let start = Instant::now();
+        let (start, answer) = (Instant::now(), scaled(ANSWER));
         loop {
             let status = control::reported(self.link.memory)?;
             if status.seq == self.epoch && has_come_to(state, status.state) {
@@ -98,8 +99,8 @@ impl<'l> Guest<'l> {
             if status.seq == self.epoch && status.state == FAILED {
                 return Err(BenchError::GuestGaveUp { block, why: hello::said(self.link.memory)? });
             }
-            if start.elapsed() > ANSWER {
-                return Err(BenchError::Barrier { what, waited: ANSWER, states: self.link.states() });
+            if start.elapsed() > answer {
+                return Err(BenchError::Barrier { what, waited: answer, states: self.link.states() });
             }
             watch.look().map_err(|stopped: Stopped| BenchError::from(stopped))?;
             if pause.is_zero() {

@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use proto::clock::Anchor;
+use proto::deadline::{scaled, set_scale};
 use proto::layout::{Layout, LayoutError};
 use proto::region::{RegionError, SharedRegion};
 use report::measured::{GuestFacts, Measured};
@@ -141,6 +142,7 @@ pub enum BenchError {
 /// Runs a plan. Whatever was measured before an error is in `out` all the same, with the error as its reason.
 pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchError> {
     let plan = read_plan(plan)?;
+    set_scale(plan.timeout_scale);
     if let Some(cpu) = plan.pinning.host {
         let pinned = placement::stay_on(cpu);
         pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
@@ -150,7 +152,8 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
         .map_err(|error| BenchError::System { what: "setting the timer slack", source: error.into() })?;
     let mut recorder = Recorder::create(out)?;
     let anchor = Anchor::take();
-    let mut client = Client::join(&JoinOptions { socket: plan.socket.clone(), vectors: None, timeout: JOIN_TIMEOUT })?;
+    let mut client =
+        Client::join(&JoinOptions { socket: plan.socket.clone(), vectors: None, timeout: scaled(JOIN_TIMEOUT) })?;
     let memory = SharedRegion::map_object(client.memory())?;
     let largest = plan.blocks.iter().map(|b| b.size_bytes).max().unwrap_or(1);
     let largest = usize::try_from(largest).unwrap_or(usize::MAX / 4);

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use proto::ack::{PROCESSED, Tagged};
 use proto::clock::ticks;
+use proto::deadline::scaled;
 use proto::layout::{Layout, SLOTS};
 use proto::region::SharedRegion;
 use proto::wait::{Poll, Silent, WaitCounts, WaitError, Waiter};
@@ -54,7 +55,7 @@ pub(super) fn measure(watch: &mut Watch<'_>, tsc_hz: f64, fault: Option<Fault>) 
     rustix::fs::ftruncate(&file, 2 * SLOTS as u64).map_err(|error| system(error.into()))?;
     let memory = Arc::new(SharedRegion::map_object(&file)?);
     let link = Link::new(&memory, Layout::plan(memory.len(), 64, 1, 0)?)?;
-    let deadline = Deadline::new(Duration::from_secs(1), tsc_hz);
+    let deadline = Deadline::new(scaled(Duration::from_secs(1)), tsc_hz);
     let answered = |behind| Answered { ack: link.ack, seq: 0, behind };
     let (spans, total) = if fault == Some(Fault::SlowStamps) {
         run(Exchange::new(&link, watch, answered_slowly(link.ack), Silent, deadline))?

@@ -123,6 +123,7 @@ mod tests {
             qemu: Some(QemuThreads { pid, vcpus: vcpus.to_vec() }),
             ready_timeout_ms: 0,
             operation_timeout_ms: 0,
+            timeout_scale: 1,
             spin_ns: None,
             ceiling_sizes: Vec::new(),
             blocks: vec![block(false), block(true)],

@@ -15,7 +15,7 @@ use report::RunResult;
 use report::environment::Environment;
 use report::plan::{Fault, Plan};
 
-use crate::accel;
+use crate::accel::{self, ProbeOptions};
 use crate::build;
 use crate::place::shown;
 use crate::provision::{self, Guest, workspace_root};
@@ -51,6 +51,7 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     if let Some(cpu) = &args.cpu {
         cpu.check(args.accel)?;
     }
+    args.deadlines.apply();
     for warning in without_effect::warnings(args, &configs) {
         crate::out::say(&warning);
     }
@@ -120,7 +121,8 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
         )));
     }
     stop.check()?;
-    let choice = accel::choose(args.accel, args.cpu.as_ref(), &guest, &|step| steps.say(step))?;
+    let probe = ProbeOptions { cpu: args.cpu.as_ref(), deadlines: &args.deadlines };
+    let choice = accel::choose(args.accel, probe, &guest, stop, &|step| steps.say(step))?;
     steps.note(&choice.why);
     steps.note(&format!("driver {}: {}", config.driver.name(), config.driver_reason));
 
@@ -137,7 +139,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
     let proved = session.prove(choice.accelerator)?;
     let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { proved };
     session.pin(&config.pinning)?;
-    let plan = config.plan(server.socket.clone(), session.threads()?, config.pinning.clone(), args.ready_timeout);
+    let plan = config.plan(server.socket.clone(), session.threads()?, config.pinning.clone(), args);
     let mut environment = Environment {
         accel: claimed.name().to_owned(),
         accel_reason: choice.why,
@@ -193,7 +195,8 @@ fn qemu_options(
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
         append: format!(
-            "quiet ivshmem.run=respond ivshmem.driver={} ivshmem.bar2={} {}",
+            "quiet {}ivshmem.run=respond ivshmem.driver={} ivshmem.bar2={} {}",
+            args.deadlines.boot_parameter(),
             config.driver.name(),
             config.bar2_map.name(),
             args.append

@@ -13,9 +13,13 @@ use serde::Serialize;
 use super::pinning::Pin;
 use crate::accel::Accel;
 use crate::cpu::Cpu;
+use crate::deadline::{self, DeadlineArgs};
 use crate::driver::Driver;
 use crate::provision::{Consent, CustomKernel};
 use crate::size;
+
+/// From the start of the initiator; the guest boots meanwhile.
+const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Measures polling and interrupts side by side on a real guest
 #[derive(Debug, Clone, Args)]
@@ -79,6 +83,8 @@ pub(crate) struct BenchArgs {
     /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
     pub(crate) cpu: Option<Cpu>,
+    #[command(flatten)]
+    pub(crate) deadlines: DeadlineArgs,
     /// Shared memory, a power of two
     #[arg(long, value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,
@@ -125,9 +131,9 @@ pub(crate) struct BenchArgs {
     /// More words for the guest's kernel command line
     #[arg(long, default_value = "")]
     pub(crate) append: String,
-    /// How long the guest may take to get ready
-    #[arg(long, value_parser = duration::parse_above_zero, default_value = "60s")]
-    pub(crate) ready_timeout: Duration,
+    /// How long the guest may take to get ready [default: 60s]
+    #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
+    ready_timeout: Option<Duration>,
     /// Break one party on purpose, to see that a self-check notices
     #[arg(long, value_parser = fault())]
     pub(super) fault: Option<Fault>,
@@ -256,6 +262,11 @@ impl BenchArgs {
     /// How packages may be installed.
     pub(crate) fn consent(&self) -> Consent {
         Consent::new(self.yes)
+    }
+
+    /// How long the guest may take to get ready.
+    pub(crate) fn ready_timeout(&self) -> Duration {
+        self.ready_timeout.unwrap_or(deadline::scaled(READY_TIMEOUT))
     }
 
     /// The kernel that the user names.

@@ -3,16 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use report::plan::{Pinning, Plan, QemuThreads};
+use report::plan::{Block, Pinning, Plan, QemuThreads};
 
 use super::config::Config;
+use super::options::BenchArgs;
+use crate::deadline::scaled;
 
 /// How long one operation may take. A 4K frame's hash takes a second under emulation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Config {
     /// What the initiator gets.
-    pub(crate) fn plan(&self, socket: PathBuf, qemu: QemuThreads, pinning: Pinning, ready: Duration) -> Plan {
+    pub(crate) fn plan(&self, socket: PathBuf, qemu: QemuThreads, pinning: Pinning, args: &BenchArgs) -> Plan {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Plan {
             nonce: nonce(),
@@ -20,8 +22,9 @@ impl Config {
             socket,
             pinning,
             qemu: Some(qemu),
-            ready_timeout_ms: millis(ready),
-            operation_timeout_ms: millis(OPERATION_TIMEOUT),
+            ready_timeout_ms: millis(args.ready_timeout()),
+            operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
+            timeout_scale: args.deadlines.scale(),
             spin_ns: self.spin_ns,
             ceiling_sizes: self.ceiling_sizes(),
             blocks: self.blocks(),
@@ -30,9 +33,51 @@ impl Config {
     }
 }
 
+/// How long the longest block takes by its own pace, however fast the machine is: the initiator reports nothing meanwhile.
+pub(super) fn longest_block(blocks: &[Block]) -> Duration {
+    let paced = |block: &Block| {
+        let conditions = &block.conditions;
+        let period_ns = conditions.gap_ns.or(conditions.rate_per_s.map(|rate| 1_000_000_000 / rate.max(1)));
+        let by_pace = period_ns.unwrap_or(0).saturating_mul(block.warmup.saturating_add(block.count));
+        Duration::from_nanos(by_pace)
+    };
+    blocks.iter().map(paced).max().unwrap_or_default()
+}
+
 /// Different for every run, and never zero.
 fn nonce() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
     (nanos ^ u64::from(std::process::id()) << 48) | 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::tests::parse_with_args;
+    use super::*;
+
+    fn plan(words: &str) -> Plan {
+        let (args, configs) = parse_with_args(words).unwrap();
+        let qemu = QemuThreads { pid: 1, vcpus: Vec::new() };
+        configs[0].plan("/socket".into(), qemu, Pinning::default(), &args)
+    }
+
+    #[test]
+    fn plan_carries_the_timeout_scale() {
+        assert_eq!(plan("").timeout_scale, 1);
+        assert_eq!(plan("--timeout-scale 20").timeout_scale, 20);
+    }
+
+    #[test]
+    fn ready_timeout_of_its_own_is_carried() {
+        assert_eq!(plan("--ready-timeout 5m --timeout-scale 20").ready_timeout_ms, 300_000);
+    }
+
+    #[test]
+    fn slow_pace_extends_the_longest_block() {
+        let longest = |words: &str| longest_block(&plan(words).blocks);
+        assert_eq!(longest("--workload paced --gap 10s"), Duration::from_secs(2_600));
+        assert_eq!(longest("--workload openloop --rate 1"), Duration::from_secs(101));
+        assert_eq!(longest("--workload pingpong"), Duration::ZERO);
+    }
 }

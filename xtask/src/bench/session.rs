@@ -14,9 +14,11 @@ use report::plan::{Pinning, Plan, QemuThreads};
 use report::progress::Progress;
 
 use super::machine::bind_thread;
+use super::plan::longest_block;
 use super::progress::Steps;
 use crate::child::{Process, Ties, log};
 use crate::console::Console;
+use crate::deadline::scaled;
 use crate::qemu::{Accelerator, QemuOptions, Vm};
 use crate::server::{Server, ServerOptions};
 use crate::stop::Stop;
@@ -115,19 +117,19 @@ impl Session {
         let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
         let mut initiator = Process::start("host-peer", &mut initiator, ties)?;
         let events = events(&mut initiator)?;
-        let limit = Duration::from_millis(plan.ready_timeout_ms) + SILENCE;
+        let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(SILENCE) + longest_block(&plan.blocks);
         let outcome =
             self.watch(&mut initiator, &events, steps, stop, limit).map_err(|error| explain(error, &log_path));
         if outcome.is_err() {
             // It writes what it has before it ends.
             nix::sys::signal::kill(nix::unistd::Pid::from_raw(initiator.pid().cast_signed()), Signal::SIGTERM).ok();
-            initiator.wait(LAST_WORDS)?;
+            initiator.wait(scaled(LAST_WORDS))?;
             return outcome;
         }
-        match self.vm.process.wait(POWER_OFF)? {
+        match self.vm.process.wait(scaled(POWER_OFF))? {
             Some(status) if status.success() => Ok(()),
             Some(status) => bail!("QEMU ended with {status} after the last block; see qemu.log"),
-            None => bail!("the guest did not power off within {POWER_OFF:?}; see console.log"),
+            None => bail!("the guest did not power off within {:?}; see console.log", scaled(POWER_OFF)),
         }
     }
 
@@ -207,10 +209,10 @@ impl Session {
         if let Some(reason) = self.console.fatal() {
             bail!("the guest failed: {reason}");
         }
-        if let Some(server) = self.server.process.wait(Duration::from_millis(100))? {
+        if let Some(server) = self.server.process.wait(scaled(Duration::from_millis(100)))? {
             bail!("ivshmem-server ended in mid run ({server}); see server.log");
         }
-        if let Some(qemu) = self.vm.process.wait(Duration::from_millis(200))?
+        if let Some(qemu) = self.vm.process.wait(scaled(Duration::from_millis(200)))?
             && !qemu.success()
         {
             bail!("QEMU ended in mid run ({qemu}); the guest's last words:\n{}", self.console.tail());

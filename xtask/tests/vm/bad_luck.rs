@@ -82,7 +82,7 @@ fn ctrl_c_ends_everything_that_was_started() {
     assert_eq!(started.len(), 3, "server, guest and initiator");
     run.signal(Signal::SIGINT);
     let ended = run.end();
-    ended.assert_status(1);
+    ended.assert_status(130);
     ended.assert_says("stopped by a signal");
     started.into_iter().for_each(assert_gone);
     assert_no_file(&socket_in(&ended.text("commands.sh")));
