@@ -16,8 +16,8 @@ const BUSY_TOLERANCE: f64 = 0.3;
 const LOAD_TOLERANCE: f64 = 0.5;
 
 /// Everything that the environment calls for: what spoils figures first, what only limits their meaning last. `pinning`
-/// is what the blocks asked for.
-pub(super) fn of(environment: &Environment, pinning: &Pinning) -> Vec<Warning> {
+/// is what the blocks asked for; `handshakes` shows whether the guest's counter is sound.
+pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Handshakes) -> Vec<Warning> {
     let warnings = [
         not_pinned(environment),
         oversubscribed(environment),
@@ -29,7 +29,7 @@ pub(super) fn of(environment: &Environment, pinning: &Pinning) -> Vec<Warning> {
         stolen(environment),
         governor(environment),
         host_clock(environment),
-        guest_clock(environment),
+        guest_clock(environment, handshakes),
         nested(environment),
         emulated(environment),
     ];
@@ -188,8 +188,39 @@ fn host_clock(environment: &Environment) -> Option<Warning> {
     ))
 }
 
-/// `tsc-early` is the same counter, in the second after boot in which Linux still measures its frequency.
-fn guest_clock(environment: &Environment) -> Option<Warning> {
+/// Blocks, by whether the handshakes before and after them show the same offset of the guest's counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Handshakes {
+    /// All blocks.
+    pub(super) blocks: usize,
+    /// Those in which it moved.
+    pub(super) moved: usize,
+}
+
+impl Handshakes {
+    /// A disturbed machine moves the offset of some blocks, a counter that is not constant that of most.
+    fn show_a_sound_counter(self) -> bool {
+        self.moved * 2 <= self.blocks
+    }
+}
+
+/// `tsc-early` is the same counter, in the second after boot in which Linux still measures its frequency. Stamps are read
+/// from the counter, whichever clock source the guest's kernel takes. Under KVM that is kvm-clock by default, on sound
+/// counters too: KVM does not show a guest that its counter is constant unless asked to. There the handshakes decide.
+fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warning> {
+    if environment.accel == "kvm" && environment.clocksource.as_deref() == Some("kvm-clock") {
+        return (!handshakes.show_a_sound_counter()).then(|| {
+            warning(
+                format!(
+                    "the guest's clock source is kvm-clock, and its counter moved against the host's in {} of {}: one-way \
+                     figures may not be on one time line",
+                    handshakes.moved,
+                    counted(handshakes.blocks as u64, "block")
+                ),
+                "see why the host's counter is not constant (dmesg | grep -i tsc); round trips are not affected",
+            )
+        });
+    }
     let source =
         environment.clocksource.as_deref().filter(|source| !["tsc", "tsc-early", "unknown", ""].contains(source))?;
     Some(warning(

@@ -8,6 +8,7 @@ use crate::environment::Environment;
 use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
 use crate::units::{counted, duration, grouped};
+use environment::Handshakes;
 
 /// Everything that the data of a run calls for, and after it what the environment in which it took place does. `config` is
 /// what was asked for.
@@ -27,7 +28,9 @@ pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> V
         instrument_shows(run),
         unhealthy_guest(run, environment),
     ];
-    of_run.into_iter().flatten().chain(environment::of(environment, &pinning)).collect()
+    let moved = run.blocks().filter(|block| !block.measured.clock.is_stable()).count();
+    let handshakes = Handshakes { blocks: run.blocks().count(), moved };
+    of_run.into_iter().flatten().chain(environment::of(environment, &pinning, handshakes)).collect()
 }
 
 fn unfinished_block(run: &Run) -> Option<Warning> {

@@ -151,8 +151,8 @@ fn threads_that_were_not_pinned() {
 #[test]
 fn clocks_other_than_the_counter() {
     warns("host's clock source is hpet", "tsc=reliable", |e| e.host.host_clocksource = Some("hpet".into()));
-    warns("guest's clock source is kvm-clock", "--append clocksource=tsc", |e| {
-        e.clocksource = Some("kvm-clock".into());
+    warns("guest's clock source is hpet", "--append clocksource=tsc", |e| {
+        e.clocksource = Some("hpet".into());
     });
     assert_eq!(warnings(|e| e.clocksource = Some("tsc-early".into())), []);
 }
@@ -218,4 +218,25 @@ fn threads_that_others_put_off_their_cpus() {
     let [warning] = &many[..] else { panic!("one warning, not {many:?}") };
     assert!(warning.message.contains("11 times in 1,000 operations"), "{warning:?}");
     assert!(warning.cure.contains("CPUs of its own"), "{warning:?}");
+}
+
+#[test]
+fn healthy_kvm_guest_may_have_kvm_clock() {
+    assert_eq!(warnings(|e| e.clocksource = Some("kvm-clock".into())), []);
+}
+
+#[test]
+fn kvm_clock_is_warned_of_where_the_counter_moved() {
+    let warned = |moved: usize| {
+        let mut run = Synthetic::both_modes();
+        for block in run.measured.blocks.iter_mut().take(moved) {
+            block.clock.after_ns += 1e6;
+        }
+        let environment = Environment { clocksource: Some("kvm-clock".into()), ..good() };
+        let warnings = run.result_on(environment).warnings;
+        warnings.into_iter().find(|warning| warning.message.contains("kvm-clock")).map(|warning| warning.message)
+    };
+    let blocks = Synthetic::both_modes().measured.blocks.len();
+    assert_eq!(warned(blocks / 2), None, "a disturbed machine moves some");
+    assert!(warned(blocks).unwrap().contains(&format!("in {blocks} of {blocks} blocks")));
 }
