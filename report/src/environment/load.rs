@@ -1,5 +1,7 @@
 //! What else the host had to do: before the run, and while it lasted.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Competition for the CPUs. `None`: this machine does not say.
@@ -16,4 +18,28 @@ pub struct HostLoad {
     /// Times that the initiator and the virtual CPUs were put off their CPUs while operations were measured, contention left
     /// out: there it is the point.
     pub involuntary_switches: Option<u64>,
+    /// Other benchmarks of this machine that ran at some time during the run.
+    pub other_benchmarks: Vec<OtherBenchmark>,
+}
+
+/// A benchmark that ran at the same time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct OtherBenchmark {
+    /// Its process id.
+    pub pid: u32,
+    /// The CPUs that it used, as the kernel writes lists of CPUs, such as `0-1`. Empty: not known.
+    pub cpus: String,
+}
+
+/// As messages name it.
+impl fmt::Display for OtherBenchmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.pid, self.cpus.as_str()) {
+            (pid, "") => write!(f, "pid {pid} on unknown CPUs"),
+            (pid, cpus) if cpus.parse::<usize>().is_ok() => write!(f, "pid {pid} on CPU {cpus}"),
+            (pid, cpus) => write!(f, "pid {pid} on CPUs {cpus}"),
+        }
+    }
 }

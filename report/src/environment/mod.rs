@@ -14,7 +14,7 @@ mod software;
 
 pub use self::guest::GuestMachine;
 pub use self::host::HostMachine;
-pub use self::load::HostLoad;
+pub use self::load::{HostLoad, OtherBenchmark};
 pub use self::software::Software;
 
 /// The machine, the VM and the way in which they were started. `None`: not known.

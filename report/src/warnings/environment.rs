@@ -19,6 +19,7 @@ const LOAD_TOLERANCE: f64 = 0.5;
 /// is what the blocks asked for; `handshakes` shows whether the guest's counter is sound.
 pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Handshakes) -> Vec<Warning> {
     let warnings = [
+        other_benchmarks(environment),
         not_pinned(environment),
         oversubscribed(environment),
         one_cpu_for_two(pinning),
@@ -38,6 +39,21 @@ pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Hands
 
 fn warning(message: String, cure: impl Into<String>) -> Warning {
     Warning { message, cure: cure.into() }
+}
+
+/// Each side's spinning threads take the other's CPUs, caches and memory bandwidth.
+fn other_benchmarks(environment: &Environment) -> Option<Warning> {
+    let others: Vec<String> = environment.load.other_benchmarks.iter().map(ToString::to_string).collect();
+    let message = match &others[..] {
+        [] => return None,
+        [other] => format!("another benchmark ({other}) ran during this run: the figures of both are disturbed"),
+        several => format!(
+            "{} other benchmarks ({}) ran during this run: the figures of all are disturbed",
+            several.len(),
+            several.join(", ")
+        ),
+    };
+    Some(warning(message, "run one benchmark at a time"))
 }
 
 fn not_pinned(environment: &Environment) -> Option<Warning> {

@@ -1,6 +1,6 @@
 //! Each warning of the environment comes when it is called for, with its figures and a cure, and not otherwise.
 
-use report::environment::Environment;
+use report::environment::{Environment, OtherBenchmark};
 use report::plan::{Pinning, Wait, Workload};
 use report::result::Warning;
 use report::summary;
@@ -239,4 +239,15 @@ fn kvm_clock_is_warned_of_where_the_counter_moved() {
     let blocks = Synthetic::both_modes().measured.blocks.len();
     assert_eq!(warned(blocks / 2), None, "a disturbed machine moves some");
     assert!(warned(blocks).unwrap().contains(&format!("in {blocks} of {blocks} blocks")));
+}
+
+#[test]
+fn another_benchmark_is_named_with_its_cpus() {
+    let other = |pid, cpus: &str| OtherBenchmark { pid, cpus: cpus.into() };
+    warns("another benchmark (pid 7 on CPUs 0-1) ran during this run", "one benchmark at a time", |e| {
+        e.load.other_benchmarks = vec![other(7, "0-1")];
+    });
+    warns("2 other benchmarks (pid 7 on CPU 3, pid 8 on unknown CPUs)", "one benchmark at a time", |e| {
+        e.load.other_benchmarks = vec![other(7, "3"), other(8, "")];
+    });
 }

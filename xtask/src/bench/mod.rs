@@ -4,7 +4,7 @@
 //!    that a plan. [`faults`] and [`without_effect`]: whether all of them come to something.
 //! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
 //! 3. [`session`]: the processes, watched until the plan is done or one of them fails; [`progress`] and [`remaining`] say
-//!    how far they are. [`commands`]: the same by hand.
+//!    how far they are. [`commands`]: the same by hand. [`register`]: which other benchmarks run at the same time.
 
 use std::fs;
 use std::io::IsTerminal;
@@ -34,6 +34,7 @@ mod options;
 mod pinning;
 mod plan;
 mod progress;
+mod register;
 mod remaining;
 mod session;
 mod without_effect;
@@ -43,6 +44,7 @@ pub(crate) use options::BenchArgs;
 
 use config::Config;
 use progress::Steps;
+use register::Register;
 use session::Session;
 
 /// Runs the benchmark; whether every self-check passed.
@@ -56,14 +58,20 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
         crate::out::say(&warning);
     }
     let out = folder::create(args.out.as_deref(), &configs[0].modes_name())?;
+    let mut register = Register::join(&cpus_of(&configs[0]));
+    for other in register.now() {
+        crate::out::say(&format!(
+            "warning: another benchmark runs ({other}): wait until it ends; the figures of both suffer"
+        ));
+    }
     let outcome = match &configs[..] {
-        [config] => run_into(&out, args, config, stop).and_then(|result| {
+        [config] => run_into(&out, args, config, &mut register, stop).and_then(|result| {
             folder::point_latest(&out);
             // The report's path is the last thing that is said.
             crate::report::print(&out, &result, args.json)?;
             Ok(result.passed())
         }),
-        several => compare_drivers(&out, args, several, stop),
+        several => compare_drivers(&out, args, several, &mut register, stop),
     };
     // A run that did not come to writing anything leaves nothing.
     if fs::remove_dir(&out).is_err() {
@@ -78,12 +86,18 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
 }
 
 /// One boot per driver, each with a folder of its own below `out`, and one table over all.
-fn compare_drivers(out: &Path, args: &BenchArgs, configs: &[Config], stop: &Stop) -> anyhow::Result<bool> {
+fn compare_drivers(
+    out: &Path,
+    args: &BenchArgs,
+    configs: &[Config],
+    register: &mut Register,
+    stop: &Stop,
+) -> anyhow::Result<bool> {
     let mut results = Vec::new();
     for config in configs {
         let folder = out.join(config.driver.name());
         fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        results.push(run_into(&folder, args, config, stop).with_context(|| config.driver.name())?);
+        results.push(run_into(&folder, args, config, register, stop).with_context(|| config.driver.name())?);
     }
     let table = report::driver_table(&results);
     fs::write(out.join("drivers.txt"), &table).context("cannot write drivers.txt")?;
@@ -101,7 +115,19 @@ fn told_in(out: &Path) -> PathBuf {
     if page.is_file() { page } else { out.to_owned() }
 }
 
-fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyhow::Result<RunResult> {
+/// The CPUs that a run's threads stay on; all that it may use where none is pinned.
+fn cpus_of(config: &Config) -> Vec<usize> {
+    let pinned: Vec<usize> = config.pinning.threads().map(|(_, cpu)| cpu).collect();
+    if pinned.is_empty() { cores() } else { pinned }
+}
+
+fn run_into(
+    out: &Path,
+    args: &BenchArgs,
+    config: &Config,
+    register: &mut Register,
+    stop: &Stop,
+) -> anyhow::Result<RunResult> {
     // Before anything is built: what the build leaves in the average is no load of the run.
     let load_average = environment::load_average();
     let steps = Steps::new();
@@ -175,6 +201,7 @@ fn run_into(out: &Path, args: &BenchArgs, config: &Config, stop: &Stop) -> anyho
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
     environment.accel_seen = session.seen().map(|seen| seen.name().to_owned());
     environment.load.steal_percent = stolen.percent();
+    environment.load.other_benchmarks = register.since_last();
     drop(session);
     steps.finish();
     finish(out, environment, config, outcome)
