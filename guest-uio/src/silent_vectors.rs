@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use proto::deadline::scaled;
 use proto::wire::Vector;
 
 use crate::device;
