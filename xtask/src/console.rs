@@ -33,6 +33,9 @@ impl Console {
     pub(crate) fn tail(&self) -> String {
         let text = self.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            return "(none: its console is empty)".to_owned();
+        }
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
 }
@@ -56,5 +59,13 @@ mod tests {
         let panic = "[    1.2] Kernel panic - not syncing: No working init found.";
         assert_eq!(fatal_in(panic).as_deref(), Some("Kernel panic - not syncing: No working init found."));
         assert_eq!(fatal_in("ivshmem-doorbell: guest is up\n"), None);
+    }
+
+    #[test]
+    fn an_empty_console_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(Console::new(file.path()).tail().contains("console is empty"));
+        fs::write(file.path(), "one\n\ntwo\n").unwrap();
+        assert_eq!(Console::new(file.path()).tail(), "one\ntwo");
     }
 }

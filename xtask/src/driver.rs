@@ -34,6 +34,11 @@ impl Driver {
         self.name().replace('-', "_")
     }
 
+    /// Whether doorbells reach the guest's user space through it.
+    pub(crate) fn delivers_interrupts(self) -> bool {
+        self != Self::UioPciGeneric
+    }
+
     /// Whether it takes the device only behind an IOMMU.
     pub(crate) fn needs_iommu(self) -> bool {
         self == Self::VfioPci

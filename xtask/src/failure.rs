@@ -18,6 +18,14 @@ pub(crate) struct Failure {
     message: String,
 }
 
+impl Failure {
+    /// The status to exit with.
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> u8 {
+        self.status
+    }
+}
+
 /// An error for wrong usage.
 pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
     Failure { status: USAGE, message: message.to_string() }.into()

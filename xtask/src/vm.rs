@@ -21,6 +21,7 @@ use crate::cpu::Cpu;
 use crate::deadline::DeadlineArgs;
 use crate::driver::Driver;
 use crate::failure::usage;
+use crate::host_memory;
 use crate::provision::{self, Consent, CustomKernel};
 use crate::qemu::{Ivshmem, QemuOptions};
 use crate::size;
@@ -54,16 +55,16 @@ pub(crate) struct VmArgs {
     #[command(flatten)]
     deadlines: DeadlineArgs,
     /// The guest's CPUs
-    #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     smp: u16,
     /// The guest's own memory
-    #[arg(long, value_parser = size::parse, default_value = "512M")]
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
     mem: u64,
     /// Shared memory, a power of two
-    #[arg(long, value_parser = size::parse, default_value = "64M")]
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "64M")]
     size: u64,
     /// Doorbell vectors per peer [default: 1; with --server, what it gives]
-    #[arg(long, value_parser = number::in_range::<u16>(1..=256))]
+    #[arg(long, value_name = "N", value_parser = number::in_range::<u16>(1..=256))]
     vectors: Option<u16>,
     /// Join the server at SOCKET, such as another guest's, instead of starting one
     #[arg(long, value_name = "SOCKET", conflicts_with = "size")]
@@ -75,10 +76,10 @@ pub(crate) struct VmArgs {
     #[arg(long)]
     yes: bool,
     /// Another kernel's image, with --modules
-    #[arg(long, requires = "modules")]
+    #[arg(long, value_name = "FILE", requires = "modules")]
     kernel: Option<PathBuf>,
     /// That kernel's /lib/modules/RELEASE folder
-    #[arg(long, requires = "kernel")]
+    #[arg(long, value_name = "DIR", requires = "kernel")]
     modules: Option<PathBuf>,
 }
 
@@ -123,6 +124,9 @@ impl ValueEnum for VmDriver {
     }
 }
 
+/// Kernel and archive; less does not boot.
+const MIN_GUEST_MEMORY: u64 = 64 << 20;
+
 /// Runs the guest until it ends.
 pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     if !args.size.is_power_of_two() || args.size < 4096 {
@@ -135,6 +139,18 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
             "ivshmem-plain has no server and no other peers: leave --server and --peers out, or take --mode doorbell",
         ));
     }
+    if plain && args.vectors.is_some() {
+        return Err(usage("ivshmem-plain has no vectors: leave --vectors out, or take --mode doorbell"));
+    }
+    if plain && args.driver == Some(VmDriver::Is(Driver::UioPciMsix)) {
+        return Err(usage(
+            "ivshmem-plain has no interrupts, which uio_pci_msix asks for: take --driver none, or --mode doorbell",
+        ));
+    }
+    host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
+    host_memory::check(if args.server.is_some() { 0 } else { args.size }, args.mem)?;
+    let kernel = args.kernel.clone().zip(args.modules.clone()).map(|(image, modules)| CustomKernel { image, modules });
+    crate::provision_flags::check(kernel.as_ref())?;
     if let Some(cpu) = &args.cpu {
         cpu.check(args.accel)?;
     }
@@ -142,13 +158,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     let say = crate::out::say;
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
     let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
-    let kernel = args.kernel.clone().zip(args.modules.clone());
-    let options = provision::Options {
-        kernel: kernel.map(|(image, modules)| CustomKernel { image, modules }),
-        shell: true,
-        driver,
-        consent: Consent::new(args.yes),
-    };
+    let options = provision::Options { kernel, shell: true, driver, consent: Consent::new(args.yes) };
     let programs = build::host_programs(&say)?;
     let mut joined = None;
     if let Some(socket) = &args.server {
@@ -176,11 +186,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
         }
         VmMode::Plain => {
             let file = SharedFile::create(args.size)?;
-            crate::out::say(&format!(
-                "the memory from the host:  {} ({} bytes, map it shared)",
-                file.0.display(),
-                args.size
-            ));
+            crate::out::say(&format!("read the memory:  {} ({} bytes, map it shared)", file.0.display(), args.size));
             let device = Ivshmem::Plain { file: file.0.clone(), bytes: args.size };
             memory_file = Some(file);
             device

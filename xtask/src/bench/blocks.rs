@@ -3,6 +3,8 @@
 //! Every cell is measured in rounds. A round has one block of each way to wait, in an order that the seed decides; the next
 //! round has them in the opposite order (ABBA), so that noise and drift hit all alike.
 
+use std::time::Duration;
+
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -32,6 +34,11 @@ const STORM_RATES: [u64; 3] = [1_000, 10_000, 100_000];
 /// Messages per second that an open loop offers.
 const RATES: [u64; 5] = [500, 1_000, 2_000, 5_000, 10_000];
 const RATES_FULL: [u64; 10] = [200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000, 50_000];
+
+/// When a block of contention ends.
+pub(super) fn contention_limit(full: bool) -> Duration {
+    Duration::from_millis(if full { 3_000 } else { 300 })
+}
 
 /// How a cell is cut into blocks.
 #[derive(Debug, Clone, Copy)]
@@ -185,7 +192,7 @@ impl Series<'_> {
         if self.config.load.is_none() {
             crowds.push(Conditions { busy_threads: Some(0), one_core: true, ..Conditions::default() });
         }
-        let limit_ms = Some(if self.config.full { 3_000 } else { 300 });
+        let limit_ms = u64::try_from(contention_limit(self.config.full).as_millis()).ok();
         for crowd in crowds {
             let pingpong = Shape { rounds: 2, warmup: 5, count: 1_000 * self.many(), limit_ms };
             let often = Shape { rounds: 6, ..pingpong };

@@ -10,6 +10,7 @@ use super::machine::cores;
 use super::options::{Bar2Map, BenchArgs, DriverArg, FrameArg, Mode, WorkloadArg};
 use crate::driver::Driver;
 use crate::failure::usage;
+use crate::host_memory;
 use crate::size;
 
 /// Kernel, archive and three private copies of a 4K frame.
@@ -18,6 +19,11 @@ const LEAST_GUEST_MEMORY: u64 = 256 << 20;
 const LEAST_SIZE: u64 = 8 << 20;
 /// The longest spin of a hybrid wait: it looks at nothing but the message, neither at a deadline nor at the server.
 const MOST_SPIN: Duration = Duration::from_millis(100);
+
+/// What an open loop's p99 must stay below.
+const P99_LIMIT: Duration = Duration::from_millis(1);
+/// The longest kernel command line (`COMMAND_LINE_SIZE` of x86), less what every guest has on it.
+const MAX_APPEND: usize = 2048 - 256;
 
 /// Between an answer and the next message, where there is a gap.
 const GAP: Duration = Duration::from_millis(2);
@@ -59,12 +65,14 @@ impl Config {
         let cpus = cores();
         let pinning = args.pin.on(&cpus, args.smp.into())?;
         check_spin(args.spin)?;
-        if args.mem < LEAST_GUEST_MEMORY {
-            return Err(usage(format!("--mem: the guest takes {}M at least", LEAST_GUEST_MEMORY >> 20)));
-        }
+        host_memory::check_guest(args.mem, LEAST_GUEST_MEMORY)?;
+        check_append(&args.append)?;
+        check_gap(args, &workloads)?;
         let several = args.driver.len() > 1;
         let config = |driver: &DriverArg| {
-            let (driver, driver_reason, modes) = choose_driver(*driver, &modes, several);
+            let (driver, driver_reason, modes) = choose_driver(*driver, &modes, several, args);
+            // In a comparison, a driver without interrupts polls beside the others.
+            let matrix = args.matrix && (driver.delivers_interrupts() || !several);
             Self {
                 modes,
                 workloads: workloads.clone(),
@@ -78,11 +86,11 @@ impl Config {
                 seed: args.seed,
                 pinning: pinning.clone(),
                 spin_ns: args.spin.map(nanos),
-                matrix: args.matrix,
+                matrix,
                 frame_bytes: frame_bytes.clone(),
                 gap_ns: nanos(args.gap.unwrap_or(GAP)),
                 rates: args.rate.clone(),
-                p99_limit_ns: nanos(args.p99_limit),
+                p99_limit_ns: nanos(args.p99_limit.unwrap_or(P99_LIMIT)),
                 load: args.load,
                 aa: args.aa,
                 fault: args.fault,
@@ -91,8 +99,11 @@ impl Config {
         let mut configs: Vec<Self> = args.driver.iter().map(config).collect();
         for config in &configs {
             check_map(config.driver, config.bar2_map)?;
+            check_interrupts(config)?;
         }
         super::faults::check(args, &configs, cpus.len())?;
+        check_blocks(&configs)?;
+        host_memory::check(args.size, args.mem)?;
         let mut seen = Vec::new();
         configs.retain(|config| {
             !seen.contains(&config.driver) && {
@@ -182,6 +193,58 @@ fn check_spin(asked: Option<Duration>) -> anyhow::Result<()> {
     }
 }
 
+/// A driver without interrupts cannot do what the modes ask of it.
+fn check_interrupts(config: &Config) -> anyhow::Result<()> {
+    if config.driver.delivers_interrupts() {
+        return Ok(());
+    }
+    let blocking = config.modes.iter().find(|mode| mode.blocks());
+    let (flag, without) = match blocking {
+        Some(mode) => (format!("--mode {mode}"), "--mode poll"),
+        None if config.matrix => ("--matrix".to_owned(), "leave --matrix out"),
+        None => return Ok(()),
+    };
+    Err(usage(format!(
+        "{flag} needs interrupts, and {} delivers none: the device has MSI-X only; use --driver uio_pci_msix, or {without}",
+        config.driver.name()
+    )))
+}
+
+/// Workloads that come to nothing in the modes asked for. Baseline alone has no blocks either, and is measured.
+fn check_blocks(configs: &[Config]) -> anyhow::Result<()> {
+    let asked = configs.iter().any(|config| !config.workloads.is_empty());
+    if !asked || configs.iter().any(|config| !config.blocks().is_empty()) {
+        return Ok(());
+    }
+    Err(usage("--workload storm: a side that polls is not rung, so there is nothing to measure; add --mode irq"))
+}
+
+/// Words for the guest's kernel that it could not obey.
+fn check_append(append: &str) -> anyhow::Result<()> {
+    if let Some(word) = append.split_whitespace().find(|word| word.starts_with("ivshmem.")) {
+        return Err(usage(format!(
+            "--append {word}: the benchmark sets the ivshmem words itself; use --driver, --bar2-map or --timeout-scale"
+        )));
+    }
+    if append.len() > MAX_APPEND {
+        return Err(usage(format!("--append: {} bytes, and the kernel takes {MAX_APPEND} at most", append.len())));
+    }
+    Ok(())
+}
+
+/// Contention's blocks end after a time, in which there must be some messages.
+fn check_gap(args: &BenchArgs, workloads: &[Workload]) -> anyhow::Result<()> {
+    let most = super::blocks::contention_limit(args.full) / 3;
+    match args.gap.filter(|gap| *gap > most && workloads.contains(&Workload::Contention)) {
+        Some(gap) => Err(usage(format!(
+            "--gap {}: a block of contention would have less than three messages; use --gap {}, or --workload paced",
+            humantime::format_duration(gap),
+            humantime::format_duration(most)
+        ))),
+        None => Ok(()),
+    }
+}
+
 /// Only our own driver maps the memory in every way.
 fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
     let offers = match driver {
@@ -202,7 +265,7 @@ fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
 }
 
 /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
-fn choose_driver(asked: DriverArg, modes: &[Wait], several: bool) -> (Driver, String, Vec<Wait>) {
+fn choose_driver(asked: DriverArg, modes: &[Wait], several: bool, args: &BenchArgs) -> (Driver, String, Vec<Wait>) {
     match asked {
         DriverArg::Is(Driver::UioPciGeneric) if several => (
             Driver::UioPciGeneric,
@@ -210,7 +273,11 @@ fn choose_driver(asked: DriverArg, modes: &[Wait], several: bool) -> (Driver, St
             vec![Wait::Poll],
         ),
         DriverArg::Is(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
-        DriverArg::Auto if modes == [Wait::Poll] => {
+        DriverArg::Auto if modes == [Wait::Poll] && args.bar2_map == Bar2Map::Wb => {
+            let reason = "no other driver maps the memory write-back";
+            (Driver::UioPciMsix, reason.to_owned(), modes.to_vec())
+        }
+        DriverArg::Auto if modes == [Wait::Poll] && !args.matrix => {
             let reason = "polling needs no interrupts, so the stock driver will do";
             (Driver::UioPciGeneric, reason.to_owned(), modes.to_vec())
         }
@@ -262,12 +329,65 @@ pub(super) mod tests {
         }
     }
 
+    #[track_caller]
+    fn refused(words: &str, hint: &str) {
+        let error = parse(words).unwrap_err();
+        assert!(error.is::<crate::failure::Failure>(), "status 2: {error}");
+        assert!(error.to_string().contains(hint), "{words}: {error}");
+    }
+
+    #[test]
+    fn driver_without_interrupts_only_polls() {
+        for mode in ["irq", "hybrid", "poll,irq", "all"] {
+            refused(&format!("--driver uio_pci_generic --mode {mode}"), "use --driver uio_pci_msix, or --mode poll");
+        }
+        refused("--driver uio_pci_generic --mode poll --matrix", "leave --matrix out");
+        assert!(parse("--driver uio_pci_generic --mode poll").is_ok());
+        // A comparison of drivers: this one polls, whatever the others do.
+        let (_, configs) = parse_with_args("--driver uio_pci_generic,uio_pci_msix --mode poll,irq --matrix").unwrap();
+        assert_eq!((configs[0].modes.as_slice(), configs[0].matrix), (&[Wait::Poll][..], false));
+        assert_eq!((configs[1].modes.as_slice(), configs[1].matrix), (&[Wait::Poll, Wait::Irq][..], true));
+    }
+
+    #[test]
+    fn auto_takes_a_driver_that_can_do_what_is_asked() {
+        assert_eq!(parse("--mode poll --matrix").unwrap().driver, Driver::UioPciMsix);
+        assert_eq!(parse("--mode poll --bar2-map wb").unwrap().driver, Driver::UioPciMsix);
+    }
+
+    #[test]
+    fn workload_without_blocks_is_refused() {
+        refused("--mode poll --workload storm", "--mode irq");
+        assert!(parse("--mode poll --workload storm,idle").is_ok() && parse("--workload baseline").is_ok());
+    }
+
+    #[test]
+    fn words_that_the_guests_kernel_ignores_are_refused() {
+        refused("--append ivshmem.driver=none", "--driver");
+        refused(&format!("--append {}", "x".repeat(2_000)), "1792 at most");
+        assert!(parse("--append quiet").is_ok());
+    }
+
+    #[test]
+    fn gap_leaves_room_for_messages() {
+        refused("--gap 200ms", "--gap 100ms, or --workload paced");
+        assert!(parse("--gap 200ms --full").is_ok() && parse("--gap 10s --workload paced").is_ok());
+    }
+
+    #[test]
+    fn impossible_numbers_are_refused_by_the_parser() {
+        for words in ["--ready-timeout 0s", "--p99-limit 0", "--kvm-timeout 0s", "--rate x", "--seed x", "--smp 0"] {
+            let error = parse(words).unwrap_err().to_string();
+            assert!(error.contains("expected a ") && !error.contains("invalid digit"), "{words}: {error}");
+        }
+    }
+
     #[test]
     fn the_driver_follows_the_modes() {
         assert_eq!(parse("--mode poll").unwrap().driver, Driver::UioPciGeneric);
         assert_eq!(parse("--mode irq").unwrap().driver, Driver::UioPciMsix);
         assert_eq!(parse("").unwrap().driver, Driver::UioPciMsix);
-        for driver in Driver::value_variants() {
+        for driver in Driver::value_variants().iter().filter(|driver| driver.delivers_interrupts()) {
             assert_eq!(parse(&format!("--mode irq --driver {}", driver.name())).unwrap().driver, *driver);
         }
     }

@@ -6,20 +6,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
+use crate::failure::usage;
 use crate::provision::workspace_root;
 
-/// Makes the folder: the one asked for, or `results/<date>-<modes>` to which [`point_latest`] will point.
-pub(super) fn create(asked: Option<&Path>, modes: &str) -> anyhow::Result<PathBuf> {
+/// Makes the folder: the one asked for, or `results/<date>-<modes>` to which [`point_latest`] will point. `folders` are those
+/// that the run will make in it. An unusable folder that was asked for is wrong usage.
+pub(super) fn create(asked: Option<&Path>, modes: &str, folders: &[&str]) -> anyhow::Result<PathBuf> {
     if let Some(path) = asked {
-        fs::create_dir_all(path).with_context(|| cannot(path))?;
-        try_writing(path)?;
-        let occupied = path.join("result.json");
-        anyhow::ensure!(
-            !occupied.exists(),
-            "{} holds a run already; name another folder with --out, or remove that one",
-            path.display()
-        );
-        return fs::canonicalize(path).with_context(|| cannot(path));
+        let unusable = |error: std::io::Error| usage(format!("{}: {error}", cannot(path)));
+        fs::create_dir_all(path).map_err(unusable)?;
+        tempfile::tempfile_in(path).map(drop).map_err(unusable)?;
+        let occupied = ["result.json"].into_iter().chain(folders.iter().copied()).any(|name| path.join(name).exists());
+        if occupied {
+            let path = path.display();
+            return Err(usage(format!(
+                "{path} holds a run already; name another folder with --out, or remove that one"
+            )));
+        }
+        return fs::canonicalize(path).map_err(unusable);
     }
     let results = workspace_root().join("results");
     fs::create_dir_all(&results).with_context(|| cannot(&results))?;
@@ -42,10 +46,6 @@ fn cannot(path: &Path) -> String {
     format!("cannot write results to {}; name a folder that can be written with --out DIR", path.display())
 }
 
-fn try_writing(path: &Path) -> anyhow::Result<()> {
-    tempfile::tempfile_in(path).map(drop).with_context(|| cannot(path))
-}
-
 /// Lets `results/latest` point to a run of the default folder. A convenience: a run is worth keeping even where the link
 /// cannot be made.
 pub(super) fn point_latest(run: &Path) {
@@ -60,20 +60,27 @@ pub(super) fn point_latest(run: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
 
     #[test]
     fn a_folder_that_holds_a_run_is_not_written_again() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(create(Some(folder.path()), "poll").is_ok());
-        fs::write(folder.path().join("result.json"), "{}").unwrap();
-        let error = create(Some(folder.path()), "poll").unwrap_err();
-        assert!(error.to_string().contains("--out"), "{error}");
+        assert!(create(Some(folder.path()), "poll", &["igb_uio"]).is_ok());
+        for (name, of_drivers) in [("result.json", &[][..]), ("igb_uio", &["uio_pci_msix", "igb_uio"])] {
+            fs::write(folder.path().join(name), "{}").unwrap();
+            let error = create(Some(folder.path()), "poll", of_drivers).unwrap_err();
+            assert!(error.is::<Failure>() && error.to_string().contains("--out"), "{error}");
+            fs::remove_file(folder.path().join(name)).unwrap();
+        }
     }
 
     #[test]
     fn a_folder_below_a_file_names_the_cure() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = create(Some(&file.path().join("run")), "poll").unwrap_err();
-        assert!(error.to_string().contains("--out DIR"), "{error}");
+        for unusable in [file.path().join("run"), file.path().to_owned(), "/proc/x".into(), "".into()] {
+            let error = create(Some(&unusable), "poll", &[]).unwrap_err();
+            assert!(error.is::<Failure>(), "status 2: {error}");
+            assert!(error.to_string().contains("--out DIR"), "{error}");
+        }
     }
 }

@@ -57,7 +57,12 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
     for warning in without_effect::warnings(args, &configs) {
         crate::out::say(&warning);
     }
-    let out = folder::create(args.out.as_deref(), &configs[0].modes_name())?;
+    let folders: Vec<&str> = match &configs[..] {
+        [_] => Vec::new(),
+        several => several.iter().map(|config| config.driver.name()).collect(),
+    };
+    crate::provision_flags::check(args.custom_kernel().as_ref())?;
+    let out = folder::create(args.out.as_deref(), &configs[0].modes_name(), &folders)?;
     let mut register = Register::join(&cpus_of(&configs[0]));
     for other in register.now() {
         crate::out::say(&format!(

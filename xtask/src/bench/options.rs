@@ -50,19 +50,19 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(super) matrix: bool,
     /// Frames: the sizes to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
+    #[arg(long, value_name = "SIZE", value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
     pub(super) frames: Vec<FrameArg>,
     /// Paced and contention: time between an answer and the next message [default: 2ms]
-    #[arg(long, value_parser = duration::parse)]
+    #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) gap: Option<Duration>,
     /// Open loop: messages per second to offer [default: 500,1000,2000,5000,10000; --full ten rates up to 50000]
-    #[arg(long, value_delimiter = ',', value_parser = number::in_range::<u64>(1..=10_000_000))]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = number::in_range::<u64>(1..=10_000_000))]
     pub(super) rate: Vec<u64>,
-    /// Open loop: what p99, from when a message was due, must stay below
-    #[arg(long, value_parser = duration::parse_above_zero, default_value = "1ms")]
-    pub(super) p99_limit: Duration,
+    /// Open loop: what p99, from when a message was due, must stay below [default: 1ms]
+    #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
+    pub(super) p99_limit: Option<Duration>,
     /// Contention: busy threads [default: 0 to one more than there are cores, and both sides on one core]
-    #[arg(long, value_parser = number::in_range::<u32>(0..=1024))]
+    #[arg(long, value_name = "N", value_parser = number::in_range::<u32>(0..=1024))]
     pub(super) load: Option<u32>,
     /// Measure everything of pingpong and paced twice, to see how far equal things differ
     #[arg(long)]
@@ -86,19 +86,19 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) deadlines: DeadlineArgs,
     /// Shared memory, a power of two
-    #[arg(long, value_parser = size::parse, default_value = "128M")]
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,
     /// Doorbell vectors per peer
-    #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=256))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=256))]
     pub(crate) vectors: u16,
     /// The guest's CPUs
-    #[arg(long, default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     pub(crate) smp: u16,
     /// The guest's own memory
-    #[arg(long, value_parser = size::parse, default_value = "512M")]
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
     pub(crate) mem: u64,
     /// How long a hybrid wait spins before it blocks, 100ms at most [default: as long as blocking is measured to take]
-    #[arg(long, value_parser = duration::parse)]
+    #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) spin: Option<Duration>,
     /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
     #[arg(long, value_enum, default_value_t = Bar2Map::Auto)]
@@ -108,10 +108,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value = "auto", value_name = "auto|none|MAP")]
     pub(crate) pin: Pin,
     /// The results' folder [default: results/DATE-MODES]
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Seed of the frames' content and of the blocks' order
-    #[arg(long, default_value_t = 1, value_parser = number::parse::<u64>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::parse::<u64>)]
     pub(super) seed: u64,
     /// One JSON document on stdout instead of the table
     #[arg(long)]
@@ -123,13 +123,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, short)]
     pub(crate) verbose: bool,
     /// Another kernel's image, with --modules
-    #[arg(long, requires = "modules")]
+    #[arg(long, value_name = "FILE", requires = "modules")]
     pub(super) kernel: Option<PathBuf>,
     /// That kernel's /lib/modules/RELEASE folder
-    #[arg(long, requires = "kernel")]
+    #[arg(long, value_name = "DIR", requires = "kernel")]
     pub(super) modules: Option<PathBuf>,
     /// More words for the guest's kernel command line
-    #[arg(long, default_value = "")]
+    #[arg(long, value_name = "WORDS", default_value = "")]
     pub(crate) append: String,
     /// How long the guest may take to get ready [default: 60s]
     #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]

@@ -21,6 +21,13 @@ pub(super) fn warnings(args: &BenchArgs, configs: &[Config]) -> Vec<String> {
             "--workload openloop",
         ),
         (
+            "--p99-limit",
+            args.p99_limit.is_some(),
+            has(&[Workload::Openloop]),
+            "no messages are offered at a rate",
+            "--workload openloop",
+        ),
+        (
             "--aa",
             args.aa,
             has(&[pingpong, paced]),
@@ -68,6 +75,7 @@ mod tests {
         for (words, cure) in [
             ("--spin 50us", "--mode hybrid"),
             ("--rate 1000", "--workload openloop"),
+            ("--p99-limit 1ms", "--workload openloop"),
             ("--aa --workload frame", "--workload pingpong,paced"),
             ("--matrix --workload frame", "--workload pingpong,paced"),
             ("--gap 5ms --workload pingpong", "--workload paced"),

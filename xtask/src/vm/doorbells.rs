@@ -53,19 +53,20 @@ impl Doorbells {
     /// Says how to reach the memory and everybody from another terminal.
     pub(super) fn explain(&self, host_peer: &Path) {
         let socket = self.socket.display();
-        let reach = format!("{} -S {socket}", host_peer.display());
+        let reach = format!("{} -S {socket}", crate::place::shown(host_peer));
         // On its own server the guest comes right after the bare peers; elsewhere others may come in between.
         let guest = if self.own.is_some() { self.peers.len().to_string() } else { "PEER".to_owned() };
-        crate::out::say(&format!("the memory from the host:  {reach} read 0 64 --hex"));
-        crate::out::say(&format!("peers, and ringing them:   {reach} list    {reach} ring {guest} 0"));
+        crate::out::say(&format!("read the memory: {reach} read 0 64 --hex"));
+        crate::out::say(&format!("list the peers:  {reach} list"));
+        crate::out::say(&format!("ring the guest:  {reach} ring {guest} 0"));
         if self.own.is_none() {
-            crate::out::say("this guest's id:           `guest-uio probe` in the guest");
+            crate::out::say("this guest's id: `guest-uio probe` in the guest");
         }
         if !self.peers.is_empty() {
             let ids: Vec<String> = self.peers.iter().map(|peer| peer.id.to_string()).collect();
-            crate::out::say(&format!("bare host peers:           {}", ids.join(", ")));
+            crate::out::say(&format!("bare host peers: {}", ids.join(", ")));
         }
-        crate::out::say(&format!("another guest beside it:   cargo xtask vm --server {socket}"));
+        crate::out::say(&format!("another guest:   cargo xtask vm --server {socket}"));
     }
 }
 

@@ -50,7 +50,7 @@ impl Guest {
         let mut command = xtask(&format!("vm --accel tcg {words}"));
         command.env("PATH", format!("{}:{path}", folder.path().display()));
         let terminal = Terminal::start(command);
-        let reach = terminal.expect("the memory from the host:");
+        let reach = terminal.expect("read the memory:");
         let host_peer = reach.split_whitespace().skip_while(|word| !word.contains("host-peer")).take(3);
         let host_peer = host_peer.map(str::to_owned).collect();
         terminal.expect("guest is up");

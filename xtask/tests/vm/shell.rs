@@ -95,7 +95,7 @@ impl Drop for Terminal {
 #[ignore = "starts a guest"]
 fn a_doorbell_guest_has_a_shell_and_its_memory_can_be_reached_from_the_host() {
     let mut terminal = Terminal::open("vm --mode doorbell --accel tcg");
-    let reach = terminal.expect("the memory from the host:");
+    let reach = terminal.expect("read the memory:");
     let words: Vec<&str> = reach.split_whitespace().skip_while(|word| !word.contains("host-peer")).collect();
     let host_peer = |verb: &[&str]| {
         let output = std::process::Command::new(words[0]).args(&words[1..3]).args(verb).output().unwrap();
@@ -124,7 +124,7 @@ fn a_doorbell_guest_has_a_shell_and_its_memory_can_be_reached_from_the_host() {
 #[ignore = "starts a guest"]
 fn a_plain_guest_shares_a_file_that_goes_with_it() {
     let mut terminal = Terminal::open("vm --mode plain --accel tcg");
-    let reach = terminal.expect("the memory from the host:");
+    let reach = terminal.expect("read the memory:");
     let file = reach.split_whitespace().find(|word| word.starts_with("/dev/shm/")).unwrap().to_owned();
     terminal.expect("guest is up");
     terminal.type_line("guest-uio probe");
