@@ -18,7 +18,7 @@ pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type:
     json!({
         "driver": driver.name(),
         "bar2_map": driver.memory_map(),
-        "bar2_cached": memory_type.map(|kind| kind.is_cached()),
+        "bar2_cached": memory_type.and_then(|kind| kind.is_cached()),
         "bar2_ns_per_load": memory_type.map(|kind| kind.ns_per_load),
         "bar2_read_gb_per_s": memory_type.map(|kind| kind.read_gb_per_s),
         "bar2_streaming_read_gb_per_s": memory_type.and_then(|kind| kind.streaming_read_gb_per_s),
@@ -156,7 +156,11 @@ impl fmt::Display for Verdict {
             writeln!(f, "memory    {} bytes through {}", text("memory_bytes"), text("bar2_map"))?;
             let bar2 = &self.found["bar2"];
             if bar2.is_object() {
-                let kind = if bar2["cached"] == true { "cached" } else { "not cached" };
+                let kind = match bar2["cached"].as_bool() {
+                    Some(true) => "cached",
+                    Some(false) => "not cached",
+                    None => "no memory type under emulation",
+                };
                 writeln!(
                     f,
                     "          {kind}: {} ns per load ({} from private memory), read {} GB/s",

@@ -381,6 +381,21 @@ fn settings_that_differ_are_named_and_what_the_surroundings_say_is_not_told_twic
 }
 
 #[test]
+fn memory_type_recorded_under_emulation_is_no_difference() {
+    let on = |accel: &str, cached| {
+        let environment = Environment { accel: accel.into(), bar2_cached: Some(cached), ..Environment::default() };
+        saved_on(&run(1.0), environment)
+    };
+    let fields = |accel| {
+        let (base, this) = (on(accel, true), on(accel, false));
+        let across = across(&[base.path(), this.path()], None);
+        across.differences.into_iter().map(|difference| difference.field).collect::<Vec<_>>()
+    };
+    assert_eq!(fields("kvm"), ["bar2_cached"]);
+    assert_eq!(fields("tcg"), [""; 0]);
+}
+
+#[test]
 fn lines_fit_a_terminal_and_cannot_command_it() {
     let hostile = Environment {
         accel: "tcg".into(),
