@@ -13,7 +13,8 @@ use crate::document::folder::PLAN_FILE;
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::exports;
-use crate::measured::{GuestFacts, Measured};
+use crate::journal;
+use crate::measured::Measured;
 use crate::places::{self, DAMAGED};
 use crate::read;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
@@ -37,8 +38,8 @@ pub struct Again {
 /// Renders the run in `dir` again: the same input gives the same files. The environment and the configuration are those
 /// that `result.json` recorded, whatever the machine is that renders.
 ///
-/// A run that was cut off before there was a `result.json` has no environment; one without `measured.json` has no
-/// figures. Both are rendered as long as there is a plan or what was measured, and say what is missing. A damaged
+/// A run that was cut off before there was a `result.json` has no environment; one whose initiator was killed has the
+/// blocks that it had finished (`measured.jsonl`), or no figures. Both are rendered as long as there is a plan or what was measured, and say what is missing. A damaged
 /// `result.json` is made again, with what it still says of environment and configuration, and kept beside the new one; of
 /// a damaged `measured.json` the blocks before the damage are rendered.
 pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
@@ -51,13 +52,8 @@ pub fn render_again(dir: &Path) -> Result<Again, ReportError> {
     }
     places::look(dir)?;
     let (recorded, repaired) = recorded(dir)?;
-    let measured = if exists(&dir.join(MEASURED_FILE)) {
-        read::read_measured_as_far_as_it_is_whole(&dir.join(MEASURED_FILE))?
-    } else {
-        nothing_measured()
-    };
-    let samples =
-        if exists(&dir.join(SAMPLES_FILE)) { read::read_samples(&dir.join(SAMPLES_FILE))? } else { (Vec::new(), None) };
+    let measured = read::read_finished_blocks(dir)?.unwrap_or_else(nothing_measured);
+    let samples = read::read_samples_if_there(&dir.join(SAMPLES_FILE))?;
     give_header(&dir.join(SAMPLES_FILE))?;
     if repaired.is_some() {
         keep(&dir.join(FILE_NAME), &dir.join(DAMAGED))?;
@@ -134,17 +130,6 @@ fn recorded(dir: &Path) -> Result<(Recorded, Option<Warning>), ReportError> {
 
 /// What is known of a run whose initiator was killed before it could write.
 fn nothing_measured() -> Measured {
-    Measured {
-        guest: GuestFacts::default(),
-        tsc_hz: 0.0,
-        host_peer: 0,
-        guest_peer: 0,
-        spin_ns: None,
-        perf_missing: None,
-        memory_bytes: 0,
-        ceilings: Vec::new(),
-        overhead: None,
-        blocks: Vec::new(),
-        aborted: Some(format!("the initiator was killed before it could write {MEASURED_FILE}; run it again")),
-    }
+    let reason = format!("the initiator was killed before it could write {MEASURED_FILE}; run it again");
+    Measured { aborted: Some(reason), ..journal::nothing() }
 }

@@ -5,7 +5,7 @@
 //! 1. [`plan`]: what is to be measured, written by the front door, read by the initiator; under which [`conditions`],
 //!    on which CPUs ([`pinning`]), and with which [`fault`] put in on purpose.
 //! 2. [`measured`] (with [`thread_cost`]) and [`samples`]: what the initiator brings back, per block and per operation;
-//!    [`progress`]: what it says meanwhile.
+//!    [`journal`]: the blocks as they are finished; [`progress`]: what it says meanwhile.
 //! 3. [`result`] and [`environment`]: the document that a run ends in.
 //! 4. [`render()`]: from the one to the other. [`read`] takes the files in, [`run`] joins blocks and rows,
 //!    [`evaluate`] makes [`cells`] (with [`stats`] and [`cost`]), comparisons ([`compare`], of the [`figure`] that a
@@ -21,6 +21,7 @@
 pub mod conditions;
 pub mod copies;
 pub mod fault;
+pub mod journal;
 pub mod measured;
 pub mod pinning;
 pub mod plan;
@@ -74,7 +75,7 @@ pub use crate::rendering::*;
 pub use crate::{
     again::{Again, render_again},
     error::ReportError,
-    render::{note_end, render},
+    render::{Ended, render, render_ended},
     result::RunResult,
     summary::{driver_table, styled_summary, styled_summary_within, summary, summary_within},
 };

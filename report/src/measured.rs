@@ -285,6 +285,9 @@ pub struct MeasuredBlock {
     /// Where the threads were. `None`: nobody looked.
     #[serde(default)]
     pub placement: Option<PlacementSeen>,
+    /// How long the machine was suspended while the operations were under way, in nanoseconds.
+    #[serde(default)]
+    pub suspended_ns: u64,
 }
 
 impl MeasuredBlock {

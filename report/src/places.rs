@@ -8,7 +8,7 @@ use crate::document::folder::PLAN_FILE;
 use crate::error::ReportError;
 use crate::exports::{self, Export};
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
-use crate::{page, plots, text_report};
+use crate::{journal, page, plots, text_report};
 
 /// A damaged document is kept under this name when another one takes its place.
 pub(crate) const DAMAGED: &str = "result.json.damaged";
@@ -17,7 +17,7 @@ pub(crate) const DAMAGED: &str = "result.json.damaged";
 /// the folder's own, or nothing yet: neither a link is replaced nor followed. The folder itself may be a link, as
 /// `results/latest` is.
 pub(crate) fn look(dir: &Path) -> Result<(), ReportError> {
-    for name in [MEASURED_FILE, SAMPLES_FILE, PLAN_FILE] {
+    for name in [MEASURED_FILE, journal::FILE_NAME, SAMPLES_FILE, PLAN_FILE] {
         let path = dir.join(name);
         let is_there = path.symlink_metadata().is_ok();
         if is_there && !path.metadata().is_ok_and(|seen| seen.is_file()) {

@@ -10,6 +10,7 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::error::ReportError;
+use crate::journal::{self, Journal};
 use crate::measured::Measured;
 use crate::result::Warning;
 use crate::salvage::whole_part;
@@ -51,6 +52,34 @@ pub(crate) fn read_measured_as_far_as_it_is_whole(path: &Path) -> Result<Measure
          the run was made, or run again"
     );
     checked(path, Measured { aborted: Some(aborted), ..measured })
+}
+
+/// Reads what was measured: `measured.json`, or the finished blocks of `measured.jsonl` where the initiator ended before
+/// it could write the former. `None`: neither is there.
+pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<Measured>, ReportError> {
+    // A link that leads nowhere is an error, and not a file that is missing.
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
+    let (document, lines) = (dir.join(MEASURED_FILE), dir.join(journal::FILE_NAME));
+    if is_there(&document) {
+        return read_measured_as_far_as_it_is_whole(&document).map(Some);
+    }
+    if !is_there(&lines) {
+        return Ok(None);
+    }
+    let Journal { mut measured, ended, damaged_from } = journal::replay(&read_document(&lines)?);
+    if let Some(line) = damaged_from {
+        let blocks = counted(measured.blocks.len() as u64, "block");
+        measured.aborted =
+            Some(format!("{} is damaged from line {line} on; {blocks} before are whole", journal::FILE_NAME));
+    } else if !ended {
+        measured.aborted = Some(format!("the initiator ended before it could write {MEASURED_FILE}"));
+    }
+    checked(&lines, measured).map(Some)
+}
+
+/// Reads `samples.csv`, which an initiator that ended at once did not write.
+pub(crate) fn read_samples_if_there(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
+    if path.symlink_metadata().is_ok() { read_samples(path) } else { Ok((Vec::new(), None)) }
 }
 
 /// What a JSON file with this content says.

@@ -1,5 +1,6 @@
 //! From what a run left in its folder to everything that is made of it.
 
+use std::io;
 use std::path::Path;
 
 use serde::Serialize;
@@ -7,10 +8,11 @@ use serde::Serialize;
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::measured::Measured;
+use crate::plots::Plot;
 use crate::result::{RunResult, Warning};
 use crate::run::Run;
 use crate::samples::Row;
-use crate::{evaluate, exports, page, places, plots, read, text_report};
+use crate::{evaluate, exports, journal, page, places, plots, read, text_report};
 
 /// Reads the files of the initiator in `dir`, evaluates them, writes the exports and returns the document. Rendering a folder
 /// again gives the same files. A run that ended early is rendered up to its last block.
@@ -31,23 +33,59 @@ pub(crate) fn render_run(
     (rows, cut_off): (Vec<Row>, Option<Warning>),
 ) -> Result<(RunResult, Run), ReportError> {
     let run = Run::new(measured, rows);
-    let result = evaluate::evaluate(environment, config, &run, cut_off);
-    let plots = plots::plots(&result, &run);
-    plots::write_into(dir, &plots)?;
-    exports::hgrm::write_all(dir, &run)?;
-    for export in exports::all() {
-        exports::write_into(dir, export, &result, &run)?;
-    }
-    exports::write_into(dir, &text_report::TextReport::of(dir), &result, &run)?;
-    // Last, because it links to what is there.
-    exports::write_into(dir, &page::Page::of(dir, plots), &result, &run)?;
+    let (result, plots) = evaluated(environment, config, &run, cut_off);
+    write_files(dir, &run, &result, plots)?;
     Ok((result, run))
 }
 
-/// Notes why a run ended early, in the words of whoever saw the cause: the initiator only knows that it was stopped.
-pub fn note_end(dir: &Path, reason: &str) -> Result<(), ReportError> {
-    let path = dir.join(read::MEASURED_FILE);
-    let mut measured = read::read_measured(&path)?;
-    measured.aborted = Some(reason.to_owned());
-    exports::replace(&path, |out| serde_json::to_writer_pretty(out, &measured).map_err(std::io::Error::from))
+/// A run that ended early, rendered as far as it came.
+#[derive(Debug)]
+pub struct Ended {
+    /// The document.
+    pub result: RunResult,
+    /// Why its files could not be written, for instance because the disk is full. The measurements stay as they are.
+    pub unwritten: Option<ReportError>,
+}
+
+/// Renders a run that ended early: with the blocks that were finished, of which there may be none, and with `reason` as
+/// the cause. The initiator's own reason may be less exact: it only knows that it was stopped.
+pub fn render_ended(
+    dir: &Path,
+    environment: Environment,
+    config: &impl Serialize,
+    reason: &str,
+) -> Result<Ended, ReportError> {
+    places::look(dir)?;
+    let measured = read::read_finished_blocks(dir)?.unwrap_or_else(journal::nothing);
+    let measured = Measured { aborted: Some(reason.to_owned()), ..measured };
+    let (rows, cut_off) = read::read_samples_if_there(&dir.join(read::SAMPLES_FILE))?;
+    let config = serde_json::to_value(config).map_err(ReportError::Config)?;
+    let run = Run::new(measured, rows);
+    let (result, plots) = evaluated(environment, config, &run, cut_off);
+    let document = |out: &mut dyn io::Write| serde_json::to_writer_pretty(out, run.measured()).map_err(io::Error::from);
+    let noted = exports::replace(&dir.join(read::MEASURED_FILE), document);
+    let written = noted.and_then(|()| write_files(dir, &run, &result, plots));
+    Ok(Ended { result, unwritten: written.err() })
+}
+
+fn evaluated(
+    environment: Environment,
+    config: serde_json::Value,
+    run: &Run,
+    cut_off: Option<Warning>,
+) -> (RunResult, Vec<Plot>) {
+    let result = evaluate::evaluate(environment, config, run, cut_off);
+    let plots = plots::plots(&result, run);
+    (result, plots)
+}
+
+fn write_files(dir: &Path, run: &Run, result: &RunResult, plots: Vec<Plot>) -> Result<(), ReportError> {
+    plots::write_into(dir, &plots)?;
+    exports::hgrm::write_all(dir, run)?;
+    for export in exports::all() {
+        exports::write_into(dir, export, result, run)?;
+    }
+    exports::write_into(dir, &text_report::TextReport::of(dir), result, run)?;
+    // Last, because it links to what is there.
+    exports::write_into(dir, &page::Page::of(dir, plots), result, run)
 }

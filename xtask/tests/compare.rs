@@ -70,6 +70,7 @@ fn block(index: u32) -> MeasuredBlock {
         traffic: None,
         unsent: 0,
         placement: None,
+        suspended_ns: 0,
     }
 }
 

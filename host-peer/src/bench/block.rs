@@ -28,6 +28,7 @@ use super::link::Link;
 use super::operations::{Deadline, Exchange, Sample};
 use super::placement::Placement;
 use super::recorder::Recorder;
+use super::suspend::SuspendClock;
 use super::watch::Watch;
 use super::work::Stage;
 
@@ -134,7 +135,9 @@ impl<'r, 'l> Runner<'r, 'l> {
         // Before the crowd gathers, which puts each thread back where it found it.
         self.placement.wander_in(block)?;
         let crowd = self.contention.begin(block.conditions)?;
+        let awake = SuspendClock::start();
         let outcome = self.exchange_as_asked(block, guest, watch, announcement.first_seq, &mut samples);
+        let suspended_ns = awake.elapsed_ns();
         let crowd_left = crowd.disperse();
         let ended = outcome.and_then(|exchanged| Ok((exchanged, guest.end(watch, block.index)?)));
         let left_out = if block.workload == Workload::Storm { 0 } else { block.warmup };
@@ -155,7 +158,8 @@ impl<'r, 'l> Runner<'r, 'l> {
         let stable = clock.is_stable().then_some(offset);
         let measured = &measured[..measured.len().min(usize::try_from(block.count).unwrap_or(usize::MAX))];
         let rows = recorder.block(block, measured, self.link.memory, stable, self.tsc_hz)?;
-        let done = exchanged.told(block, measured, &counted, clock, self.tsc_hz);
+        let mut done = exchanged.told(block, measured, &counted, clock, self.tsc_hz);
+        done.suspended_ns = suspended_ns;
         let copies = Copies::of(&done, &rows);
         Ok((done, copies))
     }

@@ -56,8 +56,9 @@ impl Exchanged {
             bytes_verified,
             traffic,
             unsent: self.outcome.unsent,
-            // Looked at by whoever runs the blocks.
+            // Added by the caller, which runs the blocks.
             placement: None,
+            suspended_ns: 0,
         }
     }
 

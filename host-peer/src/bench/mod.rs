@@ -16,11 +16,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use proto::clock::Anchor;
 use proto::deadline::{scaled, set_scale};
 use proto::layout::{Layout, LayoutError};
 use proto::region::{RegionError, SharedRegion};
-use report::measured::{GuestFacts, Measured};
+use report::measured::Measured;
 use report::plan::{Plan, Wait};
 use report::progress::Progress;
 
@@ -41,6 +42,7 @@ mod overhead;
 mod placement;
 mod qemu;
 mod recorder;
+mod suspend;
 mod watch;
 mod work;
 
@@ -143,6 +145,7 @@ pub enum BenchError {
 pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchError> {
     let plan = read_plan(plan)?;
     set_scale(plan.timeout_scale);
+    outlive_file_size_limit()?;
     if let Some(cpu) = plan.pinning.host {
         let pinned = placement::stay_on(cpu);
         pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
@@ -158,24 +161,21 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     let largest = plan.blocks.iter().map(|b| b.size_bytes).max().unwrap_or(1);
     let largest = usize::try_from(largest).unwrap_or(usize::MAX / 4);
     let layout = Layout::plan(memory.len(), largest, plan.nonce, client.id().0)?;
-    let mut measured = Measured {
-        guest: GuestFacts::default(),
-        tsc_hz: 0.0,
-        host_peer: client.id().0,
-        guest_peer: 0,
-        spin_ns: None,
-        perf_missing: None,
-        memory_bytes: memory.len() as u64,
-        ceilings: Vec::new(),
-        overhead: None,
-        blocks: Vec::new(),
-        aborted: None,
-    };
+    let mut measured =
+        Measured { host_peer: client.id().0, memory_bytes: memory.len() as u64, ..report::journal::nothing() };
     let link = Link::new(&memory, layout)?;
     let outcome = drive(&plan, &mut client, &link, &mut measured, &mut recorder, (anchor, stop));
     measured.aborted = outcome.as_ref().err().map(|error| chain(error));
-    recorder.finish(&measured)?;
-    outcome
+    let finished = recorder.finish(&measured);
+    // The first error is the cause: a disk that filled in mid-run fails again here.
+    outcome.and(finished)
+}
+
+/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail with EFBIG, where the default is death by SIGXFSZ.
+fn outlive_file_size_limit() -> Result<(), BenchError> {
+    let ignored = Arc::new(AtomicBool::new(false));
+    let handled = signal_hook::flag::register(Signal::SIGXFSZ as i32, ignored);
+    handled.map(drop).map_err(|source| BenchError::System { what: "handling SIGXFSZ", source })
 }
 
 fn drive(
@@ -192,6 +192,7 @@ fn drive(
     progress(&Progress::Ready { guest: Box::new(facts.clone()) });
     measured.guest_peer = guest.peer().0;
     measured.guest = facts;
+    recorder.facts(measured)?;
     if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait.blocks()) {
         guest.dismiss()?;
         return Err(BenchError::Deaf { why: measured.guest.interrupts_missing.clone() });
@@ -209,12 +210,15 @@ fn drive(
     if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&Wait::Hybrid)) {
         measured.spin_ns = Some(runner.choose_spin(plan.spin_ns, &mut guest, &mut watch)?);
     }
+    measured.ceilings.clone_from(&ceilings.known);
+    recorder.facts(measured)?;
     for (position, block) in plan.blocks.iter().enumerate() {
         ceilings.before(position, &plan.blocks, (link, &mut guest, &mut watch))?;
         measured.ceilings.clone_from(&ceilings.known);
         let (mut done, copied) = runner.run(block, &mut guest, &mut watch, recorder)?;
         ceilings.hold(block.size_bytes, copied);
         done.placement = Some(placement.look());
+        recorder.finished(&done, &measured.ceilings)?;
         measured.blocks.push(done);
         progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
     }

@@ -1,24 +1,28 @@
 //! Stamps become rows on one time line; rows become files. Everything here happens between blocks.
 
+use std::borrow::Cow;
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{self, BufWriter};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use proto::ack::{Ack, Refusal};
 use proto::clock::Offset;
 use proto::record::Record;
 use proto::region::SharedRegion;
-use report::measured::Measured;
+use report::journal::{self, Entry};
+use report::measured::{Ceilings, Measured, MeasuredBlock};
 use report::plan::Block;
 use report::samples::{COLUMNS, Row, Status, mode_name};
 
 use super::BenchError;
 use super::operations::Sample;
 
-/// Writes `samples.csv` block by block, and `measured.json` at the end.
+/// Writes `samples.csv` and `measured.jsonl` block by block, and `measured.json` at the end.
 pub(super) struct Recorder {
     samples: csv::Writer<BufWriter<File>>,
     samples_path: PathBuf,
+    journal: Journal,
     measured_path: PathBuf,
     /// The time line's zero: the first stamp of the run.
     zero: Option<u64>,
@@ -34,7 +38,23 @@ impl Recorder {
         // Here and not with the first row: a run without rows leaves a table all the same.
         let headed = samples.write_record(COLUMNS).and_then(|()| Ok(samples.flush()?));
         headed.map_err(|source: csv::Error| BenchError::Write { path: samples_path.clone(), source: source.into() })?;
-        Ok(Self { samples, samples_path, measured_path, zero: None })
+        let journal = Journal::create(out.join(journal::FILE_NAME))?;
+        Ok(Self { samples, samples_path, journal, measured_path, zero: None })
+    }
+
+    /// Notes what is known of the run as a whole.
+    pub(super) fn facts(&mut self, measured: &Measured) -> Result<(), BenchError> {
+        self.journal.ceilings.clone_from(&measured.ceilings);
+        self.journal.append(&Entry::Run(Cow::Borrowed(measured)))
+    }
+
+    /// Notes a block that is finished, and the peak bandwidths where they changed. A run that is killed later keeps it.
+    pub(super) fn finished(&mut self, block: &MeasuredBlock, ceilings: &[Ceilings]) -> Result<(), BenchError> {
+        if self.journal.ceilings != ceilings {
+            ceilings.clone_into(&mut self.journal.ceilings);
+            self.journal.append(&Entry::Ceilings(Cow::Borrowed(ceilings)))?;
+        }
+        self.journal.append(&Entry::Block(Cow::Borrowed(block)))
     }
 
     /// Appends a block's operations, and gives their rows. Without a stable `offset` the guest's stamps and the one-way legs
@@ -64,8 +84,16 @@ impl Recorder {
         Ok(rows)
     }
 
-    /// Writes what is known of the blocks.
-    pub(super) fn finish(&self, measured: &Measured) -> Result<(), BenchError> {
+    /// Writes what is known of the blocks as one document, and why the run ended early to the end of the lines: where the
+    /// document finds no room, the line still may.
+    pub(super) fn finish(&mut self, measured: &Measured) -> Result<(), BenchError> {
+        let written = self.write_document(measured);
+        let reason = measured.aborted.clone().or_else(|| written.as_ref().err().map(|error| super::chain(error)));
+        let ended = self.journal.append(&Entry::End(reason.map(Cow::Owned)));
+        written.and(ended)
+    }
+
+    fn write_document(&self, measured: &Measured) -> Result<(), BenchError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Write {
             path: self.measured_path.clone(),
             source,
@@ -78,6 +106,43 @@ impl Recorder {
             let _ = std::fs::remove_file(&temporary);
             failed(error.into())
         })
+    }
+}
+
+/// `measured.jsonl`, of which every line is whole.
+struct Journal {
+    file: File,
+    path: PathBuf,
+    /// Bytes of the whole lines.
+    len: u64,
+    /// As they stand in the file.
+    ceilings: Vec<Ceilings>,
+}
+
+impl Journal {
+    fn create(path: PathBuf) -> Result<Self, BenchError> {
+        match File::create(&path) {
+            Ok(file) => Ok(Self { file, path, len: 0, ceilings: Vec::new() }),
+            Err(source) => Err(BenchError::Write { path, source: source.into() }),
+        }
+    }
+
+    fn append(&mut self, entry: &Entry<'_>) -> Result<(), BenchError> {
+        let written = entry.to_line().map_err(io::Error::from).and_then(|line| {
+            self.file.write_all_at(&line, self.len)?;
+            Ok(line.len() as u64)
+        });
+        match written {
+            Ok(bytes) => {
+                self.len += bytes;
+                Ok(())
+            }
+            Err(source) => {
+                // Half a line would spoil the next one. Cutting it off is best effort: readers notice half a line.
+                let _ = self.file.set_len(self.len);
+                Err(BenchError::Write { path: self.path.clone(), source: source.into() })
+            }
+        }
     }
 }
 
@@ -173,5 +238,64 @@ fn status(answer: Option<Ack>) -> Status {
         Some(Ack::Refused(Refusal::Header)) => Status::BadHeader,
         Some(_) => Status::GuestError,
         None => Status::Timeout,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recorder(out: &Path) -> Recorder {
+        Recorder::create(out).unwrap()
+    }
+
+    fn read(out: &Path) -> journal::Journal {
+        journal::replay(&std::fs::read(out.join(journal::FILE_NAME)).unwrap())
+    }
+
+    #[test]
+    fn facts_are_on_disk_before_the_run_ends() {
+        let out = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(out.path());
+        recorder.facts(&Measured { memory_bytes: 7, ..journal::nothing() }).unwrap();
+        let killed = read(out.path());
+        assert_eq!((killed.measured.memory_bytes, killed.ended), (7, false));
+        assert!(!out.path().join("measured.json").exists());
+    }
+
+    #[test]
+    fn full_disk_is_named_with_file_and_reason() {
+        let out = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(out.path());
+        recorder.journal.file = File::options().write(true).open("/dev/full").unwrap();
+        let error = recorder.facts(&journal::nothing()).unwrap_err();
+        let text = super::super::chain(&error);
+        assert!(text.contains("measured.jsonl: No space left on device"), "{text}");
+    }
+
+    #[test]
+    fn half_a_line_is_cut_off_again() {
+        let out = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(out.path());
+        recorder.facts(&journal::nothing()).unwrap();
+        let whole = recorder.journal.len;
+        recorder.journal.file.write_all_at(b"{\"block\": {", whole).unwrap();
+        recorder.journal.file = File::open(out.path().join(journal::FILE_NAME)).unwrap();
+        assert!(recorder.facts(&journal::nothing()).is_err(), "opened for reading only");
+        recorder.journal.file = File::options().write(true).open(out.path().join(journal::FILE_NAME)).unwrap();
+        recorder.finish(&Measured { aborted: Some("no space".into()), ..journal::nothing() }).unwrap();
+        let journal = read(out.path());
+        assert_eq!((journal.ended, journal.measured.aborted.as_deref()), (true, Some("no space")));
+    }
+
+    #[test]
+    fn document_that_cannot_be_written_is_the_reason_on_the_last_line() {
+        let out = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(out.path());
+        // A directory in the place of the document.
+        std::fs::create_dir_all(out.path().join("measured.json/in the way")).unwrap();
+        assert!(recorder.finish(&journal::nothing()).is_err());
+        let reason = read(out.path()).measured.aborted.unwrap();
+        assert!(reason.starts_with("cannot write") && reason.contains("measured.json"), "{reason}");
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::checks::{judge, not_applicable};
 use crate::plan::Workload;
-use crate::result::SelfCheck;
+use crate::result::{SelfCheck, Verdict};
 use crate::run::{Run, RunBlock};
 use crate::samples::Status;
 use crate::units::{counted, grouped};
@@ -35,20 +35,28 @@ pub fn every_operation_ok(run: &Run) -> SelfCheck {
 #[must_use]
 pub fn completed(run: &Run) -> SelfCheck {
     let mut faults = Vec::new();
-    if let Some(reason) = &run.measured().aborted {
-        faults.push(format!("the run ended early: {reason}"));
-    }
-    // A run may be about the ceilings alone.
-    if run.measured().blocks.is_empty() && run.measured().ceilings.is_empty() {
+    let (aborted, blocks) = (run.measured().aborted.as_ref(), &run.measured().blocks);
+    // The first line names the cause; lines of logs may follow.
+    faults.extend(aborted.map(|reason| reason.lines().next().unwrap_or_default().trim_end_matches(':').to_owned()));
+    // A run may be about the peak bandwidths alone.
+    if aborted.is_none() && blocks.is_empty() && run.measured().ceilings.is_empty() {
         faults.push("no block was finished".to_owned());
     }
     faults.extend(run.blocks().filter_map(|block| fault_in_record(&block)));
     let stray = run.stray_rows().count() as u64;
     if stray > 0 {
-        faults.push(format!("{} of no finished block", counted(stray, "row")));
+        faults.push(format!("{} of an unfinished block", counted(stray, "row")));
     }
     let blocks = counted(run.measured().blocks.len() as u64, "block");
     judge(15, "the run was completed and its record is whole", &faults, format!("{blocks}, each with all of its rows"))
+}
+
+/// Why a run has no figures, for its headline: the reason of its early end, or else how its operations failed. `None`: no
+/// self-check about its record failed.
+#[must_use]
+pub fn why_no_figures(checks: &[SelfCheck]) -> Option<&str> {
+    let failed = |id| checks.iter().find(|check| check.id == id && check.pass == Verdict::Fail);
+    failed(15).or_else(|| failed(14)).map(|check| check.detail.as_str())
 }
 
 fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {

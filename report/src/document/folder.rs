@@ -12,7 +12,7 @@ use crate::read::read_document;
 pub const PLAN_FILE: &str = "plan.json";
 
 /// The files that a reader may want to open, and what each holds. Others are nobody's business.
-const FILES: [(&str, &str); 14] = [
+const FILES: [(&str, &str); 15] = [
     ("result.json", "every figure, the environment and the self-checks, for programs"),
     ("performance_report.txt", "short text report, for a mail"),
     ("samples.csv", "a row per measured operation with all timestamps and legs in nanoseconds"),
@@ -21,6 +21,7 @@ const FILES: [(&str, &str); 14] = [
     ("cpu.csv", "CPU time by thread and block"),
     ("run.hlog", "latency histograms over time (HdrHistogram log)"),
     ("measured.json", "counters of the initiator, block by block"),
+    ("measured.jsonl", "the same, one line per block, written when the block was finished"),
     ("plan.json", "the planned blocks"),
     ("commands.sh", "commands that repeat the run by hand"),
     ("console.log", "console of the guest"),

@@ -60,6 +60,7 @@ fn nothing() -> MeasuredBlock {
         traffic: None,
         unsent: 0,
         placement: None,
+        suspended_ns: 0,
     }
 }
 

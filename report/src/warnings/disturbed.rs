@@ -1,5 +1,6 @@
-//! What others did to the run while it lasted, by what the run itself saw of it.
+//! Interference by other load during the run, as the run itself observed it.
 
+use super::STOP_LOAD;
 use crate::environment::Environment;
 use crate::plan::{Conditions, Wait, Workload};
 use crate::result::Warning;
@@ -9,36 +10,36 @@ use crate::units::{counted, duration};
 /// By how much the spin that was measured may exceed what blocking took later on.
 const SPIN_FACTOR: f64 = 10.0;
 
-/// Share of operations from which being put off the CPU shows in more than the tail.
-const PUT_OFF_FROM: f64 = 0.01;
+/// Share of operations from which preemptions show in more than the tail.
+const PREEMPTED_FROM: f64 = 0.01;
 
-/// Where one of the threads that take part had to make way for others in the midst of messages. Frames and idling take so
-/// long that it says nothing there, and beside busy threads it is the point.
-pub(super) fn put_off(run: &Run) -> Option<Warning> {
+/// Preemptions of a benchmark thread while it exchanges messages. Frames and idling take so long that some are normal there,
+/// and with busy threads they are what is measured.
+pub(super) fn preempted(run: &Run) -> Option<Warning> {
     let blocks = run.blocks().filter(|block| matches!(block.asked().workload, Workload::Pingpong | Workload::Paced));
     let known: Vec<(u64, u64)> =
         blocks.filter_map(|one| Some((one.measured.cpu.switches.put_off()?, one.measured.operations))).collect();
     let times = total(known.iter().map(|(times, _)| *times));
     let operations = total(known.iter().map(|(_, operations)| *operations));
-    (times as f64 > operations as f64 * PUT_OFF_FROM).then(|| Warning {
+    (times as f64 > operations as f64 * PREEMPTED_FROM).then(|| Warning {
         message: format!(
-            "others put the initiator and the guest's CPUs off their CPUs {} in {} of pingpong and paced",
+            "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced",
             counted(times, "time"),
             counted(operations, "operation"),
         ),
-        cure: "close what else runs (top shows it), or give the run CPUs of its own".to_owned(),
+        cure: STOP_LOAD.to_owned(),
     })
 }
 
-/// A hybrid wait spins for as long as blocking was measured to take when the run began, from few operations. Where the rest
-/// of the run says otherwise, all hybrid figures are those of another spin. One that was asked for is meant.
+/// Hybrid waits spin for the cost of blocking, calibrated with few operations when the run begins. If the rest of the run
+/// contradicts it, all hybrid figures are those of another spin. A spin given by --spin is intended.
 pub(super) fn spin(run: &Run, environment: &Environment, config: &serde_json::Value) -> Option<Warning> {
     let spin_ns = environment.hybrid_spin_ns.filter(|_| config["spin_ns"].is_null())? as f64;
     let median_ns = median_of_blocking(run)? as f64;
     (spin_ns > SPIN_FACTOR * median_ns).then(|| Warning {
         message: format!(
-            "hybrid waits spin for {}, as blocking was measured to take when the run began; it took {} at p50 later on: \
-             the machine was disturbed",
+            "hybrid waits spin for {}, the cost of blocking when the run began; its p50 was {} later, so the calibration \
+             was disturbed",
             duration(spin_ns),
             duration(median_ns)
         ),

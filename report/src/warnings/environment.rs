@@ -1,6 +1,6 @@
-//! What the machine and the way in which the run was started do to its figures. A machine that does not say how it is
-//! set is not warned of.
+//! Warnings about the machine, its settings and how the run was started. Settings that are not known give none.
 
+use super::STOP_LOAD;
 use crate::environment::Environment;
 use crate::pinning::{Pinning, ThreadName};
 use crate::result::Warning;
@@ -15,8 +15,8 @@ const BUSY_TOLERANCE: f64 = 0.3;
 /// Tasks by which the load may exceed the free CPUs: the average of a minute keeps a trace of what has ended.
 const LOAD_TOLERANCE: f64 = 0.5;
 
-/// Everything that the environment calls for: what spoils figures first, what only limits their meaning last. `pinning`
-/// is what the blocks asked for; `handshakes` shows whether the guest's counter is sound.
+/// All warnings of the environment: those that distort figures first, those that limit their meaning last. `pinning` is
+/// what the blocks asked for; `handshakes` shows whether the guest's counter is sound.
 pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Handshakes) -> Vec<Warning> {
     let warnings = [
         other_benchmarks(environment),
@@ -25,7 +25,7 @@ pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Hands
         one_cpu_for_two(pinning),
         siblings(environment, pinning),
         loaded(environment),
-        behind_others(environment),
+        low_priority(environment),
         throttled(environment),
         stolen(environment),
         governor(environment),
@@ -59,14 +59,11 @@ fn other_benchmarks(environment: &Environment) -> Option<Warning> {
 fn not_pinned(environment: &Environment) -> Option<Warning> {
     (environment.pinning.as_deref() == Some("none")).then(|| {
         let cure = if environment.cores == 1 {
-            "give the run a second CPU (a larger machine, or a wider cpuset); with one there is nothing to pin"
+            "give the run a second CPU (a larger machine or cpuset); with one there is nothing to pin"
         } else {
             "run with --pin auto"
         };
-        warning(
-            "no thread was pinned, so the scheduler may move the initiator or a guest's CPU at any time".into(),
-            cure,
-        )
+        warning("no thread was pinned: the scheduler may move the initiator or a vCPU at any time".into(), cure)
     })
 }
 
@@ -79,8 +76,8 @@ fn oversubscribed(environment: &Environment) -> Option<Warning> {
     let (threads, cores) = (spinning(environment)?, environment.cores);
     (cores > 0 && threads > cores).then(|| {
         let message = format!(
-            "{threads} threads spin (the initiator and {}) on {}: one that waits for its turn waits milliseconds",
-            counted(u64::from(threads - 1), "guest CPU"),
+            "{threads} polling threads (the initiator and {}) share {}: each waits milliseconds for its turn",
+            counted(u64::from(threads - 1), "vCPU"),
             counted(cores.into(), "CPU")
         );
         let cure = match cores {
@@ -101,7 +98,7 @@ fn one_cpu_for_two(pinning: &Pinning) -> Option<Warning> {
     let (_, name, cpu) = host_and_vcpus(pinning).find(|(host, _, cpu)| host == cpu)?;
     Some(warning(
         format!(
-            "the initiator and {name} are both pinned to CPU {cpu}: a side that spins keeps the other from answering"
+            "the initiator and {name} are both pinned to CPU {cpu}: the side that polls keeps the other from running"
         ),
         "give each a CPU of its own: --pin auto, or another map",
     ))
@@ -114,27 +111,25 @@ fn siblings(environment: &Environment, pinning: &Pinning) -> Option<Warning> {
     let (host, name, cpu) = host_and_vcpus(pinning).find(|(host, _, cpu)| share(host, cpu))?;
     Some(warning(
         format!(
-            "the initiator (CPU {host}) and {name} (CPU {cpu}) are two threads of one core: while one spins, the other is \
-             slower"
+            "the initiator (CPU {host}) and {name} (CPU {cpu}) are hyperthreads of one core: polling on one slows the other"
         ),
-        format!("--pin host={host},vcpu=N with a CPU N of another core; lscpu -e shows which that is"),
+        format!("--pin host={host},vcpu=N with a CPU N of another core (lscpu -e lists them)"),
     ))
 }
 
-/// By what others did in the moment before the run. Where that is not known by the load, which also holds what has ended,
-/// such as the build of these programs.
+/// Other load just before the run. Where that is not known, by the load average, which also contains processes that have
+/// ended, such as the build of these programs.
 fn loaded(environment: &Environment) -> Option<Warning> {
     let threads = spinning(environment)?;
     if let Some(busy) = environment.load.busy_cpus {
         let free = f64::from(environment.cores.saturating_sub(threads));
         return (busy > free + BUSY_TOLERANCE).then(|| {
             let message = format!(
-                "others kept {} of {} busy when the run began; beside its {threads} spinning threads there is room for \
-                 {free:.0}",
+                "other processes used {} of {} when the run began; its {threads} polling threads leave {free:.0}",
                 three_digits(busy),
                 counted(environment.cores.into(), "CPU"),
             );
-            warning(message, "close what else runs (top shows it), and run again")
+            warning(message, STOP_LOAD)
         });
     }
     let load = environment.load.load_average?;
@@ -143,21 +138,20 @@ fn loaded(environment: &Environment) -> Option<Warning> {
     let free = f64::from(cpus.saturating_sub(threads));
     (cpus > 0 && load > free + LOAD_TOLERANCE).then(|| {
         let message = format!(
-            "the load average was {load:.2} when the run began; beside its {threads} spinning threads {} have room for \
-             {free:.0}",
+            "the load average was {load:.2} when the run began; its {threads} polling threads leave {free:.0} of {}",
             counted(cpus.into(), "CPU")
         );
-        warning(message, "close what else runs, wait a minute (uptime shows the load), and run again")
+        warning(message, "stop other load, wait a minute (uptime shows the load), and run again")
     })
 }
 
-/// Of processes that give way, what they measure is what the others leave.
-fn behind_others(environment: &Environment) -> Option<Warning> {
+/// Low-priority processes measure the time that others leave.
+fn low_priority(environment: &Environment) -> Option<Warning> {
     let (policy, nice) = (environment.host.scheduling_policy.as_deref()?, environment.host.nice.unwrap_or(0));
     (["batch", "idle"].contains(&policy) || nice > 0).then(|| {
         warning(
-            format!("the run was scheduled behind others (policy {policy}, nice {nice})"),
-            "start it without nice and chrt, or with chrt --other 0 nice -n 0 in front",
+            format!("the run had low scheduling priority (policy {policy}, nice {nice})"),
+            "start it without nice and chrt, or with chrt --other 0 nice -n 0",
         )
     })
 }
@@ -167,11 +161,11 @@ fn throttled(environment: &Environment) -> Option<Warning> {
     (quota < f64::from(threads)).then(|| {
         warning(
             format!(
-                "the control group grants the run {} CPUs' time, and {threads} threads spin: the kernel stops them for \
-                 milliseconds when it is spent",
+                "the control group's quota is {} CPUs and {threads} threads poll: the kernel stops them for milliseconds \
+                 when it is used up",
                 three_digits(quota)
             ),
-            format!("give it at least {threads} (systemd: CPUQuota=, containers: --cpus), or none at all"),
+            format!("raise the quota to {threads} CPUs (systemd: CPUQuota=, containers: --cpus), or remove it"),
         )
     })
 }
@@ -179,8 +173,8 @@ fn throttled(environment: &Environment) -> Option<Warning> {
 fn stolen(environment: &Environment) -> Option<Warning> {
     let steal = environment.load.steal_percent.filter(|percent| *percent > STEAL_FROM)?;
     Some(warning(
-        format!("the hypervisor gave {steal:.1} % of this machine's CPU time to others while the run lasted (steal)"),
-        "distrust maxima and high percentiles; run again on a machine with CPUs of its own",
+        format!("steal time: the hypervisor withheld {steal:.1} % of this machine's CPU time during the run"),
+        "do not rely on maxima and high percentiles; run again on a machine with dedicated CPUs",
     ))
 }
 
@@ -188,7 +182,7 @@ fn governor(environment: &Environment) -> Option<Warning> {
     let governor = environment.host.governor.as_deref().filter(|governor| *governor != "performance")?;
     Some(warning(
         format!(
-            "the frequency governor is {governor}: a CPU that blocked wakes at a lower frequency, one that polls does not"
+            "the frequency governor is {governor}: after blocking, a CPU runs at a lower frequency than while polling"
         ),
         "sudo cpupower frequency-set -g performance",
     ))
@@ -198,9 +192,10 @@ fn host_clock(environment: &Environment) -> Option<Warning> {
     let source = environment.host.host_clocksource.as_deref().filter(|source| *source != "tsc")?;
     Some(warning(
         format!(
-            "the host's clock source is {source}, not tsc: the kernel does not trust the counter that stamps are from"
+            "the host's clock source is {source}, not tsc: the kernel considers the TSC unstable, from which timestamps are \
+             taken"
         ),
-        "see why (dmesg | grep -i tsc); where the counter is sound, boot with tsc=reliable",
+        "see the reason with dmesg | grep -i tsc; if the TSC is stable, boot with tsc=reliable",
     ))
 }
 
@@ -240,16 +235,16 @@ fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warn
     let source =
         environment.clocksource.as_deref().filter(|source| !["tsc", "tsc-early", "unknown", ""].contains(source))?;
     Some(warning(
-        format!("the guest's clock source is {source}, not tsc: one-way figures may not be on one time line"),
-        "run with --append clocksource=tsc; see why in console.log",
+        format!("the guest's clock source is {source}, not tsc: one-way latencies may mix two clocks"),
+        "run with --append clocksource=tsc; console.log has the reason",
     ))
 }
 
 fn nested(environment: &Environment) -> Option<Warning> {
     (environment.accel == "kvm" && environment.host.virtualized == Some(true)).then(|| {
-        let message = "the host is itself a virtual machine, so KVM is nested: each exit passes two hypervisors, and \
-                       interrupts and wake-ups cost several times what they cost on a real one";
-        warning(message.to_owned(), "run on bare metal for figures that hold there")
+        let message = "KVM is nested (the host is a virtual machine): interrupts and wake-ups cost several times more than \
+                       on bare metal";
+        warning(message.to_owned(), "run on bare metal for figures of bare metal")
     })
 }
 
@@ -260,9 +255,10 @@ fn emulated(environment: &Environment) -> Option<Warning> {
         let cure = if reason == "; asked for" {
             "run without --accel tcg on a machine with working KVM"
         } else {
-            "run on a machine with working KVM (cargo xtask doctor proves it)"
+            "run on a machine with working KVM (cargo xtask doctor tests it)"
         };
-        let message = format!("the guest was emulated (TCG{reason}): figures compare modes and do not predict KVM");
+        let message =
+            format!("the guest ran under emulation (TCG{reason}): compare modes only, figures do not predict KVM");
         warning(message, cure)
     })
 }

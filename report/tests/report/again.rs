@@ -1,12 +1,17 @@
 //! A folder rendered again: byte for byte where nothing is missing, and as far as the run came where something is.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use report::environment::Environment;
+use report::journal::Entry;
+use report::measured::Measured;
 use report::plan::{Wait, Workload};
 use report::samples::{COLUMNS, Status};
-use report::{Again, ReportError, render_again};
+use report::{Again, ReportError, render_again, render_ended};
 
 use crate::render::{folder, rendered};
 use crate::synthetic::Synthetic;
@@ -112,6 +117,70 @@ fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
     render_again(dir.path()).expect("rendered");
     assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are not in the figures"));
+}
+
+/// The lines that an initiator has written when it is killed: facts, peak bandwidths, and some blocks.
+fn lines(run: &Synthetic, blocks: usize) -> Vec<u8> {
+    let facts = Measured { blocks: Vec::new(), ..run.measured.clone() };
+    let finished = run.measured.blocks.iter().take(blocks).map(|block| Entry::Block(Cow::Borrowed(block)));
+    let entries = std::iter::once(Entry::Run(Cow::Owned(facts))).chain(finished);
+    entries.flat_map(|entry| entry.to_line().expect("JSON")).collect()
+}
+
+#[test]
+fn finished_blocks_of_a_killed_initiator_are_rendered() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    fs::remove_file(dir.path().join("measured.json")).expect("removed");
+    let mut lines = lines(&run, 3);
+    lines.extend_from_slice(b"{\"block\": {\"half");
+    fs::write(dir.path().join("measured.jsonl"), lines).expect("written");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    let Again { result, .. } = render_again(dir.path()).expect("rendered");
+    assert_eq!((result.cells.len(), result.passed()), (3, false));
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("the initiator ended before it could write measured.json"), "{missing}");
+    assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
+    assert!(missing.contains("10 rows of a block that was not finished"), "{missing}");
+}
+
+#[test]
+fn run_that_ended_early_is_rendered_with_its_cause() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    fs::remove_file(dir.path().join("measured.json")).expect("removed");
+    fs::write(dir.path().join("measured.jsonl"), lines(&run, 2)).expect("written");
+    let reason = "host-peer was killed by signal 9 (SIGKILL)";
+    let ended = render_ended(dir.path(), Environment::default(), &"config", reason).expect("rendered");
+    assert!(ended.unwritten.is_none(), "{:?}", ended.unwritten);
+    let check = ended.result.self_checks.iter().find(|check| check.id == 15).expect("15");
+    assert!(check.detail.starts_with(reason), "{}", check.detail);
+    assert_eq!(ended.result.cells.len(), 2);
+    let again = render_again(dir.path()).expect("rendered again").result;
+    assert_eq!(again.self_checks, ended.result.self_checks, "the folder keeps the cause");
+    assert!(page(dir.path()).contains(reason));
+}
+
+#[test]
+fn run_that_ended_before_it_measured_is_rendered_with_its_cause() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let ended = render_ended(dir.path(), Environment::default(), &"config", "killed in boot").expect("rendered");
+    assert!(ended.unwritten.is_none() && ended.result.cells.is_empty() && !ended.result.passed());
+    assert!(page(dir.path()).contains("killed in boot"));
+}
+
+#[test]
+fn report_that_cannot_be_written_still_has_a_result() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    // Rendering cannot make its own folder of plots where the run's folder is read-only.
+    let read_only = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).expect("set");
+    read_only(0o500);
+    let is_root = fs::write(dir.path().join("probe"), "").is_ok();
+    let ended = render_ended(dir.path(), Environment::default(), &"config", "no space left").expect("evaluated");
+    read_only(0o700);
+    assert_eq!(ended.result.cells.len(), 4);
+    assert_eq!(ended.unwritten.is_some(), !is_root, "{:?}", ended.unwritten);
 }
 
 #[test]

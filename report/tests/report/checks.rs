@@ -1,6 +1,8 @@
 //! Each self-check passes on a run in which everything is right, fails when the one thing that it is about is spoiled,
 //! and says so when there is nothing to look at.
 
+use report::checks::record::why_no_figures;
+use report::environment::Environment;
 use report::measured::{ClockFit, CorruptAnswer};
 use report::plan::{Wait, Workload};
 use report::result::{SelfCheck, Verdict};
@@ -31,7 +33,11 @@ fn a_good_run_passes_all_checks() {
     let ids: Vec<u32> = result.self_checks.iter().map(|check| check.id).collect();
     assert_eq!(ids, (1..=15).collect::<Vec<u32>>());
     assert!(result.passed());
-    assert!(matches!(&result.warnings[..], [only] if only.message.contains("emulated")), "{:?}", result.warnings);
+    assert!(
+        matches!(&result.warnings[..], [only] if only.message.contains("under emulation")),
+        "{:?}",
+        result.warnings
+    );
 }
 
 #[test]
@@ -165,8 +171,13 @@ fn memory_that_is_not_cached_is_warned_of_with_a_cure() {
     let mut run = Synthetic::both_modes();
     run.measured.guest.bar2_ns_per_load = Some(155.0);
     run.measured.guest.bar2_cached = Some(false);
-    let warnings = run.result().warnings;
-    assert!(warnings.iter().any(|w| w.message.contains("155 ns per load") && w.cure.contains("--bar2-map wb")));
+    let under = |accel: &str| {
+        let environment = Environment { accel: accel.into(), ..Environment::default() };
+        let warnings = run.clone().result_on(environment).warnings;
+        warnings.iter().any(|w| w.message.contains("155 ns per load") && w.cure.contains("--bar2-map wb"))
+    };
+    assert!(under("kvm"));
+    assert!(!under("tcg"), "emulation has no memory types");
 }
 
 #[test]
@@ -257,7 +268,11 @@ fn a_clock_that_moved_warns_and_gives_no_one_way_figures() {
     let stable = result.self_checks.iter().find(|check| check.id == 10).expect("it is there");
     assert_eq!(stable.pass, Verdict::NotApplicable);
     assert!(stable.detail.contains("1 of 4 blocks"), "{}", stable.detail);
-    assert!(result.warnings[0].message.contains("the clocks' offset moved in 1 block"), "{:?}", result.warnings);
+    assert!(
+        result.warnings[0].message.contains("the clock offset between host and guest moved in 1 block"),
+        "{:?}",
+        result.warnings
+    );
     let legs = &result.cells[1].legs_ns;
     assert!(legs.notify.is_none() && legs.ack.is_none() && legs.answer.is_none());
     assert!(legs.ring.is_some(), "legs on one side's clock remain");
@@ -284,7 +299,7 @@ fn an_operation_that_failed_fails() {
 
 #[test]
 fn a_run_that_ended_early_fails() {
-    fails(15, "the run ended early: the guest went silent", |run| {
+    fails(15, "the guest went silent", |run| {
         run.measured.aborted = Some("the guest went silent".to_owned());
     });
 }
@@ -297,7 +312,7 @@ fn rows_that_are_missing_or_foreign_fail() {
     fails(15, "40 operations asked for, 30 measured", |run| run.block(0).operations = 30);
     fails(15, "1 row of another kind", |run| run.first_row(0).size_bytes = 65);
     fails(15, "1 operation without the guest's stamps", |run| run.first_row(0).g5_ns = None);
-    fails(15, "1 row of no finished block", |run| run.first_row(0).block = 9);
+    fails(15, "1 row of an unfinished block", |run| run.first_row(0).block = 9);
 }
 
 #[test]
@@ -378,7 +393,11 @@ fn an_instrument_as_large_as_the_figure_is_told_and_then_fails() {
     run.measured.overhead.as_mut().expect("measured").empty_operation_ns = 30.0;
     let result = run.result();
     assert!(result.passed());
-    assert!(result.warnings.iter().any(|warning| warning.message.contains("stamps")), "{:?}", result.warnings);
+    assert!(
+        result.warnings.iter().any(|warning| warning.message.contains("instrument overhead")),
+        "{:?}",
+        result.warnings
+    );
     fails(13, "of the least median", |run| {
         run.measured.overhead.as_mut().expect("measured").empty_operation_ns = 200.0;
     });
@@ -427,4 +446,21 @@ fn an_answer_that_was_seen_before_it_was_given_fails_where_the_stamp_lies_before
     let mut run = everything();
     late(&mut run, 0);
     assert_eq!(run.check(8).pass, Verdict::Pass);
+}
+
+#[test]
+fn run_without_figures_gives_its_reason_in_a_line() {
+    let mut run = Synthetic::empty();
+    run.measured.ceilings.clear();
+    let why = |run: &Synthetic| {
+        let checks = run.clone().result().self_checks;
+        why_no_figures(&checks).map(str::to_owned)
+    };
+    assert_eq!(why(&run).as_deref(), Some("no block was finished"));
+    run.measured.aborted = Some("QEMU was killed by signal 9 (SIGKILL)\nthe guest's console is empty".into());
+    assert_eq!(why(&run).as_deref(), Some("QEMU was killed by signal 9 (SIGKILL)"));
+    let mut refused = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 10);
+    refused.rows.iter_mut().for_each(|row| row.status = Status::Timeout);
+    assert_eq!(why(&refused).as_deref(), Some("10 of 10 operations ended with timeout"));
+    assert_eq!(why(&Synthetic::both_modes()), None);
 }

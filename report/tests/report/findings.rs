@@ -314,7 +314,7 @@ fn messages_that_were_not_sent_are_counted_told_and_no_carried_rate() {
     let result = run.result();
     assert!(result.cells[0].sent_in_time.is_some_and(|share| (share - 0.25).abs() < 1e-9), "{:?}", result.cells[0]);
     let warning = result.warnings.iter().find(|warning| warning.cure.contains("--rate")).expect("a warning");
-    assert!(warning.message.starts_with("3,000 of 4,000 messages were due and not sent"), "{}", warning.message);
+    assert!(warning.message.starts_with("3,000 of 4,000 messages were not sent before"), "{}", warning.message);
 }
 
 #[test]

@@ -113,6 +113,7 @@ fn whatever_lies_in_a_files_place_and_is_none_is_refused_before_anything_is_writ
     let places = [
         "plan.json",
         "measured.json",
+        "measured.jsonl",
         "samples.csv",
         "result.json",
         "result.json.damaged",

@@ -18,6 +18,7 @@ mod readers;
 mod render;
 mod same_figures;
 mod schema;
+mod stalls;
 mod synthetic;
 mod terminal;
 mod text_report;

@@ -209,6 +209,7 @@ fn measured(block: Block) -> MeasuredBlock {
         placement: Some(placement()),
         traffic: None,
         unsent: 0,
+        suspended_ns: 0,
         block,
     }
 }

@@ -9,7 +9,7 @@ use report::thread_cost::Switches;
 use crate::synthetic::Synthetic;
 
 /// A machine of which there is nothing to say.
-fn good() -> Environment {
+pub(crate) fn good() -> Environment {
     let mut environment = Environment {
         accel: "kvm".into(),
         cores: 4,
@@ -74,8 +74,8 @@ fn fewer_cpus_than_threads_that_spin() {
             (e.cores, e.guest_cpus, e.load.load_average) = (cores, Some(guest_cpus), None);
         }
     };
-    warns("3 threads spin (the initiator and 2 guest CPUs) on 2 CPUs", "--smp 1", few(2, 2));
-    warns("2 threads spin (the initiator and 1 guest CPU) on 1 CPU", "at least two CPUs", few(1, 1));
+    warns("3 polling threads (the initiator and 2 vCPUs) share 2 CPUs", "--smp 1", few(2, 2));
+    warns("2 polling threads (the initiator and 1 vCPU) share 1 CPU", "at least two CPUs", few(1, 1));
     assert_eq!(warnings(few(2, 1)), []);
 }
 
@@ -90,7 +90,7 @@ fn a_load_that_the_cpus_cannot_carry() {
 
 #[test]
 fn others_that_kept_its_cpus_busy_whatever_the_load_was_before() {
-    warns("others kept 2.00 of 4 CPUs busy", "close what else runs", |e| e.load.busy_cpus = Some(2.0));
+    warns("other processes used 2.00 of 4 CPUs", "stop other load", |e| e.load.busy_cpus = Some(2.0));
     assert_eq!(warnings(|e| (e.load.busy_cpus, e.load.load_average) = (Some(0.1), Some(9.0))), []);
 }
 
@@ -110,7 +110,7 @@ fn a_run_that_gives_way_to_others() {
 
 #[test]
 fn a_run_that_may_not_use_its_cpus() {
-    warns("grants the run 1.50 CPUs' time, and 3 threads spin", "CPUQuota=", |e| e.host.cpu_quota = Some(1.5));
+    warns("quota is 1.50 CPUs and 3 threads poll", "CPUQuota=", |e| e.host.cpu_quota = Some(1.5));
     assert_eq!(warnings(|e| e.host.cpu_quota = Some(3.0)), []);
 }
 
@@ -122,7 +122,7 @@ fn doorbells_that_came_late_but_for_where_that_was_asked_for() {
         let conditions = &mut run.block(1).block.conditions;
         (conditions.busy_threads, conditions.one_core) = (busy_threads, one_core);
         let warnings = run.result().warnings;
-        warnings.into_iter().any(|warning| warning.message.starts_with("2 waits ended by the guard"))
+        warnings.into_iter().any(|warning| warning.message.starts_with("2 waits timed out before the doorbell arrived"))
     };
     assert!(late(None, false) && late(Some(0), false));
     assert!(!late(Some(1), false) && !late(Some(0), true));
@@ -130,7 +130,7 @@ fn doorbells_that_came_late_but_for_where_that_was_asked_for() {
 
 #[test]
 fn time_that_was_stolen() {
-    warns("3.2 % of this machine's CPU time", "CPUs of its own", |e| e.load.steal_percent = Some(3.21));
+    warns("withheld 3.2 % of this machine's CPU time", "dedicated CPUs", |e| e.load.steal_percent = Some(3.21));
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn two_threads_of_one_core_or_one_cpu() {
     let on = |host, vcpu| pinned(&Pinning { host: Some(host), vcpus: vec![None, Some(vcpu)], main_loop: None });
     let words =
         |all: &[Warning]| all.iter().map(|w| format!("{}; {}", w.message, w.cure)).collect::<Vec<_>>().join("\n");
-    assert!(words(&on(0, 2)).contains("(CPU 0) and vcpu1 (CPU 2) are two threads of one core"), "{:?}", on(0, 2));
+    assert!(words(&on(0, 2)).contains("(CPU 0) and vcpu1 (CPU 2) are hyperthreads of one core"), "{:?}", on(0, 2));
     assert!(words(&on(0, 2)).contains("lscpu -e"));
     assert!(words(&on(3, 3)).contains("both pinned to CPU 3"), "{:?}", on(3, 3));
     assert_eq!(on(0, 1), []);
@@ -206,17 +206,17 @@ fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
 }
 
 #[test]
-fn threads_that_others_put_off_their_cpus() {
-    let put_off = |times, workload| {
+fn preempted_benchmark_threads() {
+    let preempted = |times, workload| {
         let mut run = Synthetic::empty().with(workload, Wait::Poll, Wait::Poll, 64, 1_000);
         run.block(0).cpu.switches.vcpus = Some(Switches { voluntary: 0, involuntary: times });
         run.result_on(good()).warnings
     };
-    assert_eq!(put_off(10, Workload::Pingpong), []);
-    assert_eq!(put_off(500, Workload::Contention), []);
-    let many = put_off(11, Workload::Pingpong);
+    assert_eq!(preempted(10, Workload::Pingpong), []);
+    assert_eq!(preempted(500, Workload::Contention), []);
+    let many = preempted(11, Workload::Pingpong);
     let [warning] = &many[..] else { panic!("one warning, not {many:?}") };
-    assert!(warning.message.contains("11 times in 1,000 operations"), "{warning:?}");
+    assert!(warning.message.contains("were preempted 11 times in 1,000 operations"), "{warning:?}");
     assert!(warning.cure.contains("CPUs of its own"), "{warning:?}");
 }
 
