@@ -2,12 +2,10 @@
 #![expect(unsafe_code, reason = "a child must be tied to its parent between fork and exec")]
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -81,6 +79,11 @@ impl Process {
         self.child.stdout.take()
     }
 
+    /// Its stderr, if it was piped and not taken yet.
+    pub(crate) fn take_stderr(&mut self) -> Option<std::process::ChildStderr> {
+        self.child.stderr.take()
+    }
+
     /// How it ended, if it has.
     pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot watch {}", self.name))
@@ -121,11 +124,6 @@ impl Drop for Process {
     }
 }
 
-/// A log file as a process's output.
-pub(crate) fn log(path: &Path) -> anyhow::Result<Stdio> {
-    Ok(File::create(path).with_context(|| format!("cannot write {}", path.display()))?.into())
-}
-
 /// A command as a person would type it.
 pub(crate) fn shown(command: &Command) -> String {
     std::iter::once(command.get_program()).chain(command.get_args()).map(word).collect::<Vec<_>>().join(" ")
@@ -140,6 +138,8 @@ pub(crate) fn word(word: &OsStr) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
     use super::*;
 
     #[test]

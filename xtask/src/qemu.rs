@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use crate::child::{Process, Ties, log};
+use crate::capture::Capture;
+use crate::child::{Process, Ties};
 use crate::cpu::Cpu;
 use crate::qmp::Qmp;
 use crate::server::socket_pair;
@@ -118,16 +119,15 @@ impl QemuOptions {
         let (ours, theirs) = socket_pair()?;
         let mut command = self.command();
         command.args(["-chardev", &format!("file,id=console,path={}", quoted(console)), "-serial", "chardev:console"]);
-        let mut process = start_with_monitor(&mut command, theirs, qemu_log)?;
+        let mut process = start_with_monitor(&mut command, theirs)?;
+        let stderr = process.take_stderr().context("QEMU's stderr was not piped")?;
+        let output = Capture::start(stderr, qemu_log)?;
         let greeted = Qmp::greet(ours);
         if greeted.is_err() {
             process.end();
         }
-        let qmp = greeted.with_context(|| {
-            let said = std::fs::read_to_string(qemu_log).unwrap_or_default();
-            format!("QEMU did not come up:\n{}", said.trim_end())
-        })?;
-        Ok(Vm { process, qmp })
+        let qmp = greeted.with_context(|| format!("QEMU did not come up:\n{}", output.rest().trim_end()))?;
+        Ok(Vm { process, output, qmp })
     }
 
     /// Starts the guest with its console on this terminal; Ctrl-A X ends it.
@@ -139,10 +139,10 @@ impl QemuOptions {
     }
 }
 
-fn start_with_monitor(command: &mut Command, monitor: UnixStream, qemu_log: &Path) -> anyhow::Result<Process> {
+fn start_with_monitor(command: &mut Command, monitor: UnixStream) -> anyhow::Result<Process> {
     let number = monitor.as_raw_fd();
     command.args(["-chardev", &format!("socket,id=qmp,fd={number}"), "-mon", "chardev=qmp,mode=control"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(qemu_log)?);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     Process::start("qemu", command, Ties { inherit: vec![OwnedFd::from(monitor)], ..Ties::default() })
 }
 
@@ -155,6 +155,8 @@ fn quoted(path: &Path) -> String {
 #[derive(Debug)]
 pub(crate) struct Vm {
     pub(crate) process: Process,
+    /// Its log.
+    pub(crate) output: Capture,
     pub(crate) qmp: Qmp,
 }
 

@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 
-use crate::child::{Process, Ties, log};
+use crate::capture::Capture;
+use crate::child::{Process, Ties};
 use crate::deadline::scaled;
+use crate::ended;
 
 /// How long the server may take until it takes clients.
 const READY: Duration = Duration::from_secs(10);
@@ -36,16 +38,17 @@ impl ServerOptions {
     /// Starts the server and waits until it takes clients.
     pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Server> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log(log_path)?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
-        let process = Process::start("ivshmem-server", &mut command, ties)?;
-        let mut server = Server { process, socket: self.socket.clone() };
+        let mut process = Process::start("ivshmem-server", &mut command, ties)?;
+        let stderr = process.take_stderr().context("the server's stderr was not piped")?;
+        let output = Capture::start(stderr, log_path)?;
+        let mut server = Server { process, output, socket: self.socket.clone() };
         let start = Instant::now();
         // The socket is there a moment before the memory is, and a QEMU that connects in between would wait for ever.
-        while !std::fs::read_to_string(log_path).unwrap_or_default().contains("listening on") {
+        while !server.output.text().contains("listening on") {
             if let Some(status) = server.process.ended()? {
-                let said = std::fs::read_to_string(log_path).unwrap_or_default();
-                bail!("ivshmem-server ended at once ({status}):\n{}", said.trim_end());
+                bail!("ivshmem-server {} at start:\n{}", ended::describe(status), server.output.rest().trim_end());
             }
             if start.elapsed() > scaled(READY) {
                 bail!("ivshmem-server is not ready after {:?}; see {}", scaled(READY), log_path.display());
@@ -60,6 +63,8 @@ impl ServerOptions {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) process: Process,
+    /// Its log.
+    pub(crate) output: Capture,
     socket: PathBuf,
 }
 

@@ -1,11 +1,9 @@
 //! The same run by hand: each process's command for a terminal of its own, in `commands.sh`.
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context;
 use report::pinning::{Pinning, ThreadName};
 
 use crate::child::{shown, word};
@@ -26,7 +24,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let path = out.join("commands.sh");
     let text = text(out, server, qemu, initiator, pinning);
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    super::folder::write_whole(&path, text.as_bytes())
 }
 
 fn text(out: &Path, server: &Command, qemu: &QemuOptions, initiator: &Command, pinning: &Pinning) -> String {

@@ -46,6 +46,17 @@ fn cannot(path: &Path) -> String {
     format!("cannot write results to {}; name a folder that can be written with --out DIR", path.display())
 }
 
+/// Writes a file whole or not at all: a full disk must not leave half of it under its name.
+pub(super) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+    let partial = path.with_extension("partial");
+    let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, path));
+    written.with_context(|| {
+        // Best effort: the first error is the cause.
+        let _ = fs::remove_file(&partial);
+        format!("cannot write {}", path.display())
+    })
+}
+
 /// Lets `results/latest` point to a run of the default folder. A convenience: a run is worth keeping even where the link
 /// cannot be made.
 pub(super) fn point_latest(run: &Path) {
@@ -72,6 +83,20 @@ mod tests {
             assert!(error.is::<Failure>() && error.to_string().contains("--out"), "{error}");
             fs::remove_file(folder.path().join(name)).unwrap();
         }
+    }
+
+    #[test]
+    fn file_that_finds_no_room_is_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plan.json");
+        write_whole(&path, b"{}").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"{}");
+        // A directory in its place cannot be replaced by a file.
+        let occupied = folder.path().join("commands.sh");
+        fs::create_dir_all(occupied.join("in the way")).unwrap();
+        let error = format!("{:#}", write_whole(&occupied, b"#!/bin/sh").unwrap_err());
+        assert!(error.contains("commands.sh"), "{error}");
+        assert!(!folder.path().join("commands.partial").exists());
     }
 
     #[test]

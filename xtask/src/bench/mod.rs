@@ -245,21 +245,28 @@ fn finish(
     config: &Config,
     outcome: anyhow::Result<()>,
 ) -> anyhow::Result<RunResult> {
-    let Err(error) = outcome else { return Ok(report::render(out, environment, config)?) };
-    if out.join("measured.json").exists() {
-        let noted = report::note_end(out, &format!("{error:#}"));
-        // What cannot be rendered either follows from the error, which is told in any case.
-        if let Ok(result) = noted.and_then(|()| report::render(out, environment, config)) {
-            // The run's own error is told, whether or not this can be printed.
+    let hint = format!("Hint: free space there, then run cargo xtask report {}", shown(out));
+    let Err(error) = outcome else {
+        let rendered = report::render(out, environment, config).map_err(anyhow::Error::from);
+        return rendered.map_err(|error| anyhow::anyhow!("{error:#}. The measurements are complete. {hint}"));
+    };
+    let unwritten = match report::render_ended(out, environment, config, &format!("{error:#}")) {
+        Ok(report::Ended { result, unwritten }) => {
+            // The run's own error is reported, whether or not this can be printed.
             let _ = crate::out::print_styled(&report::styled_summary(&result));
+            unwritten
         }
+        Err(unreadable) => Some(unreadable),
+    };
+    if let Some(unwritten) = unwritten {
+        let unwritten = anyhow::Error::from(unwritten);
+        crate::out::say(&format!("warning: no report of what was measured: {unwritten:#}. {hint}"));
     }
     Err(error)
 }
 
-fn write_plan(path: &PathBuf, plan: &Plan) -> anyhow::Result<()> {
-    let text = serde_json::to_vec_pretty(plan)?;
-    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+fn write_plan(path: &Path, plan: &Plan) -> anyhow::Result<()> {
+    folder::write_whole(path, &serde_json::to_vec_pretty(plan)?)
 }
 
 /// Whether somebody watches.

@@ -1,8 +1,10 @@
 //! A run's processes: the server, the guest, the initiator; watched until the plan is done or one of them fails.
 
 use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,9 +18,11 @@ use report::progress::Progress;
 use super::machine::bind_thread;
 use super::plan::longest_block;
 use super::progress::Steps;
-use crate::child::{Process, Ties, log};
+use crate::capture::Capture;
+use crate::child::{Process, Ties};
 use crate::console::Console;
 use crate::deadline::scaled;
+use crate::ended;
 use crate::qemu::{Accelerator, QemuOptions, Vm};
 use crate::server::{Server, ServerOptions};
 use crate::stop::Stop;
@@ -47,6 +51,7 @@ pub(super) struct Session {
 impl Session {
     /// Starts the server and then the guest.
     pub(super) fn start(server: &ServerOptions, qemu: &QemuOptions, out: &Path) -> anyhow::Result<Self> {
+        outlive_file_size_limit()?;
         let server = server.start(&out.join("server.log"))?;
         let console = out.join("console.log");
         let vm = qemu.start(&console, &out.join("qemu.log"))?;
@@ -112,30 +117,54 @@ impl Session {
         stop: &Stop,
     ) -> anyhow::Result<()> {
         steps.say("waiting for the guest");
-        let log_path = out.join("host-peer.log");
-        initiator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log(&log_path)?);
+        initiator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
-        let mut initiator = Process::start("host-peer", &mut initiator, ties)?;
-        let events = events(&mut initiator)?;
+        let mut process = Process::start("host-peer", &mut initiator, ties)?;
+        let stderr = process.take_stderr().context("the initiator's stderr was not piped")?;
+        let output = Capture::start(stderr, &out.join("host-peer.log"))?;
+        let events = events(&mut process)?;
+        let mut initiator = Initiator { process, output };
         let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(SILENCE) + longest_block(&plan.blocks);
-        let outcome =
-            self.watch(&mut initiator, &events, steps, stop, limit).map_err(|error| explain(error, &log_path));
+        let outcome = self.watch(&mut initiator, &events, steps, stop, limit);
         if outcome.is_err() {
             // It writes what it has before it ends.
-            nix::sys::signal::kill(nix::unistd::Pid::from_raw(initiator.pid().cast_signed()), Signal::SIGTERM).ok();
-            initiator.wait(scaled(LAST_WORDS))?;
-            return outcome;
+            let pid = nix::unistd::Pid::from_raw(initiator.process.pid().cast_signed());
+            nix::sys::signal::kill(pid, Signal::SIGTERM).ok();
+            initiator.process.wait(scaled(LAST_WORDS))?;
         }
+        let outputs = [&self.server.output, &self.vm.output, &initiator.output];
+        for unwritten in outputs.into_iter().filter_map(Capture::unwritten) {
+            steps.note(&format!("warning: {unwritten}"));
+        }
+        outcome?;
         match self.vm.process.wait(scaled(POWER_OFF))? {
             Some(status) if status.success() => Ok(()),
-            Some(status) => bail!("QEMU ended with {status} after the last block; see qemu.log"),
+            Some(_) => bail!("{} after the last block", self.qemu_ended()?),
             None => bail!("the guest did not power off within {:?}; see console.log", scaled(POWER_OFF)),
+        }
+    }
+
+    /// How QEMU ended, with what it and the guest wrote last.
+    fn qemu_ended(&mut self) -> anyhow::Result<String> {
+        let how = self.vm.process.ended()?.map_or_else(|| "still runs".to_owned(), ended::describe);
+        let own = last_lines(&self.vm.output.rest());
+        let own = if own.is_empty() { String::new() } else { format!("\n{own}") };
+        Ok(format!("QEMU {how}{own}\n{}", self.guest_console()))
+    }
+
+    /// The end of the guest's console.
+    fn guest_console(&self) -> String {
+        let tail = self.console.tail();
+        if tail.is_empty() {
+            "the guest's console is empty".to_owned()
+        } else {
+            format!("the guest's console ends with:\n{tail}")
         }
     }
 
     fn watch(
         &mut self,
-        initiator: &mut Process,
+        initiator: &mut Initiator,
         events: &Receiver<Progress>,
         steps: &Steps,
         stop: &Stop,
@@ -153,11 +182,11 @@ impl Session {
                 thread::sleep(PAUSE.saturating_sub(waited.elapsed()));
             }
             stop.check()?;
-            if let Some(status) = initiator.ended()? {
+            if let Some(status) = initiator.process.ended()? {
                 for event in events {
                     self.hear(&event, steps);
                 }
-                return self.judge(status);
+                return self.judge(status, &initiator.output);
             }
             if let Some(reason) = self.console.fatal() {
                 bail!("the guest failed: {reason}");
@@ -165,13 +194,13 @@ impl Session {
             if let Some(status) = self.vm.process.ended()?
                 && !self.has_finished(status, events, steps)
             {
-                bail!("QEMU ended in mid run ({status}); the guest's last words:\n{}", self.console.tail());
+                bail!("{}", self.qemu_ended()?);
             }
             if let Some(status) = self.server.process.ended()? {
-                bail!("ivshmem-server ended in mid run ({status}); see server.log");
+                bail!("{}", self.server_ended(status));
             }
             if last_word.elapsed() > limit {
-                bail!("host-peer has said nothing for {limit:?}; the guest's last words:\n{}", self.console.tail());
+                bail!("host-peer made no progress for {limit:?}; {}", self.guest_console());
             }
         }
     }
@@ -201,40 +230,67 @@ impl Session {
     }
 
     /// What the initiator's end means.
-    fn judge(&mut self, status: ExitStatus) -> anyhow::Result<()> {
+    fn judge(&mut self, status: ExitStatus, output: &Capture) -> anyhow::Result<()> {
         if status.success() {
             return Ok(());
         }
-        // Its error is in host-peer.log; but where the guest or the server went first, that is the reason.
+        // Where the guest or the server ended first, that is the cause of the initiator's own error.
         if let Some(reason) = self.console.fatal() {
             bail!("the guest failed: {reason}");
         }
         if let Some(server) = self.server.process.wait(scaled(Duration::from_millis(100)))? {
-            bail!("ivshmem-server ended in mid run ({server}); see server.log");
+            bail!("{}", self.server_ended(server));
         }
         if let Some(qemu) = self.vm.process.wait(scaled(Duration::from_millis(200)))?
             && !qemu.success()
         {
-            bail!("QEMU ended in mid run ({qemu}); the guest's last words:\n{}", self.console.tail());
+            bail!("{}", self.qemu_ended()?);
         }
-        Err(InitiatorFailed.into())
+        bail!("{}", initiator_failed(status, &output.rest()))
+    }
+
+    fn server_ended(&self, status: ExitStatus) -> String {
+        let how = format!("ivshmem-server {} during the run", ended::describe(status));
+        let own = last_lines(&self.server.output.rest());
+        if own.is_empty() { how } else { format!("{how}; its log ends with:\n{own}") }
     }
 }
 
-/// The initiator failed for a reason of its own, which its log holds.
-#[derive(Debug, thiserror::Error)]
-#[error("host-peer failed")]
-struct InitiatorFailed;
+/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail with EFBIG, where the default is death by SIGXFSZ.
+fn outlive_file_size_limit() -> anyhow::Result<()> {
+    let handled = signal_hook::flag::register(Signal::SIGXFSZ as i32, Arc::default());
+    handled.map(drop).context("cannot handle SIGXFSZ")
+}
 
-/// Puts the initiator's own words in the place of "failed".
-fn explain(error: anyhow::Error, log: &Path) -> anyhow::Error {
-    if !error.is::<InitiatorFailed>() {
-        return error;
+/// The measured process and its log.
+struct Initiator {
+    process: Process,
+    output: Capture,
+}
+
+/// Lines of a process's log that an error shows.
+const LINES: usize = 5;
+
+fn last_lines(text: &str) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// Why the initiator failed: the signal that killed it, its own error, its panic, or else what it wrote last.
+fn initiator_failed(status: ExitStatus, stderr: &str) -> String {
+    let how = format!("host-peer {}", ended::describe(status));
+    if let Some(panic) = stderr.find("panicked at ") {
+        let lines: Vec<&str> = stderr[panic..].lines().take(2).map(str::trim).collect();
+        return format!("host-peer {}; this is a bug in host-peer", lines.join(" "));
     }
-    let said = std::fs::read_to_string(log).unwrap_or_default();
-    match said.lines().rev().find_map(|line| line.strip_prefix("host-peer: ")) {
-        Some(reason) => anyhow::anyhow!("{reason}"),
-        None => anyhow::anyhow!("host-peer failed without a word; its log is {}", log.display()),
+    // A process that was killed had no chance to write why.
+    if status.signal().is_some() {
+        return how;
+    }
+    match (stderr.lines().rev().find_map(|line| line.strip_prefix("host-peer: ")), last_lines(stderr)) {
+        (Some(reason), _) => reason.to_owned(),
+        (None, lines) if lines.is_empty() => format!("{how} and wrote no message"),
+        (None, lines) => format!("{how}; its log ends with:\n{lines}"),
     }
 }
 
@@ -259,4 +315,40 @@ fn events(initiator: &mut Process) -> anyhow::Result<Receiver<Progress>> {
         }
     });
     Ok(receiver)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(status: i32, stderr: &str) -> String {
+        initiator_failed(ExitStatus::from_raw(status), stderr)
+    }
+
+    #[test]
+    fn own_error_of_the_initiator_is_the_reason() {
+        let log = "WARN something\nhost-peer: cannot write /full/samples.csv: No space left on device (os error 28)\n";
+        assert_eq!(failed(1 << 8, log), "cannot write /full/samples.csv: No space left on device (os error 28)");
+    }
+
+    #[test]
+    fn killed_initiator_is_named_with_the_signal() {
+        let killed = "host-peer was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg";
+        assert_eq!(failed(9, ""), killed);
+        assert_eq!(failed(9, "WARN something earlier\n"), killed);
+    }
+
+    #[test]
+    fn panic_is_named_with_its_place_and_message() {
+        let log = "\nthread 'main' (77) panicked at host-peer/src/bench/block.rs:7:9:\nno spin\nnote: run with\n";
+        let panicked = "host-peer panicked at host-peer/src/bench/block.rs:7:9: no spin; this is a bug in host-peer";
+        assert_eq!(failed(101 << 8, log), panicked);
+        assert_eq!(failed(6, log), panicked, "a panic that aborts");
+    }
+
+    #[test]
+    fn silent_initiator_is_named_with_its_status() {
+        assert_eq!(failed(3 << 8, ""), "host-peer exited with status 3 and wrote no message");
+        assert_eq!(failed(3 << 8, "a\n\nb\n"), "host-peer exited with status 3; its log ends with:\na\nb");
+    }
 }

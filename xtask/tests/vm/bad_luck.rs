@@ -3,10 +3,13 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::support::{assert_gone, assert_no_file, bench, children, socket_in, xtask};
+use crate::support::{assert_gone, assert_no_file, bench, children, name_of, socket_in, xtask};
 
 /// Enough blocks that a run is still busy when its processes are found.
 const LONG: &str = "--full --workload frame --frames 1080p --mode irq";
@@ -28,7 +31,7 @@ fn a_guest_that_dies_in_mid_run_ends_the_run_and_keeps_what_was_measured() {
     kill(qemu, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("QEMU ended in mid run");
+    ended.assert_says("QEMU was killed by signal 9 (SIGKILL)");
     assert!(ended.failed_checks().contains(&15));
     assert!(ended.text("samples.csv").lines().count() > 1);
     assert_no_file(&socket_in(&ended.text("commands.sh")));
@@ -44,12 +47,131 @@ fn a_server_that_goes_away_in_mid_run_ends_the_run() {
     kill(server, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("ivshmem-server ended in mid run");
+    ended.assert_says("ivshmem-server was killed by signal 9 (SIGKILL)");
     started.into_iter().for_each(assert_gone);
     assert_no_file(&socket_in(&ended.text("commands.sh")));
     let told = ended.result()["self_checks"].to_string();
-    assert!(told.contains("ivshmem-server ended in mid run"), "the record says what stderr says: {told}");
+    assert!(told.contains("ivshmem-server was killed by signal 9"), "the record has the cause of stderr: {told}");
 }
+
+/// A finished block on disk.
+const BLOCK: &str = "{\"block\":{";
+
+#[test]
+#[ignore = "starts a guest"]
+fn killed_initiator_is_named_and_its_blocks_rendered() {
+    let mut run = bench(LONG);
+    let initiator = run.child_when("host-peer", "measured.jsonl", BLOCK);
+    kill(initiator, Signal::SIGKILL).unwrap();
+    let ended = run.end();
+    ended.assert_status(1);
+    ended.assert_says("host-peer was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg");
+    let result = ended.result();
+    assert!(!result["cells"].as_array().unwrap().is_empty(), "{result:#}");
+    assert!(ended.failed_checks().contains(&15));
+    assert!(ended.text("report.html").contains("host-peer was killed by signal 9"));
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn initiator_killed_in_boot_is_named_with_a_page() {
+    let mut run = bench("--workload pingpong --mode poll");
+    let qemu = run.child_when("qemu-system-x86", "plan.json", "nonce");
+    // A guest that does not come up keeps the initiator waiting.
+    kill(qemu, Signal::SIGSTOP).unwrap();
+    let initiator = run.child_when("host-peer", "plan.json", "nonce");
+    kill(initiator, Signal::SIGKILL).unwrap();
+    let ended = run.end();
+    ended.assert_status(1);
+    ended.assert_says("host-peer was killed by signal 9 (SIGKILL)");
+    assert!(ended.text("report.html").contains("host-peer was killed by signal 9"));
+}
+
+/// Runs `bench` with its results on a file system of 1 MiB that a pingpong run fills. The mount is private to the process.
+fn bench_on_small_disk() -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new("unshare");
+    if !nix::unistd::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    let script = "mount -t tmpfs -o size=1M none \"$1\" || exit 77
+        \"$2\" bench --accel tcg --workload pingpong --mode poll --out \"$1/run\"
+        status=$?
+        echo measured.jsonl has $(wc -l < \"$1/run/measured.jsonl\") lines; ls \"$1/run\"
+        exit $status";
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(folder.path()).arg(env!("CARGO_BIN_EXE_xtask"));
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn disk_that_fills_in_mid_run_is_named() {
+    let (status, stdout, stderr) = bench_on_small_disk();
+    assert_eq!(status, Some(1), "{stderr}");
+    let cause = stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{stderr}"));
+    assert!(cause.contains("cannot write /") && cause.contains("/run/samples.csv"), "{stderr}");
+    assert!(cause.contains("No space left on device"), "{stderr}");
+    assert!(stderr.contains("no report of what was measured: cannot write"), "{stderr}");
+    assert!(stderr.contains("Hint: free space there, then run cargo xtask report"), "{stderr}");
+    let (_, after_summary) = stdout.split_once("measured.jsonl has ").unwrap_or_else(|| panic!("{stdout}"));
+    let lines: usize = after_summary.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(lines > 2, "facts and at least one block are on disk: {stdout}");
+    assert!(!after_summary.contains("partial") && !after_summary.contains(".new"), "{stdout}");
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn file_that_reaches_its_size_limit_is_named() {
+    let mut run = bench(LONG);
+    let initiator = run.child_when("host-peer", "measured.jsonl", BLOCK);
+    let limited = Command::new("prlimit").args(["--fsize=1", "--pid", &initiator.to_string()]).status().unwrap();
+    assert!(limited.success());
+    let ended = run.end();
+    ended.assert_status(1);
+    ended.assert_says("samples.csv: File too large");
+    assert!(!ended.result()["cells"].as_array().unwrap().is_empty(), "what was measured is rendered");
+}
+
+/// Stops a party for three seconds while the initiator measures a block; the warnings of the run.
+fn warnings_after_stop(words: &str, party: &str) -> Vec<String> {
+    let mut run = bench(words);
+    // In boot, when it has this name for sure.
+    let initiator = run.child_when("host-peer", "plan.json", "nonce");
+    let qemu = run.child_when("qemu-system-x86", "measured.jsonl", BLOCK);
+    let stopped = if party == "host-peer" { initiator } else { qemu };
+    // The initiator's thread has this name while it measures.
+    while name_of(initiator) != "measuring" {
+        assert!(run.is_on(), "no block was measured");
+        sleep(Duration::from_millis(1));
+    }
+    kill(stopped, Signal::SIGSTOP).unwrap();
+    sleep(Duration::from_secs(3));
+    kill(stopped, Signal::SIGCONT).unwrap();
+    let ended = run.end();
+    ended.assert_status(0);
+    let result = ended.result();
+    let warnings = result["warnings"].as_array().unwrap().iter();
+    warnings.map(|warning| warning["message"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+#[ignore = "starts a guest"]
+fn stop_of_each_party_is_warned_of_with_block_and_effect() {
+    for party in ["host-peer", "qemu-system-x86"] {
+        for (words, cell) in [("--workload paced --mode poll", "(paced 64 B poll"), (PINGPONG, "(pingpong 64 B irq")] {
+            let warnings = warnings_after_stop(words, party);
+            let stall = warnings.iter().find(|text| text.contains("s (machine or process stopped)"));
+            let stall = stall.unwrap_or_else(|| panic!("{party}, {words}: {warnings:#?}"));
+            assert!(stall.starts_with("block ") && stall.contains(cell), "{party}: {stall}");
+            assert!(stall.contains(" of ") && stall.contains("CPU per operation"), "{party}: {stall}");
+        }
+    }
+}
+
+/// Blocks that last long enough to be stopped in.
+const PINGPONG: &str = "--workload pingpong --mode irq --full";
 
 #[test]
 #[ignore = "starts a guest"]
