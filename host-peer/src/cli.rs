@@ -173,7 +173,7 @@ Exit status 1 if a rule failed, or could not be judged; notes do not count. docs
     /// Writes the man pages into a folder, for packagers
     #[command(hide = true)]
     Man {
-        /// The folder, such as /usr/local/share/man/man1; created if it is missing
+        /// The folder, such as /usr/local/share/man/man1, which must exist
         folder: PathBuf,
     },
     /// Prints a shell's completions, for packagers

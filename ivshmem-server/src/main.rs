@@ -159,10 +159,9 @@ fn answer(verb: Verb) -> anyhow::Result<()> {
             out.extend_from_slice(text.as_bytes());
         }
         Verb::Man { folder } => {
-            // A folder with a typing error in its name is not made.
-            anyhow::ensure!(folder.is_dir(), "{0} is not a folder: create it (mkdir -p {0})", folder.display());
-            cli_common::man_pages::write_pages(Args::command(), &folder)
-                .with_context(|| format!("cannot write man pages into {}", folder.display()))?;
+            cli_common::man_pages::write_pages(Args::command(), &folder).with_context(|| {
+                format!("cannot write man pages into the folder {0} (mkdir -p {0})", folder.display())
+            })?;
         }
         Verb::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);

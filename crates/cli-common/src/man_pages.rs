@@ -15,9 +15,12 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 /// The heading whose lines are commands.
 const EXAMPLES: &str = "EXAMPLES";
 
-/// Writes a page for the command and for each verb that is not hidden into a folder, which is made if it is missing.
+/// Writes a page for the command and for each verb that is not hidden into a folder. It must exist: a typing error in its
+/// name would be a new folder otherwise.
 pub fn write_pages(command: Command, folder: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    if !fs::metadata(folder)?.is_dir() {
+        return Err(io::ErrorKind::NotADirectory.into());
+    }
     let mut command = command.disable_help_subcommand(true);
     // Gives the verbs their full names.
     command.build();
@@ -180,8 +183,11 @@ and that.
         let verb = Command::new("verb").after_help("Examples:\n  tool verb");
         let hidden = Command::new("hidden").hide(true);
         let tool = Command::new("tool").after_help("Exit status:\n  0  done").subcommands([verb, hidden]);
-        write_pages(tool, &folder.path().join("man1")).unwrap();
-        let page = |name: &str| fs::read_to_string(folder.path().join("man1").join(name));
+        let missing = folder.path().join("man1");
+        assert_eq!(write_pages(tool.clone(), &missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!missing.exists(), "it is not created");
+        write_pages(tool, folder.path()).unwrap();
+        let page = |name: &str| fs::read_to_string(folder.path().join(name));
         let (tool, verb) = (page("tool.1").unwrap(), page("tool-verb.1").unwrap());
         assert!(tool.contains(".SH \"EXIT STATUS\"") && !tool.contains("EXTRA"), "{tool}");
         assert!(verb.contains(".EX\ntool verb\n.EE") && !verb.contains("EXTRA"), "{verb}");

@@ -9,7 +9,12 @@ use crate::real::{ended, host_peer};
 fn every_verb_has_a_man_page_with_its_examples() {
     let folder = tempfile::tempdir().unwrap();
     let pages = folder.path().join("man1");
-    let (status, _, error) = ended(host_peer("unused".as_ref()).args(["man"]).arg(&pages));
+    let write = || ended(host_peer("unused".as_ref()).args(["man"]).arg(&pages));
+    let (status, _, error) = write();
+    assert_eq!((status, pages.exists()), (Some(1), false), "a folder is not created: {error}");
+    assert!(error.contains("mkdir -p"), "{error}");
+    fs::create_dir(&pages).unwrap();
+    let (status, _, error) = write();
     assert_eq!(status, Some(0), "{error}");
     for name in ["", "-shell", "-list", "-ring", "-wait", "-read", "-write", "-check", "-bench"] {
         let page = fs::read_to_string(pages.join(format!("host-peer{name}.1"))).unwrap();
