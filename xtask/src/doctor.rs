@@ -11,6 +11,7 @@ use serde::Serialize;
 use crate::accel::{self, Accel, ProbeOptions, Proof, Reuse};
 use crate::cpu::Cpu;
 use crate::deadline::DeadlineArgs;
+use crate::provision::host::{self, HostDistro};
 use crate::provision::packages::{self, Consent};
 use crate::provision::{self, Options};
 use crate::stop::Stop;
@@ -74,9 +75,10 @@ pub(crate) fn run(args: &DoctorArgs, stop: &Stop, progress: &dyn Fn(&str)) -> an
         cpu.check(Accel::Kvm)?;
     }
     args.deadlines.apply();
-    let mut checks = package_checks();
+    let distro = host::detect();
+    let mut checks = package_checks(distro.as_ref());
     checks.extend(machine_checks());
-    checks.push(kernel_check());
+    checks.push(kernel_check(distro.as_ref()));
     checks.push(kvm_check(args, &checks, stop, progress)?);
     let ready = checks.iter().all(|check| check.state != State::Missing);
     let report = Report { ready, checks };
@@ -96,18 +98,16 @@ fn warn(name: &str, detail: impl Into<String>, cure: impl Into<String>) -> Check
     Check { name: name.to_owned(), state: State::Warn, detail: detail.into(), cure: Some(cure.into()) }
 }
 
-fn package_checks() -> Vec<Check> {
-    packages::requirements()
+fn package_checks(distro: &dyn HostDistro) -> Vec<Check> {
+    packages::requirements(distro)
         .into_iter()
-        .map(|requirement| match requirement.found() {
-            Some(path) => ok(requirement.name(), path.display().to_string()),
+        .map(|tool| match packages::found(&tool) {
+            Some(path) => ok(tool.name(), path.display().to_string()),
             None => Check {
-                name: requirement.name().to_owned(),
+                name: tool.name().to_owned(),
                 state: State::Missing,
-                detail: requirement.purpose.to_owned(),
-                cure: Some(packages::install_line(std::slice::from_ref(&requirement)).unwrap_or_else(|| {
-                    format!("install what Debian calls {}; there is no apt-get here", requirement.package)
-                })),
+                detail: tool.purpose().to_owned(),
+                cure: Some(packages::hint(distro, &tool)),
             },
         })
         .collect()
@@ -246,13 +246,16 @@ fn governor() -> Option<Check> {
     })
 }
 
-fn kernel_check() -> Check {
-    match provision::cached_kernel() {
-        Some((release, version)) => ok("guest kernel", format!("{release} ({version})")),
-        None => {
-            warn("guest kernel", "not downloaded yet", "cargo xtask bench downloads it (90 MB, nothing is installed)")
-        }
+fn kernel_check(distro: &dyn HostDistro) -> Check {
+    if let Some((release, version)) = provision::cached_kernel() {
+        return ok("guest kernel", format!("{release} ({version})"));
     }
+    if distro.repository_tools().is_empty() {
+        let detail = format!("cannot be downloaded on {}", distro.name());
+        return warn("guest kernel", detail, "name one: cargo xtask bench --kernel FILE --modules DIR");
+    }
+    let hint = "cargo xtask bench downloads it (about 140 MB, nothing is installed)";
+    warn("guest kernel", "not downloaded yet", hint)
 }
 
 /// Proves KVM with the guest if that takes no download and no installation, and has not been done since the last boot.

@@ -39,6 +39,16 @@ impl Driver {
         self != Self::UioPciGeneric
     }
 
+    /// Whether its module is built for the guest's kernel. The others come with the kernel.
+    pub(crate) fn is_built(self) -> bool {
+        matches!(self, Self::UioPciMsix | Self::IgbUio)
+    }
+
+    /// Whether it is a UIO driver.
+    pub(crate) fn needs_uio(self) -> bool {
+        self != Self::VfioPci
+    }
+
     /// Whether it takes the device only behind an IOMMU.
     pub(crate) fn needs_iommu(self) -> bool {
         self == Self::VfioPci

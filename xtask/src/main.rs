@@ -25,7 +25,6 @@ mod host_memory;
 mod out;
 mod place;
 mod provision;
-mod provision_flags;
 mod qemu;
 mod qmp;
 mod report;

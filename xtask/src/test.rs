@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::provision::packages::{self, Requirement};
+use crate::provision::host::{self, Tool};
+use crate::provision::packages;
 use crate::provision::{self, Consent, workspace_root};
 
 /// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
@@ -39,8 +40,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     }
     let options = provision::Options { kernel: None, shell: true, driver: None, consent: Consent::new(args.yes) };
     let progress = |line: &str| crate::out::say(&format!("   {line}"));
-    let tracer = Requirement::program("strace", "strace", "counts the initiator's system calls");
-    packages::ensure(vec![tracer], options.consent, &progress)?;
+    packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.consent, &progress)?;
     provision::prepare(&options, &progress)?;
     // Of the whole workspace, although one package has them: with other features, cargo would build all again.
     step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))

@@ -150,7 +150,6 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
     host_memory::check(if args.server.is_some() { 0 } else { args.size }, args.mem)?;
     let kernel = args.kernel.clone().zip(args.modules.clone()).map(|(image, modules)| CustomKernel { image, modules });
-    crate::provision_flags::check(kernel.as_ref())?;
     if let Some(cpu) = &args.cpu {
         cpu.check(args.accel)?;
     }
@@ -159,6 +158,7 @@ pub(crate) fn run(args: &VmArgs, stop: &Stop) -> anyhow::Result<()> {
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
     let driver = args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(Driver::UioPciMsix) }).driver();
     let options = provision::Options { kernel, shell: true, driver, consent: Consent::new(args.yes) };
+    provision::check(options.kernel.as_ref(), options.driver)?;
     let programs = build::host_programs(&say)?;
     let mut joined = None;
     if let Some(socket) = &args.server {

@@ -54,6 +54,9 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
         cpu.check(args.accel)?;
     }
     args.deadlines.apply();
+    for config in &configs {
+        provision::check(args.custom_kernel().as_ref(), Some(config.driver))?;
+    }
     for warning in without_effect::warnings(args, &configs) {
         crate::out::say(&warning);
     }
@@ -61,7 +64,6 @@ pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
         [_] => Vec::new(),
         several => several.iter().map(|config| config.driver.name()).collect(),
     };
-    crate::provision_flags::check(args.custom_kernel().as_ref())?;
     let out = folder::create(args.out.as_deref(), &configs[0].modes_name(), &folders)?;
     let mut register = Register::join(&cpus_of(&configs[0]));
     for other in register.now() {

@@ -1,17 +1,16 @@
-//! A shell for the guest of `xtask vm`: busybox from its package.
+//! A shell for the guest of `xtask vm`: busybox from its package, or the machine's own if that is static.
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::apt::Apt;
 use super::cache::Cache;
 use super::error::ProvisionError;
-use super::{command, elf, kernel};
+use super::host::HostDistro;
+use super::{command, elf, packages};
 
-const PACKAGE: &str = "busybox-static";
-/// Where the package, unpacked, has the program: before and since Debian 13.
-const PLACES: [&str; 2] = ["bin/busybox", "usr/bin/busybox"];
+/// Where the package, unpacked, has the program: Debian's before and since version 13, and Fedora's.
+const PLACES: [&str; 4] = ["bin/busybox", "usr/bin/busybox", "sbin/busybox", "usr/sbin/busybox"];
 
 /// The program, and the commands that it is.
 pub(crate) struct Busybox {
@@ -22,28 +21,45 @@ pub(crate) struct Busybox {
 }
 
 /// Takes busybox from the cache, downloading it if this is the first time.
-pub(crate) fn fetch(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Busybox, ProvisionError> {
+pub(crate) fn fetch(
+    cache: &Cache,
+    distro: &dyn HostDistro,
+    progress: &dyn Fn(&str),
+) -> Result<Busybox, ProvisionError> {
     let folder = cache.folder("busybox", |partial| {
+        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
+            what: "busybox".to_owned(),
+            distro: distro.name().to_owned(),
+            hint: "install a static busybox",
+        })?;
         progress("downloading busybox for the guest, 1 MB (once)");
-        let mut apt = Apt::new(cache);
-        for file in apt.download(&[PACKAGE.to_owned()], progress)? {
-            kernel::unpack(cache, &file, partial)?;
+        for file in repository.download(&[distro.busybox_package().to_owned()], progress)? {
+            repository.unpack(&file, partial)?;
         }
         read(partial).map(|_| ())
-    })?;
-    read(&folder)
+    });
+    // A machine without its distribution's tools may have one.
+    folder.and_then(|folder| read(&folder)).or_else(|error| installed().ok_or(error))
+}
+
+fn installed() -> Option<Busybox> {
+    load(&packages::program("busybox")?).ok()
 }
 
 fn read(folder: &Path) -> Result<Busybox, ProvisionError> {
     let path = PLACES.map(|place| folder.join(place)).into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        ProvisionError::Kernel { path: folder.to_path_buf(), why: format!("{PACKAGE} contains no busybox") }
+        ProvisionError::Kernel { path: folder.to_path_buf(), why: "the package contains no busybox".to_owned() }
     })?;
-    let program = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
+    load(&path)
+}
+
+fn load(path: &Path) -> Result<Busybox, ProvisionError> {
+    let program = fs::read(path).map_err(ProvisionError::io("read", path))?;
     if let Some(why) = elf::not_static(&program) {
-        return Err(ProvisionError::NotStatic { path, why });
+        return Err(ProvisionError::NotStatic { path: path.to_path_buf(), why });
     }
     // Static and for the same processor: it runs here as well as there.
-    let list = command::run("asking busybox for its commands", Command::new(&path).arg("--list"))?;
+    let list = command::run("asking busybox for its commands", Command::new(path).arg("--list"))?;
     let applets = String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect();
     Ok(Busybox { program, applets })
 }

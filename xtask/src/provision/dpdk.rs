@@ -3,11 +3,10 @@
 
 use std::path::Path;
 
-use super::apt::Apt;
 use super::cache::Cache;
 use super::error::ProvisionError;
 use super::files::entries;
-use super::kernel;
+use super::host::HostDistro;
 use super::module::Source;
 
 const PACKAGE: &str = "dpdk-kmods-dkms";
@@ -17,11 +16,16 @@ const ENTRY: &str = "dpdk-kmods";
 const FILES: [&str; 3] = ["Kbuild", "compat.h", "igb_uio.c"];
 
 /// The module's sources, downloaded if this is the first time.
-pub(crate) fn fetch(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Source, ProvisionError> {
+pub(crate) fn fetch(cache: &Cache, distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<Source, ProvisionError> {
     let folder = cache.folder(ENTRY, |partial| {
         progress("downloading the sources of igb_uio, 10 kB (once)");
-        for file in Apt::new(cache).download(&[PACKAGE.to_owned()], progress)? {
-            kernel::unpack(cache, &file, partial)?;
+        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
+            what: PACKAGE.to_owned(),
+            distro: distro.name().to_owned(),
+            hint: "take another --driver than igb_uio",
+        })?;
+        for file in repository.download(&[PACKAGE.to_owned()], progress)? {
+            repository.unpack(&file, partial)?;
         }
         find(partial).map(drop)
     })?;

@@ -32,6 +32,15 @@ pub(crate) fn has_pvh_entry(file: &[u8]) -> bool {
     })
 }
 
+/// The release in the text that a kernel prints at boot.
+pub(crate) fn linux_release(file: &[u8]) -> Option<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    let start = file.windows(BANNER.len()).position(|bytes| bytes == BANNER)? + BANNER.len();
+    let text = file.get(start..file.len().min(start + 64))?;
+    let release = std::str::from_utf8(text.split(|byte| *byte == b' ').next()?).ok()?;
+    release.starts_with(|first: char| first.is_ascii_digit()).then(|| release.to_owned())
+}
+
 struct Segment {
     kind: u64,
     offset: u64,

@@ -27,15 +27,40 @@ pub(crate) enum ProvisionError {
         status: ExitStatus,
     },
 
-    /// No apt: the kernel cannot be fetched and packages cannot be installed.
-    #[error(
-        "this machine has no apt-get, so {what} cannot be had from Debian's packages; install the equivalent by hand, \
-         and name a kernel with --kernel FILE --modules DIR"
-    )]
-    NoApt {
+    /// Missing programs whose packages are not known on this distribution.
+    #[error("missing on this machine: {what}\ninstall them with the package manager of {distro}, then run this again")]
+    NoInstaller {
+        /// What is missing and what it is for.
+        what: String,
+        /// The distribution's name.
+        distro: String,
+    },
+
+    /// A distribution whose packages this program cannot download.
+    #[error("{what} cannot be downloaded on {distro}: {hint}")]
+    NoRepository {
         /// What was wanted.
         what: String,
+        /// The distribution's name.
+        distro: String,
+        /// What to do.
+        hint: &'static str,
     },
+
+    /// A packed file, and no program that unpacks it.
+    #[error("{path} is packed, and this machine has no {program}: {install}")]
+    NoUnpacker {
+        /// The file.
+        path: PathBuf,
+        /// The program that unpacks it.
+        program: &'static str,
+        /// How to install it.
+        install: String,
+    },
+
+    /// Arguments that break a rule.
+    #[error("{0}")]
+    Usage(String),
 
     /// The guest is an x86-64 one, and so are its packages.
     #[error("the guest needs an x86-64 host; this one is {0}")]
@@ -43,7 +68,7 @@ pub(crate) enum ProvisionError {
 
     /// No package of that name in any package list, not even in fresh ones.
     #[error(
-        "no package {package} in the package lists; check the sources with `apt-cache policy`, \
+        "no package {package} in the package lists; check the sources of the package manager, \
          or name a kernel with --kernel FILE --modules DIR"
     )]
     NoSuchPackage {
@@ -53,14 +78,16 @@ pub(crate) enum ProvisionError {
 
     /// A download failed with the system's package lists and with fresh ones.
     #[error(
-        "downloading {packages} failed:\n{output}\ncheck the network (and the proxy in /etc/apt), then run this again; \
-         it goes on where it stopped"
+        "downloading {packages} failed:\n{output}\ncheck the network and {check}, then run this again; \
+         it continues where it stopped"
     )]
     Download {
         /// The packages.
         packages: String,
-        /// apt's messages.
+        /// The package manager's messages.
         output: String,
+        /// What else to look at.
+        check: &'static str,
     },
 
     /// A command that should always work did not.
@@ -119,16 +146,18 @@ pub(crate) enum ProvisionError {
         tree: PathBuf,
     },
 
-    /// No headers to build our module against.
+    /// No headers to build a module against.
     #[error(
-        "{path} has no kernel headers, so uio_pci_msix cannot be built for it; \
-         install the headers of kernel {release}, or leave out --kernel"
+        "{modules} has no kernel headers, which building {module} needs: {install}; --driver vfio-pci and, for polling \
+         only, --driver uio_pci_generic need none"
     )]
     NoHeaders {
-        /// Where they were expected.
-        path: PathBuf,
-        /// The kernel's release.
-        release: String,
+        /// The modules.
+        modules: PathBuf,
+        /// The module that needs them.
+        module: String,
+        /// How to install them.
+        install: String,
     },
 
     /// make splits its arguments at blanks and its targets at colons.
@@ -161,16 +190,19 @@ pub(crate) enum ProvisionError {
 }
 
 impl ProvisionError {
-    /// The process's exit status: 3 when the machine lacks something, else 1.
+    /// The process's exit status: 2 for wrong usage, 3 when the machine lacks something, otherwise 1.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::PackagesMissing { .. }
             | Self::InstallFailed { .. }
-            | Self::NoApt { .. }
+            | Self::NoInstaller { .. }
+            | Self::NoRepository { .. }
+            | Self::NoUnpacker { .. }
             | Self::Architecture(_)
             | Self::NoSuchPackage { .. }
             | Self::Download { .. }
             | Self::NoHeaders { .. } => 3,
+            Self::Usage(_) => 2,
             Self::CommandFailed { .. }
             | Self::Spawn { .. }
             | Self::Io { .. }

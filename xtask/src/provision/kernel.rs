@@ -1,16 +1,15 @@
-//! The guest's kernel: Debian's packages unpacked into the cache, or one that the user names.
+//! The guest's kernel from the distribution's packages, unpacked into the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
-use super::apt::Apt;
-use super::cache::{Cache, Key};
+use super::cache::Cache;
 use super::error::ProvisionError;
 use super::files::entries;
-use super::{bzimage, command, elf, headers};
+use super::host::HostDistro;
+use super::{bzimage, headers};
 
 /// The cache's entry for the packages: there is one. To take a newer kernel, remove the folder.
 const ENTRY: &str = "kernel";
@@ -30,17 +29,8 @@ pub(crate) struct Kernel {
     pub(crate) version: String,
     /// A folder like /lib/modules/RELEASE.
     pub(crate) modules: PathBuf,
-    /// What modules are built against.
-    pub(crate) headers: PathBuf,
-}
-
-/// A kernel that the user names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct CustomKernel {
-    /// `--kernel`: a bzImage, or an ELF file with a PVH entry.
-    pub(crate) image: PathBuf,
-    /// `--modules`: a folder like /lib/modules/RELEASE.
-    pub(crate) modules: PathBuf,
+    /// What modules are built against, if that is there.
+    pub(crate) headers: Option<PathBuf>,
 }
 
 /// What is in the unpacked packages; paths are relative to them.
@@ -62,21 +52,29 @@ pub(crate) fn cached(root: &Path) -> Option<Kernel> {
         release: description.release,
         version: description.version,
         modules: root.join(description.modules),
-        headers: root.join(description.headers),
+        headers: Some(root.join(description.headers)),
     })
 }
 
 /// The kernel of the distribution's packages, downloaded if this is the first time.
-pub(crate) fn from_packages(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Kernel, ProvisionError> {
+pub(crate) fn from_packages(
+    cache: &Cache,
+    distro: &dyn HostDistro,
+    progress: &dyn Fn(&str),
+) -> Result<Kernel, ProvisionError> {
     cache.folder(ENTRY, |partial| {
-        let mut apt = Apt::new(cache);
-        let packages = apt.newest_kernel(progress)?;
+        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
+            what: "the guest's kernel".to_owned(),
+            distro: distro.name().to_owned(),
+            hint: "name one with --kernel FILE --modules DIR",
+        })?;
+        let packages = repository.newest_kernel(progress)?;
         let size = packages.size / 1_000_000;
         progress(&format!("downloading kernel {} for the guest, {size} MB (once)", packages.release));
-        let files = apt.download(&packages.names, progress)?;
+        let files = repository.download(&packages.names, progress)?;
         progress("unpacking the kernel (into the target folder; nothing is installed)");
         for file in &files {
-            unpack(cache, file, partial)?;
+            repository.unpack(file, partial)?;
         }
         let description = describe(partial, packages.release, packages.version)?;
         prune(&partial.join(&description.modules).join("kernel"))?;
@@ -93,29 +91,8 @@ pub(crate) fn from_packages(cache: &Cache, progress: &dyn Fn(&str)) -> Result<Ke
     })
 }
 
-/// The kernel that the user names.
-pub(crate) fn from_files(cache: &Cache, custom: &CustomKernel) -> Result<Kernel, ProvisionError> {
-    let image = fs::read(&custom.image).map_err(ProvisionError::io("read", &custom.image))?;
-    let modules = fs::canonicalize(&custom.modules).map_err(ProvisionError::io("find", &custom.modules))?;
-    let folder_name = modules.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let wrong = |why: String| ProvisionError::Kernel { path: custom.image.clone(), why };
-
-    let (release, started) = if let Some(release) = bzimage::release(&image) {
-        let name = format!("vmlinux-{}", Key::default().with(&image).hex());
-        let direct = direct_kernel(cache, &name, &image)?;
-        (release, direct.unwrap_or_else(|| custom.image.clone()))
-    } else if elf::has_pvh_entry(&image) {
-        (folder_name, custom.image.clone())
-    } else {
-        return Err(wrong("neither a bzImage nor an ELF kernel with a PVH entry (CONFIG_PVH)".to_owned()));
-    };
-
-    let headers = headers::of_modules(&modules, &release)
-        .ok_or_else(|| ProvisionError::NoHeaders { path: modules.join("build"), release: release.clone() })?;
-    Ok(Kernel { image: started, release, version: Key::default().with(&image).hex(), modules, headers })
-}
-
-fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathBuf>, ProvisionError> {
+/// The kernel proper of a bzImage, kept under `name`.
+pub(crate) fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathBuf>, ProvisionError> {
     let path = cache.path(name);
     if path.is_file() {
         return Ok(Some(path));
@@ -124,13 +101,6 @@ fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathB
         Some(kernel) => cache.replace(name, &kernel).map(Some),
         None => Ok(None),
     }
-}
-
-/// Unpacks a package's files below `root`.
-pub(crate) fn unpack(cache: &Cache, package: &Path, root: &Path) -> Result<(), ProvisionError> {
-    let mut command = Command::new("dpkg-deb");
-    command.arg("-x").arg(package).arg(root);
-    command::run("unpacking a package", cache.hold_while(&mut command)?).map(|_| ())
 }
 
 /// Finds the parts of a kernel in its unpacked packages. They differ by distribution and version: before Debian 13 modules
@@ -245,22 +215,5 @@ mod tests {
         fs::create_dir(root.path().join(ENTRY)).unwrap();
         fs::write(root.path().join(ENTRY).join(DESCRIPTION), "{\"release\": \"6.").unwrap();
         assert_eq!(cached(root.path()), None);
-    }
-
-    #[test]
-    fn a_kernel_without_headers_is_refused_with_its_release() {
-        let root = tempfile::tempdir().unwrap();
-        let cache = Cache::open(&root.path().join("cache"), &|_| {}).unwrap();
-        let modules = root.path().join("6.1.0-test");
-        fs::create_dir(&modules).unwrap();
-        let image = root.path().join("bzImage");
-        fs::write(&image, bzimage::sample("6.1.0-test")).unwrap();
-        let error = from_files(&cache, &CustomKernel { image: image.clone(), modules: modules.clone() }).unwrap_err();
-        assert_eq!(error.exit_status(), 3);
-        assert!(error.to_string().contains("6.1.0-test"), "{error}");
-
-        fs::write(&image, "no kernel").unwrap();
-        let error = from_files(&cache, &CustomKernel { image, modules }).unwrap_err();
-        assert!(error.to_string().contains("neither a bzImage"), "{error}");
     }
 }

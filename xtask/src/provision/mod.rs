@@ -1,15 +1,16 @@
 //! Makes the guest ready: its kernel, our module, its program and the archive that holds them.
 //!
-//! Read in this order: `packages` (what the machine must have), `kernel` (with `apt` and `bzimage`), `module`
+//! Read in this order: `host` (what is specific to a distribution), `packages` (what the
+//! machine must have), `kernel` or `custom_kernel` (with `bzimage`), `module`
 //! (with `headers` and `dpdk`), `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results,
 //! `command` runs programs, `excerpt` shortens their output, `error` lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
 //! only with consent. After the first time no network is needed and apt is not asked.
 
-mod apt;
 mod busybox;
 mod bzimage;
 mod cache;
 mod command;
+mod custom_kernel;
 mod dpdk;
 mod elf;
 mod error;
@@ -17,6 +18,7 @@ mod excerpt;
 mod files;
 mod guest_binary;
 mod headers;
+pub(crate) mod host;
 mod initramfs;
 mod kernel;
 mod modinfo;
@@ -30,18 +32,10 @@ use modinfo::{Module, ModuleTree, Wanted};
 
 use crate::driver::Driver;
 
+pub(crate) use custom_kernel::CustomKernel;
 pub(crate) use error::ProvisionError;
 pub(crate) use guest_binary::workspace_root;
-pub(crate) use kernel::CustomKernel;
 pub(crate) use packages::Consent;
-
-/// Modules that the guest takes from its kernel. Only UIO must be there: each other one is a driver to choose.
-const WANTED: [Wanted; 4] = [
-    Wanted { name: "uio", required: true },
-    Wanted { name: "uio_pci_generic", required: false },
-    Wanted { name: "vfio_pci", required: false },
-    Wanted { name: "vfio_iommu_type1", required: false },
-];
 
 /// Archives and modules that are kept for the next change back.
 const KEPT: usize = 4;
@@ -84,38 +78,67 @@ pub(crate) fn cached_kernel() -> Option<(String, String)> {
     kernel::cached(&cache_folder()).map(|kernel| (kernel.release, kernel.version))
 }
 
+/// Checks the kernel that the user names: wrong usage and missing headers are found before anything is built.
+pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<Driver>) -> Result<(), ProvisionError> {
+    kernel.map_or(Ok(()), |custom| custom.check(driver, host::detect().as_ref()))
+}
+
+/// Modules that the guest takes from its kernel: UIO must be there for a UIO driver, the others are drivers to choose.
+fn wanted(driver: Option<Driver>) -> [Wanted; 4] {
+    [
+        Wanted { name: "uio", required: driver.is_some_and(Driver::needs_uio) },
+        Wanted { name: "uio_pci_generic", required: false },
+        Wanted { name: "vfio_pci", required: false },
+        Wanted { name: "vfio_iommu_type1", required: false },
+    ]
+}
+
 /// Makes the guest ready, and says through `progress` what takes time.
 pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Guest, ProvisionError> {
     if !cfg!(target_arch = "x86_64") {
         return Err(ProvisionError::Architecture(std::env::consts::ARCH));
     }
-    packages::ensure(packages::requirements(), options.consent, progress)?;
+    let distro = host::detect();
+    let distro = distro.as_ref();
+    check(options.kernel.as_ref(), options.driver)?;
+    let mut tools = packages::GUEST.to_vec();
+    if options.kernel.is_none() {
+        tools = packages::requirements(distro);
+    }
+    packages::ensure(distro, &tools, options.consent, progress)?;
 
     let workspace = workspace_root();
     let target = guest_binary::target_folder(&workspace);
     let cache = Cache::open(&cache_folder(), progress)?;
 
     let kernel = match &options.kernel {
-        Some(custom) => kernel::from_files(&cache, custom)?,
-        None => kernel::from_packages(&cache, progress)?,
+        Some(custom) => custom.prepare(&cache)?,
+        None => kernel::from_packages(&cache, distro, progress)?,
     };
-    let busybox = match busybox::fetch(&cache, progress) {
+    let busybox = match busybox::fetch(&cache, distro, progress) {
         Ok(busybox) => Some(busybox),
         Err(error) if options.shell => return Err(error),
         // Only fetched beforehand, so that a shell can be had offline, later.
         Err(_) => None,
     };
-    let mut sources = vec![module::own(&workspace)];
-    if options.driver == Some(Driver::IgbUio) {
-        sources.push(dpdk::fetch(&cache, progress)?);
+    // `check` has refused a kernel without headers if its driver needs them.
+    let mut sources = Vec::new();
+    if let Some(headers) = &kernel.headers {
+        packages::ensure(distro, &packages::MODULE_BUILD, options.consent, progress)?;
+        sources.push((module::own(&workspace), headers));
+        if options.driver == Some(Driver::IgbUio) {
+            sources.push((dpdk::fetch(&cache, distro, progress)?, headers));
+        }
+    } else {
+        progress(&format!("kernel {} has no headers, so the guest has no uio_pci_msix", kernel.release));
     }
-    cache.discard(apt::DOWNLOADS)?;
+    cache.discard(host::DOWNLOADS)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 
-    let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&WANTED)?;
+    let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&wanted(options.driver))?;
     // They need UIO, so they come last.
-    for source in sources {
-        let object = module::build(&cache, &source, &kernel, options.consent, progress)?;
+    for (source, headers) in sources {
+        let object = module::build(&cache, &source, &kernel, headers, (distro, options.consent), progress)?;
         modules.push(Module { name: source.name.to_owned(), object });
     }
     let content =

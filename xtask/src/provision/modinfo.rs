@@ -11,7 +11,8 @@ use std::process::Command;
 use super::command;
 use super::error::ProvisionError;
 use super::files::entries;
-use super::packages::program;
+use super::host::{self, Tool};
+use super::packages::{self, program};
 
 /// A module, ready to load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,11 +123,22 @@ fn unpack(path: &Path) -> Result<Vec<u8>, ProvisionError> {
         _ => return fs::read(path).map_err(ProvisionError::io("read", path)),
     };
     if program(unpacker).is_none() {
-        let why = format!("packed, and the machine has no {unpacker}; install it, as root: apt-get install {unpacker}");
-        return Err(ProvisionError::Kernel { path: path.to_path_buf(), why });
+        let install = packages::hint(host::detect().as_ref(), &Tool::Unpacker(unpacker));
+        return Err(ProvisionError::NoUnpacker { path: path.to_path_buf(), program: unpacker, install });
     }
     let output = command::run("unpacking a kernel module", Command::new(unpacker).arg("-dc").arg(path))?;
     Ok(output.stdout)
+}
+
+/// The release that the modules below `root` were built for, read from one of them; `None` if there is none, or it cannot be
+/// read on this machine.
+pub(crate) fn release(root: &Path) -> Result<Option<String>, ProvisionError> {
+    let files = ModuleTree::open(root, "")?.files;
+    let preferred = ["uio", "uio_pci_generic", "vfio"].iter().find_map(|name| files.get(*name));
+    let Some(object) = preferred.or_else(|| files.values().min()).and_then(|path| unpack(path).ok()) else {
+        return Ok(None);
+    };
+    Ok(field(&object, "vermagic=").and_then(|magic| magic.split(' ').next()).map(str::to_owned))
 }
 
 /// What follows `key` in the first string of the object that starts so.

@@ -8,8 +8,9 @@ use super::cache::{Cache, Key};
 use super::command;
 use super::error::ProvisionError;
 use super::headers;
+use super::host::{HostDistro, Tool};
 use super::kernel::Kernel;
-use super::packages::{self, Consent, Requirement};
+use super::packages::{self, Consent};
 
 /// A module's sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +49,8 @@ pub(crate) fn build(
     cache: &Cache,
     source: &Source,
     kernel: &Kernel,
-    consent: Consent,
+    headers: &Path,
+    (distro, consent): (&dyn HostDistro, Consent),
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, ProvisionError> {
     let mut key = Key::default().with(RECIPE).with(source.name).with(&kernel.release).with(&kernel.version);
@@ -58,19 +60,18 @@ pub(crate) fn build(
     }
     let folder = cache.folder(&format!("module-{}", key.hex()), |partial| {
         // The headers name the compiler that built the kernel; that one, and no other, is certain to fit.
-        if let Some(compiler) = compiler(&kernel.headers) {
-            let wanted = Requirement::program(&compiler, &compiler, "the compiler of the guest's kernel");
-            packages::ensure(vec![wanted], consent, progress)?;
+        if let Some(compiler) = compiler(headers) {
+            packages::ensure(distro, &[Tool::Compiler(compiler)], consent, progress)?;
         }
         progress(&format!("building {} for kernel {}", source.name, kernel.release));
-        compile(source, kernel, partial)
+        compile(source, &kernel.release, headers, partial)
     })?;
     let path = folder.join(source.object());
     fs::read(&path).map_err(ProvisionError::io("read", &path))
 }
 
-fn compile(source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), ProvisionError> {
-    for path in [&kernel.headers, partial] {
+fn compile(source: &Source, release: &str, headers: &Path, partial: &Path) -> Result<(), ProvisionError> {
+    for path in [headers, partial] {
         if path.to_string_lossy().contains([' ', '\t', ':']) {
             return Err(ProvisionError::AwkwardPath(path.to_path_buf()));
         }
@@ -83,9 +84,9 @@ fn compile(source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), Provi
     }
 
     let mut make = Command::new("make");
-    let headers = partial.join("headers");
-    headers::relocate(&kernel.headers, &headers)?;
-    make.arg("-C").arg(&headers).arg(format!("M={}", scratch.display())).args(["W=1", WITHOUT_BTF, "modules"]);
+    let relocated = partial.join("headers");
+    headers::relocate(headers, &relocated)?;
+    make.arg("-C").arg(&relocated).arg(format!("M={}", scratch.display())).args(["W=1", WITHOUT_BTF, "modules"]);
     make.env("LC_ALL", "C");
     for variable in KBUILD_VARIABLES {
         make.env_remove(variable);
@@ -94,7 +95,7 @@ fn compile(source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), Provi
     let log = command::both_streams(&output);
     if !output.status.success() {
         let output = command::failed_output(&make, &log);
-        return Err(ProvisionError::ModuleBuild { name: source.name, release: kernel.release.clone(), output });
+        return Err(ProvisionError::ModuleBuild { name: source.name, release: release.to_owned(), output });
     }
 
     // Debug information is 95 % of the object, and it would be loaded under emulation.
@@ -104,7 +105,7 @@ fn compile(source: &Source, kernel: &Kernel, partial: &Path) -> Result<(), Provi
     command::run("stripping the kernel module", &mut strip)?;
     let kept = partial.join("build.log");
     fs::write(&kept, log).map_err(ProvisionError::io("write", &kept))?;
-    fs::remove_dir_all(&headers).map_err(ProvisionError::io("remove", &headers))?;
+    fs::remove_dir_all(&relocated).map_err(ProvisionError::io("remove", &relocated))?;
     fs::remove_dir_all(&scratch).map_err(ProvisionError::io("remove", &scratch))
 }
 

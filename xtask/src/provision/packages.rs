@@ -1,6 +1,6 @@
-//! What the machine must have, which Debian or Ubuntu package brings it, and how it gets installed.
+//! What the machine must have, and how missing packages get installed.
 //!
-//! Looked for are the programs and files themselves: where they came from does not matter.
+//! Looked for are the programs and files themselves: their origin does not matter.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -8,79 +8,35 @@ use std::process::Command;
 
 use super::command::shown;
 use super::error::ProvisionError;
-
-/// One thing the machine must have.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Requirement {
-    /// What to look for.
-    pub(crate) need: Need,
-    /// The package that brings it.
-    pub(crate) package: String,
-    /// What it is needed for, to complete "… : ".
-    pub(crate) purpose: &'static str,
-}
-
-/// What to look for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Need {
-    /// A program on the search path.
-    Program(String),
-    /// A file of this name in one of the folders for libraries.
-    Library(&'static str),
-}
+use super::host::{HostDistro, Tool};
 
 /// Where libraries are on an x86-64 machine: Debian's folder, then that of others.
 const LIBRARY_FOLDERS: [&str; 5] =
     ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib"];
 
-impl Requirement {
-    /// A program and the package that brings it.
-    pub(crate) fn program(name: &str, package: &str, purpose: &'static str) -> Self {
-        Self { need: Need::Program(name.to_owned()), package: package.to_owned(), purpose }
-    }
+/// What every guest needs, whatever its kernel.
+pub(crate) const GUEST: [Tool; 3] = [Tool::Qemu, Tool::Cc, Tool::LibC];
+/// What building a kernel module needs.
+pub(crate) const MODULE_BUILD: [Tool; 4] = [Tool::Gcc, Tool::Make, Tool::Strip, Tool::LibElf];
 
-    fn library(file: &'static str, package: &str, purpose: &'static str) -> Self {
-        Self { need: Need::Library(file), package: package.to_owned(), purpose }
-    }
-
-    /// The program's or the file's name.
-    pub(crate) fn name(&self) -> &str {
-        match &self.need {
-            Need::Program(name) => name,
-            Need::Library(file) => file,
-        }
-    }
-
-    /// Where it is, if the machine has it.
-    pub(crate) fn found(&self) -> Option<PathBuf> {
-        match &self.need {
-            Need::Program(name) => program(name),
-            Need::Library(file) => {
-                LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(file)).find(|path| path.is_file())
-            }
-        }
-    }
+/// Everything that `vm`, `bench` and `test` need with a kernel of the distribution.
+pub(crate) fn requirements(distro: &dyn HostDistro) -> Vec<Tool> {
+    let mut tools = GUEST.to_vec();
+    tools.extend(MODULE_BUILD);
+    tools.extend(distro.repository_tools());
+    tools
 }
 
-/// Everything that `vm`, `bench` and `test` need.
-pub(crate) fn requirements() -> Vec<Requirement> {
-    vec![
-        Requirement::program("qemu-system-x86_64", "qemu-system-x86", "runs the guest"),
-        Requirement::program("apt-get", "apt", "fetches the guest's kernel"),
-        Requirement::program("dpkg-deb", "dpkg", "unpacks the guest's kernel"),
-        Requirement::program("xz", "xz-utils", "unpacks the guest's kernel"),
-        Requirement::program("cc", "gcc", "links the guest's programs"),
-        Requirement::program("gcc", "gcc", "builds the guest's kernel module"),
-        Requirement::program("make", "make", "builds the guest's kernel module"),
-        Requirement::program("strip", "binutils", "builds the guest's kernel module"),
-        Requirement::library("libelf.so.1", "libelf1", "checks the guest's kernel module (objtool)"),
-        Requirement::library("libc.a", "libc6-dev", "makes the guest's program static"),
-    ]
+/// Where a tool is, if the machine has it.
+pub(crate) fn found(tool: &Tool) -> Option<PathBuf> {
+    if tool.is_library() {
+        return LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(tool.name())).find(|path| path.is_file());
+    }
+    program(tool.name())
 }
 
-/// What of `requirements` the machine lacks.
-pub(crate) fn missing(requirements: Vec<Requirement>) -> Vec<Requirement> {
-    requirements.into_iter().filter(|requirement| requirement.found().is_none()).collect()
+fn missing(tools: &[Tool]) -> Vec<Tool> {
+    tools.iter().filter(|tool| found(tool).is_none()).cloned().collect()
 }
 
 /// Finds a program on the search path, and in the folders for administrators that a user's path often lacks.
@@ -110,22 +66,24 @@ impl Consent {
     }
 }
 
-/// Sees to it that the machine has `requirements`, installing what is missing when that is allowed.
+/// Installs what is missing of `tools`, if that is allowed.
 pub(crate) fn ensure(
-    requirements: Vec<Requirement>,
+    distro: &dyn HostDistro,
+    tools: &[Tool],
     consent: Consent,
     progress: &dyn Fn(&str),
 ) -> Result<(), ProvisionError> {
-    let missing = missing(requirements);
+    let missing = missing(tools);
     if missing.is_empty() {
         return Ok(());
     }
     let what = list(&missing);
-    let Some(mut install) = install_command(&missing) else {
-        return Err(ProvisionError::NoApt { what });
+    let Some(words) = install_words(distro, &missing) else {
+        return Err(ProvisionError::NoInstaller { what, distro: distro.name().to_owned() });
     };
-    let command = shown(&install);
+    let command = words.join(" ");
     let may = match consent {
+        _ if !has_manager(&words) => false,
         Consent::Given => true,
         Consent::Ask => said_yes(&what, &command),
         Consent::Never => false,
@@ -134,21 +92,21 @@ pub(crate) fn ensure(
         return Err(ProvisionError::PackagesMissing { what, command });
     }
 
-    if !has_package_lists() {
-        update(progress)?;
+    if !distro.has_lists() {
+        refresh(distro, progress)?;
     }
     progress(&command);
-    let mut status = run_visibly(&mut install)?;
-    if !status.success() {
+    let mut status = run_visibly(&mut to_command(&words))?;
+    if !status.success() && distro.refresh().is_some() {
         // Old lists name versions that the mirror no longer has.
-        update(progress)?;
+        refresh(distro, progress)?;
         progress(&command);
-        status = run_visibly(&mut install)?;
+        status = run_visibly(&mut to_command(&words))?;
     }
     if !status.success() {
         return Err(ProvisionError::InstallFailed { command, status });
     }
-    let still = self::missing(missing);
+    let still = self::missing(&missing);
     if still.is_empty() {
         return Ok(());
     }
@@ -156,46 +114,60 @@ pub(crate) fn ensure(
     Err(ProvisionError::PackagesMissing { what, command })
 }
 
-/// The command line that installs `missing`, for a person to type.
-pub(crate) fn install_line(missing: &[Requirement]) -> Option<String> {
-    install_command(missing).map(|command| shown(&command))
+/// What to do about a missing tool: the command that installs it, or what to look for.
+pub(crate) fn hint(distro: &dyn HostDistro, tool: &Tool) -> String {
+    match install_words(distro, std::slice::from_ref(tool)) {
+        Some(words) => words.join(" "),
+        None => format!("install {} with the package manager of {}", tool.name(), distro.name()),
+    }
 }
 
-fn install_command(missing: &[Requirement]) -> Option<Command> {
-    let mut packages: Vec<&str> = missing.iter().map(|requirement| requirement.package.as_str()).collect();
+/// The command that installs `missing`; `None` if one of the packages is not known.
+fn install_words(distro: &dyn HostDistro, missing: &[Tool]) -> Option<Vec<String>> {
+    let mut packages = missing.iter().map(|tool| distro.package(tool)).collect::<Option<Vec<_>>>()?;
     packages.sort_unstable();
     packages.dedup();
-    let mut command = apt_get()?;
-    command.args(["install", "--yes", "--no-install-recommends"]).args(packages);
-    Some(command)
+    distro.install(&packages).map(with_rights)
 }
 
-fn update(progress: &dyn Fn(&str)) -> Result<(), ProvisionError> {
-    let Some(mut command) = apt_get() else { return Ok(()) };
-    command.arg("update");
-    progress(&shown(&command));
-    // A source that fails need not be the one that is needed: the installation decides.
-    run_visibly(&mut command).map(|_| ())
+/// The command that installs the packages `names`.
+pub(crate) fn install_line(distro: &dyn HostDistro, names: &[String]) -> Option<String> {
+    distro.install(names).map(|words| with_rights(words).join(" "))
 }
 
-/// `apt-get` with the rights to install, asking nothing.
-fn apt_get() -> Option<Command> {
-    program("apt-get")?;
-    let mut command = if is_root() {
-        Command::new("env")
-    } else {
-        let mut sudo = Command::new("sudo");
+/// A command with the rights to install.
+fn with_rights(words: Vec<String>) -> Vec<String> {
+    let mut all = Vec::new();
+    if !is_root() {
+        all.push("sudo".to_owned());
         if in_ci() {
-            sudo.arg("-n");
+            all.push("-n".to_owned());
         }
-        sudo.arg("env");
-        sudo
-    };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get"]);
-    Some(command)
+    }
+    all.extend(words);
+    all
 }
 
-/// What apt says goes to standard error: standard output is for data.
+/// Whether the machine has the package manager that a command calls.
+fn has_manager(words: &[String]) -> bool {
+    let is_wrapper = |word: &str| ["sudo", "-n", "env"].contains(&word) || word.contains('=');
+    words.iter().find(|word| !is_wrapper(word)).is_some_and(|manager| program(manager).is_some())
+}
+
+fn to_command(words: &[String]) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    command
+}
+
+fn refresh(distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<(), ProvisionError> {
+    let Some(words) = distro.refresh().map(with_rights) else { return Ok(()) };
+    progress(&words.join(" "));
+    // A source that fails need not be the one that is needed: the installation decides.
+    run_visibly(&mut to_command(&words)).map(|_| ())
+}
+
+/// The package manager's messages go to standard error: standard output is for data.
 fn run_visibly(command: &mut Command) -> Result<std::process::ExitStatus, ProvisionError> {
     command
         .stdout(std::io::stderr())
@@ -216,17 +188,8 @@ fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-fn list(missing: &[Requirement]) -> String {
-    missing
-        .iter()
-        .map(|requirement| format!("{} ({})", requirement.name(), requirement.purpose))
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn has_package_lists() -> bool {
-    std::fs::read_dir("/var/lib/apt/lists")
-        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().contains("_Packages")))
+fn list(missing: &[Tool]) -> String {
+    missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.purpose())).collect::<Vec<_>>().join(", ")
 }
 
 fn is_root() -> bool {
@@ -240,26 +203,26 @@ fn in_ci() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provision::host::Debian;
 
     #[test]
-    fn a_package_is_named_once_although_it_brings_two_things() {
-        let gcc = |name| Requirement::program(name, "gcc", "compiles");
-        let line = install_line(&[gcc("gcc"), gcc("cc"), Requirement::program("make", "make", "makes")]);
-        // Only on machines with apt is there a line at all.
-        if let Some(line) = line {
-            assert!(line.ends_with("apt-get install --yes --no-install-recommends gcc make"), "{line}");
-        }
+    fn a_package_is_named_once_although_it_brings_two_tools() {
+        let debian = Debian::new("Debian".to_owned());
+        let words = install_words(&debian, &[Tool::Gcc, Tool::Cc, Tool::Make]).unwrap();
+        assert!(words.join(" ").ends_with("apt-get install --yes --no-install-recommends gcc make"), "{words:?}");
     }
 
     #[test]
-    fn programs_and_libraries_that_exist_nowhere_are_missing() {
-        let all = vec![
-            Requirement::program("sh", "dash", "is everywhere"),
-            Requirement::program("no-such-program", "none", "tests"),
-            Requirement::library("libnothing.so.99", "none", "tests"),
-        ];
-        let names: Vec<_> = missing(all).iter().map(|requirement| requirement.name().to_owned()).collect();
-        assert_eq!(names, ["no-such-program", "libnothing.so.99"]);
+    fn tools_that_exist_nowhere_are_missing() {
+        let none = Tool::Compiler("no-such-program".to_owned());
+        assert_eq!(missing(&[Tool::Manager("sh"), none.clone()]), [none]);
+    }
+
+    #[test]
+    fn a_command_of_an_absent_package_manager_is_not_run() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(has_manager(&words("sudo -n env A=b sh install x")));
+        assert!(!has_manager(&words("sudo env A=b no-such-manager install x")));
     }
 
     #[test]

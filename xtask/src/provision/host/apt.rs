@@ -5,19 +5,18 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::cache::Cache;
-use super::command;
-use super::error::ProvisionError;
-use super::excerpt::FailedOutput;
-use super::files::entries;
+use super::super::cache::Cache;
+use super::super::command;
+use super::super::error::ProvisionError;
+use super::super::excerpt::FailedOutput;
+use super::super::files::entries;
+use super::{DOWNLOADS, KernelPackages, Repository};
 use record::{NEWEST_KERNEL, Record};
-
-pub(crate) use record::KernelPackages;
 
 mod record;
 
-/// The cache's entry for what is being downloaded. Once all is unpacked it can go.
-pub(crate) const DOWNLOADS: &str = "download";
+/// What to look at when a download failed.
+const CHECK: &str = "the proxy in /etc/apt";
 /// Our own package lists, where there are any.
 const LISTS: &str = "lists";
 
@@ -36,43 +35,6 @@ impl<'a> Apt<'a> {
         let folder = cache.path(DOWNLOADS);
         let own_lists = folder.join(LISTS).is_dir();
         Self { cache, folder, own_lists, fetched: false }
-    }
-
-    /// The newest kernel of the machine's distribution.
-    pub(crate) fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError> {
-        progress("looking up the newest kernel package");
-        if let Some(packages) = self.resolve_kernel()? {
-            return Ok(packages);
-        }
-        let failed = self.fetch_lists(progress)?.err();
-        match (self.resolve_kernel()?, failed) {
-            (Some(packages), _) => Ok(packages),
-            (None, Some(output)) => {
-                Err(ProvisionError::Download { packages: "package lists".to_owned(), output: output.to_string() })
-            }
-            (None, None) => Err(ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() }),
-        }
-    }
-
-    /// Downloads packages and returns the files. What an earlier try has fetched is not fetched again.
-    pub(crate) fn download(
-        &mut self,
-        names: &[String],
-        progress: &dyn Fn(&str),
-    ) -> Result<Vec<PathBuf>, ProvisionError> {
-        let failed = |output: String| ProvisionError::Download { packages: names.join(" "), output };
-        if let Err(output) = self.try_download(names, progress)? {
-            // The usual cause: lists that name versions which the mirror has replaced.
-            if self.fetched || self.fetch_lists(progress)?.is_err() {
-                return Err(failed(output.to_string()));
-            }
-            self.try_download(names, progress)?.map_err(|output| failed(output.to_string()))?;
-        }
-        let files = deb_files(&self.downloads(), names)?;
-        if files.len() == names.len() {
-            return Ok(files);
-        }
-        Err(failed(format!("apt-get ended well, but {} holds {files:?}", self.downloads().display())))
     }
 
     fn resolve_kernel(&self) -> Result<Option<KernelPackages>, ProvisionError> {
@@ -136,6 +98,47 @@ impl<'a> Apt<'a> {
 
     fn downloads(&self) -> PathBuf {
         self.folder.join("debs")
+    }
+}
+
+impl Repository for Apt<'_> {
+    fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError> {
+        progress("looking up the newest kernel package");
+        if let Some(packages) = self.resolve_kernel()? {
+            return Ok(packages);
+        }
+        let failed = self.fetch_lists(progress)?.err();
+        match (self.resolve_kernel()?, failed) {
+            (Some(packages), _) => Ok(packages),
+            (None, Some(output)) => Err(ProvisionError::Download {
+                packages: "package lists".to_owned(),
+                output: output.to_string(),
+                check: CHECK,
+            }),
+            (None, None) => Err(ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() }),
+        }
+    }
+
+    fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError> {
+        let failed = |output: String| ProvisionError::Download { packages: names.join(" "), output, check: CHECK };
+        if let Err(output) = self.try_download(names, progress)? {
+            // The usual cause: lists that name versions which the mirror has replaced.
+            if self.fetched || self.fetch_lists(progress)?.is_err() {
+                return Err(failed(output.to_string()));
+            }
+            self.try_download(names, progress)?.map_err(|output| failed(output.to_string()))?;
+        }
+        let files = deb_files(&self.downloads(), names)?;
+        if files.len() == names.len() {
+            return Ok(files);
+        }
+        Err(failed(format!("apt-get ended well, but {} holds {files:?}", self.downloads().display())))
+    }
+
+    fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError> {
+        let mut command = Command::new("dpkg-deb");
+        command.arg("-x").arg(package).arg(root);
+        command::run("unpacking a package", self.cache.hold_while(&mut command)?).map(drop)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What `apt-cache show` prints about a package, and which packages make up a kernel.
 
-use super::super::error::ProvisionError;
+use super::super::super::error::ProvisionError;
+use super::KernelPackages;
 
 /// The packages that always depend on the newest kernel: Debian's, then Ubuntu's.
 pub(super) const NEWEST_KERNEL: [&str; 3] = ["linux-image-amd64", "linux-image-virtual", "linux-image-generic"];
@@ -10,19 +11,6 @@ const PARTS: [&str; 6] =
     ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-", "linux-headers-", "linux-kbuild-"];
 /// Words between such a prefix and the version, in Ubuntu's names and in those of unsigned kernels.
 const QUALIFIERS: [&str; 2] = ["unsigned-", "extra-"];
-
-/// A kernel as its distribution packs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KernelPackages {
-    /// The output of `uname -r` under it.
-    pub(crate) release: String,
-    /// The package's version, which changes more often than the release.
-    pub(crate) version: String,
-    /// The image, its modules, and the headers and tools that build others.
-    pub(crate) names: Vec<String>,
-    /// Bytes to download.
-    pub(crate) size: u64,
-}
 
 /// One package.
 #[derive(Debug, Clone, PartialEq, Eq)]
