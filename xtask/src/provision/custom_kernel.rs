@@ -115,13 +115,13 @@ fn not_a_module_tree(folder: &Path) -> String {
     if !folder.is_dir() {
         return "not a folder; expected one like /lib/modules/RELEASE".to_owned();
     }
-    let mut text = "not a folder like /lib/modules/RELEASE (with a folder `kernel` in it)".to_owned();
+    let rule = "not a folder like /lib/modules/RELEASE (with a folder `kernel` in it)";
     let places = ["", "lib/modules", "usr/lib/modules"].map(|place| folder.join(place));
     let nearby = places.iter().filter_map(|place| entries(place).ok()).flatten().find(|path| is_module_tree(path));
-    if let Some(nearby) = nearby {
-        text.push_str(&format!("; did you mean {}?", nearby.display()));
+    match nearby {
+        Some(nearby) => format!("{rule}; did you mean {}?", nearby.display()),
+        None => rule.to_owned(),
     }
-    text
 }
 
 #[cfg(test)]

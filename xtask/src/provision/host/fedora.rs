@@ -32,9 +32,8 @@ impl HostDistro for Fedora {
             Tool::LibElf => "elfutils-libelf",
             Tool::LibC => "glibc-static",
             Tool::Strace => "strace",
-            Tool::Unpacker(name) => name,
             Tool::Manager("rpm2cpio") => "rpm",
-            Tool::Manager(name) => name,
+            Tool::Unpacker(name) | Tool::Manager(name) => name,
         };
         Some(package.to_owned())
     }
