@@ -83,11 +83,10 @@ pub(crate) fn why_unknown(figure: Figure, workload: Workload, has_values: bool, 
         (Figure::TimePerMessage, true, false) => {
             "too few blocks: an interval needs two blocks of a stream; measure more blocks"
         }
-        (_, true, false) => "too few samples (use --full)",
         (Figure::TimePerMessage, true, true) => {
             "too few blocks: the noise floor needs four blocks of a stream; measure more blocks"
         }
-        (_, true, true) => "too few samples for a noise floor (use --full)",
+        (_, true, _) => "too few samples (use --full)",
     }
 }
 

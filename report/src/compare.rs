@@ -91,7 +91,7 @@ impl MeanRatio {
     pub fn inconclusive_because(&self) -> Option<&'static str> {
         (self.word == Word::Unknown).then_some(match (self.interval, self.noise_floor) {
             (None, _) => "too few blocks for an interval of the mean",
-            (Some(_), None) => "the noise floor of a mean needs 4 blocks",
+            (Some(_), None) => "a mean needs 4 blocks",
             (Some(_), Some(_)) => "no finite noise floor",
         })
     }

@@ -105,7 +105,7 @@ pub(super) fn open_loops(result: &RunResult) -> Vec<Part> {
 
 pub(super) fn contention(result: &RunResult) -> Vec<Part> {
     let rows: Vec<Row> = result.findings.contention.iter().map(|one| contended_row(result, one)).collect();
-    let contended = Table {
+    let mut contended = Table {
         id: "table-contention".to_owned(),
         caption: "Latency with busy threads, poll and irq; with a gap: corrected latency".to_owned(),
         keys: 2,
@@ -128,6 +128,9 @@ pub(super) fn contention(result: &RunResult) -> Vec<Part> {
         rows,
         detail: false,
     };
+    for verdict in [4, 7] {
+        contended.columns[verdict].prose = true;
+    }
     let mut parts: Vec<Part> = contended.without_unknown_columns().part().into_iter().collect();
     parts.extend(latency::tables(result, Workload::Contention).into_iter().map(|part| match part {
         Part::Table(table) => Part::Table(Table { detail: true, ..table }),

@@ -40,7 +40,7 @@ pub(super) fn memory(result: &RunResult) -> Option<String> {
         ("write", environment.bar2_write_gb_per_s),
     ];
     let copies = copies.into_iter().filter_map(|(name, gb)| Some(format!(", {name} {}", speed(gb? * 1e9))));
-    Some(format!("BAR2 through {map}: {load:.1} ns per load{}", copies.collect::<String>()))
+    Some(format!("BAR2, {map}: {load:.1} ns per load{}", copies.collect::<String>()))
 }
 
 /// A remark per frame size.
@@ -101,7 +101,7 @@ fn idle(result: &RunResult) -> Option<String> {
     let one = |known: &BreakEven| {
         let [even, fastest] = [known.rate_per_s, known.fastest_per_s].map(|rate| grouped(whole(rate)));
         let cheaper = if known.is_always_cheaper() {
-            format!("less CPU at every rate it can sustain (≤ {fastest} msg/s)")
+            format!("less CPU up to its maximum rate, {fastest} msg/s")
         } else {
             format!("less CPU below {even} msg/s")
         };
@@ -110,7 +110,7 @@ fn idle(result: &RunResult) -> Option<String> {
     let known = &result.findings.break_even;
     let polling = known.first()?.polling_cores;
     let others: Vec<String> = known.iter().map(one).collect();
-    Some(format!("CPU in use while idle: poll {} cores, {}", three_digits(polling), others.join(", ")))
+    Some(format!("CPU while idle: poll {} cores, {}", three_digits(polling), others.join(", ")))
 }
 
 fn contention(result: &RunResult) -> Option<String> {
@@ -193,5 +193,5 @@ fn peaks(result: &RunResult) -> Option<String> {
 /// A rate for people.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "negative rates show as none")]
 fn whole(rate: f64) -> u64 {
-    rate.max(0.0) as u64
+    rate.max(0.0).round() as u64
 }

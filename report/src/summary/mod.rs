@@ -80,8 +80,13 @@ impl Room {
         Self { columns, lines: MOST_LINES * WIDTH / columns }
     }
 
+    /// So many lines of a wide summary.
+    fn times(self, most: usize) -> usize {
+        (most * WIDTH).div_ceil(self.columns)
+    }
+
     fn wrapped(self, text: &str, most: usize) -> Vec<String> {
-        wrapped_to(text, self.columns, most * WIDTH / self.columns)
+        wrapped_to(text, self.columns, self.times(most))
     }
 }
 
@@ -185,7 +190,7 @@ fn self_checks(result: &RunResult, room: Room) -> Vec<Line> {
         let head = format!("  FAILED {id} {name}: ");
         // The reason is often at the end of the detail: it is shortened in its middle. Breaking lines takes some room.
         let columns = room.columns.saturating_sub(if most > 1 { 16 } else { 0 });
-        let left = (columns * (most * WIDTH / room.columns)).saturating_sub(head.chars().count());
+        let left = (columns * room.times(most)).saturating_sub(head.chars().count());
         room.wrapped(&format!("{head}{}", elided(detail, left)), most)
     });
     lines.extend(Tone::Bad.on(told));

@@ -249,7 +249,7 @@ fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
     assert_eq!(
         first,
         "Round-trip p50: poll 248 ns, irq 60.0 µs. CPU in use: poll 2.0 cores, irq 0.5 cores. \
-         Inconclusive: too few samples for a noise floor (use --full)."
+         Inconclusive: too few samples (use --full)."
     );
 }
 
