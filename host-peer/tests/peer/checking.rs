@@ -221,8 +221,11 @@ fn endless(news: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (Te
 
 #[test]
 fn news_without_end_of_others_fail_the_rule_that_waits_for_something_else() {
+    // Few with a descriptor: a fast machine must not reach the limit of open files first.
     let (_folder, path) = endless(|stream, id, bell| {
-        send(stream, id, Some(bell.as_fd()))?;
+        if id % 64 == 0 {
+            send(stream, id, Some(bell.as_fd()))?;
+        }
         send(stream, id, None)
     });
     let report = check(&path, Duration::from_millis(300));

@@ -107,7 +107,7 @@ fn a_plan_alone_is_rendered_without_figures() {
     let missing = said_missing(dir.path());
     assert!(missing.contains("killed before it could write measured.json"), "{missing}");
     assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
-    assert!(page(dir.path()).contains("No figures: the run ended early: the initiator was killed"));
+    assert!(page(dir.path()).contains("No figures: the initiator was killed"));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn finished_blocks_of_a_killed_initiator_are_rendered() {
     let missing = said_missing(dir.path());
     assert!(missing.contains("the initiator ended before it could write measured.json"), "{missing}");
     assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
-    assert!(missing.contains("10 rows of a block that was not finished"), "{missing}");
+    assert!(missing.contains("10 rows of an unfinished block"), "{missing}");
 }
 
 #[test]

@@ -152,7 +152,7 @@ fn warnings_stand_next_to_the_headline() {
     let page = &PAGES[0];
     let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
     assert!(at("class=\"badge warned\" href=\"#warnings\"") < at("id=\"answer\""));
-    assert!(at("class=\"warned\"") < at("<nav") && at("the guest was emulated") < at("<nav"));
+    assert!(at("class=\"warned\"") < at("<nav") && at("the guest ran under emulation") < at("<nav"));
     let mut quiet = Synthetic::both_modes().result();
     quiet.warnings.clear();
     let run = Synthetic::both_modes();
