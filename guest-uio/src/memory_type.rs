@@ -82,7 +82,7 @@ impl MemoryType {
     #[must_use]
     pub fn is_cached(&self) -> Option<bool> {
         let limit = CACHED_BELOW_NS.max(self.private_ns_per_load * CACHED_BELOW_RATIO);
-        (!self.emulated).then(|| self.ns_per_load < limit)
+        (!self.emulated).then_some(self.ns_per_load < limit)
     }
 
     /// Under the names of the result's schema.

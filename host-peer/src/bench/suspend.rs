@@ -1,4 +1,4 @@
-//! Time for which the machine was suspended: CLOCK_BOOTTIME goes on meanwhile and CLOCK_MONOTONIC does not
+//! Time for which the machine was suspended: `CLOCK_BOOTTIME` goes on meanwhile and `CLOCK_MONOTONIC` does not
 //! ([clock_gettime(2)](https://man7.org/linux/man-pages/man2/clock_gettime.2.html)).
 
 use std::time::Duration;
