@@ -43,11 +43,20 @@ pub(super) fn bind_and_listen(socket: &OwnedFd, path: &Path, address: &SocketAdd
     match unsafe { fork() }? {
         ForkResult::Child => end_child(bind_in_child(socket, address, backlog, &place, cover.as_ref())),
         ForkResult::Parent { child } => match (wait(child)?, cover) {
-            (IN_PLACE, _) => Ok(()),
-            (COVERED, Some(cover)) => cover.uncover(),
+            (IN_PLACE, _) => own(socket, backlog),
+            (COVERED, Some(cover)) => {
+                own(socket, backlog)?;
+                cover.uncover()
+            }
             (status, _) => Err(io::Error::from_raw_os_error(status - FAILED)),
         },
     }
+}
+
+/// Makes this process the one that clients see as their peer (SO_PEERCRED in
+/// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)): it is the one that called listen(2) last.
+fn own(socket: &OwnedFd, backlog: i32) -> io::Result<()> {
+    Ok(listen(socket, backlog)?)
 }
 
 /// Ends without the exit handlers of the server.
