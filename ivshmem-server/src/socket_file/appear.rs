@@ -53,7 +53,7 @@ pub(super) fn bind_and_listen(socket: &OwnedFd, path: &Path, address: &SocketAdd
     }
 }
 
-/// Makes this process the one that clients see as their peer (SO_PEERCRED in
+/// Makes this process the one that clients see as their peer (`SO_PEERCRED` in
 /// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)): it is the one that called listen(2) last.
 fn own(socket: &OwnedFd, backlog: i32) -> io::Result<()> {
     Ok(listen(socket, backlog)?)
