@@ -99,7 +99,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ProvisionError> {
     if path.exists() && !path.is_file() {
         return Err(usage("--kernel", path, "not a regular file"));
     }
-    fs::read(path).map_err(|error| usage("--kernel", path, &error.to_string()))
+    fs::read(path)
+        .map_err(|error| usage("--kernel", path, &format!("{error}; name a kernel such as /boot/vmlinuz-RELEASE")))
 }
 
 fn usage(flag: &str, path: &Path, rule: &str) -> ProvisionError {

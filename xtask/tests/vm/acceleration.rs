@@ -34,7 +34,7 @@ fn polling_never_sleeps_and_blocking_sleeps_for_each_operation() {
     }
     assert_eq!(
         environment["perf_missing"].is_string(),
-        ended.stdout.contains("perf counters: n/a"),
+        ended.stdout.contains("hardware counters: n/a"),
         "{}",
         ended.stdout
     );

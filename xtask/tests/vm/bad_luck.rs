@@ -16,15 +16,6 @@ const LONG: &str = "--full --workload frame --frames 1080p --mode irq";
 
 #[test]
 #[ignore = "starts a guest"]
-fn irq_mode_with_the_stock_driver_gets_a_diagnosis() {
-    let ended = bench("--mode irq --driver uio_pci_generic --workload pingpong").end();
-    ended.assert_status(1);
-    ended.assert_says("uio_pci_generic cannot deliver this device's interrupts");
-    ended.assert_says("guest-uio bind --driver uio_pci_msix");
-}
-
-#[test]
-#[ignore = "starts a guest"]
 fn a_guest_that_dies_in_mid_run_ends_the_run_and_keeps_what_was_measured() {
     let mut run = bench(LONG);
     let qemu = run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
