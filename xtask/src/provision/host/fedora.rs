@@ -1,4 +1,4 @@
-//! Fedora and its derivatives. Tested against recorded output of dnf, not on such a machine.
+//! Fedora and its derivatives. Modelled on dnf's documentation; never run on Fedora.
 
 use super::super::cache::Cache;
 use super::rpm::Dnf;

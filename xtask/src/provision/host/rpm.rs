@@ -1,4 +1,5 @@
-//! Packages of rpm distributions: dnf names and downloads them, rpm2cpio and cpio unpack them.
+//! Packages of rpm distributions: dnf names and downloads them, rpm2cpio and cpio unpack them. Modelled on the documentation
+//! of these programs; never run on Fedora.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -108,7 +109,7 @@ fn newest_kernel(listed: &str) -> Option<KernelPackages> {
 mod tests {
     use super::*;
 
-    /// The output of `dnf repoquery` in this program's format on Fedora 41.
+    /// Lines in this program's query format, modelled on dnf's documentation and Fedora's package names; not recorded.
     const LISTED: &str = "kernel-core 6.11.4-301.fc41 x86_64 18064677\nkernel-devel 6.11.4-301.fc41 x86_64 23147901\n\
         kernel-modules 6.11.4-301.fc41 x86_64 64211353\nkernel-modules-core 6.11.4-301.fc41 x86_64 40152977\n\
         kernel-modules-extra 6.11.4-301.fc41 x86_64 3906041\n";
