@@ -27,6 +27,7 @@ mod place;
 mod provision;
 mod qemu;
 mod qmp;
+mod reach;
 mod report;
 mod server;
 mod size;
@@ -97,6 +98,9 @@ fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
             let passed = report::run(args)?;
             Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
         }
-        Verb::Test(args) => test::run(args).map(|()| ExitCode::SUCCESS),
+        Verb::Test(args) => {
+            let passed = test::run(args, stop)?;
+            Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
+        }
     }
 }

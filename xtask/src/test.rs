@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that CI runs.
 
+use std::ffi::OsString;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -9,12 +10,15 @@ use clap::Args;
 use crate::provision::host::{self, Tool};
 use crate::provision::packages;
 use crate::provision::{self, Consent, workspace_root};
+use crate::stop::Stop;
 
 /// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask test            everything
   cargo xtask test --quick    without the tests that start a guest
+  cargo xtask test --reach    bench --quick on each kernel and QEMU of the package lists, minutes for each
+  cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
 
 Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
 pub(crate) struct TestArgs {
@@ -24,10 +28,20 @@ pub(crate) struct TestArgs {
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
+    /// Instead of all tests, run bench --quick on every kernel and QEMU that the package lists offer: the newest of each
+    /// series. They are unpacked below the target folder; nothing is installed
+    #[arg(long, conflicts_with = "quick")]
+    reach: bool,
+    /// With --reach: more arguments for bench
+    #[arg(last = true, requires = "reach", value_name = "BENCH_ARGS")]
+    bench: Vec<OsString>,
 }
 
-/// Runs them in order; the first that fails ends it.
-pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
+/// Runs them in order; the first that fails ends it. With `--reach`: whether all benchmarks passed.
+pub(crate) fn run(args: &TestArgs, stop: &Stop) -> anyhow::Result<bool> {
+    if args.reach {
+        return crate::reach::run(Consent::new(args.yes), &args.bench, stop);
+    }
     step("format", cargo(&["fmt", "--all", "--check"]))?;
     step("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
@@ -36,14 +50,15 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<()> {
     step("unit, property and protocol tests", cargo(&["test", "--workspace", "--quiet"]))?;
     if args.quick {
         crate::out::say("-- VM tests left out (--quick)");
-        return Ok(());
+        return Ok(true);
     }
     let options = provision::Options { kernel: None, shell: true, driver: None, consent: Consent::new(args.yes) };
     let progress = |line: &str| crate::out::say(&format!("   {line}"));
     packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.consent, &progress)?;
     provision::prepare(&options, &progress)?;
     // Of the whole workspace, although one package has them: with other features, cargo would build all again.
-    step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))
+    step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))?;
+    Ok(true)
 }
 
 fn cargo(arguments: &[&str]) -> Command {

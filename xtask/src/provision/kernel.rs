@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::cache::Cache;
+use super::custom_kernel::CustomKernel;
 use super::error::ProvisionError;
 use super::files::entries;
-use super::host::HostDistro;
+use super::host::{HostDistro, KernelPackages, Repository};
 use super::{bzimage, headers};
 
 /// The cache's entry for the packages: there is one. To take a newer kernel, remove the folder.
 const ENTRY: &str = "kernel";
+/// Prefix of the entries of kernels that the reach test runs.
+pub(crate) const OFFERED: &str = "offered-kernel-";
 /// Its description, within it.
 const DESCRIPTION: &str = "kernel.json";
 /// Folders of modules that are of use to a small guest; the others are some 380 MB.
@@ -45,7 +48,11 @@ struct Description {
 
 /// The kernel of the distribution's packages that has been unpacked earlier.
 pub(crate) fn cached(root: &Path) -> Option<Kernel> {
-    let root = root.join(ENTRY);
+    described(&root.join(ENTRY))
+}
+
+/// The kernel in an unpacked folder.
+fn described(root: &Path) -> Option<Kernel> {
     let description: Description = serde_json::from_slice(&fs::read(root.join(DESCRIPTION)).ok()?).ok()?;
     Some(Kernel {
         image: root.join(description.image),
@@ -69,26 +76,50 @@ pub(crate) fn from_packages(
             hint: "name one with --kernel FILE --modules DIR",
         })?;
         let packages = repository.newest_kernel(progress)?;
-        let size = packages.size / 1_000_000;
-        progress(&format!("downloading kernel {} for the guest, {size} MB (once)", packages.release));
-        let files = repository.download(&packages.names, progress)?;
-        progress("unpacking the kernel (into the target folder; nothing is installed)");
-        for file in &files {
-            repository.unpack(file, partial)?;
-        }
-        let description = describe(partial, packages.release, packages.version)?;
-        prune(&partial.join(&description.modules).join("kernel"))?;
-        let text = serde_json::to_vec_pretty(&description)
-            .map_err(|error| ProvisionError::Kernel { path: partial.join(DESCRIPTION), why: error.to_string() })?;
-        let path = partial.join(DESCRIPTION);
-        fs::write(&path, text).map_err(ProvisionError::io("write", &path))?;
-        Ok(())
+        unpack(partial, &packages, repository.as_mut(), progress)
     })?;
     let path = cache.path(ENTRY);
     cached(cache.path("").as_path()).ok_or_else(|| ProvisionError::Kernel {
         why: format!("holds no readable {DESCRIPTION}; remove the folder, and it is made again"),
         path,
     })
+}
+
+/// One kernel of the package lists, as `--kernel` and `--modules` take it.
+pub(crate) fn of_packages(
+    cache: &Cache,
+    packages: &KernelPackages,
+    repository: &mut dyn Repository,
+    progress: &dyn Fn(&str),
+) -> Result<CustomKernel, ProvisionError> {
+    let name = format!("{OFFERED}{}_{}", packages.release, packages.version);
+    let root = cache.folder(&name, |partial| unpack(partial, packages, repository, progress))?;
+    let kernel = described(&root).ok_or_else(|| ProvisionError::Kernel {
+        path: root.clone(),
+        why: format!("holds no readable {DESCRIPTION}; remove the folder, and it is made again"),
+    })?;
+    Ok(CustomKernel { image: kernel.image, modules: kernel.modules })
+}
+
+/// Downloads and unpacks a kernel into the folder `partial`.
+fn unpack(
+    partial: &Path,
+    packages: &KernelPackages,
+    repository: &mut dyn Repository,
+    progress: &dyn Fn(&str),
+) -> Result<(), ProvisionError> {
+    progress(&format!("downloading kernel {}, {} MB", packages.release, packages.size / 1_000_000));
+    let files = repository.download(&packages.names, progress)?;
+    progress("unpacking the kernel (into the target folder; nothing is installed)");
+    for file in &files {
+        repository.unpack(file, partial)?;
+    }
+    let description = describe(partial, packages.release.clone(), packages.version.clone())?;
+    prune(&partial.join(&description.modules).join("kernel"))?;
+    let text = serde_json::to_vec_pretty(&description)
+        .map_err(|error| ProvisionError::Kernel { path: partial.join(DESCRIPTION), why: error.to_string() })?;
+    let path = partial.join(DESCRIPTION);
+    fs::write(&path, text).map_err(ProvisionError::io("write", &path))
 }
 
 /// The kernel proper of a bzImage, kept under `name`.

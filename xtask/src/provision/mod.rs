@@ -3,7 +3,7 @@
 //! Read in this order: `host` (what is specific to a distribution), `packages` (what the
 //! machine must have), `kernel` or `custom_kernel` (with `bzimage`), `module`
 //! (with `headers` and `dpdk`), `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results,
-//! `command` runs programs, `excerpt` shortens their output, `error` lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
+//! `offers` has the kernels and QEMU versions of the reach test, `command` runs programs, `excerpt` shortens their output, `error` lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
 //! only with consent. After the first time no network is needed and apt is not asked.
 
 mod busybox;
@@ -23,6 +23,7 @@ mod initramfs;
 mod kernel;
 mod modinfo;
 mod module;
+pub(crate) mod offers;
 pub(crate) mod packages;
 
 use std::path::PathBuf;

@@ -10,15 +10,18 @@ use super::super::command;
 use super::super::error::ProvisionError;
 use super::super::excerpt::FailedOutput;
 use super::super::files::entries;
-use super::{DOWNLOADS, KernelPackages, Repository};
+use super::{DOWNLOADS, Emulator, KernelPackages, Repository};
 use record::{NEWEST_KERNEL, Record};
 
+mod offers;
 mod record;
 
 /// What to look at when a download failed.
 const CHECK: &str = "the proxy in /etc/apt";
 /// Our own package lists, where there are any.
 const LISTS: &str = "lists";
+/// The package of QEMU.
+const QEMU: &str = "qemu-system-x86";
 
 /// apt with a choice of package lists.
 pub(crate) struct Apt<'a> {
@@ -46,6 +49,30 @@ impl<'a> Apt<'a> {
         command.args(["show", "--no-all-versions", package]);
         let output = command::output(&mut command)?;
         Ok(Record::parse(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// What a program of apt prints; nothing if it fails.
+    fn query(&self, program: &str, arguments: &[&str]) -> Result<String, ProvisionError> {
+        let output = command::output(self.apt(program)?.args(arguments))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    fn emulator(&self, offered: offers::Version) -> Result<Emulator, ProvisionError> {
+        let version = offered.number;
+        if offered.installed {
+            return Ok(Emulator::Installed { version });
+        }
+        // By suite: the packages that QEMU needs in the same version come from there, too.
+        let wanted = offered.suite.map_or_else(|| format!("{QEMU}={version}"), |suite| format!("{QEMU}/{suite}"));
+        let mut command = self.apt("apt-get")?;
+        command.args(["-s", "install", "--no-install-recommends", &wanted]);
+        let output = command::output(&mut command)?;
+        if output.status.success() {
+            return Ok(offers::closure(&version, &String::from_utf8_lossy(&output.stdout)));
+        }
+        let messages = String::from_utf8_lossy(&output.stderr).into_owned();
+        let why = messages.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or("apt-get gives no reason");
+        Ok(Emulator::LeftOut { version, why: format!("`apt-get -s install {wanted}`: {why}") })
     }
 
     /// `Err` within `Ok`: apt's messages about why it failed.
@@ -119,6 +146,27 @@ impl Repository for Apt<'_> {
         }
     }
 
+    fn kernels(&mut self) -> Result<Vec<KernelPackages>, ProvisionError> {
+        let names = self.query("apt-cache", &["pkgnames", "linux-image-"])?;
+        let mut kernels = Vec::new();
+        for series in offers::images_by_series(&names) {
+            for image in series {
+                let Some(release) = record::release_of(&image) else { continue };
+                // Lists also name images without headers, and those that they no longer have.
+                if let Some(packages) = record::kernel(&|package| self.show(package), &image, release)? {
+                    kernels.push(packages);
+                    break;
+                }
+            }
+        }
+        Ok(kernels)
+    }
+
+    fn emulators(&mut self) -> Result<Vec<Emulator>, ProvisionError> {
+        let versions = offers::versions(&self.query("apt-cache", &["policy", QEMU])?);
+        versions.into_iter().map(|version| self.emulator(version)).collect()
+    }
+
     fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError> {
         let failed = |output: String| ProvisionError::Download { packages: names.join(" "), output, check: CHECK };
         if let Err(output) = self.try_download(names, progress)? {
@@ -142,7 +190,7 @@ impl Repository for Apt<'_> {
     }
 }
 
-/// The files of `names` in `folder`: `NAME_VERSION_ARCHITECTURE.deb`.
+/// The files of `names`, NAME or NAME=VERSION, in `folder`: `NAME_VERSION_ARCHITECTURE.deb`.
 fn deb_files(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, ProvisionError> {
     let mut files = entries(folder)?;
     files.retain(|path| {
@@ -150,14 +198,31 @@ fn deb_files(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, ProvisionE
             && path
                 .file_name()
                 .and_then(|name| name.to_str()?.split_once('_'))
-                .is_some_and(|(name, _)| names.iter().any(|wanted| wanted == name))
+                .is_some_and(|(name, rest)| names.iter().any(|wanted| is_file_of(wanted, name, rest)))
     });
     Ok(files)
+}
+
+fn is_file_of(wanted: &str, name: &str, rest: &str) -> bool {
+    match wanted.split_once('=') {
+        // apt writes the colon of an epoch as %3a.
+        Some((wanted, version)) => {
+            wanted == name && rest.split('_').next().is_some_and(|file| file.replace("%3a", ":") == version)
+        }
+        None => wanted == name,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn downloads_of_another_version_are_not_taken() {
+        assert!(is_file_of("a=1:1.0", "a", "1%3a1.0_amd64.deb"));
+        assert!(!is_file_of("a=1:1.0", "a", "1%3a1.1_amd64.deb"));
+        assert!(!is_file_of("a=1:1.0", "b", "1%3a1.0_amd64.deb"));
+    }
 
     #[test]
     fn downloads_are_found_by_name_and_unfinished_ones_are_not() {

@@ -96,6 +96,30 @@ pub(crate) struct KernelPackages {
     pub(crate) size: u64,
 }
 
+/// A version of QEMU that the package lists offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Emulator {
+    /// The one on this machine's search path.
+    Installed {
+        /// The package's version.
+        version: String,
+    },
+    /// One that runs with the libraries of these packages and of the host.
+    Packages {
+        /// The version of QEMU's package.
+        version: String,
+        /// What to download.
+        packages: Vec<String>,
+    },
+    /// One that cannot run here.
+    LeftOut {
+        /// The version of QEMU's package.
+        version: String,
+        /// The reason.
+        why: String,
+    },
+}
+
 /// What is specific to a distribution.
 pub(crate) trait HostDistro {
     /// Its name, for messages.
@@ -122,6 +146,14 @@ pub(crate) trait HostDistro {
 pub(crate) trait Repository {
     /// The newest kernel.
     fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError>;
+    /// The newest kernel of each series that the package lists have; none if this program cannot list them.
+    fn kernels(&mut self) -> Result<Vec<KernelPackages>, ProvisionError> {
+        Ok(Vec::new())
+    }
+    /// The newest QEMU of each series that the package lists have; none if this program cannot list them.
+    fn emulators(&mut self) -> Result<Vec<Emulator>, ProvisionError> {
+        Ok(Vec::new())
+    }
     /// Downloads packages and returns the files. Files that an earlier attempt downloaded are used again.
     fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError>;
     /// Unpacks a package's files below `root`.
