@@ -49,6 +49,9 @@ pub(crate) fn run(consent: Consent, words: &[OsString], stop: &Stop) -> anyhow::
             say(&format!("   {}", shown(&command)));
             let start = Instant::now();
             let (status, stdout) = run_to_end(&mut command, stop)?;
+            if status.code() == Some(i32::from(crate::failure::USAGE)) && !words.is_empty() {
+                return Err(crate::failure::usage("bench refuses the arguments after --; its message is above"));
+            }
             let checks = checks(&stdout, status);
             let seconds = start.elapsed().as_secs();
             say(&format!("   {checks}, {seconds} s"));

@@ -92,7 +92,8 @@ pub(crate) fn of_packages(
     repository: &mut dyn Repository,
     progress: &dyn Fn(&str),
 ) -> Result<CustomKernel, ProvisionError> {
-    let name = format!("{OFFERED}{}_{}", packages.release, packages.version);
+    // make takes a colon, which an epoch has, for the end of a target.
+    let name = format!("{OFFERED}{}_{}", packages.release, packages.version.replace(':', "-"));
     let root = cache.folder(&name, |partial| unpack(partial, packages, repository, progress))?;
     let kernel = described(&root).ok_or_else(|| ProvisionError::Kernel {
         path: root.clone(),
