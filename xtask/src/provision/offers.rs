@@ -37,7 +37,7 @@ pub(crate) fn offers(consent: Consent, progress: &dyn Fn(&str)) -> Result<Offers
     let mut offers = Offers { kernels: Vec::new(), emulators: Vec::new(), left_out: Vec::new() };
     let Some(mut repository) = distro.repository(&cache) else { return Ok(offers) };
     progress("looking up kernels and QEMU versions in the package lists");
-    let kernels: Vec<KernelPackages> = repository.kernels()?;
+    let kernels: Vec<KernelPackages> = repository.kernels(progress)?;
     for packages in &kernels {
         let custom = kernel::of_packages(&cache, packages, repository.as_mut(), progress)?;
         offers.kernels.push((packages.release.clone(), custom));

@@ -57,6 +57,23 @@ impl<'a> Apt<'a> {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
+    /// The newest kernel with headers of each series.
+    fn listed_kernels(&self) -> Result<Vec<KernelPackages>, ProvisionError> {
+        let names = self.query("apt-cache", &["pkgnames", "linux-image-"])?;
+        let mut kernels = Vec::new();
+        for series in offers::images_by_series(&names) {
+            for image in series {
+                let Some(release) = record::release_of(&image) else { continue };
+                // Lists also name images without headers, and those that they no longer have.
+                if let Some(packages) = record::kernel(&|package| self.show(package), &image, release)? {
+                    kernels.push(packages);
+                    break;
+                }
+            }
+        }
+        Ok(kernels)
+    }
+
     fn emulator(&self, offered: offers::Version) -> Result<Emulator, ProvisionError> {
         let version = offered.number;
         if offered.installed {
@@ -146,20 +163,14 @@ impl Repository for Apt<'_> {
         }
     }
 
-    fn kernels(&mut self) -> Result<Vec<KernelPackages>, ProvisionError> {
-        let names = self.query("apt-cache", &["pkgnames", "linux-image-"])?;
-        let mut kernels = Vec::new();
-        for series in offers::images_by_series(&names) {
-            for image in series {
-                let Some(release) = record::release_of(&image) else { continue };
-                // Lists also name images without headers, and those that they no longer have.
-                if let Some(packages) = record::kernel(&|package| self.show(package), &image, release)? {
-                    kernels.push(packages);
-                    break;
-                }
-            }
+    fn kernels(&mut self, progress: &dyn Fn(&str)) -> Result<Vec<KernelPackages>, ProvisionError> {
+        let kernels = self.listed_kernels()?;
+        if !kernels.is_empty() || self.own_lists {
+            return Ok(kernels);
         }
-        Ok(kernels)
+        // Container images have no lists. One that cannot be fetched need not be the one that matters.
+        let _ = self.fetch_lists(progress)?;
+        self.listed_kernels()
     }
 
     fn emulators(&mut self) -> Result<Vec<Emulator>, ProvisionError> {

@@ -147,7 +147,7 @@ pub(crate) trait Repository {
     /// The newest kernel.
     fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError>;
     /// The newest kernel of each series that the package lists have; none if this program cannot list them.
-    fn kernels(&mut self) -> Result<Vec<KernelPackages>, ProvisionError> {
+    fn kernels(&mut self, _progress: &dyn Fn(&str)) -> Result<Vec<KernelPackages>, ProvisionError> {
         Ok(Vec::new())
     }
     /// The newest QEMU of each series that the package lists have; none if this program cannot list them.
