@@ -9,6 +9,7 @@ mod faults;
 mod guest;
 mod measuring;
 mod module;
+mod named_kernel;
 mod placement;
 mod probe;
 mod shell;

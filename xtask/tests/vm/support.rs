@@ -97,8 +97,18 @@ pub(crate) fn measured_once(words: &'static str) -> Arc<Ended> {
     ended
 }
 
+/// Starts `bench` with a command that `change` adds to, such as a variable or a path with blanks.
+pub(crate) fn bench_with(words: &str, change: impl FnOnce(&mut Command)) -> Run {
+    start_with(words, tempfile::tempdir().unwrap(), change)
+}
+
 fn start(words: &str, folder: tempfile::TempDir) -> Run {
+    start_with(words, folder, |_| {})
+}
+
+fn start_with(words: &str, folder: tempfile::TempDir, change: impl FnOnce(&mut Command)) -> Run {
     let mut command = xtask("bench --accel tcg");
+    change(&mut command);
     command.args(words.split_whitespace()).arg("--out").arg(folder.path().join("run"));
     Run { child: Some(command.spawn().unwrap()), folder: Some(folder) }
 }
