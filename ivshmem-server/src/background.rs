@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, setsid};
 use rustix::process::chdir;
@@ -32,6 +33,10 @@ pub(crate) struct Caller(io::PipeWriter);
 /// locked in the child.
 pub(crate) fn split() -> io::Result<Side> {
     let (reader, writer) = io::pipe()?;
+    // Some supervisors start their children with SIGCHLD ignored. The kernel would then discard the child's exit status.
+    // SAFETY: it installs no handler.
+    #[expect(unsafe_code, reason = "no safe call sets a signal's default action")]
+    unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) }?;
     // SAFETY: the process has one thread, so the child may call anything.
     #[expect(unsafe_code, reason = "no safe fork exists")]
     match unsafe { fork() }? {

@@ -191,3 +191,14 @@ fn a_reader_of_its_stderr_sees_the_end_when_it_is_in_the_background() {
     assert!(said.contains("the log continues in syslog"), "{said}");
     folder.stop();
 }
+
+#[test]
+fn starts_where_sigchld_is_ignored() {
+    let folder = Folder::new();
+    let ignoring = "env --ignore-signal=CHLD ivshmem-server";
+    let output = folder.run(&format!("{ignoring} -p pid -S socket"));
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    folder.stop();
+    let output = folder.run(&format!("{ignoring} -p pid -S socket -l 1"));
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+}
