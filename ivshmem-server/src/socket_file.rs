@@ -117,8 +117,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 /// Holds a lock on the folder of `path` until dropped. A courtesy among servers, held for an instant:
 /// where it cannot be had, the path is claimed without.
 fn lock_folder(path: &Path) -> Option<File> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    let folder = File::open(parent.unwrap_or(Path::new("."))).ok()?;
+    let folder = File::open(appear::parent_of(path)).ok()?;
     for _ in 0..LOCK_ATTEMPTS {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Some(folder),
@@ -158,15 +157,20 @@ fn stream_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
+/// A path to the same file that stays valid when the process changes its directory, even if it led through /proc/self/cwd.
+fn lasting(path: &Path) -> io::Result<PathBuf> {
+    let folder = fs::canonicalize(appear::parent_of(path))?;
+    Ok(folder.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?))
+}
+
 fn listen_at(path: &Path, address: &SocketAddrUnix, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let socket = stream_socket()?;
     // The file gets it (unix(7)).
     fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
-    appear::bind_and_listen(&socket, path, address, BACKLOG)?;
+    appear::bind_and_listen(&socket, path, address, mode, BACKLOG)?;
     let found = fs::symlink_metadata(path)?;
-    // The process may change its folder later.
-    let file = SocketFile { path: std::path::absolute(path)?, identity: identity(&found) };
-    // A default ACL of the folder may have taken something from it.
+    let file = SocketFile { path: lasting(path)?, identity: identity(&found) };
+    // The umask, or a default ACL of the folder, may have taken something from one that was bound in place.
     if found.permissions().mode() & 0o777 != mode {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
     }

@@ -2,177 +2,221 @@
 //!
 //! A socket's path is visible from bind(2) on, and refuses connections until listen(2). A program that waits for the path and
 //! connects at once meets that moment a few times in a thousand starts on a busy machine, even if the calls follow each other
-//! directly. To bind elsewhere and rename would hide it, but the kernel would go on showing the other path (`ss -xl`).
+//! directly. To bind another path and rename would hide it, but the kernel would go on showing that path (`ss -xl`).
 //!
-//! So the socket is bound where its path leads to another folder: a child process has a mount namespace of its own, in which
-//! an empty folder covers the socket's folder. The child binds and listens there, and then the socket is renamed into its
-//! place. The kernel shows the path that was given, and a client that finds it is served. Without a right to namespaces (in
-//! some containers and sandboxes) the child binds in place, and the moment remains.
+//! So the given path is bound within a hidden directory, next to the final place, that has the path's directories in it. A
+//! child process takes the hidden directory for its root, or for its current directory if the path is relative, and binds.
+//! The server then listens and renames the socket into its place. The kernel shows the path that was given, and a client that
+//! finds it is served.
 //!
-//! The child also has an umask of its own, which must not count: the server's belongs to all of its threads.
+//! The child needs a right to chroot(2), or to a user namespace of its own. Where it has neither, or is killed for the attempt
+//! by a filter of system calls, the server binds in place, and the moment remains.
 
-use std::ffi::{CStr, CString};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Component, Path, PathBuf};
 
-use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Pid, fork};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, mkdirat, openat, renameat, renameat_with, unlinkat};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, fork};
+use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat, renameat_with};
 use rustix::io::Errno;
-use rustix::net::{SocketAddrUnix, bind, listen};
-use rustix::process::{fchdir, umask};
+use rustix::net::{SocketAddrUnix, bind, getsockname, listen};
+use rustix::process::{chroot, fchdir, geteuid};
 
-/// The exit status of a child that has bound the socket to its path.
-const IN_PLACE: i32 = 0;
-/// The exit status of a child that has bound it in the covering folder.
-const COVERED: i32 = 1;
-/// The exit status of a child that failed: this plus the error's number.
-const FAILED: i32 = 2;
-
-/// Binds a socket to a path where nothing is, and listens. The file gets the mode of the socket itself.
-pub(super) fn bind_and_listen(socket: &OwnedFd, path: &Path, address: &SocketAddrUnix, backlog: i32) -> io::Result<()> {
-    let place = Place::of(path)?;
-    let cover = Cover::create(&place);
-    // SAFETY: the child makes only system calls, on what was prepared before the fork, and never returns.
-    #[expect(unsafe_code, reason = "no safe fork exists")]
-    match unsafe { fork() }? {
-        ForkResult::Child => end_child(bind_in_child(socket, address, backlog, &place, cover.as_ref())),
-        ForkResult::Parent { child } => match (wait(child)?, cover) {
-            (IN_PLACE, _) => own(socket, backlog),
-            (COVERED, Some(cover)) => {
-                own(socket, backlog)?;
-                cover.uncover()
-            }
-            (status, _) => Err(io::Error::from_raw_os_error(status - FAILED)),
-        },
-    }
-}
-
-/// Makes this process the one that clients see as their peer (`SO_PEERCRED` in
-/// [unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)): it is the one that called listen(2) last.
-fn own(socket: &OwnedFd, backlog: i32) -> io::Result<()> {
-    Ok(listen(socket, backlog)?)
-}
-
-/// Ends without the exit handlers of the server.
-fn end_child(status: i32) -> ! {
-    // SAFETY: it takes a number and does not return.
-    #[expect(unsafe_code, reason = "std's exit runs handlers of the server")]
-    unsafe {
-        nix::libc::_exit(status)
-    }
-}
-
-fn wait(child: Pid) -> io::Result<i32> {
-    loop {
-        match waitpid(child, None) {
-            Ok(WaitStatus::Exited(_, status)) => return Ok(status),
-            Ok(ended) => return Err(io::Error::other(format!("the process that binds it: {ended:?}"))),
-            Err(nix::Error::EINTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
-}
-
-fn bind_in_child(
+/// Binds a socket to a path where nothing is, and listens. The file has the permissions `mode`, unless it had to be bound in
+/// place.
+pub(super) fn bind_and_listen(
     socket: &OwnedFd,
+    path: &Path,
     address: &SocketAddrUnix,
+    mode: u32,
     backlog: i32,
-    place: &Place,
-    cover: Option<&Cover<'_>>,
-) -> i32 {
-    umask(Mode::empty());
-    let is_covered = cover.is_some_and(|cover| cover.lay(place).is_ok());
-    match bind(socket, address).and_then(|()| listen(socket, backlog)) {
-        Ok(()) if is_covered => COVERED,
-        Ok(()) => IN_PLACE,
-        Err(errno) => FAILED + errno.raw_os_error(),
+) -> io::Result<()> {
+    let hidden = Hidden::create(path).ok().filter(|hidden| hidden.bind(socket, address));
+    if hidden.is_none() {
+        bind(socket, address)?;
     }
+    // In this process: its id is what clients get from SO_PEERCRED.
+    listen(socket, backlog)?;
+    hidden.map_or(Ok(()), |hidden| hidden.reveal(path, mode))
 }
 
-/// A path's folder, and its name in there.
-struct Place {
-    folder: OwnedFd,
-    folder_path: CString,
-    name: CString,
-    /// The path is a name in the current folder.
-    is_bare: bool,
+/// A hidden directory within the socket's directory, on the same file system. Removed when dropped.
+struct Hidden {
+    root: PathBuf,
+    /// The root, with a lock that tells later starts that this one is not over.
+    root_fd: File,
+    /// The current directory of the child that binds.
+    start: File,
+    /// Where the socket is when it is bound.
+    bound: PathBuf,
+    is_absolute: bool,
 }
 
-impl Place {
-    fn of(path: &Path) -> io::Result<Self> {
+impl Hidden {
+    fn create(path: &Path) -> io::Result<Self> {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder_path = parent.unwrap_or(Path::new("."));
-        Ok(Self {
-            folder: openat(CWD, folder_path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?,
-            folder_path: CString::new(folder_path.as_os_str().as_bytes())?,
-            name: CString::new(name.as_bytes())?,
-            is_bare: parent.is_none(),
-        })
-    }
-}
-
-/// An empty folder within the socket's folder, on the same file system. Removed when dropped.
-struct Cover<'p> {
-    place: &'p Place,
-    name: CString,
-    path: CString,
-    folder: OwnedFd,
-}
-
-impl<'p> Cover<'p> {
-    /// None where it cannot be made.
-    fn create(place: &'p Place) -> Option<Self> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(".ivshmem-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
-        let path = CString::new([place.folder_path.to_bytes(), b"/", name.as_bytes()].concat()).ok()?;
-        let name = CString::new(name).ok()?;
-        mkdirat(&place.folder, &name, Mode::RWXU).ok()?;
-        let opened = openat(&place.folder, &name, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        if opened.is_err() {
-            let _ = unlinkat(&place.folder, &name, AtFlags::REMOVEDIR);
+        let parent = parent_of(path);
+        let (root, root_fd) = Self::create_root(parent, name)?;
+        let inside = lay_out(&root, parent).and_then(|(start, folder)| Ok((File::open(start)?, folder)));
+        match inside {
+            Ok((start, folder)) => {
+                Ok(Self { bound: folder.join(name), root, root_fd, start, is_absolute: path.is_absolute() })
+            }
+            Err(error) => {
+                let _ = fs::remove_dir_all(&root);
+                Err(error)
+            }
         }
-        Some(Self { place, name, path, folder: opened.ok()? })
     }
 
-    /// Makes the path lead here, for this process only. To be called in the child.
-    fn lay(&self, place: &Place) -> nix::Result<()> {
-        const NONE: Option<&CStr> = None;
-        if place.is_bare {
-            return fchdir(&self.folder).map_err(|errno| nix::Error::from_raw(errno.raw_os_error()));
+    /// The name depends on the socket's only, so the next start removes what a start that was killed left. It has a second
+    /// choice, since another user may have taken the first.
+    fn create_root(parent: &Path, name: &std::ffi::OsStr) -> io::Result<(PathBuf, File)> {
+        let mut result = Err(io::ErrorKind::AlreadyExists.into());
+        for suffix in [".bind".to_owned(), format!(".bind-{}", std::process::id())] {
+            let root = parent.join(OsString::from_iter([".".as_ref(), name, suffix.as_ref()]));
+            remove_stale(&root);
+            result = private_dir(&root).and_then(|()| {
+                let fd = File::open(&root)?;
+                flock(&fd, FlockOperation::NonBlockingLockExclusive)?;
+                Ok((root, fd))
+            });
+            if result.is_ok() {
+                break;
+            }
         }
-        match unshare(CloneFlags::CLONE_NEWNS) {
-            // A mount must not propagate to other namespaces.
-            Ok(()) => mount(NONE, c"/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?,
-            // In a new user namespace it does not. There every user may mount.
-            Err(_) => unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?,
-        }
-        mount(Some(self.path.as_c_str()), place.folder_path.as_c_str(), NONE, MsFlags::MS_BIND, NONE)
+        result
     }
 
-    /// Moves the socket to its path.
-    fn uncover(&self) -> io::Result<()> {
-        let (from, to, name) = (&self.folder, &self.place.folder, &self.place.name);
-        let moved = match renameat_with(from, name, to, name, RenameFlags::NOREPLACE) {
+    /// Binds in a child process. Returns whether that succeeded. The socket itself shows it, so that neither a killed child nor
+    /// an ignored SIGCHLD, which leaves no status to wait for, is mistaken.
+    fn bind(&self, socket: &OwnedFd, address: &SocketAddrUnix) -> bool {
+        // SAFETY: the child makes only system calls, on what was prepared before the fork, and never returns.
+        #[expect(unsafe_code, reason = "no safe fork exists")]
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => {
+                let _ = self.enter().and_then(|()| bind(socket, address));
+                // SAFETY: it takes a number and does not return. std's exit would run the exit handlers of the server.
+                unsafe { nix::libc::_exit(0) }
+            }
+            Ok(ForkResult::Parent { child }) => {
+                while waitpid(child, None) == Err(nix::Error::EINTR) {}
+                is_bound(socket)
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Makes the path lead into the hidden directory, for this process only. To be called in the child.
+    fn enter(&self) -> Result<(), Errno> {
+        if self.is_absolute {
+            fchdir(&self.root_fd)?;
+            chroot(c".").or_else(|_| {
+                // In a user namespace of its own every process may.
+                unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+                chroot(c".")
+            })?;
+        }
+        fchdir(self.start.as_fd())
+    }
+
+    /// Moves the socket to its path, with the permissions `mode`.
+    fn reveal(&self, path: &Path, mode: u32) -> io::Result<()> {
+        // The umask, and default ACLs, may have taken some away.
+        fs::set_permissions(&self.bound, Permissions::from_mode(mode))?;
+        match renameat_with(CWD, &self.bound, CWD, path, RenameFlags::NOREPLACE) {
             // The file system cannot rename without replacing.
-            Err(Errno::INVAL) => renameat(from, name, to, name),
-            moved => moved,
-        };
-        moved.map_err(|errno| {
-            let _ = unlinkat(from, name, AtFlags::empty());
-            io::Error::from(errno)
-        })
+            Err(Errno::INVAL) => Ok(renameat(CWD, &self.bound, CWD, path)?),
+            moved => Ok(moved?),
+        }
     }
 }
 
-impl Drop for Cover<'_> {
+impl Drop for Hidden {
     fn drop(&mut self) {
-        let _ = unlinkat(&self.place.folder, &self.name, AtFlags::REMOVEDIR);
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// The directory that a path's last name is in.
+pub(super) fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Creates the directories of `path` within `root`. Returns the one that `path` starts from, and the one that it leads to.
+fn lay_out(root: &Path, path: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    let ups = path.components().filter(|component| *component == Component::ParentDir).count();
+    // A relative path may lead above its start, which must not lead out of the hidden directory.
+    let mut start = root.to_owned();
+    if path.is_relative() {
+        for _ in 0..ups {
+            start.push("up");
+            private_dir(&start)?;
+        }
+    }
+    let mut at = start.clone();
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => {
+                at.push(name);
+                private_dir(&at).or_else(|error| if at.is_dir() { Ok(()) } else { Err(error) })?;
+            }
+            // The root's parent is the root.
+            Component::ParentDir if at != root => drop(at.pop()),
+            Component::ParentDir | Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
+        }
+    }
+    Ok((start, at))
+}
+
+fn private_dir(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)
+}
+
+/// Removes the hidden directory of a start that was killed.
+fn remove_stale(root: &Path) {
+    let is_ours = |found: fs::Metadata| found.is_dir() && found.uid() == geteuid().as_raw();
+    if !fs::symlink_metadata(root).is_ok_and(is_ours) {
+        return;
+    }
+    if let Ok(fd) = File::open(root)
+        && flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok()
+    {
+        let _ = fs::remove_dir_all(root);
+    }
+}
+
+fn is_bound(socket: &OwnedFd) -> bool {
+    getsockname(socket)
+        .and_then(SocketAddrUnix::try_from)
+        .is_ok_and(|address| address.path_bytes().is_some_and(|path| !path.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lays_out_the_directories_of_a_path_within_the_root() {
+        for (path, start, leads_to) in [
+            ("/", "", ""),
+            ("/run/x", "", "run/x"),
+            ("/../run/../run", "", "run"),
+            (".", "", ""),
+            ("./a/../b", "up", "up/b"),
+            ("../../a", "up/up", "a"),
+            ("a/../../b", "up/up", "up/b"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let root = folder.path();
+            let found = lay_out(root, Path::new(path)).unwrap();
+            assert_eq!(found, (root.join(start), root.join(leads_to)), "{path}");
+            assert!(found.0.is_dir() && found.1.is_dir(), "{path}");
+        }
     }
 }

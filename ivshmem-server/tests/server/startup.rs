@@ -94,3 +94,28 @@ fn a_stale_socket_is_replaced_and_its_next_client_served() {
         fs::remove_file(&socket).unwrap();
     }
 }
+
+#[test]
+fn each_spelling_of_a_path_is_bound_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path();
+    fs::create_dir(place.join("sub")).unwrap();
+    let absolute = place.join("s");
+    for path in ["s", "./s", "sub/s", "sub/../s", "/proc/self/cwd/s", absolute.to_str().unwrap()] {
+        // What a start that was killed left.
+        let hidden = place.join(path).with_file_name(".s.bind");
+        if !path.starts_with("/proc") {
+            fs::create_dir_all(hidden.join("var")).unwrap();
+        }
+        let mut server = command();
+        let mut process = Process::spawn(server.args(["-S", path]).current_dir(place).stderr(Stdio::null()));
+        let socket = if path.starts_with("/proc") { absolute.clone() } else { place.join(path) };
+        let (stream, _) = connect_at_once(&socket).unwrap();
+        assert_eq!(stream.peer_addr().unwrap().as_pathname(), Some(Path::new(path)));
+        let credentials = rustix::net::sockopt::socket_peercred(&stream).unwrap();
+        assert_eq!(credentials.pid, process.pid(), "{path}: the process that listens is the server");
+        rustix::process::kill_process(process.pid(), rustix::process::Signal::TERM).unwrap();
+        assert!(process.wait().success());
+        assert!(!socket.exists() && !hidden.exists(), "{path}");
+    }
+}
