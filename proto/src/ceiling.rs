@@ -15,10 +15,10 @@ use crate::region::{RegionError, SharedRegion, read_private_words};
 
 /// Rounds that a way has in each of its turns.
 const ROUNDS: usize = 3;
-/// Where private buffers begin, in bytes behind the beginning of what was allocated. How two buffers lie to each other can
-/// cost a factor: a processor's sets of cache lines and an emulator's table of translated addresses are picked by some of
-/// an address's bits, and where both buffers pick the same, they drive each other out.
-const PLACES: [usize; 2] = [0, 64 * 4096];
+/// Bytes between the two addresses at which private buffers are tried. How two buffers lie to each other can cost a factor:
+/// a processor's sets of cache lines and an emulator's table of translated addresses are picked by some of an address's
+/// bits, and where both buffers pick the same, they drive each other out.
+const SHIFT: usize = 64 * 4096;
 /// How long turns go on at the least: short ones would else all fall into one moment in which somebody disturbs them.
 const SPELL: Duration = Duration::from_millis(100);
 /// How long they go on at the most, even if each is better than the one before.
@@ -62,15 +62,24 @@ pub struct HashSpeeds {
 }
 
 impl CopySpeeds {
-    /// Measures copies of `bytes` bytes at `offset` of the region, which nobody else may use meanwhile.
-    pub fn measure(region: &SharedRegion, offset: usize, bytes: usize) -> Result<Self, RegionError> {
-        let room = bytes + PLACES[1];
-        let (private, mut target) = (vec![1_u8; room], vec![2_u8; room]);
+    /// Measures copies of `bytes` bytes at each of the region's `offsets`, which nobody else may use meanwhile. What is
+    /// copied out goes to `target`, at least `bytes` long: the buffer and the offsets of the messages that this speed is
+    /// compared with, because how fast memory is copied depends on the pages it lies in.
+    pub fn measure(
+        region: &SharedRegion,
+        offsets: &[usize],
+        bytes: usize,
+        target: &mut [u8],
+    ) -> Result<Self, RegionError> {
+        let private = vec![1_u8; bytes + SHIFT];
         let read = vec![1_u64; bytes.min(READ) / 8];
+        let room = target.len();
+        let places = [0, SHIFT].into_iter().filter(|place| place + bytes <= room);
         let mut best = Self::default();
-        let mut turns = Turns::new();
-        while turns.go_on() {
-            for place in PLACES {
+        let mut turns = Turns::new(offsets.len());
+        while let Some(turn) = turns.next_turn() {
+            let offset = offsets[turn % offsets.len()];
+            for place in places.clone() {
                 // One of the two buffers moves: the region stays where it is.
                 let (from, to) = (&private[place..][..bytes], &mut target[..bytes]);
                 turns.time(&mut best.heap_to_heap, bytes, || {
@@ -95,6 +104,12 @@ impl CopySpeeds {
         }
         Ok(best)
     }
+
+    /// Length of the target that [`measure`](Self::measure) makes the most of, for copies of up to `bytes` bytes.
+    #[must_use]
+    pub const fn target_bytes(bytes: usize) -> usize {
+        bytes + SHIFT
+    }
 }
 
 impl HashSpeeds {
@@ -102,8 +117,8 @@ impl HashSpeeds {
     pub fn measure(region: &SharedRegion, offset: usize, bytes: usize) -> Result<Self, RegionError> {
         let (private, mut piece) = (vec![1_u8; HASHED], [0; PIECE]);
         let pieces = bytes.min(HASHED) / PIECE;
-        let (mut best, mut turns) = (Self::default(), Turns::new());
-        while turns.go_on() {
+        let (mut best, mut turns) = (Self::default(), Turns::new(1));
+        while turns.next_turn().is_some() {
             turns.time(&mut best.heap, HASHED, || {
                 black_box(Sha256::digest(black_box(&private)));
                 Some(Ok(()))
@@ -130,20 +145,27 @@ impl HashSpeeds {
 /// Turns of timed work, until none gets better any more.
 struct Turns {
     began: Instant,
+    taken: usize,
+    least: usize,
     /// Whether something was faster than ever before since the last turn began.
     better: bool,
 }
 
 impl Turns {
-    fn new() -> Self {
-        Self { began: Instant::now(), better: true }
+    /// At least `least` of them.
+    fn new(least: usize) -> Self {
+        Self { began: Instant::now(), taken: 0, least, better: true }
     }
 
-    /// Whether there is to be another turn.
-    fn go_on(&mut self) -> bool {
+    /// The next turn's number, from 0 on; `None` behind the last.
+    fn next_turn(&mut self) -> Option<usize> {
         let since = self.began.elapsed();
         let better = std::mem::take(&mut self.better);
-        since < SPELL || (better && since < LONGEST)
+        let goes_on = self.taken < self.least || since < SPELL || (better && since < LONGEST);
+        goes_on.then(|| {
+            self.taken += 1;
+            self.taken - 1
+        })
     }
 
     /// Times rounds of work on `bytes` bytes and keeps the highest speed as the `best`, in bytes per second. A way that
@@ -190,7 +212,9 @@ mod tests {
         let object = memfd::MemfdOptions::default().create("ceiling-test").unwrap();
         object.as_file().set_len(1 << 20).unwrap();
         let region = SharedRegion::map_object(object.as_file()).unwrap();
-        let speeds = CopySpeeds::measure(&region, 4096, 8192).unwrap();
+        let offsets = [4096, 65536];
+        let mut target = vec![0; CopySpeeds::target_bytes(8192)];
+        let speeds = CopySpeeds::measure(&region, &offsets, 8192, &mut target).unwrap();
         let hashed = HashSpeeds::measure(&region, 4096, 8192).unwrap();
         for speed in [
             speeds.heap_to_heap,
@@ -203,10 +227,14 @@ mod tests {
         ] {
             assert!(speed.is_finite() && speed > 0.0, "{speeds:?}");
         }
-        let mut copied = [0; 8192];
-        region.copy_out(4096, &mut copied).unwrap();
-        assert_eq!(copied, [1; 8192]);
-        assert!(CopySpeeds::measure(&region, 1 << 20, 1).is_err());
+        for offset in offsets {
+            let mut copied = [0; 8192];
+            region.copy_out(offset, &mut copied).unwrap();
+            assert_eq!(copied, [1; 8192], "at {offset}");
+        }
+        let exact = CopySpeeds::measure(&region, &[4096], 8192, &mut [0; 8192]).unwrap();
+        assert!(exact.region_to_heap > 0.0, "a target with no room to move it is measured, too");
+        assert!(CopySpeeds::measure(&region, &[1 << 20], 1, &mut target).is_err());
         assert!(HashSpeeds::measure(&region, 1 << 20, 8192).is_err());
         assert!(HashSpeeds::measure(&region, 4096, 64).unwrap().region <= 0.0, "less than a piece has no speed");
         assert!(stamp_ns() > 0.0);

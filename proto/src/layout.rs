@@ -175,6 +175,12 @@ impl Layout {
         Some(SLOTS + index * self.stride)
     }
 
+    /// Offsets of all slots' payloads.
+    #[must_use]
+    pub fn payloads(&self) -> Vec<usize> {
+        (0..self.slots).map(|index| SLOTS + index * self.stride + PAGE).collect()
+    }
+
     /// Writes the header: the host's first act. The nonce goes last, so that a guest that sees it sees all the rest.
     pub fn publish(&self, region: &SharedRegion) -> Result<(), LayoutError> {
         let nonce = region.word(24)?;
@@ -244,6 +250,8 @@ mod tests {
         assert_eq!(layout.slots, 3);
         assert_eq!(layout.slot(0), Some(SLOTS));
         assert!(layout.slot(2).unwrap() + layout.stride <= 128 << 20);
+        assert_eq!(layout.payloads()[2], layout.slot(2).unwrap() + PAGE);
+        assert_eq!(layout.payloads().len(), 3);
         assert_eq!(layout.slot(3), None);
         assert_eq!(layout.slot(u64::MAX), None);
     }

@@ -83,8 +83,8 @@ pub(super) struct Messages<'m, C> {
     ack: &'m AtomicU64,
     stamp: &'m AtomicU64,
     records: Records<'m>,
-    /// Private copy of a frame. Touched before the block, so that no page is faulted in during it.
-    frame: Vec<u8>,
+    /// Private copy of a frame.
+    frame: &'m mut [u8],
     /// Whether short messages get the stamps before their answer, too.
     stamps_all: bool,
     conduct: C,
@@ -96,6 +96,7 @@ impl<'m, C: Conduct> Messages<'m, C> {
         layout: Layout,
         epoch: u64,
         block: Announcement,
+        frame: &'m mut [u8],
         conduct: C,
     ) -> Result<Self, Broken> {
         let message = memory.word(HOST_MESSAGE)?;
@@ -103,8 +104,6 @@ impl<'m, C: Conduct> Messages<'m, C> {
         for (i, word) in payload.iter_mut().enumerate() {
             *word = memory.word(HOST_MESSAGE + 8 + 8 * i)?;
         }
-        let bytes = if block.work == Work::Frame { layout.payload_bytes() } else { 0 };
-        let frame = vec![1; bytes];
         let records = Records::new(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
         let stamps_all = block.stamped || block.guest_wait == WaitKind::Irq;

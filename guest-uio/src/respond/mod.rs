@@ -89,13 +89,18 @@ struct Run<'d> {
     layout: Layout,
     /// The events of vector 0, or why there are none.
     interrupt: Result<Box<dyn Interrupt>, DriverError>,
+    /// Where frames are copied to. One buffer for the whole run, which the peak bandwidth is measured with, too: pages of
+    /// their own for each block would let one be faster than another.
+    frame: Vec<u8>,
 }
 
 impl<'d> Run<'d> {
     fn new(driver: &'d dyn Driver, layout: Layout) -> Result<Self, RespondError> {
         // Opened before hello: a doorbell that comes before the open is lost.
         let interrupt = driver.interrupt(Vector(0));
-        let run = Self { driver, memory: driver.memory(), layout, interrupt };
+        // Written to, so that no page is faulted in during a block.
+        let frame = vec![1; CopySpeeds::target_bytes(layout.payload_bytes())];
+        let run = Self { driver, memory: driver.memory(), layout, interrupt, frame };
         let missing = run.interrupt.as_ref().err().map(ToString::to_string);
         // Nobody uses the slots before the hello, so both directions can be measured.
         let memory_type = MemoryType::measure_exclusively(run.memory)?;
@@ -147,7 +152,8 @@ impl<'d> Run<'d> {
     fn run_block(&mut self, epoch: u64, block: Announcement) -> Result<GuestCounters, Broken> {
         if block.work == Work::Ceilings {
             report(self.memory, epoch, READY)?;
-            say(self.memory, &ceilings(self.memory, block.bytes)?)?;
+            let ceilings = self.ceilings(block.bytes)?;
+            say(self.memory, &ceilings)?;
             return Ok(GuestCounters::default());
         }
         match block.flaw {
@@ -186,7 +192,8 @@ impl<'d> Run<'d> {
         let (memory, layout) = (self.memory, self.layout);
         let interrupt = self.interrupt.as_mut();
         let line = interrupt.as_ref().ok().map(|i| i.line().to_owned());
-        let mut scene = Scene { memory, layout, epoch, block, line, notifier, conduct, before: None };
+        let frame = &mut self.frame[..];
+        let mut scene = Scene { memory, layout, epoch, block, frame, line, notifier, conduct, before: None };
         if block.guest_wait == WaitKind::Poll {
             let played = if conduct.has(Flaw::Sleepy) { scene.play(&mut Dozing)? } else { scene.play(&mut Poll)? };
             let counters = scene.counters(&played);
@@ -209,6 +216,25 @@ impl<'d> Run<'d> {
         }
         Ok(scene.counters(&played))
     }
+
+    /// What this side's memory can do, in words for the host (JSON). Nobody uses the slots meanwhile.
+    fn ceilings(&mut self, bytes: u64) -> Result<String, Broken> {
+        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.layout.payload_bytes());
+        let bytes = bytes.ok_or(Broken::Nonsense)?;
+        let copies = CopySpeeds::measure(self.memory, &self.layout.payloads(), bytes, &mut self.frame)?;
+        let hashes = HashSpeeds::measure(self.memory, SLOTS, bytes)?;
+        let ceilings = serde_json::json!({
+            "heap_to_heap": copies.heap_to_heap,
+            "heap_to_region": copies.heap_to_region,
+            "region_to_heap": copies.region_to_heap,
+            "heap_read": copies.heap_read,
+            "region_read": copies.region_read,
+            "sha256": hashes.heap,
+            "region_sha256": hashes.region,
+            "stamp_ns": stamp_ns(),
+        });
+        Ok(ceilings.to_string())
+    }
 }
 
 /// A block with everything but its way to wait.
@@ -217,6 +243,7 @@ struct Scene<'m, N, C> {
     layout: Layout,
     epoch: u64,
     block: Announcement,
+    frame: &'m mut [u8],
     /// How the interrupt is named in /proc/interrupts.
     line: Option<String>,
     notifier: N,
@@ -243,8 +270,8 @@ impl<N: Notifier, C: Conduct> Scene<'_, N, C> {
             Ok(Tagged { seq, state }) if seq == epoch && state == RUN => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         };
-        let messages = Messages::new(memory, self.layout, epoch, block, self.conduct)?;
         self.before = self.interrupts();
+        let messages = Messages::new(memory, self.layout, epoch, block, self.frame, self.conduct)?;
         let before = ThreadCost::now();
         let notifier = &mut self.notifier;
         report(memory, epoch, READY)?;
@@ -274,22 +301,4 @@ impl<N: Notifier, C: Conduct> Scene<'_, N, C> {
             cpu_ns: cost.cpu_ns,
         }
     }
-}
-
-/// What this side's memory can do, in words for the host (JSON). Nobody uses the slots meanwhile.
-fn ceilings(memory: &SharedRegion, bytes: u64) -> Result<String, Broken> {
-    let bytes = usize::try_from(bytes).map_err(|_| Broken::Nonsense)?;
-    let copies = CopySpeeds::measure(memory, SLOTS, bytes)?;
-    let hashes = HashSpeeds::measure(memory, SLOTS, bytes)?;
-    let ceilings = serde_json::json!({
-        "heap_to_heap": copies.heap_to_heap,
-        "heap_to_region": copies.heap_to_region,
-        "region_to_heap": copies.region_to_heap,
-        "heap_read": copies.heap_read,
-        "region_read": copies.region_read,
-        "sha256": hashes.heap,
-        "region_sha256": hashes.region,
-        "stamp_ns": stamp_ns(),
-    });
-    Ok(ceilings.to_string())
 }
