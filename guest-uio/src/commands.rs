@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use guest_uio::driver::{self, Driver, DriverError};
-use guest_uio::guard::Guard;
 use guest_uio::pci::{Needs, PciDevice};
-use guest_uio::{conformance, device, probe as prober, respond as responder};
+use guest_uio::periodic_signal::PeriodicSignal;
+use guest_uio::{driver_check, probe as prober, registers, responder};
 use proto::wait::Woke;
 use proto::wire::{PeerId, Vector};
 
@@ -16,23 +16,23 @@ use proto::wire::{PeerId, Vector};
 const CHUNK: usize = 1 << 20;
 
 /// A device, and the driver that it is used through.
-pub(crate) struct Opened {
+pub(crate) struct OpenDevice {
     device: PciDevice,
     driver: Box<dyn Driver>,
 }
 
 /// Opens the device that a verb works on.
-pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<Opened> {
+pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<OpenDevice> {
     let device = PciDevice::select(address, needs)?;
     let driver = driver::open(&device).context("cannot use the device")?;
-    Ok(Opened { device, driver })
+    Ok(OpenDevice { device, driver })
 }
 
 pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
-    let verdict = prober::probe(address)?;
-    let text = if json { format!("{:#}\n", verdict.found) } else { verdict.to_string() };
+    let result = prober::probe(address)?;
+    let text = if json { format!("{:#}\n", result.found) } else { result.to_string() };
     print(text.as_bytes())?;
-    Ok(ExitCode::from(if verdict.cure.is_some() { 3 } else { 0 }))
+    Ok(ExitCode::from(if result.cure.is_some() { 3 } else { 0 }))
 }
 
 pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {
@@ -52,8 +52,8 @@ pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {
 }
 
 /// The device reports nothing back, so a vector beyond its own is worth a note: a server gives all peers equally many.
-pub(crate) fn ring(opened: &Opened, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
-    device::ring(opened.driver.registers(), peer, vector)?;
+pub(crate) fn ring(opened: &OpenDevice, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
+    registers::ring(opened.driver.registers(), peer, vector)?;
     if let Some(own) = opened.device.msix_vectors().filter(|own| vector.0 >= *own) {
         let s = if own == 1 { "" } else { "s" };
         eprintln!(
@@ -64,9 +64,14 @@ pub(crate) fn ring(opened: &Opened, peer: PeerId, vector: Vector) -> anyhow::Res
     Ok(())
 }
 
-pub(crate) fn wait(opened: &Opened, vector: Vector, count: u64, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
+pub(crate) fn wait(
+    opened: &OpenDevice,
+    vector: Vector,
+    count: u64,
+    timeout: Option<Duration>,
+) -> anyhow::Result<ExitCode> {
     let mut interrupt = opened.driver.interrupt(vector)?;
-    let _guard = Guard::start()?;
+    let _signal = PeriodicSignal::start()?;
     let start = Instant::now();
     let mut received = 0;
     while received < count {
@@ -85,15 +90,15 @@ pub(crate) fn wait(opened: &Opened, vector: Vector, count: u64, timeout: Option<
 }
 
 pub(crate) fn check(address: Option<&str>, vectors: u16, count: u64) -> anyhow::Result<ExitCode> {
-    let findings = conformance::check(&PciDevice::select(address, Needs::Doorbells)?, vectors, count)?;
-    let failed = findings.iter().filter(|finding| finding.fault.is_some()).count();
-    let mut lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    lines.push(format!("{} passed, {failed} failed\n", findings.len() - failed));
+    let results = driver_check::check(&PciDevice::select(address, Needs::Doorbells)?, vectors, count)?;
+    let failed = results.iter().filter(|result| result.fault.is_some()).count();
+    let mut lines: Vec<String> = results.iter().map(ToString::to_string).collect();
+    lines.push(format!("{} passed, {failed} failed\n", results.len() - failed));
     print(lines.join("\n").as_bytes())?;
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-pub(crate) fn read(opened: &Opened, offset: usize, len: usize) -> anyhow::Result<()> {
+pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Result<()> {
     let memory = opened.driver.memory();
     let end = offset.checked_add(len).filter(|end| *end <= memory.len());
     let end =
@@ -119,7 +124,7 @@ pub(crate) fn read(opened: &Opened, offset: usize, len: usize) -> anyhow::Result
 }
 
 /// All of stdin, or nothing if it does not fit.
-pub(crate) fn write(opened: &Opened, offset: usize) -> anyhow::Result<()> {
+pub(crate) fn write(opened: &OpenDevice, offset: usize) -> anyhow::Result<()> {
     let memory = opened.driver.memory();
     let room = memory.len().saturating_sub(offset);
     let mut bytes = Vec::new();
@@ -132,7 +137,7 @@ pub(crate) fn write(opened: &Opened, offset: usize) -> anyhow::Result<()> {
     Ok(memory.copy_in(offset, &bytes)?)
 }
 
-pub(crate) fn respond(opened: &Opened, once: bool) -> anyhow::Result<()> {
+pub(crate) fn respond(opened: &OpenDevice, once: bool) -> anyhow::Result<()> {
     Ok(responder::respond(&*opened.driver, once)?)
 }
 

@@ -1,5 +1,5 @@
 //! Life as PID 1 of the small VM: mounts, loads modules, binds the driver, does what the kernel command line says,
-//! powers off. Whoever started the VM reads the console for the lines that begin with [`PREFIX`].
+//! powers off. Whoever started the VM reads the console for the lines that begin with [`CONSOLE_PREFIX`].
 
 use std::ffi::CStr;
 use std::fs;
@@ -18,16 +18,16 @@ use proto::deadline::{scale_in, set_scale};
 use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};
 use crate::pci::{Needs, PciDevice, PciError};
-use crate::respond;
+use crate::responder;
 
 /// How every line of ours on the console begins.
-pub const PREFIX: &str = "ivshmem-doorbell:";
+pub const CONSOLE_PREFIX: &str = "ivshmem-doorbell:";
 /// Where the initramfs keeps the modules, flat.
 const MODULES: &str = "/lib/modules";
 
 /// What the kernel command line asks for, in `ivshmem.KEY=VALUE` words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Orders {
+struct BootOptions {
     /// `ivshmem.run`: `respond` (default), `shell`, or `proof` (say that the guest is up, and power off).
     run: String,
     /// `ivshmem.driver`: what to bind, or `none`.
@@ -38,7 +38,7 @@ struct Orders {
     device: Option<String>,
 }
 
-impl Orders {
+impl BootOptions {
     fn parse(command_line: &str) -> Self {
         let value = |key: &str| {
             let mut words = command_line.split_whitespace();
@@ -57,8 +57,8 @@ impl Orders {
 
 /// Never returns: the machine is off afterwards.
 pub fn run() -> ! {
-    if let Err(error) = live() {
-        println!("{PREFIX} error: {error:#}");
+    if let Err(error) = run_init() {
+        println!("{CONSOLE_PREFIX} error: {error:#}");
     }
     power_off(RebootMode::RB_POWER_OFF)
 }
@@ -70,28 +70,28 @@ fn power_off(mode: RebootMode) -> ! {
     panic!("cannot power off: {error}");
 }
 
-fn live() -> anyhow::Result<()> {
+fn run_init() -> anyhow::Result<()> {
     mounts()?;
     let command_line = fs::read_to_string("/proc/cmdline")?;
     set_scale(scale_in(&command_line).unwrap_or(1));
-    let orders = Orders::parse(&command_line);
-    println!("{PREFIX} guest is up");
-    match orders.run.as_str() {
+    let options = BootOptions::parse(&command_line);
+    println!("{CONSOLE_PREFIX} guest is up");
+    match options.run.as_str() {
         "proof" => Ok(()),
         "shell" => {
             // A shell is worth having even where the device is not.
-            if let Err(error) = load_others(&orders).and_then(|()| bind(&orders)) {
-                println!("{PREFIX} error: {error:#}");
+            if let Err(error) = load_others(&options).and_then(|()| bind(&options)) {
+                println!("{CONSOLE_PREFIX} error: {error:#}");
             }
             shell()
         }
         "respond" => {
-            let device = bind(&orders)?;
-            let kind = MapKind::of(&orders.bar2);
-            let kind = kind.with_context(|| format!("ivshmem.bar2={} is none of auto, uc, wc, wb", orders.bar2))?;
+            let device = bind(&options)?;
+            let kind = MapKind::from_name(&options.bar2);
+            let kind = kind.with_context(|| format!("ivshmem.bar2={} is none of auto, uc, wc, wb", options.bar2))?;
             let driver = driver::open_mapped(&device, kind)?;
-            println!("{PREFIX} {} answers through {}", device.address(), driver.name());
-            Ok(respond::respond(&*driver, true)?)
+            println!("{CONSOLE_PREFIX} {} answers through {}", device.address(), driver.name());
+            Ok(responder::respond(&*driver, true)?)
         }
         other => anyhow::bail!("ivshmem.run={other} is none of respond, shell, proof"),
     }
@@ -105,22 +105,22 @@ fn mounts() -> io::Result<()> {
     Ok(())
 }
 
-fn bind(orders: &Orders) -> anyhow::Result<PciDevice> {
-    let device = select(orders)?;
-    let driver = orders.driver.as_str();
+fn bind(options: &BootOptions) -> anyhow::Result<PciDevice> {
+    let device = select(options)?;
+    let driver = options.driver.as_str();
     if driver == "none" {
         return Ok(device);
     }
     anyhow::ensure!(driver::ALL.contains(&driver), "no driver {driver}; there are {}", driver::ALL.join(", "));
-    load_modules(driver, orders)?;
+    load_modules(driver, options)?;
     driver::bind(&device, driver)?;
     Ok(device)
 }
 
 /// On the kernel command line the address has another form than the hint of [`PciError::Ambiguous`] gives it.
-fn select(orders: &Orders) -> anyhow::Result<PciDevice> {
-    PciDevice::select(orders.device.as_deref(), Needs::Memory).map_err(|error| match error {
-        PciError::Ambiguous { devices } if orders.run != "shell" => {
+fn select(options: &BootOptions) -> anyhow::Result<PciDevice> {
+    PciDevice::select(options.device.as_deref(), Needs::Memory).map_err(|error| match error {
+        PciError::Ambiguous { devices } if options.run != "shell" => {
             anyhow::anyhow!("several ivshmem devices: {devices}; select one with ivshmem.device=ADDRESS")
         }
         other => other.into(),
@@ -128,22 +128,22 @@ fn select(orders: &Orders) -> anyhow::Result<PciDevice> {
 }
 
 /// Whoever has a shell may want another driver next. Whoever wants none may want to load modules by hand.
-fn load_others(orders: &Orders) -> anyhow::Result<()> {
-    if orders.driver != "none" {
-        driver::ALL.iter().try_for_each(|other| load_modules(other, orders))?;
+fn load_others(options: &BootOptions) -> anyhow::Result<()> {
+    if options.driver != "none" {
+        driver::ALL.iter().try_for_each(|other| load_modules(other, options))?;
     }
     Ok(())
 }
 
 /// Loads what a driver consists of.
-fn load_modules(driver: &str, orders: &Orders) -> Result<(), ModuleError> {
+fn load_modules(driver: &str, options: &BootOptions) -> Result<(), ModuleError> {
     let modules: &[(&str, &CStr)] = match driver {
         // Without wc_activate it maps the BARs for itself, uncached, and every later mapping of them becomes so too.
         IGB_UIO => &[(IGB_UIO, c"intr_mode=msix wc_activate=1")],
         // The second is no dependency of the first: the kernel would fetch it with modprobe.
         VFIO_PCI => &[("vfio_pci", c""), ("vfio_iommu_type1", c"")],
         // Write-back needs BAR2 above 4 GiB.
-        UIO_PCI_MSIX if orders.bar2 == "wb" => &[(UIO_PCI_MSIX, c"move_bar2=1")],
+        UIO_PCI_MSIX if options.bar2 == "wb" => &[(UIO_PCI_MSIX, c"move_bar2=1")],
         other => &[(other, c"")],
     };
     modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULES), name, parameters))
@@ -196,12 +196,12 @@ mod tests {
     #[test]
     fn orders_are_read_from_the_kernel_command_line() {
         let defaults =
-            Orders { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "auto".into(), device: None };
-        assert_eq!(Orders::parse("quiet"), defaults);
-        let orders = Orders::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
-        let expected = Orders { run: "shell".into(), driver: "uio_pci_generic".into(), ..defaults.clone() };
-        assert_eq!(orders, expected);
-        let orders = Orders::parse("quiet ivshmem.bar2=wb ivshmem.device=0000:00:03.0");
-        assert_eq!(orders, Orders { bar2: "wb".into(), device: Some("0000:00:03.0".into()), ..defaults });
+            BootOptions { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "auto".into(), device: None };
+        assert_eq!(BootOptions::parse("quiet"), defaults);
+        let options = BootOptions::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
+        let expected = BootOptions { run: "shell".into(), driver: "uio_pci_generic".into(), ..defaults.clone() };
+        assert_eq!(options, expected);
+        let options = BootOptions::parse("quiet ivshmem.bar2=wb ivshmem.device=0000:00:03.0");
+        assert_eq!(options, BootOptions { bar2: "wb".into(), device: Some("0000:00:03.0".into()), ..defaults });
     }
 }

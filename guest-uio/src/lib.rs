@@ -5,23 +5,22 @@
 //! Read in this order:
 //! 1. [`pci`]: the device in sysfs, its BARs, binding a driver.
 //! 2. [`driver`]: one way to reach registers, memory and interrupts, over several kernel drivers.
-//! 3. [`device`]: what the device's registers mean.
-//! 4. [`respond`]: the benchmark's other half.
-//! 5. [`memory_type`], [`system`] and [`probe`]: what this guest can do, and the cure for what it cannot.
-//! 6. [`silent_vectors`] and [`conformance`]: vectors that never fire, and the rules that every driver must keep, tried
+//! 3. [`registers`]: what the device's registers mean.
+//! 4. [`responder`]: the benchmark's other half.
+//! 5. [`memory_type`], [`proc_info`] and [`probe`]: what this guest can do, and the cure for what it cannot.
+//! 6. [`vectors_without_interrupt`] and [`driver_check`]: vectors that never fire, and the rules that every driver must keep, tried
 //!    on the device.
 //! 7. [`init`]: life as PID 1.
 
-pub mod conformance;
-pub mod device;
 pub mod driver;
-pub mod guard;
+pub mod driver_check;
 pub mod init;
-pub mod interrupts;
 pub mod memory_type;
 pub mod modules;
 pub mod pci;
+pub mod periodic_signal;
 pub mod probe;
-pub mod respond;
-pub mod silent_vectors;
-pub mod system;
+pub mod proc_info;
+pub mod registers;
+pub mod responder;
+pub mod vectors_without_interrupt;

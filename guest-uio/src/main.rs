@@ -11,7 +11,7 @@ use cli_common::arguments;
 use guest_uio::driver::DriverError;
 use guest_uio::init;
 use guest_uio::pci::{Needs, PciError};
-use guest_uio::respond::RespondError;
+use guest_uio::responder::RespondError;
 use proto::deadline::{scale_in, set_scale};
 use proto::wire::{PeerId, Vector};
 

@@ -87,7 +87,7 @@ impl MemoryType {
 
     /// Under the names of the result's schema.
     #[must_use]
-    pub fn facts(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!({
             "cached": self.is_cached(),
             "ns_per_load": round(self.ns_per_load),
@@ -194,7 +194,7 @@ mod tests {
         for ns in [13.0, 56.0, 163.0] {
             let emulated = MemoryType { emulated: true, ..kind(ns, 13.0) };
             assert_eq!(emulated.is_cached(), None);
-            assert!(emulated.facts()["cached"].is_null(), "{}", emulated.facts());
+            assert!(emulated.to_json()["cached"].is_null(), "{}", emulated.to_json());
         }
         assert!(is_tcg([0x5447_4354, 0x4354_4743, 0x4743_5447]));
         assert!(!is_tcg([0x4b4d_564b, 0x564b_4d56, 0x4d]), "KVMKVMKVM");

@@ -5,12 +5,12 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::device;
 use crate::driver::{self, Driver, DriverError, UIO_PCI_MSIX};
 use crate::memory_type::MemoryType;
 use crate::pci::{Needs, PciDevice, PciError};
-use crate::silent_vectors;
-use crate::system;
+use crate::proc_info;
+use crate::registers;
+use crate::vectors_without_interrupt;
 
 /// What the guest tells the host of itself, under the names of the result's schema.
 #[must_use]
@@ -26,9 +26,9 @@ pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type:
         "kernel": read("/proc/sys/kernel/osrelease"),
         "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        "cpu_model": system::cpu_model().unwrap_or_default(),
-        "command_line": system::command_line().unwrap_or_default(),
-        "steal_percent": system::steal_percent(),
+        "cpu_model": proc_info::cpu_model().unwrap_or_default(),
+        "command_line": proc_info::command_line().unwrap_or_default(),
+        "steal_percent": proc_info::steal_percent(),
         "interrupts": interrupts_missing.is_none(),
         "interrupts_missing": interrupts_missing.unwrap_or_default(),
     })
@@ -40,7 +40,7 @@ fn read(path: &str) -> String {
 
 /// A probe's outcome.
 #[derive(Debug)]
-pub struct Verdict {
+pub struct ProbeResult {
     /// Everything found, for `--json`.
     pub found: Value,
     /// In a sentence.
@@ -49,7 +49,7 @@ pub struct Verdict {
     pub cure: Option<String>,
 }
 
-impl Verdict {
+impl ProbeResult {
     fn new(mut found: Value, verdict: impl Into<String>, cure: Option<String>) -> Self {
         let verdict = verdict.into();
         found["verdict"] = json!(verdict);
@@ -60,7 +60,7 @@ impl Verdict {
 
 /// Examines the device, and tries the driver that holds it by letting the device ring itself. Binds nothing; writes
 /// nothing but doorbells.
-pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
+pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
     let pci = match PciDevice::select(address, Needs::Memory) {
         Ok(pci) => pci,
         Err(error @ PciError::NoDevice) => {
@@ -87,34 +87,34 @@ pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
         Ok(driver) => driver,
         Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind())),
     };
-    found["id"] = json!(device::own_id(driver.registers()).map(|id| id.0).ok());
+    found["id"] = json!(registers::own_id(driver.registers()).map(|id| id.0).ok());
     found["memory_bytes"] = json!(driver.memory().len());
     found["bar2_map"] = json!(driver.memory_map());
-    found["bar2"] = MemoryType::measure(driver.memory()).map_or(Value::Null, |kind| kind.facts());
+    found["bar2"] = MemoryType::measure(driver.memory()).map_or(Value::Null, |kind| kind.to_json());
     if !has_doorbell {
-        return Ok(Verdict::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
+        return Ok(ProbeResult::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
     }
     // VFIO takes its vectors only when the device is opened, as it is now.
     let taken = vectors(&pci).max(1);
-    let silent = silent_vectors::find(&pci, &*driver, taken);
+    let silent = vectors_without_interrupt::find(&pci, &*driver, taken);
     found["interrupts"] = json!(silent.as_ref().is_ok_and(Vec::is_empty));
     Ok(match silent {
         Err(error @ (DriverError::Wait { .. } | DriverError::Gone { .. })) => {
             with_hint(found, &format!("{error}: {}", source_of(&error)), &bind())
         }
         Err(error) => with_hint(found, &error.to_string(), &bind()),
-        Ok(silent) if silent.is_empty() => Verdict::new(found, "memory, doorbell and interrupts can be used", None),
+        Ok(silent) if silent.is_empty() => ProbeResult::new(found, "memory, doorbell and interrupts can be used", None),
         Ok(silent) => {
-            let (message, hint) = silent_vectors::explain(&silent, taken);
-            Verdict::new(found, message, Some(hint))
+            let (message, hint) = vectors_without_interrupt::explain(&silent, taken);
+            ProbeResult::new(found, message, Some(hint))
         }
     })
 }
 
 /// An error's text as verdict and hint: errors of this crate have their hint after the first semicolon.
-fn with_hint(found: Value, text: &str, otherwise: &str) -> Verdict {
+fn with_hint(found: Value, text: &str, otherwise: &str) -> ProbeResult {
     let (verdict, hint) = text.split_once("; ").unwrap_or((text, otherwise));
-    Verdict::new(found, verdict, Some(hint.to_owned()))
+    ProbeResult::new(found, verdict, Some(hint.to_owned()))
 }
 
 fn source_of(error: &dyn std::error::Error) -> String {
@@ -131,7 +131,7 @@ fn vectors(pci: &PciDevice) -> u16 {
     u16::try_from(taken).unwrap_or(u16::MAX)
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ProbeResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| match &self.found[key] {
             Value::Null => "-".to_owned(),

@@ -7,8 +7,8 @@ use proto::region::SharedRegion;
 use proto::wire::Vector;
 
 use super::sysfs::Bars;
-use super::uio::{self as node, UioInterrupt};
-use super::{Driver, DriverError, IGB_UIO, Interrupt, MapKind};
+use super::uio::{self as node, UioIrq};
+use super::{Driver, DriverError, IGB_UIO, IrqSource, MapKind};
 use crate::pci::PciDevice;
 
 /// See the module.
@@ -43,7 +43,7 @@ impl Driver for IgbUio {
         self.bars.memory_map
     }
     /// The module enables MSI-X and bus mastering when the node is opened, and disables both on the last close.
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         if vector != Vector(0) {
             return Err(DriverError::OneVector { vector });
         }
@@ -52,6 +52,6 @@ impl Driver for IgbUio {
         if !self.has_msi_x() {
             return Err(deaf("igb_uio took no MSI-X vector; load it with intr_mode=msix, and check dmesg"));
         }
-        Ok(Box::new(UioInterrupt::new(node, IGB_UIO.to_owned())))
+        Ok(Box::new(UioIrq::new(node, IGB_UIO.to_owned())))
     }
 }

@@ -159,7 +159,7 @@ pub enum MapKind {
 impl MapKind {
     /// From `auto`, `uc`, `wc` or `wb`.
     #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
+    pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "auto" => Some(Self::Auto),
             "uc" => Some(Self::Uncached),
@@ -171,7 +171,7 @@ impl MapKind {
 }
 
 /// A doorbell's events, with what a measurement needs beside waiting for them.
-pub trait Interrupt: EventSource {
+pub trait IrqSource: EventSource {
     /// Collects, without blocking, what is left over.
     fn drain(&mut self) -> io::Result<u64>;
     /// How the interrupt's line in /proc/interrupts is named.
@@ -189,7 +189,7 @@ pub trait Driver {
     /// By which file BAR2 is mapped.
     fn memory_map(&self) -> &str;
     /// Opens the events of a vector. Events that came before are not seen: open first, then let others ring.
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError>;
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError>;
 }
 
 /// Gives a device to `driver`. What the kernel would refuse without a word is refused with its reason.

@@ -8,7 +8,7 @@ use nix::libc;
 use proto::region::SharedRegion;
 use proto::wire::Vector;
 
-use super::{Driver, DriverError, Interrupt, MapKind, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
+use super::{Driver, DriverError, IrqSource, MapKind, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
 use crate::pci::PciDevice;
 
 /// BAR0 and BAR2, mapped.
@@ -110,7 +110,7 @@ impl Driver for Sysfs {
     fn memory_map(&self) -> &'static str {
         self.bars.memory_map
     }
-    fn interrupt(&self, _: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, _: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         Err(DriverError::NoInterrupts { why: self.diagnose() })
     }
 }

@@ -17,7 +17,7 @@ use proto::wait::{EventSource, Woke};
 use rustix::fs::FlockOperation;
 use uio::UioDevice;
 
-use super::{DriverError, Interrupt};
+use super::{DriverError, IrqSource};
 use crate::pci::PciDevice;
 
 /// How long another process's opening of a node may take.
@@ -109,20 +109,20 @@ fn numbers(device: &PciDevice) -> impl Iterator<Item = usize> {
 }
 
 /// A node's events: `read` blocks and returns the running total.
-pub(super) struct UioInterrupt {
+pub(super) struct UioIrq {
     node: UioDevice,
     total: u32,
     line: String,
-    stamp: Option<Stamp>,
+    stamp: Option<IrqEntryStamp>,
 }
 
 /// Where the driver notes when it entered its handler: a word with the time stamp counter.
-pub(super) struct Stamp {
+pub(super) struct IrqEntryStamp {
     pub(super) page: SharedView,
     pub(super) offset: usize,
 }
 
-impl UioInterrupt {
+impl UioIrq {
     /// Events from now on. `line` names the interrupt in /proc/interrupts.
     pub(super) fn new(node: UioDevice, line: String) -> Self {
         // The kernel counts from what the total was at open; so must we.
@@ -131,12 +131,12 @@ impl UioInterrupt {
     }
 
     /// Says when each interrupt's handler was entered, too.
-    pub(super) fn stamped(self, stamp: Stamp) -> Self {
+    pub(super) fn stamped(self, stamp: IrqEntryStamp) -> Self {
         Self { stamp: Some(stamp), ..self }
     }
 }
 
-impl EventSource for UioInterrupt {
+impl EventSource for UioIrq {
     fn block(&mut self) -> io::Result<Woke> {
         let mut word = [0; 4];
         match nix::unistd::read(self.node.as_fd(), &mut word) {
@@ -159,7 +159,7 @@ impl EventSource for UioInterrupt {
     }
 }
 
-impl Interrupt for UioInterrupt {
+impl IrqSource for UioIrq {
     fn drain(&mut self) -> io::Result<u64> {
         let mut drained = 0;
         loop {

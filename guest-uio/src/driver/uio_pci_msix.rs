@@ -6,8 +6,8 @@ use proto::region::{SharedRegion, SharedView};
 use proto::wire::Vector;
 use uio::UioDevice;
 
-use super::uio::{self as node, Stamp, UioInterrupt, UioMap};
-use super::{Driver, DriverError, Interrupt, MapKind, UIO_PCI_MSIX, sysfs};
+use super::uio::{self as node, IrqEntryStamp, UioIrq, UioMap};
+use super::{Driver, DriverError, IrqSource, MapKind, UIO_PCI_MSIX, sysfs};
 use crate::pci::PciDevice;
 
 /// Map of BAR0.
@@ -86,7 +86,7 @@ impl Driver for UioPciMsix {
     fn memory_map(&self) -> &str {
         &self.memory_map
     }
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         let node = open_vector(&self.device, vector)?;
         let line = format!("{UIO_PCI_MSIX}-v{vector}@pci:{}", self.device.address());
         let stamps = UioMap::find(&self.device, &node, STAMPS)?;
@@ -96,7 +96,7 @@ impl Driver for UioPciMsix {
             address: self.device.address().to_owned(),
             source,
         })?;
-        let stamp = Stamp { page, offset: usize::from(vector.0) * STAMP };
-        Ok(Box::new(UioInterrupt::new(node, line).stamped(stamp)))
+        let stamp = IrqEntryStamp { page, offset: usize::from(vector.0) * STAMP };
+        Ok(Box::new(UioIrq::new(node, line).stamped(stamp)))
     }
 }

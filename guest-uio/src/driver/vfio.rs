@@ -17,7 +17,7 @@ use proto::region::SharedRegion;
 use proto::wait::{EventSource, Woke};
 use proto::wire::Vector;
 
-use super::{Driver, DriverError, Interrupt, VFIO_PCI};
+use super::{Driver, DriverError, IrqSource, VFIO_PCI};
 use crate::pci::PciDevice;
 
 mod ioctl;
@@ -264,14 +264,14 @@ impl Driver for Vfio {
     fn memory_map(&self) -> &'static str {
         "vfio-pci region 2"
     }
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         let address = &self.address;
         let index = usize::from(vector.0);
         if index >= self.handles.vectors.len() {
             return Err(DriverError::NoVector { address: address.clone(), vector });
         }
         let line = format!("vfio-msix[{vector}]({address})");
-        let mut interrupt = VfioInterrupt { handles: Rc::clone(&self.handles), index, line };
+        let mut interrupt = VfioIrq { handles: Rc::clone(&self.handles), index, line };
         // The eventfd counts from when the device was opened, which is not when this caller began to listen.
         interrupt.drain().map_err(|source| DriverError::Open { path: "eventfd".into(), source })?;
         Ok(Box::new(interrupt))
@@ -279,19 +279,19 @@ impl Driver for Vfio {
 }
 
 /// A vector's events: `read` blocks and returns how many came since the last one.
-struct VfioInterrupt {
+struct VfioIrq {
     handles: Rc<Handles>,
     index: usize,
     line: String,
 }
 
-impl VfioInterrupt {
+impl VfioIrq {
     fn eventfd(&self) -> &EventFd {
         &self.handles.vectors[self.index]
     }
 }
 
-impl EventSource for VfioInterrupt {
+impl EventSource for VfioIrq {
     fn block(&mut self) -> io::Result<Woke> {
         match self.eventfd().read() {
             Ok(events) => Ok(Woke::Events(events)),
@@ -303,7 +303,7 @@ impl EventSource for VfioInterrupt {
     }
 }
 
-impl Interrupt for VfioInterrupt {
+impl IrqSource for VfioIrq {
     fn drain(&mut self) -> io::Result<u64> {
         let mut fds = [PollFd::new(self.eventfd().as_fd(), PollFlags::POLLIN)];
         if poll(&mut fds, PollTimeout::ZERO)? == 0 {

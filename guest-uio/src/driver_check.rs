@@ -10,11 +10,11 @@ use proto::deadline::scaled;
 use proto::wait::Woke;
 use proto::wire::{PeerId, Vector};
 
-use crate::device;
-use crate::driver::{Driver, DriverError, Interrupt};
-use crate::guard::Guard;
+use crate::driver::{Driver, DriverError, IrqSource};
 use crate::pci::PciDevice;
-use crate::silent_vectors;
+use crate::periodic_signal::PeriodicSignal;
+use crate::registers;
+use crate::vectors_without_interrupt;
 
 /// Doorbells rung without waiting.
 const STORM: u64 = 1_000;
@@ -23,14 +23,14 @@ const LOST_AFTER: Duration = Duration::from_secs(2);
 
 /// A rule, and how it went.
 #[derive(Debug)]
-pub struct Finding {
+pub struct CheckResult {
     /// What must hold.
     pub rule: String,
     /// What was seen, if it does not.
     pub fault: Option<String>,
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for CheckResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.fault {
             None => write!(f, "pass  {}", self.rule),
@@ -44,69 +44,70 @@ impl fmt::Display for Finding {
 ///
 /// A vector that does not exist or never fires is reported once, and its other rules are left out. A driver without any
 /// interrupt is an error: there is nothing to check.
-pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<Finding>, DriverError> {
+pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<CheckResult>, DriverError> {
     let driver = crate::driver::open(device)?;
     driver.interrupt(Vector(0))?;
-    let mut findings = Vec::new();
+    let mut results = Vec::new();
     let mut present = vectors;
     for vector in (1..vectors).map(Vector) {
         if let Err(error) = driver.interrupt(vector) {
             present = vector.0;
             let missing: Vec<Vector> = (present..vectors).map(Vector).collect();
-            findings.push(finding(format!("{} can be opened", silent_vectors::list(&missing)), Err(error.to_string())));
+            results.push(result(
+                format!("{} can be opened", vectors_without_interrupt::list(&missing)),
+                Err(error.to_string()),
+            ));
             break;
         }
     }
-    let silent = silent_vectors::find(device, &*driver, present)?;
+    let silent = vectors_without_interrupt::find(device, &*driver, present)?;
     let live: Vec<Vector> = (0..present).map(Vector).filter(|vector| !silent.contains(vector)).collect();
-    let suite = Suite { driver, vectors: live, closed_loop };
-    findings.push(finding("the id is the same at each read", suite.id_is_stable()));
-    findings.push(finding("both ends of the memory keep what is written", suite.memory_keeps()));
-    findings.push(finding("a vector that does not exist is refused", suite.refuses_missing_vector()));
-    findings.push(finding("every vector fires", every_vector_fires(&silent, present)));
+    let suite = DriverCheck { driver, vectors: live, closed_loop };
+    results.push(result("the id is the same at each read", suite.id_is_stable()));
+    results.push(result("both ends of the memory keep what is written", suite.memory_keeps()));
+    results.push(result("a vector that does not exist is refused", suite.refuses_missing_vector()));
+    results.push(result("every vector fires", every_vector_fires(&silent, present)));
     for &vector in &suite.vectors {
         let named = |rule: &str| format!("vector {vector}: {rule}");
-        findings.push(finding(named("no doorbell, no event"), suite.is_silent(vector)));
-        findings.push(finding(named("each doorbell is one event, none is lost"), suite.closed_loop(vector)));
-        findings.push(finding(
-            named("a storm is no more events than doorbells, and its last is seen"),
-            suite.storm(vector),
-        ));
-        findings.push(finding(named("closed and opened again, it works again"), suite.reopens(vector)));
+        results.push(result(named("no doorbell, no event"), suite.is_silent(vector)));
+        results.push(result(named("each doorbell is one event, none is lost"), suite.closed_loop(vector)));
+        results
+            .push(result(named("a storm is no more events than doorbells, and its last is seen"), suite.storm(vector)));
+        results.push(result(named("closed and opened again, it works again"), suite.reopens(vector)));
     }
-    findings.push(finding("a doorbell wakes its own vector only", suite.vectors_are_apart()));
-    Ok(findings)
+    results.push(result("a doorbell wakes its own vector only", suite.vectors_are_apart()));
+    Ok(results)
 }
 
 fn every_vector_fires(silent: &[Vector], tried: u16) -> Result<(), String> {
     if silent.is_empty() {
         return Ok(());
     }
-    let (message, hint) = silent_vectors::explain(silent, tried);
+    let (message, hint) = vectors_without_interrupt::explain(silent, tried);
     Err(format!("{message}; {hint}"))
 }
 
-fn finding(rule: impl Into<String>, outcome: Result<(), String>) -> Finding {
-    Finding { rule: rule.into(), fault: outcome.err() }
+fn result(rule: impl Into<String>, outcome: Result<(), String>) -> CheckResult {
+    CheckResult { rule: rule.into(), fault: outcome.err() }
 }
 
-struct Suite {
+struct DriverCheck {
     driver: Box<dyn Driver>,
     /// Those that fire.
     vectors: Vec<Vector>,
     closed_loop: u64,
 }
 
-impl Suite {
+impl DriverCheck {
     fn own_id(&self) -> Result<PeerId, String> {
-        device::own_id(self.driver.registers()).map_err(|e| e.to_string())
+        registers::own_id(self.driver.registers()).map_err(|e| e.to_string())
     }
 
     fn ring(&self, vector: Vector) -> Result<(), String> {
-        device::ring(self.driver.registers(), self.own_id()?, vector).map_err(|e| e.to_string())
+        registers::ring(self.driver.registers(), self.own_id()?, vector).map_err(|e| e.to_string())
     }
 
-    fn open(&self, vector: Vector) -> Result<Box<dyn Interrupt>, String> {
+    fn open(&self, vector: Vector) -> Result<Box<dyn IrqSource>, String> {
         self.driver.interrupt(vector).map_err(|e| e.to_string())
     }
 
@@ -148,7 +149,7 @@ impl Suite {
     fn is_silent(&self, vector: Vector) -> Result<(), String> {
         let mut interrupt = self.open(vector)?;
         let events = drain(&mut *interrupt)?;
-        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
         match interrupt.block().map_err(|e| e.to_string())? {
             Woke::Guard => Ok(()),
             Woke::Events(n) => Err(format!("{n} events after {events} were drained")),
@@ -157,7 +158,7 @@ impl Suite {
 
     fn closed_loop(&self, vector: Vector) -> Result<(), String> {
         let mut interrupt = self.open(vector)?;
-        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
         drain(&mut *interrupt)?;
         for ring in 1..=self.closed_loop {
             self.ring(vector)?;
@@ -171,7 +172,7 @@ impl Suite {
 
     fn storm(&self, vector: Vector) -> Result<(), String> {
         let mut interrupt = self.open(vector)?;
-        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
         drain(&mut *interrupt)?;
         for _ in 0..STORM {
             self.ring(vector)?;
@@ -191,7 +192,7 @@ impl Suite {
     fn reopens(&self, vector: Vector) -> Result<(), String> {
         for _ in 0..3 {
             let mut interrupt = self.open(vector)?;
-            let _guard = Guard::start().map_err(|e| e.to_string())?;
+            let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
             drain(&mut *interrupt)?;
             self.ring(vector)?;
             next_events(&mut *interrupt)?;
@@ -203,7 +204,7 @@ impl Suite {
         let all: Result<Vec<_>, String> =
             self.vectors.iter().map(|vector| Ok((*vector, self.open(*vector)?))).collect();
         let mut all = all?;
-        let _guard = Guard::start().map_err(|e| e.to_string())?;
+        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
         for (_, interrupt) in &mut all {
             drain(&mut **interrupt)?;
         }
@@ -222,12 +223,12 @@ impl Suite {
     }
 }
 
-fn drain(interrupt: &mut dyn Interrupt) -> Result<u64, String> {
+fn drain(interrupt: &mut dyn IrqSource) -> Result<u64, String> {
     interrupt.drain().map_err(|e: io::Error| e.to_string())
 }
 
 /// Blocks until there are events.
-fn next_events(interrupt: &mut dyn Interrupt) -> Result<u64, String> {
+fn next_events(interrupt: &mut dyn IrqSource) -> Result<u64, String> {
     let start = Instant::now();
     loop {
         match interrupt.block().map_err(|e| e.to_string())? {

@@ -16,7 +16,7 @@ use proto::wait::{Notifier, WaitError, Waiter};
 use sha2::{Digest, Sha256};
 use zerocopy::{FromZeros, IntoBytes};
 
-use super::conduct::Conduct;
+use super::fault::FaultPolicy;
 
 /// Words of a short message beside the message word: together one cache line.
 const PAYLOAD: usize = 7;
@@ -26,13 +26,13 @@ const CORRUPTED: u64 = 3;
 
 /// Why a block broke off. The host reads the text.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Broken {
+pub(super) enum BlockError {
     #[error("the announcement makes no sense")]
-    Nonsense,
+    InvalidParams,
     #[error("{0}")]
-    Deaf(String),
+    NoInterrupts(String),
     #[error("the host called the block off")]
-    CalledOff,
+    Aborted,
     #[error("{}", describe_wait(.0))]
     Wait(io::Error),
     #[error(transparent)]
@@ -64,16 +64,16 @@ pub(super) fn wait<W: Waiter, T>(
     waiter: &mut W,
     look: impl FnMut() -> Option<T>,
     idle: &impl Fn() -> ControlFlow<()>,
-) -> Result<T, Broken> {
+) -> Result<T, BlockError> {
     let called_off = || if idle().is_break() { Err(()) } else { Ok(()) };
     waiter.wait(look, called_off).map_err(|error| match error {
-        WaitError::Source(source) => Broken::Wait(source),
-        WaitError::Abandoned(()) => Broken::CalledOff,
+        WaitError::Source(source) => BlockError::Wait(source),
+        WaitError::Abandoned(()) => BlockError::Aborted,
     })
 }
 
 /// A block's messages, and where they lie.
-pub(super) struct Messages<'m, C> {
+pub(super) struct MessageHandler<'m, C> {
     memory: &'m SharedRegion,
     layout: Layout,
     epoch: u64,
@@ -87,18 +87,18 @@ pub(super) struct Messages<'m, C> {
     frame: &'m mut [u8],
     /// Whether short messages get the stamps before their answer, too.
     stamps_all: bool,
-    conduct: C,
+    policy: C,
 }
 
-impl<'m, C: Conduct> Messages<'m, C> {
+impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     pub(super) fn new(
         memory: &'m SharedRegion,
         layout: Layout,
         epoch: u64,
         block: Announcement,
         frame: &'m mut [u8],
-        conduct: C,
-    ) -> Result<Self, Broken> {
+        policy: C,
+    ) -> Result<Self, BlockError> {
         let message = memory.word(HOST_MESSAGE)?;
         let mut payload = [message; PAYLOAD];
         for (i, word) in payload.iter_mut().enumerate() {
@@ -107,7 +107,7 @@ impl<'m, C: Conduct> Messages<'m, C> {
         let records = Records::new(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
         let stamps_all = block.stamped || block.guest_wait == WaitKind::Irq;
-        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, conduct })
+        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
     }
 
     /// Handles all messages of the block, or those before its END.
@@ -116,26 +116,28 @@ impl<'m, C: Conduct> Messages<'m, C> {
         waiter: &mut W,
         notifier: &mut N,
         idle: impl Fn() -> ControlFlow<()>,
-    ) -> Result<Handled, Broken> {
+    ) -> Result<Handled, BlockError> {
         match self.block.work {
-            Work::Clock => self.each(waiter, &idle, |messages, seq, _| {
+            Work::Clock => self.serve_each(waiter, &idle, |messages, seq, _| {
                 messages.handshake(seq);
                 Ok(())
             }),
-            Work::Frame => self.each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier)),
-            _ => self.each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier)),
+            Work::Frame => {
+                self.serve_each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))
+            }
+            _ => self.serve_each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier)),
         }
     }
 
     /// Waits for each message and answers it. Kept out of line, so that this loop is by itself and small: emulation jumps
     /// directly from block to block only within a page, and looks each jump out of it up.
     #[inline(never)]
-    fn each<W: Waiter>(
+    fn serve_each<W: Waiter>(
         &mut self,
         waiter: &mut W,
         idle: &impl Fn() -> ControlFlow<()>,
-        mut answer: impl FnMut(&mut Self, u64, &mut W) -> Result<(), Broken>,
-    ) -> Result<Handled, Broken> {
+        mut answer: impl FnMut(&mut Self, u64, &mut W) -> Result<(), BlockError>,
+    ) -> Result<Handled, BlockError> {
         let (first, operations) = (self.block.first_seq, self.block.operations);
         for seq in first..first + operations {
             let (sent, end) = (Tagged::pack(seq, SENT), Tagged::pack(seq, END));
@@ -145,41 +147,41 @@ impl<'m, C: Conduct> Messages<'m, C> {
             if wait(waiter, look, idle)? == end {
                 return Ok(Handled { operations: seq - first, last_seen: seq - 1, mismatches: 0 });
             }
-            self.conduct.stall(seq - first);
+            self.policy.stall(seq - first);
             answer(self, seq, waiter)?;
         }
         Ok(Handled { operations, last_seen: first + operations - 1, mismatches: 0 })
     }
 
     #[inline]
-    fn answer(&self, seq: u64, state: u8) {
+    fn write_ack(&self, seq: u64, state: u8) {
         // SYNC POINT: pairs with the host's acquire of the acknowledgement.
         self.ack.store(Tagged::pack(seq, state), Ordering::Release);
     }
 
     /// Stamps between the host's two stamps.
     fn handshake(&self, seq: u64) {
-        self.stamp.store(self.conduct.clock(self.epoch), Ordering::Relaxed);
-        self.answer(seq, PROCESSED);
+        self.stamp.store(self.policy.clock(self.epoch), Ordering::Relaxed);
+        self.write_ack(seq, PROCESSED);
     }
 
     /// Both phases follow each other at once, so one doorbell tells of both. Where a guest spins back to back it stamps
     /// only behind its answer: under emulation the first stamp before it costs a sixth of a round trip.
     #[inline]
-    fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
+    fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
         let known = if self.stamps_all { ticks() } else { 0 };
         let interrupted = waiter.entered().unwrap_or(0);
-        self.answer(seq, RECEIVED);
+        self.write_ack(seq, RECEIVED);
         let received = if self.stamps_all { ticks() } else { 0 };
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
         self.acknowledge_early(seq);
         // The answer lets the host send the next message, so the wait for it is announced first.
         waiter.prepare();
         let state = if sum == seq { PROCESSED } else { Refusal::Payload as u8 };
-        let before = if self.stamps_all { self.conduct.stamp() } else { 0 };
-        self.answer(seq, state);
-        let answered = if self.stamps_all { before } else { self.conduct.stamp() };
-        notifier.notify().map_err(Broken::Wait)?;
+        let before = if self.stamps_all { self.policy.stamp() } else { 0 };
+        self.write_ack(seq, state);
+        let answered = if self.stamps_all { before } else { self.policy.stamp() };
+        notifier.notify().map_err(BlockError::Wait)?;
         self.records.publish(&Record { seq, interrupted, known, received, answered, ..Record::default() });
         Ok(())
     }
@@ -187,38 +189,38 @@ impl<'m, C: Conduct> Messages<'m, C> {
     /// What a guest does that answers what nobody has said yet.
     #[inline]
     fn acknowledge_early(&self, seq: u64) {
-        if self.conduct.shows(Flaw::EarlyAck, seq - self.block.first_seq) {
-            self.answer(seq + 1, PROCESSED);
+        if self.policy.fires_at(Flaw::EarlyAck, seq - self.block.first_seq) {
+            self.write_ack(seq + 1, PROCESSED);
             // Long enough for the host to look.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 
     /// Copies the header, then the payload, and believes only the copies.
-    fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), Broken> {
+    fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
         let known = ticks();
         let interrupted = waiter.entered().unwrap_or(0);
-        self.answer(seq, RECEIVED);
+        self.write_ack(seq, RECEIVED);
         let received = ticks();
-        notifier.notify().map_err(Broken::Wait)?;
+        notifier.notify().map_err(BlockError::Wait)?;
 
         let mut record = Record { seq, interrupted, known, received, ..Record::default() };
         let state = match self.slot(seq)? {
             None => Refusal::Header as u8,
             Some((payload_at, len, sha256)) => {
                 self.read(payload_at, len, &mut record)?;
-                if self.conduct.flaw() == Some(Flaw::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
+                if self.policy.fault() == Some(Flaw::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
                     self.frame[len / 2] ^= 1;
                 }
                 let digest = self.verify(len, &mut record);
-                let right = digest == sha256 || self.conduct.has(Flaw::SkipVerify);
+                let right = digest == sha256 || self.policy.is_active(Flaw::SkipVerify);
                 if right { PROCESSED } else { Refusal::Hash as u8 }
             }
         };
         waiter.prepare();
-        record.answered = self.conduct.stamp();
-        self.answer(seq, state);
-        notifier.notify().map_err(Broken::Wait)?;
+        record.answered = self.policy.stamp();
+        self.write_ack(seq, state);
+        notifier.notify().map_err(BlockError::Wait)?;
         self.records.publish(&record);
         Ok(())
     }
@@ -226,14 +228,14 @@ impl<'m, C: Conduct> Messages<'m, C> {
     /// Copies the payload out. A quarter of it is enough for a guest that claims more than it has done.
     #[inline]
     fn read(&mut self, at: usize, len: usize, record: &mut Record) -> Result<(), RegionError> {
-        if self.conduct.has(Flaw::ShortRead) {
+        if self.policy.is_active(Flaw::ShortRead) {
             let quarter = len / 4;
             self.memory.copy_out(at, &mut self.frame[..quarter])?;
             record.read = ticks();
             return self.memory.copy_out(at + quarter, &mut self.frame[quarter..len]);
         }
         self.memory.copy_out(at, &mut self.frame[..len])?;
-        if !self.conduct.has(Flaw::ShortVerify) {
+        if !self.policy.is_active(Flaw::ShortVerify) {
             record.read = ticks();
         }
         Ok(())
@@ -242,7 +244,7 @@ impl<'m, C: Conduct> Messages<'m, C> {
     #[inline]
     fn verify(&self, len: usize, record: &mut Record) -> [u8; 32] {
         let digest = Sha256::digest(&self.frame[..len]).into();
-        if self.conduct.has(Flaw::ShortVerify) {
+        if self.policy.is_active(Flaw::ShortVerify) {
             record.read = ticks();
         }
         record.verified = ticks();

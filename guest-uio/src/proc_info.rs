@@ -1,6 +1,7 @@
 //! What the guest's kernel says of its machine. Each reading costs a file in /proc, none is needed for measuring.
 
 use std::fs;
+use std::io;
 
 /// Characters of the command line that are told: the text to the host has a page for all facts together.
 const MOST_OF_COMMAND_LINE: usize = 1_500;
@@ -34,6 +35,19 @@ fn steal_in(stat: &str) -> Option<f64> {
     (total > 0).then(|| ticks.get(7).copied().unwrap_or(0) as f64 * 100.0 / total as f64)
 }
 
+/// Sum over all CPUs of the lines whose last word contains `name`; `None` if no line does.
+pub fn interrupt_count(name: &str) -> io::Result<Option<u64>> {
+    Ok(interrupt_count_in(&fs::read_to_string("/proc/interrupts")?, name))
+}
+
+fn interrupt_count_in(table: &str, name: &str) -> Option<u64> {
+    let lines: Vec<&str> =
+        table.lines().filter(|l| l.split_whitespace().last().is_some_and(|w| w.contains(name))).collect();
+    let per_cpu =
+        |line: &str| -> u64 { line.split_whitespace().skip(1).map_while(|word| word.parse::<u64>().ok()).sum() };
+    (!lines.is_empty()).then(|| lines.into_iter().map(per_cpu).sum())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,5 +57,23 @@ mod tests {
         assert_eq!(steal_in("cpu  10 0 20 60 0 0 0 10 99 99\ncpu0 1 2 3"), Some(10.0));
         assert_eq!(steal_in("cpu  0 0 0 0 0 0 0 0 0 0"), None);
         assert_eq!(steal_in(""), None);
+    }
+
+    const TABLE: &str = "            CPU0       CPU1
+   4:        300          0   IO-APIC   4-edge      ttyS0
+  25:       1000         24   PCI-MSI-0000:00:03.0   0-edge      uio_pci_msix-v0@pci:0000:00:03.0
+  26:          7          0   PCI-MSI-0000:00:03.0   1-edge      uio_pci_msix-v1@pci:0000:00:03.0
+ NMI:          0          0   Non-maskable interrupts
+";
+
+    #[test]
+    fn a_line_is_summed_over_its_cpus() {
+        assert_eq!(interrupt_count_in(TABLE, "uio_pci_msix-v0@"), Some(1024));
+        assert_eq!(interrupt_count_in(TABLE, "uio_pci_msix-v"), Some(1031));
+    }
+
+    #[test]
+    fn an_interrupt_that_is_not_listed_is_not_zero_but_unknown() {
+        assert_eq!(interrupt_count_in(TABLE, "vfio-msix"), None);
     }
 }

@@ -21,20 +21,20 @@ use proto::region::{RegionError, SharedRegion};
 use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
 use proto::wire::{PeerId, Vector};
 
-use crate::device;
-use crate::driver::{Driver, DriverError, Interrupt};
-use crate::guard::Guard;
-use crate::interrupts;
+use crate::driver::{Driver, DriverError, IrqSource};
 use crate::memory_type::MemoryType;
+use crate::periodic_signal::PeriodicSignal;
 use crate::probe;
+use crate::proc_info;
+use crate::registers;
 
-mod conduct;
+mod fault;
 mod messages;
 mod thread_cost;
 mod traffic;
 
-use conduct::{Conduct, Flawed, ONCE_AFTER, Sound};
-use messages::{Broken, Handled, Messages};
+use fault::{FaultPolicy, InjectFault, NoFault, ONCE_AFTER};
+use messages::{BlockError, Handled, MessageHandler};
 use thread_cost::ThreadCost;
 
 /// Between two looks at the memory while no host is there.
@@ -62,8 +62,8 @@ pub enum RespondError {
 pub fn respond(driver: &dyn Driver, once: bool) -> Result<(), RespondError> {
     loop {
         let layout = await_host(driver.memory())?;
-        let run = Run::new(driver, layout)?;
-        run.serve()?;
+        let responder = Responder::new(driver, layout)?;
+        responder.serve()?;
         if once {
             return Ok(());
         }
@@ -83,18 +83,18 @@ fn await_host(memory: &SharedRegion) -> Result<Layout, LayoutError> {
 }
 
 /// One host's run, from hello to FINISH.
-struct Run<'d> {
+struct Responder<'d> {
     driver: &'d dyn Driver,
     memory: &'d SharedRegion,
     layout: Layout,
     /// The events of vector 0, or why there are none.
-    interrupt: Result<Box<dyn Interrupt>, DriverError>,
+    interrupt: Result<Box<dyn IrqSource>, DriverError>,
     /// Where frames are copied to. One buffer for the whole run, which the peak bandwidth is measured with, too: pages of
     /// their own for each block would let one be faster than another.
     frame: Vec<u8>,
 }
 
-impl<'d> Run<'d> {
+impl<'d> Responder<'d> {
     fn new(driver: &'d dyn Driver, layout: Layout) -> Result<Self, RespondError> {
         // Opened before hello: a doorbell that comes before the open is lost.
         let interrupt = driver.interrupt(Vector(0));
@@ -105,7 +105,7 @@ impl<'d> Run<'d> {
         // Nobody uses the slots before the hello, so both directions can be measured.
         let memory_type = MemoryType::measure_exclusively(run.memory)?;
         let text = probe::facts(driver, missing.as_deref(), Some(memory_type)).to_string();
-        let peer = device::own_id(driver.registers())?.0;
+        let peer = registers::own_id(driver.registers())?.0;
         Hello { peer, text }.publish(run.memory, layout.nonce)?;
         Ok(run)
     }
@@ -134,7 +134,7 @@ impl<'d> Run<'d> {
     fn block(&mut self, epoch: u64) -> Result<(), RespondError> {
         let outcome = match Announcement::read(self.memory)? {
             Some(block) => self.run_block(epoch, block),
-            None => Err(Broken::Nonsense),
+            None => Err(BlockError::InvalidParams),
         };
         match outcome {
             Ok(counters) => {
@@ -149,7 +149,7 @@ impl<'d> Run<'d> {
         Ok(())
     }
 
-    fn run_block(&mut self, epoch: u64, block: Announcement) -> Result<GuestCounters, Broken> {
+    fn run_block(&mut self, epoch: u64, block: Announcement) -> Result<GuestCounters, BlockError> {
         if block.work == Work::Ceilings {
             report(self.memory, epoch, READY)?;
             let ceilings = self.ceilings(block.bytes)?;
@@ -157,28 +157,33 @@ impl<'d> Run<'d> {
             return Ok(GuestCounters::default());
         }
         match block.flaw {
-            None => self.exchange(epoch, block, Sound),
-            Some(flaw) => self.exchange(epoch, block, Flawed(flaw)),
+            None => self.exchange(epoch, block, NoFault),
+            Some(flaw) => self.exchange(epoch, block, InjectFault(flaw)),
         }
     }
 
     /// Picks the types for both sides' ways to wait and to ring, so that the measured path has no choice to make.
-    fn exchange(&mut self, epoch: u64, block: Announcement, conduct: impl Conduct) -> Result<GuestCounters, Broken> {
+    fn exchange(
+        &mut self,
+        epoch: u64,
+        block: Announcement,
+        policy: impl FaultPolicy,
+    ) -> Result<GuestCounters, BlockError> {
         let (driver, host) = (self.driver, PeerId(self.layout.host_peer));
         let armed = self.memory.word(HOST_ARMED)?;
-        let dropped = if conduct.has(Flaw::DropAnswer) { ONCE_AFTER } else { u64::MAX };
+        let dropped = if policy.is_active(Flaw::DropAnswer) { ONCE_AFTER } else { u64::MAX };
         let mut count = 0;
         let ring = || {
             count += 1;
             if count == dropped {
                 return Ok(());
             }
-            device::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other)
+            registers::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other)
         };
         match block.host_wait {
-            WaitKind::Poll => self.exchange_rung_by(epoch, block, Silent, conduct),
-            _ if block.always_ring => self.exchange_rung_by(epoch, block, Bell::new(ring), conduct),
-            _ => self.exchange_rung_by(epoch, block, Doorbell::new(armed, ring), conduct),
+            WaitKind::Poll => self.exchange_rung_by(epoch, block, Silent, policy),
+            _ if block.always_ring => self.exchange_rung_by(epoch, block, Bell::new(ring), policy),
+            _ => self.exchange_rung_by(epoch, block, Doorbell::new(armed, ring), policy),
         }
     }
 
@@ -187,40 +192,41 @@ impl<'d> Run<'d> {
         epoch: u64,
         block: Announcement,
         notifier: impl Notifier,
-        conduct: impl Conduct,
-    ) -> Result<GuestCounters, Broken> {
+        policy: impl FaultPolicy,
+    ) -> Result<GuestCounters, BlockError> {
         let (memory, layout) = (self.memory, self.layout);
         let interrupt = self.interrupt.as_mut();
         let line = interrupt.as_ref().ok().map(|i| i.line().to_owned());
         let frame = &mut self.frame[..];
-        let mut scene = Scene { memory, layout, epoch, block, frame, line, notifier, conduct, before: None };
+        let mut context = BlockContext { memory, layout, epoch, block, frame, line, notifier, policy, before: None };
         if block.guest_wait == WaitKind::Poll {
-            let played = if conduct.has(Flaw::Sleepy) { scene.play(&mut Dozing)? } else { scene.play(&mut Poll)? };
-            let counters = scene.counters(&played);
+            let outcome =
+                if policy.is_active(Flaw::Sleepy) { context.run(&mut Dozing)? } else { context.run(&mut Poll)? };
+            let counters = context.counters(&outcome);
             // Without a line there is nobody who could have counted events.
-            return Ok(GuestCounters { events: counters.events.filter(|_| scene.line.is_some()), ..counters });
+            return Ok(GuestCounters { events: counters.events.filter(|_| context.line.is_some()), ..counters });
         }
-        let interrupt = interrupt.map_err(|error| Broken::Deaf(error.to_string()))?;
-        let _guard = Guard::start().map_err(Broken::Wait)?;
-        interrupt.drain().map_err(Broken::Wait)?;
+        let interrupt = interrupt.map_err(|error| BlockError::NoInterrupts(error.to_string()))?;
+        let _signal = PeriodicSignal::start().map_err(BlockError::Wait)?;
+        interrupt.drain().map_err(BlockError::Wait)?;
         let armed = memory.word(GUEST_ARMED)?;
-        let mut played = if block.guest_wait == WaitKind::Irq {
-            scene.play(&mut Irq::new(armed, &mut **interrupt))?
+        let mut outcome = if block.guest_wait == WaitKind::Irq {
+            context.run(&mut Irq::new(armed, &mut **interrupt))?
         } else {
-            scene.play(&mut Hybrid::new(armed, &mut **interrupt, block.spin_ticks))?
+            context.run(&mut Hybrid::new(armed, &mut **interrupt, block.spin_ticks))?
         };
         if block.work == Work::Storm || block.always_ring {
             // Doorbells for which nobody waited any more.
             sleep(scaled(SETTLE));
-            played.counts.events += interrupt.drain().map_err(Broken::Wait)?;
+            outcome.counts.events += interrupt.drain().map_err(BlockError::Wait)?;
         }
-        Ok(scene.counters(&played))
+        Ok(context.counters(&outcome))
     }
 
     /// What this side's memory can do, in words for the host (JSON). Nobody uses the slots meanwhile.
-    fn ceilings(&mut self, bytes: u64) -> Result<String, Broken> {
+    fn ceilings(&mut self, bytes: u64) -> Result<String, BlockError> {
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.layout.payload_bytes());
-        let bytes = bytes.ok_or(Broken::Nonsense)?;
+        let bytes = bytes.ok_or(BlockError::InvalidParams)?;
         let copies = CopySpeeds::measure(self.memory, &self.layout.payloads(), bytes, &mut self.frame)?;
         let hashes = HashSpeeds::measure(self.memory, SLOTS, bytes)?;
         let ceilings = serde_json::json!({
@@ -238,7 +244,7 @@ impl<'d> Run<'d> {
 }
 
 /// A block with everything but its way to wait.
-struct Scene<'m, N, C> {
+struct BlockContext<'m, N, C> {
     memory: &'m SharedRegion,
     layout: Layout,
     epoch: u64,
@@ -247,44 +253,44 @@ struct Scene<'m, N, C> {
     /// How the interrupt is named in /proc/interrupts.
     line: Option<String>,
     notifier: N,
-    conduct: C,
+    policy: C,
     /// Interrupts before the block.
     before: Option<u64>,
 }
 
 /// What came of it.
-struct Played {
+struct BlockOutcome {
     handled: Handled,
     counts: WaitCounts,
     cost: ThreadCost,
 }
 
-impl<N: Notifier, C: Conduct> Scene<'_, N, C> {
+impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
     fn interrupts(&self) -> Option<u64> {
-        self.line.as_deref().and_then(|line| interrupts::count(line).ok().flatten())
+        self.line.as_deref().and_then(|line| proc_info::interrupt_count(line).ok().flatten())
     }
 
-    fn play<W: Waiter>(&mut self, waiter: &mut W) -> Result<Played, Broken> {
+    fn run<W: Waiter>(&mut self, waiter: &mut W) -> Result<BlockOutcome, BlockError> {
         let (memory, epoch, block) = (self.memory, self.epoch, self.block);
         let idle = || match commanded(memory) {
             Ok(Tagged { seq, state }) if seq == epoch && state == RUN => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         };
         self.before = self.interrupts();
-        let messages = Messages::new(memory, self.layout, epoch, block, self.frame, self.conduct)?;
+        let messages = MessageHandler::new(memory, self.layout, epoch, block, self.frame, self.policy)?;
         let before = ThreadCost::now();
         let notifier = &mut self.notifier;
         report(memory, epoch, READY)?;
         let handled = match block.work {
-            Work::Storm => traffic::storm(memory, &block, (waiter, notifier), self.conduct, idle)?,
+            Work::Storm => traffic::storm(memory, &block, (waiter, notifier), self.policy, idle)?,
             Work::Stream => traffic::stream(memory, &block, (waiter, notifier), idle)?,
             _ => messages.handle(waiter, notifier, idle)?,
         };
-        Ok(Played { handled, counts: waiter.counts(), cost: before.since() })
+        Ok(BlockOutcome { handled, counts: waiter.counts(), cost: before.since() })
     }
 
-    fn counters(&self, played: &Played) -> GuestCounters {
-        let Played { handled, counts, cost } = played;
+    fn counters(&self, outcome: &BlockOutcome) -> GuestCounters {
+        let BlockOutcome { handled, counts, cost } = outcome;
         GuestCounters {
             interrupts: self.before.zip(self.interrupts()).map(|(before, after)| after - before),
             events: Some(counts.events),

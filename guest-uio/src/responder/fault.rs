@@ -27,38 +27,38 @@ fn drift(epoch: u64) -> u64 {
 }
 
 /// See the module.
-pub(super) trait Conduct: Copy {
+pub(super) trait FaultPolicy: Copy {
     /// The flaw that it has.
-    fn flaw(self) -> Option<Flaw>;
+    fn fault(self) -> Option<Flaw>;
 
     /// Whether it has this flaw, in this operation of the block if the flaw shows once.
     #[inline]
-    fn shows(self, flaw: Flaw, nth: u64) -> bool {
-        self.flaw() == Some(flaw) && nth == ONCE_AFTER
+    fn fires_at(self, flaw: Flaw, nth: u64) -> bool {
+        self.fault() == Some(flaw) && nth == ONCE_AFTER
     }
 
     /// Whether it always has this flaw.
     #[inline]
-    fn has(self, flaw: Flaw) -> bool {
-        self.flaw() == Some(flaw)
+    fn is_active(self, flaw: Flaw) -> bool {
+        self.fault() == Some(flaw)
     }
 
     /// A stamp of an answer, as it is reported.
     #[inline]
     fn stamp(self) -> u64 {
-        if self.has(Flaw::WrongStamp) { ticks() + WRONG_BY } else { ticks() }
+        if self.is_active(Flaw::WrongStamp) { ticks() + WRONG_BY } else { ticks() }
     }
 
     /// A stamp of a handshake in the block of this epoch.
     #[inline]
     fn clock(self, epoch: u64) -> u64 {
-        if self.has(Flaw::DriftingClock) { ticks() + drift(epoch) } else { ticks() }
+        if self.is_active(Flaw::DriftingClock) { ticks() + drift(epoch) } else { ticks() }
     }
 
     /// Stands still where it is to.
     #[inline]
     fn stall(self, nth: u64) {
-        if self.flaw() == Some(Flaw::Stall) && nth == STALLS_AT {
+        if self.fault() == Some(Flaw::Stall) && nth == STALLS_AT {
             sleep(STALL);
         }
     }
@@ -66,21 +66,21 @@ pub(super) trait Conduct: Copy {
 
 /// A guest that does its part.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sound;
+pub(super) struct NoFault;
 
-impl Conduct for Sound {
+impl FaultPolicy for NoFault {
     #[inline]
-    fn flaw(self) -> Option<Flaw> {
+    fn fault(self) -> Option<Flaw> {
         None
     }
 }
 
 /// A guest that is broken in one way.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Flawed(pub(super) Flaw);
+pub(super) struct InjectFault(pub(super) Flaw);
 
-impl Conduct for Flawed {
-    fn flaw(self) -> Option<Flaw> {
+impl FaultPolicy for InjectFault {
+    fn fault(self) -> Option<Flaw> {
         Some(self.0)
     }
 }
@@ -102,8 +102,8 @@ mod tests {
     fn only_a_drifting_clock_is_off() {
         let epoch = 2;
         let start = ticks();
-        assert!(Flawed(Flaw::DriftingClock).clock(epoch) - start >= 2 * DRIFT_BY);
+        assert!(InjectFault(Flaw::DriftingClock).clock(epoch) - start >= 2 * DRIFT_BY);
         // Less than the drift: nothing was added.
-        assert!(Sound.clock(epoch) < ticks() + DRIFT_BY);
+        assert!(NoFault.clock(epoch) < ticks() + DRIFT_BY);
     }
 }

@@ -11,17 +11,17 @@ use proto::region::SharedRegion;
 use proto::stream::{Ring, is_whole};
 use proto::wait::{Notifier, Waiter};
 
-use super::conduct::Conduct;
-use super::messages::{Broken, Handled, wait};
+use super::fault::FaultPolicy;
+use super::messages::{BlockError, Handled, wait};
 
 /// Takes a storm: whatever is the newest message when it looks, until the last one.
 pub(super) fn storm<W: Waiter, N: Notifier>(
     memory: &SharedRegion,
     block: &Announcement,
     (waiter, notifier): (&mut W, &mut N),
-    conduct: impl Conduct,
+    policy: impl FaultPolicy,
     idle: impl Fn() -> ControlFlow<()>,
-) -> Result<Handled, Broken> {
+) -> Result<Handled, BlockError> {
     let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
     let last = block.first_seq + block.operations - 1;
     // The word of an earlier block is no news, and the first of this one is even if it came before this line.
@@ -39,8 +39,8 @@ pub(super) fn storm<W: Waiter, N: Notifier>(
         if seq == last {
             // SYNC POINT: pairs with the host's acquire of the acknowledgement.
             ack.store(Tagged::pack(last, PROCESSED), Ordering::Release);
-            notifier.notify().map_err(Broken::Wait)?;
-            let last_seen = if conduct.has(Flaw::BlindStorm) { last - 1 } else { last };
+            notifier.notify().map_err(BlockError::Wait)?;
+            let last_seen = if policy.is_active(Flaw::BlindStorm) { last - 1 } else { last };
             return Ok(Handled { operations: seen, last_seen, mismatches: 0 });
         }
     }
@@ -52,9 +52,9 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
     block: &Announcement,
     (waiter, notifier): (&mut W, &mut N),
     idle: impl Fn() -> ControlFlow<()>,
-) -> Result<Handled, Broken> {
+) -> Result<Handled, BlockError> {
     let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
-    let ring = Ring::new(memory.len(), block.slots, block.bytes).ok_or(Broken::Nonsense)?;
+    let ring = Ring::new(memory.len(), block.slots, block.bytes).ok_or(BlockError::InvalidParams)?;
     let mut private = vec![0; ring.bytes()];
     let mut next = block.first_seq;
     let mut mismatches = 0;
@@ -65,7 +65,7 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
         let published = if newest.state == END { newest.seq } else { newest.seq + 1 };
         // A host that lies about how far it is would make the guest read what is not there, for ever.
         if published - next > block.slots {
-            return Err(Broken::Nonsense);
+            return Err(BlockError::InvalidParams);
         }
         while next < published {
             memory.copy_out(ring.slot(next), &mut private)?;
@@ -74,7 +74,7 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
             let state = if whole { PROCESSED } else { Refusal::Payload as u8 };
             // SYNC POINT: pairs with the host's acquire; the slot is the host's again.
             ack.store(Tagged::pack(next, state), Ordering::Release);
-            notifier.notify().map_err(Broken::Wait)?;
+            notifier.notify().map_err(BlockError::Wait)?;
             next += 1;
         }
         if newest.state == END {

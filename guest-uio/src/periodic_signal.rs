@@ -17,13 +17,13 @@ const PERIOD: Duration = Duration::from_millis(100);
 
 /// While it lives, a blocking system call of this thread returns EINTR ten times a second.
 #[derive(Debug)]
-pub struct Guard {
+pub struct PeriodicSignal {
     _timer: Timer,
 }
 
 extern "C" fn interrupt_only(_: i32) {}
 
-impl Guard {
+impl PeriodicSignal {
     /// Starts the ticks.
     pub fn start() -> io::Result<Self> {
         // Without SA_RESTART: the point is that the call returns.

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use proto::deadline::scaled;
 use proto::wire::Vector;
 
-use crate::device;
 use crate::driver::{self, Driver, DriverError};
 use crate::pci::PciDevice;
+use crate::registers;
 
 /// How long a doorbell may take. Emulation delivers one in under a millisecond; the rest is for a busy host.
 const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// Rings the device itself on its first `vectors` vectors; returns those on which nothing arrived.
 pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Vector>, DriverError> {
     let failed = |source| driver::wait_error(pci, source);
-    let id = device::own_id(driver.registers()).map_err(std::io::Error::other).map_err(failed)?;
+    let id = registers::own_id(driver.registers()).map_err(std::io::Error::other).map_err(failed)?;
     // All are open before the first ring, and all are awaited together: 256 silent vectors take no longer than one.
     let mut waiting = Vec::new();
     for vector in (0..vectors).map(Vector) {
@@ -31,7 +31,7 @@ pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Ve
         waiting.push((vector, interrupt));
     }
     for (vector, _) in &waiting {
-        device::ring(driver.registers(), id, *vector).map_err(std::io::Error::other).map_err(failed)?;
+        registers::ring(driver.registers(), id, *vector).map_err(std::io::Error::other).map_err(failed)?;
     }
     let start = Instant::now();
     loop {
