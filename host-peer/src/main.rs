@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use clap::CommandFactory;
 use cli_common::{arguments, output};
-use host_peer::{bench, check};
+use host_peer::conformance;
 use proto::wire::{PeerId, Vector};
 
 use cli::{Arguments, Verb};
@@ -60,7 +60,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Verb::Read { offset, len, hex } => verbs::read(&join(socket)?, offset, len, hex)?,
         Verb::Write { offset } => verbs::write(&join(socket)?, offset)?,
         Verb::Check { timeout, json } => {
-            let report = check::run(socket, timeout).map_err(verbs::explain)?;
+            let report = conformance::run(socket, timeout).map_err(verbs::explain)?;
             if json {
                 verbs::print_json(&serde_json::to_value(&report).context("cannot write the report")?)?;
             } else {
@@ -73,7 +73,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
                 signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
             }
-            bench::run(plan, out, stop)?;
+            initiator::run(plan, out, stop)?;
         }
         Verb::Man { ref folder } => generate::man_pages(folder, Arguments::command())?,
         Verb::Completions { shell } => generate::completions(shell, Arguments::command())?,

@@ -17,8 +17,8 @@ use std::time::Duration;
 use clap::{ArgAction, Parser};
 use cli_common::arguments;
 use cli_common::output::{OutputError, print_error, print_to_reader};
-use host_peer::client::{Client, ClientError, JoinOptions};
-use host_peer::descriptors;
+use client::fd_limit;
+use client::{Client, ClientError, JoinOptions};
 
 use crate::verbs;
 use command::HELP;
@@ -99,7 +99,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
-    descriptors::raise_limit();
+    fd_limit::raise_limit();
     let verbose = arguments.verbose > 0;
     let mut input = Input::default();
     print_to_reader(&format!("{HELP}{PROMPT}"))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cli_common::output::{print_error, print_to_reader};
-use host_peer::client::{Client, ClientError, Happening, Membership};
+use client::{Client, ClientError, Happening, Membership};
 use proto::wire::{PeerId, Vector};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

@@ -5,8 +5,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use host_peer::client::{ClientError, Happening};
-use host_peer::words::counted;
+use client::plural::counted;
+use client::{ClientError, Happening};
 use proto::wire::{PeerId, Vector};
 
 use super::Shell;

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cli_common::output;
-use host_peer::client::{Client, ClientError, Happening, Membership};
+use client::{Client, ClientError, Happening, Membership};
 use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;

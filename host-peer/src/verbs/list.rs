@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use cli_common::output;
-use host_peer::client::{Client, ClientError, JoinOptions};
-use host_peer::descriptors;
-use host_peer::status::{self, ServerStatus};
-use host_peer::words::counted;
+use client::fd_limit;
+use client::plural::counted;
+use client::status::{self, ServerStatus};
+use client::{Client, ClientError, JoinOptions};
 use proto::wire::PeerId;
 use serde_json::json;
 
@@ -46,7 +46,7 @@ pub(crate) fn list(socket: &Path, status_socket: Option<&Path>, as_json: bool) -
 }
 
 fn joined(socket: &Path) -> anyhow::Result<Listing> {
-    descriptors::raise_limit();
+    fd_limit::raise_limit();
     let client = match Client::join(&JoinOptions::at(socket)) {
         Ok(client) => client,
         Err(ClientError::StatusSocket(path)) => return Ok(status::read(&path, STATUS_TIMEOUT)?.into()),

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 
 use anyhow::Context;
 use cli_common::output::ignore_closed_pipe;
-use host_peer::client::{Client, ClientError};
+use client::{Client, ClientError};
 
 use super::Usage;
 

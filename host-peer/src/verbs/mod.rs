@@ -10,9 +10,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use cli_common::{exit_status, output};
-use host_peer::client::{Client, ClientError, JoinOptions};
-use host_peer::status::StatusError;
-use host_peer::{descriptors, status};
+use client::status::StatusError;
+use client::{Client, ClientError, JoinOptions};
+use client::{fd_limit, status};
 use proto::fd_passing::ReceiveError;
 use rustix::io::Errno;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(crate) struct Usage(pub(crate) String);
 
 /// Joins a server, of however many peers, and warns of memory that can be cut short.
 pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
-    descriptors::raise_limit();
+    fd_limit::raise_limit();
     let client = Client::join(&JoinOptions::at(socket)).map_err(explain)?;
     warn_if_unsealed(&client);
     Ok(client)

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use host_peer::client::Client;
+use client::Client;
 use proto::wire::{PeerId, Vector};
 use serde_json::json;
 

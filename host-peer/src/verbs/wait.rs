@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use cli_common::output;
-use host_peer::client::{Client, ClientError, Happening};
-use host_peer::words::counted;
+use client::plural::counted;
+use client::{Client, ClientError, Happening};
 use proto::wire::Vector;
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use host_peer::check::{Report, Rule, Verdict, run};
+use host_peer::conformance::{Report, Rule, Verdict, run};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
 use proto::fd_passing::{SendError, send};
@@ -18,9 +18,12 @@ use proto::wire::{MEMORY, REFUSAL, encode};
 use rustix::net::SendFlags;
 use tempfile::TempDir;
 
-use crate::faulty::{Fault, FaultyServer, VECTORS};
-use crate::real::{RealServer, ended, host_peer};
-use crate::scripted::{LONG, Say, Server, say, try_send_many, unsealed};
+use crate::host_peer;
+use crate::misbehaving_server::{Fault, FaultyServer, VECTORS};
+use test_support::LONG;
+use test_support::mock_server::{MockServer, Say, say, try_send_many, unsealed};
+use test_support::real_server::RealServer;
+use test_support::run_to_end;
 
 /// Each rule, and servers that break it and no other.
 const FAULTS: [(Rule, &[Fault]); 18] = [
@@ -133,7 +136,7 @@ fn shows_as_silence(fault: Fault) -> bool {
 fn a_refusal_and_a_silent_server_are_named() {
     // Three messages are for clients that ignore the first one.
     for words in [1, 3] {
-        let refusing = Server::that_says(&vec![Say::Plain(REFUSAL); words]);
+        let refusing = MockServer::that_says(&vec![Say::Plain(REFUSAL); words]);
         let report = check(&refusing.path, LONG);
         assert_eq!(rules(&report, Verdict::Skip), Rule::ALL, "{report}");
         assert!(report.refused && report.to_string().contains("version          "), "{report}");
@@ -142,7 +145,7 @@ fn a_refusal_and_a_silent_server_are_named() {
             "{report}"
         );
     }
-    let silent = Server::that_says(&[Say::Plain(0)]);
+    let silent = MockServer::that_says(&[Say::Plain(0)]);
     let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
     assert!(report.to_string().contains("nothing came within 1s"), "{report}");
@@ -154,7 +157,7 @@ fn a_full_server_is_not_said_to_break_a_rule() {
     for (places, passed) in [(1, 0), (2, 5), (4, 8), (16, Rule::ALL.len())] {
         let server = RealServer::with(&Config { max_peers: Some(places), size: 1 << 20, ..Config::default() });
         let _present = server.client();
-        let (status, out, error) = ended(host_peer(&server.socket()).args(["check", "--json"]));
+        let (status, out, error) = run_to_end(host_peer(&server.socket()).args(["check", "--json"]));
         let report: serde_json::Value = serde_json::from_str(&out).unwrap();
         let verdicts =
             |verdict| report["rules"].as_array().unwrap().iter().filter(|rule| rule["verdict"] == verdict).count();
@@ -162,7 +165,7 @@ fn a_full_server_is_not_said_to_break_a_rule() {
         assert!(verdicts("pass") >= passed, "{places}: {out}");
         let is_full = passed < Rule::ALL.len();
         assert_eq!((status, report["refused"].as_bool()), (Some(i32::from(is_full)), Some(is_full)), "{places}: {out}");
-        let (_, out, _) = ended(host_peer(&server.socket()).arg("check"));
+        let (_, out, _) = run_to_end(host_peer(&server.socket()).arg("check"));
         assert_eq!(out.contains("skip  "), is_full, "{out}");
         assert_eq!(out.matches("is full").count(), usize::from(is_full), "{out}");
     }
@@ -182,7 +185,7 @@ fn memory_that_was_truncated_fails_the_rule_and_is_no_signal() {
     // Half of it is a power of two as well: only the server knows better.
     for bytes in [0, 12_288, 100, 1 << 19] {
         object.set_len(bytes).unwrap();
-        let (status, out, error) = ended(host_peer(&server.socket()).arg("check"));
+        let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("check"));
         assert_eq!(status, Some(1), "{bytes}: {error}");
         let failed: Vec<&str> = out.lines().filter(|line| line.starts_with("FAIL  ")).collect();
         assert!(failed.len() == 1 && failed[0].contains("memory-size") && failed[0].contains("truncated"), "{out}");
@@ -236,7 +239,7 @@ fn news_without_end_of_others_fail_the_rule_that_waits_for_something_else() {
 
 #[test]
 fn a_message_that_comes_by_bytes_and_never_in_time_fails_the_rule() {
-    let server = Server::that_does(|stream| {
+    let server = MockServer::that_does(|stream| {
         // Each byte well before the limit, the greeting not. This ends because the client does not wait for it all.
         let byte = |byte| {
             thread::sleep(Duration::from_millis(50));
@@ -258,19 +261,19 @@ fn an_examination_that_too_few_descriptors_end_is_no_success() {
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\" check"]);
     let verb = host_peer(&path);
-    let (status, out, error) = ended(shell.arg(verb.get_program()).args(verb.get_args()));
+    let (status, out, error) = run_to_end(shell.arg(verb.get_program()).args(verb.get_args()));
     assert_eq!(status, Some(1), "{out}{error}");
     assert!(out.contains("ulimit -n") && out.contains(" 0 failed") && out.contains(" not judged"), "{out}");
 }
 
 #[test]
 fn memory_with_two_hundred_descriptors_fails_the_rule_of_one() {
-    let server = Server::that_does(|stream| {
+    let server = MockServer::that_does(|stream| {
         say(stream, &[Say::Plain(0), Say::Plain(2)]);
         try_send_many(stream, &encode(MEMORY), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
         Vec::new()
     });
-    let (status, out, error) = ended(host_peer(&server.path).arg("check"));
+    let (status, out, error) = run_to_end(host_peer(&server.path).arg("check"));
     assert_eq!(status, Some(1), "{error}");
     let failed: Vec<&str> = out.lines().filter(|line| line.starts_with("FAIL  ")).collect();
     assert_eq!(failed.len(), 1, "{out}");
@@ -280,13 +283,13 @@ fn memory_with_two_hundred_descriptors_fails_the_rule_of_one() {
 #[test]
 fn the_command_prints_a_line_a_rule_and_says_by_its_status_whether_one_failed() {
     let server = RealServer::start(8);
-    let (status, out, error) = ended(host_peer(&server.socket()).arg("check"));
+    let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("check"));
     assert_eq!(status, Some(0), "{error}");
     assert_eq!(out.lines().filter(|line| line.starts_with("pass  ")).count(), Rule::ALL.len());
     assert!(out.ends_with("19 rules: 19 passed, 0 failed, 0 noted\n"), "{out}");
 
     let server = FaultyServer::that(Fault::GivesAnOddSize);
-    let (status, out, error) = ended(host_peer(&server.socket()).args(["check", "--json"]));
+    let (status, out, error) = run_to_end(host_peer(&server.socket()).args(["check", "--json"]));
     assert_eq!(status, Some(1), "{error}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();
     let rules = report["rules"].as_array().unwrap();

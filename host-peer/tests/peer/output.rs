@@ -7,7 +7,9 @@ use std::process::{Command, Stdio};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
 
-use crate::real::{RealServer, ended, host_peer};
+use crate::host_peer;
+use test_support::real_server::RealServer;
+use test_support::run_to_end;
 
 const VERBS: [&[&str]; 5] =
     [&["list"], &["list", "--json"], &["read", "0", "64"], &["check"], &["completions", "bash"]];
@@ -69,7 +71,7 @@ fn a_shell_whose_reader_is_gone_ends_without_waiting_for_more_commands() {
     writeln!(typed, "peers").unwrap();
     let output = shell.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
-    let (status, list, _) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, list, _) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, list.lines().count()), (Some(0), 2), "it left: {list}");
 }
 

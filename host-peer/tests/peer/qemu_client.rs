@@ -12,8 +12,9 @@ use ivshmem_server::Config;
 use proto::wire::{PeerId, Vector};
 use tempfile::TempDir;
 
-use crate::real::{RealServer, ended};
-use crate::scripted::LONG;
+use test_support::LONG;
+use test_support::real_server::RealServer;
+use test_support::run_to_end;
 
 const HELP: &str = "dump: dump peers (including us)
 int <peer> <vector>: notify one vector on a peer
@@ -263,6 +264,6 @@ fn a_copy_under_another_name_is_host_peer() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("my-ivshmem-client");
     symlink(env!("CARGO_BIN_EXE_host-peer"), &other).unwrap();
-    let (_, out, _) = ended(Command::new(&other).arg("--help"));
+    let (_, out, _) = run_to_end(Command::new(&other).arg("--help"));
     assert!(out.contains("host-peer check"), "{out}");
 }

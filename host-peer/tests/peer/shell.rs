@@ -6,8 +6,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use proto::wire::{PeerId, Vector};
 
-use crate::real::{RealServer, host_peer};
-use crate::scripted::LONG;
+use crate::host_peer;
+use test_support::LONG;
+use test_support::real_server::RealServer;
 
 /// A shell that a test talks to.
 struct Shell {

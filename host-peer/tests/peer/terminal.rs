@@ -11,8 +11,9 @@ use proto::wire::{PeerId, Vector};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::real::{RealServer, host_peer};
-use crate::scripted::LONG;
+use crate::host_peer;
+use test_support::LONG;
+use test_support::real_server::RealServer;
 
 /// A command at a terminal, ended with the test.
 struct Session {

@@ -1,19 +1,24 @@
 //! The verbs as a script uses them: what they print, and how they end.
 
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use host_peer::client::{Happening, Membership};
+use client::{Happening, Membership};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
-use proto::wire::{PeerId, Vector};
+use proto::wire::{PeerId, Vector, encode};
+use rustix::net::SendFlags;
 use serde_json::{Value, json};
 
-use crate::real::{RealServer, ended, host_peer};
-use crate::scripted::LONG;
+use crate::host_peer;
+use test_support::LONG;
+use test_support::mock_server::{GREETING, MockServer, bells, say, try_send_many};
+use test_support::real_server::RealServer;
+use test_support::run_to_end;
 
 /// Runs a verb with something at its stdin.
 fn fed(command: &mut Command, input: &[u8]) -> (Option<i32>, Vec<u8>, String) {
@@ -33,14 +38,14 @@ fn document(text: &str) -> Value {
 fn list_shows_who_is_there_to_people_and_to_scripts() {
     let server = RealServer::start(3);
     let mut present = server.client();
-    let (status, out, error) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!(status, Some(0));
     assert_eq!(out, "memory  1048576 bytes\npeer 1  3 vectors (this one)\npeer 0  3 vectors\n");
     assert!(error.contains("joined as peer 1") && error.contains("--status-socket"), "{error}");
     // Until the server knows that it has left.
     let left = Happening::Membership(Membership::Left { peer: PeerId(1) });
     while present.next(Some(LONG)).unwrap() != Some(left) {}
-    let (status, out, _) = ended(host_peer(&server.socket()).args(["list", "--json"]));
+    let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["list", "--json"]));
     assert_eq!(status, Some(0));
     let expected = json!({
         "peer": 2, "vectors": 3,
@@ -65,11 +70,11 @@ fn with_status_socket(name: &str) -> (RealServer, PathBuf) {
 #[test]
 fn list_takes_no_id_where_there_is_a_status_socket() {
     let (server, _) = with_status_socket("socket.status");
-    let (status, out, error) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, out.as_str(), error.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n", ""));
     let first = server.client();
     assert_eq!(first.id(), PeerId(0));
-    let (status, out, _) = ended(host_peer(&server.socket()).args(["list", "--json"]));
+    let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["list", "--json"]));
     assert_eq!(status, Some(0));
     let expected = json!({
         "peer": null, "vectors": 3,
@@ -89,7 +94,7 @@ fn a_status_socket_elsewhere_can_be_named() {
         host_peer(&status_socket).arg("list"),
         host_peer(&server.socket()).args(["list", "--status-socket"]).arg(&status_socket),
     ] {
-        assert_eq!(ended(command), (Some(0), expected.clone(), String::new()));
+        assert_eq!(run_to_end(command), (Some(0), expected.clone(), String::new()));
     }
 }
 
@@ -98,7 +103,7 @@ fn the_status_of_another_server_is_not_listed() {
     let (server, (other, other_status)) = (RealServer::start(1), with_status_socket("status"));
     let _present = other.client();
     std::os::unix::fs::symlink(other_status, server.socket().with_extension("status")).unwrap();
-    let (status, out, _) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, out, _) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, out.as_str()), (Some(0), "memory  1048576 bytes\npeer 0  1 vector (this one)\n"));
 }
 
@@ -106,13 +111,13 @@ fn the_status_of_another_server_is_not_listed() {
 fn a_status_socket_in_place_of_the_server_s_is_named() {
     let (server, status_socket) = with_status_socket("elsewhere");
     for verb in [&["ring", "0", "0"][..], &["wait"], &["read", "0", "1", "--hex"], &["check"], &["shell"]] {
-        let (status, out, error) = ended(host_peer(&status_socket).args(verb).stdin(Stdio::null()));
+        let (status, out, error) = run_to_end(host_peer(&status_socket).args(verb).stdin(Stdio::null()));
         assert_eq!((status, out.as_str()), (Some(2), ""), "{verb:?}: {error}");
         let hint = format!("clients join at -S {}", server.socket().display());
         assert!(error.contains("is the status socket of a server") && error.contains(&hint), "{verb:?}: {error}");
     }
     for (path, hint) in [(server.socket(), "is not a status socket"), ("/nowhere".into(), "--status-socket /nowhere")] {
-        let (status, _, error) = ended(host_peer("unused".as_ref()).args(["list", "--status-socket"]).arg(&path));
+        let (status, _, error) = run_to_end(host_peer("unused".as_ref()).args(["list", "--status-socket"]).arg(&path));
         assert_eq!(status, Some(if path.exists() { 1 } else { 3 }), "{error}");
         assert!(error.contains(hint), "{error}");
     }
@@ -126,7 +131,7 @@ fn more_peers_than_a_process_may_have_files_at_first_are_still_listed() {
     let listed = |limit: &str| {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("ulimit {limit} 64; exec \"$0\" \"$@\" list")]);
-        ended(shell.arg(verb.get_program()).args(verb.get_args()))
+        run_to_end(shell.arg(verb.get_program()).args(verb.get_args()))
     };
     let (status, out, error) = listed("-Sn");
     assert_eq!(status, Some(0), "{error}");
@@ -141,12 +146,12 @@ fn more_peers_than_a_process_may_have_files_at_first_are_still_listed() {
 fn ring_rings_as_often_as_asked_and_names_who_is_not_there() {
     let server = RealServer::start(2);
     let present = server.client();
-    let (status, out, _) = ended(host_peer(&server.socket()).args(["ring", "0", "1", "--count", "5"]));
+    let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["ring", "0", "1", "--count", "5"]));
     assert_eq!((status, out.as_str()), (Some(0), ""));
     assert_eq!(present.wait(Vector(1), Some(LONG)).unwrap(), Some(5));
-    let (status, out, _) = ended(host_peer(&server.socket()).args(["ring", "0", "0", "--json"]));
+    let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["ring", "0", "0", "--json"]));
     assert_eq!((status, document(&out)), (Some(0), json!({ "peer": 0, "vector": 0, "rings": 1 })));
-    let (status, _, error) = ended(host_peer(&server.socket()).args(["ring", "9", "0"]));
+    let (status, _, error) = run_to_end(host_peer(&server.socket()).args(["ring", "9", "0"]));
     assert_eq!(status, Some(1));
     assert!(error.contains("there is no peer 9; present: 0"), "{error}");
 }
@@ -156,7 +161,7 @@ fn wait_counts_doorbells_and_fails_when_too_few_come() {
     let server = RealServer::start(2);
     let mut present = server.client();
     let mut waiting = host_peer(&server.socket());
-    let waiting = thread::spawn(move || ended(waiting.args(["wait", "--vector", "1", "--count", "4"])));
+    let waiting = thread::spawn(move || run_to_end(waiting.args(["wait", "--vector", "1", "--count", "4"])));
     let peer = loop {
         present.next(Some(LONG)).unwrap();
         if let Some((peer, vectors)) = present.peers().iter().next()
@@ -172,14 +177,14 @@ fn wait_counts_doorbells_and_fails_when_too_few_come() {
     assert_eq!((status, out.as_str()), (Some(0), "4\n"), "{error}");
     assert!(error.contains(&format!("waiting as peer {peer}")), "{error}");
 
-    let (status, out, error) = ended(host_peer(&server.socket()).args(["wait", "--timeout", "20ms"]));
+    let (status, out, error) = run_to_end(host_peer(&server.socket()).args(["wait", "--timeout", "20ms"]));
     assert_eq!((status, out.as_str()), (Some(1), ""));
     assert!(error.contains("0 of 1 doorbell came on vector 0 within 20ms"), "{error}");
-    let (status, out, _) = ended(host_peer(&server.socket()).args(["wait", "--timeout", "20ms", "--json"]));
+    let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["wait", "--timeout", "20ms", "--json"]));
     assert_eq!(status, Some(1));
     let out = document(&out);
     assert_eq!((&out["rings"], &out["wanted"], &out["in_time"]), (&json!(0), &json!(1), &json!(false)));
-    let (status, _, error) = ended(host_peer(&server.socket()).args(["wait", "--vector", "2"]));
+    let (status, _, error) = run_to_end(host_peer(&server.socket()).args(["wait", "--vector", "2"]));
     assert_eq!(status, Some(1));
     assert!(error.contains("has no vector 2: it has 2"), "{error}");
 }
@@ -189,7 +194,7 @@ fn a_wait_without_a_limit_ends_when_the_server_goes_away() {
     let mut server = RealServer::start(1);
     let mut present = server.client();
     let mut waiting = host_peer(&server.socket());
-    let waiting = thread::spawn(move || ended(waiting.arg("wait")));
+    let waiting = thread::spawn(move || run_to_end(waiting.arg("wait")));
     while present.peers().is_empty() {
         present.pump(LONG).unwrap();
     }
@@ -242,15 +247,15 @@ fn a_missing_server_is_status_3_and_wrong_usage_2() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     for verb in ["list", "check", "shell", "wait"] {
-        let (status, _, error) = ended(host_peer(&socket).arg(verb));
+        let (status, _, error) = run_to_end(host_peer(&socket).arg(verb));
         assert_eq!(status, Some(3), "{verb}: {error}");
         assert!(error.contains("ivshmem-server -S"), "{verb}: {error}");
     }
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
-    let (status, _, error) = ended(host_peer(&socket).arg("list"));
+    let (status, _, error) = run_to_end(host_peer(&socket).arg("list"));
     assert_eq!(status, Some(3), "{error}");
     for usage in [&["ring", "0"][..], &["read", "0", "many"], &["wait", "--timeout", "soon"], &["ring", "65536", "0"]] {
-        assert_eq!(ended(host_peer(&socket).args(usage)).0, Some(2), "{usage:?}");
+        assert_eq!(run_to_end(host_peer(&socket).args(usage)).0, Some(2), "{usage:?}");
     }
 }
 
@@ -271,7 +276,7 @@ fn wrong_values_are_refused_with_what_is_expected() {
         (&["check", "--timeout", "0s"], duration),
         (&["read", "0x", "1"], "expected a number of bytes"),
     ] {
-        let (status, out, error) = ended(host_peer(&server.socket()).args(usage));
+        let (status, out, error) = run_to_end(host_peer(&server.socket()).args(usage));
         assert_eq!((status, out.as_str()), (Some(2), ""), "{usage:?}");
         assert!(error.contains(expected), "{usage:?}: {error}");
     }
@@ -280,11 +285,11 @@ fn wrong_values_are_refused_with_what_is_expected() {
 #[test]
 fn a_path_that_no_socket_can_have_is_wrong_usage() {
     for length in [108, 200] {
-        let (status, _, error) = ended(host_peer("x".repeat(length).as_ref()).arg("list"));
+        let (status, _, error) = run_to_end(host_peer("x".repeat(length).as_ref()).arg("list"));
         assert_eq!(status, Some(2), "{error}");
         assert!(error.contains(&format!("has {length} bytes, and a Unix socket's at most 107")), "{error}");
     }
-    assert_eq!(ended(host_peer("x".repeat(107).as_ref()).arg("list")).0, Some(3));
+    assert_eq!(run_to_end(host_peer("x".repeat(107).as_ref()).arg("list")).0, Some(3));
 }
 
 #[test]
@@ -295,4 +300,27 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     drop(child.stdout.take());
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(0));
+}
+
+#[test]
+fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_left() {
+    let server = || {
+        MockServer::that_does(|stream| {
+            say(stream, &GREETING);
+            try_send_many(stream, &encode(2), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
+            Vec::new()
+        })
+    };
+    let (status, _, error) = run_to_end(host_peer(&server().path).arg("list"));
+    assert_eq!(status, Some(1), "{error}");
+    assert!(error.contains("may carry only one") && !error.contains("ulimit"), "{error}");
+
+    // All of its vectors are good ones, and this process cannot open so many.
+    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 64)].concat());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\" list"]);
+    let verb = host_peer(&server.path);
+    let (status, _, error) = run_to_end(shell.arg(verb.get_program()).args(verb.get_args()));
+    assert_eq!(status, Some(3), "{error}");
+    assert!(error.contains("ulimit -n"), "{error}");
 }

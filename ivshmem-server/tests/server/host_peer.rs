@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use host_peer::client::{Client, ClientError, JoinOptions, Membership};
+use client::{Client, ClientError, JoinOptions, Membership};
 use proto::wire::{PeerId, Vector};
 use rustix::process::Signal;
 

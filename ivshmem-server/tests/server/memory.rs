@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use host_peer::client::{Client as Peer, JoinOptions};
+use client::{Client as Peer, JoinOptions};
 use ivshmem_server::status;
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::{Signal, geteuid};

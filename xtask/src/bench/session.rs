@@ -340,8 +340,8 @@ mod tests {
 
     #[test]
     fn panic_is_named_with_its_place_and_message() {
-        let log = "\nthread 'main' (77) panicked at host-peer/src/bench/block.rs:7:9:\nno spin\nnote: run with\n";
-        let panicked = "host-peer panicked at host-peer/src/bench/block.rs:7:9: no spin; this is a bug in host-peer";
+        let log = "\nthread 'main' (77) panicked at crates/initiator/src/block.rs:7:9:\nno spin\nnote: run with\n";
+        let panicked = "host-peer panicked at crates/initiator/src/block.rs:7:9: no spin; this is a bug in host-peer";
         assert_eq!(failed(101 << 8, log), panicked);
         assert_eq!(failed(6, log), panicked, "a panic that aborts");
     }

@@ -1,0 +1,29 @@
+//! Waits for one doorbell for ten seconds at most, and says meanwhile who comes and goes.
+//!
+//! `cargo run -p client --example wait -- /tmp/ivshmem_socket`
+
+use std::error::Error;
+use std::time::{Duration, Instant};
+
+use client::{Client, Happening, JoinOptions, Membership};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let socket = std::env::args().nth(1).unwrap_or_else(|| "/tmp/ivshmem_socket".into());
+    let mut client = Client::join(&JoinOptions::at(socket))?;
+    println!("ring peer {}", client.id());
+    let end = Instant::now() + Duration::from_secs(10);
+    while let Some(happening) = client.next(Some(end.saturating_duration_since(Instant::now())))? {
+        match happening {
+            Happening::Membership(Membership::Joined { peer }) => println!("peer {peer} came"),
+            Happening::Membership(Membership::Left { peer }) => println!("peer {peer} left"),
+            Happening::Membership(Membership::VectorAdded { .. }) => {}
+            Happening::Rung { vector, rings } => {
+                let mut greeting = [0; 5];
+                client.read_at(0x1000, &mut greeting)?;
+                println!("vector {vector} was rung {rings} times: {}", String::from_utf8_lossy(&greeting));
+                return Ok(());
+            }
+        }
+    }
+    Err("nobody rang within ten seconds".into())
+}

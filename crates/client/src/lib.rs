@@ -1,0 +1,371 @@
+//! An ivshmem peer in a host process: joins a server, maps the shared memory, rings doorbells, waits for them, and
+//! follows which peers join and leave. Synchronous, with deadlines; dropping the client closes all of its descriptors.
+//!
+//! Two clients in one process:
+//!
+//! ```
+//! # use ivshmem_server::{Config, Server};
+//! # let folder = tempfile::tempdir()?;
+//! # let socket = folder.path().join("socket");
+//! # let config = Config { socket: socket.clone(), size: 1 << 20, ..Config::default() };
+//! # let server = Server::bind(&config)?;
+//! # std::thread::spawn(move || {
+//! #     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+//! #     runtime.block_on(server.run(std::future::pending())).unwrap();
+//! # });
+//! use std::time::Duration;
+//! use host_peer::Vector;
+//! use client::{Client, JoinOptions};
+//!
+//! let here = Client::join(&JoinOptions::at(&socket))?;
+//! let there = Client::join(&JoinOptions::at(&socket))?;
+//! there.map()?.copy_in(0x1000, b"hello")?;
+//! there.ring(here.id(), Vector(0))?;
+//! let rings = here.wait(Vector(0), Some(Duration::from_secs(5)))?;
+//! let mut seen = [0; 5];
+//! here.map()?.copy_out(0x1000, &mut seen)?;
+//! assert_eq!((rings, &seen), (Some(1), b"hello"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! `examples/` has more: wait with a deadline, wait for doorbells and peers together, and a stream for tokio (feature
+//! `tokio`).
+//!
+//! The client trusts neither the server nor the other peers. A server that breaks the protocol causes an error, never a
+//! hang: every wait has a deadline, the kind of each descriptor is checked before use, and no read or write of a descriptor
+//! blocks. A peer that changes the memory object causes an error, never a signal: see [`Client::map`].
+//!
+//! 1. `connection`: bytes in, events out. `descriptor`: checks received descriptors. `counts`: vectors per peer.
+//! 2. `memory`: mapping, reading, writing.
+//! 3. `doorbell`, `events`: ringing and waiting. [`stream`] (feature `tokio`): waiting in tokio.
+//! 4. [`status`]: the server's status, without joining. [`fd_limit`]: for servers with many peers.
+
+mod connection;
+mod counts;
+mod doorbell;
+mod error;
+mod events;
+pub mod fd_limit;
+mod mapped_write;
+mod memory;
+mod options;
+pub mod status;
+// For `host-peer`, which checks servers with the same tools.
+#[doc(hidden)]
+pub mod deadline;
+#[doc(hidden)]
+pub mod descriptor;
+#[doc(hidden)]
+pub mod plural;
+#[cfg(feature = "tokio")]
+pub mod stream;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use proto::region::SharedRegion;
+use proto::session::Event;
+
+pub use error::ClientError;
+pub use options::{Happening, JoinOptions, Membership};
+// So that a program needs no other crate.
+pub use proto::wire::{PeerId, Vector};
+
+use connection::Connection;
+use counts::{Counts, Miscount};
+use memory::Memory;
+
+/// How long the line must be quiet until an alone client's own vectors are taken to be complete. The
+/// protocol does not say how many there are, and a server sends them back to back.
+const QUIET: Duration = Duration::from_millis(50);
+
+/// The most changes that one call reports: a server that never falls silent must not hold its client for ever.
+const MOST_CHANGES: usize = 1 << 16;
+
+/// A peer of an ivshmem server.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use client::{Client, JoinOptions, Vector};
+///
+/// let client = Client::join(&JoinOptions::at("/tmp/ivshmem_socket"))?;
+/// client.write_at(0x1000, b"hello")?;
+/// for &peer in client.peers().keys() {
+///     client.ring(peer, Vector(0))?;
+/// }
+/// let rings = client.wait(Vector(0), Some(Duration::from_secs(1)))?;
+/// println!("peer {} was rung {rings:?} times", client.id());
+/// # Ok::<(), client::ClientError>(())
+/// ```
+#[derive(Debug)]
+pub struct Client {
+    connection: Connection,
+    id: PeerId,
+    memory: Memory,
+    own_vectors: Vec<OwnedFd>,
+    peers: BTreeMap<PeerId, Vec<OwnedFd>>,
+    counts: Counts,
+    /// Changes that nobody was told yet.
+    news: VecDeque<Membership>,
+    /// An error that came after changes which had to be reported first.
+    pending: Option<ClientError>,
+    /// Whose turn it is to be asked first.
+    turn: usize,
+}
+
+impl Client {
+    /// Joins a server, and waits until all peers that are there and the client's own vectors are
+    /// known.
+    pub fn join(options: &JoinOptions) -> Result<Self, ClientError> {
+        let deadline = deadline::after(options.timeout);
+        let mut connection = Connection::open(&options.socket, deadline)?;
+        let (id, memory) = connection.greeting(deadline)?;
+        let mut client = Self {
+            connection,
+            id,
+            memory: Memory::accept(memory)?,
+            own_vectors: Vec::new(),
+            peers: BTreeMap::new(),
+            counts: Counts::default(),
+            news: VecDeque::new(),
+            pending: None,
+            turn: 0,
+        };
+        client.gather_vectors(options, deadline)?;
+        Ok(client)
+    }
+
+    fn gather_vectors(&mut self, options: &JoinOptions, deadline: Instant) -> Result<(), ClientError> {
+        while !self.has_all_vectors(options.vectors) {
+            if self.is_hand_over_complete() {
+                return Err(self.too_few_vectors(options));
+            }
+            let may_be_complete = options.vectors.is_none() && self.is_alone() && !self.own_vectors.is_empty();
+            let until = if may_be_complete { deadline.min(Instant::now() + QUIET) } else { deadline };
+            match self.connection.event(until)? {
+                Some(_) if Instant::now() >= deadline => {
+                    let path = self.connection.path().into();
+                    return Err(ClientError::Endless { path, waited: options.timeout });
+                }
+                Some(event) => _ = self.take_in(event)?,
+                None if may_be_complete => break,
+                None => return Err(self.too_few_vectors(options)),
+            }
+        }
+        Ok(())
+    }
+
+    fn has_all_vectors(&self, wanted: Option<u16>) -> bool {
+        let has_wanted = |wanted| self.own_vectors.len() >= usize::from(wanted);
+        match wanted {
+            // Nothing else tells how many there are.
+            Some(wanted) if self.is_alone() => has_wanted(wanted),
+            _ => self.is_hand_over_complete() && wanted.is_none_or(has_wanted),
+        }
+    }
+
+    /// Whether nobody is known by whose vectors this client's own could be counted.
+    fn is_alone(&self) -> bool {
+        self.peers.is_empty() && self.counts.each().is_none()
+    }
+
+    fn is_hand_over_complete(&self) -> bool {
+        self.counts.each() == Some(self.own_vectors.len()) && self.counts.unfinished().is_none()
+    }
+
+    fn too_few_vectors(&self, options: &JoinOptions) -> ClientError {
+        let (path, received) = (self.connection.path().into(), self.own_vectors.len());
+        let of_others = self.counts.each().or(self.peers.values().map(Vec::len).max()).unwrap_or(1);
+        let asked = options.vectors.map(usize::from).filter(|asked| *asked >= of_others);
+        match self.counts.unfinished() {
+            // Its own are complete, another's are not.
+            Some(miscount) if received == of_others => self.miscounted(miscount),
+            _ => {
+                let wanted = asked.unwrap_or(of_others);
+                ClientError::TooFewVectors { path, wanted, received, asked: asked.is_some() }
+            }
+        }
+    }
+
+    fn miscounted(&self, miscount: Miscount) -> ClientError {
+        let path = self.connection.path().into();
+        match miscount {
+            Miscount::Surplus { peer, each } => ClientError::SurplusVector { path, peer, each },
+            Miscount::CutShort { peer, received, each } => ClientError::MissingVectors { path, peer, received, each },
+            Miscount::TooMany { peer } => ClientError::TooManyVectors { path, peer },
+        }
+    }
+
+    /// This client's own id.
+    #[must_use]
+    pub fn id(&self) -> PeerId {
+        self.id
+    }
+
+    /// The shared memory, to be mapped.
+    #[must_use]
+    pub fn memory(&self) -> BorrowedFd<'_> {
+        self.memory.fd()
+    }
+
+    /// The shared memory's size in bytes.
+    #[must_use]
+    pub fn memory_size(&self) -> u64 {
+        self.memory.size()
+    }
+
+    /// Whether another holder of the shared memory can shrink it: it is not sealed (`F_SEAL_SHRINK`).
+    #[must_use]
+    pub fn memory_may_shrink(&self) -> bool {
+        self.memory.may_shrink()
+    }
+
+    /// Maps the shared memory. Refused if it is not sealed against shrinking: a mapping of such memory lets any of its
+    /// holders, a guest's QEMU among them, end this process with SIGBUS.
+    pub fn map(&self) -> Result<SharedRegion, ClientError> {
+        self.memory.map()
+    }
+
+    /// Maps the shared memory, sealed or not. To be chosen only where all of its holders are trusted not to shrink it, as
+    /// with QEMU's example server, which cannot seal.
+    pub fn map_although_it_may_shrink(&self) -> Result<SharedRegion, ClientError> {
+        self.memory.map_anyway()
+    }
+
+    /// Copies out of the shared memory through its descriptor. Slower than a mapping, and safe with unsealed memory: where
+    /// another holder shrank it, [`ClientError::MemoryShrank`].
+    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<(), ClientError> {
+        self.memory.read_at(offset, to)
+    }
+
+    /// Copies into the shared memory, as safe as [`read_at`](Self::read_at) and at no other place than `offset`, whatever
+    /// another holder does to the descriptor.
+    pub fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
+        self.memory.write_at(offset, from)
+    }
+
+    /// The eventfds at which this client waits, by vector. Non-blocking.
+    #[must_use]
+    pub fn own_vectors(&self) -> &[OwnedFd] {
+        &self.own_vectors
+    }
+
+    /// The eventfds of the others, by peer and vector.
+    #[must_use]
+    pub fn peers(&self) -> &BTreeMap<PeerId, Vec<OwnedFd>> {
+        &self.peers
+    }
+
+    /// The connection to the server, to be polled beside other things. Readable means that
+    /// [`pump`](Self::pump) has something to do.
+    #[must_use]
+    pub fn server_fd(&self) -> BorrowedFd<'_> {
+        self.connection.as_fd()
+    }
+
+    /// Waits for the server to say something, and takes in all that it has said by then. Empty when it
+    /// said nothing. A server that is gone, or that breaks the protocol, is an error; what is known of
+    /// the peers stays, and they can still be rung.
+    pub fn pump(&mut self, timeout: Duration) -> Result<Vec<Membership>, ClientError> {
+        let mut changes = Vec::from(std::mem::take(&mut self.news));
+        if changes.is_empty()
+            && let Some(error) = self.pending.take()
+        {
+            return Err(error);
+        }
+        let mut deadline = if changes.is_empty() { deadline::after(timeout) } else { Instant::now() };
+        while self.pending.is_none() && changes.len() < MOST_CHANGES {
+            let change = match self.connection.event(deadline) {
+                Ok(None) => break,
+                Ok(Some(event)) => self.take_in(event),
+                Err(error) => Err(error),
+            };
+            match change {
+                Ok(change) => changes.extend(change),
+                Err(error) if changes.is_empty() => return Err(error),
+                Err(error) => self.pending = Some(error),
+            }
+            deadline = Instant::now();
+        }
+        Ok(changes)
+    }
+
+    /// Takes in what the server said. What it says after an error, nobody can tell apart.
+    fn take_in(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {
+        let counted = match event {
+            Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => Ok(()),
+            Event::OwnVector { vector, .. } => self.counts.add(self.id, vector),
+            Event::PeerVector { peer, vector, .. } => self.counts.add(peer, vector),
+            Event::PeerLeft(peer) => self.counts.leave(peer),
+        };
+        let change = match counted {
+            Ok(()) => self.apply(event),
+            Err(miscount) => Err(self.miscounted(miscount)),
+        };
+        change.inspect_err(|_| self.connection.give_up())
+    }
+
+    fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {
+        Ok(match event {
+            // Only at the start, where `greeting` takes them.
+            Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => None,
+            Event::OwnVector { vector, fd } => {
+                let peer = self.id;
+                self.own_vectors.push(doorbell_of(peer, vector, fd)?);
+                Some(Membership::VectorAdded { peer, vector })
+            }
+            Event::PeerVector { peer, vector, fd } => {
+                let fd = doorbell_of(peer, vector, fd)?;
+                self.peers.entry(peer).or_default().push(fd);
+                Some(match vector {
+                    Vector(0) => Membership::Joined { peer },
+                    _ => Membership::VectorAdded { peer, vector },
+                })
+            }
+            Event::PeerLeft(peer) => {
+                self.peers.remove(&peer);
+                Some(Membership::Left { peer })
+            }
+        })
+    }
+
+    /// Rings a doorbell of a peer, or one's own. That the peer takes notice is not part of it.
+    pub fn ring(&self, peer: PeerId, vector: Vector) -> Result<(), ClientError> {
+        let vectors = match self.peers.get(&peer) {
+            Some(vectors) => vectors,
+            None if peer == self.id => &self.own_vectors,
+            None => return Err(ClientError::unknown_peer(peer, self.peers.keys())),
+        };
+        doorbell::ring(vector_of(peer, vectors, vector)?).map_err(|source| ClientError::Ring { peer, vector, source })
+    }
+
+    /// Waits until one's own doorbell was rung, and says how often since the last time. `None` when
+    /// the time is over; without a timeout it waits for ever.
+    pub fn wait(&self, vector: Vector, timeout: Option<Duration>) -> Result<Option<u64>, ClientError> {
+        let fd = vector_of(self.id, &self.own_vectors, vector)?;
+        doorbell::wait(fd, timeout.map(deadline::after)).map_err(|source| ClientError::Wait { vector, source })
+    }
+}
+
+/// A blocking connection to a server's socket, without reading from it.
+pub fn connect(socket: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
+    Connection::open(socket, deadline)?.into_stream()
+}
+
+fn vector_of(peer: PeerId, vectors: &[OwnedFd], vector: Vector) -> Result<BorrowedFd<'_>, ClientError> {
+    let count = vectors.len();
+    let fd = vectors.get(usize::from(vector.0));
+    fd.map(AsFd::as_fd).ok_or(ClientError::UnknownVector { peer, vector, count })
+}
+
+/// Takes a descriptor for a doorbell, if it is one.
+fn doorbell_of(peer: PeerId, vector: Vector, fd: OwnedFd) -> Result<OwnedFd, ClientError> {
+    if let Some(kind) = descriptor::foreign_kind(&fd) {
+        return Err(ClientError::NotAnEventfd { peer, vector, kind });
+    }
+    descriptor::never_block(&fd).map_err(|source| ClientError::DoorbellFlags { peer, vector, source })?;
+    Ok(fd)
+}

@@ -1,0 +1,132 @@
+//! A client's happenings as a stream, for whoever waits in tokio. Behind the feature `tokio`, because the measured
+//! initiator must not link it.
+#![expect(unsafe_code, reason = "tokio asks its caller to vouch for a descriptor that it watches")]
+
+use std::future::poll_fn;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_core::Stream;
+use rustix::event::epoll;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{Client, ClientError, Happening, JoinOptions, Membership};
+
+/// A joined client whose doorbells and news arrive as a [`Stream`].
+///
+/// It ends after the first error; [`into_client`](Self::into_client) gives back the client, which can still ring.
+///
+/// ```no_run
+/// use client::stream::Happenings;
+/// use client::{Happening, JoinOptions};
+///
+/// # async fn example() -> Result<(), client::ClientError> {
+/// let mut happenings = Happenings::join(JoinOptions::at("/tmp/ivshmem_socket")).await?;
+/// while let Some(happening) = happenings.next().await {
+///     if let Happening::Rung { vector, rings } = happening? {
+///         println!("vector {vector} was rung {rings} times");
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Happenings {
+    client: Client,
+    /// Readable when the server's connection or one of the client's own doorbells is.
+    ready: AsyncFd<OwnedFd>,
+    watched_vectors: usize,
+    ended: bool,
+}
+
+impl Happenings {
+    /// Joins a server beside whatever else the runtime does.
+    pub async fn join(options: JoinOptions) -> Result<Self, ClientError> {
+        let joined = tokio::task::spawn_blocking(move || Client::join(&options)).await;
+        let client = joined.map_err(|error| ClientError::Poll(io::Error::other(error)))??;
+        Self::of(client)
+    }
+
+    /// Waits for a client that has joined. To be called within a runtime.
+    pub fn of(client: Client) -> Result<Self, ClientError> {
+        let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| ClientError::Poll(errno.into()))?;
+        watch(&set, client.server_fd())?;
+        // SAFETY: an `OwnedFd` is open, and the same descriptor, until it is dropped; the `AsyncFd` owns it.
+        let ready = unsafe { AsyncFd::register_with_interest(set, Interest::READABLE) };
+        let ready = ready.map_err(|error| ClientError::Poll(error.into()))?;
+        let mut happenings = Self { client, ready, watched_vectors: 0, ended: false };
+        happenings.watch_new_vectors()?;
+        Ok(happenings)
+    }
+
+    /// The next happening; `None` after an error.
+    pub async fn next(&mut self) -> Option<Result<Happening, ClientError>> {
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+
+    /// The client, to ring and to look at.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The client, to go on without tokio.
+    #[must_use]
+    pub fn into_client(self) -> Client {
+        self.client
+    }
+
+    fn watch_new_vectors(&mut self) -> Result<(), ClientError> {
+        for fd in &self.client.own_vectors()[self.watched_vectors..] {
+            watch(self.ready.get_ref(), fd.as_fd())?;
+        }
+        self.watched_vectors = self.client.own_vectors().len();
+        Ok(())
+    }
+
+    fn take(&mut self) -> Result<Option<Happening>, ClientError> {
+        let happening = self.client.next(Some(Duration::ZERO))?;
+        if let Some(Happening::Membership(Membership::VectorAdded { .. })) = happening {
+            self.watch_new_vectors()?;
+        }
+        Ok(happening)
+    }
+}
+
+impl Stream for Happenings {
+    type Item = Result<Happening, ClientError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            match self.take() {
+                Ok(Some(happening)) => return Poll::Ready(Some(Ok(happening))),
+                Ok(None) => {}
+                Err(error) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+            }
+            // Cleared before the next look, so that what comes in between is seen by one or the other.
+            match ready!(self.ready.poll_read_ready(context)) {
+                Ok(mut guard) => guard.clear_ready(),
+                Err(error) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(ClientError::Poll(error))));
+                }
+            }
+        }
+    }
+}
+
+/// See [epoll_ctl(2)](https://man7.org/linux/man-pages/man2/epoll_ctl.2.html).
+fn watch(set: impl AsFd, fd: impl AsFd) -> Result<(), ClientError> {
+    let added = epoll::add(set, fd, epoll::EventData::new_u64(0), epoll::EventFlags::IN);
+    added.map_err(|errno| ClientError::Poll(errno.into()))
+}

@@ -1,0 +1,125 @@
+//! The shared memory while another holder cuts it short: an error, where a mapping would be the process's end.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+
+use client::{Client, ClientError};
+use proto::fd_passing::send;
+use proto::wire::MEMORY;
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+
+use test_support::LONG;
+use test_support::mock_server::{MockServer, Say, say, unsealed};
+use test_support::real_server::RealServer;
+
+const SIZE: u64 = 1 << 20;
+
+/// A client of a server whose memory is not sealed, and that memory.
+fn client_with_unsealed_memory() -> (Client, File) {
+    client_with(unsealed(SIZE))
+}
+
+fn client_with(memory: File) -> (Client, File) {
+    let held = memory.try_clone().unwrap();
+    let server = MockServer::that_does(move |stream| {
+        say(stream, &[Say::Plain(0), Say::Plain(2)]);
+        send(stream, MEMORY, Some(memory.as_fd())).unwrap();
+        say(stream, &[Say::Bell(2)])
+    });
+    let client = server.join(Some(1), LONG).unwrap();
+    (client, held)
+}
+
+#[test]
+fn unsealed_memory_is_mapped_only_on_demand() {
+    let (client, _held) = client_with_unsealed_memory();
+    assert!(client.memory_may_shrink());
+    let error = client.map().unwrap_err();
+    assert!(matches!(error, ClientError::MemoryMayShrink), "{error}");
+    assert!(error.to_string().contains("SIGBUS"), "{error}");
+
+    let region = client.map_although_it_may_shrink().unwrap();
+    client.write_at(SIZE - 5, b"there").unwrap();
+    let mut seen = [0; 5];
+    region.copy_out(region.len() - 5, &mut seen).unwrap();
+    assert_eq!(&seen, b"there");
+    region.copy_in(0, b"back").unwrap();
+    client.read_at(0, &mut seen[..4]).unwrap();
+    assert_eq!(&seen[..4], b"back");
+}
+
+#[test]
+fn memory_that_another_holder_shrinks_is_an_error_to_read_and_to_write() {
+    let (client, held) = client_with_unsealed_memory();
+    held.set_len(SIZE / 2).unwrap();
+    let now = SIZE / 2;
+    let mut bytes = [0; 16];
+    // What is left can be read, and what is gone, or half gone, cannot.
+    client.read_at(0, &mut bytes).unwrap();
+    for offset in [SIZE / 2 - 8, SIZE / 2, SIZE - 16] {
+        let error = client.read_at(offset, &mut bytes).unwrap_err();
+        assert!(matches!(error, ClientError::MemoryShrank { size: SIZE, now: n } if n == now), "{error}");
+        let error = client.write_at(offset, &bytes).unwrap_err();
+        assert!(matches!(error, ClientError::MemoryShrank { size: SIZE, now: n } if n == now), "{error}");
+    }
+    assert_eq!(held.metadata().unwrap().len(), SIZE / 2, "a write must not make it grow again");
+}
+
+#[test]
+fn a_write_goes_to_its_offset_although_another_holder_made_the_descriptor_append() {
+    let sealed = memfd::MemfdOptions::new().allow_sealing(true).create("sealed").unwrap();
+    sealed.as_file().set_len(SIZE).unwrap();
+    sealed.add_seals(&[memfd::FileSeal::SealShrink, memfd::FileSeal::SealGrow]).unwrap();
+    for memory in [unsealed(SIZE), sealed.into_file()] {
+        let (client, held) = client_with(memory);
+        fcntl_setfl(&held, fcntl_getfl(&held).unwrap() | OFlags::APPEND).unwrap();
+        assert!(fcntl_getfl(client.memory()).unwrap().contains(OFlags::APPEND), "they have one description");
+        client.write_at(4090, b"across a page").unwrap();
+        let mut seen = [0; 13];
+        client.read_at(4090, &mut seen).unwrap();
+        assert_eq!(&seen, b"across a page");
+        assert_eq!(held.metadata().unwrap().len(), SIZE, "it did not grow");
+    }
+}
+
+#[test]
+fn an_access_beyond_the_end_is_named_and_changes_nothing() {
+    let (client, held) = client_with_unsealed_memory();
+    for (offset, len) in [(SIZE, 1), (SIZE - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 2)] {
+        let mut bytes = vec![1; len];
+        let error = client.read_at(offset, &mut bytes).unwrap_err();
+        assert!(matches!(error, ClientError::OutOfRange { size: SIZE, .. }), "{error}");
+        let error = client.write_at(offset, &bytes).unwrap_err();
+        assert!(matches!(error, ClientError::OutOfRange { size: SIZE, .. }), "{error}");
+    }
+    client.write_at(SIZE, &[]).unwrap();
+    assert_eq!(held.metadata().unwrap().len(), SIZE);
+}
+
+#[test]
+#[ignore = "takes 2 free huge pages: as root `echo 2 > /proc/sys/vm/nr_hugepages`, then `cargo test -p client huge -- --ignored`"]
+fn unsealed_huge_pages_which_know_no_write_are_written_all_the_same_until_they_are_cut_off() {
+    const HUGE: u64 = 4 << 20;
+    let huge = memfd::MemfdOptions::new().hugetlb(Some(memfd::HugetlbSize::Huge2MB)).create("huge").unwrap();
+    huge.as_file().set_len(HUGE).unwrap();
+    let (client, held) = client_with(huge.into_file());
+    client.write_at(HUGE / 2 - 3, b"across").unwrap();
+    let mut seen = [0; 6];
+    client.read_at(HUGE / 2 - 3, &mut seen).unwrap();
+    assert_eq!(&seen, b"across");
+
+    held.set_len(HUGE / 2).unwrap();
+    let error = client.write_at(HUGE / 2, &seen).unwrap_err();
+    assert!(matches!(error, ClientError::MemoryShrank { size: HUGE, .. }), "{error}");
+}
+
+#[test]
+fn sealed_memory_is_mapped_and_seen_by_all() {
+    let server = RealServer::start(1);
+    let (here, there) = (server.client(), server.client());
+    assert!(!here.memory_may_shrink());
+    here.map().unwrap().copy_in(4096, b"hello").unwrap();
+    let mut seen = [0; 5];
+    there.read_at(4096, &mut seen).unwrap();
+    assert_eq!(&seen, b"hello");
+}

@@ -1,0 +1,77 @@
+//! A client's happenings as a stream in tokio.
+
+use std::time::Duration;
+
+use client::stream::Happenings;
+use client::{ClientError, Happening, JoinOptions, Membership};
+use proto::wire::{PeerId, Vector};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
+
+use test_support::real_server::RealServer;
+use test_support::{LONG, SHORT};
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The next thing that is not one more vector.
+async fn next(happenings: &mut Happenings) -> Option<Result<Happening, ClientError>> {
+    loop {
+        let happening = timeout(LONG, happenings.next()).await.expect("the stream hangs");
+        if !matches!(happening, Some(Ok(Happening::Membership(Membership::VectorAdded { .. })))) {
+            return happening;
+        }
+    }
+}
+
+#[test]
+fn rings_news_and_the_servers_end_arrive_and_end_the_stream() {
+    let mut server = RealServer::start(2);
+    runtime().block_on(async {
+        let mut happenings = Happenings::join(JoinOptions::at(server.socket())).await.unwrap();
+        let own = happenings.client().id();
+        assert!(timeout(SHORT, happenings.next()).await.is_err(), "nothing has happened");
+
+        let other = server.client();
+        let peer = PeerId(1);
+        let joined = next(&mut happenings).await.unwrap().unwrap();
+        assert_eq!(joined, Happening::Membership(Membership::Joined { peer }));
+        // Many times, because a wake-up that is lost is lost once in a while.
+        for round in 0..200 {
+            let vector = Vector(round % 2);
+            other.ring(own, vector).unwrap();
+            let rung = next(&mut happenings).await.unwrap().unwrap();
+            assert_eq!(rung, Happening::Rung { vector, rings: 1 });
+        }
+        drop(other);
+        let left = next(&mut happenings).await.unwrap().unwrap();
+        assert_eq!(left, Happening::Membership(Membership::Left { peer }));
+
+        server.stop();
+        let error = next(&mut happenings).await.unwrap().unwrap_err();
+        assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
+        assert!(next(&mut happenings).await.is_none());
+        let client = happenings.into_client();
+        client.ring(own, Vector(1)).unwrap();
+        assert_eq!(client.wait(Vector(1), Some(LONG)).unwrap(), Some(1));
+    });
+}
+
+#[test]
+fn a_ring_that_comes_while_the_task_sleeps_wakes_it() {
+    let server = RealServer::start(1);
+    runtime().block_on(async {
+        let mut happenings = Happenings::join(JoinOptions::at(server.socket())).await.unwrap();
+        let (own, other) = (happenings.client().id(), server.client());
+        next(&mut happenings).await.unwrap().unwrap();
+        for _ in 0..20 {
+            let ring = async {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+                other.ring(own, Vector(0)).unwrap();
+            };
+            let (happening, ()) = tokio::join!(next(&mut happenings), ring);
+            assert_eq!(happening.unwrap().unwrap(), Happening::Rung { vector: Vector(0), rings: 1 });
+        }
+    });
+}

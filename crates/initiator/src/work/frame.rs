@@ -1,0 +1,80 @@
+//! Frames through the slots: written, announced, read, verified.
+
+use proto::ack::{Ack, Refusal};
+use proto::clock::ticks;
+use proto::frame::FrameHeader;
+use proto::layout::PAGE;
+use proto::region::{RegionError, flush_private};
+use proto::wait::{Notifier, Waiter};
+use report::measured::CorruptAnswer;
+use report::plan::Fault;
+use zerocopy::IntoBytes;
+
+use super::{Outcome, Stage};
+use crate::BenchError;
+use crate::operations::{Exchange, Sample};
+
+impl Stage<'_> {
+    pub(super) fn frames<W: Waiter, N: Notifier>(
+        &mut self,
+        exchange: &mut Exchange<'_, '_, '_, W, N>,
+    ) -> Result<Outcome, BenchError> {
+        let total = self.block.warmup + self.block.count;
+        for position in 0..total {
+            let mut sample = Sample { seq: self.first_seq + position, ..Sample::default() };
+            let wrong = position >= self.block.warmup && self.fault.get() == Some(Fault::WrongHash);
+            if wrong {
+                self.fault.set(None);
+            }
+            let done = self.frame(exchange, &mut sample, wrong);
+            if position < self.block.warmup {
+                self.meter.take();
+            }
+            self.samples.push(sample);
+            done?;
+        }
+        let corrupt = if self.block.corrupt_one {
+            let cost = self.meter.take();
+            let mut sample = Sample { seq: self.first_seq + total, ..Sample::default() };
+            self.frame(exchange, &mut sample, true)?;
+            self.meter.put_back(cost);
+            Some(match sample.answer {
+                Some(Ack::Refused(Refusal::Hash)) => CorruptAnswer::Refused,
+                Some(Ack::Processed) => CorruptAnswer::Accepted,
+                _ => CorruptAnswer::Other,
+            })
+        } else {
+            None
+        };
+        Ok(Outcome { corrupt, ..Outcome::default() })
+    }
+
+    fn frame<W: Waiter, N: Notifier>(
+        &mut self,
+        exchange: &mut Exchange<'_, '_, '_, W, N>,
+        sample: &mut Sample,
+        corrupted: bool,
+    ) -> Result<(), BenchError> {
+        let len = usize::try_from(self.block.size_bytes).unwrap_or(usize::MAX);
+        let frame = if corrupted { self.camera.shoot_corrupted(len) } else { self.camera.shoot(len) };
+        let index = sample.seq % self.link.layout.slots as u64;
+        let memory = self.link.memory;
+        let nowhere = RegionError::OutOfBounds { offset: usize::MAX, len, region: memory.len() };
+        let at = self.link.layout.slot(index).ok_or(nowhere)?;
+        let header = FrameHeader::new(sample.seq, self.block.size_bytes, frame.sha256);
+        if self.block.conditions.cold {
+            flush_private(&frame.bytes);
+            memory.flush(at, PAGE + len)?;
+        }
+        // Making a frame is no part of what sending it costs.
+        self.meter.start();
+        sample.begun = ticks();
+        memory.copy_in(at + PAGE, &frame.bytes)?;
+        memory.copy_in(at, header.as_bytes())?;
+        sample.written = ticks();
+        self.link.accompany([index, 0, 0, 0, 0, 0, 0]);
+        let done = exchange.round_trip(sample);
+        self.meter.stop();
+        done
+    }
+}

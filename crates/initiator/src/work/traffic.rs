@@ -1,0 +1,157 @@
+//! Messages that do not wait for each answer: storms of doorbells, and streams through a ring of slots.
+
+use std::cell::Cell;
+
+use proto::ack::{Ack, Tagged};
+use proto::clock::ticks;
+use proto::region::RegionError;
+use proto::stream::{Ring, seal};
+use proto::wait::{Notifier, Waiter};
+
+use super::{Outcome, Sent, Stage};
+use crate::BenchError;
+use crate::operations::{Exchange, Sample};
+
+impl Stage<'_> {
+    /// A doorbell per message, at the block's rate or as fast as they can be rung. Only the last one's answer is waited for.
+    pub(super) fn storm<W: Waiter, N: Notifier>(
+        &mut self,
+        exchange: &mut Exchange<'_, '_, '_, W, N>,
+    ) -> Result<Outcome, BenchError> {
+        let interval =
+            self.block.conditions.rate_per_s.map_or(0.0, |rate| 1e9 * self.ticks_per_ns / rate.max(1) as f64);
+        let last_seq = self.first_seq + self.block.count - 1;
+        self.meter.start();
+        let start = ticks();
+        let until_due = |position: u64| {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
+            let due = start + (interval * position as f64) as u64;
+            while ticks() < due {
+                std::hint::spin_loop();
+            }
+        };
+        for position in 0..self.block.count - 1 {
+            until_due(position);
+            self.link.publish(self.first_seq + position);
+            exchange.notifier.notify().map_err(ringing)?;
+        }
+        until_due(self.block.count - 1);
+        let mut sample = Sample { seq: last_seq, ..Sample::default() };
+        let done = exchange.round_trip(&mut sample);
+        self.meter.stop();
+        self.samples.push(sample);
+        done?;
+        // The last one is paced as all others are, so that as many intervals lie in the span as there are rings before it.
+        let span_ticks = sample.published - start;
+        let sent = Sent { messages: self.block.count, last_seq, span_ticks, full: 0 };
+        Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
+    }
+
+    /// Fills the ring for as long as the block says, and waits until it has been emptied.
+    pub(super) fn stream<W: Waiter, N: Notifier>(
+        &mut self,
+        exchange: &mut Exchange<'_, '_, '_, W, N>,
+    ) -> Result<Outcome, BenchError> {
+        let (memory, first) = (self.link.memory, self.first_seq);
+        let slots = u64::from(self.block.conditions.slots.unwrap_or(1));
+        let nowhere = || RegionError::OutOfBounds {
+            offset: proto::layout::SLOTS,
+            len: usize::try_from(slots.saturating_mul(self.block.size_bytes)).unwrap_or(usize::MAX),
+            region: memory.len(),
+        };
+        let ring = Ring::new(memory.len(), slots, self.block.size_bytes).ok_or_else(nowhere)?;
+        let mut message = self.camera.shoot(ring.bytes()).bytes.clone();
+        // The first slot that is not known to be empty.
+        let (mut seq, mut taken, mut full) = (first, first, 0);
+        self.meter.start();
+        let start = ticks();
+        let end = start + self.limit();
+        loop {
+            if seq - taken == slots {
+                let patience = ticks() + exchange.patience();
+                let room = Looks::new(|word: Tagged| word.seq >= taken && word.seq < seq);
+                let found = exchange.await_ack(patience, seq, |word| room.look(word))?;
+                let Some(word) = found else { return Err(exchange.timeout(seq)) };
+                full += u64::from(room.had_to_wait());
+                taken = word.seq + 1;
+                if taken > first && ticks() > end {
+                    break;
+                }
+            }
+            seal(&mut message, seq);
+            memory.copy_in(ring.slot(seq), &message)?;
+            self.link.publish(seq);
+            exchange.notifier.notify().map_err(ringing)?;
+            seq += 1;
+        }
+        let last_seq = seq - 1;
+        let patience = ticks() + exchange.patience();
+        let last = exchange.await_ack(patience, last_seq, |word| word.seq == last_seq)?;
+        let span_ticks = ticks() - start;
+        self.meter.stop();
+        let Some(word) = last else { return Err(exchange.timeout(last_seq)) };
+        if !matches!(Ack::of(word.state), Ack::Processed | Ack::Refused(_)) {
+            exchange.stale += 1;
+        }
+        exchange.end(seq)?;
+        let sent = Sent { messages: seq - first, last_seq, span_ticks, full };
+        Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
+    }
+}
+
+/// Looks at the acknowledgement word, counted: where the first finds what is looked for, nobody had to wait.
+struct Looks<F> {
+    found: F,
+    count: Cell<u64>,
+}
+
+impl<F: Fn(Tagged) -> bool> Looks<F> {
+    fn new(found: F) -> Self {
+        Self { found, count: Cell::new(0) }
+    }
+
+    fn look(&self, word: Tagged) -> bool {
+        self.count.set(self.count.get() + 1);
+        (self.found)(word)
+    }
+
+    fn had_to_wait(&self) -> bool {
+        self.count.get() > 1
+    }
+}
+
+fn ringing(source: std::io::Error) -> BenchError {
+    BenchError::System { what: "ringing the guest", source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use proto::wait::Poll;
+
+    use super::*;
+
+    /// Waits for a slot that is free from the so-manieth look on, as a stream does.
+    fn waited(free_from: u64) -> bool {
+        let emptied = Cell::new(0);
+        let room = Looks::new(|word: Tagged| word.seq >= free_from);
+        let look = || {
+            emptied.set(emptied.get() + 1);
+            Some(Tagged { seq: emptied.get(), state: 0 }).filter(|word| room.look(*word))
+        };
+        let idle = || {
+            std::thread::sleep(Duration::from_micros(1));
+            Ok::<_, Infallible>(())
+        };
+        Poll.wait(look, idle).unwrap();
+        room.had_to_wait()
+    }
+
+    #[test]
+    fn a_slot_that_is_free_already_is_not_waited_for() {
+        assert!(!waited(1));
+        assert!(waited(2) && waited(40_000));
+    }
+}

@@ -1,0 +1,122 @@
+//! A server for one client that says what a test wants it to say.
+
+use std::fs::File;
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use client::{Client, ClientError, JoinOptions};
+use proto::fd_passing::send;
+use proto::wire::{MEMORY, encode};
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use tempfile::TempDir;
+
+/// What a server says: a number, and what comes with it.
+#[derive(Debug, Clone, Copy)]
+pub enum Say {
+    Plain(i64),
+    Memory,
+    Bell(i64),
+    /// A file of so many bytes as the memory.
+    MemoryOf(u64),
+    /// The number with a pipe's writing end.
+    Pipe(i64),
+    /// The number with an eventfd that blocks.
+    BlockingBell(i64),
+    /// The number with two descriptors.
+    Two(i64),
+    /// The number's first bytes only.
+    Part(i64, usize),
+}
+
+pub const GREETING: [Say; 3] = [Say::Plain(0), Say::Plain(2), Say::Memory];
+
+/// A server for one client.
+pub struct MockServer {
+    _folder: TempDir,
+    pub path: PathBuf,
+    /// Returns the open connection and one eventfd for each bell, in order.
+    thread: JoinHandle<(UnixStream, Vec<OwnedFd>)>,
+}
+
+impl MockServer {
+    pub fn that_says(words: &[Say]) -> Self {
+        let words = words.to_vec();
+        Self::that_does(move |stream| say(stream, &words))
+    }
+
+    /// Whatever a client's connection is to be used for.
+    pub fn that_does(act: impl FnOnce(&UnixStream) -> Vec<OwnedFd> + Send + 'static) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let listener = UnixListener::bind(&path).unwrap();
+        let thread = thread::spawn(move || {
+            let (stream, _) = listener.accept().unwrap();
+            let bells = act(&stream);
+            (stream, bells)
+        });
+        Self { _folder: folder, path, thread }
+    }
+
+    pub fn join(&self, vectors: Option<u16>, timeout: Duration) -> Result<Client, ClientError> {
+        join(&self.path, vectors, timeout)
+    }
+
+    pub fn connection(self) -> (UnixStream, Vec<OwnedFd>) {
+        self.thread.join().unwrap()
+    }
+}
+
+/// A file that is no sealed memfd.
+pub fn unsealed(bytes: u64) -> File {
+    let memory = tempfile::tempfile().unwrap();
+    memory.set_len(bytes).unwrap();
+    memory
+}
+
+pub fn say(stream: &UnixStream, words: &[Say]) -> Vec<OwnedFd> {
+    let mut bells = Vec::new();
+    for word in words {
+        match *word {
+            Say::Plain(value) => send(stream, value, None).unwrap(),
+            Say::Memory => send(stream, MEMORY, Some(unsealed(1 << 20).as_fd())).unwrap(),
+            Say::MemoryOf(bytes) => send(stream, MEMORY, Some(unsealed(bytes).as_fd())).unwrap(),
+            Say::Bell(value) => bells.push(say_bell(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)),
+            Say::BlockingBell(value) => bells.push(say_bell(stream, value, EventfdFlags::CLOEXEC)),
+            Say::Pipe(value) => send(stream, value, Some(std::io::pipe().unwrap().1.as_fd())).unwrap(),
+            Say::Two(value) => try_send_many(stream, &encode(value), &[stream.as_fd(); 2], SendFlags::empty()).unwrap(),
+            Say::Part(value, bytes) => (&mut &*stream).write_all(&encode(value)[..bytes]).unwrap(),
+        }
+    }
+    bells
+}
+
+fn say_bell(stream: &UnixStream, value: i64, flags: EventfdFlags) -> OwnedFd {
+    let bell = eventfd(0, flags).unwrap();
+    send(stream, value, Some(bell.as_fd())).unwrap();
+    bell
+}
+
+/// Sends bytes with any number of descriptors.
+pub fn try_send_many(stream: &UnixStream, bytes: &[u8], fds: &[BorrowedFd<'_>], flags: SendFlags) -> Result<(), Errno> {
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
+    let mut control = SendAncillaryBuffer::new(&mut room);
+    assert!(fds.is_empty() || control.push(SendAncillaryMessage::ScmRights(fds)));
+    let sent = sendmsg(stream, &[IoSlice::new(bytes)], &mut control, flags | SendFlags::NOSIGNAL)?;
+    assert_eq!(sent, bytes.len());
+    Ok(())
+}
+
+pub fn join(path: &Path, vectors: Option<u16>, timeout: Duration) -> Result<Client, ClientError> {
+    Client::join(&JoinOptions { socket: path.into(), vectors, timeout })
+}
+
+pub fn bells(peer: i64, count: usize) -> Vec<Say> {
+    vec![Say::Bell(peer); count]
+}

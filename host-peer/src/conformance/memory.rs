@@ -1,0 +1,70 @@
+//! Judging the shared memory.
+
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{FileType, SealFlags, Stat, fcntl_get_seals, fstat};
+
+use client::descriptor;
+use client::plural::counted;
+
+/// The cause and the remedy of memory that became too small.
+const TRUNCATED: &str = "another process truncated it, and those that map it, QEMU included, get SIGBUS; restart the server \
+                         and its peers, with a sealed memfd (ivshmem-server without -M and -m)";
+
+/// The object behind a descriptor, if it is one that can be mapped.
+pub(super) fn object(fd: &OwnedFd) -> Result<Stat, String> {
+    let stat = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => Ok(stat),
+        kind => Err(format!("the descriptor is {}", descriptor::in_words(kind))),
+    }
+}
+
+pub(super) fn size(stat: &Stat) -> Result<u64, String> {
+    let page = rustix::param::page_size() as u64;
+    match u64::try_from(stat.st_size) {
+        Ok(size) if size >= page && size.is_power_of_two() => Ok(size),
+        Ok(size) if size >= page => {
+            Err(format!("{size} bytes are not a power of two, which a PCI BAR needs: wrong --size, or truncated since"))
+        }
+        _ => Err(format!("it has {}, less than a page of {page}: {TRUNCATED}", counted(stat.st_size, "byte"))),
+    }
+}
+
+/// Whether the object has the size that it had at the first look.
+pub(super) fn still_has(fd: &OwnedFd, size: u64) -> Result<(), String> {
+    let now = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?.st_size;
+    as_made(u64::try_from(now).unwrap_or(0), size).map(|_| ())
+}
+
+/// The size, if it is the one that the object had when it was made, or at an earlier look.
+pub(super) fn as_made(size: u64, made: u64) -> Result<u64, String> {
+    match size {
+        _ if size == made => Ok(size),
+        _ if size > made => Err(format!("it had {made} bytes and has {size} now: another process enlarged it")),
+        _ => Err(format!("it had {made} bytes and has {size} now: {TRUNCATED}")),
+    }
+}
+
+/// The seals that are missing, with the consequence; nothing if none is.
+pub(super) fn missing_seals(fd: &OwnedFd) -> Option<String> {
+    let seals = fcntl_get_seals(fd).unwrap_or(SealFlags::empty());
+    let wanted = [(SealFlags::SHRINK, "shrinking"), (SealFlags::GROW, "growing")];
+    let missing: Vec<&str> = wanted.iter().filter(|(seal, _)| !seals.contains(*seal)).map(|(_, name)| *name).collect();
+    let harm = if seals.contains(SealFlags::SHRINK) {
+        ""
+    } else {
+        ": any process that can open it can truncate it, and those that map it, QEMU included, then get SIGBUS; use a \
+         sealed memfd (ivshmem-server without -M and -m)"
+    };
+    (!missing.is_empty()).then(|| format!("not against {}{harm}", missing.join(" and ")))
+}
+
+/// Whether two descriptors lead to one object.
+pub(super) fn same(one: &Stat, other: &Stat) -> Result<(), String> {
+    if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) {
+        Ok(())
+    } else {
+        Err("two clients got different objects".into())
+    }
+}

@@ -1,0 +1,307 @@
+//! A server for many clients that does one thing wrong.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
+
+use memfd::FileSeal;
+use proto::wire::{MEMORY, encode};
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
+use rustix::net::SendFlags;
+use tempfile::TempDir;
+
+use test_support::mock_server::{try_send_many, unsealed};
+
+/// So many that some twenty visits fill a socket's buffer.
+pub(crate) const VECTORS: usize = 20;
+
+/// What it does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    Nothing,
+    SpeaksVersionOne,
+    GivesAnIdWithADescriptor,
+    GivesNoMemory,
+    GivesAPipeAsMemory,
+    GivesAnOddSize,
+    GivesUnsealedMemory,
+    GivesEachItsOwnMemory,
+    GivesAnIdTwice,
+    TellsOfTheNewcomerFirst,
+    InterleavesVectors,
+    SendsTwoDescriptors,
+    GivesPipesAsDoorbells,
+    GivesBlockingDoorbells,
+    HandsOutFewerOfTheOthers,
+    /// To whoever comes when two others or more are there.
+    HandsOutFewerToLaterOnes,
+    /// Likewise.
+    ForgetsWhoIsThere,
+    TellsNewcomersOfNobody,
+    MixesVectorsUp,
+    GivesSemaphores,
+    ForgetsAVectorOfANewcomer,
+    TellsNobodyOfANewcomer,
+    TellsOfAnEndTwice,
+    TellsOfNoEnd,
+    GivesAnIdAgain,
+    /// When some more have come and gone.
+    GivesAnIdAgainLater,
+    /// No fault: nobody knows the former peers.
+    StartsIdsAgainWhenEmpty,
+    ShrinksTheMemory,
+    EnlargesTheMemory,
+    SendsDescriptorsLate,
+    DropsWhatDoesNotFit,
+    WaitsForSlowReaders,
+    EndsWithAHastyClient,
+}
+
+/// A server in a folder of its own; its threads end with the test's process.
+pub(crate) struct FaultyServer {
+    folder: TempDir,
+}
+
+impl FaultyServer {
+    pub(crate) fn that(fault: Fault) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
+        thread::spawn(move || Faulty::new(fault).serve(&listener));
+        Self { folder }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+}
+
+/// A message on its way to a client.
+struct Message {
+    value: i64,
+    fds: Vec<Arc<OwnedFd>>,
+}
+
+struct Client {
+    stream: UnixStream,
+    bells: Vec<Arc<OwnedFd>>,
+    outbox: SyncSender<Message>,
+}
+
+struct Faulty {
+    fault: Fault,
+    memory: Arc<OwnedFd>,
+    clients: BTreeMap<i64, Client>,
+    next_id: i64,
+}
+
+impl Faulty {
+    fn new(fault: Fault) -> Self {
+        Self { fault, memory: memory(fault), clients: BTreeMap::new(), next_id: 0 }
+    }
+
+    fn serve(mut self, listener: &UnixListener) {
+        loop {
+            let gone: Vec<i64> = {
+                let mut fds = vec![PollFd::new(listener, PollFlags::IN)];
+                fds.extend(self.clients.values().map(|client| PollFd::new(&client.stream, PollFlags::IN)));
+                poll(&mut fds, None).unwrap();
+                let closed = self.clients.keys().zip(&fds[1..]).filter(|(_, fd)| !fd.revents().is_empty());
+                let closed = closed.map(|(id, _)| *id).collect();
+                if !fds[0].revents().is_empty() && !self.accept(listener) {
+                    return;
+                }
+                closed
+            };
+            for id in gone {
+                self.leave(id);
+            }
+        }
+    }
+
+    /// Takes a client in; whether the server lives on.
+    fn accept(&mut self, listener: &UnixListener) -> bool {
+        let (stream, _) = listener.accept().unwrap();
+        if self.fault == Fault::EndsWithAHastyClient && is_over(&stream) {
+            return false;
+        }
+        let id = self.new_id();
+        if id == 2 {
+            let memory = File::from(self.memory.try_clone().unwrap());
+            match self.fault {
+                Fault::ShrinksTheMemory => memory.set_len(1 << 19).unwrap(),
+                Fault::EnlargesTheMemory => memory.set_len(1 << 21).unwrap(),
+                _ => {}
+            }
+        }
+        let bells: Vec<_> = (0..VECTORS).map(|_| Arc::new(self.bell())).collect();
+        let outbox = self.outbox(stream.try_clone().unwrap());
+        let client = Client { stream, bells, outbox };
+        self.greet(id, &client);
+        self.hand_over(id, &client);
+        self.announce(id, &client);
+        self.clients.insert(id, client);
+        true
+    }
+
+    fn new_id(&mut self) -> i64 {
+        match self.fault {
+            Fault::GivesAnIdTwice => 0,
+            Fault::GivesAnIdAgain => (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap(),
+            Fault::GivesAnIdAgainLater if self.next_id > 12 => {
+                (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap()
+            }
+            fault => {
+                if fault == Fault::StartsIdsAgainWhenEmpty && self.clients.is_empty() {
+                    self.next_id = 0;
+                }
+                self.next_id += 1;
+                self.next_id - 1
+            }
+        }
+    }
+
+    fn bell(&self) -> OwnedFd {
+        match self.fault {
+            Fault::GivesPipesAsDoorbells => std::io::pipe().unwrap().1.into(),
+            Fault::GivesBlockingDoorbells => eventfd(0, EventfdFlags::CLOEXEC).unwrap(),
+            Fault::GivesSemaphores => {
+                eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap()
+            }
+            _ => eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
+        }
+    }
+
+    fn greet(&self, id: i64, client: &Client) {
+        let plain = |value| client.send(value, &[]);
+        plain(i64::from(self.fault == Fault::SpeaksVersionOne));
+        match self.fault {
+            Fault::GivesAnIdWithADescriptor => client.send(id, &client.bells[..1]),
+            _ => plain(id),
+        }
+        match self.fault {
+            Fault::GivesNoMemory => plain(MEMORY),
+            Fault::GivesEachItsOwnMemory => client.send(MEMORY, &[memory(self.fault)]),
+            _ => client.send(MEMORY, &[Arc::clone(&self.memory)]),
+        }
+    }
+
+    fn hand_over(&self, id: i64, client: &Client) {
+        if self.fault == Fault::TellsOfTheNewcomerFirst {
+            client.send_bells(id, &client.bells);
+        }
+        let is_later = self.clients.len() > 1;
+        let (fewer, told) = match self.fault {
+            Fault::HandsOutFewerOfTheOthers => (1, usize::MAX),
+            Fault::HandsOutFewerToLaterOnes if is_later => (1, usize::MAX),
+            Fault::ForgetsWhoIsThere if is_later => (0, 1),
+            Fault::TellsNewcomersOfNobody => (0, 0),
+            _ => (0, usize::MAX),
+        };
+        if self.fault == Fault::InterleavesVectors {
+            for vector in 0..VECTORS {
+                for (id, other) in &self.clients {
+                    client.send_bells(*id, &other.bells[vector..=vector]);
+                }
+            }
+        } else {
+            for (id, other) in self.clients.iter().take(told) {
+                client.send_bells(*id, &other.bells[..VECTORS - fewer]);
+            }
+        }
+        match self.fault {
+            Fault::TellsOfTheNewcomerFirst => {}
+            Fault::SendsTwoDescriptors => {
+                client.send(id, &[&client.bells[..1], &client.bells[..1]].concat());
+                client.send_bells(id, &client.bells[1..]);
+            }
+            _ => client.send_bells(id, &client.bells),
+        }
+    }
+
+    fn announce(&self, id: i64, client: &Client) {
+        for other in self.clients.values() {
+            match self.fault {
+                Fault::TellsNobodyOfANewcomer => {}
+                // The last one: without another one, all that follow would be mixed up as well.
+                Fault::ForgetsAVectorOfANewcomer => other.send_bells(id, &client.bells[..VECTORS - 1]),
+                Fault::MixesVectorsUp => {
+                    let mixed: Vec<_> = client.bells.iter().rev().map(Arc::clone).collect();
+                    other.send_bells(id, &mixed);
+                }
+                _ => other.send_bells(id, &client.bells),
+            }
+        }
+    }
+
+    fn leave(&mut self, id: i64) {
+        self.clients.remove(&id);
+        let times = match self.fault {
+            Fault::TellsOfNoEnd => 0,
+            Fault::TellsOfAnEndTwice => 2,
+            _ => 1,
+        };
+        for other in self.clients.values() {
+            (0..times).for_each(|_| other.send(id, &[]));
+        }
+    }
+
+    /// Where a client's messages go: to a thread that sends them as fast as the client reads, if all is well.
+    fn outbox(&self, stream: UnixStream) -> SyncSender<Message> {
+        let fault = self.fault;
+        let room = if fault == Fault::WaitsForSlowReaders { 0 } else { 1 << 16 };
+        let (sender, messages) = sync_channel::<Message>(room);
+        thread::spawn(move || {
+            for message in messages {
+                let bytes = encode(message.value);
+                let fds: Vec<BorrowedFd<'_>> = message.fds.iter().map(|fd| fd.as_fd()).collect();
+                // A client that is gone, or that has no room, misses it.
+                let _ = match fault {
+                    Fault::DropsWhatDoesNotFit => try_send_many(&stream, &bytes, &fds, SendFlags::DONTWAIT),
+                    Fault::SendsDescriptorsLate => try_send_many(&stream, &bytes[..4], &[], SendFlags::empty())
+                        .and_then(|()| try_send_many(&stream, &bytes[4..], &fds, SendFlags::empty())),
+                    _ => try_send_many(&stream, &bytes, &fds, SendFlags::empty()),
+                };
+            }
+        });
+        sender
+    }
+}
+
+impl Client {
+    fn send(&self, value: i64, fds: &[Arc<OwnedFd>]) {
+        // A thread that is gone has lost its client, which will be noticed.
+        let _ = self.outbox.send(Message { value, fds: fds.to_vec() });
+    }
+
+    /// A message for each vector.
+    fn send_bells(&self, id: i64, bells: &[Arc<OwnedFd>]) {
+        for bell in bells {
+            self.send(id, std::slice::from_ref(bell));
+        }
+    }
+}
+
+fn memory(fault: Fault) -> Arc<OwnedFd> {
+    let size = if fault == Fault::GivesAnOddSize { 12_288 } else { 1 << 20 };
+    Arc::new(match fault {
+        Fault::GivesUnsealedMemory | Fault::ShrinksTheMemory | Fault::EnlargesTheMemory => unsealed(size).into(),
+        Fault::GivesAPipeAsMemory => std::io::pipe().unwrap().1.into(),
+        _ => {
+            let memory = memfd::MemfdOptions::new().allow_sealing(true).create("faulty").unwrap();
+            memory.as_file().set_len(size).unwrap();
+            memory.add_seals(&[FileSeal::SealShrink, FileSeal::SealGrow]).unwrap();
+            memory.into_file().into()
+        }
+    })
+}
+
+/// Whether a client closes before it can have read anything.
+fn is_over(stream: &UnixStream) -> bool {
+    let patience = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&patience)).unwrap() > 0
+}
