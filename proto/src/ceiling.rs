@@ -13,8 +13,10 @@ use sha2::{Digest, Sha256};
 use crate::clock::ticks;
 use crate::region::{RegionError, SharedRegion, read_private_words};
 
-/// Rounds that a way has in each of its turns.
+/// Rounds of a copy in each of its turns, where it fits in a cache: the later ones find their own bytes there.
 const ROUNDS: usize = 3;
+/// Bytes from which on a copy has one round in each turn: it fits in no cache that a later round could gain from.
+const LARGE: usize = 16 << 20;
 /// Bytes between the two addresses at which private buffers are tried. How two buffers lie to each other can cost a factor:
 /// a processor's sets of cache lines and an emulator's table of translated addresses are picked by some of an address's
 /// bits, and where both buffers pick the same, they drive each other out.
@@ -146,22 +148,23 @@ impl HashSpeeds {
 struct Turns {
     began: Instant,
     taken: usize,
-    least: usize,
+    wanted: usize,
     /// Whether something was faster than ever before since the last turn began.
     better: bool,
 }
 
 impl Turns {
-    /// At least `least` of them.
-    fn new(least: usize) -> Self {
-        Self { began: Instant::now(), taken: 0, least, better: true }
+    /// At least `wanted` of them, where they do not take too long.
+    fn new(wanted: usize) -> Self {
+        Self { began: Instant::now(), taken: 0, wanted, better: true }
     }
 
     /// The next turn's number, from 0 on; `None` behind the last.
     fn next_turn(&mut self) -> Option<usize> {
         let since = self.began.elapsed();
         let better = std::mem::take(&mut self.better);
-        let goes_on = self.taken < self.least || since < SPELL || (better && since < LONGEST);
+        let wants_more = better || self.taken < self.wanted;
+        let goes_on = self.taken == 0 || since < SPELL || (wants_more && since < LONGEST);
         goes_on.then(|| {
             self.taken += 1;
             self.taken - 1
@@ -178,7 +181,7 @@ impl Turns {
     ) -> Result<(), RegionError> {
         let times = (LEAST / bytes.max(1)).max(1);
         let known = *best;
-        for _ in 0..ROUNDS {
+        for _ in 0..if bytes < LARGE { ROUNDS } else { 1 } {
             let start = Instant::now();
             for _ in 0..times {
                 match work() {
