@@ -43,21 +43,21 @@ impl Access {
 /// A text that stands for nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("this machine knows no {kind} of this name, and a number is from 0 to 4294967295")]
-pub struct NobodyError {
+pub struct UnknownUserError {
     kind: &'static str,
 }
 
 /// A user's id: the number, or what the machine's databases have for the name
 /// ([getpwnam(3)](https://man7.org/linux/man-pages/man3/getpwnam.3.html)).
-pub fn uid(text: &str) -> Result<u32, NobodyError> {
+pub fn uid(text: &str) -> Result<u32, UnknownUserError> {
     let by_name = |name: &str| User::from_name(name).ok().flatten().map(|user| user.uid.as_raw());
-    text.parse().ok().or_else(|| by_name(text)).ok_or(NobodyError { kind: "user" })
+    text.parse().ok().or_else(|| by_name(text)).ok_or(UnknownUserError { kind: "user" })
 }
 
 /// A group's id, in the same way.
-pub fn gid(text: &str) -> Result<u32, NobodyError> {
+pub fn gid(text: &str) -> Result<u32, UnknownUserError> {
     let by_name = |name: &str| Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw());
-    text.parse().ok().or_else(|| by_name(text)).ok_or(NobodyError { kind: "group" })
+    text.parse().ok().or_else(|| by_name(text)).ok_or(UnknownUserError { kind: "group" })
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use tracing::{debug, warn};
 pub use huge_pages::HugePageSize;
 pub use posix_shm::{ShmName, ShmNameError};
 
-use cli_common::size::{About, Bytes};
+use cli_common::size::{ApproxBytes, Bytes};
 use posix_shm::ShmObject;
 
 /// Opens the memory anew, for one client. The flags of an open file description belong to all who hold it: were it the same
@@ -44,7 +44,7 @@ pub(crate) fn own_description(memory: &Arc<OwnedFd>) -> Arc<OwnedFd> {
 }
 
 /// The largest power of two that a file's size, a signed number, can hold.
-const LARGEST: u64 = 1 << 62;
+const MAX_SIZE: u64 = 1 << 62;
 
 /// What the shared memory is made of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub enum MemoryError {
         "{} of shared memory are wanted, but only {} are available: \
          give less with --size, or free memory",
         Bytes(*size),
-        About(*available)
+        ApproxBytes(*available)
     )]
     NoMemory {
         /// The size wanted.
@@ -100,7 +100,7 @@ pub enum MemoryError {
         "{} are wanted in {}, but only {} are free there: give less with --size, or {cure}",
         Bytes(*size),
         folder.display(),
-        About(*free)
+        ApproxBytes(*free)
     )]
     NoSpace {
         /// The file system's folder.
@@ -343,7 +343,7 @@ fn round_up(requested: u64, page: u64) -> Result<u64, MemoryError> {
     }
     let size = requested
         .checked_next_power_of_two()
-        .filter(|&size| size <= LARGEST)
+        .filter(|&size| size <= MAX_SIZE)
         .ok_or(MemoryError::TooLarge(requested))?;
     if size != requested {
         warn!("the size {} is no power of two: rounded up to {}", Bytes(requested), Bytes(size));
@@ -388,7 +388,7 @@ mod tests {
             let error = round_up(requested, 4096).unwrap_err();
             assert!(matches!(error, MemoryError::BelowPage { .. }), "{error}");
         }
-        for requested in [LARGEST + 1, u64::MAX] {
+        for requested in [MAX_SIZE + 1, u64::MAX] {
             let error = round_up(requested, 4096).unwrap_err();
             assert!(matches!(error, MemoryError::TooLarge(_)), "{error}");
         }

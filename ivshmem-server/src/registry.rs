@@ -6,6 +6,9 @@
 //! long as a live client was notified of the peer, which is as long as its [id is held](crate::ids). So a client that
 //! does not read costs no memory, and at most 65,536 departures are kept, however many peers come and go.
 
+mod client_view;
+mod ids;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::hint::black_box;
@@ -20,24 +23,25 @@ use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 
 use crate::access::Credentials;
-use crate::ids::{IDS, Ids, Stamp};
 use crate::status::PeerStatus;
-use crate::view::{Progress, Stage, View};
+pub(crate) use client_view::ClientView;
+use client_view::{ClientStats, HandshakePhase};
+use ids::{IDS, Ids, Stamp};
 
 /// Memory in bytes that must be left for a newcomer to be taken in: for it, and for what all others are told of it, since
 /// an allocation that fails later ends the process. Some 2,000 peers take so much in a moment when all have much to hear.
 const HEADROOM: usize = 16 << 20;
 
 /// How many notices are drawn at a time.
-const DRAW: usize = 64;
+const BATCH_SIZE: usize = 64;
 
 /// Something that a client is told.
 #[derive(Debug)]
-pub(crate) enum Notice {
+pub(crate) enum Notification {
     /// The protocol's version.
     Version,
     /// The client's own id.
-    YouAre(PeerId),
+    OwnId(PeerId),
     /// The shared memory. Each client gets a description of its own, which is opened only when it is sent: clients that wait
     /// must not hold more descriptors than they were counted with.
     Memory(Arc<OwnedFd>),
@@ -92,13 +96,13 @@ impl fmt::Display for Holder {
 
 /// What there is to tell a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Drawn {
-    /// What was drawn.
-    Something,
-    /// Nothing until there are news.
-    Nothing,
-    /// Nothing any more: the server stops.
-    Over,
+pub(crate) enum Batch {
+    /// Notifications to send.
+    Ready,
+    /// Nothing to send until the next join or leave.
+    Empty,
+    /// Nothing more to send: the server stops.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -108,7 +112,7 @@ struct Member {
     eventfds: Arc<[OwnedFd]>,
     credentials: Option<Credentials>,
     since: SystemTime,
-    progress: Arc<Progress>,
+    stats: Arc<ClientStats>,
 }
 
 /// All present peers.
@@ -125,13 +129,13 @@ pub(crate) struct Registry {
     members: BTreeMap<Stamp, Member>,
     /// The peers that left and that a live client was notified of, by the stamp of their leave.
     departures: BTreeMap<Stamp, PeerId>,
-    dissolved: bool,
+    is_closed: bool,
 }
 
 impl Registry {
     pub(crate) fn new(memory: Arc<OwnedFd>, vectors: u16, max_peers: usize) -> Self {
         let (ids, members, departures) = Default::default();
-        Self { memory, vectors, max_peers, ids, now: 0, members, departures, dissolved: false }
+        Self { memory, vectors, max_peers, ids, now: 0, members, departures, is_closed: false }
     }
 
     /// Most peers at a time.
@@ -161,7 +165,7 @@ impl Registry {
     }
 
     /// Takes a client in, under the lowest free id.
-    pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<View, Refusal> {
+    pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<ClientView, Refusal> {
         if self.members.len() >= self.max_peers {
             return Err(Refusal::Full(self.max_peers));
         }
@@ -174,14 +178,14 @@ impl Registry {
             return Err(Refusal::OutOfIds(self.holder()));
         };
         let joined = self.stamp();
-        let view = View::new(id, joined, Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) });
-        let progress = Arc::clone(&view.progress);
-        self.members.insert(joined, Member { id, eventfds, credentials, since: SystemTime::now(), progress });
+        let view = ClientView::new(id, joined, Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) });
+        let stats = Arc::clone(&view.stats);
+        self.members.insert(joined, Member { id, eventfds, credentials, since: SystemTime::now(), stats });
         Ok(view)
     }
 
     /// Takes a peer out, and frees the ids that only it was still notified of. Nothing may be sent to its client any more.
-    pub(crate) fn leave(&mut self, view: &View) {
+    pub(crate) fn leave(&mut self, view: &ClientView) {
         if self.members.remove(&view.joined).is_some() {
             self.depart(view.id);
         }
@@ -195,8 +199,8 @@ impl Registry {
     /// Notifies every client that all others left. The doorbells are returned: to be kept for as long as they may still
     /// be on their way.
     #[must_use]
-    pub(crate) fn dissolve(&mut self) -> Vec<Arc<[OwnedFd]>> {
-        self.dissolved = true;
+    pub(crate) fn close_all(&mut self) -> Vec<Arc<[OwnedFd]>> {
+        self.is_closed = true;
         let members = std::mem::take(&mut self.members);
         for member in members.values() {
             self.depart(member.id);
@@ -216,40 +220,45 @@ impl Registry {
     }
 
     /// Appends the next notices for a client. From here on it counts as notified, whether they are sent or not.
-    pub(crate) fn draw(&mut self, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
-        self.draw_up_to(DRAW, view, notices)
+    pub(crate) fn next_batch(&mut self, view: &mut ClientView, notifications: &mut VecDeque<Notification>) -> Batch {
+        self.next_batch_up_to(BATCH_SIZE, view, notifications)
     }
 
-    fn draw_up_to(&mut self, limit: usize, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
-        while notices.len() < limit {
-            match view.stage {
-                Stage::Greeting => {
-                    notices.extend([
-                        Notice::Version,
-                        Notice::YouAre(view.id),
-                        Notice::Memory(Arc::clone(&self.memory)),
+    fn next_batch_up_to(
+        &mut self,
+        limit: usize,
+        view: &mut ClientView,
+        notifications: &mut VecDeque<Notification>,
+    ) -> Batch {
+        while notifications.len() < limit {
+            match view.phase {
+                HandshakePhase::Init => {
+                    notifications.extend([
+                        Notification::Version,
+                        Notification::OwnId(view.id),
+                        Notification::Memory(Arc::clone(&self.memory)),
                     ]);
-                    view.stage = Stage::PeerList;
+                    view.phase = HandshakePhase::PeerList;
                 }
-                Stage::PeerList => {
-                    if let Some(notice) = self.next_join(view, view.joined) {
-                        notices.push_back(notice);
+                HandshakePhase::PeerList => {
+                    if let Some(notification) = self.next_join(view, view.joined) {
+                        notifications.push_back(notification);
                     } else {
-                        notices.push_back(Notice::Doorbells(view.own.clone()));
+                        notifications.push_back(Notification::Doorbells(view.own.clone()));
                         view.joins_from = view.joined + 1;
-                        view.stage = Stage::Notices;
+                        view.phase = HandshakePhase::Updates;
                     }
                 }
                 // Joins are drawn up to the next departure only, so there is none left either. The usual end of a draw.
-                Stage::Notices if view.joins_from == self.now => break,
-                Stage::Notices => {
+                HandshakePhase::Updates if view.joins_from == self.now => break,
+                HandshakePhase::Updates => {
                     let departure = self.next_departure(view);
                     let until = departure.map_or(self.now, |(stamp, _)| stamp);
-                    if let Some(notice) = self.next_join(view, until) {
-                        notices.push_back(notice);
+                    if let Some(notification) = self.next_join(view, until) {
+                        notifications.push_back(notification);
                     } else if let Some((stamp, peer)) = departure {
                         view.present.remove(peer);
-                        notices.push_back(Notice::Left(peer));
+                        notifications.push_back(Notification::Left(peer));
                         view.departures_from = stamp + 1;
                     } else {
                         view.joins_from = self.now;
@@ -258,15 +267,15 @@ impl Registry {
             }
         }
         view.publish();
-        match (notices.is_empty(), self.dissolved) {
-            (false, _) => Drawn::Something,
-            (true, true) => Drawn::Over,
-            (true, false) => Drawn::Nothing,
+        match (notifications.is_empty(), self.is_closed) {
+            (false, _) => Batch::Ready,
+            (true, true) => Batch::Closed,
+            (true, false) => Batch::Empty,
         }
     }
 
     /// The next present peer that joined before `until`. The client counts as notified of it.
-    fn next_join(&mut self, view: &mut View, until: Stamp) -> Option<Notice> {
+    fn next_join(&mut self, view: &mut ClientView, until: Stamp) -> Option<Notification> {
         let (&joined, member) = self.members.range(view.joins_from.min(until)..until).next()?;
         view.joins_from = joined + 1;
         view.present.insert(member.id);
@@ -274,11 +283,11 @@ impl Registry {
             self.ids.add_notified(member.id);
         }
         let eventfds = Arc::downgrade(&member.eventfds);
-        Some(Notice::Doorbells(Doorbells { peer: member.id, eventfds }))
+        Some(Notification::Doorbells(Doorbells { peer: member.id, eventfds }))
     }
 
     /// The next departure of a peer that the client was notified of. Others never concern it and are passed for good.
-    fn next_departure(&self, view: &mut View) -> Option<(Stamp, PeerId)> {
+    fn next_departure(&self, view: &mut ClientView) -> Option<(Stamp, PeerId)> {
         let mut departures = self.departures.range(view.departures_from..).map(|(&stamp, &peer)| (stamp, peer));
         let next = departures.find(|&(_, peer)| view.present.contains(peer));
         view.departures_from = next.map_or(self.now, |(stamp, _)| stamp);
@@ -305,7 +314,7 @@ impl Registry {
         let holders = self.members.values().map(|member| Holder {
             peer: member.id,
             pid: member.credentials.and_then(|credentials| credentials.pid),
-            ids: member.progress.notified.load(Relaxed),
+            ids: member.stats.notified.load(Relaxed),
         });
         holders.max_by_key(|holder| holder.ids)
     }
@@ -318,9 +327,9 @@ impl Registry {
     }
 
     fn peer(&self, joined: Stamp, member: &Member) -> PeerStatus {
-        let progress = &member.progress;
-        let joins = self.members.range(progress.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
-        let departures = self.departures.range(progress.departures_from.load(Relaxed)..);
+        let stats = &member.stats;
+        let joins = self.members.range(stats.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
+        let departures = self.departures.range(stats.departures_from.load(Relaxed)..);
         let credentials = member.credentials;
         PeerStatus {
             id: member.id.0,
@@ -329,9 +338,9 @@ impl Registry {
             gid: credentials.map(|credentials| credentials.gid),
             vectors: self.vectors,
             connected_since: humantime::format_rfc3339_seconds(member.since).to_string(),
-            queued_notices: joins.count() + departures.count() + progress.in_hand.load(Relaxed),
-            messages_sent: progress.messages.load(Relaxed),
-            notified_ids: progress.notified.load(Relaxed),
+            queued_notices: joins.count() + departures.count() + stats.in_hand.load(Relaxed),
+            messages_sent: stats.messages.load(Relaxed),
+            notified_ids: stats.notified.load(Relaxed),
         }
     }
 }

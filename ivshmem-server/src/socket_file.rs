@@ -1,6 +1,6 @@
 //! The socket's path: taken over from the dead, never from the living, removed at the end.
 
-mod appear;
+mod atomic_bind;
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -117,7 +117,7 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 /// Holds a lock on the folder of `path` until dropped. A courtesy among servers, held for an instant:
 /// where it cannot be had, the path is claimed without.
 fn lock_folder(path: &Path) -> Option<File> {
-    let folder = File::open(appear::parent_of(path)).ok()?;
+    let folder = File::open(atomic_bind::parent_of(path)).ok()?;
     for _ in 0..LOCK_ATTEMPTS {
         match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Some(folder),
@@ -159,7 +159,7 @@ fn stream_socket() -> Result<OwnedFd, Errno> {
 
 /// A path to the same file that stays valid when the process changes its directory, even if it led through /proc/self/cwd.
 fn lasting(path: &Path) -> io::Result<PathBuf> {
-    let folder = fs::canonicalize(appear::parent_of(path))?;
+    let folder = fs::canonicalize(atomic_bind::parent_of(path))?;
     Ok(folder.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?))
 }
 
@@ -167,7 +167,7 @@ fn listen_at(path: &Path, address: &SocketAddrUnix, mode: u32) -> io::Result<(Un
     let socket = stream_socket()?;
     // The file gets it (unix(7)).
     fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
-    appear::bind_and_listen(&socket, path, address, mode, BACKLOG)?;
+    atomic_bind::bind_and_listen(&socket, path, address, mode, BACKLOG)?;
     let found = fs::symlink_metadata(path)?;
     let file = SocketFile { path: lasting(path)?, identity: identity(&found) };
     // The umask, or a default ACL of the folder, may have taken something from one that was bound in place.

@@ -8,7 +8,7 @@ use thiserror::Error;
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
 /// More decimals would not fit into the arithmetic.
-const MOST_DECIMALS: usize = 26;
+const MAX_DECIMALS: usize = 26;
 
 /// A text that is not a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -56,8 +56,8 @@ pub fn parse(text: &str) -> Result<u64, ParseSizeError> {
         .map_or((text, 0), |&(_, shift)| (&text[..text.len() - 1], shift));
     let (number, decimals) = number.split_once('.').map_or((number, None), |(whole, part)| (whole, Some(part)));
     let bytes = whole(number, 10)?.checked_mul(1 << shift).ok_or(ParseSizeError::TooLarge)?;
-    let part = decimals.map_or(Ok(0), |decimals| part(decimals, shift))?;
-    bytes.checked_add(part).ok_or(ParseSizeError::TooLarge)
+    let fraction = decimals.map_or(Ok(0), |decimals| fraction(decimals, shift))?;
+    bytes.checked_add(fraction).ok_or(ParseSizeError::TooLarge)
 }
 
 fn whole(digits: &str, radix: u32) -> Result<u64, ParseSizeError> {
@@ -68,12 +68,12 @@ fn whole(digits: &str, radix: u32) -> Result<u64, ParseSizeError> {
 }
 
 /// The bytes of what is behind the point.
-fn part(decimals: &str, shift: u32) -> Result<u64, ParseSizeError> {
+fn fraction(decimals: &str, shift: u32) -> Result<u64, ParseSizeError> {
     if decimals.is_empty() || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ParseSizeError::NotANumber);
     }
     let decimals = decimals.trim_end_matches('0');
-    if decimals.len() > MOST_DECIMALS {
+    if decimals.len() > MAX_DECIMALS {
         return Err(ParseSizeError::FractionOfByte);
     }
     // Less than 10^26 · 2^40, which is less than 2^127.
@@ -105,9 +105,9 @@ impl fmt::Display for Bytes {
 
 /// A number of bytes, printed in the unit nearest to it and rounded down, for what is only measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct About(pub u64);
+pub struct ApproxBytes(pub u64);
 
-impl fmt::Display for About {
+impl fmt::Display for ApproxBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(bytes) = *self;
         match UNITS.iter().find(|(_, shift)| bytes >> shift >= 10) {
@@ -172,8 +172,8 @@ mod tests {
     fn bytes_are_printed_exactly_and_measurements_roughly() {
         assert_eq!(Bytes(64 << 20).to_string(), "64M");
         assert_eq!(Bytes(1536).to_string(), "1536 bytes");
-        assert_eq!(About((23 << 30) + 5).to_string(), "23G");
-        assert_eq!(About((3 << 30) + 5).to_string(), "3072M");
+        assert_eq!(ApproxBytes((23 << 30) + 5).to_string(), "23G");
+        assert_eq!(ApproxBytes((3 << 30) + 5).to_string(), "3072M");
     }
 
     proptest::proptest! {

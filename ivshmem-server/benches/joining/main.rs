@@ -5,18 +5,18 @@
 //! same with QEMU's example server, as far as it goes. Beside it stands the least that a message can cost on this
 //! machine: one sendmsg and one recvmsg with a descriptor, in one thread, on a socket pair.
 
-mod bare_pair;
-mod crowd;
+mod clients;
 mod process;
+mod socketpair_baseline;
 
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
-use ivshmem_server::descriptors;
+use ivshmem_server::fd_limit;
 
-use crowd::Crowd;
+use clients::ManyClients;
 use process::{ServerProcess, Usage};
 
 /// How often each server is measured when two are compared.
@@ -59,9 +59,9 @@ struct Joined {
 
 fn main() {
     let args = Args::parse();
-    descriptors::raise_limit().expect("the limit of open files can be raised to the hard one");
+    fd_limit::raise_limit().expect("the limit of open files can be raised to the hard one");
     let sizes = if args.bench { args.sizes } else { vec![(12, 2)] };
-    let bare = bare_pair::cost(if args.bench { 100_000 } else { 1000 });
+    let bare = socketpair_baseline::cost(if args.bench { 100_000 } else { 1000 });
     println!("a bare sendmsg and recvmsg with a descriptor: {:.2} µs", micros(bare));
 
     for &(peers, vectors) in &sizes {
@@ -114,18 +114,18 @@ fn measure(peers: usize, vectors: u16, bare: Duration) {
     let gone = peers / 2;
     let begun = Instant::now();
     crowd.leave(gone);
-    let notices = crowd.hear_of_leaving(gone);
-    println!("  {gone} peers leave: {notices} notices in {:.2} s", begun.elapsed().as_secs_f64());
+    let notifications = crowd.read_leaves(gone);
+    println!("  {gone} peers leave: {notifications} notices in {:.2} s", begun.elapsed().as_secs_f64());
 
     let begun = Instant::now();
     server.stop();
-    let notices = crowd.hear_the_end();
-    println!("  the server stops: {notices} notices in {:.2} s", begun.elapsed().as_secs_f64());
+    let notifications = crowd.read_to_end();
+    println!("  the server stops: {notifications} notices in {:.2} s", begun.elapsed().as_secs_f64());
 }
 
-fn join(server: &ServerProcess, peers: usize, vectors: u16) -> (Joined, Crowd) {
+fn join(server: &ServerProcess, peers: usize, vectors: u16) -> (Joined, ManyClients) {
     let begun = Instant::now();
-    let crowd = Crowd::join(&server.socket, peers, vectors);
+    let crowd = ManyClients::join(&server.socket, peers, vectors);
     let seconds = begun.elapsed().as_secs_f64();
     (Joined { seconds, messages: crowd.messages }, crowd)
 }

@@ -22,7 +22,7 @@ enum Policy {
 /// A client that objects to notices that would harm QEMU's device.
 #[derive(Clone)]
 struct Client {
-    view: View,
+    view: ClientView,
     /// How many notices it read.
     read: usize,
     /// Each id that it was ever notified of, with the owner's doorbells.
@@ -32,36 +32,36 @@ struct Client {
 }
 
 impl Client {
-    fn new(view: View) -> Self {
+    fn new(view: ClientView) -> Self {
         Self { view, read: 0, known: BTreeMap::new(), departed: BTreeSet::new() }
     }
 
-    fn read(&mut self, notice: Notice) -> Result<(), String> {
+    fn read(&mut self, notification: Notification) -> Result<(), String> {
         let own = self.view.id;
         let at = self.read;
         self.read += 1;
-        match (at, notice) {
-            (0, Notice::Version) | (2, Notice::Memory(_)) => Ok(()),
-            (1, Notice::YouAre(id)) if id == own => Ok(()),
-            (3.., Notice::Doorbells(Doorbells { peer, eventfds })) => match self.known.insert(peer, eventfds) {
+        match (at, notification) {
+            (0, Notification::Version) | (2, Notification::Memory(_)) => Ok(()),
+            (1, Notification::OwnId(id)) if id == own => Ok(()),
+            (3.., Notification::Doorbells(Doorbells { peer, eventfds })) => match self.known.insert(peer, eventfds) {
                 None => Ok(()),
                 Some(_) => Err(format!("client {own} is notified of id {peer} a second time")),
             },
-            (3.., Notice::Left(peer)) if peer == own => Err(format!("client {own} is notified of its own leave")),
-            (3.., Notice::Left(_)) if !self.known.contains_key(&own) => {
+            (3.., Notification::Left(peer)) if peer == own => Err(format!("client {own} is notified of its own leave")),
+            (3.., Notification::Left(_)) if !self.known.contains_key(&own) => {
                 Err(format!("client {own} is notified of a leave before its handshake is complete"))
             }
-            (3.., Notice::Left(peer)) if self.known.contains_key(&peer) && self.departed.insert(peer) => Ok(()),
+            (3.., Notification::Left(peer)) if self.known.contains_key(&peer) && self.departed.insert(peer) => Ok(()),
             (at, notice) => Err(format!("client {own} reads {notice:?} as notice {at}")),
         }
     }
 
     /// Draws and reads at most so many notices. Returns whether there was one.
     fn draw(&mut self, registry: &mut Registry, limit: usize) -> Result<bool, String> {
-        let mut notices = VecDeque::new();
-        let drawn = registry.draw_up_to(limit, &mut self.view, &mut notices);
-        notices.into_iter().try_for_each(|notice| self.read(notice))?;
-        Ok(drawn == Drawn::Something)
+        let mut notifications = VecDeque::new();
+        let drawn = registry.next_batch_up_to(limit, &mut self.view, &mut notifications);
+        notifications.into_iter().try_for_each(|notification| self.read(notification))?;
+        Ok(drawn == Batch::Ready)
     }
 
     /// The present peers as this client knows them, itself among them, with the address of their doorbells.
@@ -123,7 +123,7 @@ impl World {
         let clients = self.clients.iter().map(|client| {
             let view = &client.view;
             (
-                view.stage as u8,
+                view.phase as u8,
                 registry.members.range(..view.joins_from).count(),
                 registry.departures.range(..view.departures_from).count(),
                 view.present.iter().map(|id| id.0).collect::<Vec<_>>(),
@@ -229,7 +229,7 @@ proptest! {
             prop_assert_eq!((registry.free_ids(), registry.departures.len()), (IDS, 0));
             return Ok(());
         }
-        let kept = world.registry.dissolve();
+        let kept = world.registry.close_all();
         prop_assert_eq!(kept.len(), world.clients.len());
         for mut client in world.clients {
             while client.draw(&mut world.registry, 1).map_err(TestCaseError::fail)? {}

@@ -10,27 +10,27 @@ fn registry_without_vectors(max_peers: usize) -> Registry {
     Registry::new(Arc::new(new_eventfd().unwrap()), 0, max_peers)
 }
 
-fn joined<const N: usize>(registry: &mut Registry) -> [View; N] {
+fn joined<const N: usize>(registry: &mut Registry) -> [ClientView; N] {
     [(); N].map(|()| registry.join(None).unwrap())
 }
 
-fn drawn(registry: &mut Registry, view: &mut View) -> Vec<Notice> {
+fn drawn(registry: &mut Registry, view: &mut ClientView) -> Vec<Notification> {
     let mut told = Vec::new();
-    let mut notices = VecDeque::new();
-    while registry.draw(view, &mut notices) == Drawn::Something {
-        told.extend(notices.drain(..));
+    let mut notifications = VecDeque::new();
+    while registry.next_batch(view, &mut notifications) == Batch::Ready {
+        told.extend(notifications.drain(..));
     }
     told
 }
 
 /// What a client was told, in short.
-fn told(registry: &mut Registry, view: &mut View) -> String {
-    let word = |notice| match notice {
-        Notice::Version => "version".into(),
-        Notice::YouAre(id) => format!("id {id}"),
-        Notice::Memory(_) => "memory".into(),
-        Notice::Doorbells(bells) => format!("+{}", bells.peer),
-        Notice::Left(id) => format!("-{id}"),
+fn told(registry: &mut Registry, view: &mut ClientView) -> String {
+    let word = |notification| match notification {
+        Notification::Version => "version".into(),
+        Notification::OwnId(id) => format!("id {id}"),
+        Notification::Memory(_) => "memory".into(),
+        Notification::Doorbells(bells) => format!("+{}", bells.peer),
+        Notification::Left(id) => format!("-{id}"),
     };
     drawn(registry, view).into_iter().map(word).collect::<Vec<String>>().join(" ")
 }
@@ -71,11 +71,11 @@ fn at_the_end_everybody_hears_that_all_others_left_of_whom_it_heard() {
         told(&mut registry, view);
     }
     let [mut late] = joined(&mut registry);
-    let _kept = registry.dissolve();
+    let _kept = registry.close_all();
     let words = views.each_mut().map(|view| told(&mut registry, view));
     assert_eq!(words, ["-1 -2", "-0 -2", "-0 -1"]);
     assert_eq!(told(&mut registry, &mut late), "version id 3 memory +3");
-    assert_eq!(registry.draw(&mut late, &mut VecDeque::new()), Drawn::Over);
+    assert_eq!(registry.next_batch(&mut late, &mut VecDeque::new()), Batch::Closed);
 }
 
 #[test]
@@ -151,8 +151,8 @@ fn churn(joins: u32) {
     let [_stuck, mut reader] = joined(&mut registry);
     for count in 0..joins {
         let mut view = registry.join(None).unwrap();
-        registry.draw(&mut view, &mut VecDeque::new());
-        registry.draw(&mut reader, &mut VecDeque::new());
+        registry.next_batch(&mut view, &mut VecDeque::new());
+        registry.next_batch(&mut reader, &mut VecDeque::new());
         registry.leave(&view);
         if count % 1000 == 999 {
             registry.leave(&reader);
@@ -179,12 +179,12 @@ fn ten_million_joins_cost_neither_ids_nor_memory() {
 fn one_that_does_not_read_keeps_no_descriptors_of_those_who_left() {
     let mut registry = registry(9);
     let [mut stuck, other] = joined(&mut registry);
-    let notices = drawn(&mut registry, &mut stuck);
+    let notifications = drawn(&mut registry, &mut stuck);
     registry.leave(&other);
-    let alive: Vec<bool> = notices
+    let alive: Vec<bool> = notifications
         .iter()
-        .filter_map(|notice| match notice {
-            Notice::Doorbells(bells) => Some(bells.eventfds.upgrade().is_some()),
+        .filter_map(|notification| match notification {
+            Notification::Doorbells(bells) => Some(bells.eventfds.upgrade().is_some()),
             _ => None,
         })
         .collect();

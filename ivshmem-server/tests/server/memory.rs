@@ -10,7 +10,7 @@ use ivshmem_server::status;
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::{Signal, geteuid};
 
-use crate::harness::{Server, command, outcome};
+use crate::support::harness::{Server, command, outcome};
 
 #[test]
 fn the_memfd_is_sealed_against_any_change_of_its_size() {
@@ -111,7 +111,7 @@ fn huge_pages_are_what_a_client_maps_and_what_the_status_says() {
     let mut of_memory = smaps.lines().skip_while(|line| line.split_whitespace().nth(4) != Some(&inode));
     let page = of_memory.find(|line| line.starts_with("KernelPageSize:")).unwrap();
     assert_eq!(page.split_whitespace().collect::<Vec<_>>(), ["KernelPageSize:", "2048", "kB"]);
-    let memory = status::ask(&asked).unwrap().1.memory;
+    let memory = status::query(&asked).unwrap().1.memory;
     assert_eq!(memory.description, "4M in a sealed memfd of 2M pages");
     assert_eq!(memory.seals, ["shrink", "grow", "seal"]);
 }
@@ -264,7 +264,7 @@ fn memory_that_is_shrunk_is_logged_with_the_peers_at_risk() {
     let flags = ["-l", "64K", "-M", &shm.name, "--status-socket", asked.to_str().unwrap()];
     let server = Server::start_in(folder, command(), &flags);
     let _peer = server.member(1);
-    let current = || status::ask(&asked).unwrap().1.memory.current_bytes;
+    let current = || status::query(&asked).unwrap().1.memory.current_bytes;
     assert_eq!(current(), Some(65_536));
     let script = format!("truncate -s 4K /dev/shm/{}", shm.name);
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());

@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use proto::wire::PeerId;
 
-use crate::harness::{PATIENCE, Server, command};
-use crate::witness::eventually;
+use crate::support::harness::{PATIENCE, Server, command};
+use crate::support::leak_check::eventually;
 
 /// What the shell runs once the socket's path exists, as a test runner does it.
 const QEMU: &str = "until [ -S socket ]; do :; done; exec qemu-system-x86_64 -nodefaults -no-user-config -display none \
