@@ -5,12 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use doorbell::wait::Woke;
+use doorbell::{PeerId, Vector};
 use guest_uio::driver::{self, Driver, DriverError};
 use guest_uio::pci::{Needs, PciDevice};
 use guest_uio::periodic_signal::PeriodicSignal;
 use guest_uio::{driver_check, probe as prober, registers, responder};
-use proto::wait::Woke;
-use proto::wire::{PeerId, Vector};
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;

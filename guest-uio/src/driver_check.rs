@@ -6,9 +6,9 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use proto::deadline::scaled;
-use proto::wait::Woke;
-use proto::wire::{PeerId, Vector};
+use doorbell::deadline::scaled;
+use doorbell::wait::Woke;
+use doorbell::{PeerId, Vector};
 
 use crate::driver::{Driver, DriverError, IrqSource};
 use crate::pci::PciDevice;

@@ -8,12 +8,12 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
+use doorbell::deadline::{scale_in, set_scale};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use proto::deadline::{scale_in, set_scale};
 
 use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};

@@ -8,12 +8,12 @@ mod commands;
 use std::process::ExitCode;
 
 use cli_common::arguments;
+use doorbell::deadline::{scale_in, set_scale};
+use doorbell::{PeerId, Vector};
 use guest_uio::driver::DriverError;
 use guest_uio::init;
 use guest_uio::pci::{Needs, PciError};
 use guest_uio::responder::RespondError;
-use proto::deadline::{scale_in, set_scale};
-use proto::wire::{PeerId, Vector};
 
 use cli::{Arguments, Verb};
 

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use proto::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 use serde_json::{Value, json};
 
 /// Dependent loads per round, over one cache line. From uncached memory each takes a hundred nanoseconds and more.

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use proto::region::{RegionError, SharedRegion};
-use proto::wire::{PeerId, Vector};
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::{PeerId, Vector};
 
 /// The device's own id, BAR0 + 8.
 const IV_POSITION: usize = 8;

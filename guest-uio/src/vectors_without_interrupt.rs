@@ -7,8 +7,8 @@ use std::fmt::Write as _;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use proto::deadline::scaled;
-use proto::wire::Vector;
+use doorbell::Vector;
+use doorbell::deadline::scaled;
 
 use crate::driver::{self, Driver, DriverError};
 use crate::pci::PciDevice;

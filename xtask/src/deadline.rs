@@ -9,7 +9,7 @@ use cli_common::{duration, number};
 /// Relaxed: set once, before anything waits; it guards no other data.
 static SCALE: AtomicU32 = AtomicU32::new(1);
 
-/// The largest factor (`proto::deadline::MAX_SCALE`).
+/// The largest factor (`doorbell::deadline::MAX_SCALE`).
 const MAX_SCALE: u32 = 1_000;
 
 /// Under KVM the guest is up in well under a second; a loaded machine may take several times that.

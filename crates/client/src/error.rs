@@ -4,8 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use doorbell::region::RegionError;
 use proto::fd_passing::ReceiveError;
-use proto::region::RegionError;
 use proto::session::SessionError;
 use proto::wire::{PeerId, Vector};
 use thiserror::Error;

@@ -66,7 +66,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use proto::region::SharedRegion;
+use ::doorbell::region::SharedRegion;
 use proto::session::Event;
 
 pub use error::ClientError;

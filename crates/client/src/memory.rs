@@ -7,7 +7,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use proto::region::{SharedRegion, may_shrink};
+use doorbell::region::{SharedRegion, may_shrink};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, pread};
 

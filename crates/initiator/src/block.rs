@@ -6,12 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-use proto::bell::Bell;
-use proto::clock::Offset;
-use proto::control::{Announcement, Flaw, WaitKind, Work};
-use proto::dozing::Dozing;
-use proto::layout::RECORD_COUNT;
-use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, Waiter};
+use bench_protocol::clock::Offset;
+use bench_protocol::control::{Announcement, Flaw, WaitKind, Work};
+use bench_protocol::layout::RECORD_COUNT;
+use doorbell::bell::Bell;
+use doorbell::dozing::Dozing;
+use doorbell::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, Waiter};
 use report::copies::Copies;
 use report::measured::{ClockFit, MeasuredBlock};
 use report::plan::{Block, Conditions, Fault, Plan, Wait, Workload};

@@ -5,8 +5,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use proto::control::Flaw;
-use proto::wait::{WaitCounts, WaitError, Waiter};
+use bench_protocol::control::Flaw;
+use doorbell::wait::{WaitCounts, WaitError, Waiter};
 use report::plan::{Block, Fault, Wait};
 
 use super::block::ring;

@@ -1,10 +1,10 @@
 //! What each side's memory can do, one side after the other: measured before the first block, behind the last, and
 //! wherever blocks begin or end that copy, because what others do to the machine changes from minute to minute.
 
-use proto::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
-use proto::control::{Announcement, WaitKind, Work};
-use proto::hello;
-use proto::layout::SLOTS;
+use bench_protocol::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
+use bench_protocol::control::{Announcement, WaitKind, Work};
+use bench_protocol::hello;
+use bench_protocol::layout::SLOTS;
 use report::copies::Copies;
 use report::measured::{Ceiling, Ceilings};
 use report::plan::{Block, Workload};

@@ -3,9 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use doorbell::wait::{EventSource, Woke};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use proto::wait::{EventSource, Woke};
 
 /// How long a block may last before the waiter looks around. Eventfds that a server hands out are non-blocking, so the
 /// wait is a `poll` in any case, and its timeout costs nothing.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use proto::ack::Ack;
-use proto::counters::GuestCounters;
-use proto::wait::WaitCounts;
+use bench_protocol::ack::Ack;
+use bench_protocol::counters::GuestCounters;
+use doorbell::wait::WaitCounts;
 use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
 use report::plan::{Block, Workload};
 

@@ -3,11 +3,11 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use proto::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, READY};
-use proto::counters::GuestCounters;
-use proto::deadline::scaled;
-use proto::hello::{self, Hello};
-use proto::wire::PeerId;
+use bench_protocol::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, READY};
+use bench_protocol::counters::GuestCounters;
+use bench_protocol::hello::{self, Hello};
+use doorbell::PeerId;
+use doorbell::deadline::scaled;
 use report::measured::GuestFacts;
 
 use super::link::Link;

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bench_protocol::layout::{Layout, LayoutError};
+use doorbell::deadline::{scaled, set_scale};
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::tsc::Anchor;
 use nix::sys::signal::Signal;
-use proto::clock::Anchor;
-use proto::deadline::{scaled, set_scale};
-use proto::layout::{Layout, LayoutError};
-use proto::region::{RegionError, SharedRegion};
 use report::measured::Measured;
 use report::plan::{Plan, Wait};
 use report::progress::Progress;

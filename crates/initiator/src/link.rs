@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proto::ack::{END, SENT, Tagged};
-use proto::control::{commanded, reported};
-use proto::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
-use proto::region::{RegionError, SharedRegion};
+use bench_protocol::ack::{END, SENT, Tagged};
+use bench_protocol::control::{commanded, reported};
+use bench_protocol::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
+use doorbell::region::{RegionError, SharedRegion};
 
 /// Words beside the message word in its cache line.
 pub(super) const PAYLOAD: usize = 7;

@@ -4,9 +4,9 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use proto::ack::{Ack, Tagged};
-use proto::clock::ticks;
-use proto::wait::{Notifier, WaitError, Waiter};
+use bench_protocol::ack::{Ack, Tagged};
+use doorbell::tsc::ticks;
+use doorbell::wait::{Notifier, WaitError, Waiter};
 
 use super::BenchError;
 use super::link::Link;

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use proto::ack::{PROCESSED, Tagged};
-use proto::clock::ticks;
-use proto::deadline::scaled;
-use proto::layout::{Layout, SLOTS};
-use proto::region::SharedRegion;
-use proto::wait::{Poll, Silent, WaitCounts, WaitError, Waiter};
+use bench_protocol::ack::{PROCESSED, Tagged};
+use bench_protocol::layout::{Layout, SLOTS};
+use doorbell::deadline::scaled;
+use doorbell::region::SharedRegion;
+use doorbell::tsc::ticks;
+use doorbell::wait::{Poll, Silent, WaitCounts, WaitError, Waiter};
 use report::measured::Overhead;
 use report::plan::Fault;
 

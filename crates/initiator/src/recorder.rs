@@ -6,10 +6,10 @@ use std::io::{self, BufWriter};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use proto::ack::{Ack, Refusal};
-use proto::clock::Offset;
-use proto::record::Record;
-use proto::region::SharedRegion;
+use bench_protocol::ack::{Ack, Refusal};
+use bench_protocol::clock::Offset;
+use bench_protocol::record::Record;
+use doorbell::region::SharedRegion;
 use report::journal::{self, Entry};
 use report::measured::{Ceilings, Measured, MeasuredBlock};
 use report::plan::Block;

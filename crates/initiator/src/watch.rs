@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use proto::wire::PeerId;
+use doorbell::PeerId;
 
 use client::{Client, ClientError, Membership};
 

@@ -3,8 +3,8 @@
 //! Its maps are of no use here: UIO refuses to map a BAR0 of 256 bytes as the page that a mapping must be. It does not
 //! claim the BARs either, so they are mapped through sysfs, as DPDK does.
 
-use proto::region::SharedRegion;
-use proto::wire::Vector;
+use doorbell::Vector;
+use doorbell::region::SharedRegion;
 
 use super::sysfs::Bars;
 use super::uio::{self as node, UioIrq};

@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use doorbell::Vector;
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::wait::EventSource;
 use nix::errno::Errno;
-use proto::region::{RegionError, SharedRegion};
-use proto::wait::EventSource;
-use proto::wire::Vector;
 
 use crate::pci::{PciDevice, PciError};
 

@@ -4,9 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
+use doorbell::Vector;
+use doorbell::region::SharedRegion;
 use nix::libc;
-use proto::region::SharedRegion;
-use proto::wire::Vector;
 
 use super::{Driver, DriverError, IrqSource, MapKind, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
 use crate::pci::PciDevice;
@@ -90,11 +90,8 @@ fn map(device: &PciDevice, file: &str, bar: usize, what: &'static str) -> Result
     let opened = OpenOptions::new().read(true).write(true).open(&path);
     let opened = opened.map_err(|source| DriverError::Open { path, source })?;
     // A BAR smaller than a page is mapped as the page it lies in.
-    SharedRegion::map_device(&opened, 0, len.next_multiple_of(proto::layout::PAGE)).map_err(|source| DriverError::Map {
-        what,
-        address: device.address().to_owned(),
-        source,
-    })
+    SharedRegion::map_device(&opened, 0, len.next_multiple_of(bench_protocol::layout::PAGE))
+        .map_err(|source| DriverError::Map { what, address: device.address().to_owned(), source })
 }
 
 impl Driver for Sysfs {

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use doorbell::deadline::scaled;
+use doorbell::region::SharedView;
+use doorbell::wait::{EventSource, Woke};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use proto::deadline::scaled;
-use proto::region::SharedView;
-use proto::wait::{EventSource, Woke};
 use rustix::fs::FlockOperation;
 use uio::UioDevice;
 
@@ -90,7 +90,7 @@ impl UioMap {
 
     /// The offset for mmap(2).
     pub(super) fn offset(self) -> u64 {
-        (self.index * proto::layout::PAGE) as u64
+        (self.index * bench_protocol::layout::PAGE) as u64
     }
 }
 

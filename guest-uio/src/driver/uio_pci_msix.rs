@@ -2,8 +2,8 @@
 
 use std::os::fd::AsFd;
 
-use proto::region::{SharedRegion, SharedView};
-use proto::wire::Vector;
+use doorbell::Vector;
+use doorbell::region::{SharedRegion, SharedView};
 use uio::UioDevice;
 
 use super::uio::{self as node, IrqEntryStamp, UioIrq, UioMap};

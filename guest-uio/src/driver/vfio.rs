@@ -10,12 +10,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use doorbell::Vector;
+use doorbell::region::SharedRegion;
+use doorbell::wait::{EventSource, Woke};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use proto::region::SharedRegion;
-use proto::wait::{EventSource, Woke};
-use proto::wire::Vector;
 
 use super::{Driver, DriverError, IrqSource, VFIO_PCI};
 use crate::pci::PciDevice;
@@ -158,7 +158,7 @@ impl Handles {
             return Err(VfioError::NotMappable { address: address(), what }.into());
         }
         // A BAR smaller than a page is mapped as the page it lies in.
-        let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(proto::layout::PAGE);
+        let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(bench_protocol::layout::PAGE);
         SharedRegion::map_device(&self.device, info.offset, len).map_err(|source| DriverError::Map {
             what,
             address: address(),

@@ -4,8 +4,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use proto::clock::ticks;
-use proto::control::Flaw;
+use bench_protocol::control::Flaw;
+use doorbell::tsc::ticks;
 
 /// After how many messages a flaw shows that shows once.
 pub(super) const ONCE_AFTER: u64 = 20;

@@ -5,14 +5,14 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proto::ack::{END, PROCESSED, RECEIVED, Refusal, SENT, Tagged};
-use proto::clock::ticks;
-use proto::control::{Announcement, Flaw, WaitKind, Work};
-use proto::frame::FrameHeader;
-use proto::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
-use proto::record::{Record, Records};
-use proto::region::{RegionError, SharedRegion};
-use proto::wait::{Notifier, WaitError, Waiter};
+use bench_protocol::ack::{END, PROCESSED, RECEIVED, Refusal, SENT, Tagged};
+use bench_protocol::control::{Announcement, Flaw, WaitKind, Work};
+use bench_protocol::frame::FrameHeader;
+use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
+use bench_protocol::record::{Record, Records};
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::tsc::ticks;
+use doorbell::wait::{Notifier, WaitError, Waiter};
 use sha2::{Digest, Sha256};
 use zerocopy::{FromZeros, IntoBytes};
 

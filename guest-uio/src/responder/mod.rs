@@ -8,18 +8,20 @@ use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::Duration;
 
-use proto::ack::Tagged;
-use proto::bell::Bell;
-use proto::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
-use proto::control::{Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report};
-use proto::counters::GuestCounters;
-use proto::deadline::scaled;
-use proto::dozing::Dozing;
-use proto::hello::{Hello, say};
-use proto::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
-use proto::region::{RegionError, SharedRegion};
-use proto::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
-use proto::wire::{PeerId, Vector};
+use bench_protocol::ack::Tagged;
+use bench_protocol::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
+use bench_protocol::control::{
+    Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report,
+};
+use bench_protocol::counters::GuestCounters;
+use bench_protocol::hello::{Hello, say};
+use bench_protocol::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
+use doorbell::bell::Bell;
+use doorbell::deadline::scaled;
+use doorbell::dozing::Dozing;
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use doorbell::{PeerId, Vector};
 
 use crate::driver::{Driver, DriverError, IrqSource};
 use crate::memory_type::MemoryType;

@@ -4,12 +4,12 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use proto::ack::{END, PROCESSED, Refusal, Tagged};
-use proto::control::{Announcement, Flaw};
-use proto::layout::{GUEST_ACK, HOST_MESSAGE};
-use proto::region::SharedRegion;
-use proto::stream::{Ring, is_whole};
-use proto::wait::{Notifier, Waiter};
+use bench_protocol::ack::{END, PROCESSED, Refusal, Tagged};
+use bench_protocol::control::{Announcement, Flaw};
+use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE};
+use bench_protocol::stream::{Ring, is_whole};
+use doorbell::region::SharedRegion;
+use doorbell::wait::{Notifier, Waiter};
 
 use super::fault::FaultPolicy;
 use super::messages::{BlockError, Handled, wait};
@@ -84,5 +84,5 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
 }
 
 fn is_news(word: Tagged, next: u64) -> bool {
-    word.seq >= next && (word.state == END || word.state == proto::ack::SENT)
+    word.seq >= next && (word.state == END || word.state == bench_protocol::ack::SENT)
 }

@@ -23,7 +23,7 @@ const STREAM_SLOTS: [u32; 2] = [1, 16];
 pub(super) const LEAST_FOR_STREAMS: u64 = 32 << 20;
 /// Copies whose ceiling is always known: more than a second-level cache holds.
 const COPY: u64 = 8 << 20;
-/// Where the slots begin (`proto::layout::SLOTS`).
+/// Where the slots begin (`bench_protocol::layout::SLOTS`).
 const SLOTS: u64 = 4 << 20;
 /// No block may have more operations than there are records, warm-up and a corrupted frame included.
 const MOST: u64 = 30_000;

@@ -1,11 +1,11 @@
 //! Frames through the slots: written, announced, read, verified.
 
-use proto::ack::{Ack, Refusal};
-use proto::clock::ticks;
-use proto::frame::FrameHeader;
-use proto::layout::PAGE;
-use proto::region::{RegionError, flush_private};
-use proto::wait::{Notifier, Waiter};
+use bench_protocol::ack::{Ack, Refusal};
+use bench_protocol::frame::FrameHeader;
+use bench_protocol::layout::PAGE;
+use doorbell::region::{RegionError, flush_private};
+use doorbell::tsc::ticks;
+use doorbell::wait::{Notifier, Waiter};
 use report::measured::CorruptAnswer;
 use report::plan::Fault;
 use zerocopy::IntoBytes;

@@ -1,8 +1,8 @@
 //! Closed loops of 64-byte messages, back to back or paced, and the open loop that offers them at a rate.
 
+use doorbell::tsc::ticks;
+use doorbell::wait::{Notifier, Waiter};
 use nix::sys::prctl;
-use proto::clock::ticks;
-use proto::wait::{Notifier, Waiter};
 
 use super::pace::{BackToBack, Clock, Gap, Pace, Schedule};
 use super::{Outcome, Stage};

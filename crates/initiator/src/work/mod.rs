@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use proto::wait::{Notifier, Waiter};
+use doorbell::wait::{Notifier, Waiter};
 use report::measured::CorruptAnswer;
 use report::plan::{Block, Fault, Workload};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::clock::ticks;
+use doorbell::tsc::ticks;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use report::plan::Arrivals;

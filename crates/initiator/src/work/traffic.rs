@@ -2,11 +2,11 @@
 
 use std::cell::Cell;
 
-use proto::ack::{Ack, Tagged};
-use proto::clock::ticks;
-use proto::region::RegionError;
-use proto::stream::{Ring, seal};
-use proto::wait::{Notifier, Waiter};
+use bench_protocol::ack::{Ack, Tagged};
+use bench_protocol::stream::{Ring, seal};
+use doorbell::region::RegionError;
+use doorbell::tsc::ticks;
+use doorbell::wait::{Notifier, Waiter};
 
 use super::{Outcome, Sent, Stage};
 use crate::BenchError;
@@ -55,7 +55,7 @@ impl Stage<'_> {
         let (memory, first) = (self.link.memory, self.first_seq);
         let slots = u64::from(self.block.conditions.slots.unwrap_or(1));
         let nowhere = || RegionError::OutOfBounds {
-            offset: proto::layout::SLOTS,
+            offset: bench_protocol::layout::SLOTS,
             len: usize::try_from(slots.saturating_mul(self.block.size_bytes)).unwrap_or(usize::MAX),
             region: memory.len(),
         };
@@ -129,7 +129,7 @@ mod tests {
     use std::convert::Infallible;
     use std::time::Duration;
 
-    use proto::wait::Poll;
+    use doorbell::wait::Poll;
 
     use super::*;
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::layout::GUEST_COUNTERS;
-use crate::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 
 /// Words of counters.
 pub const COUNTERS: usize = 13;

@@ -23,8 +23,8 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::clock::ticks;
 use crate::deadline::scaled;
+use crate::tsc::ticks;
 pub use crate::word::Word;
 
 /// How long a doorbell that was rung may take before it counts as lost. A busy machine stalls for tens of

@@ -1,18 +1,8 @@
-//! The properties. Each is written against a model that is simpler than what it tests.
+//! Properties of the client-server protocol's parsers. Each is written against a model that is simpler than what it tests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::Ordering;
 
-use memfd::MemfdOptions;
-use proto::control::Announcement;
-use proto::counters::GuestCounters;
-use proto::frame::FrameHeader;
-use proto::hello::{Hello, said};
-use proto::layout::{self, Layout, RECORD_COUNT, TEXT_BYTES};
-use proto::record::Record;
-use proto::region::SharedRegion;
 use proto::session::{Event, Session};
-use proto::stream::Ring;
 use proto::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, PeerId, Vector};
 
 /// A stream that is read in parts. The first half of the input says how (the low three bits of a byte: how many bytes at
@@ -116,81 +106,6 @@ impl Client {
                 self.departed.insert(peer);
                 Some(Event::PeerLeft(peer))
             }
-        }
-    }
-}
-
-/// The bytes that a region has: the layout's fixed part and a little more.
-const REGION: u64 = 8 << 20;
-/// Bytes that are laid over one place.
-const PIECE: usize = 40;
-
-/// Any content of the shared memory, as the other side may write it at any time. The first byte says whether the header
-/// starts out well; what follows is laid over header, command, counters, text and records in turn.
-///
-/// Nothing panics, and whatever is believed stays inside the region.
-pub fn layout(data: &[u8]) {
-    let object = MemfdOptions::default().create("layout").expect("a memfd");
-    object.as_file().set_len(REGION).expect("a size");
-    let region = SharedRegion::map_object(object.as_file()).expect("a mapping");
-    let (kind, data) = data.split_first().map_or((0, data), |(kind, data)| (*kind, data));
-    if kind & 1 == 1 {
-        let plan = Layout::plan(region.len(), 4096, 7, 1).expect("a frame of a page fits");
-        plan.publish(&region).expect("the header fits");
-    }
-    // A header that starts out well keeps its magic, version and fingerprint.
-    let header = if kind & 1 == 1 { 24 } else { 0 };
-    let places = [
-        header,
-        layout::HOST_COMMAND,
-        layout::HOST_COMMAND + PIECE,
-        layout::GUEST_HELLO,
-        layout::TEXT,
-        layout::GUEST_COUNTERS,
-        layout::RECORDS,
-    ];
-    for (place, bytes) in places.into_iter().cycle().zip(data.chunks(PIECE)) {
-        region.copy_in(place, bytes).expect("within the fixed part");
-    }
-    believe_layout(&region);
-    believe_announcement(&region);
-    let nonce = region.word(layout::GUEST_HELLO).expect("aligned").load(Ordering::Relaxed);
-    let hello = Hello::read(&region, nonce).expect("within the region");
-    assert_eq!(hello.map(|hello| hello.text), Some(said(&region).expect("within the region")));
-    // A byte that is no text becomes a sign of three.
-    assert!(said(&region).expect("within the region").len() <= 3 * TEXT_BYTES);
-    GuestCounters::read(&region).expect("within the region");
-    for seq in [0, 1, RECORD_COUNT as u64, u64::MAX] {
-        let record = Record::load(&region, seq).expect("within the region");
-        assert!(record.is_none_or(|record| record.seq == seq));
-    }
-}
-
-fn believe_layout(region: &SharedRegion) {
-    let Ok(Some(layout)) = Layout::read(region) else { return };
-    assert!(layout.slots > 0);
-    assert_eq!(layout.slot(layout.slots as u64), None);
-    for index in [0, layout.slots as u64 - 1] {
-        let slot = layout.slot(index).expect("a slot that is there");
-        let end = slot.checked_add(layout.stride).expect("no overflow");
-        assert!(slot >= layout::SLOTS && end <= region.len());
-        let mut bytes = [0; 56];
-        region.copy_out(slot, &mut bytes).expect("within the slot");
-        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let header = FrameHeader::new(word(8), word(16), [0; 32]);
-        if let Some(len) = header.validate(word(8), &layout) {
-            assert!(slot + layout::PAGE + len <= region.len());
-        }
-    }
-}
-
-fn believe_announcement(region: &SharedRegion) {
-    let Some(block) = Announcement::read(region).expect("within the region") else { return };
-    assert!((1..=RECORD_COUNT as u64).contains(&block.operations));
-    assert!(block.first_seq.checked_add(block.operations).is_some_and(|end| end < 1 << 56));
-    if let Some(ring) = Ring::new(region.len(), block.slots, block.bytes) {
-        for seq in [0, block.slots - 1, block.first_seq, u64::MAX] {
-            assert!(ring.slot(seq) + ring.bytes() <= region.len());
         }
     }
 }

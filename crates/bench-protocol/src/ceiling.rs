@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use crate::clock::ticks;
-use crate::region::{RegionError, SharedRegion, read_private_words};
+use doorbell::region::{RegionError, SharedRegion, read_private_words};
+use doorbell::tsc::ticks;
 
 /// Rounds of a copy in each of its turns, where it fits in a cache: the later ones find their own bytes there.
 const ROUNDS: usize = 3;

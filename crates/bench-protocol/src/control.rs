@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use crate::ack::Tagged;
 use crate::layout::{self, GUEST_STATUS, HOST_COMMAND};
-use crate::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 
 /// Words behind the command word.
 pub const PARAMETERS: usize = 11;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::layout::{PAGE, RECORD, RECORD_COUNT, RECORDS};
-use crate::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 
 /// The guest's stamps of one operation, in ticks of its own counter; 0 where none was taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

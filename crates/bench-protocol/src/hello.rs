@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::layout::{GUEST_HELLO, TEXT, TEXT_BYTES};
-use crate::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 
 /// The guest's answer to a header: who it is, and what it can do in its own words (JSON).
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,11 +10,11 @@
 //! ```
 //!
 //! Every line is 128 bytes (two cache lines, which adjacent-line prefetchers fetch together) and has one writer. The
-//! armed words are the exception: the receiver sets them, the sender takes them (see [`wait`](crate::wait)).
+//! armed words are the exception: the receiver sets them, the sender takes them (see [`doorbell::wait`]).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 
 /// "IVDBELL1" in memory order: what the first eight bytes are when a host has laid out the region.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"IVDBELL1");

@@ -5,10 +5,10 @@
 use std::convert::Infallible;
 use std::io;
 
+use doorbell::wait::{Doorbell, EventSource, Irq, Notifier, Waiter, Woke, Word};
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
-use proto::wait::{Doorbell, EventSource, Irq, Notifier, Waiter, Woke, Word};
 
 /// Loom's word; with `FENCED` false it leaves out the fences, to show that the model finds what they are for.
 struct ModelWord<const FENCED: bool>(AtomicU64);

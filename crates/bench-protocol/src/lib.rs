@@ -1,0 +1,17 @@
+//! What the benchmark's host and guest exchange in shared memory. No policy, no async, no printing.
+//!
+//! 1. [`layout`], [`frame`] and [`stream`]: offsets and structures.
+//! 2. [`ack`]: the two-phase acknowledgement.
+//! 3. [`control`]: how the host drives the guest; [`hello`], [`counters`] and [`record`]: what the guest returns.
+//! 4. [`clock`]: the guest's time stamps on the host's time line; [`ceiling`]: peak bandwidth of each side's memory.
+
+pub mod ack;
+pub mod ceiling;
+pub mod clock;
+pub mod control;
+pub mod counters;
+pub mod frame;
+pub mod hello;
+pub mod layout;
+pub mod record;
+pub mod stream;
