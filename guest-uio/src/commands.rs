@@ -12,16 +12,16 @@ use guest_uio::pci::{Needs, PciDevice};
 use guest_uio::periodic_signal::PeriodicSignal;
 use guest_uio::{driver_check, probe as prober, registers, responder};
 
-/// Bytes that are copied at a time.
+/// Bytes per copy.
 const CHUNK: usize = 1 << 20;
 
-/// A device, and the driver that it is used through.
+/// A device and its opened driver.
 pub(crate) struct OpenDevice {
     device: PciDevice,
     driver: Box<dyn Driver>,
 }
 
-/// Opens the device that a verb works on.
+/// Selects and opens the device of a verb.
 pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<OpenDevice> {
     let device = PciDevice::select(address, needs)?;
     let driver = driver::open(&device).context("cannot use the device")?;
@@ -32,7 +32,7 @@ pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCod
     let result = prober::probe(address)?;
     let text = if json { format!("{:#}\n", result.found) } else { result.to_string() };
     print(text.as_bytes())?;
-    Ok(ExitCode::from(if result.cure.is_some() { 3 } else { 0 }))
+    Ok(ExitCode::from(if result.hint.is_some() { 3 } else { 0 }))
 }
 
 pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {
@@ -51,14 +51,14 @@ pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {
     print(text.as_bytes())
 }
 
-/// The device reports nothing back, so a vector beyond its own is worth a note: a server gives all peers equally many.
+/// Prints a note for a vector that the own device lacks: a server gives all peers the same number, and the device does not
+/// report a lost ring.
 pub(crate) fn ring(opened: &OpenDevice, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
     registers::ring(opened.driver.registers(), peer, vector)?;
     if let Some(own) = opened.device.msix_vectors().filter(|own| vector.0 >= *own) {
         let s = if own == 1 { "" } else { "s" };
         eprintln!(
-            "guest-uio: note: this device has {own} vector{s}; if the server gives its peers no more, the ring of vector \
-             {vector} is lost"
+            "guest-uio: note: this device has {own} vector{s}; if the peer has as many, the ring of vector {vector} is lost"
         );
     }
     Ok(())
@@ -108,13 +108,13 @@ pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Re
     while at < end {
         let mut bytes = vec![0; CHUNK.min(end - at)];
         memory.copy_out(at, &mut bytes)?;
-        // Memory of a device that is gone reads as ones.
+        // The memory of an unplugged device reads as ones.
         if !opened.device.is_present() {
             let address = opened.device.address().to_owned();
             return Err(DriverError::Gone { address, source: ErrorKind::NotFound.into() }.into());
         }
         match out.write_all(&bytes) {
-            // The reader of the pipe has enough.
+            // The reader closed the pipe.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot write to stdout")?,
         }
@@ -123,12 +123,12 @@ pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Re
     out.flush().context("cannot write to stdout")
 }
 
-/// All of stdin, or nothing if it does not fit.
+/// Writes all of stdin, or nothing if it does not fit.
 pub(crate) fn write(opened: &OpenDevice, offset: usize) -> anyhow::Result<()> {
     let memory = opened.driver.memory();
     let room = memory.len().saturating_sub(offset);
     let mut bytes = Vec::new();
-    // One byte more than fits shows that it does not.
+    // Read one byte beyond the limit to detect oversized input.
     io::stdin().lock().take(room as u64 + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
     anyhow::ensure!(
         bytes.len() <= room,
@@ -141,7 +141,7 @@ pub(crate) fn respond(opened: &OpenDevice, once: bool) -> anyhow::Result<()> {
     Ok(responder::respond(&*opened.driver, once)?)
 }
 
-/// Prints to stdout; a reader that has left is not an error.
+/// Prints to stdout. A closed pipe is not an error.
 fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

@@ -1,5 +1,5 @@
-//! What every driver must do, tried on the real device: one suite over the [`Driver`] trait. The device rings itself, so
-//! it needs a server and no other peer.
+//! Conformance tests of a [`Driver`] on the real device. The device rings itself: the tests require a server but no other
+//! peer.
 
 use std::fmt;
 use std::io;
@@ -16,17 +16,17 @@ use crate::periodic_signal::PeriodicSignal;
 use crate::registers;
 use crate::vectors_without_interrupt;
 
-/// Doorbells rung without waiting.
+/// Doorbells of the storm, which are rung without waiting.
 const STORM: u64 = 1_000;
-/// How long a doorbell may take before it counts as lost.
+/// A doorbell without an event in this time is lost.
 const LOST_AFTER: Duration = Duration::from_secs(2);
 
-/// A rule, and how it went.
+/// A tested rule and its result.
 #[derive(Debug)]
 pub struct CheckResult {
-    /// What must hold.
+    /// The rule.
     pub rule: String,
-    /// What was seen, if it does not.
+    /// The observed violation, if the rule does not hold.
     pub fault: Option<String>,
 }
 
@@ -39,11 +39,11 @@ impl fmt::Display for CheckResult {
     }
 }
 
-/// Tries every rule on the driver that holds the device, on its first `vectors` vectors. In the closed loop
-/// `closed_loop` doorbells are rung, each when the one before has been taken.
+/// Tests every rule with the device's bound driver on its first `vectors` vectors. The closed loop rings `closed_loop`
+/// doorbells, each after the event of the previous one.
 ///
-/// A vector that does not exist or never fires is reported once, and its other rules are left out. A driver without any
-/// interrupt is an error: there is nothing to check.
+/// A vector that does not exist or never fires is reported once and excluded from the other rules. A driver without
+/// interrupts is an error.
 pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<CheckResult>, DriverError> {
     let driver = crate::driver::open(device)?;
     driver.interrupt(Vector(0))?;
@@ -60,30 +60,32 @@ pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<C
             break;
         }
     }
-    let silent = vectors_without_interrupt::find(device, &*driver, present)?;
-    let live: Vec<Vector> = (0..present).map(Vector).filter(|vector| !silent.contains(vector)).collect();
+    let dead = vectors_without_interrupt::find(device, &*driver, present)?;
+    let live: Vec<Vector> = (0..present).map(Vector).filter(|vector| !dead.contains(vector)).collect();
     let suite = DriverCheck { driver, vectors: live, closed_loop };
     results.push(result("the id is the same at each read", suite.id_is_stable()));
-    results.push(result("both ends of the memory keep what is written", suite.memory_keeps()));
-    results.push(result("a vector that does not exist is refused", suite.refuses_missing_vector()));
-    results.push(result("every vector fires", every_vector_fires(&silent, present)));
+    results.push(result("both ends of the memory keep their content", suite.memory_keeps_content()));
+    results.push(result("opening a vector that does not exist fails", suite.refuses_missing_vector()));
+    results.push(result("every vector fires", every_vector_fires(&dead, present)));
     for &vector in &suite.vectors {
         let named = |rule: &str| format!("vector {vector}: {rule}");
-        results.push(result(named("no doorbell, no event"), suite.is_silent(vector)));
-        results.push(result(named("each doorbell is one event, none is lost"), suite.closed_loop(vector)));
-        results
-            .push(result(named("a storm is no more events than doorbells, and its last is seen"), suite.storm(vector)));
-        results.push(result(named("closed and opened again, it works again"), suite.reopens(vector)));
+        results.push(result(named("without a doorbell there is no event"), suite.is_silent(vector)));
+        results.push(result(named("each doorbell causes one event"), suite.closed_loop(vector)));
+        results.push(result(
+            named("a storm causes at most one event per doorbell, and the last arrives"),
+            suite.storm(vector),
+        ));
+        results.push(result(named("works after closing and opening"), suite.reopens(vector)));
     }
-    results.push(result("a doorbell wakes its own vector only", suite.vectors_are_apart()));
+    results.push(result("a doorbell wakes its own vector only", suite.doorbell_wakes_only_its_vector()));
     Ok(results)
 }
 
-fn every_vector_fires(silent: &[Vector], tried: u16) -> Result<(), String> {
-    if silent.is_empty() {
+fn every_vector_fires(dead: &[Vector], tried: u16) -> Result<(), String> {
+    if dead.is_empty() {
         return Ok(());
     }
-    let (message, hint) = vectors_without_interrupt::explain(silent, tried);
+    let (message, hint) = vectors_without_interrupt::explain(dead, tried);
     Err(format!("{message}; {hint}"))
 }
 
@@ -93,7 +95,7 @@ fn result(rule: impl Into<String>, outcome: Result<(), String>) -> CheckResult {
 
 struct DriverCheck {
     driver: Box<dyn Driver>,
-    /// Those that fire.
+    /// Vectors that fire.
     vectors: Vec<Vector>,
     closed_loop: u64,
 }
@@ -122,7 +124,7 @@ impl DriverCheck {
         Ok(())
     }
 
-    fn memory_keeps(&self) -> Result<(), String> {
+    fn memory_keeps_content(&self) -> Result<(), String> {
         let memory = self.driver.memory();
         for offset in [0, memory.len() - 8] {
             let word = memory.word(offset).map_err(|e| e.to_string())?;
@@ -131,7 +133,7 @@ impl DriverCheck {
                 word.store(pattern, Ordering::Release);
                 let read = word.load(Ordering::Acquire);
                 if read != pattern {
-                    return Err(format!("at {offset:#x} {pattern:#x} became {read:#x}"));
+                    return Err(format!("wrote {pattern:#x} at {offset:#x}, read {read:#x}"));
                 }
             }
             word.store(before, Ordering::Release);
@@ -178,7 +180,7 @@ impl DriverCheck {
             self.ring(vector)?;
         }
         let mut seen = next_events(&mut *interrupt)?;
-        // What is still under way arrives within a tick of the guard.
+        // Pending events arrive before the next signal.
         while let Woke::Events(n) = interrupt.block().map_err(|e| e.to_string())? {
             seen += n;
         }
@@ -200,19 +202,19 @@ impl DriverCheck {
         Ok(())
     }
 
-    fn vectors_are_apart(&self) -> Result<(), String> {
-        let all: Result<Vec<_>, String> =
+    fn doorbell_wakes_only_its_vector(&self) -> Result<(), String> {
+        let opened: Result<Vec<_>, String> =
             self.vectors.iter().map(|vector| Ok((*vector, self.open(*vector)?))).collect();
-        let mut all = all?;
+        let mut opened = opened?;
         let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
-        for (_, interrupt) in &mut all {
+        for (_, interrupt) in &mut opened {
             drain(&mut **interrupt)?;
         }
-        for rung in 0..all.len() {
-            let vector = all[rung].0;
+        for rung in 0..opened.len() {
+            let vector = opened[rung].0;
             self.ring(vector)?;
-            next_events(&mut *all[rung].1)?;
-            for (other, interrupt) in all.iter_mut().filter(|(other, _)| *other != vector) {
+            next_events(&mut *opened[rung].1)?;
+            for (other, interrupt) in opened.iter_mut().filter(|(other, _)| *other != vector) {
                 let events = drain(&mut **interrupt)?;
                 if events > 0 {
                     return Err(format!("vector {vector} was rung, and vector {other} had {events} events"));

@@ -1,5 +1,5 @@
-//! Life as PID 1 of the small VM: mounts, loads modules, binds the driver, does what the kernel command line says,
-//! powers off. Whoever started the VM reads the console for the lines that begin with [`CONSOLE_PREFIX`].
+//! PID 1 of the small VM: mounts file systems, loads modules, binds the driver, runs what the kernel command line requests,
+//! and powers off. xtask reads the console lines that begin with [`CONSOLE_PREFIX`].
 
 use std::ffi::CStr;
 use std::fs;
@@ -20,21 +20,21 @@ use crate::modules::{self, ModuleError};
 use crate::pci::{Needs, PciDevice, PciError};
 use crate::responder;
 
-/// How every line of ours on the console begins.
+/// Prefix of each line that this program prints on the console.
 pub const CONSOLE_PREFIX: &str = "ivshmem-doorbell:";
-/// Where the initramfs keeps the modules, flat.
-const MODULES: &str = "/lib/modules";
+/// Directory of the kernel modules in the initramfs, without subdirectories.
+const MODULE_DIR: &str = "/lib/modules";
 
-/// What the kernel command line asks for, in `ivshmem.KEY=VALUE` words.
+/// Options from `ivshmem.KEY=VALUE` words of the kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct BootOptions {
-    /// `ivshmem.run`: `respond` (default), `shell`, or `proof` (say that the guest is up, and power off).
+    /// `ivshmem.run`: `respond` (default), `shell`, or `proof` (print that the guest is up, and power off).
     run: String,
-    /// `ivshmem.driver`: what to bind, or `none`.
+    /// `ivshmem.driver`: the driver to bind, or `none`.
     driver: String,
-    /// `ivshmem.bar2`: how to map the memory: `auto`, `uc`, `wc`, `wb`.
+    /// `ivshmem.bar2`: the memory type of BAR2's mapping: `auto`, `uc`, `wc` or `wb`.
     bar2: String,
-    /// `ivshmem.device`: the PCI address, where there are several devices.
+    /// `ivshmem.device`: the PCI address. Required if there are several devices.
     device: Option<String>,
 }
 
@@ -55,7 +55,7 @@ impl BootOptions {
     }
 }
 
-/// Never returns: the machine is off afterwards.
+/// Runs PID 1. Powers off at the end.
 pub fn run() -> ! {
     if let Err(error) = run_init() {
         println!("{CONSOLE_PREFIX} error: {error:#}");
@@ -66,7 +66,7 @@ pub fn run() -> ! {
 fn power_off(mode: RebootMode) -> ! {
     nix::unistd::sync();
     let Err(error) = reboot(mode);
-    // PID 1 must not return: the kernel would panic, which ends the machine as well.
+    // If PID 1 ends, the kernel panics, which also ends the VM.
     panic!("cannot power off: {error}");
 }
 
@@ -79,8 +79,8 @@ fn run_init() -> anyhow::Result<()> {
     match options.run.as_str() {
         "proof" => Ok(()),
         "shell" => {
-            // A shell is worth having even where the device is not.
-            if let Err(error) = load_others(&options).and_then(|()| bind(&options)) {
+            // The shell must start even if the device cannot be used.
+            if let Err(error) = load_all_modules(&options).and_then(|()| bind(&options)) {
                 println!("{CONSOLE_PREFIX} error: {error:#}");
             }
             shell()
@@ -88,12 +88,12 @@ fn run_init() -> anyhow::Result<()> {
         "respond" => {
             let device = bind(&options)?;
             let kind = MapKind::from_name(&options.bar2);
-            let kind = kind.with_context(|| format!("ivshmem.bar2={} is none of auto, uc, wc, wb", options.bar2))?;
+            let kind = kind.with_context(|| format!("ivshmem.bar2={} is not one of auto, uc, wc, wb", options.bar2))?;
             let driver = driver::open_mapped(&device, kind)?;
-            println!("{CONSOLE_PREFIX} {} answers through {}", device.address(), driver.name());
+            println!("{CONSOLE_PREFIX} {} responds through {}", device.address(), driver.name());
             Ok(responder::respond(&*driver, true)?)
         }
-        other => anyhow::bail!("ivshmem.run={other} is none of respond, shell, proof"),
+        other => anyhow::bail!("ivshmem.run={other} is not one of respond, shell, proof"),
     }
 }
 
@@ -111,13 +111,13 @@ fn bind(options: &BootOptions) -> anyhow::Result<PciDevice> {
     if driver == "none" {
         return Ok(device);
     }
-    anyhow::ensure!(driver::ALL.contains(&driver), "no driver {driver}; there are {}", driver::ALL.join(", "));
+    anyhow::ensure!(driver::ALL.contains(&driver), "unknown driver {driver}; supported: {}", driver::ALL.join(", "));
     load_modules(driver, options)?;
     driver::bind(&device, driver)?;
     Ok(device)
 }
 
-/// On the kernel command line the address has another form than the hint of [`PciError::Ambiguous`] gives it.
+/// Selects the device. Replaces the hint of [`PciError::Ambiguous`] by the option of the kernel command line.
 fn select(options: &BootOptions) -> anyhow::Result<PciDevice> {
     PciDevice::select(options.device.as_deref(), Needs::Memory).map_err(|error| match error {
         PciError::Ambiguous { devices } if options.run != "shell" => {
@@ -127,34 +127,34 @@ fn select(options: &BootOptions) -> anyhow::Result<PciDevice> {
     })
 }
 
-/// Whoever has a shell may want another driver next. Whoever wants none may want to load modules by hand.
-fn load_others(options: &BootOptions) -> anyhow::Result<()> {
+/// Loads the modules of all drivers for the shell, unless `none` is requested.
+fn load_all_modules(options: &BootOptions) -> anyhow::Result<()> {
     if options.driver != "none" {
         driver::ALL.iter().try_for_each(|other| load_modules(other, options))?;
     }
     Ok(())
 }
 
-/// Loads what a driver consists of.
+/// Loads a driver's modules.
 fn load_modules(driver: &str, options: &BootOptions) -> Result<(), ModuleError> {
     let modules: &[(&str, &CStr)] = match driver {
-        // Without wc_activate it maps the BARs for itself, uncached, and every later mapping of them becomes so too.
+        // Without wc_activate the module maps the BARs uncached, which makes every later mapping uncached.
         IGB_UIO => &[(IGB_UIO, c"intr_mode=msix wc_activate=1")],
-        // The second is no dependency of the first: the kernel would fetch it with modprobe.
+        // vfio_iommu_type1 is not a dependency of vfio_pci; the kernel would request it through modprobe.
         VFIO_PCI => &[("vfio_pci", c""), ("vfio_iommu_type1", c"")],
-        // Write-back needs BAR2 above 4 GiB.
+        // Write-back requires BAR2 above 4 GiB.
         UIO_PCI_MSIX if options.bar2 == "wb" => &[(UIO_PCI_MSIX, c"move_bar2=1")],
         other => &[(other, c"")],
     };
-    modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULES), name, parameters))
+    modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULE_DIR), name, parameters))
 }
 
-/// A shell on the console; the machine goes off with it. busybox's `poweroff`, `reboot` and `halt` signal PID 1.
+/// Runs a shell on the console until it ends. busybox's `poweroff`, `reboot` and `halt` signal PID 1.
 fn shell() -> anyhow::Result<()> {
     let mut shell = Command::new("/bin/busybox");
     shell.args(["setsid", "cttyhack", "/bin/sh"]).current_dir("/");
     shell.env("PATH", "/bin:/sbin").env("HOME", "/").env("PS1", "guest# ").env("TERM", "linux");
-    // Spawned before the signals are blocked, or the shell would inherit the blocking.
+    // Spawn before blocking the signals, because the shell inherits the signal mask.
     let child = Pid::from_raw(shell.spawn()?.id().cast_signed());
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
@@ -177,16 +177,16 @@ fn shell() -> anyhow::Result<()> {
     }
 }
 
-/// Collects whoever has died; whether the shell is among them.
+/// Reaps ended processes. Returns whether the shell was among them.
 fn reap(shell: Pid) -> bool {
-    let mut over = false;
+    let mut shell_ended = false;
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             break;
         }
-        over |= status.pid() == Some(shell);
+        shell_ended |= status.pid() == Some(shell);
     }
-    over
+    shell_ended
 }
 
 #[cfg(test)]
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_read_from_the_kernel_command_line() {
+    fn parses_options_from_kernel_command_line() {
         let defaults =
             BootOptions { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "auto".into(), device: None };
         assert_eq!(BootOptions::parse("quiet"), defaults);

@@ -1,8 +1,7 @@
-//! A signal that ends a blocking `read` now and then, so that a waiter can look around.
+//! A periodic signal that interrupts a blocking `read`, which gives waits a timeout.
 //!
-//! The measured path blocks in `read` and in nothing else. A timeout per wait would cost a system call per operation;
-//! a slow periodic timer costs nothing between its ticks, and at ten a second it touches too few operations to show in
-//! a p99.
+//! The measured path blocks only in `read`. A timeout per wait would cost a system call per operation. A periodic timer is
+//! free between its ticks, and ten ticks a second affect too few operations to change a p99.
 #![expect(unsafe_code, reason = "installing a signal handler")]
 
 use std::io;
@@ -12,22 +11,22 @@ use nix::sys::signal::{SaFlags, SigAction, SigEvent, SigHandler, SigSet, SigevNo
 use nix::sys::timer::{Expiration, Timer, TimerSetTimeFlags};
 use nix::time::ClockId;
 
-/// Time between two ticks.
+/// Interval of the signal.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// While it lives, a blocking system call of this thread returns EINTR ten times a second.
+/// While this value exists, a blocking system call of the process returns EINTR ten times a second.
 #[derive(Debug)]
 pub struct PeriodicSignal {
     _timer: Timer,
 }
 
-extern "C" fn interrupt_only(_: i32) {}
+extern "C" fn ignore_signal(_: i32) {}
 
 impl PeriodicSignal {
-    /// Starts the ticks.
+    /// Starts the timer.
     pub fn start() -> io::Result<Self> {
-        // Without SA_RESTART: the point is that the call returns.
-        let action = SigAction::new(SigHandler::Handler(interrupt_only), SaFlags::empty(), SigSet::empty());
+        // Without SA_RESTART, so the system call returns EINTR.
+        let action = SigAction::new(SigHandler::Handler(ignore_signal), SaFlags::empty(), SigSet::empty());
         // SAFETY: the handler does nothing, which is async-signal-safe.
         unsafe { sigaction(Signal::SIGALRM, &action) }?;
         let event = SigEvent::new(SigevNotify::SigevSignal { signal: Signal::SIGALRM, si_value: 0 });

@@ -1,4 +1,4 @@
-//! What this guest can do with its device, and the cure for what it cannot: right about a guest in any state.
+//! Examines the device, its driver and its interrupts, and gives a hint for what does not work.
 
 use std::fmt;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::proc_info;
 use crate::registers;
 use crate::vectors_without_interrupt;
 
-/// What the guest tells the host of itself, under the names of the result's schema.
+/// The facts that the guest reports to the host, with the keys of the result's schema.
 #[must_use]
 pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> Value {
     json!({
@@ -38,28 +38,27 @@ fn read(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// A probe's outcome.
+/// The result of a probe.
 #[derive(Debug)]
 pub struct ProbeResult {
-    /// Everything found, for `--json`.
+    /// All facts, for `--json`.
     pub found: Value,
-    /// In a sentence.
+    /// The conclusion, one sentence.
     pub verdict: String,
-    /// What to do, if anything.
-    pub cure: Option<String>,
+    /// The suggested fix, if something does not work.
+    pub hint: Option<String>,
 }
 
 impl ProbeResult {
-    fn new(mut found: Value, verdict: impl Into<String>, cure: Option<String>) -> Self {
+    fn new(mut found: Value, verdict: impl Into<String>, hint: Option<String>) -> Self {
         let verdict = verdict.into();
         found["verdict"] = json!(verdict);
-        found["cure"] = json!(cure);
-        Self { found, verdict, cure }
+        found["cure"] = json!(hint);
+        Self { found, verdict, hint }
     }
 }
 
-/// Examines the device, and tries the driver that holds it by letting the device ring itself. Binds nothing; writes
-/// nothing but doorbells.
+/// Examines the device and tests its interrupts: the device rings itself. Does not bind a driver or write to the memory.
 pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
     let pci = match PciDevice::select(address, Needs::Memory) {
         Ok(pci) => pci,
@@ -85,7 +84,7 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
     });
     let driver = match driver::open(&pci) {
         Ok(driver) => driver,
-        Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind())),
+        Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind_hint())),
     };
     found["id"] = json!(registers::own_id(driver.registers()).map(|id| id.0).ok());
     found["memory_bytes"] = json!(driver.memory().len());
@@ -94,24 +93,26 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
     if !has_doorbell {
         return Ok(ProbeResult::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
     }
-    // VFIO takes its vectors only when the device is opened, as it is now.
-    let taken = vectors(&pci).max(1);
-    let silent = vectors_without_interrupt::find(&pci, &*driver, taken);
-    found["interrupts"] = json!(silent.as_ref().is_ok_and(Vec::is_empty));
-    Ok(match silent {
+    // VFIO allocates its vectors when the device is opened, so they are counted after `open`.
+    let allocated = vectors(&pci).max(1);
+    let missing = vectors_without_interrupt::find(&pci, &*driver, allocated);
+    found["interrupts"] = json!(missing.as_ref().is_ok_and(Vec::is_empty));
+    Ok(match missing {
         Err(error @ (DriverError::Wait { .. } | DriverError::Gone { .. })) => {
-            with_hint(found, &format!("{error}: {}", source_of(&error)), &bind())
+            with_hint(found, &format!("{error}: {}", source_of(&error)), &bind_hint())
         }
-        Err(error) => with_hint(found, &error.to_string(), &bind()),
-        Ok(silent) if silent.is_empty() => ProbeResult::new(found, "memory, doorbell and interrupts can be used", None),
-        Ok(silent) => {
-            let (message, hint) = vectors_without_interrupt::explain(&silent, taken);
+        Err(error) => with_hint(found, &error.to_string(), &bind_hint()),
+        Ok(missing) if missing.is_empty() => {
+            ProbeResult::new(found, "memory, doorbell and interrupts can be used", None)
+        }
+        Ok(missing) => {
+            let (message, hint) = vectors_without_interrupt::explain(&missing, allocated);
             ProbeResult::new(found, message, Some(hint))
         }
     })
 }
 
-/// An error's text as verdict and hint: errors of this crate have their hint after the first semicolon.
+/// Splits an error's text into conclusion and hint. This crate's errors have their hint after the first semicolon.
 fn with_hint(found: Value, text: &str, otherwise: &str) -> ProbeResult {
     let (verdict, hint) = text.split_once("; ").unwrap_or((text, otherwise));
     ProbeResult::new(found, verdict, Some(hint.to_owned()))
@@ -121,11 +122,11 @@ fn source_of(error: &dyn std::error::Error) -> String {
     error.source().map(ToString::to_string).unwrap_or_default()
 }
 
-fn bind() -> String {
+fn bind_hint() -> String {
     format!("guest-uio bind --driver {UIO_PCI_MSIX} (its module: guest-uio/kmod), then probe again")
 }
 
-/// Vectors that the driver has taken.
+/// Number of vectors that the driver has allocated.
 fn vectors(pci: &PciDevice) -> u16 {
     let taken = fs::read_dir(pci.folder().join("msi_irqs")).map_or(0, Iterator::count);
     u16::try_from(taken).unwrap_or(u16::MAX)
@@ -159,7 +160,7 @@ impl fmt::Display for ProbeResult {
                 let kind = match bar2["cached"].as_bool() {
                     Some(true) => "cached",
                     Some(false) => "not cached",
-                    None => "no memory type under emulation",
+                    None => "memory type not measurable under emulation",
                 };
                 writeln!(
                     f,
@@ -172,7 +173,7 @@ impl fmt::Display for ProbeResult {
             writeln!(f, "other     {other}")?;
         }
         writeln!(f, "verdict   {}", self.verdict)?;
-        match &self.cure {
+        match &self.hint {
             Some(hint) => writeln!(f, "hint      {hint}"),
             None => Ok(()),
         }

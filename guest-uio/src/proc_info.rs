@@ -1,10 +1,10 @@
-//! What the guest's kernel says of its machine. Each reading costs a file in /proc, none is needed for measuring.
+//! Facts about the guest from /proc. The measured path does not use them.
 
 use std::fs;
 use std::io;
 
-/// Characters of the command line that are told: the text to the host has a page for all facts together.
-const MOST_OF_COMMAND_LINE: usize = 1_500;
+/// Reported characters of the command line: the text area in the shared memory is one page for all facts.
+const MAX_COMMAND_LINE: usize = 1_500;
 
 /// The processor's name.
 #[must_use]
@@ -14,28 +14,28 @@ pub fn cpu_model() -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-/// The kernel's command line, as far as there is room for it.
+/// The kernel's command line, truncated to `MAX_COMMAND_LINE` characters.
 #[must_use]
 pub fn command_line() -> Option<String> {
     let text = fs::read_to_string("/proc/cmdline").ok()?;
-    Some(text.trim().chars().take(MOST_OF_COMMAND_LINE).collect())
+    Some(text.trim().chars().take(MAX_COMMAND_LINE).collect())
 }
 
-/// Share of the time since boot, over all CPUs, that the host gave to others, in per cent. `None` before the first tick.
+/// Steal time of all CPUs since boot, in per cent. `None` before the first tick.
 #[must_use]
 pub fn steal_percent() -> Option<f64> {
     steal_in(&fs::read_to_string("/proc/stat").ok()?)
 }
 
-/// The first line of /proc/stat (proc(5)): ticks as user, nice, system, idle, iowait, irq, softirq, steal; what follows
-/// is contained in user and nice.
+/// The first line of /proc/stat (proc(5)) has ticks of user, nice, system, idle, iowait, irq, softirq and steal. The later
+/// columns are included in user and nice.
 fn steal_in(stat: &str) -> Option<f64> {
     let ticks: Vec<u64> = stat.lines().next()?.split_whitespace().skip(1).map_while(|word| word.parse().ok()).collect();
     let total: u64 = ticks.iter().take(8).sum();
     (total > 0).then(|| ticks.get(7).copied().unwrap_or(0) as f64 * 100.0 / total as f64)
 }
 
-/// Sum over all CPUs of the lines whose last word contains `name`; `None` if no line does.
+/// Interrupts of all CPUs in the lines of /proc/interrupts whose last word contains `name`; `None` without such a line.
 pub fn interrupt_count(name: &str) -> io::Result<Option<u64>> {
     Ok(interrupt_count_in(&fs::read_to_string("/proc/interrupts")?, name))
 }
@@ -53,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steal_is_the_eighth_number_over_the_sum_of_eight() {
+    fn steal_is_eighth_number_over_sum_of_eight() {
         assert_eq!(steal_in("cpu  10 0 20 60 0 0 0 10 99 99\ncpu0 1 2 3"), Some(10.0));
         assert_eq!(steal_in("cpu  0 0 0 0 0 0 0 0 0 0"), None);
         assert_eq!(steal_in(""), None);
@@ -67,13 +67,13 @@ mod tests {
 ";
 
     #[test]
-    fn a_line_is_summed_over_its_cpus() {
+    fn sums_interrupts_of_all_cpus() {
         assert_eq!(interrupt_count_in(TABLE, "uio_pci_msix-v0@"), Some(1024));
         assert_eq!(interrupt_count_in(TABLE, "uio_pci_msix-v"), Some(1031));
     }
 
     #[test]
-    fn an_interrupt_that_is_not_listed_is_not_zero_but_unknown() {
+    fn unlisted_interrupt_is_none_not_zero() {
         assert_eq!(interrupt_count_in(TABLE, "vfio-msix"), None);
     }
 }

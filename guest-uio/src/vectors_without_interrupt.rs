@@ -1,7 +1,7 @@
-//! Vectors that never fire, found by letting the device ring itself on each of them.
+//! Finds vectors that never fire: the device rings itself on each vector.
 //!
-//! QEMU accepts a device with more vectors than its server has. The guest allocates them all, and those beyond the
-//! server's count stay silent without an error anywhere.
+//! QEMU accepts a device with more vectors than its server. The guest allocates all of them, and those beyond the server's
+//! count never fire. No component reports an error.
 
 use std::fmt::Write as _;
 use std::thread::sleep;
@@ -14,61 +14,60 @@ use crate::driver::{self, Driver, DriverError};
 use crate::pci::PciDevice;
 use crate::registers;
 
-/// How long a doorbell may take. Emulation delivers one in under a millisecond; the rest is for a busy host.
-const ARRIVES_WITHIN: Duration = Duration::from_secs(1);
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(1);
+/// Time limit for the interrupts. Emulation delivers one in less than 1 ms; the margin is for a busy host.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Polling interval.
+const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Rings the device itself on its first `vectors` vectors; returns those on which nothing arrived.
+/// Rings the device's first `vectors` vectors; returns those without an interrupt.
 pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Vector>, DriverError> {
     let failed = |source| driver::wait_error(pci, source);
     let id = registers::own_id(driver.registers()).map_err(std::io::Error::other).map_err(failed)?;
-    // All are open before the first ring, and all are awaited together: 256 silent vectors take no longer than one.
-    let mut waiting = Vec::new();
+    // All vectors are opened first and share one timeout: 256 dead vectors take as long as one.
+    let mut pending = Vec::new();
     for vector in (0..vectors).map(Vector) {
         let mut interrupt = driver.interrupt(vector)?;
         interrupt.drain().map_err(failed)?;
-        waiting.push((vector, interrupt));
+        pending.push((vector, interrupt));
     }
-    for (vector, _) in &waiting {
+    for (vector, _) in &pending {
         registers::ring(driver.registers(), id, *vector).map_err(std::io::Error::other).map_err(failed)?;
     }
     let start = Instant::now();
     loop {
-        // Read before the vectors: a process that was stopped after this line reads them once more.
-        let is_over = start.elapsed() > scaled(ARRIVES_WITHIN);
-        let mut silent = Vec::new();
-        for (vector, mut interrupt) in waiting {
+        // Read the time first: a process that was stopped after this line still reads all vectors again.
+        let timed_out = start.elapsed() > scaled(TIMEOUT);
+        let mut remaining = Vec::new();
+        for (vector, mut interrupt) in pending {
             if interrupt.drain().map_err(failed)? == 0 {
-                silent.push((vector, interrupt));
+                remaining.push((vector, interrupt));
             }
         }
-        if is_over || silent.is_empty() {
-            return Ok(silent.into_iter().map(|(vector, _)| vector).collect());
+        if timed_out || remaining.is_empty() {
+            return Ok(remaining.into_iter().map(|(vector, _)| vector).collect());
         }
-        waiting = silent;
-        sleep(PAUSE);
+        pending = remaining;
+        sleep(POLL_INTERVAL);
     }
 }
 
-/// The reason, as far as the pattern shows it, and the hint: for `silent` ones, of which there is at least one, among
-/// the first `tried` vectors.
+/// The likely reason and a hint. `missing` are the vectors without an interrupt among the first `tried`; at least one.
 #[must_use]
-pub fn explain(silent: &[Vector], tried: u16) -> (String, String) {
-    let first = silent.first().map_or(tried, |vector| vector.0);
-    let is_tail = silent.len() == usize::from(tried - first);
+pub fn explain(missing: &[Vector], tried: u16) -> (String, String) {
+    let first = missing.first().map_or(tried, |vector| vector.0);
+    let is_tail = missing.len() == usize::from(tried - first);
     if first > 0 && is_tail {
         let message = format!(
             "the device has {tried} vectors and its server {first}: interrupts do not arrive on {}",
-            list(silent)
+            list(missing)
         );
-        let hint =
-            format!("raise the server's vectors (ivshmem-server -n {tried}), or lower the device's (vectors={first})");
+        let hint = format!(
+            "increase the server's vectors (ivshmem-server -n {tried}), or reduce the device's (vectors={first})"
+        );
         return (message, hint);
     }
-    let message = format!("interrupts do not arrive on {}", list(silent));
-    let hint =
-        "switch the device's bus mastering on (lspci -vv shows BusMaster+): guest-uio unbind, then guest-uio bind";
+    let message = format!("interrupts do not arrive on {}", list(missing));
+    let hint = "enable the device's bus mastering (lspci -vv shows BusMaster+): guest-uio unbind, then guest-uio bind";
     (message, hint.to_owned())
 }
 
@@ -97,23 +96,23 @@ mod tests {
     }
 
     #[test]
-    fn vectors_are_listed_as_ranges() {
+    fn lists_vectors_as_ranges() {
         assert_eq!(list(&vectors(&[3])), "vector 3");
         assert_eq!(list(&vectors(&[0, 1])), "vectors 0-1");
         assert_eq!(list(&vectors(&[0, 2, 3, 4, 9])), "vectors 0, 2-4, 9");
     }
 
     #[test]
-    fn silent_tail_is_a_server_with_fewer_vectors() {
+    fn explains_missing_last_vectors_by_the_server() {
         let (message, hint) = explain(&vectors(&[2, 3]), 4);
         assert_eq!(message, "the device has 4 vectors and its server 2: interrupts do not arrive on vectors 2-3");
         assert!(hint.contains("ivshmem-server -n 4") && hint.contains("vectors=2"), "{hint}");
     }
 
     #[test]
-    fn other_silent_vectors_are_not_blamed_on_the_server() {
-        for (silent, tried) in [(&[0, 1][..], 2), (&[1], 3), (&[0], 1)] {
-            let (message, hint) = explain(&vectors(silent), tried);
+    fn explains_other_missing_vectors_by_bus_mastering() {
+        for (missing, tried) in [(&[0, 1][..], 2), (&[1], 3), (&[0], 1)] {
+            let (message, hint) = explain(&vectors(missing), tried);
             assert!(message.starts_with("interrupts do not arrive on vector"), "{message}");
             assert!(hint.contains("bus mastering"), "{hint}");
         }
