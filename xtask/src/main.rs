@@ -8,32 +8,24 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use cli_common::arguments;
 
-mod accel;
+mod accelerator;
 mod bench;
-mod build;
-mod capture;
-mod child;
-mod compare;
-mod console;
-mod cpu;
-mod deadline;
-mod doctor;
-mod driver;
-mod ended;
-mod failure;
-mod host_memory;
-mod out;
-mod place;
+mod commands;
+mod exit_status;
+mod host_programs;
+mod process;
 mod provision;
-mod qemu;
-mod qmp;
-mod reach;
-mod report;
-mod server;
-mod size;
-mod stop;
-mod test;
+mod signals;
+mod timeouts;
+mod ui;
 mod vm;
+mod workspace;
+
+use bench::BenchArgs;
+use commands::vm as vm_command;
+use commands::{compare, doctor, report, test};
+use exit_status::{FAILED, MISSING};
+use signals::StopFlag;
 
 /// Measures what it costs to wait for a virtual machine: polling against interrupts over ivshmem
 #[derive(Parser)]
@@ -59,8 +51,8 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Verb {
     Doctor(doctor::DoctorArgs),
-    Vm(vm::VmArgs),
-    Bench(Box<bench::BenchArgs>),
+    Vm(vm_command::VmArgs),
+    Bench(Box<BenchArgs>),
     Compare(compare::CompareArgs),
     Report(report::ReportArgs),
     Test(test::TestArgs),
@@ -71,36 +63,36 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };
-    let outcome = stop::Stop::catch().map_err(anyhow::Error::from).and_then(|stop| {
+    let outcome = StopFlag::install().map_err(anyhow::Error::from).and_then(|stop| {
         let outcome = act(&arguments.verb, &stop);
         // Ctrl-C reaches children as well: what they made of it is not the reason.
         outcome.or_else(|error| stop.check().map_err(anyhow::Error::from).and(Err(error)))
     });
-    outcome.unwrap_or_else(|error| failure::exit(&error))
+    outcome.unwrap_or_else(|error| exit_status::exit(&error))
 }
 
-fn act(verb: &Verb, stop: &stop::Stop) -> anyhow::Result<ExitCode> {
+fn act(verb: &Verb, stop: &StopFlag) -> anyhow::Result<ExitCode> {
     match verb {
         Verb::Doctor(args) => {
-            let ready = doctor::run(args, stop, &out::say)?;
-            Ok(ExitCode::from(if ready { 0 } else { failure::LACKS }))
+            let ready = doctor::run(args, stop, &ui::status)?;
+            Ok(ExitCode::from(if ready { 0 } else { MISSING }))
         }
-        Verb::Vm(args) => vm::run(args, stop).map(|()| ExitCode::SUCCESS),
+        Verb::Vm(args) => vm_command::run(args, stop).map(|()| ExitCode::SUCCESS),
         Verb::Bench(args) => {
             let passed = bench::run(args, stop)?;
-            Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
+            Ok(ExitCode::from(if passed { 0 } else { FAILED }))
         }
         Verb::Compare(args) => {
             let kept = compare::run(args)?;
-            Ok(ExitCode::from(if kept { 0 } else { failure::FAILED }))
+            Ok(ExitCode::from(if kept { 0 } else { FAILED }))
         }
         Verb::Report(args) => {
             let passed = report::run(args)?;
-            Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
+            Ok(ExitCode::from(if passed { 0 } else { FAILED }))
         }
         Verb::Test(args) => {
             let passed = test::run(args, stop)?;
-            Ok(ExitCode::from(if passed { 0 } else { failure::FAILED }))
+            Ok(ExitCode::from(if passed { 0 } else { FAILED }))
         }
     }
 }

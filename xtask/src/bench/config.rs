@@ -2,23 +2,23 @@
 
 use std::time::Duration;
 
+use cli_common::size::Bytes;
 use report::frame_size::size_name;
 use report::plan::{Fault, Pinning, Wait, Workload};
 use serde::Serialize;
 
-use super::machine::cores;
+use super::host_info::cores;
 use super::options::{Bar2Map, BenchArgs, DriverArg, FrameArg, Mode, WorkloadArg};
-use crate::driver::Driver;
-use crate::failure::usage;
-use crate::host_memory;
-use crate::size;
+use crate::exit_status::usage;
+use crate::vm::guest_driver::GuestDriver;
+use crate::vm::host_memory;
 
 /// Kernel, archive and three private copies of a 4K frame.
-const LEAST_GUEST_MEMORY: u64 = 256 << 20;
+const MIN_GUEST_MEMORY: u64 = 256 << 20;
 /// The benchmark's structures before the first slot, and as much again so that a small slot fits.
-const LEAST_SIZE: u64 = 8 << 20;
+const MIN_SIZE: u64 = 8 << 20;
 /// The longest spin of a hybrid wait: it looks at nothing but the message, neither at a deadline nor at the server.
-const MOST_SPIN: Duration = Duration::from_millis(100);
+const MAX_SPIN: Duration = Duration::from_millis(100);
 
 /// What an open loop's p99 must stay below.
 const P99_LIMIT: Duration = Duration::from_millis(1);
@@ -34,7 +34,7 @@ pub(crate) struct Config {
     pub(crate) modes: Vec<Wait>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) full: bool,
-    pub(crate) driver: Driver,
+    pub(crate) driver: GuestDriver,
     pub(crate) driver_reason: String,
     pub(crate) bar2_map: Bar2Map,
     pub(crate) size_bytes: u64,
@@ -65,7 +65,7 @@ impl Config {
         let cpus = cores();
         let pinning = args.pin.on(&cpus, args.smp.into())?;
         check_spin(args.spin)?;
-        host_memory::check_guest(args.mem, LEAST_GUEST_MEMORY)?;
+        host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
         check_append(&args.append)?;
         check_gap(args, &workloads)?;
         let several = args.driver.len() > 1;
@@ -154,23 +154,23 @@ fn nanos(time: Duration) -> u64 {
 }
 
 fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow::Result<()> {
-    if !size.is_power_of_two() || size < LEAST_SIZE {
+    if !size.is_power_of_two() || size < MIN_SIZE {
         return Err(usage(format!(
             "--size {}: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
              structures take 4M of it; try --size {}M",
-            size::shown(size),
-            size.next_power_of_two().max(LEAST_SIZE) >> 20
+            Bytes(size),
+            size.next_power_of_two().max(MIN_SIZE) >> 20
         )));
     }
-    if workloads.contains(&Workload::Stream) && size < super::blocks::LEAST_FOR_STREAMS {
+    if workloads.contains(&Workload::Stream) && size < super::plan_blocks::MIN_FOR_STREAMS {
         return Err(usage(format!(
             "--size {}M is too small for a stream's ring; try --size {}M",
             size >> 20,
-            super::blocks::LEAST_FOR_STREAMS >> 20
+            super::plan_blocks::MIN_FOR_STREAMS >> 20
         )));
     }
     let largest = frame_bytes.last().copied().unwrap_or_default();
-    let least = LEAST_SIZE / 2 + 4096 + largest;
+    let least = MIN_SIZE / 2 + 4096 + largest;
     if workloads.contains(&Workload::Frame) && size < least {
         return Err(usage(format!(
             "--size {}M is too small for a {} frame of {largest} bytes; try --size {}M, or smaller --frames",
@@ -183,11 +183,11 @@ fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow:
 }
 
 fn check_spin(asked: Option<Duration>) -> anyhow::Result<()> {
-    match asked.filter(|spin| *spin > MOST_SPIN) {
+    match asked.filter(|spin| *spin > MAX_SPIN) {
         Some(spin) => Err(usage(format!(
             "--spin {}: a wait that spins for longer than {} is polling; use --mode poll, or a shorter spin",
             humantime::format_duration(spin),
-            humantime::format_duration(MOST_SPIN)
+            humantime::format_duration(MAX_SPIN)
         ))),
         None => Ok(()),
     }
@@ -234,7 +234,7 @@ fn check_append(append: &str) -> anyhow::Result<()> {
 
 /// Contention's blocks end after a time, in which there must be some messages.
 fn check_gap(args: &BenchArgs, workloads: &[Workload]) -> anyhow::Result<()> {
-    let most = super::blocks::contention_limit(args.full) / 3;
+    let most = super::plan_blocks::contention_limit(args.full) / 3;
     match args.gap.filter(|gap| *gap > most && workloads.contains(&Workload::Contention)) {
         Some(gap) => Err(usage(format!(
             "--gap {}: a block of contention would have less than three messages; use --gap {}, or --workload paced",
@@ -246,11 +246,11 @@ fn check_gap(args: &BenchArgs, workloads: &[Workload]) -> anyhow::Result<()> {
 }
 
 /// Only our own driver maps the memory in every way.
-fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
+fn check_map(driver: GuestDriver, map: Bar2Map) -> anyhow::Result<()> {
     let offers = match driver {
-        Driver::UioPciMsix => return Ok(()),
-        Driver::VfioPci => &[Bar2Map::Auto, Bar2Map::Uc][..],
-        Driver::UioPciGeneric | Driver::IgbUio => &[Bar2Map::Auto, Bar2Map::Uc, Bar2Map::Wc],
+        GuestDriver::UioPciMsix => return Ok(()),
+        GuestDriver::VfioPci => &[Bar2Map::Auto, Bar2Map::Uc][..],
+        GuestDriver::UioPciGeneric | GuestDriver::IgbUio => &[Bar2Map::Auto, Bar2Map::Uc, Bar2Map::Wc],
     };
     if offers.contains(&map) {
         return Ok(());
@@ -265,25 +265,30 @@ fn check_map(driver: Driver, map: Bar2Map) -> anyhow::Result<()> {
 }
 
 /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
-fn choose_driver(asked: DriverArg, modes: &[Wait], several: bool, args: &BenchArgs) -> (Driver, String, Vec<Wait>) {
+fn choose_driver(
+    asked: DriverArg,
+    modes: &[Wait],
+    several: bool,
+    args: &BenchArgs,
+) -> (GuestDriver, String, Vec<Wait>) {
     match asked {
-        DriverArg::Is(Driver::UioPciGeneric) if several => (
-            Driver::UioPciGeneric,
+        DriverArg::Is(GuestDriver::UioPciGeneric) if several => (
+            GuestDriver::UioPciGeneric,
             "asked for; it cannot deliver interrupts, so it only polls".to_owned(),
             vec![Wait::Poll],
         ),
         DriverArg::Is(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
         DriverArg::Auto if modes == [Wait::Poll] && args.bar2_map == Bar2Map::Wb => {
             let reason = "no other driver maps the memory write-back";
-            (Driver::UioPciMsix, reason.to_owned(), modes.to_vec())
+            (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
         DriverArg::Auto if modes == [Wait::Poll] && !args.matrix => {
             let reason = "polling needs no interrupts, so the stock driver will do";
-            (Driver::UioPciGeneric, reason.to_owned(), modes.to_vec())
+            (GuestDriver::UioPciGeneric, reason.to_owned(), modes.to_vec())
         }
         DriverArg::Auto => {
             let reason = "the device signals through MSI-X, which uio_pci_generic does not handle";
-            (Driver::UioPciMsix, reason.to_owned(), modes.to_vec())
+            (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
     }
 }
@@ -324,7 +329,7 @@ pub(super) mod tests {
         assert_eq!(parse("--mode hybrid --spin 100ms").unwrap().spin_ns, Some(100_000_000));
         for spin in ["101ms", "1h"] {
             let error = parse(&format!("--mode hybrid --spin {spin}")).unwrap_err();
-            assert!(error.is::<crate::failure::Failure>(), "status 2: {error}");
+            assert!(error.is::<crate::exit_status::Failure>(), "status 2: {error}");
             assert!(error.to_string().contains("--mode poll"), "{error}");
         }
     }
@@ -332,7 +337,7 @@ pub(super) mod tests {
     #[track_caller]
     fn refused(words: &str, hint: &str) {
         let error = parse(words).unwrap_err();
-        assert!(error.is::<crate::failure::Failure>(), "status 2: {error}");
+        assert!(error.is::<crate::exit_status::Failure>(), "status 2: {error}");
         assert!(error.to_string().contains(hint), "{words}: {error}");
     }
 
@@ -351,8 +356,8 @@ pub(super) mod tests {
 
     #[test]
     fn auto_takes_a_driver_that_can_do_what_is_asked() {
-        assert_eq!(parse("--mode poll --matrix").unwrap().driver, Driver::UioPciMsix);
-        assert_eq!(parse("--mode poll --bar2-map wb").unwrap().driver, Driver::UioPciMsix);
+        assert_eq!(parse("--mode poll --matrix").unwrap().driver, GuestDriver::UioPciMsix);
+        assert_eq!(parse("--mode poll --bar2-map wb").unwrap().driver, GuestDriver::UioPciMsix);
     }
 
     #[test]
@@ -384,10 +389,10 @@ pub(super) mod tests {
 
     #[test]
     fn the_driver_follows_the_modes() {
-        assert_eq!(parse("--mode poll").unwrap().driver, Driver::UioPciGeneric);
-        assert_eq!(parse("--mode irq").unwrap().driver, Driver::UioPciMsix);
-        assert_eq!(parse("").unwrap().driver, Driver::UioPciMsix);
-        for driver in Driver::value_variants().iter().filter(|driver| driver.delivers_interrupts()) {
+        assert_eq!(parse("--mode poll").unwrap().driver, GuestDriver::UioPciGeneric);
+        assert_eq!(parse("--mode irq").unwrap().driver, GuestDriver::UioPciMsix);
+        assert_eq!(parse("").unwrap().driver, GuestDriver::UioPciMsix);
+        for driver in GuestDriver::value_variants().iter().filter(|driver| driver.delivers_interrupts()) {
             assert_eq!(parse(&format!("--mode irq --driver {}", driver.name())).unwrap().driver, *driver);
         }
     }

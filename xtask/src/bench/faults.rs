@@ -4,14 +4,14 @@ use report::plan::{Block, Fault, Wait, Workload};
 
 use super::config::Config;
 use super::options::BenchArgs;
-use crate::accel::Accel;
-use crate::failure::usage;
+use crate::accelerator::kind::AcceleratorArg;
+use crate::exit_status::usage;
 
 /// A fault of one doorbell is about the twentieth one of a block.
 const DOORBELLS: u64 = 20;
 
 /// What must be among the blocks for a fault to be put in and to be noticed.
-struct Need {
+struct FaultRequirement {
     what: &'static str,
     /// Flags that bring it.
     cure: &'static str,
@@ -23,7 +23,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[Config], cpus: usize) -> anyhow
     let Some(fault) = args.fault else { return Ok(()) };
     let name = fault.name();
     match fault {
-        Fault::ClaimKvm if args.accel != Accel::Tcg => {
+        Fault::ClaimKvm if args.accel != AcceleratorArg::Tcg => {
             return Err(usage("--fault claim-kvm may be true unless the guest is emulated: --accel tcg"));
         }
         // A thread that may be anywhere cannot leave its place.
@@ -32,7 +32,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[Config], cpus: usize) -> anyhow
         }
         _ => {}
     }
-    let Some(need) = need(fault) else { return Ok(()) };
+    let Some(need) = requirement(fault) else { return Ok(()) };
     let blocks: Vec<Block> = configs.iter().flat_map(Config::blocks).collect();
     // It lies at the three-hundredth message of a block, which lasts for a second at the most.
     let is_too_slow = fault == Fault::Stall && args.rate.iter().any(|&rate| rate < 400);
@@ -42,7 +42,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[Config], cpus: usize) -> anyhow
     Ok(())
 }
 
-fn need(fault: Fault) -> Option<Need> {
+fn requirement(fault: Fault) -> Option<FaultRequirement> {
     let (what, cure, is_met_by): (_, _, fn(&Block) -> bool) = match fault {
         Fault::ShortRead | Fault::WrongHash | Fault::CorruptFrame | Fault::SkipVerify | Fault::ShortVerify => {
             ("frames", "--workload frame", |block| block.workload == Workload::Frame)
@@ -77,7 +77,7 @@ fn need(fault: Fault) -> Option<Need> {
         Fault::DriftingClock | Fault::Wander => ("a workload with messages", "--workload pingpong", |_| true),
         Fault::ClaimKvm => return None,
     };
-    Some(Need { what, cure, is_met_by })
+    Some(FaultRequirement { what, cure, is_met_by })
 }
 
 fn is_of(block: &Block, host: Wait, guest: Wait) -> bool {
@@ -92,7 +92,7 @@ fn surely_done(block: &Block) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::config::tests::parse;
-    use super::super::machine::cores;
+    use super::super::host_info::cores;
 
     fn refused(words: &str) -> Option<String> {
         parse(&format!("--pin host={} {words}", cores()[0])).err().map(|error| error.to_string())

@@ -7,7 +7,7 @@
 //!    how far they are. [`commands`]: the same by hand. [`register`]: which other benchmarks run at the same time.
 
 use std::fs;
-use std::io::IsTerminal;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -15,77 +15,78 @@ use report::RunResult;
 use report::environment::Environment;
 use report::plan::{Fault, Plan};
 
-use crate::accel::{self, ProbeOptions};
-use crate::build;
-use crate::place::shown;
-use crate::provision::{self, Guest, workspace_root};
-use crate::qemu::{Accelerator, Ivshmem, QemuOptions};
-use crate::server::{ServerOptions, private_socket};
-use crate::stop::Stop;
+use crate::accelerator::kind::Accelerator;
+use crate::accelerator::{self, ProbeOptions};
+use crate::host_programs;
+use crate::provision::{self, Guest};
+use crate::signals::StopFlag;
+use crate::ui::display_path;
+use crate::vm::qemu::{Ivshmem, QemuOptions};
+use crate::vm::server::{ServerOptions, private_socket};
+use crate::workspace::workspace_root;
 
-mod blocks;
-mod commands;
+mod concurrent_runs;
 mod config;
 mod environment;
 mod faults;
-mod folder;
-mod machine;
+mod flag_checks;
+mod host_info;
 mod options;
+mod output_dir;
 mod pinning;
 mod plan;
+mod plan_blocks;
 mod progress;
-mod register;
-mod remaining;
+mod repro_script;
 mod session;
-mod without_effect;
 
-pub(crate) use machine::{cores, cpu_model};
+pub(crate) use host_info::{cores, cpu_model};
 pub(crate) use options::BenchArgs;
 
+use concurrent_runs::ConcurrentRuns;
 use config::Config;
-use progress::Steps;
-use register::Register;
+use progress::ProgressUi;
 use session::Session;
 
 /// Runs the benchmark; whether every self-check passed.
-pub(crate) fn run(args: &BenchArgs, stop: &Stop) -> anyhow::Result<bool> {
+pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     let configs = Config::of(args)?;
     if let Some(cpu) = &args.cpu {
         cpu.check(args.accel)?;
     }
-    args.deadlines.apply();
+    args.timeouts.apply();
     for config in &configs {
         provision::check(args.custom_kernel().as_ref(), Some(config.driver))?;
     }
-    for warning in without_effect::warnings(args, &configs) {
-        crate::out::say(&warning);
+    for warning in flag_checks::warnings(args, &configs) {
+        crate::ui::status(&warning);
     }
     let folders: Vec<&str> = match &configs[..] {
         [_] => Vec::new(),
         several => several.iter().map(|config| config.driver.name()).collect(),
     };
-    let out = folder::create(args.out.as_deref(), &configs[0].modes_name(), &folders)?;
-    let mut register = Register::join(&cpus_of(&configs[0]));
+    let out = output_dir::create(args.out.as_deref(), &configs[0].modes_name(), &folders)?;
+    let mut register = ConcurrentRuns::join(&cpus_of(&configs[0]));
     for other in register.now() {
-        crate::out::say(&format!(
+        crate::ui::status(&format!(
             "warning: another benchmark runs ({other}): wait until it ends; the figures of both suffer"
         ));
     }
     let outcome = match &configs[..] {
         [config] => run_into(&out, args, config, &mut register, stop).and_then(|result| {
-            folder::point_latest(&out);
+            output_dir::point_latest(&out);
             // The report's path is the last thing that is said.
-            crate::report::print(&out, &result, args.json)?;
+            crate::commands::report::print(&out, &result, args.json)?;
             Ok(result.passed())
         }),
         several => compare_drivers(&out, args, several, &mut register, stop),
     };
     // A run that did not come to writing anything leaves nothing.
     if fs::remove_dir(&out).is_err() {
-        folder::point_latest(&out);
+        output_dir::point_latest(&out);
         match outcome {
-            Err(_) => crate::out::say(&format!("what there is of the run: {}", shown(&told_in(&out)))),
-            Ok(_) if configs.len() > 1 => crate::out::say(&format!("results: {}", shown(&out))),
+            Err(_) => crate::ui::status(&format!("what there is of the run: {}", display_path(&told_in(&out)))),
+            Ok(_) if configs.len() > 1 => crate::ui::status(&format!("results: {}", display_path(&out))),
             Ok(_) => {}
         }
     }
@@ -97,8 +98,8 @@ fn compare_drivers(
     out: &Path,
     args: &BenchArgs,
     configs: &[Config],
-    register: &mut Register,
-    stop: &Stop,
+    register: &mut ConcurrentRuns,
+    stop: &StopFlag,
 ) -> anyhow::Result<bool> {
     let mut results = Vec::new();
     for config in configs {
@@ -109,9 +110,9 @@ fn compare_drivers(
     let table = report::driver_table(&results);
     fs::write(out.join("drivers.txt"), &table).context("cannot write drivers.txt")?;
     if args.json {
-        crate::out::print(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
+        crate::ui::print(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
     } else {
-        crate::out::print(&table)?;
+        crate::ui::print(&table)?;
     }
     Ok(results.iter().all(RunResult::passed))
 }
@@ -132,30 +133,30 @@ fn run_into(
     out: &Path,
     args: &BenchArgs,
     config: &Config,
-    register: &mut Register,
-    stop: &Stop,
+    register: &mut ConcurrentRuns,
+    stop: &StopFlag,
 ) -> anyhow::Result<RunResult> {
     // Before anything is built: what the build leaves in the average is no load of the run.
     let load_average = environment::load_average();
-    let steps = Steps::new();
-    let programs = build::host_programs(&|step| steps.say(step))?;
+    let mut steps = ProgressUi::new();
+    let programs = host_programs::build(&|step| steps.status(step))?;
     let provision = provision::Options {
         kernel: args.custom_kernel(),
         shell: false,
         driver: Some(config.driver),
         consent: args.consent(),
     };
-    let guest = provision::prepare(&provision, &|step| steps.say(step))?;
+    let guest = provision::prepare(&provision, &|step| steps.status(step))?;
     if !guest.modules.contains(&config.driver.module()) {
-        return Err(crate::failure::lacks(format!(
+        return Err(crate::exit_status::missing_dependency(format!(
             "the kernel {} has no module {}; take another driver with --driver, or another kernel with --kernel",
             guest.kernel_release,
             config.driver.module()
         )));
     }
     stop.check()?;
-    let probe = ProbeOptions { cpu: args.cpu.as_ref(), deadlines: &args.deadlines };
-    let choice = accel::choose(args.accel, probe, &guest, stop, &|step| steps.say(step))?;
+    let probe = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
+    let choice = accelerator::select(args.accel, probe, &guest, stop, &|step| steps.status(step))?;
     steps.note(&choice.why);
     steps.note(&format!("driver {}: {}", config.driver.name(), config.driver_reason));
 
@@ -169,7 +170,7 @@ fn run_into(
     let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
     let busy_cpus = environment::busy_cpus(&cores());
     let mut session = Session::start(&server, &qemu, out)?;
-    let proved = session.prove(choice.accelerator)?;
+    let proved = session.verify_accelerator(choice.accelerator)?;
     let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { proved };
     session.pin(&config.pinning)?;
     let plan = config.plan(server.socket.clone(), session.threads()?, config.pinning.clone(), args);
@@ -178,16 +179,16 @@ fn run_into(
         accel_reason: choice.why,
         irqfd: Some(claimed == Accelerator::Kvm),
         qemu_version: Some(session.qemu_version()?),
-        host_kernel: machine::kernel(),
+        host_kernel: host_info::kernel(),
         cpu_model: cpu_model(),
         cores: u32::try_from(cores().len()).unwrap_or(u32::MAX),
         driver_reason: Some(config.driver_reason.clone()),
         pinning: Some(config.pinning.to_string()),
         vectors: config.vectors.into(),
         memory_bytes: config.size_bytes,
-        git_revision: machine::git_revision(&workspace_root()),
+        git_revision: host_info::git_revision(&workspace_root()),
         started: Some(started),
-        command: Some(commands::front_door(std::env::args_os().skip(1))),
+        command: Some(repro_script::invocation(std::env::args_os().skip(1))),
         host: environment::host(),
         software: environment::software(&qemu),
         ..Environment::default()
@@ -197,14 +198,14 @@ fn run_into(
     environment.guest_kernel = Some(guest.kernel_release.clone());
     write_plan(&out.join("plan.json"), &plan)?;
     let initiator = session::initiator(&programs.host_peer, out);
-    commands::write(out, &server.command(), &qemu, &initiator, &config.pinning)?;
+    repro_script::write(out, &server.command(), &qemu, &initiator, &config.pinning)?;
     if args.verbose {
         for command in [&server.command(), &qemu.command(), &initiator] {
-            steps.note(&crate::child::shown(command));
+            steps.note(&crate::process::child::command_line(command));
         }
     }
     steps.plan(&plan.blocks);
-    let stolen = environment::Stolen::begin(cores());
+    let stolen = environment::StealMeter::start(cores());
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
     environment.accel_seen = session.seen().map(|seen| seen.name().to_owned());
     environment.load.steal_percent = stolen.percent();
@@ -230,7 +231,7 @@ fn qemu_options(
         initramfs: guest.initramfs.clone(),
         append: format!(
             "quiet {}ivshmem.run=respond ivshmem.driver={} ivshmem.bar2={} {}",
-            args.deadlines.boot_parameter(),
+            args.timeouts.boot_parameter(),
             config.driver.name(),
             config.bar2_map.name(),
             args.append
@@ -247,7 +248,7 @@ fn finish(
     config: &Config,
     outcome: anyhow::Result<()>,
 ) -> anyhow::Result<RunResult> {
-    let hint = format!("Hint: free space there, then run cargo xtask report {}", shown(out));
+    let hint = format!("Hint: free space there, then run cargo xtask report {}", display_path(out));
     let Err(error) = outcome else {
         let rendered = report::render(out, environment, config).map_err(anyhow::Error::from);
         return rendered.map_err(|error| anyhow::anyhow!("{error:#}. The measurements are complete. {hint}"));
@@ -255,23 +256,18 @@ fn finish(
     let unwritten = match report::render_ended(out, environment, config, &format!("{error:#}")) {
         Ok(report::Ended { result, unwritten }) => {
             // The run's own error is reported, whether or not this can be printed.
-            let _ = crate::out::print_styled(&report::styled_summary(&result));
+            let _ = crate::ui::print_styled(&report::styled_summary(&result));
             unwritten
         }
         Err(unreadable) => Some(unreadable),
     };
     if let Some(unwritten) = unwritten {
         let unwritten = anyhow::Error::from(unwritten);
-        crate::out::say(&format!("warning: no report of what was measured: {unwritten:#}. {hint}"));
+        crate::ui::status(&format!("warning: no report of what was measured: {unwritten:#}. {hint}"));
     }
     Err(error)
 }
 
 fn write_plan(path: &Path, plan: &Plan) -> anyhow::Result<()> {
-    folder::write_whole(path, &serde_json::to_vec_pretty(plan)?)
-}
-
-/// Whether somebody watches.
-fn watched() -> bool {
-    std::io::stderr().is_terminal()
+    output_dir::write_whole(path, &serde_json::to_vec_pretty(plan)?)
 }

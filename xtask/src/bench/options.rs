@@ -5,18 +5,17 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
-use cli_common::{duration, number};
+use cli_common::{duration, number, size};
 use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use report::plan::Fault;
 use serde::Serialize;
 
 use super::pinning::Pin;
-use crate::accel::Accel;
-use crate::cpu::Cpu;
-use crate::deadline::{self, DeadlineArgs};
-use crate::driver::Driver;
-use crate::provision::{Consent, CustomKernel};
-use crate::size;
+use crate::accelerator::kind::AcceleratorArg;
+use crate::provision::{CustomKernel, InstallPolicy};
+use crate::timeouts::{self, TimeoutArgs};
+use crate::vm::cpu_model::CpuModel;
+use crate::vm::guest_driver::GuestDriver;
 
 /// From the start of the initiator; the guest boots meanwhile.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -78,13 +77,13 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
     pub(super) driver: Vec<DriverArg>,
     /// What executes the guest's code; auto takes KVM if a guest really starts under it
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub(crate) accel: Accel,
+    #[arg(long, value_enum, default_value_t = AcceleratorArg::Auto)]
+    pub(crate) accel: AcceleratorArg,
     /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
-    pub(crate) cpu: Option<Cpu>,
+    pub(crate) cpu: Option<CpuModel>,
     #[command(flatten)]
-    pub(crate) deadlines: DeadlineArgs,
+    pub(crate) timeouts: TimeoutArgs,
     /// Shared memory, a power of two
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,
@@ -207,12 +206,12 @@ pub(crate) enum DriverArg {
     /// Whatever the modes take.
     Auto,
     /// This one.
-    Is(Driver),
+    Is(GuestDriver),
 }
 
 impl ValueEnum for DriverArg {
     fn value_variants<'a>() -> &'a [Self] {
-        use Driver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
+        use GuestDriver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
         &[Self::Auto, Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci)]
     }
 
@@ -260,13 +259,13 @@ fn fault() -> impl TypedValueParser<Value = Fault> {
 
 impl BenchArgs {
     /// How packages may be installed.
-    pub(crate) fn consent(&self) -> Consent {
-        Consent::new(self.yes)
+    pub(crate) fn consent(&self) -> InstallPolicy {
+        InstallPolicy::new(self.yes)
     }
 
     /// How long the guest may take to get ready.
     pub(crate) fn ready_timeout(&self) -> Duration {
-        self.ready_timeout.unwrap_or(deadline::scaled(READY_TIMEOUT))
+        self.ready_timeout.unwrap_or(timeouts::scaled(READY_TIMEOUT))
     }
 
     /// The kernel that the user names.

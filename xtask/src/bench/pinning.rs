@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use report::pinning::Pinning;
 
-use crate::failure::usage;
+use crate::exit_status::usage;
 
 /// What was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl FromStr for Pin {
 
 fn parse_map(text: &str) -> Result<Pinning, String> {
     /// As many as `--smp` takes.
-    const MOST_VCPUS: usize = 64;
+    const MAX_VCPUS: usize = 64;
     let mut pinning = Pinning::default();
     for part in text.split(',') {
         let (key, cpu) = part.split_once('=').ok_or_else(|| format!("{part:?} names no CPU; use {FORM}"))?;
@@ -46,7 +46,7 @@ fn parse_map(text: &str) -> Result<Pinning, String> {
         let place = match (key, vcpu) {
             ("host", _) => &mut pinning.host,
             ("main", _) => &mut pinning.main_loop,
-            (_, Some(index)) if index < MOST_VCPUS => {
+            (_, Some(index)) if index < MAX_VCPUS => {
                 let len = pinning.vcpus.len().max(index + 1);
                 pinning.vcpus.resize(len, None);
                 &mut pinning.vcpus[index]

@@ -7,7 +7,7 @@ use report::plan::{Block, Pinning, Plan, QemuThreads};
 
 use super::config::Config;
 use super::options::BenchArgs;
-use crate::deadline::scaled;
+use crate::timeouts::scaled;
 
 /// How long one operation may take. A 4K frame's hash takes a second under emulation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ impl Config {
             qemu: Some(qemu),
             ready_timeout_ms: millis(args.ready_timeout()),
             operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
-            timeout_scale: args.deadlines.scale(),
+            timeout_scale: args.timeouts.scale(),
             spin_ns: self.spin_ns,
             ceiling_sizes: self.ceiling_sizes(),
             blocks: self.blocks(),

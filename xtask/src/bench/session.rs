@@ -15,33 +15,34 @@ use report::pinning::ThreadName;
 use report::plan::{Pinning, Plan, QemuThreads};
 use report::progress::Progress;
 
-use super::machine::bind_thread;
+use super::host_info::bind_thread;
 use super::plan::longest_block;
-use super::progress::Steps;
-use crate::capture::Capture;
-use crate::child::{Process, Ties};
-use crate::console::Console;
-use crate::deadline::scaled;
-use crate::ended;
-use crate::qemu::{Accelerator, QemuOptions, Vm};
-use crate::server::{Server, ServerOptions};
-use crate::stop::Stop;
+use super::progress::ProgressUi;
+use crate::accelerator::kind::Accelerator;
+use crate::process::captured_output::CapturedOutput;
+use crate::process::child::{Process, SpawnOptions};
+use crate::process::exit_description;
+use crate::signals::StopFlag;
+use crate::timeouts::scaled;
+use crate::vm::guest_console::GuestConsole;
+use crate::vm::qemu::{QemuOptions, Vm};
+use crate::vm::server::{Server, ServerOptions};
 
 /// Between two looks at the processes.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long the guest may take to power off after the last block.
 const POWER_OFF: Duration = Duration::from_secs(15);
 /// How long the initiator may take to write what it has, once the run is broken off.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long the initiator may say nothing: its own deadlines are shorter, this one is for an initiator that is stuck.
-const SILENCE: Duration = Duration::from_secs(180);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the initiator may say nothing: its own timeouts are shorter, this one is for an initiator that is stuck.
+const STALL_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A server with a guest on it. Dropping it ends both, the guest first.
 #[derive(Debug)]
 pub(super) struct Session {
     vm: Vm,
     server: Server,
-    console: Console,
+    console: GuestConsole,
     /// What the monitor said of the accelerator when it was asked last.
     seen: Option<Accelerator>,
     /// Whether the initiator has said that the last block is done.
@@ -55,11 +56,11 @@ impl Session {
         let server = server.start(&out.join("server.log"))?;
         let console = out.join("console.log");
         let vm = qemu.start(&console, &out.join("qemu.log"))?;
-        Ok(Self { vm, server, console: Console::new(&console), seen: None, measured: false })
+        Ok(Self { vm, server, console: GuestConsole::new(&console), seen: None, measured: false })
     }
 
     /// What really runs the guest, in its monitor's word.
-    pub(super) fn prove(&mut self, expected: Accelerator) -> anyhow::Result<Accelerator> {
+    pub(super) fn verify_accelerator(&mut self, expected: Accelerator) -> anyhow::Result<Accelerator> {
         let proved = self.ask_accelerator()?;
         anyhow::ensure!(
             proved == expected,
@@ -113,27 +114,27 @@ impl Session {
         mut initiator: Command,
         out: &Path,
         plan: &Plan,
-        steps: &Steps,
-        stop: &Stop,
+        steps: &ProgressUi,
+        stop: &StopFlag,
     ) -> anyhow::Result<()> {
-        steps.say("waiting for the guest");
+        steps.status("waiting for the guest");
         initiator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
+        let ties = SpawnOptions { parent_death_signal: Some(Signal::SIGTERM), ..SpawnOptions::default() };
         let mut process = Process::start("host-peer", &mut initiator, ties)?;
         let stderr = process.take_stderr().context("the initiator's stderr was not piped")?;
-        let output = Capture::start(stderr, &out.join("host-peer.log"))?;
+        let output = CapturedOutput::start(stderr, &out.join("host-peer.log"))?;
         let events = events(&mut process)?;
         let mut initiator = Initiator { process, output };
-        let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(SILENCE) + longest_block(&plan.blocks);
+        let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(STALL_TIMEOUT) + longest_block(&plan.blocks);
         let outcome = self.watch(&mut initiator, &events, steps, stop, limit);
         if outcome.is_err() {
             // It writes what it has before it ends.
             let pid = nix::unistd::Pid::from_raw(initiator.process.pid().cast_signed());
             nix::sys::signal::kill(pid, Signal::SIGTERM).ok();
-            initiator.process.wait(scaled(LAST_WORDS))?;
+            initiator.process.wait(scaled(FLUSH_TIMEOUT))?;
         }
         let outputs = [&self.server.output, &self.vm.output, &initiator.output];
-        for unwritten in outputs.into_iter().filter_map(Capture::unwritten) {
+        for unwritten in outputs.into_iter().filter_map(CapturedOutput::unwritten) {
             steps.note(&format!("warning: {unwritten}"));
         }
         outcome?;
@@ -146,7 +147,7 @@ impl Session {
 
     /// How QEMU ended, with what it and the guest wrote last.
     fn qemu_ended(&mut self) -> anyhow::Result<String> {
-        let how = self.vm.process.ended()?.map_or_else(|| "still runs".to_owned(), ended::describe);
+        let how = self.vm.process.ended()?.map_or_else(|| "still runs".to_owned(), exit_description::describe);
         let own = last_lines(&self.vm.output.rest());
         let own = if own.is_empty() { String::new() } else { format!("\n{own}") };
         Ok(format!("QEMU {how}{own}\n{}", self.guest_console()))
@@ -166,8 +167,8 @@ impl Session {
         &mut self,
         initiator: &mut Initiator,
         events: &Receiver<Progress>,
-        steps: &Steps,
-        stop: &Stop,
+        steps: &ProgressUi,
+        stop: &StopFlag,
         limit: Duration,
     ) -> anyhow::Result<()> {
         let mut last_word = Instant::now();
@@ -176,7 +177,7 @@ impl Session {
             let waited = Instant::now();
             if let Ok(event) = events.recv_timeout(PAUSE) {
                 last_word = Instant::now();
-                self.hear(&event, steps);
+                self.on_progress(&event, steps);
             } else {
                 // Nobody is left to wait for once the initiator has closed its end.
                 thread::sleep(PAUSE.saturating_sub(waited.elapsed()));
@@ -184,9 +185,9 @@ impl Session {
             stop.check()?;
             if let Some(status) = initiator.process.ended()? {
                 for event in events {
-                    self.hear(&event, steps);
+                    self.on_progress(&event, steps);
                 }
-                return self.judge(status, &initiator.output);
+                return self.check_exit(status, &initiator.output);
             }
             if let Some(reason) = self.console.fatal() {
                 bail!("the guest failed: {reason}");
@@ -206,17 +207,17 @@ impl Session {
     }
 
     /// Whether the guest has powered off because all is measured: the initiator may still be writing down what it has.
-    fn has_finished(&mut self, status: ExitStatus, events: &Receiver<Progress>, steps: &Steps) -> bool {
+    fn has_finished(&mut self, status: ExitStatus, events: &Receiver<Progress>, steps: &ProgressUi) -> bool {
         for event in events.try_iter() {
-            self.hear(&event, steps);
+            self.on_progress(&event, steps);
         }
         self.measured && status.success()
     }
 
     /// What the initiator says meanwhile.
-    fn hear(&mut self, event: &Progress, steps: &Steps) {
+    fn on_progress(&mut self, event: &Progress, steps: &ProgressUi) {
         match *event {
-            Progress::Ready { .. } => steps.say("measuring"),
+            Progress::Ready { .. } => steps.start_blocks(),
             Progress::Block { done, of } => {
                 steps.blocks(done, of);
                 if done == of {
@@ -230,7 +231,7 @@ impl Session {
     }
 
     /// What the initiator's end means.
-    fn judge(&mut self, status: ExitStatus, output: &Capture) -> anyhow::Result<()> {
+    fn check_exit(&mut self, status: ExitStatus, output: &CapturedOutput) -> anyhow::Result<()> {
         if status.success() {
             return Ok(());
         }
@@ -250,7 +251,7 @@ impl Session {
     }
 
     fn server_ended(&self, status: ExitStatus) -> String {
-        let how = format!("ivshmem-server {} during the run", ended::describe(status));
+        let how = format!("ivshmem-server {} during the run", exit_description::describe(status));
         let own = last_lines(&self.server.output.rest());
         if own.is_empty() { how } else { format!("{how}; its log ends with:\n{own}") }
     }
@@ -265,7 +266,7 @@ fn outlive_file_size_limit() -> anyhow::Result<()> {
 /// The measured process and its log.
 struct Initiator {
     process: Process,
-    output: Capture,
+    output: CapturedOutput,
 }
 
 /// Lines of a process's log that an error shows.
@@ -278,7 +279,7 @@ fn last_lines(text: &str) -> String {
 
 /// Why the initiator failed: the signal that killed it, its own error, its panic, or else what it wrote last.
 fn initiator_failed(status: ExitStatus, stderr: &str) -> String {
-    let how = format!("host-peer {}", ended::describe(status));
+    let how = format!("host-peer {}", exit_description::describe(status));
     if let Some(panic) = stderr.find("panicked at ") {
         let lines: Vec<&str> = stderr[panic..].lines().take(2).map(str::trim).collect();
         return format!("host-peer {}; this is a bug in host-peer", lines.join(" "));

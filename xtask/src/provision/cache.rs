@@ -15,9 +15,11 @@ use std::time::SystemTime;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
-use super::error::ProvisionError;
-use super::files::entries;
+use crate::provision::error::ProvisionError;
+use crate::provision::files::entries;
 
+/// Archives and modules that are kept for the next change back.
+pub(crate) const KEPT: usize = 4;
 /// Marks entries that are not finished. Whoever holds the lock may remove them.
 const PARTIAL: &str = ".partial-";
 

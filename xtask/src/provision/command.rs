@@ -4,9 +4,10 @@ use std::io::{BufRead, BufReader, Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::cache_folder;
-use super::error::ProvisionError;
-use super::excerpt::FailedOutput;
+use crate::process::child::command_line;
+use crate::provision::error::ProvisionError;
+use crate::provision::output_excerpt::FailedOutput;
+use crate::workspace::cache_folder;
 
 /// The folder of the logs of failed programs, below the cache.
 const LOGS: &str = "logs";
@@ -20,7 +21,7 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, Provision
     }
     Err(ProvisionError::CommandFailed {
         what: what.to_owned(),
-        command: shown(command),
+        command: command_line(command),
         status: output.status,
         output: failed_output(command, &both_streams(&output)),
     })
@@ -70,20 +71,8 @@ pub(crate) fn both_streams(output: &Output) -> String {
     text
 }
 
-/// The command line, for a person to read.
-pub(crate) fn shown(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| {
-            let word = word.to_string_lossy();
-            if word.contains(char::is_whitespace) { format!("'{word}'") } else { word.into_owned() }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 fn spawn_error(command: &Command) -> impl FnOnce(std::io::Error) -> ProvisionError {
-    let command = shown(command);
+    let command = command_line(command);
     move |source| ProvisionError::Spawn { command, source }
 }
 

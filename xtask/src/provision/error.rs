@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::excerpt::FailedOutput;
+use crate::provision::output_excerpt::FailedOutput;
 
 /// Why the guest is not ready.
 #[derive(Debug, thiserror::Error)]

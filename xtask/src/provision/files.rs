@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::ProvisionError;
+use crate::provision::error::ProvisionError;
 
 /// What is in `folder`, sorted.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {

@@ -6,40 +6,30 @@
 //! `offers` has the kernels and QEMU versions of the reach test, `command` runs programs, `excerpt` shortens their output, `error` lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
 //! only with consent. After the first time no network is needed and apt is not asked.
 
-mod busybox;
-mod bzimage;
 mod cache;
 mod command;
-mod custom_kernel;
-mod dpdk;
 mod elf;
 mod error;
-mod excerpt;
 mod files;
-mod guest_binary;
-mod headers;
+mod guest_image;
 pub(crate) mod host;
-mod initramfs;
+pub(crate) mod host_packages;
 mod kernel;
-mod modinfo;
-mod module;
-pub(crate) mod offers;
-pub(crate) mod packages;
+mod output_excerpt;
+pub(crate) mod package_offers;
 
 use std::path::PathBuf;
 
-use cache::{Cache, Key};
-use modinfo::{Module, ModuleTree, Wanted};
+use crate::vm::guest_driver::GuestDriver;
+use crate::workspace::{cache_folder, target_folder, workspace_root};
+use cache::{Cache, KEPT, Key};
+use guest_image::{busybox, guest_binary, initramfs};
+use kernel::module_tree::{Module, ModuleTree, Wanted};
+use kernel::{igb_uio, module_build, packaged};
 
-use crate::driver::Driver;
-
-pub(crate) use custom_kernel::CustomKernel;
 pub(crate) use error::ProvisionError;
-pub(crate) use guest_binary::workspace_root;
-pub(crate) use packages::Consent;
-
-/// Archives and modules that are kept for the next change back.
-const KEPT: usize = 4;
+pub(crate) use host_packages::InstallPolicy;
+pub(crate) use kernel::custom::CustomKernel;
 
 /// What guest is wanted.
 #[derive(Debug, Clone)]
@@ -47,11 +37,11 @@ pub(crate) struct Options {
     /// Another kernel than that of the distribution's package.
     pub(crate) kernel: Option<CustomKernel>,
     /// The driver that it is made for. All are in it, except `igb_uio`, which is fetched only if it is this one.
-    pub(crate) driver: Option<Driver>,
+    pub(crate) driver: Option<GuestDriver>,
     /// Whether the guest has busybox and with it a shell.
     pub(crate) shell: bool,
     /// Whether packages may be installed.
-    pub(crate) consent: Consent,
+    pub(crate) consent: InstallPolicy,
 }
 
 /// A guest that is ready to be started.
@@ -69,25 +59,20 @@ pub(crate) struct Guest {
     pub(crate) modules: Vec<String>,
 }
 
-/// Where the results are kept.
-pub(crate) fn cache_folder() -> PathBuf {
-    guest_binary::target_folder(&workspace_root()).join("vm")
-}
-
 /// The release and package version of the kernel that is already there, if one is.
 pub(crate) fn cached_kernel() -> Option<(String, String)> {
-    kernel::cached(&cache_folder()).map(|kernel| (kernel.release, kernel.version))
+    packaged::cached(&cache_folder()).map(|kernel| (kernel.release, kernel.version))
 }
 
 /// Checks the kernel that the user names: wrong usage and missing headers are found before anything is built.
-pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<Driver>) -> Result<(), ProvisionError> {
+pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<GuestDriver>) -> Result<(), ProvisionError> {
     kernel.map_or(Ok(()), |custom| custom.check(driver, host::detect().as_ref()))
 }
 
 /// Modules that the guest takes from its kernel: UIO must be there for a UIO driver, the others are drivers to choose.
-fn wanted(driver: Option<Driver>) -> [Wanted; 4] {
+fn wanted(driver: Option<GuestDriver>) -> [Wanted; 4] {
     [
-        Wanted { name: "uio", required: driver.is_some_and(Driver::needs_uio) },
+        Wanted { name: "uio", required: driver.is_some_and(GuestDriver::needs_uio) },
         Wanted { name: "uio_pci_generic", required: false },
         Wanted { name: "vfio_pci", required: false },
         Wanted { name: "vfio_iommu_type1", required: false },
@@ -102,19 +87,19 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     let distro = host::detect();
     let distro = distro.as_ref();
     check(options.kernel.as_ref(), options.driver)?;
-    let mut tools = packages::GUEST.to_vec();
+    let mut tools = host_packages::GUEST.to_vec();
     if options.kernel.is_none() {
-        tools = packages::requirements(distro);
+        tools = host_packages::requirements(distro);
     }
-    packages::ensure(distro, &tools, options.consent, progress)?;
+    host_packages::ensure(distro, &tools, options.consent, progress)?;
 
     let workspace = workspace_root();
-    let target = guest_binary::target_folder(&workspace);
+    let target = target_folder(&workspace);
     let cache = Cache::open(&cache_folder(), progress)?;
 
     let kernel = match &options.kernel {
         Some(custom) => custom.prepare(&cache)?,
-        None => kernel::from_packages(&cache, distro, progress)?,
+        None => packaged::from_packages(&cache, distro, progress)?,
     };
     let busybox = match busybox::fetch(&cache, distro, progress) {
         Ok(busybox) => Some(busybox),
@@ -125,21 +110,21 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     // `check` has refused a kernel without headers if its driver needs them.
     let mut sources = Vec::new();
     if let Some(headers) = &kernel.headers {
-        packages::ensure(distro, &packages::MODULE_BUILD, options.consent, progress)?;
-        sources.push((module::own(&workspace), headers));
-        if options.driver == Some(Driver::IgbUio) {
-            sources.push((dpdk::fetch(&cache, distro, progress)?, headers));
+        host_packages::ensure(distro, &host_packages::MODULE_BUILD, options.consent, progress)?;
+        sources.push((module_build::own(&workspace), headers));
+        if options.driver == Some(GuestDriver::IgbUio) {
+            sources.push((igb_uio::fetch(&cache, distro, progress)?, headers));
         }
     } else {
         progress(&format!("kernel {} has no headers, so the guest has no uio_pci_msix", kernel.release));
     }
-    cache.discard(host::DOWNLOADS)?;
+    cache.discard(host::distro::DOWNLOADS)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 
     let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&wanted(options.driver))?;
     // They need UIO, so they come last.
     for (source, headers) in sources {
-        let object = module::build(&cache, &source, &kernel, headers, (distro, options.consent), progress)?;
+        let object = module_build::build(&cache, &source, &kernel, headers, (distro, options.consent), progress)?;
         modules.push(Module { name: source.name.to_owned(), object });
     }
     let content =

@@ -24,7 +24,7 @@ pub(crate) fn busy_cpus(cpus: &[usize]) -> Option<f64> {
 
 /// Time that a hypervisor took from CPUs of this machine, from one reading of /proc/stat to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stolen {
+pub(crate) struct StealMeter {
     cpus: Vec<usize>,
     before: Option<Ticks>,
 }
@@ -37,9 +37,9 @@ struct Ticks {
     total: u64,
 }
 
-impl Stolen {
+impl StealMeter {
     /// Begins now, for these CPUs.
-    pub(crate) fn begin(cpus: Vec<usize>) -> Self {
+    pub(crate) fn start(cpus: Vec<usize>) -> Self {
         let before = fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, &cpus));
         Self { cpus, before }
     }

@@ -5,18 +5,18 @@ use std::path::Path;
 use report::environment::HostMachine;
 use rustix::process::{Resource, getrlimit};
 
-use super::tree::Tree;
+use super::sysroot::SysRoot;
 
 /// Fills in what limits the run's processes, whatever the machine could do.
-pub(super) fn read(tree: &Tree, host: &mut HostMachine) {
-    host.timer_slack_ns = tree.number("proc/self/timerslack_ns");
+pub(super) fn read(sysroot: &SysRoot, host: &mut HostMachine) {
+    host.timer_slack_ns = sysroot.number("proc/self/timerslack_ns");
     host.memlock_limit =
         Some(getrlimit(Resource::Memlock).current.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string()));
-    if let Some(scheduling) = tree.text("proc/self/stat").as_deref().and_then(scheduling) {
+    if let Some(scheduling) = sysroot.text("proc/self/stat").as_deref().and_then(scheduling) {
         host.scheduling_policy = Some(scheduling.policy);
         host.nice = Some(scheduling.nice);
     }
-    host.cpu_quota = tree.text("proc/self/cgroup").and_then(|groups| cpu_quota(tree, &groups));
+    host.cpu_quota = sysroot.text("proc/self/cgroup").and_then(|groups| cpu_quota(sysroot, &groups));
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -43,10 +43,10 @@ fn scheduling(stat: &str) -> Option<Scheduling> {
 }
 
 /// How many CPUs' time the control group (version 2) grants, by the tightest of its own limit and those above it.
-fn cpu_quota(tree: &Tree, groups: &str) -> Option<f64> {
+fn cpu_quota(sysroot: &SysRoot, groups: &str) -> Option<f64> {
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let limits = Path::new(group).ancestors().filter_map(|group| {
-        let limit = tree.text(Path::new("sys/fs/cgroup").join(group).join("cpu.max"))?;
+        let limit = sysroot.text(Path::new("sys/fs/cgroup").join(group).join("cpu.max"))?;
         let (quota, period) = limit.split_once(' ')?;
         Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok().filter(|period| *period > 0.0)?)
     });
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn this_process_says_how_it_is_scheduled() {
         let mut host = HostMachine::default();
-        read(&Tree::of_this_machine(), &mut host);
+        read(&SysRoot::of_this_machine(), &mut host);
         let own = fs::read_to_string("/proc/self/stat").unwrap();
         assert_eq!(host.nice, scheduling(&own).map(|own| own.nice));
         assert!(host.scheduling_policy.is_some_and(|policy| policy.parse::<u32>().is_err()), "by name");
@@ -93,7 +93,7 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        let quota = |groups: &str| cpu_quota(&Tree::at(root.path()), groups);
+        let quota = |groups: &str| cpu_quota(&SysRoot::at(root.path()), groups);
         assert_eq!(quota("0::/a/b\n"), None);
         write("a/b/cpu.max", "max 100000\n");
         assert_eq!(quota("0::/a/b\n"), None, "no limit");

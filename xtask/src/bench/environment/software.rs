@@ -4,9 +4,9 @@ use std::process::{Command, Stdio};
 
 use report::environment::Software;
 
-use crate::cpu::Cpu;
-use crate::provision::workspace_root;
-use crate::qemu::QemuOptions;
+use crate::vm::cpu_model::CpuModel;
+use crate::vm::qemu::QemuOptions;
+use crate::workspace::workspace_root;
 
 /// The profile with which the host's programs are built.
 const PROFILE: &str = "release";
@@ -16,8 +16,8 @@ pub(crate) fn software(qemu: &QemuOptions) -> Software {
     Software {
         rustc_version: rustc_version(),
         build_profile: Some(PROFILE.to_owned()),
-        qemu_command: Some(crate::child::shown(&qemu.command())),
-        qemu_cpu: Some(Cpu::or_default(qemu.cpu.as_ref(), qemu.accelerator).to_string()),
+        qemu_command: Some(crate::process::child::command_line(&qemu.command())),
+        qemu_cpu: Some(CpuModel::or_default(qemu.cpu.as_ref(), qemu.accelerator).to_string()),
     }
 }
 

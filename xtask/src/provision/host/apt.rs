@@ -5,16 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::super::cache::Cache;
-use super::super::command;
-use super::super::error::ProvisionError;
-use super::super::excerpt::FailedOutput;
-use super::super::files::entries;
-use super::{DOWNLOADS, Emulator, KernelPackages, Repository};
-use record::{NEWEST_KERNEL, Record};
+use super::distro::{DOWNLOADS, Emulator, KernelPackages, Repository};
+use crate::provision::cache::Cache;
+use crate::provision::command;
+use crate::provision::error::ProvisionError;
+use crate::provision::files::entries;
+use crate::provision::output_excerpt::FailedOutput;
+use package_record::{KERNEL_METAPACKAGES, PackageRecord};
 
 mod offers;
-mod record;
+mod package_record;
 
 /// What to look at when a download failed.
 const CHECK: &str = "the proxy in /etc/apt";
@@ -41,14 +41,14 @@ impl<'a> Apt<'a> {
     }
 
     fn resolve_kernel(&self) -> Result<Option<KernelPackages>, ProvisionError> {
-        record::newest_kernel(&|package| self.show(package))
+        package_record::newest_kernel(&|package| self.show(package))
     }
 
-    fn show(&self, package: &str) -> Result<Option<Record>, ProvisionError> {
+    fn show(&self, package: &str) -> Result<Option<PackageRecord>, ProvisionError> {
         let mut command = self.apt("apt-cache")?;
         command.args(["show", "--no-all-versions", package]);
         let output = command::output(&mut command)?;
-        Ok(Record::parse(&String::from_utf8_lossy(&output.stdout)))
+        Ok(PackageRecord::parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
     /// What a program of apt prints; nothing if it fails.
@@ -63,9 +63,9 @@ impl<'a> Apt<'a> {
         let mut kernels = Vec::new();
         for series in offers::images_by_series(&names) {
             for image in series {
-                let Some(release) = record::release_of(&image) else { continue };
+                let Some(release) = package_record::release_of(&image) else { continue };
                 // Lists also name images without headers, and those that they no longer have.
-                if let Some(packages) = record::kernel(&|package| self.show(package), &image, release)? {
+                if let Some(packages) = package_record::kernel(&|package| self.show(package), &image, release)? {
                     kernels.push(packages);
                     break;
                 }
@@ -159,7 +159,7 @@ impl Repository for Apt<'_> {
                 output: output.to_string(),
                 check: CHECK,
             }),
-            (None, None) => Err(ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() }),
+            (None, None) => Err(ProvisionError::NoSuchPackage { package: KERNEL_METAPACKAGES[0].to_owned() }),
         }
     }
 

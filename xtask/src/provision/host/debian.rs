@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::super::cache::Cache;
 use super::apt::Apt;
-use super::{HostDistro, Repository, Tool};
+use super::distro::{HostDistro, Repository, Tool};
+use crate::provision::cache::Cache;
 
 /// Debian, Ubuntu and distributions derived from them.
 #[derive(Debug)]

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::super::cache::Cache;
-use super::super::error::ProvisionError;
-use super::super::{command, files};
-use super::{DOWNLOADS, KernelPackages, Repository};
+use super::distro::{DOWNLOADS, KernelPackages, Repository};
+use crate::provision::cache::Cache;
+use crate::provision::error::ProvisionError;
+use crate::provision::{command, files};
 
 /// The packages of a kernel: image, modules (UIO and VFIO are in the second or third), and what builds others.
 const PARTS: [&str; 5] =

@@ -1,7 +1,7 @@
 //! Which kernels and which versions of QEMU the package lists offer: parses the output of apt-cache and `apt-get -s`.
 
-use super::super::Emulator;
-use super::record::release_of;
+use super::package_record::release_of;
+use crate::provision::host::distro::Emulator;
 
 /// The flavours of kernel that serve as guests: Debian's, then Ubuntu's.
 const FLAVOURS: [&str; 2] = ["-amd64", "-generic"];

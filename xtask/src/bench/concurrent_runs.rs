@@ -1,0 +1,205 @@
+//! Benchmarks that run at the same time on a machine find each other through abstract UNIX sockets.
+//!
+//! Each run binds a datagram socket whose name carries its process id and its CPUs. The kernel lists these names for every
+//! user in /proc/net/unix, and removes one when its process ends, by SIGKILL too. A run that starts sends its name to all
+//! others: so one that began earlier learns of it, even if it has ended in the meantime. Runs in different network namespaces
+//! do not find each other.
+
+use std::fs;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+
+use report::environment::OtherBenchmark;
+
+/// How the names begin.
+const PREFIX: &str = "ivshmem-doorbell-bench";
+/// The longest abstract name: unix(7).
+const MAX_NAME: usize = 107;
+/// More than can run; any user of the machine can bind such a name.
+const MAX_OTHERS: usize = 16;
+
+/// This run's entry, and what it knows of others.
+#[derive(Debug)]
+pub(super) struct ConcurrentRuns {
+    prefix: String,
+    /// `None`: no socket could be bound. The run goes on without.
+    socket: Option<UnixDatagram>,
+    own: OtherBenchmark,
+    known: Vec<OtherBenchmark>,
+}
+
+impl ConcurrentRuns {
+    /// Adds this process with its CPUs, and sends word to the runs that are there.
+    pub(super) fn join(cpus: &[usize]) -> Self {
+        Self::join_as(PREFIX, std::process::id(), cpus)
+    }
+
+    fn join_as(prefix: &str, pid: u32, cpus: &[usize]) -> Self {
+        let mut own = OtherBenchmark { pid, cpus: cpu_list(cpus) };
+        if name(prefix, &own).len() > MAX_NAME {
+            own.cpus.clear();
+        }
+        let bind = || {
+            let socket = UnixDatagram::bind_addr(&address(&name(prefix, &own))?)?;
+            socket.set_nonblocking(true)?;
+            std::io::Result::Ok(socket)
+        };
+        let mut register = Self { prefix: prefix.to_owned(), socket: bind().ok(), own, known: Vec::new() };
+        register.known = register.listed();
+        if let Some(socket) = &register.socket {
+            let word = entry(&register.own);
+            for other in &register.known {
+                // One that has ended by now needs no word.
+                let _ = address(&name(prefix, other)).and_then(|to| socket.send_to_addr(word.as_bytes(), &to));
+            }
+        }
+        register
+    }
+
+    /// The runs that are there at the moment.
+    pub(super) fn now(&self) -> &[OtherBenchmark] {
+        &self.known
+    }
+
+    /// Every run that was there at some time since the last call, or since this one joined.
+    pub(super) fn since_last(&mut self) -> Vec<OtherBenchmark> {
+        let mut seen = std::mem::take(&mut self.known);
+        let mut word = [0; MAX_NAME];
+        while let Some(length) = self.socket.as_ref().and_then(|socket| socket.recv(&mut word).ok()) {
+            seen.extend(std::str::from_utf8(&word[..length]).ok().and_then(parse));
+        }
+        self.known = self.listed();
+        seen.extend(self.known.iter().cloned());
+        seen.sort_by_key(|other| other.pid);
+        seen.dedup_by_key(|other| other.pid);
+        seen.truncate(MAX_OTHERS);
+        seen
+    }
+
+    fn listed(&self) -> Vec<OtherBenchmark> {
+        let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
+        let mut others = listed_in(&table, &self.prefix);
+        others.retain(|other| other.pid != self.own.pid);
+        others.truncate(MAX_OTHERS);
+        others
+    }
+}
+
+/// The entries in /proc/net/unix, which shows the first byte of an abstract name as `@`.
+fn listed_in(table: &str, prefix: &str) -> Vec<OtherBenchmark> {
+    let names = table.lines().filter_map(|line| line.split_whitespace().nth(7)?.strip_prefix('@'));
+    names.filter_map(|name| parse(name.strip_prefix(prefix)?.strip_prefix('/')?)).collect()
+}
+
+fn address(name: &str) -> std::io::Result<SocketAddr> {
+    SocketAddr::from_abstract_name(name)
+}
+
+fn name(prefix: &str, run: &OtherBenchmark) -> String {
+    format!("{prefix}/{}", entry(run))
+}
+
+fn entry(run: &OtherBenchmark) -> String {
+    format!("{}/{}", run.pid, run.cpus)
+}
+
+/// Reads an entry. Any user of the machine may have written it, so only digits and list characters are taken.
+fn parse(entry: &str) -> Option<OtherBenchmark> {
+    let (pid, cpus) = entry.split_once('/')?;
+    let is_list = cpus.chars().all(|c| c.is_ascii_digit() || "-,".contains(c));
+    is_list.then_some(OtherBenchmark { pid: pid.parse().ok()?, cpus: cpus.to_owned() })
+}
+
+/// CPUs as the kernel writes a list of them, such as `0-2,5`.
+fn cpu_list(cpus: &[usize]) -> String {
+    let mut sorted = cpus.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for cpu in sorted {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == cpu => *last = cpu,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let shown =
+        |(first, last): &(usize, usize)| if first == last { first.to_string() } else { format!("{first}-{last}") };
+    ranges.iter().map(shown).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    fn prefix(test: &str) -> String {
+        format!("test-{test}-{}", std::process::id())
+    }
+
+    fn run(pid: u32, cpus: &str) -> OtherBenchmark {
+        OtherBenchmark { pid, cpus: cpus.into() }
+    }
+
+    #[test]
+    fn both_runs_learn_of_each_other() {
+        let prefix = prefix("both");
+        let mut first = ConcurrentRuns::join_as(&prefix, 1, &[0, 1]);
+        assert_eq!(first.now(), []);
+        let mut second = ConcurrentRuns::join_as(&prefix, 2, &[3]);
+        assert_eq!(second.now(), [run(1, "0-1")]);
+        assert_eq!(first.since_last(), [run(2, "3")]);
+        assert_eq!(second.since_last(), [run(1, "0-1")]);
+    }
+
+    #[test]
+    fn a_run_that_has_ended_is_reported_once() {
+        let prefix = prefix("ended");
+        let mut first = ConcurrentRuns::join_as(&prefix, 1, &[0]);
+        drop(ConcurrentRuns::join_as(&prefix, 2, &[1]));
+        assert_eq!(first.since_last(), [run(2, "1")]);
+        assert_eq!(first.since_last(), [], "it ended before the next part");
+        let third = ConcurrentRuns::join_as(&prefix, 3, &[1]);
+        assert_eq!(third.now(), [run(1, "0")]);
+    }
+
+    /// Another process of another user would be listed alike: the table is the kernel's.
+    #[test]
+    fn entries_of_strangers_are_bounded_and_checked() {
+        let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
+                     0: 00000002 00000000 00000000 0002 01 1 @p/7/0-1,4\n\
+                     0: 00000002 00000000 00000000 0002 01 2 @p/8/\n\
+                     0: 00000002 00000000 00000000 0002 01 3 @p/x/0\n\
+                     0: 00000002 00000000 00000000 0002 01 4 @p/9/<script>\n\
+                     0: 00000002 00000000 00000000 0002 01 5 /p/9/0\n\
+                     0: 00000002 00000000 00000000 0002 01 6 @pp/9/0\n\
+                     0: 00000002 00000000 00000000 0002 01 7\n";
+        assert_eq!(listed_in(table, "p"), [run(7, "0-1,4"), run(8, "")]);
+        let prefix = prefix("flood");
+        let mut own = ConcurrentRuns::join_as(&prefix, 1, &[0]);
+        let flood: Vec<ConcurrentRuns> = (2..30).map(|pid| ConcurrentRuns::join_as(&prefix, pid, &[0])).collect();
+        assert!(own.since_last().len() == MAX_OTHERS && flood.iter().all(|one| one.now().len() <= MAX_OTHERS));
+    }
+
+    #[test]
+    fn a_killed_process_leaves_no_entry() {
+        let prefix = prefix("killed");
+        // A shell that has inherited nothing stands for a run: the kernel closes a killed process's sockets.
+        let socket = UnixDatagram::bind_addr(&address(&format!("{prefix}/5/0")).unwrap()).unwrap();
+        let mut child = Command::new("sleep").arg("600").stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).spawn();
+        let child = child.as_mut().unwrap();
+        assert_eq!(ConcurrentRuns::join_as(&prefix, 1, &[0]).now(), [run(5, "0")]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(ConcurrentRuns::join_as(&prefix, 1, &[0]).now(), []);
+    }
+
+    #[test]
+    fn cpus_are_listed_as_the_kernel_does() {
+        assert_eq!(cpu_list(&[]), "");
+        assert_eq!(cpu_list(&[5, 0, 1, 2, 1]), "0-2,5");
+        let many: Vec<usize> = (0..200).step_by(2).collect();
+        let register = ConcurrentRuns::join_as(&prefix("many"), 1, &many);
+        assert_eq!(register.own.cpus, "", "too long for a name");
+    }
+}

@@ -1,0 +1,317 @@
+//! Which blocks a run consists of, in which order, with how many operations.
+//!
+//! Every cell is measured in rounds. A round has one block of each way to wait, in an order that the seed decides; the next
+//! round has them in the opposite order (ABBA), so that noise and drift hit all alike.
+
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use report::plan::{Arrivals, Block, Conditions, Wait, Workload};
+
+use super::config::Config;
+use super::host_info::cores;
+
+/// Bytes of a short message: a cache line.
+const MESSAGE: u64 = 64;
+/// Messages of a stream.
+const STREAM_BYTES: [u64; 4] = [64, 4 << 10, 64 << 10, 1 << 20];
+/// Slots of a stream's ring.
+const STREAM_SLOTS: [u32; 2] = [1, 16];
+/// What the largest ring takes beside the benchmark's own structures, as a power of two.
+pub(super) const MIN_FOR_STREAMS: u64 = 32 << 20;
+/// Copies whose ceiling is always known: more than a second-level cache holds.
+const COPY: u64 = 8 << 20;
+/// Where the slots begin (`bench_protocol::layout::SLOTS`).
+const SLOTS: u64 = 4 << 20;
+/// No block may have more operations than there are records, warm-up and a corrupted frame included.
+const MAX_OPERATIONS: u64 = 30_000;
+/// Doorbells of a storm.
+const STORM: u64 = 20_000;
+/// Doorbells per second of a storm; the last is followed by one as fast as they can be rung.
+const STORM_RATES: [u64; 3] = [1_000, 10_000, 100_000];
+/// Messages per second that an open loop offers.
+const RATES: [u64; 5] = [500, 1_000, 2_000, 5_000, 10_000];
+const RATES_FULL: [u64; 10] = [200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000, 50_000];
+
+/// When a block of contention ends.
+pub(super) fn contention_limit(full: bool) -> Duration {
+    Duration::from_millis(if full { 3_000 } else { 300 })
+}
+
+/// How a cell is cut into blocks.
+#[derive(Debug, Clone, Copy)]
+struct BlockShape {
+    rounds: u64,
+    warmup: u64,
+    count: u64,
+    limit_ms: Option<u64>,
+}
+
+impl Config {
+    /// The blocks of a run.
+    pub(crate) fn blocks(&self) -> Vec<Block> {
+        let mut builder = PlanBuilder { config: self, rng: StdRng::seed_from_u64(self.seed), blocks: Vec::new() };
+        for workload in &self.workloads {
+            match workload {
+                Workload::Pingpong => builder.pingpong(),
+                Workload::Paced => builder.paced(),
+                Workload::Openloop => builder.open_loop(),
+                Workload::Frame => builder.frames(),
+                Workload::Stream => builder.streams(),
+                Workload::Storm => builder.storms(),
+                Workload::Idle => builder.idle(),
+                Workload::Contention => builder.contention(),
+            }
+        }
+        builder.blocks
+    }
+
+    /// Sizes of copies whose ceiling is to be known: those of every block that copies, and one more.
+    pub(crate) fn ceiling_sizes(&self) -> Vec<u64> {
+        let copies = |block: &Block| matches!(block.workload, Workload::Frame | Workload::Stream);
+        let mut sizes: Vec<u64> = self.blocks().iter().filter(|b| copies(b)).map(|b| b.size_bytes).collect();
+        sizes.push(COPY.min(self.size_bytes - SLOTS));
+        sizes.sort_unstable();
+        sizes.dedup();
+        sizes
+    }
+}
+
+/// The blocks so far.
+struct PlanBuilder<'c> {
+    config: &'c Config,
+    rng: StdRng,
+    blocks: Vec<Block>,
+}
+
+impl PlanBuilder<'_> {
+    fn scale(&self) -> u64 {
+        if self.config.full { 10 } else { 1 }
+    }
+
+    /// Both sides alike.
+    fn diagonal(&self) -> Vec<(Wait, Wait)> {
+        self.config.modes.iter().map(|wait| (*wait, *wait)).collect()
+    }
+
+    /// Both sides alike, or each with each.
+    fn pairs(&self) -> Vec<(Wait, Wait)> {
+        if !self.config.matrix {
+            return self.diagonal();
+        }
+        let all = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+        all.into_iter().flat_map(|host| all.map(|guest| (host, guest))).collect()
+    }
+
+    fn pingpong(&mut self) {
+        let shape = BlockShape { rounds: 8, warmup: 250, count: 1_250 * self.scale(), limit_ms: None };
+        self.cell(Workload::Pingpong, MESSAGE, Conditions::default(), shape, &self.pairs());
+        // Stamps before the answer cost a guest that spins a good part of its round trip: they get blocks of their own.
+        let spinning: Vec<(Wait, Wait)> = self.pairs().into_iter().filter(|(_, guest)| *guest != Wait::Irq).collect();
+        let stamped = Conditions { stamped: true, ..Conditions::default() };
+        self.cell(Workload::Pingpong, MESSAGE, stamped, BlockShape { rounds: 2, ..shape }, &spinning);
+    }
+
+    fn paced(&mut self) {
+        let conditions = Conditions { gap_ns: Some(self.config.gap_ns), ..Conditions::default() };
+        let shape = BlockShape { rounds: 4, warmup: 10, count: 250 * self.scale(), limit_ms: None };
+        self.cell(Workload::Paced, MESSAGE, conditions, shape, &self.pairs());
+    }
+
+    fn open_loop(&mut self) {
+        let (rates, seconds) = if self.config.full { (&RATES_FULL[..], 5) } else { (&RATES[..], 2) };
+        let rates = if self.config.rates.is_empty() { rates.to_vec() } else { self.config.rates.clone() };
+        for arrivals in [Arrivals::Fixed, Arrivals::Poisson] {
+            for &rate in &rates {
+                let conditions =
+                    Conditions { rate_per_s: Some(rate), arrivals: Some(arrivals), ..Conditions::default() };
+                let count = (rate * seconds / 2).clamp(1, MAX_OPERATIONS - 100);
+                // A rate that cannot be carried must not take for ever.
+                let limit_ms = Some(seconds * 1_000);
+                let shape = BlockShape { rounds: 2, warmup: 100, count, limit_ms };
+                self.cell(Workload::Openloop, MESSAGE, conditions, shape, &self.diagonal());
+            }
+        }
+    }
+
+    fn frames(&mut self) {
+        let config = self.config;
+        for &size in &config.frame_bytes {
+            // As many warm-up frames as there are slots, so that none is used for the first time.
+            let warm = BlockShape { rounds: 2, warmup: 3, count: 5 * self.scale(), limit_ms: None };
+            self.cell(Workload::Frame, size, Conditions::default(), warm, &self.diagonal());
+            // The slots have been used by now.
+            let cold = BlockShape { warmup: 0, count: 2 * self.scale(), ..warm };
+            let conditions = Conditions { cold: true, ..Conditions::default() };
+            self.cell(Workload::Frame, size, conditions, cold, &self.diagonal());
+        }
+    }
+
+    fn streams(&mut self) {
+        // A block is one figure, and it takes some to know how much they differ.
+        let limit_ms = Some(if self.config.full { 1_250 } else { 125 });
+        let shape = BlockShape { rounds: 8, warmup: 0, count: MAX_OPERATIONS, limit_ms };
+        let rung: Vec<(Wait, Wait)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
+        for size in STREAM_BYTES {
+            for slots in STREAM_SLOTS {
+                let conditions = Conditions { slots: Some(slots), ..Conditions::default() };
+                self.cell(Workload::Stream, size, conditions, shape, &self.diagonal());
+                self.cell(Workload::Stream, size, Conditions { always_ring: true, ..conditions }, shape, &rung);
+            }
+        }
+    }
+
+    /// Without doorbells there is no storm.
+    fn storms(&mut self) {
+        let rung: Vec<(Wait, Wait)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
+        for rate in STORM_RATES.into_iter().map(Some).chain([None]) {
+            let count = rate.map_or(STORM, |rate| rate / 2).min(STORM);
+            let conditions = Conditions { rate_per_s: rate, ..Conditions::default() };
+            let rounds = if self.config.full { 4 } else { 1 };
+            let shape = BlockShape { rounds, warmup: 0, count, limit_ms: None };
+            self.cell(Workload::Storm, MESSAGE, conditions, shape, &rung);
+        }
+    }
+
+    fn idle(&mut self) {
+        let rounds = if self.config.full { 3 } else { 1 };
+        let shape = BlockShape { rounds, warmup: 0, count: 1, limit_ms: Some(3_000) };
+        self.cell(Workload::Idle, MESSAGE, Conditions::default(), shape, &self.diagonal());
+    }
+
+    /// From nobody to one more than there are cores; and both sides on one.
+    fn contention(&mut self) {
+        let cores = u32::try_from(cores().len()).unwrap_or(u32::MAX);
+        let busy: Vec<u32> = self.config.load.map_or_else(|| (0..=cores + 1).collect(), |threads| vec![threads]);
+        let mut crowds: Vec<Conditions> = busy
+            .into_iter()
+            .map(|threads| Conditions { busy_threads: Some(threads), ..Conditions::default() })
+            .collect();
+        if self.config.load.is_none() {
+            crowds.push(Conditions { busy_threads: Some(0), one_core: true, ..Conditions::default() });
+        }
+        let limit_ms = u64::try_from(contention_limit(self.config.full).as_millis()).ok();
+        for crowd in crowds {
+            let pingpong = BlockShape { rounds: 2, warmup: 5, count: 1_000 * self.scale(), limit_ms };
+            let often = BlockShape { rounds: 6, ..pingpong };
+            self.cell(Workload::Contention, MESSAGE, crowd, pingpong, &self.diagonal());
+            let paced = Conditions { gap_ns: Some(self.config.gap_ns), ..crowd };
+            self.cell(Workload::Contention, MESSAGE, paced, often, &self.diagonal());
+        }
+    }
+
+    /// Rounds with one block of each pair; with `--aa` two of each.
+    fn cell(
+        &mut self,
+        workload: Workload,
+        size_bytes: u64,
+        conditions: Conditions,
+        shape: BlockShape,
+        pairs: &[(Wait, Wait)],
+    ) {
+        let twice = self.config.aa && matches!(workload, Workload::Pingpong | Workload::Paced);
+        let arms = if twice { &[false, true][..] } else { &[false][..] };
+        let mut order: Vec<((Wait, Wait), bool)> =
+            pairs.iter().flat_map(|pair| arms.iter().map(move |again| (*pair, *again))).collect();
+        for round in 0..shape.rounds {
+            if round % 2 == 0 {
+                order.shuffle(&mut self.rng);
+            } else {
+                order.reverse();
+            }
+            for &((host_wait, guest_wait), again) in &order {
+                self.blocks.push(Block {
+                    index: u32::try_from(self.blocks.len()).unwrap_or(u32::MAX),
+                    workload,
+                    host_wait,
+                    guest_wait,
+                    size_bytes,
+                    warmup: shape.warmup,
+                    count: shape.count,
+                    limit_ms: shape.limit_ms,
+                    corrupt_one: workload == Workload::Frame && round == 0,
+                    conditions: Conditions { again, ..conditions },
+                });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::config::tests::parse;
+    use report::plan::Wait::{self, Irq, Poll};
+    use report::plan::Workload;
+
+    #[test]
+    fn modes_are_measured_side_by_side_and_in_alternating_order() {
+        let mut blocks = parse("--workload pingpong").unwrap().blocks();
+        blocks.retain(|b| !b.conditions.stamped);
+        let order: Vec<Wait> = blocks.iter().map(|b| b.guest_wait).collect();
+        for rounds in order.chunks(4) {
+            assert!([[Poll, Irq, Irq, Poll], [Irq, Poll, Poll, Irq]].iter().any(|abba| abba == rounds), "{order:?}");
+        }
+        let per_mode: u64 = blocks.iter().filter(|b| b.guest_wait == Irq).map(|b| b.count).sum();
+        assert_eq!(per_mode, 10_000);
+    }
+
+    #[test]
+    fn guests_that_spin_take_every_stamp_in_blocks_of_their_own() {
+        let stamped = |words: &str| {
+            let blocks = parse(words).unwrap().blocks();
+            blocks.into_iter().filter(|b| b.conditions.stamped).map(|b| b.guest_wait).collect::<BTreeSet<Wait>>()
+        };
+        assert_eq!(stamped("--workload pingpong"), [Poll].into());
+        assert_eq!(stamped("--workload pingpong --mode irq"), [].into());
+        assert_eq!(stamped("--workload pingpong --mode all"), [Poll, Wait::Hybrid].into());
+    }
+
+    #[test]
+    fn the_seed_decides_the_order() {
+        let order = |words: &str| parse(words).unwrap().blocks();
+        assert_eq!(order("--seed 3"), order("--seed 3"));
+        assert!((1..9).any(|seed| order(&format!("--seed {seed}")) != order("--seed 9")));
+    }
+
+    #[test]
+    fn the_matrix_has_nine_cells_in_every_round() {
+        let mut blocks = parse("--workload pingpong --matrix").unwrap().blocks();
+        blocks.retain(|b| !b.conditions.stamped);
+        for round in blocks.chunks(9) {
+            let cells: BTreeSet<(Wait, Wait)> = round.iter().map(|b| (b.host_wait, b.guest_wait)).collect();
+            assert_eq!(cells.len(), 9);
+        }
+    }
+
+    #[test]
+    fn every_frame_size_of_every_mode_has_corrupted_frames() {
+        let blocks = parse("").unwrap().blocks();
+        let corrupted: BTreeSet<(u64, Wait)> =
+            blocks.iter().filter(|b| b.corrupt_one).map(|b| (b.size_bytes, b.guest_wait)).collect();
+        assert_eq!(corrupted.len(), 6);
+    }
+
+    #[test]
+    fn no_block_has_more_operations_than_there_are_records() {
+        for block in parse("--full --workload all --mode all").unwrap().blocks() {
+            assert!(block.warmup + block.count < 32_768, "{block:?}");
+        }
+    }
+
+    #[test]
+    fn equal_things_are_measured_twice_on_request() {
+        let blocks = parse("--workload pingpong --mode irq --aa").unwrap().blocks();
+        let again = blocks.iter().filter(|b| b.conditions.again).count();
+        assert_eq!((again, blocks.len()), (8, 16));
+    }
+
+    #[test]
+    fn polling_has_no_storm() {
+        let blocks = parse("--workload storm,stream --mode poll").unwrap().blocks();
+        assert!(blocks.iter().all(|b| b.workload == Workload::Stream && !b.conditions.always_ring));
+    }
+}

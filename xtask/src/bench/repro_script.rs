@@ -1,0 +1,114 @@
+//! The same run by hand: each process's command for a terminal of its own, in `commands.sh`.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+
+use report::pinning::{Pinning, ThreadName};
+
+use crate::process::child::{command_line, shell_quote};
+use crate::vm::qemu::QemuOptions;
+
+/// The command that this is, as a shell takes it.
+pub(super) fn invocation(arguments: impl Iterator<Item = OsString>) -> String {
+    arguments.fold("cargo xtask".to_owned(), |line, argument| line + " " + &shell_quote(&argument))
+}
+
+/// Writes the commands of a run into its folder.
+pub(super) fn write(
+    out: &Path,
+    server: &Command,
+    qemu: &QemuOptions,
+    initiator: &Command,
+    pinning: &Pinning,
+) -> anyhow::Result<()> {
+    let path = out.join("commands.sh");
+    let text = text(out, server, qemu, initiator, pinning);
+    super::output_dir::write_whole(&path, text.as_bytes())
+}
+
+fn text(out: &Path, server: &Command, qemu: &QemuOptions, initiator: &Command, pinning: &Pinning) -> String {
+    let pid_file = out.join("qemu.pid");
+    let pins = taskset_lines(&pid_file, pinning);
+    let pins = if pins.is_empty() {
+        pins
+    } else {
+        format!("# QEMU's threads stay where this run had them; the initiator goes to its CPU itself.\n{pins}")
+    };
+    format!(
+        "#!/bin/sh\n# This run by hand: three terminals, in this order. As a script it would stop at the first.\n\n\
+         # 1. The server.\n{}\n\n\
+         # 2. The guest, which shows its console and then waits for the initiator.\n{}\n\n\
+         # 3. The initiator. It writes over the raw data in this folder: another --out keeps them.\n{pins}{}\n",
+        command_line(server),
+        command_line(&qemu.by_hand(&pid_file)),
+        command_line(initiator)
+    )
+}
+
+/// A taskset(1) for each pinned thread of QEMU.
+fn taskset_lines(pid_file: &Path, pinning: &Pinning) -> String {
+    let pid = format!("$(cat {})", shell_quote(pid_file.as_os_str()));
+    let of = |(name, cpu): (ThreadName, usize)| match name {
+        ThreadName::Host => String::new(),
+        // The fifth part of such a path is the thread's id.
+        ThreadName::Vcpu(index) => format!(
+            "taskset --cpu-list --pid {cpu} \"$(grep -l '^CPU {index}/' /proc/{pid}/task/*/comm | cut -d / -f 5)\"\n"
+        ),
+        ThreadName::MainLoop => format!("taskset --cpu-list --pid {cpu} \"{pid}\"\n"),
+    };
+    pinning.threads().map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accelerator::kind::Accelerator;
+    use crate::vm::qemu::Ivshmem;
+
+    fn commands(pinning: &Pinning) -> String {
+        let qemu = QemuOptions {
+            accelerator: Accelerator::Tcg,
+            cpu: None,
+            cpus: 1,
+            memory: "256M".into(),
+            kernel: "k".into(),
+            initramfs: "i".into(),
+            append: String::new(),
+            device: Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 },
+            iommu: false,
+        };
+        text(Path::new("/my run"), &Command::new("server"), &qemu, &Command::new("host-peer"), pinning)
+    }
+
+    #[test]
+    fn a_guest_by_hand_has_a_console_and_threads_that_are_found() {
+        let text = commands(&Pinning::default());
+        let qemu = text.lines().find(|line| line.starts_with("qemu")).unwrap();
+        for needed in ["console=ttyS0", "-serial stdio", "-name debug-threads=on", "-pidfile '/my run/qemu.pid'"] {
+            assert!(qemu.contains(needed), "{qemu}");
+        }
+        assert!(!text.contains("taskset"), "{text}");
+    }
+
+    #[test]
+    fn each_pinned_thread_of_qemu_is_pinned_before_the_initiator_starts() {
+        let pinning = Pinning { host: Some(0), vcpus: vec![Some(1), None], main_loop: Some(2) };
+        let text = commands(&pinning);
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[lines.len() - 3..],
+            [
+                r#"taskset --cpu-list --pid 1 "$(grep -l '^CPU 0/' /proc/$(cat '/my run/qemu.pid')/task/*/comm | cut -d / -f 5)""#,
+                r#"taskset --cpu-list --pid 2 "$(cat '/my run/qemu.pid')""#,
+                "host-peer",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_command_that_is_told_can_be_pasted() {
+        let words = ["bench", "--append", "quiet loglevel=3", "--out", "it's"].map(OsString::from);
+        assert_eq!(invocation(words.into_iter()), r"cargo xtask bench --append 'quiet loglevel=3' --out 'it'\''s'");
+    }
+}

@@ -1,0 +1,81 @@
+//! `cargo xtask test`: everything that CI runs.
+
+use std::ffi::OsString;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+use clap::Args;
+
+use crate::provision::host::{self, distro::Tool};
+use crate::provision::host_packages;
+use crate::provision::{self, InstallPolicy};
+use crate::signals::StopFlag;
+use crate::workspace::workspace_root;
+
+/// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  cargo xtask test            everything
+  cargo xtask test --quick    without the tests that start a guest
+  cargo xtask test --reach    bench --quick on each kernel and QEMU of the package lists, minutes for each
+  cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
+
+Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
+pub(crate) struct TestArgs {
+    /// Leave out the tests that start a guest
+    #[arg(long)]
+    quick: bool,
+    /// Install missing packages without asking
+    #[arg(long)]
+    yes: bool,
+    /// Instead of all tests, run bench --quick on every kernel and QEMU that the package lists offer: the newest of each
+    /// series. They are unpacked below the target folder; nothing is installed
+    #[arg(long, conflicts_with = "quick")]
+    reach: bool,
+    /// With --reach: more arguments for bench
+    #[arg(last = true, requires = "reach", value_name = "BENCH_ARGS")]
+    bench: Vec<OsString>,
+}
+
+/// Runs them in order; the first that fails ends it. With `--reach`: whether all benchmarks passed.
+pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
+    if args.reach {
+        return crate::commands::reach::run(InstallPolicy::new(args.yes), &args.bench, stop);
+    }
+    step("format", cargo(&["fmt", "--all", "--check"]))?;
+    step("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "--deny", "warnings"]))?;
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet", "--document-private-items"]);
+    doc.env("RUSTDOCFLAGS", "--deny warnings");
+    step("documentation", doc)?;
+    step("unit, property and protocol tests", cargo(&["test", "--workspace", "--quiet"]))?;
+    if args.quick {
+        crate::ui::status("-- VM tests left out (--quick)");
+        return Ok(true);
+    }
+    let options = provision::Options { kernel: None, shell: true, driver: None, consent: InstallPolicy::new(args.yes) };
+    let progress = |line: &str| crate::ui::status(&format!("   {line}"));
+    host_packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.consent, &progress)?;
+    provision::prepare(&options, &progress)?;
+    // Of the whole workspace, although one package has them: with other features, cargo would build all again.
+    step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))?;
+    Ok(true)
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments);
+    command
+}
+
+fn step(name: &str, mut command: Command) -> anyhow::Result<()> {
+    let words = crate::process::child::command_line(&command);
+    crate::ui::status(&format!("-- {name}: cargo {}", words.split_once(' ').map_or("", |(_, arguments)| arguments)));
+    let start = Instant::now();
+    let status = command.current_dir(workspace_root()).stdin(Stdio::null()).status().context("cannot run cargo")?;
+    if !status.success() {
+        bail!("{name} failed");
+    }
+    crate::ui::status(&format!("   {} s", start.elapsed().as_secs()));
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! `cargo xtask vm`: a guest with a shell on this terminal.
+
+mod peer_process;
+mod server_handle;
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
+use cli_common::{number, size};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::unistd::getppid;
+
+use crate::accelerator::kind::AcceleratorArg;
+use crate::accelerator::{self, ProbeOptions};
+use crate::exit_status::usage;
+use crate::host_programs;
+use crate::provision::{self, CustomKernel, InstallPolicy};
+use crate::signals::StopFlag;
+use crate::timeouts::TimeoutArgs;
+use crate::vm::cpu_model::CpuModel;
+use crate::vm::guest_driver::GuestDriver;
+use crate::vm::host_memory;
+use crate::vm::qemu::{Ivshmem, QemuOptions};
+use server_handle::ServerHandle;
+
+/// Starts a guest with a shell on this terminal
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  cargo xtask vm --mode doorbell          memory and server_handle, on a server of its own
+  cargo xtask vm --mode plain             memory only
+  cargo xtask vm --driver vfio-pci        behind an IOMMU, with the stock VFIO driver bound
+  cargo xtask vm --cpu max,phys-bits=46   with fewer physical address bits
+  cargo xtask vm --peers 2                two bare host peers beside it, which say here who is rung
+  cargo xtask vm --server SOCKET          beside another guest, whose terminal names its SOCKET
+
+In the guest: guest-uio probe, guest-uio wait, guest-uio ring PEER VECTOR. Ctrl-A X or `poweroff` ends it.")]
+pub(crate) struct VmArgs {
+    /// Which ivshmem device
+    #[arg(long, value_enum, default_value_t = VmMode::Doorbell)]
+    mode: VmMode,
+    /// What holds the device in the guest
+    #[arg(long, value_enum)]
+    driver: Option<VmDriver>,
+    /// What executes the guest's code
+    #[arg(long, value_enum, default_value_t = AcceleratorArg::Auto)]
+    accel: AcceleratorArg,
+    /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
+    #[arg(long, value_name = "MODEL[,FLAGS]")]
+    cpu: Option<CpuModel>,
+    #[command(flatten)]
+    timeouts: TimeoutArgs,
+    /// The guest's CPUs
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
+    smp: u16,
+    /// The guest's own memory
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
+    mem: u64,
+    /// Shared memory, a power of two
+    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "64M")]
+    size: u64,
+    /// Doorbell vectors per peer [default: 1; with --server, what it gives]
+    #[arg(long, value_name = "N", value_parser = number::in_range::<u16>(1..=256))]
+    vectors: Option<u16>,
+    /// Join the server at SOCKET, such as another guest's, instead of starting one
+    #[arg(long, value_name = "SOCKET", conflicts_with = "size")]
+    server: Option<PathBuf>,
+    /// So many bare host peers beside the guest; when one is rung, it is said here
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::in_range::<u16>(..=64))]
+    peers: u16,
+    /// Install missing packages without asking
+    #[arg(long)]
+    yes: bool,
+    /// Another kernel's image, with --modules
+    #[arg(long, value_name = "FILE", requires = "modules")]
+    kernel: Option<PathBuf>,
+    /// That kernel's /lib/modules/RELEASE folder
+    #[arg(long, value_name = "DIR", requires = "kernel")]
+    modules: Option<PathBuf>,
+}
+
+/// The device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum VmMode {
+    /// ivshmem-doorbell on our server
+    Doorbell,
+    /// ivshmem-plain on a file in /dev/shm
+    Plain,
+}
+
+/// The driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum VmDriver {
+    /// Bound at start.
+    Is(GuestDriver),
+    /// The device is left alone.
+    None,
+}
+
+impl VmDriver {
+    fn driver(self) -> Option<GuestDriver> {
+        match self {
+            Self::Is(driver) => Some(driver),
+            Self::None => None,
+        }
+    }
+}
+
+impl ValueEnum for VmDriver {
+    fn value_variants<'a>() -> &'a [Self] {
+        use GuestDriver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
+        &[Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci), Self::None]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        match self {
+            Self::Is(driver) => driver.to_possible_value(),
+            Self::None => Some(PossibleValue::new("none").help("Leave the device alone")),
+        }
+    }
+}
+
+/// Kernel and archive; less does not boot.
+const MIN_GUEST_MEMORY: u64 = 64 << 20;
+
+/// Runs the guest until it ends.
+pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
+    if !args.size.is_power_of_two() || args.size < 4096 {
+        let next = args.size.next_power_of_two().max(4096);
+        return Err(usage(format!("--size {}: a PCI BAR's size is a power of two; try --size {next}", args.size)));
+    }
+    let plain = args.mode == VmMode::Plain;
+    if plain && (args.server.is_some() || args.peers > 0) {
+        return Err(usage(
+            "ivshmem-plain has no server and no other peers: leave --server and --peers out, or take --mode doorbell",
+        ));
+    }
+    if plain && args.vectors.is_some() {
+        return Err(usage("ivshmem-plain has no vectors: leave --vectors out, or take --mode doorbell"));
+    }
+    if plain && args.driver == Some(VmDriver::Is(GuestDriver::UioPciMsix)) {
+        return Err(usage(
+            "ivshmem-plain has no interrupts, which uio_pci_msix asks for: take --driver none, or --mode doorbell",
+        ));
+    }
+    host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
+    host_memory::check(if args.server.is_some() { 0 } else { args.size }, args.mem)?;
+    let kernel = args.kernel.clone().zip(args.modules.clone()).map(|(image, modules)| CustomKernel { image, modules });
+    if let Some(cpu) = &args.cpu {
+        cpu.check(args.accel)?;
+    }
+    args.timeouts.apply();
+    let say = crate::ui::status;
+    // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
+    let driver =
+        args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(GuestDriver::UioPciMsix) }).driver();
+    let options = provision::Options { kernel, shell: true, driver, consent: InstallPolicy::new(args.yes) };
+    provision::check(options.kernel.as_ref(), options.driver)?;
+    let programs = host_programs::build(&say)?;
+    let mut joined = None;
+    if let Some(socket) = &args.server {
+        // Absolute, because it is shown for other terminals; asked before anything that takes long.
+        let socket = std::path::absolute(socket).context("this folder is gone")?;
+        joined = Some(ServerHandle::connect(&programs.host_peer, socket, args.vectors)?);
+    }
+    let guest = provision::prepare(&options, &say)?;
+    let probe = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
+    let choice = accelerator::select(args.accel, probe, &guest, stop, &say)?;
+    crate::ui::status(&choice.why);
+
+    let log_folder = tempfile::tempdir()?;
+    let mut server_handle = None;
+    let mut memory_file = None;
+    let device = match args.mode {
+        VmMode::Doorbell => {
+            let place = match joined.take() {
+                Some(place) => place,
+                None => ServerHandle::start(&programs, args.size, args.vectors.unwrap_or(1), log_folder.path())?,
+            };
+            let place = place.with_peers(&programs.host_peer, args.peers)?;
+            place.print_hints(&programs.host_peer);
+            server_handle.insert(place).device()
+        }
+        VmMode::Plain => {
+            let file = SharedFile::create(args.size)?;
+            crate::ui::status(&format!("read the memory:  {} ({} bytes, map it shared)", file.0.display(), args.size));
+            let device = Ivshmem::Plain { file: file.0.clone(), bytes: args.size };
+            memory_file = Some(file);
+            device
+        }
+    };
+    crate::ui::status("Ctrl-A X or `poweroff` ends the guest; Ctrl-A C switches to QEMU's monitor and back");
+    let qemu = QemuOptions {
+        accelerator: choice.accelerator,
+        cpu: args.cpu.clone(),
+        cpus: args.smp.into(),
+        memory: format!("{}M", args.mem >> 20),
+        kernel: guest.kernel.clone(),
+        initramfs: guest.initramfs.clone(),
+        append: format!(
+            "quiet {}ivshmem.run=shell ivshmem.driver={}",
+            args.timeouts.boot_parameter(),
+            driver.map_or("none", GuestDriver::name)
+        ),
+        iommu: driver.is_some_and(GuestDriver::needs_iommu),
+        device,
+    };
+    let mut process = qemu.start_on_terminal()?;
+    let parent = getppid();
+    let status = loop {
+        if let Some(status) = process.ended()? {
+            break status;
+        }
+        stop.check()?;
+        anyhow::ensure!(
+            getppid() == parent || !stdin_is_closed(),
+            "nobody is left to type: this process's parent and its standard input are gone"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    drop((server_handle, memory_file));
+    anyhow::ensure!(status.success(), "QEMU ended with {status}");
+    Ok(())
+}
+
+/// Whether nothing will ever be typed any more. What is still in a pipe is not counted: QEMU reads it.
+fn stdin_is_closed() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// A file in /dev/shm that goes with this process.
+struct SharedFile(PathBuf);
+
+impl SharedFile {
+    const PREFIX: &str = "/dev/shm/ivshmem-doorbell-";
+
+    /// Removes the files of processes that were killed and could not do it themselves.
+    fn sweep() {
+        for entry in fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok) {
+            let path = entry.path();
+            let owner = path.to_str().and_then(|name| name.strip_prefix(Self::PREFIX)?.parse::<u32>().ok());
+            if owner.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    fn create(bytes: u64) -> anyhow::Result<Self> {
+        Self::sweep();
+        let path = PathBuf::from(format!("{}{}", Self::PREFIX, std::process::id()));
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
+        let file = file.with_context(|| format!("cannot make {}", path.display()))?;
+        let made = Self(path);
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+            .with_context(|| format!("/dev/shm has no room for {bytes} bytes; try a smaller --size"))?;
+        Ok(made)
+    }
+}
+
+impl Drop for SharedFile {
+    fn drop(&mut self) {
+        // Gone already is as good.
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,62 @@
+//! `igb_uio` from Debian's package of DPDK's kernel modules. The package holds sources for dkms, of which nothing is run:
+//! the module is built like our own.
+
+use std::path::Path;
+
+use super::module_build::Source;
+use crate::provision::cache::Cache;
+use crate::provision::error::ProvisionError;
+use crate::provision::files::entries;
+use crate::provision::host::distro::HostDistro;
+
+const PACKAGE: &str = "dpdk-kmods-dkms";
+/// The cache's entry for the package, unpacked.
+const ENTRY: &str = "dpdk-kmods";
+/// What a build needs of the sources.
+const FILES: [&str; 3] = ["Kbuild", "compat.h", "igb_uio.c"];
+
+/// The module's sources, downloaded if this is the first time.
+pub(crate) fn fetch(cache: &Cache, distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<Source, ProvisionError> {
+    let folder = cache.folder(ENTRY, |partial| {
+        progress("downloading the sources of igb_uio, 10 kB (once)");
+        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
+            what: PACKAGE.to_owned(),
+            distro: distro.name().to_owned(),
+            hint: "take another --driver than igb_uio",
+        })?;
+        for file in repository.download(&[PACKAGE.to_owned()], progress)? {
+            repository.unpack(&file, partial)?;
+        }
+        find(partial).map(drop)
+    })?;
+    find(&folder)
+}
+
+/// The sources are in usr/src/NAME-VERSION.
+fn find(folder: &Path) -> Result<Source, ProvisionError> {
+    entries(&folder.join("usr/src"))?
+        .into_iter()
+        .find(|sources| FILES.iter().all(|file| sources.join(file).is_file()))
+        .map(|folder| Source { name: "igb_uio", folder, files: &FILES })
+        .ok_or_else(|| ProvisionError::Kernel {
+            path: folder.to_path_buf(),
+            why: format!("{PACKAGE} contains no {}", FILES.join(", ")),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_found_whatever_their_version_and_half_of_them_are_none() {
+        let root = tempfile::tempdir().unwrap();
+        let sources = root.path().join("usr/src/dpdk-kmods-0~20220829+git");
+        std::fs::create_dir_all(&sources).unwrap();
+        for file in FILES {
+            assert!(find(root.path()).unwrap_err().to_string().contains("igb_uio.c"));
+            std::fs::write(sources.join(file), "").unwrap();
+        }
+        assert_eq!(find(root.path()).unwrap().folder, sources);
+    }
+}

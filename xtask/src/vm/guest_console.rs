@@ -1,0 +1,71 @@
+//! The guest's serial console, as QEMU writes it into a file: read for the lines that the guest's init is known to
+//! print, and for the kernel's last words.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How the init's lines begin; `guest-uio` prints them.
+const PREFIX: &str = "ivshmem-doorbell:";
+/// Lines shown when something went wrong.
+const TAIL: usize = 12;
+
+/// The file.
+#[derive(Debug)]
+pub(crate) struct GuestConsole {
+    path: PathBuf,
+}
+
+impl GuestConsole {
+    pub(crate) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned() }
+    }
+
+    fn text(&self) -> String {
+        fs::read(&self.path).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What made the guest give up: its init's error, or the kernel's panic.
+    pub(crate) fn fatal(&self) -> Option<String> {
+        fatal_in(&self.text())
+    }
+
+    /// The last lines, for a person.
+    pub(crate) fn tail(&self) -> String {
+        let text = self.text();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        if lines.is_empty() {
+            return "(none: its console is empty)".to_owned();
+        }
+        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+}
+
+fn fatal_in(text: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let own = line.split_once(PREFIX).and_then(|(_, rest)| rest.trim().strip_prefix("error:"));
+        let panic = line.find("Kernel panic").map(|at| &line[at..]);
+        own.or(panic).map(|reason| reason.trim().to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_inits_error_and_the_kernels_panic_are_recognised() {
+        let own = "[    1.0] boot\nivshmem-doorbell: guest is up\nivshmem-doorbell: error: no device\r\n";
+        assert_eq!(fatal_in(own).as_deref(), Some("no device"));
+        let panic = "[    1.2] Kernel panic - not syncing: No working init found.";
+        assert_eq!(fatal_in(panic).as_deref(), Some("Kernel panic - not syncing: No working init found."));
+        assert_eq!(fatal_in("ivshmem-doorbell: guest is up\n"), None);
+    }
+
+    #[test]
+    fn an_empty_console_is_named() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(GuestConsole::new(file.path()).tail().contains("console is empty"));
+        fs::write(file.path(), "one\n\ntwo\n").unwrap();
+        assert_eq!(GuestConsole::new(file.path()).tail(), "one\ntwo");
+    }
+}

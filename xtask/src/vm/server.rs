@@ -1,0 +1,95 @@
+//! The real ivshmem server as a process, on a socket that no other run can have.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use nix::sys::signal::Signal;
+
+use crate::process::captured_output::CapturedOutput;
+use crate::process::child::{Process, SpawnOptions};
+use crate::process::exit_description;
+use crate::timeouts::scaled;
+
+/// How long the server may take until it takes clients.
+const READY: Duration = Duration::from_secs(10);
+
+/// What a server is started with.
+#[derive(Debug, Clone)]
+pub(crate) struct ServerOptions {
+    pub(crate) program: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) memory_bytes: u64,
+    pub(crate) vectors: u16,
+}
+
+impl ServerOptions {
+    /// The command, as it is run and as it is shown.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg("--socket").arg(&self.socket);
+        command.args(["--size", &self.memory_bytes.to_string(), "--vectors", &self.vectors.to_string(), "--verbose"]);
+        command
+    }
+
+    /// Starts the server and waits until it takes clients.
+    pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Server> {
+        let mut command = self.command();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let ties = SpawnOptions { parent_death_signal: Some(Signal::SIGTERM), ..SpawnOptions::default() };
+        let mut process = Process::start("ivshmem-server", &mut command, ties)?;
+        let stderr = process.take_stderr().context("the server's stderr was not piped")?;
+        let output = CapturedOutput::start(stderr, log_path)?;
+        let mut server = Server { process, output, socket: self.socket.clone() };
+        let start = Instant::now();
+        // The socket is there a moment before the memory is, and a QEMU that connects in between would wait for ever.
+        while !server.output.text().contains("listening on") {
+            if let Some(status) = server.process.ended()? {
+                bail!(
+                    "ivshmem-server {} at start:\n{}",
+                    exit_description::describe(status),
+                    server.output.rest().trim_end()
+                );
+            }
+            if start.elapsed() > scaled(READY) {
+                bail!("ivshmem-server is not ready after {:?}; see {}", scaled(READY), log_path.display());
+            }
+            sleep(Duration::from_millis(5));
+        }
+        Ok(server)
+    }
+}
+
+/// A running server. Its socket goes with it, even if it had no chance to remove it.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    /// Its log.
+    pub(crate) output: CapturedOutput,
+    socket: PathBuf,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.process.end();
+        // Normally the server has removed it.
+        let _ = std::fs::remove_file(&self.socket);
+    }
+}
+
+/// Longest folder for a socket: UNIX socket paths end at 107 bytes.
+const LONGEST_FOLDER: usize = 64;
+
+/// A socket path of this process alone, in the folder for temporary files if that will do. A workspace can lie too deep.
+pub(crate) fn private_socket() -> PathBuf {
+    let folder = Some(std::env::temp_dir()).filter(|path| path.is_dir() && path.as_os_str().len() <= LONGEST_FOLDER);
+    folder.unwrap_or_else(|| "/tmp".into()).join(format!("ivshmem-doorbell-{}.sock", std::process::id()))
+}
+
+/// A pair of connected sockets, the second to be inherited by a child.
+pub(crate) fn socket_pair() -> anyhow::Result<(UnixStream, UnixStream)> {
+    UnixStream::pair().context("cannot make a socket pair")
+}
