@@ -1,5 +1,4 @@
-//! Whether the guest does its part, or is broken on purpose in one way. A sound guest's choices are made by the compiler:
-//! nothing of this is left on its measured path.
+//! Fault injection in the guest. Without a fault the compiler removes every check from the measured path.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -7,55 +6,54 @@ use std::time::Duration;
 use bench_protocol::control::Flaw;
 use doorbell::tsc::ticks;
 
-/// After how many messages a flaw shows that shows once.
-pub(super) const ONCE_AFTER: u64 = 20;
-/// The message of a block before which a guest stands still: behind any warm-up.
+/// The message, counted from the block's first, at which a one-shot fault fires.
+pub(super) const FIRES_AT: u64 = 20;
+/// The message before which the guest stalls. Later than any warm-up.
 const STALLS_AT: u64 = 300;
-/// How long a guest that stands still does so.
+/// Duration of the stall.
 const STALL: Duration = Duration::from_millis(200);
-/// How far a wrong stamp is off, and how far a drifting clock moves, in ticks: a millisecond and a tenth of one, where the
-/// counter has 4 GHz.
+/// Error of a wrong stamp and step of a drifting clock, in ticks: 1 ms and 0.1 ms with a counter of 4 GHz.
 const WRONG_BY: u64 = 4_000_000;
 const DRIFT_BY: u64 = 400_000;
 
-/// How far a drifting clock is off in the block of this epoch.
+/// Error of a drifting clock in the block of this epoch.
 ///
-/// The host runs a handshake, then the measured block, then a handshake again, each as a block of its own. The two
-/// handshakes are therefore two epochs apart, and must differ: a clock that moved in every second epoch would pass.
+/// The host runs a handshake, the measured block and another handshake, each as a block. The handshakes are two epochs
+/// apart and must differ: an error that alternates with each epoch would pass the self-check.
 fn drift(epoch: u64) -> u64 {
     epoch % 3 * DRIFT_BY
 }
 
-/// See the module.
+/// The fault of a block, if any.
 pub(super) trait FaultPolicy: Copy {
-    /// The flaw that it has.
+    /// The injected fault.
     fn fault(self) -> Option<Flaw>;
 
-    /// Whether it has this flaw, in this operation of the block if the flaw shows once.
+    /// Whether this one-shot fault fires at the block's `nth` message.
     #[inline]
     fn fires_at(self, flaw: Flaw, nth: u64) -> bool {
-        self.fault() == Some(flaw) && nth == ONCE_AFTER
+        self.fault() == Some(flaw) && nth == FIRES_AT
     }
 
-    /// Whether it always has this flaw.
+    /// Whether this fault is injected.
     #[inline]
     fn is_active(self, flaw: Flaw) -> bool {
         self.fault() == Some(flaw)
     }
 
-    /// A stamp of an answer, as it is reported.
+    /// The time stamp of an acknowledgement.
     #[inline]
     fn stamp(self) -> u64 {
         if self.is_active(Flaw::WrongStamp) { ticks() + WRONG_BY } else { ticks() }
     }
 
-    /// A stamp of a handshake in the block of this epoch.
+    /// The time stamp of a clock handshake in the block of this epoch.
     #[inline]
     fn clock(self, epoch: u64) -> u64 {
         if self.is_active(Flaw::DriftingClock) { ticks() + drift(epoch) } else { ticks() }
     }
 
-    /// Stands still where it is to.
+    /// Sleeps before one message, if the fault is injected.
     #[inline]
     fn stall(self, nth: u64) {
         if self.fault() == Some(Flaw::Stall) && nth == STALLS_AT {
@@ -64,7 +62,7 @@ pub(super) trait FaultPolicy: Copy {
     }
 }
 
-/// A guest that does its part.
+/// No fault: every method is constant.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NoFault;
 
@@ -75,7 +73,7 @@ impl FaultPolicy for NoFault {
     }
 }
 
-/// A guest that is broken in one way.
+/// One injected fault.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct InjectFault(pub(super) Flaw);
 
@@ -90,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn drift_differs_between_the_handshakes_of_a_block() {
+    fn drift_differs_between_handshakes_of_a_block() {
         for before in 0..100 {
             let (block, after) = (before + 1, before + 2);
             assert_ne!(drift(before), drift(after), "handshakes in epochs {before} and {after}");
@@ -99,11 +97,11 @@ mod tests {
     }
 
     #[test]
-    fn only_a_drifting_clock_is_off() {
+    fn only_drifting_clock_changes_stamps() {
         let epoch = 2;
         let start = ticks();
         assert!(InjectFault(Flaw::DriftingClock).clock(epoch) - start >= 2 * DRIFT_BY);
-        // Less than the drift: nothing was added.
+        // No drift was added.
         assert!(NoFault.clock(epoch) < ticks() + DRIFT_BY);
     }
 }

@@ -1,12 +1,11 @@
-//! What the guest does with each message of a closed loop. This is the measured path: the protocol, the stamps, nothing
-//! else.
+//! Handles the messages of a closed loop. Measured path: it contains only the protocol and the stamps.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bench_protocol::ack::{END, PROCESSED, RECEIVED, Refusal, SENT, Tagged};
-use bench_protocol::control::{Announcement, Flaw, WaitKind, Work};
+use bench_protocol::control::{Announcement, Flaw, WaitKind};
 use bench_protocol::frame::FrameHeader;
 use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
 use bench_protocol::record::{Record, Records};
@@ -18,20 +17,20 @@ use zerocopy::{FromZeros, IntoBytes};
 
 use super::fault::FaultPolicy;
 
-/// Words of a short message beside the message word: together one cache line.
+/// Payload words of a short message. With the message word they fill a cache line.
 const PAYLOAD: usize = 7;
 
-/// Which frame of a block a guest corrupts that corrupts one: the first behind the warm-up.
+/// The frame that the fault `CorruptFrame` corrupts: the first after the warm-up.
 const CORRUPTED: u64 = 3;
 
-/// Why a block broke off. The host reads the text.
+/// Why a block was aborted. The text is sent to the host.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BlockError {
-    #[error("the announcement makes no sense")]
+    #[error("invalid block parameters")]
     InvalidParams,
     #[error("{0}")]
     NoInterrupts(String),
-    #[error("the host called the block off")]
+    #[error("the host aborted the block")]
     Aborted,
     #[error("{}", describe_wait(.0))]
     Wait(io::Error),
@@ -39,7 +38,7 @@ pub(super) enum BlockError {
     Region(#[from] RegionError),
 }
 
-/// All drivers report a device that is gone as EIO.
+/// All drivers report a removed device as EIO.
 fn describe_wait(error: &io::Error) -> String {
     if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) {
         "the guest's device was unplugged, or taken from its driver".to_owned()
@@ -48,31 +47,31 @@ fn describe_wait(error: &io::Error) -> String {
     }
 }
 
-/// What a block's messages came to.
+/// Totals of a block's messages.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Handled {
-    /// Messages handled; in a storm, those that were seen at all.
+    /// Messages handled; in a storm, messages received.
     pub(super) operations: u64,
-    /// The last one's sequence number.
+    /// Sequence number of the last message.
     pub(super) last_seen: u64,
-    /// Messages of a stream whose content was wrong.
+    /// Messages of a stream with wrong content.
     pub(super) mismatches: u64,
 }
 
-/// Waits as the block says; what ends the wait without a message is an error of the block.
+/// Waits for a message. A failed or aborted wait aborts the block.
 pub(super) fn wait<W: Waiter, T>(
     waiter: &mut W,
     look: impl FnMut() -> Option<T>,
     idle: &impl Fn() -> ControlFlow<()>,
 ) -> Result<T, BlockError> {
-    let called_off = || if idle().is_break() { Err(()) } else { Ok(()) };
-    waiter.wait(look, called_off).map_err(|error| match error {
+    let check_abort = || if idle().is_break() { Err(()) } else { Ok(()) };
+    waiter.wait(look, check_abort).map_err(|error| match error {
         WaitError::Source(source) => BlockError::Wait(source),
         WaitError::Abandoned(()) => BlockError::Aborted,
     })
 }
 
-/// A block's messages, and where they lie.
+/// Handles a block's messages. Holds their words, looked up once.
 pub(super) struct MessageHandler<'m, C> {
     memory: &'m SharedRegion,
     layout: Layout,
@@ -83,9 +82,9 @@ pub(super) struct MessageHandler<'m, C> {
     ack: &'m AtomicU64,
     stamp: &'m AtomicU64,
     records: Records<'m>,
-    /// Private copy of a frame.
+    /// The private copy of a frame.
     frame: &'m mut [u8],
-    /// Whether short messages get the stamps before their answer, too.
+    /// Whether short messages are also stamped before their acknowledgement.
     stamps_all: bool,
     policy: C,
 }
@@ -110,45 +109,58 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
     }
 
-    /// Handles all messages of the block, or those before its END.
-    pub(super) fn handle<W: Waiter, N: Notifier>(
+    /// Handles clock handshakes until the block's last message or END.
+    pub(super) fn serve_clock<W: Waiter>(
+        mut self,
+        waiter: &mut W,
+        idle: impl Fn() -> ControlFlow<()>,
+    ) -> Result<Handled, BlockError> {
+        self.serve_each(waiter, &idle, |messages, seq, _| {
+            messages.handshake(seq);
+            Ok(())
+        })
+    }
+
+    /// Handles short messages until the block's last one or END.
+    pub(super) fn serve_pingpong<W: Waiter, N: Notifier>(
         mut self,
         waiter: &mut W,
         notifier: &mut N,
         idle: impl Fn() -> ControlFlow<()>,
     ) -> Result<Handled, BlockError> {
-        match self.block.work {
-            Work::Clock => self.serve_each(waiter, &idle, |messages, seq, _| {
-                messages.handshake(seq);
-                Ok(())
-            }),
-            Work::Frame => {
-                self.serve_each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))
-            }
-            _ => self.serve_each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier)),
-        }
+        self.serve_each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier))
     }
 
-    /// Waits for each message and answers it. Kept out of line, so that this loop is by itself and small: emulation jumps
-    /// directly from block to block only within a page, and looks each jump out of it up.
+    /// Handles frames until the block's last one or END.
+    pub(super) fn serve_frames<W: Waiter, N: Notifier>(
+        mut self,
+        waiter: &mut W,
+        notifier: &mut N,
+        idle: impl Fn() -> ControlFlow<()>,
+    ) -> Result<Handled, BlockError> {
+        self.serve_each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))
+    }
+
+    /// Waits for each message and handles it. Not inlined, to keep the loop within one page of code: QEMU's translator (TCG)
+    /// chains jumps within a page only, and looks up every jump that leaves it.
     #[inline(never)]
     fn serve_each<W: Waiter>(
         &mut self,
         waiter: &mut W,
         idle: &impl Fn() -> ControlFlow<()>,
-        mut answer: impl FnMut(&mut Self, u64, &mut W) -> Result<(), BlockError>,
+        mut handle: impl FnMut(&mut Self, u64, &mut W) -> Result<(), BlockError>,
     ) -> Result<Handled, BlockError> {
         let (first, operations) = (self.block.first_seq, self.block.operations);
         for seq in first..first + operations {
             let (sent, end) = (Tagged::pack(seq, SENT), Tagged::pack(seq, END));
             let message = self.message;
-            // SYNC POINT: the host's release of the message word; the payload is there.
+            // SYNC POINT: pairs with the host's release of the message word; the payload is visible.
             let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word == sent || *word == end);
             if wait(waiter, look, idle)? == end {
                 return Ok(Handled { operations: seq - first, last_seen: seq - 1, mismatches: 0 });
             }
             self.policy.stall(seq - first);
-            answer(self, seq, waiter)?;
+            handle(self, seq, waiter)?;
         }
         Ok(Handled { operations, last_seen: first + operations - 1, mismatches: 0 })
     }
@@ -159,14 +171,14 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         self.ack.store(Tagged::pack(seq, state), Ordering::Release);
     }
 
-    /// Stamps between the host's two stamps.
+    /// Takes the guest's stamp of a clock handshake, between the host's two stamps.
     fn handshake(&self, seq: u64) {
         self.stamp.store(self.policy.clock(self.epoch), Ordering::Relaxed);
         self.write_ack(seq, PROCESSED);
     }
 
-    /// Both phases follow each other at once, so one doorbell tells of both. Where a guest spins back to back it stamps
-    /// only behind its answer: under emulation the first stamp before it costs a sixth of a round trip.
+    /// Both phases follow immediately after each other, so one doorbell announces both. A guest that polls stamps only after
+    /// its acknowledgement: under emulation the stamps before it cost a sixth of a round trip.
     #[inline]
     fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
         let known = if self.stamps_all { ticks() } else { 0 };
@@ -175,7 +187,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         let received = if self.stamps_all { ticks() } else { 0 };
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
         self.acknowledge_early(seq);
-        // The answer lets the host send the next message, so the wait for it is announced first.
+        // Arm before the acknowledgement, which lets the host send the next message.
         waiter.prepare();
         let state = if sum == seq { PROCESSED } else { Refusal::Payload as u8 };
         let before = if self.stamps_all { self.policy.stamp() } else { 0 };
@@ -186,17 +198,17 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         Ok(())
     }
 
-    /// What a guest does that answers what nobody has said yet.
+    /// Fault `EarlyAck`: acknowledges the next message before it was sent.
     #[inline]
     fn acknowledge_early(&self, seq: u64) {
         if self.policy.fires_at(Flaw::EarlyAck, seq - self.block.first_seq) {
             self.write_ack(seq + 1, PROCESSED);
-            // Long enough for the host to look.
+            // Long enough for the host to notice.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
     }
 
-    /// Copies the header, then the payload, and believes only the copies.
+    /// Copies the header and the payload, and uses only the copies: the host could change the originals.
     fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
         let known = ticks();
         let interrupted = waiter.entered().unwrap_or(0);
@@ -213,8 +225,8 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
                     self.frame[len / 2] ^= 1;
                 }
                 let digest = self.verify(len, &mut record);
-                let right = digest == sha256 || self.policy.is_active(Flaw::SkipVerify);
-                if right { PROCESSED } else { Refusal::Hash as u8 }
+                let accepted = digest == sha256 || self.policy.is_active(Flaw::SkipVerify);
+                if accepted { PROCESSED } else { Refusal::Hash as u8 }
             }
         };
         waiter.prepare();
@@ -225,7 +237,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         Ok(())
     }
 
-    /// Copies the payload out. A quarter of it is enough for a guest that claims more than it has done.
+    /// Copies the payload out. Fault `ShortRead`: stamps the copy as complete after a quarter.
     #[inline]
     fn read(&mut self, at: usize, len: usize, record: &mut Record) -> Result<(), RegionError> {
         if self.policy.is_active(Flaw::ShortRead) {
@@ -251,7 +263,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         digest
     }
 
-    /// Where the frame's bytes are, how many, and their hash; `None` if slot or header make no sense.
+    /// Offset, length and hash of the frame's payload; `None` if the slot or the header is invalid.
     fn slot(&self, seq: u64) -> Result<Option<(usize, usize, [u8; 32])>, RegionError> {
         let Some(at) = self.layout.slot(self.payload[0].load(Ordering::Relaxed)) else { return Ok(None) };
         let mut header = FrameHeader::new_zeroed();

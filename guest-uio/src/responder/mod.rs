@@ -1,7 +1,7 @@
-//! The benchmark's other half: waits for a host, says hello, and handles block after block as the host commands.
+//! The guest side of the benchmark: waits for a host, publishes its hello and runs the blocks that the host commands.
 //!
-//! Between blocks nothing rings and nothing is measured, so the guest looks at the command word a few thousand times a
-//! second and sleeps in between. Within a block it waits as the block says, and does what `messages` says.
+//! Between blocks the guest polls the command word a few thousand times a second and sleeps in between, because nothing is
+//! measured. Within a block it uses the block's wait mode. `messages` handles closed loops, `traffic` open loops.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -35,24 +35,24 @@ mod messages;
 mod thread_cost;
 mod traffic;
 
-use fault::{FaultPolicy, InjectFault, NoFault, ONCE_AFTER};
+use fault::{FIRES_AT, FaultPolicy, InjectFault, NoFault};
 use messages::{BlockError, Handled, MessageHandler};
 use thread_cost::ThreadCost;
 
-/// Between two looks at the memory while no host is there.
-const HOST_PAUSE: Duration = Duration::from_millis(5);
-/// How long the last doorbells of a storm may be under way.
-const SETTLE: Duration = Duration::from_millis(20);
-/// Between two looks at the command word.
-const COMMAND_PAUSE: Duration = Duration::from_micros(200);
+/// Polling interval while no host has published a header.
+const HOST_POLL_INTERVAL: Duration = Duration::from_millis(5);
+/// Time for the last doorbells of a storm to arrive.
+const SETTLE_TIME: Duration = Duration::from_millis(20);
+/// Polling interval of the command word.
+const COMMAND_POLL_INTERVAL: Duration = Duration::from_micros(200);
 
-/// Why the responder gives up. What goes wrong within a block is told to the host instead.
+/// Errors that end the responder. Errors within a block are sent to the host instead.
 #[derive(Debug, thiserror::Error)]
 pub enum RespondError {
-    /// The layout in the memory cannot be used.
+    /// The host's layout is incompatible or invalid.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The memory is smaller than the layout's fixed part.
+    /// An offset is outside the memory.
     #[error(transparent)]
     Region(#[from] RegionError),
     /// The driver failed.
@@ -60,7 +60,7 @@ pub enum RespondError {
     Driver(#[from] DriverError),
 }
 
-/// Answers hosts, one run after the other; returns after the first if `once`.
+/// Serves hosts, one run after another. Returns after the first run if `once` is set.
 pub fn respond(driver: &dyn Driver, once: bool) -> Result<(), RespondError> {
     loop {
         let layout = await_host(driver.memory())?;
@@ -70,7 +70,7 @@ pub fn respond(driver: &dyn Driver, once: bool) -> Result<(), RespondError> {
             return Ok(());
         }
         while Layout::read(driver.memory())?.is_some_and(|now| now.nonce == layout.nonce) {
-            sleep(HOST_PAUSE);
+            sleep(HOST_POLL_INTERVAL);
         }
     }
 }
@@ -80,31 +80,31 @@ fn await_host(memory: &SharedRegion) -> Result<Layout, LayoutError> {
         if let Some(layout) = Layout::read(memory)? {
             return Ok(layout);
         }
-        sleep(HOST_PAUSE);
+        sleep(HOST_POLL_INTERVAL);
     }
 }
 
-/// One host's run, from hello to FINISH.
+/// Serves one host's run, from hello to FINISH.
 struct Responder<'d> {
     driver: &'d dyn Driver,
     memory: &'d SharedRegion,
     layout: Layout,
-    /// The events of vector 0, or why there are none.
+    /// The interrupts of vector 0, or why they are not available.
     interrupt: Result<Box<dyn IrqSource>, DriverError>,
-    /// Where frames are copied to. One buffer for the whole run, which the peak bandwidth is measured with, too: pages of
-    /// their own for each block would let one be faster than another.
+    /// Destination of frame copies. The peak bandwidth is measured with the same buffer, because copy rates depend on the
+    /// pages of a buffer.
     frame: Vec<u8>,
 }
 
 impl<'d> Responder<'d> {
     fn new(driver: &'d dyn Driver, layout: Layout) -> Result<Self, RespondError> {
-        // Opened before hello: a doorbell that comes before the open is lost.
+        // Open before hello: a doorbell that arrives earlier is lost.
         let interrupt = driver.interrupt(Vector(0));
-        // Written to, so that no page is faulted in during a block.
+        // Not zero, so the pages are faulted in here and not in a block.
         let frame = vec![1; CopySpeeds::target_bytes(layout.payload_bytes())];
         let run = Self { driver, memory: driver.memory(), layout, interrupt, frame };
         let missing = run.interrupt.as_ref().err().map(ToString::to_string);
-        // Nobody uses the slots before the hello, so both directions can be measured.
+        // The host uses the slots only after the hello, so writes can be measured, too.
         let memory_type = MemoryType::measure_exclusively(run.memory)?;
         let text = probe::facts(driver, missing.as_deref(), Some(memory_type)).to_string();
         let peer = registers::own_id(driver.registers())?.0;
@@ -112,7 +112,7 @@ impl<'d> Responder<'d> {
         Ok(run)
     }
 
-    /// Obeys until FINISH, or until another run's header lies in the memory.
+    /// Executes commands until FINISH, or until the header of another run is published.
     fn serve(mut self) -> Result<(), RespondError> {
         let mut last = 0;
         loop {
@@ -124,7 +124,7 @@ impl<'d> Responder<'d> {
                     self.block(command.seq)?;
                 }
                 _ if self.is_over()? => return Ok(()),
-                _ => sleep(COMMAND_PAUSE),
+                _ => sleep(COMMAND_POLL_INTERVAL),
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'d> Responder<'d> {
         }
     }
 
-    /// Picks the types for both sides' ways to wait and to ring, so that the measured path has no choice to make.
+    /// Selects the notifier's type by the block's parameters: no dynamic dispatch on the measured path.
     fn exchange(
         &mut self,
         epoch: u64,
@@ -173,7 +173,7 @@ impl<'d> Responder<'d> {
     ) -> Result<GuestCounters, BlockError> {
         let (driver, host) = (self.driver, PeerId(self.layout.host_peer));
         let armed = self.memory.word(HOST_ARMED)?;
-        let dropped = if policy.is_active(Flaw::DropAnswer) { ONCE_AFTER } else { u64::MAX };
+        let dropped = if policy.is_active(Flaw::DropAnswer) { FIRES_AT } else { u64::MAX };
         let mut count = 0;
         let ring = || {
             count += 1;
@@ -183,13 +183,17 @@ impl<'d> Responder<'d> {
             registers::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other)
         };
         match block.host_wait {
-            WaitKind::Poll => self.exchange_rung_by(epoch, block, Silent, policy),
-            _ if block.always_ring => self.exchange_rung_by(epoch, block, Bell::new(ring), policy),
-            _ => self.exchange_rung_by(epoch, block, Doorbell::new(armed, ring), policy),
+            WaitKind::Poll => self.exchange_with_notifier(epoch, block, Silent, policy),
+            WaitKind::Irq | WaitKind::Hybrid if block.always_ring => {
+                self.exchange_with_notifier(epoch, block, Bell::new(ring), policy)
+            }
+            WaitKind::Irq | WaitKind::Hybrid => {
+                self.exchange_with_notifier(epoch, block, Doorbell::new(armed, ring), policy)
+            }
         }
     }
 
-    fn exchange_rung_by(
+    fn exchange_with_notifier(
         &mut self,
         epoch: u64,
         block: Announcement,
@@ -205,7 +209,7 @@ impl<'d> Responder<'d> {
             let outcome =
                 if policy.is_active(Flaw::Sleepy) { context.run(&mut Dozing)? } else { context.run(&mut Poll)? };
             let counters = context.counters(&outcome);
-            // Without a line there is nobody who could have counted events.
+            // Without an interrupt line the event count is unknown.
             return Ok(GuestCounters { events: counters.events.filter(|_| context.line.is_some()), ..counters });
         }
         let interrupt = interrupt.map_err(|error| BlockError::NoInterrupts(error.to_string()))?;
@@ -218,14 +222,14 @@ impl<'d> Responder<'d> {
             context.run(&mut Hybrid::new(armed, &mut **interrupt, block.spin_ticks))?
         };
         if block.work == Work::Storm || block.always_ring {
-            // Doorbells for which nobody waited any more.
-            sleep(scaled(SETTLE));
+            // Collect doorbells that arrive after the last wait.
+            sleep(scaled(SETTLE_TIME));
             outcome.counts.events += interrupt.drain().map_err(BlockError::Wait)?;
         }
         Ok(context.counters(&outcome))
     }
 
-    /// What this side's memory can do, in words for the host (JSON). Nobody uses the slots meanwhile.
+    /// Measures the guest's peak bandwidth; returns JSON. The host does not use the slots meanwhile.
     fn ceilings(&mut self, bytes: u64) -> Result<String, BlockError> {
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.layout.payload_bytes());
         let bytes = bytes.ok_or(BlockError::InvalidParams)?;
@@ -245,22 +249,22 @@ impl<'d> Responder<'d> {
     }
 }
 
-/// A block with everything but its way to wait.
+/// Everything of a block except its waiter.
 struct BlockContext<'m, N, C> {
     memory: &'m SharedRegion,
     layout: Layout,
     epoch: u64,
     block: Announcement,
     frame: &'m mut [u8],
-    /// How the interrupt is named in /proc/interrupts.
+    /// The interrupt's name in /proc/interrupts.
     line: Option<String>,
     notifier: N,
     policy: C,
-    /// Interrupts before the block.
+    /// Interrupt count before the block.
     before: Option<u64>,
 }
 
-/// What came of it.
+/// The result of a block.
 struct BlockOutcome {
     handled: Handled,
     counts: WaitCounts,
@@ -286,7 +290,11 @@ impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
         let handled = match block.work {
             Work::Storm => traffic::storm(memory, &block, (waiter, notifier), self.policy, idle)?,
             Work::Stream => traffic::stream(memory, &block, (waiter, notifier), idle)?,
-            _ => messages.handle(waiter, notifier, idle)?,
+            Work::Clock => messages.serve_clock(waiter, idle)?,
+            Work::Pingpong => messages.serve_pingpong(waiter, notifier, idle)?,
+            Work::Frame => messages.serve_frames(waiter, notifier, idle)?,
+            // `run_block` handles it without messages.
+            Work::Ceilings => return Err(BlockError::InvalidParams),
         };
         Ok(BlockOutcome { handled, counts: waiter.counts(), cost: before.since() })
     }

@@ -1,28 +1,28 @@
-//! What this thread has used: the guest's own word on whether it slept.
+//! CPU time and context switches of the calling thread, which show whether it slept.
 
 use std::time::Duration;
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::time::{ClockId, clock_gettime};
 
-/// Differences or totals, see [`ThreadCost::since`].
+/// Totals since the thread's start, or differences: see [`ThreadCost::since`].
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ThreadCost {
-    /// Times the thread gave its CPU up (getrusage(2), `ru_nvcsw`).
+    /// Voluntary context switches (getrusage(2), `ru_nvcsw`).
     pub(super) yields: u64,
-    /// Nanoseconds on a CPU.
+    /// CPU time in nanoseconds.
     pub(super) cpu_ns: u64,
 }
 
 impl ThreadCost {
-    /// What the thread has used since it began.
+    /// Totals since the thread's start.
     pub(super) fn now() -> Self {
         let yields = getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches());
         let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Into::into);
         Self { yields: yields.unsigned_abs(), cpu_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) }
     }
 
-    /// What it has used since then.
+    /// Differences to this earlier value.
     pub(super) fn since(self) -> Self {
         let now = Self::now();
         Self { yields: now.yields - self.yields, cpu_ns: now.cpu_ns - self.cpu_ns }
