@@ -13,8 +13,6 @@ use crate::document::folder::PLAN_FILE;
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::exports;
-use crate::journal;
-use crate::measured::Measured;
 use crate::places::{self, DAMAGED};
 use crate::read;
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
@@ -22,7 +20,9 @@ use crate::render::render_run;
 use crate::result::{FILE_NAME, RunResult, SCHEMA_VERSION, Warning};
 use crate::run::Run;
 use crate::salvage::whole_part;
-use crate::samples::COLUMNS;
+use bench_model::journal;
+use bench_model::raw::RawRun;
+use bench_model::samples::COLUMNS;
 
 /// A folder that was rendered again.
 #[derive(Debug, Clone)]
@@ -129,7 +129,7 @@ fn recorded(dir: &Path) -> Result<(Recorded, Option<Warning>), ReportError> {
 }
 
 /// What is known of a run whose initiator was killed before it could write.
-fn nothing_measured() -> Measured {
+fn nothing_measured() -> RawRun {
     let reason = format!("the initiator was killed before it could write {MEASURED_FILE}; run it again");
-    Measured { aborted: Some(reason), ..journal::nothing() }
+    RawRun { aborted: Some(reason), ..journal::nothing() }
 }

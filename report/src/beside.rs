@@ -4,10 +4,10 @@
 use crate::cells::{Group, SEED};
 use crate::compare::MeanRatio;
 use crate::figure::Figure;
-use crate::plan::Workload;
 use crate::result::Cell;
 use crate::run::RunBlock;
 use crate::stats::{Interval, NoiseFloor, Ratio, Share, Word, ratio_of_medians, ratio_of_quotients};
+use bench_model::Workload;
 
 /// What there is to judge a ratio by.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

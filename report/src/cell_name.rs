@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::frame_size::size_name;
-use crate::plan::{Arrivals, Block, Conditions, Wait, Workload};
 use crate::result::Cell;
-use crate::samples::mode_name;
+use bench_model::frame_size::size_name;
+use bench_model::samples::mode_name;
+use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
 
 /// What makes two blocks equal, and tells the cell that they become from the others of its run. Cells come in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,9 +17,9 @@ pub struct CellKey {
     /// What else distinguishes it.
     pub conditions: Conditions,
     /// How the host waited.
-    pub host_wait: Wait,
+    pub host_wait: WaitMode,
     /// How the guest waited.
-    pub guest_wait: Wait,
+    pub guest_wait: WaitMode,
 }
 
 impl CellKey {
@@ -63,9 +63,9 @@ pub struct CellName {
     /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
     pub mode: String,
     /// How the host waited.
-    pub host_wait: Wait,
+    pub host_wait: WaitMode,
     /// How the guest waited.
-    pub guest_wait: Wait,
+    pub guest_wait: WaitMode,
     /// What else distinguishes it.
     pub conditions: Conditions,
 }
@@ -95,7 +95,7 @@ pub(crate) fn file_stem(cell: &CellName) -> String {
         Some(size_name(*size_bytes).replace(' ', "")),
         Some(cell.mode.replace('/', "-")),
         conditions.busy_threads.map(|threads| format!("{threads}busy")),
-        flag(conditions.one_core, "1core"),
+        flag(conditions.shared_core, "1core"),
         conditions.gap_ns.map(|ns| format!("gap{}", exact(ns))),
         conditions.rate_per_s.map(|rate| format!("{rate}per-s")),
         conditions.arrivals.map(|arrivals| match arrivals {
@@ -105,8 +105,8 @@ pub(crate) fn file_stem(cell: &CellName) -> String {
         flag(conditions.cold, "cold"),
         conditions.slots.map(|slots| format!("{slots}slots")),
         flag(conditions.always_ring, "rung"),
-        flag(conditions.stamped, "stamped"),
-        flag(conditions.again, "again"),
+        flag(conditions.full_stamps, "stamped"),
+        flag(conditions.aa_repeat, "again"),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join("-")
 }
@@ -120,13 +120,13 @@ fn words(conditions: &Conditions) -> impl Iterator<Item = String> {
     };
     [
         conditions.busy_threads.map(|threads| format!("{threads}busy")),
-        flag(conditions.one_core, "1core"),
+        flag(conditions.shared_core, "1core"),
         conditions.gap_ns.map(exact),
         conditions.rate_per_s.map(arrivals),
         flag(conditions.cold, "cold"),
         flag(conditions.always_ring, "rung"),
-        flag(conditions.stamped, "stamped"),
-        flag(conditions.again, "again"),
+        flag(conditions.full_stamps, "stamped"),
+        flag(conditions.aa_repeat, "again"),
     ]
     .into_iter()
     .flatten()
@@ -152,8 +152,8 @@ mod tests {
                 workload,
                 size_bytes: 64,
                 mode: mode.to_owned(),
-                host_wait: Wait::Irq,
-                guest_wait: Wait::Irq,
+                host_wait: WaitMode::Irq,
+                guest_wait: WaitMode::Irq,
                 conditions,
             })
         };
@@ -161,7 +161,7 @@ mod tests {
         let paced = Conditions { gap_ns: Some(1_500_000), ..Conditions::default() };
         assert_eq!(name(Workload::Paced, "irq", paced), "paced 64B irq 1500us");
         let beside =
-            Conditions { busy_threads: Some(0), one_core: true, gap_ns: Some(2_000_000), ..Conditions::default() };
+            Conditions { busy_threads: Some(0), shared_core: true, gap_ns: Some(2_000_000), ..Conditions::default() };
         assert_eq!(name(Workload::Contention, "irq", beside), "contention irq 0busy 1core 2ms");
         let open = Conditions { rate_per_s: Some(5_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
         assert_eq!(name(Workload::Openloop, "irq", open), "openloop irq ~5000/s");
@@ -181,7 +181,7 @@ mod tests {
             none,
             Conditions { busy_threads: Some(1), ..none },
             Conditions { busy_threads: Some(11), ..none },
-            Conditions { one_core: true, ..none },
+            Conditions { shared_core: true, ..none },
             Conditions { gap_ns: Some(1_000), ..none },
             Conditions { gap_ns: Some(1_000_000), ..none },
             Conditions { rate_per_s: Some(1_000), ..none },
@@ -190,10 +190,10 @@ mod tests {
             Conditions { cold: true, ..none },
             Conditions { slots: Some(1), ..none },
             Conditions { slots: Some(16), always_ring: true, ..none },
-            Conditions { stamped: true, ..none },
+            Conditions { full_stamps: true, ..none },
         ];
-        conditions.extend(conditions.clone().into_iter().map(|one| Conditions { again: true, ..one }));
-        let waits = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+        conditions.extend(conditions.clone().into_iter().map(|one| Conditions { aa_repeat: true, ..one }));
+        let waits = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
         let pairs = waits.iter().flat_map(|&host_wait| waits.map(|guest_wait| (host_wait, guest_wait)));
         let mut all = Vec::new();
         for (host_wait, guest_wait) in pairs {
@@ -201,7 +201,7 @@ mod tests {
                 all.extend(conditions.iter().map(|&conditions| CellName {
                     workload,
                     size_bytes,
-                    mode: crate::samples::mode_name(host_wait, guest_wait),
+                    mode: bench_model::samples::mode_name(host_wait, guest_wait),
                     host_wait,
                     guest_wait,
                     conditions,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use crate::cell_name::{CellKey, CellName};
 use crate::cost;
 use crate::figure::Figure;
-use crate::measured::{Counters, Traffic};
 use crate::offered;
-use crate::plan::Workload;
 use crate::result::{Cell, CellCounters, Legs, PhaseRates};
 use crate::run::{Run, RunBlock, total, total_if_all};
-use crate::samples::{Row, Status};
 use crate::stats::{LegSummary, NoiseFloor, Summary, median_interval};
+use bench_model::Workload;
+use bench_model::raw::{Counters, Traffic};
+use bench_model::samples::{Row, Status};
 
 /// Seed of the bootstrap: the same folder gives the same document.
 pub(crate) const SEED: u64 = 1;

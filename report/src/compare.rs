@@ -6,9 +6,9 @@ use crate::beside::{self, Drawn};
 use crate::cell_name::CellKey;
 use crate::cells::Group;
 use crate::figure::Figure;
-use crate::plan::{Conditions, Wait, Workload};
 use crate::result::Cell;
 use crate::stats::{Interval, Word};
+use bench_model::{Conditions, WaitMode, Workload};
 
 /// One way to wait against polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -138,7 +138,7 @@ impl Comparison {
             all.iter().find(|cell| (cell.workload, cell.size_bytes, cell.conditions) == key && cell.mode == mode)
         };
         // A second arm is compared with the first one, and a first arm with another first one.
-        let first = Conditions { again: false, ..self.conditions };
+        let first = Conditions { aa_repeat: false, ..self.conditions };
         Some((find(&self.mode, self.conditions)?, find(&self.baseline, first)?))
     }
 
@@ -165,10 +165,10 @@ pub fn comparisons(cells: &[Cell], groups: &[Group<'_>]) -> Vec<Comparison> {
 
 fn is_baseline(base: &Cell, cell: &Cell) -> bool {
     let key = cell.key();
-    let wanted = if key.conditions.again {
-        CellKey { conditions: Conditions { again: false, ..key.conditions }, ..key }
+    let wanted = if key.conditions.aa_repeat {
+        CellKey { conditions: Conditions { aa_repeat: false, ..key.conditions }, ..key }
     } else {
-        CellKey { host_wait: Wait::Poll, guest_wait: Wait::Poll, ..key }
+        CellKey { host_wait: WaitMode::Poll, guest_wait: WaitMode::Poll, ..key }
     };
     wanted != key && base.key() == wanted
 }

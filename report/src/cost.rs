@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measured::{CpuTime, MeasuredBlock};
 use crate::result::Cpu;
 use crate::run::{RunBlock, total, total_if_all};
-use crate::thread_cost::{HardwareCounts, PerfTime, Switches};
+use bench_model::raw::{CpuTime, RawBlock};
+use bench_model::thread_usage::{HardwareCounts, PerfTime, Switches};
 
 /// Voluntary context switches per measured operation, failed ones included. `None`: not known.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ fn each_vcpu(blocks: &[RunBlock<'_>]) -> Vec<u64> {
 
 /// Counters are over whole blocks, so the operations that are in no figure count here as well.
 fn wakeups_per_op(blocks: &[RunBlock<'_>]) -> Option<f64> {
-    let waits = |block: &MeasuredBlock| block.counters.guest_waits.saturating_add(block.counters.host_waits);
+    let waits = |block: &RawBlock| block.counters.guest_waits.saturating_add(block.counters.host_waits);
     let waits = total(blocks.iter().map(|block| waits(block.measured)));
     ratio(waits as f64, total(blocks.iter().map(RunBlock::operations_in_all)))
 }
@@ -155,7 +155,7 @@ fn scale(counts: &HardwareCounts) -> Option<f64> {
 mod tests {
     use super::*;
 
-    fn counted(cycles: u64, enabled_ns: u64, running_ns: u64) -> HardwareCounts {
+    fn counts(cycles: u64, enabled_ns: u64, running_ns: u64) -> HardwareCounts {
         HardwareCounts {
             cycles: Some(cycles),
             instructions: Some(cycles * 2),
@@ -168,26 +168,26 @@ mod tests {
 
     #[test]
     fn counts_of_all_blocks_are_shared_out_among_the_operations() {
-        let counts = thread_counts(&[counted(300, 10, 10), counted(700, 10, 10)], 10).unwrap();
+        let counts = thread_counts(&[counts(300, 10, 10), counts(700, 10, 10)], 10).unwrap();
         assert_eq!((counts.cycles, counts.instructions_per_cycle), (Some(100.0), Some(2.0)));
         assert_eq!((counts.l1d_misses, counts.counted_share), (None, 1.0));
     }
 
     #[test]
     fn a_group_that_counted_for_half_of_the_time_is_scaled_and_says_so() {
-        let counts = thread_counts(&[counted(100, 1_000, 500)], 10).unwrap();
+        let counts = thread_counts(&[counts(100, 1_000, 500)], 10).unwrap();
         assert_eq!((counts.cycles, counts.counted_share), (Some(20.0), 0.5));
     }
 
     #[test]
     fn a_block_in_which_the_group_never_counted_leaves_the_sum_unknown() {
-        let counts = thread_counts(&[counted(100, 10, 10), counted(0, 10, 0)], 10).unwrap();
+        let counts = thread_counts(&[counts(100, 10, 10), counts(0, 10, 0)], 10).unwrap();
         assert_eq!((counts.cycles, counts.instructions_per_cycle), (None, None));
     }
 
     #[test]
     fn a_thread_that_never_ran_has_no_figures() {
-        assert_eq!(thread_counts(&[counted(0, 0, 0)], 10), None);
+        assert_eq!(thread_counts(&[counts(0, 0, 0)], 10), None);
         assert_eq!(thread_counts(&[], 10), None);
     }
 }

@@ -7,10 +7,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Conditions, Workload};
 use crate::result::Cell;
-use crate::samples::Row;
 use crate::stats::{Interval, Summary};
+use bench_model::samples::Row;
+use bench_model::{Conditions, Workload};
 
 /// What is compared. Less is better in each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -4,10 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::compare::Comparison;
-use crate::measured::Ceilings;
-use crate::plan::{Arrivals, Wait, Workload};
 use crate::result::Cell;
 use crate::stats::Word;
+use bench_model::raw::Ceilings;
+use bench_model::{Arrivals, WaitMode, Workload};
 
 /// Latency that an open loop's p99 must stay below, where nothing else was asked for: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;
@@ -65,7 +65,8 @@ pub struct Contended {
     /// Threads that only burn time.
     pub busy_threads: u32,
     /// Whether both sides shared one core.
-    pub one_core: bool,
+    #[serde(rename = "one_core")]
+    pub shared_core: bool,
     /// The gap between messages; `None`: back to back.
     pub gap_ns: Option<u64>,
     /// Polling's median; where messages are paced, from when they were due.
@@ -89,22 +90,22 @@ pub struct Contended {
 impl Contended {
     /// The way that is proved to take less time on average; `None`: neither is.
     #[must_use]
-    pub fn waits_less(&self) -> Option<Wait> {
+    pub fn waits_less(&self) -> Option<WaitMode> {
         proved(self.mean_word)
     }
 
     /// The way that is proved to be the faster one; `None`: neither is.
     #[must_use]
-    pub fn faster(&self) -> Option<Wait> {
+    pub fn faster(&self) -> Option<WaitMode> {
         proved(self.word)
     }
 }
 
 /// What is said of blocking, as the way that it speaks for.
-fn proved(of_irq: Word) -> Option<Wait> {
+fn proved(of_irq: Word) -> Option<WaitMode> {
     match of_irq {
-        Word::Faster => Some(Wait::Irq),
-        Word::Slower => Some(Wait::Poll),
+        Word::Faster => Some(WaitMode::Irq),
+        Word::Slower => Some(WaitMode::Poll),
         Word::NoDifferenceSeen | Word::Unknown => None,
     }
 }
@@ -149,15 +150,15 @@ pub fn findings(
 }
 
 /// Cells with one way to wait on both sides.
-fn diagonal(cells: &[Cell], workload: Workload, wait: Wait) -> impl Iterator<Item = &Cell> {
+fn diagonal(cells: &[Cell], workload: Workload, wait: WaitMode) -> impl Iterator<Item = &Cell> {
     let is_it = move |cell: &&Cell| cell.workload == workload && cell.host_wait == wait && cell.guest_wait == wait;
-    cells.iter().filter(is_it).filter(|cell| !cell.conditions.again && !cell.conditions.stamped)
+    cells.iter().filter(is_it).filter(|cell| !cell.conditions.aa_repeat && !cell.conditions.full_stamps)
 }
 
 fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
-    let one = |wait: Wait| {
+    let one = |wait: WaitMode| {
         let mut idle_or_busy =
-            diagonal(cells, Workload::Idle, Wait::Poll).chain(diagonal(cells, Workload::Pingpong, Wait::Poll));
+            diagonal(cells, Workload::Idle, WaitMode::Poll).chain(diagonal(cells, Workload::Pingpong, WaitMode::Poll));
         let polling_cores = idle_or_busy.find_map(|cell| cell.cpu.cores)?;
         let idle_cores = diagonal(cells, Workload::Idle, wait).find_map(|cell| cell.cpu.cores)?;
         let busy = diagonal(cells, Workload::Pingpong, wait).next()?;
@@ -172,7 +173,7 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
             BreakEven { mode: wait.to_string(), polling_cores, idle_cores, us_per_op, rate_per_s, fastest_per_s };
         (rate_per_s.is_finite() && fastest_per_s.is_finite()).then_some(known)
     };
-    one(Wait::Irq).into_iter().collect()
+    one(WaitMode::Irq).into_iter().collect()
 }
 
 /// Operations per second and cores kept busy by them. Both figures of CPU time are of the same stretch.
@@ -195,7 +196,7 @@ fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of nanoseconds")]
     let mean = |cell: &Cell| Some(cell.latencies()?.ns.mean.round() as u64);
     let beside = |poll: &Cell| {
-        let mut others = diagonal(cells, Workload::Contention, Wait::Irq);
+        let mut others = diagonal(cells, Workload::Contention, WaitMode::Irq);
         let irq = others.find(|irq| irq.conditions == poll.conditions)?;
         let is_theirs = |one: &&Comparison| {
             one.cells(cells).is_some_and(|(this, base)| std::ptr::eq(this, irq) && std::ptr::eq(base, poll))
@@ -203,7 +204,7 @@ fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {
         let compared = comparisons.iter().find(is_theirs);
         Some(Contended {
             busy_threads: poll.conditions.busy_threads.unwrap_or(0),
-            one_core: poll.conditions.one_core,
+            shared_core: poll.conditions.shared_core,
             gap_ns: poll.conditions.gap_ns,
             poll_p50_ns: median(poll)?,
             irq_p50_ns: median(irq)?,
@@ -213,7 +214,7 @@ fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<Contended> {
             mean_word: compared.and_then(|one| one.mean.as_ref()).map_or(Word::Unknown, |mean| mean.word),
         })
     };
-    diagonal(cells, Workload::Contention, Wait::Poll).filter_map(beside).collect()
+    diagonal(cells, Workload::Contention, WaitMode::Poll).filter_map(beside).collect()
 }
 
 /// Whether messages were sent as they came due.
@@ -228,7 +229,7 @@ fn keeps(cell: &Cell, p99_limit_ns: u64) -> Option<bool> {
 }
 
 fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
-    let one = |wait: Wait, arrivals: Arrivals| {
+    let one = |wait: WaitMode, arrivals: Arrivals| {
         let open =
             || diagonal(cells, Workload::Openloop, wait).filter(move |cell| cell.conditions.arrivals == Some(arrivals));
         let rate = |cell: &Cell| cell.conditions.rate_per_s;
@@ -246,6 +247,6 @@ fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
             not_judged_per_s: not_judged,
         })
     };
-    let waits = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+    let waits = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
     waits.into_iter().flat_map(|wait| [Arrivals::Fixed, Arrivals::Poisson].map(|a| one(wait, a))).flatten().collect()
 }

@@ -18,60 +18,39 @@
 //!    folder alone.
 //! 8. [`across`]: several runs beside each other.
 
-pub mod conditions;
-pub mod copies;
-pub mod fault;
-pub mod journal;
-pub mod measured;
-pub mod pinning;
-pub mod plan;
-pub mod progress;
-pub mod samples;
 #[cfg(test)]
 mod schema;
-pub mod thread_cost;
-pub mod units;
 
-/// What takes the feature `render`. The modules are this crate's own, in their files beside this one; the block is there so that
-/// the feature is named once.
-#[cfg(feature = "render")]
-#[path = "."]
-mod rendering {
-    pub mod across;
-    pub mod again;
-    pub(crate) mod beside;
-    pub mod cell_name;
-    pub mod cells;
-    pub mod checks;
-    pub mod compare;
-    pub mod cost;
-    pub mod document;
-    pub mod environment;
-    pub mod error;
-    pub mod evaluate;
-    pub mod exports;
-    pub mod figure;
-    pub mod findings;
-    pub mod frame_size;
-    pub(crate) mod offered;
-    pub mod page;
-    pub(crate) mod places;
-    pub mod plots;
-    pub mod read;
-    pub(crate) mod render;
-    pub mod result;
-    pub mod run;
-    pub(crate) mod salvage;
-    pub mod stats;
-    pub(crate) mod streams;
-    pub mod summary;
-    pub mod text_report;
-    pub mod warnings;
-}
+pub mod across;
+pub mod again;
+pub(crate) mod beside;
+pub mod cell_name;
+pub mod cells;
+pub mod checks;
+pub mod compare;
+pub mod cost;
+pub mod document;
+pub mod environment;
+pub mod error;
+pub mod evaluate;
+pub mod exports;
+pub mod figure;
+pub mod findings;
+pub(crate) mod offered;
+pub mod page;
+pub(crate) mod places;
+pub mod plots;
+pub mod read;
+pub(crate) mod render;
+pub mod result;
+pub mod run;
+pub(crate) mod salvage;
+pub mod stats;
+pub(crate) mod streams;
+pub mod summary;
+pub mod text_report;
+pub mod warnings;
 
-#[cfg(feature = "render")]
-pub use crate::rendering::*;
-#[cfg(feature = "render")]
 pub use crate::{
     again::{Again, render_again},
     error::ReportError,

@@ -1,8 +1,8 @@
 //! What became of the messages that an open loop had to send, by the schedule that there was. A nominal rate would not do:
 //! of arrivals at random, a thousand take a twentieth more or less of their time by chance.
 
-use crate::plan::Workload;
 use crate::run::{RunBlock, total};
+use bench_model::Workload;
 
 /// Messages that were due and not sent when their block's time was up; `None`: no open loop.
 pub(crate) fn unsent(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<u64> {

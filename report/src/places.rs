@@ -8,7 +8,8 @@ use crate::document::folder::PLAN_FILE;
 use crate::error::ReportError;
 use crate::exports::{self, Export};
 use crate::read::{MEASURED_FILE, SAMPLES_FILE};
-use crate::{journal, page, plots, text_report};
+use crate::{page, plots, text_report};
+use bench_model::journal;
 
 /// A damaged document is kept under this name when another one takes its place.
 pub(crate) const DAMAGED: &str = "result.json.damaged";

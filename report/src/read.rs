@@ -10,12 +10,12 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 
 use crate::error::ReportError;
-use crate::journal::{self, Journal};
-use crate::measured::Measured;
 use crate::result::Warning;
 use crate::salvage::whole_part;
-use crate::samples::{COLUMNS, Row};
-use crate::units::counted;
+use bench_model::journal::{self, Journal};
+use bench_model::raw::RawRun;
+use bench_model::samples::{COLUMNS, Row};
+use bench_model::units::plural;
 
 /// The name of the blocks' file in a run's folder.
 pub const MEASURED_FILE: &str = "measured.json";
@@ -33,30 +33,30 @@ const LONGEST_LINE: u64 = 2_048;
 const LATER: [&str; 3] = ["due_ns", "corrected_ns", "handle_ns"];
 
 /// Reads `measured.json`.
-pub fn read_measured(path: &Path) -> Result<Measured, ReportError> {
+pub fn read_measured(path: &Path) -> Result<RawRun, ReportError> {
     checked(path, parsed(path, &read_document(path)?)?)
 }
 
 /// Reads as many blocks of a damaged `measured.json` as are whole, and says in `aborted` where it is damaged.
-pub(crate) fn read_measured_as_far_as_it_is_whole(path: &Path) -> Result<Measured, ReportError> {
+pub(crate) fn read_measured_as_far_as_it_is_whole(path: &Path) -> Result<RawRun, ReportError> {
     let text = read_document(path)?;
     let error = match parsed(path, &text) {
         Ok(measured) => return checked(path, measured),
         Err(error) => error,
     };
     let ReportError::Json { line, byte, .. } = &error else { return Err(error) };
-    let Ok(measured) = serde_json::from_slice::<Measured>(&whole_part(&text, *byte)) else { return Err(error) };
-    let blocks = counted(measured.blocks.len() as u64, "block");
+    let Ok(measured) = serde_json::from_slice::<RawRun>(&whole_part(&text, *byte)) else { return Err(error) };
+    let blocks = plural(measured.blocks.len() as u64, "block");
     let aborted = format!(
         "{MEASURED_FILE} is damaged from line {line}, byte {byte} on, and {blocks} before are whole; copy it again from where \
          the run was made, or run again"
     );
-    checked(path, Measured { aborted: Some(aborted), ..measured })
+    checked(path, RawRun { aborted: Some(aborted), ..measured })
 }
 
 /// Reads what was measured: `measured.json`, or the finished blocks of `measured.jsonl` where the initiator ended before
 /// it could write the former. `None`: neither is there.
-pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<Measured>, ReportError> {
+pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<RawRun>, ReportError> {
     // A link that leads nowhere is an error, and not a file that is missing.
     let is_there = |path: &Path| path.symlink_metadata().is_ok();
     let (document, lines) = (dir.join(MEASURED_FILE), dir.join(journal::FILE_NAME));
@@ -68,7 +68,7 @@ pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<Measured>, Repor
     }
     let Journal { mut measured, ended, damaged_from } = journal::replay(&read_document(&lines)?);
     if let Some(line) = damaged_from {
-        let blocks = counted(measured.blocks.len() as u64, "block");
+        let blocks = plural(measured.blocks.len() as u64, "block");
         measured.aborted =
             Some(format!("{} is damaged from line {line} on; {blocks} before are whole", journal::FILE_NAME));
     } else if !ended {
@@ -87,7 +87,7 @@ pub(crate) fn parsed<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T,
     serde_json::from_slice(text).map_err(|source| ReportError::json(path, text, source))
 }
 
-fn checked(path: &Path, measured: Measured) -> Result<Measured, ReportError> {
+fn checked(path: &Path, measured: RawRun) -> Result<RawRun, ReportError> {
     // Rows find their block by its index: with two of the same, each would have the rows of both.
     let mut seen = HashSet::new();
     match measured.blocks.iter().map(|block| block.block.index).find(|index| !seen.insert(*index)) {

@@ -7,12 +7,13 @@ use serde::Serialize;
 
 use crate::environment::Environment;
 use crate::error::ReportError;
-use crate::measured::Measured;
 use crate::plots::Plot;
 use crate::result::{RunResult, Warning};
 use crate::run::Run;
-use crate::samples::Row;
-use crate::{evaluate, exports, journal, page, places, plots, read, text_report};
+use crate::{evaluate, exports, page, places, plots, read, text_report};
+use bench_model::journal;
+use bench_model::raw::RawRun;
+use bench_model::samples::Row;
 
 /// Reads the files of the initiator in `dir`, evaluates them, writes the exports and returns the document. Rendering a folder
 /// again gives the same files. A run that ended early is rendered up to its last block.
@@ -29,7 +30,7 @@ pub(crate) fn render_run(
     dir: &Path,
     environment: Environment,
     config: serde_json::Value,
-    measured: Measured,
+    measured: RawRun,
     (rows, cut_off): (Vec<Row>, Option<Warning>),
 ) -> Result<(RunResult, Run), ReportError> {
     let run = Run::new(measured, rows);
@@ -57,7 +58,7 @@ pub fn render_ended(
 ) -> Result<Ended, ReportError> {
     places::look(dir)?;
     let measured = read::read_finished_blocks(dir)?.unwrap_or_else(journal::nothing);
-    let measured = Measured { aborted: Some(reason.to_owned()), ..measured };
+    let measured = RawRun { aborted: Some(reason.to_owned()), ..measured };
     let (rows, cut_off) = read::read_samples_if_there(&dir.join(read::SAMPLES_FILE))?;
     let config = serde_json::to_value(config).map_err(ReportError::Config)?;
     let run = Run::new(measured, rows);

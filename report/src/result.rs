@@ -11,12 +11,12 @@ use crate::cost::{PerfPerOp, SwitchesPerOp};
 use crate::environment::Environment;
 use crate::error::ReportError;
 use crate::findings::Findings;
-use crate::measured::{Ceilings, Overhead, Traffic};
-use crate::plan::{Conditions, Wait, Workload};
 use crate::read::{parsed, read_document};
 use crate::run::total;
-use crate::samples::Status;
 use crate::stats::{Interval, LegSummary, Summary};
+use bench_model::raw::{Ceilings, Overhead, Traffic};
+use bench_model::samples::Status;
+use bench_model::{Conditions, WaitMode, Workload};
 
 /// The version of the document that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -88,9 +88,9 @@ pub struct Cell {
     /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
     pub mode: String,
     /// How the host waited.
-    pub host_wait: Wait,
+    pub host_wait: WaitMode,
     /// How the guest waited.
-    pub guest_wait: Wait,
+    pub guest_wait: WaitMode,
     /// The guest's driver.
     pub driver: Option<String>,
     /// Bytes of payload per operation.

@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use crate::cell_name::CellKey;
-use crate::frame_size::size_name;
-use crate::measured::{Measured, MeasuredBlock};
-use crate::plan::Block;
 use crate::result::Cell;
-use crate::samples::{Row, Status, mode_name};
+use bench_model::Block;
+use bench_model::frame_size::size_name;
+use bench_model::raw::{RawBlock, RawRun};
+use bench_model::samples::{Row, Status, mode_name};
 
 /// What the initiator brought back, with the rows in reach of their blocks.
 #[derive(Debug, Clone)]
 pub struct Run {
-    measured: Measured,
+    measured: RawRun,
     /// Ordered by block, and within a block as they were measured.
     rows: Vec<Row>,
 }
@@ -20,14 +20,14 @@ pub struct Run {
 impl Run {
     /// Brings rows, in any order of blocks, and blocks together.
     #[must_use]
-    pub fn new(measured: Measured, mut rows: Vec<Row>) -> Self {
+    pub fn new(measured: RawRun, mut rows: Vec<Row>) -> Self {
         rows.sort_by_key(|row| row.block);
         Self { measured, rows }
     }
 
     /// What the initiator said of the run as a whole.
     #[must_use]
-    pub fn measured(&self) -> &Measured {
+    pub fn measured(&self) -> &RawRun {
         &self.measured
     }
 
@@ -65,7 +65,7 @@ impl Run {
 #[derive(Debug, Clone, Copy)]
 pub struct RunBlock<'a> {
     /// What was asked and counted.
-    pub measured: &'a MeasuredBlock,
+    pub measured: &'a RawBlock,
     /// Its operations, in order.
     pub rows: &'a [Row],
 }

@@ -4,16 +4,16 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use bench_model::raw::{ClockFit, Counters, CpuTime, GuestFacts, RawBlock, RawRun};
+use bench_model::{Block, Conditions, WaitMode, Workload};
 use report::environment::Environment;
-use report::measured::{ClockFit, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock};
-use report::plan::{Block, Conditions, Wait, Workload};
 use serde_json::Value;
 use tempfile::TempDir;
 
 /// The folder of a run that never took place: eight blocks of polled round trips of about so many nanoseconds.
 fn run(rtt_ns: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let blocks: Vec<MeasuredBlock> = (0..8).map(block).collect();
+    let blocks: Vec<RawBlock> = (0..8).map(block).collect();
     let header = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
                        g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
                        read_ns,verify_ns,handle_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
@@ -25,7 +25,7 @@ fn run(rtt_ns: u64) -> TempDir {
         format!("{block},pingpong,poll,poll,poll,{seq},64{before}{seq}{after}{rtt},,,ok\n")
     };
     let samples = header + &(0..800).map(row).collect::<String>();
-    let measured = Measured {
+    let measured = RawRun {
         guest: GuestFacts { driver: "uio_pci_generic".into(), ..GuestFacts::default() },
         tsc_hz: 1e9,
         host_peer: 1,
@@ -46,13 +46,13 @@ fn run(rtt_ns: u64) -> TempDir {
     dir
 }
 
-fn block(index: u32) -> MeasuredBlock {
-    MeasuredBlock {
+fn block(index: u32) -> RawBlock {
+    RawBlock {
         block: Block {
             index,
             workload: Workload::Pingpong,
-            host_wait: Wait::Poll,
-            guest_wait: Wait::Poll,
+            host_wait: WaitMode::Poll,
+            guest_wait: WaitMode::Poll,
             size_bytes: 64,
             warmup: 0,
             count: 100,

@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
+use bench_model::copy_speed::CopySpeed;
+use bench_model::raw::{ClockFit, RawBlock};
+use bench_model::{Block, Conditions, Fault, Plan, WaitMode, Workload};
 use bench_protocol::clock::Offset;
 use bench_protocol::control::{Announcement, Flaw, WaitKind, Work};
 use bench_protocol::layout::RECORD_COUNT;
 use doorbell::bell::Bell;
 use doorbell::dozing::Dozing;
 use doorbell::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, Waiter};
-use report::copies::Copies;
-use report::measured::{ClockFit, MeasuredBlock};
-use report::plan::{Block, Conditions, Fault, Plan, Wait, Workload};
 
 use super::BenchError;
 use super::broken::{Slow, concerns_a_doorbell_of, flaw, ring_wrongly};
@@ -89,8 +89,8 @@ impl<'r, 'l> Runner<'r, 'l> {
         let block = Block {
             index: 0,
             workload: Workload::Pingpong,
-            host_wait: Wait::Irq,
-            guest_wait: Wait::Irq,
+            host_wait: WaitMode::Irq,
+            guest_wait: WaitMode::Irq,
             size_bytes: 64,
             warmup: 0,
             count: CALIBRATION,
@@ -120,7 +120,7 @@ impl<'r, 'l> Runner<'r, 'l> {
         guest: &mut Guest<'_>,
         watch: &mut Watch<'_>,
         recorder: &mut Recorder,
-    ) -> Result<(MeasuredBlock, Copies), BenchError> {
+    ) -> Result<(RawBlock, CopySpeed), BenchError> {
         let before = self.fit_clocks(guest, watch, block.index)?;
         let (work, operations) = match block.workload {
             Workload::Frame => (Work::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
@@ -160,16 +160,16 @@ impl<'r, 'l> Runner<'r, 'l> {
         let rows = recorder.block(block, measured, self.link.memory, stable, self.tsc_hz)?;
         let mut done = exchanged.told(block, measured, &counted, clock, self.tsc_hz);
         done.suspended_ns = suspended_ns;
-        let copies = Copies::of(&done, &rows);
+        let copies = CopySpeed::of(&done, &rows);
         Ok((done, copies))
     }
 
     /// Announces a block: `operations` messages, or for ceilings that many bytes.
     fn announce(&mut self, block: &Block, work: Work, operations: u64) -> Announcement {
         let kind = |wait| match wait {
-            Wait::Poll => WaitKind::Poll,
-            Wait::Irq => WaitKind::Irq,
-            Wait::Hybrid => WaitKind::Hybrid,
+            WaitMode::Poll => WaitKind::Poll,
+            WaitMode::Irq => WaitKind::Irq,
+            WaitMode::Hybrid => WaitKind::Hybrid,
         };
         let first_seq = self.next_seq;
         self.next_seq += operations;
@@ -274,11 +274,11 @@ impl<'r, 'l> Runner<'r, 'l> {
     ) -> Result<Exchanged, BenchError> {
         let armed = self.link.host_armed;
         match (at.block.host_wait, self.fault.get()) {
-            (Wait::Poll, Some(Fault::SleepyHost)) => self.exchange(Dozing, notifier, at, watch, samples),
-            (Wait::Poll, Some(Fault::SlowStamps)) => self.exchange(Slow(Poll), notifier, at, watch, samples),
-            (Wait::Poll, _) => self.exchange(Poll, notifier, at, watch, samples),
-            (Wait::Irq, _) => self.exchange(Irq::new(armed, event), notifier, at, watch, samples),
-            (Wait::Hybrid, _) => {
+            (WaitMode::Poll, Some(Fault::SleepyHost)) => self.exchange(Dozing, notifier, at, watch, samples),
+            (WaitMode::Poll, Some(Fault::SlowStamps)) => self.exchange(Slow(Poll), notifier, at, watch, samples),
+            (WaitMode::Poll, _) => self.exchange(Poll, notifier, at, watch, samples),
+            (WaitMode::Irq, _) => self.exchange(Irq::new(armed, event), notifier, at, watch, samples),
+            (WaitMode::Hybrid, _) => {
                 self.exchange(Hybrid::new(armed, event, self.spin_ticks), notifier, at, watch, samples)
             }
         }

@@ -5,9 +5,9 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
+use bench_model::{Block, Fault, WaitMode};
 use bench_protocol::control::Flaw;
 use doorbell::wait::{WaitCounts, WaitError, Waiter};
-use report::plan::{Block, Fault, Wait};
 
 use super::block::ring;
 
@@ -46,7 +46,7 @@ impl<W: Waiter> Waiter for Slow<W> {
 /// Whether a fault is about a doorbell of this block. Where doorbells are not answered one by one, or somebody does not
 /// block, one that is missing or too many is not missed.
 pub(super) fn concerns_a_doorbell_of(block: &Block, fault: Option<Fault>) -> bool {
-    let all_block = [block.host_wait, block.guest_wait] == [Wait::Irq; 2];
+    let all_block = [block.host_wait, block.guest_wait] == [WaitMode::Irq; 2];
     all_block
         && block.workload.is_closed_loop()
         && matches!(fault, Some(Fault::DropDoorbell | Fault::UncountedDoorbell))

@@ -1,13 +1,13 @@
 //! What each side's memory can do, one side after the other: measured before the first block, behind the last, and
 //! wherever blocks begin or end that copy, because what others do to the machine changes from minute to minute.
 
+use bench_model::copy_speed::CopySpeed;
+use bench_model::raw::{Ceiling, Ceilings};
+use bench_model::{Block, Workload};
 use bench_protocol::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
 use bench_protocol::control::{Announcement, WaitKind, Work};
 use bench_protocol::hello;
 use bench_protocol::layout::SLOTS;
-use report::copies::Copies;
-use report::measured::{Ceiling, Ceilings};
-use report::plan::{Block, Workload};
 
 use super::BenchError;
 use super::guest::Guest;
@@ -22,7 +22,7 @@ pub(super) struct Measured {
     /// By size, in the plan's order.
     pub(super) known: Vec<Ceilings>,
     /// How fast blocks copied, by their size.
-    copied: Vec<(u64, Copies)>,
+    copied: Vec<(u64, CopySpeed)>,
 }
 
 impl Measured {
@@ -64,7 +64,7 @@ impl Measured {
     }
 
     /// Keeps how fast a block copied, for [`confirm`](Self::confirm).
-    pub(super) fn hold(&mut self, size_bytes: u64, copies: Copies) {
+    pub(super) fn hold(&mut self, size_bytes: u64, copies: CopySpeed) {
         self.copied.push((size_bytes, copies));
     }
 
@@ -79,7 +79,7 @@ impl Measured {
         for known in &mut self.known {
             for _ in 0..AGAIN {
                 let mut blocks = self.copied.iter().filter(|(size, _)| *size == known.size_bytes);
-                if !blocks.any(|(_, copies)| copies.is_beyond(known)) {
+                if !blocks.any(|(_, copies)| copies.exceeds_peak(known)) {
                     break;
                 }
                 improve(known, link, guest, watch)?;

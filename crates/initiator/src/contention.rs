@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
+use bench_model::{Conditions, Plan};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
-use report::plan::{Conditions, Plan};
 
 use super::BenchError;
 
@@ -41,7 +41,7 @@ impl Contention {
     pub(super) fn begin(&self, conditions: Conditions) -> Result<Crowd, BenchError> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut crowd = Crowd { stop: Arc::clone(&stop), threads: Vec::new(), moved: Vec::new() };
-        if conditions.one_core {
+        if conditions.shared_core {
             let one = self.own_core().map_err(failed)?;
             for thread in self.vcpus.iter().copied().chain([Pid::from_raw(0)]) {
                 let before = sched_getaffinity(thread).map_err(failed)?;
@@ -116,7 +116,7 @@ mod tests {
         sched_setaffinity(own, &only).unwrap();
 
         let contention = Contention { own: None, vcpus: Vec::new(), all: allowed };
-        let crowd = contention.begin(Conditions { one_core: true, ..Conditions::default() }).unwrap();
+        let crowd = contention.begin(Conditions { shared_core: true, ..Conditions::default() }).unwrap();
         let core = sched_getaffinity(own).unwrap();
         crowd.disperse().unwrap();
         assert_eq!(core, only);

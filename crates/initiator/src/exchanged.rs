@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use bench_model::raw::{ClockFit, Counters, CpuTime, RawBlock, Traffic};
+use bench_model::{Block, Workload};
 use bench_protocol::ack::Ack;
 use bench_protocol::counters::GuestCounters;
 use doorbell::wait::WaitCounts;
-use report::measured::{ClockFit, Counters, CpuTime, MeasuredBlock, Traffic};
-use report::plan::{Block, Workload};
 
 use super::operations::Sample;
 use super::work::Outcome;
@@ -30,7 +30,7 @@ impl Exchanged {
         guest: &GuestCounters,
         clock: ClockFit,
         tsc_hz: f64,
-    ) -> MeasuredBlock {
+    ) -> RawBlock {
         let verified = samples.iter().filter(|s| s.answer == Some(Ack::Processed)).count() as u64;
         let traffic = self.outcome.traffic.as_ref().map(|sent| Traffic {
             seen: guest.operations,
@@ -45,7 +45,7 @@ impl Exchanged {
             // Of a stream's messages only both ends are looked at.
             _ => 0,
         };
-        MeasuredBlock {
+        RawBlock {
             block: block.clone(),
             wall_ns: u64::try_from(self.wall.as_nanos()).unwrap_or(u64::MAX),
             operations: sent.unwrap_or(samples.len() as u64),

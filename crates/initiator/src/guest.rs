@@ -3,12 +3,12 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use bench_model::raw::GuestFacts;
 use bench_protocol::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, READY};
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::hello::{self, Hello};
 use doorbell::PeerId;
 use doorbell::deadline::scaled;
-use report::measured::GuestFacts;
 
 use super::link::Link;
 use super::watch::Watch;

@@ -16,14 +16,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use bench_model::progress::Progress;
+use bench_model::raw::RawRun;
+use bench_model::{Plan, WaitMode};
 use bench_protocol::layout::{Layout, LayoutError};
 use doorbell::deadline::{scaled, set_scale};
 use doorbell::region::{RegionError, SharedRegion};
 use doorbell::tsc::Anchor;
 use nix::sys::signal::Signal;
-use report::measured::Measured;
-use report::plan::{Plan, Wait};
-use report::progress::Progress;
 
 use client::{Client, ClientError, JoinOptions};
 
@@ -162,7 +162,7 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     let largest = usize::try_from(largest).unwrap_or(usize::MAX / 4);
     let layout = Layout::plan(memory.len(), largest, plan.nonce, client.id().0)?;
     let mut measured =
-        Measured { host_peer: client.id().0, memory_bytes: memory.len() as u64, ..report::journal::nothing() };
+        RawRun { host_peer: client.id().0, memory_bytes: memory.len() as u64, ..bench_model::journal::nothing() };
     let link = Link::new(&memory, layout)?;
     let outcome = drive(&plan, &mut client, &link, &mut measured, &mut recorder, (anchor, stop));
     measured.aborted = outcome.as_ref().err().map(|error| chain(error));
@@ -182,7 +182,7 @@ fn drive(
     plan: &Plan,
     client: &mut Client,
     link: &Link<'_>,
-    measured: &mut Measured,
+    measured: &mut RawRun,
     recorder: &mut Recorder,
     (anchor, stop): (Anchor, Arc<AtomicBool>),
 ) -> Result<(), BenchError> {
@@ -207,7 +207,7 @@ fn drive(
     let placement = Placement::new(plan);
     let mut runner = block::Runner::new(plan, link, measured.tsc_hz, &placement);
     measured.perf_missing = runner.perf_missing();
-    if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&Wait::Hybrid)) {
+    if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid)) {
         measured.spin_ns = Some(runner.choose_spin(plan.spin_ns, &mut guest, &mut watch)?);
     }
     measured.ceilings.clone_from(&ceilings.known);

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bench_model::Fault;
+use bench_model::raw::Overhead;
 use bench_protocol::ack::{PROCESSED, Tagged};
 use bench_protocol::layout::{Layout, SLOTS};
 use doorbell::deadline::scaled;
 use doorbell::region::SharedRegion;
 use doorbell::tsc::ticks;
 use doorbell::wait::{Poll, Silent, WaitCounts, WaitError, Waiter};
-use report::measured::Overhead;
-use report::plan::Fault;
 
 use super::BenchError;
 use super::broken::Slow;

@@ -2,11 +2,11 @@
 
 use std::fs;
 
+use bench_model::pinning::{Pinning, ThreadName, cpu_list};
+use bench_model::raw::{BlockPlacement, ThreadAffinity};
+use bench_model::{Block, Fault, Plan, QemuThreads};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
-use report::measured::{PlacementSeen, ThreadSeen};
-use report::pinning::{Pinning, ThreadName, cpu_list};
-use report::plan::{Block, Fault, Plan, QemuThreads};
 
 use super::BenchError;
 
@@ -28,8 +28,8 @@ impl Placement {
     }
 
     /// Looks where the threads are, behind a block.
-    pub(super) fn look(&self) -> PlacementSeen {
-        let mut seen = PlacementSeen { wanted: self.pinning.clone(), ..PlacementSeen::default() };
+    pub(super) fn look(&self) -> BlockPlacement {
+        let mut seen = BlockPlacement { wanted: self.pinning.clone(), ..BlockPlacement::default() };
         for (name, path) in self.threads() {
             let thread = path.as_deref().and_then(look).map(|mut thread| {
                 if name == ThreadName::Host {
@@ -89,10 +89,10 @@ pub(super) fn stay_on(cpu: usize) -> nix::Result<()> {
 }
 
 /// A thread by its folder in /proc; `None` if it is gone.
-fn look(folder: &str) -> Option<ThreadSeen> {
+fn look(folder: &str) -> Option<ThreadAffinity> {
     let allowed = status(folder, "Cpus_allowed_list").and_then(|list| cpu_list(&list))?;
     let last_cpu = fs::read_to_string(format!("{folder}/stat")).ok().and_then(|stat| last_cpu(&stat));
-    Some(ThreadSeen { allowed, last_cpu })
+    Some(ThreadAffinity { allowed, last_cpu })
 }
 
 /// Field 39 of /proc/PID/stat (`proc_pid_stat(5)`). The name in field 2 may hold blanks and brackets, so that fields are

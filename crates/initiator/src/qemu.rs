@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use report::plan::{Plan, QemuThreads};
+use bench_model::{Plan, QemuThreads};
 use tracing::warn;
 
 /// The plan with the QEMU that is there now. Called when the guest has answered, so that its QEMU has the memory.
@@ -27,7 +27,7 @@ pub(super) fn with_the_one_there(plan: &Plan, memory: BorrowedFd<'_>) -> io::Res
             let missing = if other.is_some() { "the vCPUs' threads have no names" } else { "none was found" };
             let all = plan.blocks.len();
             // Only one side would be on that core, and the figures would be called both sides'.
-            plan.blocks.retain(|block| !block.conditions.one_core);
+            plan.blocks.retain(|block| !block.conditions.shared_core);
             warn!(
                 "the plan's QEMU is gone, and of this guest's {missing}: CPU time of the guest is not measured, and {} \
                  blocks with both sides on one core are left out; start QEMU with -name debug-threads=on, as this user",
@@ -98,22 +98,22 @@ mod tests {
     use std::os::fd::AsFd;
     use std::process::{Child, Command, Stdio};
 
-    use report::plan::{Block, Conditions, Pinning, Wait, Workload};
+    use bench_model::{Block, Conditions, Pinning, WaitMode, Workload};
 
     use super::*;
 
     fn plan(pid: u32, vcpus: &[u32]) -> Plan {
-        let block = |one_core| Block {
+        let block = |shared_core| Block {
             index: 0,
             workload: Workload::Contention,
-            host_wait: Wait::Irq,
-            guest_wait: Wait::Irq,
+            host_wait: WaitMode::Irq,
+            guest_wait: WaitMode::Irq,
             size_bytes: 64,
             warmup: 0,
             count: 1,
             limit_ms: None,
             corrupt_one: false,
-            conditions: Conditions { one_core, ..Conditions::default() },
+            conditions: Conditions { shared_core, ..Conditions::default() },
         };
         Plan {
             nonce: 1,
@@ -158,7 +158,7 @@ mod tests {
         stranger.wait().unwrap();
         assert_eq!(settled.qemu, None);
         assert_eq!(settled.blocks.len(), 1);
-        assert!(!settled.blocks[0].conditions.one_core);
+        assert!(!settled.blocks[0].conditions.shared_core);
     }
 
     #[test]

@@ -6,14 +6,14 @@ use std::io::{self, BufWriter};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use bench_model::Block;
+use bench_model::journal::{self, Entry};
+use bench_model::raw::{Ceilings, RawBlock, RawRun};
+use bench_model::samples::{COLUMNS, Row, Status, mode_name};
 use bench_protocol::ack::{Ack, Refusal};
 use bench_protocol::clock::Offset;
 use bench_protocol::record::Record;
 use doorbell::region::SharedRegion;
-use report::journal::{self, Entry};
-use report::measured::{Ceilings, Measured, MeasuredBlock};
-use report::plan::Block;
-use report::samples::{COLUMNS, Row, Status, mode_name};
 
 use super::BenchError;
 use super::operations::Sample;
@@ -43,13 +43,13 @@ impl Recorder {
     }
 
     /// Notes what is known of the run as a whole.
-    pub(super) fn facts(&mut self, measured: &Measured) -> Result<(), BenchError> {
+    pub(super) fn facts(&mut self, measured: &RawRun) -> Result<(), BenchError> {
         self.journal.ceilings.clone_from(&measured.ceilings);
         self.journal.append(&Entry::Run(Cow::Borrowed(measured)))
     }
 
     /// Notes a block that is finished, and the peak bandwidths where they changed. A run that is killed later keeps it.
-    pub(super) fn finished(&mut self, block: &MeasuredBlock, ceilings: &[Ceilings]) -> Result<(), BenchError> {
+    pub(super) fn finished(&mut self, block: &RawBlock, ceilings: &[Ceilings]) -> Result<(), BenchError> {
         if self.journal.ceilings != ceilings {
             ceilings.clone_into(&mut self.journal.ceilings);
             self.journal.append(&Entry::Ceilings(Cow::Borrowed(ceilings)))?;
@@ -86,14 +86,14 @@ impl Recorder {
 
     /// Writes what is known of the blocks as one document, and why the run ended early to the end of the lines: where the
     /// document finds no room, the line still may.
-    pub(super) fn finish(&mut self, measured: &Measured) -> Result<(), BenchError> {
+    pub(super) fn finish(&mut self, measured: &RawRun) -> Result<(), BenchError> {
         let written = self.write_document(measured);
         let reason = measured.aborted.clone().or_else(|| written.as_ref().err().map(|error| super::chain(error)));
         let ended = self.journal.append(&Entry::End(reason.map(Cow::Owned)));
         written.and(ended)
     }
 
-    fn write_document(&self, measured: &Measured) -> Result<(), BenchError> {
+    fn write_document(&self, measured: &RawRun) -> Result<(), BenchError> {
         let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Write {
             path: self.measured_path.clone(),
             source,
@@ -257,7 +257,7 @@ mod tests {
     fn facts_are_on_disk_before_the_run_ends() {
         let out = tempfile::tempdir().unwrap();
         let mut recorder = recorder(out.path());
-        recorder.facts(&Measured { memory_bytes: 7, ..journal::nothing() }).unwrap();
+        recorder.facts(&RawRun { memory_bytes: 7, ..journal::nothing() }).unwrap();
         let killed = read(out.path());
         assert_eq!((killed.measured.memory_bytes, killed.ended), (7, false));
         assert!(!out.path().join("measured.json").exists());
@@ -283,7 +283,7 @@ mod tests {
         recorder.journal.file = File::open(out.path().join(journal::FILE_NAME)).unwrap();
         assert!(recorder.facts(&journal::nothing()).is_err(), "opened for reading only");
         recorder.journal.file = File::options().write(true).open(out.path().join(journal::FILE_NAME)).unwrap();
-        recorder.finish(&Measured { aborted: Some("no space".into()), ..journal::nothing() }).unwrap();
+        recorder.finish(&RawRun { aborted: Some("no space".into()), ..journal::nothing() }).unwrap();
         let journal = read(out.path());
         assert_eq!((journal.ended, journal.measured.aborted.as_deref()), (true, Some("no space")));
     }

@@ -17,7 +17,7 @@ use super::{Against, RunHead};
 use crate::cell_name::{CellName, short};
 use crate::figure::Figure;
 use crate::stats::{Interval, Word};
-use crate::units::counted;
+use bench_model::units::plural;
 
 pub(super) const P50: &str = "p50";
 pub(super) const P99: &str = "p99";
@@ -94,7 +94,7 @@ impl Gate {
             not_judged: Vec::new(),
         };
         for head in heads.iter().filter(|head| !head.failed_checks.is_empty()) {
-            let failed = counted(head.failed_checks.len() as u64, "self-check");
+            let failed = plural(head.failed_checks.len() as u64, "self-check");
             gate.reasons.push(format!("{} is not trustworthy: {failed} failed", head.folder.display()));
         }
         for against in comparisons {

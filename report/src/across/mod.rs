@@ -86,8 +86,8 @@ pub struct Against {
 /// Compares every run with the first one.
 #[must_use]
 pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> Across {
-    let grouped: Vec<_> = runs.iter().map(|folder| groups(&folder.run)).collect();
-    let made: Vec<Vec<Made<'_>>> = grouped.iter().map(|groups| groups.iter().map(Made::of).collect()).collect();
+    let thousands: Vec<_> = runs.iter().map(|folder| groups(&folder.run)).collect();
+    let made: Vec<Vec<Made<'_>>> = thousands.iter().map(|groups| groups.iter().map(Made::of).collect()).collect();
     let against = |run: usize| {
         let (base, this) = (&made[0], &made[run]);
         let in_both = this.iter().filter_map(|this| Some((this, base.iter().find(|base| base.name == this.name)?)));

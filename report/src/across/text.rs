@@ -5,11 +5,11 @@ use super::gate::{Gate, P50, P99, Unjudged};
 use super::{Across, Against, NotRecorded, RunHead};
 use crate::cell_name::{CellName, short};
 use crate::figure::Figure;
-use crate::plan::Workload;
 use crate::stats::Word;
 use crate::summary::table::aligned;
 use crate::summary::text::wrapped;
-use crate::units::{counted, duration, three_digits};
+use bench_model::Workload;
+use bench_model::units::{duration, plural, sig3};
 
 /// Lines that one remark may take.
 const LINES_EACH: usize = 4;
@@ -223,7 +223,7 @@ fn ratio(ratio: Option<f64>) -> String {
 
 /// Three digits; a ratio beyond a hundred thousand is no figure that a table needs to hold.
 fn figure(value: f64) -> String {
-    if value < 1e5 { three_digits(value) } else { format!("{value:.0e}") }
+    if value < 1e5 { sig3(value) } else { format!("{value:.0e}") }
 }
 
 fn interval(cell: &CellAcross) -> String {
@@ -253,7 +253,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
     let limit = |limit: Option<f64>, name: &str| limit.map(|limit| format!("{name} {}", percent(limit)));
     let limits = [limit(gate.limits.p50, "p50"), limit(gate.limits.p99, "p99")];
     let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let counts = format!("{} compared, {} inconclusive", counted(gate.judged as u64, "figure"), gate.not_judged.len());
+    let counts = format!("{} compared, {} inconclusive", plural(gate.judged as u64, "figure"), gate.not_judged.len());
     if gate.passed {
         let noisy = match gate.too_noisy {
             0 => String::new(),

@@ -2,10 +2,10 @@
 
 use crate::checks::{judge, not_applicable};
 use crate::environment::Environment;
-use crate::plan::Wait;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
-use crate::units::three_digits;
+use bench_model::WaitMode;
+use bench_model::units::sig3;
 
 /// Doorbells below which a block says nothing: QEMU's main loop also wakes for timers of its own.
 const LEAST_RINGS: f64 = 100.0;
@@ -56,7 +56,7 @@ struct MainLoop {
 }
 
 fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
-    let told = three_digits(seen.wakes);
+    let told = sig3(seen.wakes);
     // One that others keep off its CPU finds the next doorbell before it can go to sleep, and has its work all the same.
     let is_idle = seen.ns.is_none_or(|ns| ns < LEAST_HANDLING_NS);
     match irqfd {
@@ -77,7 +77,7 @@ fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
 /// they come, most of them in the warm-up.
 fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     let asked = block.asked();
-    if asked.conditions.is_crowded() || asked.guest_wait != Wait::Irq || !asked.workload.is_closed_loop() {
+    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.is_closed_loop() {
         return None;
     }
     let sleeps = block.measured.cpu.switches.main_loop?.voluntary;
@@ -90,7 +90,7 @@ fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
 /// From the least to the most.
 fn range(seen: &[(String, MainLoop)]) -> String {
     let each = || seen.iter().map(|(_, main_loop)| main_loop.wakes);
-    let least = three_digits(each().fold(f64::INFINITY, f64::min));
-    let most = three_digits(each().fold(0.0, f64::max));
+    let least = sig3(each().fold(f64::INFINITY, f64::min));
+    let most = sig3(each().fold(0.0, f64::max));
     if least == most { least } else { format!("{least} to {most}") }
 }

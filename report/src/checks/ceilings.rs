@@ -1,12 +1,12 @@
 //! Whether copies and hashes are no faster than the same side's memory and processor can be.
 
 use crate::checks::{judge, not_applicable};
-use crate::copies::{Copies, TOLERANCE, median_speed};
-use crate::measured::Ceilings;
-use crate::plan::Workload;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
-use crate::units::{counted, speed};
+use bench_model::Workload;
+use bench_model::copy_speed::{CopySpeed, TOLERANCE, median_speed};
+use bench_model::raw::Ceilings;
+use bench_model::units::{plural, speed};
 
 /// 1: by medians, no frame was written or read faster than the same side copies that many bytes; nor did a stream carry
 /// more.
@@ -18,10 +18,10 @@ pub fn below_ceiling(run: &Run) -> SelfCheck {
     let mut looked = 0;
     for block in run.blocks() {
         let Some(ceiling) = ceiling_of(run, &block) else { continue };
-        for copy in Copies::of(block.measured, block.rows).beside(ceiling) {
+        for copy in CopySpeed::of(block.measured, block.rows).beside(ceiling) {
             looked += 1;
             highest = highest.max(copy.seen / copy.ceiling);
-            if copy.is_beyond() {
+            if copy.exceeds_peak() {
                 let (seen, most) = (speed(copy.seen), speed(copy.ceiling));
                 faults.push(format!("{}: {} {seen}, its ceiling is {most}", block.name(), copy.what));
             }
@@ -30,7 +30,7 @@ pub fn below_ceiling(run: &Run) -> SelfCheck {
     if looked == 0 {
         return not_applicable(1, NAME, "nothing was copied of which the ceiling is known");
     }
-    let seen = format!("{}, the fastest at {:.0} % of its ceiling", counted(looked, "figure"), highest * 100.0);
+    let seen = format!("{}, the fastest at {:.0} % of its ceiling", plural(looked, "figure"), highest * 100.0);
     judge(1, NAME, &faults, seen)
 }
 
@@ -57,7 +57,7 @@ pub fn verified_for_real(run: &Run) -> SelfCheck {
     if looked == 0 {
         return not_applicable(9, NAME, "no frame was verified, or the guest's speed of hashing is not known");
     }
-    let seen = format!("{}, the fastest at {:.0} % of the guest's SHA-256", counted(looked, "block"), highest * 100.0);
+    let seen = format!("{}, the fastest at {:.0} % of the guest's SHA-256", plural(looked, "block"), highest * 100.0);
     judge(9, NAME, &faults, seen)
 }
 

@@ -1,11 +1,11 @@
 //! Whether the stamps make sense: one side's order, both sides' sum, and the offset between the clocks.
 
 use crate::checks::{judge, not_applicable};
-use crate::measured::ClockFit;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
-use crate::samples::Row;
-use crate::units::{counted, duration, grouped};
+use bench_model::raw::ClockFit;
+use bench_model::samples::Row;
+use bench_model::units::{duration, plural, thousands};
 
 /// Share of the total that may lie outside of the legs.
 const TOLERANCE: f64 = 0.01;
@@ -43,10 +43,10 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
         return not_applicable(8, NAME, "no operation has stamps of both sides on one time line");
     };
     // Where a guest spins back to back it does not stamp when it knew: there only the order of stamps can be wrong.
-    let others = if partly > 0 { format!(", {} have an answer's leg alone", grouped(partly)) } else { String::new() };
+    let others = if partly > 0 { format!(", {} have an answer's leg alone", thousands(partly)) } else { String::new() };
     let seen = format!(
         "the legs of {} add up{others}; no message and no answer took less than {}",
-        counted(whole, "operation"),
+        plural(whole, "operation"),
         duration(least as f64)
     );
     judge(8, NAME, &faults, seen)
@@ -131,7 +131,7 @@ fn legs_differ(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
     } else {
         "stamps of one side out of order".to_owned()
     };
-    let count = counted(wrong.len() as u64, "operation");
+    let count = plural(wrong.len() as u64, "operation");
     Some(format!("{}: {count} wrong, first seq {}: {why}", block.name(), first.seq))
 }
 
@@ -190,7 +190,7 @@ pub fn offset_stable(run: &Run) -> SelfCheck {
         return not_applicable(10, NAME, "the clocks were not compared");
     }
     let unstable = fits.iter().filter(|fit| !fit.is_stable()).count();
-    let blocks = counted(fits.len() as u64, "block");
+    let blocks = plural(fits.len() as u64, "block");
     if unstable * 2 > fits.len() {
         return judge(
             10,

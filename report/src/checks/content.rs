@@ -1,12 +1,12 @@
 //! Whether the right bytes arrived and each answer belongs to its message.
 
 use crate::checks::{judge, not_applicable};
-use crate::measured::CorruptAnswer;
-use crate::plan::Workload;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock, total};
-use crate::samples::Status;
-use crate::units::{counted, grouped};
+use bench_model::Workload;
+use bench_model::raw::CorruptAnswer;
+use bench_model::samples::Status;
+use bench_model::units::{plural, thousands};
 
 /// 2: the guest verified as many bytes as the frames that ended ok have, no frame differed from its hash, and each
 /// frame that was corrupted on purpose was refused. Every message of a stream was seen, with its sequence number in its
@@ -22,14 +22,14 @@ pub fn bytes_verified(run: &Run) -> SelfCheck {
     if !frames.is_empty() {
         seen.push(format!(
             "{}: {} counted and verified; {} refused",
-            counted(total(frames.iter().map(|block| block.ok_rows().count() as u64)), "frame"),
-            counted(total(frames.iter().map(bytes_counted)), "byte"),
-            counted(frames.iter().filter(|block| block.asked().corrupt_one).count() as u64, "corrupted frame"),
+            plural(total(frames.iter().map(|block| block.ok_rows().count() as u64)), "frame"),
+            plural(total(frames.iter().map(bytes_counted)), "byte"),
+            plural(frames.iter().filter(|block| block.asked().corrupt_one).count() as u64, "corrupted frame"),
         ));
     }
     if !streams.is_empty() {
         let messages = total(streams.iter().filter_map(|block| Some(block.measured.traffic.as_ref()?.seen)));
-        seen.push(format!("streams: {} seen, whole at both ends", counted(messages, "message")));
+        seen.push(format!("streams: {} seen, whole at both ends", plural(messages, "message")));
     }
     if seen.is_empty() {
         return not_applicable(2, NAME, "nothing was sent whose content is verified");
@@ -44,9 +44,9 @@ fn not_whole(block: &RunBlock<'_>) -> Option<String> {
         format!(
             "{}: of {}, {} were seen and {} were not whole",
             block.name(),
-            counted(traffic.sent, "message"),
-            grouped(traffic.seen),
-            grouped(torn)
+            plural(traffic.sent, "message"),
+            thousands(traffic.seen),
+            thousands(torn)
         )
     })
 }
@@ -58,13 +58,13 @@ fn faults_in_content(block: &RunBlock<'_>) -> Vec<String> {
         faults.push(format!(
             "{}: {} in frames that ended ok, but {} verified",
             block.name(),
-            counted(counted_bytes, "byte"),
-            grouped(verified)
+            plural(counted_bytes, "byte"),
+            thousands(verified)
         ));
     }
     let mismatches = block.rows.iter().filter(|row| row.status == Status::HashMismatch).count() as u64;
     if mismatches > 0 {
-        faults.push(format!("{}: {} did not match the hash", block.name(), counted(mismatches, "frame")));
+        faults.push(format!("{}: {} did not match the hash", block.name(), plural(mismatches, "frame")));
     }
     if block.asked().corrupt_one {
         let answer = match block.measured.corrupt_answer {
@@ -96,8 +96,8 @@ pub fn acks_in_sequence(run: &Run) -> SelfCheck {
     let faults: Vec<String> = blocks()
         .filter(|block| block.measured.counters.stale_acks > 0)
         .map(|block| {
-            format!("{}: {}", block.name(), counted(block.measured.counters.stale_acks, "stale acknowledgement"))
+            format!("{}: {}", block.name(), plural(block.measured.counters.stale_acks, "stale acknowledgement"))
         })
         .collect();
-    judge(3, NAME, &faults, format!("{}, no stale acknowledgement", counted(operations, "operation")))
+    judge(3, NAME, &faults, format!("{}, no stale acknowledgement", plural(operations, "operation")))
 }

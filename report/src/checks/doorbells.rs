@@ -1,11 +1,11 @@
 //! Whether every doorbell woke its receiver, and whether each side waited in the way that was asked for.
 
 use crate::checks::{judge, not_applicable};
-use crate::measured::Counters;
-use crate::plan::Wait;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock, total};
-use crate::units::{counted, grouped};
+use bench_model::WaitMode;
+use bench_model::raw::Counters;
+use bench_model::units::{plural, thousands};
 
 /// Times that a polling thread may give its CPU up in a block, whatever the number of operations.
 const TOLERATED_YIELDS: u64 = 10;
@@ -25,11 +25,11 @@ pub fn none_lost(run: &Run) -> SelfCheck {
     let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
     let seen = format!(
         "to the guest {}, {}, {}; to the host {}, {}",
-        counted(sum(|counters| counters.rings), "ring"),
-        counted(sum(|counters| counters.interrupts.unwrap_or(0)), "interrupt"),
-        counted(sum(|counters| counters.uio_events.unwrap_or(0)), "event"),
-        counted(sum(|counters| counters.guest_rings), "ring"),
-        counted(sum(|counters| counters.host_events), "event"),
+        plural(sum(|counters| counters.rings), "ring"),
+        plural(sum(|counters| counters.interrupts.unwrap_or(0)), "interrupt"),
+        plural(sum(|counters| counters.uio_events.unwrap_or(0)), "event"),
+        plural(sum(|counters| counters.guest_rings), "ring"),
+        plural(sum(|counters| counters.host_events), "event"),
     );
     judge(4, NAME, &faults, seen)
 }
@@ -39,16 +39,16 @@ fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
     let rings = counters.rings.saturating_sub(counters.guest_lost_wakeups);
     let (interrupts, events) = (counters.interrupts, counters.uio_events);
     let seen = [interrupts, events];
-    if block.asked().guest_wait == Wait::Poll {
+    if block.asked().guest_wait == WaitMode::Poll {
         return None;
     }
-    let rung = counted(rings, "ring");
-    if block.asked().guest_wait == Wait::Irq && seen.iter().flatten().all(|&count| count == 0) {
+    let rung = plural(rings, "ring");
+    if block.asked().guest_wait == WaitMode::Irq && seen.iter().flatten().all(|&count| count == 0) {
         return Some(format!("{}: {rung}, but the guest reports neither an interrupt nor an event", block.name()));
     }
     // A count that the guest cannot give is no agreement.
     seen.iter().any(|&count| count != Some(rings)).then(|| {
-        let told = |count: Option<u64>| count.map_or("no count of".to_owned(), grouped);
+        let told = |count: Option<u64>| count.map_or("no count of".to_owned(), thousands);
         format!("{}: {rung}, {} interrupts, {} events", block.name(), told(interrupts), told(events))
     })
 }
@@ -57,7 +57,7 @@ fn lost_to_host(block: &RunBlock<'_>) -> Option<String> {
     let counters = &block.measured.counters;
     let (rings, events) = (counters.guest_rings.saturating_sub(counters.host_lost_wakeups), counters.host_events);
     (block.asked().host_wait.blocks() && rings != events).then(|| {
-        format!("{}: {} by the guest, {} on the host", block.name(), counted(rings, "ring"), counted(events, "event"))
+        format!("{}: {} by the guest, {} on the host", block.name(), plural(rings, "ring"), plural(events, "event"))
     })
 }
 
@@ -72,13 +72,13 @@ pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
     let faults: Vec<String> = blocks
         .iter()
         .filter(|block| block.measured.counters.lost_wakeups() > 0)
-        .map(|block| format!("{}: {}", block.name(), counted(block.measured.counters.lost_wakeups(), "lost wake-up")))
+        .map(|block| format!("{}: {}", block.name(), plural(block.measured.counters.lost_wakeups(), "lost wake-up")))
         .collect();
     let waits = |block: &RunBlock<'_>| {
         let counters = &block.measured.counters;
         counters.guest_waits.saturating_add(counters.host_waits)
     };
-    judge(6, NAME, &faults, format!("{}, none lost", counted(total(blocks.iter().map(waits)), "blocking wait")))
+    judge(6, NAME, &faults, format!("{}, none lost", plural(total(blocks.iter().map(waits)), "blocking wait")))
 }
 
 /// 7: a side that polls never blocks, takes no interrupt and does not sleep; in a closed loop, a side that blocks does so
@@ -97,9 +97,9 @@ pub fn waits_as_asked(run: &Run) -> SelfCheck {
         blocks.iter().flat_map(|block| [guest_waited(block), host_waited(block)]).flatten().collect();
     let seen = format!(
         "{}: {} blocking waits in the guest and {} on the host",
-        counted(blocks.len() as u64, "block"),
-        grouped(total(blocks.iter().map(|block| block.measured.counters.guest_waits))),
-        grouped(total(blocks.iter().map(|block| block.measured.counters.host_waits))),
+        plural(blocks.len() as u64, "block"),
+        thousands(total(blocks.iter().map(|block| block.measured.counters.guest_waits))),
+        thousands(total(blocks.iter().map(|block| block.measured.counters.host_waits))),
     );
     judge(7, NAME, &faults, seen)
 }
@@ -110,21 +110,21 @@ fn slept(block: &RunBlock<'_>, side: &str, yields: u64) -> Option<String> {
         format!(
             "{}: the {side} was to poll, but it gave its CPU up {} in {}",
             block.name(),
-            counted(yields, "time"),
-            counted(block.operations_with_warmup(), "operation")
+            plural(yields, "time"),
+            plural(block.operations_with_warmup(), "operation")
         )
     })
 }
 
 fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
     let counters = &block.measured.counters;
-    if block.asked().guest_wait == Wait::Irq {
+    if block.asked().guest_wait == WaitMode::Irq {
         if !block.asked().workload.is_closed_loop() {
             return None;
         }
         return blocked_too_seldom(block, "guest", counters.guest_waits, counters.guest_found_armed);
     }
-    if block.asked().guest_wait == Wait::Hybrid {
+    if block.asked().guest_wait == WaitMode::Hybrid {
         return None;
     }
     let (interrupts, events) = (counters.interrupts.unwrap_or(0), counters.uio_events.unwrap_or(0));
@@ -133,9 +133,9 @@ fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
             format!(
                 "{}: the guest was to poll, but it blocked {} and took {} and {}",
                 block.name(),
-                counted(counters.guest_waits, "time"),
-                counted(interrupts, "interrupt"),
-                counted(events, "event")
+                plural(counters.guest_waits, "time"),
+                plural(interrupts, "interrupt"),
+                plural(events, "event")
             )
         })
         .or_else(|| slept(block, "guest", counters.guest_yields))
@@ -143,18 +143,18 @@ fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
 
 fn host_waited(block: &RunBlock<'_>) -> Option<String> {
     let counters = &block.measured.counters;
-    if block.asked().host_wait == Wait::Irq {
+    if block.asked().host_wait == WaitMode::Irq {
         if !block.asked().workload.is_closed_loop() {
             return None;
         }
         return blocked_too_seldom(block, "host", counters.host_waits, counters.host_found_armed);
     }
-    if block.asked().host_wait == Wait::Hybrid {
+    if block.asked().host_wait == WaitMode::Hybrid {
         return None;
     }
     (counters.host_waits > 0)
         .then(|| {
-            format!("{}: the host was to poll, but it blocked {}", block.name(), counted(counters.host_waits, "time"))
+            format!("{}: the host was to poll, but it blocked {}", block.name(), plural(counters.host_waits, "time"))
         })
         .or_else(|| slept(block, "host", block.measured.cpu.switches.host.map_or(0, |switches| switches.voluntary)))
 }
@@ -163,15 +163,15 @@ fn blocked_too_seldom(block: &RunBlock<'_>, side: &str, waits: u64, found_armed:
     let operations = block.operations_with_warmup();
     let unblocked = operations.saturating_sub(waits);
     // Who spins answers before the other can block.
-    let other_spins = [block.asked().host_wait, block.asked().guest_wait].iter().any(|wait| *wait != Wait::Irq);
+    let other_spins = [block.asked().host_wait, block.asked().guest_wait].iter().any(|wait| *wait != WaitMode::Irq);
     let too_many = !other_spins && unblocked > (operations / 100).max(1);
     (waits == 0 || unblocked > found_armed || too_many).then(|| {
         format!(
             "{}: the {side} blocked {} and found {} on looking again, in {}",
             block.name(),
-            counted(waits, "time"),
-            counted(found_armed, "message"),
-            counted(operations, "operation")
+            plural(waits, "time"),
+            plural(found_armed, "message"),
+            plural(operations, "operation")
         )
     })
 }

@@ -1,10 +1,10 @@
 //! How much of a figure is the instrument.
 
 use crate::checks::{judge, not_applicable};
-use crate::plan::Workload;
 use crate::result::SelfCheck;
 use crate::run::Run;
-use crate::units::duration;
+use bench_model::Workload;
+use bench_model::units::duration;
 
 /// From this share of a median on, the reader is warned.
 pub(crate) const WARNED_FROM: f64 = 0.05;
@@ -36,7 +36,7 @@ pub(crate) fn empty_beside_least_median(run: &Run) -> Option<(f64, f64)> {
     let empty = run.measured().overhead?.empty_operation_ns;
     let medians = run
         .blocks()
-        .filter(|block| block.asked().workload == Workload::Pingpong && !block.asked().conditions.stamped)
+        .filter(|block| block.asked().workload == Workload::Pingpong && !block.asked().conditions.full_stamps)
         .filter_map(|block| {
             let mut trips: Vec<u64> = block.ok_rows().filter_map(|row| row.rtt_ns).collect();
             trips.sort_unstable();

@@ -1,11 +1,11 @@
 //! Whether the threads stayed where the plan had put them.
 
 use crate::checks::{judge, not_applicable};
-use crate::measured::{PlacementSeen, ThreadSeen};
-use crate::pinning::{Pinning, ThreadName};
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock};
-use crate::units::counted;
+use bench_model::pinning::{Pinning, ThreadName};
+use bench_model::raw::{BlockPlacement, ThreadAffinity};
+use bench_model::units::plural;
 
 /// 12: after each block every thread that the plan pins may run on that CPU and no other, and last ran there.
 #[must_use]
@@ -32,10 +32,10 @@ fn pinnings(blocks: &[RunBlock<'_>]) -> String {
     }
     all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     match &all[..] {
-        [(only, count)] => format!("{only} in each of {}", counted(*count, "block")),
+        [(only, count)] => format!("{only} in each of {}", plural(*count, "block")),
         _ => all
             .iter()
-            .map(|(one, count)| format!("{one} in {}", counted(*count, "block")))
+            .map(|(one, count)| format!("{one} in {}", plural(*count, "block")))
             .collect::<Vec<_>>()
             .join("; "),
     }
@@ -50,7 +50,7 @@ fn faults(block: &RunBlock<'_>) -> Vec<String> {
     placement.wanted.threads().filter_map(fault).collect()
 }
 
-fn thread(placement: &PlacementSeen, name: ThreadName) -> Option<&ThreadSeen> {
+fn thread(placement: &BlockPlacement, name: ThreadName) -> Option<&ThreadAffinity> {
     match name {
         ThreadName::Host => placement.host.as_ref(),
         ThreadName::Vcpu(index) => placement.vcpus.get(index)?.as_ref(),
@@ -58,8 +58,8 @@ fn thread(placement: &PlacementSeen, name: ThreadName) -> Option<&ThreadSeen> {
     }
 }
 
-fn fault(seen: Option<&ThreadSeen>, wanted: usize) -> Option<String> {
-    let Some(ThreadSeen { allowed, last_cpu, .. }) = seen else { return Some("it could not be seen".to_owned()) };
+fn fault(seen: Option<&ThreadAffinity>, wanted: usize) -> Option<String> {
+    let Some(ThreadAffinity { allowed, last_cpu, .. }) = seen else { return Some("it could not be seen".to_owned()) };
     match last_cpu {
         Some(cpu) if *cpu != wanted => return Some(format!("it ran on CPU {cpu}")),
         _ => {}

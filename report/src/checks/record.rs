@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use crate::checks::{judge, not_applicable};
-use crate::plan::Workload;
 use crate::result::{SelfCheck, Verdict};
 use crate::run::{Run, RunBlock};
-use crate::samples::Status;
-use crate::units::{counted, grouped};
+use bench_model::Workload;
+use bench_model::samples::Status;
+use bench_model::units::{plural, thousands};
 
 /// 14: every operation ended ok, those of an unfinished block included. A frame that does not match its hash is the matter
 /// of 2.
@@ -25,10 +25,10 @@ pub fn every_operation_ok(run: &Run) -> SelfCheck {
     let faults: Vec<String> = failures
         .iter()
         .map(|(status, &count)| {
-            format!("{} of {} ended with {status}", grouped(count), counted(operations, "operation"))
+            format!("{} of {} ended with {status}", thousands(count), plural(operations, "operation"))
         })
         .collect();
-    judge(14, NAME, &faults, format!("{}, none failed", counted(operations, "operation")))
+    judge(14, NAME, &faults, format!("{}, none failed", plural(operations, "operation")))
 }
 
 /// 15: the run was not cut short, and each block has a row for each operation that was asked for.
@@ -45,9 +45,9 @@ pub fn completed(run: &Run) -> SelfCheck {
     faults.extend(run.blocks().filter_map(|block| fault_in_record(&block)));
     let stray = run.stray_rows().count() as u64;
     if stray > 0 {
-        faults.push(format!("{} of an unfinished block", counted(stray, "row")));
+        faults.push(format!("{} of an unfinished block", plural(stray, "row")));
     }
-    let blocks = counted(run.measured().blocks.len() as u64, "block");
+    let blocks = plural(run.measured().blocks.len() as u64, "block");
     judge(15, "the run was completed and its record is whole", &faults, format!("{blocks}, each with all of its rows"))
 }
 
@@ -66,9 +66,9 @@ fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {
         return Some(format!(
             "{}: {} asked for, {} measured, {} recorded",
             block.name(),
-            counted(asked.count, "operation"),
-            grouped(operations),
-            grouped(rows)
+            plural(asked.count, "operation"),
+            thousands(operations),
+            thousands(rows)
         ));
     }
     let foreign = block.rows.iter().filter(|row| {
@@ -77,10 +77,10 @@ fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {
     });
     let foreign = foreign.count() as u64;
     if foreign > 0 {
-        return Some(format!("{}: {} of another kind", block.name(), counted(foreign, "row")));
+        return Some(format!("{}: {} of another kind", block.name(), plural(foreign, "row")));
     }
     let unstamped = unstamped(block);
-    (unstamped > 0).then(|| format!("{}: {} without the guest's stamps", block.name(), counted(unstamped, "operation")))
+    (unstamped > 0).then(|| format!("{}: {} without the guest's stamps", block.name(), plural(unstamped, "operation")))
 }
 
 /// Operations of which the guest left no record, although its clock was known. Of messages that wait for no answer it

@@ -1,10 +1,10 @@
 //! Whether doorbells that coalesce still tell of the last message.
 
 use crate::checks::{judge, not_applicable};
-use crate::plan::Workload;
 use crate::result::SelfCheck;
 use crate::run::{Run, RunBlock, total};
-use crate::units::{counted, grouped};
+use bench_model::Workload;
+use bench_model::units::{plural, thousands};
 
 /// 5: where doorbells are rung without waiting, at least one and at most all of them become interrupts, and the last
 /// message is seen.
@@ -18,9 +18,9 @@ pub fn last_always_seen(run: &Run) -> SelfCheck {
     let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
     let seen = format!(
         "{} became {}; the last message was seen in {}",
-        counted(total(blocks.iter().map(|block| block.measured.counters.rings)), "ring"),
-        counted(total(blocks.iter().filter_map(|block| block.measured.counters.interrupts)), "interrupt"),
-        counted(blocks.len() as u64, "block")
+        plural(total(blocks.iter().map(|block| block.measured.counters.rings)), "ring"),
+        plural(total(blocks.iter().filter_map(|block| block.measured.counters.interrupts)), "interrupt"),
+        plural(blocks.len() as u64, "block")
     );
     judge(5, NAME, &faults, seen)
 }
@@ -36,8 +36,8 @@ fn faults(block: &RunBlock<'_>) -> Vec<String> {
     // A count that the guest cannot give is no agreement.
     let interrupts = counters.interrupts.or(counters.uio_events);
     if interrupts.is_none_or(|count| count == 0 || count > counters.rings) {
-        let told = interrupts.map_or("no count of".to_owned(), grouped);
-        faults.push(format!("{}: {}, {told} interrupts", block.name(), counted(counters.rings, "ring")));
+        let told = interrupts.map_or("no count of".to_owned(), thousands);
+        faults.push(format!("{}: {}, {told} interrupts", block.name(), plural(counters.rings, "ring")));
     }
     if !block.measured.traffic.as_ref().is_some_and(|traffic| traffic.last_seen) {
         faults.push(format!("{}: the guest did not see the last message", block.name()));

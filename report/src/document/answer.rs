@@ -3,12 +3,12 @@
 use crate::compare::{Basis, Comparison};
 use crate::figure::Figure;
 use crate::findings::{BreakEven, Capacity, Contended};
-use crate::frame_size::size_name;
-use crate::plan::{Arrivals, Wait, Workload};
 use crate::result::{Cell, RunResult};
 use crate::stats::{Interval, Word};
 use crate::streams;
-use crate::units::{counted, duration, factor, factor_within, grouped, speed, three_digits};
+use bench_model::frame_size::size_name;
+use bench_model::units::{duration, factor, factor_within, plural, sig3, speed, thousands};
+use bench_model::{Arrivals, WaitMode, Workload};
 
 use super::case;
 use super::comparison::{briefly, lower_mean};
@@ -46,11 +46,14 @@ pub struct PointTable {
 #[must_use]
 pub fn points(result: &RunResult) -> Vec<Point> {
     let of = |wanted: fn(&Comparison) -> bool| {
-        result.comparisons.iter().filter(move |one| wanted(one) && !one.conditions.again && !one.conditions.stamped)
+        result
+            .comparisons
+            .iter()
+            .filter(move |one| wanted(one) && !one.conditions.aa_repeat && !one.conditions.full_stamps)
     };
     let plain = of(|one| matches!(one.workload, Workload::Pingpong | Workload::Paced));
     let frames = of(|one| one.workload == Workload::Frame && !one.conditions.cold);
-    let crowded = of(|one| one.workload == Workload::Contention && one.conditions.one_core);
+    let crowded = of(|one| one.workload == Workload::Contention && one.conditions.shared_core);
     let mut points: Vec<Point> = plain.filter_map(|one| compared(result, one)).collect();
     points.extend(result.findings.break_even.iter().map(break_even));
     points.extend(contention(result));
@@ -151,7 +154,7 @@ fn compared(result: &RunResult, one: &Comparison) -> Option<Point> {
         evidence.push(format!("CPU time per operation: {} {base_us}, {} {this_us}.", base.mode, this.mode));
     }
     if let Some((this_cores, base_cores)) = this.cpu.cores.zip(base.cpu.cores) {
-        let [base_cores, this_cores] = [base_cores, this_cores].map(three_digits);
+        let [base_cores, this_cores] = [base_cores, this_cores].map(sig3);
         evidence.push(format!("CPU in use: {} {base_cores} cores, {} {this_cores} cores.", base.mode, this.mode));
     }
     let inconclusive = basis.because.map(|because| briefly(because).to_owned());
@@ -184,8 +187,8 @@ fn break_even(known: &BreakEven) -> Point {
         evidence: vec![
             format!(
                 "CPU in use while idle: poll {} cores, {mode} {} cores.",
-                three_digits(known.polling_cores),
-                three_digits(known.idle_cores)
+                sig3(known.polling_cores),
+                sig3(known.idle_cores)
             ),
             format!("CPU time per operation of {mode}, back to back: {}.", duration(known.us_per_op * 1e3)),
             end,
@@ -197,27 +200,27 @@ fn break_even(known: &BreakEven) -> Point {
 /// From how many busy threads on scheduled messages have the lower mean latency in irq mode.
 fn contention(result: &RunResult) -> Option<Point> {
     let all = &result.findings.contention;
-    let mut paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some() && !one.one_core).collect();
+    let mut paced: Vec<&Contended> = all.iter().filter(|one| one.gap_ns.is_some() && !one.shared_core).collect();
     paced.sort_by_key(|one| one.busy_threads);
     let most = paced.last()?;
     let rows: Vec<Vec<String>> = paced
         .iter()
         .filter_map(|one| {
             let [poll, irq] = [one.poll_mean_ns?, one.irq_mean_ns?].map(|ns| duration(ns as f64));
-            Some(vec![grouped(one.busy_threads.into()), poll, irq, lower_mean(result, one)])
+            Some(vec![thousands(one.busy_threads.into()), poll, irq, lower_mean(result, one)])
         })
         .collect();
     if rows.is_empty() {
         return None;
     }
-    let crossed = paced.iter().rev().take_while(|one| one.waits_less() == Some(Wait::Irq)).last();
-    let busy = counted(most.busy_threads.into(), "busy thread");
+    let crossed = paced.iter().rev().take_while(|one| one.waits_less() == Some(WaitMode::Irq)).last();
+    let busy = plural(most.busy_threads.into(), "busy thread");
     let (winner, verdict) = match (crossed, most.waits_less()) {
         (Some(first), _) if first.busy_threads == paced[0].busy_threads => {
             (Some("irq"), "irq has the lower mean latency in all cases".to_owned())
         }
         (Some(first), _) => {
-            let from = counted(first.busy_threads.into(), "busy thread");
+            let from = plural(first.busy_threads.into(), "busy thread");
             (None, format!("irq has the lower mean latency from {from} on"))
         }
         (None, Some(_)) => (Some("poll"), format!("poll has the lower mean latency, even with {busy}")),
@@ -305,7 +308,7 @@ fn capacity(known: &Capacity) -> Point {
         format!("Offered: up to {}.", rate(known.offered_per_s as f64)),
     ];
     if !known.not_judged_per_s.is_empty() {
-        let rates: Vec<String> = known.not_judged_per_s.iter().map(|rate| grouped(*rate)).collect();
+        let rates: Vec<String> = known.not_judged_per_s.iter().map(|rate| thousands(*rate)).collect();
         evidence.push(format!("Fewer than the 1,000 messages that p99 needs at {} msg/s.", rates.join(", ")));
     }
     Point {

@@ -1,8 +1,8 @@
 //! What a row is about.
 
-use crate::frame_size::size_name;
-use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
+use bench_model::Workload;
+use bench_model::frame_size::size_name;
 
 use super::value::Value;
 

@@ -2,10 +2,10 @@
 
 use crate::compare::{Basis, Comparison};
 use crate::findings::Contended;
-use crate::frame_size::size_name;
-use crate::plan::{Wait, Workload};
 use crate::result::{Cell, RunResult};
 use crate::stats::Word;
+use bench_model::frame_size::size_name;
+use bench_model::{WaitMode, Workload};
 
 use super::case;
 use super::table::{Part, Row, Table, columns};
@@ -26,13 +26,13 @@ pub(crate) fn verdict(word: Word, because: Option<&str>) -> String {
 
 /// The comparison of irq with poll under contention from which a finding was made.
 pub(crate) fn of_contended<'a>(result: &'a RunResult, one: &Contended) -> Option<&'a Comparison> {
-    let (irq, poll) = (Wait::Irq.to_string(), Wait::Poll.to_string());
+    let (irq, poll) = (WaitMode::Irq.to_string(), WaitMode::Poll.to_string());
     result.comparisons.iter().find(|other| {
         let conditions = &other.conditions;
         other.workload == Workload::Contention
             && (&other.mode, &other.baseline) == (&irq, &poll)
-            && (conditions.busy_threads.unwrap_or(0), conditions.one_core, conditions.gap_ns)
-                == (one.busy_threads, one.one_core, one.gap_ns)
+            && (conditions.busy_threads.unwrap_or(0), conditions.shared_core, conditions.gap_ns)
+                == (one.busy_threads, one.shared_core, one.gap_ns)
     })
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn lower_p50(result: &RunResult, one: &Contended) -> String {
     lower(one.faster(), one.word, comparison.and_then(Comparison::inconclusive_because))
 }
 
-fn lower(winner: Option<Wait>, word: Word, because: Option<&str>) -> String {
+fn lower(winner: Option<WaitMode>, word: Word, because: Option<&str>) -> String {
     winner.map_or_else(|| verdict(word, because), |wait| wait.to_string())
 }
 

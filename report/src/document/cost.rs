@@ -1,8 +1,8 @@
 //! CPU time by thread, context switches and event counters.
 
 use crate::cost::ThreadCounts;
-use crate::frame_size::size_name;
 use crate::result::{Cell, RunResult};
+use bench_model::frame_size::size_name;
 
 use super::table::{Part, Row, Table, columns};
 use super::value::Value;

@@ -1,8 +1,8 @@
 //! Streams, open loops, contention and storms.
 
 use crate::findings::Contended;
-use crate::plan::{Wait, Workload};
 use crate::result::{Cell, RunResult};
+use bench_model::{WaitMode, Workload};
 
 use super::case;
 use super::comparison;
@@ -141,15 +141,15 @@ pub(super) fn contention(result: &RunResult) -> Vec<Part> {
 
 /// A poller under contention is often bimodal: it answers at once, or after its core was returned. So its mean comes first.
 fn contended_row(result: &RunResult, one: &Contended) -> Row {
-    let place = if one.one_core { "both on one core".to_owned() } else { one.busy_threads.to_string() };
-    let p90 = |wait: Wait| {
+    let place = if one.shared_core { "both on one core".to_owned() } else { one.busy_threads.to_string() };
+    let p90 = |wait: WaitMode| {
         let is_it = |cell: &&Cell| {
             let conditions = &cell.conditions;
             (cell.host_wait, cell.guest_wait) == (wait, wait)
-                && !conditions.again
-                && !conditions.stamped
-                && (conditions.busy_threads.unwrap_or(0), conditions.one_core, conditions.gap_ns)
-                    == (one.busy_threads, one.one_core, one.gap_ns)
+                && !conditions.aa_repeat
+                && !conditions.full_stamps
+                && (conditions.busy_threads.unwrap_or(0), conditions.shared_core, conditions.gap_ns)
+                    == (one.busy_threads, one.shared_core, one.gap_ns)
         };
         let cell = case::of(result, Workload::Contention).find(is_it);
         Value::ns(cell.and_then(|cell| cell.latencies()?.ns.p90))
@@ -163,8 +163,8 @@ fn contended_row(result: &RunResult, one: &Contended) -> Row {
         Value::ns(one.poll_p50_ns),
         Value::ns(one.irq_p50_ns),
         Value::word(comparison::lower_p50(result, one)),
-        p90(Wait::Poll),
-        p90(Wait::Irq),
+        p90(WaitMode::Poll),
+        p90(WaitMode::Irq),
     ];
     Row { mode: None, values }
 }

@@ -1,9 +1,9 @@
 //! Frames: success, bandwidth, duration and phases.
 
-use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
 use crate::run::Run;
 use crate::stats::deviation;
+use bench_model::Workload;
 
 use super::case;
 use super::table::{Part, Row, Table, columns};

@@ -1,8 +1,8 @@
 //! Latency: percentiles with their intervals, and the moments.
 
 use crate::figure::{Figure, Latencies};
-use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
+use bench_model::Workload;
 
 use super::case;
 use super::table::{Part, Row, Table, columns};

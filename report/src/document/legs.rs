@@ -1,9 +1,9 @@
 //! Legs of an operation, and the one that takes the most time.
 
-use crate::plan::Workload;
 use crate::result::{Cell, Legs, RunResult};
 use crate::stats::LegSummary;
-use crate::units::{duration, three_digits};
+use bench_model::Workload;
+use bench_model::units::{duration, sig3};
 
 use super::case;
 use super::table::{Part, Row, Table, columns};
@@ -136,7 +136,7 @@ fn bottleneck(cell: &Cell) -> Option<String> {
         name = if inject >= wake { "notify, mostly inject" } else { "notify, mostly wake" };
         parts = format!(" (inject {}, wake {})", duration(inject), duration(wake));
     }
-    let share = three_digits(longest / whole * 100.0);
+    let share = sig3(longest / whole * 100.0);
     Some(format!(
         "{} {}, {}: {name}: {}{parts} of {}, {share} %",
         cell.workload,

@@ -2,10 +2,10 @@
 
 use serde_json::Value as Json;
 
-use crate::frame_size::size_name;
-use crate::measured::Ceiling;
 use crate::result::RunResult;
-use crate::units::{counted, duration, factor, speed};
+use bench_model::frame_size::size_name;
+use bench_model::raw::Ceiling;
+use bench_model::units::{duration, factor, plural, speed};
 
 use super::table::{Part, Row, Table, columns};
 use super::value::Value;
@@ -76,7 +76,7 @@ pub(super) fn line(result: &RunResult) -> String {
     let named = |name: &str, of: &Option<String>| of.as_ref().map(|text| format!("{name}{text}"));
     let words = [
         environment.cpu_model.clone(),
-        (environment.cores > 0).then(|| counted(environment.cores.into(), "CPU")),
+        (environment.cores > 0).then(|| plural(environment.cores.into(), "CPU")),
         named("host ", &environment.host_kernel),
         named("QEMU ", &environment.qemu_version),
         named("guest ", &environment.guest_kernel),
@@ -91,7 +91,7 @@ pub(super) fn brief(result: &RunResult) -> Vec<(&'static str, String)> {
     let environment = &result.environment;
     let named = |name: &str, of: &Option<String>| of.as_ref().map(|text| format!("{name}{text}"));
     let join = |words: Vec<Option<String>>| words.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let cpus = |count: u32| (count > 0).then(|| counted(count.into(), "CPU"));
+    let cpus = |count: u32| (count > 0).then(|| plural(count.into(), "CPU"));
     let virtualized = environment.host.virtualized.filter(|yes| *yes).map(|_| "virtual machine".to_owned());
     let per_load = environment.bar2_ns_per_load.map(|load| format!("{load:.1} ns per load"));
     let rates = [("read", environment.bar2_read_gb_per_s), ("write", environment.bar2_write_gb_per_s)];
@@ -119,7 +119,7 @@ pub(super) fn brief(result: &RunResult) -> Vec<(&'static str, String)> {
             "QEMU",
             join(vec![
                 environment.qemu_version.clone(),
-                Some(crate::units::acceleration(&environment.accel)),
+                Some(bench_model::units::acceleration(&environment.accel)),
                 named("pinning ", &environment.pinning),
             ]),
         ),

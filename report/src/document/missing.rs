@@ -1,9 +1,9 @@
 //! What is missing from a run, and why.
 
-use crate::plan::Wait;
 use crate::result::RunResult;
 use crate::run::Run;
-use crate::units::counted;
+use bench_model::WaitMode;
+use bench_model::units::plural;
 
 use super::folder::Folder;
 
@@ -20,7 +20,7 @@ pub fn list(result: &RunResult, run: &Run, folder: &Folder) -> Vec<String> {
         missing.push(format!(
             "{} of {} were measured; the figures are of those only",
             done,
-            counted(planned as u64, "planned block")
+            plural(planned as u64, "planned block")
         ));
     } else if measured.blocks.is_empty() {
         missing.push("no block was finished: there are no figures".to_owned());
@@ -36,12 +36,12 @@ pub fn list(result: &RunResult, run: &Run, folder: &Folder) -> Vec<String> {
     if rowless > 0 {
         missing.push(format!(
             "samples.csv lacks rows of {}; they are not in the figures",
-            counted(rowless, "measured block")
+            plural(rowless, "measured block")
         ));
     }
     let stray = run.stray_rows().count() as u64;
     if stray > 0 {
-        missing.push(format!("{} of an unfinished block are not in the figures", counted(stray, "row")));
+        missing.push(format!("{} of an unfinished block are not in the figures", plural(stray, "row")));
     }
     missing.extend(modes(result));
     missing
@@ -49,11 +49,11 @@ pub fn list(result: &RunResult, run: &Run, folder: &Folder) -> Vec<String> {
 
 /// A single wait mode has no baseline.
 fn modes(result: &RunResult) -> Option<String> {
-    let measured = |wait: Wait| result.cells.iter().any(|cell| (cell.host_wait, cell.guest_wait) == (wait, wait));
+    let measured = |wait: WaitMode| result.cells.iter().any(|cell| (cell.host_wait, cell.guest_wait) == (wait, wait));
     let first = result.cells.first()?;
     if result.cells.iter().any(|cell| cell.mode != first.mode) {
         let others = result.cells.iter().any(|cell| cell.host_wait.blocks() || cell.guest_wait.blocks());
-        return (others && !measured(Wait::Poll))
+        return (others && !measured(WaitMode::Poll))
             .then(|| "poll, the baseline of all comparisons, was not measured".to_owned());
     }
     Some(format!(

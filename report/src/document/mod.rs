@@ -27,9 +27,9 @@ pub use self::folder::Folder;
 pub use self::table::{Column, Part, Row, Table};
 pub use self::value::Value;
 
-use crate::plan::Wait;
 use crate::result::{RunResult, Verdict};
 use crate::run::Run;
+use bench_model::WaitMode;
 
 /// The heading of the results.
 pub const RESULTS: &str = "Results";
@@ -127,9 +127,9 @@ fn title(modes: &[String]) -> String {
     }
 }
 
-/// Each mode once: both sides alike first, in the order of [`Wait`].
+/// Each mode once: both sides alike first, in the order of [`WaitMode`].
 fn modes(result: &RunResult) -> Vec<String> {
-    let mut seen: Vec<(bool, Wait, Wait, &str)> = result
+    let mut seen: Vec<(bool, WaitMode, WaitMode, &str)> = result
         .cells
         .iter()
         .map(|cell| (cell.host_wait != cell.guest_wait, cell.host_wait, cell.guest_wait, cell.mode.as_str()))

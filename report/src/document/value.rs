@@ -1,7 +1,7 @@
 //! A figure as people read it, beside its exact value: three digits are for eyes, the rest for whoever checks.
 
 use crate::stats::Interval;
-use crate::units::{duration, grouped, speed, three_digits};
+use bench_model::units::{duration, sig3, speed, thousands};
 
 /// What stands where nothing is known.
 pub const UNKNOWN: &str = "–";
@@ -69,7 +69,7 @@ impl Value {
     /// A ratio, cores, or a count per operation.
     #[must_use]
     pub fn number(value: impl Into<Option<f64>>) -> Self {
-        Self::real(value, "", three_digits)
+        Self::real(value, "", sig3)
     }
 
     /// A ratio, with three significant digits however small it is.
@@ -81,14 +81,14 @@ impl Value {
     /// Something per second.
     #[must_use]
     pub fn per_second(rate: impl Into<Option<f64>>) -> Self {
-        Self::real(rate, "/s", |rate| format!("{}/s", grouped(whole(rate))))
+        Self::real(rate, "/s", |rate| format!("{}/s", thousands(whole(rate))))
     }
 
     /// How often.
     #[must_use]
     pub fn count(count: impl Into<Option<u64>>) -> Self {
         count.into().map_or_else(Self::unknown, |count| Self {
-            text: grouped(count),
+            text: thousands(count),
             exact: Some(count.to_string()),
             unit: "",
             interval: None,
@@ -98,7 +98,7 @@ impl Value {
     /// A share, from 0 to 1, in per cent.
     #[must_use]
     pub fn share(share: impl Into<Option<f64>>) -> Self {
-        Self::real(share, "", |share| format!("{} %", three_digits(share * 100.0)))
+        Self::real(share, "", |share| format!("{} %", sig3(share * 100.0)))
     }
 
     /// With the interval in which the true figure lies, in nanoseconds.
@@ -143,7 +143,7 @@ fn significant(value: f64) -> String {
         size if size < 0.009_95 => format!("{value:.5}"),
         size if size < 0.099_5 => format!("{value:.4}"),
         size if size < 0.995 => format!("{value:.3}"),
-        _ => three_digits(value),
+        _ => sig3(value),
     }
 }
 

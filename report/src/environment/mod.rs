@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measured::Measured;
-use crate::plan::Workload;
 use crate::run::total_if_all;
+use bench_model::Workload;
+use bench_model::raw::RawRun;
 
 mod guest;
 mod host;
@@ -97,7 +97,7 @@ impl Environment {
     /// Fills what is still unknown from what the guest and the initiator said. What is known already stays, because
     /// the guest's words are no facts.
     #[must_use]
-    pub fn completed_by(mut self, measured: &Measured) -> Self {
+    pub fn completed_by(mut self, measured: &RawRun) -> Self {
         let guest = &measured.guest;
         fill(&mut self.guest_kernel, &guest.kernel);
         fill(&mut self.clocksource, &guest.clocksource);
@@ -119,7 +119,8 @@ impl Environment {
         self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
         // Beside busy threads, being put off the CPU is what is measured.
         let mut blocks = measured.blocks.iter().filter(|one| one.block.workload != Workload::Contention).peekable();
-        let switches = blocks.peek().is_some().then(|| total_if_all(blocks.map(|block| block.cpu.switches.put_off())));
+        let switches =
+            blocks.peek().is_some().then(|| total_if_all(blocks.map(|block| block.cpu.switches.preemptions())));
         let switches = switches.flatten();
         self.load.involuntary_switches = self.load.involuntary_switches.or(switches);
         if guest.cpus > 0 {
@@ -145,10 +146,10 @@ fn fill(known: &mut Option<String>, said: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured::GuestFacts;
+    use bench_model::raw::GuestFacts;
 
-    fn measured() -> Measured {
-        Measured {
+    fn measured() -> RawRun {
+        RawRun {
             guest: GuestFacts { driver: "uio_pci_msix".into(), cpus: 2, ..GuestFacts::default() },
             tsc_hz: 1e9,
             host_peer: 1,

@@ -6,11 +6,11 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::exports::Export;
-use crate::frame_size::size_name;
-use crate::plan::Workload;
 use crate::result::RunResult;
 use crate::run::Run;
-use crate::samples::{Status, mode_name};
+use bench_model::Workload;
+use bench_model::frame_size::size_name;
+use bench_model::samples::{Status, mode_name};
 
 /// Writes the frames.
 #[derive(Debug, Clone, Copy)]

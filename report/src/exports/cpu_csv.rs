@@ -3,12 +3,12 @@
 use std::io::{self, Write};
 
 use crate::exports::Export;
-use crate::measured::{ClockFit, Counters, CpuTime, MeasuredBlock};
-use crate::plan::{Arrivals, Block, Conditions, Wait, Workload};
 use crate::result::RunResult;
 use crate::run::Run;
-use crate::samples::mode_name;
-use crate::thread_cost::{HardwareCounts, Switches};
+use bench_model::raw::{ClockFit, Counters, CpuTime, RawBlock};
+use bench_model::samples::mode_name;
+use bench_model::thread_usage::{HardwareCounts, Switches};
+use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
 
 /// Writes the blocks' costs.
 #[derive(Debug, Clone, Copy)]
@@ -36,13 +36,13 @@ impl Export for CpuCsv {
 }
 
 /// A block in which nothing happened.
-fn nothing() -> MeasuredBlock {
-    MeasuredBlock {
+fn nothing() -> RawBlock {
+    RawBlock {
         block: Block {
             index: 0,
             workload: Workload::Idle,
-            host_wait: Wait::Poll,
-            guest_wait: Wait::Poll,
+            host_wait: WaitMode::Poll,
+            guest_wait: WaitMode::Poll,
             size_bytes: 0,
             warmup: 0,
             count: 0,
@@ -64,10 +64,9 @@ fn nothing() -> MeasuredBlock {
     }
 }
 
-fn columns(block: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
+fn columns(block: &RawBlock, vcpus: usize) -> Vec<Column> {
     let guest = vec![column("guest_cpu_ns", &block.counters.guest_cpu_ns)];
-    let parts =
-        [asked(block), times(block, vcpus), switches(block), waits(block), counted(block), guest, pacing(block)];
+    let parts = [asked(block), times(block, vcpus), switches(block), waits(block), plural(block), guest, pacing(block)];
     parts.concat()
 }
 
@@ -79,10 +78,20 @@ fn known<T: ToString>(name: impl Into<String>, field: Option<T>) -> Column {
     (name.into(), field.map_or_else(String::new, |field| field.to_string()))
 }
 
-fn asked(measured: &MeasuredBlock) -> Vec<Column> {
+fn asked(measured: &RawBlock) -> Vec<Column> {
     let block = &measured.block;
-    let Conditions { busy_threads, one_core, gap_ns, rate_per_s, arrivals, cold, slots, always_ring, stamped, again } =
-        block.conditions;
+    let Conditions {
+        busy_threads,
+        shared_core,
+        gap_ns,
+        rate_per_s,
+        arrivals,
+        cold,
+        slots,
+        always_ring,
+        full_stamps,
+        aa_repeat,
+    } = block.conditions;
     let arrivals = arrivals.map(|arrivals| match arrivals {
         Arrivals::Fixed => "fixed",
         Arrivals::Poisson => "poisson",
@@ -95,21 +104,21 @@ fn asked(measured: &MeasuredBlock) -> Vec<Column> {
         column("guest_wait", &block.guest_wait),
         column("size_bytes", &block.size_bytes),
         known("busy_threads", busy_threads),
-        column("one_core", &one_core),
+        column("one_core", &shared_core),
         known("gap_ns", gap_ns),
         known("rate_per_s", rate_per_s),
         known("arrivals", arrivals),
         column("cold", &cold),
         known("slots", slots),
         column("always_ring", &always_ring),
-        column("stamped", &stamped),
-        column("again", &again),
+        column("stamped", &full_stamps),
+        column("again", &aa_repeat),
         column("operations", &measured.operations),
         column("operations_with_warmup", &measured.operations.saturating_add(block.warmup)),
     ]
 }
 
-fn times(measured: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
+fn times(measured: &RawBlock, vcpus: usize) -> Vec<Column> {
     let cpu = &measured.cpu;
     let all =
         cpu.vcpu_ns.zip(cpu.main_loop_ns).map(|(vcpu, main)| cpu.host_ns.saturating_add(vcpu).saturating_add(main));
@@ -127,7 +136,7 @@ fn times(measured: &MeasuredBlock, vcpus: usize) -> Vec<Column> {
     columns
 }
 
-fn switches(measured: &MeasuredBlock) -> Vec<Column> {
+fn switches(measured: &RawBlock) -> Vec<Column> {
     let seen = measured.cpu.switches;
     let of = |thread: &str, switches: Option<Switches>| {
         [
@@ -138,7 +147,7 @@ fn switches(measured: &MeasuredBlock) -> Vec<Column> {
     [of("host", seen.host), of("vcpus", seen.vcpus), of("main_loop", seen.main_loop)].concat()
 }
 
-fn waits(measured: &MeasuredBlock) -> Vec<Column> {
+fn waits(measured: &RawBlock) -> Vec<Column> {
     let seen = &measured.counters;
     vec![
         column("wakeups", &seen.host_waits.saturating_add(seen.guest_waits)),
@@ -154,7 +163,7 @@ fn waits(measured: &MeasuredBlock) -> Vec<Column> {
     ]
 }
 
-fn counted(measured: &MeasuredBlock) -> Vec<Column> {
+fn plural(measured: &RawBlock) -> Vec<Column> {
     let of = |thread: &str, counts: Option<HardwareCounts>| {
         let count = |name: &str, of: fn(&HardwareCounts) -> Option<u64>| {
             known(format!("{thread}_{name}"), counts.as_ref().and_then(of))
@@ -175,6 +184,6 @@ fn counted(measured: &MeasuredBlock) -> Vec<Column> {
 }
 
 /// Behind all others, so that readers who go by position find those where they were.
-fn pacing(measured: &MeasuredBlock) -> Vec<Column> {
+fn pacing(measured: &RawBlock) -> Vec<Column> {
     vec![column("host_pacing_ns", &measured.cpu.host_pacing_ns)]
 }

@@ -11,8 +11,8 @@ use hdrhistogram::Histogram;
 use super::histograms::{SUB_BUCKETS, histogram, recordings};
 use super::replace;
 use crate::error::ReportError;
-use crate::plan::Workload;
 use crate::run::Run;
+use bench_model::Workload;
 
 /// Lines per halving of what is left above a percentile, the format's customary number.
 const TICKS_PER_HALF: f64 = 5.0;

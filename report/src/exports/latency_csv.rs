@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use serde::Serialize;
 
 use crate::exports::Export;
-use crate::plan::{Block, Conditions, Workload};
 use crate::result::RunResult;
 use crate::run::Run;
-use crate::samples::mode_name;
+use bench_model::samples::mode_name;
+use bench_model::{Block, Conditions, Workload};
 
 /// Writes the round trips.
 #[derive(Debug, Clone, Copy)]

@@ -22,7 +22,7 @@ use crate::exports::Export;
 use crate::plots::{Plot, themed};
 use crate::result::RunResult;
 use crate::run::Run;
-use crate::units::counted;
+use bench_model::units::plural;
 
 /// The page's name in a run's folder.
 pub const FILE_NAME: &str = "report.html";
@@ -108,7 +108,7 @@ fn head(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
             p.badges {
                 span class={ "badge " (verdict) } { (safe(&document.checked)) }
                 @if !document.warnings.is_empty() {
-                    a.badge.warned href="#warnings" { (counted(document.warnings.len() as u64, "warning")) }
+                    a.badge.warned href="#warnings" { (plural(document.warnings.len() as u64, "warning")) }
                 }
                 span.badge { (safe(&document.label)) }
             }
@@ -136,7 +136,7 @@ fn warnings(document: &Document) -> Markup {
         @if !document.warnings.is_empty() {
             ul.warned aria-label="Warnings" {
                 @for warning in document.warnings.iter().take(SHOWN_WARNINGS) { li { (safe(warning)) } }
-                @if more > 0 { li { a href="#warnings" { (counted(more as u64, "more warning")) } } }
+                @if more > 0 { li { a href="#warnings" { (plural(more as u64, "more warning")) } } }
             }
         }
     }

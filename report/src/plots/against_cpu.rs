@@ -8,9 +8,9 @@ use super::palette::{MUTED, Marker, look};
 use super::panel::{Axis, BELOW, LEFT, Panel};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
-use crate::plan::Workload;
 use crate::result::Cell;
-use crate::units::{duration, three_digits};
+use bench_model::Workload;
+use bench_model::units::{duration, sig3};
 
 const HIGH: f64 = 330.0;
 
@@ -105,7 +105,7 @@ fn heights(dot: &Dot<'_>) -> impl Iterator<Item = f64> + use<> {
 fn idle(data: &Data<'_>) -> String {
     let told: Vec<String> = data
         .cells(Workload::Idle)
-        .filter_map(|cell| Some(format!("{} {}", mode(cell), three_digits(cell.cpu.cores?))))
+        .filter_map(|cell| Some(format!("{} {}", mode(cell), sig3(cell.cpu.cores?))))
         .collect();
     if told.is_empty() { String::new() } else { format!("CPU in use while idle, in cores: {}. ", told.join(", ")) }
 }

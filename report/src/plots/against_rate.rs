@@ -9,10 +9,10 @@ use super::palette::{LIMIT, MUTED, Marker, look};
 use super::panel::{ABOVE, Axis, BELOW, Panel};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
-use crate::plan::{Arrivals, Workload};
 use crate::result::Cell;
 use crate::stats::{Percentile, Summary};
-use crate::units::{duration, grouped};
+use bench_model::units::{duration, thousands};
+use bench_model::{Arrivals, Workload};
 
 const HIGH: f64 = 250.0;
 
@@ -86,7 +86,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         |cell: &&&Cell| cell.corrected_ns.as_ref().or(cell.latency_ns.as_ref()).is_some_and(|s| s.p99.is_none());
     let few = cells.iter().filter(has_none).count();
     let missing = if few > 0 {
-        let least = grouped(Percentile::P99.least_samples() as u64);
+        let least = thousands(Percentile::P99.least_samples() as u64);
         format!(" p99 needs {least} messages per point.")
     } else {
         String::new()
@@ -115,7 +115,7 @@ fn lines(figure: &mut Figure, panel: &Panel, cells: &[&Cell], name: &str, of: Of
                 .filter_map(|cell| {
                     let (rate, ns) = (cell.conditions.rate_per_s?, of(summary(cell).as_ref()?)?);
                     let hover =
-                        format!("{} at {}/s: {name} {} {words}", mode(cell), grouped(rate), duration(ns as f64));
+                        format!("{} at {}/s: {name} {} {words}", mode(cell), thousands(rate), duration(ns as f64));
                     Some(Point { x: rate as f64, y: ns as f64, interval: None, hover })
                 })
                 .collect();

@@ -10,11 +10,11 @@ use super::palette::{INK, LIMIT, MUTED};
 use super::panel::{Axis, BELOW, LEFT, Panel};
 use super::scale::{Scale, Tick, Unit};
 use super::{Plot, layout};
-use crate::frame_size::size_name;
-use crate::plan::Workload;
 use crate::result::Cell;
 use crate::stats::Percentile;
-use crate::units::{duration, grouped, speed};
+use bench_model::Workload;
+use bench_model::frame_size::size_name;
+use bench_model::units::{duration, speed, thousands};
 
 /// Above a panel with a heading and an axis' title.
 const ABOVE: f64 = 46.0;
@@ -193,9 +193,9 @@ fn success(figure: &mut Figure, area: Area, cells: &[&Cell], starts: &[f64]) {
         figure.canvas.line((to, y + 2.0), (to, y + ROW - 2.0), Stroke::new(look.color, 2.0));
         let failed = all - ok;
         let told = if failed == 0 {
-            format!("all {} ok", grouped(ok))
+            format!("all {} ok", thousands(ok))
         } else {
-            format!("{} of {} ok: {}", grouped(ok), grouped(all), failures(cell))
+            format!("{} of {} ok: {}", thousands(ok), thousands(all), failures(cell))
         };
         let how = Type::new(11.5).color(if failed == 0 { MUTED } else { INK });
         figure.canvas.text((from + 8.0, y + ROW / 2.0 + 4.0), &told, how.anchor(Anchor::Start));
@@ -209,7 +209,7 @@ fn tries(cell: &Cell) -> (u64, u64) {
 }
 
 fn failures(cell: &Cell) -> String {
-    cell.failures.iter().map(|(status, n)| format!("{} {status}", grouped(*n))).collect::<Vec<_>>().join(", ")
+    cell.failures.iter().map(|(status, n)| format!("{} {status}", thousands(*n))).collect::<Vec<_>>().join(", ")
 }
 
 fn in_words(cell: &Cell) -> String {
@@ -219,7 +219,7 @@ fn in_words(cell: &Cell) -> String {
         || "no figure".to_owned(),
         |ns| format!("median {}, {}", duration(ns as f64), speed(rate(cell, ns))),
     );
-    format!("{} {}: {told}; {} of {} ok.", size_name(cell.size_bytes), mode(cell), grouped(ok), grouped(all))
+    format!("{} {}: {told}; {} of {} ok.", size_name(cell.size_bytes), mode(cell), thousands(ok), thousands(all))
 }
 
 #[cfg(test)]

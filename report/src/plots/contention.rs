@@ -9,9 +9,9 @@ use super::palette::{GRID, look};
 use super::panel::{ABOVE, Axis, BELOW, Panel};
 use super::scale::{Scale, Tick, Unit};
 use super::{Plot, layout};
-use crate::plan::Workload;
 use crate::result::Cell;
-use crate::units::{duration, grouped};
+use bench_model::Workload;
+use bench_model::units::{duration, thousands};
 
 const HIGH: f64 = 290.0;
 
@@ -45,7 +45,7 @@ impl Shown {
 
 /// Whether both sides shared a core, and the other threads.
 fn crowd(cell: &Cell) -> (bool, u32) {
-    (cell.conditions.one_core, cell.conditions.busy_threads.unwrap_or(0))
+    (cell.conditions.shared_core, cell.conditions.busy_threads.unwrap_or(0))
 }
 
 pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
@@ -61,10 +61,10 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     crowds.sort_unstable();
     crowds.dedup();
     let step = |cell: &Cell| crowds.iter().position(|one| *one == crowd(cell)).unwrap_or(0) as f64;
-    let name = |(one_core, threads): &(bool, u32)| match (one_core, threads) {
+    let name = |(shared_core, threads): &(bool, u32)| match (shared_core, threads) {
         (true, 0) => "one core".to_owned(),
-        (true, threads) => format!("one core + {}", grouped((*threads).into())),
-        (false, threads) => grouped((*threads).into()),
+        (true, threads) => format!("one core + {}", thousands((*threads).into())),
+        (false, threads) => thousands((*threads).into()),
     };
     let ticks = crowds.iter().enumerate().map(|(at, one)| Tick { value: at as f64, label: name(one) }).collect();
     let x = Axis::new(Scale::Linear { low: -0.4, high: crowds.len() as f64 - 0.6 }, Unit::Count, "busy threads")
@@ -87,7 +87,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         let y = Axis::new(scale, Unit::Time, shown.name());
         let panel = Panel { area, heading, x: x.clone(), y };
         panel.frame(&mut figure.canvas);
-        let shared = crowds.iter().filter(|(one_core, _)| !one_core).count();
+        let shared = crowds.iter().filter(|(shared_core, _)| !shared_core).count();
         if shared > 0 && shared < crowds.len() {
             let between = panel.px(shared as f64 - 0.5);
             let stroke = Stroke::new(GRID, 1.5).dash("4 4");
@@ -97,10 +97,10 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
         lines(&mut figure, &panel, &here, shown, (&step, crowds.len()));
     }
     figure.y += ABOVE + HIGH + BELOW;
-    let one_core =
-        if crowds.iter().any(|(one_core, _)| *one_core) { " One core: both sides share a core." } else { "" };
+    let shared_core =
+        if crowds.iter().any(|(shared_core, _)| *shared_core) { " One core: both sides share a core." } else { "" };
     let caption =
-        format!("Bars: 95 % interval of the median.{one_core} {}.", count_range(cells.iter().map(|cell| cell.n)));
+        format!("Bars: 95 % interval of the median.{shared_core} {}.", count_range(cells.iter().map(|cell| cell.n)));
     let alt = cells.iter().filter_map(|cell| in_words(cell)).collect::<Vec<_>>().join(" ");
     Some(figure.finish(caption, data.place(), alt))
 }
@@ -119,11 +119,11 @@ fn lines(
     for (position, (host, guest)) in ways.iter().enumerate() {
         // Beside each other, so that no point hides another.
         let aside = (position as f64 - (ways.len() as f64 - 1.0) / 2.0) * 0.012 * crowds as f64;
-        for one_core in [false, true] {
+        for shared_core in [false, true] {
             let mut points: Vec<Point> = cells
                 .iter()
                 .filter(|cell| (cell.host_wait, cell.guest_wait) == (*host, *guest))
-                .filter(|cell| cell.conditions.one_core == one_core)
+                .filter(|cell| cell.conditions.shared_core == shared_core)
                 .filter_map(|cell| {
                     let (y, interval) = shown.of(cell)?;
                     Some(Point { x: step(cell) + aside, y, interval, hover: in_words(cell)? })
@@ -137,6 +137,6 @@ fn lines(
 
 fn in_words(cell: &Cell) -> Option<String> {
     let [(p50, _), (mean, _)] = [Shown::Median.of(cell)?, Shown::Mean.of(cell)?];
-    let n = grouped(cell.n);
+    let n = thousands(cell.n);
     Some(format!("{}, {}: median {}, mean {}, n {n}.", mode(cell), cell.conditions, duration(p50), duration(mean)))
 }

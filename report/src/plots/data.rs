@@ -3,11 +3,11 @@
 use super::palette::{Look, look};
 use crate::figure::Figure;
 use crate::findings::carries;
-use crate::frame_size::size_name;
-use crate::plan::{Arrivals, Workload};
 use crate::result::{Cell, RunResult};
 use crate::run::{Run, RunBlock};
-use crate::units::{acceleration, duration, grouped};
+use bench_model::frame_size::size_name;
+use bench_model::units::{acceleration, duration, thousands};
+use bench_model::{Arrivals, Workload};
 
 /// A run to be drawn.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +65,10 @@ impl<'a> Data<'a> {
     /// Cells of a workload that no arm repeats and for which no stamps were added.
     pub(crate) fn cells(&self, workload: Workload) -> impl Iterator<Item = &'a Cell> {
         let plain = move |cell: &&Cell| {
-            cell.workload == workload && !cell.conditions.again && !cell.conditions.stamped && !cell.conditions.cold
+            cell.workload == workload
+                && !cell.conditions.aa_repeat
+                && !cell.conditions.full_stamps
+                && !cell.conditions.cold
         };
         self.result.cells.iter().filter(plain)
     }
@@ -124,7 +127,7 @@ impl<'a> Data<'a> {
 
     /// Messages beside the fewest and the most busy threads, paced where they were.
     fn beside_threads(&self) -> Vec<&'a Cell> {
-        let cells = || self.cells(Workload::Contention).filter(|cell| cell.n > 0 && !cell.conditions.one_core);
+        let cells = || self.cells(Workload::Contention).filter(|cell| cell.n > 0 && !cell.conditions.shared_core);
         let gap = cells().map(|cell| cell.conditions.gap_ns).max();
         let alike = || cells().filter(|cell| Some(cell.conditions.gap_ns) == gap);
         let threads = |cell: &&Cell| cell.conditions.busy_threads;
@@ -181,7 +184,7 @@ pub(crate) fn mode(cell: &Cell) -> String {
 /// How many samples each has, with spaces that no line is broken at, for instance `n = 10,000 each` or `n: poll 299, irq 252`.
 pub(crate) fn counts<'a>(counted: impl IntoIterator<Item = (&'a Cell, usize)>) -> String {
     let all: Vec<(String, usize)> = counted.into_iter().map(|(cell, n)| (mode(cell), n)).collect();
-    let told = |n: usize| grouped(n as u64);
+    let told = |n: usize| thousands(n as u64);
     match &all[..] {
         [] => "n\u{a0}=\u{a0}0".to_owned(),
         [(_, n)] => format!("n\u{a0}=\u{a0}{}", told(*n)),
@@ -198,9 +201,9 @@ pub(crate) fn counts<'a>(counted: impl IntoIterator<Item = (&'a Cell, usize)>) -
 pub(crate) fn count_range(counts: impl Iterator<Item = u64> + Clone) -> String {
     let (least, most) = (counts.clone().min().unwrap_or(0), counts.max().unwrap_or(0));
     if least == most {
-        return format!("n\u{a0}=\u{a0}{} per point", grouped(least));
+        return format!("n\u{a0}=\u{a0}{} per point", thousands(least));
     }
-    format!("n\u{a0}=\u{a0}{} to {} per point", grouped(least), grouped(most))
+    format!("n\u{a0}=\u{a0}{} to {} per point", thousands(least), thousands(most))
 }
 
 /// The whole number below, for positions and counts.

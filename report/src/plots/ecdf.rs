@@ -8,7 +8,7 @@ use super::percentiles::{in_words, told_counts};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::stats::Percentile;
-use crate::units::duration;
+use bench_model::units::duration;
 
 const HIGH: f64 = 280.0;
 /// Points of a curve.

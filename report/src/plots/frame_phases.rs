@@ -9,10 +9,10 @@ use super::frames::{NAMES, ROW, name_rows, rows, series};
 use super::palette::{INK, MUTED, NOTIFY, READ, VERIFY, WRITE};
 use super::panel::{Axis, BELOW, Panel};
 use super::scale::{Scale, Tick, Unit};
-use crate::frame_size::size_name;
-use crate::measured::Ceilings;
 use crate::result::Cell;
-use crate::units::duration;
+use bench_model::frame_size::size_name;
+use bench_model::raw::Ceilings;
+use bench_model::units::duration;
 
 const PHASES: [(&str, &str); 4] = [("write", WRITE), ("notify", NOTIFY), ("read", READ), ("verify (SHA-256)", VERIFY)];
 /// Above a panel with a heading alone.

@@ -4,9 +4,9 @@ use super::canvas::{Anchor, Canvas, Type};
 use super::data::{Data, Series, mode};
 use super::palette::MUTED;
 use super::panel::Panel;
-use crate::frame_size::size_name;
-use crate::plan::Workload;
 use crate::result::Cell;
+use bench_model::Workload;
+use bench_model::frame_size::size_name;
 
 /// Height of a row.
 pub(crate) const ROW: f64 = 19.0;

@@ -10,7 +10,7 @@ use super::panel::{ABOVE, Axis, BELOW, LEFT, Panel};
 use super::percentiles::{in_words, told_counts};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
-use crate::units::{duration, three_digits};
+use bench_model::units::{duration, sig3};
 
 const LINEAR_HIGH: f64 = 130.0;
 const LOG_HIGH: f64 = 210.0;
@@ -75,11 +75,11 @@ fn linear_panel(figure: &mut Figure, heading: &str, series: &Series<'_>, area: A
     for (pair, share) in edges.windows(2).zip(bins).filter(|(_, share)| *share > 0.0) {
         let (left, top) = panel.place(pair[0], share);
         let bar = (left, top, panel.px(pair[1]) - left - 0.6, panel.bottom() - top);
-        let hover = format!("{} to {}: {} %", duration(pair[0]), duration(pair[1]), three_digits(share * 100.0));
+        let hover = format!("{} to {}: {} %", duration(pair[0]), duration(pair[1]), sig3(share * 100.0));
         figure.canvas.rect(bar, series.look.color, 1.0, &hover);
     }
     if let Some(&max) = sorted.last().filter(|_| beyond > 0) {
-        let share = three_digits(beyond as f64 * 100.0 / sorted.len() as f64);
+        let share = sig3(beyond as f64 * 100.0 / sorted.len() as f64);
         let note = format!("{share} % beyond, to {}", duration(max as f64));
         let how = Type::new(12.0).color(MUTED).anchor(Anchor::End).halo();
         figure.canvas.text((panel.right(), area.1 + 12.0), &note, how);

@@ -8,8 +8,8 @@ use super::palette::{LIMIT, Look, MUTED};
 use super::panel::{Axis, Panel};
 use super::scale::{Scale, Tick, Unit};
 use crate::result::Cell;
-use crate::samples::Row;
-use crate::units::{duration, grouped};
+use bench_model::samples::Row;
+use bench_model::units::{duration, thousands};
 
 /// The parts of a round trip, in their order; the ring goes on beside the others.
 const PARTS: usize = 5;
@@ -51,7 +51,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     }
     figure.y = bottom;
     let all = || columns.iter().flatten();
-    let n = all().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, grouped(waterfall.n as u64)));
+    let n = all().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, thousands(waterfall.n as u64)));
     let caption = format!(
         "Means over the middle half of the operations; the legs add up to the round trip. ring runs in parallel to the legs after it; handle is the guest's work. Each mode has its own axis. Blocks with an unstable clock offset are left out. {}.",
         n.collect::<Vec<_>>().join("; ")
@@ -65,7 +65,7 @@ fn waterfalls<'a>(data: &Data<'a>, question: &Question<'a>) -> Vec<Waterfall<'a>
     let one = |plain: &'a Cell| {
         // A guest that polls back to back does not stamp when it knew; the same with every stamp tells.
         let mut stamped = data.result.cells.iter().filter(|cell| {
-            cell.conditions.stamped
+            cell.conditions.full_stamps
                 && (cell.workload, cell.size_bytes, cell.host_wait, cell.guest_wait)
                     == (plain.workload, plain.size_bytes, plain.host_wait, plain.guest_wait)
         });
@@ -83,7 +83,7 @@ fn waterfall<'a>(data: &Data<'a>, cell: &'a Cell, heading: &str) -> Option<Water
     let has_handler = by_interrupt > 0 && by_interrupt * 10 >= all * 9;
     let operations: Vec<(u64, [f64; PARTS])> = rows.iter().filter_map(|row| parts(row, has_handler)).collect();
     let n = operations.len();
-    let note = if cell.conditions.stamped { " (instrumented)" } else { "" };
+    let note = if cell.conditions.full_stamps { " (instrumented)" } else { "" };
     Some(Waterfall {
         cell,
         look: super::palette::look(cell.host_wait, cell.guest_wait),

@@ -10,7 +10,7 @@ use super::percentiles::told_counts;
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::stats::Percentile;
-use crate::units::duration;
+use bench_model::units::duration;
 
 const HIGH: f64 = 230.0;
 /// Pixels for which a least, a middle and a largest sample stand.

@@ -5,7 +5,7 @@
 //! hues between them. The copies of a frame are two blue-greens, its hash a grey, and
 //! the notification, usually a thin line, amber; no wait mode has these.
 
-use crate::plan::Wait;
+use bench_model::WaitMode;
 
 /// A colour of the plots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,17 +107,17 @@ const LOOKS: [(Marker, &str); 9] = [
 const FIRST_MODE: usize = 6;
 
 /// How a pair of ways to wait looks.
-pub(crate) fn look(host: Wait, guest: Wait) -> Look {
+pub(crate) fn look(host: WaitMode, guest: WaitMode) -> Look {
     let position = match (host, guest) {
-        (Wait::Poll, Wait::Poll) => 0,
-        (Wait::Irq, Wait::Irq) => 1,
-        (Wait::Hybrid, Wait::Hybrid) => 2,
-        (Wait::Poll, Wait::Irq) => 3,
-        (Wait::Poll, Wait::Hybrid) => 4,
-        (Wait::Irq, Wait::Poll) => 5,
-        (Wait::Irq, Wait::Hybrid) => 6,
-        (Wait::Hybrid, Wait::Poll) => 7,
-        (Wait::Hybrid, Wait::Irq) => 8,
+        (WaitMode::Poll, WaitMode::Poll) => 0,
+        (WaitMode::Irq, WaitMode::Irq) => 1,
+        (WaitMode::Hybrid, WaitMode::Hybrid) => 2,
+        (WaitMode::Poll, WaitMode::Irq) => 3,
+        (WaitMode::Poll, WaitMode::Hybrid) => 4,
+        (WaitMode::Irq, WaitMode::Poll) => 5,
+        (WaitMode::Irq, WaitMode::Hybrid) => 6,
+        (WaitMode::Hybrid, WaitMode::Poll) => 7,
+        (WaitMode::Hybrid, WaitMode::Irq) => 8,
     };
     let (marker, dash) = LOOKS[position];
     Look { color: PALETTE[FIRST_MODE + position].light, marker, dash }
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn every_pair_of_ways_has_a_look_of_its_own() {
-        let waits = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+        let waits = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
         let looks: Vec<Look> = waits.into_iter().flat_map(|host| waits.map(|guest| look(host, guest))).collect();
         for (at, one) in looks.iter().enumerate() {
             assert!(looks[at + 1..].iter().all(|other| other.color != one.color && other != one));

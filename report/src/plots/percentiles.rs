@@ -9,7 +9,7 @@ use super::panel::{ABOVE, Axis, BELOW, Panel, TICKS};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
 use crate::stats::Percentile;
-use crate::units::{duration, grouped};
+use bench_model::units::{duration, thousands};
 
 const HIGH: f64 = 300.0;
 /// Room at the right for the worst sample.
@@ -104,7 +104,7 @@ fn curve(figure: &mut Figure, panel: &Panel, series: &Series<'_>, worst: f64) {
     }
     if let Some(&max) = sorted.last() {
         let hover =
-            format!("{}, slowest of {}: {}", mode(series.cell), grouped(sorted.len() as u64), duration(max as f64));
+            format!("{}, slowest of {}: {}", mode(series.cell), thousands(sorted.len() as u64), duration(max as f64));
         figure.canvas.marker((worst, panel.py(max as f64)), look.marker, look.color, false, &hover);
     }
 }

@@ -1,7 +1,7 @@
 //! From values to places: linear, logarithmic, and the percentiles' axis of nines. Each scale knows where its ticks
 //! are and what they say.
 
-use crate::units::grouped;
+use bench_model::units::thousands;
 
 /// What the values of an axis are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,7 +201,7 @@ fn plain(value: f64) -> String {
         return format!("{value:.0e}").replace('e', "×10^");
     }
     if size >= 1_000.0 && (value - value.round()).abs() < 1e-6 {
-        let whole = grouped(super::data::whole(size));
+        let whole = thousands(super::data::whole(size));
         return if value < 0.0 { format!("-{whole}") } else { whole };
     }
     let text = format!("{value:.4}");

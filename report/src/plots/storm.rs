@@ -8,9 +8,9 @@ use super::palette::{LIMIT, MUTED, Marker, look};
 use super::panel::{Axis, BELOW, LEFT, Panel};
 use super::scale::{Scale, Unit};
 use super::{Plot, layout};
-use crate::plan::Workload;
 use crate::result::{Cell, CellCounters};
-use crate::units::grouped;
+use bench_model::Workload;
+use bench_model::units::thousands;
 
 const HIGH: f64 = 330.0;
 
@@ -73,8 +73,8 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
                     let hover = format!(
                         "{}: {} {name} of {} doorbells at {}",
                         mode(cell),
-                        grouped(kept),
-                        grouped(cell.counters.rings),
+                        thousands(kept),
+                        thousands(cell.counters.rings),
                         per_second(cell)
                     );
                     Some(Point { x: cell.messages_per_second?, y: rate(cell, Some(kept))?, interval: None, hover })
@@ -91,7 +91,7 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
     let mut rings: Vec<u64> = cells.iter().map(|cell| cell.counters.rings).collect();
     rings.sort_unstable();
     rings.dedup();
-    let rings: Vec<String> = rings.into_iter().map(grouped).collect();
+    let rings: Vec<String> = rings.into_iter().map(thousands).collect();
     let caption = format!(
         "Dashed line: one interrupt per doorbell. Below it, doorbells are coalesced. Doorbells per point: {}.",
         rings.join(", ")
@@ -101,17 +101,17 @@ pub(crate) fn plot(data: &Data<'_>) -> Option<Plot> {
 }
 
 fn per_second(cell: &Cell) -> String {
-    format!("{}/s", grouped(whole(cell.messages_per_second.unwrap_or(0.0).round())))
+    format!("{}/s", thousands(whole(cell.messages_per_second.unwrap_or(0.0).round())))
 }
 
 fn in_words(cell: &Cell) -> String {
-    let known = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), grouped);
+    let known = |count: Option<u64>| count.map_or_else(|| "an unknown number of".to_owned(), thousands);
     let CellCounters { rings, interrupts, uio_events, .. } = &cell.counters;
     let speed = per_second(cell);
     format!(
         "{}: {} doorbells at {speed} made {} interrupts and {} events.",
         mode(cell),
-        grouped(*rings),
+        thousands(*rings),
         known(*interrupts),
         known(*uio_events)
     )

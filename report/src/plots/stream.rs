@@ -7,10 +7,10 @@ use super::palette::{MUTED, Marker, look};
 use super::panel::{ABOVE, Axis, BELOW, Panel};
 use super::scale::{Scale, Tick, Unit};
 use super::{Plot, layout};
-use crate::frame_size::size_name;
-use crate::plan::Workload;
 use crate::result::Cell;
-use crate::units::{counted, grouped, speed};
+use bench_model::Workload;
+use bench_model::frame_size::size_name;
+use bench_model::units::{plural, speed, thousands};
 
 const HIGH: f64 = 290.0;
 
@@ -75,7 +75,7 @@ fn entries(cells: &[&Cell]) -> Vec<Entry> {
     slots.dedup();
     for few in slots.iter().rev().take(3) {
         let sign = Sign::Point(Marker::Circle, MUTED, Some(*few) == most);
-        entries.push(Entry { sign, label: counted((*few).into(), "slot") });
+        entries.push(Entry { sign, label: plural((*few).into(), "slot") });
     }
     if cells.iter().any(|cell| cell.conditions.always_ring) {
         let stroke = super::canvas::Stroke::new(MUTED, Kind::SIDE.width).dash("2 3");
@@ -112,6 +112,6 @@ fn in_words(cell: &Cell) -> String {
         size_name(cell.size_bytes),
         cell.conditions,
         speed(cell.bytes_per_second.unwrap_or(0.0)),
-        grouped(whole(cell.messages_per_second.unwrap_or(0.0).round()))
+        thousands(whole(cell.messages_per_second.unwrap_or(0.0).round()))
     )
 }

@@ -3,24 +3,24 @@
 use crate::compare::Comparison;
 use crate::document::comparison::briefly;
 use crate::figure::Figure;
-use crate::frame_size::size_name;
-use crate::plan::{Wait, Workload};
 use crate::result::{Cell, RunResult, Verdict};
 use crate::stats::Word;
 use crate::streams;
-use crate::units::{counted, duration, grouped, speed};
+use bench_model::frame_size::size_name;
+use bench_model::units::{duration, plural, speed, thousands};
+use bench_model::{WaitMode, Workload};
 
 /// The headline, for instance `Round-trip p50: poll 110 ns, irq 59.2 µs. CPU in use: poll 2.0 cores, irq 0.9 cores.`
 pub(crate) fn answer(result: &RunResult) -> String {
     let failed = result.self_checks.iter().filter(|check| check.pass == Verdict::Fail).count() as u64;
     let doubt = match failed {
         0 => String::new(),
-        _ => format!("Not trustworthy: {} failed. ", counted(failed, "self-check")),
+        _ => format!("Not trustworthy: {} failed. ", plural(failed, "self-check")),
     };
     // A storm has one latency per block, which is too few.
     let comparisons = || result.comparisons.iter().filter(|comparison| comparison.workload != Workload::Storm);
     let compared = comparisons()
-        .find(|comparison| comparison.mode == Wait::Irq.to_string() && comparison.baseline != comparison.mode)
+        .find(|comparison| comparison.mode == WaitMode::Irq.to_string() && comparison.baseline != comparison.mode)
         .or(comparisons().next())
         .and_then(|comparison| compared(result, comparison));
     let answer = compared
@@ -47,7 +47,7 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
         let all = cell.latencies_by(comparison.figure)?.ns;
         Some(duration(if basis.is_mean { all.mean } else { all.p50? as f64 }))
     };
-    let again = if comparison.conditions.again { " again" } else { "" };
+    let again = if comparison.conditions.aa_repeat { " again" } else { "" };
     let (base_name, this_name) = (&base.mode, format!("{}{again}", this.mode));
     let metric = metric(this, comparison.figure, basis.is_mean);
     let latency = format!("{metric}: {base_name} {}, {this_name} {}.", value(base)?, value(this)?);
@@ -75,7 +75,7 @@ fn metric(cell: &Cell, figure: Figure, is_mean: bool) -> String {
         (_, _, false) => "Round-trip",
         (_, _, true) => "round trip",
     };
-    let conditions = crate::plan::Conditions { again: false, ..cell.conditions }.to_string();
+    let conditions = bench_model::Conditions { aa_repeat: false, ..cell.conditions }.to_string();
     let conditions = if conditions.is_empty() { conditions } else { format!(" ({conditions})") };
     format!("{before}{name}{by}{conditions}")
 }
@@ -100,8 +100,8 @@ fn stormed(result: &RunResult) -> Option<String> {
 /// For instance `20,000 doorbells coalesced into 39 interrupts (513:1)`.
 pub(super) fn coalesced(cell: &Cell, interrupts: u64) -> String {
     let rings = cell.counters.rings;
-    let factor = rings.checked_div(interrupts).map_or_else(String::new, |factor| format!(" ({}:1)", grouped(factor)));
-    format!("{} coalesced into {}{factor}", counted(rings, "doorbell"), counted(interrupts, "interrupt"))
+    let factor = rings.checked_div(interrupts).map_or_else(String::new, |factor| format!(" ({}:1)", thousands(factor)));
+    format!("{} coalesced into {}{factor}", plural(rings, "doorbell"), plural(interrupts, "interrupt"))
 }
 
 /// A run of nothing but idling.
@@ -124,5 +124,5 @@ fn copied(result: &RunResult) -> Option<String> {
 fn alone(cell: &Cell) -> Option<String> {
     let p50 = duration(cell.latencies()?.ns.p50? as f64);
     let metric = metric(cell, cell.figure(), false);
-    Some(format!("{metric}: {} {p50} ({}).", cell.mode, counted(cell.n, "operation")))
+    Some(format!("{metric}: {} {p50} ({}).", cell.mode, plural(cell.n, "operation")))
 }

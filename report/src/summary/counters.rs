@@ -1,8 +1,8 @@
 //! The hardware counters in one line, or why there are none.
 
 use crate::cost::ThreadCounts;
-use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
+use bench_model::Workload;
 
 /// `None` for a run that recorded neither.
 pub(super) fn line(result: &RunResult) -> Option<String> {
@@ -34,8 +34,8 @@ fn pair(counts: &ThreadCounts) -> Option<String> {
 fn short(count: f64) -> String {
     match count {
         count if count < 999.5 => format!("{count:.0}"),
-        count if count < 999.5e3 => format!("{}k", crate::units::three_digits(count / 1e3)),
-        count => format!("{}M", crate::units::three_digits(count / 1e6)),
+        count if count < 999.5e3 => format!("{}k", bench_model::units::sig3(count / 1e3)),
+        count => format!("{}M", bench_model::units::sig3(count / 1e6)),
     }
 }
 

@@ -1,9 +1,9 @@
 //! Several runs that differ in the guest's driver, in one table.
 
-use crate::frame_size::size_name;
 use crate::result::{Cell, RunResult, Verdict};
 use crate::stats::Summary;
-use crate::units::grouped;
+use bench_model::frame_size::size_name;
+use bench_model::units::thousands;
 
 use super::table::{aligned, time};
 
@@ -49,7 +49,7 @@ fn row(cell: &Cell) -> Vec<String> {
         latency(|latency| latency.p50),
         latency(|latency| latency.p90),
         latency(|latency| latency.p99),
-        cell.counters.interrupts.map_or_else(|| "-".to_owned(), grouped),
+        cell.counters.interrupts.map_or_else(|| "-".to_owned(), thousands),
         cell.failed().to_string(),
         time(cell.cpu.host_us_per_op.map(|us| us * 1e3)),
         time(cell.cpu.vcpu_us_per_op.map(|us| us * 1e3)),

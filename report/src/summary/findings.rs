@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use crate::compare::Comparison;
 use crate::figure::Figure;
 use crate::findings::{BreakEven, Capacity, Contended};
-use crate::frame_size::size_name;
-use crate::plan::Workload;
 use crate::result::{Cell, RunResult};
 use crate::streams;
-use crate::units::{duration, factor, factor_within, grouped, speed, three_digits};
+use bench_model::Workload;
+use bench_model::frame_size::size_name;
+use bench_model::units::{duration, factor, factor_within, sig3, speed, thousands};
 
 use super::answer::coalesced;
 
@@ -81,7 +81,7 @@ fn ratios(result: &RunResult) -> Option<String> {
         );
         let corrected = if comparison.figure == Figure::FromDue { " corrected" } else { "" };
         let metric = if basis.is_mean { " mean" } else { "" };
-        let again = if comparison.conditions.again { " again" } else { "" };
+        let again = if comparison.conditions.aa_repeat { " again" } else { "" };
         let told = factor_within(basis.ratio, Some((interval.low, interval.high)));
         Some(format!(
             "{}{corrected}{metric} {}{again}/{} {}{noise}), {}",
@@ -99,18 +99,18 @@ fn ratios(result: &RunResult) -> Option<String> {
 
 fn idle(result: &RunResult) -> Option<String> {
     let one = |known: &BreakEven| {
-        let [even, fastest] = [known.rate_per_s, known.fastest_per_s].map(|rate| grouped(whole(rate)));
+        let [even, fastest] = [known.rate_per_s, known.fastest_per_s].map(|rate| thousands(whole(rate)));
         let cheaper = if known.is_always_cheaper() {
             format!("less CPU up to its maximum rate, {fastest} msg/s")
         } else {
             format!("less CPU below {even} msg/s")
         };
-        format!("{} {} cores ({cheaper})", known.mode, three_digits(known.idle_cores))
+        format!("{} {} cores ({cheaper})", known.mode, sig3(known.idle_cores))
     };
     let known = &result.findings.break_even;
     let polling = known.first()?.polling_cores;
     let others: Vec<String> = known.iter().map(one).collect();
-    Some(format!("CPU while idle: poll {} cores, {}", three_digits(polling), others.join(", ")))
+    Some(format!("CPU while idle: poll {} cores, {}", sig3(polling), others.join(", ")))
 }
 
 fn contention(result: &RunResult) -> Option<String> {
@@ -130,7 +130,7 @@ fn contention(result: &RunResult) -> Option<String> {
     let told: Vec<String> = known
         .iter()
         .map(|(one, (poll, irq, winner))| {
-            let place = if one.one_core { "one core".to_owned() } else { one.busy_threads.to_string() };
+            let place = if one.shared_core { "one core".to_owned() } else { one.busy_threads.to_string() };
             let unproved = if winner.is_some() { "" } else { " ?" };
             format!("{place}: {} / {}{unproved}", duration(*poll as f64), duration(*irq as f64))
         })
@@ -146,14 +146,14 @@ fn storm(result: &RunResult) -> Option<String> {
         .max_by(|a, b| a.messages_per_second.unwrap_or(0.0).total_cmp(&b.messages_per_second.unwrap_or(0.0)))?;
     let traffic = fastest.traffic.as_ref()?;
     let doorbells = fastest.counters.interrupts.map_or_else(
-        || format!("{} doorbells, number of interrupts unknown", grouped(fastest.counters.rings)),
+        || format!("{} doorbells, number of interrupts unknown", thousands(fastest.counters.rings)),
         |interrupts| coalesced(fastest, interrupts),
     );
     Some(format!(
         "storm, {}: {doorbells} at {}/s; {} messages seen, {} the last one",
         fastest.mode,
-        grouped(whole(fastest.messages_per_second?)),
-        grouped(traffic.seen),
+        thousands(whole(fastest.messages_per_second?)),
+        thousands(traffic.seen),
         if traffic.last_seen { "including" } else { "without" }
     ))
 }
@@ -162,7 +162,7 @@ fn capacity(result: &RunResult) -> Option<String> {
     let one = |one: &Capacity| {
         let arrivals = format!("{:?}", one.arrivals).to_lowercase();
         let rate = match (one.rate_per_s, one.not_judged_per_s.is_empty()) {
-            (Some(rate), _) => format!("{}/s", grouped(rate)),
+            (Some(rate), _) => format!("{}/s", thousands(rate)),
             (None, true) => "none of the offered rates".to_owned(),
             (None, false) => "inconclusive (too few messages)".to_owned(),
         };

@@ -16,9 +16,9 @@ use self::text::{WIDTH, elided, wrapped_to};
 use crate::document::checked;
 use crate::figure::Figure;
 use crate::page;
-use crate::plan::Workload;
 use crate::result::{Cell, RunResult, SelfCheck, Verdict};
-use crate::units::{acceleration, counted};
+use bench_model::Workload;
+use bench_model::units::{acceleration, plural};
 
 /// Lines of a summary of [`WIDTH`] columns, the one with the report's path included.
 const MOST_LINES: usize = 40;
@@ -147,7 +147,7 @@ fn fitting(remarks: Vec<Vec<Line>>, room: usize) -> Vec<Line> {
     for (position, remark) in remarks.into_iter().enumerate() {
         let is_last = position + 1 == count;
         if lines.len() + remark.len() + usize::from(!is_last) > room {
-            let left = counted((count - position) as u64, "more remark");
+            let left = plural((count - position) as u64, "more remark");
             lines.push(Line { text: format!("and {left} in {}", page::FILE_NAME), tone: Tone::Aside });
             break;
         }
@@ -158,7 +158,7 @@ fn fitting(remarks: Vec<Vec<Line>>, room: usize) -> Vec<Line> {
 
 /// Cells that the table shows; others have a line of their own, or repeat one under other conditions.
 pub(crate) fn has_row(cell: &Cell) -> bool {
-    !findings::tells(cell) && !cell.conditions.cold && !cell.conditions.again && !cell.conditions.stamped
+    !findings::tells(cell) && !cell.conditions.cold && !cell.conditions.aa_repeat && !cell.conditions.full_stamps
 }
 
 /// The meaning of a dash where there is one, and which rows have corrected latencies.
@@ -206,7 +206,7 @@ fn warnings(result: &RunResult, room: Room, most: usize) -> Vec<String> {
         let needed = next.len() + usize::from(left > 1);
         if lines.len() + needed > most {
             let more = if position == 0 { "" } else { "more " };
-            lines.push(format!("{} in {}", counted(left as u64, &format!("{more}warning")), page::FILE_NAME));
+            lines.push(format!("{} in {}", plural(left as u64, &format!("{more}warning")), page::FILE_NAME));
             return lines;
         }
         lines.extend(next);

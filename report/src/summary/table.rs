@@ -2,11 +2,11 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
-use crate::frame_size::size_name;
-use crate::plan::{Arrivals, Workload};
 use crate::result::Cell;
 use crate::stats::Summary;
-use crate::units::{duration, three_digits};
+use bench_model::frame_size::size_name;
+use bench_model::units::{duration, sig3};
+use bench_model::{Arrivals, Workload};
 
 const HEADER: [&str; 15] = [
     "workload", "size", "mode", "n", "min", "p50", "p90", "p99", "max", "mean", "irqs", "fail", "host/op", "vcpu/op",
@@ -76,7 +76,7 @@ fn row(cell: &Cell) -> Vec<String> {
         cell.failed().to_string(),
         cpu(cell.cpu.host_us_per_op),
         cpu(cell.cpu.vcpu_us_per_op),
-        or_dash(cell.cpu.cores.map(three_digits)),
+        or_dash(cell.cpu.cores.map(sig3)),
     ]
 }
 

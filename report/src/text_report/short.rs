@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 
 use crate::document::{Document, comparison, value::Value};
-use crate::frame_size::size_name;
-use crate::measured::Ceiling;
 use crate::result::{Cell, RunResult, Verdict};
 use crate::stats::Interval;
 use crate::summary::findings::short_remarks;
 use crate::summary::table::{aligned, or_dash, time, what};
 use crate::summary::text::{elided, wrapped};
 use crate::summary::{LINES_EACH, has_row, legend};
-use crate::units::{duration, grouped, speed, three_digits};
+use bench_model::frame_size::size_name;
+use bench_model::raw::Ceiling;
+use bench_model::units::{duration, sig3, speed, thousands};
 
 use super::{FILE_NAME, heading, item, paragraph};
 use crate::page;
@@ -100,12 +100,12 @@ fn latency(result: &RunResult, most: usize) -> Vec<String> {
             of(all.map(|all| all.ns.max)),
             or_dash(cell.counters.interrupts.map(|count| count.to_string())),
             time(cell.cpu.total_us_per_op().map(|us| us * 1e3)),
-            or_dash(cell.cpu.cores.map(three_digits)),
+            or_dash(cell.cpu.cores.map(sig3)),
         ]
     };
     let mut lines = aligned(&HEADER, cells.iter().take(most).map(row), 3);
     if cells.len() > most {
-        lines.push(format!("and {} more in {}", grouped((cells.len() - most) as u64), page::FILE_NAME));
+        lines.push(format!("and {} more in {}", thousands((cells.len() - most) as u64), page::FILE_NAME));
     }
     lines.extend(legend(result));
     let failed = result.cells.iter().filter(|cell| cell.failed() > 0);
@@ -140,7 +140,7 @@ fn contention(result: &RunResult) -> Vec<String> {
     let rows = all.iter().take(MOST_CONTENDED).map(|one| {
         let mean = |ns: Option<u64>| time(ns.map(|ns| ns as f64));
         vec![
-            if one.one_core { "one core".to_owned() } else { one.busy_threads.to_string() },
+            if one.shared_core { "one core".to_owned() } else { one.busy_threads.to_string() },
             one.gap_ns.map_or_else(|| "none".to_owned(), |ns| Value::ns(ns).text.replace(' ', "")),
             mean(one.poll_mean_ns),
             mean(one.irq_mean_ns),
@@ -216,7 +216,7 @@ fn warnings(result: &RunResult, most: usize) -> Vec<String> {
         let next = item(&format!("{}. Hint: {}.", warning.message, warning.cure));
         let left = result.warnings.len() - position;
         if lines.len() + next.len() + usize::from(left > 1) > most.max(1) {
-            lines.push(format!("  {} more in {}", grouped(left as u64), page::FILE_NAME));
+            lines.push(format!("  {} more in {}", thousands(left as u64), page::FILE_NAME));
             break;
         }
         lines.extend(next);

@@ -2,10 +2,10 @@
 
 use super::STOP_LOAD;
 use crate::environment::Environment;
-use crate::plan::{Conditions, Wait, Workload};
 use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
-use crate::units::{counted, duration};
+use bench_model::units::{duration, plural};
+use bench_model::{Conditions, WaitMode, Workload};
 
 /// By how much the spin that was measured may exceed what blocking took later on.
 const SPIN_FACTOR: f64 = 10.0;
@@ -18,14 +18,14 @@ const PREEMPTED_FROM: f64 = 0.01;
 pub(super) fn preempted(run: &Run) -> Option<Warning> {
     let blocks = run.blocks().filter(|block| matches!(block.asked().workload, Workload::Pingpong | Workload::Paced));
     let known: Vec<(u64, u64)> =
-        blocks.filter_map(|one| Some((one.measured.cpu.switches.put_off()?, one.measured.operations))).collect();
+        blocks.filter_map(|one| Some((one.measured.cpu.switches.preemptions()?, one.measured.operations))).collect();
     let times = total(known.iter().map(|(times, _)| *times));
     let operations = total(known.iter().map(|(_, operations)| *operations));
     (times as f64 > operations as f64 * PREEMPTED_FROM).then(|| Warning {
         message: format!(
             "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced",
-            counted(times, "time"),
-            counted(operations, "operation"),
+            plural(times, "time"),
+            plural(operations, "operation"),
         ),
         cure: STOP_LOAD.to_owned(),
     })
@@ -52,7 +52,7 @@ fn median_of_blocking(run: &Run) -> Option<u64> {
     let blocks = |block: &RunBlock<'_>| {
         let asked = block.asked();
         let is_plain = asked.workload == Workload::Pingpong && asked.conditions == Conditions::default();
-        is_plain && asked.host_wait == Wait::Irq && asked.guest_wait == Wait::Irq
+        is_plain && asked.host_wait == WaitMode::Irq && asked.guest_wait == WaitMode::Irq
     };
     let trips = run.blocks().filter(blocks).flat_map(|block| block.ok_rows().filter_map(|row| row.rtt_ns));
     let mut trips: Vec<u64> = trips.collect();

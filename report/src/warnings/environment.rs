@@ -2,9 +2,9 @@
 
 use super::STOP_LOAD;
 use crate::environment::Environment;
-use crate::pinning::{Pinning, ThreadName};
 use crate::result::Warning;
-use crate::units::{counted, three_digits};
+use bench_model::pinning::{Pinning, ThreadName};
+use bench_model::units::{plural, sig3};
 
 /// Steal from which it shows in the figures, in per cent.
 const STEAL_FROM: f64 = 1.0;
@@ -77,8 +77,8 @@ fn oversubscribed(environment: &Environment) -> Option<Warning> {
     (cores > 0 && threads > cores).then(|| {
         let message = format!(
             "{threads} polling threads (the initiator and {}) share {}: each waits milliseconds for its turn",
-            counted(u64::from(threads - 1), "vCPU"),
-            counted(cores.into(), "CPU")
+            plural(u64::from(threads - 1), "vCPU"),
+            plural(cores.into(), "CPU")
         );
         let cure = match cores {
             1 => "give the run at least two CPUs".to_owned(),
@@ -126,8 +126,8 @@ fn loaded(environment: &Environment) -> Option<Warning> {
         return (busy > free + BUSY_TOLERANCE).then(|| {
             let message = format!(
                 "other processes used {} of {} when the run began; its {threads} polling threads leave {free:.0}",
-                three_digits(busy),
-                counted(environment.cores.into(), "CPU"),
+                sig3(busy),
+                plural(environment.cores.into(), "CPU"),
             );
             warning(message, STOP_LOAD)
         });
@@ -139,7 +139,7 @@ fn loaded(environment: &Environment) -> Option<Warning> {
     (cpus > 0 && load > free + LOAD_TOLERANCE).then(|| {
         let message = format!(
             "the load average was {load:.2} when the run began; its {threads} polling threads leave {free:.0} of {}",
-            counted(cpus.into(), "CPU")
+            plural(cpus.into(), "CPU")
         );
         warning(message, "stop other load, wait a minute (uptime shows the load), and run again")
     })
@@ -163,7 +163,7 @@ fn throttled(environment: &Environment) -> Option<Warning> {
             format!(
                 "the control group's quota is {} CPUs and {threads} threads poll: the kernel stops them for milliseconds \
                  when it is used up",
-                three_digits(quota)
+                sig3(quota)
             ),
             format!("raise the quota to {threads} CPUs (systemd: CPUQuota=, containers: --cpus), or remove it"),
         )
@@ -226,7 +226,7 @@ fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warn
                     "the guest's clock source is kvm-clock, and its counter moved against the host's in {} of {}: one-way \
                      figures may not be on one time line",
                     handshakes.moved,
-                    counted(handshakes.blocks as u64, "block")
+                    plural(handshakes.blocks as u64, "block")
                 ),
                 "see why the host's counter is not constant (dmesg | grep -i tsc); round trips are not affected",
             )

@@ -8,7 +8,7 @@ use crate::checks::overhead::{WARNED_FROM, empty_beside_least_median};
 use crate::environment::Environment;
 use crate::result::Warning;
 use crate::run::{Run, RunBlock, total};
-use crate::units::{counted, duration, grouped};
+use bench_model::units::{duration, plural, thousands};
 use environment::Handshakes;
 
 /// The hint where other load is the likely cause.
@@ -44,7 +44,7 @@ pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> V
 fn unfinished_block(run: &Run) -> Option<Warning> {
     let rows = run.stray_rows().count() as u64;
     (rows > 0).then(|| Warning {
-        message: format!("{} of an unfinished block are not in the figures", counted(rows, "row")),
+        message: format!("{} of an unfinished block are not in the figures", plural(rows, "row")),
         cure: "see self-check 15 for why the run ended early, and run it again".to_owned(),
     })
 }
@@ -86,7 +86,7 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
         message: format!(
             "the clock offset between host and guest moved in {}, first in {} by {} (accuracy ± {}); these have no one-way \
              latencies",
-            counted(count, "block"),
+            plural(count, "block"),
             first.name(),
             duration((clock.after_ns - clock.before_ns).abs()),
             duration(clock.bound_ns)
@@ -103,8 +103,8 @@ fn unsent(run: &Run) -> Option<Warning> {
     Some(Warning {
         message: format!(
             "{} of {} were not sent before their block's time limit, first in {}: corrected latencies are underestimated",
-            grouped(total(cut.iter().map(|block| block.measured.unsent))),
-            counted(total(cut.iter().map(of)), "message"),
+            thousands(total(cut.iter().map(|block| block.measured.unsent))),
+            plural(total(cut.iter().map(of)), "message"),
             first.name(),
         ),
         cure: "offer lower rates: --rate".to_owned(),
@@ -113,7 +113,7 @@ fn unsent(run: &Run) -> Option<Warning> {
 
 /// With busy threads of the run's own, late doorbells are expected.
 fn waits_timed_out(run: &Run) -> Option<Warning> {
-    let others = run.blocks().filter(|block| !block.asked().conditions.is_crowded());
+    let others = run.blocks().filter(|block| !block.asked().conditions.is_contended());
     let late = total(others.map(|block| {
         let counters = &block.measured.counters;
         counters.guest_deadline_wakeups.saturating_add(counters.host_deadline_wakeups)
@@ -121,7 +121,7 @@ fn waits_timed_out(run: &Run) -> Option<Warning> {
     (late > 0).then(|| Warning {
         message: format!(
             "{} timed out before the doorbell arrived (late doorbell, machine stall)",
-            counted(late, "wait")
+            plural(late, "wait")
         ),
         cure: STOP_LOAD.to_owned(),
     })

@@ -16,11 +16,11 @@ use std::collections::HashSet;
 use crate::cells::{self, Group};
 use crate::cost;
 use crate::figure::Figure;
-use crate::plan::{Wait, Workload};
 use crate::result::{Cpu, Warning};
 use crate::run::{Run, RunBlock};
-use crate::samples::Row;
-use crate::units::{counted, duration, grouped, three_digits};
+use bench_model::samples::Row;
+use bench_model::units::{duration, plural, sig3, thousands};
+use bench_model::{WaitMode, Workload};
 
 /// Least length of a stall, in nanoseconds.
 const LEAST: u64 = 150_000_000;
@@ -50,7 +50,7 @@ pub(super) fn of(run: &Run) -> Vec<Warning> {
     stalls.truncate(SHOWN);
     if let Some(last) = stalls.last_mut().filter(|_| more > 0) {
         let longest = duration(longest_of_more as f64);
-        let more = counted(more as u64, "more block");
+        let more = plural(more as u64, "more block");
         last.message = format!("{}. {more} stalled too, for up to {longest}", last.message);
     }
     stalls.into_iter().map(|stall| Warning { message: stall.message, cure: HINT.to_owned() }).collect()
@@ -60,7 +60,7 @@ fn of_cell(cell: &Group<'_>) -> Vec<Stall> {
     let blocks = cell.blocks();
     let spans = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.span));
     let delays = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.delay));
-    let is_stalled = |one: &Operation<'_>| one.is_beyond(spans, delays);
+    let is_stalled = |one: &Operation<'_>| one.exceeds_peak(spans, delays);
     let stalled: Vec<Vec<Operation<'_>>> =
         blocks.iter().map(|block| operations(block).into_iter().filter(is_stalled).collect()).collect();
     let effect = effect(cell, &stalled);
@@ -72,8 +72,8 @@ fn of_cell(cell: &Group<'_>) -> Vec<Stall> {
         let message = format!(
             "{}: {} of {} {verb}{up_to} {} (machine or process stopped){}",
             block.name(),
-            grouped(stalled.len() as u64),
-            counted(block.rows.len() as u64, "operation"),
+            thousands(stalled.len() as u64),
+            plural(block.rows.len() as u64, "operation"),
             duration(longest as f64),
             effect,
         );
@@ -97,7 +97,7 @@ impl Operation<'_> {
         self.span.unwrap_or(0).max(self.delay.unwrap_or(0))
     }
 
-    fn is_beyond(&self, spans: Option<Usual>, delays: Option<Usual>) -> bool {
+    fn exceeds_peak(&self, spans: Option<Usual>, delays: Option<Usual>) -> bool {
         let beyond = |usual: Option<Usual>, value| usual.is_some_and(|usual| usual.is_exceeded_by(value));
         beyond(spans, self.span) || beyond(delays, self.delay)
     }
@@ -116,7 +116,7 @@ fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
     };
     // Failed operations are in no figure, but the next one starts after them.
     let all: Vec<Operation<'_>> = block.rows.iter().map(operation).collect();
-    all.into_iter().filter(|one| one.row.status == crate::samples::Status::Ok).collect()
+    all.into_iter().filter(|one| one.row.status == bench_model::samples::Status::Ok).collect()
 }
 
 /// What is usual in a cell.
@@ -132,8 +132,8 @@ impl Usual {
         values.sort_unstable();
         let top = values.len().checked_sub(1)?;
         let (first, third) = (values[top / 4], values[top * 3 / 4]);
-        let is_crowded = blocks.iter().any(|block| block.asked().conditions.is_crowded());
-        let least = if is_crowded { LEAST_CROWDED } else { LEAST };
+        let is_contended = blocks.iter().any(|block| block.asked().conditions.is_contended());
+        let least = if is_contended { LEAST_CROWDED } else { LEAST };
         let beyond = least.max(third.saturating_mul(3)).max((third - first).saturating_mul(10));
         Some(Self { bound: third.saturating_add(beyond) })
     }
@@ -199,7 +199,7 @@ fn overrun(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
     let median = spans[(spans.len() - 1) / 2];
     let usual = median.max(planned(block).unwrap_or(0));
     (longest > usual.saturating_add(LEAST.max(usual))).then(|| {
-        let rate = three_digits(longest as f64 / usual.max(1) as f64);
+        let rate = sig3(longest as f64 / usual.max(1) as f64);
         let message = format!(
             "{}: its messages took {} where {} is usual (machine or process stopped); its rate is underestimated {rate} times",
             block.name(),
@@ -226,12 +226,14 @@ fn planned(block: &RunBlock<'_>) -> Option<u64> {
 /// Where there are no operations to look at. Elsewhere, threads that lose their CPUs are counted by their switches.
 fn off_cpu(block: &RunBlock<'_>) -> Option<Stall> {
     let asked = block.asked();
-    if !matches!(asked.workload, Workload::Idle | Workload::Stream | Workload::Storm) || asked.conditions.is_crowded() {
+    if !matches!(asked.workload, Workload::Idle | Workload::Stream | Workload::Storm) || asked.conditions.is_contended()
+    {
         return None;
     }
     let (wall, cpu) = (block.measured.wall_ns, &block.measured.cpu);
-    let host = (asked.host_wait == Wait::Poll).then_some(("initiator", cpu.host_ns.saturating_add(cpu.host_pacing_ns)));
-    let vcpu = cpu.vcpus_ns.iter().max().copied().or(cpu.vcpu_ns).filter(|_| asked.guest_wait == Wait::Poll);
+    let host =
+        (asked.host_wait == WaitMode::Poll).then_some(("initiator", cpu.host_ns.saturating_add(cpu.host_pacing_ns)));
+    let vcpu = cpu.vcpus_ns.iter().max().copied().or(cpu.vcpu_ns).filter(|_| asked.guest_wait == WaitMode::Poll);
     let threads = [host, vcpu.map(|ns| ("vCPU", ns))].into_iter().flatten();
     let (name, ran) = threads.min_by_key(|(_, ran)| *ran)?;
     let off = wall.saturating_sub(ran);

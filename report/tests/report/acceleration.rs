@@ -1,9 +1,9 @@
 //! Check 11 weighs what a run claims of its acceleration against what was seen of QEMU.
 
+use bench_model::thread_usage::Switches;
+use bench_model::{WaitMode, Workload};
 use report::environment::Environment;
-use report::plan::{Wait, Workload};
 use report::result::{SelfCheck, Verdict};
-use report::thread_cost::Switches;
 
 use crate::synthetic::Synthetic;
 
@@ -13,7 +13,7 @@ fn claims(accel: &str, irqfd: Option<bool>, seen: Option<&str>) -> Environment {
 
 /// 200 doorbells one after the other, each of which wakes QEMU's main loop so many times.
 fn rung(wakes_per_ring: f64) -> Synthetic {
-    let mut run = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 200);
+    let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 200);
     let voluntary = if wakes_per_ring > 0.0 { (200.0 * wakes_per_ring).round() } else { 0.0 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number above zero")]
     let switches = Switches { voluntary: voluntary as u64, involuntary: 0 };
@@ -63,10 +63,10 @@ fn a_main_loop_that_sleeps_through_doorbells_without_irqfd_fails() {
 #[test]
 fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
     let claim = || claims("tcg", Some(false), Some("tcg"));
-    let beside = |busy_threads, one_core| {
+    let beside = |busy_threads, shared_core| {
         let mut run = rung(0.1);
         let conditions = &mut run.block(0).block.conditions;
-        (conditions.busy_threads, conditions.one_core) = (Some(busy_threads), one_core);
+        (conditions.busy_threads, conditions.shared_core) = (Some(busy_threads), shared_core);
         run.block(0).cpu.main_loop_ns = Some(0);
         check(run, claim()).pass
     };
@@ -88,7 +88,7 @@ fn a_main_loop_that_handles_doorbells_without_going_to_sleep_passes() {
 #[test]
 fn doorbells_of_one_that_spins_first_say_nothing() {
     let mut run = rung(0.0);
-    run.block(0).block.guest_wait = Wait::Hybrid;
+    run.block(0).block.guest_wait = WaitMode::Hybrid;
     assert_eq!(check(run, claims("tcg", Some(false), None)).pass, Verdict::NotApplicable);
 }
 

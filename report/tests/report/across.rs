@@ -4,14 +4,14 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use bench_model::frame_size::FRAME_1080P;
+use bench_model::samples::Row;
+use bench_model::{WaitMode, Workload};
 use report::across::{Across, Limits, RunFolder, compare, text};
 use report::environment::Environment;
 use report::figure::Figure;
-use report::frame_size::FRAME_1080P;
-use report::plan::{Wait, Workload};
 use report::render;
 use report::result::Verdict;
-use report::samples::Row;
 use report::stats::Word;
 use tempfile::TempDir;
 
@@ -24,12 +24,12 @@ const TEN_PERCENT: Limits = Limits { p50: Some(0.1), p99: None };
 fn run(factor: f64) -> Synthetic {
     let mut run = Synthetic::empty();
     for block in 0..16 {
-        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run = run.with(Workload::Pingpong, wait, wait, 64, 250);
     }
     for (position, row) in run.rows.iter_mut().enumerate() {
         let scattered = (position as u64 * 7_919 + 13) % 100;
-        let slow = if row.host_wait == Wait::Poll { factor } else { 1.0 };
+        let slow = if row.host_wait == WaitMode::Poll { factor } else { 1.0 };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few microseconds")]
         let rtt_ns = ((10_000 + scattered) as f64 * slow) as u64;
         takes(row, rtt_ns);
@@ -80,10 +80,10 @@ fn words(across: &Across) -> String {
 #[test]
 fn a_run_against_itself_shows_no_difference_in_any_cell() {
     let mut run = run(1.0)
-        .with(Workload::Frame, Wait::Poll, Wait::Poll, FRAME_1080P, 4)
+        .with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, FRAME_1080P, 4)
         .with_storm(100)
         .with_stream(64, 50)
-        .with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
+        .with(Workload::Idle, WaitMode::Poll, WaitMode::Poll, 64, 0);
     run.measured.blocks.last_mut().expect("just added").wall_ns = 3_000_000_000;
     let dir = saved(&run);
     let across = across(&[dir.path(), dir.path()], Some(&TEN_PERCENT));
@@ -167,7 +167,7 @@ fn a_tail_is_judged_when_it_is_asked_for() {
 fn paced(late_ns: u64) -> Synthetic {
     let mut run = Synthetic::empty();
     for block in 0..8 {
-        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run = run.with(Workload::Paced, wait, wait, 64, 250);
         run.block(block).block.conditions.gap_ns = Some(2_000_000);
     }
@@ -275,8 +275,8 @@ fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
 
 #[test]
 fn every_cell_is_judged_or_named_once_per_limit_that_applies_to_it() {
-    let base = run(1.0).and(stream(4, 1.0)).with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
-    let this = run(1.0).and(paced(0)).with(Workload::Idle, Wait::Irq, Wait::Irq, 64, 0);
+    let base = run(1.0).and(stream(4, 1.0)).with(Workload::Idle, WaitMode::Poll, WaitMode::Poll, 64, 0);
+    let this = run(1.0).and(paced(0)).with(Workload::Idle, WaitMode::Irq, WaitMode::Irq, 64, 0);
     let both = Limits { p50: Some(0.1), p99: Some(0.5) };
     let (base, this) = (saved(&base), saved(&this));
     for (limits, expected) in [(TEN_PERCENT, (2, 3)), (both, (4, 5))] {
@@ -312,7 +312,7 @@ fn what_an_earlier_version_did_not_record_is_no_difference() {
 
 #[test]
 fn a_gate_with_nothing_to_judge_is_shut() {
-    let frames = Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, FRAME_1080P, 10);
+    let frames = Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, FRAME_1080P, 10);
     let nothing_common = of(&run(1.0), &frames, TEN_PERCENT);
     let gate = nothing_common.gate.as_ref().expect("a limit");
     assert!(!gate.passed && gate.reasons[0].contains("no cell in common"), "{:?}", gate.reasons);
@@ -400,10 +400,10 @@ fn lines_fit_a_terminal_and_cannot_command_it() {
         host_kernel: Some("long ".repeat(60)),
         ..Environment::default()
     };
-    let run = run(1.0).with(Workload::Frame, Wait::Hybrid, Wait::Poll, FRAME_1080P, 10).with(
+    let run = run(1.0).with(Workload::Frame, WaitMode::Hybrid, WaitMode::Poll, FRAME_1080P, 10).with(
         Workload::Contention,
-        Wait::Hybrid,
-        Wait::Irq,
+        WaitMode::Hybrid,
+        WaitMode::Irq,
         64,
         10,
     );

@@ -6,11 +6,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use bench_model::journal::Entry;
+use bench_model::raw::RawRun;
+use bench_model::samples::{COLUMNS, Status};
+use bench_model::{WaitMode, Workload};
 use report::environment::Environment;
-use report::journal::Entry;
-use report::measured::Measured;
-use report::plan::{Wait, Workload};
-use report::samples::{COLUMNS, Status};
 use report::{Again, ReportError, render_again, render_ended};
 
 use crate::render::{folder, rendered};
@@ -121,7 +121,7 @@ fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
 
 /// The lines that an initiator has written when it is killed: facts, peak bandwidths, and some blocks.
 fn lines(run: &Synthetic, blocks: usize) -> Vec<u8> {
-    let facts = Measured { blocks: Vec::new(), ..run.measured.clone() };
+    let facts = RawRun { blocks: Vec::new(), ..run.measured.clone() };
     let finished = run.measured.blocks.iter().take(blocks).map(|block| Entry::Block(Cow::Borrowed(block)));
     let entries = std::iter::once(Entry::Run(Cow::Owned(facts))).chain(finished);
     entries.flat_map(|entry| entry.to_line().expect("JSON")).collect()
@@ -197,7 +197,9 @@ fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
 /// Four cells of which there is nothing to draw, so that rendering takes no time.
 fn plain() -> Synthetic {
     let idle = |run: Synthetic, (host, guest)| run.with(Workload::Idle, host, guest, 64, 0);
-    let waits = [Wait::Poll, Wait::Irq].into_iter().flat_map(|host| [Wait::Poll, Wait::Irq].map(|guest| (host, guest)));
+    let waits = [WaitMode::Poll, WaitMode::Irq]
+        .into_iter()
+        .flat_map(|host| [WaitMode::Poll, WaitMode::Irq].map(|guest| (host, guest)));
     waits.fold(Synthetic::empty(), idle)
 }
 
@@ -309,7 +311,7 @@ fn a_row_that_makes_no_sense_is_named_with_its_place_and_can_be_taken_out() {
 
 #[test]
 fn a_single_mode_says_that_nothing_is_compared() {
-    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 20));
+    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20));
     rendered(dir.path()).expect("rendered");
     let missing = said_missing(dir.path());
     assert!(missing.contains("only irq was measured: there is no comparison"), "{missing}");
@@ -318,15 +320,15 @@ fn a_single_mode_says_that_nothing_is_compared() {
 
 #[test]
 fn without_polling_there_is_no_baseline_and_that_is_said() {
-    let run = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 20);
-    let dir = folder(&run.with(Workload::Pingpong, Wait::Hybrid, Wait::Hybrid, 64, 20));
+    let run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20);
+    let dir = folder(&run.with(Workload::Pingpong, WaitMode::Hybrid, WaitMode::Hybrid, 64, 20));
     rendered(dir.path()).expect("rendered");
     assert!(said_missing(dir.path()).contains("poll, the baseline of all comparisons, was not measured"));
 }
 
 #[test]
 fn one_sample_has_a_median_and_no_percentile_beyond() {
-    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 1));
+    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1));
     rendered(dir.path()).expect("rendered");
     let names = crate::markup::heads(&page(dir.path()), "table-percentiles-pingpong");
     assert_eq!(names, ["case", "mode", "p50", "max"]);

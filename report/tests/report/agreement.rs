@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use report::frame_size::FRAME_1080P;
-use report::plan::{Wait, Workload};
-use report::samples::Status;
+use bench_model::frame_size::FRAME_1080P;
+use bench_model::samples::Status;
+use bench_model::{WaitMode, Workload};
 use serde_json::Value;
 
 use crate::render::{folder, lines, rendered};
@@ -18,9 +18,9 @@ fn scattered() -> Synthetic {
     let mut run = Synthetic::empty();
     for _ in 0..4 {
         run = run
-            .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 300)
-            .with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 251)
-            .with(Workload::Frame, Wait::Irq, Wait::Irq, FRAME_1080P, 7);
+            .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 300)
+            .with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 251)
+            .with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, FRAME_1080P, 7);
     }
     for (position, row) in run.rows.iter_mut().enumerate() {
         let scattered = (position as u64 * 7_919 + 13) % 1_009;

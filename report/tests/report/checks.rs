@@ -1,12 +1,12 @@
 //! Each self-check passes on a run in which everything is right, fails when the one thing that it is about is spoiled,
 //! and says so when there is nothing to look at.
 
+use bench_model::raw::{ClockFit, CorruptAnswer};
+use bench_model::samples::Status;
+use bench_model::{WaitMode, Workload};
 use report::checks::record::why_no_figures;
 use report::environment::Environment;
-use report::measured::{ClockFit, CorruptAnswer};
-use report::plan::{Wait, Workload};
 use report::result::{SelfCheck, Verdict};
-use report::samples::Status;
 
 use crate::synthetic::Synthetic;
 
@@ -59,7 +59,7 @@ fn a_run_without_blocks_has_nothing_to_look_at_and_was_not_completed() {
 
 #[test]
 fn polling_alone_has_no_doorbells_to_look_at() {
-    let result = Synthetic::empty().with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 5).result();
+    let result = Synthetic::empty().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 5).result();
     let verdicts: Vec<(u32, Verdict)> = result.self_checks.iter().map(|check| (check.id, check.pass)).collect();
     for id in [2, 4, 6] {
         assert!(verdicts.contains(&(id, Verdict::NotApplicable)), "{verdicts:?}");
@@ -354,7 +354,7 @@ fn polling_that_sleeps_fails() {
         run.block(0).counters.guest_yields = 42;
     });
     fails(7, "the host was to poll, but it gave its CPU up 42 times in 42 operations", |run| {
-        run.block(0).cpu.switches.host = Some(report::thread_cost::Switches { voluntary: 42, involuntary: 0 });
+        run.block(0).cpu.switches.host = Some(bench_model::thread_usage::Switches { voluntary: 42, involuntary: 0 });
     });
 }
 
@@ -415,7 +415,7 @@ fn a_stream_whose_messages_were_not_whole_fails() {
 
 #[test]
 fn a_block_with_a_limit_may_have_fewer_operations_than_asked_for() {
-    let mut run = Synthetic::empty().with(Workload::Contention, Wait::Irq, Wait::Irq, 64, 20);
+    let mut run = Synthetic::empty().with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 20);
     run.block(0).block.count = 1_000;
     assert_eq!(run.clone().check(15).pass, Verdict::Fail);
     run.block(0).block.limit_ms = Some(300);
@@ -424,7 +424,7 @@ fn a_block_with_a_limit_may_have_fewer_operations_than_asked_for() {
 
 #[test]
 fn blocking_on_one_that_polls_may_find_its_answer_at_once_but_not_spin_for_it() {
-    let mut run = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Poll, 64, 40);
+    let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Poll, 64, 40);
     run.block(0).counters.host_waits = 20;
     run.block(0).counters.host_found_armed = 22;
     assert_eq!(run.clone().check(7).pass, Verdict::Pass);
@@ -459,7 +459,7 @@ fn run_without_figures_gives_its_reason_in_a_line() {
     assert_eq!(why(&run).as_deref(), Some("no block was finished"));
     run.measured.aborted = Some("QEMU was killed by signal 9 (SIGKILL)\nthe guest's console is empty".into());
     assert_eq!(why(&run).as_deref(), Some("QEMU was killed by signal 9 (SIGKILL)"));
-    let mut refused = Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 10);
+    let mut refused = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 10);
     refused.rows.iter_mut().for_each(|row| row.status = Status::Timeout);
     assert_eq!(why(&refused).as_deref(), Some("10 of 10 operations ended with timeout"));
     assert_eq!(why(&Synthetic::both_modes()), None);

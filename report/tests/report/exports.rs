@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use hdrhistogram::Histogram;
 use hdrhistogram::serialization::Deserializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogIterator, LogEntry};
-use report::plan::{Arrivals, Conditions, Wait, Workload};
 
 use crate::render::{folder, lines, rendered};
 use crate::synthetic::Synthetic;
@@ -28,7 +28,7 @@ fn log(dir: &Path) -> Vec<(String, f64, Histogram<u64>)> {
 
 #[test]
 fn the_log_has_a_histogram_per_block_in_order_of_time_with_the_cells_tag() {
-    let dir = folder(&Synthetic::both_modes().with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 30));
+    let dir = folder(&Synthetic::both_modes().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 30));
     rendered(dir.path()).expect("rendered");
     let told: Vec<(String, f64, u64)> = log(dir.path()).into_iter().map(|(t, start, h)| (t, start, h.len())).collect();
     let expected = [
@@ -66,7 +66,7 @@ fn values_beyond_the_range_are_counted_in_the_log() {
 
 #[test]
 fn messages_that_were_due_have_a_histogram_from_then_on_as_well() {
-    let mut run = Synthetic::empty().with(Workload::Openloop, Wait::Irq, Wait::Irq, 64, 20);
+    let mut run = Synthetic::empty().with(Workload::Openloop, WaitMode::Irq, WaitMode::Irq, 64, 20);
     run.block(0).block.conditions =
         Conditions { rate_per_s: Some(1_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
     run.rows.iter_mut().for_each(|row| row.corrected_ns = Some(7_000_000));

@@ -1,15 +1,15 @@
 //! What follows from several cells together.
 
+use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use report::document::answer::points;
 use report::figure::Figure;
 use report::findings::BreakEven;
-use report::plan::{Arrivals, Conditions, Wait, Workload};
 use report::stats::Word;
 
 use crate::synthetic::Synthetic;
 
 /// Adds a block under these conditions.
-fn under(run: Synthetic, workload: Workload, wait: Wait, conditions: Conditions) -> Synthetic {
+fn under(run: Synthetic, workload: Workload, wait: WaitMode, conditions: Conditions) -> Synthetic {
     let mut run = run.with(workload, wait, wait, 64, 1_000);
     run.measured.blocks.last_mut().expect("just added").block.conditions = conditions;
     run
@@ -17,10 +17,10 @@ fn under(run: Synthetic, workload: Workload, wait: Wait, conditions: Conditions)
 
 #[test]
 fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
-    let run = Synthetic::both_modes().with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0).with(
+    let run = Synthetic::both_modes().with(Workload::Idle, WaitMode::Poll, WaitMode::Poll, 64, 0).with(
         Workload::Idle,
-        Wait::Irq,
-        Wait::Irq,
+        WaitMode::Irq,
+        WaitMode::Irq,
         64,
         0,
     );
@@ -42,10 +42,10 @@ fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
 fn the_rate_at_which_both_cost_the_same_lies_between_measured_ones() {
     let paced = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
     let mut run = Synthetic::both_modes();
-    for (workload, wait) in [(Workload::Idle, Wait::Poll), (Workload::Idle, Wait::Irq)] {
+    for (workload, wait) in [(Workload::Idle, WaitMode::Poll), (Workload::Idle, WaitMode::Irq)] {
         run = run.with(workload, wait, wait, 64, 0);
     }
-    run = under(run, Workload::Paced, Wait::Irq, paced);
+    run = under(run, Workload::Paced, WaitMode::Irq, paced);
     // Polling keeps two cores busy; blocking none, half a core at 1,000 per second, and three at 10,000.
     for (index, operations, cores) in [(1, 10_000, 3.0), (4, 0, 2.0), (5, 0, 0.0), (6, 1_000, 0.5)] {
         let block = run.block(index);
@@ -85,11 +85,11 @@ fn late() -> Synthetic {
     let gap = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
     let mut run = Synthetic::empty();
     for block in 0..8 {
-        run = under(run, Workload::Paced, if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq }, gap);
+        run = under(run, Workload::Paced, if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq }, gap);
     }
     for (position, row) in run.rows.iter_mut().enumerate() {
-        let rtt_ns = if row.host_wait == Wait::Poll { 1_000 } else { 50_000 } + position as u64 * 7_919 % 100;
-        let late_ns = if row.host_wait == Wait::Poll { 6_000_000 } else { 100 };
+        let rtt_ns = if row.host_wait == WaitMode::Poll { 1_000 } else { 50_000 } + position as u64 * 7_919 % 100;
+        let late_ns = if row.host_wait == WaitMode::Poll { 6_000_000 } else { 100 };
         (row.rtt_ns, row.corrected_ns) = (Some(rtt_ns), Some(rtt_ns + late_ns));
     }
     run
@@ -125,21 +125,24 @@ fn of_polling_and_blocking_beside_busy_threads_the_faster_one_is_named_only_wher
     let beside = |busy_threads| Conditions { busy_threads: Some(busy_threads), ..Conditions::default() };
     let mut run = Synthetic::empty();
     for block in 0..12 {
-        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run = under(run, Workload::Contention, wait, beside(block / 4 % 3));
     }
     run = run.clone().and(run);
     // Beside one thread, polling lost its core for half of its blocks: medians far apart that noise explains. Beside two, in
     // all of them.
-    for row in run.rows.iter_mut().filter(|row| row.host_wait == Wait::Poll) {
+    for row in run.rows.iter_mut().filter(|row| row.host_wait == WaitMode::Poll) {
         let lost = matches!(row.block, 4 | 7) || matches!(row.block % 12, 8..);
         row.rtt_ns = row.rtt_ns.map(|ns| if lost { 8_000_000 + ns } else { ns });
     }
     let result = run.result();
-    let named: Vec<(u32, Option<Wait>, Word)> =
+    let named: Vec<(u32, Option<WaitMode>, Word)> =
         result.findings.contention.iter().map(|one| (one.busy_threads, one.faster(), one.word)).collect();
-    let expected =
-        [(0, Some(Wait::Poll), Word::Slower), (1, None, Word::NoDifferenceSeen), (2, Some(Wait::Irq), Word::Faster)];
+    let expected = [
+        (0, Some(WaitMode::Poll), Word::Slower),
+        (1, None, Word::NoDifferenceSeen),
+        (2, Some(WaitMode::Irq), Word::Faster),
+    ];
     assert_eq!(named, expected);
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
     let line = summary
@@ -162,15 +165,15 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
     };
     let mut run = Synthetic::empty();
     for block in 0..16 {
-        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run = under(run, Workload::Contention, wait, paced(block / 4 % 2));
     }
     // Beside one thread, of each block's messages a little less or more than half wait for a time slice of others: in which
     // heap the median lies is chance, and noise explains it.
     for row in &mut run.rows {
         let late_of_20 = match (row.host_wait, row.block) {
-            (Wait::Poll, 4 | 15) => 11,
-            (Wait::Poll, 7 | 12) => 9,
+            (WaitMode::Poll, 4 | 15) => 11,
+            (WaitMode::Poll, 7 | 12) => 9,
             _ => 0,
         };
         let is_late = row.seq % 20 < late_of_20;
@@ -178,8 +181,8 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
     }
     let result = run.result();
     let [alone, beside] = &result.findings.contention[..] else { panic!("{:?}", result.findings.contention) };
-    assert_eq!((alone.waits_less(), alone.faster()), (Some(Wait::Poll), Some(Wait::Poll)), "{alone:?}");
-    assert_eq!((beside.waits_less(), beside.faster()), (Some(Wait::Irq), None), "{beside:?}");
+    assert_eq!((alone.waits_less(), alone.faster()), (Some(WaitMode::Poll), Some(WaitMode::Poll)), "{alone:?}");
+    assert_eq!((beside.waits_less(), beside.faster()), (Some(WaitMode::Irq), None), "{beside:?}");
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(summary.contains("contention, mean corrected latency, poll / irq by busy threads: 0: "), "{summary}");
     // The median and its noise floor mean nothing there, so the comparison goes by the mean.
@@ -203,7 +206,7 @@ fn streams(factor: u64) -> Synthetic {
         let measured = run.block(block);
         let is_irq = !matches!(block % 4, 0 | 3);
         if is_irq {
-            (measured.block.host_wait, measured.block.guest_wait) = (Wait::Irq, Wait::Irq);
+            (measured.block.host_wait, measured.block.guest_wait) = (WaitMode::Irq, WaitMode::Irq);
         }
         measured.cpu.host_ns = 40_000_000;
         let traffic = measured.traffic.as_mut().expect("a stream");
@@ -238,7 +241,7 @@ fn offered(run: Synthetic, rate_per_s: u64, count: u64, corrected_ns: u64) -> Sy
     let conditions =
         Conditions { rate_per_s: Some(rate_per_s), arrivals: Some(Arrivals::Fixed), ..Conditions::default() };
     let index = u32::try_from(run.measured.blocks.len()).expect("few");
-    let mut run = run.with(Workload::Openloop, Wait::Irq, Wait::Irq, 64, count);
+    let mut run = run.with(Workload::Openloop, WaitMode::Irq, WaitMode::Irq, 64, count);
     let block = run.measured.blocks.last_mut().expect("just added");
     (block.block.conditions, block.wall_ns) = (conditions, count * 1_000_000_000 / rate_per_s);
     for (row, position) in run.rows.iter_mut().filter(|row| row.block == index).zip(0..) {
@@ -319,17 +322,17 @@ fn messages_that_were_not_sent_are_counted_told_and_no_carried_rate() {
 
 #[test]
 fn equal_things_measured_twice_show_no_difference() {
-    let again = Conditions { again: true, ..Conditions::default() };
+    let again = Conditions { aa_repeat: true, ..Conditions::default() };
     let mut run = Synthetic::empty();
     for conditions in [Conditions::default(), again].into_iter().cycle().take(8) {
-        run = under(run, Workload::Pingpong, Wait::Poll, conditions);
+        run = under(run, Workload::Pingpong, WaitMode::Poll, conditions);
     }
     let result = run.result();
     let comparison = &result.comparisons[0];
-    assert!(comparison.conditions.again);
+    assert!(comparison.conditions.aa_repeat);
     assert_eq!((comparison.p50_ratio, comparison.word), (Some(1.0), Word::NoDifferenceSeen));
     let (second, first) = comparison.cells(&result.cells).expect("both are there");
-    assert!(second.conditions.again && !first.conditions.again, "the second arm is not compared with itself");
+    assert!(second.conditions.aa_repeat && !first.conditions.aa_repeat, "the second arm is not compared with itself");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use bench_model::raw::Ceiling;
 use report::environment::Environment;
-use report::measured::Ceiling;
 use report::{render, styled_summary, summary};
 
 use crate::markup::tags;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use report::plan::{Conditions, Wait, Workload};
+use bench_model::{Conditions, WaitMode, Workload};
 use resvg::usvg::{Group, Node, Options, Rect, TextChunk, Tree, fontdb};
 
 use crate::plots::{WAITS, drawn, everything, named, parsed, under};
@@ -73,7 +73,7 @@ fn what_is_said_of_the_tail_stands_above_the_bars() {
 
 #[test]
 fn one_operation_is_one_bar_and_counted_as_one() {
-    let mut run = Synthetic::empty().with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 1);
+    let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 1);
     run.rows[0].rtt_ns = Some(10_000);
     let plots = drawn(run);
     let bars = parsed(&named(&plots, "latency_histogram").svg)
@@ -117,7 +117,7 @@ fn no_heading_beside_busy_threads_is_cut() {
     let mut run = Synthetic::empty();
     for threads in [0, 3] {
         let beside = Conditions { busy_threads: Some(threads), gap_ns: Some(2_000_000), ..Conditions::default() };
-        run = under(run.with(Workload::Contention, Wait::Irq, Wait::Irq, 64, 8), beside);
+        run = under(run.with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 8), beside);
     }
     for row in &mut run.rows {
         row.corrected_ns = row.rtt_ns;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::LazyLock;
 
+use bench_model::{WaitMode, Workload};
 use report::document::{Document, Folder};
 use report::page::page;
-use report::plan::{Wait, Workload};
 use report::plots::plots;
 use report::run::Run;
 
@@ -35,7 +35,7 @@ fn runs() -> Vec<Synthetic> {
     vec![
         Synthetic::both_modes().with_storm(100).with_stream(64, 10),
         Synthetic::empty(),
-        Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Poll, 64, 1),
+        Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Poll, 64, 1),
         cut_off,
     ]
 }
@@ -131,7 +131,7 @@ fn the_answer_comes_first_and_each_mode_can_be_hidden() {
     for id in ["show-mode-poll", "show-mode-irq"] {
         assert!(at(&format!("id=\"{id}\"")) > at(&format!("#{id}:not(:checked)")), "box and rule: {id}");
     }
-    let alone = page_of(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 1));
+    let alone = page_of(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1));
     assert!(!alone.contains("id=\"show-mode-irq\""), "a single mode is not to be hidden");
 }
 

@@ -1,14 +1,14 @@
 //! The check that threads stayed on their CPUs, and what of it the environment tells.
 
-use report::measured::{PlacementSeen, ThreadSeen};
-use report::plan::{Pinning, Wait, Workload};
+use bench_model::raw::{BlockPlacement, ThreadAffinity};
+use bench_model::thread_usage::Switches;
+use bench_model::{Pinning, WaitMode, Workload};
 use report::result::Verdict;
-use report::thread_cost::Switches;
 
 use crate::synthetic::Synthetic;
 
 /// Spoils what was seen after one block and expects the check to fail with these words.
-fn fails(words: &str, spoil: impl FnOnce(&mut PlacementSeen)) {
+fn fails(words: &str, spoil: impl FnOnce(&mut BlockPlacement)) {
     let mut run = Synthetic::both_modes();
     spoil(run.block(1).placement.as_mut().expect("somebody looked"));
     let check = run.check(12);
@@ -17,8 +17,8 @@ fn fails(words: &str, spoil: impl FnOnce(&mut PlacementSeen)) {
     assert_eq!(check.detail, words);
 }
 
-fn free() -> ThreadSeen {
-    ThreadSeen { allowed: vec![0, 1], last_cpu: Some(0) }
+fn free() -> ThreadAffinity {
+    ThreadAffinity { allowed: vec![0, 1], last_cpu: Some(0) }
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn threads_that_stayed_pass_and_are_named() {
 #[test]
 fn a_thread_that_ran_elsewhere_fails() {
     fails("host was to stay on CPU 0, but it ran on CPU 1", |seen| {
-        seen.host = Some(ThreadSeen { allowed: vec![1], last_cpu: Some(1) });
+        seen.host = Some(ThreadAffinity { allowed: vec![1], last_cpu: Some(1) });
     });
     fails("vcpu0 was to stay on CPU 1, but it ran on CPU 0", |seen| seen.vcpus = vec![Some(free())]);
 }
@@ -53,7 +53,7 @@ fn each_block_has_its_own_expectation() {
     let mut run = Synthetic::both_modes();
     let seen = run.block(1).placement.as_mut().expect("somebody looked");
     seen.wanted.vcpus = vec![Some(0)];
-    seen.vcpus = vec![Some(ThreadSeen { allowed: vec![0], last_cpu: Some(0) })];
+    seen.vcpus = vec![Some(ThreadAffinity { allowed: vec![0], last_cpu: Some(0) })];
     let check = run.check(12);
     assert_eq!(check.pass, Verdict::Pass);
     assert_eq!(check.detail, "host=0,vcpu0=1 in 3 blocks; host=0,vcpu0=0 in 1 block");
@@ -76,7 +76,7 @@ fn without_pinning_there_is_nothing_to_look_at() {
 #[test]
 fn switches_beside_busy_threads_are_not_among_those_of_the_run() {
     let switches = |run: Synthetic| run.result().environment.load.involuntary_switches;
-    let mut run = Synthetic::both_modes().with(Workload::Contention, Wait::Irq, Wait::Irq, 64, 10);
+    let mut run = Synthetic::both_modes().with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 10);
     run.block(4).cpu.switches.host = Some(Switches { voluntary: 0, involuntary: 1_000 });
     assert_eq!(switches(run.clone()), switches(Synthetic::both_modes()));
     run.measured.blocks.drain(..4);

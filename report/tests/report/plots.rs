@@ -3,21 +3,21 @@
 
 use std::fs;
 
+use bench_model::frame_size::{FRAME_4K, FRAME_1080P};
+use bench_model::raw::Traffic;
+use bench_model::samples::Status;
+use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use proptest::prelude::*;
 use report::RunResult;
 use report::environment::Environment;
 use report::evaluate::evaluate;
-use report::frame_size::{FRAME_4K, FRAME_1080P};
-use report::measured::Traffic;
-use report::plan::{Arrivals, Conditions, Wait, Workload};
 use report::plots::{PALETTE, Plot, plots, png, themed, write_into};
 use report::run::Run;
-use report::samples::Status;
 use resvg::usvg::roxmltree;
 
 use crate::synthetic::Synthetic;
 
-pub(crate) const WAITS: [Wait; 3] = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+pub(crate) const WAITS: [WaitMode; 3] = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
 
 fn result_and_run(synthetic: Synthetic, environment: Environment) -> (RunResult, Run) {
     let run = Run::new(synthetic.measured, synthetic.rows);
@@ -112,7 +112,7 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
             "stream",
         ]
     );
-    let frames = Synthetic::empty().with(Workload::Frame, Wait::Irq, Wait::Irq, FRAME_1080P, 5);
+    let frames = Synthetic::empty().with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, FRAME_1080P, 5);
     let of_latencies = ["latency_percentiles", "latency_histogram", "latency_over_time", "latency_ecdf"];
     assert_eq!(names(&drawn(frames)), [&of_latencies[..], &["bandwidth_analysis", "frame_phases"]].concat());
     let rate = |rate_per_s| Conditions {
@@ -122,7 +122,7 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
     };
     let mut open = Synthetic::empty();
     for rate_per_s in [1_000, 5_000, 50_000] {
-        for wait in [Wait::Poll, Wait::Irq] {
+        for wait in [WaitMode::Poll, WaitMode::Irq] {
             open = under(open.with(Workload::Openloop, wait, wait, 64, 20), rate(rate_per_s));
         }
     }
@@ -138,7 +138,10 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
     assert!(named(&open, "latency_percentiles").alt.contains(told), "{}", named(&open, "latency_percentiles").alt);
     assert_eq!(names(&drawn(Synthetic::empty().with_stream(64, 1_000))), ["stream"]);
     assert_eq!(names(&drawn(Synthetic::empty())), [""; 0]);
-    assert_eq!(names(&drawn(Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 0))), [""; 0]);
+    assert_eq!(
+        names(&drawn(Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 0))),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -175,7 +178,7 @@ fn operations_that_failed_and_cells_of_other_conditions_are_in_no_main_plot() {
     let plain = drawn(Synthetic::both_modes());
     let mut run = Synthetic::both_modes();
     for (block, conditions) in [
-        (1, Conditions { again: true, ..Conditions::default() }),
+        (1, Conditions { aa_repeat: true, ..Conditions::default() }),
         (3, Conditions { cold: true, ..Conditions::default() }),
     ] {
         run.block(block).block.conditions = conditions;
@@ -264,8 +267,8 @@ fn a_page_gets_its_own_colours_and_sets_title_and_caption_itself() {
 fn many_operations_make_no_large_plot() {
     let mut run = Synthetic::empty();
     for _ in 0..10 {
-        run = run.with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 2_000);
-        run = run.with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 2_000);
+        run = run.with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 2_000);
+        run = run.with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 2_000);
     }
     run.first_row(11).rtt_ns = Some(77_700_000);
     let all = drawn(run);
@@ -313,11 +316,11 @@ prop_compose! {
         times in prop::collection::vec(any_time(), 1..6),
         conditions in (prop::option::of(any::<u32>()), any::<bool>(), prop::option::of(any_time()), prop::option::of(any_time())),
         stable in any::<bool>(),
-    ) -> (Workload, (Wait, Wait), u64, u64, Vec<u64>, Conditions, bool) {
-        let (busy_threads, one_core, gap_ns, rate_per_s) = conditions;
+    ) -> (Workload, (WaitMode, WaitMode), u64, u64, Vec<u64>, Conditions, bool) {
+        let (busy_threads, shared_core, gap_ns, rate_per_s) = conditions;
         let arrivals = (workload == Workload::Openloop).then_some(Arrivals::Poisson);
         let slots = busy_threads.filter(|_| workload == Workload::Stream);
-        let conditions = Conditions { busy_threads, one_core, gap_ns, rate_per_s, arrivals, slots, ..Conditions::default() };
+        let conditions = Conditions { busy_threads, shared_core, gap_ns, rate_per_s, arrivals, slots, ..Conditions::default() };
         (workload, waits, size_bytes, count, times, conditions, stable)
     }
 }

@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use bench_model::{WaitMode, Workload};
 use proptest::prelude::*;
 use report::across::{RunFolder, compare, text};
-use report::plan::{Wait, Workload};
 use report::{ReportError, RunResult};
 use tempfile::TempDir;
 
@@ -18,8 +18,8 @@ const FILES: [&str; 3] = ["measured.json", "samples.csv", "result.json"];
 
 fn small() -> Synthetic {
     Synthetic::empty()
-        .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 12)
-        .with(Workload::Frame, Wait::Irq, Wait::Irq, 4096, 3)
+        .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 12)
+        .with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, 4096, 3)
         .with_storm(20)
         .with_stream(64, 10)
 }

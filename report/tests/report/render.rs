@@ -4,10 +4,10 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
+use bench_model::samples::{COLUMNS, Status};
+use bench_model::{WaitMode, Workload};
 use report::environment::{Environment, HostLoad};
-use report::plan::{Wait, Workload};
 use report::result::Verdict;
-use report::samples::{COLUMNS, Status};
 use report::{ReportError, RunResult, render};
 use tempfile::TempDir;
 
@@ -143,9 +143,9 @@ fn a_document_of_another_version_is_refused() {
 #[test]
 fn blocks_of_one_kind_become_one_cell() {
     let run = Synthetic::empty()
-        .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 10)
-        .with(Workload::Pingpong, Wait::Irq, Wait::Poll, 64, 10)
-        .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 15);
+        .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 10)
+        .with(Workload::Pingpong, WaitMode::Irq, WaitMode::Poll, 64, 10)
+        .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 15);
     let dir = folder(&run);
     let cells = rendered(dir.path()).expect("rendered").cells;
     let told: Vec<(&str, u64)> = cells.iter().map(|cell| (cell.mode.as_str(), cell.n)).collect();
@@ -174,7 +174,7 @@ fn failed_operations_are_counted_and_in_no_figure() {
 fn cold_frames_are_told_from_warm_ones_and_counted_by_themselves() {
     let mut run = Synthetic::empty();
     for _ in 0..2 {
-        run = run.with(Workload::Frame, Wait::Irq, Wait::Irq, 6_220_800, 3);
+        run = run.with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, 6_220_800, 3);
     }
     run.block(1).block.conditions.cold = true;
     let dir = folder(&run);
@@ -201,7 +201,7 @@ fn a_run_without_rows_is_rendered_and_fails() {
 
 #[test]
 fn a_block_without_rows_has_a_cell_without_figures() {
-    let run = Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, 64, 0);
+    let run = Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 64, 0);
     let result = rendered(folder(&run).path()).expect("rendered");
     let cell = &result.cells[0];
     assert_eq!((cell.n, &cell.latency_ns, cell.bytes_per_second, cell.cpu.cores), (0, &None, None, None));
@@ -209,7 +209,8 @@ fn a_block_without_rows_has_a_cell_without_figures() {
 
 #[test]
 fn one_row_is_enough() {
-    let result = rendered(folder(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 1)).path());
+    let result =
+        rendered(folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1)).path());
     let result = result.expect("rendered");
     assert_eq!(result.cells[0].latency_ns.as_ref().and_then(|latency| latency.p50), Some(60_010));
     assert!(result.comparisons.is_empty(), "there is nothing to compare with");

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use bench_model::units::{duration, speed, thousands};
+use bench_model::{WaitMode, Workload};
 use report::RunResult;
-use report::plan::{Wait, Workload};
 use report::result::Cell;
-use report::units::{duration, grouped, speed};
 use tempfile::TempDir;
 
 use crate::markup::{heads, table};
@@ -29,10 +29,10 @@ fn cell<'a>(result: &'a RunResult, workload: Workload, mode: &str) -> &'a Cell {
 /// Enough round trips for p99, frames, a storm and a stream.
 fn run() -> Synthetic {
     Synthetic::empty()
-        .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 1_200)
-        .with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 40)
-        .with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 12)
-        .with(Workload::Frame, Wait::Irq, Wait::Irq, 6_220_800, 10)
+        .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 1_200)
+        .with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 40)
+        .with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 6_220_800, 12)
+        .with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, 6_220_800, 10)
         .with_storm(2_000)
         .with_stream(4_096, 50_000)
 }
@@ -103,7 +103,7 @@ fn the_full_text_report_has_the_figures_of_the_document() {
     for (mode, line) in ["poll", "irq"].into_iter().zip(moments.lines().skip(2)) {
         let cell = cell(result, Workload::Pingpong, mode);
         let latency = cell.latency_ns.as_ref().expect("figures");
-        let mut expected = vec!["64 B".to_owned(), mode.to_owned(), grouped(cell.n), "0".to_owned()];
+        let mut expected = vec!["64 B".to_owned(), mode.to_owned(), thousands(cell.n), "0".to_owned()];
         expected.push(duration(latency.min as f64));
         expected.push(duration(latency.mean));
         expected.push(duration(latency.p50.expect("a median") as f64));

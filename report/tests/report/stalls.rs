@@ -1,8 +1,8 @@
 //! A machine or a process that stood still is named with block, length and effect; ordinary tails are not.
 
-use report::plan::{Conditions, Wait, Workload};
+use bench_model::samples::Row;
+use bench_model::{Conditions, WaitMode, Workload};
 use report::result::Warning;
-use report::samples::Row;
 
 use crate::synthetic::Synthetic;
 use crate::warnings::good;
@@ -11,7 +11,7 @@ const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 
 /// Four blocks of 250 messages with a gap of 2 ms, each answered after 1 to 2 µs.
-fn paced(wait: Wait) -> Synthetic {
+fn paced(wait: WaitMode) -> Synthetic {
     let mut run = (0..4).fold(Synthetic::empty(), |run, _| run.with(Workload::Paced, wait, wait, 64, 250));
     for block in &mut run.measured.blocks {
         block.block.conditions.gap_ns = Some(2 * MS);
@@ -81,7 +81,7 @@ fn only_warning(run: Synthetic) -> String {
 
 #[test]
 fn stalled_operation_is_named_with_block_and_effect() {
-    let mut run = paced(Wait::Poll);
+    let mut run = paced(WaitMode::Poll);
     stop_within(&mut run, 2 * 250 + 17, 3 * SECOND);
     run.block(2).cpu.host_ns += 3 * SECOND;
     assert_eq!(
@@ -94,7 +94,7 @@ fn stalled_operation_is_named_with_block_and_effect() {
 
 #[test]
 fn initiator_stopped_before_sending_is_named() {
-    let mut run = paced(Wait::Irq);
+    let mut run = paced(WaitMode::Irq);
     stop_before(&mut run, 400, 3 * SECOND);
     let message = only_warning(run);
     let wanted = "block 1 (paced 64 B irq, 2.00 ms gap): 1 of 250 operations started late by 3.00 s";
@@ -104,7 +104,7 @@ fn initiator_stopped_before_sending_is_named() {
 
 #[test]
 fn stop_between_round_trips_is_in_no_mean_but_in_cpu() {
-    let mut run = Synthetic::empty().with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 1_000);
+    let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 1_000);
     lay_out(&mut run, 0, |_| 300);
     stop_before(&mut run, 500, 3 * SECOND);
     let message = only_warning(run);
@@ -114,7 +114,7 @@ fn stop_between_round_trips_is_in_no_mean_but_in_cpu() {
 
 #[test]
 fn stalls_in_several_blocks_are_counted() {
-    let mut run = paced(Wait::Poll);
+    let mut run = paced(WaitMode::Poll);
     for (position, seconds) in [(10, 1), (11, 2), (300, 4), (600, 5), (900, 3)] {
         stop_within(&mut run, position, seconds * SECOND);
     }
@@ -128,7 +128,7 @@ fn stalls_in_several_blocks_are_counted() {
 
 #[test]
 fn several_stalls_of_a_block_are_one_warning() {
-    let mut run = paced(Wait::Poll);
+    let mut run = paced(WaitMode::Poll);
     stop_within(&mut run, 10, SECOND);
     stop_before(&mut run, 20, 2 * SECOND);
     let message = only_warning(run);
@@ -144,7 +144,7 @@ fn ordinary_tails_under_load_are_no_stall() {
         position if position % 10 == 0 => 3 * MS,
         position => 138_000 + position * 90,
     };
-    for wait in [Wait::Poll, Wait::Irq] {
+    for wait in [WaitMode::Poll, WaitMode::Irq] {
         let mut run = paced(wait);
         lay_out(&mut run, 2 * MS, tail);
         stop_before(&mut run, 700, 20 * MS);
@@ -158,7 +158,7 @@ fn ordinary_tails_under_load_are_no_stall() {
 #[test]
 fn stall_must_exceed_the_absolute_bound() {
     let stopped = |ms| {
-        let mut run = paced(Wait::Poll);
+        let mut run = paced(WaitMode::Poll);
         stop_within(&mut run, 17, ms * MS);
         warnings(run).len()
     };
@@ -168,7 +168,7 @@ fn stall_must_exceed_the_absolute_bound() {
 #[test]
 fn waiting_for_a_crowded_cpu_is_what_is_measured() {
     let crowded = |stop| {
-        let mut run = Synthetic::empty().with(Workload::Contention, Wait::Poll, Wait::Poll, 64, 400);
+        let mut run = Synthetic::empty().with(Workload::Contention, WaitMode::Poll, WaitMode::Poll, 64, 400);
         run.block(0).block.conditions = Conditions { busy_threads: Some(3), ..Conditions::default() };
         // A poller that shares its CPU answers at once or after a time slice.
         lay_out(&mut run, 0, |position| if position % 5 == 0 { 12 * MS } else { 300 });
@@ -183,10 +183,10 @@ fn waiting_for_a_crowded_cpu_is_what_is_measured() {
 #[test]
 fn frames_are_long_by_themselves() {
     let frames = |stop| {
-        let mut run = Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 7).with(
+        let mut run = Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 6_220_800, 7).with(
             Workload::Frame,
-            Wait::Poll,
-            Wait::Poll,
+            WaitMode::Poll,
+            WaitMode::Poll,
             6_220_800,
             7,
         );
@@ -204,18 +204,18 @@ fn frames_are_long_by_themselves() {
 
 #[test]
 fn operations_that_are_all_slow_are_no_stall() {
-    let mut run = paced(Wait::Irq);
+    let mut run = paced(WaitMode::Irq);
     lay_out(&mut run, 2 * MS, |position| 2 * SECOND + position * MS);
     assert_eq!(warnings(run), []);
 }
 
 #[test]
 fn suspended_machine_is_named() {
-    let mut run = paced(Wait::Irq);
+    let mut run = paced(WaitMode::Irq);
     run.block(3).suspended_ns = 12 * SECOND;
     let message = only_warning(run);
     assert!(message.ends_with("the machine was suspended for 12.0 s"), "{message}");
-    let mut run = paced(Wait::Irq);
+    let mut run = paced(WaitMode::Irq);
     run.block(3).suspended_ns = MS;
     assert_eq!(warnings(run), [], "preempted between two readings of a clock");
 }
@@ -245,11 +245,11 @@ fn polling_thread_off_its_cpu_while_idle_is_named() {
         (block.cpu.host_ns, block.cpu.vcpus_ns) = (3 * SECOND, vec![ran_ns]);
         warnings(run)
     };
-    assert_eq!(idle(Wait::Poll, 2_900 * MS), []);
-    let stopped = idle(Wait::Poll, SECOND);
+    assert_eq!(idle(WaitMode::Poll, 2_900 * MS), []);
+    let stopped = idle(WaitMode::Poll, SECOND);
     assert!(
         stopped.len() == 1 && stopped[0].message.contains("the polling vCPU ran for 1.00 s of 3.00 s"),
         "{stopped:?}"
     );
-    assert_eq!(idle(Wait::Irq, MS), [], "blocking threads are off their CPUs");
+    assert_eq!(idle(WaitMode::Irq, MS), [], "blocking threads are off their CPUs");
 }

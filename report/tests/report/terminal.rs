@@ -1,10 +1,10 @@
 //! What a run says on the terminal.
 
-use report::measured::Traffic;
-use report::plan::{Arrivals, Conditions, Wait, Workload};
+use bench_model::raw::Traffic;
+use bench_model::samples::Status;
+use bench_model::thread_usage::{HardwareCounts, PerfTime};
+use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use report::result::Warning;
-use report::samples::Status;
-use report::thread_cost::{HardwareCounts, PerfTime};
 use report::{styled_summary, summary, summary_within};
 
 use crate::synthetic::Synthetic;
@@ -16,7 +16,7 @@ fn widest(text: &str) -> usize {
 #[test]
 fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
     let alternating = (0..16).fold(Synthetic::empty(), |run, block| {
-        let wait = if matches!(block % 4, 0 | 3) { Wait::Poll } else { Wait::Irq };
+        let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run.with(Workload::Pingpong, wait, wait, 64, 40)
     });
     let text = summary(&alternating.result());
@@ -51,7 +51,7 @@ fn a_failed_check_casts_doubt_on_the_answer() {
 
 #[test]
 fn a_single_mode_answers_alone() {
-    let text = summary(&Synthetic::empty().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 5).result());
+    let text = summary(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 5).result());
     assert!(text.starts_with("Round-trip p50: irq 60.0 µs (5 operations).\n"), "{text}");
 }
 
@@ -65,7 +65,8 @@ fn failures_that_a_document_makes_up_end_at_the_largest_number() {
 
 #[test]
 fn frames_alone_answer_too() {
-    let text = summary(&Synthetic::empty().with(Workload::Frame, Wait::Poll, Wait::Poll, 6_220_800, 5).result());
+    let text =
+        summary(&Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 6_220_800, 5).result());
     assert!(text.starts_with("1080p frame p50, end to end: poll 185 ms (5 operations).\n"), "{text}");
 }
 
@@ -74,7 +75,7 @@ fn storms_idling_and_ceilings_alone_answer_too() {
     let first_line = |run: Synthetic| summary(&run.result()).lines().next().expect("a line").to_owned();
     let storm = Synthetic::empty().with_storm(20_000);
     assert_eq!(first_line(storm), "20,000 doorbells coalesced into 5,000 interrupts (4:1). The last message was seen.");
-    let mut idle = Synthetic::empty().with(Workload::Idle, Wait::Poll, Wait::Poll, 64, 0);
+    let mut idle = Synthetic::empty().with(Workload::Idle, WaitMode::Poll, WaitMode::Poll, 64, 0);
     idle.block(0).wall_ns = 1_000_000;
     (idle.block(0).cpu.host_ns, idle.block(0).cpu.vcpu_ns) = (1_000_000, Some(990_000));
     assert_eq!(first_line(idle), "CPU in use while idle: poll 1.99 cores.");
@@ -98,7 +99,7 @@ fn a_run_without_figures_says_so_and_why() {
 
 #[test]
 fn however_much_there_is_to_say_it_fits_forty_lines() {
-    let waits = [Wait::Poll, Wait::Irq];
+    let waits = [WaitMode::Poll, WaitMode::Irq];
     let mut run = Synthetic::empty();
     for size in [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384] {
         for (host, guest) in waits.into_iter().flat_map(|host| waits.map(|guest| (host, guest))) {
@@ -122,7 +123,7 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
 fn one_cell_that_is_left_out_is_one_cell() {
     let mut run = Synthetic::empty();
     let first_left_out = (1..100).find_map(|index| {
-        run = run.clone().with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64 * index, 3);
+        run = run.clone().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64 * index, 3);
         summary(&run.clone().result()).lines().find(|line| line.contains(" more cell")).map(str::to_owned)
     });
     assert_eq!(first_left_out.as_deref(), Some("and 1 more cell in report.html"));
@@ -132,7 +133,7 @@ fn one_cell_that_is_left_out_is_one_cell() {
 pub(crate) fn everything() -> Synthetic {
     let mut run = Synthetic::empty();
     let mut add = |workload: Workload, size: u64, count: u64, conditions: Conditions| {
-        for wait in [Wait::Poll, Wait::Irq, Wait::Hybrid] {
+        for wait in [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid] {
             run = run.clone().with(workload, wait, wait, size, count);
             let block = run.measured.blocks.last_mut().expect("just added");
             block.block.conditions = conditions;
@@ -256,7 +257,7 @@ fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
 #[test]
 fn a_difference_that_was_not_seen_is_not_called_one() {
     let mut run = Synthetic::empty();
-    for wait in [Wait::Poll, Wait::Irq, Wait::Irq, Wait::Poll] {
+    for wait in [WaitMode::Poll, WaitMode::Irq, WaitMode::Irq, WaitMode::Poll] {
         run = run.with(Workload::Frame, wait, wait, 6_220_800, 20);
     }
     for row in &mut run.rows {

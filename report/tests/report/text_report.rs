@@ -62,7 +62,7 @@ fn short_report_has_headline_tables_and_where_the_rest_is() {
 #[test]
 fn only_failed_checks_are_listed_with_their_reason() {
     let mut run = Synthetic::both_modes();
-    run.first_row(0).status = report::samples::Status::Timeout;
+    run.first_row(0).status = bench_model::samples::Status::Timeout;
     let text = short(&run.clone().result(), &run_of(run));
     assert_eq!(text.matches("FAILED").count(), 1, "{text}");
     assert!(text.contains("FAILED 14 every operation ended ok: 1 of 100 operations ended with timeout"), "{text}");

@@ -1,10 +1,10 @@
 //! Each warning of the environment comes when it is called for, with its figures and a cure, and not otherwise.
 
+use bench_model::thread_usage::Switches;
+use bench_model::{Pinning, WaitMode, Workload};
 use report::environment::{Environment, OtherBenchmark};
-use report::plan::{Pinning, Wait, Workload};
 use report::result::Warning;
 use report::summary;
-use report::thread_cost::Switches;
 
 use crate::synthetic::Synthetic;
 
@@ -116,11 +116,11 @@ fn a_run_that_may_not_use_its_cpus() {
 
 #[test]
 fn doorbells_that_came_late_but_for_where_that_was_asked_for() {
-    let late = |busy_threads, one_core| {
+    let late = |busy_threads, shared_core| {
         let mut run = Synthetic::both_modes();
         run.block(1).counters.guest_deadline_wakeups = 2;
         let conditions = &mut run.block(1).block.conditions;
-        (conditions.busy_threads, conditions.one_core) = (busy_threads, one_core);
+        (conditions.busy_threads, conditions.shared_core) = (busy_threads, shared_core);
         let warnings = run.result().warnings;
         warnings.into_iter().any(|warning| warning.message.starts_with("2 waits timed out before the doorbell arrived"))
     };
@@ -208,7 +208,7 @@ fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
 #[test]
 fn preempted_benchmark_threads() {
     let preempted = |times, workload| {
-        let mut run = Synthetic::empty().with(workload, Wait::Poll, Wait::Poll, 64, 1_000);
+        let mut run = Synthetic::empty().with(workload, WaitMode::Poll, WaitMode::Poll, 64, 1_000);
         run.block(0).cpu.switches.vcpus = Some(Switches { voluntary: 0, involuntary: times });
         run.result_on(good()).warnings
     };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use bench_model::frame_size::size_name;
+use bench_model::{Fault, Pinning, WaitMode, Workload};
 use cli_common::size::Bytes;
-use report::frame_size::size_name;
-use report::plan::{Fault, Pinning, Wait, Workload};
 use serde::Serialize;
 
 use super::host_info::cores;
@@ -31,7 +31,7 @@ const GAP: Duration = Duration::from_millis(2);
 /// The checked configuration, as it is stored with the result.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Config {
-    pub(crate) modes: Vec<Wait>,
+    pub(crate) modes: Vec<WaitMode>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) full: bool,
     pub(crate) driver: GuestDriver,
@@ -127,9 +127,9 @@ fn frame_bytes(asked: &[FrameArg]) -> Vec<u64> {
     bytes
 }
 
-fn modes(asked: &[Mode]) -> Vec<Wait> {
+fn modes(asked: &[Mode]) -> Vec<WaitMode> {
     let all = asked.contains(&Mode::All);
-    let known = [(Mode::Poll, Wait::Poll), (Mode::Irq, Wait::Irq), (Mode::Hybrid, Wait::Hybrid)];
+    let known = [(Mode::Poll, WaitMode::Poll), (Mode::Irq, WaitMode::Irq), (Mode::Hybrid, WaitMode::Hybrid)];
     known.into_iter().filter(|(mode, _)| all || asked.contains(mode)).map(|(_, wait)| wait).collect()
 }
 
@@ -267,22 +267,22 @@ fn check_map(driver: GuestDriver, map: Bar2Map) -> anyhow::Result<()> {
 /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
 fn choose_driver(
     asked: DriverArg,
-    modes: &[Wait],
+    modes: &[WaitMode],
     several: bool,
     args: &BenchArgs,
-) -> (GuestDriver, String, Vec<Wait>) {
+) -> (GuestDriver, String, Vec<WaitMode>) {
     match asked {
         DriverArg::Is(GuestDriver::UioPciGeneric) if several => (
             GuestDriver::UioPciGeneric,
             "asked for; it cannot deliver interrupts, so it only polls".to_owned(),
-            vec![Wait::Poll],
+            vec![WaitMode::Poll],
         ),
         DriverArg::Is(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
-        DriverArg::Auto if modes == [Wait::Poll] && args.bar2_map == Bar2Map::Wb => {
+        DriverArg::Auto if modes == [WaitMode::Poll] && args.bar2_map == Bar2Map::Wb => {
             let reason = "no other driver maps the memory write-back";
             (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
-        DriverArg::Auto if modes == [Wait::Poll] && !args.matrix => {
+        DriverArg::Auto if modes == [WaitMode::Poll] && !args.matrix => {
             let reason = "polling needs no interrupts, so the stock driver will do";
             (GuestDriver::UioPciGeneric, reason.to_owned(), modes.to_vec())
         }
@@ -350,8 +350,8 @@ pub(super) mod tests {
         assert!(parse("--driver uio_pci_generic --mode poll").is_ok());
         // A comparison of drivers: this one polls, whatever the others do.
         let (_, configs) = parse_with_args("--driver uio_pci_generic,uio_pci_msix --mode poll,irq --matrix").unwrap();
-        assert_eq!((configs[0].modes.as_slice(), configs[0].matrix), (&[Wait::Poll][..], false));
-        assert_eq!((configs[1].modes.as_slice(), configs[1].matrix), (&[Wait::Poll, Wait::Irq][..], true));
+        assert_eq!((configs[0].modes.as_slice(), configs[0].matrix), (&[WaitMode::Poll][..], false));
+        assert_eq!((configs[1].modes.as_slice(), configs[1].matrix), (&[WaitMode::Poll, WaitMode::Irq][..], true));
     }
 
     #[test]

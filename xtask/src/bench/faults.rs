@@ -1,6 +1,6 @@
 //! Whether a fault can be put into what is to be measured: one that cannot would make a run pass that was to fail.
 
-use report::plan::{Block, Fault, Wait, Workload};
+use bench_model::{Block, Fault, WaitMode, Workload};
 
 use super::config::Config;
 use super::options::BenchArgs;
@@ -52,22 +52,24 @@ fn requirement(fault: Fault) -> Option<FaultRequirement> {
         }
         // Beside a doorbell's way the host's own time may be small.
         Fault::SlowStamps => ("round trips of two that poll", "--workload pingpong --mode poll", |block| {
-            block.workload == Workload::Pingpong && is_of(block, Wait::Poll, Wait::Poll)
+            block.workload == Workload::Pingpong && is_of(block, WaitMode::Poll, WaitMode::Poll)
         }),
         // Elsewhere doorbells become one interrupt, or come where nobody blocks.
         Fault::UncountedDoorbell | Fault::DropDoorbell | Fault::DropAnswer => {
             ("doorbells that are answered one by one", "--workload pingpong --mode irq", |block| {
-                block.workload.is_closed_loop() && is_of(block, Wait::Irq, Wait::Irq) && surely_done(block) >= DOORBELLS
+                block.workload.is_closed_loop()
+                    && is_of(block, WaitMode::Irq, WaitMode::Irq)
+                    && surely_done(block) >= DOORBELLS
             })
         }
         Fault::BlindStorm => ("a storm of doorbells", "--workload storm --mode irq", |block| {
             block.workload == Workload::Storm && block.guest_wait.blocks()
         }),
         Fault::SleepyHost => ("a host that polls for answers", "--workload pingpong --mode poll", |block| {
-            block.workload.is_closed_loop() && block.host_wait == Wait::Poll
+            block.workload.is_closed_loop() && block.host_wait == WaitMode::Poll
         }),
         Fault::SleepyGuest => ("a guest that polls for messages", "--workload pingpong --mode poll", |block| {
-            block.workload.is_closed_loop() && block.guest_wait == Wait::Poll
+            block.workload.is_closed_loop() && block.guest_wait == WaitMode::Poll
         }),
         Fault::Stall => {
             ("an open loop of 400 messages per second or more", "--workload openloop --rate 1000", |block| {
@@ -80,7 +82,7 @@ fn requirement(fault: Fault) -> Option<FaultRequirement> {
     Some(FaultRequirement { what, cure, is_met_by })
 }
 
-fn is_of(block: &Block, host: Wait, guest: Wait) -> bool {
+fn is_of(block: &Block, host: WaitMode, guest: WaitMode) -> bool {
     (block.host_wait, block.guest_wait) == (host, guest)
 }
 

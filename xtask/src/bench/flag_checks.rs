@@ -1,6 +1,6 @@
 //! Flags that change nothing of what is to be measured: who gave one expects to see it in the figures.
 
-use report::plan::{Block, Wait, Workload};
+use bench_model::{Block, WaitMode, Workload};
 
 use super::config::Config;
 use super::options::BenchArgs;
@@ -9,7 +9,7 @@ use super::options::BenchArgs;
 pub(super) fn warnings(args: &BenchArgs, configs: &[Config]) -> Vec<String> {
     let blocks: Vec<Block> = configs.iter().flat_map(Config::blocks).collect();
     let has = |one_of: &[Workload]| blocks.iter().any(|block| one_of.contains(&block.workload));
-    let spins = blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&Wait::Hybrid));
+    let spins = blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid));
     let (pingpong, paced) = (Workload::Pingpong, Workload::Paced);
     let flags = [
         ("--spin", args.spin.is_some(), spins, "nobody waits in the hybrid way", "--mode hybrid"),

@@ -11,9 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bench_model::{Fault, Plan};
 use report::RunResult;
 use report::environment::Environment;
-use report::plan::{Fault, Plan};
 
 use crate::accelerator::kind::Accelerator;
 use crate::accelerator::{self, ProbeOptions};

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bench_model::Fault;
+use bench_model::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use cli_common::{duration, number, size};
-use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
-use report::plan::Fault;
 use serde::Serialize;
 
 use super::pinning::Pin;

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use report::pinning::Pinning;
+use bench_model::Pinning;
 
 use crate::exit_status::usage;
 

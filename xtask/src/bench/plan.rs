@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use report::plan::{Block, Pinning, Plan, QemuThreads};
+use bench_model::{Block, Pinning, Plan, QemuThreads};
 
 use super::config::Config;
 use super::options::BenchArgs;

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
+use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
-use report::plan::{Arrivals, Block, Conditions, Wait, Workload};
 
 use super::config::Config;
 use super::host_info::cores;
@@ -92,16 +92,16 @@ impl PlanBuilder<'_> {
     }
 
     /// Both sides alike.
-    fn diagonal(&self) -> Vec<(Wait, Wait)> {
+    fn diagonal(&self) -> Vec<(WaitMode, WaitMode)> {
         self.config.modes.iter().map(|wait| (*wait, *wait)).collect()
     }
 
     /// Both sides alike, or each with each.
-    fn pairs(&self) -> Vec<(Wait, Wait)> {
+    fn pairs(&self) -> Vec<(WaitMode, WaitMode)> {
         if !self.config.matrix {
             return self.diagonal();
         }
-        let all = [Wait::Poll, Wait::Irq, Wait::Hybrid];
+        let all = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
         all.into_iter().flat_map(|host| all.map(|guest| (host, guest))).collect()
     }
 
@@ -109,8 +109,9 @@ impl PlanBuilder<'_> {
         let shape = BlockShape { rounds: 8, warmup: 250, count: 1_250 * self.scale(), limit_ms: None };
         self.cell(Workload::Pingpong, MESSAGE, Conditions::default(), shape, &self.pairs());
         // Stamps before the answer cost a guest that spins a good part of its round trip: they get blocks of their own.
-        let spinning: Vec<(Wait, Wait)> = self.pairs().into_iter().filter(|(_, guest)| *guest != Wait::Irq).collect();
-        let stamped = Conditions { stamped: true, ..Conditions::default() };
+        let spinning: Vec<(WaitMode, WaitMode)> =
+            self.pairs().into_iter().filter(|(_, guest)| *guest != WaitMode::Irq).collect();
+        let stamped = Conditions { full_stamps: true, ..Conditions::default() };
         self.cell(Workload::Pingpong, MESSAGE, stamped, BlockShape { rounds: 2, ..shape }, &spinning);
     }
 
@@ -153,7 +154,7 @@ impl PlanBuilder<'_> {
         // A block is one figure, and it takes some to know how much they differ.
         let limit_ms = Some(if self.config.full { 1_250 } else { 125 });
         let shape = BlockShape { rounds: 8, warmup: 0, count: MAX_OPERATIONS, limit_ms };
-        let rung: Vec<(Wait, Wait)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
+        let rung: Vec<(WaitMode, WaitMode)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
         for size in STREAM_BYTES {
             for slots in STREAM_SLOTS {
                 let conditions = Conditions { slots: Some(slots), ..Conditions::default() };
@@ -165,7 +166,7 @@ impl PlanBuilder<'_> {
 
     /// Without doorbells there is no storm.
     fn storms(&mut self) {
-        let rung: Vec<(Wait, Wait)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
+        let rung: Vec<(WaitMode, WaitMode)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
         for rate in STORM_RATES.into_iter().map(Some).chain([None]) {
             let count = rate.map_or(STORM, |rate| rate / 2).min(STORM);
             let conditions = Conditions { rate_per_s: rate, ..Conditions::default() };
@@ -190,7 +191,7 @@ impl PlanBuilder<'_> {
             .map(|threads| Conditions { busy_threads: Some(threads), ..Conditions::default() })
             .collect();
         if self.config.load.is_none() {
-            crowds.push(Conditions { busy_threads: Some(0), one_core: true, ..Conditions::default() });
+            crowds.push(Conditions { busy_threads: Some(0), shared_core: true, ..Conditions::default() });
         }
         let limit_ms = u64::try_from(contention_limit(self.config.full).as_millis()).ok();
         for crowd in crowds {
@@ -209,11 +210,11 @@ impl PlanBuilder<'_> {
         size_bytes: u64,
         conditions: Conditions,
         shape: BlockShape,
-        pairs: &[(Wait, Wait)],
+        pairs: &[(WaitMode, WaitMode)],
     ) {
         let twice = self.config.aa && matches!(workload, Workload::Pingpong | Workload::Paced);
         let arms = if twice { &[false, true][..] } else { &[false][..] };
-        let mut order: Vec<((Wait, Wait), bool)> =
+        let mut order: Vec<((WaitMode, WaitMode), bool)> =
             pairs.iter().flat_map(|pair| arms.iter().map(move |again| (*pair, *again))).collect();
         for round in 0..shape.rounds {
             if round % 2 == 0 {
@@ -232,7 +233,7 @@ impl PlanBuilder<'_> {
                     count: shape.count,
                     limit_ms: shape.limit_ms,
                     corrupt_one: workload == Workload::Frame && round == 0,
-                    conditions: Conditions { again, ..conditions },
+                    conditions: Conditions { aa_repeat: again, ..conditions },
                 });
             }
         }
@@ -244,14 +245,14 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::super::config::tests::parse;
-    use report::plan::Wait::{self, Irq, Poll};
-    use report::plan::Workload;
+    use bench_model::WaitMode::{self, Irq, Poll};
+    use bench_model::Workload;
 
     #[test]
     fn modes_are_measured_side_by_side_and_in_alternating_order() {
         let mut blocks = parse("--workload pingpong").unwrap().blocks();
-        blocks.retain(|b| !b.conditions.stamped);
-        let order: Vec<Wait> = blocks.iter().map(|b| b.guest_wait).collect();
+        blocks.retain(|b| !b.conditions.full_stamps);
+        let order: Vec<WaitMode> = blocks.iter().map(|b| b.guest_wait).collect();
         for rounds in order.chunks(4) {
             assert!([[Poll, Irq, Irq, Poll], [Irq, Poll, Poll, Irq]].iter().any(|abba| abba == rounds), "{order:?}");
         }
@@ -263,11 +264,15 @@ mod tests {
     fn guests_that_spin_take_every_stamp_in_blocks_of_their_own() {
         let stamped = |words: &str| {
             let blocks = parse(words).unwrap().blocks();
-            blocks.into_iter().filter(|b| b.conditions.stamped).map(|b| b.guest_wait).collect::<BTreeSet<Wait>>()
+            blocks
+                .into_iter()
+                .filter(|b| b.conditions.full_stamps)
+                .map(|b| b.guest_wait)
+                .collect::<BTreeSet<WaitMode>>()
         };
         assert_eq!(stamped("--workload pingpong"), [Poll].into());
         assert_eq!(stamped("--workload pingpong --mode irq"), [].into());
-        assert_eq!(stamped("--workload pingpong --mode all"), [Poll, Wait::Hybrid].into());
+        assert_eq!(stamped("--workload pingpong --mode all"), [Poll, WaitMode::Hybrid].into());
     }
 
     #[test]
@@ -280,9 +285,9 @@ mod tests {
     #[test]
     fn the_matrix_has_nine_cells_in_every_round() {
         let mut blocks = parse("--workload pingpong --matrix").unwrap().blocks();
-        blocks.retain(|b| !b.conditions.stamped);
+        blocks.retain(|b| !b.conditions.full_stamps);
         for round in blocks.chunks(9) {
-            let cells: BTreeSet<(Wait, Wait)> = round.iter().map(|b| (b.host_wait, b.guest_wait)).collect();
+            let cells: BTreeSet<(WaitMode, WaitMode)> = round.iter().map(|b| (b.host_wait, b.guest_wait)).collect();
             assert_eq!(cells.len(), 9);
         }
     }
@@ -290,7 +295,7 @@ mod tests {
     #[test]
     fn every_frame_size_of_every_mode_has_corrupted_frames() {
         let blocks = parse("").unwrap().blocks();
-        let corrupted: BTreeSet<(u64, Wait)> =
+        let corrupted: BTreeSet<(u64, WaitMode)> =
             blocks.iter().filter(|b| b.corrupt_one).map(|b| (b.size_bytes, b.guest_wait)).collect();
         assert_eq!(corrupted.len(), 6);
     }
@@ -305,7 +310,7 @@ mod tests {
     #[test]
     fn equal_things_are_measured_twice_on_request() {
         let blocks = parse("--workload pingpong --mode irq --aa").unwrap().blocks();
-        let again = blocks.iter().filter(|b| b.conditions.again).count();
+        let again = blocks.iter().filter(|b| b.conditions.aa_repeat).count();
         assert_eq!((again, blocks.len()), (8, 16));
     }
 

@@ -4,10 +4,10 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
+use bench_model::Block;
+use bench_model::frame_size::size_name;
+use bench_model::samples::mode_name;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use report::frame_size::size_name;
-use report::plan::Block;
-use report::samples::mode_name;
 
 use crate::ui;
 

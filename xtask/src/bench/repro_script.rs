@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use report::pinning::{Pinning, ThreadName};
+use bench_model::pinning::{Pinning, ThreadName};
 
 use crate::process::child::{command_line, shell_quote};
 use crate::vm::qemu::QemuOptions;

@@ -10,10 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bench_model::pinning::ThreadName;
+use bench_model::progress::Progress;
+use bench_model::{Pinning, Plan, QemuThreads};
 use nix::sys::signal::Signal;
-use report::pinning::ThreadName;
-use report::plan::{Pinning, Plan, QemuThreads};
-use report::progress::Progress;
 
 use super::host_info::bind_thread;
 use super::plan::longest_block;

@@ -1,6 +1,6 @@
 //! Each self-check can fail: a party is broken on purpose in a real run, and exactly the check that is about it says so.
 
-use report::fault::Fault;
+use bench_model::Fault;
 
 use crate::support::bench;
 

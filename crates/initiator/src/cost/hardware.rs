@@ -2,9 +2,9 @@
 
 use std::io;
 
+use bench_model::thread_usage::HardwareCounts;
 use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Hardware, Software};
 use perf_event::{Builder, Counter, Group};
-use report::thread_cost::HardwareCounts;
 
 use super::missing::{Circumstances, why};
 

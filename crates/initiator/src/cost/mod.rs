@@ -6,9 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-use report::measured::CpuTime;
-use report::plan::QemuThreads;
-use report::thread_cost::{HardwareCounts, PartySwitches, PerfTime, Switches};
+use bench_model::QemuThreads;
+use bench_model::raw::CpuTime;
+use bench_model::thread_usage::{ContextSwitches, HardwareCounts, PerfTime, Switches};
 
 mod cpu_time;
 mod hardware;
@@ -53,7 +53,7 @@ struct Reading {
     host_ns: u64,
     vcpus: Vec<Option<OnCpu>>,
     main_loop: Option<OnCpu>,
-    switches: PartySwitches,
+    switches: ContextSwitches,
     perf: PerfTime,
 }
 
@@ -134,7 +134,7 @@ impl Meter {
     fn read_switches(&mut self, reading: &mut Reading) {
         let each = self.vcpus.iter_mut().map(|thread| thread.switches.read());
         let all = each.reduce(|sum, one| Some(sum?.plus(one?)));
-        reading.switches = PartySwitches {
+        reading.switches = ContextSwitches {
             vcpus: all.flatten(),
             main_loop: self.main_loop.as_mut().and_then(|thread| thread.switches.read()),
             host: switches::own(),

@@ -1,7 +1,7 @@
 //! How often a thread has given its CPU up, or lost it.
 
+use bench_model::thread_usage::Switches;
 use nix::sys::resource::{UsageWho, getrusage};
-use report::thread_cost::Switches;
 
 use super::proc_file::ProcFile;
 

@@ -1,13 +1,13 @@
 //! Frames through the slots: written, announced, read, verified.
 
+use bench_model::Fault;
+use bench_model::raw::CorruptAnswer;
 use bench_protocol::ack::{Ack, Refusal};
 use bench_protocol::frame::FrameHeader;
 use bench_protocol::layout::PAGE;
 use doorbell::region::{RegionError, flush_private};
 use doorbell::tsc::ticks;
 use doorbell::wait::{Notifier, Waiter};
-use report::measured::CorruptAnswer;
-use report::plan::Fault;
 use zerocopy::IntoBytes;
 
 use super::{Outcome, Stage};

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
+use bench_model::raw::CorruptAnswer;
+use bench_model::{Block, Fault, Workload};
 use doorbell::wait::{Notifier, Waiter};
-use report::measured::CorruptAnswer;
-use report::plan::{Block, Fault, Workload};
 
 use super::BenchError;
 use super::cost::Meter;

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use bench_model::Arrivals;
 use doorbell::tsc::ticks;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use report::plan::Arrivals;
 
 use crate::operations::Sample;
 

@@ -48,7 +48,7 @@ impl SysRoot {
 
     /// A file with a list of numbers and ranges, such as `0-3,8`.
     pub(super) fn list(&self, path: impl AsRef<Path>) -> Option<Vec<usize>> {
-        report::pinning::cpu_list(&self.text(path)?)
+        bench_model::pinning::cpu_list(&self.text(path)?)
     }
 
     /// The CPUs that are online.

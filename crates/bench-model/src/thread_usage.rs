@@ -36,7 +36,7 @@ impl Switches {
 /// Context switches of all parties. `None`: not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct PartySwitches {
+pub struct ContextSwitches {
     /// The initiator's thread (`getrusage(2)` of the thread).
     pub host: Option<Switches>,
     /// All virtual CPUs together (`/proc/PID/task/TID/status`).
@@ -45,10 +45,10 @@ pub struct PartySwitches {
     pub main_loop: Option<Switches>,
 }
 
-impl PartySwitches {
+impl ContextSwitches {
     /// How often the initiator and the virtual CPUs were put off their CPUs.
     #[must_use]
-    pub fn put_off(&self) -> Option<u64> {
+    pub fn preemptions(&self) -> Option<u64> {
         Some(self.host?.involuntary.saturating_add(self.vcpus?.involuntary))
     }
 }
@@ -88,7 +88,7 @@ impl HardwareCounts {
 
 /// The counters of the threads that are observed. `None`: not observed, and [`Measured::perf_missing`] says why.
 ///
-/// [`Measured::perf_missing`]: crate::measured::Measured::perf_missing
+/// [`Measured::perf_missing`]: crate::raw::Measured::perf_missing
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PerfTime {

@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::units::{counted, duration, grouped};
+use crate::units::{duration, plural, thousands};
 
 /// When the messages of an open loop are due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
     /// At equal intervals.
@@ -19,7 +19,7 @@ pub enum Arrivals {
 
 /// The conditions of a block. What does not apply is `None` or `false`, and left out of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "each applies or not, whatever the others do")]
 pub struct Conditions {
@@ -27,8 +27,8 @@ pub struct Conditions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy_threads: Option<u32>,
     /// Contention: initiator and virtual CPU share one core.
-    #[serde(skip_serializing_if = "is_false")]
-    pub one_core: bool,
+    #[serde(rename = "one_core", skip_serializing_if = "is_false")]
+    pub shared_core: bool,
     /// Paced: time between an answer and the next message, in nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_ns: Option<u64>,
@@ -49,18 +49,18 @@ pub struct Conditions {
     pub always_ring: bool,
     /// A guest that spins back to back takes the stamps before its answer all the same: every leg is known, and the round
     /// trip is longer by what they cost.
-    #[serde(skip_serializing_if = "is_false")]
-    pub stamped: bool,
+    #[serde(rename = "stamped", skip_serializing_if = "is_false")]
+    pub full_stamps: bool,
     /// The second of two equal arms, measured to see how far equal things differ.
-    #[serde(skip_serializing_if = "is_false")]
-    pub again: bool,
+    #[serde(rename = "again", skip_serializing_if = "is_false")]
+    pub aa_repeat: bool,
 }
 
 impl Conditions {
     /// Whether the run itself keeps its threads off their CPUs, so that being late there is what is measured.
     #[must_use]
-    pub fn is_crowded(&self) -> bool {
-        self.one_core || self.busy_threads.is_some_and(|threads| threads > 0)
+    pub fn is_contended(&self) -> bool {
+        self.shared_core || self.busy_threads.is_some_and(|threads| threads > 0)
     }
 }
 
@@ -74,21 +74,21 @@ impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gap = self.gap_ns.map(|ns| format!("{} gap", duration(ns as f64)));
         let rate = self.rate_per_s.map(|rate| match self.arrivals {
-            Some(Arrivals::Poisson) => format!("{}/s poisson", grouped(rate)),
-            Some(Arrivals::Fixed) => format!("{}/s fixed", grouped(rate)),
-            None => format!("{}/s", grouped(rate)),
+            Some(Arrivals::Poisson) => format!("{}/s poisson", thousands(rate)),
+            Some(Arrivals::Fixed) => format!("{}/s fixed", thousands(rate)),
+            None => format!("{}/s", thousands(rate)),
         });
         let flag = |set: bool, name: &str| set.then(|| name.to_owned());
         let words = [
-            self.busy_threads.map(|threads| counted(threads.into(), "busy thread")),
-            flag(self.one_core, "one core"),
+            self.busy_threads.map(|threads| plural(threads.into(), "busy thread")),
+            flag(self.shared_core, "one core"),
             gap,
             rate,
             flag(self.cold, "cold"),
-            self.slots.map(|slots| counted(slots.into(), "slot")),
+            self.slots.map(|slots| plural(slots.into(), "slot")),
             flag(self.always_ring, "always rung"),
-            flag(self.stamped, "instrumented (all timestamps)"),
-            flag(self.again, "again"),
+            flag(self.full_stamps, "instrumented (all timestamps)"),
+            flag(self.aa_repeat, "again"),
         ];
         f.pad(&words.into_iter().flatten().collect::<Vec<_>>().join(", "))
     }

@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::measured::{Ceilings, GuestFacts, Measured, MeasuredBlock};
+use crate::raw::{Ceilings, GuestFacts, RawBlock, RawRun};
 
 /// The name of the file in a run's folder.
 pub const FILE_NAME: &str = "measured.jsonl";
@@ -17,11 +17,11 @@ pub const FILE_NAME: &str = "measured.jsonl";
 #[expect(clippy::large_enum_variant, reason = "an entry lives as long as its line is written or read")]
 pub enum Entry<'a> {
     /// Facts of the run as a whole, without blocks. A later line of this kind replaces an earlier one.
-    Run(Cow<'a, Measured>),
+    Run(Cow<'a, RawRun>),
     /// The peak bandwidths known so far, where they changed.
     Ceilings(Cow<'a, [Ceilings]>),
     /// A finished block.
-    Block(Cow<'a, MeasuredBlock>),
+    Block(Cow<'a, RawBlock>),
     /// The initiator ended: why it ended early, or `null`.
     End(Option<Cow<'a, str>>),
 }
@@ -39,7 +39,7 @@ impl Entry<'_> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Journal {
     /// The run up to the last whole line. `aborted` is the initiator's own reason, if it wrote one.
-    pub measured: Measured,
+    pub measured: RawRun,
     /// Whether the initiator wrote its last line.
     pub ended: bool,
     /// The first line, from 1, that is not an entry. Nothing from there on is in `measured`.
@@ -66,7 +66,7 @@ impl Journal {
         match entry {
             Entry::Run(run) => {
                 let blocks = std::mem::take(&mut self.measured.blocks);
-                self.measured = Measured { blocks, ..run.into_owned() };
+                self.measured = RawRun { blocks, ..run.into_owned() };
             }
             Entry::Ceilings(ceilings) => self.measured.ceilings = ceilings.into_owned(),
             Entry::Block(block) => self.measured.blocks.push(block.into_owned()),
@@ -80,8 +80,8 @@ impl Journal {
 
 /// A run of which nothing is known.
 #[must_use]
-pub fn nothing() -> Measured {
-    Measured {
+pub fn nothing() -> RawRun {
+    RawRun {
         guest: GuestFacts::default(),
         tsc_hz: 0.0,
         host_peer: 0,
@@ -99,10 +99,10 @@ pub fn nothing() -> Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::measured::CpuTime;
+    use crate::raw::CpuTime;
 
     fn run(memory_bytes: u64) -> Entry<'static> {
-        Entry::Run(Cow::Owned(Measured { memory_bytes, ..nothing() }))
+        Entry::Run(Cow::Owned(RawRun { memory_bytes, ..nothing() }))
     }
 
     fn block(index: u32) -> Entry<'static> {

@@ -1,15 +1,15 @@
 //! How fast a block copied, and whether its side's memory can do that.
 
-use crate::measured::{Ceilings, MeasuredBlock};
-use crate::plan::Workload;
+use crate::raw::{Ceilings, RawBlock};
 use crate::samples::{Row, Status};
+use crate::workload::Workload;
 
 /// How far above its ceiling a figure may lie: a ceiling is the best of a few rounds, and others disturb them too.
-pub(crate) const TOLERANCE: f64 = 1.1;
+pub const TOLERANCE: f64 = 1.1;
 
 /// Speeds of one block, in bytes per second and by medians. `None`: it copied nothing in this way.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Copies {
+pub struct CopySpeed {
     /// Frames: from the host's heap into the region.
     pub host_writes: Option<f64>,
     /// Frames: from the region to the guest's heap.
@@ -32,15 +32,15 @@ pub struct Beside {
 impl Beside {
     /// Whether no memory does that, or the ceiling was measured while something disturbed it.
     #[must_use]
-    pub fn is_beyond(&self) -> bool {
+    pub fn exceeds_peak(&self) -> bool {
         self.seen > self.ceiling * TOLERANCE
     }
 }
 
-impl Copies {
+impl CopySpeed {
     /// Those of a block with these rows, of which the ones that ended ok count.
     #[must_use]
-    pub fn of(block: &MeasuredBlock, rows: &[Row]) -> Self {
+    pub fn of(block: &RawBlock, rows: &[Row]) -> Self {
         let size = block.block.size_bytes;
         match block.block.workload {
             Workload::Frame => Self {
@@ -69,20 +69,20 @@ impl Copies {
 
     /// Whether one of them is beyond its ceiling.
     #[must_use]
-    pub fn is_beyond(self, ceilings: &Ceilings) -> bool {
-        self.beside(ceilings).any(|copy| copy.is_beyond())
+    pub fn exceeds_peak(self, ceilings: &Ceilings) -> bool {
+        self.beside(ceilings).any(|copy| copy.exceeds_peak())
     }
 }
 
 /// The size over a leg's median, in bytes per second. A leg of no time at all counts as one nanosecond.
-pub(crate) fn median_speed(size_bytes: u64, rows: &[Row], leg: fn(&Row) -> Option<u64>) -> Option<f64> {
+pub fn median_speed(size_bytes: u64, rows: &[Row], leg: fn(&Row) -> Option<u64>) -> Option<f64> {
     let mut legs: Vec<u64> = rows.iter().filter(|row| row.status == Status::Ok).filter_map(leg).collect();
     legs.sort_unstable();
     let median = *legs.get(legs.len() / 2)?;
     Some(size_bytes as f64 * 1e9 / median.max(1) as f64)
 }
 
-fn carried(block: &MeasuredBlock) -> Option<f64> {
+fn carried(block: &RawBlock) -> Option<f64> {
     let traffic = block.traffic.as_ref().filter(|traffic| traffic.span_ns > 0)?;
     Some(traffic.seen as f64 * block.block.size_bytes as f64 * 1e9 / traffic.span_ns as f64)
 }

@@ -6,9 +6,9 @@ pub fn duration(ns: f64) -> String {
     // The steps lie below the next unit by half of the last digit, so that 999.7 ns does not become "1000 ns".
     match ns {
         ns if ns.abs() < 999.5 => format!("{ns:.0} ns"),
-        ns if ns.abs() < 999.5e3 => format!("{} µs", three_digits(ns / 1e3)),
-        ns if ns.abs() < 999.5e6 => format!("{} ms", three_digits(ns / 1e6)),
-        ns => format!("{} s", three_digits(ns / 1e9)),
+        ns if ns.abs() < 999.5e3 => format!("{} µs", sig3(ns / 1e3)),
+        ns if ns.abs() < 999.5e6 => format!("{} ms", sig3(ns / 1e6)),
+        ns => format!("{} s", sig3(ns / 1e9)),
     }
 }
 
@@ -16,15 +16,15 @@ pub fn duration(ns: f64) -> String {
 #[must_use]
 pub fn speed(bytes_per_second: f64) -> String {
     match bytes_per_second {
-        speed if speed < 999.5e3 => format!("{} kB/s", three_digits(speed / 1e3)),
-        speed if speed < 999.5e6 => format!("{} MB/s", three_digits(speed / 1e6)),
-        speed => format!("{} GB/s", three_digits(speed / 1e9)),
+        speed if speed < 999.5e3 => format!("{} kB/s", sig3(speed / 1e3)),
+        speed if speed < 999.5e6 => format!("{} MB/s", sig3(speed / 1e6)),
+        speed => format!("{} GB/s", sig3(speed / 1e9)),
     }
 }
 
 /// A number with three significant digits, and no fewer than its integer part has; below 0.1 with two.
 #[must_use]
-pub fn three_digits(value: f64) -> String {
+pub fn sig3(value: f64) -> String {
     match value.abs() {
         // What is smaller than a millionth is nothing that a ratio or a share here could be.
         size if (1e-6..0.0995).contains(&size) => {
@@ -62,7 +62,7 @@ fn is_wide(interval: Option<(f64, f64)>) -> bool {
 
 /// Three significant digits, also of a ratio below 1.
 fn ratio_digits(value: f64) -> String {
-    if value.abs() < 0.995 { two_digits(value) } else { three_digits(value) }
+    if value.abs() < 0.995 { two_digits(value) } else { sig3(value) }
 }
 
 /// Two significant digits, and no fewer than its integer part has.
@@ -80,12 +80,12 @@ fn two_digits(value: f64) -> String {
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and a ratio is positive")]
 fn grouped_real(value: f64) -> String {
-    grouped(value.max(0.0).round() as u64)
+    thousands(value.max(0.0).round() as u64)
 }
 
 /// An integer with a comma between thousands.
 #[must_use]
-pub fn grouped(value: u64) -> String {
+pub fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {
@@ -99,8 +99,8 @@ pub fn grouped(value: u64) -> String {
 
 /// A count and its noun, for instance `1 frame` or `1,200 frames`.
 #[must_use]
-pub fn counted(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(count), if count == 1 { "" } else { "s" })
+pub fn plural(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
 /// How the guest was run, as its monitor names it, in words.
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn small_numbers_keep_digits_that_say_something() {
-        let told = [0.005_4, 0.050_1, 0.099_6, 0.5, 0.0, -0.012_34, 1e-9, 0.000_123].map(three_digits);
+        let told = [0.005_4, 0.050_1, 0.099_6, 0.5, 0.0, -0.012_34, 1e-9, 0.000_123].map(sig3);
         assert_eq!(told, ["0.0054", "0.050", "0.10", "0.50", "0.00", "-0.012", "0.00", "0.00012"]);
     }
 
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn digits_do_not_grow_by_rounding() {
-        assert_eq!([9.994, 9.996, 99.96, 1234.0].map(three_digits), ["9.99", "10.0", "100", "1234"]);
+        assert_eq!([9.994, 9.996, 99.96, 1234.0].map(sig3), ["9.99", "10.0", "100", "1234"]);
     }
 
     #[test]
@@ -153,8 +153,8 @@ mod tests {
 
     #[test]
     fn thousands_are_parted() {
-        assert_eq!([0, 999, 1_000, 24_883_200].map(grouped), ["0", "999", "1,000", "24,883,200"]);
-        assert_eq!([counted(1, "frame"), counted(2_000, "frame")], ["1 frame", "2,000 frames"]);
+        assert_eq!([0, 999, 1_000, 24_883_200].map(thousands), ["0", "999", "1,000", "24,883,200"]);
+        assert_eq!([plural(1, "frame"), plural(2_000, "frame")], ["1 frame", "2,000 frames"]);
     }
 
     #[test]

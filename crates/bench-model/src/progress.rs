@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::measured::GuestFacts;
+use crate::raw::GuestFacts;
 
 /// A line.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::pinning::Pinning;
-use crate::plan::{Block, Workload};
-use crate::thread_cost::{PartySwitches, PerfTime};
+use crate::plan::Block;
+use crate::thread_usage::{ContextSwitches, PerfTime};
+use crate::workload::Workload;
 
 /// What the guest says of itself. Its words, not facts: shown, never relied on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -97,7 +98,7 @@ impl Counters {
 
 /// What went through in a storm or a stream, where operations do not wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Traffic {
     /// Messages that the host published.
     pub sent: u64,
@@ -123,7 +124,7 @@ impl Traffic {
 
 /// What one side's memory can do, in bytes per second, with copies of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Ceiling {
     /// Private memory to private memory.
@@ -146,7 +147,7 @@ pub struct Ceiling {
 
 /// Both sides' ceilings for one size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ceilings {
     /// Bytes copied.
     pub size_bytes: u64,
@@ -158,7 +159,7 @@ pub struct Ceilings {
 
 /// What the initiator itself costs, measured with an operation that is answered at once by nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Overhead {
     /// Median of the span that such an operation reports, in nanoseconds: part of every round trip.
     pub empty_operation_ns: f64,
@@ -180,7 +181,7 @@ pub struct CpuTime {
     pub vcpus_ns: Vec<u64>,
     /// Context switches over the same stretches.
     #[serde(default)]
-    pub switches: PartySwitches,
+    pub switches: ContextSwitches,
     /// What the processor counted over the same stretches.
     #[serde(default)]
     pub perf: PerfTime,
@@ -236,7 +237,7 @@ pub enum CorruptAnswer {
 /// Where a thread may run and did, at the end of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct ThreadSeen {
+pub struct ThreadAffinity {
     /// The CPUs that it may use.
     pub allowed: Vec<usize>,
     /// The one on which it last ran. `None`: the kernel does not say.
@@ -246,20 +247,20 @@ pub struct ThreadSeen {
 /// Where a block's threads were. `None`: the thread could not be seen.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct PlacementSeen {
+pub struct BlockPlacement {
     /// Where they were to be.
     pub wanted: Pinning,
     /// The initiator.
-    pub host: Option<ThreadSeen>,
+    pub host: Option<ThreadAffinity>,
     /// Each virtual CPU, in their order.
-    pub vcpus: Vec<Option<ThreadSeen>>,
+    pub vcpus: Vec<Option<ThreadAffinity>>,
     /// QEMU's main loop.
-    pub main_loop: Option<ThreadSeen>,
+    pub main_loop: Option<ThreadAffinity>,
 }
 
 /// One block as it went.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct MeasuredBlock {
+pub struct RawBlock {
     /// What was asked.
     pub block: Block,
     /// Time in which the measured operations were under way, in nanoseconds; making frames is left out.
@@ -284,13 +285,13 @@ pub struct MeasuredBlock {
     pub unsent: u64,
     /// Where the threads were. `None`: nobody looked.
     #[serde(default)]
-    pub placement: Option<PlacementSeen>,
+    pub placement: Option<BlockPlacement>,
     /// How long the machine was suspended while the operations were under way, in nanoseconds.
     #[serde(default)]
     pub suspended_ns: u64,
 }
 
-impl MeasuredBlock {
+impl RawBlock {
     /// How many rows `samples.csv` must have of it: none of a stream and of idling, one of a storm, which is its last
     /// message's.
     #[must_use]
@@ -305,7 +306,7 @@ impl MeasuredBlock {
 
 /// A whole run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measured {
+pub struct RawRun {
     /// What the guest said of itself.
     pub guest: GuestFacts,
     /// The host's time stamp counter, in Hz.
@@ -329,7 +330,7 @@ pub struct Measured {
     #[serde(default)]
     pub overhead: Option<Overhead>,
     /// Blocks that were finished, in order.
-    pub blocks: Vec<MeasuredBlock>,
+    pub blocks: Vec<RawBlock>,
     /// Why the run ended early; `None` when it did not.
     pub aborted: Option<String>,
 }

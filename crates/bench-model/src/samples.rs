@@ -5,11 +5,12 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::plan::{Wait, Workload};
+use crate::wait_mode::WaitMode;
+use crate::workload::Workload;
 
 /// How an operation ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// PROCESSED; frames were verified.
@@ -84,9 +85,9 @@ pub struct Row {
     /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
     pub mode: String,
     /// How the host waited.
-    pub host_wait: Wait,
+    pub host_wait: WaitMode,
     /// How the guest waited.
-    pub guest_wait: Wait,
+    pub guest_wait: WaitMode,
     /// The operation's sequence number, unique in the run.
     pub seq: u64,
     /// Bytes of payload.
@@ -153,7 +154,7 @@ pub struct Row {
 
 /// How both sides waited, in the words of `--mode`.
 #[must_use]
-pub fn mode_name(host: Wait, guest: Wait) -> String {
+pub fn mode_name(host: WaitMode, guest: WaitMode) -> String {
     if host == guest { host.to_string() } else { format!("{host}/{guest}") }
 }
 

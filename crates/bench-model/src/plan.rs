@@ -1,108 +1,14 @@
 //! What a run is to measure: an ordered list of blocks, and the processes and limits that go with it.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::conditions::{Arrivals, Conditions};
-pub use crate::fault::Fault;
-pub use crate::pinning::Pinning;
-
-/// How a party waits for the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Wait {
-    /// Spins on the word in shared memory.
-    Poll,
-    /// Blocks until the doorbell's interrupt (guest) or eventfd (host).
-    Irq,
-    /// Spins for a while, and then blocks.
-    Hybrid,
-}
-
-impl Wait {
-    /// Whether it needs doorbells.
-    #[must_use]
-    pub fn blocks(self) -> bool {
-        self != Self::Poll
-    }
-}
-
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Poll => "poll",
-            Self::Irq => "irq",
-            Self::Hybrid => "hybrid",
-        })
-    }
-}
-
-/// Which question a block asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "lowercase")]
-pub enum Workload {
-    /// Least latency: a closed loop of 64-byte messages.
-    Pingpong,
-    /// What a periodic user sees: a closed loop with a gap before each message.
-    Paced,
-    /// Latency at an offered rate: messages are due at times that do not wait for answers.
-    Openloop,
-    /// Frames of a given size, written, announced, read and verified.
-    Frame,
-    /// Messages and bytes per second through a ring of slots.
-    Stream,
-    /// Coalescing: doorbells that wait for nothing.
-    Storm,
-    /// What waiting costs when nothing comes.
-    Idle,
-    /// Pingpong and paced beside threads that want the same cores.
-    Contention,
-}
-
-impl Workload {
-    /// Every workload, in the order in which cells come.
-    pub const ALL: [Self; 8] = [
-        Self::Pingpong,
-        Self::Paced,
-        Self::Openloop,
-        Self::Frame,
-        Self::Stream,
-        Self::Storm,
-        Self::Idle,
-        Self::Contention,
-    ];
-
-    /// Its name, as `--workload` takes it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Pingpong => "pingpong",
-            Self::Paced => "paced",
-            Self::Openloop => "openloop",
-            Self::Frame => "frame",
-            Self::Stream => "stream",
-            Self::Storm => "storm",
-            Self::Idle => "idle",
-            Self::Contention => "contention",
-        }
-    }
-
-    /// Whether each message waits for the answer to the one before: then each doorbell is one interrupt.
-    #[must_use]
-    pub fn is_closed_loop(self) -> bool {
-        !matches!(self, Self::Stream | Self::Storm | Self::Idle)
-    }
-}
-
-impl fmt::Display for Workload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
+use crate::conditions::Conditions;
+use crate::fault::Fault;
+use crate::pinning::Pinning;
+use crate::wait_mode::WaitMode;
+use crate::workload::Workload;
 
 /// A stretch of equal operations that is measured in one go.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,9 +18,9 @@ pub struct Block {
     /// The question.
     pub workload: Workload,
     /// How the host waits for acknowledgements.
-    pub host_wait: Wait,
+    pub host_wait: WaitMode,
     /// How the guest waits for messages.
-    pub guest_wait: Wait,
+    pub guest_wait: WaitMode,
     /// Bytes of payload per operation.
     pub size_bytes: u64,
     /// Operations that are run first and left out of the figures.
@@ -139,7 +45,7 @@ impl Block {
         let conditions = &self.conditions;
         let is_back_to_back = conditions.gap_ns.is_none() && conditions.arrivals.is_none();
         let is_short = self.workload != Workload::Frame;
-        self.guest_wait == Wait::Irq || !is_short || !is_back_to_back || conditions.stamped
+        self.guest_wait == WaitMode::Irq || !is_short || !is_back_to_back || conditions.full_stamps
     }
 }
 

@@ -1,0 +1,36 @@
+//! How a side waits for the other.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a party waits for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum WaitMode {
+    /// Spins on the word in shared memory.
+    Poll,
+    /// Blocks until the doorbell's interrupt (guest) or eventfd (host).
+    Irq,
+    /// Spins for a while, and then blocks.
+    Hybrid,
+}
+
+impl WaitMode {
+    /// Whether it needs doorbells.
+    #[must_use]
+    pub fn blocks(self) -> bool {
+        self != Self::Poll
+    }
+}
+
+impl fmt::Display for WaitMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Poll => "poll",
+            Self::Irq => "irq",
+            Self::Hybrid => "hybrid",
+        })
+    }
+}
