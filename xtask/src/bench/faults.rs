@@ -4,6 +4,7 @@ use bench_model::{Block, Fault, WaitMode, Workload};
 
 use super::config::Config;
 use super::options::BenchArgs;
+use super::plan_blocks;
 use crate::accelerator::kind::AcceleratorArg;
 use crate::exit_status::usage;
 
@@ -33,7 +34,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[Config], cpus: usize) -> anyhow
         _ => {}
     }
     let Some(need) = requirement(fault) else { return Ok(()) };
-    let blocks: Vec<Block> = configs.iter().flat_map(Config::blocks).collect();
+    let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();
     // It lies at the three-hundredth message of a block, which lasts for a second at the most.
     let is_too_slow = fault == Fault::Stall && args.rate.iter().any(|&rate| rate < 400);
     if is_too_slow || !blocks.iter().any(need.is_met_by) {
@@ -93,7 +94,7 @@ fn surely_done(block: &Block) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::tests::parse;
+    use super::super::flag_checks::tests::parse;
     use super::super::host_info::cores;
 
     fn refused(words: &str) -> Option<String> {

@@ -50,7 +50,7 @@ use session::Session;
 
 /// Runs the benchmark; whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
-    let configs = Config::of(args)?;
+    let configs = flag_checks::checked_configs(args)?;
     if let Some(cpu) = &args.cpu {
         cpu.check(args.accel)?;
     }
@@ -173,7 +173,7 @@ fn run_into(
     let proved = session.verify_accelerator(choice.accelerator)?;
     let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { proved };
     session.pin(&config.pinning)?;
-    let plan = config.plan(server.socket.clone(), session.threads()?, config.pinning.clone(), args);
+    let plan = plan::build(config, server.socket.clone(), session.threads()?, args);
     let mut environment = Environment {
         accel: claimed.name().to_owned(),
         accel_reason: choice.why,

@@ -3,33 +3,32 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_model::{Block, Pinning, Plan, QemuThreads};
+use bench_model::{Block, Plan, QemuThreads};
 
 use super::config::Config;
 use super::options::BenchArgs;
+use super::plan_blocks;
 use crate::timeouts::scaled;
 
 /// How long one operation may take. A 4K frame's hash takes a second under emulation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Config {
-    /// What the initiator gets.
-    pub(crate) fn plan(&self, socket: PathBuf, qemu: QemuThreads, pinning: Pinning, args: &BenchArgs) -> Plan {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Plan {
-            nonce: nonce(),
-            seed: self.seed,
-            socket,
-            pinning,
-            qemu: Some(qemu),
-            ready_timeout_ms: millis(args.ready_timeout()),
-            operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
-            timeout_scale: args.timeouts.scale(),
-            spin_ns: self.spin_ns,
-            ceiling_sizes: self.ceiling_sizes(),
-            blocks: self.blocks(),
-            fault: self.fault,
-        }
+/// Builds what the initiator gets.
+pub(super) fn build(config: &Config, socket: PathBuf, qemu: QemuThreads, args: &BenchArgs) -> Plan {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Plan {
+        nonce: nonce(),
+        seed: config.seed,
+        socket,
+        pinning: config.pinning.clone(),
+        qemu: Some(qemu),
+        ready_timeout_ms: millis(args.ready_timeout()),
+        operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
+        timeout_scale: args.timeouts.scale(),
+        spin_ns: config.spin_ns,
+        ceiling_sizes: plan_blocks::peak_sizes(config),
+        blocks: plan_blocks::blocks(config),
+        fault: config.fault,
     }
 }
 
@@ -53,13 +52,13 @@ fn nonce() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::tests::parse_with_args;
+    use super::super::flag_checks::tests::parse_with_args;
     use super::*;
 
     fn plan(words: &str) -> Plan {
         let (args, configs) = parse_with_args(words).unwrap();
         let qemu = QemuThreads { pid: 1, vcpus: Vec::new() };
-        configs[0].plan("/socket".into(), qemu, Pinning::default(), &args)
+        build(&configs[0], "/socket".into(), qemu, &args)
     }
 
     #[test]

@@ -49,34 +49,33 @@ struct BlockShape {
     limit_ms: Option<u64>,
 }
 
-impl Config {
-    /// The blocks of a run.
-    pub(crate) fn blocks(&self) -> Vec<Block> {
-        let mut builder = PlanBuilder { config: self, rng: StdRng::seed_from_u64(self.seed), blocks: Vec::new() };
-        for workload in &self.workloads {
-            match workload {
-                Workload::Pingpong => builder.pingpong(),
-                Workload::Paced => builder.paced(),
-                Workload::Openloop => builder.open_loop(),
-                Workload::Frame => builder.frames(),
-                Workload::Stream => builder.streams(),
-                Workload::Storm => builder.storms(),
-                Workload::Idle => builder.idle(),
-                Workload::Contention => builder.contention(),
-            }
+/// The blocks of a run.
+pub(super) fn blocks(config: &Config) -> Vec<Block> {
+    let mut builder = PlanBuilder { config, rng: StdRng::seed_from_u64(config.seed), blocks: Vec::new() };
+    for workload in &config.workloads {
+        match workload {
+            Workload::Pingpong => builder.pingpong(),
+            Workload::Paced => builder.paced(),
+            Workload::Openloop => builder.open_loop(),
+            Workload::Frame => builder.frames(),
+            Workload::Stream => builder.streams(),
+            Workload::Storm => builder.storms(),
+            Workload::Idle => builder.idle(),
+            Workload::Contention => builder.contention(),
         }
-        builder.blocks
     }
+    builder.blocks
+}
 
-    /// Sizes of copies whose ceiling is to be known: those of every block that copies, and one more.
-    pub(crate) fn ceiling_sizes(&self) -> Vec<u64> {
-        let copies = |block: &Block| matches!(block.workload, Workload::Frame | Workload::Stream);
-        let mut sizes: Vec<u64> = self.blocks().iter().filter(|b| copies(b)).map(|b| b.size_bytes).collect();
-        sizes.push(COPY.min(self.size_bytes - SLOTS));
-        sizes.sort_unstable();
-        sizes.dedup();
-        sizes
-    }
+/// Copy sizes whose peak bandwidth is measured: those of every block that copies, and one more.
+pub(super) fn peak_sizes(config: &Config) -> Vec<u64> {
+    let copies = |block: &Block| matches!(block.workload, Workload::Frame | Workload::Stream);
+    let mut sizes: Vec<u64> =
+        blocks(config).iter().filter(|block| copies(block)).map(|block| block.size_bytes).collect();
+    sizes.push(COPY.min(config.size_bytes - SLOTS));
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
 }
 
 /// The blocks so far.
@@ -244,13 +243,18 @@ impl PlanBuilder<'_> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::config::tests::parse;
+    use super::super::flag_checks::tests::parse;
+    use bench_model::Block;
     use bench_model::WaitMode::{self, Irq, Poll};
     use bench_model::Workload;
 
+    fn blocks(words: &str) -> Vec<Block> {
+        super::blocks(&parse(words).unwrap())
+    }
+
     #[test]
     fn modes_are_measured_side_by_side_and_in_alternating_order() {
-        let mut blocks = parse("--workload pingpong").unwrap().blocks();
+        let mut blocks = blocks("--workload pingpong");
         blocks.retain(|b| !b.conditions.full_stamps);
         let order: Vec<WaitMode> = blocks.iter().map(|b| b.guest_wait).collect();
         for rounds in order.chunks(4) {
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn guests_that_spin_take_every_stamp_in_blocks_of_their_own() {
         let stamped = |words: &str| {
-            let blocks = parse(words).unwrap().blocks();
+            let blocks = blocks(words);
             blocks
                 .into_iter()
                 .filter(|b| b.conditions.full_stamps)
@@ -277,14 +281,14 @@ mod tests {
 
     #[test]
     fn the_seed_decides_the_order() {
-        let order = |words: &str| parse(words).unwrap().blocks();
+        let order = |words: &str| blocks(words);
         assert_eq!(order("--seed 3"), order("--seed 3"));
         assert!((1..9).any(|seed| order(&format!("--seed {seed}")) != order("--seed 9")));
     }
 
     #[test]
     fn the_matrix_has_nine_cells_in_every_round() {
-        let mut blocks = parse("--workload pingpong --matrix").unwrap().blocks();
+        let mut blocks = blocks("--workload pingpong --matrix");
         blocks.retain(|b| !b.conditions.full_stamps);
         for round in blocks.chunks(9) {
             let cells: BTreeSet<(WaitMode, WaitMode)> = round.iter().map(|b| (b.host_wait, b.guest_wait)).collect();
@@ -294,7 +298,7 @@ mod tests {
 
     #[test]
     fn every_frame_size_of_every_mode_has_corrupted_frames() {
-        let blocks = parse("").unwrap().blocks();
+        let blocks = blocks("");
         let corrupted: BTreeSet<(u64, WaitMode)> =
             blocks.iter().filter(|b| b.corrupt_one).map(|b| (b.size_bytes, b.guest_wait)).collect();
         assert_eq!(corrupted.len(), 6);
@@ -302,21 +306,21 @@ mod tests {
 
     #[test]
     fn no_block_has_more_operations_than_there_are_records() {
-        for block in parse("--full --workload all --mode all").unwrap().blocks() {
+        for block in blocks("--full --workload all --mode all") {
             assert!(block.warmup + block.count < 32_768, "{block:?}");
         }
     }
 
     #[test]
     fn equal_things_are_measured_twice_on_request() {
-        let blocks = parse("--workload pingpong --mode irq --aa").unwrap().blocks();
+        let blocks = blocks("--workload pingpong --mode irq --aa");
         let again = blocks.iter().filter(|b| b.conditions.aa_repeat).count();
         assert_eq!((again, blocks.len()), (8, 16));
     }
 
     #[test]
     fn polling_has_no_storm() {
-        let blocks = parse("--workload storm,stream --mode poll").unwrap().blocks();
+        let blocks = blocks("--workload storm,stream --mode poll");
         assert!(blocks.iter().all(|b| b.workload == Workload::Stream && !b.conditions.always_ring));
     }
 }

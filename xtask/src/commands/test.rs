@@ -16,29 +16,40 @@ use crate::workspace::workspace_root;
 /// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  cargo xtask test            everything
+  cargo xtask test            what CI runs
   cargo xtask test --quick    without the tests that start a guest
-  cargo xtask test --reach    bench --quick on each kernel and QEMU of the package lists, minutes for each
+  cargo xtask test --long     with the VM tests that are too long for CI
+  cargo xtask test --reach    bench --quick on each kernel and QEMU of the package lists
   cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
+
+Durations on two cores under emulation, without the first build: format, lints and documentation
+2 minutes, unit, property and protocol tests 3 minutes, VM tests 20 minutes, with --long 10 minutes
+more, --reach 5 minutes for each combination.
 
 Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
 pub(crate) struct TestArgs {
     /// Leave out the tests that start a guest
     #[arg(long)]
     quick: bool,
+    /// Also run the VM tests that are too long for CI
+    #[arg(long, conflicts_with = "quick")]
+    long: bool,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
-    /// Instead of all tests, run bench --quick on every kernel and QEMU that the package lists offer: the newest of each
+    /// Instead of the tests, run bench --quick on every kernel and QEMU that the package lists offer: the newest of each
     /// series. They are unpacked below the target folder; nothing is installed
-    #[arg(long, conflicts_with = "quick")]
+    #[arg(long, conflicts_with_all = ["quick", "long"])]
     reach: bool,
     /// With --reach: more arguments for bench
     #[arg(last = true, requires = "reach", value_name = "BENCH_ARGS")]
     bench: Vec<OsString>,
 }
 
-/// Runs them in order; the first that fails ends it. With `--reach`: whether all benchmarks passed.
+/// The module of the VM tests that only `--long` runs.
+const LONG_TESTS: &str = "long::";
+
+/// Runs the tests in order, up to the first that fails. With `--reach`: whether all benchmarks passed.
 pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     if args.reach {
         return crate::commands::reach::run(InstallPolicy::new(args.yes), &args.bench, stop);
@@ -57,8 +68,12 @@ pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     let progress = |line: &str| crate::ui::status(&format!("   {line}"));
     host_packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.consent, &progress)?;
     provision::prepare(&options, &progress)?;
-    // Of the whole workspace, although one package has them: with other features, cargo would build all again.
-    step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))?;
+    // With other features than those of the whole workspace, cargo would build everything again.
+    let mut vm_tests = cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]);
+    if !args.long {
+        vm_tests.args(["--skip", LONG_TESTS]);
+    }
+    step("VM tests", vm_tests)?;
     Ok(true)
 }
 

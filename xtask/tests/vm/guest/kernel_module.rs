@@ -1,6 +1,6 @@
 //! `uio_pci_msix` in a guest: what it survives, what it refuses, and what its readers see.
 
-use crate::guest::Guest;
+use crate::support::guest::Guest;
 
 const DEVICE: &str = "/sys/bus/pci/devices/0000:00:0?.0";
 

@@ -1,4 +1,4 @@
-//! `cargo xtask vm`, typed at through a pipe.
+//! The terminal of `cargo xtask vm`, through pipes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use crate::support::{assert_no_file, children, end_now, ended_within_deadline, name_of, xtask};
+use super::{children, end_now, ended_within_deadline, name_of, xtask};
 
 /// A guest's terminal.
 pub(crate) struct Terminal {
@@ -89,49 +89,4 @@ impl Drop for Terminal {
     fn drop(&mut self) {
         end_now(&mut self.child);
     }
-}
-
-#[test]
-#[ignore = "starts a guest"]
-fn a_doorbell_guest_has_a_shell_and_its_memory_can_be_reached_from_the_host() {
-    let mut terminal = Terminal::open("vm --mode doorbell --accel tcg");
-    let reach = terminal.expect("read the memory:");
-    let words: Vec<&str> = reach.split_whitespace().skip_while(|word| !word.contains("host-peer")).collect();
-    let host_peer = |verb: &[&str]| {
-        let output = std::process::Command::new(words[0]).args(&words[1..3]).args(verb).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    };
-    terminal.expect("guest is up");
-    terminal.type_line("guest-uio probe");
-    terminal.expect("memory, doorbell and interrupts can be used");
-
-    terminal.type_line("echo from the guest | guest-uio write 4096; echo written $((40+2))");
-    terminal.expect("written 42");
-    assert_eq!(host_peer(&["read", "4096", "14"]), b"from the guest");
-
-    terminal.type_line("echo waiting $((40+2)); guest-uio wait --count 1 --timeout 60s; echo status $?");
-    terminal.expect("waiting 42");
-    thread::sleep(Duration::from_secs(1));
-    host_peer(&["ring", "0", "0"]);
-    terminal.expect("status 0");
-
-    assert_eq!(terminal.end(), Some(0));
-    assert_no_file(std::path::Path::new(words[2]));
-}
-
-#[test]
-#[ignore = "starts a guest"]
-fn a_plain_guest_shares_a_file_that_goes_with_it() {
-    let mut terminal = Terminal::open("vm --mode plain --accel tcg");
-    let reach = terminal.expect("read the memory:");
-    let file = reach.split_whitespace().find(|word| word.starts_with("/dev/shm/")).unwrap().to_owned();
-    terminal.expect("guest is up");
-    terminal.type_line("guest-uio probe");
-    terminal.expect("there are no doorbells");
-    terminal.type_line("echo from the guest | guest-uio write 0; echo written $((40+2))");
-    terminal.expect("written 42");
-    assert_eq!(&std::fs::read(&file).unwrap()[..14], b"from the guest");
-    assert_eq!(terminal.end(), Some(0));
-    assert_no_file(std::path::Path::new(&file));
 }

@@ -1,7 +1,7 @@
 //! Guests with several ivshmem devices, and with devices that come and go: each command takes the right one, or names
 //! the reason.
 
-use crate::guest::Guest;
+use crate::support::guest::Guest;
 
 /// Two plain devices, before whatever follows on the bus.
 const TWO_PLAIN: &str = "-object memory-backend-ram,id=a,size=1M,share=on -device ivshmem-plain,memdev=a \

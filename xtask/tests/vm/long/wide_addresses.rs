@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::guest::Guest;
+use crate::support::guest::Guest;
 
 /// Shared memory, the guest's own memory, and its processor. The last `-cpu` is the one that QEMU takes.
 const GUESTS: [(u64, &str, &str); 3] = [

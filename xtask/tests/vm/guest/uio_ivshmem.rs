@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::guest::Guest;
+use crate::support::guest::Guest;
 
 #[test]
 #[ignore = "starts a guest"]

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::Pid;
 
-use crate::shell::Terminal;
-use crate::support::xtask;
+use super::terminal::Terminal;
+use super::xtask;
 
 /// A shell that neither echoes nor prompts nor reports jobs, and keeps a job's status until it is asked for. Its input is
 /// copied by dd, because cat would use sendfile, which holds a line back until the next one comes.

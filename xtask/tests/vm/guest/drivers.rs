@@ -1,8 +1,8 @@
 //! Each kernel driver of the guest: measured through it, and what it says where it cannot work.
 
-use crate::guest::Guest;
-use crate::shell::Terminal;
 use crate::support::bench;
+use crate::support::guest::Guest;
+use crate::support::terminal::Terminal;
 
 /// Few and many vectors, one and two CPUs.
 const MACHINES: [&str; 2] = ["--vectors 1 --smp 2", "--vectors 4 --smp 1"];

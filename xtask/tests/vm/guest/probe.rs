@@ -1,7 +1,7 @@
 //! `guest-uio probe` is right about a guest in any state, and `guest-uio check` finds what a driver does wrong.
 
-use crate::guest::Guest;
-use crate::measuring::bar2_map_of;
+use crate::bench::results::bar2_map_of;
+use crate::support::guest::Guest;
 
 #[track_caller]
 fn assert_verdict(guest: &mut Guest, status: i32, words: &[&str]) {

@@ -1,5 +1,8 @@
 //! A small language for these tests: start the front door, look at what it says, at what it leaves, at who still runs.
 
+pub(crate) mod guest;
+pub(crate) mod terminal;
+
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -214,7 +217,7 @@ impl Ended {
 /// Holds a result against docs/result.schema.json.
 #[track_caller]
 pub(crate) fn assert_valid(result: &Value) {
-    let schema = serde_json::from_str(include_str!("../../../docs/result.schema.json")).unwrap();
+    let schema = serde_json::from_str(include_str!("../../../../docs/result.schema.json")).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let errors = validator.iter_errors(result).map(|error| format!("{}: {error}", error.instance_path()));
     assert_eq!(errors.collect::<Vec<_>>(), [""; 0], "result.json is not what docs/result.schema.json says");

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::guest::Guest;
-use crate::shell::Terminal;
+use crate::support::guest::Guest;
+use crate::support::terminal::Terminal;
 use crate::support::xtask;
 
 // As they join: the server gives ids in that order, and one asked between the guests what it would be given.
