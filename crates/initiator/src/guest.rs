@@ -10,9 +10,9 @@ use bench_protocol::hello::{self, Hello};
 use doorbell::PeerId;
 use doorbell::deadline::scaled;
 
-use super::link::Link;
-use super::watch::Watch;
-use super::{BenchError, Stopped};
+use super::BenchError;
+use super::run_monitor::RunMonitor;
+use super::shared_words::SharedWords;
 
 /// Between two looks at a word that changes a few times a second.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -22,42 +22,42 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The guest that answered this run.
 #[derive(Debug)]
 pub(super) struct Guest<'l> {
-    link: &'l Link<'l>,
+    words: &'l SharedWords<'l>,
     peer: PeerId,
     epoch: u64,
 }
 
 impl<'l> Guest<'l> {
     /// Waits for the guest's hello.
-    pub(super) fn greet(
-        link: &'l Link<'l>,
-        watch: &mut Watch<'_>,
+    pub(super) fn wait_for_hello(
+        words: &'l SharedWords<'l>,
+        monitor: &mut RunMonitor<'_>,
         timeout: Duration,
     ) -> Result<(Self, GuestFacts), BenchError> {
         let start = Instant::now();
         let hello = loop {
-            if let Some(hello) = Hello::read(link.memory, link.layout.nonce)? {
+            if let Some(hello) = Hello::read(words.memory, words.layout.nonce)? {
                 break hello;
             }
             if start.elapsed() > timeout {
                 return Err(BenchError::NoGuest { waited: timeout });
             }
-            watch.look()?;
+            monitor.check()?;
             sleep(PAUSE);
         };
         let peer = PeerId(hello.peer);
         // The server's word about the guest can be behind the guest's own.
-        while !watch.client().peers().contains_key(&peer) {
+        while !monitor.client().peers().contains_key(&peer) {
             if start.elapsed() > timeout {
                 return Err(BenchError::NoGuest { waited: timeout });
             }
-            watch.look()?;
+            monitor.check()?;
             sleep(PAUSE);
         }
-        watch.expect(peer);
+        monitor.expect(peer);
         // What a guest says is shown, never relied on: text that is no JSON leaves the facts empty.
         let facts = serde_json::from_str(&hello.text).unwrap_or_default();
-        Ok((Self { link, peer, epoch: 0 }, facts))
+        Ok((Self { words, peer, epoch: 0 }, facts))
     }
 
     pub(super) fn peer(&self) -> PeerId {
@@ -65,44 +65,49 @@ impl<'l> Guest<'l> {
     }
 
     /// Announces a block and waits until the guest is ready for its first message.
-    pub(super) fn begin(&mut self, block: Announcement, watch: &mut Watch<'_>, index: u32) -> Result<(), BenchError> {
+    pub(super) fn begin(
+        &mut self,
+        block: Announcement,
+        monitor: &mut RunMonitor<'_>,
+        index: u32,
+    ) -> Result<(), BenchError> {
         self.epoch += 1;
-        block.publish(self.link.memory, self.epoch)?;
-        self.barrier(READY, "ready for a block", watch, index, PAUSE)
+        block.publish(self.words.memory, self.epoch)?;
+        self.barrier(READY, "ready for a block", monitor, index, PAUSE)
     }
 
     /// Waits until the guest has finished the block; what it counted.
-    pub(super) fn end(&mut self, watch: &mut Watch<'_>, index: u32) -> Result<GuestCounters, BenchError> {
-        self.barrier(DONE, "done with a block", watch, index, PAUSE)?;
-        Ok(GuestCounters::read(self.link.memory)?)
+    pub(super) fn end(&mut self, monitor: &mut RunMonitor<'_>, index: u32) -> Result<GuestCounters, BenchError> {
+        self.barrier(DONE, "done with a block", monitor, index, PAUSE)?;
+        Ok(GuestCounters::read(self.words.memory)?)
     }
 
     /// Waits for the same without sleeping: a core that sleeps may slow the other one down, as none does that polls.
-    pub(super) fn end_spinning(&mut self, watch: &mut Watch<'_>, index: u32) -> Result<(), BenchError> {
-        self.barrier(DONE, "done with its ceilings", watch, index, Duration::ZERO)
+    pub(super) fn end_spinning(&mut self, monitor: &mut RunMonitor<'_>, index: u32) -> Result<(), BenchError> {
+        self.barrier(DONE, "done with its ceilings", monitor, index, Duration::ZERO)
     }
 
     fn barrier(
         &self,
         state: u8,
         what: &'static str,
-        watch: &mut Watch<'_>,
+        monitor: &mut RunMonitor<'_>,
         block: u32,
         pause: Duration,
     ) -> Result<(), BenchError> {
         let (start, answer) = (Instant::now(), scaled(ANSWER));
         loop {
-            let status = control::reported(self.link.memory)?;
+            let status = control::reported(self.words.memory)?;
             if status.seq == self.epoch && has_come_to(state, status.state) {
                 return Ok(());
             }
             if status.seq == self.epoch && status.state == FAILED {
-                return Err(BenchError::GuestGaveUp { block, why: hello::said(self.link.memory)? });
+                return Err(BenchError::GuestAborted { block, why: hello::said(self.words.memory)? });
             }
             if start.elapsed() > answer {
-                return Err(BenchError::Barrier { what, waited: answer, states: self.link.states() });
+                return Err(BenchError::GuestTimeout { what, waited: answer, states: self.words.states() });
             }
-            watch.look().map_err(|stopped: Stopped| BenchError::from(stopped))?;
+            monitor.check()?;
             if pause.is_zero() {
                 std::hint::spin_loop();
             } else {
@@ -113,13 +118,13 @@ impl<'l> Guest<'l> {
 
     /// Gives the block up; the guest goes back to waiting for commands.
     pub(super) fn abort(&self) -> Result<(), BenchError> {
-        Ok(control::command(self.link.memory, self.epoch, ABORT)?)
+        Ok(control::command(self.words.memory, self.epoch, ABORT)?)
     }
 
     /// Ends the run.
-    pub(super) fn dismiss(&mut self) -> Result<(), BenchError> {
+    pub(super) fn finish(&mut self) -> Result<(), BenchError> {
         self.epoch += 1;
-        Ok(control::command(self.link.memory, self.epoch, FINISH)?)
+        Ok(control::command(self.words.memory, self.epoch, FINISH)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The measured initiator: joins the server, drives the guest through a plan's blocks, brings back a row per operation.
 //!
-//! 1. `link`: the words of the shared memory, as the host uses them.
+//! 1. `words`: the words of the shared memory, as the host uses them.
 //! 2. `guest`: finding the guest and driving it from block to block; `qemu`: finding the threads that run it.
 //! 3. `operations`: one round trip; the measured path.
 //! 4. `work`: what a block's operations are, workload by workload; `contention`: who else wants the cores meanwhile.
@@ -11,7 +11,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -19,127 +19,44 @@ use std::time::Duration;
 use bench_model::progress::Progress;
 use bench_model::raw::RawRun;
 use bench_model::{Plan, WaitMode};
-use bench_protocol::layout::{Layout, LayoutError};
+use bench_protocol::layout::Layout;
 use doorbell::deadline::{scaled, set_scale};
-use doorbell::region::{RegionError, SharedRegion};
+use doorbell::region::SharedRegion;
 use doorbell::tsc::Anchor;
 use nix::sys::signal::Signal;
 
-use client::{Client, ClientError, JoinOptions};
+use client::{Client, JoinOptions};
 
 mod block;
-mod broken;
-mod ceilings;
-mod contention;
-mod cost;
-mod event;
-mod exchanged;
-mod frames;
+mod block_result;
+mod cpu_usage;
+mod error;
+mod eventfd;
+mod faults;
 mod guest;
-mod link;
-mod operations;
 mod overhead;
-mod placement;
-mod qemu;
+mod peak_bandwidth;
 mod recorder;
+mod round_trip;
+mod run_monitor;
+mod shared_words;
 mod suspend;
-mod watch;
-mod work;
+mod threads;
+mod workload;
+
+pub use error::BenchError;
+pub use run_monitor::StopReason;
 
 use guest::Guest;
-use link::Link;
-use placement::Placement;
 use recorder::Recorder;
-use watch::{Stopped, Watch};
+use run_monitor::RunMonitor;
+use shared_words::SharedWords;
+use threads::{AffinitySampler, pin_current_thread, resolve_qemu_threads};
 
 /// How long the server may take to answer.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// Least time between the two readings from which the counter's rate is computed: 0.1 s gives one part per million.
 const RATE_BASELINE: Duration = Duration::from_millis(100);
-
-/// Why a run could not be finished.
-#[derive(Debug, thiserror::Error)]
-pub enum BenchError {
-    /// The plan could not be read.
-    #[error("cannot read the plan {}", path.display())]
-    Plan {
-        /// The plan's file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A result could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The server.
-    #[error(transparent)]
-    Client(#[from] ClientError),
-    /// The memory.
-    #[error(transparent)]
-    Region(#[from] RegionError),
-    /// The layout.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// The guest did not say that it is there.
-    #[error("no guest answered within {waited:?}: is guest-uio responding in a VM on this server?")]
-    NoGuest {
-        /// How long it was waited for.
-        waited: Duration,
-    },
-    /// The guest cannot do what the plan asks.
-    #[error("irq mode cannot be measured with this guest: {why}")]
-    Deaf {
-        /// The guest's diagnosis.
-        why: String,
-    },
-    /// The guest could not run a block.
-    #[error("the guest gave block {block} up: {why}")]
-    GuestGaveUp {
-        /// The block.
-        block: u32,
-        /// The guest's words.
-        why: String,
-    },
-    /// No answer to an operation.
-    #[error("no answer to operation {seq} within {waited:?}; {states}")]
-    Timeout {
-        /// The operation.
-        seq: u64,
-        /// How long it was waited for.
-        waited: Duration,
-        /// Both sides' last states.
-        states: String,
-    },
-    /// The guest did not get ready for a block, or did not finish it.
-    #[error("the guest was not {what} within {waited:?}; {states}")]
-    Barrier {
-        /// What was waited for.
-        what: &'static str,
-        /// How long.
-        waited: Duration,
-        /// Both sides' last states.
-        states: String,
-    },
-    /// Something ended the run from outside.
-    #[error(transparent)]
-    Stopped(#[from] Stopped),
-    /// A system call failed.
-    #[error("{what} failed")]
-    System {
-        /// What was tried.
-        what: &'static str,
-        /// The system's reason.
-        #[source]
-        source: std::io::Error,
-    },
-}
 
 /// Runs a plan. Whatever was measured before an error is in `out` all the same, with the error as its reason.
 pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchError> {
@@ -147,7 +64,7 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     set_scale(plan.timeout_scale);
     outlive_file_size_limit()?;
     if let Some(cpu) = plan.pinning.host {
-        let pinned = placement::stay_on(cpu);
+        let pinned = pin_current_thread(cpu);
         pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
     }
     // Sleepers get up when they asked to, and not up to fifty microseconds later: prctl(2), PR_SET_TIMERSLACK.
@@ -163,8 +80,8 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     let layout = Layout::plan(memory.len(), largest, plan.nonce, client.id().0)?;
     let mut measured =
         RawRun { host_peer: client.id().0, memory_bytes: memory.len() as u64, ..bench_model::journal::nothing() };
-    let link = Link::new(&memory, layout)?;
-    let outcome = drive(&plan, &mut client, &link, &mut measured, &mut recorder, (anchor, stop));
+    let words = SharedWords::new(&memory, layout)?;
+    let outcome = drive(&plan, &mut client, &words, &mut measured, &mut recorder, (anchor, stop));
     measured.aborted = outcome.as_ref().err().map(|error| chain(error));
     let finished = recorder.finish(&measured);
     // The first error is the cause: a disk that filled in mid-run fails again here.
@@ -181,51 +98,51 @@ fn outlive_file_size_limit() -> Result<(), BenchError> {
 fn drive(
     plan: &Plan,
     client: &mut Client,
-    link: &Link<'_>,
+    words: &SharedWords<'_>,
     measured: &mut RawRun,
     recorder: &mut Recorder,
     (anchor, stop): (Anchor, Arc<AtomicBool>),
 ) -> Result<(), BenchError> {
-    link.layout.publish(link.memory)?;
-    let mut watch = Watch::new(client, stop);
-    let (mut guest, facts) = Guest::greet(link, &mut watch, Duration::from_millis(plan.ready_timeout_ms))?;
+    words.layout.publish(words.memory)?;
+    let mut monitor = RunMonitor::new(client, stop);
+    let (mut guest, facts) = Guest::wait_for_hello(words, &mut monitor, Duration::from_millis(plan.ready_timeout_ms))?;
     progress(&Progress::Ready { guest: Box::new(facts.clone()) });
     measured.guest_peer = guest.peer().0;
     measured.guest = facts;
     recorder.facts(measured)?;
     if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait.blocks()) {
-        guest.dismiss()?;
-        return Err(BenchError::Deaf { why: measured.guest.interrupts_missing.clone() });
+        guest.finish()?;
+        return Err(BenchError::NoInterrupts { why: measured.guest.interrupts_missing.clone() });
     }
     anchor.settle(RATE_BASELINE);
     measured.tsc_hz = anchor.rate_hz();
-    measured.overhead = Some(overhead::measure(&mut watch, measured.tsc_hz, plan.fault)?);
-    let mut ceilings = ceilings::Measured::new(&plan.ceiling_sizes);
-    ceilings.measure_all(link, &mut guest, &mut watch)?;
-    let there = qemu::with_the_one_there(plan, watch.client().memory());
+    measured.overhead = Some(overhead::measure(&mut monitor, measured.tsc_hz, plan.fault)?);
+    let mut peaks = peak_bandwidth::PeakTracker::new(&plan.ceiling_sizes);
+    peaks.measure_all(words, &mut guest, &mut monitor)?;
+    let there = resolve_qemu_threads(plan, monitor.client().memory());
     let plan = &there.map_err(|source| BenchError::System { what: "looking at the shared memory's file", source })?;
-    let placement = Placement::new(plan);
-    let mut runner = block::Runner::new(plan, link, measured.tsc_hz, &placement);
+    let placement = AffinitySampler::new(plan);
+    let mut runner = block::BlockRunner::new(plan, words, measured.tsc_hz, &placement);
     measured.perf_missing = runner.perf_missing();
     if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid)) {
-        measured.spin_ns = Some(runner.choose_spin(plan.spin_ns, &mut guest, &mut watch)?);
+        measured.spin_ns = Some(runner.calibrate_spin(plan.spin_ns, &mut guest, &mut monitor)?);
     }
-    measured.ceilings.clone_from(&ceilings.known);
+    measured.ceilings.clone_from(&peaks.known);
     recorder.facts(measured)?;
     for (position, block) in plan.blocks.iter().enumerate() {
-        ceilings.before(position, &plan.blocks, (link, &mut guest, &mut watch))?;
-        measured.ceilings.clone_from(&ceilings.known);
-        let (mut done, copied) = runner.run(block, &mut guest, &mut watch, recorder)?;
-        ceilings.hold(block.size_bytes, copied);
-        done.placement = Some(placement.look());
+        peaks.remeasure_before(position, &plan.blocks, (words, &mut guest, &mut monitor))?;
+        measured.ceilings.clone_from(&peaks.known);
+        let (mut done, copied) = runner.run(block, &mut guest, &mut monitor, recorder)?;
+        peaks.record_copy_speed(block.size_bytes, copied);
+        done.placement = Some(placement.sample());
         recorder.finished(&done, &measured.ceilings)?;
         measured.blocks.push(done);
         progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
     }
-    ceilings.measure_all(link, &mut guest, &mut watch)?;
-    ceilings.confirm(link, &mut guest, &mut watch)?;
-    measured.ceilings = ceilings.known;
-    guest.dismiss()
+    peaks.measure_all(words, &mut guest, &mut monitor)?;
+    peaks.remeasure_exceeded(words, &mut guest, &mut monitor)?;
+    measured.ceilings = peaks.known;
+    guest.finish()
 }
 
 fn read_plan(path: &Path) -> Result<Plan, BenchError> {

@@ -14,23 +14,23 @@ use doorbell::tsc::ticks;
 use doorbell::wait::{Poll, Silent, WaitCounts, WaitError, Waiter};
 
 use super::BenchError;
-use super::broken::Slow;
-use super::link::Link;
-use super::operations::{Deadline, Exchange, Sample};
-use super::watch::Watch;
-use super::work::pingpong;
+use super::faults::SlowWaiter;
+use super::round_trip::{Channel, OperationTimeout, Sample};
+use super::run_monitor::RunMonitor;
+use super::shared_words::SharedWords;
+use super::workload::pingpong;
 
 /// Operations; a stray interrupt does not move their median.
 const OPERATIONS: u64 = 4_000;
 
 /// A wait that ends at once, because the answer is made up.
-struct Answered<'a, W> {
+struct SelfAnswering<'a, W> {
     ack: &'a AtomicU64,
     seq: u64,
-    behind: W,
+    inner: W,
 }
 
-impl<W: Waiter> Waiter for Answered<'_, W> {
+impl<W: Waiter> Waiter for SelfAnswering<'_, W> {
     #[inline]
     fn wait<T, E>(
         &mut self,
@@ -39,7 +39,7 @@ impl<W: Waiter> Waiter for Answered<'_, W> {
     ) -> Result<T, WaitError<E>> {
         self.seq += 1;
         self.ack.store(Tagged::pack(self.seq, PROCESSED), Ordering::Release);
-        self.behind.wait(look, idle)
+        self.inner.wait(look, idle)
     }
 
     fn counts(&self) -> WaitCounts {
@@ -48,19 +48,19 @@ impl<W: Waiter> Waiter for Answered<'_, W> {
 }
 
 /// Runs empty operations in memory of their own. `fault` is a host that is slow.
-pub(super) fn measure(watch: &mut Watch<'_>, tsc_hz: f64, fault: Option<Fault>) -> Result<Overhead, BenchError> {
+pub(super) fn measure(monitor: &mut RunMonitor<'_>, tsc_hz: f64, fault: Option<Fault>) -> Result<Overhead, BenchError> {
     let system = |source: std::io::Error| BenchError::System { what: "making private memory", source };
     let file = rustix::fs::memfd_create("ivshmem-doorbell-empty", rustix::fs::MemfdFlags::CLOEXEC);
     let file = file.map_err(|error| system(error.into()))?;
     rustix::fs::ftruncate(&file, 2 * SLOTS as u64).map_err(|error| system(error.into()))?;
     let memory = Arc::new(SharedRegion::map_object(&file)?);
-    let link = Link::new(&memory, Layout::plan(memory.len(), 64, 1, 0)?)?;
-    let deadline = Deadline::new(scaled(Duration::from_secs(1)), tsc_hz);
-    let answered = |behind| Answered { ack: link.ack, seq: 0, behind };
+    let words = SharedWords::new(&memory, Layout::plan(memory.len(), 64, 1, 0)?)?;
+    let deadline = OperationTimeout::new(scaled(Duration::from_secs(1)), tsc_hz);
+    let answered = |inner| SelfAnswering { ack: words.ack, seq: 0, inner };
     let (spans, total) = if fault == Some(Fault::SlowStamps) {
-        run(Exchange::new(&link, watch, answered_slowly(link.ack), Silent, deadline))?
+        run(Channel::new(&words, monitor, answered_slowly(words.ack), Silent, deadline))?
     } else {
-        run(Exchange::new(&link, watch, answered(Poll), Silent, deadline))?
+        run(Channel::new(&words, monitor, answered(Poll), Silent, deadline))?
     };
     let ns = |ticks: f64| ticks * 1e9 / tsc_hz;
     Ok(Overhead {
@@ -69,17 +69,17 @@ pub(super) fn measure(watch: &mut Watch<'_>, tsc_hz: f64, fault: Option<Fault>) 
     })
 }
 
-fn answered_slowly(ack: &AtomicU64) -> Answered<'_, Slow<Poll>> {
-    Answered { ack, seq: 0, behind: Slow(Poll) }
+fn answered_slowly(ack: &AtomicU64) -> SelfAnswering<'_, SlowWaiter<Poll>> {
+    SelfAnswering { ack, seq: 0, inner: SlowWaiter(Poll) }
 }
 
 /// The spans that the operations report, sorted, and what all of them took.
-fn run<W: Waiter>(mut exchange: Exchange<'_, '_, '_, W, Silent>) -> Result<(Vec<u64>, u64), BenchError> {
+fn run<W: Waiter>(mut channel: Channel<'_, '_, '_, W, Silent>) -> Result<(Vec<u64>, u64), BenchError> {
     let mut samples: Vec<Sample> = Vec::with_capacity(usize::try_from(OPERATIONS).unwrap_or(0));
     let start = ticks();
     for seq in 1..=OPERATIONS {
         let mut sample = Sample { seq, ..Sample::default() };
-        pingpong(&mut exchange, &mut sample)?;
+        pingpong(&mut channel, &mut sample)?;
         samples.push(sample);
     }
     let total = ticks() - start;

@@ -16,7 +16,7 @@ use bench_protocol::record::Record;
 use doorbell::region::SharedRegion;
 
 use super::BenchError;
-use super::operations::Sample;
+use super::round_trip::Sample;
 
 /// Writes `samples.csv` and `measured.jsonl` block by block, and `measured.json` at the end.
 pub(super) struct Recorder {
@@ -71,7 +71,7 @@ impl Recorder {
         for sample in samples {
             let zero = *self.zero.get_or_insert(earliest(sample));
             let record = Record::load(memory, sample.seq)?.unwrap_or_default();
-            let line = TimeLine { zero, ns_per_tick: 1e9 / tsc_hz };
+            let line = TimeBase { zero, ns_per_tick: 1e9 / tsc_hz };
             let row = row(block, sample, &record, offset, line);
             let failed =
                 |source: csv::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
@@ -148,12 +148,12 @@ impl Journal {
 
 /// Ticks of the host's counter to nanoseconds since the run's first stamp.
 #[derive(Debug, Clone, Copy)]
-struct TimeLine {
+struct TimeBase {
     zero: u64,
     ns_per_tick: f64,
 }
 
-impl TimeLine {
+impl TimeBase {
     /// A stamp's place; `None` for a stamp that was not taken.
     fn at(self, ticks: u64) -> Option<u64> {
         (ticks != 0).then(|| self.span(self.zero, ticks)).flatten()
@@ -177,7 +177,7 @@ fn earliest(sample: &Sample) -> u64 {
     [sample.due, sample.begun, sample.published].into_iter().find(|stamp| *stamp != 0).unwrap_or(0)
 }
 
-fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, line: TimeLine) -> Row {
+fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, line: TimeBase) -> Row {
     let on_host = |ticks: u64| offset.filter(|_| ticks != 0).map_or(0, |o| o.to_host(ticks));
     let (interrupted, known) = (on_host(record.interrupted), on_host(record.known));
     let answered = on_host(record.answered);

@@ -12,7 +12,7 @@ pub(super) const PAYLOAD: usize = 7;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Link<'m> {
+pub(super) struct SharedWords<'m> {
     pub(super) memory: &'m SharedRegion,
     pub(super) layout: Layout,
     message: &'m AtomicU64,
@@ -27,7 +27,7 @@ pub(super) struct Link<'m> {
     pub(super) guest_armed: &'m AtomicU64,
 }
 
-impl<'m> Link<'m> {
+impl<'m> SharedWords<'m> {
     pub(super) fn new(memory: &'m SharedRegion, layout: Layout) -> Result<Self, RegionError> {
         let message = memory.word(HOST_MESSAGE)?;
         let mut payload = [message; PAYLOAD];
@@ -48,7 +48,7 @@ impl<'m> Link<'m> {
 
     /// Writes the words that go with the next message.
     #[inline]
-    pub(super) fn accompany(&self, words: [u64; PAYLOAD]) {
+    pub(super) fn write_payload(&self, words: [u64; PAYLOAD]) {
         for (word, value) in self.payload.iter().zip(words) {
             word.store(value, Ordering::Relaxed);
         }

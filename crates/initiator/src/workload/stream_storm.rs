@@ -8,16 +8,16 @@ use doorbell::region::RegionError;
 use doorbell::tsc::ticks;
 use doorbell::wait::{Notifier, Waiter};
 
-use super::{Outcome, Sent, Stage};
+use super::{BlockContext, BlockOutcome, StreamTotals};
 use crate::BenchError;
-use crate::operations::{Exchange, Sample};
+use crate::round_trip::{Channel, Sample};
 
-impl Stage<'_> {
+impl BlockContext<'_> {
     /// A doorbell per message, at the block's rate or as fast as they can be rung. Only the last one's answer is waited for.
     pub(super) fn storm<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
-    ) -> Result<Outcome, BenchError> {
+        channel: &mut Channel<'_, '_, '_, W, N>,
+    ) -> Result<BlockOutcome, BenchError> {
         let interval =
             self.block.conditions.rate_per_s.map_or(0.0, |rate| 1e9 * self.ticks_per_ns / rate.max(1) as f64);
         let last_seq = self.first_seq + self.block.count - 1;
@@ -32,27 +32,27 @@ impl Stage<'_> {
         };
         for position in 0..self.block.count - 1 {
             until_due(position);
-            self.link.publish(self.first_seq + position);
-            exchange.notifier.notify().map_err(ringing)?;
+            self.words.publish(self.first_seq + position);
+            channel.notifier.notify().map_err(ringing)?;
         }
         until_due(self.block.count - 1);
         let mut sample = Sample { seq: last_seq, ..Sample::default() };
-        let done = exchange.round_trip(&mut sample);
+        let done = channel.round_trip(&mut sample);
         self.meter.stop();
         self.samples.push(sample);
         done?;
         // The last one is paced as all others are, so that as many intervals lie in the span as there are rings before it.
         let span_ticks = sample.published - start;
-        let sent = Sent { messages: self.block.count, last_seq, span_ticks, full: 0 };
-        Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
+        let sent = StreamTotals { messages: self.block.count, last_seq, span_ticks, full: 0 };
+        Ok(BlockOutcome { traffic: Some(sent), ..BlockOutcome::default() })
     }
 
     /// Fills the ring for as long as the block says, and waits until it has been emptied.
     pub(super) fn stream<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
-    ) -> Result<Outcome, BenchError> {
-        let (memory, first) = (self.link.memory, self.first_seq);
+        channel: &mut Channel<'_, '_, '_, W, N>,
+    ) -> Result<BlockOutcome, BenchError> {
+        let (memory, first) = (self.words.memory, self.first_seq);
         let slots = u64::from(self.block.conditions.slots.unwrap_or(1));
         let nowhere = || RegionError::OutOfBounds {
             offset: bench_protocol::layout::SLOTS,
@@ -60,7 +60,7 @@ impl Stage<'_> {
             region: memory.len(),
         };
         let ring = Ring::new(memory.len(), slots, self.block.size_bytes).ok_or_else(nowhere)?;
-        let mut message = self.camera.shoot(ring.bytes()).bytes.clone();
+        let mut message = self.frames.next_frame(ring.bytes()).bytes.clone();
         // The first slot that is not known to be empty.
         let (mut seq, mut taken, mut full) = (first, first, 0);
         self.meter.start();
@@ -68,10 +68,10 @@ impl Stage<'_> {
         let end = start + self.limit();
         loop {
             if seq - taken == slots {
-                let patience = ticks() + exchange.patience();
-                let room = Looks::new(|word: Tagged| word.seq >= taken && word.seq < seq);
-                let found = exchange.await_ack(patience, seq, |word| room.look(word))?;
-                let Some(word) = found else { return Err(exchange.timeout(seq)) };
+                let timeout_ticks = ticks() + channel.timeout_ticks();
+                let room = CountedCheck::new(|word: Tagged| word.seq >= taken && word.seq < seq);
+                let found = channel.await_ack(timeout_ticks, seq, |word| room.check(word))?;
+                let Some(word) = found else { return Err(channel.timeout(seq)) };
                 full += u64::from(room.had_to_wait());
                 taken = word.seq + 1;
                 if taken > first && ticks() > end {
@@ -80,37 +80,37 @@ impl Stage<'_> {
             }
             seal(&mut message, seq);
             memory.copy_in(ring.slot(seq), &message)?;
-            self.link.publish(seq);
-            exchange.notifier.notify().map_err(ringing)?;
+            self.words.publish(seq);
+            channel.notifier.notify().map_err(ringing)?;
             seq += 1;
         }
         let last_seq = seq - 1;
-        let patience = ticks() + exchange.patience();
-        let last = exchange.await_ack(patience, last_seq, |word| word.seq == last_seq)?;
+        let timeout_ticks = ticks() + channel.timeout_ticks();
+        let last = channel.await_ack(timeout_ticks, last_seq, |word| word.seq == last_seq)?;
         let span_ticks = ticks() - start;
         self.meter.stop();
-        let Some(word) = last else { return Err(exchange.timeout(last_seq)) };
+        let Some(word) = last else { return Err(channel.timeout(last_seq)) };
         if !matches!(Ack::of(word.state), Ack::Processed | Ack::Refused(_)) {
-            exchange.stale += 1;
+            channel.stale += 1;
         }
-        exchange.end(seq)?;
-        let sent = Sent { messages: seq - first, last_seq, span_ticks, full };
-        Ok(Outcome { traffic: Some(sent), ..Outcome::default() })
+        channel.end(seq)?;
+        let sent = StreamTotals { messages: seq - first, last_seq, span_ticks, full };
+        Ok(BlockOutcome { traffic: Some(sent), ..BlockOutcome::default() })
     }
 }
 
-/// Looks at the acknowledgement word, counted: where the first finds what is looked for, nobody had to wait.
-struct Looks<F> {
+/// CountedCheck at the acknowledgement word, counted: where the first finds what is looked for, nobody had to wait.
+struct CountedCheck<F> {
     found: F,
     count: Cell<u64>,
 }
 
-impl<F: Fn(Tagged) -> bool> Looks<F> {
+impl<F: Fn(Tagged) -> bool> CountedCheck<F> {
     fn new(found: F) -> Self {
         Self { found, count: Cell::new(0) }
     }
 
-    fn look(&self, word: Tagged) -> bool {
+    fn check(&self, word: Tagged) -> bool {
         self.count.set(self.count.get() + 1);
         (self.found)(word)
     }
@@ -136,10 +136,10 @@ mod tests {
     /// Waits for a slot that is free from the so-manieth look on, as a stream does.
     fn waited(free_from: u64) -> bool {
         let emptied = Cell::new(0);
-        let room = Looks::new(|word: Tagged| word.seq >= free_from);
+        let room = CountedCheck::new(|word: Tagged| word.seq >= free_from);
         let look = || {
             emptied.set(emptied.get() + 1);
-            Some(Tagged { seq: emptied.get(), state: 0 }).filter(|word| room.look(*word))
+            Some(Tagged { seq: emptied.get(), state: 0 }).filter(|word| room.check(*word))
         };
         let idle = || {
             std::thread::sleep(Duration::from_micros(1));

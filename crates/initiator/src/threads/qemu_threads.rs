@@ -11,9 +11,9 @@ use bench_model::{Plan, QemuThreads};
 use tracing::warn;
 
 /// The plan with the QEMU that is there now. Called when the guest has answered, so that its QEMU has the memory.
-pub(super) fn with_the_one_there(plan: &Plan, memory: BorrowedFd<'_>) -> io::Result<Plan> {
+pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::Result<Plan> {
     let Some(planned) = &plan.qemu else { return Ok(plan.clone()) };
-    let memory = Memory::of(memory)?;
+    let memory = MemoryFile::of(memory)?;
     if memory.is_held_by(planned.pid) && planned.vcpus.iter().all(|tid| is_task(planned.pid, *tid)) {
         return Ok(plan.clone());
     }
@@ -40,12 +40,12 @@ pub(super) fn with_the_one_there(plan: &Plan, memory: BorrowedFd<'_>) -> io::Res
 
 /// The file behind the shared memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Memory {
+struct MemoryFile {
     device: u64,
     inode: u64,
 }
 
-impl Memory {
+impl MemoryFile {
     fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         Ok(Self::at(&File::from(fd.try_clone_to_owned()?).metadata()?))
     }
@@ -66,7 +66,7 @@ fn is_task(pid: u32, tid: u32) -> bool {
 }
 
 /// The one QEMU that holds the memory; none if there are several, of which any may run the guest.
-fn find(memory: Memory) -> Option<QemuThreads> {
+fn find(memory: MemoryFile) -> Option<QemuThreads> {
     let processes = numbers("/proc");
     let is_qemu = |pid: &u32| name(&format!("/proc/{pid}")).is_some_and(|name| name.starts_with("qemu"));
     let mut holders = processes.into_iter().filter(is_qemu).filter(|pid| memory.is_held_by(*pid));
@@ -141,8 +141,8 @@ mod tests {
         let memory = tempfile::tempfile().unwrap();
         let mut child = holder(&memory);
         let planned = plan(child.id(), &[child.id()]);
-        let settled = with_the_one_there(&planned, memory.as_fd()).unwrap();
-        let foreign = with_the_one_there(&plan(child.id(), &[std::process::id()]), memory.as_fd()).unwrap();
+        let settled = resolve_qemu_threads(&planned, memory.as_fd()).unwrap();
+        let foreign = resolve_qemu_threads(&plan(child.id(), &[std::process::id()]), memory.as_fd()).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(settled, planned);
@@ -153,7 +153,7 @@ mod tests {
     fn a_process_that_got_the_id_later_is_not_the_guests_and_nothing_is_called_one_core() {
         let (memory, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut stranger = holder(&other);
-        let settled = with_the_one_there(&plan(stranger.id(), &[stranger.id()]), memory.as_fd()).unwrap();
+        let settled = resolve_qemu_threads(&plan(stranger.id(), &[stranger.id()]), memory.as_fd()).unwrap();
         stranger.kill().unwrap();
         stranger.wait().unwrap();
         assert_eq!(settled.qemu, None);

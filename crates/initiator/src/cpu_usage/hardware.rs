@@ -6,11 +6,11 @@ use bench_model::thread_usage::HardwareCounts;
 use perf_event::events::{Cache, CacheId, CacheOp, CacheResult, Hardware, Software};
 use perf_event::{Builder, Counter, Group};
 
-use super::missing::{Circumstances, why};
+use super::perf_errors::{PerfSupport, describe_errno};
 
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum HardwareEvent {
     Cycles,
     Instructions,
     L1dMisses,
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     ContextSwitches,
 }
 
-impl Kind {
+impl HardwareEvent {
     /// In the order of their worth: where the processor has too few counters for all, the first ones get them.
     const ALL: [Self; 6] =
         [Self::Cycles, Self::Instructions, Self::LlcMisses, Self::L1dMisses, Self::DtlbMisses, Self::ContextSwitches];
@@ -65,14 +65,14 @@ impl Kind {
 
 /// A thread whose counters are wanted.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Thread {
+pub(super) enum CounterTarget {
     /// The calling one.
     Own,
     /// Another one, by its id.
     Other(u32),
 }
 
-impl Thread {
+impl CounterTarget {
     fn observe(self, mut event: Builder<'static>, with_kernel: bool) -> Builder<'static> {
         event.exclude_kernel(!with_kernel);
         match self {
@@ -85,13 +85,13 @@ impl Thread {
 
 /// Something that is not counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Missing {
+pub(super) struct MissingCounter {
     pub(super) what: &'static str,
     pub(super) why: String,
 }
 
 /// What was opened, and what could not be.
-pub(super) type Opened = (Option<CounterGroup>, Vec<Missing>);
+pub(super) type Opened = (Option<CounterGroup>, Vec<MissingCounter>);
 
 const KERNELS_PART: &str = "the kernel's part";
 
@@ -99,15 +99,15 @@ const KERNELS_PART: &str = "the kernel's part";
 pub(super) struct CounterGroup {
     /// Counts nothing; its members are read and scheduled together.
     leader: Group,
-    members: Vec<(Kind, Counter)>,
+    members: Vec<(HardwareEvent, Counter)>,
     with_kernel: bool,
 }
 
 impl CounterGroup {
     /// Everything that this machine can count of the thread. Without a single counter of the processor there is no
     /// group: the context switches alone are known from elsewhere, and a group costs time at each of them.
-    pub(super) fn open(thread: Thread, around: Circumstances) -> Opened {
-        let (group, mut missing) = Self::open_kinds(thread, &Kind::ALL, around);
+    pub(super) fn open(thread: CounterTarget, around: PerfSupport) -> Opened {
+        let (group, mut missing) = Self::open_kinds(thread, &HardwareEvent::ALL, around);
         let group = group.filter(|group| group.members.iter().any(|(kind, _)| kind.is_hardware()));
         if group.is_none() {
             // Of nothing, the kernel's part is no loss.
@@ -116,20 +116,20 @@ impl CounterGroup {
         (group, missing)
     }
 
-    fn open_kinds(thread: Thread, kinds: &[Kind], around: Circumstances) -> Opened {
+    fn open_kinds(thread: CounterTarget, kinds: &[HardwareEvent], around: PerfSupport) -> Opened {
         let leader = |with_kernel| thread.observe(Group::builder(), with_kernel).build_group();
         let mut missing = Vec::new();
         let (leader, with_kernel) = match leader(true) {
             Ok(leader) => (Ok(leader), true),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                missing.push(Missing { what: KERNELS_PART, why: why(&error, around) });
+                missing.push(MissingCounter { what: KERNELS_PART, why: describe_errno(&error, around) });
                 (leader(false), false)
             }
             Err(error) => (Err(error), true),
         };
         let all_missing = |error: &io::Error| {
-            let reason = why(error, around);
-            (None, kinds.iter().map(|kind| Missing { what: kind.name(), why: reason.clone() }).collect())
+            let reason = describe_errno(error, around);
+            (None, kinds.iter().map(|kind| MissingCounter { what: kind.name(), why: reason.clone() }).collect())
         };
         let mut leader = match leader {
             Ok(leader) => leader,
@@ -138,12 +138,12 @@ impl CounterGroup {
         let mut members = Vec::new();
         for kind in kinds {
             // A context switch happens in the kernel, so that its count would stay 0.
-            if *kind == Kind::ContextSwitches && !with_kernel {
+            if *kind == HardwareEvent::ContextSwitches && !with_kernel {
                 continue;
             }
             match leader.add(&thread.observe(kind.event(), with_kernel)) {
                 Ok(counter) => members.push((*kind, counter)),
-                Err(error) => missing.push(Missing { what: kind.name(), why: why(&error, around) }),
+                Err(error) => missing.push(MissingCounter { what: kind.name(), why: describe_errno(&error, around) }),
             }
         }
         match leader.enable() {
@@ -206,7 +206,7 @@ mod tests {
 
     #[test]
     fn the_processor_counts_or_a_reason_is_given() {
-        let (group, missing) = CounterGroup::open(Thread::Own, Circumstances::here());
+        let (group, missing) = CounterGroup::open(CounterTarget::Own, PerfSupport::here());
         let counts = group.map(|mut group| {
             let before = group.read().unwrap();
             std::hint::black_box(work());
@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_group_counts_what_its_thread_does_between_two_readings() {
-        let (group, missing) = CounterGroup::open_kinds(Thread::Own, &[Kind::ContextSwitches], Circumstances::here());
+        let (group, missing) =
+            CounterGroup::open_kinds(CounterTarget::Own, &[HardwareEvent::ContextSwitches], PerfSupport::here());
         let Some(mut group) = group.filter(|group| group.with_kernel) else {
             assert!(!missing.is_empty());
             return;
@@ -238,8 +239,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_is_not_there_has_a_reason_and_no_counters() {
-        let (group, missing) = CounterGroup::open(Thread::Other(u32::MAX >> 1), Circumstances::here());
-        assert!(group.is_none() && missing.len() >= Kind::ALL.len(), "{missing:?}");
+        let (group, missing) = CounterGroup::open(CounterTarget::Other(u32::MAX >> 1), PerfSupport::here());
+        assert!(group.is_none() && missing.len() >= HardwareEvent::ALL.len(), "{missing:?}");
     }
 
     #[test]

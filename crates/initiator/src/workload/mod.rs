@@ -7,25 +7,26 @@ use bench_model::{Block, Fault, Workload};
 use doorbell::wait::{Notifier, Waiter};
 
 use super::BenchError;
-use super::cost::Meter;
-use super::frames::Camera;
-use super::link::Link;
-use super::operations::{Exchange, Sample};
+use super::cpu_usage::Meter;
+use super::round_trip::{Channel, Sample};
+use super::shared_words::SharedWords;
 
 mod frame;
+mod frame_gen;
 mod messages;
-mod pace;
-mod traffic;
+mod pacing;
+mod stream_storm;
 
+pub(super) use frame_gen::FrameGenerator;
 pub(super) use messages::pingpong;
 
-/// What a block's operations need beside their exchange.
-pub(super) struct Stage<'s> {
+/// What a block's operations need beside their channel.
+pub(super) struct BlockContext<'s> {
     pub(super) block: &'s Block,
     pub(super) first_seq: u64,
-    pub(super) link: &'s Link<'s>,
+    pub(super) words: &'s SharedWords<'s>,
     pub(super) meter: &'s mut Meter,
-    pub(super) camera: &'s mut Camera,
+    pub(super) frames: &'s mut FrameGenerator,
     pub(super) fault: &'s Cell<Option<Fault>>,
     pub(super) ticks_per_ns: f64,
     pub(super) seed: u64,
@@ -35,9 +36,9 @@ pub(super) struct Stage<'s> {
 
 /// What a block brought beside its samples.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(super) struct BlockOutcome {
     pub(super) corrupt: Option<CorruptAnswer>,
-    pub(super) traffic: Option<Sent>,
+    pub(super) traffic: Option<StreamTotals>,
     /// Messages that were due and not sent when the block's time was up.
     pub(super) unsent: u64,
     /// Ticks for which a host that sleeps spun before messages, within what was measured.
@@ -46,25 +47,25 @@ pub(super) struct Outcome {
 
 /// What the host sent without waiting for each answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sent {
+pub(super) struct StreamTotals {
     pub(super) messages: u64,
     pub(super) last_seq: u64,
     pub(super) span_ticks: u64,
     pub(super) full: u64,
 }
 
-impl Stage<'_> {
+impl BlockContext<'_> {
     /// Runs the block's operations.
-    pub(super) fn play<W: Waiter, N: Notifier>(
+    pub(super) fn run<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
-    ) -> Result<Outcome, BenchError> {
+        channel: &mut Channel<'_, '_, '_, W, N>,
+    ) -> Result<BlockOutcome, BenchError> {
         match self.block.workload {
-            Workload::Frame => self.frames(exchange),
-            Workload::Storm => self.storm(exchange),
-            Workload::Stream => self.stream(exchange),
-            Workload::Idle => self.idle(exchange),
-            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Contention => self.messages(exchange),
+            Workload::Frame => self.frames(channel),
+            Workload::Storm => self.storm(channel),
+            Workload::Stream => self.stream(channel),
+            Workload::Idle => self.idle(channel),
+            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Contention => self.messages(channel),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Who else wants the cores: threads that only burn time, and both sides on one core.
+//! Who else wants the cores: threads that only busy_loop time, and both sides on one core.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,10 @@ use bench_model::{Conditions, Plan};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::BenchError;
+use crate::BenchError;
 
 /// What is needed to make the cores scarce, and to give them back.
-pub(super) struct Contention {
+pub(crate) struct Contention {
     /// The initiator's own core, if it stays on one.
     own: Option<usize>,
     /// The virtual CPUs' threads.
@@ -21,7 +21,7 @@ pub(super) struct Contention {
 }
 
 /// What is to be undone after a block.
-pub(super) struct Crowd {
+pub(crate) struct LoadGuard {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
     /// Threads that were moved, and where they had been allowed.
@@ -30,7 +30,7 @@ pub(super) struct Crowd {
 
 impl Contention {
     /// Called before the block that needs it, by a thread that may be bound already.
-    pub(super) fn new(plan: &Plan) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let vcpus = plan.qemu.iter().flat_map(|qemu| &qemu.vcpus).map(|tid| Pid::from_raw(tid.cast_signed())).collect();
         // The parent was never bound; where it cannot be asked, every core there is.
         let all = sched_getaffinity(nix::unistd::getppid()).unwrap_or_else(|_| every_core());
@@ -38,22 +38,22 @@ impl Contention {
     }
 
     /// Makes the cores as scarce as the block says.
-    pub(super) fn begin(&self, conditions: Conditions) -> Result<Crowd, BenchError> {
+    pub(crate) fn start(&self, conditions: Conditions) -> Result<LoadGuard, BenchError> {
         let stop = Arc::new(AtomicBool::new(false));
-        let mut crowd = Crowd { stop: Arc::clone(&stop), threads: Vec::new(), moved: Vec::new() };
+        let mut load = LoadGuard { stop: Arc::clone(&stop), threads: Vec::new(), moved: Vec::new() };
         if conditions.shared_core {
             let one = self.own_core().map_err(failed)?;
             for thread in self.vcpus.iter().copied().chain([Pid::from_raw(0)]) {
                 let before = sched_getaffinity(thread).map_err(failed)?;
                 sched_setaffinity(thread, &one).map_err(failed)?;
-                crowd.moved.push((thread, before));
+                load.moved.push((thread, before));
             }
         }
         for _ in 0..conditions.busy_threads.unwrap_or(0) {
             let (stop, cores) = (Arc::clone(&stop), self.all);
-            crowd.threads.push(std::thread::spawn(move || burn(&stop, &cores)));
+            load.threads.push(std::thread::spawn(move || busy_loop(&stop, &cores)));
         }
-        Ok(crowd)
+        Ok(load)
     }
 
     /// The initiator's core; where it stays on none, the first one that it may use.
@@ -67,9 +67,9 @@ impl Contention {
     }
 }
 
-impl Crowd {
+impl LoadGuard {
     /// Gives the cores back.
-    pub(super) fn disperse(self) -> Result<(), BenchError> {
+    pub(crate) fn stop_and_restore(self) -> Result<(), BenchError> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
             // A thread that does nothing but count cannot fail.
@@ -89,7 +89,7 @@ fn every_core() -> CpuSet {
 }
 
 /// Wants a core, whichever: a new thread would stay on its parent's.
-fn burn(stop: &AtomicBool, cores: &CpuSet) {
+fn busy_loop(stop: &AtomicBool, cores: &CpuSet) {
     let _ = sched_setaffinity(Pid::from_raw(0), cores);
     while !stop.load(Ordering::Relaxed) {
         for _ in 0..1_000 {
@@ -116,9 +116,9 @@ mod tests {
         sched_setaffinity(own, &only).unwrap();
 
         let contention = Contention { own: None, vcpus: Vec::new(), all: allowed };
-        let crowd = contention.begin(Conditions { shared_core: true, ..Conditions::default() }).unwrap();
+        let load = contention.start(Conditions { shared_core: true, ..Conditions::default() }).unwrap();
         let core = sched_getaffinity(own).unwrap();
-        crowd.disperse().unwrap();
+        load.stop_and_restore().unwrap();
         assert_eq!(core, only);
     }
 }

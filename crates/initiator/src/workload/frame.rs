@@ -10,15 +10,15 @@ use doorbell::tsc::ticks;
 use doorbell::wait::{Notifier, Waiter};
 use zerocopy::IntoBytes;
 
-use super::{Outcome, Stage};
+use super::{BlockContext, BlockOutcome};
 use crate::BenchError;
-use crate::operations::{Exchange, Sample};
+use crate::round_trip::{Channel, Sample};
 
-impl Stage<'_> {
+impl BlockContext<'_> {
     pub(super) fn frames<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
-    ) -> Result<Outcome, BenchError> {
+        channel: &mut Channel<'_, '_, '_, W, N>,
+    ) -> Result<BlockOutcome, BenchError> {
         let total = self.block.warmup + self.block.count;
         for position in 0..total {
             let mut sample = Sample { seq: self.first_seq + position, ..Sample::default() };
@@ -26,18 +26,18 @@ impl Stage<'_> {
             if wrong {
                 self.fault.set(None);
             }
-            let done = self.frame(exchange, &mut sample, wrong);
+            let done = self.frame(channel, &mut sample, wrong);
             if position < self.block.warmup {
-                self.meter.take();
+                self.meter.drain();
             }
             self.samples.push(sample);
             done?;
         }
         let corrupt = if self.block.corrupt_one {
-            let cost = self.meter.take();
+            let cost = self.meter.drain();
             let mut sample = Sample { seq: self.first_seq + total, ..Sample::default() };
-            self.frame(exchange, &mut sample, true)?;
-            self.meter.put_back(cost);
+            self.frame(channel, &mut sample, true)?;
+            self.meter.restore(cost);
             Some(match sample.answer {
                 Some(Ack::Refused(Refusal::Hash)) => CorruptAnswer::Refused,
                 Some(Ack::Processed) => CorruptAnswer::Accepted,
@@ -46,21 +46,21 @@ impl Stage<'_> {
         } else {
             None
         };
-        Ok(Outcome { corrupt, ..Outcome::default() })
+        Ok(BlockOutcome { corrupt, ..BlockOutcome::default() })
     }
 
     fn frame<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
+        channel: &mut Channel<'_, '_, '_, W, N>,
         sample: &mut Sample,
         corrupted: bool,
     ) -> Result<(), BenchError> {
         let len = usize::try_from(self.block.size_bytes).unwrap_or(usize::MAX);
-        let frame = if corrupted { self.camera.shoot_corrupted(len) } else { self.camera.shoot(len) };
-        let index = sample.seq % self.link.layout.slots as u64;
-        let memory = self.link.memory;
+        let frame = if corrupted { self.frames.corrupted_frame(len) } else { self.frames.next_frame(len) };
+        let index = sample.seq % self.words.layout.slots as u64;
+        let memory = self.words.memory;
         let nowhere = RegionError::OutOfBounds { offset: usize::MAX, len, region: memory.len() };
-        let at = self.link.layout.slot(index).ok_or(nowhere)?;
+        let at = self.words.layout.slot(index).ok_or(nowhere)?;
         let header = FrameHeader::new(sample.seq, self.block.size_bytes, frame.sha256);
         if self.block.conditions.cold {
             flush_private(&frame.bytes);
@@ -72,8 +72,8 @@ impl Stage<'_> {
         memory.copy_in(at + PAGE, &frame.bytes)?;
         memory.copy_in(at, header.as_bytes())?;
         sample.written = ticks();
-        self.link.accompany([index, 0, 0, 0, 0, 0, 0]);
-        let done = exchange.round_trip(sample);
+        self.words.write_payload([index, 0, 0, 0, 0, 0, 0]);
+        let done = channel.round_trip(sample);
         self.meter.stop();
         done
     }

@@ -1,4 +1,4 @@
-//! What the two sides of a block's exchange counted becomes what is recorded of it.
+//! What the two sides of a block's channel counted becomes what is recorded of it.
 
 use std::time::Duration;
 
@@ -8,22 +8,22 @@ use bench_protocol::ack::Ack;
 use bench_protocol::counters::GuestCounters;
 use doorbell::wait::WaitCounts;
 
-use super::operations::Sample;
-use super::work::Outcome;
+use super::round_trip::Sample;
+use super::workload::BlockOutcome;
 
-/// What a block's exchange brought, beside its samples.
-pub(super) struct Exchanged {
+/// What a block's channel brought, beside its samples.
+pub(super) struct ExchangeResult {
     pub(super) counts: WaitCounts,
     pub(super) rings: u64,
     pub(super) stale: u64,
     pub(super) cpu: CpuTime,
     pub(super) wall: Duration,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: BlockOutcome,
 }
 
-impl Exchanged {
+impl ExchangeResult {
     /// The block's record, with what the guest counted.
-    pub(super) fn told(
+    pub(super) fn into_raw_block(
         self,
         block: &Block,
         samples: &[Sample],

@@ -8,11 +8,11 @@ use bench_model::{Block, Fault, Plan, QemuThreads};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::unistd::{Pid, gettid};
 
-use super::BenchError;
+use crate::BenchError;
 
-/// Looks at the threads of a run.
+/// CountedCheck at the threads of a run.
 #[derive(Debug)]
-pub(super) struct Placement {
+pub(crate) struct AffinitySampler {
     qemu: Option<QemuThreads>,
     /// The block in which the initiator moves to a CPU that is not its own ([`Fault::Wander`]): the last one, so
     /// that no other block suffers.
@@ -20,18 +20,18 @@ pub(super) struct Placement {
     pinning: Pinning,
 }
 
-impl Placement {
-    pub(super) fn new(plan: &Plan) -> Self {
+impl AffinitySampler {
+    pub(crate) fn new(plan: &Plan) -> Self {
         let wanders = plan.fault == Some(Fault::Wander);
         let wanders_in = plan.blocks.last().map(|block| block.index).filter(|_| wanders);
         Self { qemu: plan.qemu.clone(), wanders_in, pinning: plan.pinning.clone() }
     }
 
-    /// Looks where the threads are, behind a block.
-    pub(super) fn look(&self) -> BlockPlacement {
+    /// CountedCheck where the threads are, behind a block.
+    pub(crate) fn sample(&self) -> BlockPlacement {
         let mut seen = BlockPlacement { wanted: self.pinning.clone(), ..BlockPlacement::default() };
         for (name, path) in self.threads() {
-            let thread = path.as_deref().and_then(look).map(|mut thread| {
+            let thread = path.as_deref().and_then(thread_affinity).map(|mut thread| {
                 if name == ThreadName::Host {
                     thread.last_cpu = sched_getcpu().ok().or(thread.last_cpu);
                 }
@@ -47,7 +47,7 @@ impl Placement {
     }
 
     /// Moves the initiator at the beginning of the block of the fault.
-    pub(super) fn wander_in(&self, block: &Block) -> Result<(), BenchError> {
+    pub(crate) fn apply_wander_fault(&self, block: &Block) -> Result<(), BenchError> {
         if self.wanders_in == Some(block.index) { self.wander() } else { Ok(()) }
     }
 
@@ -62,7 +62,7 @@ impl Placement {
         let mut last = nix::Error::EINVAL;
         // Not every CPU that is online may be used by this process.
         for &cpu in others {
-            match stay_on(cpu) {
+            match pin_current_thread(cpu) {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error,
             }
@@ -82,14 +82,14 @@ impl Placement {
 }
 
 /// Binds the calling thread to a CPU.
-pub(super) fn stay_on(cpu: usize) -> nix::Result<()> {
+pub(crate) fn pin_current_thread(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
 /// A thread by its folder in /proc; `None` if it is gone.
-fn look(folder: &str) -> Option<ThreadAffinity> {
+fn thread_affinity(folder: &str) -> Option<ThreadAffinity> {
     let allowed = status(folder, "Cpus_allowed_list").and_then(|list| cpu_list(&list))?;
     let last_cpu = fs::read_to_string(format!("{folder}/stat")).ok().and_then(|stat| last_cpu(&stat));
     Some(ThreadAffinity { allowed, last_cpu })
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn this_thread_is_seen_where_it_may_run() {
-        let seen = look(&format!("/proc/self/task/{}", gettid())).unwrap();
+        let seen = thread_affinity(&format!("/proc/self/task/{}", gettid())).unwrap();
         assert!(seen.allowed.contains(&seen.last_cpu.unwrap()), "{seen:?}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`cpu_time`]: time on a CPU.
 //! - [`switches`]: giving the CPU up, and losing it.
-//! - [`hardware`]: the processor's own counters, and [`missing`]: why there are none.
+//! - [`hardware`]: the processor's own counters, and [`perf_errors`]: why there are none.
 
 use std::time::{Duration, Instant};
 
@@ -12,36 +12,36 @@ use bench_model::thread_usage::{ContextSwitches, HardwareCounts, PerfTime, Switc
 
 mod cpu_time;
 mod hardware;
-mod missing;
+mod perf_errors;
 mod proc_file;
 mod switches;
 
-use cpu_time::{CpuClock, OnCpu};
-use hardware::{CounterGroup, Missing, Thread};
-use missing::Circumstances;
+use cpu_time::{CpuClock, CpuTimeSample};
+use hardware::{CounterGroup, CounterTarget, MissingCounter};
+use perf_errors::PerfSupport;
 use switches::SwitchCount;
 
 /// Adds up what all parties cost, and the time that passes, between `start` and `stop`.
 pub(super) struct Meter {
-    vcpus: Vec<QemuThread>,
-    main_loop: Option<QemuThread>,
+    vcpus: Vec<ThreadMeter>,
+    main_loop: Option<ThreadMeter>,
     host_counters: Option<CounterGroup>,
     vcpu_counters: Option<CounterGroup>,
     perf_missing: Option<String>,
     started: Option<Instant>,
-    before: Reading,
-    after: Reading,
+    before: Snapshot,
+    after: Snapshot,
     cpu: CpuTime,
     wall: Duration,
 }
 
 /// One of QEMU's threads.
-struct QemuThread {
+struct ThreadMeter {
     clock: CpuClock,
     switches: SwitchCount,
 }
 
-impl QemuThread {
+impl ThreadMeter {
     fn of(pid: u32, tid: u32) -> Self {
         Self { clock: CpuClock::of(pid, tid), switches: SwitchCount::of(pid, tid) }
     }
@@ -49,10 +49,10 @@ impl QemuThread {
 
 /// Everything at one moment.
 #[derive(Default)]
-struct Reading {
+struct Snapshot {
     host_ns: u64,
-    vcpus: Vec<Option<OnCpu>>,
-    main_loop: Option<OnCpu>,
+    vcpus: Vec<Option<CpuTimeSample>>,
+    main_loop: Option<CpuTimeSample>,
     switches: ContextSwitches,
     perf: PerfTime,
 }
@@ -60,20 +60,20 @@ struct Reading {
 impl Meter {
     /// Opens all that is read later. Called by the thread that is to be measured.
     pub(super) fn new(qemu: Option<&QemuThreads>) -> Self {
-        let around = Circumstances::here();
-        let (host_counters, host_missing) = CounterGroup::open(Thread::Own, around);
+        let around = PerfSupport::here();
+        let (host_counters, host_missing) = CounterGroup::open(CounterTarget::Own, around);
         let first = qemu.and_then(|qemu| qemu.vcpus.first());
         let (vcpu_counters, vcpu_missing) =
-            first.map_or((None, Vec::new()), |tid| CounterGroup::open(Thread::Other(*tid), around));
+            first.map_or((None, Vec::new()), |tid| CounterGroup::open(CounterTarget::Other(*tid), around));
         Self {
-            vcpus: qemu.iter().flat_map(|q| q.vcpus.iter().map(|tid| QemuThread::of(q.pid, *tid))).collect(),
-            main_loop: qemu.map(|q| QemuThread::of(q.pid, q.pid)),
+            vcpus: qemu.iter().flat_map(|q| q.vcpus.iter().map(|tid| ThreadMeter::of(q.pid, *tid))).collect(),
+            main_loop: qemu.map(|q| ThreadMeter::of(q.pid, q.pid)),
             host_counters,
             vcpu_counters,
-            perf_missing: told(&host_missing, &vcpu_missing),
+            perf_missing: describe_missing(&host_missing, &vcpu_missing),
             started: None,
-            before: Reading::default(),
-            after: Reading::default(),
+            before: Snapshot::default(),
+            after: Snapshot::default(),
             cpu: CpuTime::default(),
             wall: Duration::ZERO,
         }
@@ -112,26 +112,26 @@ impl Meter {
     }
 
     /// What has been added up since the last call.
-    pub(super) fn take(&mut self) -> (CpuTime, Duration) {
+    pub(super) fn drain(&mut self) -> (CpuTime, Duration) {
         self.started = None;
         (std::mem::take(&mut self.cpu), std::mem::take(&mut self.wall))
     }
 
-    /// What [`take`](Self::take) took, for a stretch in between that is to be left out.
-    pub(super) fn put_back(&mut self, (cpu, wall): (CpuTime, Duration)) {
+    /// What [`drain`](Self::drain) took, for a stretch in between that is to be left out.
+    pub(super) fn restore(&mut self, (cpu, wall): (CpuTime, Duration)) {
         (self.cpu, self.wall) = (cpu, wall);
     }
 
-    fn read_vcpus(&mut self, reading: &mut Reading) {
+    fn read_vcpus(&mut self, reading: &mut Snapshot) {
         reading.vcpus.clear();
         reading.vcpus.extend(self.vcpus.iter_mut().map(|thread| thread.clock.read()));
     }
 
-    fn read_main_loop(&mut self, reading: &mut Reading) {
+    fn read_main_loop(&mut self, reading: &mut Snapshot) {
         reading.main_loop = self.main_loop.as_mut().and_then(|thread| thread.clock.read());
     }
 
-    fn read_switches(&mut self, reading: &mut Reading) {
+    fn read_switches(&mut self, reading: &mut Snapshot) {
         let each = self.vcpus.iter_mut().map(|thread| thread.switches.read());
         let all = each.reduce(|sum, one| Some(sum?.plus(one?)));
         reading.switches = ContextSwitches {
@@ -141,7 +141,7 @@ impl Meter {
         };
     }
 
-    fn read_counters(&mut self, reading: &mut Reading) {
+    fn read_counters(&mut self, reading: &mut Snapshot) {
         reading.perf = PerfTime {
             vcpu: self.vcpu_counters.as_mut().and_then(CounterGroup::read),
             host: self.host_counters.as_mut().and_then(CounterGroup::read),
@@ -151,8 +151,10 @@ impl Meter {
 
 /// Adds what lies between two readings around `wall` to the sums. What one of them does not know is left out of the sum,
 /// which is unknown only if no stretch knew it.
-fn add(sum: &mut CpuTime, before: &Reading, after: &Reading, wall: Duration) {
-    let spent = |before: &Option<OnCpu>, after: &Option<OnCpu>| Some(after.as_ref()?.within(wall, before.as_ref()?));
+fn add(sum: &mut CpuTime, before: &Snapshot, after: &Snapshot, wall: Duration) {
+    let spent = |before: &Option<CpuTimeSample>, after: &Option<CpuTimeSample>| {
+        Some(after.as_ref()?.within(wall, before.as_ref()?))
+    };
     sum.host_ns += after.host_ns.saturating_sub(before.host_ns);
     if let Some(ns) = spent(&before.main_loop, &after.main_loop) {
         *sum.main_loop_ns.get_or_insert(0) += ns;
@@ -191,7 +193,7 @@ fn add_counts(sum: &mut Option<HardwareCounts>, before: Option<&HardwareCounts>,
 }
 
 /// What is missing of both threads, in one sentence: things with the same reason are named together.
-fn told(host: &[Missing], vcpu: &[Missing]) -> Option<String> {
+fn describe_missing(host: &[MissingCounter], vcpu: &[MissingCounter]) -> Option<String> {
     let (host, vcpu) = (by_reason(host), by_reason(vcpu));
     match (host.is_empty(), vcpu.is_empty()) {
         (true, true) => None,
@@ -202,9 +204,9 @@ fn told(host: &[Missing], vcpu: &[Missing]) -> Option<String> {
     }
 }
 
-fn by_reason(missing: &[Missing]) -> String {
+fn by_reason(missing: &[MissingCounter]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for Missing { what, why } in missing {
+    for MissingCounter { what, why } in missing {
         match reasons.iter_mut().find(|(reason, _)| reason == why) {
             Some((_, things)) => things.push(what),
             None => reasons.push((why, vec![what])),

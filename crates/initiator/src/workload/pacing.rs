@@ -7,21 +7,21 @@ use doorbell::tsc::ticks;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::operations::Sample;
+use crate::round_trip::Sample;
 
 /// How much earlier than it is due a sleeper gets up in an open loop; the rest it spins, because a timer's lateness would
 /// else be taken for the guest's.
-const EARLY: Duration = Duration::from_micros(150);
+const SPIN_MARGIN: Duration = Duration::from_micros(150);
 
 /// Decides when a message is sent.
-pub(super) trait Pace {
+pub(super) trait Pacer {
     /// Waits until the next message is to be sent, and notes when it was due. Returns for how many ticks it spun although
     /// its block sleeps: CPU time of the instrument, which no sender would spend.
     fn wait(&mut self, sample: &mut Sample) -> u64;
 
     /// How many of the next `most` messages, which will not be sent any more, were due by `now`. None where a message is due
     /// only after the answer to the one before.
-    fn due_by(&mut self, _now: u64, _most: u64) -> u64 {
+    fn count_due(&mut self, _now: u64, _most: u64) -> u64 {
         0
     }
 }
@@ -29,7 +29,7 @@ pub(super) trait Pace {
 /// As soon as the answer to the one before is there.
 pub(super) struct BackToBack;
 
-impl Pace for BackToBack {
+impl Pacer for BackToBack {
     #[inline]
     fn wait(&mut self, _: &mut Sample) -> u64 {
         0
@@ -37,13 +37,13 @@ impl Pace for BackToBack {
 }
 
 /// Waits on the counter.
-pub(super) struct Clock {
+pub(super) struct TscSleeper {
     /// Whether it sleeps; who polls does not.
     pub(super) sleeps: bool,
     pub(super) ticks_per_ns: f64,
 }
 
-impl Clock {
+impl TscSleeper {
     /// Waits until the counter stands at `due`, sleeping until `early` before it. Returns the ticks of a sleeper's spin,
     /// which ends at `due`: what comes later it did not ask for, and may have been off its CPU.
     fn until(&self, due: u64, early: Duration) -> u64 {
@@ -64,32 +64,32 @@ impl Clock {
 }
 
 /// A while after the answer to the one before.
-pub(super) struct Gap {
-    pub(super) clock: Clock,
+pub(super) struct FixedGap {
+    pub(super) sleeper: TscSleeper,
     pub(super) ticks: u64,
 }
 
-impl Pace for Gap {
+impl Pacer for FixedGap {
     fn wait(&mut self, sample: &mut Sample) -> u64 {
         sample.due = ticks() + self.ticks;
-        self.clock.until(sample.due, Duration::ZERO)
+        self.sleeper.until(sample.due, Duration::ZERO)
     }
 }
 
 /// At times that do not depend on answers.
-pub(super) struct Schedule {
-    clock: Clock,
+pub(super) struct OpenLoopSchedule {
+    sleeper: TscSleeper,
     arrivals: Arrivals,
     interval: f64,
     due: f64,
     rng: StdRng,
 }
 
-impl Schedule {
+impl OpenLoopSchedule {
     /// `rate_per_s` messages per second from now on.
-    pub(super) fn new(clock: Clock, arrivals: Arrivals, rate_per_s: u64, seed: u64) -> Self {
-        let interval = 1e9 * clock.ticks_per_ns / rate_per_s.max(1) as f64;
-        Self { clock, arrivals, interval, due: ticks() as f64, rng: StdRng::seed_from_u64(seed) }
+    pub(super) fn new(sleeper: TscSleeper, arrivals: Arrivals, rate_per_s: u64, seed: u64) -> Self {
+        let interval = 1e9 * sleeper.ticks_per_ns / rate_per_s.max(1) as f64;
+        Self { sleeper, arrivals, interval, due: ticks() as f64, rng: StdRng::seed_from_u64(seed) }
     }
 
     /// When the next message is due.
@@ -104,13 +104,13 @@ impl Schedule {
     }
 }
 
-impl Pace for Schedule {
+impl Pacer for OpenLoopSchedule {
     fn wait(&mut self, sample: &mut Sample) -> u64 {
         sample.due = self.next_due();
-        self.clock.until(sample.due, EARLY)
+        self.sleeper.until(sample.due, SPIN_MARGIN)
     }
 
-    fn due_by(&mut self, now: u64, most: u64) -> u64 {
+    fn count_due(&mut self, now: u64, most: u64) -> u64 {
         (0..most).take_while(|_| self.next_due() <= now).count() as u64
     }
 }
@@ -121,8 +121,8 @@ mod tests {
 
     fn dues(arrivals: Arrivals) -> Vec<f64> {
         // A counter of one tick per microsecond: everything is long due, and nobody waits.
-        let clock = Clock { sleeps: false, ticks_per_ns: 0.001 };
-        let mut schedule = Schedule::new(clock, arrivals, 10_000, 7);
+        let sleeper = TscSleeper { sleeps: false, ticks_per_ns: 0.001 };
+        let mut schedule = OpenLoopSchedule::new(sleeper, arrivals, 10_000, 7);
         schedule.due = 0.0;
         let all = (0..20_000).map(|_| {
             let mut sample = Sample::default();
@@ -141,23 +141,23 @@ mod tests {
 
     #[test]
     fn messages_that_were_due_and_are_not_sent_are_counted_and_those_that_were_not_due_are_not() {
-        let clock = || Clock { sleeps: false, ticks_per_ns: 0.001 };
-        let mut schedule = Schedule::new(clock(), Arrivals::Fixed, 10_000, 7);
+        let sleeper = || TscSleeper { sleeps: false, ticks_per_ns: 0.001 };
+        let mut schedule = OpenLoopSchedule::new(sleeper(), Arrivals::Fixed, 10_000, 7);
         schedule.due = 0.0;
         // One is due every 100 ticks.
-        assert_eq!(schedule.due_by(1_050, 50), 10);
+        assert_eq!(schedule.count_due(1_050, 50), 10);
         schedule.due = 0.0;
-        assert_eq!(schedule.due_by(1_050, 4), 4, "no more than there are");
-        assert_eq!(Gap { clock: clock(), ticks: 1 }.due_by(u64::MAX, 50), 0);
+        assert_eq!(schedule.count_due(1_050, 4), 4, "no more than there are");
+        assert_eq!(FixedGap { sleeper: sleeper(), ticks: 1 }.count_due(u64::MAX, 50), 0);
     }
 
     #[test]
     fn a_sleepers_spin_before_a_message_is_told_and_a_pollers_is_none() {
         // A counter of at least one tick per nanosecond: a hundred thousand are too few to sleep for.
-        let spun = |sleeps| Clock { sleeps, ticks_per_ns: 1.0 }.until(ticks() + 100_000, EARLY);
+        let spun = |sleeps| TscSleeper { sleeps, ticks_per_ns: 1.0 }.until(ticks() + 100_000, SPIN_MARGIN);
         assert!((1..=100_000).contains(&spun(true)));
         assert_eq!(spun(false), 0);
-        assert_eq!(Clock { sleeps: true, ticks_per_ns: 1.0 }.until(0, EARLY), 0, "long due");
+        assert_eq!(TscSleeper { sleeps: true, ticks_per_ns: 1.0 }.until(0, SPIN_MARGIN), 0, "long due");
     }
 
     #[test]

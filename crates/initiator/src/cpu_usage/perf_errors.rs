@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 /// What the machine says of its counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Circumstances {
+pub(super) struct PerfSupport {
     /// `/proc/sys/kernel/perf_event_paranoid`: 2 and above keep the kernel's part from ordinary users, 3 and above (in
     /// some distributions' kernels) everything.
     pub(super) paranoid: Option<i32>,
@@ -15,7 +15,7 @@ pub(super) struct Circumstances {
     pub(super) virtual_machine: bool,
 }
 
-impl Circumstances {
+impl PerfSupport {
     pub(super) fn here() -> Self {
         let paranoid = fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok();
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -28,7 +28,7 @@ impl Circumstances {
 }
 
 /// What an error of `perf_event_open(2)` means under these circumstances.
-pub(super) fn why(error: &io::Error, around: Circumstances) -> String {
+pub(super) fn describe_errno(error: &io::Error, around: PerfSupport) -> String {
     let Some(errno) = error.raw_os_error().map(Errno::from_raw) else { return error.to_string() };
     let reason = match (errno, around.paranoid) {
         (Errno::EACCES | Errno::EPERM, Some(level)) if level >= 2 => {
@@ -54,8 +54,8 @@ mod tests {
     use super::*;
 
     fn told(errno: Errno, paranoid: i32, virtual_machine: bool) -> String {
-        let around = Circumstances { paranoid: Some(paranoid), virtual_machine };
-        why(&io::Error::from_raw_os_error(errno as i32), around)
+        let around = PerfSupport { paranoid: Some(paranoid), virtual_machine };
+        describe_errno(&io::Error::from_raw_os_error(errno as i32), around)
     }
 
     #[test]
@@ -80,6 +80,6 @@ mod tests {
             assert!(text.len() > 10 && text.ends_with(&format!("({errno:?})")), "{text}");
         }
         let unnamed = io::Error::new(io::ErrorKind::Unsupported, "an attribute too new");
-        assert_eq!(why(&unnamed, Circumstances::here()), "an attribute too new");
+        assert_eq!(describe_errno(&unnamed, PerfSupport::here()), "an attribute too new");
     }
 }

@@ -13,12 +13,12 @@ const GUARD_MS: u16 = 10;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct HostEvent<'f> {
+pub(super) struct EventFd<'f> {
     fd: BorrowedFd<'f>,
     guard: PollTimeout,
 }
 
-impl<'f> HostEvent<'f> {
+impl<'f> EventFd<'f> {
     /// `guard_ms` where a block is to last longer than usual.
     pub(super) fn new(fd: &'f impl AsFd, guard_ms: Option<u64>) -> Self {
         let guard = guard_ms.and_then(|ms| u16::try_from(ms).ok()).unwrap_or(GUARD_MS);
@@ -43,7 +43,7 @@ impl<'f> HostEvent<'f> {
     }
 }
 
-impl EventSource for HostEvent<'_> {
+impl EventSource for EventFd<'_> {
     fn block(&mut self) -> io::Result<Woke> {
         let mut fds = [PollFd::new(self.fd, PollFlags::POLLIN)];
         match poll(&mut fds, self.guard) {
@@ -52,4 +52,10 @@ impl EventSource for HostEvent<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// One ring.
+pub(super) fn ring(eventfd: &impl AsFd) -> io::Result<()> {
+    nix::unistd::write(eventfd, &1_u64.to_ne_bytes())?;
+    Ok(())
 }

@@ -11,21 +11,21 @@ use bench_protocol::layout::SLOTS;
 
 use super::BenchError;
 use super::guest::Guest;
-use super::link::Link;
-use super::watch::Watch;
+use super::run_monitor::RunMonitor;
+use super::shared_words::SharedWords;
 
 /// How often a ceiling that a block exceeded is measured again.
 const AGAIN: u32 = 3;
 
 /// The best that was seen so far: whoever disturbed one measurement need not have disturbed the next.
-pub(super) struct Measured {
+pub(super) struct PeakTracker {
     /// By size, in the plan's order.
     pub(super) known: Vec<Ceilings>,
     /// How fast blocks copied, by their size.
     copied: Vec<(u64, CopySpeed)>,
 }
 
-impl Measured {
+impl PeakTracker {
     /// Of these sizes nothing is known yet.
     pub(super) fn new(sizes: &[u64]) -> Self {
         let known = sizes.iter().map(|&size_bytes| Ceilings { size_bytes, ..Ceilings::default() }).collect();
@@ -35,20 +35,20 @@ impl Measured {
     /// Measures every size.
     pub(super) fn measure_all(
         &mut self,
-        link: &Link<'_>,
+        words: &SharedWords<'_>,
         guest: &mut Guest<'_>,
-        watch: &mut Watch<'_>,
+        monitor: &mut RunMonitor<'_>,
     ) -> Result<(), BenchError> {
-        self.known.iter_mut().try_for_each(|known| improve(known, link, guest, watch))
+        self.known.iter_mut().try_for_each(|known| update_peak(known, words, guest, monitor))
     }
 
     /// Measures the size that the block before `position` ended with and the one that the next begins with, where the two
     /// differ and are copied.
-    pub(super) fn before(
+    pub(super) fn remeasure_before(
         &mut self,
         position: usize,
         blocks: &[Block],
-        (link, guest, watch): (&Link<'_>, &mut Guest<'_>, &mut Watch<'_>),
+        (words, guest, monitor): (&SharedWords<'_>, &mut Guest<'_>, &mut RunMonitor<'_>),
     ) -> Result<(), BenchError> {
         let copied = |block: &Block| {
             matches!(block.workload, Workload::Frame | Workload::Stream).then_some((block.workload, block.size_bytes))
@@ -60,21 +60,21 @@ impl Measured {
         }
         let sizes = [last, next].map(|block| block.map(|(_, size)| size));
         let concerned = self.known.iter_mut().filter(|known| sizes.contains(&Some(known.size_bytes)));
-        concerned.into_iter().try_for_each(|known| improve(known, link, guest, watch))
+        concerned.into_iter().try_for_each(|known| update_peak(known, words, guest, monitor))
     }
 
-    /// Keeps how fast a block copied, for [`confirm`](Self::confirm).
-    pub(super) fn hold(&mut self, size_bytes: u64, copies: CopySpeed) {
+    /// Keeps how fast a block copied, for [`remeasure_exceeded`](Self::remeasure_exceeded).
+    pub(super) fn record_copy_speed(&mut self, size_bytes: u64, copies: CopySpeed) {
         self.copied.push((size_bytes, copies));
     }
 
     /// Measures those again that a block seems to have exceeded. Either a ceiling was disturbed each time, which another
     /// measurement may mend, or the block's figure is false, which none does.
-    pub(super) fn confirm(
+    pub(super) fn remeasure_exceeded(
         &mut self,
-        link: &Link<'_>,
+        words: &SharedWords<'_>,
         guest: &mut Guest<'_>,
-        watch: &mut Watch<'_>,
+        monitor: &mut RunMonitor<'_>,
     ) -> Result<(), BenchError> {
         for known in &mut self.known {
             for _ in 0..AGAIN {
@@ -82,20 +82,20 @@ impl Measured {
                 if !blocks.any(|(_, copies)| copies.exceeds_peak(known)) {
                     break;
                 }
-                improve(known, link, guest, watch)?;
+                update_peak(known, words, guest, monitor)?;
             }
         }
         Ok(())
     }
 }
 
-fn improve(
+fn update_peak(
     known: &mut Ceilings,
-    link: &Link<'_>,
+    words: &SharedWords<'_>,
     guest: &mut Guest<'_>,
-    watch: &mut Watch<'_>,
+    monitor: &mut RunMonitor<'_>,
 ) -> Result<(), BenchError> {
-    let seen = both(link, guest, watch, known.size_bytes)?;
+    let seen = both(words, guest, monitor, known.size_bytes)?;
     known.host = higher(known.host, seen.host);
     known.guest = higher(known.guest, seen.guest);
     Ok(())
@@ -116,11 +116,16 @@ fn higher(first: Ceiling, second: Ceiling) -> Ceiling {
     }
 }
 
-fn both(link: &Link<'_>, guest: &mut Guest<'_>, watch: &mut Watch<'_>, size: u64) -> Result<Ceilings, BenchError> {
+fn both(
+    words: &SharedWords<'_>,
+    guest: &mut Guest<'_>,
+    monitor: &mut RunMonitor<'_>,
+    size: u64,
+) -> Result<Ceilings, BenchError> {
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
     let mut target = vec![2; CopySpeeds::target_bytes(bytes)];
-    let copies = CopySpeeds::measure(link.memory, &link.layout.payloads(), bytes, &mut target)?;
-    let hashes = HashSpeeds::measure(link.memory, SLOTS, bytes)?;
+    let copies = CopySpeeds::measure(words.memory, &words.layout.payloads(), bytes, &mut target)?;
+    let hashes = HashSpeeds::measure(words.memory, SLOTS, bytes)?;
     let host = Ceiling {
         heap_to_heap: copies.heap_to_heap,
         heap_to_region: copies.heap_to_region,
@@ -144,9 +149,9 @@ fn both(link: &Link<'_>, guest: &mut Guest<'_>, watch: &mut Watch<'_>, size: u64
         stamped: false,
         flaw: None,
     };
-    guest.begin(announcement, watch, 0)?;
-    guest.end_spinning(watch, 0)?;
+    guest.begin(announcement, monitor, 0)?;
+    guest.end_spinning(monitor, 0)?;
     // What a guest says is shown: words that make no sense leave its ceilings unknown.
-    let guest = serde_json::from_str(&hello::said(link.memory)?).unwrap_or_default();
+    let guest = serde_json::from_str(&hello::said(words.memory)?).unwrap_or_default();
     Ok(Ceilings { size_bytes: size, host, guest })
 }

@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_millis(10);
 
 /// Why a run was stopped.
 #[derive(Debug, thiserror::Error)]
-pub enum Stopped {
+pub enum StopReason {
     /// SIGTERM or SIGINT.
     #[error("stopped by a signal")]
     Signal,
@@ -28,14 +28,14 @@ pub enum Stopped {
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Watch<'c> {
+pub(super) struct RunMonitor<'c> {
     client: &'c mut Client,
     stop: Arc<AtomicBool>,
     guest: Option<PeerId>,
     last: Instant,
 }
 
-impl<'c> Watch<'c> {
+impl<'c> RunMonitor<'c> {
     pub(super) fn new(client: &'c mut Client, stop: Arc<AtomicBool>) -> Self {
         Self { client, stop, guest: None, last: Instant::now() }
     }
@@ -49,20 +49,20 @@ impl<'c> Watch<'c> {
         self.guest = Some(guest);
     }
 
-    /// Looks, if the last look was long enough ago.
-    pub(super) fn look(&mut self) -> Result<(), Stopped> {
+    /// CountedCheck, if the last look was long enough ago.
+    pub(super) fn check(&mut self) -> Result<(), StopReason> {
         if self.stop.load(Ordering::Relaxed) {
-            return Err(Stopped::Signal);
+            return Err(StopReason::Signal);
         }
         if self.last.elapsed() < PERIOD {
             return Ok(());
         }
         self.last = Instant::now();
-        for change in self.client.pump(Duration::ZERO).map_err(Stopped::Server)? {
+        for change in self.client.pump(Duration::ZERO).map_err(StopReason::Server)? {
             if let Membership::Left { peer } = change
                 && self.guest == Some(peer)
             {
-                return Err(Stopped::GuestLeft(peer));
+                return Err(StopReason::GuestLeft(peer));
             }
         }
         Ok(())

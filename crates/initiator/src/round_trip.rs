@@ -9,8 +9,8 @@ use doorbell::tsc::ticks;
 use doorbell::wait::{Notifier, WaitError, Waiter};
 
 use super::BenchError;
-use super::link::Link;
-use super::watch::{Stopped, Watch};
+use super::run_monitor::{RunMonitor, StopReason};
+use super::shared_words::SharedWords;
 
 /// The host's stamps of an operation in ticks, and its answer. Zero: not taken.
 #[derive(Debug, Clone, Copy, Default)]
@@ -36,26 +36,26 @@ pub(super) struct Sample {
 
 /// A host's side of a block: a way to wait, a way to notify.
 #[derive(Debug)]
-pub(super) struct Exchange<'e, 'l, 'c, W, N> {
-    pub(super) link: &'e Link<'l>,
-    pub(super) watch: &'e mut Watch<'c>,
+pub(super) struct Channel<'e, 'l, 'c, W, N> {
+    pub(super) words: &'e SharedWords<'l>,
+    pub(super) monitor: &'e mut RunMonitor<'c>,
     pub(super) waiter: W,
     pub(super) notifier: N,
     /// The acknowledgement word as it was last seen.
     last: u64,
     /// Acknowledgements of another operation than the awaited one.
     pub(super) stale: u64,
-    deadline: Deadline,
+    deadline: OperationTimeout,
 }
 
 /// How long an operation may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Deadline {
+pub(super) struct OperationTimeout {
     ticks: u64,
     time: Duration,
 }
 
-impl Deadline {
+impl OperationTimeout {
     /// In ticks of a counter of this rate.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a counter fit 64 bits")]
     pub(super) fn new(time: Duration, tsc_hz: f64) -> Self {
@@ -64,21 +64,21 @@ impl Deadline {
 }
 
 /// Why a wait was called off.
-enum Over {
-    Deadline,
-    Stopped(Stopped),
+enum AbortReason {
+    Timeout,
+    StopReason(StopReason),
 }
 
-impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
+impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
     pub(super) fn new(
-        link: &'e Link<'l>,
-        watch: &'e mut Watch<'c>,
+        words: &'e SharedWords<'l>,
+        monitor: &'e mut RunMonitor<'c>,
         waiter: W,
         notifier: N,
-        deadline: Deadline,
+        deadline: OperationTimeout,
     ) -> Self {
-        let last = link.ack.load(Ordering::Acquire);
-        Self { link, watch, waiter, notifier, last, stale: 0, deadline }
+        let last = words.ack.load(Ordering::Acquire);
+        Self { words, monitor, waiter, notifier, last, stale: 0, deadline }
     }
 
     /// One operation, from publishing to the end of the answer. The payload must be in place.
@@ -88,7 +88,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
         self.discard_early_answer();
         self.waiter.prepare();
         sample.published = ticks();
-        self.link.publish(seq);
+        self.words.publish(seq);
         self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })?;
         if N::RINGS {
             sample.rung = ticks();
@@ -108,7 +108,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
     /// An answer that was there before its message was sent is no answer.
     #[inline]
     fn discard_early_answer(&mut self) {
-        let now = self.link.ack.load(Ordering::Relaxed);
+        let now = self.words.ack.load(Ordering::Relaxed);
         if now != self.last {
             self.stale += 1;
             self.last = now;
@@ -117,7 +117,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
 
     /// Ends a block of which fewer messages were sent than announced: `seq` is the first that will not come.
     pub(super) fn end(&mut self, seq: u64) -> Result<(), BenchError> {
-        self.link.publish_end(seq);
+        self.words.publish_end(seq);
         self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })
     }
 
@@ -128,31 +128,31 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
         seq: u64,
         found: impl Fn(Tagged) -> bool,
     ) -> Result<Option<Tagged>, BenchError> {
-        let ack = self.link.ack;
+        let ack = self.words.ack;
         // SYNC POINT: pairs with the guest's release of the acknowledgement.
         let look = || Some(Tagged::unpack(ack.load(Ordering::Acquire))).filter(|word| found(*word));
-        let watch = &mut *self.watch;
+        let monitor = &mut *self.monitor;
         let idle = || {
-            watch.look().map_err(Over::Stopped)?;
-            if ticks() > until { Err(Over::Deadline) } else { Ok(()) }
+            monitor.check().map_err(AbortReason::StopReason)?;
+            if ticks() > until { Err(AbortReason::Timeout) } else { Ok(()) }
         };
         match self.waiter.wait(look, idle) {
             Ok(word) => {
                 self.last = Tagged::pack(word.seq, word.state);
                 Ok(Some(word))
             }
-            Err(WaitError::Abandoned(Over::Deadline)) => Ok(None),
-            Err(error) => Err(self.explain(error, seq)),
+            Err(WaitError::Abandoned(AbortReason::Timeout)) => Ok(None),
+            Err(error) => Err(self.to_bench_error(error, seq)),
         }
     }
 
     /// That the guest took too long over a message.
     pub(super) fn timeout(&self, seq: u64) -> BenchError {
-        self.explain(WaitError::Abandoned(Over::Deadline), seq)
+        self.to_bench_error(WaitError::Abandoned(AbortReason::Timeout), seq)
     }
 
     /// How long an operation may take, in ticks.
-    pub(super) fn patience(&self) -> u64 {
+    pub(super) fn timeout_ticks(&self) -> u64 {
         self.deadline.ticks
     }
 
@@ -160,13 +160,13 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
     #[inline]
     fn next_state(&mut self, seq: u64, published: u64) -> Result<Ack, BenchError> {
         loop {
-            let (ack, last) = (self.link.ack, self.last);
+            let (ack, last) = (self.words.ack, self.last);
             // SYNC POINT: pairs with the guest's release of the acknowledgement.
             let look = || Some(ack.load(Ordering::Acquire)).filter(|word| *word != last);
-            let (watch, deadline) = (&mut *self.watch, self.deadline);
+            let (monitor, deadline) = (&mut *self.monitor, self.deadline);
             let idle = || {
-                watch.look().map_err(Over::Stopped)?;
-                if ticks().wrapping_sub(published) > deadline.ticks { Err(Over::Deadline) } else { Ok(()) }
+                monitor.check().map_err(AbortReason::StopReason)?;
+                if ticks().wrapping_sub(published) > deadline.ticks { Err(AbortReason::Timeout) } else { Ok(()) }
             };
             match self.waiter.wait(look, idle) {
                 Ok(word) => {
@@ -178,18 +178,18 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Exchange<'e, 'l, 'c, W, N> {
                     // An answer to another operation is no answer to this one, however much it looks like one.
                     self.stale += 1;
                 }
-                Err(error) => return Err(self.explain(error, seq)),
+                Err(error) => return Err(self.to_bench_error(error, seq)),
             }
         }
     }
 
     #[cold]
-    fn explain(&self, error: WaitError<Over>, seq: u64) -> BenchError {
+    fn to_bench_error(&self, error: WaitError<AbortReason>, seq: u64) -> BenchError {
         match error {
             WaitError::Source(source) => BenchError::System { what: "waiting for the guest's doorbell", source },
-            WaitError::Abandoned(Over::Stopped(stopped)) => stopped.into(),
-            WaitError::Abandoned(Over::Deadline) => {
-                BenchError::Timeout { seq, waited: self.deadline.time, states: self.link.states() }
+            WaitError::Abandoned(AbortReason::StopReason(stopped)) => stopped.into(),
+            WaitError::Abandoned(AbortReason::Timeout) => {
+                BenchError::Timeout { seq, waited: self.deadline.time, states: self.words.states() }
             }
         }
     }

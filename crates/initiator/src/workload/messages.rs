@@ -4,36 +4,36 @@ use doorbell::tsc::ticks;
 use doorbell::wait::{Notifier, Waiter};
 use nix::sys::prctl;
 
-use super::pace::{BackToBack, Clock, Gap, Pace, Schedule};
-use super::{Outcome, Stage};
+use super::pacing::{BackToBack, FixedGap, OpenLoopSchedule, Pacer, TscSleeper};
+use super::{BlockContext, BlockOutcome};
 use crate::BenchError;
-use crate::link::PAYLOAD;
-use crate::operations::{Exchange, Sample};
+use crate::round_trip::{Channel, Sample};
+use crate::shared_words::PAYLOAD;
 
 /// The thread's name while operations are measured, for whoever watches or traces it, and at all other times.
 const MEASURING: &std::ffi::CStr = c"measuring";
 const NOT_MEASURING: &std::ffi::CStr = c"host-peer";
 
-impl Stage<'_> {
+impl BlockContext<'_> {
     pub(super) fn messages<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
-    ) -> Result<Outcome, BenchError> {
+        channel: &mut Channel<'_, '_, '_, W, N>,
+    ) -> Result<BlockOutcome, BenchError> {
         let conditions = self.block.conditions;
-        let clock = Clock { sleeps: self.block.host_wait.blocks(), ticks_per_ns: self.ticks_per_ns };
+        let sleeper = TscSleeper { sleeps: self.block.host_wait.blocks(), ticks_per_ns: self.ticks_per_ns };
         let seed = self.seed ^ u64::from(self.block.index) << 32;
         match (conditions.arrivals.zip(conditions.rate_per_s), conditions.gap_ns) {
             (Some((arrivals, rate)), _) => {
                 // Warm-up is no part of the schedule.
-                self.loop_over(exchange, 0..self.block.warmup, &mut BackToBack)?;
-                let mut schedule = Schedule::new(clock, arrivals, rate, seed);
-                self.loop_over(exchange, self.block.warmup..self.total(), &mut schedule)
+                self.loop_over(channel, 0..self.block.warmup, &mut BackToBack)?;
+                let mut schedule = OpenLoopSchedule::new(sleeper, arrivals, rate, seed);
+                self.loop_over(channel, self.block.warmup..self.total(), &mut schedule)
             }
             (None, Some(gap)) => {
                 let ticks = self.ticks(gap as f64);
-                self.loop_over(exchange, 0..self.total(), &mut Gap { clock, ticks })
+                self.loop_over(channel, 0..self.total(), &mut FixedGap { sleeper, ticks })
             }
-            (None, None) => self.loop_over(exchange, 0..self.total(), &mut BackToBack),
+            (None, None) => self.loop_over(channel, 0..self.total(), &mut BackToBack),
         }
     }
 
@@ -44,10 +44,10 @@ impl Stage<'_> {
     /// Sends the messages of these positions in the block. What is measured begins behind the warm-up.
     fn loop_over<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
+        channel: &mut Channel<'_, '_, '_, W, N>,
         positions: std::ops::Range<u64>,
-        pace: &mut impl Pace,
-    ) -> Result<Outcome, BenchError> {
+        pacer: &mut impl Pacer,
+    ) -> Result<BlockOutcome, BenchError> {
         let (first_measured, last) = (self.block.warmup, self.total());
         let mut pacing_ticks = 0;
         let mut end = u64::MAX;
@@ -59,24 +59,24 @@ impl Stage<'_> {
                 let _ = prctl::set_name(MEASURING);
             }
             let mut sample = Sample { seq: self.first_seq + position, ..Sample::default() };
-            let spun = pace.wait(&mut sample);
+            let spun = pacer.wait(&mut sample);
             if position >= first_measured {
                 pacing_ticks += spun;
             }
-            let done = pingpong(exchange, &mut sample);
+            let done = pingpong(channel, &mut sample);
             self.samples.push(sample);
             done?;
             if sample.ended > end && position + 1 < last {
                 self.finish_measuring();
-                exchange.end(self.first_seq + position + 1)?;
-                let unsent = pace.due_by(sample.ended, last - position - 1);
-                return Ok(Outcome { unsent, pacing_ticks, ..Outcome::default() });
+                channel.end(self.first_seq + position + 1)?;
+                let unsent = pacer.count_due(sample.ended, last - position - 1);
+                return Ok(BlockOutcome { unsent, pacing_ticks, ..BlockOutcome::default() });
             }
         }
         if !self.samples.is_empty() && self.samples.len() as u64 == last {
             self.finish_measuring();
         }
-        Ok(Outcome { pacing_ticks, ..Outcome::default() })
+        Ok(BlockOutcome { pacing_ticks, ..BlockOutcome::default() })
     }
 
     fn finish_measuring(&mut self) {
@@ -87,21 +87,21 @@ impl Stage<'_> {
     /// Waits in the block's way for nothing, and ends with one message, so that the guest knows.
     pub(super) fn idle<W: Waiter, N: Notifier>(
         &mut self,
-        exchange: &mut Exchange<'_, '_, '_, W, N>,
-    ) -> Result<Outcome, BenchError> {
+        channel: &mut Channel<'_, '_, '_, W, N>,
+    ) -> Result<BlockOutcome, BenchError> {
         self.meter.start();
         let until = ticks() + self.limit();
-        exchange.await_ack(until, self.first_seq, |_| false)?;
+        channel.await_ack(until, self.first_seq, |_| false)?;
         self.meter.stop();
-        pingpong(exchange, &mut Sample { seq: self.first_seq, ..Sample::default() })?;
-        Ok(Outcome::default())
+        pingpong(channel, &mut Sample { seq: self.first_seq, ..Sample::default() })?;
+        Ok(BlockOutcome::default())
     }
 }
 
 /// A message of one cache line: the message word and seven more, whose exclusive-or is the sequence number.
 #[inline]
 pub(crate) fn pingpong<W: Waiter, N: Notifier>(
-    exchange: &mut Exchange<'_, '_, '_, W, N>,
+    channel: &mut Channel<'_, '_, '_, W, N>,
     sample: &mut Sample,
 ) -> Result<(), BenchError> {
     let seq = sample.seq;
@@ -110,6 +110,6 @@ pub(crate) fn pingpong<W: Waiter, N: Notifier>(
         *word = seq.wrapping_mul(i);
     }
     words[0] = words[1..].iter().fold(seq, |sum, word| sum ^ word);
-    exchange.link.accompany(words);
-    exchange.round_trip(sample)
+    channel.words.write_payload(words);
+    channel.round_trip(sample)
 }

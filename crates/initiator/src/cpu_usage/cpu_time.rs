@@ -27,7 +27,7 @@ impl CpuClock {
     }
 
     /// How long the thread has been on a CPU by now.
-    pub(super) fn read(&mut self) -> Option<OnCpu> {
+    pub(super) fn read(&mut self) -> Option<CpuTimeSample> {
         let asked = Instant::now();
         let ns = match self {
             Self::Perf(counter) => counter.read().ok()?,
@@ -36,17 +36,17 @@ impl CpuClock {
             Self::Unknown => return None,
         };
         // The answer is of some moment in between: another CPU may have to be asked for it.
-        Some(OnCpu { ns, at: asked + asked.elapsed() / 2 })
+        Some(CpuTimeSample { ns, at: asked + asked.elapsed() / 2 })
     }
 }
 
 /// Nanoseconds that a thread had been on a CPU at one moment.
-pub(super) struct OnCpu {
+pub(super) struct CpuTimeSample {
     pub(super) ns: u64,
     pub(super) at: Instant,
 }
 
-impl OnCpu {
+impl CpuTimeSample {
     /// Nanoseconds on a CPU since `before`, of which the stretch of `wall` takes its share. Reading another thread's clock
     /// takes microseconds on either side of the stretch, and a virtual CPU that polls runs all the while: short blocks
     /// would else use more than all of it.

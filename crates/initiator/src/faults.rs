@@ -9,7 +9,7 @@ use bench_model::{Block, Fault, WaitMode};
 use bench_protocol::control::Flaw;
 use doorbell::wait::{WaitCounts, WaitError, Waiter};
 
-use super::block::ring;
+use super::eventfd::ring;
 
 /// How far doorbells must lie apart so that no two of them become one interrupt, also where the guest's CPU has to wait for
 /// its turn on a busy machine.
@@ -18,9 +18,9 @@ const APART: Duration = Duration::from_millis(60);
 const EXTRA: Duration = Duration::from_micros(50);
 
 /// Another way to wait, and then some: a host that takes its time over each stamp.
-pub(super) struct Slow<W>(pub(super) W);
+pub(super) struct SlowWaiter<W>(pub(super) W);
 
-impl<W: Waiter> Waiter for Slow<W> {
+impl<W: Waiter> Waiter for SlowWaiter<W> {
     fn prepare(&mut self) {
         self.0.prepare();
     }
@@ -45,7 +45,7 @@ impl<W: Waiter> Waiter for Slow<W> {
 
 /// Whether a fault is about a doorbell of this block. Where doorbells are not answered one by one, or somebody does not
 /// block, one that is missing or too many is not missed.
-pub(super) fn concerns_a_doorbell_of(block: &Block, fault: Option<Fault>) -> bool {
+pub(super) fn is_doorbell_fault_for(block: &Block, fault: Option<Fault>) -> bool {
     let all_block = [block.host_wait, block.guest_wait] == [WaitMode::Irq; 2];
     all_block
         && block.workload.is_closed_loop()
@@ -54,7 +54,7 @@ pub(super) fn concerns_a_doorbell_of(block: &Block, fault: Option<Fault>) -> boo
 
 /// The one doorbell that a fault is about: not rung at all, or rung once more than it is counted.
 #[cold]
-pub(super) fn ring_wrongly(eventfd: &OwnedFd, fault: &Cell<Option<Fault>>) -> io::Result<()> {
+pub(super) fn ring_with_fault(eventfd: &OwnedFd, fault: &Cell<Option<Fault>>) -> io::Result<()> {
     if fault.take() == Some(Fault::UncountedDoorbell) {
         ring(eventfd)?;
         std::thread::sleep(APART);

@@ -6,25 +6,25 @@ use sha2::{Digest, Sha256};
 
 /// A frame in private memory.
 #[derive(Debug)]
-pub(super) struct Frame {
-    pub(super) bytes: Vec<u8>,
-    pub(super) sha256: [u8; 32],
+pub(crate) struct Frame {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) sha256: [u8; 32],
 }
 
 /// Makes frames from one seed.
 #[derive(Debug)]
-pub(super) struct Camera {
+pub(crate) struct FrameGenerator {
     rng: StdRng,
     frame: Frame,
 }
 
-impl Camera {
-    pub(super) fn new(seed: u64) -> Self {
+impl FrameGenerator {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { rng: StdRng::seed_from_u64(seed), frame: Frame { bytes: Vec::new(), sha256: [0; 32] } }
     }
 
     /// A frame of `len` random bytes, different from every other.
-    pub(super) fn shoot(&mut self, len: usize) -> &Frame {
+    pub(crate) fn next_frame(&mut self, len: usize) -> &Frame {
         self.frame.bytes.resize(len, 0);
         self.rng.fill_bytes(&mut self.frame.bytes);
         self.frame.sha256 = Sha256::digest(&self.frame.bytes).into();
@@ -32,8 +32,8 @@ impl Camera {
     }
 
     /// A frame whose content differs in one bit from what its hash says.
-    pub(super) fn shoot_corrupted(&mut self, len: usize) -> &Frame {
-        self.shoot(len);
+    pub(crate) fn corrupted_frame(&mut self, len: usize) -> &Frame {
+        self.next_frame(len);
         self.frame.bytes[len / 2] ^= 1;
         &self.frame
     }
@@ -45,22 +45,22 @@ mod tests {
 
     #[test]
     fn no_two_frames_are_alike_and_each_matches_its_hash() {
-        let mut camera = Camera::new(1);
-        let first = camera.shoot(1000).bytes.clone();
-        let second = camera.shoot(1000);
+        let mut frames = FrameGenerator::new(1);
+        let first = frames.next_frame(1000).bytes.clone();
+        let second = frames.next_frame(1000);
         assert_ne!(first, second.bytes);
         assert_eq!(second.sha256, <[u8; 32]>::from(Sha256::digest(&second.bytes)));
     }
 
     #[test]
     fn a_corrupted_frame_does_not_match_its_hash() {
-        let mut camera = Camera::new(1);
-        let frame = camera.shoot_corrupted(1000);
+        let mut frames = FrameGenerator::new(1);
+        let frame = frames.corrupted_frame(1000);
         assert_ne!(frame.sha256, <[u8; 32]>::from(Sha256::digest(&frame.bytes)));
     }
 
     #[test]
     fn the_same_seed_makes_the_same_frames() {
-        assert_eq!(Camera::new(5).shoot(64).bytes, Camera::new(5).shoot(64).bytes);
+        assert_eq!(FrameGenerator::new(5).next_frame(64).bytes, FrameGenerator::new(5).next_frame(64).bytes);
     }
 }
