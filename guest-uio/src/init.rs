@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
+use bench_protocol::boot::{self, Bar2Map, CONSOLE_PREFIX, GUEST_IS_UP, NO_DRIVER, PARAMETER_PREFIX, RunMode};
 use doorbell::deadline::{scale_in, set_scale};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -15,13 +16,11 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
+use crate::driver::{self, IGB_UIO, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};
 use crate::pci::{Needs, PciDevice, PciError};
 use crate::responder;
 
-/// Prefix of each line that this program prints on the console.
-pub const CONSOLE_PREFIX: &str = "ivshmem-doorbell:";
 /// Directory of the kernel modules in the initramfs, without subdirectories.
 const MODULE_DIR: &str = "/lib/modules";
 
@@ -43,14 +42,14 @@ impl BootOptions {
         let value = |key: &str| {
             let mut words = command_line.split_whitespace();
             words
-                .find_map(|word| word.strip_prefix("ivshmem.")?.strip_prefix(key)?.strip_prefix('='))
+                .find_map(|word| word.strip_prefix(PARAMETER_PREFIX)?.strip_prefix(key)?.strip_prefix('='))
                 .map(str::to_owned)
         };
         Self {
-            run: value("run").unwrap_or_else(|| "respond".to_owned()),
-            driver: value("driver").unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
-            bar2: value("bar2").unwrap_or_else(|| "auto".to_owned()),
-            device: value("device"),
+            run: value(boot::RUN).unwrap_or_else(|| RunMode::Respond.name().to_owned()),
+            driver: value(boot::DRIVER).unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
+            bar2: value(boot::BAR2).unwrap_or_else(|| Bar2Map::default().name().to_owned()),
+            device: value(boot::DEVICE),
         }
     }
 }
@@ -58,7 +57,7 @@ impl BootOptions {
 /// Runs PID 1. Powers off at the end.
 pub fn run() -> ! {
     if let Err(error) = run_init() {
-        println!("{CONSOLE_PREFIX} error: {error:#}");
+        println!("{CONSOLE_PREFIX} {} {error:#}", boot::ERROR);
     }
     power_off(RebootMode::RB_POWER_OFF)
 }
@@ -75,25 +74,26 @@ fn run_init() -> anyhow::Result<()> {
     let command_line = fs::read_to_string("/proc/cmdline")?;
     set_scale(scale_in(&command_line).unwrap_or(1));
     let options = BootOptions::parse(&command_line);
-    println!("{CONSOLE_PREFIX} guest is up");
-    match options.run.as_str() {
-        "proof" => Ok(()),
-        "shell" => {
+    println!("{CONSOLE_PREFIX} {GUEST_IS_UP}");
+    let mode = RunMode::ALL.into_iter().find(|mode| mode.name() == options.run);
+    let mode = mode.with_context(|| format!("ivshmem.run={} is not one of respond, shell, proof", options.run))?;
+    match mode {
+        RunMode::Proof => Ok(()),
+        RunMode::Shell => {
             // The shell must start even if the device cannot be used.
             if let Err(error) = load_all_modules(&options).and_then(|()| bind(&options)) {
-                println!("{CONSOLE_PREFIX} error: {error:#}");
+                println!("{CONSOLE_PREFIX} {} {error:#}", boot::ERROR);
             }
             shell()
         }
-        "respond" => {
+        RunMode::Respond => {
             let device = bind(&options)?;
-            let kind = MapKind::from_name(&options.bar2);
+            let kind = Bar2Map::from_name(&options.bar2);
             let kind = kind.with_context(|| format!("ivshmem.bar2={} is not one of auto, uc, wc, wb", options.bar2))?;
             let driver = driver::open_mapped(&device, kind)?;
             println!("{CONSOLE_PREFIX} {} responds through {}", device.address(), driver.name());
             Ok(responder::respond(&*driver, true)?)
         }
-        other => anyhow::bail!("ivshmem.run={other} is not one of respond, shell, proof"),
     }
 }
 
@@ -108,7 +108,7 @@ fn mounts() -> io::Result<()> {
 fn bind(options: &BootOptions) -> anyhow::Result<PciDevice> {
     let device = select(options)?;
     let driver = options.driver.as_str();
-    if driver == "none" {
+    if driver == NO_DRIVER {
         return Ok(device);
     }
     anyhow::ensure!(driver::ALL.contains(&driver), "unknown driver {driver}; supported: {}", driver::ALL.join(", "));

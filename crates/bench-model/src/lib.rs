@@ -7,6 +7,7 @@
 //!    the file that receives each finished block, [`progress`] the initiator's output on stdout.
 //! 3. [`copy_speed`], [`units`] and [`frame_size`]: what several crates derive or print in the same way.
 
+pub mod accelerator;
 pub mod conditions;
 pub mod copy_speed;
 pub mod fault;
@@ -22,6 +23,7 @@ pub mod units;
 pub mod wait_mode;
 pub mod workload;
 
+pub use crate::accelerator::Accelerator;
 pub use crate::conditions::{Arrivals, Conditions};
 pub use crate::fault::Fault;
 pub use crate::pinning::Pinning;

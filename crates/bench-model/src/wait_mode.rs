@@ -18,6 +18,29 @@ pub enum WaitMode {
 }
 
 impl WaitMode {
+    /// All wait modes.
+    pub const ALL: [Self; 3] = [Self::Poll, Self::Irq, Self::Hybrid];
+
+    /// Its name, as `--mode` takes it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Poll => "poll",
+            Self::Irq => "irq",
+            Self::Hybrid => "hybrid",
+        }
+    }
+
+    /// Its description in a line, for `--help`.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Poll => "Busy polling",
+            Self::Irq => "Block until the doorbell's interrupt",
+            Self::Hybrid => "Busy polling for a while, then block",
+        }
+    }
+
     /// Whether it needs doorbells.
     #[must_use]
     pub fn blocks(self) -> bool {
@@ -27,10 +50,6 @@ impl WaitMode {
 
 impl fmt::Display for WaitMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Poll => "poll",
-            Self::Irq => "irq",
-            Self::Hybrid => "hybrid",
-        })
+        f.pad(self.name())
     }
 }

@@ -55,6 +55,21 @@ impl Workload {
         }
     }
 
+    /// Its description in a line, for `--help`.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Pingpong => "Round trips of 64 bytes, back to back",
+            Self::Paced => "The same with a gap before each message",
+            Self::Openloop => "Messages sent at a fixed and at a random rate, independent of acknowledgements",
+            Self::Frame => "1080p, 1440p and 4K frames, verified, cold and warm",
+            Self::Stream => "Maximum throughput through a ring of slots",
+            Self::Storm => "Doorbells that do not wait for acknowledgement",
+            Self::Idle => "Waiting without messages",
+            Self::Contention => "Pingpong and paced with busy threads, and with both sides on one core",
+        }
+    }
+
     /// Whether each message waits for the answer to the one before: then each doorbell is one interrupt.
     #[must_use]
     pub fn is_closed_loop(self) -> bool {

@@ -7,8 +7,9 @@ use doorbell::region::SharedRegion;
 
 use super::sysfs::Bars;
 use super::uio::{self as node, UioIrq};
-use super::{Driver, DriverError, IGB_UIO, IrqSource, MapKind};
+use super::{Driver, DriverError, IGB_UIO, IrqSource};
 use crate::pci::PciDevice;
+use bench_protocol::boot::Bar2Map;
 
 /// See the module.
 #[derive(Debug)]
@@ -18,7 +19,7 @@ pub(super) struct IgbUio {
 }
 
 impl IgbUio {
-    pub(super) fn open(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+    pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
         Ok(Self { device: device.clone(), bars: Bars::map(device, kind)? })
     }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use bench_protocol::boot::{Bar2Map, GuestDriver};
 use doorbell::Vector;
 use doorbell::region::{RegionError, SharedRegion};
 use doorbell::wait::EventSource;
@@ -18,15 +19,15 @@ mod vfio;
 
 pub use vfio::VfioError;
 
-/// UIO with MSI-X: this project's module.
-pub const UIO_PCI_MSIX: &str = "uio_pci_msix";
-/// UIO of the stock kernel. It supports INTx only, which ivshmem-doorbell does not have.
-pub const UIO_PCI_GENERIC: &str = "uio_pci_generic";
-/// UIO with one MSI-X vector: DPDK's module, packaged by distributions.
-pub const IGB_UIO: &str = "igb_uio";
-/// VFIO of the stock kernel: all vectors; requires an IOMMU.
-pub const VFIO_PCI: &str = "vfio-pci";
-/// The supported drivers.
+/// The name of this project's UIO driver.
+pub const UIO_PCI_MSIX: &str = GuestDriver::UioPciMsix.name();
+/// The name of the stock UIO driver.
+pub const UIO_PCI_GENERIC: &str = GuestDriver::UioPciGeneric.name();
+/// The name of DPDK's UIO driver.
+pub const IGB_UIO: &str = GuestDriver::IgbUio.name();
+/// The name of the stock VFIO driver.
+pub const VFIO_PCI: &str = GuestDriver::VfioPci.name();
+/// The names of the supported drivers.
 pub const ALL: [&str; 4] = [UIO_PCI_MSIX, UIO_PCI_GENERIC, IGB_UIO, VFIO_PCI];
 
 /// A failed use of a driver.
@@ -142,34 +143,6 @@ impl DriverError {
     }
 }
 
-/// The requested memory type of BAR2's mapping.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MapKind {
-    /// The fastest type that the driver supports.
-    #[default]
-    Auto,
-    /// UC: every access reaches the device.
-    Uncached,
-    /// WC: writes are combined; reads reach the device.
-    WriteCombined,
-    /// WB: ordinary cached memory.
-    WriteBack,
-}
-
-impl MapKind {
-    /// From `auto`, `uc`, `wc` or `wb`.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "auto" => Some(Self::Auto),
-            "uc" => Some(Self::Uncached),
-            "wc" => Some(Self::WriteCombined),
-            "wb" => Some(Self::WriteBack),
-            _ => None,
-        }
-    }
-}
-
 /// The interrupts of one vector.
 pub trait IrqSource: EventSource {
     /// Collects pending events without blocking.
@@ -215,16 +188,16 @@ pub fn wait_error(device: &PciDevice, source: io::Error) -> DriverError {
 
 /// Opens a device through its driver, or through sysfs if it is unbound.
 pub fn open(device: &PciDevice) -> Result<Box<dyn Driver>, DriverError> {
-    open_mapped(device, MapKind::Auto)
+    open_mapped(device, Bar2Map::Auto)
 }
 
 /// Like [`open`], with a requested memory type.
-pub fn open_mapped(device: &PciDevice, kind: MapKind) -> Result<Box<dyn Driver>, DriverError> {
+pub fn open_mapped(device: &PciDevice, kind: Bar2Map) -> Result<Box<dyn Driver>, DriverError> {
     device.check_addresses()?;
     match device.driver().as_deref() {
         Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device, kind)?)),
         Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device, kind)?)),
-        Some(VFIO_PCI) if matches!(kind, MapKind::WriteCombined | MapKind::WriteBack) => {
+        Some(VFIO_PCI) if matches!(kind, Bar2Map::WriteCombined | Bar2Map::WriteBack) => {
             let why = format!("{VFIO_PCI} maps BAR2 uncached only; use {UIO_PCI_MSIX}");
             Err(DriverError::NoSuchMap { why })
         }

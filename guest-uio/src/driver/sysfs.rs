@@ -9,8 +9,9 @@ use doorbell::Vector;
 use doorbell::region::SharedRegion;
 use nix::libc;
 
-use super::{Driver, DriverError, IrqSource, MapKind, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
+use super::{Driver, DriverError, IrqSource, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
 use crate::pci::PciDevice;
+use bench_protocol::boot::Bar2Map;
 
 /// The mapped BAR0 and BAR2.
 #[derive(Debug)]
@@ -23,7 +24,7 @@ pub(super) struct Bars {
 
 impl Bars {
     /// Maps both. Requires memory decoding, which a bound driver has enabled.
-    pub(super) fn map(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+    pub(super) fn map(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
         let registers = map(device, "resource0", 0, "BAR0")?;
         let (memory, memory_map) = map_memory(device, kind)?;
         Ok(Self { registers, memory, memory_map })
@@ -31,15 +32,15 @@ impl Bars {
 }
 
 /// Maps BAR2; returns the mapping and the name of the mapped file.
-pub(super) fn map_memory(device: &PciDevice, kind: MapKind) -> Result<(SharedRegion, &'static str), DriverError> {
+pub(super) fn map_memory(device: &PciDevice, kind: Bar2Map) -> Result<(SharedRegion, &'static str), DriverError> {
     let uncached = || Ok((map(device, "resource2", 2, "BAR2")?, "sysfs resource2"));
     let combined = || Ok((map(device, "resource2_wc", 2, "BAR2")?, "sysfs resource2_wc"));
     match kind {
-        MapKind::Uncached => uncached(),
-        MapKind::WriteCombined => combined(),
+        Bar2Map::Uncached => uncached(),
+        Bar2Map::WriteCombined => combined(),
         // Prefer write-combined: uncached accesses are several times slower on real processors.
-        MapKind::Auto => combined().or_else(|_: DriverError| uncached()),
-        MapKind::WriteBack => Err(DriverError::NoSuchMap {
+        Bar2Map::Auto => combined().or_else(|_: DriverError| uncached()),
+        Bar2Map::WriteBack => Err(DriverError::NoSuchMap {
             why: format!("sysfs maps BAR2 uncached or write-combined only; for write-back use {UIO_PCI_MSIX}"),
         }),
     }
@@ -54,7 +55,7 @@ pub(super) struct Sysfs {
 }
 
 impl Sysfs {
-    pub(super) fn open(device: &PciDevice, name: &'static str, kind: MapKind) -> Result<Self, DriverError> {
+    pub(super) fn open(device: &PciDevice, name: &'static str, kind: Bar2Map) -> Result<Self, DriverError> {
         // Writing `enable` enables memory decoding, which no driver has done.
         if name == "none" {
             let path = device.folder().join("enable");

@@ -7,8 +7,9 @@ use doorbell::region::{SharedRegion, SharedView};
 use uio::UioDevice;
 
 use super::uio::{self as node, IrqEntryStamp, UioIrq, UioMap};
-use super::{Driver, DriverError, IrqSource, MapKind, UIO_PCI_MSIX, sysfs};
+use super::{Driver, DriverError, IrqSource, UIO_PCI_MSIX, sysfs};
 use crate::pci::PciDevice;
+use bench_protocol::boot::Bar2Map;
 
 /// Name of the map of BAR0.
 const REGISTERS: &str = "registers";
@@ -32,16 +33,16 @@ pub(super) struct UioPciMsix {
 impl UioPciMsix {
     /// The module maps BAR2 write-back above 4 GiB. Uncached and write-combined mappings are made through sysfs. The kinds
     /// must not be mixed, because the first mapping determines the memory type of all.
-    pub(super) fn open(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+    pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
         let node = open_vector(device, Vector(0))?;
         let registers = map(device, &node, UioMap::find(device, &node, REGISTERS)?, "BAR0")?;
         let above_4g = device.bar(2)?.start >= 1 << 32;
         let (memory, memory_map) = match kind {
-            MapKind::Uncached | MapKind::WriteCombined => {
+            Bar2Map::Uncached | Bar2Map::WriteCombined => {
                 let (memory, file) = sysfs::map_memory(device, kind)?;
                 (memory, file.to_owned())
             }
-            MapKind::WriteBack if !above_4g => {
+            Bar2Map::WriteBack if !above_4g => {
                 return Err(DriverError::NoSuchMap {
                     why: format!(
                         "BAR2 of {} is below 4 GiB, where firmware makes all memory uncachable: load {UIO_PCI_MSIX} \
@@ -50,7 +51,7 @@ impl UioPciMsix {
                     ),
                 });
             }
-            MapKind::Auto | MapKind::WriteBack => {
+            Bar2Map::Auto | Bar2Map::WriteBack => {
                 let found = UioMap::find(device, &node, MEMORY)?;
                 let place = if above_4g { ", above 4 GiB" } else { "" };
                 (map(device, &node, found, "BAR2")?, format!("{UIO_PCI_MSIX} map{}{place}", found.index))
