@@ -35,12 +35,12 @@ pub(crate) struct Arguments {
     #[arg(short = 'S', long, global = true, value_name = "PATH", default_value = "/tmp/ivshmem_socket")]
     pub(crate) socket: PathBuf,
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) command: CliCommand,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
+pub(crate) enum CliCommand {
     /// Reads commands from a terminal or a pipe, and says which doorbells ring
     ///
     /// Understands the commands of QEMU's example client, and more: `help` lists them. At a terminal Ctrl-C ends the

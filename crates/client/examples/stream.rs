@@ -4,19 +4,19 @@
 
 use std::error::Error;
 
-use client::stream::Happenings;
-use client::{Happening, JoinOptions};
+use client::stream::EventStream;
+use client::{ClientEvent, JoinOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let socket = std::env::args().nth(1).unwrap_or_else(|| "/tmp/ivshmem_socket".into());
-    let mut happenings = Happenings::join(JoinOptions::at(socket)).await?;
-    println!("ring peer {}", happenings.client().id());
+    let mut events = EventStream::join(JoinOptions::at(socket)).await?;
+    println!("ring peer {}", events.client().id());
     let mut seen = 0;
     while seen < 3
-        && let Some(happening) = happenings.next().await
+        && let Some(event) = events.next().await
     {
-        if let Happening::Rung { vector, rings } = happening? {
+        if let ClientEvent::Rung { vector, rings } = event? {
             println!("vector {vector} was rung {rings} times");
             // Rings that come faster than they are taken merge.
             seen += rings;

@@ -5,19 +5,19 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use client::{Client, Happening, JoinOptions, Membership};
+use client::{Client, ClientEvent, JoinOptions, PeerChange};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let socket = std::env::args().nth(1).unwrap_or_else(|| "/tmp/ivshmem_socket".into());
     let mut client = Client::join(&JoinOptions::at(socket))?;
     println!("ring peer {}", client.id());
     let end = Instant::now() + Duration::from_secs(10);
-    while let Some(happening) = client.next(Some(end.saturating_duration_since(Instant::now())))? {
-        match happening {
-            Happening::Membership(Membership::Joined { peer }) => println!("peer {peer} came"),
-            Happening::Membership(Membership::Left { peer }) => println!("peer {peer} left"),
-            Happening::Membership(Membership::VectorAdded { .. }) => {}
-            Happening::Rung { vector, rings } => {
+    while let Some(event) = client.next(Some(end.saturating_duration_since(Instant::now())))? {
+        match event {
+            ClientEvent::Peer(PeerChange::Joined { peer }) => println!("peer {peer} came"),
+            ClientEvent::Peer(PeerChange::Left { peer }) => println!("peer {peer} left"),
+            ClientEvent::Peer(PeerChange::VectorAdded { .. }) => {}
+            ClientEvent::Rung { vector, rings } => {
                 let mut greeting = [0; 5];
                 client.read_at(0x1000, &mut greeting)?;
                 println!("vector {vector} was rung {rings} times: {}", String::from_utf8_lossy(&greeting));

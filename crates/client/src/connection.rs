@@ -29,7 +29,7 @@ pub(super) struct Connection {
     decoder: Decoder<OwnedFd>,
     session: Session,
     /// After an error: what still comes can no longer be told apart.
-    over: bool,
+    ended: bool,
 }
 
 impl Connection {
@@ -46,17 +46,19 @@ impl Connection {
                     stream,
                     decoder: Decoder::new(),
                     session: Session::new(),
-                    over: false,
+                    ended: false,
                 }),
                 Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
                     sleep(RETRY);
                     continue;
                 }
-                Err(Errno::AGAIN) => Err(ClientError::Silent { path: path.into(), waited: started.elapsed() }),
+                Err(Errno::AGAIN) => {
+                    Err(ClientError::HandshakeTimeout { path: path.into(), waited: started.elapsed() })
+                }
                 Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
                 // The kernel has the same word for a file of another kind.
                 Err(Errno::CONNREFUSED) if !is_socket(path) => Err(ClientError::NotASocket(path.into())),
-                Err(Errno::CONNREFUSED) => Err(ClientError::NobodyAnswers(path.into())),
+                Err(Errno::CONNREFUSED) => Err(ClientError::NotListening(path.into())),
                 Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
             };
         }
@@ -74,7 +76,7 @@ impl Connection {
     }
 
     /// What every client is told first: its id and the shared memory.
-    pub(super) fn greeting(&mut self, deadline: Instant) -> Result<(PeerId, OwnedFd), ClientError> {
+    pub(super) fn receive_init(&mut self, deadline: Instant) -> Result<(PeerId, OwnedFd), ClientError> {
         let started = Instant::now();
         let mut id = None;
         loop {
@@ -83,7 +85,7 @@ impl Connection {
                 (Some(Event::Memory(memory)), Some(id)) => return Ok((id, memory)),
                 (Some(_), _) => {}
                 (None, _) => {
-                    return Err(ClientError::Silent { path: self.path.clone(), waited: started.elapsed() });
+                    return Err(ClientError::HandshakeTimeout { path: self.path.clone(), waited: started.elapsed() });
                 }
             }
         }
@@ -92,26 +94,26 @@ impl Connection {
     /// The next event; `None` when the deadline passes before it is there. One that is there already
     /// is returned even after the deadline.
     pub(super) fn event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
-        if self.over {
+        if self.ended {
             return Err(ClientError::ServerGone(self.path.clone()));
         }
         let event = self.next_event(deadline);
-        self.over = event.is_err();
+        self.ended = event.is_err();
         event
     }
 
     /// Believes nothing more that comes.
-    pub(super) fn give_up(&mut self) {
-        self.over = true;
+    pub(super) fn stop(&mut self) {
+        self.ended = true;
     }
 
     fn next_event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
         loop {
             let received = receive(&self.stream, &mut self.decoder);
-            match received.map_err(|source| self.unreceived(source))? {
+            match received.map_err(|source| self.receive_error(source))? {
                 Received::Message(message) => {
                     let event = self.session.feed(message.value, message.fd);
-                    return event.map(Some).map_err(|error| self.broken(error));
+                    return event.map(Some).map_err(|error| self.session_error(error));
                 }
                 Received::Closed => return Err(ClientError::ServerGone(self.path.clone())),
                 Received::NotYet if Instant::now() >= deadline => return Ok(None),
@@ -122,21 +124,21 @@ impl Connection {
 
     /// A descriptor is lost to a process that may open no more, or where a message has more than anybody takes. Nothing
     /// but the room that is left tells the one from the other.
-    fn unreceived(&self, source: ReceiveError) -> ClientError {
+    fn receive_error(&self, source: ReceiveError) -> ClientError {
         let path = self.path.clone();
         match source {
-            ReceiveError::DescriptorLost if descriptor::is_there_room(&self.stream) => {
+            ReceiveError::DescriptorLost if descriptor::can_open_more(&self.stream) => {
                 ClientError::SurplusDescriptors(path)
             }
             source => ClientError::Receive { path, source },
         }
     }
 
-    fn broken(&self, error: SessionError) -> ClientError {
+    fn session_error(&self, error: SessionError) -> ClientError {
         let path = self.path.clone();
         match error {
             SessionError::Refused => ClientError::Refused(path),
-            SessionError::WrongVersion(value) if status::is_document(value) => ClientError::StatusSocket(path),
+            SessionError::WrongVersion(value) if status::is_status_document(value) => ClientError::StatusSocket(path),
             source => ClientError::Protocol { path, source },
         }
     }

@@ -16,14 +16,14 @@ const ROOM: usize = 16;
 
 /// Whether this process may open some more files. The kernel says so only to whoever tries.
 #[must_use]
-pub fn is_there_room(fd: impl AsFd) -> bool {
+pub fn can_open_more(fd: impl AsFd) -> bool {
     let copies: Result<Vec<_>, _> = (0..ROOM).map(|_| fcntl_dupfd_cloexec(&fd, 0)).collect();
     copies.is_ok()
 }
 
 /// What a descriptor leads to, in the words of a sentence.
 #[must_use]
-pub fn in_words(kind: FileType) -> &'static str {
+pub fn describe_kind(kind: FileType) -> &'static str {
     match kind {
         FileType::RegularFile => "a file",
         FileType::Directory => "a folder",
@@ -38,7 +38,7 @@ pub fn in_words(kind: FileType) -> &'static str {
 
 /// What a descriptor is, if it is no eventfd. Without `/proc` everything passes.
 #[must_use]
-pub fn foreign_kind(fd: impl AsFd) -> Option<String> {
+pub fn kind_unless_eventfd(fd: impl AsFd) -> Option<String> {
     let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let kind = read_link(link).ok().map(OsString::from)?;
     (kind != EVENTFD).then(|| kind.to_string_lossy().into_owned())
@@ -46,7 +46,7 @@ pub fn foreign_kind(fd: impl AsFd) -> Option<String> {
 
 /// Makes reads and writes return where they would block, for all holders of the descriptor, as QEMU does with each
 /// eventfd that it is given. Otherwise a full or emptied counter would hold a ring or a wait for ever.
-pub fn never_block(fd: impl AsFd) -> io::Result<()> {
+pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = fcntl_getfl(&fd)?;
     if !flags.contains(OFlags::NONBLOCK) {
         fcntl_setfl(&fd, flags | OFlags::NONBLOCK)?;

@@ -10,8 +10,8 @@ use proto::session::SessionError;
 use proto::wire::{PeerId, Vector};
 use thiserror::Error;
 
-use super::counts::MOST_VECTORS;
-use crate::plural::counted;
+use super::vector_count::MAX_VECTORS;
+use crate::plural::plural;
 
 /// What fits into `sockaddr_un` ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)) with a zero at its end, which
 /// QEMU and this project's server need.
@@ -25,7 +25,7 @@ pub enum ClientError {
     NoSocket(PathBuf),
     /// Nobody listens at the socket.
     #[error("nobody answers at {path}: start a server with `ivshmem-server -S {path}`", path = .0.display())]
-    NobodyAnswers(PathBuf),
+    NotListening(PathBuf),
     /// What is at the path can have no listener.
     #[error("{} is no socket: give the path of a server's, or remove it and start a server there", .0.display())]
     NotASocket(PathBuf),
@@ -53,7 +53,7 @@ pub enum ClientError {
          see whether an ivshmem server listens there and is not stopped, or allow more time",
         path.display()
     )]
-    Silent {
+    HandshakeTimeout {
         /// The socket's path.
         path: PathBuf,
         /// How long the client waited.
@@ -91,7 +91,7 @@ pub enum ClientError {
     /// The server gave the client fewer vectors of its own than needed.
     #[error(
         "the server at {} gave {received} of {}: {}",
-        path.display(), counted(*wanted, "vector"), too_few_cure(*asked, *wanted)
+        path.display(), plural(*wanted, "vector"), too_few_hint(*asked, *wanted)
     )]
     TooFewVectors {
         /// The socket's path.
@@ -110,7 +110,7 @@ pub enum ClientError {
          join again (QEMU's example server loses messages to a client that reads too slowly), or judge the server with \
          `host-peer -S {path} check`",
         path = path.display(),
-        of_all = counted(*each, "vector")
+        of_all = plural(*each, "vector")
     )]
     MissingVectors {
         /// The socket's path.
@@ -127,7 +127,7 @@ pub enum ClientError {
         "the server at {path} gave more than {of_all} of peer {peer}, where others have {each}: \
          judge the server with `host-peer -S {path} check`",
         path = path.display(),
-        of_all = counted(*each, "vector")
+        of_all = plural(*each, "vector")
     )]
     SurplusVector {
         /// The socket's path.
@@ -139,7 +139,7 @@ pub enum ClientError {
     },
     /// The server gave more vectors of a peer than there can be.
     #[error(
-        "the server at {} gave more than {MOST_VECTORS} vectors of peer {peer}, the most that are of use: \
+        "the server at {} gave more than {MAX_VECTORS} vectors of peer {peer}, the most that are of use: \
          start one with fewer, such as `ivshmem-server -n 1`",
         path.display()
     )]
@@ -157,10 +157,10 @@ pub enum ClientError {
     EmptyMemory,
     /// What came as the shared memory is nothing that can be mapped.
     #[error("the server gave {0} as the shared memory: a memfd, a file or a shared memory object is needed")]
-    NoMemoryObject(&'static str),
+    NotAMemoryObject(&'static str),
     /// The shared memory's size is one that QEMU cannot make a PCI BAR of.
-    #[error("the shared memory has {}: a power of two, at least a page of {page}, is needed", counted(*size, "byte"))]
-    UnfitMemory {
+    #[error("the shared memory has {}: a power of two, at least a page of {page}, is needed", plural(*size, "byte"))]
+    InvalidMemorySize {
         /// Its size in bytes.
         size: u64,
         /// A page's.
@@ -170,9 +170,9 @@ pub enum ClientError {
     #[error(
         "the shared memory is not sealed against shrinking, and whoever shrinks it ends all processes that have it \
          mapped (SIGBUS): let the server use a sealed memfd, as `ivshmem-server` does without --shm-name and --shm-dir, \
-         or go through `read_at` and `write_at`, or ask for `map_although_it_may_shrink`"
+         or go through `read_at` and `write_at`, or ask for `map_unsealed`"
     )]
-    MemoryMayShrink,
+    MemoryNotSealed,
     /// Another holder shrank the shared memory.
     #[error(
         "the shared memory had {size} bytes when this client joined, and now has {now}: another holder shrank it; \
@@ -187,7 +187,7 @@ pub enum ClientError {
     /// An access would leave the shared memory.
     #[error(
         "{} at offset {offset:#x} {} the shared memory of {size} bytes",
-        counted(*len, "byte"), if *len == 1 { "leaves" } else { "leave" }
+        plural(*len, "byte"), if *len == 1 { "leaves" } else { "leave" }
     )]
     OutOfRange {
         /// Where the access starts.
@@ -236,7 +236,7 @@ pub enum ClientError {
         "the server at {} was still sending peers after {waited:.1?}: allow more time, if it has so many",
         path.display()
     )]
-    Endless {
+    HandshakeTooLong {
         /// The socket's path.
         path: PathBuf,
         /// How long the client listened.
@@ -291,7 +291,7 @@ impl ClientError {
     }
 }
 
-fn too_few_cure(asked: bool, wanted: usize) -> String {
+fn too_few_hint(asked: bool, wanted: usize) -> String {
     if asked {
         format!("start it with `ivshmem-server -n {wanted}`, or ask for fewer")
     } else {

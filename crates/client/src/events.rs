@@ -7,27 +7,27 @@ use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::{Client, ClientError, Happening, deadline, doorbell};
+use super::{Client, ClientError, ClientEvent, deadline, eventfd};
 
 impl Client {
     /// Waits for whatever comes first: one of one's own doorbells, or news of the peers. `None` when the time is over;
     /// without a timeout it waits for ever. That the server is gone is an error, now and at every later call:
     /// [`wait_any`](Self::wait_any) waits for the doorbells alone, which go on without it.
-    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Option<Happening>, ClientError> {
+    pub fn next(&mut self, timeout: Option<Duration>) -> Result<Option<ClientEvent>, ClientError> {
         let deadline = timeout.map(deadline::after);
         loop {
-            if let Some(change) = self.news.pop_front() {
-                return Ok(Some(Happening::Membership(change)));
+            if let Some(change) = self.queued.pop_front() {
+                return Ok(Some(ClientEvent::Peer(change)));
             }
-            if let Some(error) = self.pending.take() {
+            if let Some(error) = self.deferred_error.take() {
                 return Err(error);
             }
             let Some(ready) = self.poll_all(deadline, true)? else { return Ok(None) };
             match ready {
-                Ready::Server => self.listen()?,
+                Ready::Server => self.queue_changes()?,
                 Ready::Doorbell(vector) => {
                     if let Some(rings) = self.wait(vector, Some(Duration::ZERO))? {
-                        return Ok(Some(Happening::Rung { vector, rings }));
+                        return Ok(Some(ClientEvent::Rung { vector, rings }));
                     }
                 }
             }
@@ -49,9 +49,9 @@ impl Client {
     }
 
     /// Takes in what the server has said by now.
-    fn listen(&mut self) -> Result<(), ClientError> {
-        let changes = self.pump(Duration::ZERO)?;
-        self.news.extend(changes);
+    fn queue_changes(&mut self) -> Result<(), ClientError> {
+        let changes = self.poll_events(Duration::ZERO)?;
+        self.queued.extend(changes);
         Ok(())
     }
 
@@ -72,9 +72,9 @@ impl Client {
             }
         }
         let count = fds.len();
-        let ready = (0..count).map(|i| (self.turn + i) % count).find(|&i| !fds[i].revents().is_empty());
+        let ready = (0..count).map(|i| (self.next_polled + i) % count).find(|&i| !fds[i].revents().is_empty());
         let Some(index) = ready else { return Ok(None) };
-        self.turn = index + 1;
+        self.next_polled = index + 1;
         Ok(Some(match u16::try_from(index) {
             Ok(vector) if index < self.own_vectors.len() => Ready::Doorbell(Vector(vector)),
             _ => Ready::Server,
@@ -85,7 +85,7 @@ impl Client {
     pub fn drain(&self) -> Result<u64, ClientError> {
         let mut rings = 0;
         for (index, fd) in (0..).zip(&self.own_vectors) {
-            let taken = doorbell::wait(fd.as_fd(), Some(Instant::now()));
+            let taken = eventfd::wait(fd.as_fd(), Some(Instant::now()));
             let taken = taken.map_err(|source| ClientError::Wait { vector: Vector(index), source })?;
             rings += taken.unwrap_or(0);
         }

@@ -41,15 +41,15 @@
 //! 4. [`status`]: the server's status, without joining. [`fd_limit`]: for servers with many peers.
 
 mod connection;
-mod counts;
-mod doorbell;
 mod error;
+mod eventfd;
 mod events;
 pub mod fd_limit;
-mod mapped_write;
 mod memory;
 mod options;
+mod safe_write;
 pub mod status;
+mod vector_count;
 // For `host-peer`, which checks servers with the same tools.
 #[doc(hidden)]
 pub mod deadline;
@@ -70,20 +70,20 @@ use ::doorbell::region::SharedRegion;
 use proto::session::Event;
 
 pub use error::ClientError;
-pub use options::{Happening, JoinOptions, Membership};
+pub use options::{ClientEvent, JoinOptions, PeerChange};
 // So that a program needs no other crate.
 pub use proto::wire::{PeerId, Vector};
 
 use connection::Connection;
-use counts::{Counts, Miscount};
 use memory::Memory;
+use vector_count::{VectorCountError, VectorCounter};
 
 /// How long the line must be quiet until an alone client's own vectors are taken to be complete. The
 /// protocol does not say how many there are, and a server sends them back to back.
-const QUIET: Duration = Duration::from_millis(50);
+const QUIET_PERIOD: Duration = Duration::from_millis(50);
 
 /// The most changes that one call reports: a server that never falls silent must not hold its client for ever.
-const MOST_CHANGES: usize = 1 << 16;
+const MAX_CHANGES: usize = 1 << 16;
 
 /// A peer of an ivshmem server.
 ///
@@ -107,13 +107,13 @@ pub struct Client {
     memory: Memory,
     own_vectors: Vec<OwnedFd>,
     peers: BTreeMap<PeerId, Vec<OwnedFd>>,
-    counts: Counts,
+    counter: VectorCounter,
     /// Changes that nobody was told yet.
-    news: VecDeque<Membership>,
+    queued: VecDeque<PeerChange>,
     /// An error that came after changes which had to be reported first.
-    pending: Option<ClientError>,
-    /// Whose turn it is to be asked first.
-    turn: usize,
+    deferred_error: Option<ClientError>,
+    /// The descriptor that the next poll considers first.
+    next_polled: usize,
 }
 
 impl Client {
@@ -122,35 +122,35 @@ impl Client {
     pub fn join(options: &JoinOptions) -> Result<Self, ClientError> {
         let deadline = deadline::after(options.timeout);
         let mut connection = Connection::open(&options.socket, deadline)?;
-        let (id, memory) = connection.greeting(deadline)?;
+        let (id, memory) = connection.receive_init(deadline)?;
         let mut client = Self {
             connection,
             id,
             memory: Memory::accept(memory)?,
             own_vectors: Vec::new(),
             peers: BTreeMap::new(),
-            counts: Counts::default(),
-            news: VecDeque::new(),
-            pending: None,
-            turn: 0,
+            counter: VectorCounter::default(),
+            queued: VecDeque::new(),
+            deferred_error: None,
+            next_polled: 0,
         };
-        client.gather_vectors(options, deadline)?;
+        client.receive_vectors(options, deadline)?;
         Ok(client)
     }
 
-    fn gather_vectors(&mut self, options: &JoinOptions, deadline: Instant) -> Result<(), ClientError> {
+    fn receive_vectors(&mut self, options: &JoinOptions, deadline: Instant) -> Result<(), ClientError> {
         while !self.has_all_vectors(options.vectors) {
-            if self.is_hand_over_complete() {
+            if self.is_handshake_complete() {
                 return Err(self.too_few_vectors(options));
             }
             let may_be_complete = options.vectors.is_none() && self.is_alone() && !self.own_vectors.is_empty();
-            let until = if may_be_complete { deadline.min(Instant::now() + QUIET) } else { deadline };
+            let until = if may_be_complete { deadline.min(Instant::now() + QUIET_PERIOD) } else { deadline };
             match self.connection.event(until)? {
                 Some(_) if Instant::now() >= deadline => {
                     let path = self.connection.path().into();
-                    return Err(ClientError::Endless { path, waited: options.timeout });
+                    return Err(ClientError::HandshakeTooLong { path, waited: options.timeout });
                 }
-                Some(event) => _ = self.take_in(event)?,
+                Some(event) => _ = self.handle_event(event)?,
                 None if may_be_complete => break,
                 None => return Err(self.too_few_vectors(options)),
             }
@@ -163,26 +163,26 @@ impl Client {
         match wanted {
             // Nothing else tells how many there are.
             Some(wanted) if self.is_alone() => has_wanted(wanted),
-            _ => self.is_hand_over_complete() && wanted.is_none_or(has_wanted),
+            _ => self.is_handshake_complete() && wanted.is_none_or(has_wanted),
         }
     }
 
     /// Whether nobody is known by whose vectors this client's own could be counted.
     fn is_alone(&self) -> bool {
-        self.peers.is_empty() && self.counts.each().is_none()
+        self.peers.is_empty() && self.counter.vectors_per_peer().is_none()
     }
 
-    fn is_hand_over_complete(&self) -> bool {
-        self.counts.each() == Some(self.own_vectors.len()) && self.counts.unfinished().is_none()
+    fn is_handshake_complete(&self) -> bool {
+        self.counter.vectors_per_peer() == Some(self.own_vectors.len()) && self.counter.unfinished().is_none()
     }
 
     fn too_few_vectors(&self, options: &JoinOptions) -> ClientError {
         let (path, received) = (self.connection.path().into(), self.own_vectors.len());
-        let of_others = self.counts.each().or(self.peers.values().map(Vec::len).max()).unwrap_or(1);
+        let of_others = self.counter.vectors_per_peer().or(self.peers.values().map(Vec::len).max()).unwrap_or(1);
         let asked = options.vectors.map(usize::from).filter(|asked| *asked >= of_others);
-        match self.counts.unfinished() {
+        match self.counter.unfinished() {
             // Its own are complete, another's are not.
-            Some(miscount) if received == of_others => self.miscounted(miscount),
+            Some(error) if received == of_others => self.count_error(error),
             _ => {
                 let wanted = asked.unwrap_or(of_others);
                 ClientError::TooFewVectors { path, wanted, received, asked: asked.is_some() }
@@ -190,12 +190,14 @@ impl Client {
         }
     }
 
-    fn miscounted(&self, miscount: Miscount) -> ClientError {
+    fn count_error(&self, error: VectorCountError) -> ClientError {
         let path = self.connection.path().into();
-        match miscount {
-            Miscount::Surplus { peer, each } => ClientError::SurplusVector { path, peer, each },
-            Miscount::CutShort { peer, received, each } => ClientError::MissingVectors { path, peer, received, each },
-            Miscount::TooMany { peer } => ClientError::TooManyVectors { path, peer },
+        match error {
+            VectorCountError::Surplus { peer, each } => ClientError::SurplusVector { path, peer, each },
+            VectorCountError::CutShort { peer, received, each } => {
+                ClientError::MissingVectors { path, peer, received, each }
+            }
+            VectorCountError::TooMany { peer } => ClientError::TooManyVectors { path, peer },
         }
     }
 
@@ -219,7 +221,7 @@ impl Client {
 
     /// Whether another holder of the shared memory can shrink it: it is not sealed (`F_SEAL_SHRINK`).
     #[must_use]
-    pub fn memory_may_shrink(&self) -> bool {
+    pub fn is_shrinkable(&self) -> bool {
         self.memory.may_shrink()
     }
 
@@ -231,7 +233,7 @@ impl Client {
 
     /// Maps the shared memory, sealed or not. To be chosen only where all of its holders are trusted not to shrink it, as
     /// with QEMU's example server, which cannot seal.
-    pub fn map_although_it_may_shrink(&self) -> Result<SharedRegion, ClientError> {
+    pub fn map_unsealed(&self) -> Result<SharedRegion, ClientError> {
         self.memory.map_anyway()
     }
 
@@ -260,7 +262,7 @@ impl Client {
     }
 
     /// The connection to the server, to be polled beside other things. Readable means that
-    /// [`pump`](Self::pump) has something to do.
+    /// [`poll_events`](Self::poll_events) has something to do.
     #[must_use]
     pub fn server_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
@@ -269,24 +271,24 @@ impl Client {
     /// Waits for the server to say something, and takes in all that it has said by then. Empty when it
     /// said nothing. A server that is gone, or that breaks the protocol, is an error; what is known of
     /// the peers stays, and they can still be rung.
-    pub fn pump(&mut self, timeout: Duration) -> Result<Vec<Membership>, ClientError> {
-        let mut changes = Vec::from(std::mem::take(&mut self.news));
+    pub fn poll_events(&mut self, timeout: Duration) -> Result<Vec<PeerChange>, ClientError> {
+        let mut changes = Vec::from(std::mem::take(&mut self.queued));
         if changes.is_empty()
-            && let Some(error) = self.pending.take()
+            && let Some(error) = self.deferred_error.take()
         {
             return Err(error);
         }
         let mut deadline = if changes.is_empty() { deadline::after(timeout) } else { Instant::now() };
-        while self.pending.is_none() && changes.len() < MOST_CHANGES {
+        while self.deferred_error.is_none() && changes.len() < MAX_CHANGES {
             let change = match self.connection.event(deadline) {
                 Ok(None) => break,
-                Ok(Some(event)) => self.take_in(event),
+                Ok(Some(event)) => self.handle_event(event),
                 Err(error) => Err(error),
             };
             match change {
                 Ok(change) => changes.extend(change),
                 Err(error) if changes.is_empty() => return Err(error),
-                Err(error) => self.pending = Some(error),
+                Err(error) => self.deferred_error = Some(error),
             }
             deadline = Instant::now();
         }
@@ -294,40 +296,40 @@ impl Client {
     }
 
     /// Takes in what the server said. What it says after an error, nobody can tell apart.
-    fn take_in(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {
+    fn handle_event(&mut self, event: Event<OwnedFd>) -> Result<Option<PeerChange>, ClientError> {
         let counted = match event {
             Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => Ok(()),
-            Event::OwnVector { vector, .. } => self.counts.add(self.id, vector),
-            Event::PeerVector { peer, vector, .. } => self.counts.add(peer, vector),
-            Event::PeerLeft(peer) => self.counts.leave(peer),
+            Event::OwnVector { vector, .. } => self.counter.add(self.id, vector),
+            Event::PeerVector { peer, vector, .. } => self.counter.add(peer, vector),
+            Event::PeerLeft(peer) => self.counter.leave(peer),
         };
         let change = match counted {
             Ok(()) => self.apply(event),
-            Err(miscount) => Err(self.miscounted(miscount)),
+            Err(error) => Err(self.count_error(error)),
         };
-        change.inspect_err(|_| self.connection.give_up())
+        change.inspect_err(|_| self.connection.stop())
     }
 
-    fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<Membership>, ClientError> {
+    fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<PeerChange>, ClientError> {
         Ok(match event {
             // Only at the start, where `greeting` takes them.
             Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => None,
             Event::OwnVector { vector, fd } => {
                 let peer = self.id;
                 self.own_vectors.push(doorbell_of(peer, vector, fd)?);
-                Some(Membership::VectorAdded { peer, vector })
+                Some(PeerChange::VectorAdded { peer, vector })
             }
             Event::PeerVector { peer, vector, fd } => {
                 let fd = doorbell_of(peer, vector, fd)?;
                 self.peers.entry(peer).or_default().push(fd);
                 Some(match vector {
-                    Vector(0) => Membership::Joined { peer },
-                    _ => Membership::VectorAdded { peer, vector },
+                    Vector(0) => PeerChange::Joined { peer },
+                    _ => PeerChange::VectorAdded { peer, vector },
                 })
             }
             Event::PeerLeft(peer) => {
                 self.peers.remove(&peer);
-                Some(Membership::Left { peer })
+                Some(PeerChange::Left { peer })
             }
         })
     }
@@ -339,14 +341,14 @@ impl Client {
             None if peer == self.id => &self.own_vectors,
             None => return Err(ClientError::unknown_peer(peer, self.peers.keys())),
         };
-        doorbell::ring(vector_of(peer, vectors, vector)?).map_err(|source| ClientError::Ring { peer, vector, source })
+        eventfd::ring(vector_of(peer, vectors, vector)?).map_err(|source| ClientError::Ring { peer, vector, source })
     }
 
     /// Waits until one's own doorbell was rung, and says how often since the last time. `None` when
     /// the time is over; without a timeout it waits for ever.
     pub fn wait(&self, vector: Vector, timeout: Option<Duration>) -> Result<Option<u64>, ClientError> {
         let fd = vector_of(self.id, &self.own_vectors, vector)?;
-        doorbell::wait(fd, timeout.map(deadline::after)).map_err(|source| ClientError::Wait { vector, source })
+        eventfd::wait(fd, timeout.map(deadline::after)).map_err(|source| ClientError::Wait { vector, source })
     }
 }
 
@@ -363,9 +365,9 @@ fn vector_of(peer: PeerId, vectors: &[OwnedFd], vector: Vector) -> Result<Borrow
 
 /// Takes a descriptor for a doorbell, if it is one.
 fn doorbell_of(peer: PeerId, vector: Vector, fd: OwnedFd) -> Result<OwnedFd, ClientError> {
-    if let Some(kind) = descriptor::foreign_kind(&fd) {
+    if let Some(kind) = descriptor::kind_unless_eventfd(&fd) {
         return Err(ClientError::NotAnEventfd { peer, vector, kind });
     }
-    descriptor::never_block(&fd).map_err(|source| ClientError::DoorbellFlags { peer, vector, source })?;
+    descriptor::set_nonblocking(&fd).map_err(|source| ClientError::DoorbellFlags { peer, vector, source })?;
     Ok(fd)
 }

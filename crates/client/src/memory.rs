@@ -11,7 +11,7 @@ use doorbell::region::{SharedRegion, may_shrink};
 use rustix::fs::{FileType, fstat};
 use rustix::io::{Errno, pread};
 
-use super::{ClientError, descriptor, mapped_write};
+use super::{ClientError, descriptor, safe_write};
 
 /// The memory object of a server.
 #[derive(Debug)]
@@ -29,13 +29,13 @@ impl Memory {
         let stat = fstat(&fd).map_err(|errno| ClientError::MemorySize(errno.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::RegularFile {
-            return Err(ClientError::NoMemoryObject(descriptor::in_words(kind)));
+            return Err(ClientError::NotAMemoryObject(descriptor::describe_kind(kind)));
         }
         let size = u64::try_from(stat.st_size).unwrap_or(0);
         let page = rustix::param::page_size() as u64;
         match size {
             0 => Err(ClientError::EmptyMemory),
-            _ if size < page || !size.is_power_of_two() => Err(ClientError::UnfitMemory { size, page }),
+            _ if size < page || !size.is_power_of_two() => Err(ClientError::InvalidMemorySize { size, page }),
             _ => Ok(Self { may_shrink: may_shrink(&fd), fd, size }),
         }
     }
@@ -54,7 +54,7 @@ impl Memory {
     }
 
     pub(super) fn map(&self) -> Result<SharedRegion, ClientError> {
-        if self.may_shrink { Err(ClientError::MemoryMayShrink) } else { self.map_anyway() }
+        if self.may_shrink { Err(ClientError::MemoryNotSealed) } else { self.map_anyway() }
     }
 
     pub(super) fn map_anyway(&self) -> Result<SharedRegion, ClientError> {
@@ -81,7 +81,7 @@ impl Memory {
     /// grow.
     pub(super) fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
         self.check_range(offset, from.len())?;
-        let Err(source) = mapped_write::write(&self.fd, self.size, offset, from) else { return Ok(()) };
+        let Err(source) = safe_write::write(&self.fd, self.size, offset, from) else { return Ok(()) };
         match source.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::FAULT) if self.size_now()? < self.size => Err(self.shrank()),
             // In sandboxes that forbid it. What is sealed can be stored to without danger.

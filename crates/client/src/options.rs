@@ -33,7 +33,7 @@ impl JoinOptions {
 
 /// A change among the peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Membership {
+pub enum PeerChange {
     /// A peer came. Its vector 0 can be rung.
     Joined {
         /// Who came.
@@ -55,7 +55,7 @@ pub enum Membership {
 
 /// Something that a client can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Happening {
+pub enum ClientEvent {
     /// A doorbell of this client was rung. By whom, nobody is told.
     Rung {
         /// Which one.
@@ -64,5 +64,5 @@ pub enum Happening {
         rings: u64,
     },
     /// The server told of a change among the peers.
-    Membership(Membership),
+    Peer(PeerChange),
 }

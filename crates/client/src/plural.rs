@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 /// So many of something, whose plural only has an s more.
 #[must_use]
-pub fn counted<N: Display + Copy + TryInto<u64>>(number: N, noun: &str) -> String {
+pub fn plural<N: Display + Copy + TryInto<u64>>(number: N, noun: &str) -> String {
     let plural = if number.try_into().is_ok_and(|number| number == 1) { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }
@@ -15,7 +15,7 @@ mod tests {
 
     #[test]
     fn one_is_singular_and_none_and_many_are_not() {
-        assert_eq!([0, 1, 2].map(|count| counted(count, "vector")), ["0 vectors", "1 vector", "2 vectors"]);
-        assert_eq!(counted(-1_i64, "byte"), "-1 bytes");
+        assert_eq!([0, 1, 2].map(|count| plural(count, "vector")), ["0 vectors", "1 vector", "2 vectors"]);
+        assert_eq!(plural(-1_i64, "byte"), "-1 bytes");
     }
 }

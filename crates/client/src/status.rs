@@ -84,7 +84,7 @@ pub enum StatusError {
 
 /// Whether a first message is the beginning of a status document.
 #[must_use]
-pub fn is_document(first_message: i64) -> bool {
+pub fn is_status_document(first_message: i64) -> bool {
     first_message.to_le_bytes().starts_with(&BEGIN)
 }
 
@@ -92,7 +92,7 @@ pub fn is_document(first_message: i64) -> bool {
 pub fn read(path: &Path, timeout: Duration) -> Result<ServerStatus, StatusError> {
     let deadline = deadline::after(timeout);
     let stream = connect(path, deadline).map_err(|error| match error {
-        ClientError::NoSocket(path) | ClientError::NobodyAnswers(path) => StatusError::NotRunning(path),
+        ClientError::NoSocket(path) | ClientError::NotListening(path) => StatusError::NotRunning(path),
         error => StatusError::Connect(error),
     })?;
     let document = read_document(stream, deadline).map_err(|source| StatusError::Read { path: path.into(), source })?;
@@ -154,9 +154,9 @@ mod tests {
 
     #[test]
     fn a_document_is_told_from_a_protocol_version() {
-        assert!(is_document(i64::from_le_bytes(*b"{\"schema")));
+        assert!(is_status_document(i64::from_le_bytes(*b"{\"schema")));
         for version in [0, -1, 1, 0x7b] {
-            assert!(!is_document(version), "{version}");
+            assert!(!is_status_document(version), "{version}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! A client's happenings as a stream, for whoever waits in tokio. Behind the feature `tokio`, because the measured
+//! A client's events as a stream, for whoever waits in tokio. Behind the feature `tokio`, because the measured
 //! initiator must not link it.
 #![expect(unsafe_code, reason = "tokio asks its caller to vouch for a descriptor that it watches")]
 
@@ -14,20 +14,20 @@ use rustix::event::epoll;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Client, ClientError, Happening, JoinOptions, Membership};
+use super::{Client, ClientError, ClientEvent, JoinOptions, PeerChange};
 
 /// A joined client whose doorbells and news arrive as a [`Stream`].
 ///
 /// It ends after the first error; [`into_client`](Self::into_client) gives back the client, which can still ring.
 ///
 /// ```no_run
-/// use client::stream::Happenings;
-/// use client::{Happening, JoinOptions};
+/// use client::stream::EventStream;
+/// use client::{ClientEvent, JoinOptions};
 ///
 /// # async fn example() -> Result<(), client::ClientError> {
-/// let mut happenings = Happenings::join(JoinOptions::at("/tmp/ivshmem_socket")).await?;
-/// while let Some(happening) = happenings.next().await {
-///     if let Happening::Rung { vector, rings } = happening? {
+/// let mut events = EventStream::join(JoinOptions::at("/tmp/ivshmem_socket")).await?;
+/// while let Some(event) = events.next().await {
+///     if let ClientEvent::Rung { vector, rings } = event? {
 ///         println!("vector {vector} was rung {rings} times");
 ///     }
 /// }
@@ -35,7 +35,7 @@ use super::{Client, ClientError, Happening, JoinOptions, Membership};
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Happenings {
+pub struct EventStream {
     client: Client,
     /// Readable when the server's connection or one of the client's own doorbells is.
     ready: AsyncFd<OwnedFd>,
@@ -43,28 +43,28 @@ pub struct Happenings {
     ended: bool,
 }
 
-impl Happenings {
+impl EventStream {
     /// Joins a server beside whatever else the runtime does.
     pub async fn join(options: JoinOptions) -> Result<Self, ClientError> {
         let joined = tokio::task::spawn_blocking(move || Client::join(&options)).await;
         let client = joined.map_err(|error| ClientError::Poll(io::Error::other(error)))??;
-        Self::of(client)
+        Self::from_client(client)
     }
 
     /// Waits for a client that has joined. To be called within a runtime.
-    pub fn of(client: Client) -> Result<Self, ClientError> {
+    pub fn from_client(client: Client) -> Result<Self, ClientError> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| ClientError::Poll(errno.into()))?;
         watch(&set, client.server_fd())?;
         // SAFETY: an `OwnedFd` is open, and the same descriptor, until it is dropped; the `AsyncFd` owns it.
         let ready = unsafe { AsyncFd::register_with_interest(set, Interest::READABLE) };
         let ready = ready.map_err(|error| ClientError::Poll(error.into()))?;
-        let mut happenings = Self { client, ready, watched_vectors: 0, ended: false };
-        happenings.watch_new_vectors()?;
-        Ok(happenings)
+        let mut events = Self { client, ready, watched_vectors: 0, ended: false };
+        events.watch_new_vectors()?;
+        Ok(events)
     }
 
-    /// The next happening; `None` after an error.
-    pub async fn next(&mut self) -> Option<Result<Happening, ClientError>> {
+    /// The next event; `None` after an error.
+    pub async fn next(&mut self) -> Option<Result<ClientEvent, ClientError>> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
@@ -88,25 +88,25 @@ impl Happenings {
         Ok(())
     }
 
-    fn take(&mut self) -> Result<Option<Happening>, ClientError> {
-        let happening = self.client.next(Some(Duration::ZERO))?;
-        if let Some(Happening::Membership(Membership::VectorAdded { .. })) = happening {
+    fn next_ready(&mut self) -> Result<Option<ClientEvent>, ClientError> {
+        let event = self.client.next(Some(Duration::ZERO))?;
+        if let Some(ClientEvent::Peer(PeerChange::VectorAdded { .. })) = event {
             self.watch_new_vectors()?;
         }
-        Ok(happening)
+        Ok(event)
     }
 }
 
-impl Stream for Happenings {
-    type Item = Result<Happening, ClientError>;
+impl Stream for EventStream {
+    type Item = Result<ClientEvent, ClientError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.ended {
             return Poll::Ready(None);
         }
         loop {
-            match self.take() {
-                Ok(Some(happening)) => return Poll::Ready(Some(Ok(happening))),
+            match self.next_ready() {
+                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
                 Ok(None) => {}
                 Err(error) => {
                     self.ended = true;

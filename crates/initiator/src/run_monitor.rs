@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use doorbell::PeerId;
 
-use client::{Client, ClientError, Membership};
+use client::{Client, ClientError, PeerChange};
 
 /// Least time between two looks at the server's socket.
 const PERIOD: Duration = Duration::from_millis(10);
@@ -58,8 +58,8 @@ impl<'c> RunMonitor<'c> {
             return Ok(());
         }
         self.last = Instant::now();
-        for change in self.client.pump(Duration::ZERO).map_err(StopReason::Server)? {
-            if let Membership::Left { peer } = change
+        for change in self.client.poll_events(Duration::ZERO).map_err(StopReason::Server)? {
+            if let PeerChange::Left { peer } = change
                 && self.guest == Some(peer)
             {
                 return Err(StopReason::GuestLeft(peer));

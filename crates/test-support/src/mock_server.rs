@@ -19,23 +19,23 @@ use tempfile::TempDir;
 
 /// What a server says: a number, and what comes with it.
 #[derive(Debug, Clone, Copy)]
-pub enum Say {
+pub enum Msg {
     Plain(i64),
     Memory,
-    Bell(i64),
+    Eventfd(i64),
     /// A file of so many bytes as the memory.
     MemoryOf(u64),
     /// The number with a pipe's writing end.
     Pipe(i64),
     /// The number with an eventfd that blocks.
-    BlockingBell(i64),
+    BlockingEventfd(i64),
     /// The number with two descriptors.
     Two(i64),
     /// The number's first bytes only.
     Part(i64, usize),
 }
 
-pub const GREETING: [Say; 3] = [Say::Plain(0), Say::Plain(2), Say::Memory];
+pub const INIT_MESSAGES: [Msg; 3] = [Msg::Plain(0), Msg::Plain(2), Msg::Memory];
 
 /// A server for one client.
 pub struct MockServer {
@@ -46,13 +46,13 @@ pub struct MockServer {
 }
 
 impl MockServer {
-    pub fn that_says(words: &[Say]) -> Self {
+    pub fn sending(words: &[Msg]) -> Self {
         let words = words.to_vec();
-        Self::that_does(move |stream| say(stream, &words))
+        Self::running(move |stream| send_messages(stream, &words))
     }
 
     /// Whatever a client's connection is to be used for.
-    pub fn that_does(act: impl FnOnce(&UnixStream) -> Vec<OwnedFd> + Send + 'static) -> Self {
+    pub fn running(act: impl FnOnce(&UnixStream) -> Vec<OwnedFd> + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
@@ -80,24 +80,26 @@ pub fn unsealed(bytes: u64) -> File {
     memory
 }
 
-pub fn say(stream: &UnixStream, words: &[Say]) -> Vec<OwnedFd> {
+pub fn send_messages(stream: &UnixStream, words: &[Msg]) -> Vec<OwnedFd> {
     let mut bells = Vec::new();
     for word in words {
         match *word {
-            Say::Plain(value) => send(stream, value, None).unwrap(),
-            Say::Memory => send(stream, MEMORY, Some(unsealed(1 << 20).as_fd())).unwrap(),
-            Say::MemoryOf(bytes) => send(stream, MEMORY, Some(unsealed(bytes).as_fd())).unwrap(),
-            Say::Bell(value) => bells.push(say_bell(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)),
-            Say::BlockingBell(value) => bells.push(say_bell(stream, value, EventfdFlags::CLOEXEC)),
-            Say::Pipe(value) => send(stream, value, Some(std::io::pipe().unwrap().1.as_fd())).unwrap(),
-            Say::Two(value) => try_send_many(stream, &encode(value), &[stream.as_fd(); 2], SendFlags::empty()).unwrap(),
-            Say::Part(value, bytes) => (&mut &*stream).write_all(&encode(value)[..bytes]).unwrap(),
+            Msg::Plain(value) => send(stream, value, None).unwrap(),
+            Msg::Memory => send(stream, MEMORY, Some(unsealed(1 << 20).as_fd())).unwrap(),
+            Msg::MemoryOf(bytes) => send(stream, MEMORY, Some(unsealed(bytes).as_fd())).unwrap(),
+            Msg::Eventfd(value) => {
+                bells.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
+            }
+            Msg::BlockingEventfd(value) => bells.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC)),
+            Msg::Pipe(value) => send(stream, value, Some(std::io::pipe().unwrap().1.as_fd())).unwrap(),
+            Msg::Two(value) => try_send_many(stream, &encode(value), &[stream.as_fd(); 2], SendFlags::empty()).unwrap(),
+            Msg::Part(value, bytes) => (&mut &*stream).write_all(&encode(value)[..bytes]).unwrap(),
         }
     }
     bells
 }
 
-fn say_bell(stream: &UnixStream, value: i64, flags: EventfdFlags) -> OwnedFd {
+fn send_eventfd(stream: &UnixStream, value: i64, flags: EventfdFlags) -> OwnedFd {
     let bell = eventfd(0, flags).unwrap();
     send(stream, value, Some(bell.as_fd())).unwrap();
     bell
@@ -117,6 +119,6 @@ pub fn join(path: &Path, vectors: Option<u16>, timeout: Duration) -> Result<Clie
     Client::join(&JoinOptions { socket: path.into(), vectors, timeout })
 }
 
-pub fn bells(peer: i64, count: usize) -> Vec<Say> {
-    vec![Say::Bell(peer); count]
+pub fn bells(peer: i64, count: usize) -> Vec<Msg> {
+    vec![Msg::Eventfd(peer); count]
 }

@@ -5,45 +5,51 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, read, write};
 
-use super::observer::{Observer, Seen};
+use super::recorder::{RecordedMessage, RecordingClient};
 use client::descriptor;
 
 /// Rings at a time: a doorbell that does not count would say one.
 const RINGS: u64 = 3;
 
 /// The doorbells of a peer as a client got them, by vector.
-fn of(client: &Observer, peer: i64) -> Vec<&OwnedFd> {
-    client.log.iter().skip(super::hand_over::GREETING).filter(|seen| seen.value == peer).flat_map(|s| &s.fds).collect()
+fn of(client: &RecordingClient, peer: i64) -> Vec<&OwnedFd> {
+    client
+        .log
+        .iter()
+        .skip(super::handshake::INIT_MESSAGES)
+        .filter(|message| message.value == peer)
+        .flat_map(|s| &s.fds)
+        .collect()
 }
 
-pub(super) fn are_eventfds(messages: &[Seen]) -> Result<(), String> {
-    for (seen, fd) in each(messages) {
-        if let Some(kind) = descriptor::foreign_kind(fd) {
-            return Err(format!("one of peer {} is a {kind}", seen.value));
+pub(super) fn are_eventfds(messages: &[RecordedMessage]) -> Result<(), String> {
+    for (message, fd) in each(messages) {
+        if let Some(kind) = descriptor::kind_unless_eventfd(fd) {
+            return Err(format!("one of peer {} is a {kind}", message.value));
         }
     }
     Ok(())
 }
 
 /// Looks, and makes them non-blocking afterwards, so that no later ring can hold the examination.
-pub(super) fn are_non_blocking(messages: &[Seen]) -> Result<(), String> {
+pub(super) fn are_non_blocking(messages: &[RecordedMessage]) -> Result<(), String> {
     let mut verdict = Ok(());
-    for (seen, fd) in each(messages) {
+    for (message, fd) in each(messages) {
         let flags = fcntl_getfl(fd).map_err(|errno| format!("the flags of one cannot be read: {errno}"))?;
         if !flags.contains(OFlags::NONBLOCK) {
-            verdict = Err(format!("one of peer {} is not", seen.value));
+            verdict = Err(format!("one of peer {} is not", message.value));
         }
-        descriptor::never_block(fd).map_err(|error| format!("one cannot be made so: {error}"))?;
+        descriptor::set_nonblocking(fd).map_err(|error| format!("one cannot be made so: {error}"))?;
     }
     verdict
 }
 
-fn each(messages: &[Seen]) -> impl Iterator<Item = (&Seen, &OwnedFd)> {
-    messages.iter().flat_map(|seen| seen.fds.iter().map(move |fd| (seen, fd)))
+fn each(messages: &[RecordedMessage]) -> impl Iterator<Item = (&RecordedMessage, &OwnedFd)> {
+    messages.iter().flat_map(|message| message.fds.iter().map(move |fd| (message, fd)))
 }
 
 /// Rings every vector of `to` through what `from` was given, and looks which of `to`'s own doorbells heard it.
-pub(super) fn ring(from: &Observer, to: &Observer) -> Result<(), String> {
+pub(super) fn ring(from: &RecordingClient, to: &RecordingClient) -> Result<(), String> {
     let own = of(to, to.id());
     for fd in &own {
         take(fd)?;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{FileType, SealFlags, Stat, fcntl_get_seals, fstat};
 
 use client::descriptor;
-use client::plural::counted;
+use client::plural::plural;
 
 /// The cause and the remedy of memory that became too small.
 const TRUNCATED: &str = "another process truncated it, and those that map it, QEMU included, get SIGBUS; restart the server \
@@ -16,7 +16,7 @@ pub(super) fn object(fd: &OwnedFd) -> Result<Stat, String> {
     let stat = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(stat),
-        kind => Err(format!("the descriptor is {}", descriptor::in_words(kind))),
+        kind => Err(format!("the descriptor is {}", descriptor::describe_kind(kind))),
     }
 }
 
@@ -27,18 +27,18 @@ pub(super) fn size(stat: &Stat) -> Result<u64, String> {
         Ok(size) if size >= page => {
             Err(format!("{size} bytes are not a power of two, which a PCI BAR needs: wrong --size, or truncated since"))
         }
-        _ => Err(format!("it has {}, less than a page of {page}: {TRUNCATED}", counted(stat.st_size, "byte"))),
+        _ => Err(format!("it has {}, less than a page of {page}: {TRUNCATED}", plural(stat.st_size, "byte"))),
     }
 }
 
 /// Whether the object has the size that it had at the first look.
-pub(super) fn still_has(fd: &OwnedFd, size: u64) -> Result<(), String> {
+pub(super) fn check_size_now(fd: &OwnedFd, size: u64) -> Result<(), String> {
     let now = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?.st_size;
-    as_made(u64::try_from(now).unwrap_or(0), size).map(|_| ())
+    check_size(u64::try_from(now).unwrap_or(0), size).map(|_| ())
 }
 
 /// The size, if it is the one that the object had when it was made, or at an earlier look.
-pub(super) fn as_made(size: u64, made: u64) -> Result<u64, String> {
+pub(super) fn check_size(size: u64, made: u64) -> Result<u64, String> {
     match size {
         _ if size == made => Ok(size),
         _ if size > made => Err(format!("it had {made} bytes and has {size} now: another process enlarged it")),

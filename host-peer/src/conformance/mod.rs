@@ -9,22 +9,22 @@
 //! 3. `exam` and `manners`: the order of events; `hand_over`, `notices`, `doorbells`, `memory`: judging what was written
 //!    down.
 
+mod client_behaviour;
 mod doorbells;
-mod exam;
-mod hand_over;
-mod manners;
+mod handshake;
 mod memory;
 mod notices;
-mod observer;
+mod recorder;
 pub mod rule;
+mod suite;
 
 use std::path::Path;
 use std::time::Duration;
 
-pub use rule::{Judgement, Report, Rule, Verdict};
+pub use rule::{ConformanceReport, Rule, RuleResult, Verdict};
 
 use client::ClientError;
-use exam::Exam;
+use suite::ConformanceSuite;
 
 /// Examines the server at a socket, which may take `timeout` for each step.
 ///
@@ -38,6 +38,6 @@ use exam::Exam;
 /// assert!(report.is_complete() && !report.failed());
 /// # Ok::<(), client::ClientError>(())
 /// ```
-pub fn run(socket: &Path, timeout: Duration) -> Result<Report, ClientError> {
-    Exam::begin(socket, timeout).map(Exam::finish)
+pub fn run(socket: &Path, timeout: Duration) -> Result<ConformanceReport, ClientError> {
+    ConformanceSuite::begin(socket, timeout).map(ConformanceSuite::finish)
 }

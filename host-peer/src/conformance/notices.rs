@@ -1,54 +1,62 @@
 //! Judging what those present are told of others.
 
-use super::hand_over::GREETING;
-use super::observer::Seen;
-use client::plural::counted;
+use super::handshake::INIT_MESSAGES;
+use super::recorder::RecordedMessage;
+use client::plural::plural;
 
 /// A newcomer: once per vector.
-pub(super) fn joined(messages: &[Seen], id: i64, vectors: usize) -> Result<(), String> {
-    let announced = messages.iter().filter(|seen| seen.announces(id)).count();
+pub(super) fn joined(messages: &[RecordedMessage], id: i64, vectors: usize) -> Result<(), String> {
+    let announced = messages.iter().filter(|message| message.is_join_notice(id)).count();
     if announced == vectors {
         Ok(())
     } else {
-        Err(format!("peer {id} was announced {}, with {}", counted(announced, "time"), counted(vectors, "vector")))
+        Err(format!("peer {id} was announced {}, with {}", plural(announced, "time"), plural(vectors, "vector")))
     }
 }
 
 /// A departure: once, after the announcement.
-pub(super) fn left(messages: &[Seen], id: i64) -> Result<(), String> {
-    match messages.iter().filter(|seen| seen.tells_end_of(id)).count() {
+pub(super) fn left(messages: &[RecordedMessage], id: i64) -> Result<(), String> {
+    match messages.iter().filter(|message| message.is_leave_notice(id)).count() {
         1 => Ok(()),
-        count => Err(format!("the end of peer {id} was told {}", counted(count, "time"))),
+        count => Err(format!("the end of peer {id} was told {}", plural(count, "time"))),
     }
 }
 
 /// What one client was told of a peer, compared with what another one, who read all the time, was told. Of a peer that
 /// left before the client read, it may be told nothing at all: what it knows at the end is the same.
-pub(super) fn alike(late: &[Seen], prompt: &[Seen], id: i64) -> Result<(), String> {
-    let of_peer = |log: &[Seen]| -> Vec<bool> {
-        log.iter().skip(GREETING).filter(|seen| seen.value == id).map(|seen| seen.descriptors > 0).collect()
+pub(super) fn alike(late: &[RecordedMessage], prompt: &[RecordedMessage], id: i64) -> Result<(), String> {
+    let of_peer = |log: &[RecordedMessage]| -> Vec<bool> {
+        log.iter()
+            .skip(INIT_MESSAGES)
+            .filter(|message| message.value == id)
+            .map(|message| message.descriptors > 0)
+            .collect()
     };
     let (late, prompt) = (of_peer(late), of_peer(prompt));
     let left_out = late.is_empty() && prompt.last() == Some(&false);
     if late == prompt || left_out {
         return Ok(());
     }
-    let in_words = |told: &[bool]| {
+    let describe = |told: &[bool]| {
         let vectors = told.iter().filter(|announced| **announced).count();
-        format!("{} and {}", counted(vectors, "vector"), counted(told.len() - vectors, "end"))
+        format!("{} and {}", plural(vectors, "vector"), plural(told.len() - vectors, "end"))
     };
-    Err(format!("of peer {id} it was told {}, and others {}", in_words(&late), in_words(&prompt)))
+    Err(format!("of peer {id} it was told {}, and others {}", describe(&late), describe(&prompt)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn log(of_peer: &[(i64, usize)]) -> Vec<Seen> {
+    fn log(of_peer: &[(i64, usize)]) -> Vec<RecordedMessage> {
         let greeting = [(0, 0), (5, 0), (-1, 1)];
-        let seen =
-            |&(value, descriptors): &(i64, usize)| Seen { value, descriptors, fds: Vec::new(), fd_with_byte: None };
-        greeting.iter().chain(of_peer).map(seen).collect()
+        let message = |&(value, descriptors): &(i64, usize)| RecordedMessage {
+            value,
+            descriptors,
+            fds: Vec::new(),
+            fd_with_byte: None,
+        };
+        greeting.iter().chain(of_peer).map(message).collect()
     }
 
     #[test]

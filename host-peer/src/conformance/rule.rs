@@ -16,7 +16,7 @@ pub enum Rule {
     MemorySeals,
     SameMemory,
     UniqueIds,
-    HandOverOrder,
+    HandshakeOrder,
     OneDescriptor,
     Eventfds,
     NonBlocking,
@@ -27,7 +27,7 @@ pub enum Rule {
     NoReuse,
     SplitReading,
     SlowReader,
-    HastyClient,
+    EarlyDisconnect,
 }
 
 impl Rule {
@@ -40,7 +40,7 @@ impl Rule {
         Self::MemorySeals,
         Self::SameMemory,
         Self::UniqueIds,
-        Self::HandOverOrder,
+        Self::HandshakeOrder,
         Self::OneDescriptor,
         Self::Eventfds,
         Self::NonBlocking,
@@ -51,7 +51,7 @@ impl Rule {
         Self::NoReuse,
         Self::SplitReading,
         Self::SlowReader,
-        Self::HastyClient,
+        Self::EarlyDisconnect,
     ];
 
     /// Its name in reports.
@@ -65,7 +65,7 @@ impl Rule {
             Self::MemorySeals => "memory-seals",
             Self::SameMemory => "same-memory",
             Self::UniqueIds => "unique-ids",
-            Self::HandOverOrder => "hand-over-order",
+            Self::HandshakeOrder => "hand-over-order",
             Self::OneDescriptor => "one-descriptor",
             Self::Eventfds => "eventfds",
             Self::NonBlocking => "non-blocking",
@@ -76,7 +76,7 @@ impl Rule {
             Self::NoReuse => "no-reuse",
             Self::SplitReading => "split-reading",
             Self::SlowReader => "slow-reader",
-            Self::HastyClient => "hasty-client",
+            Self::EarlyDisconnect => "hasty-client",
         }
     }
 
@@ -91,7 +91,7 @@ impl Rule {
             Self::MemorySeals => "the memory is sealed against shrinking and growing",
             Self::SameMemory => "all clients get the same memory",
             Self::UniqueIds => "no two clients have the same id",
-            Self::HandOverOrder => "a newcomer is told of those present, then of itself, each peer in one go",
+            Self::HandshakeOrder => "a newcomer is told of those present, then of itself, each peer in one go",
             Self::OneDescriptor => "no message carries more than one descriptor",
             Self::Eventfds => "every doorbell is an eventfd",
             Self::NonBlocking => "every doorbell is non-blocking",
@@ -102,7 +102,7 @@ impl Rule {
             Self::NoReuse => "an id is not given out again while clients know the peer that had it and left",
             Self::SplitReading => "a client that reads byte by byte gets each descriptor with a message's first byte",
             Self::SlowReader => "a client that does not read delays nobody, and is told nothing by halves",
-            Self::HastyClient => "a client that connects and closes at once harms nobody",
+            Self::EarlyDisconnect => "a client that connects and closes at once harms nobody",
         }
     }
 }
@@ -140,7 +140,7 @@ impl fmt::Display for Verdict {
 
 /// One rule's verdict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Judgement {
+pub struct RuleResult {
     /// The rule.
     pub rule: Rule,
     /// What it asks for.
@@ -153,7 +153,7 @@ pub struct Judgement {
 
 /// All verdicts, in the order of [`Rule::ALL`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Report {
+pub struct ConformanceReport {
     /// The server's socket.
     pub socket: PathBuf,
     /// Vectors that a peer has there; none if the examination did not come so far.
@@ -161,10 +161,10 @@ pub struct Report {
     /// Whether the server refused a client, so that it was not judged as a whole. A full server is not at fault.
     pub refused: bool,
     /// A verdict for each rule.
-    pub rules: Vec<Judgement>,
+    pub rules: Vec<RuleResult>,
 }
 
-impl Report {
+impl ConformanceReport {
     /// Whether a rule was broken.
     #[must_use]
     pub fn failed(&self) -> bool {
@@ -184,9 +184,9 @@ impl Report {
 }
 
 /// A line a rule, and a line that counts them.
-impl fmt::Display for Report {
+impl fmt::Display for ConformanceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for Judgement { rule, title, verdict, detail } in &self.rules {
+        for RuleResult { rule, title, verdict, detail } in &self.rules {
             write!(f, "{verdict}  {:<16} {title}", rule.id())?;
             if !detail.is_empty() {
                 write!(f, ": {detail}")?;
@@ -220,9 +220,13 @@ mod tests {
 
     #[test]
     fn a_report_is_a_line_a_rule_and_fails_with_one() {
-        let judgement =
-            |rule: Rule, verdict, detail: &str| Judgement { rule, title: rule.title(), verdict, detail: detail.into() };
-        let mut report = Report {
+        let judgement = |rule: Rule, verdict, detail: &str| RuleResult {
+            rule,
+            title: rule.title(),
+            verdict,
+            detail: detail.into(),
+        };
+        let mut report = ConformanceReport {
             socket: "/x".into(),
             vectors: Some(1),
             refused: false,

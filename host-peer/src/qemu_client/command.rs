@@ -11,7 +11,7 @@ int all: notify all vectors of all peers (excepting us)
 
 /// What to do. Numbers are as wide as `%d` reads them and wider, since an unknown peer is reported with its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum QemuCommand {
     Help,
     Dump,
     NotifyAll,
@@ -20,7 +20,7 @@ pub(super) enum Command {
     Invalid,
 }
 
-impl Command {
+impl QemuCommand {
     /// Reads a line; nothing if it is empty.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
@@ -54,22 +54,22 @@ mod tests {
     #[test]
     fn lines_mean_what_they_mean_to_qemu_s_client() {
         for (line, command) in [
-            ("help", Command::Help),
-            ("?", Command::Help),
-            ("dump", Command::Dump),
-            ("int all", Command::NotifyAll),
-            ("int 3 all", Command::NotifyPeer { peer: 3 }),
-            ("int 3", Command::NotifyPeer { peer: 3 }),
-            ("int  3\t1 ", Command::Notify { peer: 3, vector: 1 }),
-            ("int -1 0", Command::Notify { peer: -1, vector: 0 }),
-            ("int 70000 0", Command::Notify { peer: 70_000, vector: 0 }),
+            ("help", QemuCommand::Help),
+            ("?", QemuCommand::Help),
+            ("dump", QemuCommand::Dump),
+            ("int all", QemuCommand::NotifyAll),
+            ("int 3 all", QemuCommand::NotifyPeer { peer: 3 }),
+            ("int 3", QemuCommand::NotifyPeer { peer: 3 }),
+            ("int  3\t1 ", QemuCommand::Notify { peer: 3, vector: 1 }),
+            ("int -1 0", QemuCommand::Notify { peer: -1, vector: 0 }),
+            ("int 70000 0", QemuCommand::Notify { peer: 70_000, vector: 0 }),
         ] {
-            assert_eq!(Command::parse(line), Some(command), "{line}");
+            assert_eq!(QemuCommand::parse(line), Some(command), "{line}");
         }
         for line in ["int", "int x", "int 1 x", "int 1 2 3", "dump 1", "quit", "INT ALL", "é"] {
-            assert_eq!(Command::parse(line), Some(Command::Invalid), "{line}");
+            assert_eq!(QemuCommand::parse(line), Some(QemuCommand::Invalid), "{line}");
         }
-        assert_eq!(Command::parse(" \t"), None);
+        assert_eq!(QemuCommand::parse(" \t"), None);
     }
 
     #[test]

@@ -20,7 +20,7 @@ use cli_common::output::{OutputError, print_error, print_to_reader};
 use client::fd_limit;
 use client::{Client, ClientError, JoinOptions};
 
-use crate::verbs;
+use crate::commands;
 use command::HELP;
 use input::Input;
 use session::{End, Session};
@@ -93,7 +93,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) if error.downcast_ref().is_some_and(OutputError::is_closed_pipe) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(&format!("{NAME}: {error:#}"));
-            ExitCode::from(verbs::status(&error))
+            ExitCode::from(commands::status(&error))
         }
     }
 }

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cli_common::output::{print_error, print_to_reader};
-use client::{Client, ClientError, Happening, Membership};
+use client::{Client, ClientError, ClientEvent, PeerChange};
 use proto::wire::{PeerId, Vector};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 
-use super::command::{Command, HELP, peer_id};
+use super::command::{HELP, QemuCommand, peer_id};
 use super::input::Input;
 use super::{NAME, PROMPT};
 
@@ -55,7 +55,7 @@ impl Session {
     pub(super) fn run(mut self, input: &mut Input) -> anyhow::Result<End> {
         loop {
             if let Some(lines) = input.take() {
-                for command in lines.iter().filter_map(|line| Command::parse(line)) {
+                for command in lines.iter().filter_map(|line| QemuCommand::parse(line)) {
                     self.execute(command)?;
                 }
                 print_to_reader(PROMPT)?;
@@ -107,46 +107,46 @@ impl Session {
         Ok(Ok(false))
     }
 
-    fn report(&self, event: Happening) -> anyhow::Result<()> {
+    fn report(&self, event: ClientEvent) -> anyhow::Result<()> {
         match event {
-            Happening::Rung { vector, rings } => {
+            ClientEvent::Rung { vector, rings } => {
                 let fd = self.client.own_vectors().get(usize::from(vector.0)).map_or(-1, AsRawFd::as_raw_fd);
                 self.debug(|| format!("received event on fd {fd} vector {vector}: {rings}\n"))?;
                 let own = self.client.id();
                 print_to_reader(&format!("receive notification from peer_id={own} vector={vector}\n"))?;
             }
-            Happening::Membership(Membership::Joined { peer }) => {
+            ClientEvent::Peer(PeerChange::Joined { peer }) => {
                 self.debug(|| format!("new peer id = {peer}\n"))?;
                 self.debug(|| self.new_vector(peer, Vector(0)))?;
             }
-            Happening::Membership(Membership::VectorAdded { peer, vector }) => {
+            ClientEvent::Peer(PeerChange::VectorAdded { peer, vector }) => {
                 self.debug(|| self.new_vector(peer, vector))?;
             }
-            Happening::Membership(Membership::Left { peer }) => self.debug(|| format!("delete peer id = {peer}\n"))?,
+            ClientEvent::Peer(PeerChange::Left { peer }) => self.debug(|| format!("delete peer id = {peer}\n"))?,
         }
         Ok(())
     }
 
-    fn execute(&self, command: Command) -> anyhow::Result<()> {
+    fn execute(&self, command: QemuCommand) -> anyhow::Result<()> {
         match command {
-            Command::Help => print_to_reader(HELP)?,
-            Command::Dump => print_to_reader(&self.dump())?,
-            Command::NotifyAll => {
+            QemuCommand::Help => print_to_reader(HELP)?,
+            QemuCommand::Dump => print_to_reader(&self.dump())?,
+            QemuCommand::NotifyAll => {
                 for (&peer, vectors) in self.client.peers() {
                     self.notify_all_vectors(peer, vectors)?;
                 }
             }
-            Command::NotifyPeer { peer } => {
+            QemuCommand::NotifyPeer { peer } => {
                 if let Some((peer, vectors)) = self.known(peer)? {
                     self.notify_all_vectors(peer, vectors)?;
                 }
             }
-            Command::Notify { peer, vector } => {
+            QemuCommand::Notify { peer, vector } => {
                 if let Some((peer, vectors)) = self.known(peer)? {
                     self.notify(peer, vectors, vector)?;
                 }
             }
-            Command::Invalid => print_to_reader("invalid command, type help\n")?,
+            QemuCommand::Invalid => print_to_reader("invalid command, type help\n")?,
         }
         Ok(())
     }

@@ -24,9 +24,9 @@ const PROMPT: &str = "cmd> ";
 
 /// The peers' ids as they are now; shared by the shell, which knows, and the editor, which completes.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Candidates(Arc<Mutex<Vec<String>>>);
+pub(super) struct CommandCompleter(Arc<Mutex<Vec<String>>>);
 
-impl Candidates {
+impl CommandCompleter {
     /// Takes the ids from the client.
     pub(super) fn set_peers(&self, client: &Client) {
         let mut peers: Vec<String> = client.peers().keys().map(ToString::to_string).collect();
@@ -53,7 +53,7 @@ impl Candidates {
 
 /// See the module.
 pub(super) struct Editor {
-    editor: rustyline::Editor<Candidates, DefaultHistory>,
+    editor: rustyline::Editor<CommandCompleter, DefaultHistory>,
     history: Option<PathBuf>,
 }
 
@@ -65,9 +65,9 @@ impl fmt::Debug for Editor {
 
 impl Editor {
     /// Takes the terminal. A history file that is not there yet will be made.
-    pub(super) fn new(candidates: Candidates, history: Option<&Path>) -> anyhow::Result<Self> {
+    pub(super) fn new(completer: CommandCompleter, history: Option<&Path>) -> anyhow::Result<Self> {
         let mut editor = rustyline::Editor::new().context("cannot use the terminal")?;
-        editor.set_helper(Some(candidates));
+        editor.set_helper(Some(completer));
         if let Some(file) = history.filter(|file| file.exists()) {
             editor.load_history(file).with_context(|| format!("cannot read the history {}", file.display()))?;
         }
@@ -109,14 +109,14 @@ impl Editor {
     }
 }
 
-impl Helper for Candidates {}
-impl Hinter for Candidates {
+impl Helper for CommandCompleter {}
+impl Hinter for CommandCompleter {
     type Hint = String;
 }
-impl Highlighter for Candidates {}
-impl Validator for Candidates {}
+impl Highlighter for CommandCompleter {}
+impl Validator for CommandCompleter {}
 
-impl Completer for Candidates {
+impl Completer for CommandCompleter {
     type Candidate = String;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
@@ -130,12 +130,12 @@ mod tests {
 
     #[test]
     fn commands_and_present_peers_are_completed() {
-        let candidates = Candidates(Arc::new(Mutex::new(vec!["0".into(), "12".into()])));
-        assert_eq!(candidates.complete("pe"), (0, vec!["peers".to_owned()]));
-        assert_eq!(candidates.complete("int 1"), (4, vec!["12".to_owned()]));
-        assert_eq!(candidates.complete("int "), (4, vec!["0".to_owned(), "12".into(), "all".into()]));
-        assert_eq!(candidates.complete("int 12 a"), (7, vec!["all".to_owned()]));
-        assert_eq!(candidates.complete("dump;ri"), (5, vec!["ring".to_owned()]));
-        assert_eq!(candidates.complete("read 0"), (5, Vec::new()));
+        let completer = CommandCompleter(Arc::new(Mutex::new(vec!["0".into(), "12".into()])));
+        assert_eq!(completer.complete("pe"), (0, vec!["peers".to_owned()]));
+        assert_eq!(completer.complete("int 1"), (4, vec!["12".to_owned()]));
+        assert_eq!(completer.complete("int "), (4, vec!["0".to_owned(), "12".into(), "all".into()]));
+        assert_eq!(completer.complete("int 12 a"), (7, vec!["all".to_owned()]));
+        assert_eq!(completer.complete("dump;ri"), (5, vec!["ring".to_owned()]));
+        assert_eq!(completer.complete("read 0"), (5, Vec::new()));
     }
 }

@@ -12,7 +12,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
 use super::Output;
-use super::editor::{Candidates, Editor};
+use super::editor::{CommandCompleter, Editor};
 
 /// What came.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,20 +26,20 @@ pub(super) enum Line {
 pub(super) struct Input {
     lines: Receiver<io::Result<Line>>,
     /// The next line is asked for only when the last one is done, so that a prompt comes after its answer.
-    permits: Sender<()>,
+    resume_tx: Sender<()>,
     /// Readable when a line may be there.
     ready: Arc<OwnedFd>,
 }
 
 impl Input {
     /// Reads from stdin, without prompts.
-    pub(super) fn of_pipe() -> anyhow::Result<Self> {
+    pub(super) fn from_pipe() -> anyhow::Result<Self> {
         Self::start(stdin_line)
     }
 
     /// Edits lines at the terminal. What is written to the output appears above the line that is being edited.
-    pub(super) fn of_terminal(candidates: Candidates, history: Option<&Path>) -> anyhow::Result<(Self, Output)> {
-        let mut editor = Editor::new(candidates, history)?;
+    pub(super) fn from_terminal(completer: CommandCompleter, history: Option<&Path>) -> anyhow::Result<(Self, Output)> {
+        let mut editor = Editor::new(completer, history)?;
         let output = editor.output()?;
         let input = Self::start(move || editor.line())?;
         Ok((input, output))
@@ -49,7 +49,7 @@ impl Input {
         let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
         let ready = Arc::new(eventfd(0, flags).context("cannot make an eventfd")?);
         let (sender, lines) = channel();
-        let (permits, permitted) = channel();
+        let (resume_tx, resumed) = channel();
         let bell = Arc::clone(&ready);
         // Not joined: it blocks on the terminal, and ends with the process.
         thread::spawn(move || {
@@ -60,12 +60,12 @@ impl Input {
                 if sender.send(line).is_err() || write(&bell, &1_u64.to_ne_bytes()).is_err() {
                     return;
                 }
-                if last || permitted.recv().is_err() {
+                if last || resumed.recv().is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { lines, permits, ready })
+        Ok(Self { lines, resume_tx, ready })
     }
 
     /// To be polled for input.
@@ -87,9 +87,9 @@ impl Input {
     }
 
     /// Lets the next line come.
-    pub(super) fn go_on(&self) {
+    pub(super) fn resume(&self) {
         // The reader has ended if nobody listens, and its end is among the lines.
-        let _ = self.permits.send(());
+        let _ = self.resume_tx.send(());
     }
 }
 

@@ -17,14 +17,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cli_common::output;
-use client::{Client, ClientError, Happening, Membership};
+use client::{Client, ClientError, ClientEvent, PeerChange};
 use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use action::Done;
-use command::{Command, commands};
-use editor::Candidates;
+use action::Flow;
+use command::{ShellCommand, commands};
+use editor::CommandCompleter;
 use input::{Input, Line};
 use interrupt::{Interrupt, Interrupted};
 
@@ -36,29 +36,29 @@ struct Shell {
     client: Client,
     output: Output,
     /// What the editor may complete.
-    candidates: Candidates,
+    completer: CommandCompleter,
     /// At a terminal. From a pipe, Ctrl-C ends the whole script, as it does with any other.
     interrupt: Option<Interrupt>,
     /// Whether the server still speaks.
     connected: bool,
     failures: u64,
     /// Why nothing more can be said.
-    unsaid: Option<io::Error>,
+    output_error: Option<io::Error>,
 }
 
 /// Runs the shell until `quit` or the input's end. From a pipe its status is 1 if a command failed.
 pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let candidates = Candidates::default();
+    let completer = CommandCompleter::default();
     let at_terminal = io::stdin().is_terminal();
     // Before the editor, which puts back what it finds.
     let interrupt = at_terminal.then(Interrupt::catch).transpose()?;
     let (input, output) = if at_terminal {
         output::print(&format!("peer {}; help lists the commands\n", client.id()))?;
-        Input::of_terminal(candidates.clone(), history)?
+        Input::from_terminal(completer.clone(), history)?
     } else {
-        (Input::of_pipe()?, Box::new(|text: &str| output::write(&format!("{text}\n"))) as Output)
+        (Input::from_pipe()?, Box::new(|text: &str| output::write(&format!("{text}\n"))) as Output)
     };
-    let mut shell = Shell { client, output, candidates, interrupt, connected: true, failures: 0, unsaid: None };
+    let mut shell = Shell { client, output, completer, interrupt, connected: true, failures: 0, output_error: None };
     shell.run(&input)?;
     let failed = shell.failures > 0 && !at_terminal;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -67,9 +67,9 @@ pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<Exit
 impl Shell {
     fn run(&mut self, input: &Input) -> anyhow::Result<()> {
         loop {
-            self.tell_what_happened();
-            self.candidates.set_peers(&self.client);
-            if let Some(error) = self.unsaid.take() {
+            self.print_pending_events();
+            self.completer.set_peers(&self.client);
+            if let Some(error) = self.output_error.take() {
                 // Whoever reads has seen enough.
                 let enough = error.kind() == ErrorKind::BrokenPipe;
                 return if enough { Ok(()) } else { Err(error).context("cannot write to stdout") };
@@ -78,21 +78,21 @@ impl Shell {
             match input.take()? {
                 None => {}
                 Some(Line::End) => {
-                    self.tell_what_happened();
+                    self.print_pending_events();
                     return Ok(());
                 }
                 Some(Line::Text(line)) => {
                     self.was_interrupted();
                     for words in commands(&line) {
-                        match self.obey(words) {
-                            Done::Next => {}
-                            Done::GiveUpLine => break,
-                            Done::Quit => return Ok(()),
+                        match self.execute(words) {
+                            Flow::Next => {}
+                            Flow::SkipLine => break,
+                            Flow::Quit => return Ok(()),
                         }
                     }
-                    self.tell_what_happened();
-                    self.candidates.set_peers(&self.client);
-                    input.go_on();
+                    self.print_pending_events();
+                    self.completer.set_peers(&self.client);
+                    input.resume();
                 }
             }
         }
@@ -122,9 +122,9 @@ impl Shell {
         self.interrupt.as_ref().is_some_and(Interrupt::came)
     }
 
-    fn obey(&mut self, words: &str) -> Done {
-        let done = match Command::parse(words) {
-            Ok(None) => Ok(Done::Next),
+    fn execute(&mut self, words: &str) -> Flow {
+        let done = match ShellCommand::parse(words) {
+            Ok(None) => Ok(Flow::Next),
             Ok(Some(command)) => self.act(command),
             Err(error) => Err(error.into()),
         };
@@ -133,33 +133,33 @@ impl Shell {
             let interrupted = error.is::<Interrupted>();
             // The terminal has shown ^C.
             output::print_error(&format!("{}{error:#}", if interrupted { "\n" } else { "" }));
-            if interrupted { Done::GiveUpLine } else { Done::Next }
+            if interrupted { Flow::SkipLine } else { Flow::Next }
         })
     }
 
-    fn say(&mut self, text: &str) {
+    fn print(&mut self, text: &str) {
         if let Err(error) = (self.output)(text) {
-            self.unsaid.get_or_insert(error);
+            self.output_error.get_or_insert(error);
         }
     }
 
     /// Says everything that has happened by now.
-    fn tell_what_happened(&mut self) {
+    fn print_pending_events(&mut self) {
         while self.next(Some(Duration::ZERO)).is_some() {}
     }
 
     /// Waits for what happens next, and says it.
-    fn next(&mut self, timeout: Option<Duration>) -> Option<Happening> {
+    fn next(&mut self, timeout: Option<Duration>) -> Option<ClientEvent> {
         if self.connected {
             match self.client.next(timeout) {
-                Ok(happening) => return happening.inspect(|happening| self.tell(happening)),
+                Ok(event) => return event.inspect(|event| self.print_event(event)),
                 Err(error) => self.server_failed(error),
             }
         }
         let rung = self.client.wait_any(timeout);
         match rung {
             Ok(rung) => {
-                rung.map(|(vector, rings)| Happening::Rung { vector, rings }).inspect(|happening| self.tell(happening))
+                rung.map(|(vector, rings)| ClientEvent::Rung { vector, rings }).inspect(|event| self.print_event(event))
             }
             Err(error) => {
                 self.failures += 1;
@@ -170,7 +170,7 @@ impl Shell {
     }
 
     /// Waits for what happens next, and says it, or until Ctrl-C.
-    fn next_or_interrupt(&mut self, timeout: Option<Duration>) -> anyhow::Result<Option<Happening>> {
+    fn next_or_interrupt(&mut self, timeout: Option<Duration>) -> anyhow::Result<Option<ClientEvent>> {
         let start = Instant::now();
         loop {
             let Some(interrupt) = &self.interrupt else { return Ok(self.next(timeout)) };
@@ -178,10 +178,10 @@ impl Shell {
             if interrupt.came() {
                 return Err(Interrupted.into());
             }
-            let happening = self.next(Some(Duration::ZERO));
+            let event = self.next(Some(Duration::ZERO));
             let left = timeout.map(|limit| limit.saturating_sub(start.elapsed()));
-            if happening.is_some() || left.is_some_and(|left| left.is_zero()) {
-                return Ok(happening);
+            if event.is_some() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(event);
             }
             if let Some(interrupt) = &self.interrupt {
                 self.wait_for(interrupt.ready(), left).context("cannot wait for doorbells")?;
@@ -197,16 +197,16 @@ impl Shell {
         output::print_error(&format!("{error:#}; the known peers can still be rung, but nobody new will come"));
     }
 
-    fn tell(&mut self, happening: &Happening) {
-        match *happening {
-            Happening::Rung { vector, rings } => {
+    fn print_event(&mut self, event: &ClientEvent) {
+        match *event {
+            ClientEvent::Rung { vector, rings } => {
                 let text = notification(self.client.id().0, vector, rings);
-                self.say(&text);
+                self.print(&text);
             }
-            Happening::Membership(Membership::Joined { peer }) => self.say(&format!("peer {peer} joined")),
-            Happening::Membership(Membership::Left { peer }) => self.say(&format!("peer {peer} left")),
+            ClientEvent::Peer(PeerChange::Joined { peer }) => self.print(&format!("peer {peer} joined")),
+            ClientEvent::Peer(PeerChange::Left { peer }) => self.print(&format!("peer {peer} left")),
             // The newcomer was announced with its first vector.
-            Happening::Membership(Membership::VectorAdded { .. }) => {}
+            ClientEvent::Peer(PeerChange::VectorAdded { .. }) => {}
         }
     }
 }

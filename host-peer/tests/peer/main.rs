@@ -1,13 +1,13 @@
 //! The command against real servers, mock servers that break a rule, and none.
 
-mod checking;
+mod commands;
+mod conformance;
 mod misbehaving_server;
 mod output;
 mod packaging;
 mod qemu_client;
 mod shell;
 mod terminal;
-mod verbs;
 
 use std::path::Path;
 use std::process::Command;

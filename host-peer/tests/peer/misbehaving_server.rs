@@ -22,56 +22,56 @@ pub(crate) const VECTORS: usize = 20;
 
 /// What it does wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fault {
-    Nothing,
-    SpeaksVersionOne,
-    GivesAnIdWithADescriptor,
-    GivesNoMemory,
-    GivesAPipeAsMemory,
-    GivesAnOddSize,
-    GivesUnsealedMemory,
-    GivesEachItsOwnMemory,
-    GivesAnIdTwice,
-    TellsOfTheNewcomerFirst,
-    InterleavesVectors,
-    SendsTwoDescriptors,
-    GivesPipesAsDoorbells,
-    GivesBlockingDoorbells,
-    HandsOutFewerOfTheOthers,
+pub(crate) enum ServerFault {
+    NoFault,
+    Version1,
+    IdWithDescriptor,
+    NoMemory,
+    PipeAsMemory,
+    OddMemorySize,
+    UnsealedMemory,
+    SeparateMemories,
+    DuplicateId,
+    OwnVectorsFirst,
+    InterleavedVectors,
+    TwoDescriptors,
+    PipesAsDoorbells,
+    BlockingDoorbells,
+    FewerPeerVectors,
     /// To whoever comes when two others or more are there.
-    HandsOutFewerToLaterOnes,
+    FewerVectorsForLaterClients,
     /// Likewise.
-    ForgetsWhoIsThere,
-    TellsNewcomersOfNobody,
-    MixesVectorsUp,
-    GivesSemaphores,
-    ForgetsAVectorOfANewcomer,
-    TellsNobodyOfANewcomer,
-    TellsOfAnEndTwice,
-    TellsOfNoEnd,
-    GivesAnIdAgain,
+    IncompletePeerList,
+    EmptyPeerList,
+    SwappedVectors,
+    SemaphoreEventfds,
+    MissingJoinVector,
+    NoJoinNotice,
+    DuplicateLeave,
+    NoLeaveNotice,
+    ReusedId,
     /// When some more have come and gone.
-    GivesAnIdAgainLater,
+    ReusedIdLater,
     /// No fault: nobody knows the former peers.
-    StartsIdsAgainWhenEmpty,
-    ShrinksTheMemory,
-    EnlargesTheMemory,
-    SendsDescriptorsLate,
-    DropsWhatDoesNotFit,
-    WaitsForSlowReaders,
-    EndsWithAHastyClient,
+    IdsRestartWhenEmpty,
+    ShrunkMemory,
+    EnlargedMemory,
+    LateDescriptors,
+    DropsWhenFull,
+    BlocksOnSlowReader,
+    ExitsOnEarlyDisconnect,
 }
 
 /// A server in a folder of its own; its threads end with the test's process.
-pub(crate) struct FaultyServer {
+pub(crate) struct MisbehavingServer {
     folder: TempDir,
 }
 
-impl FaultyServer {
-    pub(crate) fn that(fault: Fault) -> Self {
+impl MisbehavingServer {
+    pub(crate) fn start(fault: ServerFault) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let listener = UnixListener::bind(folder.path().join("socket")).unwrap();
-        thread::spawn(move || Faulty::new(fault).serve(&listener));
+        thread::spawn(move || FaultyState::new(fault).serve(&listener));
         Self { folder }
     }
 
@@ -92,15 +92,15 @@ struct Client {
     outbox: SyncSender<Message>,
 }
 
-struct Faulty {
-    fault: Fault,
+struct FaultyState {
+    fault: ServerFault,
     memory: Arc<OwnedFd>,
     clients: BTreeMap<i64, Client>,
     next_id: i64,
 }
 
-impl Faulty {
-    fn new(fault: Fault) -> Self {
+impl FaultyState {
+    fn new(fault: ServerFault) -> Self {
         Self { fault, memory: memory(fault), clients: BTreeMap::new(), next_id: 0 }
     }
 
@@ -126,15 +126,15 @@ impl Faulty {
     /// Takes a client in; whether the server lives on.
     fn accept(&mut self, listener: &UnixListener) -> bool {
         let (stream, _) = listener.accept().unwrap();
-        if self.fault == Fault::EndsWithAHastyClient && is_over(&stream) {
+        if self.fault == ServerFault::ExitsOnEarlyDisconnect && is_over(&stream) {
             return false;
         }
         let id = self.new_id();
         if id == 2 {
             let memory = File::from(self.memory.try_clone().unwrap());
             match self.fault {
-                Fault::ShrinksTheMemory => memory.set_len(1 << 19).unwrap(),
-                Fault::EnlargesTheMemory => memory.set_len(1 << 21).unwrap(),
+                ServerFault::ShrunkMemory => memory.set_len(1 << 19).unwrap(),
+                ServerFault::EnlargedMemory => memory.set_len(1 << 21).unwrap(),
                 _ => {}
             }
         }
@@ -150,13 +150,13 @@ impl Faulty {
 
     fn new_id(&mut self) -> i64 {
         match self.fault {
-            Fault::GivesAnIdTwice => 0,
-            Fault::GivesAnIdAgain => (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap(),
-            Fault::GivesAnIdAgainLater if self.next_id > 12 => {
+            ServerFault::DuplicateId => 0,
+            ServerFault::ReusedId => (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap(),
+            ServerFault::ReusedIdLater if self.next_id > 12 => {
                 (0..=i64::from(u16::MAX)).find(|id| !self.clients.contains_key(id)).unwrap()
             }
             fault => {
-                if fault == Fault::StartsIdsAgainWhenEmpty && self.clients.is_empty() {
+                if fault == ServerFault::IdsRestartWhenEmpty && self.clients.is_empty() {
                     self.next_id = 0;
                 }
                 self.next_id += 1;
@@ -167,9 +167,9 @@ impl Faulty {
 
     fn bell(&self) -> OwnedFd {
         match self.fault {
-            Fault::GivesPipesAsDoorbells => std::io::pipe().unwrap().1.into(),
-            Fault::GivesBlockingDoorbells => eventfd(0, EventfdFlags::CLOEXEC).unwrap(),
-            Fault::GivesSemaphores => {
+            ServerFault::PipesAsDoorbells => std::io::pipe().unwrap().1.into(),
+            ServerFault::BlockingDoorbells => eventfd(0, EventfdFlags::CLOEXEC).unwrap(),
+            ServerFault::SemaphoreEventfds => {
                 eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK | EventfdFlags::SEMAPHORE).unwrap()
             }
             _ => eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
@@ -178,31 +178,31 @@ impl Faulty {
 
     fn greet(&self, id: i64, client: &Client) {
         let plain = |value| client.send(value, &[]);
-        plain(i64::from(self.fault == Fault::SpeaksVersionOne));
+        plain(i64::from(self.fault == ServerFault::Version1));
         match self.fault {
-            Fault::GivesAnIdWithADescriptor => client.send(id, &client.bells[..1]),
+            ServerFault::IdWithDescriptor => client.send(id, &client.bells[..1]),
             _ => plain(id),
         }
         match self.fault {
-            Fault::GivesNoMemory => plain(MEMORY),
-            Fault::GivesEachItsOwnMemory => client.send(MEMORY, &[memory(self.fault)]),
+            ServerFault::NoMemory => plain(MEMORY),
+            ServerFault::SeparateMemories => client.send(MEMORY, &[memory(self.fault)]),
             _ => client.send(MEMORY, &[Arc::clone(&self.memory)]),
         }
     }
 
     fn hand_over(&self, id: i64, client: &Client) {
-        if self.fault == Fault::TellsOfTheNewcomerFirst {
+        if self.fault == ServerFault::OwnVectorsFirst {
             client.send_bells(id, &client.bells);
         }
         let is_later = self.clients.len() > 1;
         let (fewer, told) = match self.fault {
-            Fault::HandsOutFewerOfTheOthers => (1, usize::MAX),
-            Fault::HandsOutFewerToLaterOnes if is_later => (1, usize::MAX),
-            Fault::ForgetsWhoIsThere if is_later => (0, 1),
-            Fault::TellsNewcomersOfNobody => (0, 0),
+            ServerFault::FewerPeerVectors => (1, usize::MAX),
+            ServerFault::FewerVectorsForLaterClients if is_later => (1, usize::MAX),
+            ServerFault::IncompletePeerList if is_later => (0, 1),
+            ServerFault::EmptyPeerList => (0, 0),
             _ => (0, usize::MAX),
         };
-        if self.fault == Fault::InterleavesVectors {
+        if self.fault == ServerFault::InterleavedVectors {
             for vector in 0..VECTORS {
                 for (id, other) in &self.clients {
                     client.send_bells(*id, &other.bells[vector..=vector]);
@@ -214,8 +214,8 @@ impl Faulty {
             }
         }
         match self.fault {
-            Fault::TellsOfTheNewcomerFirst => {}
-            Fault::SendsTwoDescriptors => {
+            ServerFault::OwnVectorsFirst => {}
+            ServerFault::TwoDescriptors => {
                 client.send(id, &[&client.bells[..1], &client.bells[..1]].concat());
                 client.send_bells(id, &client.bells[1..]);
             }
@@ -226,10 +226,10 @@ impl Faulty {
     fn announce(&self, id: i64, client: &Client) {
         for other in self.clients.values() {
             match self.fault {
-                Fault::TellsNobodyOfANewcomer => {}
+                ServerFault::NoJoinNotice => {}
                 // The last one: without another one, all that follow would be mixed up as well.
-                Fault::ForgetsAVectorOfANewcomer => other.send_bells(id, &client.bells[..VECTORS - 1]),
-                Fault::MixesVectorsUp => {
+                ServerFault::MissingJoinVector => other.send_bells(id, &client.bells[..VECTORS - 1]),
+                ServerFault::SwappedVectors => {
                     let mixed: Vec<_> = client.bells.iter().rev().map(Arc::clone).collect();
                     other.send_bells(id, &mixed);
                 }
@@ -241,8 +241,8 @@ impl Faulty {
     fn leave(&mut self, id: i64) {
         self.clients.remove(&id);
         let times = match self.fault {
-            Fault::TellsOfNoEnd => 0,
-            Fault::TellsOfAnEndTwice => 2,
+            ServerFault::NoLeaveNotice => 0,
+            ServerFault::DuplicateLeave => 2,
             _ => 1,
         };
         for other in self.clients.values() {
@@ -253,7 +253,7 @@ impl Faulty {
     /// Where a client's messages go: to a thread that sends them as fast as the client reads, if all is well.
     fn outbox(&self, stream: UnixStream) -> SyncSender<Message> {
         let fault = self.fault;
-        let room = if fault == Fault::WaitsForSlowReaders { 0 } else { 1 << 16 };
+        let room = if fault == ServerFault::BlocksOnSlowReader { 0 } else { 1 << 16 };
         let (sender, messages) = sync_channel::<Message>(room);
         thread::spawn(move || {
             for message in messages {
@@ -261,8 +261,8 @@ impl Faulty {
                 let fds: Vec<BorrowedFd<'_>> = message.fds.iter().map(|fd| fd.as_fd()).collect();
                 // A client that is gone, or that has no room, misses it.
                 let _ = match fault {
-                    Fault::DropsWhatDoesNotFit => try_send_many(&stream, &bytes, &fds, SendFlags::DONTWAIT),
-                    Fault::SendsDescriptorsLate => try_send_many(&stream, &bytes[..4], &[], SendFlags::empty())
+                    ServerFault::DropsWhenFull => try_send_many(&stream, &bytes, &fds, SendFlags::DONTWAIT),
+                    ServerFault::LateDescriptors => try_send_many(&stream, &bytes[..4], &[], SendFlags::empty())
                         .and_then(|()| try_send_many(&stream, &bytes[4..], &fds, SendFlags::empty())),
                     _ => try_send_many(&stream, &bytes, &fds, SendFlags::empty()),
                 };
@@ -286,11 +286,11 @@ impl Client {
     }
 }
 
-fn memory(fault: Fault) -> Arc<OwnedFd> {
-    let size = if fault == Fault::GivesAnOddSize { 12_288 } else { 1 << 20 };
+fn memory(fault: ServerFault) -> Arc<OwnedFd> {
+    let size = if fault == ServerFault::OddMemorySize { 12_288 } else { 1 << 20 };
     Arc::new(match fault {
-        Fault::GivesUnsealedMemory | Fault::ShrinksTheMemory | Fault::EnlargesTheMemory => unsealed(size).into(),
-        Fault::GivesAPipeAsMemory => std::io::pipe().unwrap().1.into(),
+        ServerFault::UnsealedMemory | ServerFault::ShrunkMemory | ServerFault::EnlargedMemory => unsealed(size).into(),
+        ServerFault::PipeAsMemory => std::io::pipe().unwrap().1.into(),
         _ => {
             let memory = memfd::MemfdOptions::new().allow_sealing(true).create("faulty").unwrap();
             memory.as_file().set_len(size).unwrap();

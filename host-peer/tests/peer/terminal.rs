@@ -86,7 +86,7 @@ fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
     shell.expect("peer 1  1 vector (this one)");
     shell.expect("cmd> ");
     while other.peers().is_empty() {
-        other.pump(LONG).unwrap();
+        other.poll_events(LONG).unwrap();
     }
     // While a line is being edited.
     shell.type_text("int 0");

@@ -5,18 +5,18 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
 
-use client::{ClientError, Happening, Membership};
+use client::{ClientError, ClientEvent, PeerChange};
 use proto::session::SessionError;
 use proto::wire::{PeerId, REFUSAL, Vector};
 
-use test_support::mock_server::{GREETING, MockServer, Say, bells, join, say};
+use test_support::mock_server::{INIT_MESSAGES, MockServer, Msg, bells, join, send_messages};
 use test_support::real_server::RealServer;
 use test_support::{LONG, SHORT, take_rings};
 
 #[test]
 fn the_hand_over_is_complete_when_the_client_has_as_many_vectors_as_the_others() {
-    let words = [&GREETING[..], &bells(0, 2), &bells(1, 2), &bells(2, 2)].concat();
-    let server = MockServer::that_says(&words);
+    let words = [&INIT_MESSAGES[..], &bells(0, 2), &bells(1, 2), &bells(2, 2)].concat();
+    let server = MockServer::sending(&words);
     let client = server.join(None, LONG).unwrap();
     assert_eq!(client.id(), PeerId(2));
     assert_eq!(client.memory_size(), 1 << 20);
@@ -27,17 +27,17 @@ fn the_hand_over_is_complete_when_the_client_has_as_many_vectors_as_the_others()
 
 #[test]
 fn alone_the_hand_over_is_complete_when_the_line_is_quiet() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 3)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 3)].concat());
     assert_eq!(server.join(None, LONG).unwrap().own_vectors().len(), 3);
 }
 
 #[test]
 fn a_pause_among_its_own_vectors_is_no_end_where_others_tell_how_many_there_are() {
-    let server = MockServer::that_does(|stream| {
-        let mut all = say(stream, &[&GREETING[..], &bells(0, 4), &bells(2, 1)].concat());
+    let server = MockServer::running(|stream| {
+        let mut all = send_messages(stream, &[&INIT_MESSAGES[..], &bells(0, 4), &bells(2, 1)].concat());
         // Longer than the line has to be quiet for one that is alone.
         thread::sleep(Duration::from_millis(300));
-        all.extend(say(stream, &bells(2, 3)));
+        all.extend(send_messages(stream, &bells(2, 3)));
         all
     });
     let client = server.join(None, LONG).unwrap();
@@ -50,12 +50,12 @@ fn a_pause_among_its_own_vectors_is_no_end_where_others_tell_how_many_there_are(
 #[test]
 fn fewer_vectors_than_the_others_have_are_too_few_whether_one_asked_for_fewer_or_not() {
     for asked in [None, Some(1), Some(3)] {
-        let server = MockServer::that_says(&[&GREETING[..], &bells(0, 4), &bells(2, 3)].concat());
+        let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 4), &bells(2, 3)].concat());
         let error = server.join(asked, Duration::from_secs(1)).unwrap_err();
         let counts = matches!(error, ClientError::TooFewVectors { wanted: 4, received: 3, asked: false, .. });
         assert!(counts, "{asked:?}: {error}");
     }
-    let server = MockServer::that_says(&[&GREETING[..], &bells(0, 4), &bells(2, 4)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 4), &bells(2, 4)].concat());
     let error = server.join(Some(6), LONG).unwrap_err();
     let counts = matches!(error, ClientError::TooFewVectors { wanted: 6, received: 4, asked: true, .. });
     assert!(counts, "{error}");
@@ -64,10 +64,10 @@ fn fewer_vectors_than_the_others_have_are_too_few_whether_one_asked_for_fewer_or
 #[test]
 fn others_that_left_before_the_hand_over_ended_do_not_leave_it_waiting() {
     // One that left among its vectors tells nothing of their number.
-    let server = MockServer::that_says(&[&GREETING[..], &bells(0, 1), &[Say::Plain(0)], &bells(2, 2)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 1), &[Msg::Plain(0)], &bells(2, 2)].concat());
     assert_eq!(server.join(None, LONG).unwrap().own_vectors().len(), 2);
-    let left = [Say::Plain(0), Say::Plain(1)];
-    let server = MockServer::that_says(&[&GREETING[..], &bells(0, 2), &bells(1, 2), &left, &bells(2, 2)].concat());
+    let left = [Msg::Plain(0), Msg::Plain(1)];
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 2), &bells(1, 2), &left, &bells(2, 2)].concat());
     let client = server.join(None, LONG).unwrap();
     assert_eq!((client.own_vectors().len(), client.peers().len()), (2, 0));
 }
@@ -85,14 +85,14 @@ fn beside_others_that_come_and_go_the_real_server_is_never_taken_for_one_that_lo
     assert_eq!(joined, 200);
     let last = server.client();
     while !witness.peers().contains_key(&last.id()) {
-        witness.pump(LONG).unwrap();
+        witness.poll_events(LONG).unwrap();
     }
 }
 
 #[test]
 fn a_doorbell_that_is_rung_is_the_one_that_was_meant() {
-    let words = [&GREETING[..], &bells(0, 2), &bells(2, 2)].concat();
-    let server = MockServer::that_says(&words);
+    let words = [&INIT_MESSAGES[..], &bells(0, 2), &bells(2, 2)].concat();
+    let server = MockServer::sending(&words);
     let client = server.join(Some(2), LONG).unwrap();
     let (_stream, bells) = server.connection();
     client.ring(PeerId(0), Vector(1)).unwrap();
@@ -104,7 +104,7 @@ fn a_doorbell_that_is_rung_is_the_one_that_was_meant() {
 
 #[test]
 fn waiting_returns_the_number_of_rings_or_nothing_in_time() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
     let client = server.join(Some(2), LONG).unwrap();
     let (_stream, bells) = server.connection();
     assert_eq!(client.wait(Vector(1), Some(SHORT)).unwrap(), None);
@@ -115,7 +115,7 @@ fn waiting_returns_the_number_of_rings_or_nothing_in_time() {
 
 #[test]
 fn unknown_peers_and_vectors_are_named() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(0, 1), &bells(2, 1)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 1), &bells(2, 1)].concat());
     let client = server.join(None, LONG).unwrap();
     let error = client.ring(PeerId(7), Vector(0)).unwrap_err();
     assert_eq!(error.to_string(), "there is no peer 7; present: 0");
@@ -127,24 +127,24 @@ fn unknown_peers_and_vectors_are_named() {
 
 #[test]
 fn who_comes_and_goes_is_reported_in_order_and_so_is_the_end() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
     let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, _bells) = server.connection();
-    assert_eq!(client.pump(SHORT).unwrap(), []);
-    say(&stream, &[&bells(5, 2)[..], &bells(6, 2), &[Say::Plain(5)]].concat());
+    assert_eq!(client.poll_events(SHORT).unwrap(), []);
+    send_messages(&stream, &[&bells(5, 2)[..], &bells(6, 2), &[Msg::Plain(5)]].concat());
     drop(stream);
     let [five, six] = [PeerId(5), PeerId(6)];
     let expected = [
-        Membership::Joined { peer: five },
-        Membership::VectorAdded { peer: five, vector: Vector(1) },
-        Membership::Joined { peer: six },
-        Membership::VectorAdded { peer: six, vector: Vector(1) },
-        Membership::Left { peer: five },
+        PeerChange::Joined { peer: five },
+        PeerChange::VectorAdded { peer: five, vector: Vector(1) },
+        PeerChange::Joined { peer: six },
+        PeerChange::VectorAdded { peer: six, vector: Vector(1) },
+        PeerChange::Left { peer: five },
     ];
-    assert_eq!(client.pump(LONG).unwrap(), expected);
+    assert_eq!(client.poll_events(LONG).unwrap(), expected);
     assert!(client.peers().keys().eq([&six]));
     for _ in 0..2 {
-        let error = client.pump(LONG).unwrap_err();
+        let error = client.poll_events(LONG).unwrap_err();
         assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
     }
     client.ring(six, Vector(0)).unwrap();
@@ -160,7 +160,7 @@ fn without_a_server_the_error_says_how_to_start_one() {
 
     drop(UnixListener::bind(&path).unwrap());
     let error = join(&path, None, LONG).unwrap_err();
-    assert!(matches!(error, ClientError::NobodyAnswers(_)), "{error}");
+    assert!(matches!(error, ClientError::NotListening(_)), "{error}");
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     for other in [file.as_path(), folder.path()] {
@@ -172,17 +172,17 @@ fn without_a_server_the_error_says_how_to_start_one() {
 #[test]
 fn a_silent_server_is_a_timeout_wherever_it_falls_silent() {
     let falls_silent_after = |said: usize| {
-        let server = MockServer::that_says(&GREETING[..said]);
+        let server = MockServer::sending(&INIT_MESSAGES[..said]);
         let error = server.join(None, Duration::from_secs(1)).unwrap_err();
         match error {
-            ClientError::Silent { .. } => assert!(said < 3),
+            ClientError::HandshakeTimeout { .. } => assert!(said < 3),
             ClientError::TooFewVectors { wanted: 1, received: 0, .. } => assert_eq!(said, 3),
             other => panic!("after {said}: {other}"),
         }
         server.connection();
     };
     thread::scope(|scope| {
-        for said in 0..=GREETING.len() {
+        for said in 0..=INIT_MESSAGES.len() {
             scope.spawn(move || falls_silent_after(said));
         }
     });
@@ -194,12 +194,12 @@ fn a_server_that_does_not_accept_is_a_timeout() {
     let path = folder.path().join("socket");
     let _listener = UnixListener::bind(&path).unwrap();
     let error = join(&path, None, SHORT).unwrap_err();
-    assert!(matches!(error, ClientError::Silent { .. }), "{error}");
+    assert!(matches!(error, ClientError::HandshakeTimeout { .. }), "{error}");
 }
 
 #[test]
 fn too_few_vectors_are_named_with_the_cure() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 1)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 1)].concat());
     let error = server.join(Some(4), Duration::from_secs(1)).unwrap_err();
     let counts = matches!(error, ClientError::TooFewVectors { wanted: 4, received: 1, .. });
     assert!(counts, "{error}");
@@ -208,7 +208,7 @@ fn too_few_vectors_are_named_with_the_cure() {
 
 #[test]
 fn a_server_that_closes_in_mid_hand_over_is_gone() {
-    let server = MockServer::that_says(&GREETING[..2]);
+    let server = MockServer::sending(&INIT_MESSAGES[..2]);
     let path = server.path.clone();
     let joining = thread::spawn(move || join(&path, None, LONG).map(|_| ()));
     drop(server.connection());
@@ -219,41 +219,41 @@ fn a_server_that_closes_in_mid_hand_over_is_gone() {
 #[test]
 fn a_refusal_and_another_protocol_are_told_apart() {
     for messages in [1, 3] {
-        let error = MockServer::that_says(&vec![Say::Plain(REFUSAL); messages]).join(None, LONG).unwrap_err();
+        let error = MockServer::sending(&vec![Msg::Plain(REFUSAL); messages]).join(None, LONG).unwrap_err();
         assert!(matches!(error, ClientError::Refused(_)), "{error}");
     }
-    let error = MockServer::that_says(&[Say::Plain(1)]).join(None, LONG).unwrap_err();
+    let error = MockServer::sending(&[Msg::Plain(1)]).join(None, LONG).unwrap_err();
     let wrong = SessionError::WrongVersion(1);
     assert!(matches!(error, ClientError::Protocol { source, .. } if source == wrong));
 }
 
 #[test]
 fn doorbells_and_news_come_through_one_wait_and_neither_drowns_the_other() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
     let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, own) = server.connection();
     assert_eq!(client.next(Some(SHORT)).unwrap(), None);
     for bell in &own {
         rustix::io::write(bell, &2_u64.to_ne_bytes()).unwrap();
     }
-    say(&stream, &[Say::Bell(7), Say::Plain(7)]);
+    send_messages(&stream, &[Msg::Eventfd(7), Msg::Plain(7)]);
     let mut seen = Vec::new();
     for _ in 0..4 {
         seen.push(client.next(Some(LONG)).unwrap().unwrap());
         // The first doorbell rings all the time.
-        if !seen.iter().any(|happening| matches!(happening, Happening::Membership(_))) {
+        if !seen.iter().any(|event| matches!(event, ClientEvent::Peer(_))) {
             rustix::io::write(&own[0], &1_u64.to_ne_bytes()).unwrap();
         }
     }
     let peer = PeerId(7);
-    assert!(seen.contains(&Happening::Rung { vector: Vector(1), rings: 2 }), "{seen:?}");
-    assert!(seen.contains(&Happening::Membership(Membership::Joined { peer })), "{seen:?}");
-    assert!(seen.contains(&Happening::Membership(Membership::Left { peer })), "{seen:?}");
+    assert!(seen.contains(&ClientEvent::Rung { vector: Vector(1), rings: 2 }), "{seen:?}");
+    assert!(seen.contains(&ClientEvent::Peer(PeerChange::Joined { peer })), "{seen:?}");
+    assert!(seen.contains(&ClientEvent::Peer(PeerChange::Left { peer })), "{seen:?}");
 }
 
 #[test]
 fn without_the_server_the_doorbells_can_still_be_waited_for() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
     let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, own) = server.connection();
     drop(stream);

@@ -9,7 +9,7 @@ use proto::wire::MEMORY;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use test_support::LONG;
-use test_support::mock_server::{MockServer, Say, say, unsealed};
+use test_support::mock_server::{MockServer, Msg, send_messages, unsealed};
 use test_support::real_server::RealServer;
 
 const SIZE: u64 = 1 << 20;
@@ -21,10 +21,10 @@ fn client_with_unsealed_memory() -> (Client, File) {
 
 fn client_with(memory: File) -> (Client, File) {
     let held = memory.try_clone().unwrap();
-    let server = MockServer::that_does(move |stream| {
-        say(stream, &[Say::Plain(0), Say::Plain(2)]);
+    let server = MockServer::running(move |stream| {
+        send_messages(stream, &[Msg::Plain(0), Msg::Plain(2)]);
         send(stream, MEMORY, Some(memory.as_fd())).unwrap();
-        say(stream, &[Say::Bell(2)])
+        send_messages(stream, &[Msg::Eventfd(2)])
     });
     let client = server.join(Some(1), LONG).unwrap();
     (client, held)
@@ -33,12 +33,12 @@ fn client_with(memory: File) -> (Client, File) {
 #[test]
 fn unsealed_memory_is_mapped_only_on_demand() {
     let (client, _held) = client_with_unsealed_memory();
-    assert!(client.memory_may_shrink());
+    assert!(client.is_shrinkable());
     let error = client.map().unwrap_err();
-    assert!(matches!(error, ClientError::MemoryMayShrink), "{error}");
+    assert!(matches!(error, ClientError::MemoryNotSealed), "{error}");
     assert!(error.to_string().contains("SIGBUS"), "{error}");
 
-    let region = client.map_although_it_may_shrink().unwrap();
+    let region = client.map_unsealed().unwrap();
     client.write_at(SIZE - 5, b"there").unwrap();
     let mut seen = [0; 5];
     region.copy_out(region.len() - 5, &mut seen).unwrap();
@@ -117,7 +117,7 @@ fn unsealed_huge_pages_which_know_no_write_are_written_all_the_same_until_they_a
 fn sealed_memory_is_mapped_and_seen_by_all() {
     let server = RealServer::start(1);
     let (here, there) = (server.client(), server.client());
-    assert!(!here.memory_may_shrink());
+    assert!(!here.is_shrinkable());
     here.map().unwrap().copy_in(4096, b"hello").unwrap();
     let mut seen = [0; 5];
     there.read_at(4096, &mut seen).unwrap();

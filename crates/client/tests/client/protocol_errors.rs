@@ -15,17 +15,17 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::write;
 
-use test_support::mock_server::{GREETING, MockServer, Say, bells, say};
+use test_support::mock_server::{INIT_MESSAGES, MockServer, Msg, bells, send_messages};
 use test_support::{LONG, SHORT};
 
 /// What a client of a server that says this, and then closes, is told.
 #[track_caller]
-fn error_of(words: &[Say]) -> ClientError {
-    MockServer::that_says(words).join(Some(9), LONG).unwrap_err()
+fn error_of(words: &[Msg]) -> ClientError {
+    MockServer::sending(words).join(Some(9), LONG).unwrap_err()
 }
 
 #[track_caller]
-fn assert_breaks(words: &[Say], expected: SessionError) {
+fn assert_breaks(words: &[Msg], expected: SessionError) {
     match error_of(words) {
         ClientError::Protocol { source, .. } => assert_eq!(source, expected),
         other => panic!("{words:?}: {other}"),
@@ -34,33 +34,36 @@ fn assert_breaks(words: &[Say], expected: SessionError) {
 
 #[test]
 fn a_greeting_in_another_order_or_with_other_descriptors_is_refused() {
-    use Say::{Bell, Memory, Plain};
+    use Msg::{Eventfd, Memory, Plain};
     let id = PeerId(2);
     assert_breaks(&[Plain(1)], SessionError::WrongVersion(1));
-    assert_breaks(&[Bell(0)], SessionError::VersionWithDescriptor);
+    assert_breaks(&[Eventfd(0)], SessionError::VersionWithDescriptor);
     assert_breaks(&[Plain(0), Plain(65_536)], SessionError::OwnIdOutOfRange(65_536));
-    assert_breaks(&[Plain(0), Bell(2)], SessionError::OwnIdWithDescriptor(id));
+    assert_breaks(&[Plain(0), Eventfd(2)], SessionError::OwnIdWithDescriptor(id));
     assert_breaks(&[Plain(0), Memory], SessionError::OwnIdOutOfRange(-1));
-    assert_breaks(&[Plain(0), Plain(2), Bell(2)], SessionError::MemoryExpected(2));
+    assert_breaks(&[Plain(0), Plain(2), Eventfd(2)], SessionError::MemoryExpected(2));
     assert_breaks(&[Plain(0), Plain(2), Plain(-1)], SessionError::MemoryWithoutDescriptor);
 }
 
 #[test]
 fn peers_that_cannot_be_are_refused() {
-    let after_greeting = |words: &[Say]| [&GREETING[..], words].concat();
+    let after_greeting = |words: &[Msg]| [&INIT_MESSAGES[..], words].concat();
     let (own, other) = (PeerId(2), PeerId(5));
-    assert_breaks(&after_greeting(&[Say::Memory]), SessionError::PeerIdOutOfRange(-1));
-    assert_breaks(&after_greeting(&[Say::Plain(2)]), SessionError::OwnVectorWithoutDescriptor(own));
-    assert_breaks(&after_greeting(&[Say::Plain(5)]), SessionError::UnknownPeerLeft(other));
-    assert_breaks(&after_greeting(&[Say::Bell(5), Say::Plain(5), Say::Plain(5)]), SessionError::UnknownPeerLeft(other));
-    assert_breaks(&after_greeting(&[Say::Bell(5), Say::Plain(5), Say::Bell(5)]), SessionError::IdReused(other));
+    assert_breaks(&after_greeting(&[Msg::Memory]), SessionError::PeerIdOutOfRange(-1));
+    assert_breaks(&after_greeting(&[Msg::Plain(2)]), SessionError::OwnVectorWithoutDescriptor(own));
+    assert_breaks(&after_greeting(&[Msg::Plain(5)]), SessionError::UnknownPeerLeft(other));
+    assert_breaks(
+        &after_greeting(&[Msg::Eventfd(5), Msg::Plain(5), Msg::Plain(5)]),
+        SessionError::UnknownPeerLeft(other),
+    );
+    assert_breaks(&after_greeting(&[Msg::Eventfd(5), Msg::Plain(5), Msg::Eventfd(5)]), SessionError::IdReused(other));
 }
 
 #[test]
 fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
     let after_greeting = |batches: &[(i64, usize)]| {
         let bells = batches.iter().flat_map(|&(peer, count)| bells(peer, count));
-        error_of(&GREETING.into_iter().chain(bells).collect::<Vec<_>>())
+        error_of(&INIT_MESSAGES.into_iter().chain(bells).collect::<Vec<_>>())
     };
     let other = PeerId(5);
     let error = after_greeting(&[(4, 2), (5, 3)]);
@@ -71,7 +74,7 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
         "{error}"
     );
     // No message follows that would tell: the time has to.
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 2), &bells(5, 1)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2), &bells(5, 1)].concat());
     let error = server.join(None, Duration::from_secs(1)).unwrap_err();
     assert!(
         matches!(error, ClientError::MissingVectors { peer, received: 1, each: 2, .. } if peer == other),
@@ -81,25 +84,25 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
 
 #[test]
 fn vectors_too_many_or_too_few_of_a_peer_are_refused_at_any_later_time() {
-    let news_of = |words: &[Say]| {
-        let server = MockServer::that_says(&[&GREETING[..], &bells(0, 2), &bells(2, 2)].concat());
+    let news_of = |words: &[Msg]| {
+        let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 2), &bells(2, 2)].concat());
         let mut client = server.join(None, LONG).unwrap();
         let (stream, _bells) = server.connection();
-        say(&stream, words);
+        send_messages(&stream, words);
         let error = loop {
-            if let Err(error) = client.pump(LONG) {
+            if let Err(error) = client.poll_events(LONG) {
                 break error;
             }
         };
-        assert!(matches!(client.pump(SHORT), Err(ClientError::ServerGone(_))), "nothing more is believed");
+        assert!(matches!(client.poll_events(SHORT), Err(ClientError::ServerGone(_))), "nothing more is believed");
         error
     };
     for surplus in [&bells(2, 1), &bells(0, 1), &bells(5, 3)] {
         let error = news_of(surplus);
         assert!(matches!(error, ClientError::SurplusVector { each: 2, .. }), "{error}");
     }
-    for somebody_else in [Say::Bell(7), Say::Plain(0)] {
-        let error = news_of(&[Say::Bell(5), somebody_else, Say::Bell(5)]);
+    for somebody_else in [Msg::Eventfd(7), Msg::Plain(0)] {
+        let error = news_of(&[Msg::Eventfd(5), somebody_else, Msg::Eventfd(5)]);
         let of_five = matches!(error, ClientError::MissingVectors { peer: PeerId(5), received: 1, each: 2, .. });
         assert!(of_five, "{error}");
     }
@@ -108,8 +111,8 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_at_any_later_time() {
 #[test]
 fn vectors_without_end_are_refused_as_the_servers_fault() {
     for peer in [2, 5] {
-        let server = MockServer::that_does(move |stream| {
-            say(stream, &GREETING);
+        let server = MockServer::running(move |stream| {
+            send_messages(stream, &INIT_MESSAGES);
             let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
             while send(stream, peer, Some(bell.as_fd())).is_ok() {}
             Vec::new()
@@ -121,12 +124,12 @@ fn vectors_without_end_are_refused_as_the_servers_fault() {
 
 #[test]
 fn one_that_joined_alone_counts_by_its_own_vectors() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 2)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
     let mut client = server.join(None, LONG).unwrap();
     let (stream, _bells) = server.connection();
-    say(&stream, &[Say::Bell(5), Say::Bell(7), Say::Bell(7), Say::Bell(5)]);
+    send_messages(&stream, &[Msg::Eventfd(5), Msg::Eventfd(7), Msg::Eventfd(7), Msg::Eventfd(5)]);
     let error = loop {
-        if let Err(error) = client.pump(LONG) {
+        if let Err(error) = client.poll_events(LONG) {
             break error;
         }
     };
@@ -135,7 +138,7 @@ fn one_that_joined_alone_counts_by_its_own_vectors() {
 
 #[test]
 fn a_peer_that_fills_its_doorbell_and_lets_it_block_holds_nobody_who_rings_or_waits() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(0, 1), &bells(2, 1)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 1), &bells(2, 1)].concat());
     let client = server.join(Some(1), LONG).unwrap();
     let (_stream, bells) = server.connection();
     let make_blocking = |bell: &OwnedFd| fcntl_setfl(bell, fcntl_getfl(bell).unwrap() - OFlags::NONBLOCK).unwrap();
@@ -154,11 +157,11 @@ fn a_peer_that_fills_its_doorbell_and_lets_it_block_holds_nobody_who_rings_or_wa
 
 #[test]
 fn a_surplus_descriptor_and_half_a_message_are_refused() {
-    let error = error_of(&[&GREETING[..], &[Say::Two(2)]].concat());
+    let error = error_of(&[&INIT_MESSAGES[..], &[Msg::Two(2)]].concat());
     let surplus = |source: &ReceiveError| matches!(source, ReceiveError::TooManyDescriptors(2));
     assert!(matches!(&error, ClientError::Receive { source, .. } if surplus(source)), "{error}");
 
-    let server = MockServer::that_says(&[&GREETING[..], &[Say::Part(2, 5)]].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &[Msg::Part(2, 5)]].concat());
     let path = server.path.clone();
     let joining = thread::spawn(move || test_support::mock_server::join(&path, None, LONG).map(|_| ()));
     drop(server.connection());
@@ -170,17 +173,17 @@ fn a_surplus_descriptor_and_half_a_message_are_refused() {
 
 #[test]
 fn memory_that_no_peer_could_use_is_refused() {
-    let of = |memory| error_of(&[Say::Plain(0), Say::Plain(2), memory]);
-    assert!(matches!(of(Say::MemoryOf(0)), ClientError::EmptyMemory));
-    assert!(matches!(of(Say::MemoryOf(2048)), ClientError::UnfitMemory { size: 2048, .. }));
-    assert!(matches!(of(Say::MemoryOf(12_288)), ClientError::UnfitMemory { size: 12_288, .. }));
-    assert!(matches!(of(Say::Pipe(-1)), ClientError::NoMemoryObject(_)));
-    assert!(matches!(of(Say::Bell(-1)), ClientError::NoMemoryObject(_)));
+    let of = |memory| error_of(&[Msg::Plain(0), Msg::Plain(2), memory]);
+    assert!(matches!(of(Msg::MemoryOf(0)), ClientError::EmptyMemory));
+    assert!(matches!(of(Msg::MemoryOf(2048)), ClientError::InvalidMemorySize { size: 2048, .. }));
+    assert!(matches!(of(Msg::MemoryOf(12_288)), ClientError::InvalidMemorySize { size: 12_288, .. }));
+    assert!(matches!(of(Msg::Pipe(-1)), ClientError::NotAMemoryObject(_)));
+    assert!(matches!(of(Msg::Eventfd(-1)), ClientError::NotAMemoryObject(_)));
     let needed = "a memfd, a file or a shared memory object is needed";
-    assert_eq!(of(Say::Pipe(-1)).to_string(), format!("the server gave a FIFO as the shared memory: {needed}"));
+    assert_eq!(of(Msg::Pipe(-1)).to_string(), format!("the server gave a FIFO as the shared memory: {needed}"));
     for (path, kind) in [("/dev/null", "a character device"), ("/", "a folder")] {
-        let server = MockServer::that_does(move |stream| {
-            say(stream, &GREETING[..2]);
+        let server = MockServer::running(move |stream| {
+            send_messages(stream, &INIT_MESSAGES[..2]);
             send(stream, MEMORY, Some(File::open(path).unwrap().as_fd())).unwrap();
             Vec::new()
         });
@@ -191,7 +194,7 @@ fn memory_that_no_peer_could_use_is_refused() {
 
 #[test]
 fn a_doorbell_that_is_no_eventfd_is_refused() {
-    let error = error_of(&[&GREETING[..], &[Say::Bell(5), Say::Pipe(5)]].concat());
+    let error = error_of(&[&INIT_MESSAGES[..], &[Msg::Eventfd(5), Msg::Pipe(5)]].concat());
     let (peer, one) = (PeerId(5), Vector(1));
     match &error {
         ClientError::NotAnEventfd { peer: p, vector, kind } => {
@@ -204,7 +207,7 @@ fn a_doorbell_that_is_no_eventfd_is_refused() {
 
 #[test]
 fn a_full_doorbell_that_blocks_holds_nobody() {
-    let server = MockServer::that_says(&[&GREETING[..], &[Say::BlockingBell(2)]].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &[Msg::BlockingEventfd(2)]].concat());
     let client = server.join(Some(1), LONG).unwrap();
     let (_stream, own) = server.connection();
     // The most that an eventfd counts.
@@ -215,8 +218,8 @@ fn a_full_doorbell_that_blocks_holds_nobody() {
 
 /// A server that says of one peer after another that it came and left, until all ids are used or nobody listens.
 fn endless_server() -> MockServer {
-    MockServer::that_does(|stream| {
-        say(stream, &GREETING);
+    MockServer::running(|stream| {
+        send_messages(stream, &INIT_MESSAGES);
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let bell = eventfd(0, flags).unwrap();
         let tell = |id| send(stream, id, Some(bell.as_fd())).and_then(|()| send(stream, id, None));
@@ -230,20 +233,21 @@ fn endless_server() -> MockServer {
 fn a_server_that_never_stops_sending_does_not_hold_its_client() {
     // So short that no server uses all ids in it; where the machine gives the server no time to begin, it has another try.
     let errors = (0..20).map(|_| endless_server().join(Some(1), Duration::from_millis(200)).unwrap_err());
-    let is_late = |error: &ClientError| matches!(error, ClientError::Silent { .. } | ClientError::TooFewVectors { .. });
+    let is_late =
+        |error: &ClientError| matches!(error, ClientError::HandshakeTimeout { .. } | ClientError::TooFewVectors { .. });
     let error = errors.into_iter().find(|error| !is_late(error)).expect("a server that begins in time");
-    assert!(matches!(error, ClientError::Endless { .. }), "{error}");
+    assert!(matches!(error, ClientError::HandshakeTooLong { .. }), "{error}");
 }
 
 #[test]
 fn after_a_broken_message_nothing_more_is_believed() {
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 1)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 1)].concat());
     let mut client = server.join(Some(1), LONG).unwrap();
     let (stream, _bells) = server.connection();
-    say(&stream, &[Say::Plain(9), Say::Bell(5)]);
-    let error = client.pump(LONG).unwrap_err();
+    send_messages(&stream, &[Msg::Plain(9), Msg::Eventfd(5)]);
+    let error = client.poll_events(LONG).unwrap_err();
     assert!(matches!(error, ClientError::Protocol { source: SessionError::UnknownPeerLeft(PeerId(9)), .. }), "{error}");
-    let error = client.pump(SHORT).unwrap_err();
+    let error = client.poll_events(SHORT).unwrap_err();
     assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
     assert!(client.peers().is_empty());
 }

@@ -1,9 +1,9 @@
-//! A client's happenings as a stream in tokio.
+//! A client's events as a stream in tokio.
 
 use std::time::Duration;
 
-use client::stream::Happenings;
-use client::{ClientError, Happening, JoinOptions, Membership};
+use client::stream::EventStream;
+use client::{ClientError, ClientEvent, JoinOptions, PeerChange};
 use proto::wire::{PeerId, Vector};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
@@ -16,11 +16,11 @@ fn runtime() -> Runtime {
 }
 
 /// The next thing that is not one more vector.
-async fn next(happenings: &mut Happenings) -> Option<Result<Happening, ClientError>> {
+async fn next(events: &mut EventStream) -> Option<Result<ClientEvent, ClientError>> {
     loop {
-        let happening = timeout(LONG, happenings.next()).await.expect("the stream hangs");
-        if !matches!(happening, Some(Ok(Happening::Membership(Membership::VectorAdded { .. })))) {
-            return happening;
+        let event = timeout(LONG, events.next()).await.expect("the stream hangs");
+        if !matches!(event, Some(Ok(ClientEvent::Peer(PeerChange::VectorAdded { .. })))) {
+            return event;
         }
     }
 }
@@ -29,30 +29,30 @@ async fn next(happenings: &mut Happenings) -> Option<Result<Happening, ClientErr
 fn rings_news_and_the_servers_end_arrive_and_end_the_stream() {
     let mut server = RealServer::start(2);
     runtime().block_on(async {
-        let mut happenings = Happenings::join(JoinOptions::at(server.socket())).await.unwrap();
-        let own = happenings.client().id();
-        assert!(timeout(SHORT, happenings.next()).await.is_err(), "nothing has happened");
+        let mut events = EventStream::join(JoinOptions::at(server.socket())).await.unwrap();
+        let own = events.client().id();
+        assert!(timeout(SHORT, events.next()).await.is_err(), "nothing has happened");
 
         let other = server.client();
         let peer = PeerId(1);
-        let joined = next(&mut happenings).await.unwrap().unwrap();
-        assert_eq!(joined, Happening::Membership(Membership::Joined { peer }));
+        let joined = next(&mut events).await.unwrap().unwrap();
+        assert_eq!(joined, ClientEvent::Peer(PeerChange::Joined { peer }));
         // Many times, because a wake-up that is lost is lost once in a while.
         for round in 0..200 {
             let vector = Vector(round % 2);
             other.ring(own, vector).unwrap();
-            let rung = next(&mut happenings).await.unwrap().unwrap();
-            assert_eq!(rung, Happening::Rung { vector, rings: 1 });
+            let rung = next(&mut events).await.unwrap().unwrap();
+            assert_eq!(rung, ClientEvent::Rung { vector, rings: 1 });
         }
         drop(other);
-        let left = next(&mut happenings).await.unwrap().unwrap();
-        assert_eq!(left, Happening::Membership(Membership::Left { peer }));
+        let left = next(&mut events).await.unwrap().unwrap();
+        assert_eq!(left, ClientEvent::Peer(PeerChange::Left { peer }));
 
         server.stop();
-        let error = next(&mut happenings).await.unwrap().unwrap_err();
+        let error = next(&mut events).await.unwrap().unwrap_err();
         assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
-        assert!(next(&mut happenings).await.is_none());
-        let client = happenings.into_client();
+        assert!(next(&mut events).await.is_none());
+        let client = events.into_client();
         client.ring(own, Vector(1)).unwrap();
         assert_eq!(client.wait(Vector(1), Some(LONG)).unwrap(), Some(1));
     });
@@ -62,16 +62,16 @@ fn rings_news_and_the_servers_end_arrive_and_end_the_stream() {
 fn a_ring_that_comes_while_the_task_sleeps_wakes_it() {
     let server = RealServer::start(1);
     runtime().block_on(async {
-        let mut happenings = Happenings::join(JoinOptions::at(server.socket())).await.unwrap();
-        let (own, other) = (happenings.client().id(), server.client());
-        next(&mut happenings).await.unwrap().unwrap();
+        let mut events = EventStream::join(JoinOptions::at(server.socket())).await.unwrap();
+        let (own, other) = (events.client().id(), server.client());
+        next(&mut events).await.unwrap().unwrap();
         for _ in 0..20 {
             let ring = async {
                 tokio::time::sleep(Duration::from_millis(1)).await;
                 other.ring(own, Vector(0)).unwrap();
             };
-            let (happening, ()) = tokio::join!(next(&mut happenings), ring);
-            assert_eq!(happening.unwrap().unwrap(), Happening::Rung { vector: Vector(0), rings: 1 });
+            let (event, ()) = tokio::join!(next(&mut events), ring);
+            assert_eq!(event.unwrap().unwrap(), ClientEvent::Rung { vector: Vector(0), rings: 1 });
         }
     });
 }

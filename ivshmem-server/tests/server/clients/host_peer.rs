@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use client::{Client, ClientError, JoinOptions, Membership};
+use client::{Client, ClientError, JoinOptions, PeerChange};
 use proto::wire::{PeerId, Vector};
 use rustix::process::Signal;
 
@@ -22,12 +22,12 @@ fn two_clients_ring_each_other() {
     assert_eq!(second.memory_size(), 1 << 20);
 
     let peer = second.id();
-    let added = [1, 2].map(|vector| Membership::VectorAdded { peer, vector: Vector(vector) });
+    let added = [1, 2].map(|vector| PeerChange::VectorAdded { peer, vector: Vector(vector) });
     let mut changes = Vec::new();
     while changes.len() < 3 {
-        changes.extend(first.pump(PATIENCE).unwrap());
+        changes.extend(first.poll_events(PATIENCE).unwrap());
     }
-    assert_eq!(changes, [&[Membership::Joined { peer }][..], &added].concat());
+    assert_eq!(changes, [&[PeerChange::Joined { peer }][..], &added].concat());
 
     first.ring(peer, Vector(2)).unwrap();
     second.ring(first.id(), Vector(1)).unwrap();
@@ -36,7 +36,7 @@ fn two_clients_ring_each_other() {
     assert_eq!(first.wait(Vector(0), Some(Duration::ZERO)).unwrap(), None);
 
     drop(second);
-    assert_eq!(first.pump(PATIENCE).unwrap(), [Membership::Left { peer }]);
+    assert_eq!(first.poll_events(PATIENCE).unwrap(), [PeerChange::Left { peer }]);
     assert!(first.peers().is_empty());
 }
 
@@ -54,9 +54,9 @@ fn when_the_server_stops_the_others_are_gone_and_so_is_the_server() {
     let mut first = join(&server, None).unwrap();
     let second = join(&server, None).unwrap();
     let peer = second.id();
-    assert_eq!(first.pump(PATIENCE).unwrap(), [Membership::Joined { peer }]);
+    assert_eq!(first.poll_events(PATIENCE).unwrap(), [PeerChange::Joined { peer }]);
     server.stop(Signal::TERM);
-    assert_eq!(first.pump(PATIENCE).unwrap(), [Membership::Left { peer }]);
-    let error = first.pump(PATIENCE).unwrap_err();
+    assert_eq!(first.poll_events(PATIENCE).unwrap(), [PeerChange::Left { peer }]);
+    let error = first.poll_events(PATIENCE).unwrap_err();
     assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
 }

@@ -15,12 +15,12 @@ use serde_json::json;
 use super::print_json;
 
 /// How long a single ring may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const RING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Rings a doorbell so many times. Rings that come faster than the peer reads them merge into one wake-up.
 pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_json: bool) -> anyhow::Result<()> {
-    let outcome = repeat(count, PATIENCE, move || Ok(client.ring(peer, vector)?))?;
-    if let Outcome::StuckAfter(rings) = outcome {
+    let outcome = repeat(count, RING_TIMEOUT, move || Ok(client.ring(peer, vector)?))?;
+    if let RingOutcome::StuckAfter(rings) = outcome {
         bail!(
             "vector {vector} of peer {peer} takes no ring after {rings} of {count}: \
              that peer filled its counter and makes who rings it wait; restart that peer"
@@ -33,7 +33,7 @@ pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Outcome {
+enum RingOutcome {
     Done,
     StuckAfter(u64),
 }
@@ -42,9 +42,9 @@ enum Outcome {
 /// end: a peer, which holds the same eventfd, can make a ring wait for ever.
 fn repeat(
     count: u64,
-    patience: Duration,
+    timeout: Duration,
     mut act: impl FnMut() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<RingOutcome> {
     let done = Arc::new(AtomicU64::new(0));
     let progress = Arc::clone(&done);
     let (sender, outcome) = channel();
@@ -58,12 +58,12 @@ fn repeat(
     thread::Builder::new().name("ring".into()).spawn(acting).context("cannot start a thread")?;
     let mut before = None;
     loop {
-        match outcome.recv_timeout(patience) {
-            Ok(acted) => return acted.map(|()| Outcome::Done),
+        match outcome.recv_timeout(timeout) {
+            Ok(acted) => return acted.map(|()| RingOutcome::Done),
             Err(RecvTimeoutError::Timeout) => {
                 let now = done.load(Relaxed);
                 if before == Some(now) {
-                    return Ok(Outcome::StuckAfter(now));
+                    return Ok(RingOutcome::StuckAfter(now));
                 }
                 before = Some(now);
             }
@@ -84,8 +84,8 @@ mod tests {
             rings += 1;
             if rings > 3 { never.recv().context("released") } else { Ok(()) }
         });
-        assert_eq!(stuck.unwrap(), Outcome::StuckAfter(3));
-        assert!(repeat(9, PATIENCE, || bail!("no such peer")).unwrap_err().to_string().contains("no such peer"));
-        assert_eq!(repeat(9, PATIENCE, || Ok(())).unwrap(), Outcome::Done);
+        assert_eq!(stuck.unwrap(), RingOutcome::StuckAfter(3));
+        assert!(repeat(9, RING_TIMEOUT, || bail!("no such peer")).unwrap_err().to_string().contains("no such peer"));
+        assert_eq!(repeat(9, RING_TIMEOUT, || Ok(())).unwrap(), RingOutcome::Done);
     }
 }

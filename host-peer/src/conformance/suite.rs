@@ -11,26 +11,26 @@ use std::time::Duration;
 
 use proto::wire::{MEMORY, PROTOCOL_VERSION, REFUSAL};
 
-use super::hand_over::{self, GREETING};
-use super::observer::{Bite, Observer, Trouble};
-use super::rule::{Judgement, Report, Rule, Verdict};
+use super::handshake::{self, INIT_MESSAGES};
+use super::recorder::{ReadSize, RecordingClient, RecordingError};
+use super::rule::{ConformanceReport, Rule, RuleResult, Verdict};
 use super::{doorbells, memory, notices};
 use client::ClientError;
 use client::fd_limit;
-use client::plural::counted;
+use client::plural::plural;
 use client::status;
 
 /// The rule that broke, because of which nothing more can be examined.
-pub(super) struct Stop(pub(super) Rule);
+pub(super) struct Aborted(pub(super) Rule);
 
 /// See the module.
-pub(super) struct Exam {
+pub(super) struct ConformanceSuite {
     pub(super) socket: PathBuf,
     pub(super) timeout: Duration,
     verdicts: BTreeMap<Rule, (Verdict, String)>,
     pub(super) vectors: Option<usize>,
     /// Clients that stay, all of which must hear of everything.
-    pub(super) present: Vec<Observer>,
+    pub(super) present: Vec<RecordingClient>,
     /// Ids of clients that left, of which those present were notified.
     pub(super) gone: BTreeSet<i64>,
     /// Why the server took no more clients, if it refused one.
@@ -41,13 +41,13 @@ pub(super) struct Exam {
     memory: Option<(OwnedFd, u64)>,
 }
 
-impl Exam {
+impl ConformanceSuite {
     /// Makes sure that there is a server, and examines it.
     pub(super) fn begin(socket: &Path, timeout: Duration) -> Result<Self, ClientError> {
         // The clients hold all of each other's doorbells.
         fd_limit::raise_limit();
-        let first = Observer::connect(socket, timeout, Bite::Message)?;
-        let mut exam = Self {
+        let first = RecordingClient::connect(socket, timeout, ReadSize::Message)?;
+        let mut suite = Self {
             socket: socket.into(),
             timeout,
             verdicts: BTreeMap::new(),
@@ -58,51 +58,51 @@ impl Exam {
             is_status_socket: false,
             memory: None,
         };
-        let ended = exam.run(first);
-        if exam.is_status_socket {
+        let ended = suite.run(first);
+        if suite.is_status_socket {
             return Err(ClientError::StatusSocket(socket.into()));
         }
-        exam.judge_constant_size();
-        if let Err(Stop(rule)) = ended {
-            let why = match exam.refused {
+        suite.judge_constant_size();
+        if let Err(Aborted(rule)) = ended {
+            let why = match suite.refused {
                 Some(_) => "not reached, because the server refused a client".to_owned(),
                 None => format!("not reached, because of {}", rule.id()),
             };
             // The reason of a refusal once, at the first rule that it kept from being judged.
-            let mut reason = exam.refused.clone();
+            let mut reason = suite.refused.clone();
             for rule in Rule::ALL {
                 let skip = || (Verdict::Skip, reason.take().unwrap_or_else(|| why.clone()));
-                exam.verdicts.entry(rule).or_insert_with(skip);
+                suite.verdicts.entry(rule).or_insert_with(skip);
             }
         }
-        Ok(exam)
+        Ok(suite)
     }
 
-    pub(super) fn finish(mut self) -> Report {
+    pub(super) fn finish(mut self) -> ConformanceReport {
         let judge = |rule: Rule| {
             let judged = self.verdicts.remove(&rule);
             let (verdict, detail) = judged.unwrap_or_else(|| (Verdict::Skip, "not judged".into()));
-            Judgement { rule, title: rule.title(), verdict, detail }
+            RuleResult { rule, title: rule.title(), verdict, detail }
         };
         let rules = Rule::ALL.map(judge).into();
-        Report { socket: self.socket, vectors: self.vectors, refused: self.refused.is_some(), rules }
+        ConformanceReport { socket: self.socket, vectors: self.vectors, refused: self.refused.is_some(), rules }
     }
 
-    fn run(&mut self, first: Observer) -> Result<(), Stop> {
-        let first = self.greeted(first)?;
+    fn run(&mut self, first: RecordingClient) -> Result<(), Aborted> {
+        let first = self.read_init_messages(first)?;
         self.judge_memory(&first);
-        let second = self.newcomer(first, Bite::Message)?;
-        let mut third = self.newcomer(second, Bite::Message)?;
-        self.judge_hand_overs();
+        let second = self.newcomer(first, ReadSize::Message)?;
+        let mut third = self.newcomer(second, ReadSize::Message)?;
+        self.judge_handshakes();
         self.judge_doorbells();
-        self.present.iter_mut().for_each(Observer::drop_doorbells);
-        self.judge_hand_over_of(&mut third)?;
+        self.present.iter_mut().for_each(RecordingClient::drop_doorbells);
+        self.judge_handshake(&mut third)?;
         let third_id = self.sees_leave(third)?;
-        let fourth = self.join(Bite::Message)?;
+        let fourth = self.join(ReadSize::Message)?;
         let fifth = self.settle(fourth, third_id)?;
         self.judge_split_reading(fifth)?;
         self.judge_slow_reader()?;
-        self.judge_hasty_clients()?;
+        self.judge_early_disconnects()?;
         // Ids may come again only after all clients left that know their former peers, and the first clients stay.
         self.judge(Rule::NoReuse, Ok(()));
         Ok(())
@@ -116,90 +116,94 @@ impl Exam {
         }
     }
 
-    pub(super) fn stop(&mut self, rule: Rule, detail: impl Display) -> Stop {
+    pub(super) fn abort(&mut self, rule: Rule, detail: impl Display) -> Aborted {
         self.judge(rule, Err(detail.to_string()));
-        Stop(rule)
+        Aborted(rule)
     }
 
     /// Ends the examination at a rule because of what came, or did not. A descriptor that is lost may be this process's own
     /// fault, so it is no verdict.
-    pub(super) fn trouble(&mut self, rule: Rule, when: &str, trouble: &Trouble) -> Stop {
-        let detail = if when.is_empty() { trouble.to_string() } else { format!("{when}: {trouble}") };
-        match trouble {
-            Trouble::DescriptorLost => {
+    pub(super) fn abort_with(&mut self, rule: Rule, when: &str, error: &RecordingError) -> Aborted {
+        let detail = if when.is_empty() { error.to_string() } else { format!("{when}: {error}") };
+        match error {
+            RecordingError::DescriptorLost => {
                 self.verdicts.insert(rule, (Verdict::Skip, detail));
-                Stop(rule)
+                Aborted(rule)
             }
-            Trouble::TooManyDescriptors => self.stop(Rule::OneDescriptor, detail),
-            _ => self.stop(rule, detail),
+            RecordingError::TooManyDescriptors => self.abort(Rule::OneDescriptor, detail),
+            _ => self.abort(rule, detail),
         }
     }
 
     /// Connects, and reads the greeting.
-    pub(super) fn join(&mut self, bite: Bite) -> Result<Observer, Stop> {
-        let client = Observer::connect(&self.socket, self.timeout, bite)
-            .map_err(|error| self.stop(Rule::Version, format!("cannot connect again: {error}")))?;
-        self.greeted(client)
+    pub(super) fn join(&mut self, read_size: ReadSize) -> Result<RecordingClient, Aborted> {
+        let client = RecordingClient::connect(&self.socket, self.timeout, read_size)
+            .map_err(|error| self.abort(Rule::Version, format!("cannot connect again: {error}")))?;
+        self.read_init_messages(client)
     }
 
-    fn greeted(&mut self, mut client: Observer) -> Result<Observer, Stop> {
+    fn read_init_messages(&mut self, mut client: RecordingClient) -> Result<RecordingClient, Aborted> {
         let checks = [(Rule::Version, version as Judge), (Rule::OwnId, own_id), (Rule::Memory, memory_message)];
         for (index, (rule, check)) in checks.into_iter().enumerate() {
-            client.read().map_err(|trouble| self.trouble(rule, "", &trouble))?;
-            let seen = &client.log[index];
+            client.read().map_err(|error| self.abort_with(rule, "", &error))?;
+            let message = &client.log[index];
             if rule == Rule::Version {
-                self.is_status_socket = status::is_document(seen.value);
-                if seen.value == REFUSAL && seen.descriptors == 0 {
+                self.is_status_socket = status::is_status_document(message.value);
+                if message.value == REFUSAL && message.descriptors == 0 {
                     return Err(self.refuse());
                 }
             }
-            if seen.descriptors > 1 {
-                let surplus = format!("one came with {}", seen.descriptors);
-                return Err(self.stop(Rule::OneDescriptor, surplus));
+            if message.descriptors > 1 {
+                let surplus = format!("one came with {}", message.descriptors);
+                return Err(self.abort(Rule::OneDescriptor, surplus));
             }
-            check(seen.value, seen.descriptors > 0).map_err(|detail| self.stop(rule, detail))?;
+            check(message.value, message.descriptors > 0).map_err(|detail| self.abort(rule, detail))?;
             self.judge(rule, Ok(()));
         }
         let taken = self.present.iter().any(|other| other.id() == client.id());
         let unique = if taken { Err(format!("two clients got id {}", client.id())) } else { Ok(()) };
         self.judge(Rule::UniqueIds, unique);
-        // Nobody could be told apart any more.
+        // Nobody could be handshake_results apart any more.
         if taken {
-            return Err(Stop(Rule::UniqueIds));
+            return Err(Aborted(Rule::UniqueIds));
         }
         if self.gone.contains(&client.id()) {
-            // What is sent of the one could no longer be told from what is sent of the other.
+            // What is sent of the one could no longer be handshake_results from what is sent of the other.
             let reused =
                 format!("{} was given out again, and clients that knew its former peer are connected", client.id());
-            return Err(self.stop(Rule::NoReuse, reused));
+            return Err(self.abort(Rule::NoReuse, reused));
         }
         Ok(client)
     }
 
     /// Ends the check without a verdict: a server that has no place for another client keeps the protocol. The client
     /// leaves.
-    pub(super) fn refuse(&mut self) -> Stop {
+    pub(super) fn refuse(&mut self) -> Aborted {
         let why = match self.present.len() {
             0 => {
                 "the server refused this client: it is full, or does not admit this user; its log has the reason".into()
             }
             present => format!(
                 "the server is full: it refused a client after {} of this check; raise its --max-peers",
-                counted(present, "client")
+                plural(present, "client")
             ),
         };
         self.refused = Some(why);
-        Stop(Rule::Version)
+        Aborted(Rule::Version)
     }
 
     /// Makes a client one of those present, and lets another one come: who is present, the last one among them, reads up
     /// to its announcement, which ends whatever came before.
-    pub(super) fn newcomer(&mut self, mut client: Observer, bite: Bite) -> Result<Observer, Stop> {
+    pub(super) fn newcomer(
+        &mut self,
+        mut client: RecordingClient,
+        read_size: ReadSize,
+    ) -> Result<RecordingClient, Aborted> {
         if self.verdicts.contains_key(&Rule::Doorbells) {
             client.drop_doorbells();
         }
         self.present.push(client);
-        let newcomer = self.join(bite)?;
+        let newcomer = self.join(read_size)?;
         if let (Some(first), [_, _, memory]) = (self.present.first(), &newcomer.log[..])
             && let (Ok(one), Ok(other)) = (memory::object(&first.log[2].fds[0]), memory::object(&memory.fds[0]))
         {
@@ -209,41 +213,41 @@ impl Exam {
         Ok(newcomer)
     }
 
-    pub(super) fn all_read_until_announced(&mut self, id: i64, rule: Rule) -> Result<(), Stop> {
-        self.all_read(rule, |seen| seen.announces(id), &format!("when peer {id} came"))
+    pub(super) fn all_read_until_announced(&mut self, id: i64, rule: Rule) -> Result<(), Aborted> {
+        self.all_read(rule, |message| message.is_join_notice(id), &format!("when peer {id} came"))
     }
 
     pub(super) fn all_read(
         &mut self,
         rule: Rule,
-        wanted: impl Fn(&super::observer::Seen) -> bool,
+        wanted: impl Fn(&super::recorder::RecordedMessage) -> bool,
         when: &str,
-    ) -> Result<(), Stop> {
-        let mut failure: Option<(i64, Trouble)> = None;
-        self.present.iter_mut().for_each(Observer::begin_step);
+    ) -> Result<(), Aborted> {
+        let mut failure: Option<(i64, RecordingError)> = None;
+        self.present.iter_mut().for_each(RecordingClient::begin_step);
         for client in &mut self.present {
-            if let Err(trouble) = client.read_until(&wanted) {
-                failure = Some((client.id(), trouble));
+            if let Err(error) = client.read_until(&wanted) {
+                failure = Some((client.id(), error));
                 break;
             }
         }
         self.judge_descriptors();
         if self.verdicts.get(&Rule::OneDescriptor).is_some_and(|(verdict, _)| *verdict == Verdict::Fail) {
-            return Err(Stop(Rule::OneDescriptor));
+            return Err(Aborted(Rule::OneDescriptor));
         }
         match failure {
-            Some((id, trouble)) => Err(self.trouble(rule, &format!("client {id}, {when}"), &trouble)),
+            Some((id, error)) => Err(self.abort_with(rule, &format!("client {id}, {when}"), &error)),
             None => Ok(()),
         }
     }
 
     fn judge_descriptors(&mut self) {
         let messages = self.present.iter().flat_map(|client| &client.log);
-        let surplus = messages.map(|seen| seen.descriptors).find(|count| *count > 1);
+        let surplus = messages.map(|message| message.descriptors).find(|count| *count > 1);
         self.judge(Rule::OneDescriptor, surplus.map_or(Ok(()), |count| Err(format!("one came with {count}"))));
     }
 
-    fn judge_memory(&mut self, client: &Observer) {
+    fn judge_memory(&mut self, client: &RecordingClient) {
         let fd = &client.log[2].fds[0];
         let object = memory::object(fd);
         match object {
@@ -254,7 +258,7 @@ impl Exam {
                 }
             }
             Ok(stat) => {
-                let size = memory::size(&stat).and_then(|size| self.as_the_server_made_it(size));
+                let size = memory::size(&stat).and_then(|size| self.matches_server_status(size));
                 self.memory = size.as_ref().ok().and_then(|size| Some((fd.try_clone().ok()?, *size)));
                 self.judge(Rule::MemorySize, size.map(|_| ()));
                 match memory::missing_seals(fd) {
@@ -268,9 +272,9 @@ impl Exam {
 
     /// Compares the memory's size with the server's status, if there is one: an object may have been truncated before this
     /// check, to a size that is a power of two as well.
-    fn as_the_server_made_it(&self, size: u64) -> Result<u64, String> {
+    fn matches_server_status(&self, size: u64) -> Result<u64, String> {
         match status::find(&self.socket, self.timeout) {
-            Some(status) => memory::as_made(size, status.memory.size_bytes),
+            Some(status) => memory::check_size(size, status.memory.size_bytes),
             None => Ok(size),
         }
     }
@@ -278,63 +282,68 @@ impl Exam {
     /// At the end: whether another process truncated or enlarged the memory meanwhile.
     fn judge_constant_size(&mut self) {
         if let Some((fd, size)) = self.memory.take() {
-            self.judge(Rule::MemorySize, memory::still_has(&fd, size));
+            self.judge(Rule::MemorySize, memory::check_size_now(&fd, size));
         }
     }
 
     /// When two clients are present and a third has come: the first two know all of their hand-over. By the first, who was
     /// alone, all are counted.
-    fn judge_hand_overs(&mut self) {
+    fn judge_handshakes(&mut self) {
         let (first, second) = (&self.present[0], &self.present[1]);
-        let (first_end, second_end) = (end_of_hand_over(first, second.id()), second.log.len() - 1);
-        let own = hand_over::vectors(hand_over::of(&first.log, first_end)).get(&first.id()).copied().unwrap_or(0);
+        let (first_end, second_end) = (handshake_end(first, second.id()), second.log.len() - 1);
+        let own = handshake::vectors(handshake::of(&first.log, first_end)).get(&first.id()).copied().unwrap_or(0);
         let joined = notices::joined(&first.log[first_end..], second.id(), own);
         self.vectors = Some(own);
         for (at, end) in [(0, first_end), (1, second_end)] {
-            let told = self.told(&self.present[at], end, at);
-            self.judge_told(told);
+            let handshake_results = self.handshake_results(&self.present[at], end, at);
+            self.judge_handshake_results(handshake_results);
         }
         self.judge(Rule::JoinNotices, joined);
     }
 
     /// The hand-over of a client that is present, which ends where the newcomer that it read of last was announced.
-    pub(super) fn judge_hand_over_of_last(&mut self) {
+    pub(super) fn judge_last_handshake(&mut self) {
         let at = self.present.len() - 1;
         let client = &self.present[at];
-        let told = self.told(client, client.log.len() - 1, at);
-        self.judge_told(told);
+        let handshake_results = self.handshake_results(client, client.log.len() - 1, at);
+        self.judge_handshake_results(handshake_results);
     }
 
     /// The hand-over of a client that came after all who are present, and is not one of them: it reads up to the last of its
     /// own vectors.
-    pub(super) fn judge_hand_over_of(&mut self, client: &mut Observer) -> Result<(), Stop> {
+    pub(super) fn judge_handshake(&mut self, client: &mut RecordingClient) -> Result<(), Aborted> {
         client.drop_doorbells();
         client.begin_step();
         let (own, vectors) = (client.id(), self.vectors.unwrap_or(0));
         for received in 0..vectors {
             // Of the two rules, the one that is broken if this was all.
-            let rule = if received == 0 { Rule::HandOverOrder } else { Rule::EqualVectors };
-            let read = client.read_until(|seen| seen.announces(own));
-            let when = format!("client {own}, which was told {} of its own", counted(received, "vector"));
-            read.map_err(|trouble| self.trouble(rule, &when, &trouble))?;
+            let rule = if received == 0 { Rule::HandshakeOrder } else { Rule::EqualVectors };
+            let read = client.read_until(|message| message.is_join_notice(own));
+            let when = format!("client {own}, which was handshake_results {} of its own", plural(received, "vector"));
+            read.map_err(|error| self.abort_with(rule, &when, &error))?;
         }
-        let told = self.told(client, client.log.len(), self.present.len());
-        self.judge_told(told);
+        let handshake_results = self.handshake_results(client, client.log.len(), self.present.len());
+        self.judge_handshake_results(handshake_results);
         Ok(())
     }
 
-    /// What a client was told until then, when so many of those present were there before it: whether in order, and with how
+    /// What a client was handshake_results until then, when so many of those present were there before it: whether in order, and with how
     /// many vectors.
-    fn told(&self, client: &Observer, end: usize, before: usize) -> (Result<(), String>, Result<(), String>) {
-        let messages = hand_over::of(&client.log, end);
-        let ids: Vec<i64> = self.present[..before].iter().map(Observer::id).collect();
-        let order = hand_over::order(messages, client.id(), &self.gone);
-        let order = order.and_then(|()| hand_over::names(messages, client.id(), &ids));
-        (order, hand_over::equal_vectors(&hand_over::vectors(messages), self.vectors.unwrap_or(0)))
+    fn handshake_results(
+        &self,
+        client: &RecordingClient,
+        end: usize,
+        before: usize,
+    ) -> (Result<(), String>, Result<(), String>) {
+        let messages = handshake::of(&client.log, end);
+        let ids: Vec<i64> = self.present[..before].iter().map(RecordingClient::id).collect();
+        let order = handshake::order(messages, client.id(), &self.gone);
+        let order = order.and_then(|()| handshake::names(messages, client.id(), &ids));
+        (order, handshake::equal_vectors(&handshake::vectors(messages), self.vectors.unwrap_or(0)))
     }
 
-    fn judge_told(&mut self, (order, equal): (Result<(), String>, Result<(), String>)) {
-        self.judge(Rule::HandOverOrder, order);
+    fn judge_handshake_results(&mut self, (order, equal): (Result<(), String>, Result<(), String>)) {
+        self.judge(Rule::HandshakeOrder, order);
         self.judge(Rule::EqualVectors, equal);
     }
 
@@ -342,8 +351,8 @@ impl Exam {
         let mut kinds = Ok(());
         let mut flags = Ok(());
         for client in &self.present {
-            kinds = kinds.and_then(|()| doorbells::are_eventfds(&client.log[GREETING..]));
-            flags = doorbells::are_non_blocking(&client.log[GREETING..]).and(flags);
+            kinds = kinds.and_then(|()| doorbells::are_eventfds(&client.log[INIT_MESSAGES..]));
+            flags = doorbells::are_non_blocking(&client.log[INIT_MESSAGES..]).and(flags);
         }
         let (first, second) = (&self.present[0], &self.present[1]);
         let pairs = [(first, second), (second, first), (first, first), (second, second)];
@@ -363,16 +372,16 @@ impl Exam {
     }
 
     /// Lets a client leave that is not among those present, who must hear of it.
-    pub(super) fn sees_leave(&mut self, client: Observer) -> Result<i64, Stop> {
+    pub(super) fn sees_leave(&mut self, client: RecordingClient) -> Result<i64, Aborted> {
         let id = client.id();
         drop(client);
-        self.all_read(Rule::LeaveNotices, |seen| seen.tells_end_of(id), &format!("when peer {id} left"))?;
+        self.all_read(Rule::LeaveNotices, |message| message.is_leave_notice(id), &format!("when peer {id} left"))?;
         self.gone.insert(id);
         Ok(id)
     }
 
     /// The fourth client: since it came, nobody may have heard again of the one that left.
-    fn settle(&mut self, fourth: Observer, left: i64) -> Result<Observer, Stop> {
+    fn settle(&mut self, fourth: RecordingClient, left: i64) -> Result<RecordingClient, Aborted> {
         let (fourth_id, vectors) = (fourth.id(), self.vectors.unwrap_or(0));
         self.all_read_until_announced(fourth_id, Rule::JoinNotices)?;
         for at in 0..self.present.len() {
@@ -381,8 +390,8 @@ impl Exam {
             self.judge(Rule::LeaveNotices, left);
             self.judge(Rule::JoinNotices, joined);
         }
-        let fifth = self.newcomer(fourth, Bite::Byte)?;
-        self.judge_hand_over_of_last();
+        let fifth = self.newcomer(fourth, ReadSize::Byte)?;
+        self.judge_last_handshake();
         Ok(fifth)
     }
 }
@@ -415,7 +424,7 @@ fn memory_message(value: i64, has_fd: bool) -> Result<(), String> {
 }
 
 /// Where the first announcement of a newcomer stands in a log.
-fn end_of_hand_over(client: &Observer, newcomer: i64) -> usize {
-    let found = client.log.iter().skip(GREETING).position(|seen| seen.announces(newcomer));
-    found.map_or(client.log.len(), |at| at + GREETING)
+fn handshake_end(client: &RecordingClient, newcomer: i64) -> usize {
+    let found = client.log.iter().skip(INIT_MESSAGES).position(|message| message.is_join_notice(newcomer));
+    found.map_or(client.log.len(), |at| at + INIT_MESSAGES)
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
-use host_peer::conformance::{Report, Rule, Verdict, run};
+use host_peer::conformance::{ConformanceReport, Rule, Verdict, run};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
 use proto::fd_passing::{SendError, send};
@@ -19,47 +19,47 @@ use rustix::net::SendFlags;
 use tempfile::TempDir;
 
 use crate::host_peer;
-use crate::misbehaving_server::{Fault, FaultyServer, VECTORS};
+use crate::misbehaving_server::{MisbehavingServer, ServerFault, VECTORS};
 use test_support::LONG;
-use test_support::mock_server::{MockServer, Say, say, try_send_many, unsealed};
+use test_support::mock_server::{MockServer, Msg, send_messages, try_send_many, unsealed};
 use test_support::real_server::RealServer;
 use test_support::run_to_end;
 
 /// Each rule, and servers that break it and no other.
-const FAULTS: [(Rule, &[Fault]); 18] = [
-    (Rule::Version, &[Fault::SpeaksVersionOne]),
-    (Rule::OwnId, &[Fault::GivesAnIdWithADescriptor]),
-    (Rule::Memory, &[Fault::GivesNoMemory, Fault::GivesAPipeAsMemory]),
-    (Rule::MemorySize, &[Fault::GivesAnOddSize, Fault::ShrinksTheMemory, Fault::EnlargesTheMemory]),
-    (Rule::SameMemory, &[Fault::GivesEachItsOwnMemory]),
-    (Rule::UniqueIds, &[Fault::GivesAnIdTwice]),
+const FAULTS: [(Rule, &[ServerFault]); 18] = [
+    (Rule::Version, &[ServerFault::Version1]),
+    (Rule::OwnId, &[ServerFault::IdWithDescriptor]),
+    (Rule::Memory, &[ServerFault::NoMemory, ServerFault::PipeAsMemory]),
+    (Rule::MemorySize, &[ServerFault::OddMemorySize, ServerFault::ShrunkMemory, ServerFault::EnlargedMemory]),
+    (Rule::SameMemory, &[ServerFault::SeparateMemories]),
+    (Rule::UniqueIds, &[ServerFault::DuplicateId]),
     (
-        Rule::HandOverOrder,
+        Rule::HandshakeOrder,
         &[
-            Fault::TellsOfTheNewcomerFirst,
-            Fault::InterleavesVectors,
-            Fault::ForgetsWhoIsThere,
-            Fault::TellsNewcomersOfNobody,
+            ServerFault::OwnVectorsFirst,
+            ServerFault::InterleavedVectors,
+            ServerFault::IncompletePeerList,
+            ServerFault::EmptyPeerList,
         ],
     ),
-    (Rule::OneDescriptor, &[Fault::SendsTwoDescriptors]),
-    (Rule::Eventfds, &[Fault::GivesPipesAsDoorbells]),
-    (Rule::NonBlocking, &[Fault::GivesBlockingDoorbells]),
-    (Rule::EqualVectors, &[Fault::HandsOutFewerOfTheOthers, Fault::HandsOutFewerToLaterOnes]),
-    (Rule::Doorbells, &[Fault::MixesVectorsUp, Fault::GivesSemaphores]),
-    (Rule::JoinNotices, &[Fault::ForgetsAVectorOfANewcomer, Fault::TellsNobodyOfANewcomer]),
-    (Rule::LeaveNotices, &[Fault::TellsOfAnEndTwice, Fault::TellsOfNoEnd]),
-    (Rule::NoReuse, &[Fault::GivesAnIdAgain, Fault::GivesAnIdAgainLater]),
-    (Rule::SplitReading, &[Fault::SendsDescriptorsLate]),
-    (Rule::SlowReader, &[Fault::DropsWhatDoesNotFit, Fault::WaitsForSlowReaders]),
-    (Rule::HastyClient, &[Fault::EndsWithAHastyClient]),
+    (Rule::OneDescriptor, &[ServerFault::TwoDescriptors]),
+    (Rule::Eventfds, &[ServerFault::PipesAsDoorbells]),
+    (Rule::NonBlocking, &[ServerFault::BlockingDoorbells]),
+    (Rule::EqualVectors, &[ServerFault::FewerPeerVectors, ServerFault::FewerVectorsForLaterClients]),
+    (Rule::Doorbells, &[ServerFault::SwappedVectors, ServerFault::SemaphoreEventfds]),
+    (Rule::JoinNotices, &[ServerFault::MissingJoinVector, ServerFault::NoJoinNotice]),
+    (Rule::LeaveNotices, &[ServerFault::DuplicateLeave, ServerFault::NoLeaveNotice]),
+    (Rule::NoReuse, &[ServerFault::ReusedId, ServerFault::ReusedIdLater]),
+    (Rule::SplitReading, &[ServerFault::LateDescriptors]),
+    (Rule::SlowReader, &[ServerFault::DropsWhenFull, ServerFault::BlocksOnSlowReader]),
+    (Rule::EarlyDisconnect, &[ServerFault::ExitsOnEarlyDisconnect]),
 ];
 
-fn check(socket: &Path, timeout: Duration) -> Report {
+fn check(socket: &Path, timeout: Duration) -> ConformanceReport {
     run(socket, timeout).unwrap()
 }
 
-fn rules(report: &Report, verdict: Verdict) -> Vec<Rule> {
+fn rules(report: &ConformanceReport, verdict: Verdict) -> Vec<Rule> {
     report.with(verdict).collect()
 }
 
@@ -86,10 +86,10 @@ fn memory_that_cannot_be_sealed_is_a_note() {
 
 #[test]
 fn the_server_for_these_tests_is_good_until_it_is_told_otherwise() {
-    let report = check(&FaultyServer::that(Fault::Nothing).socket(), LONG);
+    let report = check(&MisbehavingServer::start(ServerFault::NoFault).socket(), LONG);
     assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
     assert_eq!(report.vectors, Some(VECTORS));
-    let report = check(&FaultyServer::that(Fault::GivesUnsealedMemory).socket(), LONG);
+    let report = check(&MisbehavingServer::start(ServerFault::UnsealedMemory).socket(), LONG);
     assert_eq!(rules(&report, Verdict::Note), [Rule::MemorySeals], "{report}");
     assert!(!report.failed(), "{report}");
 }
@@ -103,8 +103,8 @@ fn every_rule_but_the_one_that_is_a_wish_has_a_server_that_breaks_it() {
 
 #[test]
 fn a_server_that_breaks_a_rule_fails_that_rule_and_no_other() {
-    let pairs = |(rule, faults): (Rule, &'static [Fault])| faults.iter().map(move |fault| (rule, *fault));
-    let mut faults: Vec<(Rule, Fault)> = FAULTS.into_iter().flat_map(pairs).collect();
+    let pairs = |(rule, faults): (Rule, &'static [ServerFault])| faults.iter().map(move |fault| (rule, *fault));
+    let mut faults: Vec<(Rule, ServerFault)> = FAULTS.into_iter().flat_map(pairs).collect();
     // Those that take their time go together.
     faults.sort_by_key(|(_, fault)| shows_as_silence(*fault));
     // No more at a time than there are descriptors for.
@@ -117,8 +117,8 @@ fn a_server_that_breaks_a_rule_fails_that_rule_and_no_other() {
     }
 }
 
-fn assert_fails(rule: Rule, fault: Fault) {
-    let server = FaultyServer::that(fault);
+fn assert_fails(rule: Rule, fault: ServerFault) {
+    let server = MisbehavingServer::start(fault);
     let report = check(&server.socket(), if shows_as_silence(fault) { Duration::from_secs(3) } else { LONG });
     assert_eq!(rules(&report, Verdict::Fail), [rule], "{fault:?}:\n{report}");
     let judgement = report.rules.iter().find(|judgement| judgement.rule == rule).unwrap();
@@ -126,9 +126,13 @@ fn assert_fails(rule: Rule, fault: Fault) {
 }
 
 /// Whether the check has to wait for what never comes.
-fn shows_as_silence(fault: Fault) -> bool {
-    let silent =
-        [Fault::TellsNobodyOfANewcomer, Fault::TellsOfNoEnd, Fault::DropsWhatDoesNotFit, Fault::WaitsForSlowReaders];
+fn shows_as_silence(fault: ServerFault) -> bool {
+    let silent = [
+        ServerFault::NoJoinNotice,
+        ServerFault::NoLeaveNotice,
+        ServerFault::DropsWhenFull,
+        ServerFault::BlocksOnSlowReader,
+    ];
     silent.contains(&fault)
 }
 
@@ -136,7 +140,7 @@ fn shows_as_silence(fault: Fault) -> bool {
 fn a_refusal_and_a_silent_server_are_named() {
     // Three messages are for clients that ignore the first one.
     for words in [1, 3] {
-        let refusing = MockServer::that_says(&vec![Say::Plain(REFUSAL); words]);
+        let refusing = MockServer::sending(&vec![Msg::Plain(REFUSAL); words]);
         let report = check(&refusing.path, LONG);
         assert_eq!(rules(&report, Verdict::Skip), Rule::ALL, "{report}");
         assert!(report.refused && report.to_string().contains("version          "), "{report}");
@@ -145,7 +149,7 @@ fn a_refusal_and_a_silent_server_are_named() {
             "{report}"
         );
     }
-    let silent = MockServer::that_says(&[Say::Plain(0)]);
+    let silent = MockServer::sending(&[Msg::Plain(0)]);
     let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
     assert!(report.to_string().contains("nothing came within 1s"), "{report}");
@@ -194,7 +198,7 @@ fn memory_that_was_truncated_fails_the_rule_and_is_no_signal() {
 
 #[test]
 fn ids_may_come_again_when_all_who_knew_them_left() {
-    let server = FaultyServer::that(Fault::StartsIdsAgainWhenEmpty);
+    let server = MisbehavingServer::start(ServerFault::IdsRestartWhenEmpty);
     for _ in 0..2 {
         let report = check(&server.socket(), LONG);
         assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
@@ -211,9 +215,9 @@ fn endless(news: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (Te
         for (own, stream) in (0..).zip(listener.incoming()) {
             let (stream, memory) = (stream.unwrap(), memory.try_clone().unwrap());
             thread::spawn(move || {
-                say(&stream, &[Say::Plain(0), Say::Plain(own)]);
+                send_messages(&stream, &[Msg::Plain(0), Msg::Plain(own)]);
                 send(&stream, MEMORY, Some(memory.as_fd())).unwrap();
-                let bell = say(&stream, &[Say::Bell(own)]).remove(0);
+                let bell = send_messages(&stream, &[Msg::Eventfd(own)]).remove(0);
                 let mut ids = (100..60_000).cycle();
                 while news(&stream, ids.next().unwrap_or(0), &bell).is_ok() {}
             });
@@ -239,7 +243,7 @@ fn news_without_end_of_others_fail_the_rule_that_waits_for_something_else() {
 
 #[test]
 fn a_message_that_comes_by_bytes_and_never_in_time_fails_the_rule() {
-    let server = MockServer::that_does(|stream| {
+    let server = MockServer::running(|stream| {
         // Each byte well before the limit, the greeting not. This ends because the client does not wait for it all.
         let byte = |byte| {
             thread::sleep(Duration::from_millis(50));
@@ -268,8 +272,8 @@ fn an_examination_that_too_few_descriptors_end_is_no_success() {
 
 #[test]
 fn memory_with_two_hundred_descriptors_fails_the_rule_of_one() {
-    let server = MockServer::that_does(|stream| {
-        say(stream, &[Say::Plain(0), Say::Plain(2)]);
+    let server = MockServer::running(|stream| {
+        send_messages(stream, &[Msg::Plain(0), Msg::Plain(2)]);
         try_send_many(stream, &encode(MEMORY), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
         Vec::new()
     });
@@ -288,7 +292,7 @@ fn the_command_prints_a_line_a_rule_and_says_by_its_status_whether_one_failed() 
     assert_eq!(out.lines().filter(|line| line.starts_with("pass  ")).count(), Rule::ALL.len());
     assert!(out.ends_with("19 rules: 19 passed, 0 failed, 0 noted\n"), "{out}");
 
-    let server = FaultyServer::that(Fault::GivesAnOddSize);
+    let server = MisbehavingServer::start(ServerFault::OddMemorySize);
     let (status, out, error) = run_to_end(host_peer(&server.socket()).args(["check", "--json"]));
     assert_eq!(status, Some(1), "{error}");
     let report: serde_json::Value = serde_json::from_str(&out).unwrap();

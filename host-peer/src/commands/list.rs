@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cli_common::output;
 use client::fd_limit;
-use client::plural::counted;
+use client::plural::plural;
 use client::status::{self, ServerStatus};
 use client::{Client, ClientError, JoinOptions};
 use proto::wire::PeerId;
@@ -23,7 +23,7 @@ struct Listing {
     own: Option<PeerId>,
     vectors: usize,
     memory_bytes: u64,
-    memory_may_shrink: bool,
+    is_shrinkable: bool,
     peers: Vec<Peer>,
 }
 
@@ -66,7 +66,7 @@ fn joined(socket: &Path) -> anyhow::Result<Listing> {
         own: Some(client.id()),
         vectors: client.own_vectors().len(),
         memory_bytes: client.memory_size(),
-        memory_may_shrink: client.memory_may_shrink(),
+        is_shrinkable: client.is_shrinkable(),
         peers: std::iter::once(own).chain(others).collect(),
     })
 }
@@ -78,7 +78,7 @@ impl From<ServerStatus> for Listing {
             own: None,
             vectors: status.vectors.into(),
             memory_bytes: status.memory.size_bytes,
-            memory_may_shrink: !status.memory.seals.iter().any(|seal| seal == "shrink"),
+            is_shrinkable: !status.memory.seals.iter().any(|seal| seal == "shrink"),
             peers: peers
                 .map(|peer| Peer { id: PeerId(peer.id), vectors: peer.vectors.into(), pid: peer.pid })
                 .collect(),
@@ -97,7 +97,7 @@ impl Listing {
         json!({
             "peer": self.own.map(|own| own.0),
             "vectors": self.vectors,
-            "memory": { "bytes": self.memory_bytes, "may_shrink": self.memory_may_shrink },
+            "memory": { "bytes": self.memory_bytes, "may_shrink": self.is_shrinkable },
             "peers": peers,
             "source": if self.own.is_some() { "join" } else { "status" },
         })
@@ -106,7 +106,7 @@ impl Listing {
     fn text(&self) -> String {
         let mut text = format!("memory  {} bytes\n", self.memory_bytes);
         for Peer { id, vectors, pid } in &self.peers {
-            let vectors = counted(*vectors, "vector");
+            let vectors = plural(*vectors, "vector");
             // Writing to a String cannot fail.
             let _ = match pid {
                 _ if self.own == Some(*id) => writeln!(text, "peer {id}  {vectors} (this one)"),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use client::{Happening, Membership};
+use client::{ClientEvent, PeerChange};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
 use proto::wire::{PeerId, Vector, encode};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::host_peer;
 use test_support::LONG;
-use test_support::mock_server::{GREETING, MockServer, bells, say, try_send_many};
+use test_support::mock_server::{INIT_MESSAGES, MockServer, bells, send_messages, try_send_many};
 use test_support::real_server::RealServer;
 use test_support::run_to_end;
 
@@ -43,7 +43,7 @@ fn list_shows_who_is_there_to_people_and_to_scripts() {
     assert_eq!(out, "memory  1048576 bytes\npeer 1  3 vectors (this one)\npeer 0  3 vectors\n");
     assert!(error.contains("joined as peer 1") && error.contains("--status-socket"), "{error}");
     // Until the server knows that it has left.
-    let left = Happening::Membership(Membership::Left { peer: PeerId(1) });
+    let left = ClientEvent::Peer(PeerChange::Left { peer: PeerId(1) });
     while present.next(Some(LONG)).unwrap() != Some(left) {}
     let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["list", "--json"]));
     assert_eq!(status, Some(0));
@@ -196,7 +196,7 @@ fn a_wait_without_a_limit_ends_when_the_server_goes_away() {
     let mut waiting = host_peer(&server.socket());
     let waiting = thread::spawn(move || run_to_end(waiting.arg("wait")));
     while present.peers().is_empty() {
-        present.pump(LONG).unwrap();
+        present.poll_events(LONG).unwrap();
     }
     server.stop();
     let (status, _, error) = waiting.join().unwrap();
@@ -305,8 +305,8 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 #[test]
 fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_left() {
     let server = || {
-        MockServer::that_does(|stream| {
-            say(stream, &GREETING);
+        MockServer::running(|stream| {
+            send_messages(stream, &INIT_MESSAGES);
             try_send_many(stream, &encode(2), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
             Vec::new()
         })
@@ -316,7 +316,7 @@ fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_l
     assert!(error.contains("may carry only one") && !error.contains("ulimit"), "{error}");
 
     // All of its vectors are good ones, and this process cannot open so many.
-    let server = MockServer::that_says(&[&GREETING[..], &bells(2, 64)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 64)].concat());
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\" list"]);
     let verb = host_peer(&server.path);

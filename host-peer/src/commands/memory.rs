@@ -7,7 +7,7 @@ use anyhow::Context;
 use cli_common::output::ignore_closed_pipe;
 use client::{Client, ClientError};
 
-use super::Usage;
+use super::UsageError;
 
 /// Bytes that are copied at a time.
 const CHUNK: u64 = 1 << 20;
@@ -18,7 +18,7 @@ const LINE: usize = 16;
 pub(crate) fn read(client: &Client, offset: u64, len: u64, as_hex: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if !as_hex && out.is_terminal() {
-        return Err(Usage("raw bytes would disturb this terminal: add --hex, or redirect stdout".into()).into());
+        return Err(UsageError("raw bytes would disturb this terminal: add --hex, or redirect stdout".into()).into());
     }
     let end = offset.checked_add(len).filter(|end| *end <= client.memory_size());
     let size = client.memory_size();

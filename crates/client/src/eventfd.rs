@@ -21,7 +21,7 @@ const ONE_RING: [u8; 8] = 1_u64.to_ne_bytes();
 pub(super) fn ring(fd: BorrowedFd<'_>) -> io::Result<()> {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
-        descriptor::never_block(fd)?;
+        descriptor::set_nonblocking(fd)?;
         match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&at_once)) {
             Ok(0) => return Ok(()),
             Ok(_) => {}
@@ -47,7 +47,7 @@ pub(super) fn wait(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<
             Err(Errno::INTR) => continue,
             Err(errno) => return Err(errno.into()),
         }
-        descriptor::never_block(fd)?;
+        descriptor::set_nonblocking(fd)?;
         let mut count = [0; 8];
         match read(fd, &mut count) {
             Ok(_) => return Ok(Some(u64::from_ne_bytes(count))),

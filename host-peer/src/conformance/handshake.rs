@@ -2,33 +2,33 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::observer::Seen;
-use client::plural::counted;
+use super::recorder::RecordedMessage;
+use client::plural::plural;
 
 /// What comes before the first vector: version, id, memory.
-pub(super) const GREETING: usize = 3;
+pub(super) const INIT_MESSAGES: usize = 3;
 
 /// The messages from the greeting to the last of the client's own vectors. `end` is where the first newcomer after it was
 /// announced, behind which nothing belongs to the hand-over.
-pub(super) fn of(log: &[Seen], end: usize) -> &[Seen] {
-    &log[GREETING.min(end)..end]
+pub(super) fn of(log: &[RecordedMessage], end: usize) -> &[RecordedMessage] {
+    &log[INIT_MESSAGES.min(end)..end]
 }
 
 /// How many vectors each peer was announced with.
-pub(super) fn vectors(messages: &[Seen]) -> BTreeMap<i64, usize> {
+pub(super) fn vectors(messages: &[RecordedMessage]) -> BTreeMap<i64, usize> {
     let mut vectors = BTreeMap::new();
-    for seen in messages.iter().filter(|seen| seen.descriptors > 0) {
-        *vectors.entry(seen.value).or_default() += 1;
+    for message in messages.iter().filter(|message| message.descriptors > 0) {
+        *vectors.entry(message.value).or_default() += 1;
     }
     vectors
 }
 
 /// Those present first, then the client itself, the vectors of each together. `gone` are ids that must not be named.
-pub(super) fn order(messages: &[Seen], own: i64, gone: &BTreeSet<i64>) -> Result<(), String> {
+pub(super) fn order(messages: &[RecordedMessage], own: i64, gone: &BTreeSet<i64>) -> Result<(), String> {
     let mut finished = BTreeSet::new();
     let mut current = None;
-    for seen in messages.iter().filter(|seen| seen.descriptors > 0) {
-        let id = seen.value;
+    for message in messages.iter().filter(|message| message.descriptors > 0) {
+        let id = message.value;
         if u16::try_from(id).is_err() {
             return Err(format!("{id} was announced, which is no id"));
         }
@@ -43,7 +43,7 @@ pub(super) fn order(messages: &[Seen], own: i64, gone: &BTreeSet<i64>) -> Result
             current = Some(id);
         }
     }
-    if messages.iter().any(|seen| seen.tells_end_of(own)) {
+    if messages.iter().any(|message| message.is_leave_notice(own)) {
         return Err(format!("client {own} got its own id without a descriptor"));
     }
     match current {
@@ -55,8 +55,8 @@ pub(super) fn order(messages: &[Seen], own: i64, gone: &BTreeSet<i64>) -> Result
 
 /// Those who were there before, whom a newcomer has no other way to learn of. Others, whom this examination does not know,
 /// may be there as well.
-pub(super) fn names(messages: &[Seen], own: i64, present: &[i64]) -> Result<(), String> {
-    match present.iter().find(|&&id| !messages.iter().any(|seen| seen.announces(id))) {
+pub(super) fn names(messages: &[RecordedMessage], own: i64, present: &[i64]) -> Result<(), String> {
+    match present.iter().find(|&&id| !messages.iter().any(|message| message.is_join_notice(id))) {
         Some(id) => Err(format!("client {own} was not told of peer {id}, which was there before")),
         None => Ok(()),
     }
@@ -66,7 +66,7 @@ pub(super) fn names(messages: &[Seen], own: i64, present: &[i64]) -> Result<(), 
 pub(super) fn equal_vectors(vectors: &BTreeMap<i64, usize>, expected: usize) -> Result<(), String> {
     match vectors.iter().find(|(_, count)| **count != expected) {
         Some((id, count)) => {
-            Err(format!("peer {id} was announced with {}, others with {expected}", counted(*count, "vector")))
+            Err(format!("peer {id} was announced with {}, others with {expected}", plural(*count, "vector")))
         }
         None => Ok(()),
     }
@@ -76,8 +76,10 @@ pub(super) fn equal_vectors(vectors: &BTreeMap<i64, usize>, expected: usize) -> 
 mod tests {
     use super::*;
 
-    fn told(ids: &[i64]) -> Vec<Seen> {
-        ids.iter().map(|&value| Seen { value, descriptors: 1, fds: Vec::new(), fd_with_byte: None }).collect()
+    fn told(ids: &[i64]) -> Vec<RecordedMessage> {
+        ids.iter()
+            .map(|&value| RecordedMessage { value, descriptors: 1, fds: Vec::new(), fd_with_byte: None })
+            .collect()
     }
 
     #[test]

@@ -11,7 +11,7 @@ use cli_common::output;
 use crate::qemu_client::QemuClientArguments;
 
 /// Writes a page for the command and for each verb that is not hidden, and one for the name of QEMU's client.
-pub(crate) fn man_pages(folder: &Path, command: Command) -> anyhow::Result<()> {
+pub(crate) fn write(folder: &Path, command: Command) -> anyhow::Result<()> {
     for command in [command, QemuClientArguments::command()] {
         write_pages(command, folder)
             .with_context(|| format!("cannot write man pages into the folder {0} (mkdir -p {0})", folder.display()))?;

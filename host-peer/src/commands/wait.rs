@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use cli_common::output;
-use client::plural::counted;
-use client::{Client, ClientError, Happening};
+use client::plural::plural;
+use client::{Client, ClientError, ClientEvent};
 use proto::wire::Vector;
 use serde_json::json;
 
@@ -38,7 +38,7 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
     }
     if rings < wanted.count {
         let timeout = wanted.timeout.unwrap_or_default();
-        let wanted_rings = counted(wanted.count, "doorbell");
+        let wanted_rings = plural(wanted.count, "doorbell");
         bail!("{rings} of {wanted_rings} came on vector {} within {timeout:?}", wanted.vector);
     }
     if !as_json {
@@ -53,7 +53,7 @@ fn rings_of(client: &mut Client, wanted: WaitFor) -> anyhow::Result<u64> {
     while seen < wanted.count {
         let left = wanted.timeout.map(|limit| limit.saturating_sub(start.elapsed()));
         match client.next(left)? {
-            Some(Happening::Rung { vector, rings }) if vector == wanted.vector => seen += rings,
+            Some(ClientEvent::Rung { vector, rings }) if vector == wanted.vector => seen += rings,
             // Other vectors and other peers: what has been waited for is still to come.
             Some(_) if left.is_none_or(|left| !left.is_zero()) => {}
             _ => break,

@@ -28,7 +28,7 @@ const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 /// A use of the command line that no retry will mend.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Usage(pub(crate) String);
+pub(crate) struct UsageError(pub(crate) String);
 
 /// Joins a server, of however many peers, and warns of memory that can be cut short.
 pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
@@ -40,7 +40,7 @@ pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
 
 /// Warns of memory that another process can truncate.
 fn warn_if_unsealed(client: &Client) {
-    if client.memory_may_shrink() {
+    if client.is_shrinkable() {
         tracing::warn!(
             "the server's memory is not sealed: a process that truncates it ends every process that maps it; \
              this one reads and writes it without mapping it"
@@ -55,7 +55,7 @@ pub(crate) fn explain(error: ClientError) -> anyhow::Error {
         Ok(status) => format!(": clients join at -S {}", status.socket.display()),
         Err(_) => ": clients join at the path of its --socket".into(),
     };
-    Usage(format!("{} is the status socket of a server{hint}", path.display())).into()
+    UsageError(format!("{} is the status socket of a server{hint}", path.display())).into()
 }
 
 /// Prints a document to stdout.
@@ -65,7 +65,7 @@ pub(crate) fn print_json(document: &Value) -> anyhow::Result<()> {
 
 /// 1 failed, 2 wrong usage, 3 the machine lacks something: a server, or descriptors.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
-    if error.is::<Usage>() {
+    if error.is::<UsageError>() {
         return exit_status::USAGE;
     }
     let client_error = match error.downcast_ref() {
@@ -77,7 +77,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
         Some(ClientError::PathTooLong(_)) => exit_status::USAGE,
         Some(
             ClientError::NoSocket(_)
-            | ClientError::NobodyAnswers(_)
+            | ClientError::NotListening(_)
             | ClientError::Receive { source: ReceiveError::DescriptorLost, .. },
         ) => exit_status::LACKS,
         Some(ClientError::Connect { source, .. }) if is_out_of_descriptors(source) => exit_status::LACKS,
