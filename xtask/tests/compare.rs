@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use bench_model::raw::{ClockFit, Counters, CpuTime, GuestFacts, RawBlock, RawRun};
 use bench_model::{Block, Conditions, WaitMode, Workload};
-use report::environment::Environment;
+use report::result::environment::Environment;
 use serde_json::Value;
 use tempfile::TempDir;
 

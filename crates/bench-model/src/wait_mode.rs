@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a party waits for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Wait"))]
 #[serde(rename_all = "lowercase")]
 pub enum WaitMode {
     /// Spins on the word in shared memory.

@@ -8,17 +8,19 @@
 //!    and blocks drift, so that order statistics would promise too much. `resample` draws such a series again.
 //! 4. [`noise`]: how far a series lies from itself, and the [`Word`] for a comparison.
 
+mod block_bootstrap;
 pub mod bootstrap;
 pub mod noise;
 pub mod outliers;
 pub mod percentile;
-mod resample;
 pub mod summary;
+mod sums;
 
-pub use bootstrap::{Ratio, Share, median_interval, ratio_of_medians, ratio_of_quotients};
+pub use bootstrap::{Ratio, Share, median_interval, ratio_of_medians, ratio_of_totals};
 pub(crate) use noise::halves;
-pub use noise::{NoiseFloor, Word};
+pub use noise::{Change, NoiseFloor};
 pub use outliers::Outliers;
 pub use percentile::{Interval, Percentile};
 pub(crate) use summary::deviation;
 pub use summary::{Intervals, LegSummary, Summary};
+pub(crate) use sums::{sum_known, total};

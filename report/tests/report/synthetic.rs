@@ -8,10 +8,10 @@ use bench_model::raw::{
 use bench_model::samples::{Row, Status, mode_name};
 use bench_model::thread_usage::{ContextSwitches, Switches};
 use bench_model::{Block, Conditions, Pinning, WaitMode, Workload};
-use report::environment::Environment;
 use report::evaluate::evaluate;
+use report::io::run::Run;
+use report::result::environment::Environment;
 use report::result::{RunResult, SelfCheck};
-use report::run::Run;
 
 /// What the initiator would have brought back.
 #[derive(Debug, Clone)]

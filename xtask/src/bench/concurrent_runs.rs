@@ -9,7 +9,7 @@ use std::fs;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
-use report::environment::OtherBenchmark;
+use report::result::environment::OtherBenchmark;
 
 /// How the names begin.
 const PREFIX: &str = "ivshmem-doorbell-bench";

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use bench_model::{Fault, Plan};
 use report::RunResult;
-use report::environment::Environment;
+use report::result::environment::Environment;
 
 use crate::accelerator::kind::Accelerator;
 use crate::accelerator::{self, ProbeOptions};
@@ -119,7 +119,7 @@ fn compare_drivers(
 
 /// The page if it came to one, or the folder.
 fn told_in(out: &Path) -> PathBuf {
-    let page = out.join(report::page::FILE_NAME);
+    let page = out.join(report::io::file_names::HTML_FILE);
     if page.is_file() { page } else { out.to_owned() }
 }
 

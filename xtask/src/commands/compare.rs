@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::Args;
-use report::across::{Limits, RunFolder, compare, text};
+use report::evaluate::compare_runs::{Limits, RunFolder, compare};
+use report::render::compare_runs::text;
 
 use crate::exit_status::usage;
 use crate::ui;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use report::result::Warning;
-use report::{Again, ReportError};
+use report::{ReportError, Rerendered};
 
 use crate::exit_status::usage;
 use crate::ui;
@@ -42,18 +42,18 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let latest = || workspace_root().join("results").join("latest");
     let dir = args.dir.clone().unwrap_or_else(latest);
-    let rendered = report::render_again(&dir).map_err(|error| match error {
+    let rendered = report::rerender(&dir).map_err(|error| match error {
         ReportError::NoFolder { .. } if args.dir.is_none() => {
             usage("there is no run yet: `cargo xtask bench` makes one; or name the folder of a run")
         }
         error => explain(&dir, error),
     });
-    let Again { result, run, repaired } = rendered?;
-    if let Some(Warning { message, cure }) = repaired {
-        crate::ui::status(&format!("warning: {message}. Hint: {cure}"));
+    let Rerendered { result, run, repaired } = rendered?;
+    if let Some(Warning { message, hint }) = repaired {
+        crate::ui::status(&format!("warning: {message}. Hint: {hint}"));
     }
     if args.text_full {
-        ui::print(&report::text_report::full(&result, &run, &dir))?;
+        ui::print(&report::render::text::full(&result, &run, &dir))?;
     } else {
         print(&dir, &result, args.json)?;
     }
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
 /// What a run ends with: the summary, and as the last line where the report lies. With `json` the document alone is on
 /// stdout.
 pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyhow::Result<()> {
-    let page = display_path(&dir.join(report::page::FILE_NAME));
+    let page = display_path(&dir.join(report::io::file_names::HTML_FILE));
     if json {
         ui::print(&(serde_json::to_string_pretty(result)? + "\n"))?;
         crate::ui::status(&format!("report: {page}"));

@@ -1,6 +1,6 @@
 //! The host machine as a whole.
 
-use report::environment::HostMachine;
+use report::result::environment::HostMachine;
 
 use super::sysroot::SysRoot;
 use super::{power, process, processor};

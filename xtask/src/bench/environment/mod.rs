@@ -16,7 +16,7 @@ mod sysroot;
 pub(super) use load::{StealMeter, busy_cpus, load_average};
 pub(super) use software::software;
 
-use report::environment::HostMachine;
+use report::result::environment::HostMachine;
 use sysroot::SysRoot;
 
 /// This machine.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use report::environment::HostMachine;
+use report::result::environment::HostMachine;
 
 use super::sysroot::SysRoot;
 

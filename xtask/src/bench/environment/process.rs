@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use report::environment::HostMachine;
+use report::result::environment::HostMachine;
 use rustix::process::{Resource, getrlimit};
 
 use super::sysroot::SysRoot;

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use report::environment::Software;
+use report::result::environment::Software;
 
 use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu::QemuOptions;

@@ -1,0 +1,96 @@
+//! Whether the guest was executed as the run claims: figures under emulation must never pass for those of KVM.
+
+use crate::evaluate::checks::{judge, not_applicable};
+use crate::io::run::{Run, RunBlock};
+use crate::result::SelfCheck;
+use crate::result::environment::Environment;
+use bench_model::WaitMode;
+use bench_model::units::sig3;
+
+/// Doorbells below which a block says nothing: QEMU's main loop also wakes for timers of its own.
+const MIN_RINGS: f64 = 100.0;
+
+/// With irqfd, KVM takes a doorbell to the guest by itself: QEMU's main loop sleeps through most of them.
+const MAX_WITH_IRQFD: f64 = 0.5;
+
+/// Without it, the main loop is woken for each doorbell, but for those that come while it is awake anyway.
+const MIN_WITHOUT_IRQFD: f64 = 0.2;
+
+/// Nanoseconds per doorbell that a main loop takes at least which handles them, however seldom it goes to sleep: it reads
+/// an eventfd and raises an interrupt. One that sleeps through them takes none.
+const MIN_HANDLING_NS: f64 = 500.0;
+
+/// 11: QEMU's monitor, asked after the last block, names the accelerator that the run claims; and QEMU's main loop was
+/// woken for doorbells or slept through them, as it does without and with irqfd.
+#[must_use]
+pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
+    const NAME: &str = "acceleration and irqfd are as claimed";
+    let claimed = environment.accel.as_str();
+    let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
+    let wakes: Vec<(String, MainLoop)> =
+        run.blocks().filter_map(|block| Some((block.name(), per_ring(&block)?))).collect();
+    let irqfd = environment.irqfd.filter(|_| !wakes.is_empty());
+    if said.is_none() && irqfd.is_none() {
+        return not_applicable(11, NAME, "neither QEMU's monitor nor its main loop was observed");
+    }
+    let mut faults = Vec::new();
+    let mut seen = Vec::new();
+    if let Some(said) = said {
+        seen.push(format!("QEMU's monitor says {said}"));
+        if said != claimed {
+            faults.push(format!("the run claims {claimed}, but QEMU's monitor says {said}"));
+        }
+    }
+    if let Some(irqfd) = irqfd {
+        seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
+        faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, wakes)));
+    }
+    judge(11, NAME, &faults, seen.join("; "))
+}
+
+/// What QEMU's main loop did for each doorbell of the host.
+struct MainLoop {
+    wakes: f64,
+    /// CPU time; `None`: not known.
+    ns: Option<f64>,
+}
+
+fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
+    let told = sig3(seen.wakes);
+    // One that others keep off its CPU finds the next doorbell before it can go to sleep, and has its work all the same.
+    let is_idle = seen.ns.is_none_or(|ns| ns < MIN_HANDLING_NS);
+    match irqfd {
+        true if seen.wakes > MAX_WITH_IRQFD => {
+            Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {told} times per doorbell"))
+        }
+        false if seen.wakes < MIN_WITHOUT_IRQFD && is_idle => {
+            Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {told} times per doorbell"))
+        }
+        _ => None,
+    }
+}
+
+/// How often QEMU's main loop went to sleep, and so was woken, for each doorbell of the host. `None`: not known, or too
+/// few doorbells. Doorbells are counted over the whole block and sleeps over the measured operations, so that the
+/// former are taken in proportion. Where doorbells do not wait for one another they share a waking, which says nothing;
+/// nor does a main loop that busy threads keep off its CPU; and of one that spins before it blocks, doorbells come when
+/// they come, most of them in the warm-up.
+fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
+    let asked = block.plan();
+    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.is_closed_loop() {
+        return None;
+    }
+    let sleeps = block.measured.cpu.switches.main_loop?.voluntary;
+    let share = block.measured.operations as f64 / block.operations_in_all() as f64;
+    let rings = block.measured.counters.rings as f64 * share;
+    let ns = block.measured.cpu.main_loop_ns.map(|ns| ns as f64 / rings);
+    (rings >= MIN_RINGS).then_some(MainLoop { wakes: sleeps as f64 / rings, ns })
+}
+
+/// From the least to the most.
+fn range(seen: &[(String, MainLoop)]) -> String {
+    let each = || seen.iter().map(|(_, main_loop)| main_loop.wakes);
+    let least = sig3(each().fold(f64::INFINITY, f64::min));
+    let most = sig3(each().fold(0.0, f64::max));
+    if least == most { least } else { format!("{least} to {most}") }
+}

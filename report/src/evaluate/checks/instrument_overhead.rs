@@ -1,0 +1,47 @@
+//! How much of a figure is the instrument.
+
+use crate::evaluate::checks::{judge, not_applicable};
+use crate::io::run::Run;
+use crate::result::SelfCheck;
+use bench_model::Workload;
+use bench_model::units::duration;
+
+/// From this share of a median on, the reader is warned.
+pub(crate) const WARNED_FROM: f64 = 0.05;
+/// From this share on, the figure is the instrument's rather than the machine's.
+const FAILED_FROM: f64 = 0.5;
+
+/// 13: the empty operation is below 5 % of the least median it is part of, else there is a warning; at half of it the
+/// check fails.
+#[must_use]
+pub fn instrument_is_small(run: &Run) -> SelfCheck {
+    const NAME: &str = "the empty operation is small beside the medians it is part of";
+    let Some((empty, median)) = empty_beside_least_median(run) else {
+        return not_applicable(13, NAME, "no empty operation or no round trip was measured");
+    };
+    let share = empty / median;
+    let seen = format!(
+        "{} of the least median, {}, is {:.1} %{}",
+        duration(empty),
+        duration(median),
+        share * 100.0,
+        if share < WARNED_FROM { "" } else { ": see the warning" }
+    );
+    let fault = (share >= FAILED_FROM).then(|| seen.clone());
+    judge(13, NAME, fault.as_slice(), seen)
+}
+
+/// The empty operation and the least median of the pingpong blocks, in nanoseconds.
+pub(crate) fn empty_beside_least_median(run: &Run) -> Option<(f64, f64)> {
+    let empty = run.measured().overhead?.empty_operation_ns;
+    let medians = run
+        .blocks()
+        .filter(|block| block.plan().workload == Workload::Pingpong && !block.plan().conditions.full_stamps)
+        .filter_map(|block| {
+            let mut trips: Vec<u64> = block.ok_rows().filter_map(|row| row.rtt_ns).collect();
+            trips.sort_unstable();
+            trips.get(trips.len() / 2).copied()
+        });
+    let least = medians.min().filter(|&median| median > 0)?;
+    Some((empty, least as f64))
+}

@@ -1,0 +1,126 @@
+//! Runs beside each other: the first is the baseline, and each other one is compared with it, cell by cell.
+//!
+//! 1. [`folder`]: a run's folder with its raw samples, or what is wrong with it and the cure.
+//! 2. [`environment`](mod@environment): in what the runs' surroundings and settings differ. Told first, for it may
+//!    explain everything else.
+//! 3. [`cells`]: ratios with intervals from the raw samples, and the word that the noise of both runs allows.
+//! 4. [`gate`]: whether a run is slower by more than a limit, for CI.
+//! 5. [`text`](mod@text): all of it for a terminal.
+//!
+//! Nothing is taken from the figures that a run's document holds: cells are made again of the raw samples, so that runs
+//! that were rendered by different versions are compared by the same rules.
+
+pub mod cells;
+pub mod environment;
+pub mod folder;
+pub mod gate;
+mod p99;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use self::cells::CellData;
+pub use self::cells::CellDelta;
+pub use self::environment::{Difference, NotRecorded};
+pub use self::folder::{FolderError, RunFolder};
+pub use self::gate::{Gate, Limits};
+use crate::evaluate::cells::groups;
+pub use crate::result::CellId;
+use crate::result::{CheckOutcome, SelfCheck, Warning};
+
+/// The version of the JSON form of [`RunComparison`].
+pub const SCHEMA_VERSION: u32 = 2;
+
+/// Two runs or more, compared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunComparison {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The runs, the baseline first.
+    pub runs: Vec<RunInfo>,
+    /// What is not the same in all of them.
+    pub differences: Vec<Difference>,
+    /// What some of them did not record, so that nobody knows whether it differs.
+    pub not_recorded: Vec<NotRecorded>,
+    /// Each run but the first, against the first.
+    pub comparisons: Vec<RunDelta>,
+    /// Whether limits were kept; `None`: none were set.
+    pub gate: Option<Gate>,
+}
+
+/// Which run it is, and how far it is to be trusted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunInfo {
+    /// As it was named.
+    pub folder: PathBuf,
+    /// When it began (RFC 3339).
+    pub started: Option<String>,
+    /// The revision of this project that it measured.
+    pub git_revision: Option<String>,
+    /// What executed the guest's code.
+    pub accel: String,
+    /// Self-checks that failed. With one, no figure of the run is to be trusted.
+    pub failed_checks: Vec<SelfCheck>,
+    /// What reading its files gave cause to say.
+    pub warnings: Vec<Warning>,
+}
+
+/// One run against the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RunDelta {
+    /// The run's place among [`RunComparison::runs`]; the baseline is 0.
+    pub run: usize,
+    /// Whether both hold the very same samples: a run against itself, or against a copy.
+    pub identical: bool,
+    /// Cells that both have.
+    pub cells: Vec<CellDelta>,
+    /// Cells that only the baseline has.
+    pub only_in_baseline: Vec<CellId>,
+    /// Cells that only this run has.
+    pub only_in_run: Vec<CellId>,
+}
+
+/// Compares every run with the first one.
+#[must_use]
+pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> RunComparison {
+    let thousands: Vec<_> = runs.iter().map(|folder| groups(&folder.run)).collect();
+    let made: Vec<Vec<CellData<'_>>> =
+        thousands.iter().map(|groups| groups.iter().map(CellData::of).collect()).collect();
+    let against = |run: usize| {
+        let (base, this) = (&made[0], &made[run]);
+        let in_both = this.iter().filter_map(|this| Some((this, base.iter().find(|base| base.name == this.name)?)));
+        let cells: Vec<CellDelta> = in_both.map(|(this, base)| cells::across(this, base)).collect();
+        let only = |these: &[CellData<'_>], those: &[CellData<'_>]| -> Vec<CellId> {
+            let names = these.iter().map(|made| &made.name);
+            names.filter(|name| those.iter().all(|made| made.name != **name)).cloned().collect()
+        };
+        let (only_in_baseline, only_in_run) = (only(base, this), only(this, base));
+        let nothing_else = only_in_baseline.is_empty() && only_in_run.is_empty();
+        let identical = nothing_else && !cells.is_empty() && cells.iter().all(|cell| cell.identical);
+        RunDelta { run, identical, cells, only_in_baseline, only_in_run }
+    };
+    let comparisons: Vec<RunDelta> = (1..runs.len()).map(against).collect();
+    let heads: Vec<RunInfo> = runs.iter().map(head).collect();
+    RunComparison {
+        schema_version: SCHEMA_VERSION,
+        gate: limits.map(|limits| Gate::of(limits, &heads, &comparisons)),
+        differences: environment::differences(runs),
+        not_recorded: environment::not_recorded(runs),
+        runs: heads,
+        comparisons,
+    }
+}
+
+fn head(folder: &RunFolder) -> RunInfo {
+    let environment = &folder.result.environment;
+    let failed = folder.result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail);
+    RunInfo {
+        folder: folder.dir.clone(),
+        started: environment.started.clone(),
+        git_revision: environment.git_revision.clone(),
+        accel: environment.accel.clone(),
+        failed_checks: failed.cloned().collect(),
+        warnings: folder.warning.iter().cloned().collect(),
+    }
+}

@@ -1,0 +1,212 @@
+//! Reads what a run left in its folder. A run may have been killed, so a last line that was cut off is dropped and said;
+//! anything else that makes no sense is an error with its file and line. Whatever lies there in place of a run's file
+//! costs no more memory than the largest run.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::error::ReportError;
+use super::file_names::{MEASURED_FILE, RESULT_FILE, SAMPLES_FILE};
+use crate::result::{RunResult, SCHEMA_VERSION, Warning};
+use bench_model::journal::{self, Journal};
+use bench_model::raw::RawRun;
+use bench_model::samples::{COLUMNS, Row};
+use bench_model::units::plural;
+
+/// Bytes of the largest document. Those of a full run take one megabyte.
+const MAX_JSON: u64 = 64 << 20;
+/// Bytes of the largest table: some seven million operations. Those of a full run take a few hundred megabytes.
+const MAX_SAMPLES: u64 = 1 << 30;
+/// Bytes of the longest line: three times what all columns take at most.
+const LONGEST_LINE: u64 = 2_048;
+
+/// Columns that came later: a table without them is as good.
+const LATER: [&str; 3] = ["due_ns", "corrected_ns", "handle_ns"];
+
+/// Reads `measured.json`.
+pub fn read_measured(path: &Path) -> Result<RawRun, ReportError> {
+    checked(path, parsed(path, &read_document(path)?)?)
+}
+
+/// Reads the raw run: `measured.json`, or the finished blocks of `measured.jsonl` if the former is missing or damaged.
+/// `None`: neither exists.
+pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<RawRun>, ReportError> {
+    // A dangling link is an error, not a missing file.
+    let exists = |path: &Path| path.symlink_metadata().is_ok();
+    let (document, lines) = (dir.join(MEASURED_FILE), dir.join(journal::FILE_NAME));
+    if exists(&document) {
+        match read_measured(&document) {
+            Err(ReportError::Json { .. }) if exists(&lines) => {}
+            measured => return measured.map(Some),
+        }
+    }
+    if !exists(&lines) {
+        return Ok(None);
+    }
+    let Journal { mut measured, ended, damaged_from } = journal::replay(&read_document(&lines)?);
+    if let Some(line) = damaged_from {
+        let blocks = plural(measured.blocks.len() as u64, "block");
+        measured.aborted = Some(format!("{} is damaged from line {line} on; {blocks} precede it", journal::FILE_NAME));
+    } else if !ended {
+        measured.aborted = Some(format!("the initiator ended before it could write {MEASURED_FILE}"));
+    }
+    checked(&lines, measured).map(Some)
+}
+
+/// Reads the document of an earlier run, for instance to render its folder again.
+pub fn read_result(dir: &Path) -> Result<RunResult, ReportError> {
+    let path = dir.join(RESULT_FILE);
+    let text = read_document(&path)?;
+    // The version first: what it stands for decides whether the rest can be understood.
+    let Version { schema_version: found } = parsed(&path, &text)?;
+    if found != SCHEMA_VERSION {
+        return Err(ReportError::Schema { path, found, known: SCHEMA_VERSION });
+    }
+    parsed(&path, &text)
+}
+
+#[derive(Deserialize)]
+struct Version {
+    schema_version: u32,
+}
+
+/// Reads `samples.csv`, which an initiator that ended at once did not write.
+pub(crate) fn read_samples_if_there(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
+    if path.symlink_metadata().is_ok() { read_samples(path) } else { Ok((Vec::new(), None)) }
+}
+
+/// What a JSON file with this content says.
+pub(crate) fn parsed<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, ReportError> {
+    serde_json::from_slice(text).map_err(|source| ReportError::json(path, text, source))
+}
+
+fn checked(path: &Path, measured: RawRun) -> Result<RawRun, ReportError> {
+    // Rows find their block by its index: with two of the same, each would have the rows of both.
+    let mut seen = HashSet::new();
+    match measured.blocks.iter().map(|block| block.block.index).find(|index| !seen.insert(*index)) {
+        Some(index) => Err(ReportError::SameBlock { path: path.to_owned(), index }),
+        None => Ok(measured),
+    }
+}
+
+/// Reads `samples.csv`. An empty file has no rows. The warning says that the last line was cut off.
+pub fn read_samples(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
+    let failed = |source| ReportError::Read { path: path.to_owned(), source };
+    let (mut file, length) = open(path, MAX_SAMPLES)?;
+    // A cut number is a valid smaller number, so that a line without its end is never taken for a row.
+    let whole = end_of_last_line(&mut file, length).map_err(failed)?;
+    file.rewind().map_err(failed)?;
+    let lines = ShortLines { inner: file.take(whole), line: 1, length: 0 };
+    // No field is ever quoted, and a stray quote must not swallow the lines behind it.
+    let mut reader = csv::ReaderBuilder::new().quoting(false).from_reader(lines);
+    let wrong = |source: csv::Error| row_error(path, source);
+    let header = reader.headers().map_err(wrong)?;
+    let is_missing = |column: &&str| !LATER.contains(column) && !header.iter().any(|name| name == *column);
+    let missing: Vec<&str> = COLUMNS.into_iter().filter(is_missing).collect();
+    if whole > 0 && !missing.is_empty() {
+        return Err(ReportError::Columns { path: path.to_owned(), missing: missing.join(", ") });
+    }
+    let rows = reader.deserialize().collect::<Result<Vec<Row>, csv::Error>>().map_err(wrong)?;
+    let cut_off = (whole < length).then(|| Warning {
+        message: format!("the last line of {SAMPLES_FILE} was cut off and is left out; {} rows remain", rows.len()),
+        hint: "run again: the initiator was stopped while it wrote".to_owned(),
+    });
+    Ok((rows, cut_off))
+}
+
+/// The content of a JSON file of a run.
+pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, ReportError> {
+    let (file, _) = open(path, MAX_JSON)?;
+    let mut content = Vec::new();
+    // It may still grow, for instance because it is no end of a file but of a pipe.
+    let read = file.take(MAX_JSON).read_to_end(&mut content);
+    read.map_err(|source| ReportError::Read { path: path.to_owned(), source })?;
+    Ok(content)
+}
+
+/// Opens a file of a run; its length. Anything but a file would block or never end, so that it is looked at first.
+fn open(path: &Path, most: u64) -> Result<(File, u64), ReportError> {
+    let failed = |source| ReportError::Read { path: path.to_owned(), source };
+    let seen = fs::metadata(path).map_err(failed)?;
+    if !seen.is_file() {
+        return Err(ReportError::NoFile { path: path.to_owned() });
+    }
+    if seen.len() > most {
+        return Err(ReportError::TooLarge { path: path.to_owned(), bytes: seen.len(), most });
+    }
+    Ok((File::open(path).map_err(failed)?, seen.len()))
+}
+
+/// Where the last whole line ends; 0 if there is none.
+fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
+    let start = length.saturating_sub(LONGEST_LINE + 1);
+    file.seek(SeekFrom::Start(start))?;
+    let mut tail = Vec::new();
+    file.take(length - start).read_to_end(&mut tail)?;
+    match tail.iter().rposition(|&byte| byte == b'\n') {
+        Some(end) => Ok(start + end as u64 + 1),
+        None if start == 0 => Ok(0),
+        None => Err(too_long("the last line")),
+    }
+}
+
+fn too_long(which: &str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("{which} is longer than {LONGEST_LINE} bytes, as no row is; run again, or copy the folder again"),
+    )
+}
+
+/// A reader that fails at the first line that is too long, before anybody tries to hold all of it.
+struct ShortLines<R> {
+    inner: R,
+    /// Of the next byte, from 1.
+    line: u64,
+    /// Bytes of it so far.
+    length: u64,
+}
+
+impl<R: Read> Read for ShortLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        for part in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
+            self.length += part.len() as u64;
+            if self.length > LONGEST_LINE {
+                return Err(too_long(&format!("line {}", self.line)));
+            }
+            if part.ends_with(b"\n") {
+                self.line += 1;
+                self.length = 0;
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn row_error(path: &Path, error: csv::Error) -> ReportError {
+    let path = path.to_owned();
+    let (line, byte) = error.position().map_or((1, 0), |position| (position.line(), position.byte()));
+    if !error.is_io_error() {
+        return ReportError::Row { path, line, byte, source: error };
+    }
+    ReportError::Read { path, source: io::Error::from(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_never_ends_is_refused_before_it_is_held() {
+        let mut lines = ShortLines { inner: io::repeat(b'x'), line: 1, length: 0 };
+        let error = io::copy(&mut lines, &mut io::sink()).unwrap_err().to_string();
+        assert!(error.starts_with("line 1 is longer"), "{error}");
+        let mut lines = ShortLines { inner: io::Cursor::new("a\n".repeat(5_000)), line: 1, length: 0 };
+        assert_eq!(io::copy(&mut lines, &mut io::sink()).unwrap(), 10_000);
+    }
+}
