@@ -2,13 +2,13 @@
 
 use std::sync::atomic::Ordering;
 
-use bench_protocol::control::Announcement;
+use bench_protocol::control::BlockParams;
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::frame::FrameHeader;
-use bench_protocol::hello::{Hello, said};
+use bench_protocol::guest_stamps::GuestStamps;
+use bench_protocol::hello::{Hello, read_text};
 use bench_protocol::layout::{self, Layout, RECORD_COUNT, TEXT_BYTES};
-use bench_protocol::record::Record;
-use bench_protocol::stream::Ring;
+use bench_protocol::stream::SlotRing;
 use doorbell::region::SharedRegion;
 use memfd::MemfdOptions;
 
@@ -48,12 +48,12 @@ pub fn layout(data: &[u8]) {
     believe_announcement(&region);
     let nonce = region.word(layout::GUEST_HELLO).expect("aligned").load(Ordering::Relaxed);
     let hello = Hello::read(&region, nonce).expect("within the region");
-    assert_eq!(hello.map(|hello| hello.text), Some(said(&region).expect("within the region")));
+    assert_eq!(hello.map(|hello| hello.text), Some(read_text(&region).expect("within the region")));
     // A byte that is no text becomes a sign of three.
-    assert!(said(&region).expect("within the region").len() <= 3 * TEXT_BYTES);
+    assert!(read_text(&region).expect("within the region").len() <= 3 * TEXT_BYTES);
     GuestCounters::read(&region).expect("within the region");
     for seq in [0, 1, RECORD_COUNT as u64, u64::MAX] {
-        let record = Record::load(&region, seq).expect("within the region");
+        let record = GuestStamps::load(&region, seq).expect("within the region");
         assert!(record.is_none_or(|record| record.seq == seq));
     }
 }
@@ -77,10 +77,10 @@ fn believe_layout(region: &SharedRegion) {
 }
 
 fn believe_announcement(region: &SharedRegion) {
-    let Some(block) = Announcement::read(region).expect("within the region") else { return };
+    let Some(block) = BlockParams::read(region).expect("within the region") else { return };
     assert!((1..=RECORD_COUNT as u64).contains(&block.operations));
     assert!(block.first_seq.checked_add(block.operations).is_some_and(|end| end < 1 << 56));
-    if let Some(ring) = Ring::new(region.len(), block.slots, block.bytes) {
+    if let Some(ring) = SlotRing::new(region.len(), block.slots, block.bytes) {
         for seq in [0, block.slots - 1, block.first_seq, u64::MAX] {
             assert!(ring.slot(seq) + ring.bytes() <= region.len());
         }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use doorbell::wait::Woke;
+use doorbell::wait::Wakeup;
 use doorbell::{PeerId, Vector};
 use guest_uio::driver::{self, Driver, DriverError};
 use guest_uio::pci::{Needs, PciDevice};
@@ -75,9 +75,9 @@ pub(crate) fn wait(
     let start = Instant::now();
     let mut received = 0;
     while received < count {
-        match interrupt.block().map_err(|source| driver::wait_error(&opened.device, source))? {
-            Woke::Events(events) => received += events,
-            Woke::Guard => {
+        match interrupt.wait_event().map_err(|source| driver::wait_error(&opened.device, source))? {
+            Wakeup::Events(events) => received += events,
+            Wakeup::Timeout => {
                 if let Some(limit) = timeout.filter(|limit| start.elapsed() >= *limit) {
                     let s = if count == 1 { "" } else { "s" };
                     anyhow::bail!("vector {vector}: received {received} of {count} doorbell{s} within {limit:?}");

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use doorbell::deadline::scaled;
-use doorbell::wait::Woke;
+use doorbell::wait::Wakeup;
 use doorbell::{PeerId, Vector};
 
 use crate::driver::{Driver, DriverError, IrqSource};
@@ -152,9 +152,9 @@ impl DriverCheck {
         let mut interrupt = self.open(vector)?;
         let events = drain(&mut *interrupt)?;
         let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
-        match interrupt.block().map_err(|e| e.to_string())? {
-            Woke::Guard => Ok(()),
-            Woke::Events(n) => Err(format!("{n} events after {events} were drained")),
+        match interrupt.wait_event().map_err(|e| e.to_string())? {
+            Wakeup::Timeout => Ok(()),
+            Wakeup::Events(n) => Err(format!("{n} events after {events} were drained")),
         }
     }
 
@@ -181,7 +181,7 @@ impl DriverCheck {
         }
         let mut seen = next_events(&mut *interrupt)?;
         // Pending events arrive before the next signal.
-        while let Woke::Events(n) = interrupt.block().map_err(|e| e.to_string())? {
+        while let Wakeup::Events(n) = interrupt.wait_event().map_err(|e| e.to_string())? {
             seen += n;
         }
         if seen > STORM {
@@ -233,12 +233,12 @@ fn drain(interrupt: &mut dyn IrqSource) -> Result<u64, String> {
 fn next_events(interrupt: &mut dyn IrqSource) -> Result<u64, String> {
     let start = Instant::now();
     loop {
-        match interrupt.block().map_err(|e| e.to_string())? {
-            Woke::Events(n) => return Ok(n),
-            Woke::Guard if start.elapsed() >= scaled(LOST_AFTER) => {
+        match interrupt.wait_event().map_err(|e| e.to_string())? {
+            Wakeup::Events(n) => return Ok(n),
+            Wakeup::Timeout if start.elapsed() >= scaled(LOST_AFTER) => {
                 return Err(format!("no event within {:?}", scaled(LOST_AFTER)));
             }
-            Woke::Guard => {}
+            Wakeup::Timeout => {}
         }
     }
 }

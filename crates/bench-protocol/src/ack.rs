@@ -5,14 +5,14 @@
 
 /// A word with a sequence number (56 bits) and a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Tagged {
+pub struct SeqState {
     /// The operation, or epoch, that the state belongs to.
     pub seq: u64,
     /// What the writer says about it.
     pub state: u8,
 }
 
-impl Tagged {
+impl SeqState {
     /// The word as it lies in memory.
     #[must_use]
     pub const fn pack(seq: u64, state: u8) -> u64 {
@@ -40,7 +40,7 @@ const ERROR: u8 = 0x80;
 /// Why a guest refused a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Refusal {
+pub enum NackReason {
     /// The payload does not match its SHA-256.
     Hash = ERROR,
     /// The slot's number or header makes no sense.
@@ -57,7 +57,7 @@ pub enum Ack {
     /// Second phase, well.
     Processed,
     /// Second phase, refused.
-    Refused(Refusal),
+    Refused(NackReason),
     /// A state that no version of the protocol has: the other side lies or is broken.
     Unknown(u8),
 }
@@ -65,16 +65,16 @@ pub enum Ack {
 impl Ack {
     /// What a state byte means.
     #[must_use]
-    pub const fn of(state: u8) -> Self {
-        const HASH: u8 = Refusal::Hash as u8;
-        const HEADER: u8 = Refusal::Header as u8;
-        const PAYLOAD: u8 = Refusal::Payload as u8;
+    pub const fn from_state(state: u8) -> Self {
+        const HASH: u8 = NackReason::Hash as u8;
+        const HEADER: u8 = NackReason::Header as u8;
+        const PAYLOAD: u8 = NackReason::Payload as u8;
         match state {
             RECEIVED => Self::Received,
             PROCESSED => Self::Processed,
-            HASH => Self::Refused(Refusal::Hash),
-            HEADER => Self::Refused(Refusal::Header),
-            PAYLOAD => Self::Refused(Refusal::Payload),
+            HASH => Self::Refused(NackReason::Hash),
+            HEADER => Self::Refused(NackReason::Header),
+            PAYLOAD => Self::Refused(NackReason::Payload),
             other => Self::Unknown(other),
         }
     }
@@ -88,18 +88,18 @@ mod tests {
     proptest! {
         #[test]
         fn a_word_keeps_its_parts(seq in 0_u64..1 << 56, state: u8) {
-            prop_assert_eq!(Tagged::unpack(Tagged::pack(seq, state)), Tagged { seq, state });
+            prop_assert_eq!(SeqState::unpack(SeqState::pack(seq, state)), SeqState { seq, state });
         }
     }
 
     #[test]
     fn every_state_reads_back_as_what_was_meant() {
-        assert_eq!(Ack::of(RECEIVED), Ack::Received);
-        assert_eq!(Ack::of(PROCESSED), Ack::Processed);
-        for refusal in [Refusal::Hash, Refusal::Header, Refusal::Payload] {
-            assert_eq!(Ack::of(refusal as u8), Ack::Refused(refusal));
+        assert_eq!(Ack::from_state(RECEIVED), Ack::Received);
+        assert_eq!(Ack::from_state(PROCESSED), Ack::Processed);
+        for refusal in [NackReason::Hash, NackReason::Header, NackReason::Payload] {
+            assert_eq!(Ack::from_state(refusal as u8), Ack::Refused(refusal));
         }
-        assert_eq!(Ack::of(0), Ack::Unknown(0));
-        assert_eq!(Ack::of(SENT), Ack::Unknown(SENT));
+        assert_eq!(Ack::from_state(0), Ack::Unknown(0));
+        assert_eq!(Ack::from_state(SENT), Ack::Unknown(SENT));
     }
 }

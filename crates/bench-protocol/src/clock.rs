@@ -2,14 +2,14 @@
 
 /// A guest's counter against the host's, from handshakes in which the guest stamps between two stamps of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Offset {
+pub struct ClockOffset {
     /// Guest minus host, in ticks.
     pub ticks: i64,
     /// Half of the handshake's round trip, in ticks: the offset is known to plus or minus this.
     pub bound: u64,
 }
 
-impl Offset {
+impl ClockOffset {
     /// One handshake: the host stamped `sent`, then the guest `seen`, then the host `back`.
     #[must_use]
     pub fn from_handshake(sent: u64, seen: u64, back: u64) -> Self {
@@ -26,7 +26,7 @@ impl Offset {
 
     /// A guest's stamp on the host's time line.
     #[must_use]
-    pub fn to_host(&self, guest_ticks: u64) -> u64 {
+    pub fn guest_to_host(&self, guest_ticks: u64) -> u64 {
         guest_ticks.wrapping_sub(self.ticks.cast_unsigned())
     }
 }
@@ -37,18 +37,18 @@ mod tests {
 
     #[test]
     fn an_offset_brings_a_guest_stamp_back_to_the_host() {
-        let guest_ahead = Offset::from_handshake(1_000, 50_050, 1_100);
-        assert_eq!(guest_ahead, Offset { ticks: 49_000, bound: 50 });
-        assert_eq!(guest_ahead.to_host(50_050), 1_050);
-        let guest_behind = Offset::from_handshake(1_000_000, 5, 1_000_010);
-        assert_eq!(guest_behind.to_host(5), 1_000_005);
+        let guest_ahead = ClockOffset::from_handshake(1_000, 50_050, 1_100);
+        assert_eq!(guest_ahead, ClockOffset { ticks: 49_000, bound: 50 });
+        assert_eq!(guest_ahead.guest_to_host(50_050), 1_050);
+        let guest_behind = ClockOffset::from_handshake(1_000_000, 5, 1_000_010);
+        assert_eq!(guest_behind.guest_to_host(5), 1_000_005);
     }
 
     #[test]
     fn the_tightest_handshake_wins() {
-        let loose = Offset { ticks: 1, bound: 90 };
-        let tight = Offset { ticks: 2, bound: 20 };
-        assert_eq!(Offset::best([loose, tight, loose]), Some(tight));
-        assert_eq!(Offset::best([]), None);
+        let loose = ClockOffset { ticks: 1, bound: 90 };
+        let tight = ClockOffset { ticks: 2, bound: 20 };
+        assert_eq!(ClockOffset::best([loose, tight, loose]), Some(tight));
+        assert_eq!(ClockOffset::best([]), None);
     }
 }

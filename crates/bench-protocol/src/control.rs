@@ -6,8 +6,9 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::ack::Tagged;
+use crate::ack::SeqState;
 use crate::layout::{self, GUEST_STATUS, HOST_COMMAND};
+pub use bench_model::{Fault, WaitMode};
 use doorbell::region::{RegionError, SharedRegion};
 
 /// Words behind the command word.
@@ -28,105 +29,39 @@ pub const FAILED: u8 = 3;
 
 /// What a block's messages are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Work {
+pub enum BlockKind {
     /// Handshakes of the clocks: the guest's stamp stands beside its acknowledgement.
-    Clock = 1,
+    Clock,
     /// 64-byte messages.
-    Pingpong = 2,
+    Pingpong,
     /// Frames in slots.
-    Frame = 3,
+    Frame,
     /// A ring of slots, filled as fast as it is emptied.
-    Stream = 4,
+    Stream,
     /// Messages and doorbells that wait for no answer but the last one's.
-    Storm = 5,
+    Storm,
     /// No message: the guest measures its ceilings and says them.
-    Ceilings = 6,
+    PeakBandwidth,
 }
 
-impl Work {
-    fn of(word: u64) -> Option<Self> {
-        [Self::Clock, Self::Pingpong, Self::Frame, Self::Stream, Self::Storm, Self::Ceilings]
-            .into_iter()
-            .find(|work| *work as u64 == word)
-    }
+impl BlockKind {
+    const ALL: [Self; 6] = [Self::Clock, Self::Pingpong, Self::Frame, Self::Stream, Self::Storm, Self::PeakBandwidth];
 }
 
-/// A way in which a guest is told to be broken, to see that the host notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum Flaw {
-    /// Stamps a frame as read when it has read a quarter of it.
-    ShortRead = 1,
-    /// Flips a bit of its copy of one frame.
-    CorruptFrame = 2,
-    /// Ignores what a frame's hash says.
-    SkipVerify = 3,
-    /// Acknowledges a message before it was sent.
-    EarlyAck = 4,
-    /// Does not report a storm's last message.
-    BlindStorm = 5,
-    /// Counts one doorbell that it does not ring.
-    DropAnswer = 6,
-    /// Sleeps where it is to poll.
-    Sleepy = 7,
-    /// Stamps its answers a millisecond late.
-    WrongStamp = 8,
-    /// Hashes a frame before it stamps it as read.
-    ShortVerify = 9,
-    /// Moves its clock by a tenth of a millisecond from one comparison to the next.
-    DriftingClock = 10,
-    /// Stands still for a fifth of a second.
-    Stall = 11,
-}
-
-impl Flaw {
-    fn of(word: u64) -> Option<Self> {
-        [
-            Self::ShortRead,
-            Self::CorruptFrame,
-            Self::SkipVerify,
-            Self::EarlyAck,
-            Self::BlindStorm,
-            Self::DropAnswer,
-            Self::Sleepy,
-            Self::WrongStamp,
-            Self::ShortVerify,
-            Self::DriftingClock,
-            Self::Stall,
-        ]
-        .into_iter()
-        .find(|flaw| *flaw as u64 == word)
-    }
-}
-
-/// How a side waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u64)]
-pub enum WaitKind {
-    /// Spins.
-    Poll = 1,
-    /// Blocks.
-    Irq = 2,
-    /// Spins for a while, and then blocks.
-    Hybrid = 3,
-}
-
-impl WaitKind {
-    fn of(word: u64) -> Option<Self> {
-        [Self::Poll, Self::Irq, Self::Hybrid].into_iter().find(|kind| *kind as u64 == word)
-    }
+/// The enumeration value in a parameter word: its position in `all` plus one, because an unwritten word is zero.
+fn from_word<T: Copy>(all: &[T], word: u64) -> Option<T> {
+    all.get(usize::try_from(word).ok()?.checked_sub(1)?).copied()
 }
 
 /// A block, as the host announces it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Announcement {
+pub struct BlockParams {
     /// What the messages are.
-    pub work: Work,
+    pub kind: BlockKind,
     /// How the guest is to wait for them.
-    pub guest_wait: WaitKind,
+    pub guest_wait: WaitMode,
     /// How the host waits for the answers: whether it wants to be rung.
-    pub host_wait: WaitKind,
+    pub host_wait: WaitMode,
     /// How many messages there will be, at most [`layout::RECORD_COUNT`]. Fewer if END comes before.
     pub operations: u64,
     /// The sequence number of the first; the others follow.
@@ -135,36 +70,36 @@ pub struct Announcement {
     pub spin_ticks: u64,
     /// Streams: slots of the ring.
     pub slots: u64,
-    /// Streams: bytes per message. Ceilings: bytes that are copied.
+    /// Streams: bytes per message. PeakBandwidth: bytes that are copied.
     pub bytes: u64,
     /// Streams: whether each side rings for every message instead of only for a receiver that is armed.
     pub always_ring: bool,
     /// Whether a guest takes every stamp before it answers, or only one and behind its answer.
     pub stamped: bool,
     /// In which way the guest is to be broken.
-    pub flaw: Option<Flaw>,
+    pub fault: Option<Fault>,
 }
 
-impl Announcement {
+impl BlockParams {
     /// Writes the parameters and then the command word.
     pub fn publish(&self, region: &SharedRegion, epoch: u64) -> Result<(), RegionError> {
         let words = [
-            self.work as u64,
-            self.guest_wait as u64,
-            self.host_wait as u64,
+            self.kind as u64 + 1,
+            self.guest_wait as u64 + 1,
+            self.host_wait as u64 + 1,
             self.operations,
             self.first_seq,
             self.spin_ticks,
             self.slots,
             self.bytes,
             u64::from(self.always_ring),
-            self.flaw.map_or(0, |flaw| flaw as u64),
+            self.fault.map_or(0, |fault| fault as u64 + 1),
             u64::from(self.stamped),
         ];
         for (i, word) in words.into_iter().enumerate() {
             region.word(HOST_COMMAND + 8 + 8 * i)?.store(word, Ordering::Relaxed);
         }
-        command(region, epoch, RUN)
+        write_command(region, epoch, RUN)
     }
 
     /// Reads the parameters of a RUN command; `None` if they make no sense.
@@ -172,17 +107,20 @@ impl Announcement {
         let parameter = |i: usize| region.word(HOST_COMMAND + 8 + 8 * i).map(|w| w.load(Ordering::Relaxed));
         let (operations, first_seq) = (parameter(3)?, parameter(4)?);
         let (spin_ticks, slots, bytes) = (parameter(5)?, parameter(6)?, parameter(7)?);
-        let (always_ring, flaw, stamped) = (parameter(8)? != 0, Flaw::of(parameter(9)?), parameter(10)? != 0);
-        let (Some(work), Some(guest_wait), Some(host_wait)) =
-            (Work::of(parameter(0)?), WaitKind::of(parameter(1)?), WaitKind::of(parameter(2)?))
-        else {
+        let (always_ring, fault, stamped) =
+            (parameter(8)? != 0, from_word(&Fault::ALL, parameter(9)?), parameter(10)? != 0);
+        let (Some(kind), Some(guest_wait), Some(host_wait)) = (
+            from_word(&BlockKind::ALL, parameter(0)?),
+            from_word(&WaitMode::ALL, parameter(1)?),
+            from_word(&WaitMode::ALL, parameter(2)?),
+        ) else {
             return Ok(None);
         };
         if operations == 0 || operations > layout::RECORD_COUNT as u64 || first_seq >> 55 != 0 {
             return Ok(None);
         }
         Ok(Some(Self {
-            work,
+            kind,
             guest_wait,
             host_wait,
             operations,
@@ -192,29 +130,29 @@ impl Announcement {
             bytes,
             always_ring,
             stamped,
-            flaw,
+            fault,
         }))
     }
 }
 
 /// Writes the command word.
-pub fn command(region: &SharedRegion, epoch: u64, kind: u8) -> Result<(), RegionError> {
-    region.word(HOST_COMMAND)?.store(Tagged::pack(epoch, kind), Ordering::Release);
+pub fn write_command(region: &SharedRegion, epoch: u64, command: u8) -> Result<(), RegionError> {
+    region.word(HOST_COMMAND)?.store(SeqState::pack(epoch, command), Ordering::Release);
     Ok(())
 }
 
 /// Reads the command word.
-pub fn commanded(region: &SharedRegion) -> Result<Tagged, RegionError> {
-    Ok(Tagged::unpack(region.word(HOST_COMMAND)?.load(Ordering::Acquire)))
+pub fn read_command(region: &SharedRegion) -> Result<SeqState, RegionError> {
+    Ok(SeqState::unpack(region.word(HOST_COMMAND)?.load(Ordering::Acquire)))
 }
 
 /// Writes the status word.
-pub fn report(region: &SharedRegion, epoch: u64, state: u8) -> Result<(), RegionError> {
-    region.word(GUEST_STATUS)?.store(Tagged::pack(epoch, state), Ordering::Release);
+pub fn write_status(region: &SharedRegion, epoch: u64, state: u8) -> Result<(), RegionError> {
+    region.word(GUEST_STATUS)?.store(SeqState::pack(epoch, state), Ordering::Release);
     Ok(())
 }
 
 /// Reads the status word.
-pub fn reported(region: &SharedRegion) -> Result<Tagged, RegionError> {
-    Ok(Tagged::unpack(region.word(GUEST_STATUS)?.load(Ordering::Acquire)))
+pub fn read_status(region: &SharedRegion) -> Result<SeqState, RegionError> {
+    Ok(SeqState::unpack(region.word(GUEST_STATUS)?.load(Ordering::Acquire)))
 }

@@ -20,11 +20,11 @@ pub struct GuestCounters {
     /// Times it blocked.
     pub waits: u64,
     /// Messages found after arming, without blocking.
-    pub found_armed: u64,
+    pub found_after_arm: u64,
     /// Messages found while spinning, before arming.
-    pub found_spinning: u64,
+    pub found_while_spinning: u64,
     /// Waits that the guard ended although the message was there.
-    pub deadline_wakeups: u64,
+    pub wait_timeouts: u64,
     /// Doorbells rung and not seen within a second more.
     pub lost_wakeups: u64,
     /// Doorbells that the guest rang.
@@ -36,7 +36,7 @@ pub struct GuestCounters {
     /// Messages of a stream whose content was wrong.
     pub mismatches: u64,
     /// Times the guest's thread gave its CPU up (getrusage(2), `ru_nvcsw`).
-    pub yields: u64,
+    pub voluntary_switches: u64,
     /// Nanoseconds for which the guest's thread ran.
     pub cpu_ns: u64,
 }
@@ -48,15 +48,15 @@ impl GuestCounters {
             self.interrupts.unwrap_or(UNKNOWN),
             self.events.unwrap_or(UNKNOWN),
             self.waits,
-            self.found_armed,
-            self.found_spinning,
-            self.deadline_wakeups,
+            self.found_after_arm,
+            self.found_while_spinning,
+            self.wait_timeouts,
             self.lost_wakeups,
             self.rings,
             self.operations,
             self.last_seen,
             self.mismatches,
-            self.yields,
+            self.voluntary_switches,
             self.cpu_ns,
         ];
         for (i, word) in words.into_iter().enumerate() {
@@ -72,22 +72,31 @@ impl GuestCounters {
             *word = region.word(GUEST_COUNTERS + 8 * i)?.load(Ordering::Relaxed);
         }
         let known = |word| (word != UNKNOWN).then_some(word);
-        let [interrupts, events, waits, found_armed, found_spinning, deadline_wakeups, lost_wakeups, rings, rest @ ..] =
-            words;
-        let [operations, last_seen, mismatches, yields, cpu_ns] = rest;
+        let [
+            interrupts,
+            events,
+            waits,
+            found_after_arm,
+            found_while_spinning,
+            wait_timeouts,
+            lost_wakeups,
+            rings,
+            rest @ ..,
+        ] = words;
+        let [operations, last_seen, mismatches, voluntary_switches, cpu_ns] = rest;
         Ok(Self {
             interrupts: known(interrupts),
             events: known(events),
             waits,
-            found_armed,
-            found_spinning,
-            deadline_wakeups,
+            found_after_arm,
+            found_while_spinning,
+            wait_timeouts,
             lost_wakeups,
             rings,
             operations,
             last_seen,
             mismatches,
-            yields,
+            voluntary_switches,
             cpu_ns,
         })
     }

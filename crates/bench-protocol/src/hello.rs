@@ -17,7 +17,7 @@ pub struct Hello {
 impl Hello {
     /// Answers to the run with this nonce.
     pub fn publish(&self, region: &SharedRegion, nonce: u64) -> Result<(), RegionError> {
-        say(region, &self.text)?;
+        write_text(region, &self.text)?;
         region.word(GUEST_HELLO + 8)?.store(u64::from(self.peer), Ordering::Relaxed);
         region.word(GUEST_HELLO)?.store(nonce, Ordering::Release);
         Ok(())
@@ -30,12 +30,12 @@ impl Hello {
         }
         // An id beyond 16 bits is no id; 65535 is one that no guest of ours can have before 65,535 others had theirs.
         let peer = u16::try_from(region.word(GUEST_HELLO + 8)?.load(Ordering::Relaxed)).unwrap_or(u16::MAX);
-        Ok(Some(Self { peer, text: said(region)? }))
+        Ok(Some(Self { peer, text: read_text(region)? }))
     }
 }
 
 /// Writes the guest's text; cut to what fits.
-pub fn say(region: &SharedRegion, text: &str) -> Result<(), RegionError> {
+pub fn write_text(region: &SharedRegion, text: &str) -> Result<(), RegionError> {
     let bytes = &text.as_bytes()[..text.len().min(TEXT_BYTES)];
     region.copy_in(TEXT + 8, bytes)?;
     region.word(TEXT)?.store(bytes.len() as u64, Ordering::Release);
@@ -43,7 +43,7 @@ pub fn say(region: &SharedRegion, text: &str) -> Result<(), RegionError> {
 }
 
 /// Reads the guest's text, whatever it holds.
-pub fn said(region: &SharedRegion) -> Result<String, RegionError> {
+pub fn read_text(region: &SharedRegion) -> Result<String, RegionError> {
     let len = usize::try_from(region.word(TEXT)?.load(Ordering::Acquire)).unwrap_or(usize::MAX).min(TEXT_BYTES);
     let mut bytes = vec![0; len];
     region.copy_out(TEXT + 8, &mut bytes)?;

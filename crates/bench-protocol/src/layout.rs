@@ -116,7 +116,7 @@ pub enum LayoutError {
         "the other side speaks layout {theirs:#018x}, this one {ours:#018x}: \
          build host-peer and guest-uio from the same source"
     )]
-    Foreign {
+    Incompatible {
         /// What the header says.
         theirs: u64,
         /// What this build expects.
@@ -198,7 +198,7 @@ impl Layout {
     }
 
     /// Takes the header back at a run's end, so that a guest does not take the memory for a run that waits for it.
-    pub fn retract(region: &SharedRegion) -> Result<(), LayoutError> {
+    pub fn clear(region: &SharedRegion) -> Result<(), LayoutError> {
         region.word(24)?.store(0, Ordering::Release);
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Layout {
         }
         let theirs = word(16)?;
         if word(8)? != VERSION || theirs != fingerprint() {
-            return Err(LayoutError::Foreign { theirs, ours: fingerprint() });
+            return Err(LayoutError::Incompatible { theirs, ours: fingerprint() });
         }
         let (host_peer, count, stride) = (word(32)?, word(40)?, word(48)?);
         let nonsense = LayoutError::Slots { count, stride, region: region.len() };
@@ -270,7 +270,7 @@ mod tests {
         let layout = Layout::plan(region.len(), 64, 77, 5).unwrap();
         layout.publish(&region).unwrap();
         assert_eq!(Layout::read(&region).unwrap(), Some(layout));
-        Layout::retract(&region).unwrap();
+        Layout::clear(&region).unwrap();
         assert_eq!(Layout::read(&region).unwrap(), None);
     }
 

@@ -9,13 +9,13 @@ const ALIGN: usize = 64;
 
 /// Slots of equal size behind the layout's fixed part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ring {
+pub struct SlotRing {
     slots: u64,
     bytes: usize,
     stride: usize,
 }
 
-impl Ring {
+impl SlotRing {
     /// A ring of `slots` slots for messages of `bytes` bytes in a region of `region` bytes; `None` if it does not fit, or if
     /// a message is too short for the two words that make it whole.
     #[must_use]
@@ -45,7 +45,7 @@ impl Ring {
 
 /// Puts the sequence number into a message's first and last word.
 #[inline]
-pub fn seal(message: &mut [u8], seq: u64) {
+pub fn stamp_ends(message: &mut [u8], seq: u64) {
     let last = message.len() - 8;
     message[..8].copy_from_slice(&seq.to_ne_bytes());
     message[last..].copy_from_slice(&(seq ^ SEAL).to_ne_bytes());
@@ -54,7 +54,7 @@ pub fn seal(message: &mut [u8], seq: u64) {
 /// Whether a message is that of this sequence number, from its first word to its last.
 #[must_use]
 #[inline]
-pub fn is_whole(message: &[u8], seq: u64) -> bool {
+pub fn is_intact(message: &[u8], seq: u64) -> bool {
     let word = |bytes: Option<&[u8; 8]>| bytes.copied().map(u64::from_ne_bytes);
     word(message.first_chunk()) == Some(seq) && word(message.last_chunk()) == Some(seq ^ SEAL)
 }
@@ -65,26 +65,26 @@ mod tests {
 
     #[test]
     fn slots_lie_behind_the_fixed_part_and_follow_each_other() {
-        let ring = Ring::new(8 << 20, 4, 72).unwrap();
+        let ring = SlotRing::new(8 << 20, 4, 72).unwrap();
         assert_eq!((ring.slot(0), ring.slot(1), ring.slot(7)), (SLOTS, SLOTS + 128, SLOTS + 3 * 128));
     }
 
     #[test]
     fn a_ring_that_does_not_fit_is_refused() {
         for (slots, bytes) in [(0, 64), (4, 8), (4, 65), (5, 1 << 20), (u64::MAX, 64), (2, u64::MAX)] {
-            assert_eq!(Ring::new(8 << 20, slots, bytes), None, "{slots} slots of {bytes}");
+            assert_eq!(SlotRing::new(8 << 20, slots, bytes), None, "{slots} slots of {bytes}");
         }
-        assert!(Ring::new(8 << 20, 4, 1 << 20).is_some());
+        assert!(SlotRing::new(8 << 20, 4, 1 << 20).is_some());
     }
 
     #[test]
     fn a_message_is_whole_only_with_both_its_words() {
         let mut message = [0; 64];
-        seal(&mut message, 9);
-        assert!(is_whole(&message, 9));
-        assert!(!is_whole(&message, 10));
+        stamp_ends(&mut message, 9);
+        assert!(is_intact(&message, 9));
+        assert!(!is_intact(&message, 10));
         message[63] ^= 1;
-        assert!(!is_whole(&message, 9));
-        assert!(!is_whole(&message[..4], 9));
+        assert!(!is_intact(&message, 9));
+        assert!(!is_intact(&message[..4], 9));
     }
 }

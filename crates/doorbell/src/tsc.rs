@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// Reads the counter, after every earlier load has its value: a stamp never precedes what it stamps.
 #[must_use]
 #[inline]
-pub fn ticks() -> u64 {
+pub fn tsc_now() -> u64 {
     // SAFETY: both instructions exist on every x86-64 processor and touch no memory.
     unsafe {
         _mm_lfence();
@@ -20,19 +20,19 @@ pub fn ticks() -> u64 {
 
 /// Ticks at an instant of the system's clock, to measure the counter's rate against.
 #[derive(Debug, Clone, Copy)]
-pub struct Anchor {
+pub struct TscSample {
     instant: Instant,
     ticks: u64,
 }
 
-impl Anchor {
+impl TscSample {
     /// Takes the pair with the least time between its halves out of a few.
     #[must_use]
     pub fn take() -> Self {
         let one = || {
-            let before = ticks();
+            let before = tsc_now();
             let instant = Instant::now();
-            let after = ticks();
+            let after = tsc_now();
             (after.wrapping_sub(before), Self { instant, ticks: before.midpoint(after) })
         };
         (0..16).map(|_| one()).min_by_key(|(width, _)| *width).map_or_else(|| one().1, |(_, anchor)| anchor)
@@ -59,9 +59,9 @@ mod tests {
 
     #[test]
     fn the_counter_never_runs_backwards_on_one_thread() {
-        let mut last = ticks();
+        let mut last = tsc_now();
         for _ in 0..10_000 {
-            let now = ticks();
+            let now = tsc_now();
             assert!(now >= last);
             last = now;
         }

@@ -1,139 +1,102 @@
-//! The ways to wait for the other side, and the one way to wake it.
-//!
-//! A receiver that is about to block says so in its *armed* word; a sender rings only who is armed. The order
-//!
-//! ```text
-//! receiver                       sender
-//! arm                            publish the message
-//! full fence                     full fence
-//! look at the message again      take the armed word (swap to 0)
-//! block                          ring, if it was armed
-//! ```
-//!
-//! makes it impossible that the sender misses the arming *and* the receiver misses the message: of two threads that
-//! each write and then, behind a full fence, read what the other writes, at least one sees the other's write.
-//! `tests/wait_model.rs` lets loom try every interleaving of one message and those of two messages with few preemptions,
-//! and shows that a wake-up is lost without the fence.
-//!
-//! The sender *takes* the armed word instead of reading it, so that both sides agree on whether a doorbell is on its
-//! way: one arming gives at most one doorbell, and a receiver that finds the message without blocking knows whether it
-//! has an event left to collect. Hence rings = events, exactly, in every closed loop.
+//! Wait modes: how a receiver waits for a message. [`arming`](crate::arming) describes the protocol with the sender.
 
 use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::arming::{AtomicWord, arm};
 use crate::deadline::scaled;
-use crate::tsc::ticks;
-pub use crate::word::Word;
+use crate::tsc::tsc_now;
 
-/// How long a doorbell that was rung may take before it counts as lost. A busy machine stalls for tens of
-/// milliseconds; a lost interrupt never comes.
+/// A doorbell that has not arrived this long after it was rung counts as lost. A busy machine stalls for tens of
+/// milliseconds; a lost interrupt never arrives.
 const LOST_AFTER: Duration = Duration::from_secs(1);
-/// Looks between two calls of `idle` while polling: rare enough to cost nothing, often enough to notice a deadline.
-const LOOKS_PER_IDLE: u32 = 1 << 14;
-/// Looks between two pause hints. On real processors a pause frees the sibling thread, which a long spin owes it; under
-/// emulation it leaves the translated code, which costs half as much as a whole round trip.
-const LOOKS_PER_PAUSE: u32 = 64;
+/// Checks between two calls of `on_idle` while polling: rare enough to cost nothing, often enough to notice a deadline.
+const CHECKS_PER_IDLE: u32 = 1 << 14;
+/// Checks between two pause hints. On hardware, a pause leaves execution resources to the sibling hyper-thread. Under
+/// emulation it leaves the translated code, which costs half of a round trip.
+const CHECKS_PER_PAUSE: u32 = 64;
 
-/// Says that the caller is about to block. A look at the message must follow.
-#[inline]
-fn arm<W: Word>(armed: &W) {
-    armed.store(1, Ordering::Relaxed);
-    // The arming must be visible before the look that follows is performed.
-    W::fence(Ordering::SeqCst);
-}
-
-/// Takes the armed word: whether the receiver had armed and nobody had taken it. The message must have been published.
-#[inline]
-fn take<W: Word>(armed: &W) -> bool {
-    // The message must be visible before the armed word is read.
-    W::fence(Ordering::SeqCst);
-    // A receiver that still spins has not armed: then its line is only read, and stays in both sides' caches.
-    armed.load(Ordering::Relaxed) != 0 && armed.swap(0, Ordering::AcqRel) != 0
-}
-
-/// What ended a block.
+/// Why a blocking wait returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woke {
-    /// So many events since the last time.
+pub enum Wakeup {
+    /// The number of events since the last wait.
     Events(u64),
-    /// No event; the source's guard let the caller look around.
-    Guard,
+    /// No event before the wait timeout of the source.
+    Timeout,
 }
 
 /// Something that blocks until a doorbell arrives: an eventfd on the host, `/dev/uioN` or an eventfd in the guest.
 pub trait EventSource {
-    /// Blocks until there are events, or for as long as the source's guard allows.
-    fn block(&mut self) -> io::Result<Woke>;
+    /// Blocks until there are events or the wait timeout of the source expires.
+    fn wait_event(&mut self) -> io::Result<Wakeup>;
 
-    /// The time stamp counter when the last event's interrupt handler was entered, where the driver says so.
-    fn entered(&self) -> Option<u64> {
+    /// The time stamp counter at the entry of the last event's interrupt handler, if the driver records it.
+    fn irq_entry_tsc(&self) -> Option<u64> {
         None
     }
 }
 
 impl<S: EventSource + ?Sized> EventSource for &mut S {
-    fn block(&mut self) -> io::Result<Woke> {
-        (**self).block()
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
+        (**self).wait_event()
     }
-    fn entered(&self) -> Option<u64> {
-        (**self).entered()
+    fn irq_entry_tsc(&self) -> Option<u64> {
+        (**self).irq_entry_tsc()
     }
 }
 
-/// Why a wait ended without its message.
+/// Why a wait ended without a message.
 #[derive(Debug, thiserror::Error)]
 pub enum WaitError<E> {
-    /// The event source failed; with UIO this is how a removed device shows.
+    /// The event source failed. UIO reports a removed device this way.
     #[error("waiting for a doorbell failed")]
     Source(#[source] io::Error),
-    /// `idle` called it off.
+    /// `on_idle` ended the wait.
     #[error(transparent)]
     Abandoned(E),
 }
 
-/// How often a waiter did what. Never reset: take differences.
+/// Counters of a waiter. They are never reset: take differences.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct WaitCounts {
-    /// Messages for which it blocked, or collected an event that was on its way.
+    /// Messages for which the waiter blocked, or collected an event that was on its way.
     pub waits: u64,
     /// Events collected.
     pub events: u64,
-    /// Messages found by the look behind the fence, before the sender could take the armed word: no event belongs to
-    /// them.
-    pub found_armed: u64,
+    /// Messages found by the check after the fence, before the sender claimed the armed word. They have no event.
+    pub found_after_arm: u64,
     /// Messages found while spinning, before arming.
-    pub found_spinning: u64,
-    /// Times the guard ended a wait although the message was there.
-    pub deadline_wakeups: u64,
-    /// Doorbells that were rung and did not come within a second more.
+    pub found_while_spinning: u64,
+    /// Waits that ended by timeout although the message was there.
+    pub wait_timeouts: u64,
+    /// Doorbells that were rung and did not arrive within one more second.
     pub lost_wakeups: u64,
 }
 
-/// A way to wait.
+/// A wait mode.
 pub trait Waiter {
-    /// Announces the next wait ahead of time: to be called before the other side is told anything that lets it send.
-    /// A receiver that always blocks is then always rung, however quick the other side is.
-    fn prepare(&mut self) {}
+    /// Arms for the next wait before the acknowledgement lets the other side send. A receiver that always blocks is then
+    /// always rung, even by a sender that is faster than the return to [`wait`](Self::wait).
+    fn arm_early(&mut self) {}
 
-    /// Waits until `look` finds something. `idle` is called now and then while there is nothing, and may call it off.
+    /// Waits until `try_take` returns a value. Calls `on_idle` periodically until then; its error ends the wait.
     fn wait<T, E>(
         &mut self,
-        look: impl FnMut() -> Option<T>,
-        idle: impl FnMut() -> Result<(), E>,
+        try_take: impl FnMut() -> Option<T>,
+        on_idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>>;
 
-    /// What happened so far.
+    /// The counters.
     fn counts(&self) -> WaitCounts;
 
-    /// See [`EventSource::entered`]; `None` if the last wait needed no event.
-    fn entered(&self) -> Option<u64> {
+    /// See [`EventSource::irq_entry_tsc`]; `None` if the last wait needed no event.
+    fn irq_entry_tsc(&self) -> Option<u64> {
         None
     }
 }
 
-/// Spins on the message.
+/// Polls: spins until the message is there.
 #[derive(Debug, Default)]
 pub struct Poll;
 
@@ -141,20 +104,20 @@ impl Waiter for Poll {
     #[inline]
     fn wait<T, E>(
         &mut self,
-        mut look: impl FnMut() -> Option<T>,
-        mut idle: impl FnMut() -> Result<(), E>,
+        mut try_take: impl FnMut() -> Option<T>,
+        mut on_idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
-        let mut looks = 0_u32;
+        let mut checks = 0_u32;
         loop {
-            if let Some(found) = look() {
+            if let Some(found) = try_take() {
                 return Ok(found);
             }
             // One counter and no inner loop, which the compiler would unroll until it fills a page.
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS_PER_PAUSE) {
+            checks = checks.wrapping_add(1);
+            if checks.is_multiple_of(CHECKS_PER_PAUSE) {
                 std::hint::spin_loop();
-                if looks.is_multiple_of(LOOKS_PER_IDLE) {
-                    idle().map_err(WaitError::Abandoned)?;
+                if checks.is_multiple_of(CHECKS_PER_IDLE) {
+                    on_idle().map_err(WaitError::Abandoned)?;
                 }
             }
         }
@@ -165,73 +128,73 @@ impl Waiter for Poll {
     }
 }
 
-/// Blocks until a doorbell.
+/// Blocks until a doorbell arrives.
 #[derive(Debug)]
 pub struct Irq<'a, W, S> {
     armed: &'a W,
-    prepared: bool,
-    /// Whether the last wait took an event.
+    armed_early: bool,
+    /// Whether the last wait consumed an event.
     by_event: bool,
     source: S,
     counts: WaitCounts,
 }
 
-impl<'a, W: Word, S: EventSource> Irq<'a, W, S> {
-    /// Waits on `source`, announcing it in `armed`, which only this receiver sets.
+impl<'a, W: AtomicWord, S: EventSource> Irq<'a, W, S> {
+    /// Waits for events of `source`. Only this receiver sets `armed`.
     pub fn new(armed: &'a W, source: S) -> Self {
         armed.store(0, Ordering::Release);
-        Self { armed, prepared: false, by_event: false, source, counts: WaitCounts::default() }
+        Self { armed, armed_early: false, by_event: false, source, counts: WaitCounts::default() }
     }
 
-    /// Collects a doorbell that the sender has announced by taking the armed word. One that does not come is counted
-    /// as lost and as collected.
+    /// Collects the doorbell of a sender that has claimed the armed word. A doorbell that does not arrive counts as lost
+    /// and as collected.
     fn collect<E>(&mut self) -> Result<u64, WaitError<E>> {
         let start = Instant::now();
         loop {
-            match self.source.block().map_err(WaitError::Source)? {
-                Woke::Events(n) => {
+            match self.source.wait_event().map_err(WaitError::Source)? {
+                Wakeup::Events(n) => {
                     self.counts.events += n;
                     return Ok(n);
                 }
-                Woke::Guard if start.elapsed() >= scaled(LOST_AFTER) => {
+                Wakeup::Timeout if start.elapsed() >= scaled(LOST_AFTER) => {
                     self.counts.lost_wakeups += 1;
                     return Ok(1);
                 }
-                Woke::Guard => {}
+                Wakeup::Timeout => {}
             }
         }
     }
 }
 
-impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
+impl<W: AtomicWord, S: EventSource> Waiter for Irq<'_, W, S> {
     #[inline]
-    fn prepare(&mut self) {
+    fn arm_early(&mut self) {
         arm(self.armed);
-        self.prepared = true;
+        self.armed_early = true;
     }
 
     #[inline]
     fn wait<T, E>(
         &mut self,
-        mut look: impl FnMut() -> Option<T>,
-        mut idle: impl FnMut() -> Result<(), E>,
+        mut try_take: impl FnMut() -> Option<T>,
+        mut on_idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
-        // Armings that the sender took, and events that came for them.
-        let (mut taken, mut events) = (0_u64, 0_u64);
+        // Armed words that the sender claimed, and the events that arrived for them.
+        let (mut claimed, mut events) = (0_u64, 0_u64);
         let mut blocked = false;
-        if !std::mem::take(&mut self.prepared) {
+        if !std::mem::take(&mut self.armed_early) {
             arm(self.armed);
         }
         loop {
-            if let Some(found) = look() {
-                taken += u64::from(self.armed.swap(0, Ordering::AcqRel) == 0);
-                match (blocked, taken) {
-                    (true, _) if events == 0 => self.counts.deadline_wakeups += 1,
+            if let Some(found) = try_take() {
+                claimed += u64::from(self.armed.swap(0, Ordering::AcqRel) == 0);
+                match (blocked, claimed) {
+                    (true, _) if events == 0 => self.counts.wait_timeouts += 1,
                     (true, _) => {}
-                    (false, 0) => self.counts.found_armed += 1,
+                    (false, 0) => self.counts.found_after_arm += 1,
                     (false, _) => self.counts.waits += 1,
                 }
-                while events < taken {
+                while events < claimed {
                     events += self.collect()?;
                 }
                 self.by_event = events > 0;
@@ -241,16 +204,16 @@ impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
                 self.counts.waits += 1;
                 blocked = true;
             }
-            match self.source.block().map_err(WaitError::Source)? {
-                Woke::Events(n) => {
+            match self.source.wait_event().map_err(WaitError::Source)? {
+                Wakeup::Events(n) => {
                     self.counts.events += n;
                     events += n;
-                    // An event without the message is the doorbell of the message before, whose sender was late to take
-                    // the armed word and took this one: arm again, or the message to come would ring nobody.
-                    taken += u64::from(self.armed.swap(1, Ordering::AcqRel) == 0);
+                    // An event without its message: the sender of the previous message was late, and claimed the armed
+                    // word of this wait. Arm again, or the next message would not ring.
+                    claimed += u64::from(self.armed.swap(1, Ordering::AcqRel) == 0);
                     W::fence(Ordering::SeqCst);
                 }
-                Woke::Guard => idle().map_err(|e| {
+                Wakeup::Timeout => on_idle().map_err(|e| {
                     self.armed.swap(0, Ordering::AcqRel);
                     WaitError::Abandoned(e)
                 })?,
@@ -262,115 +225,58 @@ impl<W: Word, S: EventSource> Waiter for Irq<'_, W, S> {
         self.counts
     }
 
-    fn entered(&self) -> Option<u64> {
-        self.by_event.then(|| self.source.entered()).flatten()
+    fn irq_entry_tsc(&self) -> Option<u64> {
+        self.by_event.then(|| self.source.irq_entry_tsc()).flatten()
     }
 }
 
-/// Spins for a while, and then blocks: cheap for messages that come soon, idle for those that do not.
+/// Spins for a limited time, then blocks.
 #[derive(Debug)]
 pub struct Hybrid<'a, W, S> {
-    /// How long it spins, in ticks of the time stamp counter.
+    /// Spin time in ticks of the time stamp counter.
     budget: u64,
-    found_spinning: u64,
+    found_while_spinning: u64,
     irq: Irq<'a, W, S>,
 }
 
-impl<'a, W: Word, S: EventSource> Hybrid<'a, W, S> {
+impl<'a, W: AtomicWord, S: EventSource> Hybrid<'a, W, S> {
     /// Spins for `budget` ticks before it blocks as [`Irq`] does.
     pub fn new(armed: &'a W, source: S, budget: u64) -> Self {
-        Self { budget, found_spinning: 0, irq: Irq::new(armed, source) }
+        Self { budget, found_while_spinning: 0, irq: Irq::new(armed, source) }
     }
 }
 
-impl<W: Word, S: EventSource> Waiter for Hybrid<'_, W, S> {
+impl<W: AtomicWord, S: EventSource> Waiter for Hybrid<'_, W, S> {
     #[inline]
     fn wait<T, E>(
         &mut self,
-        mut look: impl FnMut() -> Option<T>,
-        idle: impl FnMut() -> Result<(), E>,
+        mut try_take: impl FnMut() -> Option<T>,
+        on_idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
-        let start = ticks();
-        let mut looks = 0_u32;
+        let start = tsc_now();
+        let mut checks = 0_u32;
         while self.budget > 0 {
-            if let Some(found) = look() {
-                self.found_spinning += 1;
+            if let Some(found) = try_take() {
+                self.found_while_spinning += 1;
                 self.irq.by_event = false;
                 return Ok(found);
             }
-            looks = looks.wrapping_add(1);
-            if looks.is_multiple_of(LOOKS_PER_PAUSE) {
-                if ticks().wrapping_sub(start) >= self.budget {
+            checks = checks.wrapping_add(1);
+            if checks.is_multiple_of(CHECKS_PER_PAUSE) {
+                if tsc_now().wrapping_sub(start) >= self.budget {
                     break;
                 }
                 std::hint::spin_loop();
             }
         }
-        self.irq.wait(look, idle)
+        self.irq.wait(try_take, on_idle)
     }
 
     fn counts(&self) -> WaitCounts {
-        WaitCounts { found_spinning: self.found_spinning, ..self.irq.counts() }
+        WaitCounts { found_while_spinning: self.found_while_spinning, ..self.irq.counts() }
     }
 
-    fn entered(&self) -> Option<u64> {
-        self.irq.entered()
-    }
-}
-
-/// How a sender tells a receiver that there is a message.
-pub trait Notifier {
-    /// Whether it ever rings; what only concerns ringing can be left out where it does not.
-    const RINGS: bool;
-    /// To be called right after the message has been published.
-    fn notify(&mut self) -> io::Result<()>;
-    /// Doorbells rung so far.
-    fn rings(&self) -> u64;
-}
-
-/// For a receiver that polls: nothing to do.
-#[derive(Debug, Default)]
-pub struct Silent;
-
-impl Notifier for Silent {
-    const RINGS: bool = false;
-
-    #[inline]
-    fn notify(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-    fn rings(&self) -> u64 {
-        0
-    }
-}
-
-/// For a receiver that blocks: rings it if it is armed.
-#[derive(Debug)]
-pub struct Doorbell<'a, W, F> {
-    armed: &'a W,
-    ring: F,
-    rings: u64,
-}
-
-impl<'a, W: Word, F: FnMut() -> io::Result<()>> Doorbell<'a, W, F> {
-    /// Rings by calling `ring` when the receiver's `armed` word is set.
-    pub fn new(armed: &'a W, ring: F) -> Self {
-        Self { armed, ring, rings: 0 }
-    }
-}
-
-impl<W: Word, F: FnMut() -> io::Result<()>> Notifier for Doorbell<'_, W, F> {
-    const RINGS: bool = true;
-
-    #[inline]
-    fn notify(&mut self) -> io::Result<()> {
-        if take(self.armed) {
-            self.rings += 1;
-            (self.ring)()?;
-        }
-        Ok(())
-    }
-    fn rings(&self) -> u64 {
-        self.rings
+    fn irq_entry_tsc(&self) -> Option<u64> {
+        self.irq.irq_entry_tsc()
     }
 }

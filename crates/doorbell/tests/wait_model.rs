@@ -5,7 +5,9 @@
 use std::convert::Infallible;
 use std::io;
 
-use doorbell::wait::{Doorbell, EventSource, Irq, Notifier, Waiter, Woke, Word};
+use doorbell::arming::AtomicWord;
+use doorbell::notify::{Notifier, RingIfArmed};
+use doorbell::wait::{EventSource, Irq, Waiter, Wakeup};
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
@@ -13,7 +15,7 @@ use loom::thread;
 /// Loom's word; with `FENCED` false it leaves out the fences, to show that the model finds what they are for.
 struct ModelWord<const FENCED: bool>(AtomicU64);
 
-impl<const FENCED: bool> Word for ModelWord<FENCED> {
+impl<const FENCED: bool> AtomicWord for ModelWord<FENCED> {
     fn load(&self, order: Ordering) -> u64 {
         self.0.load(order)
     }
@@ -54,14 +56,14 @@ impl Eventfd {
 struct Source(Arc<Eventfd>);
 
 impl EventSource for Source {
-    fn block(&mut self) -> io::Result<Woke> {
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
         let mut state = self.0.state.lock().unwrap();
         while state.count == 0 && !state.hung_up {
             state = self.0.risen.wait(state).unwrap();
         }
         match std::mem::take(&mut state.count) {
             0 => Err(io::Error::other("nobody is left to ring")),
-            n => Ok(Woke::Events(n)),
+            n => Ok(Wakeup::Events(n)),
         }
     }
 }
@@ -90,7 +92,7 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
         let sender = {
             let (message, answer, armed, event) = (message.clone(), answer.clone(), armed.clone(), event.clone());
             thread::spawn(move || {
-                let mut doorbell = Doorbell::new(&*armed, || {
+                let mut doorbell = RingIfArmed::new(&*armed, || {
                     event.change(|state| state.count += 1);
                     Ok(())
                 });
@@ -110,16 +112,16 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
         let mut waiter = Irq::new(&*armed, Source(event.clone()));
         let mut found_first = 0;
         for seq in 1..=messages {
-            let look = || (message.load(Ordering::Acquire) >= seq).then_some(());
-            let idle = || Ok::<(), Infallible>(());
-            if receiver == Receiver::LooksFirst && look().is_some() {
+            let try_take = || (message.load(Ordering::Acquire) >= seq).then_some(());
+            let on_idle = || Ok::<(), Infallible>(());
+            if receiver == Receiver::LooksFirst && try_take().is_some() {
                 found_first += 1;
                 answer.store(seq, Ordering::Release);
                 continue;
             }
-            waiter.wait(look, idle).expect("a doorbell for every message that is waited for");
+            waiter.wait(try_take, on_idle).expect("a doorbell for every message that is waited for");
             if receiver == Receiver::ArmsEarly && seq < messages {
-                waiter.prepare();
+                waiter.arm_early();
             }
             answer.store(seq, Ordering::Release);
         }
@@ -127,7 +129,7 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
         let counts = waiter.counts();
         assert_eq!(counts.events, rings, "every doorbell is collected by the wait that it was rung for");
         assert_eq!(event.state.lock().unwrap().count, 0, "no event is left over");
-        assert_eq!(counts.waits + counts.found_armed + found_first, messages);
+        assert_eq!(counts.waits + counts.found_after_arm + found_first, messages);
     });
 }
 

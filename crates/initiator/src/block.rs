@@ -8,18 +8,18 @@ use std::time::Duration;
 use bench_model::copy_speed::CopySpeed;
 use bench_model::raw::{ClockFit, RawBlock};
 use bench_model::{Block, Conditions, Fault, Plan, WaitMode, Workload};
-use bench_protocol::clock::Offset;
-use bench_protocol::control::{Announcement, Flaw, WaitKind, Work};
+use bench_protocol::clock::ClockOffset;
+use bench_protocol::control::{BlockKind, BlockParams};
 use bench_protocol::layout::RECORD_COUNT;
-use doorbell::bell::Bell;
-use doorbell::dozing::Dozing;
-use doorbell::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, Waiter};
+use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
+use doorbell::sleep_poll::SleepPoll;
+use doorbell::wait::{Hybrid, Irq, Poll, Waiter};
 
 use super::BenchError;
 use super::block_result::ExchangeResult;
 use super::cpu_usage::Meter;
 use super::eventfd::{EventFd, ring};
-use super::faults::{SlowWaiter, flaw, is_doorbell_fault_for, ring_with_fault};
+use super::faults::{SlowWaiter, is_doorbell_fault_for, ring_with_fault};
 use super::guest::Guest;
 use super::recorder::Recorder;
 use super::round_trip::{Channel, OperationTimeout, Sample};
@@ -97,7 +97,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         };
         // A fault that is put in here, where nothing is recorded, would be seen by nobody.
         let fault = self.fault.take();
-        let announcement = self.block_params(&block, Work::Pingpong, CALIBRATION);
+        let announcement = self.block_params(&block, BlockKind::Pingpong, CALIBRATION);
         guest.begin(announcement, monitor, block.index)?;
         let mut samples = Vec::new();
         self.dispatch(&block, guest, monitor, announcement.first_seq, &mut samples)?;
@@ -119,14 +119,14 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         recorder: &mut Recorder,
     ) -> Result<(RawBlock, CopySpeed), BenchError> {
         let before = self.measure_clock_offset(guest, monitor, block.index)?;
-        let (work, operations) = match block.workload {
-            Workload::Frame => (Work::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
-            Workload::Storm => (Work::Storm, block.count),
-            Workload::Stream => (Work::Stream, RECORD_COUNT as u64),
-            Workload::Idle => (Work::Pingpong, 1),
-            _ => (Work::Pingpong, block.warmup + block.count),
+        let (kind, operations) = match block.workload {
+            Workload::Frame => (BlockKind::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
+            Workload::Storm => (BlockKind::Storm, block.count),
+            Workload::Stream => (BlockKind::Stream, RECORD_COUNT as u64),
+            Workload::Idle => (BlockKind::Pingpong, 1),
+            _ => (BlockKind::Pingpong, block.warmup + block.count),
         };
-        let announcement = self.block_params(block, work, operations);
+        let announcement = self.block_params(block, kind, operations);
         guest.begin(announcement, monitor, block.index)?;
         let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(RECORD_COUNT));
         // Before the load gathers, which puts each thread back where it found it.
@@ -151,7 +151,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         restored?;
         let after = self.measure_clock_offset(guest, monitor, block.index)?;
         let clock = self.clock_fit(before, after);
-        let offset = Offset { ticks: before.ticks.midpoint(after.ticks), bound: before.bound.max(after.bound) };
+        let offset = ClockOffset { ticks: before.ticks.midpoint(after.ticks), bound: before.bound.max(after.bound) };
         let stable = clock.is_stable().then_some(offset);
         let measured = &measured[..measured.len().min(usize::try_from(block.count).unwrap_or(usize::MAX))];
         let rows = recorder.block(block, measured, self.words.memory, stable, self.tsc_hz)?;
@@ -162,18 +162,13 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
     }
 
     /// Announces a block: `operations` messages, or for ceilings that many bytes.
-    fn block_params(&mut self, block: &Block, work: Work, operations: u64) -> Announcement {
-        let kind = |wait| match wait {
-            WaitMode::Poll => WaitKind::Poll,
-            WaitMode::Irq => WaitKind::Irq,
-            WaitMode::Hybrid => WaitKind::Hybrid,
-        };
+    fn block_params(&mut self, block: &Block, kind: BlockKind, operations: u64) -> BlockParams {
         let first_seq = self.next_seq;
         self.next_seq += operations;
-        Announcement {
-            work,
-            guest_wait: kind(block.guest_wait),
-            host_wait: kind(block.host_wait),
+        BlockParams {
+            kind,
+            guest_wait: block.guest_wait,
+            host_wait: block.host_wait,
             operations,
             first_seq,
             spin_ticks: self.spin_ticks,
@@ -181,7 +176,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             bytes: block.size_bytes,
             always_ring: block.conditions.always_ring,
             stamped: block.is_stamped_before_answer(),
-            flaw: self.fault.get().filter(|fault| fault.is_guests()).and_then(flaw),
+            fault: self.fault.get().filter(|fault| fault.is_guests()),
         }
     }
 
@@ -191,11 +186,11 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         guest: &mut Guest<'_>,
         monitor: &mut RunMonitor<'_>,
         index: u32,
-    ) -> Result<Offset, BenchError> {
-        let announcement = Announcement {
-            work: Work::Clock,
-            guest_wait: WaitKind::Poll,
-            host_wait: WaitKind::Poll,
+    ) -> Result<ClockOffset, BenchError> {
+        let announcement = BlockParams {
+            kind: BlockKind::Clock,
+            guest_wait: WaitMode::Poll,
+            host_wait: WaitMode::Poll,
             operations: HANDSHAKES,
             first_seq: self.next_seq,
             spin_ticks: 0,
@@ -203,24 +198,24 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             bytes: 0,
             always_ring: false,
             stamped: false,
-            flaw: (self.fault.get() == Some(Fault::DriftingClock)).then_some(Flaw::DriftingClock),
+            fault: (self.fault.get() == Some(Fault::DriftingClock)).then_some(Fault::DriftingClock),
         };
         self.next_seq += HANDSHAKES;
         guest.begin(announcement, monitor, index)?;
         let words = self.words;
-        let mut channel = Channel::new(words, monitor, Poll, Silent, self.deadline);
+        let mut channel = Channel::new(words, monitor, Poll, NoNotify, self.deadline);
         let mut handshakes = Vec::new();
         for seq in announcement.first_seq..announcement.first_seq + HANDSHAKES {
             let mut sample = Sample { seq, ..Sample::default() };
             channel.round_trip(&mut sample)?;
             let stamp = words.stamp.load(std::sync::atomic::Ordering::Relaxed);
-            handshakes.push(Offset::from_handshake(sample.published, stamp, sample.ended));
+            handshakes.push(ClockOffset::from_handshake(sample.published, stamp, sample.ended));
         }
         guest.end(monitor, index)?;
-        Ok(Offset::best(handshakes).expect("HANDSHAKES is not zero"))
+        Ok(ClockOffset::best(handshakes).expect("HANDSHAKES is not zero"))
     }
 
-    fn clock_fit(&self, before: Offset, after: Offset) -> ClockFit {
+    fn clock_fit(&self, before: ClockOffset, after: ClockOffset) -> ClockFit {
         let ns = |ticks: f64| ticks * 1e9 / self.tsc_hz;
         ClockFit {
             before_ns: ns(before.ticks as f64),
@@ -258,11 +253,11 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         event.drain().map_err(system("reading the eventfd"))?;
         let at = BlockStart { block, first_seq };
         if !block.guest_wait.blocks() {
-            self.dispatch_waiter(Silent, at, monitor, event, samples)
+            self.dispatch_waiter(NoNotify, at, monitor, event, samples)
         } else if block.workload == Workload::Storm || block.conditions.always_ring {
-            self.dispatch_waiter(Bell::new(ring_once), at, monitor, event, samples)
+            self.dispatch_waiter(RingAlways::new(ring_once), at, monitor, event, samples)
         } else {
-            self.dispatch_waiter(Doorbell::new(words.guest_armed, ring_once), at, monitor, event, samples)
+            self.dispatch_waiter(RingIfArmed::new(words.guest_armed, ring_once), at, monitor, event, samples)
         }
     }
 
@@ -276,7 +271,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
     ) -> Result<ExchangeResult, BenchError> {
         let armed = self.words.host_armed;
         match (at.block.host_wait, self.fault.get()) {
-            (WaitMode::Poll, Some(Fault::SleepyHost)) => self.run_channel(Dozing, notifier, at, monitor, samples),
+            (WaitMode::Poll, Some(Fault::SleepyHost)) => self.run_channel(SleepPoll, notifier, at, monitor, samples),
             (WaitMode::Poll, Some(Fault::SlowStamps)) => {
                 self.run_channel(SlowWaiter(Poll), notifier, at, monitor, samples)
             }

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use doorbell::wait::{EventSource, Woke};
+use doorbell::wait::{EventSource, Wakeup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -28,26 +28,26 @@ impl<'f> EventFd<'f> {
     /// Collects what is left over.
     pub(super) fn drain(&mut self) -> io::Result<u64> {
         match self.read()? {
-            Woke::Events(n) => Ok(n),
-            Woke::Guard => Ok(0),
+            Wakeup::Events(n) => Ok(n),
+            Wakeup::Timeout => Ok(0),
         }
     }
 
-    fn read(&mut self) -> io::Result<Woke> {
+    fn read(&mut self) -> io::Result<Wakeup> {
         let mut word = [0; 8];
         match nix::unistd::read(self.fd, &mut word) {
-            Ok(_) => Ok(Woke::Events(u64::from_ne_bytes(word))),
-            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Woke::Guard),
+            Ok(_) => Ok(Wakeup::Events(u64::from_ne_bytes(word))),
+            Err(Errno::EAGAIN | Errno::EINTR) => Ok(Wakeup::Timeout),
             Err(error) => Err(error.into()),
         }
     }
 }
 
 impl EventSource for EventFd<'_> {
-    fn block(&mut self) -> io::Result<Woke> {
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
         let mut fds = [PollFd::new(self.fd, PollFlags::POLLIN)];
         match poll(&mut fds, self.guard) {
-            Ok(0) | Err(Errno::EINTR) => Ok(Woke::Guard),
+            Ok(0) | Err(Errno::EINTR) => Ok(Wakeup::Timeout),
             Ok(_) => self.read(),
             Err(error) => Err(error.into()),
         }

@@ -6,7 +6,6 @@ use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use bench_model::{Block, Fault, WaitMode};
-use bench_protocol::control::Flaw;
 use doorbell::wait::{WaitCounts, WaitError, Waiter};
 
 use super::eventfd::ring;
@@ -21,8 +20,8 @@ const EXTRA: Duration = Duration::from_micros(50);
 pub(super) struct SlowWaiter<W>(pub(super) W);
 
 impl<W: Waiter> Waiter for SlowWaiter<W> {
-    fn prepare(&mut self) {
-        self.0.prepare();
+    fn arm_early(&mut self) {
+        self.0.arm_early();
     }
 
     fn wait<T, E>(
@@ -62,22 +61,4 @@ pub(super) fn ring_with_fault(eventfd: &OwnedFd, fault: &Cell<Option<Fault>>) ->
         std::thread::sleep(APART);
     }
     Ok(())
-}
-
-/// What a guest is told that is to be broken.
-pub(super) fn flaw(fault: Fault) -> Option<Flaw> {
-    Some(match fault {
-        Fault::ShortRead => Flaw::ShortRead,
-        Fault::CorruptFrame => Flaw::CorruptFrame,
-        Fault::SkipVerify => Flaw::SkipVerify,
-        Fault::EarlyAck => Flaw::EarlyAck,
-        Fault::BlindStorm => Flaw::BlindStorm,
-        Fault::DropAnswer => Flaw::DropAnswer,
-        Fault::SleepyGuest => Flaw::Sleepy,
-        Fault::WrongStamp => Flaw::WrongStamp,
-        Fault::ShortVerify => Flaw::ShortVerify,
-        Fault::DriftingClock => Flaw::DriftingClock,
-        Fault::Stall => Flaw::Stall,
-        _ => return None,
-    })
 }

@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use bench_model::raw::GuestFacts;
-use bench_protocol::control::{self, ABORT, Announcement, DONE, FAILED, FINISH, READY};
+use bench_protocol::control::{self, ABORT, BlockParams, DONE, FAILED, FINISH, READY};
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::hello::{self, Hello};
 use doorbell::PeerId;
@@ -67,7 +67,7 @@ impl<'l> Guest<'l> {
     /// Announces a block and waits until the guest is ready for its first message.
     pub(super) fn begin(
         &mut self,
-        block: Announcement,
+        block: BlockParams,
         monitor: &mut RunMonitor<'_>,
         index: u32,
     ) -> Result<(), BenchError> {
@@ -97,12 +97,12 @@ impl<'l> Guest<'l> {
     ) -> Result<(), BenchError> {
         let (start, answer) = (Instant::now(), scaled(ANSWER));
         loop {
-            let status = control::reported(self.words.memory)?;
+            let status = control::read_status(self.words.memory)?;
             if status.seq == self.epoch && has_come_to(state, status.state) {
                 return Ok(());
             }
             if status.seq == self.epoch && status.state == FAILED {
-                return Err(BenchError::GuestAborted { block, why: hello::said(self.words.memory)? });
+                return Err(BenchError::GuestAborted { block, why: hello::read_text(self.words.memory)? });
             }
             if start.elapsed() > answer {
                 return Err(BenchError::GuestTimeout { what, waited: answer, states: self.words.states() });
@@ -118,13 +118,13 @@ impl<'l> Guest<'l> {
 
     /// Gives the block up; the guest goes back to waiting for commands.
     pub(super) fn abort(&self) -> Result<(), BenchError> {
-        Ok(control::command(self.words.memory, self.epoch, ABORT)?)
+        Ok(control::write_command(self.words.memory, self.epoch, ABORT)?)
     }
 
     /// Ends the run.
     pub(super) fn finish(&mut self) -> Result<(), BenchError> {
         self.epoch += 1;
-        Ok(control::command(self.words.memory, self.epoch, FINISH)?)
+        Ok(control::write_command(self.words.memory, self.epoch, FINISH)?)
     }
 }
 

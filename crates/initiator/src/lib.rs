@@ -22,7 +22,7 @@ use bench_model::{Plan, WaitMode};
 use bench_protocol::layout::Layout;
 use doorbell::deadline::{scaled, set_scale};
 use doorbell::region::SharedRegion;
-use doorbell::tsc::Anchor;
+use doorbell::tsc::TscSample;
 use nix::sys::signal::Signal;
 
 use client::{Client, JoinOptions};
@@ -71,7 +71,7 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     nix::sys::prctl::set_timerslack(1)
         .map_err(|error| BenchError::System { what: "setting the timer slack", source: error.into() })?;
     let mut recorder = Recorder::create(out)?;
-    let anchor = Anchor::take();
+    let anchor = TscSample::take();
     let mut client =
         Client::join(&JoinOptions { socket: plan.socket.clone(), vectors: None, timeout: scaled(JOIN_TIMEOUT) })?;
     let memory = SharedRegion::map_object(client.memory())?;
@@ -101,7 +101,7 @@ fn drive(
     words: &SharedWords<'_>,
     measured: &mut RawRun,
     recorder: &mut Recorder,
-    (anchor, stop): (Anchor, Arc<AtomicBool>),
+    (anchor, stop): (TscSample, Arc<AtomicBool>),
 ) -> Result<(), BenchError> {
     words.layout.publish(words.memory)?;
     let mut monitor = RunMonitor::new(client, stop);

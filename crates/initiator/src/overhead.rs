@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bench_model::Fault;
 use bench_model::raw::Overhead;
-use bench_protocol::ack::{PROCESSED, Tagged};
+use bench_protocol::ack::{PROCESSED, SeqState};
 use bench_protocol::layout::{Layout, SLOTS};
 use doorbell::deadline::scaled;
+use doorbell::notify::NoNotify;
 use doorbell::region::SharedRegion;
-use doorbell::tsc::ticks;
-use doorbell::wait::{Poll, Silent, WaitCounts, WaitError, Waiter};
+use doorbell::tsc::tsc_now;
+use doorbell::wait::{Poll, WaitCounts, WaitError, Waiter};
 
 use super::BenchError;
 use super::faults::SlowWaiter;
@@ -38,7 +39,7 @@ impl<W: Waiter> Waiter for SelfAnswering<'_, W> {
         idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
         self.seq += 1;
-        self.ack.store(Tagged::pack(self.seq, PROCESSED), Ordering::Release);
+        self.ack.store(SeqState::pack(self.seq, PROCESSED), Ordering::Release);
         self.inner.wait(look, idle)
     }
 
@@ -58,9 +59,9 @@ pub(super) fn measure(monitor: &mut RunMonitor<'_>, tsc_hz: f64, fault: Option<F
     let deadline = OperationTimeout::new(scaled(Duration::from_secs(1)), tsc_hz);
     let answered = |inner| SelfAnswering { ack: words.ack, seq: 0, inner };
     let (spans, total) = if fault == Some(Fault::SlowStamps) {
-        run(Channel::new(&words, monitor, answered_slowly(words.ack), Silent, deadline))?
+        run(Channel::new(&words, monitor, answered_slowly(words.ack), NoNotify, deadline))?
     } else {
-        run(Channel::new(&words, monitor, answered(Poll), Silent, deadline))?
+        run(Channel::new(&words, monitor, answered(Poll), NoNotify, deadline))?
     };
     let ns = |ticks: f64| ticks * 1e9 / tsc_hz;
     Ok(Overhead {
@@ -74,15 +75,15 @@ fn answered_slowly(ack: &AtomicU64) -> SelfAnswering<'_, SlowWaiter<Poll>> {
 }
 
 /// The spans that the operations report, sorted, and what all of them took.
-fn run<W: Waiter>(mut channel: Channel<'_, '_, '_, W, Silent>) -> Result<(Vec<u64>, u64), BenchError> {
+fn run<W: Waiter>(mut channel: Channel<'_, '_, '_, W, NoNotify>) -> Result<(Vec<u64>, u64), BenchError> {
     let mut samples: Vec<Sample> = Vec::with_capacity(usize::try_from(OPERATIONS).unwrap_or(0));
-    let start = ticks();
+    let start = tsc_now();
     for seq in 1..=OPERATIONS {
         let mut sample = Sample { seq, ..Sample::default() };
         pingpong(&mut channel, &mut sample)?;
         samples.push(sample);
     }
-    let total = ticks() - start;
+    let total = tsc_now() - start;
     let mut spans: Vec<u64> = samples.iter().map(|sample| sample.ended - sample.published).collect();
     spans.sort_unstable();
     Ok((spans, total))

@@ -4,10 +4,10 @@
 use bench_model::copy_speed::CopySpeed;
 use bench_model::raw::{Ceiling, Ceilings};
 use bench_model::{Block, Workload};
-use bench_protocol::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
-use bench_protocol::control::{Announcement, WaitKind, Work};
+use bench_protocol::control::{BlockKind, BlockParams, WaitMode};
 use bench_protocol::hello;
 use bench_protocol::layout::SLOTS;
+use bench_protocol::peak_bandwidth::{CopyBandwidth, HashBandwidth, stamp_ns};
 
 use super::BenchError;
 use super::guest::Guest;
@@ -123,9 +123,9 @@ fn both(
     size: u64,
 ) -> Result<Ceilings, BenchError> {
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-    let mut target = vec![2; CopySpeeds::target_bytes(bytes)];
-    let copies = CopySpeeds::measure(words.memory, &words.layout.payloads(), bytes, &mut target)?;
-    let hashes = HashSpeeds::measure(words.memory, SLOTS, bytes)?;
+    let mut target = vec![2; CopyBandwidth::target_bytes(bytes)];
+    let copies = CopyBandwidth::measure(words.memory, &words.layout.payloads(), bytes, &mut target)?;
+    let hashes = HashBandwidth::measure(words.memory, SLOTS, bytes)?;
     let host = Ceiling {
         heap_to_heap: copies.heap_to_heap,
         heap_to_region: copies.heap_to_region,
@@ -136,10 +136,10 @@ fn both(
         region_sha256: hashes.region,
         stamp_ns: stamp_ns(),
     };
-    let announcement = Announcement {
-        work: Work::Ceilings,
-        guest_wait: WaitKind::Poll,
-        host_wait: WaitKind::Poll,
+    let announcement = BlockParams {
+        kind: BlockKind::PeakBandwidth,
+        guest_wait: WaitMode::Poll,
+        host_wait: WaitMode::Poll,
         operations: 1,
         first_seq: 1,
         spin_ticks: 0,
@@ -147,11 +147,11 @@ fn both(
         bytes: size,
         always_ring: false,
         stamped: false,
-        flaw: None,
+        fault: None,
     };
     guest.begin(announcement, monitor, 0)?;
     guest.end_spinning(monitor, 0)?;
     // What a guest says is shown: words that make no sense leave its ceilings unknown.
-    let guest = serde_json::from_str(&hello::said(words.memory)?).unwrap_or_default();
+    let guest = serde_json::from_str(&hello::read_text(words.memory)?).unwrap_or_default();
     Ok(Ceilings { size_bytes: size, host, guest })
 }

@@ -10,9 +10,9 @@ use bench_model::Block;
 use bench_model::journal::{self, Entry};
 use bench_model::raw::{Ceilings, RawBlock, RawRun};
 use bench_model::samples::{COLUMNS, Row, Status, mode_name};
-use bench_protocol::ack::{Ack, Refusal};
-use bench_protocol::clock::Offset;
-use bench_protocol::record::Record;
+use bench_protocol::ack::{Ack, NackReason};
+use bench_protocol::clock::ClockOffset;
+use bench_protocol::guest_stamps::GuestStamps;
 use doorbell::region::SharedRegion;
 
 use super::BenchError;
@@ -64,13 +64,13 @@ impl Recorder {
         block: &Block,
         samples: &[Sample],
         memory: &SharedRegion,
-        offset: Option<Offset>,
+        offset: Option<ClockOffset>,
         tsc_hz: f64,
     ) -> Result<Vec<Row>, BenchError> {
         let mut rows = Vec::with_capacity(samples.len());
         for sample in samples {
             let zero = *self.zero.get_or_insert(earliest(sample));
-            let record = Record::load(memory, sample.seq)?.unwrap_or_default();
+            let record = GuestStamps::load(memory, sample.seq)?.unwrap_or_default();
             let line = TimeBase { zero, ns_per_tick: 1e9 / tsc_hz };
             let row = row(block, sample, &record, offset, line);
             let failed =
@@ -177,16 +177,16 @@ fn earliest(sample: &Sample) -> u64 {
     [sample.due, sample.begun, sample.published].into_iter().find(|stamp| *stamp != 0).unwrap_or(0)
 }
 
-fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, line: TimeBase) -> Row {
-    let on_host = |ticks: u64| offset.filter(|_| ticks != 0).map_or(0, |o| o.to_host(ticks));
-    let (interrupted, known) = (on_host(record.interrupted), on_host(record.known));
-    let answered = on_host(record.answered);
+fn row(block: &Block, sample: &Sample, record: &GuestStamps, offset: Option<ClockOffset>, line: TimeBase) -> Row {
+    let on_host = |ticks: u64| offset.filter(|_| ticks != 0).map_or(0, |o| o.guest_to_host(ticks));
+    let (irq_entry, detected) = (on_host(record.irq_entry), on_host(record.detected));
+    let acked = on_host(record.acked);
     let received = on_host(record.received);
-    let inject = line.one_way(sample.published, interrupted);
-    let wake = inject.and(line.span(record.interrupted, record.known));
+    let inject = line.one_way(sample.published, irq_entry);
+    let wake = inject.and(line.span(record.irq_entry, record.detected));
     let (read, verified) = (line.span(record.received, record.read), line.span(record.read, record.verified));
     // Without its parts that are legs of their own, rounded as they are, so that the legs sum to the total.
-    let in_guest = line.span(record.known, record.answered);
+    let in_guest = line.span(record.detected, record.acked);
     let handled = in_guest.map(|ns| ns.saturating_sub(read.unwrap_or(0) + verified.unwrap_or(0)));
     let ended = if sample.answer.is_some() { sample.ended } else { 0 };
     Row {
@@ -202,12 +202,12 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         h1_ns: line.at(sample.written),
         h2_ns: line.at(sample.published),
         h3_ns: line.at(sample.rung),
-        g0_ns: line.at(interrupted),
-        g1_ns: line.at(known),
+        g0_ns: line.at(irq_entry),
+        g1_ns: line.at(detected),
         g2_ns: line.at(received),
         g3_ns: line.at(on_host(record.read)),
         g4_ns: line.at(on_host(record.verified)),
-        g5_ns: line.at(answered),
+        g5_ns: line.at(acked),
         h4_ns: line.at(sample.received),
         h5_ns: line.at(ended),
         write_ns: line.span(sample.begun, sample.written),
@@ -218,12 +218,12 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
         notify_ns: inject
             .zip(wake)
             .map(|(inject, wake)| inject.saturating_add_unsigned(wake))
-            .or(line.one_way(sample.published, known)),
+            .or(line.one_way(sample.published, detected)),
         ack_ns: line.one_way(received, sample.received),
         read_ns: read,
         verify_ns: verified,
         handle_ns: handled,
-        answer_ns: line.one_way(answered, ended),
+        answer_ns: line.one_way(acked, ended),
         rtt_ns: line.span(sample.published, ended),
         end_to_end_ns: line.span(sample.begun, ended),
         corrected_ns: line.span(sample.due, ended),
@@ -234,8 +234,8 @@ fn row(block: &Block, sample: &Sample, record: &Record, offset: Option<Offset>, 
 fn status(answer: Option<Ack>) -> Status {
     match answer {
         Some(Ack::Processed) => Status::Ok,
-        Some(Ack::Refused(Refusal::Hash)) => Status::HashMismatch,
-        Some(Ack::Refused(Refusal::Header)) => Status::BadHeader,
+        Some(Ack::Refused(NackReason::Hash)) => Status::HashMismatch,
+        Some(Ack::Refused(NackReason::Header)) => Status::BadHeader,
         Some(_) => Status::GuestError,
         None => Status::Timeout,
     }

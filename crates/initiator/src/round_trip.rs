@@ -4,9 +4,10 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bench_protocol::ack::{Ack, Tagged};
-use doorbell::tsc::ticks;
-use doorbell::wait::{Notifier, WaitError, Waiter};
+use bench_protocol::ack::{Ack, SeqState};
+use doorbell::notify::Notifier;
+use doorbell::tsc::tsc_now;
+use doorbell::wait::{WaitError, Waiter};
 
 use super::BenchError;
 use super::run_monitor::{RunMonitor, StopReason};
@@ -86,18 +87,18 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
     pub(super) fn round_trip(&mut self, sample: &mut Sample) -> Result<(), BenchError> {
         let seq = sample.seq;
         self.discard_early_answer();
-        self.waiter.prepare();
-        sample.published = ticks();
+        self.waiter.arm_early();
+        sample.published = tsc_now();
         self.words.publish(seq);
         self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })?;
         if N::RINGS {
-            sample.rung = ticks();
+            sample.rung = tsc_now();
         }
         let mut answer = self.next_state(seq, sample.published)?;
-        sample.received = ticks();
+        sample.received = tsc_now();
         if answer == Ack::Received {
             answer = self.next_state(seq, sample.published)?;
-            sample.ended = ticks();
+            sample.ended = tsc_now();
         } else {
             sample.ended = sample.received;
         }
@@ -126,19 +127,19 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         &mut self,
         until: u64,
         seq: u64,
-        found: impl Fn(Tagged) -> bool,
-    ) -> Result<Option<Tagged>, BenchError> {
+        found: impl Fn(SeqState) -> bool,
+    ) -> Result<Option<SeqState>, BenchError> {
         let ack = self.words.ack;
         // SYNC POINT: pairs with the guest's release of the acknowledgement.
-        let look = || Some(Tagged::unpack(ack.load(Ordering::Acquire))).filter(|word| found(*word));
+        let look = || Some(SeqState::unpack(ack.load(Ordering::Acquire))).filter(|word| found(*word));
         let monitor = &mut *self.monitor;
         let idle = || {
             monitor.check().map_err(AbortReason::StopReason)?;
-            if ticks() > until { Err(AbortReason::Timeout) } else { Ok(()) }
+            if tsc_now() > until { Err(AbortReason::Timeout) } else { Ok(()) }
         };
         match self.waiter.wait(look, idle) {
             Ok(word) => {
-                self.last = Tagged::pack(word.seq, word.state);
+                self.last = SeqState::pack(word.seq, word.state);
                 Ok(Some(word))
             }
             Err(WaitError::Abandoned(AbortReason::Timeout)) => Ok(None),
@@ -166,14 +167,14 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
             let (monitor, deadline) = (&mut *self.monitor, self.deadline);
             let idle = || {
                 monitor.check().map_err(AbortReason::StopReason)?;
-                if ticks().wrapping_sub(published) > deadline.ticks { Err(AbortReason::Timeout) } else { Ok(()) }
+                if tsc_now().wrapping_sub(published) > deadline.ticks { Err(AbortReason::Timeout) } else { Ok(()) }
             };
             match self.waiter.wait(look, idle) {
                 Ok(word) => {
                     self.last = word;
-                    let Tagged { seq: of, state } = Tagged::unpack(word);
+                    let SeqState { seq: of, state } = SeqState::unpack(word);
                     if of == seq {
-                        return Ok(Ack::of(state));
+                        return Ok(Ack::from_state(state));
                     }
                     // An answer to another operation is no answer to this one, however much it looks like one.
                     self.stale += 1;

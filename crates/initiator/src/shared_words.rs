@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bench_protocol::ack::{END, SENT, Tagged};
-use bench_protocol::control::{commanded, reported};
+use bench_protocol::ack::{END, SENT, SeqState};
+use bench_protocol::control::{read_command, read_status};
 use bench_protocol::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
 use doorbell::region::{RegionError, SharedRegion};
 
@@ -58,21 +58,21 @@ impl<'m> SharedWords<'m> {
     #[inline]
     pub(super) fn publish(&self, seq: u64) {
         // SYNC POINT: pairs with the guest's acquire of the message word.
-        self.message.store(Tagged::pack(seq, SENT), Ordering::Release);
+        self.message.store(SeqState::pack(seq, SENT), Ordering::Release);
     }
 
     /// Says that the message before this one was the block's last.
     pub(super) fn publish_end(&self, seq: u64) {
-        self.message.store(Tagged::pack(seq, END), Ordering::Release);
+        self.message.store(SeqState::pack(seq, END), Ordering::Release);
     }
 
     /// Both sides' words, for a person who has to find out who waits for whom.
     pub(super) fn states(&self) -> String {
-        let message = Tagged::unpack(self.message.load(Ordering::Acquire));
-        let ack = Tagged::unpack(self.ack.load(Ordering::Acquire));
+        let message = SeqState::unpack(self.message.load(Ordering::Acquire));
+        let ack = SeqState::unpack(self.ack.load(Ordering::Acquire));
         let armed = |word: &AtomicU64| if word.load(Ordering::Acquire) == 0 { "not armed" } else { "armed" };
-        let show = |word: Result<Tagged, RegionError>| match word {
-            Ok(Tagged { seq, state }) => format!("{seq}/{state}"),
+        let show = |word: Result<SeqState, RegionError>| match word {
+            Ok(SeqState { seq, state }) => format!("{seq}/{state}"),
             Err(error) => error.to_string(),
         };
         format!(
@@ -81,8 +81,8 @@ impl<'m> SharedWords<'m> {
             message.state,
             ack.seq,
             ack.state,
-            show(commanded(self.memory)),
-            show(reported(self.memory)),
+            show(read_command(self.memory)),
+            show(read_status(self.memory)),
             armed(self.host_armed),
             armed(self.guest_armed),
         )

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use doorbell::deadline::scaled;
 use doorbell::region::SharedView;
-use doorbell::wait::{EventSource, Woke};
+use doorbell::wait::{EventSource, Wakeup};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::FlockOperation;
 use uio::UioDevice;
@@ -137,23 +137,23 @@ impl UioIrq {
 }
 
 impl EventSource for UioIrq {
-    fn block(&mut self) -> io::Result<Woke> {
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
         let mut word = [0; 4];
         match nix::unistd::read(self.node.as_fd(), &mut word) {
             Ok(4) => {
                 let total = u32::from_ne_bytes(word);
                 let events = total.wrapping_sub(self.total);
                 self.total = total;
-                Ok(Woke::Events(u64::from(events)))
+                Ok(Wakeup::Events(u64::from(events)))
             }
             Ok(n) => Err(io::Error::other(format!("the UIO device returned {n} bytes instead of 4"))),
-            Err(nix::errno::Errno::EINTR) => Ok(Woke::Guard),
+            Err(nix::errno::Errno::EINTR) => Ok(Wakeup::Timeout),
             Err(error) => Err(error.into()),
         }
     }
 
     /// The handler writes the stamp before it wakes the reader.
-    fn entered(&self) -> Option<u64> {
+    fn irq_entry_tsc(&self) -> Option<u64> {
         let stamp = self.stamp.as_ref()?;
         stamp.page.load(stamp.offset).ok()
     }
@@ -167,7 +167,7 @@ impl IrqSource for UioIrq {
             if poll(&mut fds, PollTimeout::ZERO)? == 0 {
                 return Ok(drained);
             }
-            if let Woke::Events(n) = self.block()? {
+            if let Wakeup::Events(n) = self.wait_event()? {
                 drained += n;
             }
         }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 
 use doorbell::Vector;
 use doorbell::region::SharedRegion;
-use doorbell::wait::{EventSource, Woke};
+use doorbell::wait::{EventSource, Wakeup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -291,12 +291,12 @@ impl VfioIrq {
 }
 
 impl EventSource for VfioIrq {
-    fn block(&mut self) -> io::Result<Woke> {
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
         match self.eventfd().read() {
-            Ok(events) => Ok(Woke::Events(events)),
+            Ok(events) => Ok(Wakeup::Events(events)),
             // UIO reports a removed device as EIO, too.
             Err(Errno::EINTR) if self.handles.removal.read().is_ok() => Err(Errno::EIO.into()),
-            Err(Errno::EINTR) => Ok(Woke::Guard),
+            Err(Errno::EINTR) => Ok(Wakeup::Timeout),
             Err(error) => Err(error.into()),
         }
     }

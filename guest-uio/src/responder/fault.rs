@@ -3,8 +3,8 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use bench_protocol::control::Flaw;
-use doorbell::tsc::ticks;
+use bench_protocol::control::Fault;
+use doorbell::tsc::tsc_now;
 
 /// The message, counted from the block's first, at which a one-shot fault fires.
 pub(super) const FIRES_AT: u64 = 20;
@@ -27,36 +27,36 @@ fn drift(epoch: u64) -> u64 {
 /// The fault of a block, if any.
 pub(super) trait FaultPolicy: Copy {
     /// The injected fault.
-    fn fault(self) -> Option<Flaw>;
+    fn fault(self) -> Option<Fault>;
 
     /// Whether this one-shot fault fires at the block's `nth` message.
     #[inline]
-    fn fires_at(self, flaw: Flaw, nth: u64) -> bool {
+    fn fires_at(self, flaw: Fault, nth: u64) -> bool {
         self.fault() == Some(flaw) && nth == FIRES_AT
     }
 
     /// Whether this fault is injected.
     #[inline]
-    fn is_active(self, flaw: Flaw) -> bool {
+    fn is_active(self, flaw: Fault) -> bool {
         self.fault() == Some(flaw)
     }
 
     /// The time stamp of an acknowledgement.
     #[inline]
     fn stamp(self) -> u64 {
-        if self.is_active(Flaw::WrongStamp) { ticks() + WRONG_BY } else { ticks() }
+        if self.is_active(Fault::WrongStamp) { tsc_now() + WRONG_BY } else { tsc_now() }
     }
 
     /// The time stamp of a clock handshake in the block of this epoch.
     #[inline]
     fn clock(self, epoch: u64) -> u64 {
-        if self.is_active(Flaw::DriftingClock) { ticks() + drift(epoch) } else { ticks() }
+        if self.is_active(Fault::DriftingClock) { tsc_now() + drift(epoch) } else { tsc_now() }
     }
 
     /// Sleeps before one message, if the fault is injected.
     #[inline]
     fn stall(self, nth: u64) {
-        if self.fault() == Some(Flaw::Stall) && nth == STALLS_AT {
+        if self.fault() == Some(Fault::Stall) && nth == STALLS_AT {
             sleep(STALL);
         }
     }
@@ -68,17 +68,17 @@ pub(super) struct NoFault;
 
 impl FaultPolicy for NoFault {
     #[inline]
-    fn fault(self) -> Option<Flaw> {
+    fn fault(self) -> Option<Fault> {
         None
     }
 }
 
 /// One injected fault.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct InjectFault(pub(super) Flaw);
+pub(super) struct InjectFault(pub(super) Fault);
 
 impl FaultPolicy for InjectFault {
-    fn fault(self) -> Option<Flaw> {
+    fn fault(self) -> Option<Fault> {
         Some(self.0)
     }
 }
@@ -99,9 +99,9 @@ mod tests {
     #[test]
     fn only_drifting_clock_changes_stamps() {
         let epoch = 2;
-        let start = ticks();
-        assert!(InjectFault(Flaw::DriftingClock).clock(epoch) - start >= 2 * DRIFT_BY);
+        let start = tsc_now();
+        assert!(InjectFault(Fault::DriftingClock).clock(epoch) - start >= 2 * DRIFT_BY);
         // No drift was added.
-        assert!(NoFault.clock(epoch) < ticks() + DRIFT_BY);
+        assert!(NoFault.clock(epoch) < tsc_now() + DRIFT_BY);
     }
 }

@@ -4,14 +4,15 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bench_protocol::ack::{END, PROCESSED, RECEIVED, Refusal, SENT, Tagged};
-use bench_protocol::control::{Announcement, Flaw, WaitKind};
+use bench_protocol::ack::{END, NackReason, PROCESSED, RECEIVED, SENT, SeqState};
+use bench_protocol::control::{BlockParams, Fault, WaitMode};
 use bench_protocol::frame::FrameHeader;
+use bench_protocol::guest_stamps::{GuestStamps, StampTable};
 use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
-use bench_protocol::record::{Record, Records};
+use doorbell::notify::Notifier;
 use doorbell::region::{RegionError, SharedRegion};
-use doorbell::tsc::ticks;
-use doorbell::wait::{Notifier, WaitError, Waiter};
+use doorbell::tsc::tsc_now;
+use doorbell::wait::{WaitError, Waiter};
 use sha2::{Digest, Sha256};
 use zerocopy::{FromZeros, IntoBytes};
 
@@ -76,12 +77,12 @@ pub(super) struct MessageHandler<'m, C> {
     memory: &'m SharedRegion,
     layout: Layout,
     epoch: u64,
-    block: Announcement,
+    block: BlockParams,
     message: &'m AtomicU64,
     payload: [&'m AtomicU64; PAYLOAD],
     ack: &'m AtomicU64,
     stamp: &'m AtomicU64,
-    records: Records<'m>,
+    records: StampTable<'m>,
     /// The private copy of a frame.
     frame: &'m mut [u8],
     /// Whether short messages are also stamped before their acknowledgement.
@@ -94,7 +95,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         memory: &'m SharedRegion,
         layout: Layout,
         epoch: u64,
-        block: Announcement,
+        block: BlockParams,
         frame: &'m mut [u8],
         policy: C,
     ) -> Result<Self, BlockError> {
@@ -103,9 +104,9 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         for (i, word) in payload.iter_mut().enumerate() {
             *word = memory.word(HOST_MESSAGE + 8 + 8 * i)?;
         }
-        let records = Records::new(memory)?;
+        let records = StampTable::new(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
-        let stamps_all = block.stamped || block.guest_wait == WaitKind::Irq;
+        let stamps_all = block.stamped || block.guest_wait == WaitMode::Irq;
         Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
     }
 
@@ -152,7 +153,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     ) -> Result<Handled, BlockError> {
         let (first, operations) = (self.block.first_seq, self.block.operations);
         for seq in first..first + operations {
-            let (sent, end) = (Tagged::pack(seq, SENT), Tagged::pack(seq, END));
+            let (sent, end) = (SeqState::pack(seq, SENT), SeqState::pack(seq, END));
             let message = self.message;
             // SYNC POINT: pairs with the host's release of the message word; the payload is visible.
             let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word == sent || *word == end);
@@ -168,7 +169,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     #[inline]
     fn write_ack(&self, seq: u64, state: u8) {
         // SYNC POINT: pairs with the host's acquire of the acknowledgement.
-        self.ack.store(Tagged::pack(seq, state), Ordering::Release);
+        self.ack.store(SeqState::pack(seq, state), Ordering::Release);
     }
 
     /// Takes the guest's stamp of a clock handshake, between the host's two stamps.
@@ -181,27 +182,27 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     /// its acknowledgement: under emulation the stamps before it cost a sixth of a round trip.
     #[inline]
     fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
-        let known = if self.stamps_all { ticks() } else { 0 };
-        let interrupted = waiter.entered().unwrap_or(0);
+        let detected = if self.stamps_all { tsc_now() } else { 0 };
+        let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
         self.write_ack(seq, RECEIVED);
-        let received = if self.stamps_all { ticks() } else { 0 };
+        let received = if self.stamps_all { tsc_now() } else { 0 };
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
         self.acknowledge_early(seq);
         // Arm before the acknowledgement, which lets the host send the next message.
-        waiter.prepare();
-        let state = if sum == seq { PROCESSED } else { Refusal::Payload as u8 };
+        waiter.arm_early();
+        let state = if sum == seq { PROCESSED } else { NackReason::Payload as u8 };
         let before = if self.stamps_all { self.policy.stamp() } else { 0 };
         self.write_ack(seq, state);
-        let answered = if self.stamps_all { before } else { self.policy.stamp() };
+        let acked = if self.stamps_all { before } else { self.policy.stamp() };
         notifier.notify().map_err(BlockError::Wait)?;
-        self.records.publish(&Record { seq, interrupted, known, received, answered, ..Record::default() });
+        self.records.publish(&GuestStamps { seq, irq_entry, detected, received, acked, ..GuestStamps::default() });
         Ok(())
     }
 
     /// Fault `EarlyAck`: acknowledges the next message before it was sent.
     #[inline]
     fn acknowledge_early(&self, seq: u64) {
-        if self.policy.fires_at(Flaw::EarlyAck, seq - self.block.first_seq) {
+        if self.policy.fires_at(Fault::EarlyAck, seq - self.block.first_seq) {
             self.write_ack(seq + 1, PROCESSED);
             // Long enough for the host to notice.
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -210,27 +211,27 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
 
     /// Copies the header and the payload, and uses only the copies: the host could change the originals.
     fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
-        let known = ticks();
-        let interrupted = waiter.entered().unwrap_or(0);
+        let detected = tsc_now();
+        let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
         self.write_ack(seq, RECEIVED);
-        let received = ticks();
+        let received = tsc_now();
         notifier.notify().map_err(BlockError::Wait)?;
 
-        let mut record = Record { seq, interrupted, known, received, ..Record::default() };
+        let mut record = GuestStamps { seq, irq_entry, detected, received, ..GuestStamps::default() };
         let state = match self.slot(seq)? {
-            None => Refusal::Header as u8,
+            None => NackReason::Header as u8,
             Some((payload_at, len, sha256)) => {
                 self.read(payload_at, len, &mut record)?;
-                if self.policy.fault() == Some(Flaw::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
+                if self.policy.fault() == Some(Fault::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
                     self.frame[len / 2] ^= 1;
                 }
                 let digest = self.verify(len, &mut record);
-                let accepted = digest == sha256 || self.policy.is_active(Flaw::SkipVerify);
-                if accepted { PROCESSED } else { Refusal::Hash as u8 }
+                let accepted = digest == sha256 || self.policy.is_active(Fault::SkipVerify);
+                if accepted { PROCESSED } else { NackReason::Hash as u8 }
             }
         };
-        waiter.prepare();
-        record.answered = self.policy.stamp();
+        waiter.arm_early();
+        record.acked = self.policy.stamp();
         self.write_ack(seq, state);
         notifier.notify().map_err(BlockError::Wait)?;
         self.records.publish(&record);
@@ -239,27 +240,27 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
 
     /// Copies the payload out. Fault `ShortRead`: stamps the copy as complete after a quarter.
     #[inline]
-    fn read(&mut self, at: usize, len: usize, record: &mut Record) -> Result<(), RegionError> {
-        if self.policy.is_active(Flaw::ShortRead) {
+    fn read(&mut self, at: usize, len: usize, record: &mut GuestStamps) -> Result<(), RegionError> {
+        if self.policy.is_active(Fault::ShortRead) {
             let quarter = len / 4;
             self.memory.copy_out(at, &mut self.frame[..quarter])?;
-            record.read = ticks();
+            record.read = tsc_now();
             return self.memory.copy_out(at + quarter, &mut self.frame[quarter..len]);
         }
         self.memory.copy_out(at, &mut self.frame[..len])?;
-        if !self.policy.is_active(Flaw::ShortVerify) {
-            record.read = ticks();
+        if !self.policy.is_active(Fault::ShortVerify) {
+            record.read = tsc_now();
         }
         Ok(())
     }
 
     #[inline]
-    fn verify(&self, len: usize, record: &mut Record) -> [u8; 32] {
+    fn verify(&self, len: usize, record: &mut GuestStamps) -> [u8; 32] {
         let digest = Sha256::digest(&self.frame[..len]).into();
-        if self.policy.is_active(Flaw::ShortVerify) {
-            record.read = ticks();
+        if self.policy.is_active(Fault::ShortVerify) {
+            record.read = tsc_now();
         }
-        record.verified = ticks();
+        record.verified = tsc_now();
         digest
     }
 

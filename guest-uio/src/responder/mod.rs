@@ -8,19 +8,19 @@ use std::ops::ControlFlow;
 use std::thread::sleep;
 use std::time::Duration;
 
-use bench_protocol::ack::Tagged;
-use bench_protocol::ceiling::{CopySpeeds, HashSpeeds, stamp_ns};
+use bench_protocol::ack::SeqState;
 use bench_protocol::control::{
-    Announcement, DONE, FAILED, FINISH, Flaw, READY, RUN, WaitKind, Work, commanded, report,
+    BlockKind, BlockParams, DONE, FAILED, FINISH, Fault, READY, RUN, WaitMode, read_command, write_status,
 };
 use bench_protocol::counters::GuestCounters;
-use bench_protocol::hello::{Hello, say};
+use bench_protocol::hello::{Hello, write_text};
 use bench_protocol::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
-use doorbell::bell::Bell;
+use bench_protocol::peak_bandwidth::{CopyBandwidth, HashBandwidth, stamp_ns};
 use doorbell::deadline::scaled;
-use doorbell::dozing::Dozing;
+use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
 use doorbell::region::{RegionError, SharedRegion};
-use doorbell::wait::{Doorbell, Hybrid, Irq, Notifier, Poll, Silent, WaitCounts, Waiter};
+use doorbell::sleep_poll::SleepPoll;
+use doorbell::wait::{Hybrid, Irq, Poll, WaitCounts, Waiter};
 use doorbell::{PeerId, Vector};
 
 use crate::driver::{Driver, DriverError, IrqSource};
@@ -101,7 +101,7 @@ impl<'d> Responder<'d> {
         // Open before hello: a doorbell that arrives earlier is lost.
         let interrupt = driver.interrupt(Vector(0));
         // Not zero, so the pages are faulted in here and not in a block.
-        let frame = vec![1; CopySpeeds::target_bytes(layout.payload_bytes())];
+        let frame = vec![1; CopyBandwidth::target_bytes(layout.payload_bytes())];
         let run = Self { driver, memory: driver.memory(), layout, interrupt, frame };
         let missing = run.interrupt.as_ref().err().map(ToString::to_string);
         // The host uses the slots only after the hello, so writes can be measured, too.
@@ -116,7 +116,7 @@ impl<'d> Responder<'d> {
     fn serve(mut self) -> Result<(), RespondError> {
         let mut last = 0;
         loop {
-            let command = commanded(self.memory)?;
+            let command = read_command(self.memory)?;
             match (command.state, command.seq > last) {
                 (FINISH, _) => return Ok(()),
                 (RUN, true) => {
@@ -134,31 +134,31 @@ impl<'d> Responder<'d> {
     }
 
     fn block(&mut self, epoch: u64) -> Result<(), RespondError> {
-        let outcome = match Announcement::read(self.memory)? {
+        let outcome = match BlockParams::read(self.memory)? {
             Some(block) => self.run_block(epoch, block),
             None => Err(BlockError::InvalidParams),
         };
         match outcome {
             Ok(counters) => {
                 counters.publish(self.memory)?;
-                report(self.memory, epoch, DONE)?;
+                write_status(self.memory, epoch, DONE)?;
             }
             Err(broken) => {
-                say(self.memory, &broken.to_string())?;
-                report(self.memory, epoch, FAILED)?;
+                write_text(self.memory, &broken.to_string())?;
+                write_status(self.memory, epoch, FAILED)?;
             }
         }
         Ok(())
     }
 
-    fn run_block(&mut self, epoch: u64, block: Announcement) -> Result<GuestCounters, BlockError> {
-        if block.work == Work::Ceilings {
-            report(self.memory, epoch, READY)?;
+    fn run_block(&mut self, epoch: u64, block: BlockParams) -> Result<GuestCounters, BlockError> {
+        if block.kind == BlockKind::PeakBandwidth {
+            write_status(self.memory, epoch, READY)?;
             let ceilings = self.ceilings(block.bytes)?;
-            say(self.memory, &ceilings)?;
+            write_text(self.memory, &ceilings)?;
             return Ok(GuestCounters::default());
         }
-        match block.flaw {
+        match block.fault {
             None => self.exchange(epoch, block, NoFault),
             Some(flaw) => self.exchange(epoch, block, InjectFault(flaw)),
         }
@@ -168,12 +168,12 @@ impl<'d> Responder<'d> {
     fn exchange(
         &mut self,
         epoch: u64,
-        block: Announcement,
+        block: BlockParams,
         policy: impl FaultPolicy,
     ) -> Result<GuestCounters, BlockError> {
         let (driver, host) = (self.driver, PeerId(self.layout.host_peer));
         let armed = self.memory.word(HOST_ARMED)?;
-        let dropped = if policy.is_active(Flaw::DropAnswer) { FIRES_AT } else { u64::MAX };
+        let dropped = if policy.is_active(Fault::DropAnswer) { FIRES_AT } else { u64::MAX };
         let mut count = 0;
         let ring = || {
             count += 1;
@@ -183,12 +183,12 @@ impl<'d> Responder<'d> {
             registers::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other)
         };
         match block.host_wait {
-            WaitKind::Poll => self.exchange_with_notifier(epoch, block, Silent, policy),
-            WaitKind::Irq | WaitKind::Hybrid if block.always_ring => {
-                self.exchange_with_notifier(epoch, block, Bell::new(ring), policy)
+            WaitMode::Poll => self.exchange_with_notifier(epoch, block, NoNotify, policy),
+            WaitMode::Irq | WaitMode::Hybrid if block.always_ring => {
+                self.exchange_with_notifier(epoch, block, RingAlways::new(ring), policy)
             }
-            WaitKind::Irq | WaitKind::Hybrid => {
-                self.exchange_with_notifier(epoch, block, Doorbell::new(armed, ring), policy)
+            WaitMode::Irq | WaitMode::Hybrid => {
+                self.exchange_with_notifier(epoch, block, RingIfArmed::new(armed, ring), policy)
             }
         }
     }
@@ -196,7 +196,7 @@ impl<'d> Responder<'d> {
     fn exchange_with_notifier(
         &mut self,
         epoch: u64,
-        block: Announcement,
+        block: BlockParams,
         notifier: impl Notifier,
         policy: impl FaultPolicy,
     ) -> Result<GuestCounters, BlockError> {
@@ -205,9 +205,12 @@ impl<'d> Responder<'d> {
         let line = interrupt.as_ref().ok().map(|i| i.line().to_owned());
         let frame = &mut self.frame[..];
         let mut context = BlockContext { memory, layout, epoch, block, frame, line, notifier, policy, before: None };
-        if block.guest_wait == WaitKind::Poll {
-            let outcome =
-                if policy.is_active(Flaw::Sleepy) { context.run(&mut Dozing)? } else { context.run(&mut Poll)? };
+        if block.guest_wait == WaitMode::Poll {
+            let outcome = if policy.is_active(Fault::SleepyGuest) {
+                context.run(&mut SleepPoll)?
+            } else {
+                context.run(&mut Poll)?
+            };
             let counters = context.counters(&outcome);
             // Without an interrupt line the event count is unknown.
             return Ok(GuestCounters { events: counters.events.filter(|_| context.line.is_some()), ..counters });
@@ -216,12 +219,12 @@ impl<'d> Responder<'d> {
         let _signal = PeriodicSignal::start().map_err(BlockError::Wait)?;
         interrupt.drain().map_err(BlockError::Wait)?;
         let armed = memory.word(GUEST_ARMED)?;
-        let mut outcome = if block.guest_wait == WaitKind::Irq {
+        let mut outcome = if block.guest_wait == WaitMode::Irq {
             context.run(&mut Irq::new(armed, &mut **interrupt))?
         } else {
             context.run(&mut Hybrid::new(armed, &mut **interrupt, block.spin_ticks))?
         };
-        if block.work == Work::Storm || block.always_ring {
+        if block.kind == BlockKind::Storm || block.always_ring {
             // Collect doorbells that arrive after the last wait.
             sleep(scaled(SETTLE_TIME));
             outcome.counts.events += interrupt.drain().map_err(BlockError::Wait)?;
@@ -233,8 +236,8 @@ impl<'d> Responder<'d> {
     fn ceilings(&mut self, bytes: u64) -> Result<String, BlockError> {
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.layout.payload_bytes());
         let bytes = bytes.ok_or(BlockError::InvalidParams)?;
-        let copies = CopySpeeds::measure(self.memory, &self.layout.payloads(), bytes, &mut self.frame)?;
-        let hashes = HashSpeeds::measure(self.memory, SLOTS, bytes)?;
+        let copies = CopyBandwidth::measure(self.memory, &self.layout.payloads(), bytes, &mut self.frame)?;
+        let hashes = HashBandwidth::measure(self.memory, SLOTS, bytes)?;
         let ceilings = serde_json::json!({
             "heap_to_heap": copies.heap_to_heap,
             "heap_to_region": copies.heap_to_region,
@@ -254,7 +257,7 @@ struct BlockContext<'m, N, C> {
     memory: &'m SharedRegion,
     layout: Layout,
     epoch: u64,
-    block: Announcement,
+    block: BlockParams,
     frame: &'m mut [u8],
     /// The interrupt's name in /proc/interrupts.
     line: Option<String>,
@@ -278,23 +281,23 @@ impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
 
     fn run<W: Waiter>(&mut self, waiter: &mut W) -> Result<BlockOutcome, BlockError> {
         let (memory, epoch, block) = (self.memory, self.epoch, self.block);
-        let idle = || match commanded(memory) {
-            Ok(Tagged { seq, state }) if seq == epoch && state == RUN => ControlFlow::Continue(()),
+        let idle = || match read_command(memory) {
+            Ok(SeqState { seq, state }) if seq == epoch && state == RUN => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         };
         self.before = self.interrupts();
         let messages = MessageHandler::new(memory, self.layout, epoch, block, self.frame, self.policy)?;
         let before = ThreadCost::now();
         let notifier = &mut self.notifier;
-        report(memory, epoch, READY)?;
-        let handled = match block.work {
-            Work::Storm => traffic::storm(memory, &block, (waiter, notifier), self.policy, idle)?,
-            Work::Stream => traffic::stream(memory, &block, (waiter, notifier), idle)?,
-            Work::Clock => messages.serve_clock(waiter, idle)?,
-            Work::Pingpong => messages.serve_pingpong(waiter, notifier, idle)?,
-            Work::Frame => messages.serve_frames(waiter, notifier, idle)?,
+        write_status(memory, epoch, READY)?;
+        let handled = match block.kind {
+            BlockKind::Storm => traffic::storm(memory, &block, (waiter, notifier), self.policy, idle)?,
+            BlockKind::Stream => traffic::stream(memory, &block, (waiter, notifier), idle)?,
+            BlockKind::Clock => messages.serve_clock(waiter, idle)?,
+            BlockKind::Pingpong => messages.serve_pingpong(waiter, notifier, idle)?,
+            BlockKind::Frame => messages.serve_frames(waiter, notifier, idle)?,
             // `run_block` handles it without messages.
-            Work::Ceilings => return Err(BlockError::InvalidParams),
+            BlockKind::PeakBandwidth => return Err(BlockError::InvalidParams),
         };
         Ok(BlockOutcome { handled, counts: waiter.counts(), cost: before.since() })
     }
@@ -305,15 +308,15 @@ impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
             interrupts: self.before.zip(self.interrupts()).map(|(before, after)| after - before),
             events: Some(counts.events),
             waits: counts.waits,
-            found_armed: counts.found_armed,
-            found_spinning: counts.found_spinning,
-            deadline_wakeups: counts.deadline_wakeups,
+            found_after_arm: counts.found_after_arm,
+            found_while_spinning: counts.found_while_spinning,
+            wait_timeouts: counts.wait_timeouts,
             lost_wakeups: counts.lost_wakeups,
             rings: self.notifier.rings(),
             operations: handled.operations,
             last_seen: handled.last_seen,
             mismatches: handled.mismatches,
-            yields: cost.yields,
+            voluntary_switches: cost.voluntary_switches,
             cpu_ns: cost.cpu_ns,
         }
     }

@@ -9,7 +9,7 @@ use nix::time::{ClockId, clock_gettime};
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct ThreadCost {
     /// Voluntary context switches (getrusage(2), `ru_nvcsw`).
-    pub(super) yields: u64,
+    pub(super) voluntary_switches: u64,
     /// CPU time in nanoseconds.
     pub(super) cpu_ns: u64,
 }
@@ -17,14 +17,18 @@ pub(super) struct ThreadCost {
 impl ThreadCost {
     /// Totals since the thread's start.
     pub(super) fn now() -> Self {
-        let yields = getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches());
+        let voluntary_switches =
+            getrusage(UsageWho::RUSAGE_THREAD).map_or(0, |usage| usage.voluntary_context_switches());
         let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Into::into);
-        Self { yields: yields.unsigned_abs(), cpu_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) }
+        Self {
+            voluntary_switches: voluntary_switches.unsigned_abs(),
+            cpu_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Differences to this earlier value.
     pub(super) fn since(self) -> Self {
         let now = Self::now();
-        Self { yields: now.yields - self.yields, cpu_ns: now.cpu_ns - self.cpu_ns }
+        Self { voluntary_switches: now.voluntary_switches - self.voluntary_switches, cpu_ns: now.cpu_ns - self.cpu_ns }
     }
 }

@@ -3,12 +3,13 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use bench_protocol::ack::{END, PROCESSED, Refusal, Tagged};
-use bench_protocol::control::{Announcement, Flaw};
+use bench_protocol::ack::{END, NackReason, PROCESSED, SeqState};
+use bench_protocol::control::{BlockParams, Fault};
 use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE};
-use bench_protocol::stream::{Ring, is_whole};
+use bench_protocol::stream::{SlotRing, is_intact};
+use doorbell::notify::Notifier;
 use doorbell::region::SharedRegion;
-use doorbell::wait::{Notifier, Waiter};
+use doorbell::wait::Waiter;
 
 use super::fault::FaultPolicy;
 use super::messages::{BlockError, Handled, wait};
@@ -16,7 +17,7 @@ use super::messages::{BlockError, Handled, wait};
 /// Receives a storm: takes the newest message at each wake-up, until the last one.
 pub(super) fn storm<W: Waiter, N: Notifier>(
     memory: &SharedRegion,
-    block: &Announcement,
+    block: &BlockParams,
     (waiter, notifier): (&mut W, &mut N),
     policy: impl FaultPolicy,
     idle: impl Fn() -> ControlFlow<()>,
@@ -30,16 +31,16 @@ pub(super) fn storm<W: Waiter, N: Notifier>(
         // SYNC POINT: pairs with the host's release of the message word.
         let look = || {
             let word = message.load(Ordering::Acquire);
-            (word != newest && Tagged::unpack(word).seq >= block.first_seq).then_some(word)
+            (word != newest && SeqState::unpack(word).seq >= block.first_seq).then_some(word)
         };
         newest = wait(waiter, look, &idle)?;
         received += 1;
-        let seq = Tagged::unpack(newest).seq;
+        let seq = SeqState::unpack(newest).seq;
         if seq == last {
             // SYNC POINT: pairs with the host's acquire of the acknowledgement.
-            ack.store(Tagged::pack(last, PROCESSED), Ordering::Release);
+            ack.store(SeqState::pack(last, PROCESSED), Ordering::Release);
             notifier.notify().map_err(BlockError::Wait)?;
-            let last_seen = if policy.is_active(Flaw::BlindStorm) { last - 1 } else { last };
+            let last_seen = if policy.is_active(Fault::BlindStorm) { last - 1 } else { last };
             return Ok(Handled { operations: received, last_seen, mismatches: 0 });
         }
     }
@@ -48,18 +49,18 @@ pub(super) fn storm<W: Waiter, N: Notifier>(
 /// Receives a stream until END, which follows the last message. Reads and verifies every message.
 pub(super) fn stream<W: Waiter, N: Notifier>(
     memory: &SharedRegion,
-    block: &Announcement,
+    block: &BlockParams,
     (waiter, notifier): (&mut W, &mut N),
     idle: impl Fn() -> ControlFlow<()>,
 ) -> Result<Handled, BlockError> {
     let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
-    let ring = Ring::new(memory.len(), block.slots, block.bytes).ok_or(BlockError::InvalidParams)?;
+    let ring = SlotRing::new(memory.len(), block.slots, block.bytes).ok_or(BlockError::InvalidParams)?;
     let mut copy = vec![0; ring.bytes()];
     let mut next = block.first_seq;
     let mut mismatches = 0;
     loop {
         // SYNC POINT: pairs with the host's release of the message word; all slots up to it are filled.
-        let look = || Some(Tagged::unpack(message.load(Ordering::Acquire))).filter(|word| is_new(*word, next));
+        let look = || Some(SeqState::unpack(message.load(Ordering::Acquire))).filter(|word| is_new(*word, next));
         let newest = wait(waiter, look, &idle)?;
         let published = if newest.state == END { newest.seq } else { newest.seq + 1 };
         // Bounds the loop below if the host publishes an invalid sequence number.
@@ -68,11 +69,11 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
         }
         while next < published {
             memory.copy_out(ring.slot(next), &mut copy)?;
-            let whole = is_whole(&copy, next);
+            let whole = is_intact(&copy, next);
             mismatches += u64::from(!whole);
-            let state = if whole { PROCESSED } else { Refusal::Payload as u8 };
+            let state = if whole { PROCESSED } else { NackReason::Payload as u8 };
             // SYNC POINT: pairs with the host's acquire; afterwards the host may reuse the slot.
-            ack.store(Tagged::pack(next, state), Ordering::Release);
+            ack.store(SeqState::pack(next, state), Ordering::Release);
             notifier.notify().map_err(BlockError::Wait)?;
             next += 1;
         }
@@ -82,6 +83,6 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
     }
 }
 
-fn is_new(word: Tagged, next: u64) -> bool {
+fn is_new(word: SeqState, next: u64) -> bool {
     word.seq >= next && (word.state == END || word.state == bench_protocol::ack::SENT)
 }

@@ -2,12 +2,13 @@
 
 use bench_model::Fault;
 use bench_model::raw::CorruptAnswer;
-use bench_protocol::ack::{Ack, Refusal};
+use bench_protocol::ack::{Ack, NackReason};
 use bench_protocol::frame::FrameHeader;
 use bench_protocol::layout::PAGE;
+use doorbell::notify::Notifier;
 use doorbell::region::{RegionError, flush_private};
-use doorbell::tsc::ticks;
-use doorbell::wait::{Notifier, Waiter};
+use doorbell::tsc::tsc_now;
+use doorbell::wait::Waiter;
 use zerocopy::IntoBytes;
 
 use super::{BlockContext, BlockOutcome};
@@ -39,7 +40,7 @@ impl BlockContext<'_> {
             self.frame(channel, &mut sample, true)?;
             self.meter.restore(cost);
             Some(match sample.answer {
-                Some(Ack::Refused(Refusal::Hash)) => CorruptAnswer::Refused,
+                Some(Ack::Refused(NackReason::Hash)) => CorruptAnswer::Refused,
                 Some(Ack::Processed) => CorruptAnswer::Accepted,
                 _ => CorruptAnswer::Other,
             })
@@ -68,10 +69,10 @@ impl BlockContext<'_> {
         }
         // Making a frame is no part of what sending it costs.
         self.meter.start();
-        sample.begun = ticks();
+        sample.begun = tsc_now();
         memory.copy_in(at + PAGE, &frame.bytes)?;
         memory.copy_in(at, header.as_bytes())?;
-        sample.written = ticks();
+        sample.written = tsc_now();
         self.words.write_payload([index, 0, 0, 0, 0, 0, 0]);
         let done = channel.round_trip(sample);
         self.meter.stop();

@@ -1,7 +1,8 @@
 //! Closed loops of 64-byte messages, back to back or paced, and the open loop that offers them at a rate.
 
-use doorbell::tsc::ticks;
-use doorbell::wait::{Notifier, Waiter};
+use doorbell::notify::Notifier;
+use doorbell::tsc::tsc_now;
+use doorbell::wait::Waiter;
 use nix::sys::prctl;
 
 use super::pacing::{BackToBack, FixedGap, OpenLoopSchedule, Pacer, TscSleeper};
@@ -54,7 +55,7 @@ impl BlockContext<'_> {
         for position in positions {
             if position == first_measured {
                 self.meter.start();
-                end = ticks() + self.limit();
+                end = tsc_now() + self.limit();
                 // No more than a label: a kernel that refuses it changes nothing.
                 let _ = prctl::set_name(MEASURING);
             }
@@ -90,7 +91,7 @@ impl BlockContext<'_> {
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
         self.meter.start();
-        let until = ticks() + self.limit();
+        let until = tsc_now() + self.limit();
         channel.await_ack(until, self.first_seq, |_| false)?;
         self.meter.stop();
         pingpong(channel, &mut Sample { seq: self.first_seq, ..Sample::default() })?;

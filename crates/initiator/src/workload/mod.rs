@@ -4,7 +4,8 @@ use std::cell::Cell;
 
 use bench_model::raw::CorruptAnswer;
 use bench_model::{Block, Fault, Workload};
-use doorbell::wait::{Notifier, Waiter};
+use doorbell::notify::Notifier;
+use doorbell::wait::Waiter;
 
 use super::BenchError;
 use super::cpu_usage::Meter;

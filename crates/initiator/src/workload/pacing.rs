@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bench_model::Arrivals;
-use doorbell::tsc::ticks;
+use doorbell::tsc::tsc_now;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
@@ -49,14 +49,14 @@ impl TscSleeper {
     fn until(&self, due: u64, early: Duration) -> u64 {
         let mut spun = 0;
         if self.sleeps {
-            let left = due.saturating_sub(ticks()) as f64 / self.ticks_per_ns;
+            let left = due.saturating_sub(tsc_now()) as f64 / self.ticks_per_ns;
             let left = Duration::from_secs_f64(left / 1e9).saturating_sub(early);
             if !left.is_zero() {
                 std::thread::sleep(left);
             }
-            spun = due.saturating_sub(ticks());
+            spun = due.saturating_sub(tsc_now());
         }
-        while ticks() < due {
+        while tsc_now() < due {
             std::hint::spin_loop();
         }
         spun
@@ -71,7 +71,7 @@ pub(super) struct FixedGap {
 
 impl Pacer for FixedGap {
     fn wait(&mut self, sample: &mut Sample) -> u64 {
-        sample.due = ticks() + self.ticks;
+        sample.due = tsc_now() + self.ticks;
         self.sleeper.until(sample.due, Duration::ZERO)
     }
 }
@@ -89,7 +89,7 @@ impl OpenLoopSchedule {
     /// `rate_per_s` messages per second from now on.
     pub(super) fn new(sleeper: TscSleeper, arrivals: Arrivals, rate_per_s: u64, seed: u64) -> Self {
         let interval = 1e9 * sleeper.ticks_per_ns / rate_per_s.max(1) as f64;
-        Self { sleeper, arrivals, interval, due: ticks() as f64, rng: StdRng::seed_from_u64(seed) }
+        Self { sleeper, arrivals, interval, due: tsc_now() as f64, rng: StdRng::seed_from_u64(seed) }
     }
 
     /// When the next message is due.
@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn a_sleepers_spin_before_a_message_is_told_and_a_pollers_is_none() {
         // A counter of at least one tick per nanosecond: a hundred thousand are too few to sleep for.
-        let spun = |sleeps| TscSleeper { sleeps, ticks_per_ns: 1.0 }.until(ticks() + 100_000, SPIN_MARGIN);
+        let spun = |sleeps| TscSleeper { sleeps, ticks_per_ns: 1.0 }.until(tsc_now() + 100_000, SPIN_MARGIN);
         assert!((1..=100_000).contains(&spun(true)));
         assert_eq!(spun(false), 0);
         assert_eq!(TscSleeper { sleeps: true, ticks_per_ns: 1.0 }.until(0, SPIN_MARGIN), 0, "long due");

@@ -2,11 +2,12 @@
 
 use std::cell::Cell;
 
-use bench_protocol::ack::{Ack, Tagged};
-use bench_protocol::stream::{Ring, seal};
+use bench_protocol::ack::{Ack, SeqState};
+use bench_protocol::stream::{SlotRing, stamp_ends};
+use doorbell::notify::Notifier;
 use doorbell::region::RegionError;
-use doorbell::tsc::ticks;
-use doorbell::wait::{Notifier, Waiter};
+use doorbell::tsc::tsc_now;
+use doorbell::wait::Waiter;
 
 use super::{BlockContext, BlockOutcome, StreamTotals};
 use crate::BenchError;
@@ -22,11 +23,11 @@ impl BlockContext<'_> {
             self.block.conditions.rate_per_s.map_or(0.0, |rate| 1e9 * self.ticks_per_ns / rate.max(1) as f64);
         let last_seq = self.first_seq + self.block.count - 1;
         self.meter.start();
-        let start = ticks();
+        let start = tsc_now();
         let until_due = |position: u64| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
             let due = start + (interval * position as f64) as u64;
-            while ticks() < due {
+            while tsc_now() < due {
                 std::hint::spin_loop();
             }
         };
@@ -59,38 +60,38 @@ impl BlockContext<'_> {
             len: usize::try_from(slots.saturating_mul(self.block.size_bytes)).unwrap_or(usize::MAX),
             region: memory.len(),
         };
-        let ring = Ring::new(memory.len(), slots, self.block.size_bytes).ok_or_else(nowhere)?;
+        let ring = SlotRing::new(memory.len(), slots, self.block.size_bytes).ok_or_else(nowhere)?;
         let mut message = self.frames.next_frame(ring.bytes()).bytes.clone();
         // The first slot that is not known to be empty.
         let (mut seq, mut taken, mut full) = (first, first, 0);
         self.meter.start();
-        let start = ticks();
+        let start = tsc_now();
         let end = start + self.limit();
         loop {
             if seq - taken == slots {
-                let timeout_ticks = ticks() + channel.timeout_ticks();
-                let room = CountedCheck::new(|word: Tagged| word.seq >= taken && word.seq < seq);
+                let timeout_ticks = tsc_now() + channel.timeout_ticks();
+                let room = CountedCheck::new(|word: SeqState| word.seq >= taken && word.seq < seq);
                 let found = channel.await_ack(timeout_ticks, seq, |word| room.check(word))?;
                 let Some(word) = found else { return Err(channel.timeout(seq)) };
                 full += u64::from(room.had_to_wait());
                 taken = word.seq + 1;
-                if taken > first && ticks() > end {
+                if taken > first && tsc_now() > end {
                     break;
                 }
             }
-            seal(&mut message, seq);
+            stamp_ends(&mut message, seq);
             memory.copy_in(ring.slot(seq), &message)?;
             self.words.publish(seq);
             channel.notifier.notify().map_err(ringing)?;
             seq += 1;
         }
         let last_seq = seq - 1;
-        let timeout_ticks = ticks() + channel.timeout_ticks();
+        let timeout_ticks = tsc_now() + channel.timeout_ticks();
         let last = channel.await_ack(timeout_ticks, last_seq, |word| word.seq == last_seq)?;
-        let span_ticks = ticks() - start;
+        let span_ticks = tsc_now() - start;
         self.meter.stop();
         let Some(word) = last else { return Err(channel.timeout(last_seq)) };
-        if !matches!(Ack::of(word.state), Ack::Processed | Ack::Refused(_)) {
+        if !matches!(Ack::from_state(word.state), Ack::Processed | Ack::Refused(_)) {
             channel.stale += 1;
         }
         channel.end(seq)?;
@@ -105,12 +106,12 @@ struct CountedCheck<F> {
     count: Cell<u64>,
 }
 
-impl<F: Fn(Tagged) -> bool> CountedCheck<F> {
+impl<F: Fn(SeqState) -> bool> CountedCheck<F> {
     fn new(found: F) -> Self {
         Self { found, count: Cell::new(0) }
     }
 
-    fn check(&self, word: Tagged) -> bool {
+    fn check(&self, word: SeqState) -> bool {
         self.count.set(self.count.get() + 1);
         (self.found)(word)
     }
@@ -136,10 +137,10 @@ mod tests {
     /// Waits for a slot that is free from the so-manieth look on, as a stream does.
     fn waited(free_from: u64) -> bool {
         let emptied = Cell::new(0);
-        let room = CountedCheck::new(|word: Tagged| word.seq >= free_from);
+        let room = CountedCheck::new(|word: SeqState| word.seq >= free_from);
         let look = || {
             emptied.set(emptied.get() + 1);
-            Some(Tagged { seq: emptied.get(), state: 0 }).filter(|word| room.check(*word))
+            Some(SeqState { seq: emptied.get(), state: 0 }).filter(|word| room.check(*word))
         };
         let idle = || {
             std::thread::sleep(Duration::from_micros(1));

@@ -7,13 +7,13 @@ use doorbell::region::{RegionError, SharedRegion};
 
 /// The guest's stamps of one operation, in ticks of its own counter; 0 where none was taken.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Record {
+pub struct GuestStamps {
     /// The operation.
     pub seq: u64,
     /// G0: the interrupt handler was entered, where the driver says so.
-    pub interrupted: u64,
+    pub irq_entry: u64,
     /// G1: the guest knows.
-    pub known: u64,
+    pub detected: u64,
     /// G2: RECEIVED stored.
     pub received: u64,
     /// G3: payload read.
@@ -21,16 +21,16 @@ pub struct Record {
     /// G4: SHA-256 done.
     pub verified: u64,
     /// G5: PROCESSED or ERROR stored.
-    pub answered: u64,
+    pub acked: u64,
 }
 
 /// The guest's end of the records: looked up once, so that leaving one between two messages is seven stores.
 #[derive(Debug, Clone, Copy)]
-pub struct Records<'m> {
+pub struct StampTable<'m> {
     words: &'m [AtomicU64],
 }
 
-impl<'m> Records<'m> {
+impl<'m> StampTable<'m> {
     /// Finds the records, and touches every page of them, so that none is faulted in while operations are measured:
     /// under emulation that costs two microseconds, and sixty-four records share a page.
     pub fn new(region: &'m SharedRegion) -> Result<Self, RegionError> {
@@ -44,11 +44,11 @@ impl<'m> Records<'m> {
 
     /// Stores a record at its operation's place.
     #[inline]
-    pub fn publish(&self, record: &Record) {
-        let Record { seq, interrupted, known, received, read, verified, answered } = *record;
+    pub fn publish(&self, record: &GuestStamps) {
+        let GuestStamps { seq, irq_entry, detected, received, read, verified, acked } = *record;
         let first = index(seq) * (RECORD / 8);
         let place = &self.words[first..first + 7];
-        for (word, value) in place.iter().zip([seq, interrupted, known, received, read, verified, answered]) {
+        for (word, value) in place.iter().zip([seq, irq_entry, detected, received, read, verified, acked]) {
             word.store(value, Ordering::Relaxed);
         }
     }
@@ -60,19 +60,19 @@ fn index(seq: u64) -> usize {
     (seq % RECORD_COUNT as u64) as usize
 }
 
-impl Record {
+impl GuestStamps {
     /// Reads the record of an operation, `None` if the guest left none.
     pub fn load(region: &SharedRegion, seq: u64) -> Result<Option<Self>, RegionError> {
         let at = RECORDS + index(seq) * RECORD;
         let word = |i: usize| region.word(at + 8 * i).map(|w| w.load(Ordering::Relaxed));
         let record = Self {
             seq: word(0)?,
-            interrupted: word(1)?,
-            known: word(2)?,
+            irq_entry: word(1)?,
+            detected: word(2)?,
             received: word(3)?,
             read: word(4)?,
             verified: word(5)?,
-            answered: word(6)?,
+            acked: word(6)?,
         };
         Ok((record.seq == seq).then_some(record))
     }
