@@ -219,9 +219,11 @@ impl<'d> Run<'d> {
 
     /// What this side's memory can do, in words for the host (JSON). Nobody uses the slots meanwhile.
     fn ceilings(&mut self, bytes: u64) -> Result<String, Broken> {
-        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.layout.payload_bytes());
+        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.memory.len());
         let bytes = bytes.ok_or(Broken::Nonsense)?;
-        let copies = CopySpeeds::measure(self.memory, &self.layout.payloads(), bytes, &mut self.frame)?;
+        let target = self.frame.len().max(CopySpeeds::target_bytes(bytes));
+        self.frame.resize(target, 1);
+        let copies = CopySpeeds::measure(self.memory, &self.layout.copy_offsets(bytes), bytes, &mut self.frame)?;
         let hashes = HashSpeeds::measure(self.memory, SLOTS, bytes)?;
         let ceilings = serde_json::json!({
             "heap_to_heap": copies.heap_to_heap,

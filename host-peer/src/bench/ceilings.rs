@@ -119,7 +119,7 @@ fn higher(first: Ceiling, second: Ceiling) -> Ceiling {
 fn both(link: &Link<'_>, guest: &mut Guest<'_>, watch: &mut Watch<'_>, size: u64) -> Result<Ceilings, BenchError> {
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
     let mut target = vec![2; CopySpeeds::target_bytes(bytes)];
-    let copies = CopySpeeds::measure(link.memory, &link.layout.payloads(), bytes, &mut target)?;
+    let copies = CopySpeeds::measure(link.memory, &link.layout.copy_offsets(bytes), bytes, &mut target)?;
     let hashes = HashSpeeds::measure(link.memory, SLOTS, bytes)?;
     let host = Ceiling {
         heap_to_heap: copies.heap_to_heap,
