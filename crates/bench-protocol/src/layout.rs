@@ -175,9 +175,13 @@ impl Layout {
         Some(SLOTS + index * self.stride)
     }
 
-    /// Offsets of all slots' payloads.
+    /// Offsets at which `bytes` bytes can be copied while no message is under way: each slot's payload, or the first
+    /// slot where they need more room than a slot has.
     #[must_use]
-    pub fn payloads(&self) -> Vec<usize> {
+    pub fn copy_offsets(&self, bytes: usize) -> Vec<usize> {
+        if bytes > self.payload_bytes() {
+            return vec![SLOTS];
+        }
         (0..self.slots).map(|index| SLOTS + index * self.stride + PAGE).collect()
     }
 
@@ -250,8 +254,9 @@ mod tests {
         assert_eq!(layout.slots, 3);
         assert_eq!(layout.slot(0), Some(SLOTS));
         assert!(layout.slot(2).unwrap() + layout.stride <= 128 << 20);
-        assert_eq!(layout.payloads()[2], layout.slot(2).unwrap() + PAGE);
-        assert_eq!(layout.payloads().len(), 3);
+        let offsets = layout.copy_offsets(layout.payload_bytes());
+        assert_eq!((offsets.len(), offsets[2]), (3, layout.slot(2).unwrap() + PAGE));
+        assert_eq!(layout.copy_offsets(layout.payload_bytes() + 1), [SLOTS]);
         assert_eq!(layout.slot(3), None);
         assert_eq!(layout.slot(u64::MAX), None);
     }

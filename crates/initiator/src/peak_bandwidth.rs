@@ -124,7 +124,7 @@ fn both(
 ) -> Result<Ceilings, BenchError> {
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
     let mut target = vec![2; CopyBandwidth::target_bytes(bytes)];
-    let copies = CopyBandwidth::measure(words.memory, &words.layout.payloads(), bytes, &mut target)?;
+    let copies = CopyBandwidth::measure(words.memory, &words.layout.copy_offsets(bytes), bytes, &mut target)?;
     let hashes = HashBandwidth::measure(words.memory, SLOTS, bytes)?;
     let host = Ceiling {
         heap_to_heap: copies.heap_to_heap,

@@ -234,9 +234,11 @@ impl<'d> Responder<'d> {
 
     /// Measures the guest's peak bandwidth; returns JSON. The host does not use the slots meanwhile.
     fn ceilings(&mut self, bytes: u64) -> Result<String, BlockError> {
-        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.layout.payload_bytes());
+        let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.memory.len());
         let bytes = bytes.ok_or(BlockError::InvalidParams)?;
-        let copies = CopyBandwidth::measure(self.memory, &self.layout.payloads(), bytes, &mut self.frame)?;
+        let target = self.frame.len().max(CopyBandwidth::target_bytes(bytes));
+        self.frame.resize(target, 1);
+        let copies = CopyBandwidth::measure(self.memory, &self.layout.copy_offsets(bytes), bytes, &mut self.frame)?;
         let hashes = HashBandwidth::measure(self.memory, SLOTS, bytes)?;
         let ceilings = serde_json::json!({
             "heap_to_heap": copies.heap_to_heap,
