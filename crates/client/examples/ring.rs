@@ -1,4 +1,4 @@
-//! Writes a greeting into the shared memory and rings everybody who is there.
+//! Writes a greeting into the shared memory and rings every peer.
 //!
 //! `cargo run -p client --example ring -- /tmp/ivshmem_socket`
 
@@ -10,7 +10,7 @@ use client::{Client, JoinOptions};
 fn main() -> Result<(), Box<dyn Error>> {
     let socket = std::env::args().nth(1).unwrap_or_else(|| "/tmp/ivshmem_socket".into());
     let client = Client::join(&JoinOptions::at(socket))?;
-    // A mapping would be faster, and is refused where it is not safe: `client.map()?`.
+    // `client.map()?` would be faster, and fails if a mapping is not safe.
     client.write_at(0x1000, b"hello")?;
     for &peer in client.peers().keys() {
         client.ring(peer, Vector(0))?;

@@ -1,4 +1,4 @@
-//! Waits for one doorbell for ten seconds at most, and says meanwhile who comes and goes.
+//! Waits up to ten seconds for a doorbell and prints the peers that join and leave.
 //!
 //! `cargo run -p client --example wait -- /tmp/ivshmem_socket`
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let end = Instant::now() + Duration::from_secs(10);
     while let Some(event) = client.next(Some(end.saturating_duration_since(Instant::now())))? {
         match event {
-            ClientEvent::Peer(PeerChange::Joined { peer }) => println!("peer {peer} came"),
+            ClientEvent::Peer(PeerChange::Joined { peer }) => println!("peer {peer} joined"),
             ClientEvent::Peer(PeerChange::Left { peer }) => println!("peer {peer} left"),
             ClientEvent::Peer(PeerChange::VectorAdded { .. }) => {}
             ClientEvent::Rung { vector, rings } => {
@@ -25,5 +25,5 @@ fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    Err("nobody rang within ten seconds".into())
+    Err("no doorbell within ten seconds".into())
 }

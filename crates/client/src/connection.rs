@@ -18,7 +18,7 @@ use super::error::MAX_PATH_BYTES;
 use super::{ClientError, deadline, descriptor};
 use crate::status;
 
-/// Between two attempts to connect to a server that has many clients waiting.
+/// Delay before another connect to a server whose accept queue is full.
 const RETRY: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]
@@ -28,12 +28,12 @@ pub(super) struct Connection {
     stream: UnixStream,
     decoder: Decoder<OwnedFd>,
     session: Session,
-    /// After an error: what still comes can no longer be told apart.
+    /// Set after an error: later bytes cannot be interpreted.
     ended: bool,
 }
 
 impl Connection {
-    /// Connects; where the server has no room in its queue, tries until the deadline.
+    /// Connects; retries until the deadline while the server's accept queue is full.
     pub(super) fn open(path: &Path, deadline: Instant) -> Result<Self, ClientError> {
         if path.as_os_str().len() > MAX_PATH_BYTES {
             return Err(ClientError::PathTooLong(path.into()));
@@ -56,7 +56,7 @@ impl Connection {
                     Err(ClientError::HandshakeTimeout { path: path.into(), waited: started.elapsed() })
                 }
                 Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
-                // The kernel has the same word for a file of another kind.
+                // connect(2) returns the same error for a path that is not a socket.
                 Err(Errno::CONNREFUSED) if !is_socket(path) => Err(ClientError::NotASocket(path.into())),
                 Err(Errno::CONNREFUSED) => Err(ClientError::NotListening(path.into())),
                 Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
@@ -64,7 +64,7 @@ impl Connection {
         }
     }
 
-    /// The connection itself, made blocking.
+    /// The stream, made blocking.
     pub(super) fn into_stream(self) -> Result<UnixStream, ClientError> {
         let made = self.stream.set_nonblocking(false);
         made.map_err(|source| ClientError::Connect { path: self.path, source })?;
@@ -75,7 +75,7 @@ impl Connection {
         &self.path
     }
 
-    /// What every client is told first: its id and the shared memory.
+    /// Reads the first messages of the handshake: the client's id and the memory object.
     pub(super) fn receive_init(&mut self, deadline: Instant) -> Result<(PeerId, OwnedFd), ClientError> {
         let started = Instant::now();
         let mut id = None;
@@ -91,8 +91,8 @@ impl Connection {
         }
     }
 
-    /// The next event; `None` when the deadline passes before it is there. One that is there already
-    /// is returned even after the deadline.
+    /// The next event; `None` after the deadline. An event that has already arrived is returned even after the
+    /// deadline.
     pub(super) fn event(&mut self, deadline: Instant) -> Result<Option<Event<OwnedFd>>, ClientError> {
         if self.ended {
             return Err(ClientError::ServerGone(self.path.clone()));
@@ -102,7 +102,7 @@ impl Connection {
         event
     }
 
-    /// Believes nothing more that comes.
+    /// Ignores everything that arrives from now on.
     pub(super) fn stop(&mut self) {
         self.ended = true;
     }
@@ -122,8 +122,8 @@ impl Connection {
         }
     }
 
-    /// A descriptor is lost to a process that may open no more, or where a message has more than anybody takes. Nothing
-    /// but the room that is left tells the one from the other.
+    /// A descriptor is lost if this process reached its limit of open files or if a message carries too many
+    /// descriptors. Whether more files can be opened distinguishes the two.
     fn receive_error(&self, source: ReceiveError) -> ClientError {
         let path = self.path.clone();
         match source {
@@ -159,12 +159,12 @@ impl AsFd for Connection {
 }
 
 fn is_socket(path: &Path) -> bool {
-    // One that is gone by now may have been one.
+    // A path that no longer exists may have been a socket.
     std::fs::metadata(path).map_or(true, |metadata| metadata.file_type().is_socket())
 }
 
-/// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html). Non-blocking from the
-/// start: a blocking connect waits for ever when the server does not accept.
+/// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html). Non-blocking from the start: a blocking
+/// connect hangs if the server does not accept.
 fn try_connect(path: &Path) -> Result<UnixStream, Errno> {
     let address = SocketAddrUnix::new(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -1,20 +1,20 @@
-//! Time as callers give it, a duration, and as loops need it, a point that does not move.
+//! Converts timeouts to deadlines and back.
 
 use std::time::{Duration, Instant};
 
 use rustix::event::Timespec;
 
-/// Stands for "for ever" where a duration leads beyond what an [`Instant`] can hold: a hundred years.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// Used where a timeout exceeds the range of [`Instant`].
+const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// The point at which a timeout that starts now is over.
+/// The deadline of a timeout that starts now.
 #[must_use]
 pub fn after(timeout: Duration) -> Instant {
     let now = Instant::now();
-    now.checked_add(timeout).unwrap_or_else(|| now + FOR_EVER)
+    now.checked_add(timeout).unwrap_or_else(|| now + HUNDRED_YEARS)
 }
 
-/// The time until a deadline, as poll takes it.
+/// The time until a deadline, for poll(2).
 #[must_use]
 pub fn remaining(deadline: Instant) -> Timespec {
     let left = deadline.saturating_duration_since(Instant::now());

@@ -1,4 +1,4 @@
-//! Looking at received descriptors before they are relied on.
+//! Checks received descriptors before use.
 
 use std::ffi::OsString;
 use std::fs::read_link;
@@ -8,20 +8,20 @@ use std::os::fd::{AsFd, AsRawFd};
 use rustix::fs::{FileType, OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::fcntl_dupfd_cloexec;
 
-/// What the kernel calls an eventfd in `/proc/self/fd`.
+/// Link target of an eventfd in `/proc/self/fd`.
 const EVENTFD: &str = "anon_inode:[eventfd]";
 
-/// Whoever may open no more than so many files is near its limit. A good message brings one.
-const ROOM: usize = 16;
+/// A process that cannot open this many more files is near its limit. A valid message carries one descriptor.
+const SPARE: usize = 16;
 
-/// Whether this process may open some more files. The kernel says so only to whoever tries.
+/// Whether this process can open more files. Only opening them shows it.
 #[must_use]
 pub fn can_open_more(fd: impl AsFd) -> bool {
-    let copies: Result<Vec<_>, _> = (0..ROOM).map(|_| fcntl_dupfd_cloexec(&fd, 0)).collect();
+    let copies: Result<Vec<_>, _> = (0..SPARE).map(|_| fcntl_dupfd_cloexec(&fd, 0)).collect();
     copies.is_ok()
 }
 
-/// What a descriptor leads to, in the words of a sentence.
+/// The file type with its article, for messages.
 #[must_use]
 pub fn describe_kind(kind: FileType) -> &'static str {
     match kind {
@@ -32,11 +32,11 @@ pub fn describe_kind(kind: FileType) -> &'static str {
         FileType::Socket => "a socket",
         FileType::CharacterDevice => "a character device",
         FileType::BlockDevice => "a block device",
-        FileType::Unknown => "something that is no file, such as an eventfd",
+        FileType::Unknown => "not a file, such as an eventfd",
     }
 }
 
-/// What a descriptor is, if it is no eventfd. Without `/proc` everything passes.
+/// The kind of a descriptor that is not an eventfd. Without `/proc` every descriptor passes.
 #[must_use]
 pub fn kind_unless_eventfd(fd: impl AsFd) -> Option<String> {
     let link = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
@@ -44,8 +44,8 @@ pub fn kind_unless_eventfd(fd: impl AsFd) -> Option<String> {
     (kind != EVENTFD).then(|| kind.to_string_lossy().into_owned())
 }
 
-/// Makes reads and writes return where they would block, for all holders of the descriptor, as QEMU does with each
-/// eventfd that it is given. Otherwise a full or emptied counter would hold a ring or a wait for ever.
+/// Sets `O_NONBLOCK`, for every process that shares the descriptor, as QEMU does with each eventfd. Otherwise a full or
+/// empty counter would block a ring or a wait.
 pub fn set_nonblocking(fd: impl AsFd) -> io::Result<()> {
     let flags = fcntl_getfl(&fd)?;
     if !flags.contains(OFlags::NONBLOCK) {

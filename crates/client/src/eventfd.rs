@@ -1,10 +1,8 @@
-//! Ringing and waiting: an eventfd's counter
-//! ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)).
+//! Rings and waits on an eventfd ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)).
 //!
-//! Whether a read or write of it blocks is not this process's to say: `O_NONBLOCK` belongs to the open file
-//! description, which all holders share. QEMU sets it, and a peer that means ill clears it and fills the counter. So the
-//! flag is set each time, and nothing is read or written that poll does not say is there, or has room. What is left is a
-//! peer that does all of its part between two calls here.
+//! `O_NONBLOCK` belongs to the open file description, which all processes share. QEMU sets it; a malicious peer can
+//! clear it and fill the counter. So the flag is set before each access, and poll(2) confirms that the access cannot
+//! block. The remaining race is a peer that does both between two calls here.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -17,7 +15,7 @@ use super::{deadline, descriptor};
 
 const ONE_RING: [u8; 8] = 1_u64.to_ne_bytes();
 
-/// Adds one ring to the counter. Where that is full, more rings are pending than anybody can count.
+/// Adds one ring to the counter. A full counter stays full: the receiver wakes up either way.
 pub(super) fn ring(fd: BorrowedFd<'_>) -> io::Result<()> {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
     loop {
@@ -29,7 +27,7 @@ pub(super) fn ring(fd: BorrowedFd<'_>) -> io::Result<()> {
             Err(errno) => return Err(errno.into()),
         }
         return match write(fd, &ONE_RING) {
-            // EAGAIN: it is full by now.
+            // EAGAIN: the counter became full.
             Ok(_) | Err(Errno::AGAIN) => Ok(()),
             Err(Errno::INTR) => continue,
             Err(errno) => Err(errno.into()),
@@ -37,7 +35,7 @@ pub(super) fn ring(fd: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Waits until the counter is not zero, then takes it. Without a deadline, for ever.
+/// Waits until the counter is not zero, then reads and clears it. Without a deadline it waits without limit.
 pub(super) fn wait(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Option<u64>> {
     loop {
         let timeout = deadline.map(deadline::remaining);
@@ -51,7 +49,7 @@ pub(super) fn wait(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<
         let mut count = [0; 8];
         match read(fd, &mut count) {
             Ok(_) => return Ok(Some(u64::from_ne_bytes(count))),
-            // Another holder of the eventfd was faster.
+            // Another process read the counter first.
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }

@@ -1,4 +1,4 @@
-//! Waiting for doorbells and for the server at the same time.
+//! Waits for doorbells and for the server together.
 
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
@@ -10,9 +10,9 @@ use rustix::io::Errno;
 use super::{Client, ClientError, ClientEvent, deadline, eventfd};
 
 impl Client {
-    /// Waits for whatever comes first: one of one's own doorbells, or news of the peers. `None` when the time is over;
-    /// without a timeout it waits for ever. That the server is gone is an error, now and at every later call:
-    /// [`wait_any`](Self::wait_any) waits for the doorbells alone, which go on without it.
+    /// Waits for the next event: a doorbell of this client or a change among the peers. `None` after the timeout; no
+    /// timeout: waits without limit. Once the server is gone, this and every later call returns an error;
+    /// [`wait_any`](Self::wait_any) still waits for doorbells.
     pub fn next(&mut self, timeout: Option<Duration>) -> Result<Option<ClientEvent>, ClientError> {
         let deadline = timeout.map(deadline::after);
         loop {
@@ -34,8 +34,8 @@ impl Client {
         }
     }
 
-    /// Waits until any of one's own doorbells was rung, and says which, and how often since the last time.
-    /// `None` when the time is over; without a timeout it waits for ever.
+    /// Waits for any doorbell of this client; returns the vector and the rings since the last call. `None` after the
+    /// timeout; no timeout: waits without limit.
     pub fn wait_any(&mut self, timeout: Option<Duration>) -> Result<Option<(Vector, u64)>, ClientError> {
         let deadline = timeout.map(deadline::after);
         while let Some(ready) = self.poll_all(deadline, false)? {
@@ -48,15 +48,14 @@ impl Client {
         Ok(None)
     }
 
-    /// Takes in what the server has said by now.
+    /// Handles the messages that have arrived.
     fn queue_changes(&mut self) -> Result<(), ClientError> {
         let changes = self.poll_events(Duration::ZERO)?;
         self.queued.extend(changes);
         Ok(())
     }
 
-    /// Which of the descriptors is readable; each time another one is asked first, so that a doorbell that rings all the
-    /// time does not drown the others.
+    /// The next readable descriptor, round robin: a doorbell that rings all the time must not starve the others.
     fn poll_all(&mut self, deadline: Option<Instant>, with_server: bool) -> Result<Option<Ready>, ClientError> {
         let mut fds: Vec<PollFd<'_>> = self.own_vectors.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
         if with_server {
@@ -81,7 +80,7 @@ impl Client {
         }))
     }
 
-    /// Takes all rings that are waiting, so that a later wait hears only of later ones.
+    /// Clears all pending rings and returns their number.
     pub fn drain(&self) -> Result<u64, ClientError> {
         let mut rings = 0;
         for (index, fd) in (0..).zip(&self.own_vectors) {

@@ -14,17 +14,16 @@
 //! #     runtime.block_on(server.run(std::future::pending())).unwrap();
 //! # });
 //! use std::time::Duration;
-//! use host_peer::Vector;
-//! use client::{Client, JoinOptions};
+//! use client::{Client, JoinOptions, Vector};
 //!
 //! let here = Client::join(&JoinOptions::at(&socket))?;
 //! let there = Client::join(&JoinOptions::at(&socket))?;
 //! there.map()?.copy_in(0x1000, b"hello")?;
 //! there.ring(here.id(), Vector(0))?;
 //! let rings = here.wait(Vector(0), Some(Duration::from_secs(5)))?;
-//! let mut seen = [0; 5];
-//! here.map()?.copy_out(0x1000, &mut seen)?;
-//! assert_eq!((rings, &seen), (Some(1), b"hello"));
+//! let mut greeting = [0; 5];
+//! here.map()?.copy_out(0x1000, &mut greeting)?;
+//! assert_eq!((rings, &greeting), (Some(1), b"hello"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -35,9 +34,9 @@
 //! hang: every wait has a deadline, the kind of each descriptor is checked before use, and no read or write of a descriptor
 //! blocks. A peer that changes the memory object causes an error, never a signal: see [`Client::map`].
 //!
-//! 1. `connection`: bytes in, events out. `descriptor`: checks received descriptors. `counts`: vectors per peer.
+//! 1. `connection`: bytes in, events out. `descriptor`: checks received descriptors. `vector_count`: vectors per peer.
 //! 2. `memory`: mapping, reading, writing.
-//! 3. `doorbell`, `events`: ringing and waiting. [`stream`] (feature `tokio`): waiting in tokio.
+//! 3. `eventfd`, `events`: ringing and waiting. [`stream`] (feature `tokio`): waiting in tokio.
 //! 4. [`status`]: the server's status, without joining. [`fd_limit`]: for servers with many peers.
 
 mod connection;
@@ -78,11 +77,11 @@ use connection::Connection;
 use memory::Memory;
 use vector_count::{VectorCountError, VectorCounter};
 
-/// How long the line must be quiet until an alone client's own vectors are taken to be complete. The
-/// protocol does not say how many there are, and a server sends them back to back.
+/// A client without other peers has all of its vectors once the server sends nothing for this long. The protocol does
+/// not state the number of vectors, and a server sends them back to back.
 const QUIET_PERIOD: Duration = Duration::from_millis(50);
 
-/// The most changes that one call reports: a server that never falls silent must not hold its client for ever.
+/// Upper limit of changes per call: a server that sends without end must not block its client.
 const MAX_CHANGES: usize = 1 << 16;
 
 /// A peer of an ivshmem server.
@@ -108,17 +107,16 @@ pub struct Client {
     own_vectors: Vec<OwnedFd>,
     peers: BTreeMap<PeerId, Vec<OwnedFd>>,
     counter: VectorCounter,
-    /// Changes that nobody was told yet.
+    /// Changes that no call has returned yet.
     queued: VecDeque<PeerChange>,
-    /// An error that came after changes which had to be reported first.
+    /// An error to return after the changes that preceded it.
     deferred_error: Option<ClientError>,
     /// The descriptor that the next poll considers first.
     next_polled: usize,
 }
 
 impl Client {
-    /// Joins a server, and waits until all peers that are there and the client's own vectors are
-    /// known.
+    /// Joins a server and waits until all connected peers and the client's own vectors are known.
     pub fn join(options: &JoinOptions) -> Result<Self, ClientError> {
         let deadline = deadline::after(options.timeout);
         let mut connection = Connection::open(&options.socket, deadline)?;
@@ -161,13 +159,13 @@ impl Client {
     fn has_all_vectors(&self, wanted: Option<u16>) -> bool {
         let has_wanted = |wanted| self.own_vectors.len() >= usize::from(wanted);
         match wanted {
-            // Nothing else tells how many there are.
+            // Without other peers, only the caller knows the number.
             Some(wanted) if self.is_alone() => has_wanted(wanted),
             _ => self.is_handshake_complete() && wanted.is_none_or(has_wanted),
         }
     }
 
-    /// Whether nobody is known by whose vectors this client's own could be counted.
+    /// Whether no other peer gives the number of vectors.
     fn is_alone(&self) -> bool {
         self.peers.is_empty() && self.counter.vectors_per_peer().is_none()
     }
@@ -178,13 +176,13 @@ impl Client {
 
     fn too_few_vectors(&self, options: &JoinOptions) -> ClientError {
         let (path, received) = (self.connection.path().into(), self.own_vectors.len());
-        let of_others = self.counter.vectors_per_peer().or(self.peers.values().map(Vec::len).max()).unwrap_or(1);
-        let asked = options.vectors.map(usize::from).filter(|asked| *asked >= of_others);
+        let per_peer = self.counter.vectors_per_peer().or(self.peers.values().map(Vec::len).max()).unwrap_or(1);
+        let asked = options.vectors.map(usize::from).filter(|asked| *asked >= per_peer);
         match self.counter.unfinished() {
-            // Its own are complete, another's are not.
-            Some(error) if received == of_others => self.count_error(error),
+            // The client's own vectors are complete, another peer's are not.
+            Some(error) if received == per_peer => self.count_error(error),
             _ => {
-                let wanted = asked.unwrap_or(of_others);
+                let wanted = asked.unwrap_or(per_peer);
                 ClientError::TooFewVectors { path, wanted, received, asked: asked.is_some() }
             }
         }
@@ -201,13 +199,13 @@ impl Client {
         }
     }
 
-    /// This client's own id.
+    /// The id that the server assigned to this client.
     #[must_use]
     pub fn id(&self) -> PeerId {
         self.id
     }
 
-    /// The shared memory, to be mapped.
+    /// The memory object.
     #[must_use]
     pub fn memory(&self) -> BorrowedFd<'_> {
         self.memory.fd()
@@ -225,52 +223,51 @@ impl Client {
         self.memory.may_shrink()
     }
 
-    /// Maps the shared memory. Refused if it is not sealed against shrinking: a mapping of such memory lets any of its
-    /// holders, a guest's QEMU among them, end this process with SIGBUS.
+    /// Maps the shared memory. Fails if the memory is not sealed against shrinking: any process with the descriptor, a
+    /// guest's QEMU included, could then kill this process with SIGBUS.
     pub fn map(&self) -> Result<SharedRegion, ClientError> {
         self.memory.map()
     }
 
-    /// Maps the shared memory, sealed or not. To be chosen only where all of its holders are trusted not to shrink it, as
-    /// with QEMU's example server, which cannot seal.
+    /// Maps the shared memory, sealed or not. Use it only if every process with the descriptor is trusted not to shrink
+    /// it. QEMU's example server cannot seal.
     pub fn map_unsealed(&self) -> Result<SharedRegion, ClientError> {
         self.memory.map_anyway()
     }
 
-    /// Copies out of the shared memory through its descriptor. Slower than a mapping, and safe with unsealed memory: where
-    /// another holder shrank it, [`ClientError::MemoryShrank`].
+    /// Reads the shared memory through its descriptor. Slower than a mapping, but safe with unsealed memory: returns
+    /// [`ClientError::MemoryShrank`] if another process shrank it.
     pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<(), ClientError> {
         self.memory.read_at(offset, to)
     }
 
-    /// Copies into the shared memory, as safe as [`read_at`](Self::read_at) and at no other place than `offset`, whatever
-    /// another holder does to the descriptor.
+    /// Writes the shared memory, as safely as [`read_at`](Self::read_at) reads it. Always writes at `offset`, even if
+    /// another process sets `O_APPEND` on the descriptor.
     pub fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
         self.memory.write_at(offset, from)
     }
 
-    /// The eventfds at which this client waits, by vector. Non-blocking.
+    /// Eventfds that this client waits on, by vector. Non-blocking.
     #[must_use]
     pub fn own_vectors(&self) -> &[OwnedFd] {
         &self.own_vectors
     }
 
-    /// The eventfds of the others, by peer and vector.
+    /// Eventfds that ring other peers, by peer and vector.
     #[must_use]
     pub fn peers(&self) -> &BTreeMap<PeerId, Vec<OwnedFd>> {
         &self.peers
     }
 
-    /// The connection to the server, to be polled beside other things. Readable means that
-    /// [`poll_events`](Self::poll_events) has something to do.
+    /// The connection to the server, for the caller's own poll loop. Call [`poll_events`](Self::poll_events) when it is
+    /// readable.
     #[must_use]
     pub fn server_fd(&self) -> BorrowedFd<'_> {
         self.connection.as_fd()
     }
 
-    /// Waits for the server to say something, and takes in all that it has said by then. Empty when it
-    /// said nothing. A server that is gone, or that breaks the protocol, is an error; what is known of
-    /// the peers stays, and they can still be rung.
+    /// Waits for messages of the server and handles all that have arrived. Empty after the timeout. Returns an error if
+    /// the server is gone or breaks the protocol; the known peers can still be rung.
     pub fn poll_events(&mut self, timeout: Duration) -> Result<Vec<PeerChange>, ClientError> {
         let mut changes = Vec::from(std::mem::take(&mut self.queued));
         if changes.is_empty()
@@ -295,7 +292,7 @@ impl Client {
         Ok(changes)
     }
 
-    /// Takes in what the server said. What it says after an error, nobody can tell apart.
+    /// Handles a message. After an error the rest of the stream cannot be interpreted.
     fn handle_event(&mut self, event: Event<OwnedFd>) -> Result<Option<PeerChange>, ClientError> {
         let counted = match event {
             Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => Ok(()),
@@ -312,7 +309,7 @@ impl Client {
 
     fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<PeerChange>, ClientError> {
         Ok(match event {
-            // Only at the start, where `greeting` takes them.
+            // Handled by `receive_init` during the handshake.
             Event::VersionAgreed | Event::Joined(_) | Event::Memory(_) => None,
             Event::OwnVector { vector, fd } => {
                 let peer = self.id;
@@ -334,7 +331,7 @@ impl Client {
         })
     }
 
-    /// Rings a doorbell of a peer, or one's own. That the peer takes notice is not part of it.
+    /// Rings a doorbell of a peer or of this client. Returns without waiting for the receiver.
     pub fn ring(&self, peer: PeerId, vector: Vector) -> Result<(), ClientError> {
         let vectors = match self.peers.get(&peer) {
             Some(vectors) => vectors,
@@ -344,15 +341,15 @@ impl Client {
         eventfd::ring(vector_of(peer, vectors, vector)?).map_err(|source| ClientError::Ring { peer, vector, source })
     }
 
-    /// Waits until one's own doorbell was rung, and says how often since the last time. `None` when
-    /// the time is over; without a timeout it waits for ever.
+    /// Waits for a doorbell of this client and returns the number of rings since the last call. `None` after the
+    /// timeout; no timeout: waits without limit.
     pub fn wait(&self, vector: Vector, timeout: Option<Duration>) -> Result<Option<u64>, ClientError> {
         let fd = vector_of(self.id, &self.own_vectors, vector)?;
         eventfd::wait(fd, timeout.map(deadline::after)).map_err(|source| ClientError::Wait { vector, source })
     }
 }
 
-/// A blocking connection to a server's socket, without reading from it.
+/// Connects to a server's socket without reading from it. The stream is blocking.
 pub fn connect(socket: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
     Connection::open(socket, deadline)?.into_stream()
 }
@@ -363,7 +360,7 @@ fn vector_of(peer: PeerId, vectors: &[OwnedFd], vector: Vector) -> Result<Borrow
     fd.map(AsFd::as_fd).ok_or(ClientError::UnknownVector { peer, vector, count })
 }
 
-/// Takes a descriptor for a doorbell, if it is one.
+/// Checks that a descriptor is an eventfd and makes it non-blocking.
 fn doorbell_of(peer: PeerId, vector: Vector, fd: OwnedFd) -> Result<OwnedFd, ClientError> {
     if let Some(kind) = descriptor::kind_unless_eventfd(&fd) {
         return Err(ClientError::NotAnEventfd { peer, vector, kind });

@@ -1,8 +1,8 @@
-//! The shared memory, as a client that trusts nobody uses it.
+//! Access to the shared memory without trust in other processes.
 //!
-//! Any holder of a memory object that is not sealed against shrinking can cut it short. Whoever has it mapped and
-//! touches what is gone is ended by SIGBUS, in the middle of a load. So such memory is mapped only on demand, and
-//! otherwise read through the descriptor and written by the kernel, where the same event is an error
+//! Any process with the descriptor can truncate a memory object that is not sealed against shrinking. A process that
+//! then touches the missing part of its mapping gets SIGBUS. So such memory is mapped only on demand. Otherwise it is
+//! read through the descriptor and written by the kernel, where truncation is an error
 //! ([memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html), "File sealing").
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,14 +17,14 @@ use super::{ClientError, descriptor, safe_write};
 #[derive(Debug)]
 pub(super) struct Memory {
     fd: OwnedFd,
-    /// In bytes, when it came.
+    /// Bytes at the time of joining.
     size: u64,
     may_shrink: bool,
 }
 
 impl Memory {
-    /// Takes what a server gave, if it is what a peer can use: a file of a power of two of bytes, from a page on, because
-    /// QEMU makes a PCI BAR of it and aborts otherwise.
+    /// Checks the memory object: a file whose size is a power of two and at least a page. QEMU makes a PCI BAR of it
+    /// and aborts otherwise.
     pub(super) fn accept(fd: OwnedFd) -> Result<Self, ClientError> {
         let stat = fstat(&fd).map_err(|errno| ClientError::MemorySize(errno.into()))?;
         let kind = FileType::from_raw_mode(stat.st_mode);
@@ -48,7 +48,7 @@ impl Memory {
         self.size
     }
 
-    /// Seals are never taken back, so what was sealed when it came stays so.
+    /// Seals cannot be removed.
     pub(super) fn may_shrink(&self) -> bool {
         self.may_shrink
     }
@@ -76,15 +76,14 @@ impl Memory {
         Ok(())
     }
 
-    /// Writes through a mapping, where the offset is this process's own. pwrite(2) would append instead of writing there
-    /// as soon as any holder of the same open file description sets `O_APPEND` on it, and a file that is not sealed would
-    /// grow.
+    /// Writes through a mapping. pwrite(2) would append, and grow an unsealed file, if another process set `O_APPEND`
+    /// on the shared open file description.
     pub(super) fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
         self.check_range(offset, from.len())?;
         let Err(source) = safe_write::write(&self.fd, self.size, offset, from) else { return Ok(()) };
         match source.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::FAULT) if self.size_now()? < self.size => Err(self.shrank()),
-            // In sandboxes that forbid it. What is sealed can be stored to without danger.
+            // The sandbox forbids process_vm_writev. Stores to sealed memory are safe.
             Some(Errno::PERM | Errno::NOSYS) if !self.may_shrink => {
                 let offset = usize::try_from(offset).map_err(|_| self.out_of_range(offset, from.len()))?;
                 Ok(self.map_anyway()?.copy_in(offset, from)?)

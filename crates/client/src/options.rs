@@ -1,4 +1,4 @@
-//! What a client chooses, and what it is told.
+//! Options and events of a client.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,15 +10,15 @@ use proto::wire::{PeerId, Vector};
 pub struct JoinOptions {
     /// Where the server listens.
     pub socket: PathBuf,
-    /// How many vectors of its own the client needs. Without it, as many as the other peers have;
-    /// where there is none, what comes until the line is quiet.
+    /// Vectors that the client needs. Default: as many as the other peers have; without peers, all that arrive before a
+    /// pause.
     pub vectors: Option<u16>,
-    /// How long the whole hand-over may take.
+    /// Limit of the whole handshake.
     pub timeout: Duration,
 }
 
 impl JoinOptions {
-    /// Joins the server at a socket within five seconds, with as many vectors as there are.
+    /// Joins the server at `socket` within five seconds, with the default vectors.
     ///
     /// ```
     /// use client::JoinOptions;
@@ -34,35 +34,35 @@ impl JoinOptions {
 /// A change among the peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerChange {
-    /// A peer came. Its vector 0 can be rung.
+    /// A peer joined. Its vector 0 can be rung.
     Joined {
-        /// Who came.
+        /// The peer.
         peer: PeerId,
     },
-    /// One more vector of a peer, or of this client, is known.
+    /// A further vector of a peer or of this client.
     VectorAdded {
-        /// Whose vector.
+        /// Owner of the vector.
         peer: PeerId,
         /// Its index, 1 or more for a peer.
         vector: Vector,
     },
     /// A peer left, and its vectors are closed.
     Left {
-        /// Who left.
+        /// The peer.
         peer: PeerId,
     },
 }
 
-/// Something that a client can wait for.
+/// An event that a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientEvent {
-    /// A doorbell of this client was rung. By whom, nobody is told.
+    /// A doorbell of this client was rung. The protocol does not identify the sender.
     Rung {
-        /// Which one.
+        /// The vector.
         vector: Vector,
-        /// How often since the last look.
+        /// Rings since the last event of this vector.
         rings: u64,
     },
-    /// The server told of a change among the peers.
+    /// A peer joined or left.
     Peer(PeerChange),
 }

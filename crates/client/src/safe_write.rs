@@ -1,8 +1,8 @@
-//! Writing to memory that another holder may shrink, or may make appended to (`O_APPEND`), or that knows no pwrite(2), as
-//! files of hugetlbfs do not.
+//! Writes to memory that another process may shrink or open with `O_APPEND`, or that does not support pwrite(2)
+//! (hugetlbfs).
 //!
-//! A store to a mapping beyond the file's end is SIGBUS. The same bytes, copied by the kernel for this process, are the
-//! error EFAULT ([process_vm_writev(2)](https://man7.org/linux/man-pages/man2/process_vm_writev.2.html)).
+//! A store beyond the end of the file raises SIGBUS. The same copy by the kernel returns EFAULT
+//! ([process_vm_writev(2)](https://man7.org/linux/man-pages/man2/process_vm_writev.2.html)).
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -12,7 +12,7 @@ use nix::errno::Errno;
 use nix::sys::uio::{RemoteIoVec, process_vm_writev};
 use nix::unistd::Pid;
 
-/// Writes all bytes at an offset of a file of `size` bytes; [`Errno::EFAULT`] where the file ends before.
+/// Writes all bytes at `offset` of a file of `size` bytes; [`Errno::EFAULT`] if the file is shorter now.
 pub(super) fn write(file: &OwnedFd, size: u64, offset: u64, from: &[u8]) -> io::Result<()> {
     let too_large = |_| io::Error::from(io::ErrorKind::FileTooLarge);
     let len = usize::try_from(size).map_err(too_large)?;
@@ -20,7 +20,7 @@ pub(super) fn write(file: &OwnedFd, size: u64, offset: u64, from: &[u8]) -> io::
     if from.is_empty() {
         return Ok(());
     }
-    // All of it, because an offset would have to be a multiple of a page whose size is not known here.
+    // Maps the whole file: an offset would have to be a multiple of the page size, which is unknown for hugetlbfs.
     let mapping = MmapOptions::new().len(len).map_raw(file)?;
     let mut done = 0;
     while done < from.len() {
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_there_up_to_the_last_byte() {
+    fn writes_up_to_the_last_byte() {
         let (fd, file) = memory();
         let bytes: Vec<u8> = (0..=250).cycle().take(20_000).collect();
         for offset in [0, 4095, SIZE - 20_000] {
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_memory_was_cut_off_it_is_an_error_and_no_signal() {
+    fn truncated_memory_is_an_error_not_a_signal() {
         let (fd, file) = memory();
         file.set_len(SIZE / 2).unwrap();
         for offset in [SIZE / 2, SIZE / 2 - 8, SIZE - 16] {

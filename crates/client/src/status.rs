@@ -1,4 +1,4 @@
-//! The status socket of a server: one JSON document for each connection. Reading it takes no id, where joining does.
+//! The status socket of a server: one JSON document per connection. Unlike joining, reading it takes no peer id.
 //!
 //! Only `ivshmem-server` has one. A client that connects to it by mistake receives JSON in place of the protocol version.
 
@@ -13,18 +13,18 @@ use thiserror::Error;
 
 use crate::{ClientError, connect, deadline};
 
-/// How a document begins, as the number that a client takes it for.
+/// The first bytes of a document.
 const BEGIN: [u8; 2] = *b"{\"";
 
-/// More than any status has: 65,536 peers with some 200 bytes each.
+/// Upper limit of a status: 65,536 peers at about 200 bytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// What a server reports of itself: the part that [`read`] needs. Other fields are ignored.
+/// The status fields that clients use. Other fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ServerStatus {
     /// Where clients connect.
     pub socket: PathBuf,
-    /// How many vectors each peer has.
+    /// Vectors per peer.
     pub vectors: u16,
     /// The shared memory.
     pub memory: MemoryStatus,
@@ -35,7 +35,7 @@ pub struct ServerStatus {
 /// The shared memory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemoryStatus {
-    /// Its size when the server made it.
+    /// Size at creation.
     pub size_bytes: u64,
     /// Its seals, such as `shrink`.
     pub seals: Vec<String>,
@@ -46,9 +46,9 @@ pub struct MemoryStatus {
 pub struct PeerStatus {
     /// Its id.
     pub id: u16,
-    /// How many vectors it has.
+    /// Its vectors.
     pub vectors: u16,
-    /// Its process, if the kernel reports it.
+    /// Its process id, if the kernel reports it.
     pub pid: Option<i32>,
 }
 
@@ -61,10 +61,10 @@ pub enum StatusError {
         path = .0.display()
     )]
     NotRunning(PathBuf),
-    /// No connection for another reason.
+    /// The connection failed for another reason.
     #[error(transparent)]
     Connect(ClientError),
-    /// The connection broke, or the answer took too long.
+    /// The connection broke or timed out.
     #[error("cannot read the status at {}", path.display())]
     Read {
         /// The status socket.
@@ -72,17 +72,17 @@ pub enum StatusError {
         /// Why not.
         source: io::Error,
     },
-    /// The answer is not a status.
+    /// The document is not a status.
     #[error("{} is not a status socket of ivshmem-server", path.display())]
     NotAStatus {
         /// The socket.
         path: PathBuf,
-        /// What is wrong with the answer.
+        /// The parse error.
         source: serde_json::Error,
     },
 }
 
-/// Whether a first message is the beginning of a status document.
+/// Whether the first message of a server is the start of a status document.
 #[must_use]
 pub fn is_status_document(first_message: i64) -> bool {
     first_message.to_le_bytes().starts_with(&BEGIN)
@@ -110,34 +110,34 @@ fn read_document(mut stream: UnixStream, deadline: Instant) -> io::Result<Vec<u8
         match stream.read(&mut part) {
             Ok(0) => return Ok(document),
             Ok(count) => document.extend_from_slice(&part[..count]),
-            // After the deadline the loop ends above.
+            // The check above ends the loop after the deadline.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
-        // A socket for clients sends a number, and stays open.
+        // A client socket sends a binary number and stays open.
         if document.first().is_some_and(|first| *first != BEGIN[0]) || document.len() > MAX_BYTES {
             return Ok(document);
         }
     }
 }
 
-/// The status of the server that clients reach at `socket`, if its status socket is at a conventional place:
+/// The status of the server that clients reach at `socket`, if its status socket has a conventional path:
 /// `SOCKET.status`, or `NAME.status` for the socket `NAME.sock`.
 #[must_use]
 pub fn find(socket: &Path, timeout: Duration) -> Option<ServerStatus> {
-    let places = conventional_places(socket).into_iter().filter(|path| has_same_owner(path, socket));
+    let places = conventional_paths(socket).into_iter().filter(|path| has_same_owner(path, socket));
     let mut readable = places.filter_map(|path| read(&path, timeout).ok());
-    // Another server's status socket may be there.
+    // The path may belong to another server.
     readable.find(|status| is_same_path(&status.socket, socket))
 }
 
-fn conventional_places(socket: &Path) -> [PathBuf; 2] {
+fn conventional_paths(socket: &Path) -> [PathBuf; 2] {
     let mut appended = socket.as_os_str().to_owned();
     appended.push(".status");
     [appended.into(), socket.with_extension("status")]
 }
 
-/// In a folder such as /tmp another user may have put a socket there.
+/// In /tmp another user may have created the socket.
 fn has_same_owner(path: &Path, socket: &Path) -> bool {
     let owner = |path: &Path| path.metadata().map(|metadata| metadata.uid()).ok();
     owner(path).is_some_and(|uid| owner(socket) == Some(uid))
@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_document_is_told_from_a_protocol_version() {
+    fn distinguishes_document_from_version() {
         assert!(is_status_document(i64::from_le_bytes(*b"{\"schema")));
         for version in [0, -1, 1, 0x7b] {
             assert!(!is_status_document(version), "{version}");
@@ -161,8 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn status_sockets_are_expected_next_to_the_server_s() {
+    fn status_sockets_are_next_to_the_servers() {
         let expected = [Path::new("/run/x.sock.status"), Path::new("/run/x.status")];
-        assert_eq!(conventional_places(Path::new("/run/x.sock")), expected);
+        assert_eq!(conventional_paths(Path::new("/run/x.sock")), expected);
     }
 }

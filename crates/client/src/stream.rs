@@ -1,6 +1,5 @@
-//! A client's events as a stream, for whoever waits in tokio. Behind the feature `tokio`, because the measured
-//! initiator must not link it.
-#![expect(unsafe_code, reason = "tokio asks its caller to vouch for a descriptor that it watches")]
+//! Client events as a stream for tokio. Behind the feature `tokio`: the measured initiator must not link it.
+#![expect(unsafe_code, reason = "AsyncFd requires that the descriptor stays open")]
 
 use std::future::poll_fn;
 use std::io;
@@ -16,9 +15,9 @@ use tokio::io::unix::AsyncFd;
 
 use super::{Client, ClientError, ClientEvent, JoinOptions, PeerChange};
 
-/// A joined client whose doorbells and news arrive as a [`Stream`].
+/// A joined client whose events arrive as a [`Stream`].
 ///
-/// It ends after the first error; [`into_client`](Self::into_client) gives back the client, which can still ring.
+/// Ends after the first error; [`into_client`](Self::into_client) returns the client, which can still ring.
 ///
 /// ```no_run
 /// use client::stream::EventStream;
@@ -37,21 +36,21 @@ use super::{Client, ClientError, ClientEvent, JoinOptions, PeerChange};
 #[derive(Debug)]
 pub struct EventStream {
     client: Client,
-    /// Readable when the server's connection or one of the client's own doorbells is.
+    /// Readable if the server's connection or a doorbell of the client is.
     ready: AsyncFd<OwnedFd>,
     watched_vectors: usize,
     ended: bool,
 }
 
 impl EventStream {
-    /// Joins a server beside whatever else the runtime does.
+    /// Joins a server without blocking the runtime.
     pub async fn join(options: JoinOptions) -> Result<Self, ClientError> {
         let joined = tokio::task::spawn_blocking(move || Client::join(&options)).await;
         let client = joined.map_err(|error| ClientError::Poll(io::Error::other(error)))??;
         Self::from_client(client)
     }
 
-    /// Waits for a client that has joined. To be called within a runtime.
+    /// Wraps a joined client. Call it within a tokio runtime.
     pub fn from_client(client: Client) -> Result<Self, ClientError> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|errno| ClientError::Poll(errno.into()))?;
         watch(&set, client.server_fd())?;
@@ -68,13 +67,13 @@ impl EventStream {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
 
-    /// The client, to ring and to look at.
+    /// The client, for example to ring.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// The client, to go on without tokio.
+    /// The client, for use without tokio.
     #[must_use]
     pub fn into_client(self) -> Client {
         self.client
@@ -113,7 +112,7 @@ impl Stream for EventStream {
                     return Poll::Ready(Some(Err(error)));
                 }
             }
-            // Cleared before the next look, so that what comes in between is seen by one or the other.
+            // Cleared before the next check: an event in between is found by one of the two.
             match ready!(self.ready.poll_read_ready(context)) {
                 Ok(mut guard) => guard.clear_ready(),
                 Err(error) => {

@@ -1,4 +1,4 @@
-//! A server for one client that says what a test wants it to say.
+//! A server for one client that sends the messages of a test.
 
 use std::fs::File;
 use std::io::{IoSlice, Write};
@@ -17,21 +17,21 @@ use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tempfile::TempDir;
 
-/// What a server says: a number, and what comes with it.
+/// A message: a number and its descriptor.
 #[derive(Debug, Clone, Copy)]
 pub enum Msg {
     Plain(i64),
     Memory,
     Eventfd(i64),
-    /// A file of so many bytes as the memory.
+    /// A file of this size as the memory.
     MemoryOf(u64),
-    /// The number with a pipe's writing end.
+    /// The number with the write end of a pipe.
     Pipe(i64),
-    /// The number with an eventfd that blocks.
+    /// The number with a blocking eventfd.
     BlockingEventfd(i64),
     /// The number with two descriptors.
     Two(i64),
-    /// The number's first bytes only.
+    /// Only the first bytes of the number.
     Part(i64, usize),
 }
 
@@ -41,25 +41,25 @@ pub const INIT_MESSAGES: [Msg; 3] = [Msg::Plain(0), Msg::Plain(2), Msg::Memory];
 pub struct MockServer {
     _folder: TempDir,
     pub path: PathBuf,
-    /// Returns the open connection and one eventfd for each bell, in order.
+    /// Returns the open connection and its eventfds, in order.
     thread: JoinHandle<(UnixStream, Vec<OwnedFd>)>,
 }
 
 impl MockServer {
-    pub fn sending(words: &[Msg]) -> Self {
-        let words = words.to_vec();
-        Self::running(move |stream| send_messages(stream, &words))
+    pub fn sending(messages: &[Msg]) -> Self {
+        let messages = messages.to_vec();
+        Self::running(move |stream| send_messages(stream, &messages))
     }
 
-    /// Whatever a client's connection is to be used for.
+    /// Calls `act` with the connection of the client.
     pub fn running(act: impl FnOnce(&UnixStream) -> Vec<OwnedFd> + Send + 'static) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
         let thread = thread::spawn(move || {
             let (stream, _) = listener.accept().unwrap();
-            let bells = act(&stream);
-            (stream, bells)
+            let eventfds = act(&stream);
+            (stream, eventfds)
         });
         Self { _folder: folder, path, thread }
     }
@@ -73,36 +73,36 @@ impl MockServer {
     }
 }
 
-/// A file that is no sealed memfd.
+/// A file, which cannot be sealed.
 pub fn unsealed(bytes: u64) -> File {
     let memory = tempfile::tempfile().unwrap();
     memory.set_len(bytes).unwrap();
     memory
 }
 
-pub fn send_messages(stream: &UnixStream, words: &[Msg]) -> Vec<OwnedFd> {
-    let mut bells = Vec::new();
-    for word in words {
-        match *word {
+pub fn send_messages(stream: &UnixStream, messages: &[Msg]) -> Vec<OwnedFd> {
+    let mut eventfds = Vec::new();
+    for message in messages {
+        match *message {
             Msg::Plain(value) => send(stream, value, None).unwrap(),
             Msg::Memory => send(stream, MEMORY, Some(unsealed(1 << 20).as_fd())).unwrap(),
             Msg::MemoryOf(bytes) => send(stream, MEMORY, Some(unsealed(bytes).as_fd())).unwrap(),
             Msg::Eventfd(value) => {
-                bells.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
+                eventfds.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
             }
-            Msg::BlockingEventfd(value) => bells.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC)),
+            Msg::BlockingEventfd(value) => eventfds.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC)),
             Msg::Pipe(value) => send(stream, value, Some(std::io::pipe().unwrap().1.as_fd())).unwrap(),
             Msg::Two(value) => try_send_many(stream, &encode(value), &[stream.as_fd(); 2], SendFlags::empty()).unwrap(),
             Msg::Part(value, bytes) => (&mut &*stream).write_all(&encode(value)[..bytes]).unwrap(),
         }
     }
-    bells
+    eventfds
 }
 
 fn send_eventfd(stream: &UnixStream, value: i64, flags: EventfdFlags) -> OwnedFd {
-    let bell = eventfd(0, flags).unwrap();
-    send(stream, value, Some(bell.as_fd())).unwrap();
-    bell
+    let doorbell = eventfd(0, flags).unwrap();
+    send(stream, value, Some(doorbell.as_fd())).unwrap();
+    doorbell
 }
 
 /// Sends bytes with any number of descriptors.
@@ -119,6 +119,6 @@ pub fn join(path: &Path, vectors: Option<u16>, timeout: Duration) -> Result<Clie
     Client::join(&JoinOptions { socket: path.into(), vectors, timeout })
 }
 
-pub fn bells(peer: i64, count: usize) -> Vec<Msg> {
+pub fn eventfds(peer: i64, count: usize) -> Vec<Msg> {
     vec![Msg::Eventfd(peer); count]
 }

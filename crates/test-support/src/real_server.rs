@@ -1,4 +1,4 @@
-//! The real server, in a thread of the test.
+//! ivshmem-server in a thread of the test.
 
 use std::path::PathBuf;
 use std::thread::{self, JoinHandle};
@@ -8,7 +8,7 @@ use ivshmem_server::{Config, Server};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-/// A server in a folder of its own, stopped when dropped.
+/// A server in a temporary directory; stops when dropped.
 pub struct RealServer {
     folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
@@ -16,7 +16,7 @@ pub struct RealServer {
 }
 
 impl RealServer {
-    /// A megabyte in a sealed memfd.
+    /// 1 MiB in a sealed memfd.
     pub fn start(vectors: u16) -> Self {
         Self::with(&Config { vectors, size: 1 << 20, ..Config::default() })
     }
@@ -25,7 +25,7 @@ impl RealServer {
         Self::at(tempfile::tempdir().unwrap(), config)
     }
 
-    /// A server with its socket in a folder.
+    /// A server with its socket in `folder`.
     pub fn at(folder: TempDir, config: &Config) -> Self {
         let config = Config { socket: folder.path().join("socket"), ..config.clone() };
         let (stop, stopped) = oneshot::channel();
@@ -45,7 +45,7 @@ impl RealServer {
         Client::join(&JoinOptions::at(self.socket())).unwrap()
     }
 
-    /// Stops it, and waits until it has stopped.
+    /// Stops the server and waits for its end.
     pub fn stop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::host_peer;
 use test_support::LONG;
-use test_support::mock_server::{INIT_MESSAGES, MockServer, bells, send_messages, try_send_many};
+use test_support::mock_server::{INIT_MESSAGES, MockServer, eventfds, send_messages, try_send_many};
 use test_support::real_server::RealServer;
 use test_support::run_to_end;
 
@@ -153,7 +153,7 @@ fn ring_rings_as_often_as_asked_and_names_who_is_not_there() {
     assert_eq!((status, document(&out)), (Some(0), json!({ "peer": 0, "vector": 0, "rings": 1 })));
     let (status, _, error) = run_to_end(host_peer(&server.socket()).args(["ring", "9", "0"]));
     assert_eq!(status, Some(1));
-    assert!(error.contains("there is no peer 9; present: 0"), "{error}");
+    assert!(error.contains("peer 9 is not connected; connected: 0"), "{error}");
 }
 
 #[test]
@@ -316,7 +316,7 @@ fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_l
     assert!(error.contains("may carry only one") && !error.contains("ulimit"), "{error}");
 
     // All of its vectors are good ones, and this process cannot open so many.
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 64)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 64)].concat());
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\" list"]);
     let verb = host_peer(&server.path);

@@ -130,7 +130,7 @@ fn a_command_that_fails_does_not_end_the_shell_but_decides_its_status() {
     assert_eq!(status, Some(1));
     let expected = [
         "invalid command, type help: nonsense",
-        "there is no peer 9; present: nobody",
+        "peer 9 is not connected; connected: none",
         "peer 0 has no vector 7: it has 1, counted from 0",
         "peer 0 has no vector 7: it has 1, counted from 0",
         "1 byte at offset 0x100000 leaves the shared memory of 1048576 bytes",

@@ -1,4 +1,4 @@
-//! The examples, as a reader would run them, against the real server.
+//! Runs the examples against a real server.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use proto::wire::{PeerId, Vector};
 use test_support::real_server::RealServer;
 use test_support::run_to_end;
 
-/// cargo builds them beside the tests.
+/// Cargo builds them next to the tests.
 fn example(name: &str, server: &RealServer) -> Command {
     let tests = std::env::current_exe().unwrap();
     let folder: PathBuf = tests.ancestors().nth(2).unwrap().join("examples");
@@ -19,7 +19,7 @@ fn example(name: &str, server: &RealServer) -> Command {
     command
 }
 
-/// Starts one that waits, and reads until it says that it can be rung.
+/// Starts an example that waits, and reads its peer id.
 fn started(name: &str, server: &RealServer) -> (Child, impl Iterator<Item = String>, PeerId) {
     let mut child = example(name, server).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
@@ -28,7 +28,7 @@ fn started(name: &str, server: &RealServer) -> (Child, impl Iterator<Item = Stri
 }
 
 #[test]
-fn ring_and_wait_speak_to_each_other() {
+fn ring_example_wakes_wait_example() {
     let server = RealServer::start(1);
     let (mut waiting, mut lines, peer) = started("wait", &server);
     let (status, out, error) = run_to_end(&mut example("ring", &server));
@@ -39,7 +39,7 @@ fn ring_and_wait_speak_to_each_other() {
 }
 
 #[test]
-fn the_stream_ends_after_three_rings() {
+fn stream_example_ends_after_three_rings() {
     let server = RealServer::start(2);
     let (mut streaming, mut lines, peer) = started("stream", &server);
     let client = server.client();
@@ -50,7 +50,7 @@ fn the_stream_ends_after_three_rings() {
     assert_eq!(streaming.wait().unwrap().code(), Some(0));
 }
 
-/// The files of a folder of this crate.
+/// The source files in a directory of this crate.
 fn sources(folder: &str) -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -58,7 +58,7 @@ fn sources(folder: &str) -> Vec<PathBuf> {
 }
 
 #[test]
-fn an_example_needs_no_crate_that_only_this_workspace_has() {
+fn examples_need_no_crate_but_client() {
     let mut examples = 0;
     for path in [sources("examples"), sources("src")].concat() {
         let is_example = path.parent().unwrap().ends_with("examples");
@@ -70,5 +70,5 @@ fn an_example_needs_no_crate_that_only_this_workspace_has() {
             assert!(!(is_shown && code.starts_with("use proto")), "{}: {line}", path.display());
         }
     }
-    assert!(examples >= 6, "only {examples} uses of this crate were found to look at");
+    assert!(examples >= 6, "only {examples} uses of this crate found");
 }

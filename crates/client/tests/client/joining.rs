@@ -1,5 +1,4 @@
-//! The client library before servers that behave in every way a server can. The server's side is
-//! played by the test over a real socket; against the real server it is tested with the server.
+//! The handshake and events of a client, with mock servers over a real socket and with ivshmem-server.
 
 use std::os::unix::net::UnixListener;
 use std::thread;
@@ -9,13 +8,13 @@ use client::{ClientError, ClientEvent, PeerChange};
 use proto::session::SessionError;
 use proto::wire::{PeerId, REFUSAL, Vector};
 
-use test_support::mock_server::{INIT_MESSAGES, MockServer, Msg, bells, join, send_messages};
+use test_support::mock_server::{INIT_MESSAGES, MockServer, Msg, eventfds, join, send_messages};
 use test_support::real_server::RealServer;
 use test_support::{LONG, SHORT, take_rings};
 
 #[test]
-fn the_hand_over_is_complete_when_the_client_has_as_many_vectors_as_the_others() {
-    let words = [&INIT_MESSAGES[..], &bells(0, 2), &bells(1, 2), &bells(2, 2)].concat();
+fn handshake_ends_with_as_many_vectors_as_other_peers() {
+    let words = [&INIT_MESSAGES[..], &eventfds(0, 2), &eventfds(1, 2), &eventfds(2, 2)].concat();
     let server = MockServer::sending(&words);
     let client = server.join(None, LONG).unwrap();
     assert_eq!(client.id(), PeerId(2));
@@ -26,18 +25,18 @@ fn the_hand_over_is_complete_when_the_client_has_as_many_vectors_as_the_others()
 }
 
 #[test]
-fn alone_the_hand_over_is_complete_when_the_line_is_quiet() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 3)].concat());
+fn handshake_without_peers_ends_after_a_pause() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 3)].concat());
     assert_eq!(server.join(None, LONG).unwrap().own_vectors().len(), 3);
 }
 
 #[test]
-fn a_pause_among_its_own_vectors_is_no_end_where_others_tell_how_many_there_are() {
+fn pause_does_not_end_handshake_if_peers_give_the_number() {
     let server = MockServer::running(|stream| {
-        let mut all = send_messages(stream, &[&INIT_MESSAGES[..], &bells(0, 4), &bells(2, 1)].concat());
-        // Longer than the line has to be quiet for one that is alone.
+        let mut all = send_messages(stream, &[&INIT_MESSAGES[..], &eventfds(0, 4), &eventfds(2, 1)].concat());
+        // Longer than the pause that completes a client without peers.
         thread::sleep(Duration::from_millis(300));
-        all.extend(send_messages(stream, &bells(2, 3)));
+        all.extend(send_messages(stream, &eventfds(2, 3)));
         all
     });
     let client = server.join(None, LONG).unwrap();
@@ -48,32 +47,34 @@ fn a_pause_among_its_own_vectors_is_no_end_where_others_tell_how_many_there_are(
 }
 
 #[test]
-fn fewer_vectors_than_the_others_have_are_too_few_whether_one_asked_for_fewer_or_not() {
+fn fewer_vectors_than_other_peers_is_an_error() {
     for asked in [None, Some(1), Some(3)] {
-        let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 4), &bells(2, 3)].concat());
+        let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 4), &eventfds(2, 3)].concat());
         let error = server.join(asked, Duration::from_secs(1)).unwrap_err();
         let counts = matches!(error, ClientError::TooFewVectors { wanted: 4, received: 3, asked: false, .. });
         assert!(counts, "{asked:?}: {error}");
     }
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 4), &bells(2, 4)].concat());
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 4), &eventfds(2, 4)].concat());
     let error = server.join(Some(6), LONG).unwrap_err();
     let counts = matches!(error, ClientError::TooFewVectors { wanted: 6, received: 4, asked: true, .. });
     assert!(counts, "{error}");
 }
 
 #[test]
-fn others_that_left_before_the_hand_over_ended_do_not_leave_it_waiting() {
-    // One that left among its vectors tells nothing of their number.
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 1), &[Msg::Plain(0)], &bells(2, 2)].concat());
+fn peers_that_left_do_not_delay_the_handshake() {
+    // A peer that leaves between its vectors does not give their number.
+    let server =
+        MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 1), &[Msg::Plain(0)], &eventfds(2, 2)].concat());
     assert_eq!(server.join(None, LONG).unwrap().own_vectors().len(), 2);
     let left = [Msg::Plain(0), Msg::Plain(1)];
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 2), &bells(1, 2), &left, &bells(2, 2)].concat());
+    let server =
+        MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 2), &eventfds(1, 2), &left, &eventfds(2, 2)].concat());
     let client = server.join(None, LONG).unwrap();
     assert_eq!((client.own_vectors().len(), client.peers().len()), (2, 0));
 }
 
 #[test]
-fn beside_others_that_come_and_go_the_real_server_is_never_taken_for_one_that_loses_vectors() {
+fn joins_while_other_peers_join_and_leave() {
     let server = RealServer::start(4);
     let mut witness = server.client();
     let joined: usize = thread::scope(|scope| {
@@ -90,8 +91,8 @@ fn beside_others_that_come_and_go_the_real_server_is_never_taken_for_one_that_lo
 }
 
 #[test]
-fn a_doorbell_that_is_rung_is_the_one_that_was_meant() {
-    let words = [&INIT_MESSAGES[..], &bells(0, 2), &bells(2, 2)].concat();
+fn rings_exactly_the_requested_doorbell() {
+    let words = [&INIT_MESSAGES[..], &eventfds(0, 2), &eventfds(2, 2)].concat();
     let server = MockServer::sending(&words);
     let client = server.join(Some(2), LONG).unwrap();
     let (_stream, bells) = server.connection();
@@ -103,8 +104,8 @@ fn a_doorbell_that_is_rung_is_the_one_that_was_meant() {
 }
 
 #[test]
-fn waiting_returns_the_number_of_rings_or_nothing_in_time() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
+fn wait_returns_rings_or_none_after_timeout() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 2)].concat());
     let client = server.join(Some(2), LONG).unwrap();
     let (_stream, bells) = server.connection();
     assert_eq!(client.wait(Vector(1), Some(SHORT)).unwrap(), None);
@@ -114,11 +115,11 @@ fn waiting_returns_the_number_of_rings_or_nothing_in_time() {
 }
 
 #[test]
-fn unknown_peers_and_vectors_are_named() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 1), &bells(2, 1)].concat());
+fn unknown_peers_and_vectors_are_errors() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 1), &eventfds(2, 1)].concat());
     let client = server.join(None, LONG).unwrap();
     let error = client.ring(PeerId(7), Vector(0)).unwrap_err();
-    assert_eq!(error.to_string(), "there is no peer 7; present: 0");
+    assert_eq!(error.to_string(), "peer 7 is not connected; connected: 0");
     let error = client.ring(PeerId(0), Vector(1)).unwrap_err();
     assert!(matches!(error, ClientError::UnknownVector { count: 1, .. }), "{error}");
     let error = client.wait(Vector(1), None).unwrap_err();
@@ -126,12 +127,12 @@ fn unknown_peers_and_vectors_are_named() {
 }
 
 #[test]
-fn who_comes_and_goes_is_reported_in_order_and_so_is_the_end() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
+fn reports_joins_leaves_and_server_end_in_order() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 2)].concat());
     let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, _bells) = server.connection();
     assert_eq!(client.poll_events(SHORT).unwrap(), []);
-    send_messages(&stream, &[&bells(5, 2)[..], &bells(6, 2), &[Msg::Plain(5)]].concat());
+    send_messages(&stream, &[&eventfds(5, 2)[..], &eventfds(6, 2), &[Msg::Plain(5)]].concat());
     drop(stream);
     let [five, six] = [PeerId(5), PeerId(6)];
     let expected = [
@@ -151,7 +152,7 @@ fn who_comes_and_goes_is_reported_in_order_and_so_is_the_end() {
 }
 
 #[test]
-fn without_a_server_the_error_says_how_to_start_one() {
+fn error_without_server_has_start_command() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let error = join(&path, None, LONG).unwrap_err();
@@ -170,7 +171,7 @@ fn without_a_server_the_error_says_how_to_start_one() {
 }
 
 #[test]
-fn a_silent_server_is_a_timeout_wherever_it_falls_silent() {
+fn silent_server_is_a_timeout_at_any_step() {
     let falls_silent_after = |said: usize| {
         let server = MockServer::sending(&INIT_MESSAGES[..said]);
         let error = server.join(None, Duration::from_secs(1)).unwrap_err();
@@ -189,7 +190,7 @@ fn a_silent_server_is_a_timeout_wherever_it_falls_silent() {
 }
 
 #[test]
-fn a_server_that_does_not_accept_is_a_timeout() {
+fn server_that_does_not_accept_is_a_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let _listener = UnixListener::bind(&path).unwrap();
@@ -198,8 +199,8 @@ fn a_server_that_does_not_accept_is_a_timeout() {
 }
 
 #[test]
-fn too_few_vectors_are_named_with_the_cure() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 1)].concat());
+fn too_few_vectors_error_has_a_hint() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 1)].concat());
     let error = server.join(Some(4), Duration::from_secs(1)).unwrap_err();
     let counts = matches!(error, ClientError::TooFewVectors { wanted: 4, received: 1, .. });
     assert!(counts, "{error}");
@@ -207,7 +208,7 @@ fn too_few_vectors_are_named_with_the_cure() {
 }
 
 #[test]
-fn a_server_that_closes_in_mid_hand_over_is_gone() {
+fn close_during_handshake_is_server_gone() {
     let server = MockServer::sending(&INIT_MESSAGES[..2]);
     let path = server.path.clone();
     let joining = thread::spawn(move || join(&path, None, LONG).map(|_| ()));
@@ -217,7 +218,7 @@ fn a_server_that_closes_in_mid_hand_over_is_gone() {
 }
 
 #[test]
-fn a_refusal_and_another_protocol_are_told_apart() {
+fn distinguishes_refusal_from_other_protocol() {
     for messages in [1, 3] {
         let error = MockServer::sending(&vec![Msg::Plain(REFUSAL); messages]).join(None, LONG).unwrap_err();
         assert!(matches!(error, ClientError::Refused(_)), "{error}");
@@ -228,8 +229,8 @@ fn a_refusal_and_another_protocol_are_told_apart() {
 }
 
 #[test]
-fn doorbells_and_news_come_through_one_wait_and_neither_drowns_the_other() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
+fn busy_doorbell_does_not_starve_other_events() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 2)].concat());
     let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, own) = server.connection();
     assert_eq!(client.next(Some(SHORT)).unwrap(), None);
@@ -240,7 +241,7 @@ fn doorbells_and_news_come_through_one_wait_and_neither_drowns_the_other() {
     let mut seen = Vec::new();
     for _ in 0..4 {
         seen.push(client.next(Some(LONG)).unwrap().unwrap());
-        // The first doorbell rings all the time.
+        // The first doorbell rings without pause.
         if !seen.iter().any(|event| matches!(event, ClientEvent::Peer(_))) {
             rustix::io::write(&own[0], &1_u64.to_ne_bytes()).unwrap();
         }
@@ -252,8 +253,8 @@ fn doorbells_and_news_come_through_one_wait_and_neither_drowns_the_other() {
 }
 
 #[test]
-fn without_the_server_the_doorbells_can_still_be_waited_for() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
+fn waits_for_doorbells_without_the_server() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 2)].concat());
     let mut client = server.join(Some(2), LONG).unwrap();
     let (stream, own) = server.connection();
     drop(stream);

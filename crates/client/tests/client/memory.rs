@@ -1,4 +1,4 @@
-//! The shared memory while another holder cuts it short: an error, where a mapping would be the process's end.
+//! Access to shared memory that another process truncates: an error instead of SIGBUS.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -14,7 +14,7 @@ use test_support::real_server::RealServer;
 
 const SIZE: u64 = 1 << 20;
 
-/// A client of a server whose memory is not sealed, and that memory.
+/// A client of a server with unsealed memory, and that memory.
 fn client_with_unsealed_memory() -> (Client, File) {
     client_with(unsealed(SIZE))
 }
@@ -49,12 +49,12 @@ fn unsealed_memory_is_mapped_only_on_demand() {
 }
 
 #[test]
-fn memory_that_another_holder_shrinks_is_an_error_to_read_and_to_write() {
+fn access_to_shrunk_memory_is_an_error() {
     let (client, held) = client_with_unsealed_memory();
     held.set_len(SIZE / 2).unwrap();
     let now = SIZE / 2;
     let mut bytes = [0; 16];
-    // What is left can be read, and what is gone, or half gone, cannot.
+    // The rest can be read, the truncated part cannot.
     client.read_at(0, &mut bytes).unwrap();
     for offset in [SIZE / 2 - 8, SIZE / 2, SIZE - 16] {
         let error = client.read_at(offset, &mut bytes).unwrap_err();
@@ -66,7 +66,7 @@ fn memory_that_another_holder_shrinks_is_an_error_to_read_and_to_write() {
 }
 
 #[test]
-fn a_write_goes_to_its_offset_although_another_holder_made_the_descriptor_append() {
+fn writes_at_offset_despite_o_append() {
     let sealed = memfd::MemfdOptions::new().allow_sealing(true).create("sealed").unwrap();
     sealed.as_file().set_len(SIZE).unwrap();
     sealed.add_seals(&[memfd::FileSeal::SealShrink, memfd::FileSeal::SealGrow]).unwrap();
@@ -83,7 +83,7 @@ fn a_write_goes_to_its_offset_although_another_holder_made_the_descriptor_append
 }
 
 #[test]
-fn an_access_beyond_the_end_is_named_and_changes_nothing() {
+fn access_beyond_end_is_an_error_without_effect() {
     let (client, held) = client_with_unsealed_memory();
     for (offset, len) in [(SIZE, 1), (SIZE - 1, 2), (u64::MAX, 1), (u64::MAX - 1, 2)] {
         let mut bytes = vec![1; len];
@@ -98,7 +98,7 @@ fn an_access_beyond_the_end_is_named_and_changes_nothing() {
 
 #[test]
 #[ignore = "takes 2 free huge pages: as root `echo 2 > /proc/sys/vm/nr_hugepages`, then `cargo test -p client huge -- --ignored`"]
-fn unsealed_huge_pages_which_know_no_write_are_written_all_the_same_until_they_are_cut_off() {
+fn writes_unsealed_huge_pages_until_truncated() {
     const HUGE: u64 = 4 << 20;
     let huge = memfd::MemfdOptions::new().hugetlb(Some(memfd::HugetlbSize::Huge2MB)).create("huge").unwrap();
     huge.as_file().set_len(HUGE).unwrap();
@@ -114,7 +114,7 @@ fn unsealed_huge_pages_which_know_no_write_are_written_all_the_same_until_they_a
 }
 
 #[test]
-fn sealed_memory_is_mapped_and_seen_by_all() {
+fn sealed_memory_is_shared_by_all_clients() {
     let server = RealServer::start(1);
     let (here, there) = (server.client(), server.client());
     assert!(!here.is_shrinkable());

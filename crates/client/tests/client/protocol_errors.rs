@@ -1,5 +1,4 @@
-//! A client is as strict as a server should be: each thing that a server must not do is an error with a name, and none
-//! is a hang.
+//! Each protocol violation of a server is a specific error, never a hang.
 
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,10 +14,10 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::write;
 
-use test_support::mock_server::{INIT_MESSAGES, MockServer, Msg, bells, send_messages};
+use test_support::mock_server::{INIT_MESSAGES, MockServer, Msg, eventfds, send_messages};
 use test_support::{LONG, SHORT};
 
-/// What a client of a server that says this, and then closes, is told.
+/// The error of a client whose server sends these messages and closes.
 #[track_caller]
 fn error_of(words: &[Msg]) -> ClientError {
     MockServer::sending(words).join(Some(9), LONG).unwrap_err()
@@ -33,7 +32,7 @@ fn assert_breaks(words: &[Msg], expected: SessionError) {
 }
 
 #[test]
-fn a_greeting_in_another_order_or_with_other_descriptors_is_refused() {
+fn rejects_init_messages_in_wrong_form() {
     use Msg::{Eventfd, Memory, Plain};
     let id = PeerId(2);
     assert_breaks(&[Plain(1)], SessionError::WrongVersion(1));
@@ -46,7 +45,7 @@ fn a_greeting_in_another_order_or_with_other_descriptors_is_refused() {
 }
 
 #[test]
-fn peers_that_cannot_be_are_refused() {
+fn rejects_impossible_peers() {
     let after_greeting = |words: &[Msg]| [&INIT_MESSAGES[..], words].concat();
     let (own, other) = (PeerId(2), PeerId(5));
     assert_breaks(&after_greeting(&[Msg::Memory]), SessionError::PeerIdOutOfRange(-1));
@@ -60,9 +59,9 @@ fn peers_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
+fn rejects_wrong_vector_count_in_handshake() {
     let after_greeting = |batches: &[(i64, usize)]| {
-        let bells = batches.iter().flat_map(|&(peer, count)| bells(peer, count));
+        let bells = batches.iter().flat_map(|&(peer, count)| eventfds(peer, count));
         error_of(&INIT_MESSAGES.into_iter().chain(bells).collect::<Vec<_>>())
     };
     let other = PeerId(5);
@@ -73,8 +72,8 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
         matches!(error, ClientError::MissingVectors { peer, received: 1, each: 2, .. } if peer == other),
         "{error}"
     );
-    // No message follows that would tell: the time has to.
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2), &bells(5, 1)].concat());
+    // No further message shows it, so the timeout does.
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 2), &eventfds(5, 1)].concat());
     let error = server.join(None, Duration::from_secs(1)).unwrap_err();
     assert!(
         matches!(error, ClientError::MissingVectors { peer, received: 1, each: 2, .. } if peer == other),
@@ -83,9 +82,9 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_in_the_hand_over() {
 }
 
 #[test]
-fn vectors_too_many_or_too_few_of_a_peer_are_refused_at_any_later_time() {
+fn rejects_wrong_vector_count_after_handshake() {
     let news_of = |words: &[Msg]| {
-        let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 2), &bells(2, 2)].concat());
+        let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 2), &eventfds(2, 2)].concat());
         let mut client = server.join(None, LONG).unwrap();
         let (stream, _bells) = server.connection();
         send_messages(&stream, words);
@@ -97,7 +96,7 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_at_any_later_time() {
         assert!(matches!(client.poll_events(SHORT), Err(ClientError::ServerGone(_))), "nothing more is believed");
         error
     };
-    for surplus in [&bells(2, 1), &bells(0, 1), &bells(5, 3)] {
+    for surplus in [&eventfds(2, 1), &eventfds(0, 1), &eventfds(5, 3)] {
         let error = news_of(surplus);
         assert!(matches!(error, ClientError::SurplusVector { each: 2, .. }), "{error}");
     }
@@ -109,7 +108,7 @@ fn vectors_too_many_or_too_few_of_a_peer_are_refused_at_any_later_time() {
 }
 
 #[test]
-fn vectors_without_end_are_refused_as_the_servers_fault() {
+fn rejects_endless_vectors() {
     for peer in [2, 5] {
         let server = MockServer::running(move |stream| {
             send_messages(stream, &INIT_MESSAGES);
@@ -123,8 +122,8 @@ fn vectors_without_end_are_refused_as_the_servers_fault() {
 }
 
 #[test]
-fn one_that_joined_alone_counts_by_its_own_vectors() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 2)].concat());
+fn first_client_expects_its_own_vector_count() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 2)].concat());
     let mut client = server.join(None, LONG).unwrap();
     let (stream, _bells) = server.connection();
     send_messages(&stream, &[Msg::Eventfd(5), Msg::Eventfd(7), Msg::Eventfd(7), Msg::Eventfd(5)]);
@@ -137,8 +136,8 @@ fn one_that_joined_alone_counts_by_its_own_vectors() {
 }
 
 #[test]
-fn a_peer_that_fills_its_doorbell_and_lets_it_block_holds_nobody_who_rings_or_waits() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(0, 1), &bells(2, 1)].concat());
+fn full_blocking_doorbell_blocks_neither_ring_nor_wait() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(0, 1), &eventfds(2, 1)].concat());
     let client = server.join(Some(1), LONG).unwrap();
     let (_stream, bells) = server.connection();
     let make_blocking = |bell: &OwnedFd| fcntl_setfl(bell, fcntl_getfl(bell).unwrap() - OFlags::NONBLOCK).unwrap();
@@ -156,7 +155,7 @@ fn a_peer_that_fills_its_doorbell_and_lets_it_block_holds_nobody_who_rings_or_wa
 }
 
 #[test]
-fn a_surplus_descriptor_and_half_a_message_are_refused() {
+fn rejects_surplus_descriptor_and_partial_message() {
     let error = error_of(&[&INIT_MESSAGES[..], &[Msg::Two(2)]].concat());
     let surplus = |source: &ReceiveError| matches!(source, ReceiveError::TooManyDescriptors(2));
     assert!(matches!(&error, ClientError::Receive { source, .. } if surplus(source)), "{error}");
@@ -172,7 +171,7 @@ fn a_surplus_descriptor_and_half_a_message_are_refused() {
 }
 
 #[test]
-fn memory_that_no_peer_could_use_is_refused() {
+fn rejects_unusable_memory() {
     let of = |memory| error_of(&[Msg::Plain(0), Msg::Plain(2), memory]);
     assert!(matches!(of(Msg::MemoryOf(0)), ClientError::EmptyMemory));
     assert!(matches!(of(Msg::MemoryOf(2048)), ClientError::InvalidMemorySize { size: 2048, .. }));
@@ -180,7 +179,7 @@ fn memory_that_no_peer_could_use_is_refused() {
     assert!(matches!(of(Msg::Pipe(-1)), ClientError::NotAMemoryObject(_)));
     assert!(matches!(of(Msg::Eventfd(-1)), ClientError::NotAMemoryObject(_)));
     let needed = "a memfd, a file or a shared memory object is needed";
-    assert_eq!(of(Msg::Pipe(-1)).to_string(), format!("the server gave a FIFO as the shared memory: {needed}"));
+    assert_eq!(of(Msg::Pipe(-1)).to_string(), format!("the server sent a FIFO as the shared memory; {needed}"));
     for (path, kind) in [("/dev/null", "a character device"), ("/", "a folder")] {
         let server = MockServer::running(move |stream| {
             send_messages(stream, &INIT_MESSAGES[..2]);
@@ -188,12 +187,12 @@ fn memory_that_no_peer_could_use_is_refused() {
             Vec::new()
         });
         let error = server.join(None, LONG).unwrap_err();
-        assert_eq!(error.to_string(), format!("the server gave {kind} as the shared memory: {needed}"));
+        assert_eq!(error.to_string(), format!("the server sent {kind} as the shared memory; {needed}"));
     }
 }
 
 #[test]
-fn a_doorbell_that_is_no_eventfd_is_refused() {
+fn rejects_doorbell_that_is_not_an_eventfd() {
     let error = error_of(&[&INIT_MESSAGES[..], &[Msg::Eventfd(5), Msg::Pipe(5)]].concat());
     let (peer, one) = (PeerId(5), Vector(1));
     match &error {
@@ -206,17 +205,17 @@ fn a_doorbell_that_is_no_eventfd_is_refused() {
 }
 
 #[test]
-fn a_full_doorbell_that_blocks_holds_nobody() {
+fn full_doorbell_does_not_block_the_ring() {
     let server = MockServer::sending(&[&INIT_MESSAGES[..], &[Msg::BlockingEventfd(2)]].concat());
     let client = server.join(Some(1), LONG).unwrap();
     let (_stream, own) = server.connection();
-    // The most that an eventfd counts.
+    // The largest count of an eventfd.
     rustix::io::write(&own[0], &(u64::MAX - 1).to_ne_bytes()).unwrap();
     client.ring(PeerId(2), Vector(0)).unwrap();
     assert_eq!(client.wait(Vector(0), None).unwrap(), Some(u64::MAX - 1));
 }
 
-/// A server that says of one peer after another that it came and left, until all ids are used or nobody listens.
+/// A server that announces joins and leaves until all ids are used or the client is gone.
 fn endless_server() -> MockServer {
     MockServer::running(|stream| {
         send_messages(stream, &INIT_MESSAGES);
@@ -230,8 +229,8 @@ fn endless_server() -> MockServer {
 }
 
 #[test]
-fn a_server_that_never_stops_sending_does_not_hold_its_client() {
-    // So short that no server uses all ids in it; where the machine gives the server no time to begin, it has another try.
+fn endless_messages_do_not_block_the_client() {
+    // Too short to use all ids. Repeated in case the server gets no CPU time to start.
     let errors = (0..20).map(|_| endless_server().join(Some(1), Duration::from_millis(200)).unwrap_err());
     let is_late =
         |error: &ClientError| matches!(error, ClientError::HandshakeTimeout { .. } | ClientError::TooFewVectors { .. });
@@ -240,8 +239,8 @@ fn a_server_that_never_stops_sending_does_not_hold_its_client() {
 }
 
 #[test]
-fn after_a_broken_message_nothing_more_is_believed() {
-    let server = MockServer::sending(&[&INIT_MESSAGES[..], &bells(2, 1)].concat());
+fn ignores_messages_after_a_violation() {
+    let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 1)].concat());
     let mut client = server.join(Some(1), LONG).unwrap();
     let (stream, _bells) = server.connection();
     send_messages(&stream, &[Msg::Plain(9), Msg::Eventfd(5)]);

@@ -15,7 +15,7 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// The next thing that is not one more vector.
+/// The next event that is not a further vector.
 async fn next(events: &mut EventStream) -> Option<Result<ClientEvent, ClientError>> {
     loop {
         let event = timeout(LONG, events.next()).await.expect("the stream hangs");
@@ -26,7 +26,7 @@ async fn next(events: &mut EventStream) -> Option<Result<ClientEvent, ClientErro
 }
 
 #[test]
-fn rings_news_and_the_servers_end_arrive_and_end_the_stream() {
+fn stream_yields_events_and_ends_with_the_server() {
     let mut server = RealServer::start(2);
     runtime().block_on(async {
         let mut events = EventStream::join(JoinOptions::at(server.socket())).await.unwrap();
@@ -37,7 +37,7 @@ fn rings_news_and_the_servers_end_arrive_and_end_the_stream() {
         let peer = PeerId(1);
         let joined = next(&mut events).await.unwrap().unwrap();
         assert_eq!(joined, ClientEvent::Peer(PeerChange::Joined { peer }));
-        // Many times, because a wake-up that is lost is lost once in a while.
+        // Repeated: lost wake-ups are rare.
         for round in 0..200 {
             let vector = Vector(round % 2);
             other.ring(own, vector).unwrap();
@@ -59,7 +59,7 @@ fn rings_news_and_the_servers_end_arrive_and_end_the_stream() {
 }
 
 #[test]
-fn a_ring_that_comes_while_the_task_sleeps_wakes_it() {
+fn ring_wakes_a_sleeping_task() {
     let server = RealServer::start(1);
     runtime().block_on(async {
         let mut events = EventStream::join(JoinOptions::at(server.socket())).await.unwrap();
