@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs;
 
+use bench_model::raw::GuestFacts;
 use serde_json::{Value, json};
 
 use crate::driver::{self, Driver, DriverError, UIO_PCI_MSIX};
@@ -12,26 +13,27 @@ use crate::proc_info;
 use crate::registers;
 use crate::vectors_without_interrupt;
 
-/// The facts that the guest reports to the host, with the keys of the result's schema.
+/// The facts that the guest reports to the host.
 #[must_use]
-pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> Value {
-    json!({
-        "driver": driver.name(),
-        "bar2_map": driver.memory_map(),
-        "bar2_cached": memory_type.and_then(|kind| kind.is_cached()),
-        "bar2_ns_per_load": memory_type.map(|kind| kind.ns_per_load),
-        "bar2_read_gb_per_s": memory_type.map(|kind| kind.read_gb_per_s),
-        "bar2_streaming_read_gb_per_s": memory_type.and_then(|kind| kind.streaming_read_gb_per_s),
-        "bar2_write_gb_per_s": memory_type.and_then(|kind| kind.write_gb_per_s),
-        "kernel": read("/proc/sys/kernel/osrelease"),
-        "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        "cpu_model": proc_info::cpu_model().unwrap_or_default(),
-        "command_line": proc_info::command_line().unwrap_or_default(),
-        "steal_percent": proc_info::steal_percent(),
-        "interrupts": interrupts_missing.is_none(),
-        "interrupts_missing": interrupts_missing.unwrap_or_default(),
-    })
+pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> GuestFacts {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    GuestFacts {
+        driver: driver.name().to_string(),
+        bar2_map: driver.memory_map().to_string(),
+        bar2_cached: memory_type.and_then(|kind| kind.is_cached()),
+        bar2_ns_per_load: memory_type.map(|kind| kind.ns_per_load),
+        bar2_read_gb_per_s: memory_type.map(|kind| kind.read_gb_per_s),
+        bar2_streaming_read_gb_per_s: memory_type.and_then(|kind| kind.streaming_read_gb_per_s),
+        bar2_write_gb_per_s: memory_type.and_then(|kind| kind.write_gb_per_s),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        clocksource: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        cpu_model: proc_info::cpu_model().unwrap_or_default(),
+        command_line: proc_info::command_line().unwrap_or_default(),
+        steal_percent: proc_info::steal_percent(),
+        interrupts: interrupts_missing.is_none(),
+        interrupts_missing: interrupts_missing.unwrap_or_default().to_owned(),
+    }
 }
 
 fn read(path: &str) -> String {

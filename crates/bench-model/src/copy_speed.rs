@@ -1,6 +1,6 @@
 //! How fast a block copied, and whether its side's memory can do that.
 
-use crate::raw::{Ceilings, RawBlock};
+use crate::raw::{PeakBandwidths, RawBlock};
 use crate::samples::{Row, Status};
 use crate::workload::Workload;
 
@@ -55,7 +55,7 @@ impl CopySpeed {
 
     /// Each beside its ceiling, as far as both are known. A stream is written and read: it carries no more than the slower
     /// side copies.
-    pub fn beside(self, ceilings: &Ceilings) -> impl Iterator<Item = Beside> {
+    pub fn beside(self, ceilings: &PeakBandwidths) -> impl Iterator<Item = Beside> {
         let (write, read) = (ceilings.host.heap_to_region, ceilings.guest.region_to_heap);
         let all = [
             ("the host writes", self.host_writes, write),
@@ -69,7 +69,7 @@ impl CopySpeed {
 
     /// Whether one of them is beyond its ceiling.
     #[must_use]
-    pub fn exceeds_peak(self, ceilings: &Ceilings) -> bool {
+    pub fn exceeds_peak(self, ceilings: &PeakBandwidths) -> bool {
         self.beside(ceilings).any(|copy| copy.exceeds_peak())
     }
 }

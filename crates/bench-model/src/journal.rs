@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::{Ceilings, GuestFacts, RawBlock, RawRun};
+use crate::raw::{GuestFacts, PeakBandwidths, RawBlock, RawRun};
 
 /// The name of the file in a run's folder.
 pub const FILE_NAME: &str = "measured.jsonl";
@@ -19,7 +19,7 @@ pub enum Entry<'a> {
     /// Facts of the run as a whole, without blocks. A later line of this kind replaces an earlier one.
     Run(Cow<'a, RawRun>),
     /// The peak bandwidths known so far, where they changed.
-    Ceilings(Cow<'a, [Ceilings]>),
+    Ceilings(Cow<'a, [PeakBandwidths]>),
     /// A finished block.
     Block(Cow<'a, RawBlock>),
     /// The initiator ended: why it ended early, or `null`.
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn replays_blocks_and_newest_facts() {
-        let ceilings = Entry::Ceilings(Cow::Owned(vec![Ceilings::default()]));
+        let ceilings = Entry::Ceilings(Cow::Owned(vec![PeakBandwidths::default()]));
         let all = text(&[run(1), block(0), run(2), ceilings, block(1), Entry::End(None)]);
         let Journal { measured, ended, damaged_from } = replay(&all);
         let indices: Vec<u32> = measured.blocks.iter().map(|block| block.block.index).collect();

@@ -122,11 +122,11 @@ impl Traffic {
     }
 }
 
-/// What one side's memory can do, in bytes per second, with copies of one size.
+/// Peak bandwidth of one side's memory in bytes per second, with copies of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Ceiling"))]
 #[serde(default)]
-pub struct Ceiling {
+pub struct PeakBandwidth {
     /// Private memory to private memory.
     pub heap_to_heap: f64,
     /// Private memory into the shared region.
@@ -139,22 +139,23 @@ pub struct Ceiling {
     pub region_read: f64,
     /// SHA-256 of private memory.
     pub sha256: f64,
-    /// SHA-256 of the shared region, copied out in pieces of 4 KiB: what the other side may write is not hashed in place.
+    /// SHA-256 of the shared region, copied out in chunks of 4 KiB: bytes that the other side may change cannot be hashed
+    /// in place.
     pub region_sha256: f64,
-    /// What one time stamp takes, in nanoseconds.
+    /// Duration of one time stamp in nanoseconds.
     pub stamp_ns: f64,
 }
 
-/// Both sides' ceilings for one size.
+/// Peak bandwidth of both sides for one size.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Ceilings {
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Ceilings"))]
+pub struct PeakBandwidths {
     /// Bytes copied.
     pub size_bytes: u64,
     /// The host's.
-    pub host: Ceiling,
-    /// The guest's, in its own word.
-    pub guest: Ceiling,
+    pub host: PeakBandwidth,
+    /// The guest's, as it reports them.
+    pub guest: PeakBandwidth,
 }
 
 /// What the initiator itself costs, measured with an operation that is answered at once by nobody.
@@ -325,7 +326,7 @@ pub struct RawRun {
     pub memory_bytes: u64,
     /// What each side's memory can do, by size.
     #[serde(default)]
-    pub ceilings: Vec<Ceilings>,
+    pub ceilings: Vec<PeakBandwidths>,
     /// What the initiator costs.
     #[serde(default)]
     pub overhead: Option<Overhead>,

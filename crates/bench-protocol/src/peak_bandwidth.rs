@@ -1,165 +1,154 @@
-//! The ceilings of one side: how fast its memory is copied and hashed, and what reading its clock costs. Host and guest
-//! measure them with the same code, so that their ratio says something of the machine and nothing of the program.
+//! Peak bandwidth of one side's memory: how fast it is copied and hashed, and the cost of reading the clock. Host and guest
+//! run the same code, so their ratio describes the machine and not the program.
 //!
-//! The best round counts: a ceiling is what the machine can do when nobody disturbs it. The ways to copy take rounds, a few
-//! rounds each so that they find their own bytes in the caches, and go on for as long as one of them still gets faster: an
-//! emulator's table of translated addresses grows only while it is in use, and the first rounds pay for that.
+//! The best result counts, because a disturbance only makes a copy slower. The copy methods alternate. Each has a few
+//! repetitions per round, so that it finds its own bytes in the caches. Rounds continue while one method still improves: an
+//! emulator's TLB grows only while it is in use, and the first rounds pay for that.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
+use bench_model::raw::PeakBandwidth;
 use doorbell::region::{RegionError, SharedRegion, read_private_words};
 use doorbell::tsc::tsc_now;
+use sha2::{Digest, Sha256};
 
-/// Rounds of a copy in each of its rounds, where it fits in a cache: the later ones find their own bytes there.
+use crate::layout::SLOTS;
+
+/// Repetitions of a method per round, if the bytes fit in a cache: the later ones find their own bytes there.
 const REPEATS: usize = 3;
-/// Bytes from which on a copy has one round in each round: it fits in no cache that a later round could gain from.
+/// Copies of this size and larger have one repetition per round. They fit in no cache, so repeating does not help.
 const LARGE: usize = 16 << 20;
-/// Bytes between the two addresses at which private buffers are tried. How two buffers lie to each other can cost a factor:
-/// a processor's sets of cache lines and an emulator's table of translated addresses are picked by some of an address's
-/// bits, and where both buffers pick the same, they drive each other out.
+/// Distance between the two addresses tried for the private buffers. Cache sets and the entries of an emulator's TLB are
+/// selected by address bits. Two buffers that select the same ones evict each other, which can halve the speed.
 const SHIFT: usize = 64 * 4096;
-/// How long rounds go on at the least: short ones would else all fall into one moment in which somebody disturbs them.
+/// Minimum duration of the rounds. Shorter ones could all coincide with one disturbance.
 const MIN_DURATION: Duration = Duration::from_millis(100);
-/// How long they go on at the most, even if each is better than the one before.
+/// Maximum duration of the rounds, even if each improves on the one before.
 const MAX_DURATION: Duration = Duration::from_secs(1);
-/// A speed is better than the best one if it is higher by this factor; what is less is noise.
+/// A speed is an improvement if it is higher by this factor. Smaller differences are noise.
 const MIN_GAIN: f64 = 1.02;
-/// Most bytes that are hashed: enough for a steady speed, little enough where SHA-256 has no instructions of its own.
+/// Maximum bytes to hash: enough for a steady speed, few enough for processors without SHA instructions.
 const MAX_HASHED: usize = 2 << 20;
-/// Bytes that are copied out at a time to be hashed.
+/// Bytes copied out and hashed at a time.
 const CHUNK: usize = 4096;
-/// Most bytes that are loaded without storing them.
+/// Maximum bytes to load without storing them.
 const MAX_READ: usize = 2 << 20;
-/// Least bytes per round, so that a short copy is not lost in the clock's grain.
+/// Minimum bytes per repetition, so that the clock's resolution does not distort short copies.
 const MIN_BYTES: usize = 1 << 20;
-/// Readings of the clock.
+/// Clock readings to time.
 const READINGS: u32 = 20_000;
 
-/// Speeds in bytes per second, for copies of one size.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct CopyBandwidth {
-    /// From private memory to private memory, by the library's memcpy.
-    pub heap_to_heap: f64,
-    /// From private memory into the region.
-    pub heap_to_region: f64,
-    /// From the region to private memory, in whichever way is the fastest here.
-    pub region_to_heap: f64,
-    /// Loading private memory, word by word, without storing it.
-    pub heap_read: f64,
-    /// The same of the region.
-    pub region_read: f64,
+/// Measures one side's peak bandwidth.
+///
+/// Copies `bytes` bytes to and from the region at each of `offsets`, and hashes at most `bytes` from the first slot on. The
+/// other side must not use the region meanwhile. Bytes are copied out to `target`, which has at least `bytes` bytes: pass
+/// the buffer and the offsets of the messages to compare with, because the speed depends on the physical pages.
+pub fn measure(
+    region: &SharedRegion,
+    offsets: &[usize],
+    bytes: usize,
+    target: &mut [u8],
+) -> Result<PeakBandwidth, RegionError> {
+    let mut best = PeakBandwidth { stamp_ns: stamp_ns(), ..PeakBandwidth::default() };
+    measure_copies(region, offsets, bytes, target, &mut best)?;
+    measure_hashes(region, SLOTS, bytes, &mut best)?;
+    Ok(best)
 }
 
-/// Bytes per second that SHA-256 takes in.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct HashBandwidth {
-    /// From private memory.
-    pub heap: f64,
-    /// From the region, through a private chunk that stays in the nearest cache: what another side may write meanwhile
-    /// cannot be hashed in place.
-    pub region: f64,
+/// The length of [`measure`]'s target that allows two addresses, for copies of `bytes` bytes.
+#[must_use]
+pub const fn target_bytes(bytes: usize) -> usize {
+    bytes + SHIFT
 }
 
-impl CopyBandwidth {
-    /// Measures copies of `bytes` bytes at each of the region's `offsets`, which nobody else may use meanwhile. What is
-    /// copied out goes to `target`, at least `bytes` long: the buffer and the offsets of the messages that this speed is
-    /// compared with, because how fast memory is copied depends on the pages it lies in.
-    pub fn measure(
-        region: &SharedRegion,
-        offsets: &[usize],
-        bytes: usize,
-        target: &mut [u8],
-    ) -> Result<Self, RegionError> {
-        let private = vec![1_u8; bytes + SHIFT];
-        let read = vec![1_u64; bytes.min(MAX_READ) / 8];
-        let room = target.len();
-        let places = [0, SHIFT].into_iter().filter(|place| place + bytes <= room);
-        let mut best = Self::default();
-        let mut rounds = Rounds::new(offsets.len());
-        while let Some(round) = rounds.next_round() {
-            let offset = offsets[round % offsets.len()];
-            for place in places.clone() {
-                // One of the two buffers moves: the region stays where it is.
-                let (from, to) = (&private[place..][..bytes], &mut target[..bytes]);
-                rounds.time(&mut best.heap_to_heap, bytes, || {
-                    black_box(&mut *to).copy_from_slice(black_box(from));
-                    Some(Ok(()))
-                })?;
-                rounds.time(&mut best.heap_to_region, bytes, || Some(region.copy_in(offset, black_box(from))))?;
-                // The library's copy is not always the fastest: emulated, its wide instructions are slower than plain
-                // words.
-                let (out, to) = (&mut best.region_to_heap, &mut target[place..][..bytes]);
-                rounds.time(out, bytes, || Some(region.copy_out(offset, black_box(&mut *to))))?;
-                rounds.time(out, bytes, || region.copy_out_words(offset, black_box(&mut *to)))?;
-                rounds.time(out, bytes, || region.copy_out_streaming(offset, black_box(&mut *to)))?;
+fn measure_copies(
+    region: &SharedRegion,
+    offsets: &[usize],
+    bytes: usize,
+    target: &mut [u8],
+    best: &mut PeakBandwidth,
+) -> Result<(), RegionError> {
+    let private = vec![1_u8; bytes + SHIFT];
+    let read = vec![1_u64; bytes.min(MAX_READ) / 8];
+    let room = target.len();
+    let places = [0, SHIFT].into_iter().filter(|place| place + bytes <= room);
+    let mut rounds = Rounds::new(offsets.len());
+    while let Some(round) = rounds.next_round() {
+        let offset = offsets[round % offsets.len()];
+        for place in places.clone() {
+            // Only the private buffer moves; the region stays.
+            let (from, to) = (&private[place..][..bytes], &mut target[..bytes]);
+            rounds.time(&mut best.heap_to_heap, bytes, || {
+                black_box(&mut *to).copy_from_slice(black_box(from));
+                Some(Ok(()))
+            })?;
+            rounds.time(&mut best.heap_to_region, bytes, || Some(region.copy_in(offset, black_box(from))))?;
+            // Under emulation, the wide instructions of memcpy are slower than plain words.
+            let (out, to) = (&mut best.region_to_heap, &mut target[place..][..bytes]);
+            rounds.time(out, bytes, || Some(region.copy_out(offset, black_box(&mut *to))))?;
+            rounds.time(out, bytes, || region.copy_out_words(offset, black_box(&mut *to)))?;
+            rounds.time(out, bytes, || region.copy_out_streaming(offset, black_box(&mut *to)))?;
+        }
+        rounds.time(&mut best.heap_read, read.len() * 8, || {
+            black_box(read_private_words(black_box(&read)));
+            Some(Ok(()))
+        })?;
+        rounds.time(&mut best.region_read, read.len() * 8, || {
+            Some(region.read_words(offset, read.len() * 8)?.map(|words| _ = black_box(words)))
+        })?;
+    }
+    Ok(())
+}
+
+fn measure_hashes(
+    region: &SharedRegion,
+    offset: usize,
+    bytes: usize,
+    best: &mut PeakBandwidth,
+) -> Result<(), RegionError> {
+    let (private, mut chunk) = (vec![1_u8; MAX_HASHED], [0; CHUNK]);
+    let chunks = bytes.min(MAX_HASHED) / CHUNK;
+    let mut rounds = Rounds::new(1);
+    while rounds.next_round().is_some() {
+        rounds.time(&mut best.sha256, MAX_HASHED, || {
+            black_box(Sha256::digest(black_box(&private)));
+            Some(Ok(()))
+        })?;
+        rounds.time(&mut best.region_sha256, chunks * CHUNK, || {
+            if chunks == 0 {
+                return None;
             }
-            rounds.time(&mut best.heap_read, read.len() * 8, || {
-                black_box(read_private_words(black_box(&read)));
-                Some(Ok(()))
-            })?;
-            rounds.time(&mut best.region_read, read.len() * 8, || {
-                Some(region.read_words(offset, read.len() * 8)?.map(|words| _ = black_box(words)))
-            })?;
-        }
-        Ok(best)
+            let mut hash = Sha256::new();
+            for number in 0..chunks {
+                if let Err(error) = region.copy_out_words(offset + number * CHUNK, &mut chunk)? {
+                    return Some(Err(error));
+                }
+                hash.update(black_box(&chunk));
+            }
+            black_box(hash.finalize());
+            Some(Ok(()))
+        })?;
     }
-
-    /// Length of the target that [`measure`](Self::measure) makes the most of, for copies of up to `bytes` bytes.
-    #[must_use]
-    pub const fn target_bytes(bytes: usize) -> usize {
-        bytes + SHIFT
-    }
+    Ok(())
 }
 
-impl HashBandwidth {
-    /// Measures at `offset` of the region, of which it takes at most `bytes`.
-    pub fn measure(region: &SharedRegion, offset: usize, bytes: usize) -> Result<Self, RegionError> {
-        let (private, mut chunk) = (vec![1_u8; MAX_HASHED], [0; CHUNK]);
-        let chunks = bytes.min(MAX_HASHED) / CHUNK;
-        let (mut best, mut rounds) = (Self::default(), Rounds::new(1));
-        while rounds.next_round().is_some() {
-            rounds.time(&mut best.heap, MAX_HASHED, || {
-                black_box(Sha256::digest(black_box(&private)));
-                Some(Ok(()))
-            })?;
-            rounds.time(&mut best.region, chunks * CHUNK, || {
-                if chunks == 0 {
-                    return None;
-                }
-                let mut hash = Sha256::new();
-                for number in 0..chunks {
-                    if let Err(error) = region.copy_out_words(offset + number * CHUNK, &mut chunk)? {
-                        return Some(Err(error));
-                    }
-                    hash.update(black_box(&chunk));
-                }
-                black_box(hash.finalize());
-                Some(Ok(()))
-            })?;
-        }
-        Ok(best)
-    }
-}
-
-/// Rounds of timed work, until none gets better any more.
+/// Rounds of timed methods, until none improves.
 struct Rounds {
     began: Instant,
     taken: usize,
     wanted: usize,
-    /// Whether something was faster than ever before since the last round began.
+    /// Whether a method improved in this round.
     better: bool,
 }
 
 impl Rounds {
-    /// At least `wanted` of them, where they do not take too long.
+    /// At least `wanted` rounds, within the maximum duration.
     fn new(wanted: usize) -> Self {
         Self { began: Instant::now(), taken: 0, wanted, better: true }
     }
 
-    /// The next round's number, from 0 on; `None` behind the last.
+    /// The number of the next round, from 0; `None` after the last.
     fn next_round(&mut self) -> Option<usize> {
         let since = self.began.elapsed();
         let better = std::mem::take(&mut self.better);
@@ -171,8 +160,8 @@ impl Rounds {
         })
     }
 
-    /// Times rounds of work on `bytes` bytes and keeps the highest speed as the `best`, in bytes per second. A way that
-    /// these bytes do not allow (`None`) has no speed.
+    /// Times repetitions of `work` on `bytes` bytes, and keeps the highest speed in `best`, in bytes per second. Work that
+    /// returns `None` does not support this size and has no speed.
     fn time(
         &mut self,
         best: &mut f64,
@@ -196,9 +185,8 @@ impl Rounds {
     }
 }
 
-/// Nanoseconds that one [`tsc_now`] takes, by as many of them in a row.
-#[must_use]
-pub fn stamp_ns() -> f64 {
+/// Duration of one [`tsc_now`] in nanoseconds: the mean over many in a row.
+fn stamp_ns() -> f64 {
     let start = Instant::now();
     for _ in 0..READINGS {
         black_box(tsc_now());
@@ -211,35 +199,43 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_speed_is_a_number_and_the_region_holds_what_was_copied() {
-        let object = memfd::MemfdOptions::default().create("ceiling-test").unwrap();
-        object.as_file().set_len(1 << 20).unwrap();
+    fn every_speed_is_positive_and_region_keeps_bytes() {
+        let object = memfd::MemfdOptions::default().create("bandwidth-test").unwrap();
+        object.as_file().set_len(8 << 20).unwrap();
         let region = SharedRegion::map_object(object.as_file()).unwrap();
         let offsets = [4096, 65536];
-        let mut target = vec![0; CopyBandwidth::target_bytes(8192)];
-        let speeds = CopyBandwidth::measure(&region, &offsets, 8192, &mut target).unwrap();
-        let hashed = HashBandwidth::measure(&region, 4096, 8192).unwrap();
+        let mut target = vec![0; target_bytes(8192)];
+        let peak = measure(&region, &offsets, 8192, &mut target).unwrap();
         for speed in [
-            speeds.heap_to_heap,
-            speeds.heap_to_region,
-            speeds.region_to_heap,
-            speeds.heap_read,
-            speeds.region_read,
-            hashed.heap,
-            hashed.region,
+            peak.heap_to_heap,
+            peak.heap_to_region,
+            peak.region_to_heap,
+            peak.heap_read,
+            peak.region_read,
+            peak.sha256,
+            peak.region_sha256,
+            peak.stamp_ns,
         ] {
-            assert!(speed.is_finite() && speed > 0.0, "{speeds:?}");
+            assert!(speed.is_finite() && speed > 0.0, "{peak:?}");
         }
         for offset in offsets {
             let mut copied = [0; 8192];
             region.copy_out(offset, &mut copied).unwrap();
             assert_eq!(copied, [1; 8192], "at {offset}");
         }
-        let exact = CopyBandwidth::measure(&region, &[4096], 8192, &mut [0; 8192]).unwrap();
-        assert!(exact.region_to_heap > 0.0, "a target with no room to move it is measured, too");
-        assert!(CopyBandwidth::measure(&region, &[1 << 20], 1, &mut target).is_err());
-        assert!(HashBandwidth::measure(&region, 1 << 20, 8192).is_err());
-        assert!(HashBandwidth::measure(&region, 4096, 64).unwrap().region <= 0.0, "less than a chunk has no speed");
-        assert!(stamp_ns() > 0.0);
+    }
+
+    #[test]
+    fn measures_small_targets_and_refuses_bad_offsets() {
+        let object = memfd::MemfdOptions::default().create("bandwidth-test").unwrap();
+        object.as_file().set_len(1 << 20).unwrap();
+        let region = SharedRegion::map_object(object.as_file()).unwrap();
+        let mut best = PeakBandwidth::default();
+        measure_copies(&region, &[4096], 8192, &mut [0; 8192], &mut best).unwrap();
+        assert!(best.region_to_heap > 0.0, "a target without room for a second address is measured, too");
+        assert!(measure_copies(&region, &[1 << 20], 1, &mut [0; 1], &mut best).is_err());
+        assert!(measure_hashes(&region, 1 << 20, 8192, &mut best).is_err());
+        measure_hashes(&region, 4096, 64, &mut best).unwrap();
+        assert!(best.region_sha256 <= 0.0, "less than a chunk has no speed");
     }
 }

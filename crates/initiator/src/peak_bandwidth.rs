@@ -2,12 +2,11 @@
 //! wherever blocks begin or end that copy, because what others do to the machine changes from minute to minute.
 
 use bench_model::copy_speed::CopySpeed;
-use bench_model::raw::{Ceiling, Ceilings};
+use bench_model::raw::{PeakBandwidth, PeakBandwidths};
 use bench_model::{Block, Workload};
 use bench_protocol::control::{BlockKind, BlockParams, WaitMode};
 use bench_protocol::hello;
-use bench_protocol::layout::SLOTS;
-use bench_protocol::peak_bandwidth::{CopyBandwidth, HashBandwidth, stamp_ns};
+use bench_protocol::peak_bandwidth::{measure, target_bytes};
 
 use super::BenchError;
 use super::guest::Guest;
@@ -20,7 +19,7 @@ const AGAIN: u32 = 3;
 /// The best that was seen so far: whoever disturbed one measurement need not have disturbed the next.
 pub(super) struct PeakTracker {
     /// By size, in the plan's order.
-    pub(super) known: Vec<Ceilings>,
+    pub(super) known: Vec<PeakBandwidths>,
     /// How fast blocks copied, by their size.
     copied: Vec<(u64, CopySpeed)>,
 }
@@ -28,7 +27,8 @@ pub(super) struct PeakTracker {
 impl PeakTracker {
     /// Of these sizes nothing is known yet.
     pub(super) fn new(sizes: &[u64]) -> Self {
-        let known = sizes.iter().map(|&size_bytes| Ceilings { size_bytes, ..Ceilings::default() }).collect();
+        let known =
+            sizes.iter().map(|&size_bytes| PeakBandwidths { size_bytes, ..PeakBandwidths::default() }).collect();
         Self { known, copied: Vec::new() }
     }
 
@@ -90,7 +90,7 @@ impl PeakTracker {
 }
 
 fn update_peak(
-    known: &mut Ceilings,
+    known: &mut PeakBandwidths,
     words: &SharedWords<'_>,
     guest: &mut Guest<'_>,
     monitor: &mut RunMonitor<'_>,
@@ -101,10 +101,10 @@ fn update_peak(
     Ok(())
 }
 
-fn higher(first: Ceiling, second: Ceiling) -> Ceiling {
+fn higher(first: PeakBandwidth, second: PeakBandwidth) -> PeakBandwidth {
     // Of what takes time, the least counts; nothing known yet is none.
     let stamps = [first.stamp_ns, second.stamp_ns].into_iter().filter(|ns| *ns > 0.0);
-    Ceiling {
+    PeakBandwidth {
         heap_to_heap: first.heap_to_heap.max(second.heap_to_heap),
         heap_to_region: first.heap_to_region.max(second.heap_to_region),
         region_to_heap: first.region_to_heap.max(second.region_to_heap),
@@ -121,21 +121,10 @@ fn both(
     guest: &mut Guest<'_>,
     monitor: &mut RunMonitor<'_>,
     size: u64,
-) -> Result<Ceilings, BenchError> {
+) -> Result<PeakBandwidths, BenchError> {
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-    let mut target = vec![2; CopyBandwidth::target_bytes(bytes)];
-    let copies = CopyBandwidth::measure(words.memory, &words.layout.copy_offsets(bytes), bytes, &mut target)?;
-    let hashes = HashBandwidth::measure(words.memory, SLOTS, bytes)?;
-    let host = Ceiling {
-        heap_to_heap: copies.heap_to_heap,
-        heap_to_region: copies.heap_to_region,
-        region_to_heap: copies.region_to_heap,
-        heap_read: copies.heap_read,
-        region_read: copies.region_read,
-        sha256: hashes.heap,
-        region_sha256: hashes.region,
-        stamp_ns: stamp_ns(),
-    };
+    let mut target = vec![2; target_bytes(bytes)];
+    let host = measure(words.memory, &words.layout.copy_offsets(bytes), bytes, &mut target)?;
     let announcement = BlockParams {
         kind: BlockKind::PeakBandwidth,
         guest_wait: WaitMode::Poll,
@@ -153,5 +142,5 @@ fn both(
     guest.end_spinning(monitor, 0)?;
     // What a guest says is shown: words that make no sense leave its ceilings unknown.
     let guest = serde_json::from_str(&hello::read_text(words.memory)?).unwrap_or_default();
-    Ok(Ceilings { size_bytes: size, host, guest })
+    Ok(PeakBandwidths { size_bytes: size, host, guest })
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bench_model::Block;
 use bench_model::journal::{self, Entry};
-use bench_model::raw::{Ceilings, RawBlock, RawRun};
+use bench_model::raw::{PeakBandwidths, RawBlock, RawRun};
 use bench_model::samples::{COLUMNS, Row, Status, mode_name};
 use bench_protocol::ack::{Ack, NackReason};
 use bench_protocol::clock::ClockOffset;
@@ -49,7 +49,7 @@ impl Recorder {
     }
 
     /// Notes a block that is finished, and the peak bandwidths where they changed. A run that is killed later keeps it.
-    pub(super) fn finished(&mut self, block: &RawBlock, ceilings: &[Ceilings]) -> Result<(), BenchError> {
+    pub(super) fn finished(&mut self, block: &RawBlock, ceilings: &[PeakBandwidths]) -> Result<(), BenchError> {
         if self.journal.ceilings != ceilings {
             ceilings.clone_into(&mut self.journal.ceilings);
             self.journal.append(&Entry::Ceilings(Cow::Borrowed(ceilings)))?;
@@ -116,7 +116,7 @@ struct Journal {
     /// Bytes of the whole lines.
     len: u64,
     /// As they stand in the file.
-    ceilings: Vec<Ceilings>,
+    ceilings: Vec<PeakBandwidths>,
 }
 
 impl Journal {

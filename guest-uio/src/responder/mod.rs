@@ -14,8 +14,8 @@ use bench_protocol::control::{
 };
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::hello::{Hello, write_text};
-use bench_protocol::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError, SLOTS};
-use bench_protocol::peak_bandwidth::{CopyBandwidth, HashBandwidth, stamp_ns};
+use bench_protocol::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError};
+use bench_protocol::peak_bandwidth::{measure, target_bytes};
 use doorbell::deadline::scaled;
 use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
 use doorbell::region::{RegionError, SharedRegion};
@@ -101,12 +101,12 @@ impl<'d> Responder<'d> {
         // Open before hello: a doorbell that arrives earlier is lost.
         let interrupt = driver.interrupt(Vector(0));
         // Not zero, so the pages are faulted in here and not in a block.
-        let frame = vec![1; CopyBandwidth::target_bytes(layout.payload_bytes())];
+        let frame = vec![1; target_bytes(layout.payload_bytes())];
         let run = Self { driver, memory: driver.memory(), layout, interrupt, frame };
         let missing = run.interrupt.as_ref().err().map(ToString::to_string);
         // The host uses the slots only after the hello, so writes can be measured, too.
         let memory_type = MemoryType::measure_exclusively(run.memory)?;
-        let text = probe::facts(driver, missing.as_deref(), Some(memory_type)).to_string();
+        let text = serde_json::json!(probe::facts(driver, missing.as_deref(), Some(memory_type))).to_string();
         let peer = registers::own_id(driver.registers())?.0;
         Hello { peer, text }.publish(run.memory, layout.nonce)?;
         Ok(run)
@@ -154,8 +154,8 @@ impl<'d> Responder<'d> {
     fn run_block(&mut self, epoch: u64, block: BlockParams) -> Result<GuestCounters, BlockError> {
         if block.kind == BlockKind::PeakBandwidth {
             write_status(self.memory, epoch, READY)?;
-            let ceilings = self.ceilings(block.bytes)?;
-            write_text(self.memory, &ceilings)?;
+            let peak = self.peak_bandwidth(block.bytes)?;
+            write_text(self.memory, &peak)?;
             return Ok(GuestCounters::default());
         }
         match block.fault {
@@ -233,24 +233,13 @@ impl<'d> Responder<'d> {
     }
 
     /// Measures the guest's peak bandwidth; returns JSON. The host does not use the slots meanwhile.
-    fn ceilings(&mut self, bytes: u64) -> Result<String, BlockError> {
+    fn peak_bandwidth(&mut self, bytes: u64) -> Result<String, BlockError> {
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes <= self.memory.len());
         let bytes = bytes.ok_or(BlockError::InvalidParams)?;
-        let target = self.frame.len().max(CopyBandwidth::target_bytes(bytes));
+        let target = self.frame.len().max(target_bytes(bytes));
         self.frame.resize(target, 1);
-        let copies = CopyBandwidth::measure(self.memory, &self.layout.copy_offsets(bytes), bytes, &mut self.frame)?;
-        let hashes = HashBandwidth::measure(self.memory, SLOTS, bytes)?;
-        let ceilings = serde_json::json!({
-            "heap_to_heap": copies.heap_to_heap,
-            "heap_to_region": copies.heap_to_region,
-            "region_to_heap": copies.region_to_heap,
-            "heap_read": copies.heap_read,
-            "region_read": copies.region_read,
-            "sha256": hashes.heap,
-            "region_sha256": hashes.region,
-            "stamp_ns": stamp_ns(),
-        });
-        Ok(ceilings.to_string())
+        let peak = measure(self.memory, &self.layout.copy_offsets(bytes), bytes, &mut self.frame)?;
+        Ok(serde_json::json!(peak).to_string())
     }
 }
 

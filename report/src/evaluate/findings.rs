@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use bench_model::raw::Ceilings;
+use bench_model::raw::PeakBandwidths;
 use bench_model::{Arrivals, WaitMode, Workload};
 
 use crate::result::{BreakEven, Capacity, Cell, Comparison, ContentionResult, Findings};
@@ -18,7 +18,7 @@ const CARRIED: f64 = 0.95;
 pub(crate) fn findings(
     cells: &[Cell],
     comparisons: &[Comparison],
-    ceilings: &[Ceilings],
+    ceilings: &[PeakBandwidths],
     config: &serde_json::Value,
 ) -> Findings {
     let limit = config["p99_limit_ns"].as_u64().unwrap_or(P99_LIMIT_NS);

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use bench_model::raw::{Ceilings, Overhead};
+use bench_model::raw::{Overhead, PeakBandwidths};
 
 mod cell;
 pub mod cell_key;
@@ -47,7 +47,7 @@ pub struct RunResult {
     pub findings: Findings,
     /// What each side's memory can do.
     #[serde(default)]
-    pub ceilings: Vec<Ceilings>,
+    pub ceilings: Vec<PeakBandwidths>,
     /// What the initiator itself costs.
     #[serde(default)]
     pub overhead: Option<Overhead>,

@@ -2,8 +2,8 @@
 
 use bench_model::frame_size::FRAME_1080P;
 use bench_model::raw::{
-    BlockPlacement, Ceiling, Ceilings, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Overhead, RawBlock,
-    RawRun, ThreadAffinity, Traffic,
+    BlockPlacement, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Overhead, PeakBandwidth, PeakBandwidths,
+    RawBlock, RawRun, ThreadAffinity, Traffic,
 };
 use bench_model::samples::{Row, Status, mode_name};
 use bench_model::thread_usage::{ContextSwitches, Switches};
@@ -160,8 +160,8 @@ impl Synthetic {
 }
 
 /// Both sides alike, and faster than anything that the frames do.
-fn ceilings(size_bytes: u64) -> Ceilings {
-    let side = |copy: f64| Ceiling {
+fn ceilings(size_bytes: u64) -> PeakBandwidths {
+    let side = |copy: f64| PeakBandwidth {
         heap_to_heap: copy,
         heap_to_region: copy,
         region_to_heap: copy,
@@ -171,7 +171,7 @@ fn ceilings(size_bytes: u64) -> Ceilings {
         sha256: copy / 45.0,
         stamp_ns: 10.0,
     };
-    Ceilings { size_bytes, host: side(17e9), guest: side(17e9) }
+    PeakBandwidths { size_bytes, host: side(17e9), guest: side(17e9) }
 }
 
 fn measured(block: Block) -> RawBlock {

@@ -5,7 +5,7 @@ use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use bench_model::Workload;
 use bench_model::copy_speed::{CopySpeed, TOLERANCE, median_speed};
-use bench_model::raw::Ceilings;
+use bench_model::raw::PeakBandwidths;
 use bench_model::units::{plural, speed};
 
 /// 1: by medians, no frame was written or read faster than the same side copies that many bytes; nor did a stream carry
@@ -61,6 +61,6 @@ pub fn verified_for_real(run: &Run) -> SelfCheck {
     judge(9, NAME, &faults, seen)
 }
 
-fn ceiling_of<'a>(run: &'a Run, block: &RunBlock<'_>) -> Option<&'a Ceilings> {
+fn ceiling_of<'a>(run: &'a Run, block: &RunBlock<'_>) -> Option<&'a PeakBandwidths> {
     run.measured().ceilings.iter().find(|ceiling| ceiling.size_bytes == block.plan().size_bytes)
 }

@@ -11,7 +11,7 @@ use super::panel::{Axis, BELOW, Panel};
 use super::scale::{Scale, Tick, Unit};
 use crate::result::Cell;
 use bench_model::frame_size::size_name;
-use bench_model::raw::Ceilings;
+use bench_model::raw::PeakBandwidths;
 use bench_model::units::duration;
 
 const PHASES: [(&str, &str); 4] = [("write", WRITE), ("notify", NOTIFY), ("read", READ), ("verify (SHA-256)", VERIFY)];
@@ -74,8 +74,8 @@ fn frame<'a>(data: &Data<'a>, series: Series<'a>) -> Option<Frame<'a>> {
 }
 
 /// Writing into the region and reading out of it at the speeds of the nearest measured size.
-fn copy_ns(ceilings: &[Ceilings], bytes: u64) -> Option<f64> {
-    let away = |ceiling: &&Ceilings| (ceiling.size_bytes.max(1) as f64 / bytes.max(1) as f64).ln().abs();
+fn copy_ns(ceilings: &[PeakBandwidths], bytes: u64) -> Option<f64> {
+    let away = |ceiling: &&PeakBandwidths| (ceiling.size_bytes.max(1) as f64 / bytes.max(1) as f64).ln().abs();
     let nearest = ceilings.iter().min_by(|one, other| away(one).total_cmp(&away(other)))?;
     let ns = bytes as f64 * 1e9 * (1.0 / nearest.host.heap_to_region + 1.0 / nearest.guest.region_to_heap);
     (ns.is_finite() && ns > 0.0).then_some(ns)

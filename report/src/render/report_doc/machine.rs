@@ -4,15 +4,15 @@ use serde_json::Value as Json;
 
 use crate::result::RunResult;
 use bench_model::frame_size::size_name;
-use bench_model::raw::Ceiling;
+use bench_model::raw::PeakBandwidth;
 use bench_model::units::{duration, factor, plural, speed};
 
 use super::table::{Part, Row, Table, columns};
 use super::value::Value;
 
 pub(super) fn ceilings(result: &RunResult) -> Vec<Part> {
-    let row = |size: u64, side: &str, ceiling: &Ceiling| {
-        let Ceiling {
+    let row = |size: u64, side: &str, ceiling: &PeakBandwidth| {
+        let PeakBandwidth {
             heap_to_heap,
             heap_to_region,
             region_to_heap,

@@ -10,7 +10,7 @@ use crate::render::terminal::{LINES_EACH, has_row, legend};
 use crate::result::{Cell, CheckOutcome, RunResult};
 use crate::stats::Interval;
 use bench_model::frame_size::size_name;
-use bench_model::raw::Ceiling;
+use bench_model::raw::PeakBandwidth;
 use bench_model::units::{duration, sig3, speed, thousands};
 
 use super::{FILE_NAME, heading, item, paragraph};
@@ -179,9 +179,10 @@ fn peaks(result: &RunResult) -> Vec<String> {
     let mut sizes: Vec<_> = result.ceilings.iter().collect();
     sizes.sort_by_key(|both| both.size_bytes);
     let skipped = sizes.len().saturating_sub(MAX_SIZES);
-    let row = |size: u64, side: &str, ceiling: &Ceiling| {
+    let row = |size: u64, side: &str, ceiling: &PeakBandwidth| {
         let known = |value: f64| if value > 0.0 { speed(value).replace(' ', "") } else { "-".to_owned() };
-        let Ceiling { heap_to_heap, heap_to_region, region_to_heap, heap_read, region_read, sha256, .. } = *ceiling;
+        let PeakBandwidth { heap_to_heap, heap_to_region, region_to_heap, heap_read, region_read, sha256, .. } =
+            *ceiling;
         let figures = [heap_to_heap, heap_to_region, region_to_heap, heap_read, region_read, sha256].map(known);
         [size_name(size), side.to_owned()].into_iter().chain(figures).collect::<Vec<_>>()
     };

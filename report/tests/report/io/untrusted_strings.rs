@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use bench_model::raw::Ceiling;
+use bench_model::raw::PeakBandwidth;
 use report::result::environment::Environment;
 use report::{render, styled_summary, summary};
 
@@ -30,7 +30,7 @@ fn spoiled() -> (Synthetic, Environment) {
     WORDS.clone_into(&mut guest.interrupts_missing);
     run.measured.perf_missing = Some(WORDS.to_owned());
     run.measured.aborted = Some(WORDS.to_owned());
-    run.measured.ceilings[0].guest = Ceiling { heap_to_heap: 1e308, sha256: -1.0, ..Ceiling::default() };
+    run.measured.ceilings[0].guest = PeakBandwidth { heap_to_heap: 1e308, sha256: -1.0, ..PeakBandwidth::default() };
     for block in &mut run.measured.blocks {
         block.counters.interrupts = Some(u64::MAX);
         block.counters.uio_events = Some(u64::MAX);
