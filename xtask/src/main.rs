@@ -6,9 +6,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use cli_common::arguments;
 
 mod accelerator;
+mod arguments;
 mod bench;
 mod commands;
 mod exit_status;
@@ -59,7 +59,7 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let arguments: Arguments = match arguments::parse() {
+    let arguments: Arguments = match cli_common::arguments::parse() {
         Ok(arguments) => arguments,
         Err(status) => return status,
     };

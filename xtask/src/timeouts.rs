@@ -1,16 +1,13 @@
 //! How long things may take: `--kvm-timeout`, and the factor of `--timeout-scale` for every deadline without a flag.
 
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use bench_protocol::boot::{self, GuestDriver, NO_DRIVER, RunMode};
 use clap::Args;
 use cli_common::{duration, number};
+use doorbell::deadline::{BOOT_PARAMETER, MAX_SCALE, set_scale};
 
-/// Relaxed: set once, before anything waits; it guards no other data.
-static SCALE: AtomicU32 = AtomicU32::new(1);
-
-/// The largest factor (`doorbell::deadline::MAX_SCALE`).
-const MAX_SCALE: u32 = 1_000;
+pub(crate) use doorbell::deadline::scaled;
 
 /// Under KVM the guest is up in well under a second; a loaded machine may take several times that.
 const KVM_TIMEOUT: Duration = Duration::from_secs(6);
@@ -29,7 +26,7 @@ pub(crate) struct TimeoutArgs {
 impl TimeoutArgs {
     /// From now on, [`scaled`] multiplies by this factor.
     pub(crate) fn apply(&self) {
-        SCALE.store(self.timeout_scale, Ordering::Relaxed);
+        set_scale(self.timeout_scale);
     }
 
     /// How long the KVM check waits.
@@ -42,15 +39,14 @@ impl TimeoutArgs {
         self.timeout_scale
     }
 
-    /// The word for the guest's kernel command line, with a space after it; empty without a factor.
-    pub(crate) fn boot_parameter(&self) -> String {
-        if self.timeout_scale == 1 { String::new() } else { format!("ivshmem.timeout_scale={} ", self.timeout_scale) }
+    /// The guest's kernel command line: its log level, the factor, the run mode and the driver.
+    pub(crate) fn boot_parameters(&self, mode: RunMode, driver: Option<GuestDriver>) -> String {
+        let scale = self.timeout_scale;
+        let scale = if scale == 1 { String::new() } else { format!("{BOOT_PARAMETER}={scale} ") };
+        let run = boot::parameter(boot::RUN, mode.name());
+        let driver = boot::parameter(boot::DRIVER, driver.map_or(NO_DRIVER, GuestDriver::name));
+        format!("quiet {scale}{run} {driver}")
     }
-}
-
-/// A deadline under the factor of this process.
-pub(crate) fn scaled(deadline: Duration) -> Duration {
-    deadline.saturating_mul(SCALE.load(Ordering::Relaxed))
 }
 
 /// A time as its flag takes it.
@@ -75,13 +71,20 @@ mod tests {
         Command::try_parse_from(words).map(|command| command.timeouts).map_err(|error| error.to_string())
     }
 
+    fn parameters(timeouts: &TimeoutArgs) -> String {
+        timeouts.boot_parameters(RunMode::Shell, None)
+    }
+
     #[test]
     fn scale_multiplies_what_has_no_flag() {
         let default = parse("").unwrap();
-        assert_eq!((default.kvm_timeout(), default.boot_parameter().as_str()), (Duration::from_secs(6), ""));
+        assert_eq!(
+            (default.kvm_timeout(), parameters(&default).as_str()),
+            (Duration::from_secs(6), "quiet ivshmem.run=shell ivshmem.driver=none")
+        );
         let scaled = parse("--timeout-scale 20").unwrap();
         assert_eq!(scaled.kvm_timeout(), Duration::from_secs(120));
-        assert_eq!(scaled.boot_parameter(), "ivshmem.timeout_scale=20 ");
+        assert_eq!(parameters(&scaled), "quiet ivshmem.timeout_scale=20 ivshmem.run=shell ivshmem.driver=none");
         let given = parse("--timeout-scale 20 --kvm-timeout 5m").unwrap();
         assert_eq!(given.kvm_timeout(), Duration::from_secs(300));
     }

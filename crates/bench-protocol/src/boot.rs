@@ -20,6 +20,12 @@ pub const BAR2: &str = "bar2";
 /// Key of a PCI address. Required if there are several devices.
 pub const DEVICE: &str = "device";
 
+/// A parameter as it stands on the kernel command line.
+#[must_use]
+pub fn parameter(key: &str, value: &str) -> String {
+    format!("{PARAMETER_PREFIX}{key}={value}")
+}
+
 /// What the guest program does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RunMode {

@@ -7,6 +7,7 @@ use std::process::{ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bench_protocol::boot::{self, GUEST_IS_UP, RunMode};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::KvmProbe;
@@ -17,8 +18,6 @@ use crate::timeouts::{format_duration, scaled};
 use crate::vm::QEMU;
 use crate::vm::cpu_model::CpuModel;
 
-/// What the guest's init prints once it runs.
-const MARKER: &str = "ivshmem-doorbell: guest is up";
 /// Lines of the console that a failed check keeps.
 const TAIL: usize = 8;
 /// Between two checks for Ctrl-C.
@@ -60,7 +59,7 @@ fn start(guest: &Guest, cpu: &CpuModel, errors: &File) -> anyhow::Result<(Proces
         .arg(&guest.kernel)
         .arg("-initrd")
         .arg(&guest.initramfs)
-        .args(["-append", "console=ttyS0 panic=-1 ivshmem.run=proof"])
+        .args(["-append", &format!("console=ttyS0 panic=-1 {}", boot::parameter(boot::RUN, RunMode::Proof.name()))])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(errors.try_clone()?);
@@ -98,7 +97,7 @@ impl ProbeConsole {
                 0 => return Ok(Ended::Closed),
                 length => self.0.extend_from_slice(&buffer[..length]),
             }
-            if self.text().contains(MARKER) {
+            if self.text().contains(GUEST_IS_UP) {
                 return Ok(Ended::Marker);
             }
         }

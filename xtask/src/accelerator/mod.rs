@@ -3,18 +3,18 @@
 //!
 //! `probe` starts the guest; `cache` keeps the result.
 
-pub(crate) mod kind;
 mod kvm_probe;
 mod probe_cache;
 
 use std::time::Duration;
 
+use crate::arguments::AutoOr;
 use crate::exit_status::missing_dependency;
 use crate::provision::Guest;
 use crate::signals::StopFlag;
 use crate::timeouts::{TimeoutArgs, format_duration};
 use crate::vm::cpu_model::CpuModel;
-use kind::{Accelerator, AcceleratorArg};
+use bench_model::Accelerator;
 use kvm_probe::open_kvm;
 use probe_cache::{ProbeCache, ProbeKey};
 
@@ -69,16 +69,16 @@ pub(crate) struct ProbeOptions<'a> {
 ///
 /// `--accel kvm` where the guest does not come up under KVM is an error: the machine lacks something.
 pub(crate) fn select(
-    wanted: AcceleratorArg,
+    wanted: AutoOr<Accelerator>,
     options: ProbeOptions<'_>,
     guest: &Guest,
     stop: &StopFlag,
     progress: &dyn Fn(&str),
 ) -> anyhow::Result<Choice> {
-    if wanted == AcceleratorArg::Tcg {
+    if wanted == AutoOr::Only(Accelerator::Tcg) {
         return Ok(Choice::tcg("tcg: asked for".to_owned()));
     }
-    let reuse = if wanted == AcceleratorArg::Kvm { Reuse::Success } else { Reuse::All };
+    let reuse = if wanted == AutoOr::Only(Accelerator::Kvm) { Reuse::Success } else { Reuse::All };
     let checked = check_kvm(options, reuse, guest, stop, progress)?;
     let choice = match (checked.proof, checked.is_cached) {
         (KvmProbe::Works { .. }, true) => {
@@ -87,7 +87,7 @@ pub(crate) fn select(
         (KvmProbe::Works { took }, false) => {
             Choice::kvm(format!("kvm: the guest was up in {:.1} s", took.as_secs_f64()))
         }
-        (KvmProbe::Failed { reason, console, waited }, _) if wanted == AcceleratorArg::Kvm => {
+        (KvmProbe::Failed { reason, console, waited }, _) if wanted == AutoOr::Only(Accelerator::Kvm) => {
             let console = console_text(&console);
             let longer = if waited.is_some() { "a longer --kvm-timeout, " } else { "" };
             return Err(missing_dependency(format!(

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bench_model::{Fault, Pinning, WaitMode, Workload};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-use super::options::{Bar2Map, BenchArgs, DriverArg, FrameArg, Mode, WorkloadArg};
-use crate::vm::guest_driver::GuestDriver;
+use super::options::{BenchArgs, ModeArg, WorkloadArg};
+use crate::arguments::AutoOr;
+use bench_protocol::boot::{Bar2Map, GuestDriver};
 
 /// What an open loop's p99 must stay below.
 const P99_LIMIT: Duration = Duration::from_millis(1);
@@ -19,8 +20,10 @@ pub(crate) struct Config {
     pub(crate) modes: Vec<WaitMode>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) full: bool,
+    #[serde(serialize_with = "serialize_driver")]
     pub(crate) driver: GuestDriver,
     pub(crate) driver_reason: String,
+    #[serde(serialize_with = "serialize_bar2_map")]
     pub(crate) bar2_map: Bar2Map,
     pub(crate) size_bytes: u64,
     pub(crate) vectors: u16,
@@ -44,10 +47,10 @@ pub(crate) struct Config {
 impl Config {
     /// The configurations of a command, one per driver, each driver once. `flag_checks` checks them.
     pub(super) fn from_args(args: &BenchArgs, pinning: &Pinning) -> Vec<Self> {
-        let (modes, workloads) = (modes(&args.mode), workloads(&args.workload));
-        let frame_bytes = frame_bytes(&args.frames);
+        let (modes, workloads) = (modes(args), workloads(args));
+        let frame_bytes = frame_bytes(args);
         let several = args.driver.len() > 1;
-        let config = |driver: &DriverArg| {
+        let config = |driver: &AutoOr<GuestDriver>| {
             let (driver, driver_reason, modes) = choose_driver(*driver, &modes, several, args);
             // In a comparison, a driver without interrupts polls beside the others.
             let matrix = args.matrix && (driver.delivers_interrupts() || !several);
@@ -89,33 +92,23 @@ impl Config {
     }
 }
 
-fn frame_bytes(asked: &[FrameArg]) -> Vec<u64> {
-    let mut bytes: Vec<u64> = asked.iter().map(|frame| frame.bytes()).collect();
+fn frame_bytes(args: &BenchArgs) -> Vec<u64> {
+    let mut bytes = args.frames.clone();
     bytes.sort_unstable();
     bytes.dedup();
     bytes
 }
 
-fn modes(asked: &[Mode]) -> Vec<WaitMode> {
-    let all = asked.contains(&Mode::All);
-    let known = [(Mode::Poll, WaitMode::Poll), (Mode::Irq, WaitMode::Irq), (Mode::Hybrid, WaitMode::Hybrid)];
-    known.into_iter().filter(|(mode, _)| all || asked.contains(mode)).map(|(_, wait)| wait).collect()
+fn modes(args: &BenchArgs) -> Vec<WaitMode> {
+    let is_asked = |mode: &WaitMode| args.mode.contains(&ModeArg::All) || args.mode.contains(&ModeArg::Only(*mode));
+    WaitMode::ALL.into_iter().filter(is_asked).collect()
 }
 
-/// Baseline is no block of its own: its figures are taken in every run.
-fn workloads(asked: &[WorkloadArg]) -> Vec<Workload> {
-    let all = asked.contains(&WorkloadArg::All);
-    let known = [
-        (WorkloadArg::Pingpong, Workload::Pingpong),
-        (WorkloadArg::Paced, Workload::Paced),
-        (WorkloadArg::Openloop, Workload::Openloop),
-        (WorkloadArg::Frame, Workload::Frame),
-        (WorkloadArg::Stream, Workload::Stream),
-        (WorkloadArg::Storm, Workload::Storm),
-        (WorkloadArg::Idle, Workload::Idle),
-        (WorkloadArg::Contention, Workload::Contention),
-    ];
-    known.into_iter().filter(|(arg, _)| all || asked.contains(arg)).map(|(_, workload)| workload).collect()
+/// The baseline is not among them: it has no blocks and is measured in every run.
+fn workloads(args: &BenchArgs) -> Vec<Workload> {
+    let asked = &args.workload;
+    let is_asked = |one: &Workload| asked.contains(&WorkloadArg::All) || asked.contains(&WorkloadArg::Only(*one));
+    Workload::ALL.into_iter().filter(is_asked).collect()
 }
 
 fn nanos(time: Duration) -> u64 {
@@ -124,29 +117,39 @@ fn nanos(time: Duration) -> u64 {
 
 /// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
 fn choose_driver(
-    asked: DriverArg,
+    asked: AutoOr<GuestDriver>,
     modes: &[WaitMode],
     several: bool,
     args: &BenchArgs,
 ) -> (GuestDriver, String, Vec<WaitMode>) {
     match asked {
-        DriverArg::Is(GuestDriver::UioPciGeneric) if several => (
+        AutoOr::Only(GuestDriver::UioPciGeneric) if several => (
             GuestDriver::UioPciGeneric,
             "asked for; it cannot deliver interrupts, so it only polls".to_owned(),
             vec![WaitMode::Poll],
         ),
-        DriverArg::Is(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
-        DriverArg::Auto if modes == [WaitMode::Poll] && args.bar2_map == Bar2Map::Wb => {
+        AutoOr::Only(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
+        AutoOr::Auto if modes == [WaitMode::Poll] && args.bar2_map == Bar2Map::WriteBack => {
             let reason = "no other driver maps the memory write-back";
             (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
-        DriverArg::Auto if modes == [WaitMode::Poll] && !args.matrix => {
+        AutoOr::Auto if modes == [WaitMode::Poll] && !args.matrix => {
             let reason = "polling needs no interrupts, so the stock driver will do";
             (GuestDriver::UioPciGeneric, reason.to_owned(), modes.to_vec())
         }
-        DriverArg::Auto => {
+        AutoOr::Auto => {
             let reason = "the device signals through MSI-X, which uio_pci_generic does not handle";
             (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn serialize_driver<S: Serializer>(driver: &GuestDriver, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(driver.name())
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn serialize_bar2_map<S: Serializer>(map: &Bar2Map, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(map.name())
 }

@@ -5,8 +5,9 @@ use bench_model::{Block, Fault, WaitMode, Workload};
 use super::config::Config;
 use super::options::BenchArgs;
 use super::plan_blocks;
-use crate::accelerator::kind::AcceleratorArg;
+use crate::arguments::AutoOr;
 use crate::exit_status::usage;
+use bench_model::Accelerator;
 
 /// A fault of one doorbell is about the twentieth one of a block.
 const DOORBELLS: u64 = 20;
@@ -24,7 +25,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[Config], cpus: usize) -> anyhow
     let Some(fault) = args.fault else { return Ok(()) };
     let name = fault.name();
     match fault {
-        Fault::ClaimKvm if args.accel != AcceleratorArg::Tcg => {
+        Fault::ClaimKvm if args.accel != AutoOr::Only(Accelerator::Tcg) => {
             return Err(usage("--fault claim-kvm may be true unless the guest is emulated: --accel tcg"));
         }
         // A thread that may be anywhere cannot leave its place.

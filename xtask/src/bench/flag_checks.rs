@@ -9,11 +9,11 @@ use cli_common::size::Bytes;
 use super::config::Config;
 use super::faults;
 use super::host_info::cores;
-use super::options::{Bar2Map, BenchArgs};
+use super::options::BenchArgs;
 use super::plan_blocks::{self, MIN_FOR_STREAMS};
 use crate::exit_status::usage;
-use crate::vm::guest_driver::GuestDriver;
 use crate::vm::host_memory;
+use bench_protocol::boot::{Bar2Map, GuestDriver};
 
 /// Kernel, archive and three private copies of a 4K frame.
 const MIN_GUEST_MEMORY: u64 = 256 << 20;
@@ -137,22 +137,17 @@ fn check_gap(args: &BenchArgs, workloads: &[Workload]) -> anyhow::Result<()> {
     }
 }
 
-/// Only our own driver maps the memory in every way.
 fn check_map(driver: GuestDriver, map: Bar2Map) -> anyhow::Result<()> {
-    let offers = match driver {
-        GuestDriver::UioPciMsix => return Ok(()),
-        GuestDriver::VfioPci => &[Bar2Map::Auto, Bar2Map::Uc][..],
-        GuestDriver::UioPciGeneric | GuestDriver::IgbUio => &[Bar2Map::Auto, Bar2Map::Uc, Bar2Map::Wc],
-    };
-    if offers.contains(&map) {
+    let offered = driver.bar2_maps();
+    if offered.contains(&map) {
         return Ok(());
     }
-    let offers: Vec<&str> = offers.iter().map(|map| map.name()).collect();
+    let offered: Vec<&str> = offered.iter().map(|map| map.name()).collect();
     Err(usage(format!(
-        "--bar2-map {}: {} offers {}; every kind: --driver uio_pci_msix",
+        "--bar2-map {}: {} offers {}; every type: --driver uio_pci_msix",
         map.name(),
         driver.name(),
-        offers.join(", ")
+        offered.join(", ")
     )))
 }
 
@@ -213,7 +208,7 @@ pub(super) fn warnings(args: &BenchArgs, configs: &[Config]) -> Vec<String> {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use clap::{Parser, ValueEnum};
+    use clap::Parser;
 
     use super::*;
 
@@ -311,7 +306,7 @@ pub(super) mod tests {
         assert_eq!(parse("--mode poll").unwrap().driver, GuestDriver::UioPciGeneric);
         assert_eq!(parse("--mode irq").unwrap().driver, GuestDriver::UioPciMsix);
         assert_eq!(parse("").unwrap().driver, GuestDriver::UioPciMsix);
-        for driver in GuestDriver::value_variants().iter().filter(|driver| driver.delivers_interrupts()) {
+        for driver in GuestDriver::ALL.iter().filter(|driver| driver.delivers_interrupts()) {
             assert_eq!(parse(&format!("--mode irq --driver {}", driver.name())).unwrap().driver, *driver);
         }
     }

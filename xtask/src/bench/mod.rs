@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use bench_model::{Fault, Plan};
+use bench_protocol::boot::{self, RunMode};
 use report::RunResult;
 use report::result::environment::Environment;
 
-use crate::accelerator::kind::Accelerator;
 use crate::accelerator::{self, ProbeOptions};
 use crate::host_programs;
 use crate::provision::{self, Guest};
@@ -24,6 +24,7 @@ use crate::ui::display_path;
 use crate::vm::qemu::{Ivshmem, QemuOptions};
 use crate::vm::server::{ServerOptions, private_socket};
 use crate::workspace::workspace_root;
+use bench_model::Accelerator;
 
 mod concurrent_runs;
 mod config;
@@ -230,10 +231,9 @@ fn qemu_options(
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
         append: format!(
-            "quiet {}ivshmem.run=respond ivshmem.driver={} ivshmem.bar2={} {}",
-            args.timeouts.boot_parameter(),
-            config.driver.name(),
-            config.bar2_map.name(),
+            "{} {} {}",
+            args.timeouts.boot_parameters(RunMode::Respond, Some(config.driver)),
+            boot::parameter(boot::BAR2, config.bar2_map.name()),
             args.append
         ),
         iommu: config.driver.needs_iommu(),

@@ -3,19 +3,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_model::Fault;
 use bench_model::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
+use bench_model::{Accelerator, Fault, WaitMode, Workload};
+use clap::Args;
+use clap::builder::TypedValueParser;
 use cli_common::{duration, number, size};
-use serde::Serialize;
 
 use super::pinning::Pin;
-use crate::accelerator::kind::AcceleratorArg;
+use crate::arguments::{self, AutoOr, choice};
 use crate::provision::{CustomKernel, InstallPolicy};
 use crate::timeouts::{self, TimeoutArgs};
 use crate::vm::cpu_model::CpuModel;
-use crate::vm::guest_driver::GuestDriver;
+use bench_protocol::boot::{Bar2Map, GuestDriver};
 
 /// From the start of the initiator; the guest boots meanwhile.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -35,12 +34,12 @@ Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 the
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct BenchArgs {
     /// How both sides wait
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "poll,irq")]
-    pub(super) mode: Vec<Mode>,
+    #[arg(long, value_parser = mode(), value_delimiter = ',', default_value = "poll,irq")]
+    pub(super) mode: Vec<ModeArg>,
     /// What is measured
     #[arg(
         long,
-        value_enum,
+        value_parser = workload(),
         value_delimiter = ',',
         default_value = "baseline,pingpong,paced,frame,storm,idle,contention"
     )]
@@ -49,8 +48,8 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(super) matrix: bool,
     /// Frames: the sizes to measure
-    #[arg(long, value_name = "SIZE", value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
-    pub(super) frames: Vec<FrameArg>,
+    #[arg(long, value_name = "SIZE", value_parser = frame_size(), value_delimiter = ',', default_value = "1080p,1440p,4k")]
+    pub(super) frames: Vec<u64>,
     /// Paced and contention: time between an answer and the next message [default: 2ms]
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) gap: Option<Duration>,
@@ -74,11 +73,11 @@ pub(crate) struct BenchArgs {
     pub(super) full: bool,
     /// The guest's kernel driver, or several to compare, each in a boot of its own; auto takes the stock one for polling,
     /// and one that delivers interrupts otherwise
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
-    pub(super) driver: Vec<DriverArg>,
+    #[arg(long, value_parser = driver(), value_delimiter = ',', default_value = "auto")]
+    pub(super) driver: Vec<AutoOr<GuestDriver>>,
     /// What executes the guest's code; auto takes KVM if a guest really starts under it
-    #[arg(long, value_enum, default_value_t = AcceleratorArg::Auto)]
-    pub(crate) accel: AcceleratorArg,
+    #[arg(long, value_parser = arguments::accelerator(), default_value = "auto")]
+    pub(crate) accel: AutoOr<Accelerator>,
     /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
     pub(crate) cpu: Option<CpuModel>,
@@ -100,7 +99,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) spin: Option<Duration>,
     /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
-    #[arg(long, value_enum, default_value_t = Bar2Map::Auto)]
+    #[arg(long, value_parser = choice(Bar2Map::ALL.map(|map| (map.name(), map.help(), map))), default_value = "auto")]
     pub(super) bar2_map: Bar2Map,
     /// Which threads stay on which CPU: auto (the initiator on the first, the guest's CPUs on those behind), none, or a
     /// map such as host=0,vcpu=1,main=2; with several guest CPUs vcpu0=1,vcpu1=2
@@ -134,127 +133,53 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
     ready_timeout: Option<Duration>,
     /// Break one party on purpose, to see that a self-check notices
-    #[arg(long, value_parser = fault())]
+    #[arg(long, value_parser = choice(Fault::ALL.map(|fault| (fault.name(), "", fault))))]
     pub(super) fault: Option<Fault>,
 }
 
-/// A way to wait, on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Mode {
-    /// Spin
-    Poll,
-    /// Block on the doorbell
-    Irq,
-    /// Spin for a while, then block
-    Hybrid,
-    /// All three
-    All,
-}
-
-/// A workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum WorkloadArg {
-    /// What each side's memory, hash and clock can do; measured in every run
-    Baseline,
-    /// Round trips of 64 bytes, back to back
-    Pingpong,
-    /// The same with a gap before each message
-    Paced,
-    /// Messages offered at fixed and at random times, whether or not answers came
-    Openloop,
-    /// 1080p, 1440p and 4K frames, verified, cold and warm
-    Frame,
-    /// Messages through a ring of slots, as many as go through
-    Stream,
-    /// Doorbells that wait for nothing
-    Storm,
-    /// Waiting for nothing
-    Idle,
-    /// Pingpong and paced beside busy threads, and on one core
-    Contention,
-    /// All of them
-    All,
-}
-
-/// A frame's size, at 24 bits per pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum FrameArg {
-    /// 1920 × 1080
-    #[value(name = "1080p")]
-    P1080,
-    /// 2560 × 1440
-    #[value(name = "1440p")]
-    P1440,
-    /// 3840 × 2160
-    #[value(name = "4k")]
-    K4,
-}
-
-impl FrameArg {
-    pub(super) fn bytes(self) -> u64 {
-        match self {
-            Self::P1080 => FRAME_1080P,
-            Self::P1440 => FRAME_1440P,
-            Self::K4 => FRAME_4K,
-        }
-    }
-}
-
-/// A kernel driver of the guest.
+/// Wait modes of `--mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DriverArg {
-    /// Whatever the modes take.
-    Auto,
-    /// This one.
-    Is(GuestDriver),
+pub(super) enum ModeArg {
+    /// One.
+    Only(WaitMode),
+    /// All.
+    All,
 }
 
-impl ValueEnum for DriverArg {
-    fn value_variants<'a>() -> &'a [Self] {
-        use GuestDriver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
-        &[Self::Auto, Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Auto => Some(PossibleValue::new("auto")),
-            Self::Is(driver) => driver.to_possible_value(),
-        }
-    }
+fn mode() -> impl TypedValueParser<Value = ModeArg> {
+    let modes = WaitMode::ALL.map(|mode| (mode.name(), mode.help(), ModeArg::Only(mode)));
+    choice(modes.into_iter().chain([("all", "All of them", ModeArg::All)]))
 }
 
-/// How BAR2 is mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Bar2Map {
-    /// What the driver does best
-    Auto,
-    /// Uncached
-    Uc,
-    /// Write-combined
-    Wc,
-    /// Write-back; moves BAR2 above 4 GiB
-    Wb,
+/// Workloads of `--workload`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkloadArg {
+    /// The peak bandwidths and the instrument overhead. They are measured in every run.
+    Baseline,
+    /// One workload.
+    Only(Workload),
+    /// All workloads.
+    All,
 }
 
-impl Bar2Map {
-    /// As the guest's kernel command line says it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Uc => "uc",
-            Self::Wc => "wc",
-            Self::Wb => "wb",
-        }
-    }
+fn workload() -> impl TypedValueParser<Value = WorkloadArg> {
+    let workloads = Workload::ALL.map(|workload| (workload.name(), workload.help(), WorkloadArg::Only(workload)));
+    let baseline =
+        ("baseline", "Peak bandwidths and instrument overhead; measured in every run", WorkloadArg::Baseline);
+    choice([baseline].into_iter().chain(workloads).chain([("all", "All of them", WorkloadArg::All)]))
 }
 
-/// A fault by its name.
-fn fault() -> impl TypedValueParser<Value = Fault> {
-    PossibleValuesParser::new(Fault::ALL.map(Fault::name)).try_map(|name| {
-        let named = Fault::ALL.into_iter().find(|fault| fault.name() == name);
-        named.ok_or_else(|| format!("no fault {name}"))
-    })
+fn frame_size() -> impl TypedValueParser<Value = u64> {
+    choice([
+        ("1080p", "1920 × 1080", FRAME_1080P),
+        ("1440p", "2560 × 1440", FRAME_1440P),
+        ("4k", "3840 × 2160", FRAME_4K),
+    ])
+}
+
+fn driver() -> impl TypedValueParser<Value = AutoOr<GuestDriver>> {
+    let drivers = GuestDriver::ALL.map(|driver| (driver.name(), driver.help(), AutoOr::Only(driver)));
+    choice([("auto", "The one that suits the modes", AutoOr::Auto)].into_iter().chain(drivers))
 }
 
 impl BenchArgs {

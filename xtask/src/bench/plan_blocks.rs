@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
+use bench_protocol::layout::SLOTS;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -23,8 +24,6 @@ const STREAM_SLOTS: [u32; 2] = [1, 16];
 pub(super) const MIN_FOR_STREAMS: u64 = 32 << 20;
 /// Copies whose ceiling is always known: more than a second-level cache holds.
 const COPY: u64 = 8 << 20;
-/// Where the slots begin (`bench_protocol::layout::SLOTS`).
-const SLOTS: u64 = 4 << 20;
 /// No block may have more operations than there are records, warm-up and a corrupted frame included.
 const MAX_OPERATIONS: u64 = 30_000;
 /// Doorbells of a storm.
@@ -72,7 +71,7 @@ pub(super) fn peak_sizes(config: &Config) -> Vec<u64> {
     let copies = |block: &Block| matches!(block.workload, Workload::Frame | Workload::Stream);
     let mut sizes: Vec<u64> =
         blocks(config).iter().filter(|block| copies(block)).map(|block| block.size_bytes).collect();
-    sizes.push(COPY.min(config.size_bytes - SLOTS));
+    sizes.push(COPY.min(config.size_bytes - SLOTS as u64));
     sizes.sort_unstable();
     sizes.dedup();
     sizes
@@ -100,8 +99,7 @@ impl PlanBuilder<'_> {
         if !self.config.matrix {
             return self.diagonal();
         }
-        let all = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
-        all.into_iter().flat_map(|host| all.map(|guest| (host, guest))).collect()
+        WaitMode::ALL.into_iter().flat_map(|host| WaitMode::ALL.map(|guest| (host, guest))).collect()
     }
 
     fn pingpong(&mut self) {

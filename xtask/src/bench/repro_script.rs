@@ -63,8 +63,8 @@ fn taskset_lines(pid_file: &Path, pinning: &Pinning) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accelerator::kind::Accelerator;
     use crate::vm::qemu::Ivshmem;
+    use bench_model::Accelerator;
 
     fn commands(pinning: &Pinning) -> String {
         let qemu = QemuOptions {

@@ -18,7 +18,6 @@ use nix::sys::signal::Signal;
 use super::host_info::bind_thread;
 use super::plan::longest_block;
 use super::progress::ProgressUi;
-use crate::accelerator::kind::Accelerator;
 use crate::process::captured_output::CapturedOutput;
 use crate::process::child::{Process, SpawnOptions};
 use crate::process::exit_description;
@@ -27,6 +26,7 @@ use crate::timeouts::scaled;
 use crate::vm::guest_console::GuestConsole;
 use crate::vm::qemu::{QemuOptions, Vm};
 use crate::vm::server::{Server, ServerOptions};
+use bench_model::Accelerator;
 
 /// Between two looks at the processes.
 const PAUSE: Duration = Duration::from_millis(20);

@@ -8,14 +8,15 @@ use clap::Args;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::accelerator::kind::AcceleratorArg;
 use crate::accelerator::{self, KvmProbe, ProbeOptions, Reuse};
+use crate::arguments::AutoOr;
 use crate::provision::host::{self, distro::HostDistro};
 use crate::provision::host_packages::{self, InstallPolicy};
 use crate::provision::{self, Options};
 use crate::signals::StopFlag;
 use crate::timeouts::TimeoutArgs;
 use crate::vm::cpu_model::CpuModel;
+use bench_model::Accelerator;
 
 const MIB: u64 = 1 << 20;
 /// The guest's memory, the shared region and QEMU itself.
@@ -73,7 +74,7 @@ struct Report {
 /// Examines the machine and prints what it found. `true`: `bench` can run; `false` is exit status 3.
 pub(crate) fn run(args: &DoctorArgs, stop: &StopFlag, progress: &dyn Fn(&str)) -> anyhow::Result<bool> {
     if let Some(cpu) = &args.cpu {
-        cpu.check(AcceleratorArg::Kvm)?;
+        cpu.check(AutoOr::Only(Accelerator::Kvm))?;
     }
     args.timeouts.apply();
     let distro = host::detect();

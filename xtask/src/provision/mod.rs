@@ -20,8 +20,8 @@ pub(crate) mod package_offers;
 
 use std::path::PathBuf;
 
-use crate::vm::guest_driver::GuestDriver;
 use crate::workspace::{cache_folder, target_folder, workspace_root};
+use bench_protocol::boot::GuestDriver;
 use cache::{Cache, KEPT, Key};
 use guest_image::{busybox, guest_binary, initramfs};
 use kernel::module_tree::{Module, ModuleTree, Wanted};

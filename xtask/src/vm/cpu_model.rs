@@ -5,9 +5,10 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
 
-use crate::accelerator::kind::{Accelerator, AcceleratorArg};
+use crate::arguments::AutoOr;
 use crate::exit_status::usage;
 use crate::vm::QEMU;
+use bench_model::Accelerator;
 
 /// A model with its flags, such as `Haswell,-avx2` or `max,phys-bits=52`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,19 +57,22 @@ impl CpuModel {
     }
 
     /// Refuses a model or a flag that QEMU does not know. A machine that has no QEMU yet is asked when the guest starts.
-    pub(crate) fn check(&self, accel: AcceleratorArg) -> anyhow::Result<()> {
-        if self.needs_kvm() && accel == AcceleratorArg::Tcg {
+    pub(crate) fn check(&self, accel: AutoOr<Accelerator>) -> anyhow::Result<()> {
+        if self.needs_kvm() && accel == AutoOr::Only(Accelerator::Tcg) {
             return Err(usage(format!(
                 "--cpu {self}: only KVM can give the host's own processor to a guest; use --accel kvm, or --cpu max"
             )));
         }
         // QEMU creates the processor under emulation, where any user can. Values that KVM might take are not judged.
-        let words =
-            self.0.split(',').skip(1).filter(|word| accel == AcceleratorArg::Tcg || !word.starts_with("enforce"));
+        let words = self
+            .0
+            .split(',')
+            .skip(1)
+            .filter(|word| accel == AutoOr::Only(Accelerator::Tcg) || !word.starts_with("enforce"));
         let model = if self.needs_kvm() { "max" } else { self.model() };
         let option = std::iter::once(model).chain(words).collect::<Vec<_>>().join(",");
         match refusal(&option) {
-            Some(reason) if accel == AcceleratorArg::Tcg || is_unknown(&reason) => {
+            Some(reason) if accel == AutoOr::Only(Accelerator::Tcg) || is_unknown(&reason) => {
                 Err(usage(format!("--cpu {self}: {reason}; `{QEMU} -cpu help` lists models and flags")))
             }
             _ => Ok(()),
@@ -103,7 +107,7 @@ mod tests {
     use super::*;
     use crate::exit_status::Failure;
 
-    fn check(text: &str, accel: AcceleratorArg) -> anyhow::Result<()> {
+    fn check(text: &str, accel: AutoOr<Accelerator>) -> anyhow::Result<()> {
         text.parse::<CpuModel>().map_err(anyhow::Error::msg)?.check(accel)
     }
 
@@ -128,7 +132,7 @@ mod tests {
 
     #[test]
     fn emulation_cannot_give_the_hosts_processor() {
-        let error = check("host,-avx2", AcceleratorArg::Tcg).unwrap_err();
+        let error = check("host,-avx2", AutoOr::Only(Accelerator::Tcg)).unwrap_err();
         assert!(error.is::<Failure>() && error.to_string().contains("--accel kvm"), "{error}");
     }
 
@@ -138,7 +142,7 @@ mod tests {
         if crate::vm::qemu_version().is_none() {
             return;
         }
-        for accel in [AcceleratorArg::Auto, AcceleratorArg::Kvm, AcceleratorArg::Tcg] {
+        for accel in [AutoOr::Auto, AutoOr::Only(Accelerator::Kvm), AutoOr::Only(Accelerator::Tcg)] {
             for wrong in ["NoSuchModel", "max,no-such-flag=1", "max,+no-such-flag", "max,phys-bits=99", "max,avx2=5"] {
                 let error = check(wrong, accel).unwrap_err();
                 let told = error.to_string();
@@ -147,7 +151,7 @@ mod tests {
             }
             check("max,phys-bits=46,host-phys-bits=off", accel).unwrap();
         }
-        check("host,migratable=off", AcceleratorArg::Auto).unwrap();
-        check("Haswell,enforce", AcceleratorArg::Kvm).unwrap();
+        check("host,migratable=off", AutoOr::Auto).unwrap();
+        check("Haswell,enforce", AutoOr::Only(Accelerator::Kvm)).unwrap();
     }
 }

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How the init's lines begin; `guest-uio` prints them.
-const PREFIX: &str = "ivshmem-doorbell:";
+use bench_protocol::boot::{CONSOLE_PREFIX, ERROR};
+
 /// Lines shown when something went wrong.
 const TAIL: usize = 12;
 
@@ -42,7 +42,7 @@ impl GuestConsole {
 
 fn fatal_in(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
-        let own = line.split_once(PREFIX).and_then(|(_, rest)| rest.trim().strip_prefix("error:"));
+        let own = line.split_once(CONSOLE_PREFIX).and_then(|(_, rest)| rest.trim().strip_prefix(ERROR));
         let panic = line.find("Kernel panic").map(|at| &line[at..]);
         own.or(panic).map(|reason| reason.trim().to_owned())
     })

@@ -2,7 +2,6 @@
 
 pub(crate) mod cpu_model;
 pub(crate) mod guest_console;
-pub(crate) mod guest_driver;
 pub(crate) mod host_memory;
 pub(crate) mod qemu;
 pub(crate) mod qmp;

@@ -7,13 +7,13 @@ use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use crate::accelerator::kind::Accelerator;
 use crate::process::captured_output::CapturedOutput;
 use crate::process::child::{Process, SpawnOptions};
 use crate::vm::QEMU;
 use crate::vm::cpu_model::CpuModel;
 use crate::vm::qmp::Qmp;
 use crate::vm::server::socket_pair;
+use bench_model::Accelerator;
 
 /// The device, and what is behind it.
 #[derive(Debug, Clone)]

@@ -9,23 +9,24 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::builder::PossibleValue;
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueEnum};
 use cli_common::{number, size};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getppid;
 
-use crate::accelerator::kind::AcceleratorArg;
 use crate::accelerator::{self, ProbeOptions};
+use crate::arguments::{self, AutoOr};
 use crate::exit_status::usage;
 use crate::host_programs;
 use crate::provision::{self, CustomKernel, InstallPolicy};
 use crate::signals::StopFlag;
 use crate::timeouts::TimeoutArgs;
 use crate::vm::cpu_model::CpuModel;
-use crate::vm::guest_driver::GuestDriver;
 use crate::vm::host_memory;
 use crate::vm::qemu::{Ivshmem, QemuOptions};
+use bench_model::Accelerator;
+use bench_protocol::boot::{GuestDriver, NO_DRIVER, RunMode};
 use server_handle::ServerHandle;
 
 /// Starts a guest with a shell on this terminal
@@ -44,11 +45,11 @@ pub(crate) struct VmArgs {
     #[arg(long, value_enum, default_value_t = VmMode::Doorbell)]
     mode: VmMode,
     /// What holds the device in the guest
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = driver())]
     driver: Option<VmDriver>,
     /// What executes the guest's code
-    #[arg(long, value_enum, default_value_t = AcceleratorArg::Auto)]
-    accel: AcceleratorArg,
+    #[arg(long, value_parser = arguments::accelerator(), default_value = "auto")]
+    accel: AutoOr<Accelerator>,
     /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
     cpu: Option<CpuModel>,
@@ -96,32 +97,14 @@ enum VmMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum VmDriver {
     /// Bound at start.
-    Is(GuestDriver),
-    /// The device is left alone.
+    Bind(GuestDriver),
+    /// The device stays unbound.
     None,
 }
 
-impl VmDriver {
-    fn driver(self) -> Option<GuestDriver> {
-        match self {
-            Self::Is(driver) => Some(driver),
-            Self::None => None,
-        }
-    }
-}
-
-impl ValueEnum for VmDriver {
-    fn value_variants<'a>() -> &'a [Self] {
-        use GuestDriver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
-        &[Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci), Self::None]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Is(driver) => driver.to_possible_value(),
-            Self::None => Some(PossibleValue::new("none").help("Leave the device alone")),
-        }
-    }
+fn driver() -> impl TypedValueParser<Value = VmDriver> {
+    let drivers = GuestDriver::ALL.map(|driver| (driver.name(), driver.help(), VmDriver::Bind(driver)));
+    arguments::choice(drivers.into_iter().chain([(NO_DRIVER, "Leave the device unbound", VmDriver::None)]))
 }
 
 /// Kernel and archive; less does not boot.
@@ -142,7 +125,7 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     if plain && args.vectors.is_some() {
         return Err(usage("ivshmem-plain has no vectors: leave --vectors out, or take --mode doorbell"));
     }
-    if plain && args.driver == Some(VmDriver::Is(GuestDriver::UioPciMsix)) {
+    if plain && args.driver == Some(VmDriver::Bind(GuestDriver::UioPciMsix)) {
         return Err(usage(
             "ivshmem-plain has no interrupts, which uio_pci_msix asks for: take --driver none, or --mode doorbell",
         ));
@@ -156,8 +139,11 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     args.timeouts.apply();
     let say = crate::ui::status;
     // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
-    let driver =
-        args.driver.unwrap_or(if plain { VmDriver::None } else { VmDriver::Is(GuestDriver::UioPciMsix) }).driver();
+    let driver = match args.driver {
+        Some(VmDriver::Bind(driver)) => Some(driver),
+        None if !plain => Some(GuestDriver::UioPciMsix),
+        Some(VmDriver::None) | None => None,
+    };
     let options = provision::Options { kernel, shell: true, driver, consent: InstallPolicy::new(args.yes) };
     provision::check(options.kernel.as_ref(), options.driver)?;
     let programs = host_programs::build(&say)?;
@@ -201,11 +187,7 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
         memory: format!("{}M", args.mem >> 20),
         kernel: guest.kernel.clone(),
         initramfs: guest.initramfs.clone(),
-        append: format!(
-            "quiet {}ivshmem.run=shell ivshmem.driver={}",
-            args.timeouts.boot_parameter(),
-            driver.map_or("none", GuestDriver::name)
-        ),
+        append: args.timeouts.boot_parameters(RunMode::Shell, driver),
         iommu: driver.is_some_and(GuestDriver::needs_iommu),
         device,
     };

@@ -9,7 +9,7 @@ use crate::provision::error::ProvisionError;
 use crate::provision::files::entries;
 use crate::provision::host::distro::HostDistro;
 use crate::provision::{elf, host_packages};
-use crate::vm::guest_driver::GuestDriver;
+use bench_protocol::boot::GuestDriver;
 
 /// A kernel that the user names.
 #[derive(Debug, Clone, PartialEq, Eq)]
