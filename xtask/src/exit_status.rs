@@ -1,11 +1,11 @@
-//! How a command ends when it does not end well: a message, and an exit status that a script can use.
+//! Errors with exit statuses.
 
 use std::fmt;
 use std::process::ExitCode;
 
 pub(crate) use cli_common::exit_status::{FAILED, LACKS as MISSING, USAGE};
 
-/// An error that knows its exit status. Any other error is a plain failure.
+/// An error with its exit status. Other errors have status 1.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
@@ -14,19 +14,19 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// The status to exit with.
+    /// The exit status.
     #[cfg(test)]
     pub(crate) fn status(&self) -> u8 {
         self.status
     }
 }
 
-/// An error for wrong usage.
+/// Returns an error for wrong usage.
 pub(crate) fn usage(message: impl fmt::Display) -> anyhow::Error {
     Failure { status: USAGE, message: message.to_string() }.into()
 }
 
-/// An error for something that the machine lacks.
+/// Returns an error for a dependency that this host lacks.
 pub(crate) fn missing_dependency(message: impl fmt::Display) -> anyhow::Error {
     Failure { status: MISSING, message: message.to_string() }.into()
 }

@@ -1,4 +1,4 @@
-//! The host's programs, built by cargo; cargo itself decides what is fresh.
+//! Builds the host's programs with cargo.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use anyhow::{Context, bail};
 
 use crate::workspace::workspace_root;
 
-/// Between two lines about a long build.
+/// Minimum time between two progress lines of a long build.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// Where they are.
+/// Paths of the programs.
 #[derive(Debug, Clone)]
 pub(crate) struct HostPrograms {
     pub(crate) server: PathBuf,
@@ -40,13 +40,13 @@ pub(crate) fn build(progress: &dyn Fn(&str)) -> anyhow::Result<HostPrograms> {
         messages.push('\n');
     }
     if !cargo.wait().context("cannot wait for cargo")?.success() {
-        bail!("cargo could not build the host's programs; its messages are above");
+        bail!("cargo could not build the host's programs; see its messages above");
     }
     let path = |name| executable(&messages, name);
     Ok(HostPrograms { server: path("ivshmem-server")?, host_peer: path("host-peer")? })
 }
 
-/// Counts the crates of a build, for a line now and then while it is long.
+/// Counts the compiled crates, for progress lines.
 struct Compiled {
     crates: u32,
     last_line: Instant,
@@ -57,7 +57,7 @@ impl Compiled {
         Self { crates: 0, last_line: Instant::now() }
     }
 
-    /// Adds one of cargo's messages, and returns a line if the last one is old. Fresh crates count nothing: a build without
+    /// Adds one of cargo's messages, and returns a progress line if one is due. Fresh crates do not count, so a build without
     /// work prints no lines.
     fn add(&mut self, message: &str, now: Instant) -> Option<String> {
         let message: serde_json::Value = serde_json::from_str(message).ok()?;
@@ -74,13 +74,13 @@ impl Compiled {
     }
 }
 
-/// The path of a program in cargo's messages: wherever the target folder is.
+/// The path of a program, from cargo's messages.
 fn executable(messages: &str, name: &str) -> anyhow::Result<PathBuf> {
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     artifacts
         .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
         .find(|path| path.file_name() == Path::new(name).file_name())
-        .with_context(|| format!("cargo built no {name}"))
+        .with_context(|| format!("cargo did not build {name}"))
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn long_builds_print_a_line_now_and_then() {
+    fn long_builds_print_progress_lines() {
         let mut compiled = Compiled::new();
         let start = compiled.last_line;
         assert_eq!(compiled.add(&artifact("serde", false), start), None);

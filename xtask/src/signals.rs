@@ -1,23 +1,23 @@
-//! Ctrl-C and SIGTERM: recorded, not obeyed at once, so that every child is ended and every socket removed.
+//! Records Ctrl-C and SIGTERM in a flag. The process checks it, ends its children and removes its sockets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-/// The signal that asked this process to stop; 0: none.
+/// The signal that arrived, or 0.
 #[derive(Debug, Clone)]
 pub(crate) struct StopFlag(Arc<AtomicUsize>);
 
-/// A signal asked this process to stop.
+/// A signal arrived.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped by a signal ({}); everything that was started has been ended", name(*signal))]
+#[error("stopped by a signal ({}); all started processes have ended", name(*signal))]
 pub(crate) struct Cancelled {
     signal: usize,
 }
 
 impl Cancelled {
-    /// As a shell reports a process that a signal ended: 130 for Ctrl-C, 143 for SIGTERM.
+    /// The shell's convention: 130 for Ctrl-C, 143 for SIGTERM.
     pub(crate) fn exit_status(&self) -> u8 {
         u8::try_from(128 + self.signal).unwrap_or(u8::MAX)
     }
@@ -33,7 +33,7 @@ fn name(signal: usize) -> &'static str {
 }
 
 impl StopFlag {
-    /// From now on, SIGINT, SIGTERM and SIGHUP only set a flag.
+    /// Installs handlers for SIGINT, SIGTERM and SIGHUP that only set the flag.
     pub(crate) fn install() -> std::io::Result<Self> {
         let stop = Self(Arc::default());
         for signal in [SIGINT, SIGTERM, SIGHUP] {
@@ -42,13 +42,13 @@ impl StopFlag {
         Ok(stop)
     }
 
-    /// One that no signal sets.
+    /// A flag that is never set.
     #[cfg(test)]
     pub(crate) fn never() -> Self {
         Self(Arc::default())
     }
 
-    /// An error once a signal has arrived.
+    /// Returns an error once a signal has arrived.
     pub(crate) fn check(&self) -> Result<(), Cancelled> {
         match self.0.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stopped_command_ends_as_a_shell_reports_it() {
+    fn exit_status_follows_the_shells_convention() {
         for (signal, status, named) in [(SIGINT, 130, "Ctrl-C"), (SIGTERM, 143, "SIGTERM"), (SIGHUP, 129, "SIGHUP")] {
             let stop = StopFlag::never();
             stop.check().unwrap();

@@ -1,4 +1,4 @@
-//! How long things may take: `--kvm-timeout`, and the factor of `--timeout-scale` for every deadline without a flag.
+//! Timeouts: `--kvm-timeout`, and the factor `--timeout-scale` for all timeouts without a flag.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use doorbell::deadline::{BOOT_PARAMETER, MAX_SCALE, set_scale};
 
 pub(crate) use doorbell::deadline::scaled;
 
-/// Under KVM the guest is up in well under a second; a loaded machine may take several times that.
+/// Under KVM the guest starts in well under a second, on a loaded host in a few seconds.
 const KVM_TIMEOUT: Duration = Duration::from_secs(6);
 
-/// The flags, for every command that starts a guest.
+/// The flags of every command that starts a guest.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct TimeoutArgs {
-    /// How long a guest may take to start under KVM until KVM counts as broken [default: 6s]
+    /// Time limit for a guest to start under KVM before KVM counts as broken [default: 6s]
     #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
     kvm_timeout: Option<Duration>,
-    /// Multiply every deadline that no flag sets by N: for slow machines
+    /// Multiply every timeout without a flag by N, for slow hosts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u32>(1..=MAX_SCALE))]
     timeout_scale: u32,
 }
 
 impl TimeoutArgs {
-    /// From now on, [`scaled`] multiplies by this factor.
+    /// Makes [`scaled`] multiply by this factor.
     pub(crate) fn apply(&self) {
         set_scale(self.timeout_scale);
     }
 
-    /// How long the KVM check waits.
+    /// The time limit of the KVM probe.
     pub(crate) fn kvm_timeout(&self) -> Duration {
         self.kvm_timeout.unwrap_or(KVM_TIMEOUT.saturating_mul(self.timeout_scale))
     }
@@ -49,7 +49,7 @@ impl TimeoutArgs {
     }
 }
 
-/// A time as its flag takes it.
+/// A duration in the format of the flags.
 pub(crate) fn format_duration(time: Duration) -> String {
     humantime::format_duration(time).to_string()
 }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn scale_multiplies_what_has_no_flag() {
+    fn scale_multiplies_timeouts_without_flag() {
         let default = parse("").unwrap();
         assert_eq!(
             (default.kvm_timeout(), parameters(&default).as_str()),
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn impossible_times_name_the_form() {
+    fn wrong_values_name_the_format() {
         for wrong in ["0s", "5", "x"] {
             let error = parse(&format!("--kvm-timeout {wrong}")).unwrap_err();
             assert!(error.contains("above zero with a unit, such as 5s"), "{error}");

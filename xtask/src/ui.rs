@@ -26,14 +26,14 @@ pub(crate) fn prompt(question: &str) {
     let _ = write!(io::stderr(), "{question}");
 }
 
-/// A path as short as it can be said from here.
+/// The shorter of the absolute path and the path relative to the current directory.
 pub(crate) fn display_path(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     shortest(&absolute, &here).display().to_string()
 }
 
-/// From `here`, or from the root where that is shorter. Both are absolute.
+/// The path relative to `here`, or absolute if that is shorter. Both arguments are absolute.
 fn shortest(path: &Path, here: &Path) -> PathBuf {
     let common = path.components().zip(here.components()).take_while(|(a, b)| a == b).count();
     let ups = here.components().skip(common).map(|_| Component::ParentDir);
@@ -49,11 +49,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_is_said_from_here_or_from_the_root_whichever_is_shorter() {
-        let said = |path: &str, here: &str| shortest(Path::new(path), Path::new(here)).display().to_string();
-        assert_eq!(said("/srv/results/a", "/srv"), "results/a");
-        assert_eq!(said("/srv/results/a", "/srv/report"), "../results/a");
-        assert_eq!(said("/tmp/a", "/home/somebody/srv"), "/tmp/a");
-        assert_eq!(said("/srv", "/srv"), ".");
+    fn displays_the_shorter_of_relative_and_absolute_path() {
+        let shown = |path: &str, here: &str| shortest(Path::new(path), Path::new(here)).display().to_string();
+        assert_eq!(shown("/srv/results/a", "/srv"), "results/a");
+        assert_eq!(shown("/srv/results/a", "/srv/report"), "../results/a");
+        assert_eq!(shown("/tmp/a", "/home/user/srv"), "/tmp/a");
+        assert_eq!(shown("/srv", "/srv"), ".");
     }
 }

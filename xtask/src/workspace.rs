@@ -1,4 +1,4 @@
-//! Where the checkout and its build results are.
+//! The paths of the checkout and its build results.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ pub(crate) fn workspace_root() -> PathBuf {
     package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
-/// Cargo's target folder: everything that is made goes below it.
+/// Cargo's target directory, which contains everything that is built.
 pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
     match env::var_os("CARGO_TARGET_DIR") {
         Some(folder) if !folder.is_empty() => std::path::absolute(&folder).unwrap_or_else(|_| workspace.join(&folder)),
@@ -18,7 +18,7 @@ pub(crate) fn target_folder(workspace: &Path) -> PathBuf {
     }
 }
 
-/// Where provisioning keeps its results.
+/// The directory of provisioning's results.
 pub(crate) fn cache_folder() -> PathBuf {
     target_folder(&workspace_root()).join("vm")
 }

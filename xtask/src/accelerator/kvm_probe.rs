@@ -1,4 +1,4 @@
-//! Starts a guest under KVM to see whether it comes up: a /dev/kvm that opens does not show that.
+//! Starts a guest under KVM to find out whether KVM works.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _};
@@ -18,12 +18,12 @@ use crate::timeouts::{format_duration, scaled};
 use crate::vm::QEMU;
 use crate::vm::cpu_model::CpuModel;
 
-/// Lines of the console that a failed check keeps.
+/// Console lines that a failed probe keeps.
 const TAIL: usize = 8;
-/// Between two checks for Ctrl-C.
+/// Interval of checking for Ctrl-C.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Starts the guest under KVM and waits until its init runs. Nothing is left running. An error: Ctrl-C.
+/// Starts the guest under KVM, waits until its init runs, and ends it. Ctrl-C is an error.
 pub(super) fn probe_kvm(guest: &Guest, cpu: &CpuModel, timeout: Duration, stop: &StopFlag) -> anyhow::Result<KvmProbe> {
     if let Err(error) = open_kvm() {
         return Ok(KvmProbe::Failed { reason: explain_kvm(&error), console: Vec::new(), waited: None });
@@ -39,12 +39,12 @@ pub(super) fn probe_kvm(guest: &Guest, cpu: &CpuModel, timeout: Duration, stop: 
         Ok(Ended::Marker) => return Ok(KvmProbe::Works { took: started.elapsed() }),
         Ok(Ended::Deadline) => format!("the guest was not up within {}", format_duration(timeout)),
         Ok(Ended::Closed) => {
-            let mut words = String::new();
-            // What cannot be read is missing in the reason, no more.
-            let _ = errors.rewind().and_then(|()| errors.read_to_string(&mut words));
-            explain_exit(qemu.wait(scaled(Duration::from_secs(1))).ok().flatten(), &words)
+            let mut messages = String::new();
+            // Best effort: without these messages the reason is shorter.
+            let _ = errors.rewind().and_then(|()| errors.read_to_string(&mut messages));
+            explain_exit(qemu.wait(scaled(Duration::from_secs(1))).ok().flatten(), &messages)
         }
-        Err(error) => format!("its console cannot be read: {error}"),
+        Err(error) => format!("cannot read its console: {error}"),
     };
     Ok(KvmProbe::Failed { reason, console: console.tail(), waited })
 }
@@ -52,7 +52,7 @@ pub(super) fn probe_kvm(guest: &Guest, cpu: &CpuModel, timeout: Duration, stop: 
 fn start(guest: &Guest, cpu: &CpuModel, errors: &File) -> anyhow::Result<(Process, ChildStdout)> {
     let mut command = Command::new(QEMU);
     command
-        // No second `-accel`: with one, QEMU would fall back without a word.
+        // With a second `-accel`, QEMU would silently fall back.
         .args(["-accel", "kvm", "-cpu", &cpu.to_string(), "-machine", "q35", "-m", "256M", "-smp", "1"])
         .args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"])
         .arg("-kernel")
@@ -75,7 +75,7 @@ enum Ended {
     Closed,
 }
 
-/// What the guest has said.
+/// The guest's console output.
 #[derive(Default)]
 struct ProbeConsole(Vec<u8>);
 
@@ -122,22 +122,22 @@ pub(super) fn open_kvm() -> io::Result<File> {
     OpenOptions::new().read(true).write(true).open("/dev/kvm")
 }
 
-/// Why /dev/kvm does not open, and the cure.
+/// The reason why /dev/kvm cannot be opened, with a hint.
 fn explain_kvm(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
-            "no /dev/kvm: virtualization is off in the firmware, not passed on to this machine, or `modprobe kvm_intel` \
-             (kvm_amd) is wanting"
+            "no /dev/kvm: enable virtualization in the firmware, or nested virtualization for this VM, or run `modprobe \
+             kvm_intel` (kvm_amd)"
                 .to_owned()
         }
         io::ErrorKind::PermissionDenied => {
             "no access to /dev/kvm: join its group with `sudo usermod -aG kvm $USER`, then log in again".to_owned()
         }
-        _ => format!("/dev/kvm does not open: {error}"),
+        _ => format!("cannot open /dev/kvm: {error}"),
     }
 }
 
-fn explain_exit(status: Option<ExitStatus>, words: &str) -> String {
+fn explain_exit(status: Option<ExitStatus>, messages: &str) -> String {
     let how = match status {
         None => "QEMU closed the console".to_owned(),
         Some(status) => match (status.code(), status.signal()) {
@@ -146,8 +146,8 @@ fn explain_exit(status: Option<ExitStatus>, words: &str) -> String {
             (code, _) => format!("QEMU ended with status {}", code.unwrap_or(-1)),
         },
     };
-    // The first words name the cause; those behind are what followed from it.
-    match words.lines().map(str::trim).find(|line| !line.is_empty()) {
+    // The first line names the cause, later lines its consequences.
+    match messages.lines().map(str::trim).find(|line| !line.is_empty()) {
         Some(first) => format!("{how}: {first}"),
         None => how,
     }
@@ -168,18 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn the_marker_is_found_although_it_comes_in_two_parts() {
+    fn finds_the_marker_in_two_parts() {
         let script = "printf 'boot\\nivshmem-doorbell: gue'; sleep 0.05; printf 'st is up\\n'; sleep 60";
         assert_eq!(console_of(script, Duration::from_secs(30)).0, Ended::Marker);
     }
 
     #[test]
-    fn a_silent_guest_meets_the_deadline_and_is_killed() {
+    fn silent_guest_is_killed_at_the_timeout() {
         assert_eq!(console_of("exec sleep 60", Duration::from_millis(50)).0, Ended::Deadline);
     }
 
     #[test]
-    fn the_last_words_are_kept_without_control_characters() {
+    fn tail_has_no_control_characters() {
         let (ended, console) = console_of("printf '\\033[2Jone\\r\\n\\r\\n'; seq 20", Duration::from_secs(30));
         assert_eq!(ended, Ended::Closed);
         assert_eq!(console.tail().len(), TAIL);
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn the_reason_is_what_qemu_said_first() {
+    fn reason_is_the_first_line_of_qemu() {
         let aborted = explain_exit(Some(ExitStatus::from_raw(6)), "\nerror: failed to set MSR\nAborted\n");
         assert_eq!(aborted, "QEMU was ended by signal 6: error: failed to set MSR");
         assert_eq!(explain_exit(Some(ExitStatus::from_raw(1 << 8)), ""), "QEMU ended with status 1");
     }
 
     #[test]
-    fn each_refusal_of_the_device_names_its_own_cure() {
+    fn each_device_error_has_its_own_hint() {
         assert!(explain_kvm(&io::ErrorKind::PermissionDenied.into()).contains("usermod"));
         assert!(explain_kvm(&io::ErrorKind::NotFound.into()).contains("modprobe"));
     }

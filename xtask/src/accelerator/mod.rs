@@ -1,7 +1,7 @@
-//! KVM or emulation, decided by starting a guest: a /dev/kvm that opens proves nothing. There are machines where QEMU aborts
-//! on `-cpu host`, and others where a kernel never gets past its first messages.
+//! Selects KVM or emulation by starting a guest. An accessible /dev/kvm does not suffice: on some hosts QEMU aborts with `-cpu
+//! host`, on others the guest's kernel hangs early.
 //!
-//! `probe` starts the guest; `cache` keeps the result.
+//! `kvm_probe` starts the guest; `probe_cache` keeps the result.
 
 mod kvm_probe;
 mod probe_cache;
@@ -18,12 +18,12 @@ use bench_model::Accelerator;
 use kvm_probe::open_kvm;
 use probe_cache::{ProbeCache, ProbeKey};
 
-/// What was decided.
+/// The selected accelerator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Choice {
-    /// What the guest runs on.
+    /// The accelerator.
     pub(crate) accelerator: Accelerator,
-    /// Why, in one line for people.
+    /// The reason, in one line.
     pub(crate) why: String,
 }
 
@@ -37,26 +37,26 @@ impl Choice {
     }
 }
 
-/// How an attempt to start the guest under KVM ended.
+/// The result of starting a guest under KVM.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum KvmProbe {
-    /// Its init spoke.
+    /// Its init printed that it is up.
     Works {
         /// From the start of QEMU.
         took: Duration,
     },
-    /// It did not.
+    /// It did not come up.
     Failed {
         /// What happened, in one line.
         reason: String,
         /// The last lines on the guest's console.
         console: Vec<String>,
-        /// The deadline, if that is what ended it.
+        /// The timeout, if it expired.
         waited: Option<Duration>,
     },
 }
 
-/// What the KVM check is to do.
+/// Options of the KVM probe.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ProbeOptions<'a> {
     /// `--cpu`
@@ -65,9 +65,7 @@ pub(crate) struct ProbeOptions<'a> {
     pub(crate) timeouts: &'a TimeoutArgs,
 }
 
-/// Decides what the guest runs on. Results are kept until the machine boots or something changes that they depend on.
-///
-/// `--accel kvm` where the guest does not come up under KVM is an error: the machine lacks something.
+/// Selects the accelerator. `--accel kvm` fails as a missing dependency if no guest starts under KVM.
 pub(crate) fn select(
     wanted: AutoOr<Accelerator>,
     options: ProbeOptions<'_>,
@@ -80,9 +78,9 @@ pub(crate) fn select(
     }
     let reuse = if wanted == AutoOr::Only(Accelerator::Kvm) { Reuse::Success } else { Reuse::All };
     let checked = check_kvm(options, reuse, guest, stop, progress)?;
-    let choice = match (checked.proof, checked.is_cached) {
+    let choice = match (checked.probe, checked.is_cached) {
         (KvmProbe::Works { .. }, true) => {
-            Choice::kvm("kvm: proved earlier with this guest, since the last boot".to_owned())
+            Choice::kvm("kvm: a guest started under KVM earlier, since the last boot".to_owned())
         }
         (KvmProbe::Works { took }, false) => {
             Choice::kvm(format!("kvm: the guest was up in {:.1} s", took.as_secs_f64()))
@@ -91,7 +89,7 @@ pub(crate) fn select(
             let console = console_text(&console);
             let longer = if waited.is_some() { "a longer --kvm-timeout, " } else { "" };
             return Err(missing_dependency(format!(
-                "no guest under KVM: {reason}{console}\nuse {longer}--accel tcg, or a machine with working KVM"
+                "no guest under KVM: {reason}{console}\nuse {longer}--accel tcg, or a host with working KVM"
             )));
         }
         (KvmProbe::Failed { reason, .. }, true) => {
@@ -108,27 +106,27 @@ pub(crate) fn select(
     }
 }
 
-/// Which kept results a check may return instead of starting a guest.
+/// Which cached results replace a probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reuse {
     /// None.
     Nothing,
-    /// Only one that KVM works.
+    /// Only successes.
     Success,
-    /// Any.
+    /// All.
     All,
 }
 
-/// A result and its age.
+/// A result of the KVM probe.
 #[derive(Debug)]
 pub(crate) struct Checked {
-    /// How it ended.
-    pub(crate) proof: KvmProbe,
-    /// Whether it is an earlier result.
+    /// The result.
+    pub(crate) probe: KvmProbe,
+    /// Whether it is from an earlier probe.
     pub(crate) is_cached: bool,
 }
 
-/// Determines whether a guest starts under KVM, and keeps the result.
+/// Determines whether a guest starts under KVM, and caches the result.
 pub(crate) fn check_kvm(
     options: ProbeOptions<'_>,
     reuse: Reuse,
@@ -140,27 +138,27 @@ pub(crate) fn check_kvm(
     let timeout = options.timeouts.kvm_timeout();
     let key = ProbeKey::now(guest, &cpu);
     let path = ProbeCache::path();
-    let may = |proof: &KvmProbe| match (reuse, proof) {
+    let is_reusable = |probe: &KvmProbe| match (reuse, probe) {
         (Reuse::Nothing, _) | (Reuse::Success, KvmProbe::Failed { .. }) => false,
-        // A device that has become inaccessible gives its own reason.
+        // If the device has become inaccessible, a new probe gives the reason.
         (_, KvmProbe::Works { .. }) => open_kvm().is_ok(),
         (Reuse::All, KvmProbe::Failed { .. }) => true,
     };
-    if let Some(proof) = ProbeCache::read(&path).find(&key, timeout).filter(may) {
-        return Ok(Checked { proof, is_cached: true });
+    if let Some(probe) = ProbeCache::read(&path).find(&key, timeout).filter(is_reusable) {
+        return Ok(Checked { probe, is_cached: true });
     }
     progress(&format!("waiting up to {} for a guest to start under KVM (--kvm-timeout)", format_duration(timeout)));
-    let proof = kvm_probe::probe_kvm(guest, &cpu, timeout, stop)?;
-    // A device that does not open is tried again each time: that costs nothing, and the hint needs no boot.
-    if matches!(proof, KvmProbe::Works { .. }) || open_kvm().is_ok() {
-        // Read again: another process may have written meanwhile.
+    let probe = kvm_probe::probe_kvm(guest, &cpu, timeout, stop)?;
+    // An inaccessible device is not cached: trying again is cheap, and access may be granted without a boot.
+    if matches!(probe, KvmProbe::Works { .. }) || open_kvm().is_ok() {
+        // Another process may have written in the meantime.
         let mut cache = ProbeCache::read(&path);
-        cache.put(key, &proof);
+        cache.put(key, &probe);
         cache.write(&path);
     }
-    Ok(Checked { proof, is_cached: false })
+    Ok(Checked { probe, is_cached: false })
 }
 
 fn console_text(console: &[String]) -> String {
-    if console.is_empty() { String::new() } else { format!("\nlast words on its console:\n  {}", console.join("\n  ")) }
+    if console.is_empty() { String::new() } else { format!("\nlast lines of its console:\n  {}", console.join("\n  ")) }
 }

@@ -1,4 +1,4 @@
-//! Results of KVM checks, kept until the machine boots or something changes that they depend on.
+//! Results of KVM probes, valid until the host boots or QEMU, the kernel or `--cpu` changes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu_version;
 use crate::workspace::cache_folder;
 
-/// Results that are kept: the newest of each `--cpu` and kernel.
+/// Maximum number of results.
 const MAX_KEPT: usize = 16;
 
-/// All that a result depends on.
+/// Everything that a result depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProbeKey {
     boot_id: String,
@@ -38,7 +38,7 @@ impl ProbeKey {
     }
 }
 
-/// A result.
+/// A cached result.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct CachedProbe {
     key: ProbeKey,
@@ -50,31 +50,31 @@ struct CachedProbe {
 enum Outcome {
     /// The guest came up.
     Works { took: Duration },
-    /// It did not, however long one waits.
+    /// It failed, independent of the timeout.
     Failed { reason: String },
-    /// It was not up after so long; it may be after longer.
+    /// The timeout expired; a longer one may suffice.
     TimedOut { waited: Duration, reason: String },
 }
 
-/// The results of this machine.
+/// The results of this host.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ProbeCache {
-    /// The newest last.
+    /// Ordered by age, the newest last.
     probes: Vec<CachedProbe>,
 }
 
 impl ProbeCache {
-    /// The file, next to the other things that are derived once.
+    /// The path of the file.
     pub(super) fn path() -> PathBuf {
         cache_folder().join("kvm.json")
     }
 
-    /// What is in the file. A file that cannot be read holds no results.
+    /// Reads the file. An unreadable file counts as empty.
     pub(super) fn read(path: &Path) -> Self {
         fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
     }
 
-    /// The result for `key`, unless it ended at a deadline shorter than `timeout`.
+    /// The result for `key`, unless a timeout shorter than `timeout` ended it.
     pub(super) fn find(&self, key: &ProbeKey, timeout: Duration) -> Option<KvmProbe> {
         let probe = self.probes.iter().rfind(|probe| probe.key == *key)?;
         let failed = |reason: &String| KvmProbe::Failed { reason: reason.clone(), console: Vec::new(), waited: None };
@@ -85,7 +85,7 @@ impl ProbeCache {
         }
     }
 
-    /// Replaces what was known of `key`.
+    /// Replaces the result of `key`.
     pub(super) fn put(&mut self, key: ProbeKey, proof: &KvmProbe) {
         let outcome = match proof {
             KvmProbe::Works { took } => Outcome::Works { took: *took },
@@ -94,13 +94,13 @@ impl ProbeCache {
                 Outcome::TimedOut { waited: *waited, reason: reason.clone() }
             }
         };
-        // Results of an earlier boot never come back.
+        // Results of earlier boots are obsolete.
         self.probes.retain(|probe| probe.key != key && probe.key.boot_id == key.boot_id);
         self.probes.push(CachedProbe { key, outcome });
         self.probes.drain(..self.probes.len().saturating_sub(MAX_KEPT));
     }
 
-    /// Writes the file whole or not at all. A result that cannot be written is determined again next time.
+    /// Writes the file atomically. Errors are ignored: the next run probes again.
     pub(super) fn write(&self, path: &Path) {
         let Ok(text) = serde_json::to_vec_pretty(self) else { return };
         let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
@@ -132,18 +132,18 @@ mod tests {
     }
 
     #[test]
-    fn short_timeout_does_not_veto_a_longer_one() {
+    fn short_timeout_does_not_exclude_a_longer_one() {
         let mut cache = ProbeCache::default();
         cache.put(key("host"), &failed(Some(6 * SECOND)));
         assert!(matches!(cache.find(&key("host"), 6 * SECOND), Some(KvmProbe::Failed { .. })));
         assert!(matches!(cache.find(&key("host"), SECOND), Some(KvmProbe::Failed { .. })));
         assert_eq!(cache.find(&key("host"), 7 * SECOND), None);
         cache.put(key("host"), &failed(None));
-        assert!(cache.find(&key("host"), 1_000 * SECOND).is_some(), "an exit of QEMU has no deadline");
+        assert!(cache.find(&key("host"), 1_000 * SECOND).is_some(), "an exit of QEMU does not depend on the timeout");
     }
 
     #[test]
-    fn success_holds_for_any_timeout_and_only_its_key() {
+    fn success_is_valid_for_its_key_and_any_timeout() {
         let mut cache = ProbeCache::default();
         cache.put(key("host"), &KvmProbe::Works { took: 50 * SECOND });
         assert_eq!(cache.find(&key("host"), SECOND), Some(KvmProbe::Works { took: 50 * SECOND }));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn file_keeps_results_and_damage_is_no_result() {
+    fn damaged_file_counts_as_empty() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kvm.json");
         let mut cache = ProbeCache::default();

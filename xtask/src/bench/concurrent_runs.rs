@@ -1,9 +1,9 @@
-//! Benchmarks that run at the same time on a machine find each other through abstract UNIX sockets.
+//! Detects other benchmarks on the same host through abstract UNIX sockets.
 //!
-//! Each run binds a datagram socket whose name carries its process id and its CPUs. The kernel lists these names for every
-//! user in /proc/net/unix, and removes one when its process ends, by SIGKILL too. A run that starts sends its name to all
-//! others: so one that began earlier learns of it, even if it has ended in the meantime. Runs in different network namespaces
-//! do not find each other.
+//! Each run binds a datagram socket whose name contains its process id and its CPUs. The kernel lists these names for every
+//! user in /proc/net/unix, and removes a name when its process ends, even by SIGKILL. A starting run sends its name to all
+//! others, so an earlier run detects it even if it has already ended. Runs in different network namespaces do not find each
+//! other.
 
 use std::fs;
 use std::os::linux::net::SocketAddrExt;
@@ -11,25 +11,25 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use report::result::environment::OtherBenchmark;
 
-/// How the names begin.
+/// Prefix of the names.
 const PREFIX: &str = "ivshmem-doorbell-bench";
-/// The longest abstract name: unix(7).
+/// Maximum length of an abstract name (unix(7)).
 const MAX_NAME: usize = 107;
-/// More than can run; any user of the machine can bind such a name.
+/// More than can usefully run. A limit, because any user of the host can bind such names.
 const MAX_OTHERS: usize = 16;
 
-/// This run's entry, and what it knows of others.
+/// This run's entry and the other runs.
 #[derive(Debug)]
 pub(super) struct ConcurrentRuns {
     prefix: String,
-    /// `None`: no socket could be bound. The run goes on without.
+    /// `None` if no socket could be bound. The run works without.
     socket: Option<UnixDatagram>,
     own: OtherBenchmark,
     known: Vec<OtherBenchmark>,
 }
 
 impl ConcurrentRuns {
-    /// Adds this process with its CPUs, and sends word to the runs that are there.
+    /// Registers this process with its CPUs and notifies the other runs.
     pub(super) fn join(cpus: &[usize]) -> Self {
         Self::join_as(PREFIX, std::process::id(), cpus)
     }
@@ -44,29 +44,29 @@ impl ConcurrentRuns {
             socket.set_nonblocking(true)?;
             std::io::Result::Ok(socket)
         };
-        let mut register = Self { prefix: prefix.to_owned(), socket: bind().ok(), own, known: Vec::new() };
-        register.known = register.listed();
-        if let Some(socket) = &register.socket {
-            let word = entry(&register.own);
-            for other in &register.known {
-                // One that has ended by now needs no word.
-                let _ = address(&name(prefix, other)).and_then(|to| socket.send_to_addr(word.as_bytes(), &to));
+        let mut runs = Self { prefix: prefix.to_owned(), socket: bind().ok(), own, known: Vec::new() };
+        runs.known = runs.listed();
+        if let Some(socket) = &runs.socket {
+            let message = entry(&runs.own);
+            for other in &runs.known {
+                // It may have ended.
+                let _ = address(&name(prefix, other)).and_then(|to| socket.send_to_addr(message.as_bytes(), &to));
             }
         }
-        register
+        runs
     }
 
-    /// The runs that are there at the moment.
+    /// The other runs at the start of this one.
     pub(super) fn now(&self) -> &[OtherBenchmark] {
         &self.known
     }
 
-    /// Every run that was there at some time since the last call, or since this one joined.
+    /// Every other run since the last call, or since the start of this one.
     pub(super) fn since_last(&mut self) -> Vec<OtherBenchmark> {
         let mut seen = std::mem::take(&mut self.known);
-        let mut word = [0; MAX_NAME];
-        while let Some(length) = self.socket.as_ref().and_then(|socket| socket.recv(&mut word).ok()) {
-            seen.extend(std::str::from_utf8(&word[..length]).ok().and_then(parse));
+        let mut message = [0; MAX_NAME];
+        while let Some(length) = self.socket.as_ref().and_then(|socket| socket.recv(&mut message).ok()) {
+            seen.extend(std::str::from_utf8(&message[..length]).ok().and_then(parse));
         }
         self.known = self.listed();
         seen.extend(self.known.iter().cloned());
@@ -103,14 +103,14 @@ fn entry(run: &OtherBenchmark) -> String {
     format!("{}/{}", run.pid, run.cpus)
 }
 
-/// Reads an entry. Any user of the machine may have written it, so only digits and list characters are taken.
+/// Parses an entry. Any user may have written it, so only digits and list characters are accepted.
 fn parse(entry: &str) -> Option<OtherBenchmark> {
     let (pid, cpus) = entry.split_once('/')?;
     let is_list = cpus.chars().all(|c| c.is_ascii_digit() || "-,".contains(c));
     is_list.then_some(OtherBenchmark { pid: pid.parse().ok()?, cpus: cpus.to_owned() })
 }
 
-/// CPUs as the kernel writes a list of them, such as `0-2,5`.
+/// CPUs in the kernel's list format, such as `0-2,5`.
 fn cpu_list(cpus: &[usize]) -> String {
     let mut sorted = cpus.to_vec();
     sorted.sort_unstable();
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn both_runs_learn_of_each_other() {
+    fn runs_detect_each_other() {
         let prefix = prefix("both");
         let mut first = ConcurrentRuns::join_as(&prefix, 1, &[0, 1]);
         assert_eq!(first.now(), []);
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_has_ended_is_reported_once() {
+    fn ended_run_is_reported_once() {
         let prefix = prefix("ended");
         let mut first = ConcurrentRuns::join_as(&prefix, 1, &[0]);
         drop(ConcurrentRuns::join_as(&prefix, 2, &[1]));
@@ -163,9 +163,9 @@ mod tests {
         assert_eq!(third.now(), [run(1, "0")]);
     }
 
-    /// Another process of another user would be listed alike: the table is the kernel's.
+    /// The kernel's table also lists processes of other users.
     #[test]
-    fn entries_of_strangers_are_bounded_and_checked() {
+    fn foreign_entries_are_bounded_and_checked() {
         let table = "Num       RefCount Protocol Flags    Type St Inode Path\n\
                      0: 00000002 00000000 00000000 0002 01 1 @p/7/0-1,4\n\
                      0: 00000002 00000000 00000000 0002 01 2 @p/8/\n\
@@ -178,13 +178,13 @@ mod tests {
         let prefix = prefix("flood");
         let mut own = ConcurrentRuns::join_as(&prefix, 1, &[0]);
         let flood: Vec<ConcurrentRuns> = (2..30).map(|pid| ConcurrentRuns::join_as(&prefix, pid, &[0])).collect();
-        assert!(own.since_last().len() == MAX_OTHERS && flood.iter().all(|one| one.now().len() <= MAX_OTHERS));
+        assert!(own.since_last().len() == MAX_OTHERS && flood.iter().all(|run| run.now().len() <= MAX_OTHERS));
     }
 
     #[test]
-    fn a_killed_process_leaves_no_entry() {
+    fn killed_process_leaves_no_entry() {
         let prefix = prefix("killed");
-        // A shell that has inherited nothing stands for a run: the kernel closes a killed process's sockets.
+        // Stands for a run: the kernel closes a killed process's sockets.
         let socket = UnixDatagram::bind_addr(&address(&format!("{prefix}/5/0")).unwrap()).unwrap();
         let mut child = Command::new("sleep").arg("600").stdin(Stdio::from(std::os::fd::OwnedFd::from(socket))).spawn();
         let child = child.as_mut().unwrap();
@@ -195,11 +195,11 @@ mod tests {
     }
 
     #[test]
-    fn cpus_are_listed_as_the_kernel_does() {
+    fn cpus_have_the_kernels_list_format() {
         assert_eq!(cpu_list(&[]), "");
         assert_eq!(cpu_list(&[5, 0, 1, 2, 1]), "0-2,5");
         let many: Vec<usize> = (0..200).step_by(2).collect();
-        let register = ConcurrentRuns::join_as(&prefix("many"), 1, &many);
-        assert_eq!(register.own.cpus, "", "too long for a name");
+        let runs = ConcurrentRuns::join_as(&prefix("many"), 1, &many);
+        assert_eq!(runs.own.cpus, "", "too long for a name");
     }
 }

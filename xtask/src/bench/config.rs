@@ -1,4 +1,4 @@
-//! The configuration of a run, from its flags.
+//! The configuration of a run, made from its flags.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::options::{BenchArgs, ModeArg, WorkloadArg};
 use crate::arguments::AutoOr;
 use bench_protocol::boot::{Bar2Map, GuestDriver};
 
-/// What an open loop's p99 must stay below.
+/// Default of `--p99-limit`.
 const P99_LIMIT: Duration = Duration::from_millis(1);
-/// Between an answer and the next message, where there is a gap.
+/// Default of `--gap`.
 const GAP: Duration = Duration::from_millis(2);
 
 /// The checked configuration, as it is stored with the result.
@@ -32,13 +32,13 @@ pub(crate) struct Config {
     pub(crate) pinning: Pinning,
     pub(crate) spin_ns: Option<u64>,
     pub(crate) matrix: bool,
-    /// Sizes of the frames, each once, ascending.
+    /// Frame sizes, ascending, without duplicates.
     pub(crate) frame_bytes: Vec<u64>,
     pub(crate) gap_ns: u64,
-    /// Empty: the default ones.
+    /// Empty: the default rates.
     pub(crate) rates: Vec<u64>,
     pub(crate) p99_limit_ns: u64,
-    /// Busy threads of contention; `None`: the default series.
+    /// Busy threads of contention; `None`: the default numbers.
     pub(crate) load: Option<u32>,
     pub(crate) aa: bool,
     pub(crate) fault: Option<Fault>,
@@ -52,7 +52,7 @@ impl Config {
         let several = args.driver.len() > 1;
         let config = |driver: &AutoOr<GuestDriver>| {
             let (driver, driver_reason, modes) = choose_driver(*driver, &modes, several, args);
-            // In a comparison, a driver without interrupts polls beside the others.
+            // A driver without interrupts only polls, whatever the compared drivers do.
             let matrix = args.matrix && (driver.delivers_interrupts() || !several);
             Self {
                 modes,
@@ -86,7 +86,7 @@ impl Config {
         configs
     }
 
-    /// `poll`, `irq` or `poll-irq`, for the folder's name.
+    /// For the name of the results' directory, such as `poll-irq`.
     pub(crate) fn modes_name(&self) -> String {
         self.modes.iter().map(ToString::to_string).collect::<Vec<_>>().join("-")
     }
@@ -104,7 +104,7 @@ fn modes(args: &BenchArgs) -> Vec<WaitMode> {
     WaitMode::ALL.into_iter().filter(is_asked).collect()
 }
 
-/// The baseline is not among them: it has no blocks and is measured in every run.
+/// Without the baseline, which has no blocks and is part of every run.
 fn workloads(args: &BenchArgs) -> Vec<Workload> {
     let asked = &args.workload;
     let is_asked = |one: &Workload| asked.contains(&WorkloadArg::All) || asked.contains(&WorkloadArg::Only(*one));
@@ -115,7 +115,7 @@ fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Our own module can always be built, so `auto` never has to fall back on `igb_uio` or `vfio-pci`.
+/// `auto` never chooses `igb_uio` or `vfio-pci`, because `uio_pci_msix` can always be built.
 fn choose_driver(
     asked: AutoOr<GuestDriver>,
     modes: &[WaitMode],
@@ -125,20 +125,20 @@ fn choose_driver(
     match asked {
         AutoOr::Only(GuestDriver::UioPciGeneric) if several => (
             GuestDriver::UioPciGeneric,
-            "asked for; it cannot deliver interrupts, so it only polls".to_owned(),
+            "asked for; polls only, because it delivers no interrupts".to_owned(),
             vec![WaitMode::Poll],
         ),
         AutoOr::Only(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
         AutoOr::Auto if modes == [WaitMode::Poll] && args.bar2_map == Bar2Map::WriteBack => {
-            let reason = "no other driver maps the memory write-back";
+            let reason = "the only driver that maps the memory write-back";
             (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
         AutoOr::Auto if modes == [WaitMode::Poll] && !args.matrix => {
-            let reason = "polling needs no interrupts, so the stock driver will do";
+            let reason = "the stock driver suffices for polling";
             (GuestDriver::UioPciGeneric, reason.to_owned(), modes.to_vec())
         }
         AutoOr::Auto => {
-            let reason = "the device signals through MSI-X, which uio_pci_generic does not handle";
+            let reason = "the device uses MSI-X, which uio_pci_generic does not support";
             (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
         }
     }

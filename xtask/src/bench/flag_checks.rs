@@ -1,4 +1,4 @@
-//! Checks of the flags before anything is started: flags that contradict each other are refused, flags without effect warned of.
+//! Checks the flags before anything starts: refuses contradictions, warns of flags without effect.
 
 use std::time::Duration;
 
@@ -15,17 +15,17 @@ use crate::exit_status::usage;
 use crate::vm::host_memory;
 use bench_protocol::boot::{Bar2Map, GuestDriver};
 
-/// Kernel, archive and three private copies of a 4K frame.
+/// Memory for the kernel, the initramfs and three private copies of a 4K frame.
 const MIN_GUEST_MEMORY: u64 = 256 << 20;
-/// The benchmark's structures before the first slot, and as much again so that a small slot fits.
+/// Twice the offset of the first slot, a power of two.
 const MIN_SIZE: u64 = 8 << 20;
-/// The longest spin of a hybrid wait: it looks at nothing but the message, neither at a deadline nor at the server.
+/// Limit of a hybrid wait's polling phase, which checks neither a timeout nor the server.
 const MAX_SPIN: Duration = Duration::from_millis(100);
 
-/// The longest kernel command line (`COMMAND_LINE_SIZE` of x86), less what every guest has on it.
+/// The kernel's limit (`COMMAND_LINE_SIZE` of x86) minus the parameters that every guest has.
 const MAX_APPEND: usize = 2048 - 256;
 
-/// The configurations of a command, one per driver, or what is wrong with its flags.
+/// Makes the configurations of a command, one per driver. An error is wrong usage or missing memory.
 pub(super) fn checked_configs(args: &BenchArgs) -> anyhow::Result<Vec<Config>> {
     let cpus = cores();
     let pinning = args.pin.on(&cpus, args.smp.into())?;
@@ -48,15 +48,15 @@ pub(super) fn checked_configs(args: &BenchArgs) -> anyhow::Result<Vec<Config>> {
 fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow::Result<()> {
     if !size.is_power_of_two() || size < MIN_SIZE {
         return Err(usage(format!(
-            "--size {}: the shared memory is a PCI BAR, whose size is a power of two, and the benchmark's own \
-             structures take 4M of it; try --size {}M",
+            "--size {}: the size of a PCI BAR is a power of two, and the benchmark's structures need 4M of it; try \
+             --size {}M",
             Bytes(size),
             size.next_power_of_two().max(MIN_SIZE) >> 20
         )));
     }
     if workloads.contains(&Workload::Stream) && size < MIN_FOR_STREAMS {
         return Err(usage(format!(
-            "--size {}M is too small for a stream's ring; try --size {}M",
+            "--size {}M is too small for the ring of a stream; try --size {}M",
             size >> 20,
             MIN_FOR_STREAMS >> 20
         )));
@@ -77,7 +77,7 @@ fn check_size(size: u64, workloads: &[Workload], frame_bytes: &[u64]) -> anyhow:
 fn check_spin(asked: Option<Duration>) -> anyhow::Result<()> {
     match asked.filter(|spin| *spin > MAX_SPIN) {
         Some(spin) => Err(usage(format!(
-            "--spin {}: a wait that spins for longer than {} is polling; use --mode poll, or a shorter spin",
+            "--spin {}: more than {} is busy polling; use --mode poll or a shorter time",
             humantime::format_duration(spin),
             humantime::format_duration(MAX_SPIN)
         ))),
@@ -85,7 +85,7 @@ fn check_spin(asked: Option<Duration>) -> anyhow::Result<()> {
     }
 }
 
-/// A driver without interrupts cannot do what the modes ask of it.
+/// Refuses modes that need interrupts with a driver that delivers none.
 fn check_interrupts(config: &Config) -> anyhow::Result<()> {
     if config.driver.delivers_interrupts() {
         return Ok(());
@@ -97,41 +97,41 @@ fn check_interrupts(config: &Config) -> anyhow::Result<()> {
         None => return Ok(()),
     };
     Err(usage(format!(
-        "{flag} needs interrupts, and {} delivers none: the device has MSI-X only; use --driver uio_pci_msix, or {without}",
+        "{flag} needs interrupts, which {} does not deliver (the device has MSI-X only); use --driver uio_pci_msix, or {without}",
         config.driver.name()
     )))
 }
 
-/// Workloads that come to nothing in the modes asked for. Baseline alone has no blocks either, and is measured.
+/// Refuses workloads without blocks in these modes. The baseline has no blocks, but is measured.
 fn check_blocks(configs: &[Config]) -> anyhow::Result<()> {
     let asked = configs.iter().any(|config| !config.workloads.is_empty());
     if !asked || configs.iter().any(|config| !plan_blocks::blocks(config).is_empty()) {
         return Ok(());
     }
-    Err(usage("--workload storm: a side that polls is not rung, so there is nothing to measure; add --mode irq"))
+    Err(usage("--workload storm: a polling guest is not rung; add --mode irq"))
 }
 
-/// Words for the guest's kernel that it could not obey.
+/// Refuses kernel parameters that the benchmark sets or that do not fit.
 fn check_append(append: &str) -> anyhow::Result<()> {
     if let Some(word) = append.split_whitespace().find(|word| word.starts_with("ivshmem.")) {
         return Err(usage(format!(
-            "--append {word}: the benchmark sets the ivshmem words itself; use --driver, --bar2-map or --timeout-scale"
+            "--append {word}: the benchmark sets the ivshmem parameters; use --driver, --bar2-map or --timeout-scale"
         )));
     }
     if append.len() > MAX_APPEND {
-        return Err(usage(format!("--append: {} bytes, and the kernel takes {MAX_APPEND} at most", append.len())));
+        return Err(usage(format!("--append: {} bytes are too long; the limit is {MAX_APPEND}", append.len())));
     }
     Ok(())
 }
 
-/// Contention's blocks end after a time, in which there must be some messages.
+/// A contention block has a time limit, within which it needs at least three messages.
 fn check_gap(args: &BenchArgs, workloads: &[Workload]) -> anyhow::Result<()> {
-    let most = plan_blocks::contention_limit(args.full) / 3;
-    match args.gap.filter(|gap| *gap > most && workloads.contains(&Workload::Contention)) {
+    let max_gap = plan_blocks::contention_limit(args.full) / 3;
+    match args.gap.filter(|gap| *gap > max_gap && workloads.contains(&Workload::Contention)) {
         Some(gap) => Err(usage(format!(
-            "--gap {}: a block of contention would have less than three messages; use --gap {}, or --workload paced",
+            "--gap {}: fewer than three messages per contention block; use --gap {}, or --workload paced",
             humantime::format_duration(gap),
-            humantime::format_duration(most)
+            humantime::format_duration(max_gap)
         ))),
         None => Ok(()),
     }
@@ -151,59 +151,47 @@ fn check_map(driver: GuestDriver, map: Bar2Map) -> anyhow::Result<()> {
     )))
 }
 
-/// A warning for each such flag, with what it takes.
+/// A warning for each flag that does not affect the measurement.
 pub(super) fn warnings(args: &BenchArgs, configs: &[Config]) -> Vec<String> {
     let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();
     let has = |one_of: &[Workload]| blocks.iter().any(|block| one_of.contains(&block.workload));
     let spins = blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid));
     let (pingpong, paced) = (Workload::Pingpong, Workload::Paced);
     let flags = [
-        ("--spin", args.spin.is_some(), spins, "nobody waits in the hybrid way", "--mode hybrid"),
-        (
-            "--rate",
-            !args.rate.is_empty(),
-            has(&[Workload::Openloop]),
-            "no messages are offered at a rate",
-            "--workload openloop",
-        ),
+        ("--spin", args.spin.is_some(), spins, "no mode is hybrid", "--mode hybrid"),
+        ("--rate", !args.rate.is_empty(), has(&[Workload::Openloop]), "there is no open loop", "--workload openloop"),
         (
             "--p99-limit",
             args.p99_limit.is_some(),
             has(&[Workload::Openloop]),
-            "no messages are offered at a rate",
+            "there is no open loop",
             "--workload openloop",
         ),
-        (
-            "--aa",
-            args.aa,
-            has(&[pingpong, paced]),
-            "neither pingpong nor paced is measured",
-            "--workload pingpong,paced",
-        ),
+        ("--aa", args.aa, has(&[pingpong, paced]), "pingpong and paced are not measured", "--workload pingpong,paced"),
         (
             "--matrix",
             args.matrix,
             has(&[pingpong, paced]),
-            "neither pingpong nor paced is measured",
+            "pingpong and paced are not measured",
             "--workload pingpong,paced",
         ),
         (
             "--gap",
             args.gap.is_some(),
             blocks.iter().any(|block| block.conditions.gap_ns.is_some()),
-            "no messages have gaps between them",
+            "no workload has a gap",
             "--workload paced",
         ),
         (
             "--load",
             args.load.is_some(),
             has(&[Workload::Contention]),
-            "nothing is measured beside busy threads",
+            "there is no contention",
             "--workload contention",
         ),
     ];
-    let idle = flags.into_iter().filter(|(_, is_given, has_effect, ..)| *is_given && !has_effect);
-    idle.map(|(flag, _, _, why, cure)| format!("warning: {flag} has no effect, since {why}; add {cure}")).collect()
+    let ignored = flags.into_iter().filter(|(_, is_given, has_effect, ..)| *is_given && !has_effect);
+    ignored.map(|(flag, _, _, why, hint)| format!("warning: {flag} is ignored: {why}. Hint: add {hint}")).collect()
 }
 
 #[cfg(test)]
@@ -230,16 +218,16 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_size_that_cannot_work_names_one_that_does() {
-        for (size, cure) in [("100M", "--size 128M"), ("16M", "--size 32M"), ("4K", "--size 8M"), ("3", "--size 8M")] {
+    fn unusable_size_names_a_usable_one() {
+        for (size, hint) in [("100M", "--size 128M"), ("16M", "--size 32M"), ("4K", "--size 8M"), ("3", "--size 8M")] {
             let error = parse(&format!("--size {size}")).unwrap_err().to_string();
-            assert!(error.starts_with(&format!("--size {size}")) && error.contains(cure), "{error}");
+            assert!(error.starts_with(&format!("--size {size}")) && error.contains(hint), "{error}");
         }
         assert!(parse("--size 16M --workload pingpong").is_ok());
     }
 
     #[test]
-    fn a_spin_that_is_polling_is_refused() {
+    fn refuses_spin_that_is_busy_polling() {
         assert_eq!(parse("--mode hybrid --spin 100ms").unwrap().spin_ns, Some(100_000_000));
         for spin in ["101ms", "1h"] {
             let error = parse(&format!("--mode hybrid --spin {spin}")).unwrap_err();
@@ -262,39 +250,39 @@ pub(super) mod tests {
         }
         refused("--driver uio_pci_generic --mode poll --matrix", "leave --matrix out");
         assert!(parse("--driver uio_pci_generic --mode poll").is_ok());
-        // A comparison of drivers: this one polls, whatever the others do.
+        // A comparison of drivers.
         let (_, configs) = parse_with_args("--driver uio_pci_generic,uio_pci_msix --mode poll,irq --matrix").unwrap();
         assert_eq!((configs[0].modes.as_slice(), configs[0].matrix), (&[WaitMode::Poll][..], false));
         assert_eq!((configs[1].modes.as_slice(), configs[1].matrix), (&[WaitMode::Poll, WaitMode::Irq][..], true));
     }
 
     #[test]
-    fn auto_takes_a_driver_that_can_do_what_is_asked() {
+    fn auto_driver_supports_matrix_and_map() {
         assert_eq!(parse("--mode poll --matrix").unwrap().driver, GuestDriver::UioPciMsix);
         assert_eq!(parse("--mode poll --bar2-map wb").unwrap().driver, GuestDriver::UioPciMsix);
     }
 
     #[test]
-    fn workload_without_blocks_is_refused() {
+    fn refuses_workload_without_blocks() {
         refused("--mode poll --workload storm", "--mode irq");
         assert!(parse("--mode poll --workload storm,idle").is_ok() && parse("--workload baseline").is_ok());
     }
 
     #[test]
-    fn words_that_the_guests_kernel_ignores_are_refused() {
+    fn refuses_kernel_parameters_of_the_benchmark() {
         refused("--append ivshmem.driver=none", "--driver");
-        refused(&format!("--append {}", "x".repeat(2_000)), "1792 at most");
+        refused(&format!("--append {}", "x".repeat(2_000)), "the limit is 1792");
         assert!(parse("--append quiet").is_ok());
     }
 
     #[test]
-    fn gap_leaves_room_for_messages() {
+    fn refuses_gap_without_room_for_messages() {
         refused("--gap 200ms", "--gap 100ms, or --workload paced");
         assert!(parse("--gap 200ms --full").is_ok() && parse("--gap 10s --workload paced").is_ok());
     }
 
     #[test]
-    fn impossible_numbers_are_refused_by_the_parser() {
+    fn parser_refuses_impossible_numbers() {
         for words in ["--ready-timeout 0s", "--p99-limit 0", "--kvm-timeout 0s", "--rate x", "--seed x", "--smp 0"] {
             let error = parse(words).unwrap_err().to_string();
             assert!(error.contains("expected a ") && !error.contains("invalid digit"), "{words}: {error}");
@@ -302,7 +290,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_driver_follows_the_modes() {
+    fn auto_driver_depends_on_the_modes() {
         assert_eq!(parse("--mode poll").unwrap().driver, GuestDriver::UioPciGeneric);
         assert_eq!(parse("--mode irq").unwrap().driver, GuestDriver::UioPciMsix);
         assert_eq!(parse("").unwrap().driver, GuestDriver::UioPciMsix);
@@ -317,8 +305,8 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_flag_without_effect_is_told_with_what_it_takes() {
-        for (words, cure) in [
+    fn flag_without_effect_has_a_warning_with_a_hint() {
+        for (words, hint) in [
             ("--spin 50us", "--mode hybrid"),
             ("--rate 1000", "--workload openloop"),
             ("--p99-limit 1ms", "--workload openloop"),
@@ -327,13 +315,13 @@ pub(super) mod tests {
             ("--gap 5ms --workload pingpong", "--workload paced"),
             ("--load 2 --workload paced", "--workload contention"),
         ] {
-            let told = warned(words);
-            assert!(told.len() == 1 && told[0].contains(cure), "{words}: {told:?}");
+            let warnings = warned(words);
+            assert!(warnings.len() == 1 && warnings[0].contains(hint), "{words}: {warnings:?}");
         }
     }
 
     #[test]
-    fn flags_that_change_something_are_not_told() {
+    fn flags_with_effect_have_no_warning() {
         for words in [
             "",
             "--spin 50us --mode hybrid",

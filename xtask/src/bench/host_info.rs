@@ -1,4 +1,4 @@
-//! What the machine is, for a reader who has to judge the figures; and who runs on which of its cores.
+//! Facts about the host: CPUs, kernel, revision of this project.
 
 use std::fs;
 use std::path::Path;
@@ -7,20 +7,20 @@ use std::process::Command;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// Cores that this process may use.
+/// CPUs that this process may use.
 pub(crate) fn cores() -> Vec<usize> {
     let set = sched_getaffinity(Pid::from_raw(0)).unwrap_or_else(|_| CpuSet::new());
     (0..CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap_or(false)).collect()
 }
 
-/// Binds a thread to a core.
+/// Pins a thread to a CPU.
 pub(crate) fn bind_thread(thread: u32, core: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(core)?;
     sched_setaffinity(Pid::from_raw(thread.cast_signed()), &set)
 }
 
-/// The processor's name.
+/// The CPU's model name.
 pub(crate) fn cpu_model() -> Option<String> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with("model name"))?;
@@ -32,7 +32,7 @@ pub(crate) fn kernel() -> Option<String> {
     Some(fs::read_to_string("/proc/sys/kernel/osrelease").ok()?.trim().to_owned())
 }
 
-/// The project's revision, `-dirty` if the work tree differs; `None` outside a checkout.
+/// This project's git revision, with `-dirty` if the work tree differs; `None` outside a checkout.
 pub(crate) fn git_revision(workspace: &Path) -> Option<String> {
     let mut git = Command::new("git");
     git.arg("-C").arg(workspace).args(["describe", "--always", "--dirty", "--abbrev=12"]);

@@ -1,13 +1,12 @@
-//! `cargo xtask bench`: the server, the guest and the initiator as processes of their own, one plan, one folder.
+//! `cargo xtask bench`: runs the server, the guest and the initiator as processes and renders their measurements.
 //!
-//! 1. [`options`], [`pinning`], [`config`], [`blocks`] and [`plan`]: flags become a checked configuration per driver, and
-//!    that a plan. [`faults`] and [`without_effect`]: whether all of them come to something.
-//! 2. [`folder`], [`machine`] and [`environment`](mod@environment): where the results go, and on what they were made.
-//! 3. [`session`]: the processes, watched until the plan is done or one of them fails; [`progress`] and [`remaining`] say
-//!    how far they are. [`commands`]: the same by hand. [`register`]: which other benchmarks run at the same time.
+//! 1. [`options`] and [`pinning`] parse the flags, [`config`] turns them into a configuration per driver. [`flag_checks`] and
+//!    [`faults`] refuse contradictions. [`plan`] and [`plan_blocks`] make the initiator's plan.
+//! 2. [`output_dir`] creates the directory of the results; [`host_info`] and [`environment`](mod@environment) describe the host.
+//! 3. [`session`] starts and watches the processes, [`progress`] shows their progress, [`concurrent_runs`] finds other
+//!    benchmarks on the host. [`repro_script`] writes the commands that repeat the run by hand.
 
 use std::fs;
-
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -49,7 +48,7 @@ use config::Config;
 use progress::ProgressUi;
 use session::Session;
 
-/// Runs the benchmark; whether every self-check passed.
+/// Runs the benchmark. Returns whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     let configs = flag_checks::checked_configs(args)?;
     if let Some(cpu) = &args.cpu {
@@ -67,26 +66,26 @@ pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
         several => several.iter().map(|config| config.driver.name()).collect(),
     };
     let out = output_dir::create(args.out.as_deref(), &configs[0].modes_name(), &folders)?;
-    let mut register = ConcurrentRuns::join(&cpus_of(&configs[0]));
-    for other in register.now() {
+    let mut other_runs = ConcurrentRuns::join(&cpus_of(&configs[0]));
+    for other in other_runs.now() {
         crate::ui::status(&format!(
-            "warning: another benchmark runs ({other}): wait until it ends; the figures of both suffer"
+            "warning: another benchmark is running ({other}): both results are disturbed. Hint: wait until it ends"
         ));
     }
     let outcome = match &configs[..] {
-        [config] => run_into(&out, args, config, &mut register, stop).and_then(|result| {
+        [config] => run_into(&out, args, config, &mut other_runs, stop).and_then(|result| {
             output_dir::point_latest(&out);
-            // The report's path is the last thing that is said.
+            // The report's path is the last line.
             crate::commands::report::print(&out, &result, args.json)?;
             Ok(result.passed())
         }),
-        several => compare_drivers(&out, args, several, &mut register, stop),
+        several => compare_drivers(&out, args, several, &mut other_runs, stop),
     };
-    // A run that did not come to writing anything leaves nothing.
+    // A run that wrote no file leaves no directory.
     if fs::remove_dir(&out).is_err() {
         output_dir::point_latest(&out);
         match outcome {
-            Err(_) => crate::ui::status(&format!("what there is of the run: {}", display_path(&told_in(&out)))),
+            Err(_) => crate::ui::status(&format!("incomplete results: {}", display_path(&page_or_dir(&out)))),
             Ok(_) if configs.len() > 1 => crate::ui::status(&format!("results: {}", display_path(&out))),
             Ok(_) => {}
         }
@@ -94,19 +93,19 @@ pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     outcome
 }
 
-/// One boot per driver, each with a folder of its own below `out`, and one table over all.
+/// Boots and measures once per driver, each into a subdirectory of `out`, and prints one table.
 fn compare_drivers(
     out: &Path,
     args: &BenchArgs,
     configs: &[Config],
-    register: &mut ConcurrentRuns,
+    other_runs: &mut ConcurrentRuns,
     stop: &StopFlag,
 ) -> anyhow::Result<bool> {
     let mut results = Vec::new();
     for config in configs {
         let folder = out.join(config.driver.name());
-        fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-        results.push(run_into(&folder, args, config, register, stop).with_context(|| config.driver.name())?);
+        fs::create_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+        results.push(run_into(&folder, args, config, other_runs, stop).with_context(|| config.driver.name())?);
     }
     let table = report::driver_table(&results);
     fs::write(out.join("drivers.txt"), &table).context("cannot write drivers.txt")?;
@@ -118,13 +117,13 @@ fn compare_drivers(
     Ok(results.iter().all(RunResult::passed))
 }
 
-/// The page if it came to one, or the folder.
-fn told_in(out: &Path) -> PathBuf {
+/// The page, or the directory if there is no page.
+fn page_or_dir(out: &Path) -> PathBuf {
     let page = out.join(report::io::file_names::HTML_FILE);
     if page.is_file() { page } else { out.to_owned() }
 }
 
-/// The CPUs that a run's threads stay on; all that it may use where none is pinned.
+/// The CPUs that the run's threads are pinned to. Without pinning, all CPUs that it may use.
 fn cpus_of(config: &Config) -> Vec<usize> {
     let pinned: Vec<usize> = config.pinning.threads().map(|(_, cpu)| cpu).collect();
     if pinned.is_empty() { cores() } else { pinned }
@@ -134,10 +133,10 @@ fn run_into(
     out: &Path,
     args: &BenchArgs,
     config: &Config,
-    register: &mut ConcurrentRuns,
+    other_runs: &mut ConcurrentRuns,
     stop: &StopFlag,
 ) -> anyhow::Result<RunResult> {
-    // Before anything is built: what the build leaves in the average is no load of the run.
+    // Read before the build, which would raise the average.
     let load_average = environment::load_average();
     let mut steps = ProgressUi::new();
     let programs = host_programs::build(&|step| steps.status(step))?;
@@ -145,14 +144,14 @@ fn run_into(
         kernel: args.custom_kernel(),
         shell: false,
         driver: Some(config.driver),
-        consent: args.consent(),
+        install: args.install_policy(),
     };
     let guest = provision::prepare(&provision, &|step| steps.status(step))?;
     if !guest.modules.contains(&config.driver.module()) {
         return Err(crate::exit_status::missing_dependency(format!(
-            "the kernel {} has no module {}; take another driver with --driver, or another kernel with --kernel",
-            guest.kernel_release,
-            config.driver.module()
+            "module {} is missing in kernel {}; use another --driver or --kernel",
+            config.driver.module(),
+            guest.kernel_release
         )));
     }
     stop.check()?;
@@ -171,8 +170,8 @@ fn run_into(
     let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
     let busy_cpus = environment::busy_cpus(&cores());
     let mut session = Session::start(&server, &qemu, out)?;
-    let proved = session.verify_accelerator(choice.accelerator)?;
-    let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { proved };
+    let verified = session.verify_accelerator(choice.accelerator)?;
+    let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { verified };
     session.pin(&config.pinning)?;
     let plan = plan::build(config, server.socket.clone(), session.threads()?, args);
     let mut environment = Environment {
@@ -206,11 +205,11 @@ fn run_into(
         }
     }
     steps.plan(&plan.blocks);
-    let stolen = environment::StealMeter::start(cores());
+    let steal_meter = environment::StealMeter::start(cores());
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
     environment.accel_seen = session.seen().map(|seen| seen.name().to_owned());
-    environment.load.steal_percent = stolen.percent();
-    environment.load.other_benchmarks = register.since_last();
+    environment.load.steal_percent = steal_meter.percent();
+    environment.load.other_benchmarks = other_runs.since_last();
     drop(session);
     steps.finish();
     finish(out, environment, config, outcome)
@@ -241,7 +240,7 @@ fn qemu_options(
     }
 }
 
-/// Renders what was measured, however far it came. An error of the run comes after what can be shown of it.
+/// Renders the measurements, also those of a failed run, and then returns the run's error.
 fn finish(
     out: &Path,
     environment: Environment,
@@ -255,7 +254,7 @@ fn finish(
     };
     let unwritten = match report::render_ended(out, environment, config, &format!("{error:#}")) {
         Ok(report::Ended { result, unwritten }) => {
-            // The run's own error is reported, whether or not this can be printed.
+            // Best effort: the run's own error is returned anyway.
             let _ = crate::ui::print_styled(&report::styled_summary(&result));
             unwritten
         }
@@ -263,11 +262,11 @@ fn finish(
     };
     if let Some(unwritten) = unwritten {
         let unwritten = anyhow::Error::from(unwritten);
-        crate::ui::status(&format!("warning: no report of what was measured: {unwritten:#}. {hint}"));
+        crate::ui::status(&format!("warning: cannot write the report: {unwritten:#}. {hint}"));
     }
     Err(error)
 }
 
 fn write_plan(path: &Path, plan: &Plan) -> anyhow::Result<()> {
-    output_dir::write_whole(path, &serde_json::to_vec_pretty(plan)?)
+    output_dir::write_atomically(path, &serde_json::to_vec_pretty(plan)?)
 }

@@ -1,4 +1,4 @@
-//! A run's folder: made and tried before anything is measured.
+//! The directory of a run's results, created and checked before anything is measured.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,8 +9,8 @@ use anyhow::Context;
 use crate::exit_status::usage;
 use crate::workspace::workspace_root;
 
-/// Makes the folder: the one asked for, or `results/<date>-<modes>` to which [`point_latest`] will point. `folders` are those
-/// that the run will make in it. An unusable folder that was asked for is wrong usage.
+/// Creates the directory: `--out`, or `results/<date>-<modes>`. `folders` are the subdirectories that the run will create. An
+/// unusable `--out` is wrong usage.
 pub(super) fn create(asked: Option<&Path>, modes: &str, folders: &[&str]) -> anyhow::Result<PathBuf> {
     if let Some(path) = asked {
         let unusable = |error: std::io::Error| usage(format!("{}: {error}", cannot(path)));
@@ -20,7 +20,7 @@ pub(super) fn create(asked: Option<&Path>, modes: &str, folders: &[&str]) -> any
         if occupied {
             let path = path.display();
             return Err(usage(format!(
-                "{path} holds a run already; name another folder with --out, or remove that one"
+                "{path} already contains a run; use another directory with --out, or remove this one"
             )));
         }
         return fs::canonicalize(path).map_err(unusable);
@@ -28,7 +28,7 @@ pub(super) fn create(asked: Option<&Path>, modes: &str, folders: &[&str]) -> any
     let results = workspace_root().join("results");
     fs::create_dir_all(&results).with_context(|| cannot(&results))?;
     let date = jiff::ZonedDateTime::now().strftime("%Y%m%d-%H%M%S").to_string();
-    // Two runs may begin in one second: whoever makes the folder has it.
+    // Two runs may start within one second: the directory belongs to the one that creates it.
     for attempt in 1..100 {
         let suffix = if attempt == 1 { String::new() } else { format!("-{attempt}") };
         let name = format!("{date}-{modes}{suffix}");
@@ -43,11 +43,11 @@ pub(super) fn create(asked: Option<&Path>, modes: &str, folders: &[&str]) -> any
 }
 
 fn cannot(path: &Path) -> String {
-    format!("cannot write results to {}; name a folder that can be written with --out DIR", path.display())
+    format!("cannot write results to {}; use a writable directory with --out DIR", path.display())
 }
 
-/// Writes a file whole or not at all: a full disk must not leave half of it under its name.
-pub(super) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
+/// Writes a file atomically: a full disk must not leave a partial file under this name.
+pub(super) fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     let partial = path.with_extension("partial");
     let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, path));
     written.with_context(|| {
@@ -57,8 +57,7 @@ pub(super) fn write_whole(path: &Path, content: &[u8]) -> anyhow::Result<()> {
     })
 }
 
-/// Lets `results/latest` point to a run of the default folder. A convenience: a run is worth keeping even where the link
-/// cannot be made.
+/// Points `results/latest` to a run in the default directory. Errors are ignored: the run is complete without the link.
 pub(super) fn point_latest(run: &Path) {
     let results = workspace_root().join("results");
     let Ok(name) = run.strip_prefix(&results) else { return };
@@ -74,7 +73,7 @@ mod tests {
     use crate::exit_status::Failure;
 
     #[test]
-    fn a_folder_that_holds_a_run_is_not_written_again() {
+    fn refuses_directory_with_a_run() {
         let folder = tempfile::tempdir().unwrap();
         assert!(create(Some(folder.path()), "poll", &["igb_uio"]).is_ok());
         for (name, of_drivers) in [("result.json", &[][..]), ("igb_uio", &["uio_pci_msix", "igb_uio"])] {
@@ -86,21 +85,21 @@ mod tests {
     }
 
     #[test]
-    fn file_that_finds_no_room_is_not_there() {
+    fn failed_write_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
-        write_whole(&path, b"{}").unwrap();
+        write_atomically(&path, b"{}").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"{}");
-        // A directory in its place cannot be replaced by a file.
+        // A file cannot replace a directory.
         let occupied = folder.path().join("commands.sh");
         fs::create_dir_all(occupied.join("in the way")).unwrap();
-        let error = format!("{:#}", write_whole(&occupied, b"#!/bin/sh").unwrap_err());
+        let error = format!("{:#}", write_atomically(&occupied, b"#!/bin/sh").unwrap_err());
         assert!(error.contains("commands.sh"), "{error}");
         assert!(!folder.path().join("commands.partial").exists());
     }
 
     #[test]
-    fn a_folder_below_a_file_names_the_cure() {
+    fn unusable_directory_names_the_flag() {
         let file = tempfile::NamedTempFile::new().unwrap();
         for unusable in [file.path().join("run"), file.path().to_owned(), "/proc/x".into(), "".into()] {
             let error = create(Some(&unusable), "poll", &[]).unwrap_err();

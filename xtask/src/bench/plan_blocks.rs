@@ -1,7 +1,7 @@
-//! Which blocks a run consists of, in which order, with how many operations.
+//! The blocks of a run: order, number of operations, conditions.
 //!
-//! Every cell is measured in rounds. A round has one block of each way to wait, in an order that the seed decides; the next
-//! round has them in the opposite order (ABBA), so that noise and drift hit all alike.
+//! Every cell is measured in rounds. A round has one block of each wait mode, in an order drawn from the seed. The next round
+//! has the reverse order (ABBA), which cancels linear drift.
 
 use std::time::Duration;
 
@@ -14,32 +14,32 @@ use rand::seq::SliceRandom;
 use super::config::Config;
 use super::host_info::cores;
 
-/// Bytes of a short message: a cache line.
+/// Bytes of a short message: one cache line.
 const MESSAGE: u64 = 64;
-/// Messages of a stream.
+/// Message sizes of a stream.
 const STREAM_BYTES: [u64; 4] = [64, 4 << 10, 64 << 10, 1 << 20];
-/// Slots of a stream's ring.
+/// Slots of a stream's ring, one cell each.
 const STREAM_SLOTS: [u32; 2] = [1, 16];
-/// What the largest ring takes beside the benchmark's own structures, as a power of two.
+/// The shared memory that the largest ring and the benchmark's structures need, as a power of two.
 pub(super) const MIN_FOR_STREAMS: u64 = 32 << 20;
-/// Copies whose ceiling is always known: more than a second-level cache holds.
+/// A copy size whose peak bandwidth is always measured: larger than an L2 cache.
 const COPY: u64 = 8 << 20;
-/// No block may have more operations than there are records, warm-up and a corrupted frame included.
+/// Below the number of guest stamps (`RECORD_COUNT`), with warm-up and a corrupted frame.
 const MAX_OPERATIONS: u64 = 30_000;
 /// Doorbells of a storm.
 const STORM: u64 = 20_000;
-/// Doorbells per second of a storm; the last is followed by one as fast as they can be rung.
+/// Doorbells per second of a storm. A last cell has no rate limit.
 const STORM_RATES: [u64; 3] = [1_000, 10_000, 100_000];
-/// Messages per second that an open loop offers.
+/// Offered load of the open loop, in messages per second.
 const RATES: [u64; 5] = [500, 1_000, 2_000, 5_000, 10_000];
 const RATES_FULL: [u64; 10] = [200, 500, 1_000, 2_000, 3_000, 5_000, 8_000, 12_000, 20_000, 50_000];
 
-/// When a block of contention ends.
+/// Time limit of a contention block.
 pub(super) fn contention_limit(full: bool) -> Duration {
     Duration::from_millis(if full { 3_000 } else { 300 })
 }
 
-/// How a cell is cut into blocks.
+/// How a cell is divided into blocks.
 #[derive(Debug, Clone, Copy)]
 struct BlockShape {
     rounds: u64,
@@ -77,7 +77,7 @@ pub(super) fn peak_sizes(config: &Config) -> Vec<u64> {
     sizes
 }
 
-/// The blocks so far.
+/// Collects blocks.
 struct PlanBuilder<'c> {
     config: &'c Config,
     rng: StdRng,
@@ -89,12 +89,12 @@ impl PlanBuilder<'_> {
         if self.config.full { 10 } else { 1 }
     }
 
-    /// Both sides alike.
+    /// Pairs of equal wait modes.
     fn diagonal(&self) -> Vec<(WaitMode, WaitMode)> {
         self.config.modes.iter().map(|wait| (*wait, *wait)).collect()
     }
 
-    /// Both sides alike, or each with each.
+    /// Pairs of equal wait modes, or with `--matrix` all pairs.
     fn pairs(&self) -> Vec<(WaitMode, WaitMode)> {
         if !self.config.matrix {
             return self.diagonal();
@@ -105,7 +105,7 @@ impl PlanBuilder<'_> {
     fn pingpong(&mut self) {
         let shape = BlockShape { rounds: 8, warmup: 250, count: 1_250 * self.scale(), limit_ms: None };
         self.cell(Workload::Pingpong, MESSAGE, Conditions::default(), shape, &self.pairs());
-        // Stamps before the answer cost a guest that spins a good part of its round trip: they get blocks of their own.
+        // Stamps before the acknowledgement slow a polling guest down considerably, so they have separate blocks.
         let spinning: Vec<(WaitMode, WaitMode)> =
             self.pairs().into_iter().filter(|(_, guest)| *guest != WaitMode::Irq).collect();
         let stamped = Conditions { full_stamps: true, ..Conditions::default() };
@@ -126,7 +126,7 @@ impl PlanBuilder<'_> {
                 let conditions =
                     Conditions { rate_per_s: Some(rate), arrivals: Some(arrivals), ..Conditions::default() };
                 let count = (rate * seconds / 2).clamp(1, MAX_OPERATIONS - 100);
-                // A rate that cannot be carried must not take for ever.
+                // Bounds the time at a rate above the throughput.
                 let limit_ms = Some(seconds * 1_000);
                 let shape = BlockShape { rounds: 2, warmup: 100, count, limit_ms };
                 self.cell(Workload::Openloop, MESSAGE, conditions, shape, &self.diagonal());
@@ -137,10 +137,10 @@ impl PlanBuilder<'_> {
     fn frames(&mut self) {
         let config = self.config;
         for &size in &config.frame_bytes {
-            // As many warm-up frames as there are slots, so that none is used for the first time.
+            // One warm-up frame for each slot.
             let warm = BlockShape { rounds: 2, warmup: 3, count: 5 * self.scale(), limit_ms: None };
             self.cell(Workload::Frame, size, Conditions::default(), warm, &self.diagonal());
-            // The slots have been used by now.
+            // Only the caches are cold: the slots have been used.
             let cold = BlockShape { warmup: 0, count: 2 * self.scale(), ..warm };
             let conditions = Conditions { cold: true, ..Conditions::default() };
             self.cell(Workload::Frame, size, conditions, cold, &self.diagonal());
@@ -148,7 +148,7 @@ impl PlanBuilder<'_> {
     }
 
     fn streams(&mut self) {
-        // A block is one figure, and it takes some to know how much they differ.
+        // Each block yields one throughput; the interval needs several.
         let limit_ms = Some(if self.config.full { 1_250 } else { 125 });
         let shape = BlockShape { rounds: 8, warmup: 0, count: MAX_OPERATIONS, limit_ms };
         let rung: Vec<(WaitMode, WaitMode)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
@@ -161,7 +161,7 @@ impl PlanBuilder<'_> {
         }
     }
 
-    /// Without doorbells there is no storm.
+    /// A polling guest is not rung, so it has no storm.
     fn storms(&mut self) {
         let rung: Vec<(WaitMode, WaitMode)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
         for rate in STORM_RATES.into_iter().map(Some).chain([None]) {
@@ -179,28 +179,28 @@ impl PlanBuilder<'_> {
         self.cell(Workload::Idle, MESSAGE, Conditions::default(), shape, &self.diagonal());
     }
 
-    /// From nobody to one more than there are cores; and both sides on one.
+    /// 0 to the number of cores + 1 busy threads, and both sides on one core.
     fn contention(&mut self) {
         let cores = u32::try_from(cores().len()).unwrap_or(u32::MAX);
         let busy: Vec<u32> = self.config.load.map_or_else(|| (0..=cores + 1).collect(), |threads| vec![threads]);
-        let mut crowds: Vec<Conditions> = busy
+        let mut loads: Vec<Conditions> = busy
             .into_iter()
             .map(|threads| Conditions { busy_threads: Some(threads), ..Conditions::default() })
             .collect();
         if self.config.load.is_none() {
-            crowds.push(Conditions { busy_threads: Some(0), shared_core: true, ..Conditions::default() });
+            loads.push(Conditions { busy_threads: Some(0), shared_core: true, ..Conditions::default() });
         }
         let limit_ms = u64::try_from(contention_limit(self.config.full).as_millis()).ok();
-        for crowd in crowds {
+        for load in loads {
             let pingpong = BlockShape { rounds: 2, warmup: 5, count: 1_000 * self.scale(), limit_ms };
-            let often = BlockShape { rounds: 6, ..pingpong };
-            self.cell(Workload::Contention, MESSAGE, crowd, pingpong, &self.diagonal());
-            let paced = Conditions { gap_ns: Some(self.config.gap_ns), ..crowd };
-            self.cell(Workload::Contention, MESSAGE, paced, often, &self.diagonal());
+            let paced_shape = BlockShape { rounds: 6, ..pingpong };
+            self.cell(Workload::Contention, MESSAGE, load, pingpong, &self.diagonal());
+            let paced = Conditions { gap_ns: Some(self.config.gap_ns), ..load };
+            self.cell(Workload::Contention, MESSAGE, paced, paced_shape, &self.diagonal());
         }
     }
 
-    /// Rounds with one block of each pair; with `--aa` two of each.
+    /// Adds rounds with one block of each pair, or two with `--aa`.
     fn cell(
         &mut self,
         workload: Workload,
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn modes_are_measured_side_by_side_and_in_alternating_order() {
+    fn rounds_alternate_the_order_of_modes() {
         let mut blocks = blocks("--workload pingpong");
         blocks.retain(|b| !b.conditions.full_stamps);
         let order: Vec<WaitMode> = blocks.iter().map(|b| b.guest_wait).collect();
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn guests_that_spin_take_every_stamp_in_blocks_of_their_own() {
+    fn polling_guests_have_separate_blocks_with_all_stamps() {
         let stamped = |words: &str| {
             let blocks = blocks(words);
             blocks
@@ -278,14 +278,14 @@ mod tests {
     }
 
     #[test]
-    fn the_seed_decides_the_order() {
+    fn order_depends_on_the_seed() {
         let order = |words: &str| blocks(words);
         assert_eq!(order("--seed 3"), order("--seed 3"));
         assert!((1..9).any(|seed| order(&format!("--seed {seed}")) != order("--seed 9")));
     }
 
     #[test]
-    fn the_matrix_has_nine_cells_in_every_round() {
+    fn matrix_has_nine_cells_in_every_round() {
         let mut blocks = blocks("--workload pingpong --matrix");
         blocks.retain(|b| !b.conditions.full_stamps);
         for round in blocks.chunks(9) {
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn every_frame_size_of_every_mode_has_corrupted_frames() {
+    fn each_frame_size_and_mode_has_corrupted_frames() {
         let blocks = blocks("");
         let corrupted: BTreeSet<(u64, WaitMode)> =
             blocks.iter().filter(|b| b.corrupt_one).map(|b| (b.size_bytes, b.guest_wait)).collect();
@@ -303,14 +303,14 @@ mod tests {
     }
 
     #[test]
-    fn no_block_has_more_operations_than_there_are_records() {
+    fn blocks_have_at_most_as_many_operations_as_stamps() {
         for block in blocks("--full --workload all --mode all") {
             assert!(block.warmup + block.count < 32_768, "{block:?}");
         }
     }
 
     #[test]
-    fn equal_things_are_measured_twice_on_request() {
+    fn aa_measures_each_mode_twice() {
         let blocks = blocks("--workload pingpong --mode irq --aa");
         let again = blocks.iter().filter(|b| b.conditions.aa_repeat).count();
         assert_eq!((again, blocks.len()), (8, 16));

@@ -1,4 +1,4 @@
-//! The same run by hand: each process's command for a terminal of its own, in `commands.sh`.
+//! Writes `commands.sh`: the commands that repeat a run by hand, one terminal per process.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -9,7 +9,7 @@ use bench_model::pinning::{Pinning, ThreadName};
 use crate::process::child::{command_line, shell_quote};
 use crate::vm::qemu::QemuOptions;
 
-/// The command that this is, as a shell takes it.
+/// The command line of this process, quoted for a shell.
 pub(super) fn invocation(arguments: impl Iterator<Item = OsString>) -> String {
     arguments.fold("cargo xtask".to_owned(), |line, argument| line + " " + &shell_quote(&argument))
 }
@@ -24,7 +24,7 @@ pub(super) fn write(
 ) -> anyhow::Result<()> {
     let path = out.join("commands.sh");
     let text = text(out, server, qemu, initiator, pinning);
-    super::output_dir::write_whole(&path, text.as_bytes())
+    super::output_dir::write_atomically(&path, text.as_bytes())
 }
 
 fn text(out: &Path, server: &Command, qemu: &QemuOptions, initiator: &Command, pinning: &Pinning) -> String {
@@ -33,13 +33,13 @@ fn text(out: &Path, server: &Command, qemu: &QemuOptions, initiator: &Command, p
     let pins = if pins.is_empty() {
         pins
     } else {
-        format!("# QEMU's threads stay where this run had them; the initiator goes to its CPU itself.\n{pins}")
+        format!("# Pins QEMU's threads as in this run; the initiator pins itself.\n{pins}")
     };
     format!(
-        "#!/bin/sh\n# This run by hand: three terminals, in this order. As a script it would stop at the first.\n\n\
+        "#!/bin/sh\n# Repeats this run by hand: three terminals, in this order. As a script it would stop at the first.\n\n\
          # 1. The server.\n{}\n\n\
-         # 2. The guest, which shows its console and then waits for the initiator.\n{}\n\n\
-         # 3. The initiator. It writes over the raw data in this folder: another --out keeps them.\n{pins}{}\n",
+         # 2. The guest. It shows its console and waits for the initiator.\n{}\n\n\
+         # 3. The initiator. It overwrites the raw data in this directory; use another --out to keep them.\n{pins}{}\n",
         command_line(server),
         command_line(&qemu.by_hand(&pid_file)),
         command_line(initiator)
@@ -51,7 +51,7 @@ fn taskset_lines(pid_file: &Path, pinning: &Pinning) -> String {
     let pid = format!("$(cat {})", shell_quote(pid_file.as_os_str()));
     let of = |(name, cpu): (ThreadName, usize)| match name {
         ThreadName::Host => String::new(),
-        // The fifth part of such a path is the thread's id.
+        // The fifth field of the path is the thread id.
         ThreadName::Vcpu(index) => format!(
             "taskset --cpu-list --pid {cpu} \"$(grep -l '^CPU {index}/' /proc/{pid}/task/*/comm | cut -d / -f 5)\"\n"
         ),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_guest_by_hand_has_a_console_and_threads_that_are_found() {
+    fn guest_has_a_console_and_named_threads() {
         let text = commands(&Pinning::default());
         let qemu = text.lines().find(|line| line.starts_with("qemu")).unwrap();
         for needed in ["console=ttyS0", "-serial stdio", "-name debug-threads=on", "-pidfile '/my run/qemu.pid'"] {
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn each_pinned_thread_of_qemu_is_pinned_before_the_initiator_starts() {
+    fn threads_of_qemu_are_pinned_before_the_initiator() {
         let pinning = Pinning { host: Some(0), vcpus: vec![Some(1), None], main_loop: Some(2) };
         let text = commands(&pinning);
         let lines: Vec<&str> = text.lines().collect();
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_is_told_can_be_pasted() {
+    fn invocation_is_quoted_for_a_shell() {
         let words = ["bench", "--append", "quiet loglevel=3", "--out", "it's"].map(OsString::from);
         assert_eq!(invocation(words.into_iter()), r"cargo xtask bench --append 'quiet loglevel=3' --out 'it'\''s'");
     }

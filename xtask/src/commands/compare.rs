@@ -10,7 +10,7 @@ use report::render::compare_runs::text;
 use crate::exit_status::usage;
 use crate::ui;
 
-/// Compares runs with the first of them, cell by cell, with intervals
+/// Compares runs with the first one, cell by cell, with intervals
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask compare results/20260801-090000-poll-irq results/latest
@@ -43,14 +43,14 @@ pub(crate) struct CompareArgs {
     json: bool,
 }
 
-/// Prints the comparison; whether every limit was kept.
+/// Prints the comparison. Returns whether every limit is kept.
 pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<bool> {
     let runs = args.dirs.iter().map(|dir| open(dir)).collect::<anyhow::Result<Vec<_>>>()?;
     let limits = Limits { p50: args.fail_above, p99: args.fail_above_p99 };
     let has_limits = limits.p50.is_some() || limits.p99.is_some();
     let across = compare(&runs, has_limits.then_some(&limits));
     if args.json {
-        let document = serde_json::to_string_pretty(&across).context("the comparison has no JSON form")?;
+        let document = serde_json::to_string_pretty(&across).context("cannot serialize the comparison")?;
         ui::print(&(document + "\n"))?;
     } else {
         ui::print(&text(&across))?;
@@ -58,21 +58,23 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<bool> {
     Ok(across.gate.is_none_or(|gate| gate.passed))
 }
 
-/// A folder that was named by mistake is wrong usage; one of a run that cannot be read is a failure.
+/// A wrong directory is wrong usage; an unreadable run is a failure.
 fn open(dir: &Path) -> anyhow::Result<RunFolder> {
     RunFolder::open(dir).map_err(|error| if error.is_wrong_name() { usage(error) } else { error.into() })
 }
 
-/// The largest limit, in per cent: beyond it no slowdown is one.
-const MOST: f64 = 100_000.0;
+/// Maximum limit, in per cent.
+const MAX_PERCENT: f64 = 100_000.0;
 
-/// `10%`, `2.5%` or `10` as a share. Nothing that a float may be besides: neither signs nor exponents, nor `nan`.
+/// Parses `10%`, `2.5%` or `10` into a ratio. Refuses signs, exponents and `nan`.
 fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).trim();
     let is_plain =
         number.starts_with(|c: char| c.is_ascii_digit()) && number.chars().all(|c| c.is_ascii_digit() || c == '.');
-    let percent = number.parse::<f64>().ok().filter(|percent| is_plain && *percent <= MOST);
-    percent.map(|percent| percent / 100.0).ok_or_else(|| format!("give per cent from 0 to {MOST}, such as 10% or 2.5%"))
+    let percent = number.parse::<f64>().ok().filter(|percent| is_plain && *percent <= MAX_PERCENT);
+    percent
+        .map(|percent| percent / 100.0)
+        .ok_or_else(|| format!("give per cent from 0 to {MAX_PERCENT}, such as 10% or 2.5%"))
 }
 
 #[cfg(test)]
@@ -80,10 +82,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn per_cent_are_shares() {
-        for (text, share) in [("10%", 0.1), ("10", 0.1), ("2.5 %", 0.025), ("0%", 0.0), ("250%", 2.5)] {
-            let read = percent(text).unwrap();
-            assert!((read - share).abs() < 1e-12, "{text}: {read}");
+    fn parses_percentages() {
+        for (text, ratio) in [("10%", 0.1), ("10", 0.1), ("2.5 %", 0.025), ("0%", 0.0), ("250%", 2.5)] {
+            let parsed = percent(text).unwrap();
+            assert!((parsed - ratio).abs() < 1e-12, "{text}: {parsed}");
         }
         let nonsense = [
             "", " ", "%", "ten", "-5", "-1%", "+5%", "nan", "inf%", "10%%x", "10%%%", "1e300", "1e1", "100001%", ".5",

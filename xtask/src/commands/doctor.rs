@@ -1,4 +1,4 @@
-//! `cargo xtask doctor`: what the machine has, what it lacks, and the command that cures each. Installs nothing.
+//! `cargo xtask doctor`: checks this host, with a hint for each problem. Installs nothing.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -21,35 +21,35 @@ use bench_model::Accelerator;
 const MIB: u64 = 1 << 20;
 /// The guest's memory, the shared region and QEMU itself.
 const MEMORY_NEEDED: u64 = 1024 * MIB;
-/// The kernel's packages, the build of the guest's program and a few archives.
+/// The kernel's packages, the build of the guest program and a few archives.
 const DISK_NEEDED: u64 = 2048 * MIB;
 /// QEMU, the server and the peer with a few vectors each.
 const DESCRIPTORS_NEEDED: u64 = 1024;
 
-/// Shows what this machine has and lacks, and the command that cures each lack
+/// Checks this host for missing dependencies, with the command that fixes each problem
 #[derive(Debug, Clone, Args)]
 pub(crate) struct DoctorArgs {
     /// Print one JSON document instead of a table
     #[arg(long)]
     json: bool,
-    /// Start a guest under KVM anew, instead of showing an earlier result since the last boot
+    /// Start a guest under KVM even if there is a result since the last boot
     #[arg(long)]
     prove: bool,
-    /// The guest's processor, as QEMU's -cpu takes it [default: host]
+    /// CPU model of the guest, as for QEMU's -cpu [default: host]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
     cpu: Option<CpuModel>,
     #[command(flatten)]
     timeouts: TimeoutArgs,
 }
 
-/// How a thing is.
+/// The state of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum State {
     Ok,
-    /// Works, but not as well as it might.
+    /// Works with restrictions.
     Warn,
-    /// Without it there is no run.
+    /// Required and missing.
     Missing,
 }
 
@@ -59,19 +59,20 @@ struct Check {
     name: String,
     state: State,
     detail: String,
-    /// The command, or what else to do.
-    cure: Option<String>,
+    /// A command or another fix.
+    #[serde(rename = "cure")]
+    hint: Option<String>,
 }
 
-/// The whole answer.
+/// The result of all checks.
 #[derive(Debug, Serialize)]
-struct Report {
+struct Diagnosis {
     /// Whether `bench` can run.
     ready: bool,
     checks: Vec<Check>,
 }
 
-/// Examines the machine and prints what it found. `true`: `bench` can run; `false` is exit status 3.
+/// Checks the host and prints the result. Returns whether `bench` can run.
 pub(crate) fn run(args: &DoctorArgs, stop: &StopFlag, progress: &dyn Fn(&str)) -> anyhow::Result<bool> {
     if let Some(cpu) = &args.cpu {
         cpu.check(AutoOr::Only(Accelerator::Kvm))?;
@@ -83,21 +84,21 @@ pub(crate) fn run(args: &DoctorArgs, stop: &StopFlag, progress: &dyn Fn(&str)) -
     checks.push(kernel_check(distro.as_ref()));
     checks.push(kvm_check(args, &checks, stop, progress)?);
     let ready = checks.iter().all(|check| check.state != State::Missing);
-    let report = Report { ready, checks };
+    let diagnosis = Diagnosis { ready, checks };
     if args.json {
-        crate::ui::print(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
+        crate::ui::print(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?;
     } else {
-        crate::ui::print(&table(&report))?;
+        crate::ui::print(&table(&diagnosis))?;
     }
     Ok(ready)
 }
 
 fn ok(name: &str, detail: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), state: State::Ok, detail: detail.into(), cure: None }
+    Check { name: name.to_owned(), state: State::Ok, detail: detail.into(), hint: None }
 }
 
-fn warn(name: &str, detail: impl Into<String>, cure: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), state: State::Warn, detail: detail.into(), cure: Some(cure.into()) }
+fn warn(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Check {
+    Check { name: name.to_owned(), state: State::Warn, detail: detail.into(), hint: Some(hint.into()) }
 }
 
 fn package_checks(distro: &dyn HostDistro) -> Vec<Check> {
@@ -109,7 +110,7 @@ fn package_checks(distro: &dyn HostDistro) -> Vec<Check> {
                 name: tool.name().to_owned(),
                 state: State::Missing,
                 detail: tool.purpose().to_owned(),
-                cure: Some(host_packages::hint(distro, &tool)),
+                hint: Some(host_packages::hint(distro, &tool)),
             },
         })
         .collect()
@@ -138,8 +139,8 @@ fn architecture() -> Check {
         other => Check {
             name: "processor".to_owned(),
             state: State::Missing,
-            detail: format!("{other}; the guest is an x86-64 one"),
-            cure: Some("run on an x86-64 machine".to_owned()),
+            detail: format!("{other}; the guest needs x86-64"),
+            hint: Some("use an x86-64 host".to_owned()),
         },
     }
 }
@@ -150,20 +151,22 @@ fn cores(count: usize) -> Check {
         1 => warn(
             "cores",
             detail,
-            "host and guest take turns: poll figures mean little; give the machine 2 cores or more",
+            "with one core, polling sides block each other and poll latencies mean little; use 2 cores or more",
         ),
-        2 | 3 => {
-            warn("cores", detail, "host and guest fill them: other work shows in the figures; 4 or more are better")
-        }
+        2 | 3 => warn(
+            "cores",
+            detail,
+            "host and guest use all cores, so other load disturbs the results; 4 cores are better",
+        ),
         _ => ok("cores", detail),
     }
 }
 
 fn memory_check(available: Option<u64>) -> Check {
     match available {
-        None => warn("memory", "unknown", "see that /proc/meminfo can be read"),
+        None => warn("memory", "unknown", "make /proc/meminfo readable"),
         Some(bytes) if bytes < MEMORY_NEEDED => {
-            warn("memory", format!("{} MiB available", bytes / MIB), "free some: a run takes about 1 GiB")
+            warn("memory", format!("{} MiB available", bytes / MIB), "free memory: a run needs about 1 GiB")
         }
         Some(bytes) => ok("memory", format!("{} MiB available", bytes / MIB)),
     }
@@ -176,10 +179,10 @@ fn available_memory(meminfo: &str) -> Option<u64> {
 }
 
 fn shm(free: Option<u64>) -> Check {
-    let cure = "only --shm-name of ivshmem-server needs it: mount -o remount,size=1G /dev/shm";
+    let hint = "only --shm-name of ivshmem-server needs it: mount -o remount,size=1G /dev/shm";
     match free {
-        None => warn("/dev/shm", "not there", cure),
-        Some(bytes) if bytes < 128 * MIB => warn("/dev/shm", format!("{} MiB free", bytes / MIB), cure),
+        None => warn("/dev/shm", "missing", hint),
+        Some(bytes) if bytes < 128 * MIB => warn("/dev/shm", format!("{} MiB free", bytes / MIB), hint),
         Some(bytes) => ok("/dev/shm", format!("{} MiB free", bytes / MIB)),
     }
 }
@@ -188,9 +191,9 @@ fn disk(free: Option<u64>) -> Check {
     match free {
         Some(bytes) if bytes >= DISK_NEEDED => ok("disk", format!("{} MiB free below target/", bytes / MIB)),
         Some(bytes) => {
-            warn("disk", format!("{} MiB free below target/", bytes / MIB), "free some: the first run takes 2 GiB")
+            warn("disk", format!("{} MiB free below target/", bytes / MIB), "free space: the first run needs 2 GiB")
         }
-        None => warn("disk", "unknown", "see that the target folder can be written"),
+        None => warn("disk", "unknown", "make the target directory writable"),
     }
 }
 
@@ -199,7 +202,7 @@ fn free_space(path: &Path) -> Option<u64> {
     Some(space.f_bavail * space.f_frsize)
 }
 
-/// The nearest folder above that is there already.
+/// The nearest existing ancestor directory.
 fn existing(path: &Path) -> std::path::PathBuf {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_path_buf()
 }
@@ -213,8 +216,8 @@ fn tsc(cpuinfo: &str) -> Check {
     if absent.is_empty() {
         ok("time stamp counter", "constant and nonstop")
     } else {
-        let detail = format!("the processor does not say {}", absent.join(" and "));
-        warn("time stamp counter", detail, "one-way figures need a steady counter; round trips are not affected")
+        let detail = format!("the CPU lacks {}", absent.join(" and "));
+        warn("time stamp counter", detail, "one-way latencies need an invariant TSC; round trips are not affected")
     }
 }
 
@@ -232,14 +235,14 @@ fn locked_memory(limit: Option<u64>) -> Check {
     match limit {
         Some(limit) if limit < 8 * MIB => {
             let detail = format!("at most {} KiB", limit / 1024);
-            warn("locked memory", detail, "records may be paged out in the middle of a run; ulimit -l unlimited")
+            warn("locked memory", detail, "sample buffers may be paged out during a run; ulimit -l unlimited")
         }
         Some(limit) => ok("locked memory", format!("at most {} MiB", limit / MIB)),
         None => ok("locked memory", "no limit"),
     }
 }
 
-/// Machines without frequency control, virtual ones above all, have nothing to say here.
+/// `None` without frequency scaling, as in most VMs.
 fn governor() -> Option<Check> {
     let governor = fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").ok()?;
     Some(match governor.trim() {
@@ -254,21 +257,20 @@ fn kernel_check(distro: &dyn HostDistro) -> Check {
     }
     if distro.repository_tools().is_empty() {
         let detail = format!("cannot be downloaded on {}", distro.name());
-        return warn("guest kernel", detail, "name one: cargo xtask bench --kernel FILE --modules DIR");
+        return warn("guest kernel", detail, "specify one: cargo xtask bench --kernel FILE --modules DIR");
     }
     let hint = "cargo xtask bench downloads it (about 140 MB, nothing is installed)";
     warn("guest kernel", "not downloaded yet", hint)
 }
 
-/// Proves KVM with the guest if that takes no download and no installation, and has not been done since the last boot.
+/// Probes KVM with a guest, if that needs no download and no installation.
 fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &StopFlag, progress: &dyn Fn(&str)) -> anyhow::Result<Check> {
     let lacking = so_far.iter().any(|check| check.state == State::Missing);
     if lacking || provision::cached_kernel().is_none() {
-        let device =
-            if Path::new("/dev/kvm").exists() { "/dev/kvm is there, which proves nothing" } else { "no /dev/kvm" };
-        return Ok(warn("KVM", device, "cargo xtask bench brings a guest and proves it"));
+        let device = if Path::new("/dev/kvm").exists() { "/dev/kvm exists, not tested yet" } else { "no /dev/kvm" };
+        return Ok(warn("KVM", device, "cargo xtask bench downloads a guest and tests KVM"));
     }
-    let options = Options { kernel: None, shell: false, driver: None, consent: InstallPolicy::Never };
+    let options = Options { kernel: None, shell: false, driver: None, install: InstallPolicy::Never };
     let guest = match provision::prepare(&options, progress) {
         Ok(guest) => guest,
         Err(error) => {
@@ -276,28 +278,28 @@ fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &StopFlag, progress: &dy
                 name: "guest".to_owned(),
                 state: State::Missing,
                 detail: error.to_string(),
-                cure: Some("cure that, then run this again".to_owned()),
+                hint: Some("fix this, then run doctor again".to_owned()),
             });
         }
     };
     let options = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
     let reuse = if args.prove { Reuse::Nothing } else { Reuse::All };
     let checked = accelerator::check_kvm(options, reuse, &guest, stop, progress)?;
-    let earlier = if checked.is_cached { " (earlier result, since the last boot; --prove repeats it)" } else { "" };
-    Ok(match checked.proof {
+    let earlier = if checked.is_cached { " (earlier result since the last boot; repeat with --prove)" } else { "" };
+    Ok(match checked.probe {
         KvmProbe::Works { took } => ok("KVM", format!("the guest was up in {:.1} s{earlier}", took.as_secs_f64())),
         KvmProbe::Failed { reason, .. } => warn(
             "KVM",
             format!("{reason}{earlier}"),
-            "without it --accel auto emulates (TCG): figures compare modes, they do not predict KVM",
+            "--accel auto falls back to emulation (TCG): results compare modes, but do not predict KVM",
         ),
     })
 }
 
-fn table(report: &Report) -> String {
-    let width = report.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
+fn table(diagnosis: &Diagnosis) -> String {
+    let width = diagnosis.checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
     let mut text = String::new();
-    for check in &report.checks {
+    for check in &diagnosis.checks {
         let state = match check.state {
             State::Ok => "ok",
             State::Warn => "warn",
@@ -305,14 +307,14 @@ fn table(report: &Report) -> String {
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{:width$}  {state:7}  {}", check.name, check.detail);
-        if let Some(cure) = &check.cure {
-            let _ = writeln!(text, "{:width$}           -> {cure}", "");
+        if let Some(hint) = &check.hint {
+            let _ = writeln!(text, "{:width$}           -> {hint}", "");
         }
     }
-    text.push_str(if report.ready {
+    text.push_str(if diagnosis.ready {
         "\nready: cargo xtask bench\n"
     } else {
-        "\nnot ready: cure what is MISSING, or let `cargo xtask bench --yes` install it\n"
+        "\nnot ready: install what is MISSING, or run `cargo xtask bench --yes`, which installs it\n"
     });
     text
 }
@@ -322,12 +324,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_cores_are_a_warning_and_never_a_refusal() {
+    fn few_cores_are_only_a_warning() {
         assert_eq!([1, 2, 4].map(|count| cores(count).state), [State::Warn, State::Warn, State::Ok]);
     }
 
     #[test]
-    fn memory_is_what_the_kernel_calls_available() {
+    fn memory_is_the_kernels_mem_available() {
         let meminfo = "MemTotal:       24000000 kB\nMemFree: 1 kB\nMemAvailable:    2097152 kB\n";
         assert_eq!(available_memory(meminfo), Some(2048 * MIB));
         assert_eq!(available_memory("MemTotal: 1 kB\n"), None);
@@ -335,17 +337,17 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_stops_is_told_from_one_that_does_not() {
+    fn detects_a_tsc_that_stops() {
         assert_eq!(tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc\n").state, State::Ok);
         let check = tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc_s3\n");
-        assert!(check.state == State::Warn && check.detail.ends_with("say nonstop_tsc"), "{check:?}");
+        assert!(check.state == State::Warn && check.detail.ends_with("lacks nonstop_tsc"), "{check:?}");
     }
 
     #[test]
-    fn the_table_has_a_line_per_check_and_one_per_cure() {
+    fn table_has_a_line_per_check_and_hint() {
         let missing = Check { state: State::Missing, ..warn("qemu", "runs the guest", "apt-get install it") };
-        let report = Report { ready: false, checks: vec![ok("cores", "4"), missing] };
-        let text = table(&report);
+        let diagnosis = Diagnosis { ready: false, checks: vec![ok("cores", "4"), missing] };
+        let text = table(&diagnosis);
         assert_eq!(text.lines().count(), 5);
         assert!(text.contains("-> apt-get install it") && text.contains("not ready"), "{text}");
     }

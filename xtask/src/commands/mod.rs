@@ -1,4 +1,4 @@
-//! The commands of the CLI, except `bench`, which has its own module.
+//! The commands of the CLI, except `bench`.
 
 pub(crate) mod compare;
 pub(crate) mod doctor;

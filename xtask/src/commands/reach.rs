@@ -1,4 +1,4 @@
-//! `cargo xtask test --reach`: the benchmark on every kernel and QEMU that the package lists offer.
+//! `cargo xtask test --reach`: runs the benchmark on every kernel and QEMU that the package lists offer.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -15,10 +15,10 @@ use crate::provision::{CustomKernel, InstallPolicy, package_offers};
 use crate::signals::StopFlag;
 use crate::ui;
 
-/// What begins the line of the benchmark's summary that goes into the table.
+/// Prefix of the summary line that the table shows.
 const CHECKS: &str = "self-checks: ";
 
-/// One combination that was run.
+/// A tested combination.
 struct Row {
     kernel: String,
     qemu: String,
@@ -27,9 +27,9 @@ struct Row {
     passed: bool,
 }
 
-/// Runs all combinations with `words` as additional arguments of `bench`; whether all passed.
-pub(crate) fn run(consent: InstallPolicy, words: &[OsString], stop: &StopFlag) -> anyhow::Result<bool> {
-    let offers = package_offers::offers(consent, &|line| ui::status(&format!("   {line}")))?;
+/// Runs all combinations with `bench_args` as additional arguments of `bench`. Returns whether all passed.
+pub(crate) fn run(policy: InstallPolicy, bench_args: &[OsString], stop: &StopFlag) -> anyhow::Result<bool> {
+    let offers = package_offers::offers(policy, &|line| ui::status(&format!("   {line}")))?;
     for (version, why) in &offers.left_out {
         ui::status(&format!("   QEMU {version} left out: {why}"));
     }
@@ -37,7 +37,7 @@ pub(crate) fn run(consent: InstallPolicy, words: &[OsString], stop: &StopFlag) -
     if total == 0 {
         let what = if offers.kernels.is_empty() { "kernel" } else { "QEMU" };
         return Err(crate::exit_status::missing_dependency(format!(
-            "the package lists offer no {what} to test; check the sources of the package manager"
+            "the package lists contain no {what} to test; check the sources of the package manager"
         )));
     }
     let mut rows = Vec::new();
@@ -45,12 +45,12 @@ pub(crate) fn run(consent: InstallPolicy, words: &[OsString], stop: &StopFlag) -
         for (release, kernel) in &offers.kernels {
             stop.check()?;
             ui::status(&format!("-- {} of {total}: kernel {release}, QEMU {qemu}", rows.len() + 1));
-            let mut command = bench(kernel, wrapper.as_deref(), words)?;
+            let mut command = bench(kernel, wrapper.as_deref(), bench_args)?;
             ui::status(&format!("   {}", command_line(&command)));
             let start = Instant::now();
             let (status, stdout) = run_to_end(&mut command, stop)?;
-            if status.code() == Some(i32::from(crate::exit_status::USAGE)) && !words.is_empty() {
-                return Err(crate::exit_status::usage("bench refuses the arguments after --; its message is above"));
+            if status.code() == Some(i32::from(crate::exit_status::USAGE)) && !bench_args.is_empty() {
+                return Err(crate::exit_status::usage("bench rejects the arguments after --; see its message above"));
             }
             let checks = checks(&stdout, status);
             let seconds = start.elapsed().as_secs();
@@ -63,18 +63,23 @@ pub(crate) fn run(consent: InstallPolicy, words: &[OsString], stop: &StopFlag) -
     Ok(rows.iter().all(|row| row.passed))
 }
 
-fn bench(kernel: &CustomKernel, wrapper: Option<&Path>, words: &[OsString]) -> anyhow::Result<Command> {
+fn bench(kernel: &CustomKernel, wrapper: Option<&Path>, bench_args: &[OsString]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
-    command.args(["bench", "--quick", "--kernel"]).arg(&kernel.image).arg("--modules").arg(&kernel.modules).args(words);
+    command
+        .args(["bench", "--quick", "--kernel"])
+        .arg(&kernel.image)
+        .arg("--modules")
+        .arg(&kernel.modules)
+        .args(bench_args);
     if let Some(wrapper) = wrapper {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = std::iter::once(wrapper.to_owned()).chain(std::env::split_paths(&path));
-        command.env("PATH", std::env::join_paths(folders).context("PATH has an unusable folder")?);
+        command.env("PATH", std::env::join_paths(folders).context("PATH contains an unusable directory")?);
     }
     Ok(command)
 }
 
-/// Runs the benchmark until it ends, or ends it after a signal; its status and its summary.
+/// Runs the benchmark. Returns its exit status and its summary. A signal ends it.
 fn run_to_end(command: &mut Command, stop: &StopFlag) -> anyhow::Result<(ExitStatus, String)> {
     let mut summary = tempfile::tempfile().context("cannot create a temporary file")?;
     command.stdin(Stdio::null()).stdout(summary.try_clone().context("cannot duplicate a descriptor")?);
@@ -85,7 +90,7 @@ fn run_to_end(command: &mut Command, stop: &StopFlag) -> anyhow::Result<(ExitSta
     };
     let mut process = Process::start("bench", command, ties)?;
     let status = loop {
-        if let Some(status) = process.ended()? {
+        if let Some(status) = process.exit_status()? {
             break status;
         }
         stop.check()?;
@@ -96,7 +101,7 @@ fn run_to_end(command: &mut Command, stop: &StopFlag) -> anyhow::Result<(ExitSta
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// The self-check line of a summary; how the run ended if it has none.
+/// The self-check line of a summary, or the exit status.
 fn checks(summary: &str, status: ExitStatus) -> String {
     let line = summary.lines().find_map(|line| line.strip_prefix(CHECKS));
     match line {
@@ -106,7 +111,7 @@ fn checks(summary: &str, status: ExitStatus) -> String {
     }
 }
 
-/// One row per combination, and the versions that could not run.
+/// A row per combination, and the versions that cannot run here.
 fn table(rows: &[Row], left_out: &[(String, String)]) -> String {
     let width = |column: fn(&Row) -> &str, name: &str| {
         rows.iter().map(|row| column(row).len()).chain([name.len()]).max().unwrap_or(0)
@@ -132,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checks_are_those_of_the_summary_or_the_status() {
+    fn checks_come_from_summary_or_status() {
         let summary = "poll 1\n\nself-checks: 15 passed, 0 failed, 0 not applicable\nwarning: x\n";
         let status = |code: i32| ExitStatus::from_raw(code << 8);
         assert_eq!(checks(summary, status(0)), "15 passed, 0 failed, 0 not applicable");
@@ -141,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn table_has_a_row_per_run_and_names_what_is_left_out() {
+    fn table_has_a_row_per_run_and_skipped_version() {
         let row = |kernel: &str, seconds| Row {
             kernel: kernel.to_owned(),
             qemu: "7.2".to_owned(),
@@ -149,13 +154,13 @@ mod tests {
             seconds,
             passed: true,
         };
-        let left_out = [("11.1".to_owned(), "needs libc6 2.43, and this machine has 2.36".to_owned())];
+        let left_out = [("11.1".to_owned(), "needs libc6 2.43, but this host has 2.36".to_owned())];
         assert_eq!(
             table(&[row("6.1.0-56-amd64", 231), row("6.12", 8)], &left_out),
             "kernel          QEMU  self-checks  seconds\n\
              6.1.0-56-amd64  7.2   15 passed        231\n\
              6.12            7.2   15 passed          8\n\
-             left out: QEMU 11.1: needs libc6 2.43, and this machine has 2.36\n"
+             left out: QEMU 11.1: needs libc6 2.43, but this host has 2.36\n"
         );
     }
 }

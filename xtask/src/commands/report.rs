@@ -1,4 +1,4 @@
-//! `cargo xtask report`: renders a run's folder again from its raw data.
+//! `cargo xtask report`: renders a run again from its raw data.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::ui;
 use crate::ui::display_path;
 use crate::workspace::workspace_root;
 
-/// Renders a run's folder again from its raw data
+/// Renders a run again from its raw data
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask report                         the newest run, results/latest
@@ -38,13 +38,13 @@ pub(crate) struct ReportArgs {
     text_full: bool,
 }
 
-/// Renders; whether every self-check passed.
+/// Renders the run. Returns whether every self-check passed.
 pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     let latest = || workspace_root().join("results").join("latest");
     let dir = args.dir.clone().unwrap_or_else(latest);
     let rendered = report::rerender(&dir).map_err(|error| match error {
         ReportError::NoFolder { .. } if args.dir.is_none() => {
-            usage("there is no run yet: `cargo xtask bench` makes one; or name the folder of a run")
+            usage("no run yet: run `cargo xtask bench`, or specify the directory of a run")
         }
         error => explain(&dir, error),
     });
@@ -60,7 +60,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
     Ok(result.passed())
 }
 
-/// What a run ends with: the summary, and as the last line where the report lies. With `json` the document alone is on
+/// Prints the result of a run: the summary, and the report's path as the last line. With `json` only the document is on
 /// stdout.
 pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyhow::Result<()> {
     let page = display_path(&dir.join(report::io::file_names::HTML_FILE));
@@ -74,10 +74,10 @@ pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyho
     Ok(())
 }
 
-/// The width of the summary where $COLUMNS does not set one.
+/// Default width of the summary.
 const COLUMNS: usize = 100;
 
-/// Shells set `COLUMNS` and rarely export it; who exports it wants it, also in a pipe.
+/// `$COLUMNS` if it is exported, also in a pipe.
 fn columns() -> usize {
     columns_of(std::env::var("COLUMNS").ok().as_deref())
 }
@@ -86,7 +86,7 @@ fn columns_of(value: Option<&str>) -> usize {
     value.and_then(|value| value.trim().parse().ok()).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
 }
 
-/// A folder that was named by mistake is wrong usage; where it holds runs, they are named.
+/// A wrong directory is wrong usage. If it contains runs, the message lists them.
 fn explain(dir: &Path, error: ReportError) -> anyhow::Error {
     match error {
         ReportError::NoFolder { .. } => usage(error),
@@ -96,7 +96,7 @@ fn explain(dir: &Path, error: ReportError) -> anyhow::Error {
                 usage(error)
             } else {
                 usage(format!(
-                    "{} is not a run's folder, but contains some: {}; name one",
+                    "{} is not the directory of a run, but contains runs: {}; specify one",
                     dir.display(),
                     runs.join(", ")
                 ))
@@ -106,7 +106,7 @@ fn explain(dir: &Path, error: ReportError) -> anyhow::Error {
     }
 }
 
-/// The runs of a comparison of drivers, or of `results` itself.
+/// The runs in a directory, for instance those of a comparison of drivers.
 fn runs_below(dir: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     let is_run = |path: &PathBuf| path.join("measured.json").is_file() || path.join("plan.json").is_file();
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn summary_takes_its_width_from_columns() {
+    fn columns_set_the_width_of_the_summary() {
         assert_eq!(
             [None, Some("40"), Some(" 80 "), Some("x"), Some("0"), Some("")].map(columns_of),
             [100, 40, 80, 100, 100, 100]
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_is_none_or_holds_no_run_is_wrong_usage_with_the_cure() {
+    fn wrong_directory_is_wrong_usage_with_a_hint() {
         let dir = tempfile::tempdir().unwrap();
         let nowhere = refused(&dir.path().join("nowhere"));
         assert!(nowhere.contains("nowhere is no folder; name that of a run"), "{nowhere}");
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_holds_runs_names_them() {
+    fn directory_with_runs_lists_them() {
         let dir = tempfile::tempdir().unwrap();
         for driver in ["vfio-pci", "igb_uio"] {
             std::fs::create_dir(dir.path().join(driver)).unwrap();
@@ -165,6 +165,6 @@ mod tests {
         }
         let error = refused(dir.path());
         let (first, second) = (error.find("igb_uio").unwrap(), error.find("vfio-pci").unwrap());
-        assert!(first < second && error.ends_with("name one"), "{error}");
+        assert!(first < second && error.ends_with("specify one"), "{error}");
     }
 }

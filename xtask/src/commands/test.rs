@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that CI runs.
+//! `cargo xtask test`: runs the tests, as CI does.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::provision::{self, InstallPolicy};
 use crate::signals::StopFlag;
 use crate::workspace::workspace_root;
 
-/// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
+/// Runs the tests, as CI does: format, lints, unit, property, protocol and VM tests
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
   cargo xtask test            what CI runs
@@ -61,12 +61,12 @@ pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     step("documentation", doc)?;
     step("unit, property and protocol tests", cargo(&["test", "--workspace", "--quiet"]))?;
     if args.quick {
-        crate::ui::status("-- VM tests left out (--quick)");
+        crate::ui::status("-- VM tests skipped (--quick)");
         return Ok(true);
     }
-    let options = provision::Options { kernel: None, shell: true, driver: None, consent: InstallPolicy::new(args.yes) };
+    let options = provision::Options { kernel: None, shell: true, driver: None, install: InstallPolicy::new(args.yes) };
     let progress = |line: &str| crate::ui::status(&format!("   {line}"));
-    host_packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.consent, &progress)?;
+    host_packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.install, &progress)?;
     provision::prepare(&options, &progress)?;
     // With other features than those of the whole workspace, cargo would build everything again.
     let mut vm_tests = cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]);
@@ -84,8 +84,11 @@ fn cargo(arguments: &[&str]) -> Command {
 }
 
 fn step(name: &str, mut command: Command) -> anyhow::Result<()> {
-    let words = crate::process::child::command_line(&command);
-    crate::ui::status(&format!("-- {name}: cargo {}", words.split_once(' ').map_or("", |(_, arguments)| arguments)));
+    let command_line = crate::process::child::command_line(&command);
+    crate::ui::status(&format!(
+        "-- {name}: cargo {}",
+        command_line.split_once(' ').map_or("", |(_, arguments)| arguments)
+    ));
     let start = Instant::now();
     let status = command.current_dir(workspace_root()).stdin(Stdio::null()).status().context("cannot run cargo")?;
     if !status.success() {

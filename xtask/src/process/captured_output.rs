@@ -1,5 +1,5 @@
-//! A child's stderr, copied to its log through a pipe. The last part stays in memory, so that the cause of a failure is
-//! known even where the log cannot be written, for instance on a full disk.
+//! Copies a child's stderr to a log file. The last part stays in memory: it names the cause of a failure even if the log
+//! cannot be written, for instance on a full disk.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -10,33 +10,33 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
-/// Bytes that stay in memory: more than any message with its backtrace.
+/// Bytes kept in memory: more than a message with its backtrace.
 const KEPT: usize = 64 << 10;
-/// How long the rest of the output may take after the child has ended. A grandchild may hold the pipe for longer.
+/// Time limit for the rest of the output after the child has ended. A grandchild may hold the pipe longer.
 const REST: Duration = Duration::from_secs(1);
 
-/// See the module.
+/// The output of a child.
 #[derive(Debug)]
 pub(crate) struct CapturedOutput {
     path: PathBuf,
-    seen: Arc<Mutex<Seen>>,
+    output: Arc<Mutex<OutputTail>>,
     reader: JoinHandle<()>,
 }
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// The last part of the output, whole lines or not.
+struct OutputTail {
+    /// The last part of the output. It may start within a line.
     tail: Vec<u8>,
-    /// Why the log is not complete.
+    /// The error that makes the log incomplete.
     unwritten: Option<io::Error>,
 }
 
 impl CapturedOutput {
-    /// Copies `pipe` to a new file at `path` until its end, on a thread of its own.
+    /// Copies `pipe` to a new file at `path` in a thread.
     pub(crate) fn start(mut pipe: impl Read + Send + 'static, path: &Path) -> anyhow::Result<Self> {
         let mut log = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let shared = Arc::clone(&seen);
+        let output = Arc::new(Mutex::new(OutputTail::default()));
+        let shared = Arc::clone(&output);
         let reader = thread::spawn(move || {
             let mut buffer = [0; 4096];
             loop {
@@ -51,15 +51,15 @@ impl CapturedOutput {
                 }
             }
         });
-        Ok(Self { path: path.to_owned(), seen, reader })
+        Ok(Self { path: path.to_owned(), output, reader })
     }
 
     /// The last part of the output so far.
     pub(crate) fn text(&self) -> String {
-        String::from_utf8_lossy(&locked(&self.seen).tail).into_owned()
+        String::from_utf8_lossy(&locked(&self.output).tail).into_owned()
     }
 
-    /// The last part of the output of a child that has ended.
+    /// The last part of the output of an ended child.
     pub(crate) fn rest(&self) -> String {
         let start = Instant::now();
         while !self.reader.is_finished() && start.elapsed() < REST {
@@ -68,13 +68,13 @@ impl CapturedOutput {
         self.text()
     }
 
-    /// Why the log is not complete, as an error with its path; `None` if it is.
+    /// The error that makes the log incomplete, with its path.
     pub(crate) fn unwritten(&self) -> Option<String> {
-        locked(&self.seen).unwritten.as_ref().map(|error| format!("cannot write {}: {error}", self.path.display()))
+        locked(&self.output).unwritten.as_ref().map(|error| format!("cannot write {}: {error}", self.path.display()))
     }
 }
 
-impl Seen {
+impl OutputTail {
     fn add(&mut self, bytes: &[u8], written: io::Result<()>) {
         self.tail.extend_from_slice(bytes);
         let surplus = self.tail.len().saturating_sub(KEPT);
@@ -85,9 +85,9 @@ impl Seen {
     }
 }
 
-/// A panic of the reader leaves nothing half done.
-fn locked(seen: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
-    seen.lock().unwrap_or_else(PoisonError::into_inner)
+/// The data is consistent even if the reader panicked.
+fn locked(output: &Mutex<OutputTail>) -> MutexGuard<'_, OutputTail> {
+    output.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn full_disk_loses_the_log_and_not_the_cause() {
+    fn full_disk_loses_only_the_log() {
         let capture = captured("echo the cause >&2", Path::new("/dev/full"));
         assert_eq!(capture.rest(), "the cause\n");
         let error = capture.unwritten().unwrap();
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_holds_the_end_of_a_long_output() {
+    fn memory_contains_the_end_of_a_long_output() {
         let log = tempfile::NamedTempFile::new().unwrap();
         let text = captured("yes 0123456789 | head -c 200000 >&2; echo end >&2", log.path()).rest();
         assert!(text.len() == KEPT && text.ends_with("end\n"), "{}", text.len());

@@ -1,4 +1,4 @@
-//! Processes that never outlive this one: ended in order when dropped, by the kernel if this process is killed.
+//! Child processes that never outlive this one. Dropping a `Process` ends it; the kernel ends it if this process is killed.
 #![expect(unsafe_code, reason = "a child must be tied to its parent between fork and exec")]
 
 use std::ffi::OsStr;
@@ -17,29 +17,29 @@ use nix::unistd::{Pid, getppid};
 
 use crate::timeouts::scaled;
 
-/// How long a process may take to end after SIGTERM.
+/// Time limit to end after SIGTERM.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// A running process with a name to show.
+/// A running process.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: &'static str,
     child: Child,
 }
 
-/// What a process gets from this one.
+/// How a process is started.
 #[derive(Debug, Default)]
 pub(crate) struct SpawnOptions {
-    /// Sent to it by the kernel when this process is killed; SIGKILL if none.
+    /// The kernel sends it when this process dies; default SIGKILL.
     pub(crate) parent_death_signal: Option<Signal>,
-    /// Descriptors that it inherits under the numbers they have here.
+    /// Descriptors that it inherits under the same numbers.
     pub(crate) inherit: Vec<OwnedFd>,
-    /// Whether it stays in this process's group and so gets the terminal, and the terminal's Ctrl-C.
+    /// Whether it stays in this process group, which gives it the terminal and its Ctrl-C.
     pub(crate) terminal: bool,
 }
 
 impl Process {
-    /// Starts a process. Only the main thread may: the kernel ties a child to the thread that made it.
+    /// Starts a process. Call it on the main thread only: the parent death signal depends on the creating thread.
     pub(crate) fn start(name: &'static str, command: &mut Command, ties: SpawnOptions) -> anyhow::Result<Self> {
         let parent = Pid::this();
         let signal = ties.parent_death_signal.unwrap_or(Signal::SIGKILL);
@@ -49,7 +49,7 @@ impl Process {
         }
         let tie = move || {
             set_pdeathsig(signal)?;
-            // The parent may have died before the line above.
+            // The parent may have died before prctl.
             if getppid() != parent {
                 return Err(io::ErrorKind::NotFound.into());
             }
@@ -69,7 +69,7 @@ impl Process {
         Ok(Self { name, child })
     }
 
-    /// Its id.
+    /// The process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -84,16 +84,16 @@ impl Process {
         self.child.stderr.take()
     }
 
-    /// How it ended, if it has.
-    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+    /// The exit status, if it has ended.
+    pub(crate) fn exit_status(&mut self) -> anyhow::Result<Option<ExitStatus>> {
         self.child.try_wait().with_context(|| format!("cannot watch {}", self.name))
     }
 
-    /// Waits until it ends by itself; `None` if it does not within `limit`.
+    /// Waits until it ends; `None` if it does not end within `limit`.
     pub(crate) fn wait(&mut self, limit: Duration) -> anyhow::Result<Option<ExitStatus>> {
         let start = Instant::now();
         loop {
-            if let Some(status) = self.ended()? {
+            if let Some(status) = self.exit_status()? {
                 return Ok(Some(status));
             }
             if start.elapsed() >= limit {
@@ -103,13 +103,13 @@ impl Process {
         }
     }
 
-    /// Asks it to end, and makes it end if it does not.
+    /// Ends it by SIGTERM, then by SIGKILL.
     pub(crate) fn end(&mut self) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
         let pid = Pid::from_raw(self.child.id().cast_signed());
-        // A process that is already gone is what was wanted.
+        // It may have ended.
         let _ = kill(pid, Signal::SIGTERM);
         if !matches!(self.wait(scaled(GRACE)), Ok(Some(_))) {
             let _ = self.child.kill();
@@ -124,12 +124,12 @@ impl Drop for Process {
     }
 }
 
-/// A command as a person would type it.
+/// A command line for a shell.
 pub(crate) fn command_line(command: &Command) -> String {
     std::iter::once(command.get_program()).chain(command.get_args()).map(shell_quote).collect::<Vec<_>>().join(" ")
 }
 
-/// A word as a shell takes it for one.
+/// Quotes a word for a shell, if needed.
 pub(crate) fn shell_quote(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "-_./:=,@+".contains(c));
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dropped_process_is_gone() {
+    fn dropped_process_has_ended() {
         let mut command = Command::new("sleep");
         let process = Process::start("sleep", command.arg("600"), SpawnOptions::default()).unwrap();
         let pid = Pid::from_raw(process.pid().cast_signed());
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ignores_sigterm_is_killed() {
+    fn process_that_ignores_sigterm_is_killed() {
         let mut command = Command::new("sh");
         command.args(["-c", "trap '' TERM; echo ready; while :; do sleep 1; done"]).stdout(Stdio::piped());
         let mut process = Process::start("sh", &mut command, SpawnOptions::default()).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_shown_so_that_a_shell_reads_it_back() {
+    fn command_line_is_quoted_for_a_shell() {
         let mut command = Command::new("qemu");
         command.args(["-append", "console=ttyS0 it's", "-m", "256M"]);
         assert_eq!(command_line(&command), r"qemu -append 'console=ttyS0 it'\''s' -m 256M");

@@ -1,4 +1,4 @@
-//! How a child process ended, in words: its exit status, or the signal by name with a hint at what sends it.
+//! Describes how a child process ended: its exit status, or the signal with a hint at its usual sender.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -17,7 +17,7 @@ pub(crate) fn describe(status: ExitStatus) -> String {
     format!("was killed by signal {number} ({signal}){hint}")
 }
 
-/// What sends a signal that the program itself does not.
+/// The usual cause of a signal.
 fn hint(signal: Signal) -> Option<&'static str> {
     match signal {
         Signal::SIGKILL => Some("out-of-memory killer? See dmesg"),
@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signal_has_its_name_and_a_hint() {
+    fn signal_has_name_and_hint() {
         let killed = describe(ExitStatus::from_raw(9));
         assert_eq!(killed, "was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg");
         assert_eq!(describe(ExitStatus::from_raw(11)), "was killed by signal 11 (SIGSEGV)");
@@ -41,7 +41,7 @@ mod tests {
             describe(ExitStatus::from_raw(25)),
             format!("was killed by signal 25 (SIGXFSZ). Hint: {}", hint(Signal::SIGXFSZ).unwrap())
         );
-        assert_eq!(describe(ExitStatus::from_raw(40)), "was killed by signal 40", "a real-time signal has no name");
+        assert_eq!(describe(ExitStatus::from_raw(40)), "was killed by signal 40", "real-time signals are unnamed");
     }
 
     #[test]

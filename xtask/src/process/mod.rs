@@ -1,4 +1,5 @@
-//! Child processes: started so that they never outlive this one, their output kept, their end described.
+//! Child processes: `child` ties them to this process, `captured_output` keeps their stderr, `exit_description` explains
+//! their exit statuses.
 
 pub(crate) mod captured_output;
 pub(crate) mod child;

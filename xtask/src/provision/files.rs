@@ -1,4 +1,4 @@
-//! Folders, with errors that name them.
+//! Reads directories, with the path in errors.
 
 use std::fs;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::provision::error::ProvisionError;
 
-/// What is in `folder`, sorted.
+/// The sorted paths in `folder`.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
     let read = || -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();

@@ -1,6 +1,6 @@
-//! What the machine must have, and how missing packages get installed.
+//! Finds required tools on this host and installs missing packages.
 //!
-//! Looked for are the programs and files themselves: their origin does not matter.
+//! It looks for the programs and files, not for packages.
 
 use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
@@ -10,16 +10,16 @@ use crate::process::child::command_line;
 use crate::provision::error::ProvisionError;
 use crate::provision::host::distro::{HostDistro, Tool};
 
-/// Where libraries are on an x86-64 machine: Debian's folder, then that of others.
+/// Library directories on x86-64: Debian's first.
 const LIBRARY_FOLDERS: [&str; 5] =
     ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib"];
 
-/// What every guest needs, whatever its kernel.
+/// Tools for any guest.
 pub(crate) const GUEST: [Tool; 3] = [Tool::Qemu, Tool::Cc, Tool::LibC];
-/// What building a kernel module needs.
+/// Tools for building a kernel module.
 pub(crate) const MODULE_BUILD: [Tool; 4] = [Tool::Gcc, Tool::Make, Tool::Strip, Tool::LibElf];
 
-/// Everything that `vm`, `bench` and `test` need with a kernel of the distribution.
+/// All tools for a guest with the distribution's kernel.
 pub(crate) fn requirements(distro: &dyn HostDistro) -> Vec<Tool> {
     let mut tools = GUEST.to_vec();
     tools.extend(MODULE_BUILD);
@@ -27,7 +27,7 @@ pub(crate) fn requirements(distro: &dyn HostDistro) -> Vec<Tool> {
     tools
 }
 
-/// Where a tool is, if the machine has it.
+/// The path of a tool, if it is installed.
 pub(crate) fn found(tool: &Tool) -> Option<PathBuf> {
     if tool.is_library() {
         return LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(tool.name())).find(|path| path.is_file());
@@ -39,7 +39,7 @@ fn missing(tools: &[Tool]) -> Vec<Tool> {
     tools.iter().filter(|tool| found(tool).is_none()).cloned().collect()
 }
 
-/// Finds a program on the search path, and in the folders for administrators that a user's path often lacks.
+/// Finds a program in PATH and in the sbin directories, which a user's PATH often lacks.
 pub(crate) fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
@@ -51,26 +51,26 @@ pub(crate) fn program(name: &str) -> Option<PathBuf> {
 /// Whether packages may be installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum InstallPolicy {
-    /// By `--yes`, by being root, or in CI.
+    /// With `--yes`, as root, or in CI.
     Given,
-    /// Only after a typed yes on a terminal.
+    /// After confirmation on a terminal.
     Ask,
-    /// Not by a command that promises to change nothing.
+    /// Never.
     Never,
 }
 
 impl InstallPolicy {
-    /// The rule of all commands.
+    /// The policy of all commands.
     pub(crate) fn new(yes: bool) -> Self {
         if yes || is_root() || in_ci() { Self::Given } else { Self::Ask }
     }
 }
 
-/// Installs what is missing of `tools`, if that is allowed.
+/// Installs missing tools if the policy permits.
 pub(crate) fn ensure(
     distro: &dyn HostDistro,
     tools: &[Tool],
-    consent: InstallPolicy,
+    policy: InstallPolicy,
     progress: &dyn Fn(&str),
 ) -> Result<(), ProvisionError> {
     let missing = missing(tools);
@@ -82,13 +82,13 @@ pub(crate) fn ensure(
         return Err(ProvisionError::NoInstaller { what, distro: distro.name().to_owned() });
     };
     let command = words.join(" ");
-    let may = match consent {
+    let is_permitted = match policy {
         _ if !has_manager(&words) => false,
         InstallPolicy::Given => true,
         InstallPolicy::Ask => confirm(&what, &command),
         InstallPolicy::Never => false,
     };
-    if !may {
+    if !is_permitted {
         return Err(ProvisionError::PackagesMissing { what, command });
     }
 
@@ -98,7 +98,7 @@ pub(crate) fn ensure(
     progress(&command);
     let mut status = run_inherited(&mut to_command(&words))?;
     if !status.success() && distro.refresh().is_some() {
-        // Old lists name versions that the mirror no longer has.
+        // Old lists contain versions that the mirror has removed.
         refresh(distro, progress)?;
         progress(&command);
         status = run_inherited(&mut to_command(&words))?;
@@ -106,15 +106,15 @@ pub(crate) fn ensure(
     if !status.success() {
         return Err(ProvisionError::InstallFailed { command, status });
     }
-    let still = self::missing(&missing);
-    if still.is_empty() {
+    let still_missing = self::missing(&missing);
+    if still_missing.is_empty() {
         return Ok(());
     }
-    let what = format!("{} (although the packages were installed)", list(&still));
+    let what = format!("{} (although the packages were installed)", list(&still_missing));
     Err(ProvisionError::PackagesMissing { what, command })
 }
 
-/// What to do about a missing tool: the command that installs it, or what to look for.
+/// A hint for a missing tool: the command that installs it, or its name.
 pub(crate) fn hint(distro: &dyn HostDistro, tool: &Tool) -> String {
     match install_words(distro, std::slice::from_ref(tool)) {
         Some(words) => words.join(" "),
@@ -122,21 +122,21 @@ pub(crate) fn hint(distro: &dyn HostDistro, tool: &Tool) -> String {
     }
 }
 
-/// The command that installs `missing`; `None` if one of the packages is not known.
+/// The command that installs `missing`; `None` if a package is unknown.
 fn install_words(distro: &dyn HostDistro, missing: &[Tool]) -> Option<Vec<String>> {
     let mut packages = missing.iter().map(|tool| distro.package(tool)).collect::<Option<Vec<_>>>()?;
     packages.sort_unstable();
     packages.dedup();
-    distro.install(&packages).map(with_rights)
+    distro.install(&packages).map(with_sudo)
 }
 
 /// The command that installs the packages `names`.
 pub(crate) fn install_line(distro: &dyn HostDistro, names: &[String]) -> Option<String> {
-    distro.install(names).map(|words| with_rights(words).join(" "))
+    distro.install(names).map(|words| with_sudo(words).join(" "))
 }
 
-/// A command with the rights to install.
-fn with_rights(words: Vec<String>) -> Vec<String> {
+/// Adds sudo if needed.
+fn with_sudo(words: Vec<String>) -> Vec<String> {
     let mut all = Vec::new();
     if !is_root() {
         all.push("sudo".to_owned());
@@ -148,7 +148,7 @@ fn with_rights(words: Vec<String>) -> Vec<String> {
     all
 }
 
-/// Whether the machine has the package manager that a command calls.
+/// Whether the package manager of a command is installed.
 fn has_manager(words: &[String]) -> bool {
     let is_wrapper = |word: &str| ["sudo", "-n", "env"].contains(&word) || word.contains('=');
     words.iter().find(|word| !is_wrapper(word)).is_some_and(|manager| program(manager).is_some())
@@ -161,13 +161,13 @@ fn to_command(words: &[String]) -> Command {
 }
 
 fn refresh(distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<(), ProvisionError> {
-    let Some(words) = distro.refresh().map(with_rights) else { return Ok(()) };
+    let Some(words) = distro.refresh().map(with_sudo) else { return Ok(()) };
     progress(&words.join(" "));
-    // A source that fails need not be the one that is needed: the installation decides.
+    // Best effort: the failed source may be irrelevant.
     run_inherited(&mut to_command(&words)).map(|_| ())
 }
 
-/// The package manager's messages go to standard error: standard output is for data.
+/// Runs the package manager with its messages on standard error, because standard output is for data.
 fn run_inherited(command: &mut Command) -> Result<std::process::ExitStatus, ProvisionError> {
     command
         .stdout(std::io::stderr())
@@ -179,7 +179,7 @@ fn confirm(what: &str, command: &str) -> bool {
     if !std::io::stdin().is_terminal() || !std::io::stderr().is_terminal() {
         return false;
     }
-    crate::ui::prompt(&format!("Missing on this machine: {what}\nRun `{command}`? [y/N] "));
+    crate::ui::prompt(&format!("Missing on this host: {what}\nRun `{command}`? [y/N] "));
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer).is_ok() && is_yes(&answer)
 }
@@ -206,27 +206,27 @@ mod tests {
     use crate::provision::host::Debian;
 
     #[test]
-    fn a_package_is_named_once_although_it_brings_two_tools() {
+    fn package_with_two_tools_occurs_once() {
         let debian = Debian::new("Debian".to_owned());
         let words = install_words(&debian, &[Tool::Gcc, Tool::Cc, Tool::Make]).unwrap();
         assert!(words.join(" ").ends_with("apt-get install --yes --no-install-recommends gcc make"), "{words:?}");
     }
 
     #[test]
-    fn tools_that_exist_nowhere_are_missing() {
+    fn nonexistent_tool_is_missing() {
         let none = Tool::Compiler("no-such-program".to_owned());
         assert_eq!(missing(&[Tool::Manager("sh"), none.clone()]), [none]);
     }
 
     #[test]
-    fn a_command_of_an_absent_package_manager_is_not_run() {
+    fn detects_absent_package_manager() {
         let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
         assert!(has_manager(&words("sudo -n env A=b sh install x")));
         assert!(!has_manager(&words("sudo env A=b no-such-manager install x")));
     }
 
     #[test]
-    fn only_a_plain_yes_is_a_yes() {
+    fn only_yes_confirms() {
         assert!(is_yes("y\n") && is_yes("Yes\n"));
         assert!(!is_yes("\n") && !is_yes("no\n") && !is_yes("yesterday\n") && !is_yes(""));
     }

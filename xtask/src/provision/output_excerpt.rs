@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
-/// Output of so many lines is shown whole.
+/// Output with up to this many lines is shown completely.
 const SHORT: usize = 8;
-/// Lines of longer output that are shown.
+/// Lines shown of longer output.
 const SHOWN: usize = 10;
 
-/// Words in lines that name a cause, in lower case.
+/// Phrases in lines that name a cause, in lower case.
 const CAUSES: [&str; 17] = [
     "error:",
     "error[",
@@ -28,10 +28,10 @@ const CAUSES: [&str; 17] = [
     "could not resolve",
     "unmet dependencies",
 ];
-/// Beginnings of lines that name a cause: apt's, and those of kernel builds.
+/// Prefixes of lines that name a cause, from apt and kernel builds.
 const PREFIXES: [&str; 3] = ["E: ", "ERROR", "FAILED"];
 
-/// The lines that name the cause, or the last ones if none is recognized.
+/// The lines that name the cause, or the last lines if none is recognized.
 pub(crate) fn excerpt(output: &str) -> String {
     let lines: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     if lines.len() <= SHORT {
@@ -42,11 +42,11 @@ pub(crate) fn excerpt(output: &str) -> String {
 }
 
 fn names_cause(line: &str) -> bool {
-    // A consequence: make reports each level that a failed command was called from.
+    // A consequence: make reports each level above a failed command.
     if line.starts_with("make") && line.contains("*** [") {
         return false;
     }
-    // A compiler's command line may contain -Werror, and warnings may quote anything.
+    // Compiler command lines may contain -Werror, and warnings may quote anything.
     let lower = line.to_lowercase();
     if lower.contains("warning:") || lower.starts_with("w: ") {
         return false;
@@ -54,17 +54,17 @@ fn names_cause(line: &str) -> bool {
     PREFIXES.iter().any(|prefix| line.starts_with(prefix)) || CAUSES.iter().any(|words| lower.contains(words))
 }
 
-/// Output of a program that failed, as an error shows it.
+/// The output of a failed program, as an error shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FailedOutput {
     excerpt: String,
-    /// The whole output, where the excerpt leaves something out.
+    /// The complete output, if the excerpt is shorter.
     log: Option<PathBuf>,
 }
 
 impl FailedOutput {
-    /// Shortens `output`. If that drops lines, the whole goes to `folder`/`program`.log; an error that writes the log only
-    /// loses the log.
+    /// Shortens `output`. If lines are dropped, the complete output is written to `folder`/`program`.log. Errors of writing the
+    /// log are ignored.
     pub(crate) fn new(output: &str, folder: &Path, program: &str) -> Self {
         let excerpt = excerpt(output);
         let mut failed = Self { excerpt, log: None };
@@ -97,12 +97,12 @@ mod tests {
     const APT: &str = include_str!("output_excerpt/apt-network.txt");
 
     #[test]
-    fn a_missing_program_of_a_kernel_build_is_named() {
+    fn finds_missing_program_in_a_kernel_build() {
         assert_eq!(excerpt(PAHOLE), "/bin/sh: 1: pahole: not found");
     }
 
     #[test]
-    fn a_compiler_error_comes_without_what_followed_from_it() {
+    fn finds_compiler_error_without_its_consequences() {
         let shown = excerpt(COMPILER);
         assert!(
             shown.starts_with("/src/target/vm/.partial-abc/build/uio_pci_msix.c:135:8: error: unknown type"),
@@ -112,14 +112,14 @@ mod tests {
     }
 
     #[test]
-    fn failed_downloads_are_named_with_their_reason() {
+    fn finds_failed_downloads_with_their_reason() {
         let shown = excerpt(APT);
         assert!(shown.lines().all(|line| line.starts_with("E: Failed to fetch")), "{shown}");
         assert_eq!(shown.lines().count(), 3);
     }
 
     #[test]
-    fn warnings_and_make_levels_name_no_cause() {
+    fn warnings_and_make_levels_are_not_causes() {
         assert!(!names_cause("x.c:1:2: warning: 'error: not found' is unused"));
         assert!(!names_cause("make[1]: *** [Makefile:1941: modules] Error 2"));
         assert!(names_cause("make: *** No rule to make target 'modules'.  StopFlag."));
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn short_output_is_whole_and_long_output_without_cause_ends_it() {
+    fn long_output_without_cause_is_cut_to_its_end() {
         assert_eq!(excerpt("one\n\ntwo\n"), "one\ntwo");
         let long = (0..40).map(|number| number.to_string()).collect::<Vec<_>>().join("\n");
         assert_eq!(excerpt(&long).lines().count(), SHOWN);
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_excerpt_leaves_out_is_in_the_named_log() {
+    fn log_contains_the_complete_output() {
         let folder = tempfile::tempdir().unwrap();
         let logs = folder.path().join("logs");
         let failed = FailedOutput::new(PAHOLE, &logs, "make");
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn short_output_leaves_no_log() {
+    fn short_output_needs_no_log() {
         let folder = tempfile::tempdir().unwrap();
         let failed = FailedOutput::new("no luck\n", &folder.path().join("logs"), "make");
         assert_eq!(failed.to_string(), "no luck");

@@ -1,4 +1,4 @@
-//! The kernels and QEMU versions that the package lists offer, unpacked below the target folder for the reach test.
+//! Unpacks the kernels and QEMU versions of the package lists for the reach test.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,29 +14,29 @@ use crate::provision::kernel::packaged;
 use crate::provision::{host, host_packages};
 use crate::workspace::cache_folder;
 
-/// Prefix of the entries of unpacked QEMU packages.
+/// Prefix of cache entries with QEMU packages.
 const OFFERED: &str = "offered-qemu-";
-/// The folder with the wrapper, within such an entry.
+/// The directory of the wrapper, within such an entry.
 const WRAPPER: &str = "wrapper";
-/// The program that is wrapped.
+/// The wrapped program.
 const PROGRAM: &str = "qemu-system-x86_64";
 
-/// What the package lists offer.
+/// The kernels and QEMU versions of the package lists.
 #[derive(Debug)]
 pub(crate) struct Offers {
-    /// Releases, and the kernels as `--kernel` and `--modules` take them.
+    /// Releases with their kernels.
     pub(crate) kernels: Vec<(String, CustomKernel)>,
-    /// Versions, each with the folder to put first in PATH; `None`: the installed one.
+    /// Versions with the directory to prepend to PATH; `None`: the installed version.
     pub(crate) emulators: Vec<(String, Option<PathBuf>)>,
-    /// Versions of QEMU that cannot run here, with the reason.
+    /// QEMU versions that cannot run on this host, with the reason.
     pub(crate) left_out: Vec<(String, String)>,
 }
 
-/// Unpacks all kernels and QEMU versions that the package lists offer. Empty lists: this distribution offers none.
-pub(crate) fn offers(consent: InstallPolicy, progress: &dyn Fn(&str)) -> Result<Offers, ProvisionError> {
+/// Unpacks all kernels and QEMU versions of the package lists. The lists are empty on unsupported distributions.
+pub(crate) fn offers(policy: InstallPolicy, progress: &dyn Fn(&str)) -> Result<Offers, ProvisionError> {
     let distro = host::detect();
     let distro = distro.as_ref();
-    host_packages::ensure(distro, &host_packages::requirements(distro), consent, progress)?;
+    host_packages::ensure(distro, &host_packages::requirements(distro), policy, progress)?;
     let cache = Cache::open(&cache_folder(), progress)?;
     let mut offers = Offers { kernels: Vec::new(), emulators: Vec::new(), left_out: Vec::new() };
     let Some(mut repository) = distro.repository(&cache) else { return Ok(offers) };
@@ -58,13 +58,13 @@ pub(crate) fn offers(consent: InstallPolicy, progress: &dyn Fn(&str)) -> Result<
     }
     drop(repository);
     cache.discard(DOWNLOADS)?;
-    // More than are kept may be in use in this run.
+    // This run may use more than are usually kept.
     cache.keep_newest(packaged::OFFERED, KEPT.max(offers.kernels.len()))?;
     cache.keep_newest(OFFERED, KEPT.max(offers.emulators.len()))?;
     Ok(offers)
 }
 
-/// The folder with the wrapper of a QEMU from `packages`.
+/// Unpacks a QEMU and returns the directory of its wrapper.
 fn unpack(
     cache: &Cache,
     packages: &[String],
@@ -78,7 +78,7 @@ fn unpack(
         for file in repository.download(packages, progress)? {
             repository.unpack(&file, partial)?;
         }
-        // The wrapper names the folder's final place.
+        // The wrapper contains the final path.
         write_wrapper(partial, &cache.path(&name))
     })?;
     Ok(root.join(WRAPPER))
@@ -92,7 +92,7 @@ fn write_wrapper(partial: &Path, root: &Path) -> Result<(), ProvisionError> {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(ProvisionError::io("change", &path))
 }
 
-/// A script that runs the QEMU below `root` with its own libraries, modules and firmware, and with the host's for the rest.
+/// A script that runs the QEMU below `root` with its libraries, modules and firmware, otherwise with the host's.
 fn wrapper(root: &Path) -> String {
     let root = crate::process::child::shell_quote(root.as_os_str());
     format!(

@@ -1,4 +1,4 @@
-//! `--cpu`: the guest's processor as QEMU's `-cpu` takes it. QEMU itself checks it before anything is built.
+//! `--cpu`: the CPU model of the guest, as for QEMU's `-cpu`. QEMU checks it before anything is built.
 
 use std::fmt;
 use std::io::Write;
@@ -14,7 +14,7 @@ use bench_model::Accelerator;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CpuModel(String);
 
-/// The host's own processor, which only KVM can give to a guest.
+/// The host's CPU, which only KVM offers.
 const HOST: &str = "host";
 
 impl FromStr for CpuModel {
@@ -38,7 +38,7 @@ impl fmt::Display for CpuModel {
 }
 
 impl CpuModel {
-    /// The option's value: as given, or the most that the accelerator can do.
+    /// The given model, or the most capable one of the accelerator.
     pub(crate) fn or_default(cpu: Option<&Self>, accelerator: Accelerator) -> Self {
         let default = match accelerator {
             Accelerator::Kvm => HOST,
@@ -51,19 +51,17 @@ impl CpuModel {
         self.0.split(',').next().unwrap_or_default()
     }
 
-    /// Whether only KVM can give it to a guest.
+    /// Whether only KVM offers it.
     pub(crate) fn needs_kvm(&self) -> bool {
         self.model() == HOST
     }
 
-    /// Refuses a model or a flag that QEMU does not know. A machine that has no QEMU yet is asked when the guest starts.
+    /// Refuses an unknown model or flag. Without QEMU nothing is checked; QEMU then reports the error at its start.
     pub(crate) fn check(&self, accel: AutoOr<Accelerator>) -> anyhow::Result<()> {
         if self.needs_kvm() && accel == AutoOr::Only(Accelerator::Tcg) {
-            return Err(usage(format!(
-                "--cpu {self}: only KVM can give the host's own processor to a guest; use --accel kvm, or --cpu max"
-            )));
+            return Err(usage(format!("--cpu {self}: only KVM offers the host's CPU; use --accel kvm, or --cpu max")));
         }
-        // QEMU creates the processor under emulation, where any user can. Values that KVM might take are not judged.
+        // QEMU creates the CPU under emulation, which needs no rights. Errors that KVM might not have are ignored.
         let words = self
             .0
             .split(',')
@@ -80,23 +78,23 @@ impl CpuModel {
     }
 }
 
-/// Words of QEMU for a model, a flag or a value that it does not know under any accelerator.
+/// Whether QEMU does not know the model, flag or value under any accelerator.
 fn is_unknown(reason: &str) -> bool {
     ["unable to find CPU model", "not found", "expects", "should be"].iter().any(|words| reason.contains(words))
 }
 
-/// Why QEMU does not make such a processor; `None` if it does, or cannot be asked.
+/// QEMU's reason for refusing this CPU; `None` if it accepts it or cannot be run.
 fn refusal(option: &str) -> Option<String> {
     let mut command = Command::new(QEMU);
     command.args(["-machine", "q35", "-m", "16M", "-S", "-nodefaults", "-no-user-config", "-display", "none"]);
     command.args(["-accel", "tcg", "-cpu", option, "-serial", "none", "-monitor", "stdio"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut qemu = command.spawn().ok()?;
-    // One that has ended already reads nothing: its words are the answer.
+    // QEMU may have ended; then its stderr has the reason.
     let _ = qemu.stdin.take()?.write_all(b"quit\n");
     let output = qemu.wait_with_output().ok()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    let first = said.lines().find(|line| !line.contains("warning:") && !line.trim().is_empty());
+    let messages = String::from_utf8_lossy(&output.stderr);
+    let first = messages.lines().find(|line| !line.contains("warning:") && !line.trim().is_empty());
     (!output.status.success()).then(|| {
         first.map_or("QEMU refuses it", |line| line.trim_start_matches(QEMU).trim_start_matches(": ")).to_owned()
     })
@@ -131,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn emulation_cannot_give_the_hosts_processor() {
+    fn emulation_does_not_offer_the_hosts_cpu() {
         let error = check("host,-avx2", AutoOr::Only(Accelerator::Tcg)).unwrap_err();
         assert!(error.is::<Failure>() && error.to_string().contains("--accel kvm"), "{error}");
     }
 
-    /// Only machines with QEMU can be asked.
+    /// Needs QEMU.
     #[test]
     fn unknown_models_and_flags_are_wrong_usage() {
         if crate::vm::qemu_version().is_none() {
@@ -145,9 +143,9 @@ mod tests {
         for accel in [AutoOr::Auto, AutoOr::Only(Accelerator::Kvm), AutoOr::Only(Accelerator::Tcg)] {
             for wrong in ["NoSuchModel", "max,no-such-flag=1", "max,+no-such-flag", "max,phys-bits=99", "max,avx2=5"] {
                 let error = check(wrong, accel).unwrap_err();
-                let told = error.to_string();
-                assert!(error.is::<Failure>() && told.starts_with(&format!("--cpu {wrong}: ")), "{told}");
-                assert!(told.contains("-cpu help"), "{told}");
+                let text = error.to_string();
+                assert!(error.is::<Failure>() && text.starts_with(&format!("--cpu {wrong}: ")), "{text}");
+                assert!(text.contains("-cpu help"), "{text}");
             }
             check("max,phys-bits=46,host-phys-bits=off", accel).unwrap();
         }

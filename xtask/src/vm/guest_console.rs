@@ -1,15 +1,14 @@
-//! The guest's serial console, as QEMU writes it into a file: read for the lines that the guest's init is known to
-//! print, and for the kernel's last words.
+//! The guest's serial console, which QEMU writes to a file: fatal errors of the guest and its last lines.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bench_protocol::boot::{CONSOLE_PREFIX, ERROR};
 
-/// Lines shown when something went wrong.
+/// Lines that an error shows.
 const TAIL: usize = 12;
 
-/// The file.
+/// The console file.
 #[derive(Debug)]
 pub(crate) struct GuestConsole {
     path: PathBuf,
@@ -24,17 +23,17 @@ impl GuestConsole {
         fs::read(&self.path).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// What made the guest give up: its init's error, or the kernel's panic.
+    /// The fatal error: the init's error or the kernel's panic.
     pub(crate) fn fatal(&self) -> Option<String> {
         fatal_in(&self.text())
     }
 
-    /// The last lines, for a person.
+    /// The last lines.
     pub(crate) fn tail(&self) -> String {
         let text = self.text();
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         if lines.is_empty() {
-            return "(none: its console is empty)".to_owned();
+            return "(empty)".to_owned();
         }
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
@@ -42,9 +41,9 @@ impl GuestConsole {
 
 fn fatal_in(text: &str) -> Option<String> {
     text.lines().find_map(|line| {
-        let own = line.split_once(CONSOLE_PREFIX).and_then(|(_, rest)| rest.trim().strip_prefix(ERROR));
+        let init_error = line.split_once(CONSOLE_PREFIX).and_then(|(_, rest)| rest.trim().strip_prefix(ERROR));
         let panic = line.find("Kernel panic").map(|at| &line[at..]);
-        own.or(panic).map(|reason| reason.trim().to_owned())
+        init_error.or(panic).map(|reason| reason.trim().to_owned())
     })
 }
 
@@ -53,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_inits_error_and_the_kernels_panic_are_recognised() {
+    fn recognizes_init_error_and_kernel_panic() {
         let own = "[    1.0] boot\nivshmem-doorbell: guest is up\nivshmem-doorbell: error: no device\r\n";
         assert_eq!(fatal_in(own).as_deref(), Some("no device"));
         let panic = "[    1.2] Kernel panic - not syncing: No working init found.";
@@ -62,9 +61,9 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_console_is_named() {
+    fn empty_console_is_reported() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(GuestConsole::new(file.path()).tail().contains("console is empty"));
+        assert!(GuestConsole::new(file.path()).tail().contains("(empty)"));
         fs::write(file.path(), "one\n\ntwo\n").unwrap();
         assert_eq!(GuestConsole::new(file.path()).tail(), "one\ntwo");
     }

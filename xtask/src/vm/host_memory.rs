@@ -1,4 +1,4 @@
-//! Whether this machine has the memory that a guest is to get, asked before anything is built.
+//! Checks that this host has enough memory for a guest, before anything is built.
 
 use std::fs;
 
@@ -6,13 +6,13 @@ use cli_common::size::Bytes;
 
 use crate::exit_status::{missing_dependency, usage};
 
-/// Refuses shared memory that is not available, and a guest that does not fit into the machine. The shared memory is
-/// allocated at once; the guest's own is as the guest touches it.
+/// Refuses shared memory that is not available, and a guest that does not fit into this host. The shared memory is
+/// allocated immediately, the guest's memory on first access.
 pub(crate) fn check(shared: u64, guest: u64) -> anyhow::Result<()> {
     check_in(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), shared, guest)
 }
 
-/// A machine that does not show its memory is not judged.
+/// Without values in `meminfo`, nothing is refused.
 fn check_in(meminfo: &str, shared: u64, guest: u64) -> anyhow::Result<()> {
     let bytes = |name: &str| {
         let line = meminfo.lines().find(|line| line.starts_with(name))?;
@@ -24,7 +24,7 @@ fn check_in(meminfo: &str, shared: u64, guest: u64) -> anyhow::Result<()> {
         && shared > available
     {
         return Err(missing_dependency(format!(
-            "--size {}: this machine has {} of memory available; try a smaller --size",
+            "--size {}: only {} of memory are available; try a smaller --size",
             Bytes(shared),
             mib(available)
         )));
@@ -33,7 +33,7 @@ fn check_in(meminfo: &str, shared: u64, guest: u64) -> anyhow::Result<()> {
         && shared.saturating_add(guest) > total
     {
         return Err(missing_dependency(format!(
-            "--mem {} and {} of shared memory: this machine has {} of memory; try a smaller --mem",
+            "--mem {} and {} of shared memory: this host has {} of memory; try a smaller --mem",
             Bytes(guest),
             Bytes(shared),
             mib(total)
@@ -42,10 +42,10 @@ fn check_in(meminfo: &str, shared: u64, guest: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Refuses guest memory that is too little, or that QEMU would round.
-pub(crate) fn check_guest(bytes: u64, least: u64) -> anyhow::Result<()> {
-    if bytes < least {
-        return Err(usage(format!("--mem {}: the guest takes {} at least", Bytes(bytes), Bytes(least))));
+/// Refuses guest memory below the minimum or with a fraction of a MiB, which QEMU would round.
+pub(crate) fn check_guest(bytes: u64, min: u64) -> anyhow::Result<()> {
+    if bytes < min {
+        return Err(usage(format!("--mem {}: the guest needs at least {}", Bytes(bytes), Bytes(min))));
     }
     if !bytes.is_multiple_of(1 << 20) {
         let next = Bytes(bytes.next_multiple_of(1 << 20));
@@ -62,7 +62,7 @@ mod tests {
     const MEMINFO: &str = "MemTotal: 8388608 kB\nMemAvailable: 4194304 kB\nSwapFree: 1048576 kB\n";
 
     #[test]
-    fn memory_that_the_machine_lacks_is_status_3() {
+    fn missing_memory_has_exit_status_3() {
         for (shared, guest, flag) in [(8 << 30, 1 << 30, "--size"), (1 << 30, 9 << 30, "--mem"), (1 << 40, 1, "--size")]
         {
             let error = check_in(MEMINFO, shared, guest).unwrap_err();
@@ -74,9 +74,9 @@ mod tests {
     }
 
     #[test]
-    fn guest_memory_is_whole_and_enough() {
+    fn guest_memory_has_minimum_and_granularity() {
         check_guest(256 << 20, 256 << 20).unwrap();
-        assert!(check_guest(1 << 20, 64 << 20).unwrap_err().to_string().contains("64M at least"));
+        assert!(check_guest(1 << 20, 64 << 20).unwrap_err().to_string().contains("at least 64M"));
         assert!(check_guest((300 << 20) + 1, 64 << 20).unwrap_err().to_string().contains("try --mem 301M"));
     }
 }

@@ -1,4 +1,4 @@
-//! A virtual machine and the server that it is connected to, as child processes.
+//! QEMU and the ivshmem server as child processes.
 
 pub(crate) mod cpu_model;
 pub(crate) mod guest_console;

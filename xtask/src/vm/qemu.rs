@@ -1,4 +1,4 @@
-//! QEMU with the guest's kernel booted directly, and with an ivshmem device.
+//! Starts QEMU with direct kernel boot and an ivshmem device.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -15,12 +15,12 @@ use crate::vm::qmp::Qmp;
 use crate::vm::server::socket_pair;
 use bench_model::Accelerator;
 
-/// The device, and what is behind it.
+/// The ivshmem device and its backend.
 #[derive(Debug, Clone)]
 pub(crate) enum Ivshmem {
-    /// `ivshmem-doorbell` on a server's socket.
+    /// `ivshmem-doorbell` with a server's socket.
     Doorbell { socket: PathBuf, vectors: u16 },
-    /// `ivshmem-plain` on a file that the host maps too.
+    /// `ivshmem-plain` with a file that the host also maps.
     Plain { file: PathBuf, bytes: u64 },
 }
 
@@ -28,16 +28,16 @@ pub(crate) enum Ivshmem {
 #[derive(Debug, Clone)]
 pub(crate) struct QemuOptions {
     pub(crate) accelerator: Accelerator,
-    /// `-cpu`; `None`: the most that the accelerator can do.
+    /// `-cpu`; `None`: the most capable model of the accelerator.
     pub(crate) cpu: Option<CpuModel>,
     pub(crate) cpus: usize,
     pub(crate) memory: String,
     pub(crate) kernel: PathBuf,
     pub(crate) initramfs: PathBuf,
-    /// The kernel's command line, beside the console.
+    /// The kernel's command line, without the console.
     pub(crate) append: String,
     pub(crate) device: Ivshmem,
-    /// Whether the devices are behind an IOMMU that also remaps their interrupts, as VFIO in the guest asks for.
+    /// Whether the devices are behind an IOMMU with interrupt remapping, which VFIO in the guest requires.
     pub(crate) iommu: bool,
 }
 
@@ -47,8 +47,7 @@ impl QemuOptions {
         let mut command = Command::new(QEMU);
         command.args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"]);
         if self.iommu {
-            // Before all other devices, or they would not be behind it. It remaps interrupts only where the machine's own
-            // interrupt controller is QEMU's.
+            // The IOMMU must precede the devices behind it. Interrupt remapping needs QEMU's own interrupt controller.
             command.args(["-machine", "q35,kernel-irqchip=split", "-device", "intel-iommu,intremap=on"]);
         } else {
             command.args(["-machine", "q35"]);
@@ -56,30 +55,29 @@ impl QemuOptions {
         let cpu = CpuModel::or_default(self.cpu.as_ref(), self.accelerator).to_string();
         match self.accelerator {
             Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", &cpu, "-smp", &self.cpus.to_string()]),
-            // With one possible CPU TCG leaves out memory barriers and makes atomic instructions plain ones, since no
-            // other CPU of the guest could tell. A host process can. A second possible CPU keeps them real.
+            // With one possible CPU, TCG omits memory barriers and atomicity, because no other vCPU could observe them. A
+            // host process can. A second possible CPU keeps them.
             Accelerator::Tcg => {
                 let smp = format!("{},maxcpus={}", self.cpus, self.cpus.max(2));
                 command.args(["-accel", "tcg", "-cpu", &cpu, "-smp", &smp])
             }
         };
         command.args(["-m", &self.memory]).arg("-kernel").arg(&self.kernel).arg("-initrd").arg(&self.initramfs);
-        // With two possible CPUs TCG does not promise constant counters, and Linux would fall back to a clock that
-        // leaves the translated code for every reading. They are all the host's counter, so they are reliable.
-        // And at boot Linux counts ticks of the timer for some milliseconds, and panics where QEMU did not run meanwhile.
+        // With two possible CPUs, TCG does not report a constant TSC, and Linux would use a slower clock. The TSC is the
+        // host's, so it is reliable. The timer check at boot would panic if QEMU is not scheduled for some milliseconds.
         let clock = if self.accelerator == Accelerator::Tcg { "tsc=reliable no_timer_check " } else { "" };
         let iommu = if self.iommu { "intel_iommu=on iommu=pt " } else { "" };
         command.args(["-append", format!("console=ttyS0 panic=-1 {clock}{iommu}{}", self.append).trim_end()]);
         match &self.device {
             Ivshmem::Doorbell { socket, vectors } => command.args([
                 "-chardev",
-                &format!("socket,id=ivshmem,path={}", quoted(socket)),
+                &format!("socket,id=ivshmem,path={}", escaped(socket)),
                 "-device",
                 &format!("ivshmem-doorbell,chardev=ivshmem,vectors={vectors}"),
             ]),
             Ivshmem::Plain { file, bytes } => command.args([
                 "-object",
-                &format!("memory-backend-file,id=ivshmem,share=on,mem-path={},size={bytes}", quoted(file)),
+                &format!("memory-backend-file,id=ivshmem,share=on,mem-path={},size={bytes}", escaped(file)),
                 "-device",
                 "ivshmem-plain,memdev=ivshmem",
             ]),
@@ -87,26 +85,26 @@ impl QemuOptions {
         command
     }
 
-    /// The command for a person's terminal, which shows the console. Threads bear names, by which they are found.
+    /// The command for a terminal, with the console on stdio and named threads for taskset.
     pub(crate) fn by_hand(&self, pid_file: &Path) -> Command {
         let mut command = self.command();
         command.args(["-name", "debug-threads=on", "-serial", "stdio", "-pidfile"]).arg(pid_file);
         command
     }
 
-    /// Starts the guest with its console in a file; waits until QEMU's monitor answers.
+    /// Starts the guest with its console in a file, and waits for QEMU's monitor.
     pub(crate) fn start(&self, console: &Path, qemu_log: &Path) -> anyhow::Result<Vm> {
         let (ours, theirs) = socket_pair()?;
         let mut command = self.command();
-        command.args(["-chardev", &format!("file,id=console,path={}", quoted(console)), "-serial", "chardev:console"]);
+        command.args(["-chardev", &format!("file,id=console,path={}", escaped(console)), "-serial", "chardev:console"]);
         let mut process = start_with_monitor(&mut command, theirs)?;
         let stderr = process.take_stderr().context("QEMU's stderr was not piped")?;
         let output = CapturedOutput::start(stderr, qemu_log)?;
-        let greeted = Qmp::greet(ours);
-        if greeted.is_err() {
+        let monitor = Qmp::connect(ours);
+        if monitor.is_err() {
             process.end();
         }
-        let qmp = greeted.with_context(|| format!("QEMU did not come up:\n{}", output.rest().trim_end()))?;
+        let qmp = monitor.with_context(|| format!("QEMU did not start:\n{}", output.rest().trim_end()))?;
         Ok(Vm { process, output, qmp })
     }
 
@@ -126,12 +124,12 @@ fn start_with_monitor(command: &mut Command, monitor: UnixStream) -> anyhow::Res
     Process::start("qemu", command, SpawnOptions { inherit: vec![OwnedFd::from(monitor)], ..SpawnOptions::default() })
 }
 
-/// A path within an option, where QEMU takes a comma for the next property unless it is doubled.
-fn quoted(path: &Path) -> String {
+/// Escapes a path within a QEMU option: a comma is doubled.
+fn escaped(path: &Path) -> String {
     path.display().to_string().replace(',', ",,")
 }
 
-/// A guest whose monitor has answered.
+/// A running guest.
 #[derive(Debug)]
 pub(crate) struct Vm {
     pub(crate) process: Process,
@@ -167,14 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn tcg_always_has_two_possible_cpus_so_that_barriers_stay_real() {
+    fn tcg_has_at_least_two_possible_cpus() {
         assert!(options(Accelerator::Tcg, 1).contains("-smp 1,maxcpus=2"));
         assert!(options(Accelerator::Tcg, 4).contains("-smp 4,maxcpus=4"));
         assert!(options(Accelerator::Kvm, 1).contains("-smp 1 "));
     }
 
     #[test]
-    fn a_guest_has_the_cpu_that_was_asked_for() {
+    fn guest_has_the_requested_cpu_model() {
         assert!(options(Accelerator::Kvm, 1).contains("-cpu host "));
         assert!(options(Accelerator::Tcg, 1).contains("-cpu max "));
         for accelerator in [Accelerator::Kvm, Accelerator::Tcg] {
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn an_iommu_comes_before_the_devices_behind_it_and_only_when_asked_for() {
+    fn iommu_precedes_the_devices_behind_it() {
         let with = shown(Accelerator::Tcg, 1, true);
         assert!(with.find("-device intel-iommu,intremap=on") < with.find("-device ivshmem-doorbell"), "{with}");
         assert!(with.contains("kernel-irqchip=split") && with.contains("intel_iommu=on iommu=pt"), "{with}");

@@ -1,7 +1,7 @@
-//! QEMU's monitor, for what is claimed: which accelerator runs, which threads are virtual CPUs.
+//! Client of QEMU's monitor (QMP): accelerator, vCPU threads, version.
 //!
-//! JSON, one object per line (QEMU, docs/interop/qmp-spec). The socket is a pair made here, so that it has no name that
-//! two runs could share.
+//! JSON, one object per line (QEMU, docs/interop/qmp-spec). The connection is a socket pair: without a path, two runs
+//! cannot collide.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 
 use crate::timeouts::scaled;
 
-/// How long QEMU may take to answer.
+/// Time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection that has passed the greeting.
+/// A connection in command mode.
 #[derive(Debug)]
 pub(crate) struct Qmp {
     reader: BufReader<UnixStream>,
@@ -23,11 +23,11 @@ pub(crate) struct Qmp {
 
 impl Qmp {
     /// Waits for the greeting and switches to command mode.
-    pub(crate) fn greet(socket: UnixStream) -> anyhow::Result<Self> {
+    pub(crate) fn connect(socket: UnixStream) -> anyhow::Result<Self> {
         socket.set_read_timeout(Some(scaled(TIMEOUT)))?;
         let mut qmp = Self { reader: BufReader::new(socket) };
         let greeting = qmp.line()?;
-        anyhow::ensure!(greeting.get("QMP").is_some(), "QEMU's monitor began with {greeting}");
+        anyhow::ensure!(greeting.get("QMP").is_some(), "unexpected greeting of QEMU's monitor: {greeting}");
         qmp.execute("qmp_capabilities")?;
         Ok(qmp)
     }
@@ -35,14 +35,14 @@ impl Qmp {
     /// Runs a command without arguments; its result.
     pub(crate) fn execute(&mut self, command: &str) -> anyhow::Result<Value> {
         let request = json!({ "execute": command });
-        writeln!(self.reader.get_mut(), "{request}").context("QEMU's monitor takes no commands")?;
+        writeln!(self.reader.get_mut(), "{request}").context("cannot write to QEMU's monitor")?;
         loop {
-            let mut answer = self.line()?;
-            if let Some(error) = answer.get("error") {
+            let mut response = self.line()?;
+            if let Some(error) = response.get("error") {
                 bail!("QEMU refuses {command}: {}", error["desc"].as_str().unwrap_or("no reason given"));
             }
-            // Events come in between.
-            if let Some(result) = answer.get_mut("return") {
+            // Events may precede the result.
+            if let Some(result) = response.get_mut("return") {
                 return Ok(result.take());
             }
         }
@@ -50,9 +50,9 @@ impl Qmp {
 
     fn line(&mut self) -> anyhow::Result<Value> {
         let mut line = String::new();
-        let read = self.reader.read_line(&mut line).context("QEMU's monitor does not answer")?;
+        let read = self.reader.read_line(&mut line).context("cannot read from QEMU's monitor")?;
         anyhow::ensure!(read > 0, "QEMU closed its monitor");
-        serde_json::from_str(&line).with_context(|| format!("QEMU's monitor said {line:?}"))
+        serde_json::from_str(&line).with_context(|| format!("unexpected line of QEMU's monitor: {line:?}"))
     }
 
     /// Whether KVM runs the guest.
@@ -64,8 +64,10 @@ impl Qmp {
     pub(crate) fn vcpus(&mut self) -> anyhow::Result<Vec<u32>> {
         let cpus = self.execute("query-cpus-fast")?;
         let ids = cpus.as_array().into_iter().flatten();
-        ids.map(|cpu| cpu["thread-id"].as_u64().and_then(|id| u32::try_from(id).ok()).context("a CPU has no thread"))
-            .collect()
+        ids.map(|cpu| {
+            cpu["thread-id"].as_u64().and_then(|id| u32::try_from(id).ok()).context("a vCPU without thread id")
+        })
+        .collect()
     }
 
     /// QEMU's version.
@@ -84,29 +86,29 @@ mod tests {
     fn answering(lines: &'static str) -> UnixStream {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         theirs.write_all(lines.as_bytes()).unwrap();
-        // Kept open: a closed monitor is another test.
+        // Keeps the monitor open.
         std::mem::forget(theirs);
         ours
     }
 
     #[test]
-    fn events_between_command_and_answer_are_passed_over() {
+    fn skips_events_before_the_result() {
         let lines = "{\"QMP\": {}}\n{\"return\": {}}\n{\"event\": \"RESUME\"}\n{\"return\": {\"enabled\": true}}\n";
-        assert!(Qmp::greet(answering(lines)).unwrap().is_kvm().unwrap());
+        assert!(Qmp::connect(answering(lines)).unwrap().is_kvm().unwrap());
     }
 
     #[test]
-    fn a_refusal_carries_qemus_reason() {
+    fn error_contains_qemus_reason() {
         let lines =
             "{\"QMP\": {}}\n{\"return\": {}}\n{\"error\": {\"class\": \"GenericError\", \"desc\": \"not now\"}}\n";
-        let error = Qmp::greet(answering(lines)).unwrap().vcpus().unwrap_err();
+        let error = Qmp::connect(answering(lines)).unwrap().vcpus().unwrap_err();
         assert!(error.to_string().contains("not now"), "{error}");
     }
 
     #[test]
-    fn a_monitor_that_closes_is_an_error_and_no_hang() {
+    fn closed_monitor_is_an_error() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         drop(theirs);
-        assert!(Qmp::greet(ours).is_err());
+        assert!(Qmp::connect(ours).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! The real ivshmem server as a process, on a socket that no other run can have.
+//! Starts the ivshmem server on a private socket.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -14,10 +14,10 @@ use crate::process::child::{Process, SpawnOptions};
 use crate::process::exit_description;
 use crate::timeouts::scaled;
 
-/// How long the server may take until it takes clients.
+/// Time limit for the server to become ready.
 const READY: Duration = Duration::from_secs(10);
 
-/// What a server is started with.
+/// Options of the server.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerOptions {
     pub(crate) program: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// The command, as it is run and as it is shown.
+    /// The command.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.arg("--socket").arg(&self.socket);
@@ -35,7 +35,7 @@ impl ServerOptions {
         command
     }
 
-    /// Starts the server and waits until it takes clients.
+    /// Starts the server and waits until it accepts clients.
     pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Server> {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -45,9 +45,9 @@ impl ServerOptions {
         let output = CapturedOutput::start(stderr, log_path)?;
         let mut server = Server { process, output, socket: self.socket.clone() };
         let start = Instant::now();
-        // The socket is there a moment before the memory is, and a QEMU that connects in between would wait for ever.
+        // A QEMU that connects before the memory exists would hang, so the socket alone does not suffice.
         while !server.output.text().contains("listening on") {
-            if let Some(status) = server.process.ended()? {
+            if let Some(status) = server.process.exit_status()? {
                 bail!(
                     "ivshmem-server {} at start:\n{}",
                     exit_description::describe(status),
@@ -63,7 +63,7 @@ impl ServerOptions {
     }
 }
 
-/// A running server. Its socket goes with it, even if it had no chance to remove it.
+/// A running server. Dropping it also removes its socket.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) process: Process,
@@ -75,21 +75,21 @@ pub(crate) struct Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.process.end();
-        // Normally the server has removed it.
+        // Only a killed server leaves it.
         let _ = std::fs::remove_file(&self.socket);
     }
 }
 
-/// Longest folder for a socket: UNIX socket paths end at 107 bytes.
-const LONGEST_FOLDER: usize = 64;
+/// Maximum length of the socket's directory: UNIX socket paths have at most 107 bytes.
+const MAX_DIR_LENGTH: usize = 64;
 
-/// A socket path of this process alone, in the folder for temporary files if that will do. A workspace can lie too deep.
+/// A socket path for this process, in the directory for temporary files or in /tmp. The path of a workspace may be too long.
 pub(crate) fn private_socket() -> PathBuf {
-    let folder = Some(std::env::temp_dir()).filter(|path| path.is_dir() && path.as_os_str().len() <= LONGEST_FOLDER);
+    let folder = Some(std::env::temp_dir()).filter(|path| path.is_dir() && path.as_os_str().len() <= MAX_DIR_LENGTH);
     folder.unwrap_or_else(|| "/tmp".into()).join(format!("ivshmem-doorbell-{}.sock", std::process::id()))
 }
 
-/// A pair of connected sockets, the second to be inherited by a child.
+/// A pair of connected sockets. A child inherits the second.
 pub(crate) fn socket_pair() -> anyhow::Result<(UnixStream, UnixStream)> {
-    UnixStream::pair().context("cannot make a socket pair")
+    UnixStream::pair().context("cannot create a socket pair")
 }

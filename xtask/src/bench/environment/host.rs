@@ -1,11 +1,11 @@
-//! The host machine as a whole.
+//! The host as a whole.
 
 use report::result::environment::HostMachine;
 
 use super::sysroot::SysRoot;
 use super::{power, process, processor};
 
-/// What this machine says of itself.
+/// Reads the description of the host.
 pub(super) fn read(sysroot: &SysRoot) -> HostMachine {
     let mut host = HostMachine {
         distribution: sysroot.value("etc/os-release", "PRETTY_NAME"),
@@ -29,19 +29,19 @@ pub(super) fn read(sysroot: &SysRoot) -> HostMachine {
     host
 }
 
-/// A cloud's machine says here which kind it is.
+/// Vendor and product. In a cloud they name the machine type.
 fn product(sysroot: &SysRoot) -> Option<String> {
     let dmi = |name: &str| sysroot.text(format!("sys/class/dmi/id/{name}"));
     let words: Vec<String> = ["sys_vendor", "product_name"].into_iter().filter_map(dmi).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Of `always [madvise] never` the one in brackets.
+/// The bracketed word of `always [madvise] never`.
 fn chosen(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// What the processor is not affected by costs nothing and is left out.
+/// Without vulnerabilities that do not affect the CPU.
 fn mitigations(sysroot: &SysRoot) -> Vec<String> {
     let folder = "sys/devices/system/cpu/vulnerabilities";
     let state = |name: String| Some((sysroot.text(format!("{folder}/{name}"))?, name));
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_says_nothing_is_not_known() {
+    fn empty_sysroot_gives_no_values() {
         let (_root, host) = machine(&[]);
         let unknown = HostMachine {
             page_bytes: host.page_bytes,
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn cores_threads_and_siblings_are_told_apart() {
+    fn counts_cores_threads_and_siblings() {
         let cpu = "sys/devices/system/cpu";
         let mut files = vec![(format!("{cpu}/online"), "0-3\n".to_owned())];
         for (number, siblings) in [(0, "0,2"), (1, "1,3"), (2, "0,2"), (3, "1,3")] {
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_read_as_the_kernel_writes_them() {
+    fn reads_settings_in_the_kernels_format() {
         let (_root, host) = machine(&[
             ("etc/os-release", "NAME=\"X\"\nPRETTY_NAME=\"Some Linux 12\"\n"),
             ("proc/cpuinfo", "processor\t: 0\nmicrocode\t: 0x1\nflags\t\t: fpu constant_tsc hypervisor avx2\n"),

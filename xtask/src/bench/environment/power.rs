@@ -1,4 +1,4 @@
-//! How fast the processor may run, and how deep it may sleep: the settings that move latencies most.
+//! CPU frequency and idle states: the settings with the largest effect on latency.
 
 use std::collections::BTreeSet;
 
@@ -15,18 +15,18 @@ pub(super) fn read(sysroot: &SysRoot, host: &mut HostMachine) {
     host.governor = each("scaling_governor");
     host.frequency_driver = each("scaling_driver");
     host.turbo = turbo(sysroot);
-    // A kernel without one says "none".
+    // The kernel writes "none" if there is no driver.
     host.cpuidle_driver = sysroot.text("sys/devices/system/cpu/cpuidle/current_driver");
     host.deepest_c_state = deepest_c_state(sysroot);
 }
 
-/// Intel's driver says whether there is none; all others, whether there is.
+/// Intel's driver has `no_turbo`, all others have `boost`.
 fn turbo(sysroot: &SysRoot) -> Option<bool> {
-    let none = sysroot.number("sys/devices/system/cpu/intel_pstate/no_turbo").map(|none| none == 0);
-    none.or_else(|| sysroot.number("sys/devices/system/cpu/cpufreq/boost").map(|boost| boost == 1))
+    let turbo = sysroot.number("sys/devices/system/cpu/intel_pstate/no_turbo").map(|no_turbo| no_turbo == 0);
+    turbo.or_else(|| sysroot.number("sys/devices/system/cpu/cpufreq/boost").map(|boost| boost == 1))
 }
 
-/// The first CPU's; states that somebody disabled are never entered.
+/// The deepest enabled idle state of the first CPU.
 fn deepest_c_state(sysroot: &SysRoot) -> Option<String> {
     let folder = "sys/devices/system/cpu/cpu0/cpuidle";
     let state = |name: String| {
@@ -35,7 +35,7 @@ fn deepest_c_state(sysroot: &SysRoot) -> Option<String> {
         enabled.then_some((number, name))
     };
     let (_, name) = sysroot.names(folder).into_iter().filter_map(state).max()?;
-    let called = sysroot.text(format!("{folder}/{name}/name"))?;
+    let state = sysroot.text(format!("{folder}/{name}/name"))?;
     let latency = sysroot.number(format!("{folder}/{name}/latency"));
-    Some(latency.map_or_else(|| called.clone(), |us| format!("{called} ({us} µs)")))
+    Some(latency.map_or_else(|| state.clone(), |us| format!("{state} ({us} µs)")))
 }

@@ -1,4 +1,4 @@
-//! The processor: what it can do, and how its cores, threads and caches lie.
+//! The CPU: features, topology and caches.
 
 use std::collections::BTreeSet;
 
@@ -6,8 +6,7 @@ use report::result::environment::HostMachine;
 
 use super::sysroot::SysRoot;
 
-/// Flags on which figures depend: a clock that neither stops nor changes its pace, the instructions that copy and hash,
-/// and the one that tells a guest from a machine.
+/// Flags that affect the results: properties of the TSC, and instructions for copying, hashing and waiting.
 const RECORDED_FLAGS: [&str; 13] = [
     "constant_tsc",
     "nonstop_tsc",
@@ -34,7 +33,7 @@ pub(super) fn read(sysroot: &SysRoot, host: &mut HostMachine) {
 
     let cpus = sysroot.cpus();
     let topology = |cpu: usize, name: &str| format!("sys/devices/system/cpu/cpu{cpu}/topology/{name}");
-    let count = |things: usize| u32::try_from(things).ok().filter(|count| *count > 0);
+    let count = |number: usize| u32::try_from(number).ok().filter(|count| *count > 0);
     let packages: Option<BTreeSet<u64>> =
         cpus.iter().map(|&cpu| sysroot.number(topology(cpu, "physical_package_id"))).collect();
     host.sockets = packages.and_then(|all| count(all.len()));
@@ -47,7 +46,7 @@ pub(super) fn read(sysroot: &SysRoot, host: &mut HostMachine) {
     }
 }
 
-/// The first CPU's, as `L1d 32K`.
+/// The caches of the first CPU, such as `L1d 32K`.
 fn caches(sysroot: &SysRoot) -> Vec<String> {
     let folder = "sys/devices/system/cpu/cpu0/cache";
     let cache = |index: String| {

@@ -1,4 +1,4 @@
-//! What was built and started.
+//! The compiler and QEMU's command line.
 
 use std::process::{Command, Stdio};
 
@@ -8,10 +8,10 @@ use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu::QemuOptions;
 use crate::workspace::workspace_root;
 
-/// The profile with which the host's programs are built.
+/// The build profile of the host's programs.
 const PROFILE: &str = "release";
 
-/// The compiler that built the programs, and QEMU's command line.
+/// Describes the compiler of the programs and QEMU.
 pub(crate) fn software(qemu: &QemuOptions) -> Software {
     Software {
         rustc_version: rustc_version(),
@@ -21,7 +21,7 @@ pub(crate) fn software(qemu: &QemuOptions) -> Software {
     }
 }
 
-/// Asked in the workspace, where a toolchain file may choose another compiler.
+/// Runs in the workspace, where a toolchain file may select another compiler.
 fn rustc_version() -> Option<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);

@@ -1,4 +1,4 @@
-//! `cargo xtask vm`: a guest with a shell on this terminal.
+//! `cargo xtask vm`: starts a guest with a shell on this terminal.
 
 mod peer_process;
 mod server_handle;
@@ -32,54 +32,54 @@ use server_handle::ServerHandle;
 /// Starts a guest with a shell on this terminal
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  cargo xtask vm --mode doorbell          memory and server_handle, on a server of its own
-  cargo xtask vm --mode plain             memory only
-  cargo xtask vm --driver vfio-pci        behind an IOMMU, with the stock VFIO driver bound
-  cargo xtask vm --cpu max,phys-bits=46   with fewer physical address bits
-  cargo xtask vm --peers 2                two bare host peers beside it, which say here who is rung
-  cargo xtask vm --server SOCKET          beside another guest, whose terminal names its SOCKET
+  cargo xtask vm --mode doorbell          shared memory and doorbells, with a new server
+  cargo xtask vm --mode plain             shared memory only
+  cargo xtask vm --driver vfio-pci        the stock VFIO driver, with an IOMMU
+  cargo xtask vm --cpu max,phys-bits=46   fewer physical address bits
+  cargo xtask vm --peers 2                two host peers in addition, which print received doorbells here
+  cargo xtask vm --server SOCKET          join another guest, whose terminal shows its SOCKET
 
 In the guest: guest-uio probe, guest-uio wait, guest-uio ring PEER VECTOR. Ctrl-A X or `poweroff` ends it.")]
 pub(crate) struct VmArgs {
-    /// Which ivshmem device
+    /// ivshmem device
     #[arg(long, value_enum, default_value_t = VmMode::Doorbell)]
     mode: VmMode,
-    /// What holds the device in the guest
+    /// Guest driver to bind
     #[arg(long, value_parser = driver())]
     driver: Option<VmDriver>,
-    /// What executes the guest's code
+    /// Accelerator
     #[arg(long, value_parser = arguments::accelerator(), default_value = "auto")]
     accel: AutoOr<Accelerator>,
-    /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
+    /// CPU model of the guest, as for QEMU's -cpu [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
     cpu: Option<CpuModel>,
     #[command(flatten)]
     timeouts: TimeoutArgs,
-    /// The guest's CPUs
+    /// Number of vCPUs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     smp: u16,
-    /// The guest's own memory
+    /// Memory of the guest
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
     mem: u64,
-    /// Shared memory, a power of two
+    /// Size of the shared memory, a power of two
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "64M")]
     size: u64,
-    /// Doorbell vectors per peer [default: 1; with --server, what it gives]
+    /// Doorbell vectors per peer [default: 1; with --server, all of the server's]
     #[arg(long, value_name = "N", value_parser = number::in_range::<u16>(1..=256))]
     vectors: Option<u16>,
-    /// Join the server at SOCKET, such as another guest's, instead of starting one
+    /// Join the server at SOCKET, for instance another guest's, instead of starting one
     #[arg(long, value_name = "SOCKET", conflicts_with = "size")]
     server: Option<PathBuf>,
-    /// So many bare host peers beside the guest; when one is rung, it is said here
+    /// Number of additional host peers, which print received doorbells here
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::in_range::<u16>(..=64))]
     peers: u16,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
-    /// Another kernel's image, with --modules
+    /// Kernel image for the guest, with --modules
     #[arg(long, value_name = "FILE", requires = "modules")]
     kernel: Option<PathBuf>,
-    /// That kernel's /lib/modules/RELEASE folder
+    /// Its modules: a directory like /lib/modules/RELEASE
     #[arg(long, value_name = "DIR", requires = "kernel")]
     modules: Option<PathBuf>,
 }
@@ -87,9 +87,9 @@ pub(crate) struct VmArgs {
 /// The device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum VmMode {
-    /// ivshmem-doorbell on our server
+    /// ivshmem-doorbell with an ivshmem-server
     Doorbell,
-    /// ivshmem-plain on a file in /dev/shm
+    /// ivshmem-plain with a file in /dev/shm
     Plain,
 }
 
@@ -107,27 +107,27 @@ fn driver() -> impl TypedValueParser<Value = VmDriver> {
     arguments::choice(drivers.into_iter().chain([(NO_DRIVER, "Leave the device unbound", VmDriver::None)]))
 }
 
-/// Kernel and archive; less does not boot.
+/// Minimum for the kernel and the initramfs.
 const MIN_GUEST_MEMORY: u64 = 64 << 20;
 
 /// Runs the guest until it ends.
 pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     if !args.size.is_power_of_two() || args.size < 4096 {
         let next = args.size.next_power_of_two().max(4096);
-        return Err(usage(format!("--size {}: a PCI BAR's size is a power of two; try --size {next}", args.size)));
+        return Err(usage(format!("--size {}: the size of a PCI BAR is a power of two; try --size {next}", args.size)));
     }
     let plain = args.mode == VmMode::Plain;
     if plain && (args.server.is_some() || args.peers > 0) {
         return Err(usage(
-            "ivshmem-plain has no server and no other peers: leave --server and --peers out, or take --mode doorbell",
+            "ivshmem-plain supports neither a server nor peers: omit --server and --peers, or use --mode doorbell",
         ));
     }
     if plain && args.vectors.is_some() {
-        return Err(usage("ivshmem-plain has no vectors: leave --vectors out, or take --mode doorbell"));
+        return Err(usage("ivshmem-plain does not support vectors: omit --vectors, or use --mode doorbell"));
     }
     if plain && args.driver == Some(VmDriver::Bind(GuestDriver::UioPciMsix)) {
         return Err(usage(
-            "ivshmem-plain has no interrupts, which uio_pci_msix asks for: take --driver none, or --mode doorbell",
+            "ivshmem-plain lacks interrupts, which uio_pci_msix needs: use --driver none, or --mode doorbell",
         ));
     }
     host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
@@ -137,25 +137,25 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
         cpu.check(args.accel)?;
     }
     args.timeouts.apply();
-    let say = crate::ui::status;
-    // ivshmem-plain has no interrupts, so the driver that asks for them would refuse it.
+    let progress = crate::ui::status;
+    // uio_pci_msix needs interrupts, which ivshmem-plain lacks.
     let driver = match args.driver {
         Some(VmDriver::Bind(driver)) => Some(driver),
         None if !plain => Some(GuestDriver::UioPciMsix),
         Some(VmDriver::None) | None => None,
     };
-    let options = provision::Options { kernel, shell: true, driver, consent: InstallPolicy::new(args.yes) };
+    let options = provision::Options { kernel, shell: true, driver, install: InstallPolicy::new(args.yes) };
     provision::check(options.kernel.as_ref(), options.driver)?;
-    let programs = host_programs::build(&say)?;
+    let programs = host_programs::build(&progress)?;
     let mut joined = None;
     if let Some(socket) = &args.server {
-        // Absolute, because it is shown for other terminals; asked before anything that takes long.
-        let socket = std::path::absolute(socket).context("this folder is gone")?;
+        // Absolute, because other terminals use it. Checked before anything slow.
+        let socket = std::path::absolute(socket).context("the current directory does not exist")?;
         joined = Some(ServerHandle::connect(&programs.host_peer, socket, args.vectors)?);
     }
-    let guest = provision::prepare(&options, &say)?;
+    let guest = provision::prepare(&options, &progress)?;
     let probe = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
-    let choice = accelerator::select(args.accel, probe, &guest, stop, &say)?;
+    let choice = accelerator::select(args.accel, probe, &guest, stop, &progress)?;
     crate::ui::status(&choice.why);
 
     let log_folder = tempfile::tempdir()?;
@@ -163,13 +163,13 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     let mut memory_file = None;
     let device = match args.mode {
         VmMode::Doorbell => {
-            let place = match joined.take() {
-                Some(place) => place,
+            let server = match joined.take() {
+                Some(server) => server,
                 None => ServerHandle::start(&programs, args.size, args.vectors.unwrap_or(1), log_folder.path())?,
             };
-            let place = place.with_peers(&programs.host_peer, args.peers)?;
-            place.print_hints(&programs.host_peer);
-            server_handle.insert(place).device()
+            let server = server.with_peers(&programs.host_peer, args.peers)?;
+            server.print_hints(&programs.host_peer);
+            server_handle.insert(server).device()
         }
         VmMode::Plain => {
             let file = SharedFile::create(args.size)?;
@@ -194,13 +194,13 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     let mut process = qemu.start_on_terminal()?;
     let parent = getppid();
     let status = loop {
-        if let Some(status) = process.ended()? {
+        if let Some(status) = process.exit_status()? {
             break status;
         }
         stop.check()?;
         anyhow::ensure!(
             getppid() == parent || !stdin_is_closed(),
-            "nobody is left to type: this process's parent and its standard input are gone"
+            "the parent process and the standard input are gone"
         );
         std::thread::sleep(std::time::Duration::from_millis(50));
     };
@@ -209,20 +209,20 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether nothing will ever be typed any more. What is still in a pipe is not counted: QEMU reads it.
+/// Whether stdin is closed. Data left in a pipe does not count: QEMU reads it.
 fn stdin_is_closed() -> bool {
     let stdin = std::io::stdin();
     let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
     poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// A file in /dev/shm that goes with this process.
+/// A file in /dev/shm that is removed with this process.
 struct SharedFile(PathBuf);
 
 impl SharedFile {
     const PREFIX: &str = "/dev/shm/ivshmem-doorbell-";
 
-    /// Removes the files of processes that were killed and could not do it themselves.
+    /// Removes the files of killed processes.
     fn sweep() {
         for entry in fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok) {
             let path = entry.path();
@@ -237,17 +237,17 @@ impl SharedFile {
         Self::sweep();
         let path = PathBuf::from(format!("{}{}", Self::PREFIX, std::process::id()));
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.with_context(|| format!("cannot make {}", path.display()))?;
+        let file = file.with_context(|| format!("cannot create {}", path.display()))?;
         let made = Self(path);
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
-            .with_context(|| format!("/dev/shm has no room for {bytes} bytes; try a smaller --size"))?;
+            .with_context(|| format!("/dev/shm lacks space for {bytes} bytes; try a smaller --size"))?;
         Ok(made)
     }
 }
 
 impl Drop for SharedFile {
     fn drop(&mut self) {
-        // Gone already is as good.
+        // It may be gone.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! A shell for the guest of `xtask vm`: busybox from its package, or the machine's own if that is static.
+//! A shell for the guest of `xtask vm`: busybox from its package, or the host's if that is static.
 
 use std::fs;
 use std::path::Path;
@@ -9,18 +9,18 @@ use crate::provision::error::ProvisionError;
 use crate::provision::host::distro::HostDistro;
 use crate::provision::{command, elf, host_packages};
 
-/// Where the package, unpacked, has the program: Debian's before and since version 13, and Fedora's.
+/// Paths in the package: Debian's before and since version 13, and Fedora's.
 const PLACES: [&str; 4] = ["bin/busybox", "usr/bin/busybox", "sbin/busybox", "usr/sbin/busybox"];
 
-/// The program, and the commands that it is.
+/// The program and its commands.
 pub(crate) struct Busybox {
     /// The static program.
     pub(crate) program: Vec<u8>,
-    /// Names under which it is other commands.
+    /// The names of its commands.
     pub(crate) applets: Vec<String>,
 }
 
-/// Takes busybox from the cache, downloading it if this is the first time.
+/// Busybox from the cache. The first call downloads it.
 pub(crate) fn fetch(
     cache: &Cache,
     distro: &dyn HostDistro,
@@ -32,13 +32,13 @@ pub(crate) fn fetch(
             distro: distro.name().to_owned(),
             hint: "install a static busybox",
         })?;
-        progress("downloading busybox for the guest, 1 MB (once)");
+        progress("downloading busybox for the guest, 1 MB (only once)");
         for file in repository.download(&[distro.busybox_package().to_owned()], progress)? {
             repository.unpack(&file, partial)?;
         }
         read(partial).map(|_| ())
     });
-    // A machine without its distribution's tools may have one.
+    // Without package tools, the host may have one.
     folder.and_then(|folder| read(&folder)).or_else(|error| installed().ok_or(error))
 }
 
@@ -48,7 +48,7 @@ fn installed() -> Option<Busybox> {
 
 fn read(folder: &Path) -> Result<Busybox, ProvisionError> {
     let path = PLACES.map(|place| folder.join(place)).into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        ProvisionError::Kernel { path: folder.to_path_buf(), why: "the package contains no busybox".to_owned() }
+        ProvisionError::Kernel { path: folder.to_path_buf(), why: "the package lacks busybox".to_owned() }
     })?;
     load(&path)
 }
@@ -58,8 +58,8 @@ fn load(path: &Path) -> Result<Busybox, ProvisionError> {
     if let Some(why) = elf::not_static(&program) {
         return Err(ProvisionError::NotStatic { path: path.to_path_buf(), why });
     }
-    // Static and for the same processor: it runs here as well as there.
-    let list = command::run("asking busybox for its commands", Command::new(path).arg("--list"))?;
+    // A static program for the same architecture also runs on the host.
+    let list = command::run("listing the commands of busybox", Command::new(path).arg("--list"))?;
     let applets = String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect();
     Ok(Busybox { program, applets })
 }

@@ -1,4 +1,4 @@
-//! Builds `guest-uio` as a static program: the guest has no libraries.
+//! Builds `guest-uio` as a static program, because the guest lacks libraries.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,17 +8,16 @@ use crate::provision::command;
 use crate::provision::elf;
 use crate::provision::error::ProvisionError;
 
-/// The host's own target, named nevertheless: without `--target`, the static flags would reach procedural macros, which
-/// must be dynamic.
+/// The host's target. Without `--target`, the static flags would also apply to procedural macros, which must be dynamic.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Builds the program below `target` and returns its content. Cargo decides whether there is anything to do.
+/// Builds the program below `target` and returns its content.
 pub(crate) fn build(workspace: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<Vec<u8>, ProvisionError> {
-    // Own folder: other flags in the same one would rebuild everything at each change of hands.
+    // A separate directory, because other flags would rebuild everything each time.
     let folder = target.join("guest");
     let path = folder.join(TARGET).join("guest/guest-uio");
     if !path.is_file() {
-        progress("building the guest's program");
+        progress("building the guest program");
     }
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     cargo
@@ -27,9 +26,9 @@ pub(crate) fn build(workspace: &Path, target: &Path, progress: &dyn Fn(&str)) ->
         .arg("--target-dir")
         .arg(&folder)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        // It would win over RUSTFLAGS.
+        // It would override RUSTFLAGS.
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
-    command::run("building the guest's program", &mut cargo)?;
+    command::run("building the guest program", &mut cargo)?;
 
     let program = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
     match elf::not_static(&program) {

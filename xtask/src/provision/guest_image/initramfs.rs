@@ -1,15 +1,15 @@
-//! The guest's file system: a cpio archive (newc) that the kernel unpacks into memory.
+//! Writes the guest's file system: a cpio archive (newc) that the kernel unpacks into memory.
 //!
-//! It is not compressed: under emulation, unpacking takes longer than loading.
+//! It is not compressed, because decompression under emulation takes longer than loading.
 //!
-//! | path | what |
+//! | path | content |
 //! |---|---|
-//! | /init | the guest's program |
+//! | /init | the guest program |
 //! | /bin/guest-uio | a link to it |
 //! | /lib/modules/NAME.ko | kernel modules |
-//! | /lib/modules/order | their file names, one per line, each behind those it depends on |
-//! | /bin/busybox, /bin/sh … | if there is to be a shell |
-//! | /dev/console | where init's words go before /dev is mounted |
+//! | /lib/modules/order | their file names, one per line, in load order |
+//! | /bin/busybox, /bin/sh … | with a shell only |
+//! | /dev/console | output of init before /dev is mounted |
 
 use std::io::{self, Write as _};
 
@@ -23,14 +23,14 @@ const PROGRAM: u32 = 0o100_755;
 const DATA: u32 = 0o100_644;
 const LINK: u32 = 0o120_777;
 const CONSOLE: u32 = 0o020_600;
-/// Mount points and folders.
+/// Directories, some of them mount points.
 const FOLDERS: [&str; 8] = ["bin", "dev", "lib", "lib/modules", "proc", "run", "sys", "tmp"];
 
-/// What goes into the archive.
+/// The content of the archive.
 pub(crate) struct Content<'a> {
     /// The program that becomes PID 1.
     pub(crate) init: &'a [u8],
-    /// Kernel modules, in the order in which they load.
+    /// Kernel modules, in load order.
     pub(crate) modules: &'a [Module],
     /// A shell.
     pub(crate) busybox: Option<&'a Busybox>,
@@ -76,7 +76,7 @@ impl Archive {
         self.write(builder, content)
     }
 
-    /// Character device 5, 1. The kernel opens it for init before anything is mounted.
+    /// Character device 5, 1, which the kernel opens for init before anything is mounted.
     fn console(&mut self) -> io::Result<()> {
         let builder = self.entry("dev/console", CONSOLE).rdev_major(5).rdev_minor(1);
         self.write(builder, b"")
@@ -84,13 +84,14 @@ impl Archive {
 
     fn entry(&mut self, path: &str, mode: u32) -> Builder {
         self.entries += 1;
-        // Equal inode numbers would mean hard links.
+        // Equal inode numbers mean hard links.
         Builder::new(path).ino(self.entries).nlink(1).mode(mode)
     }
 
     fn write(&mut self, builder: Builder, content: &[u8]) -> io::Result<()> {
-        let size = u32::try_from(content.len())
-            .map_err(|_| io::Error::new(io::ErrorKind::FileTooLarge, "newc archives hold files below 4 GiB"))?;
+        let size = u32::try_from(content.len()).map_err(|_| {
+            io::Error::new(io::ErrorKind::FileTooLarge, "files in newc archives are smaller than 4 GiB")
+        })?;
         let mut writer = builder.write(&mut self.bytes, size);
         writer.write_all(content)?;
         writer.finish().map(|_| ())
@@ -126,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_is_found_again_where_it_belongs() {
+    fn archive_contains_all_files() {
         let modules = [module("uio"), module("uio_pci_msix")];
         let busybox = Busybox { program: b"shell".to_vec(), applets: vec!["busybox".into(), "sh".into()] };
         let content = Content { init: b"program", modules: &modules, busybox: Some(&busybox) };
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn the_console_is_a_device_with_the_right_number() {
+    fn console_has_the_device_number() {
         let bytes = archive(&Content { init: b"", modules: &[], busybox: None }).unwrap();
         let mut rest = &bytes[..];
         loop {
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_no_shell_unless_asked_for_and_the_bytes_do_not_vary() {
+    fn archive_is_reproducible_and_without_shell() {
         let content = Content { init: b"program", modules: &[module("uio")], busybox: None };
         let bytes = archive(&content).unwrap();
         assert!(!read(&bytes).contains_key("bin/busybox"));

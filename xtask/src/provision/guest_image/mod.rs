@@ -1,4 +1,4 @@
-//! The guest's file system: its program, a shell, and the archive that holds them.
+//! The guest's file system: its program, a shell, and the archive that contains them.
 
 pub(crate) mod busybox;
 pub(crate) mod guest_binary;

@@ -13,7 +13,7 @@ pub(crate) struct Debian {
 }
 
 impl Debian {
-    /// `name` is for messages.
+    /// With a name for messages.
     pub(crate) fn new(name: String) -> Self {
         Self { name }
     }

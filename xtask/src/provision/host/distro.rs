@@ -1,14 +1,14 @@
-//! What a run needs of the host's distribution: tools, packages, and where kernels come from.
+//! The tools that a run needs, and the traits of a distribution: package names and downloads.
 
 use std::path::{Path, PathBuf};
 
 use crate::provision::cache::Cache;
 use crate::provision::error::ProvisionError;
 
-/// The cache's entry for downloads. It can be removed once all packages are unpacked.
+/// The cache entry of downloads. It can be removed once all packages are unpacked.
 pub(crate) const DOWNLOADS: &str = "download";
 
-/// Something that a run needs of the host, whatever package provides it.
+/// A tool that a run needs, independent of its package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Tool {
     /// Runs the guest.
@@ -52,7 +52,7 @@ impl Tool {
         }
     }
 
-    /// What it is needed for.
+    /// Its purpose, for messages.
     pub(crate) fn purpose(&self) -> &'static str {
         match self {
             Self::Qemu => "runs the guest",
@@ -67,20 +67,20 @@ impl Tool {
         }
     }
 
-    /// Whether it is a file in a library folder instead of a program.
+    /// Whether it is a library instead of a program.
     pub(crate) fn is_library(&self) -> bool {
         matches!(self, Self::LibElf | Self::LibC)
     }
 }
 
-/// A kernel as its distribution packs it.
+/// The packages of a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KernelPackages {
     /// The output of `uname -r` under it.
     pub(crate) release: String,
     /// The package's version, which changes more often than the release.
     pub(crate) version: String,
-    /// The image, its modules, and the headers and tools that build others.
+    /// Image, modules, headers and build tools.
     pub(crate) names: Vec<String>,
     /// Bytes to download; 0 if unknown.
     pub(crate) size: u64,
@@ -89,19 +89,19 @@ pub(crate) struct KernelPackages {
 /// A version of QEMU that the package lists offer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Emulator {
-    /// The one on this machine's search path.
+    /// The installed version.
     Installed {
         /// The package's version.
         version: String,
     },
-    /// One that runs with the libraries of these packages and of the host.
+    /// A version that runs with the libraries of these packages and of the host.
     Packages {
         /// The version of QEMU's package.
         version: String,
         /// What to download.
         packages: Vec<String>,
     },
-    /// One that cannot run here.
+    /// A version that cannot run on this host.
     LeftOut {
         /// The version of QEMU's package.
         version: String,
@@ -110,17 +110,17 @@ pub(crate) enum Emulator {
     },
 }
 
-/// What is specific to a distribution.
+/// A Linux distribution.
 pub(crate) trait HostDistro {
     /// Its name, for messages.
     fn name(&self) -> &str;
-    /// The package that provides `tool`; `None` if this program does not know it.
+    /// The package that provides `tool`; `None` if unknown.
     fn package(&self, tool: &Tool) -> Option<String>;
-    /// The command that installs packages without asking; `None` if this program does not know it.
+    /// The command that installs packages without asking; `None` if unknown.
     fn install(&self, packages: &[String]) -> Option<Vec<String>>;
-    /// The command that refreshes the lists of available packages, where installing does not do that by itself.
+    /// The command that updates the package lists; `None` if installing does it.
     fn refresh(&self) -> Option<Vec<String>>;
-    /// Whether there are such lists.
+    /// Whether there are package lists.
     fn has_lists(&self) -> bool;
     /// The package with the headers of kernel `release`.
     fn headers_package(&self, release: &str) -> Option<String>;
@@ -128,7 +128,7 @@ pub(crate) trait HostDistro {
     fn busybox_package(&self) -> &'static str;
     /// The programs that `repository` runs.
     fn repository_tools(&self) -> Vec<Tool>;
-    /// Where kernels and other packages come from; `None`: kernels must be named with `--kernel` and `--modules`.
+    /// The source of kernels and other packages; `None`: kernels need `--kernel` and `--modules`.
     fn repository<'a>(&'a self, cache: &'a Cache) -> Option<Box<dyn Repository + 'a>>;
 }
 
@@ -136,15 +136,15 @@ pub(crate) trait HostDistro {
 pub(crate) trait Repository {
     /// The newest kernel.
     fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError>;
-    /// The newest kernel of each series that the package lists have; none if this program cannot list them.
+    /// The newest kernel of each series in the package lists; empty if listing is not supported.
     fn kernels(&mut self, _progress: &dyn Fn(&str)) -> Result<Vec<KernelPackages>, ProvisionError> {
         Ok(Vec::new())
     }
-    /// The newest QEMU of each series that the package lists have; none if this program cannot list them.
+    /// The newest QEMU of each series in the package lists; empty if listing is not supported.
     fn emulators(&mut self) -> Result<Vec<Emulator>, ProvisionError> {
         Ok(Vec::new())
     }
-    /// Downloads packages and returns the files. Files that an earlier attempt downloaded are used again.
+    /// Downloads packages and returns the files. Earlier downloads are reused.
     fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError>;
     /// Unpacks a package's files below `root`.
     fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError>;

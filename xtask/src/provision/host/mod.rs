@@ -1,5 +1,5 @@
-//! The Linux distribution of the host: the packages of the programs that a run needs, the command that installs them, and
-//! where the guest's kernel comes from.
+//! The Linux distribution of the host. `distro` defines the traits, `debian`, `fedora` and `unknown` implement them; `apt` and
+//! `rpm` download packages.
 
 mod apt;
 mod debian;
@@ -13,13 +13,13 @@ use std::fs;
 pub(crate) use debian::Debian;
 use distro::HostDistro;
 
-/// The distribution of this host.
+/// Detects the distribution of this host.
 pub(crate) fn detect() -> Box<dyn HostDistro> {
     let text = fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release"));
     from_os_release(&text.unwrap_or_default())
 }
 
-/// The distribution that `text`, the content of os-release(5), names; else one that it is derived from.
+/// The distribution of `text`, the content of os-release(5), or one that it is derived from.
 fn from_os_release(text: &str) -> Box<dyn HostDistro> {
     let value = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn debian_and_its_derivatives_install_by_apt() {
+    fn debian_and_derivatives_use_apt() {
         let apt = "env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
                    qemu-system-x86 libc6-dev";
         for text in ["ID=debian\n", "ID=ubuntu\nID_LIKE=debian\n", "ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"] {
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn fedora_and_its_derivatives_install_by_dnf() {
+    fn fedora_and_derivatives_use_dnf() {
         for text in ["ID=fedora\n", "ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"] {
             let dnf = "dnf install --assumeyes --setopt=install_weak_deps=False qemu-system-x86-core glibc-static";
             assert_eq!(install(text).as_deref(), Some(dnf), "{text}");
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_distribution_has_a_name_and_no_command() {
+    fn unknown_distribution_has_only_a_name() {
         let text = "ID=arch\nPRETTY_NAME=\"Arch Linux\"\n";
         assert_eq!(from_os_release(text).name(), "Arch Linux");
         assert_eq!(install(text), None);

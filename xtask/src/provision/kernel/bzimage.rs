@@ -1,7 +1,7 @@
-//! What is inside a bzImage: the release it was built as, and the kernel proper.
+//! Reads a bzImage: its release and the uncompressed kernel.
 //!
-//! Fields: Linux `Documentation/arch/x86/boot.rst`. QEMU can start the kernel proper through its PVH entry. That leaves out
-//! the real-mode part and above all the decompressor, which under emulation takes longer (2.5 s) than all the rest.
+//! Fields: Linux `Documentation/arch/x86/boot.rst`. QEMU can start the uncompressed kernel through its PVH entry. That skips the
+//! decompressor, which takes 2.5 s under emulation, more than the rest of the boot.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -16,11 +16,11 @@ const KERNEL_VERSION: usize = 0x20e;
 const PAYLOAD_OFFSET: usize = 0x248;
 const PAYLOAD_LENGTH: usize = 0x24c;
 
-/// How kernels are compressed: the first bytes and the program that unpacks them.
+/// Compression formats: the first bytes and the program that decompresses.
 const COMPRESSIONS: [(&[u8], &str); 4] =
     [(b"\xfd7zXZ\0", "xz"), (b"\x28\xb5\x2f\xfd", "zstd"), (b"\x1f\x8b", "gzip"), (b"\x02\x21\x4c\x18", "lz4")];
 
-/// The release in the header (`uname -r`), or `None` if this is no bzImage.
+/// The release in the header (`uname -r`); `None` if `image` is not a bzImage.
 pub(crate) fn release(image: &[u8]) -> Option<String> {
     if image.get(HEADER_MAGIC..HEADER_MAGIC + 4)? != b"HdrS" {
         return None;
@@ -31,7 +31,7 @@ pub(crate) fn release(image: &[u8]) -> Option<String> {
     (!release.is_empty()).then(|| release.to_owned())
 }
 
-/// The kernel proper, if it can be had and entered directly. `None` is no error: QEMU starts the bzImage as well, later.
+/// The uncompressed kernel, if it has a PVH entry. With `None`, QEMU boots the bzImage, only slower.
 pub(crate) fn direct_kernel(image: &[u8], scratch: &Path) -> Result<Option<Vec<u8>>, ProvisionError> {
     let Some(payload) = payload(image) else { return Ok(None) };
     let Some((_, program)) = COMPRESSIONS.iter().find(|(magic, _)| payload.starts_with(magic)) else {
@@ -40,14 +40,14 @@ pub(crate) fn direct_kernel(image: &[u8], scratch: &Path) -> Result<Option<Vec<u
     let mut packed = tempfile::NamedTempFile::new_in(scratch).map_err(ProvisionError::io("create", scratch))?;
     packed.write_all(payload).map_err(ProvisionError::io("write", packed.path()))?;
     let input = packed.reopen().map_err(ProvisionError::io("read", packed.path()))?;
-    // The status says nothing: four bytes, the unpacked size, follow the packed data, and some of the programs mind them.
+    // The exit status is ignored: four bytes with the size follow the data, and some programs report them as an error.
     let output = Command::new(program).arg("-dc").stdin(input).stderr(Stdio::null()).output();
     Ok(output.ok().map(|output| output.stdout).filter(|kernel| has_pvh_entry(kernel)))
 }
 
 fn payload(image: &[u8]) -> Option<&[u8]> {
     release(image)?;
-    // Zero stands for four, for the sake of very old loaders.
+    // Zero means four, for compatibility with very old loaders.
     let sectors = match field(image, SETUP_SECTORS, 1)? {
         0 => 4,
         sectors => sectors,
@@ -60,7 +60,7 @@ fn field(image: &[u8], at: usize, length: usize) -> Option<usize> {
     usize::try_from(number(image, at, length)?).ok()
 }
 
-/// The smallest bzImage of `release`, without a kernel in it.
+/// A minimal bzImage of `release` without a kernel.
 #[cfg(test)]
 pub(crate) fn sample(release: &str) -> Vec<u8> {
     let mut image = vec![0; 0x400];
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_release_is_the_first_word_of_the_version() {
+    fn release_is_the_first_word_of_the_version() {
         assert_eq!(release(&image()).as_deref(), Some("6.1.0-56-amd64"));
     }
 
@@ -100,13 +100,13 @@ mod tests {
     }
 
     #[test]
-    fn the_payload_lies_behind_the_setup_sectors() {
+    fn payload_follows_the_setup_sectors() {
         assert_eq!(payload(&image()), Some(&b"contents"[..]));
         assert_eq!(payload(&image()[..0x814]), None);
     }
 
     #[test]
-    fn a_payload_of_unknown_kind_is_left_alone() {
+    fn ignores_unknown_compression() {
         let scratch = tempfile::tempdir().unwrap();
         assert_eq!(direct_kernel(&image(), scratch.path()).unwrap(), None);
     }

@@ -1,4 +1,4 @@
-//! A kernel that the user names: `--kernel FILE --modules DIR`, checked before anything is built.
+//! A custom kernel, `--kernel FILE --modules DIR`, checked before anything is built.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use crate::provision::host::distro::HostDistro;
 use crate::provision::{elf, host_packages};
 use bench_protocol::boot::GuestDriver;
 
-/// A kernel that the user names.
+/// A custom kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CustomKernel {
     /// `--kernel`: a bzImage, or an ELF file with a PVH entry.
     pub(crate) image: PathBuf,
-    /// `--modules`: a folder like /lib/modules/RELEASE.
+    /// `--modules`: a directory like /lib/modules/RELEASE.
     pub(crate) modules: PathBuf,
 }
 
-/// A kernel whose files fit each other.
+/// A kernel with matching image and modules.
 struct Checked {
     image: Vec<u8>,
     release: String,
@@ -29,8 +29,8 @@ struct Checked {
 }
 
 impl CustomKernel {
-    /// Checks that both arguments are what they must be, belong to one release, and have the headers that the driver's
-    /// module is built against. Only reads files.
+    /// Checks that both arguments are valid and of one release, and that there are headers if the driver's module is built. Only
+    /// reads files.
     pub(crate) fn check(&self, driver: Option<GuestDriver>, distro: &dyn HostDistro) -> Result<(), ProvisionError> {
         let checked = self.read()?;
         match driver {
@@ -84,7 +84,7 @@ impl CustomKernel {
         let of_modules = of_modules.unwrap_or(folder_name);
         if of_modules != release {
             return Err(ProvisionError::Usage(format!(
-                "--kernel {} is release {release}, but --modules {} holds modules of {of_modules}; both must be of one \
+                "--kernel {} is release {release}, but --modules {} has modules of {of_modules}; both must have the same \
                  release",
                 self.image.display(),
                 self.modules.display()
@@ -100,7 +100,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, ProvisionError> {
         return Err(usage("--kernel", path, "not a regular file"));
     }
     fs::read(path)
-        .map_err(|error| usage("--kernel", path, &format!("{error}; name a kernel such as /boot/vmlinuz-RELEASE")))
+        .map_err(|error| usage("--kernel", path, &format!("{error}; specify a kernel such as /boot/vmlinuz-RELEASE")))
 }
 
 fn usage(flag: &str, path: &Path, rule: &str) -> ProvisionError {
@@ -111,12 +111,12 @@ fn is_module_tree(folder: &Path) -> bool {
     ["kernel", "updates", "extra"].iter().any(|name| folder.join(name).is_dir())
 }
 
-/// The rule, and a folder nearby that follows it.
+/// The expected form, and a matching directory nearby.
 fn not_a_module_tree(folder: &Path) -> String {
     if !folder.is_dir() {
-        return "not a folder; expected one like /lib/modules/RELEASE".to_owned();
+        return "not a directory; expected one like /lib/modules/RELEASE".to_owned();
     }
-    let rule = "not a folder like /lib/modules/RELEASE (with a folder `kernel` in it)";
+    let rule = "not a directory like /lib/modules/RELEASE (with a subdirectory `kernel`)";
     let places = ["", "lib/modules", "usr/lib/modules"].map(|place| folder.join(place));
     let nearby = places.iter().filter_map(|place| entries(place).ok()).flatten().find(|path| is_module_tree(path));
     match nearby {
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn only_drivers_that_are_built_need_headers() {
+    fn only_built_drivers_need_headers() {
         let (root, kernel) = kernel(RELEASE);
         assert_eq!(check(&kernel, GuestDriver::UioPciGeneric), Ok(()));
         assert_eq!(check(&kernel, GuestDriver::VfioPci), Ok(()));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn images_that_are_no_kernels_are_wrong_usage() {
+    fn invalid_image_is_wrong_usage() {
         let (root, mut kernel) = kernel(RELEASE);
         fs::write(&kernel.image, "text").unwrap();
         assert_refused(&kernel, 2, "expected a bzImage");
@@ -182,12 +182,12 @@ mod tests {
     }
 
     #[test]
-    fn folders_without_modules_are_wrong_usage() {
+    fn directory_without_modules_is_wrong_usage() {
         let (root, mut kernel) = kernel(RELEASE);
         let modules = std::mem::replace(&mut kernel.modules, root.path().join("none"));
         assert_refused(&kernel, 2, "No such file");
         kernel.modules = kernel.image.clone();
-        assert_refused(&kernel, 2, "not a folder");
+        assert_refused(&kernel, 2, "not a directory");
         for above in [root.path().to_path_buf(), root.path().join("lib/modules")] {
             kernel.modules = above;
             assert_refused(&kernel, 2, &format!("did you mean {}?", modules.canonicalize().unwrap().display()));
@@ -195,8 +195,8 @@ mod tests {
     }
 
     #[test]
-    fn kernel_and_modules_must_be_of_one_release() {
+    fn refuses_modules_of_another_release() {
         let (_root, kernel) = kernel("6.1.0-other");
-        assert_refused(&kernel, 2, "holds modules of 6.1.0-other; both must be of one release");
+        assert_refused(&kernel, 2, "has modules of 6.1.0-other; both must have the same release");
     }
 }

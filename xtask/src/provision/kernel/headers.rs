@@ -1,4 +1,4 @@
-//! Kernel headers outside of /usr/src: their makefiles name each other by absolute paths.
+//! Kernel headers outside of /usr/src: adapts the absolute paths in their makefiles.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use crate::provision::error::ProvisionError;
 use crate::provision::files::entries;
 
-/// Where the makefiles of packaged headers expect each other.
+/// The path in makefiles of packaged headers.
 const INSTALLED: &str = "/usr/src/";
-/// The same, relative to the makefile that includes another: in headers that an earlier version of this program unpacked.
+/// The relative form, in headers that an earlier version of this program unpacked.
 const RELATIVE: &str = "$(dir $(lastword $(MAKEFILE_LIST)))../";
-/// Where packages have a release's headers: Debian's folder, then Fedora's.
+/// Directories of a release's headers in packages: Debian's and Fedora's.
 const FOLDERS: [&str; 2] = ["usr/src/linux-headers-", "usr/src/kernels/"];
 
-/// The headers of `release` in unpacked packages below `root`, relative to it.
+/// The headers of `release` in unpacked packages, relative to `root`.
 pub(crate) fn in_packages(root: &Path, release: &str) -> Option<PathBuf> {
     FOLDERS
         .into_iter()
@@ -22,8 +22,8 @@ pub(crate) fn in_packages(root: &Path, release: &str) -> Option<PathBuf> {
         .find(|folder| root.join(folder).join("Makefile").is_file())
 }
 
-/// The headers that belong to `modules`, a folder like /lib/modules/RELEASE: its link `build`, or, in unpacked packages
-/// where that link is absolute and leads nowhere, the headers unpacked with it.
+/// The headers of `modules`, a directory like /lib/modules/RELEASE: the target of its link `build`. In unpacked packages, where
+/// that absolute link is broken, the headers unpacked with them.
 pub(crate) fn of_modules(modules: &Path, release: &str) -> Option<PathBuf> {
     let linked = modules.join("build");
     if linked.join("Makefile").is_file() {
@@ -33,8 +33,7 @@ pub(crate) fn of_modules(modules: &Path, release: &str) -> Option<PathBuf> {
     in_packages(root, release).map(|headers| root.join(headers))
 }
 
-/// Makes `folder` usable in place of `headers`: a link to each of its files, except for the makefile, whose absolute paths
-/// lead to where the headers are instead of where a package would install them.
+/// Fills `folder` with links to the files of `headers`, and with a copy of its makefile that has the actual paths.
 pub(crate) fn relocate(headers: &Path, folder: &Path) -> Result<(), ProvisionError> {
     fs::create_dir(folder).map_err(ProvisionError::io("create", folder))?;
     for path in entries(headers)? {
@@ -48,7 +47,7 @@ pub(crate) fn relocate(headers: &Path, folder: &Path) -> Result<(), ProvisionErr
     Ok(())
 }
 
-/// The makefile with other paths, if this is one that must change.
+/// The makefile with the actual paths; `None` if `path` needs no change.
 fn makefile(path: &Path, headers: &Path, folder: &Path) -> Option<String> {
     if path.file_name()? != "Makefile" {
         return None;
@@ -58,7 +57,7 @@ fn makefile(path: &Path, headers: &Path, folder: &Path) -> Option<String> {
     let parent = format!("{}/", headers.parent()?.display());
     let mut changed = text.clone();
     for prefix in [INSTALLED, RELATIVE] {
-        // The build's output folder (KBUILD_OUTPUT, since kernel 7) must be the one that make is started in.
+        // KBUILD_OUTPUT (since kernel 7) must be the directory that make starts in.
         changed = changed.replace(&format!("{prefix}{name}\n"), &format!("{}\n", folder.display()));
         changed = changed.replace(prefix, &parent);
     }
@@ -69,7 +68,7 @@ fn makefile(path: &Path, headers: &Path, folder: &Path) -> Option<String> {
 mod tests {
     use super::*;
 
-    /// As Debian's package of kernel 7.2 has it.
+    /// From Debian's package of kernel 7.2.
     const MAKEFILE: &str = "KBUILD_OUTPUT=/usr/src/linux-headers-7.2.13+deb14-amd64\n\
                             include /usr/src/linux-headers-7.2.13+deb14-common/Makefile\n";
 
@@ -82,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn absolute_paths_lead_to_the_unpacked_headers() {
+    fn absolute_paths_are_replaced() {
         let (root, headers) = unpacked("usr/src/linux-headers-7.2.13+deb14-amd64");
         let folder = root.path().join("relocated");
         relocate(&headers, &folder).unwrap();
@@ -100,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn relative_includes_lead_there_as_well() {
+    fn relative_includes_are_replaced() {
         let (root, headers) = unpacked("src/linux-headers-6.12.118+deb13-amd64");
         fs::write(
             headers.join("Makefile"),
@@ -114,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn makefiles_without_absolute_paths_are_linked() {
+    fn links_makefiles_without_absolute_paths() {
         let (root, headers) = unpacked("src/linux");
         fs::write(headers.join("Makefile"), "include ../linux-headers-6.8.0-31/Makefile\n").unwrap();
         let folder = root.path().join("relocated");
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_found_by_link_or_next_to_the_modules() {
+    fn finds_headers_by_link_or_next_to_the_modules() {
         for folder in ["usr/src/linux-headers-7.2.0-x", "usr/src/kernels/7.2.0-x"] {
             let (root, headers) = unpacked(folder);
             let modules = root.path().join("lib/modules/7.2.0-x");
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_without_headers_have_none() {
+    fn modules_may_lack_headers() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(of_modules(root.path(), "7.2.0-x"), None);
     }

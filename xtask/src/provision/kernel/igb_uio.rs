@@ -1,5 +1,5 @@
-//! `igb_uio` from Debian's package of DPDK's kernel modules. The package holds sources for dkms, of which nothing is run:
-//! the module is built like our own.
+//! `igb_uio` from Debian's package of DPDK's kernel modules. The package contains sources for dkms; they are built here like
+//! uio_pci_msix.
 
 use std::path::Path;
 
@@ -10,19 +10,19 @@ use crate::provision::files::entries;
 use crate::provision::host::distro::HostDistro;
 
 const PACKAGE: &str = "dpdk-kmods-dkms";
-/// The cache's entry for the package, unpacked.
+/// The cache entry of the unpacked package.
 const ENTRY: &str = "dpdk-kmods";
-/// What a build needs of the sources.
+/// The sources that a build needs.
 const FILES: [&str; 3] = ["Kbuild", "compat.h", "igb_uio.c"];
 
-/// The module's sources, downloaded if this is the first time.
+/// The module's sources. The first call downloads them.
 pub(crate) fn fetch(cache: &Cache, distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<Source, ProvisionError> {
     let folder = cache.folder(ENTRY, |partial| {
-        progress("downloading the sources of igb_uio, 10 kB (once)");
+        progress("downloading the sources of igb_uio, 10 kB (only once)");
         let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
             what: PACKAGE.to_owned(),
             distro: distro.name().to_owned(),
-            hint: "take another --driver than igb_uio",
+            hint: "use another --driver than igb_uio",
         })?;
         for file in repository.download(&[PACKAGE.to_owned()], progress)? {
             repository.unpack(&file, partial)?;
@@ -32,7 +32,7 @@ pub(crate) fn fetch(cache: &Cache, distro: &dyn HostDistro, progress: &dyn Fn(&s
     find(&folder)
 }
 
-/// The sources are in usr/src/NAME-VERSION.
+/// Finds the sources in usr/src/NAME-VERSION.
 fn find(folder: &Path) -> Result<Source, ProvisionError> {
     entries(&folder.join("usr/src"))?
         .into_iter()
@@ -40,7 +40,7 @@ fn find(folder: &Path) -> Result<Source, ProvisionError> {
         .map(|folder| Source { name: "igb_uio", folder, files: &FILES })
         .ok_or_else(|| ProvisionError::Kernel {
             path: folder.to_path_buf(),
-            why: format!("{PACKAGE} contains no {}", FILES.join(", ")),
+            why: format!("{PACKAGE} lacks {}", FILES.join(", ")),
         })
 }
 
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_found_whatever_their_version_and_half_of_them_are_none() {
+    fn finds_complete_sources_of_any_version() {
         let root = tempfile::tempdir().unwrap();
         let sources = root.path().join("usr/src/dpdk-kmods-0~20220829+git");
         std::fs::create_dir_all(&sources).unwrap();

@@ -1,7 +1,7 @@
 //! The guest's kernel and its modules.
 //!
-//! `packaged` unpacks the distribution's kernel, `custom` checks one that the user names; `bzimage` reads images. `module_tree`
-//! finds the kernel's modules, `module_build` builds ours (and `igb_uio`) against its `headers`.
+//! `packaged` unpacks the distribution's kernel, `custom` checks one from `--kernel`; `bzimage` reads images. `module_tree` finds
+//! the kernel's modules, `module_build` builds uio_pci_msix and `igb_uio` against its `headers`.
 
 pub(crate) mod bzimage;
 pub(crate) mod custom;
@@ -16,22 +16,22 @@ use std::path::PathBuf;
 use super::cache::Cache;
 use super::error::ProvisionError;
 
-/// A kernel with what belongs to it.
+/// A kernel with its modules and headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kernel {
-    /// What QEMU starts.
+    /// For `qemu -kernel`.
     pub(crate) image: PathBuf,
-    /// What `uname -r` says.
+    /// The output of `uname -r`.
     pub(crate) release: String,
-    /// Which build of that release: the package's version, or a digest of the image.
+    /// The build of the release: the package's version, or a digest of the image.
     pub(crate) version: String,
-    /// A folder like /lib/modules/RELEASE.
+    /// A directory like /lib/modules/RELEASE.
     pub(crate) modules: PathBuf,
-    /// What modules are built against, if that is there.
+    /// The headers, if there are any.
     pub(crate) headers: Option<PathBuf>,
 }
 
-/// The kernel proper of a bzImage, kept under `name`.
+/// The uncompressed kernel of a bzImage, cached under `name`.
 pub(crate) fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathBuf>, ProvisionError> {
     let path = cache.path(name);
     if path.is_file() {

@@ -1,4 +1,4 @@
-//! Builds a kernel module for the guest's kernel, in a folder of the cache: the sources stay clean.
+//! Builds a kernel module for the guest's kernel, in the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,40 +16,39 @@ use crate::provision::host_packages::{self, InstallPolicy};
 pub(crate) struct Source {
     /// The module's name.
     pub(crate) name: &'static str,
-    /// Where its sources are.
+    /// The directory of its sources.
     pub(crate) folder: PathBuf,
-    /// Which of the files there a build needs.
+    /// The files that a build needs.
     pub(crate) files: &'static [&'static str],
 }
 
 impl Source {
-    /// What a build makes.
+    /// The name of the object file.
     fn object(&self) -> String {
         format!("{}.ko", self.name)
     }
 }
 
-/// To be changed whenever the same sources would give another object.
+/// Part of the cache key. Change it whenever the build commands change.
 const RECIPE: &str = "make W=1 CONFIG_DEBUG_INFO_BTF_MODULES=; strip --strip-debug";
-/// Leaves BTF out of the module. Headers that hold a vmlinux (Debian 13) would have it made by pahole, a program that
-/// nothing else here needs, and only BPF programs would read it.
+/// Omits BTF, which only BPF programs read. With headers that contain vmlinux (Debian 13), the build would need pahole.
 const WITHOUT_BTF: &str = "CONFIG_DEBUG_INFO_BTF_MODULES=";
-/// Variables that steer a kernel build; those of the user are about other builds.
+/// Variables that affect a kernel build. The user's values concern other builds.
 const KBUILD_VARIABLES: [&str; 8] =
     ["ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KCFLAGS", "LLVM", "MAKEFLAGS", "MAKELEVEL"];
 
-/// Our module's sources in the workspace.
-pub(crate) fn own(workspace: &Path) -> Source {
+/// The sources of uio_pci_msix in the workspace.
+pub(crate) fn uio_pci_msix(workspace: &Path) -> Source {
     Source { name: "uio_pci_msix", folder: workspace.join("guest-uio/kmod"), files: &["Kbuild", "uio_pci_msix.c"] }
 }
 
-/// The module for `kernel`, built if sources or kernel are new.
+/// The module for `kernel`, from the cache or built.
 pub(crate) fn build(
     cache: &Cache,
     source: &Source,
     kernel: &Kernel,
     headers: &Path,
-    (distro, consent): (&dyn HostDistro, InstallPolicy),
+    (distro, policy): (&dyn HostDistro, InstallPolicy),
     progress: &dyn Fn(&str),
 ) -> Result<Vec<u8>, ProvisionError> {
     let mut key = Key::default().with(RECIPE).with(source.name).with(&kernel.release).with(&kernel.version);
@@ -58,9 +57,9 @@ pub(crate) fn build(
         key = key.with(name).with(fs::read(&path).map_err(ProvisionError::io("read", &path))?);
     }
     let folder = cache.folder(&format!("module-{}", key.hex()), |partial| {
-        // The headers name the compiler that built the kernel; that one, and no other, is certain to fit.
+        // Uses the compiler that built the kernel, which the headers name.
         if let Some(compiler) = compiler(headers) {
-            host_packages::ensure(distro, &[Tool::Compiler(compiler)], consent, progress)?;
+            host_packages::ensure(distro, &[Tool::Compiler(compiler)], policy, progress)?;
         }
         progress(&format!("building {} for kernel {}", source.name, kernel.release));
         compile(source, &kernel.release, headers, partial)
@@ -97,7 +96,7 @@ fn compile(source: &Source, release: &str, headers: &Path, partial: &Path) -> Re
         return Err(ProvisionError::ModuleBuild { name: source.name, release: release.to_owned(), output });
     }
 
-    // Debug information is 95 % of the object, and it would be loaded under emulation.
+    // Debug information is 95 % of the object and slows down loading under emulation.
     let object = partial.join(source.object());
     let mut strip = Command::new("strip");
     strip.arg("--strip-debug").arg("-o").arg(&object).arg(scratch.join(source.object()));
@@ -108,7 +107,7 @@ fn compile(source: &Source, release: &str, headers: &Path, partial: &Path) -> Re
     fs::remove_dir_all(&scratch).map_err(ProvisionError::io("remove", &scratch))
 }
 
-/// `gcc-12`, where Debian's headers say so.
+/// The compiler's name, such as `gcc-12`, from Debian's headers.
 fn compiler(headers: &Path) -> Option<String> {
     let variables = fs::read_to_string(headers.join(".kernelvariables")).ok()?;
     named_compiler(&variables)
@@ -126,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_compiler_is_the_one_that_the_headers_name() {
+    fn compiler_comes_from_the_headers() {
         let debian_12 = "override ARCH = x86\noverride KERNELRELEASE = 6.1.0-56-amd64\nCCACHE = ccache\n\
             CC = $(if $(DEBIAN_KERNEL_USE_CCACHE),$(CCACHE)) $(CROSS_COMPILE)gcc-12\nifneq (a,b)\nendif\n";
         assert_eq!(named_compiler(debian_12).as_deref(), Some("gcc-12"));

@@ -1,7 +1,7 @@
-//! The kernel's modules: finds those that the guest needs, with what they need, in the order in which they load.
+//! Finds the kernel modules that the guest needs, with their dependencies, in load order.
 //!
-//! A module says about itself what it depends on (`depends=` in its `.modinfo` section). That is used instead of
-//! `modules.dep`, which a package does not contain: it is made at installation.
+//! Dependencies come from the `.modinfo` section (`depends=`), because packages do not contain `modules.dep`, which is created at
+//! installation.
 
 use std::collections::HashMap;
 use std::fs;
@@ -14,21 +14,21 @@ use crate::provision::files::entries;
 use crate::provision::host::{self, distro::Tool};
 use crate::provision::host_packages::{self, program};
 
-/// A module, ready to load.
+/// A kernel module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Module {
     /// Its name, with underscores.
     pub(crate) name: String,
-    /// The object file, unpacked.
+    /// The decompressed object file.
     pub(crate) object: Vec<u8>,
 }
 
-/// A module that the guest would like to have.
+/// A module that the guest uses if it exists.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Wanted {
     /// Its name, with underscores.
     pub(crate) name: &'static str,
-    /// Whether there is no guest without it.
+    /// Whether the guest needs it.
     pub(crate) required: bool,
 }
 
@@ -41,7 +41,7 @@ pub(crate) struct ModuleTree {
 }
 
 impl ModuleTree {
-    /// Looks through `root`, a folder like /lib/modules/RELEASE.
+    /// Lists the modules in `root`, a directory like /lib/modules/RELEASE.
     pub(crate) fn open(root: &Path, release: &str) -> Result<Self, ProvisionError> {
         let mut files = HashMap::new();
         for folder in ["kernel", "updates", "extra"] {
@@ -51,12 +51,12 @@ impl ModuleTree {
             root: root.to_path_buf(),
             release: release.to_owned(),
             files,
-            // A kernel without the list has nothing built in that would be of use here.
+            // Without the list, no module counts as built in.
             built_in: fs::read_to_string(root.join("modules.builtin")).unwrap_or_default(),
         })
     }
 
-    /// The wanted modules that exist, each behind those it depends on.
+    /// The wanted modules that exist, each after its dependencies.
     pub(crate) fn load(&self, wanted: &[Wanted]) -> Result<Vec<Module>, ProvisionError> {
         let mut loaded = Vec::new();
         for wanted in wanted {
@@ -74,13 +74,13 @@ impl ModuleTree {
             return Ok(());
         }
         let Some(path) = self.files.get(name) else {
-            // depmod resolves symbols of built-in code away; a kernel that names it nevertheless has it.
+            // A dependency without file is built in.
             return Ok(());
         };
         let object = unpack(path)?;
-        let of_release = field(&object, "vermagic=").and_then(|magic| magic.split(' ').next()).unwrap_or_default();
-        if of_release != self.release {
-            let why = format!("built for kernel {of_release:?}, not for {:?}", self.release);
+        let module_release = field(&object, "vermagic=").and_then(|magic| magic.split(' ').next()).unwrap_or_default();
+        if module_release != self.release {
+            let why = format!("built for kernel {module_release:?}, not for {:?}", self.release);
             return Err(ProvisionError::Kernel { path: path.clone(), why });
         }
         for needed in field(&object, "depends=").unwrap_or_default().split(',').filter(|name| !name.is_empty()) {
@@ -130,8 +130,7 @@ fn unpack(path: &Path) -> Result<Vec<u8>, ProvisionError> {
     Ok(output.stdout)
 }
 
-/// The release that the modules below `root` were built for, read from one of them; `None` if there is none, or it cannot be
-/// read on this machine.
+/// The release that the modules below `root` were built for, read from one of them; `None` without a readable module.
 pub(crate) fn release(root: &Path) -> Result<Option<String>, ProvisionError> {
     let files = ModuleTree::open(root, "")?.files;
     let preferred = ["uio", "uio_pci_generic", "vfio"].iter().find_map(|name| files.get(*name));
@@ -141,7 +140,7 @@ pub(crate) fn release(root: &Path) -> Result<Option<String>, ProvisionError> {
     Ok(field(&object, "vermagic=").and_then(|magic| magic.split(' ').next()).map(str::to_owned))
 }
 
-/// What follows `key` in the first string of the object that starts so.
+/// The text after `key` in the first string of the object with this prefix.
 pub(crate) fn field<'a>(object: &'a [u8], key: &str) -> Option<&'a str> {
     object
         .split(|byte| *byte == 0)
@@ -176,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn modules_come_behind_what_they_depend_on_and_only_once() {
+    fn modules_follow_their_dependencies_once() {
         let root = tree(&[
             ("uio.ko", ""),
             ("vfio-pci.ko", "vfio-pci-core,vfio"),
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_required_module_must_be_there_or_built_in() {
+    fn required_module_must_exist_or_be_built_in() {
         let root = tree(&[]);
         let tree = ModuleTree::open(root.path(), RELEASE).unwrap();
         assert!(tree.load(&[wanted("built_in", true), wanted("vfio", false)]).unwrap().is_empty());
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_of_another_kernel_is_refused() {
+    fn refuses_module_of_another_kernel() {
         let root = tree(&[("uio.ko", "")]);
         let tree = ModuleTree::open(root.path(), "6.1.0-57-amd64").unwrap();
         let error = tree.load(&[wanted("uio", true)]).unwrap_err();
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn packed_modules_are_unpacked() {
+    fn decompresses_modules() {
         let root = tree(&[("uio.ko", "")]);
         let plain = root.path().join("kernel/drivers/uio.ko");
         let content = fs::read(&plain).unwrap();
@@ -215,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_told_from_other_files() {
+    fn recognizes_module_files() {
         assert_eq!(module_name(Path::new("a/vfio-pci.ko.xz")).as_deref(), Some("vfio_pci"));
         assert_eq!(module_name(Path::new("uio.ko")).as_deref(), Some("uio"));
         assert_eq!(module_name(Path::new("uio.ko.sig")), None);

@@ -12,16 +12,16 @@ use crate::provision::error::ProvisionError;
 use crate::provision::files::entries;
 use crate::provision::host::distro::{HostDistro, KernelPackages, Repository};
 
-/// The cache's entry for the packages: there is one. To take a newer kernel, remove the folder.
+/// The cache entry of the packages. Remove it to get a newer kernel.
 const ENTRY: &str = "kernel";
-/// Prefix of the entries of kernels that the reach test runs.
+/// Prefix of the cache entries of the reach test.
 pub(crate) const OFFERED: &str = "offered-kernel-";
-/// Its description, within it.
+/// The description file within an entry.
 const DESCRIPTION: &str = "kernel.json";
-/// Folders of modules that are of use to a small guest; the others are some 380 MB.
+/// Directories of modules that the guest may need. The others have about 380 MB.
 const MODULE_FOLDERS: [&str; 5] = ["drivers/uio", "drivers/vfio", "drivers/virtio", "drivers/char", "virt"];
 
-/// What is in the unpacked packages; paths are relative to them.
+/// The content of unpacked packages. Paths are relative.
 #[derive(Debug, Serialize, Deserialize)]
 struct Description {
     release: String,
@@ -31,12 +31,12 @@ struct Description {
     headers: PathBuf,
 }
 
-/// The kernel of the distribution's packages that has been unpacked earlier.
+/// The kernel that was unpacked earlier, if there is one.
 pub(crate) fn cached(root: &Path) -> Option<Kernel> {
     described(&root.join(ENTRY))
 }
 
-/// The kernel in an unpacked folder.
+/// The kernel in an unpacked directory.
 fn described(root: &Path) -> Option<Kernel> {
     let description: Description = serde_json::from_slice(&fs::read(root.join(DESCRIPTION)).ok()?).ok()?;
     Some(Kernel {
@@ -48,7 +48,7 @@ fn described(root: &Path) -> Option<Kernel> {
     })
 }
 
-/// The kernel of the distribution's packages, downloaded if this is the first time.
+/// The distribution's kernel. The first call downloads it.
 pub(crate) fn from_packages(
     cache: &Cache,
     distro: &dyn HostDistro,
@@ -58,36 +58,36 @@ pub(crate) fn from_packages(
         let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
             what: "the guest's kernel".to_owned(),
             distro: distro.name().to_owned(),
-            hint: "name one with --kernel FILE --modules DIR",
+            hint: "specify one with --kernel FILE --modules DIR",
         })?;
         let packages = repository.newest_kernel(progress)?;
         unpack(partial, &packages, repository.as_mut(), progress)
     })?;
     let path = cache.path(ENTRY);
     cached(cache.path("").as_path()).ok_or_else(|| ProvisionError::Kernel {
-        why: format!("holds no readable {DESCRIPTION}; remove the folder, and it is made again"),
+        why: format!("has no readable {DESCRIPTION}; remove the directory, and run again"),
         path,
     })
 }
 
-/// One kernel of the package lists, as `--kernel` and `--modules` take it.
+/// Unpacks a kernel of the package lists, for `--kernel` and `--modules`.
 pub(crate) fn from_offer(
     cache: &Cache,
     packages: &KernelPackages,
     repository: &mut dyn Repository,
     progress: &dyn Fn(&str),
 ) -> Result<CustomKernel, ProvisionError> {
-    // make takes a colon, which an epoch has, for the end of a target.
+    // An epoch contains a colon, which make would take for the end of a target.
     let name = format!("{OFFERED}{}_{}", packages.release, packages.version.replace(':', "-"));
     let root = cache.folder(&name, |partial| unpack(partial, packages, repository, progress))?;
     let kernel = described(&root).ok_or_else(|| ProvisionError::Kernel {
         path: root.clone(),
-        why: format!("holds no readable {DESCRIPTION}; remove the folder, and it is made again"),
+        why: format!("has no readable {DESCRIPTION}; remove the directory, and run again"),
     })?;
     Ok(CustomKernel { image: kernel.image, modules: kernel.modules })
 }
 
-/// Downloads and unpacks a kernel into the folder `partial`.
+/// Downloads a kernel and unpacks it into `partial`.
 fn unpack(
     partial: &Path,
     packages: &KernelPackages,
@@ -96,7 +96,7 @@ fn unpack(
 ) -> Result<(), ProvisionError> {
     progress(&format!("downloading kernel {}, {} MB", packages.release, packages.size / 1_000_000));
     let files = repository.download(&packages.names, progress)?;
-    progress("unpacking the kernel (into the target folder; nothing is installed)");
+    progress("unpacking the kernel into the target directory (nothing is installed)");
     for file in &files {
         repository.unpack(file, partial)?;
     }
@@ -108,8 +108,8 @@ fn unpack(
     fs::write(&path, text).map_err(ProvisionError::io("write", &path))
 }
 
-/// Finds the parts of a kernel in its unpacked packages. They differ by distribution and version: before Debian 13 modules
-/// were in /lib instead of /usr/lib, and since kernel 7 Debian has the image with the modules, as Fedora always had.
+/// Finds the parts of a kernel in its unpacked packages. Before Debian 13, modules were in /lib instead of /usr/lib. Since
+/// kernel 7 Debian's image is in the modules' directory, as in Fedora.
 fn describe(root: &Path, release: String, version: String) -> Result<Description, ProvisionError> {
     let missing = |what: &str| ProvisionError::Kernel {
         path: root.to_path_buf(),
@@ -127,9 +127,9 @@ fn describe(root: &Path, release: String, version: String) -> Result<Description
 
     let path = root.join(&packed);
     let content = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
-    let built_as = bzimage::release(&content).unwrap_or_default();
-    if built_as != release {
-        let why = format!("is kernel {built_as:?}, but its package is named for {release:?}");
+    let image_release = bzimage::release(&content).unwrap_or_default();
+    if image_release != release {
+        let why = format!("is kernel {image_release:?}, but its package has {release:?} in its name");
         return Err(ProvisionError::Kernel { path, why });
     }
     let image = match bzimage::direct_kernel(&content, root)? {
@@ -144,7 +144,7 @@ fn describe(root: &Path, release: String, version: String) -> Result<Description
     Ok(Description { release, version, image, modules, headers })
 }
 
-/// Removes the modules that no small guest needs.
+/// Removes the modules that the guest does not need.
 fn keep_needed_modules(kernel: &Path) -> Result<(), ProvisionError> {
     remove_unneeded_below(kernel, kernel)
 }
@@ -169,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pruning_keeps_what_guests_need_and_the_lists() {
+    fn keeps_needed_modules_and_lists() {
         let root = tempfile::tempdir().unwrap();
         for folder in ["drivers/uio", "drivers/gpu/drm", "drivers/vfio/pci", "net", "virt/lib"] {
             fs::create_dir_all(root.path().join(folder)).unwrap();
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_found_in_every_layout_of_packages() {
+    fn finds_parts_in_every_package_layout() {
         let release = "7.2.13+deb14-amd64";
         let layouts = [
             ("boot/vmlinuz-7.2.13+deb14-amd64", "lib", "usr/src/linux-headers-7.2.13+deb14-amd64"),
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_without_description_is_no_kernel() {
+    fn directory_without_description_is_ignored() {
         let root = tempfile::tempdir().unwrap();
         assert_eq!(cached(root.path()), None);
         fs::create_dir(root.path().join(ENTRY)).unwrap();

@@ -1,18 +1,18 @@
-//! What `apt-cache show` prints about a package, and which packages make up a kernel.
+//! Parses `apt-cache show`, and collects the packages of a kernel.
 
 use crate::provision::error::ProvisionError;
 use crate::provision::host::distro::KernelPackages;
 
-/// The packages that always depend on the newest kernel: Debian's, then Ubuntu's.
+/// The metapackages of the newest kernel: Debian's, then Ubuntu's.
 pub(super) const KERNEL_METAPACKAGES: [&str; 3] = ["linux-image-amd64", "linux-image-virtual", "linux-image-generic"];
-/// Packages with these prefixes, followed by a version, hold a part of a kernel or of what builds modules for it. All
-/// others that a kernel depends on (kmod, linux-base, an initramfs generator) serve its installation.
+/// Prefixes, before a version, of packages with parts of a kernel or of its build system. Other dependencies of a kernel (kmod,
+/// linux-base, an initramfs generator) serve its installation.
 const PARTS: [&str; 6] =
     ["linux-image-", "linux-binary-", "linux-modules-", "linux-base-", "linux-headers-", "linux-kbuild-"];
 /// Words between such a prefix and the version, in Ubuntu's names and in those of unsigned kernels.
 const QUALIFIERS: [&str; 2] = ["unsigned-", "extra-"];
 
-/// One package.
+/// A package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PackageRecord {
     version: String,
@@ -56,7 +56,7 @@ pub(super) fn newest_kernel(show: Show<'_>) -> Result<Option<KernelPackages>, Pr
     Ok(None)
 }
 
-/// The packages of one kernel: the dependency closure of its image and headers, as far as it holds parts of the kernel.
+/// The packages of a kernel: those of the dependency closure of image and headers that contain parts of the kernel.
 /// `None` if the image or the headers are missing in the package lists.
 pub(super) fn kernel(show: Show<'_>, image: &str, release: &str) -> Result<Option<KernelPackages>, ProvisionError> {
     let headers = format!("linux-headers-{release}");
@@ -64,7 +64,7 @@ pub(super) fn kernel(show: Show<'_>, image: &str, release: &str) -> Result<Optio
     if show(&headers)?.is_none() {
         return Ok(None);
     }
-    // Ubuntu keeps rarer modules, and UIO among them, in a package that the image does not depend on.
+    // Ubuntu has UIO in a package that the image does not depend on.
     let mut open = vec![image.to_owned(), headers, format!("linux-modules-extra-{release}")];
     let mut packages = KernelPackages { release: release.to_owned(), version, names: Vec::new(), size: 0 };
     while let Some(name) = open.pop() {
@@ -80,12 +80,12 @@ pub(super) fn kernel(show: Show<'_>, image: &str, release: &str) -> Result<Optio
     Ok(Some(packages))
 }
 
-/// `a (>= 1) | b` names `a`.
+/// The name `a` in `a (>= 1) | b`.
 fn first_alternative(dependency: &str) -> Option<String> {
     dependency.split(['|', '(', ':']).next()?.split_whitespace().next().map(str::to_owned)
 }
 
-/// `linux-image-6.1.0-56-amd64` is kernel `6.1.0-56-amd64`; a package that only depends on an image has no version there.
+/// The release in an image's name, such as `6.1.0-56-amd64`; `None` for a metapackage.
 pub(super) fn release_of(image: &str) -> Option<&str> {
     versioned(image.strip_prefix("linux-image-")?)
 }
@@ -172,20 +172,20 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_headers_is_not_offered() {
+    fn kernel_without_headers_is_not_offered() {
         let without = SID.replace("Package: linux-headers-", "Package: other-headers-");
         assert_eq!(newest(&without), None);
     }
 
     #[test]
-    fn the_first_stanza_is_the_candidate() {
+    fn first_stanza_is_the_candidate() {
         let record = PackageRecord::parse(&format!("{BOOKWORM}\n\n{TRIXIE}")).unwrap();
         assert_eq!(record.version, "6.1.192-2");
         assert_eq!(record.depends, ["linux-image-6.1.0-56-amd64"]);
     }
 
     #[test]
-    fn size_is_the_download_and_not_the_installed_size() {
+    fn size_is_the_download_size() {
         let image = show(BOOKWORM)("linux-image-6.1.0-56-amd64").unwrap().unwrap();
         assert_eq!(image.size, 70_550_672);
     }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn only_images_with_a_version_are_kernels() {
+    fn only_versioned_images_are_kernels() {
         assert_eq!(release_of("linux-image-unsigned-6.8.0-31-generic"), Some("6.8.0-31-generic"));
         assert_eq!(release_of("linux-image-generic-hwe-24.04"), None);
         assert_eq!(release_of("linux-base"), None);
