@@ -1,4 +1,4 @@
-//! Who comes in and who goes: clients are taken in, refused, and seen off.
+//! Accepts, rejects and disconnects clients.
 
 mod connection;
 mod fd_budget;
@@ -31,45 +31,45 @@ use connection::{ClientExit, DisconnectReason};
 use fd_budget::SendBudget;
 use log_throttle::{Decision, LogThrottle};
 
-/// At the end, how long to wait for clients of whom none reads anything.
-const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+/// Shutdown stops waiting after this time without any message sent.
+const FLUSH_IDLE_LIMIT: Duration = Duration::from_secs(2);
 
-/// At the end, how long to wait for clients that read. Below systemd's `TimeoutStopSec` of 90 s and that of our unit.
-const FLUSH_DEADLINE: Duration = Duration::from_secs(10);
+/// Shutdown stops waiting after this time. Below `TimeoutStopSec` of systemd (90 s) and of the unit in this repository.
+const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 
-/// With so few free ids the log warns.
+/// The log warns below this number of free ids.
 const LOW_ID_MARK: u32 = 4096;
 
-/// How long to leave the listener alone after it failed for a reason that does not pass by itself.
+/// Pause after a persistent failure of accept.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the running server works on.
+/// The client tasks of the running server.
 #[derive(Debug)]
 pub(crate) struct ClientManager {
     pub(crate) shared: Arc<SharedState>,
     access: Access,
-    room: SendBudget,
+    send_budget: SendBudget,
     pub(crate) tasks: JoinSet<ClientExit>,
-    /// Changes when somebody came or left.
-    news: watch::Sender<()>,
-    /// Becomes true at the end.
+    /// Changes at each join and leave.
+    updates: watch::Sender<()>,
+    /// Becomes true at shutdown.
     stopping: watch::Sender<bool>,
-    /// A descriptor to give up when there are no others, so that a client can be turned away.
+    /// Closed to accept, and then reject, a client when no other descriptor is left.
     spare: Option<File>,
     throttle: LogThrottle,
-    /// The memory's size at the last check, if it is smaller than it was made.
+    /// The memory's size at the last check, if it was below the original size.
     shrunk: Option<u64>,
 }
 
 impl ClientManager {
-    /// Takes what is needed to take clients in. Fails if /dev/null cannot be opened.
+    /// Fails if /dev/null cannot be opened.
     pub(crate) fn new(shared: SharedState, access: Access) -> io::Result<Self> {
         Ok(Self {
             shared: Arc::new(shared),
             access,
-            room: SendBudget::new(),
+            send_budget: SendBudget::new(),
             tasks: JoinSet::new(),
-            news: watch::Sender::new(()),
+            updates: watch::Sender::new(()),
             stopping: watch::Sender::new(false),
             spare: Some(open_spare()?),
             throttle: LogThrottle::default(),
@@ -78,40 +78,39 @@ impl ClientManager {
     }
 
     pub(crate) fn accept_client(&mut self, stream: UnixStream) {
-        // An id is spent on nobody who is gone again, such as a server that asks whether this one
-        // lives.
-        if let Some(reason) = already_over(&stream) {
-            debug!("a client left before the hand-over: it {reason}");
+        // A client that has already left gets no id. A starting server, for example, probes this one with a connection.
+        if let Some(reason) = already_ended(&stream) {
+            debug!("a client left before the handshake: it {reason}");
             return;
         }
-        let credentials = Credentials::of(&stream);
-        let pid = credentials.and_then(|credentials| credentials.pid);
-        let uid = credentials.map(|credentials| credentials.uid);
-        if !self.access.admits(credentials) {
-            refuse_client(stream);
-            self.count_refusal(credentials, "its user is not allowed (--allow-uid, --allow-gid)");
+        let credentials = Credentials::from_stream(&stream);
+        if !self.access.allows(credentials) {
+            reject_client(stream);
+            self.count_rejection(credentials, "its user is not allowed (--allow-uid, --allow-gid)");
             return;
         }
         let joined = self.shared.registry().join(credentials);
         match joined {
             Ok(view) => {
                 let peers = self.shared.registry().len();
+                let pid = credentials.and_then(|credentials| credentials.pid);
+                let uid = credentials.map(|credentials| credentials.uid);
                 debug!(peers, pid, uid, "peer {} joined", view.id);
                 self.warn_if_ids_low();
-                let room = self.room.take();
+                let budget = self.send_budget.take();
                 let shared = Arc::clone(&self.shared);
-                let (news, stopping) = (self.news.subscribe(), self.stopping.subscribe());
-                self.tasks.spawn(connection::serve(stream, view, room, shared, news, stopping));
-                self.news.send_replace(());
+                let (updates, stopping) = (self.updates.subscribe(), self.stopping.subscribe());
+                self.tasks.spawn(connection::serve(stream, view, budget, shared, updates, stopping));
+                self.updates.send_replace(());
             }
-            Err(refusal) => {
-                refuse_client(stream);
-                self.count_refusal(credentials, &refusal.to_string());
+            Err(error) => {
+                reject_client(stream);
+                self.count_rejection(credentials, &error.to_string());
             }
         }
     }
 
-    /// In time to stop the peers that hold ids, before no client can join any more.
+    /// Warns early enough to stop the peers that hold ids before no client can join any more.
     fn warn_if_ids_low(&mut self) {
         let (free, held) = {
             let registry = self.shared.registry();
@@ -120,7 +119,7 @@ impl ClientManager {
         if free > LOW_ID_MARK {
             return;
         }
-        // The count varies, so it is not part of the text by which repetitions are recognized.
+        // The numbers vary, so they are not part of the text by which the throttle recognizes repetitions.
         let text = "few ids are free: the ids of peers that left are held until every peer that was notified of them has \
                     left, too. Stop or restart the longest-lived peers (`ivshmem-server status`)";
         if let Decision::Log(left_out) = self.throttle.check(text, Instant::now()) {
@@ -128,56 +127,56 @@ impl ClientManager {
         }
     }
 
-    /// Whoever can connect can have this said as often as it likes, and would fill the log.
-    fn count_refusal(&mut self, credentials: Option<Credentials>, why: &str) {
+    /// Counts and logs a rejection. Clients can cause any number of them, so the log is throttled.
+    fn count_rejection(&mut self, credentials: Option<Credentials>, reason: &str) {
         self.shared.counters.refused.fetch_add(1, Relaxed);
         let pid = credentials.and_then(|credentials| credentials.pid);
         let uid = credentials.map(|credentials| credentials.uid);
         let gid = credentials.map(|credentials| credentials.gid);
         // Details that vary come after a colon.
-        let cause = why.split(':').next().unwrap_or(why);
+        let cause = reason.split(':').next().unwrap_or(reason);
         match self.throttle.check(cause, Instant::now()) {
-            Decision::Log(left_out) => warn!(pid, uid, gid, left_out, "a client was refused: {why}"),
-            Decision::Suppress => debug!(pid, uid, gid, "a client was refused: {why}"),
+            Decision::Log(left_out) => warn!(pid, uid, gid, left_out, "a client was refused: {reason}"),
+            Decision::Suppress => debug!(pid, uid, gid, "a client was refused: {reason}"),
         }
     }
 
-    /// Logs that the memory is smaller than it was made, and which peers are at risk, once for each change.
+    /// Logs each change of the memory's size, and the peers at risk while it is too small.
     pub(crate) fn check_memory(&mut self, memory: &SharedMemory) {
         let shrunk = memory.current_size().filter(|&size| size < memory.size());
         if shrunk == std::mem::replace(&mut self.shrunk, shrunk) {
             return;
         }
-        let (place, made) = (memory.place(), Bytes(memory.size()));
+        let (place, original) = (memory.place(), Bytes(memory.size()));
         let Some(size) = shrunk else {
-            warn!("{place} has {made} again: what was in the part that was cut off is lost");
+            warn!("{place} has its size of {original} again: the data in the part that was missing is lost");
             return;
         };
         let peers = self.shared.registry().at_risk();
         error!(
-            "{place} was shrunk from {made} to {}: a peer that accesses the missing part ends with SIGBUS. At risk: {peers}. \
-             `truncate -s {} {place}` restores the size; prefer the default memory, which is sealed against this",
+            "{place} was shrunk from {original} to {}: a peer that accesses the missing part ends with SIGBUS. At risk: \
+             {peers}. `truncate -s {} {place}` restores the size; prefer the default memory, which is sealed against this",
             Bytes(size),
             memory.size()
         );
     }
 
-    pub(crate) fn on_client_exit(&mut self, departed: Result<ClientExit, JoinError>) {
-        let ClientExit { view, reason, room } = match departed {
-            Ok(departure) => departure,
+    pub(crate) fn on_client_exit(&mut self, exited: Result<ClientExit, JoinError>) {
+        let ClientExit { view, reason, released } = match exited {
+            Ok(exit) => exit,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => return,
             },
         };
-        self.room.give_back(room);
+        self.send_budget.give_back(released);
         let peers = {
             let mut registry = self.shared.registry();
             registry.leave(&view);
             registry.len()
         };
         let id = view.id;
-        self.news.send_replace(());
+        self.updates.send_replace(());
         match reason {
             DisconnectReason::Closed | DisconnectReason::ServerStopped => debug!(peers, "peer {id} left: it {reason}"),
             DisconnectReason::Failed(_) => warn!(peers, "peer {id} left: it {reason}"),
@@ -188,52 +187,54 @@ impl ClientManager {
         }
     }
 
-    /// Out of descriptors, the kernel would offer the same client again at once, for ever.
+    /// Without free descriptors the same client stays in the backlog, and accept would fail again immediately. So the
+    /// client is rejected, or accept pauses.
     pub(crate) async fn accept_failed(&mut self, listener: &UnixListener, error: &io::Error) {
         match Errno::from_io_error(error) {
             Some(Errno::CONNABORTED | Errno::INTR) => {}
             Some(Errno::MFILE | Errno::NFILE) if self.reject_without_fd(listener) => {
-                self.count_refusal(None, &error.to_string());
+                self.count_rejection(None, &error.to_string());
             }
             _ => {
-                let what = format!("cannot accept a client: {error}");
-                match self.throttle.check(&what, Instant::now()) {
-                    Decision::Log(left_out) => warn!(left_out, "{what}"),
-                    Decision::Suppress => debug!("{what}"),
+                let text = format!("cannot accept a client: {error}");
+                match self.throttle.check(&text, Instant::now()) {
+                    Decision::Log(left_out) => warn!(left_out, "{text}"),
+                    Decision::Suppress => debug!("{text}"),
                 }
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 
-    /// Turns a client away for whom there is no descriptor, with the spare one.
+    /// Accepts a client with the spare descriptor and rejects it.
     fn reject_without_fd(&mut self, listener: &UnixListener) -> bool {
         if self.spare.take().is_none() {
             self.spare = open_spare().ok();
             return false;
         }
-        let accepted = accept(listener).map(|stream| refuse(&stream));
+        let accepted = accept(listener).map(|stream| reject(&stream));
         self.spare = open_spare().ok();
         accepted.is_ok()
     }
 
+    /// Notifies all clients that the others left, waits until they have read it, and closes their connections.
     pub(crate) async fn close(&mut self) {
         let (peers, doorbells) = {
             let mut registry = self.shared.registry();
             (registry.len(), registry.close_all())
         };
         self.stopping.send_replace(true);
-        self.news.send_replace(());
-        let begun = Instant::now();
+        self.updates.send_replace(());
+        let start = Instant::now();
         let messages = || self.shared.counters.messages.load(Relaxed);
-        let (mut told, mut last_told) = (messages(), begun);
+        let (mut sent, mut last_sent) = (messages(), start);
         while !self.tasks.is_empty() {
             let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;
-            if messages() != told {
-                (told, last_told) = (messages(), Instant::now());
+            if messages() != sent {
+                (sent, last_sent) = (messages(), Instant::now());
             }
-            if last_told.elapsed() > FLUSH_PATIENCE || begun.elapsed() > FLUSH_DEADLINE {
-                warn!("{} peers did not read to the end", self.tasks.len());
+            if last_sent.elapsed() > FLUSH_IDLE_LIMIT || start.elapsed() > FLUSH_LIMIT {
+                warn!("{} peers did not read all messages", self.tasks.len());
                 break;
             }
         }
@@ -248,10 +249,10 @@ fn accept(listener: impl AsFd) -> Result<StdStream, Errno> {
     accept_with(listener, flags).map(StdStream::from)
 }
 
-/// Refuses whoever waits at a non-blocking listener.
+/// Rejects all clients in the backlog of a non-blocking listener.
 pub(crate) fn reject_pending(listener: impl AsFd) {
     while let Ok(stream) = accept(&listener) {
-        refuse(&stream);
+        reject(&stream);
     }
 }
 
@@ -259,8 +260,8 @@ fn open_spare() -> io::Result<File> {
     File::open("/dev/null")
 }
 
-/// Whether a client closed its connection, or spoke, before it was told anything.
-fn already_over(stream: &UnixStream) -> Option<DisconnectReason> {
+/// Why the connection has ended before the handshake, if it has.
+fn already_ended(stream: &UnixStream) -> Option<DisconnectReason> {
     let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
     match recv(stream, &mut [0; 1], flags) {
         Ok((0, _)) => Some(DisconnectReason::Closed),
@@ -270,13 +271,13 @@ fn already_over(stream: &UnixStream) -> Option<DisconnectReason> {
     }
 }
 
-fn refuse_client(stream: UnixStream) {
+fn reject_client(stream: UnixStream) {
     if let Ok(stream) = stream.into_std() {
-        refuse(&stream);
+        reject(&stream);
     }
 }
 
-/// Refuses in a way that ends QEMU's devices with an error of their own: at a bare end of the stream they spin.
-fn refuse(mut stream: &StdStream) {
+/// Sends messages on which QEMU's device fails with an error. It would spin on a plain end of the stream.
+fn reject(mut stream: &StdStream) {
     let _ = stream.write(wire::REFUSAL_MESSAGES.map(wire::encode).as_flattened());
 }

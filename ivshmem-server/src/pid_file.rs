@@ -1,4 +1,4 @@
-//! The file that names the server's process, for scripts that stop it.
+//! The pid file, for scripts that stop the server.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -8,17 +8,17 @@ use std::process;
 
 use rustix::fs::OFlags;
 
-/// The file, removed when dropped.
+/// A pid file, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
 }
 
 impl PidFile {
-    /// Writes this process's id. A file that is there already is overwritten: whoever holds the
-    /// socket is the server. What is no file, such as a FIFO, is left alone.
+    /// Writes this process's id. An existing file is overwritten, because the process that holds the socket is the server.
+    /// Other file types, such as a FIFO, are refused.
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
-        // To open a FIFO without a reader would wait for ever.
+        // Opening a FIFO without a reader would block.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = OpenOptions::new()
             .write(true)
@@ -28,17 +28,16 @@ impl PidFile {
             .custom_flags(flags.bits().cast_signed())
             .open(path)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file: give another path with --pid-file"));
+            return Err(io::Error::other("not a regular file: give another path with --pid-file"));
         }
         file.set_len(0)?;
         fill(file, path)?;
-        // The process may change its folder later.
+        // The process changes its directory in the background.
         Ok(Self { path: std::path::absolute(path)? })
     }
 }
 
-/// Writes the id into the file at the path, or removes that: one without an id would name nobody to the scripts that rely
-/// on it.
+/// Writes the id to the file, and removes it on failure: scripts cannot use a file without an id.
 fn fill(mut file: impl Write, path: &Path) -> io::Result<()> {
     let written = file.write_all(format!("{}\n", process::id()).as_bytes());
     if written.is_err() {
@@ -48,7 +47,7 @@ fn fill(mut file: impl Write, path: &Path) -> io::Result<()> {
 }
 
 impl Drop for PidFile {
-    /// Leaves the file alone when another process wrote itself into it meanwhile.
+    /// Keeps a file that another process has overwritten.
     fn drop(&mut self) {
         let ours = process::id().to_string();
         if fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == ours) {
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_id_has_no_room_no_file_is_left() {
+    fn removes_the_file_if_writing_fails() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         fs::write(&path, "").unwrap();
@@ -71,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn an_older_and_longer_id_is_overwritten_as_a_whole() {
+    fn overwrites_a_longer_id_completely() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         fs::write(&path, "123456789012345\n").unwrap();

@@ -184,7 +184,7 @@ impl Server {
             return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: fd_limit::limit() });
         }
         let registry = Registry::new(memory.shared_fd(), config.vectors, max_peers);
-        let shared = SharedState::new(registry, config.vectors, dummy_eventfd, config.stall_deadline);
+        let shared = SharedState::new(registry, config.vectors, dummy_eventfd, config.stall_timeout);
         let clients = ClientManager::new(shared, config.access.clone()).map_err(system("open /dev/null"))?;
         Ok((memory, pid_file, clients))
     }
@@ -261,7 +261,7 @@ fn path_of(listener: &StdListener) -> Option<PathBuf> {
 }
 
 fn max_peers(config: &Config) -> io::Result<usize> {
-    let room = fd_limit::room_for_peers(config.vectors)?.min(MAX_PEERS);
+    let room = fd_limit::available_peers(config.vectors)?.min(MAX_PEERS);
     let wanted = config.max_peers.unwrap_or(room);
     if wanted > room {
         warn!("there are descriptors for {room} peers only: raise the limit of open files (ulimit -Hn) for {wanted}");

@@ -1,4 +1,4 @@
-//! What all clients' tasks have in common.
+//! The state that all client tasks share.
 
 use std::os::fd::OwnedFd;
 use std::sync::atomic::AtomicU64;
@@ -7,38 +7,38 @@ use std::time::Duration;
 
 use crate::registry::Registry;
 
-/// What the tasks share with the server.
+/// The state that the server shares with the client tasks.
 #[derive(Debug)]
 pub(crate) struct SharedState {
     registry: Mutex<Registry>,
-    /// How many vectors each peer has.
+    /// Vectors of each peer.
     pub(crate) vectors: u16,
-    /// Sent in the place of a doorbell that is closed by then.
+    /// Sent in place of a doorbell that is already closed.
     pub(crate) dummy_eventfd: OwnedFd,
-    /// How long a client may read nothing while there is something to read.
-    pub(crate) stall_deadline: Duration,
+    /// How long a client may leave pending messages unread.
+    pub(crate) stall_timeout: Duration,
     pub(crate) counters: Counters,
 }
 
-/// What the server did in its life, for its status.
+/// Totals since the start, for the status.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) messages: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) cut_off: AtomicU64,
-    /// How many clients wait now because too many descriptors are under way to others.
+    /// Clients that wait now because too many descriptors are in flight to others.
     pub(crate) held_up: AtomicU64,
 }
 
 impl SharedState {
-    pub(crate) fn new(registry: Registry, vectors: u16, dummy_eventfd: OwnedFd, stall_deadline: Duration) -> Self {
+    pub(crate) fn new(registry: Registry, vectors: u16, dummy_eventfd: OwnedFd, stall_timeout: Duration) -> Self {
         let registry = Mutex::new(registry);
-        Self { registry, vectors, dummy_eventfd, stall_deadline, counters: Counters::default() }
+        Self { registry, vectors, dummy_eventfd, stall_timeout, counters: Counters::default() }
     }
 
-    /// To be held for no longer than a look: all tasks wait for it.
+    /// Hold the lock only briefly: every client task needs it.
     pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
-        // The registry changes in single steps, so what a panic left behind is whole.
+        // A panic leaves the registry consistent, so a poisoned lock is usable.
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,13 +21,13 @@ use crate::shared::SharedState;
 pub(crate) enum DisconnectReason {
     /// The client closed it, or its sending half.
     Closed,
-    /// The client sent something. The protocol has no message for that, so it is no ivshmem client.
+    /// The client sent data. The protocol has no message for that, so it is not an ivshmem client.
     SentData,
-    /// The client read nothing for so long, while there was something to read.
+    /// The client did not read pending messages for this time.
     Stalled(Duration),
     /// The connection failed.
     Failed(io::Error),
-    /// The server stopped, and everything was sent.
+    /// The server stopped, and all messages were sent.
     ServerStopped,
 }
 
@@ -36,80 +36,82 @@ impl fmt::Display for DisconnectReason {
         match self {
             Self::Closed => f.write_str("closed its connection"),
             Self::SentData => f.write_str("was disconnected because it sent something, which no ivshmem client does"),
-            Self::Stalled(deadline) => write!(
+            Self::Stalled(limit) => write!(
                 f,
                 "was disconnected because it read nothing for {}; is it stopped? (--stall-timeout)",
-                humantime::format_duration(*deadline)
+                humantime::format_duration(*limit)
             ),
             Self::Failed(error) => write!(f, "lost its connection: {error}"),
-            Self::ServerStopped => f.write_str("was told that the server stops"),
+            Self::ServerStopped => f.write_str("was notified that the server stops"),
         }
     }
 }
 
-/// What a client's task leaves behind.
-#[derive(Debug)]
-pub(crate) struct ClientExit {
-    /// What the client was notified of. Its connection is closed: it is sent nothing more.
-    pub(crate) view: ClientView,
-    pub(crate) reason: DisconnectReason,
-    /// How many messages less are under way now.
-    pub(crate) room: usize,
+impl From<io::Error> for DisconnectReason {
+    /// The error of a closed connection depends on the messages that the client left unread.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Closed,
+            _ => Self::Failed(error),
+        }
+    }
 }
 
-/// Serves a client until its connection ends. Its end of the stream is watched all the time, so that
-/// one that is gone in mid hand-over, or that never reads, is noticed.
+/// The result of a client's task.
+#[derive(Debug)]
+pub(crate) struct ClientExit {
+    /// The ids that the client was notified of. Its connection is closed, so no notification follows.
+    pub(crate) view: ClientView,
+    pub(crate) reason: DisconnectReason,
+    /// The part of the send budget that other clients may use, in messages.
+    pub(crate) released: usize,
+}
+
+/// Serves a client until its connection ends. Watches the receiving direction as well, to detect a client that disconnects
+/// during the handshake or never reads.
 pub(crate) async fn serve(
     stream: UnixStream,
     mut view: ClientView,
-    room: usize,
+    budget: usize,
     shared: Arc<SharedState>,
-    news: watch::Receiver<()>,
+    updates: watch::Receiver<()>,
     stopping: watch::Receiver<bool>,
 ) -> ClientExit {
-    fd_budget::set_send_buffer(&stream, room);
+    fd_budget::set_send_buffer(&stream, budget);
     let reason = tokio::select! {
         reason = watch_disconnect(&stream) => reason,
-        delivered = outbox::deliver(&stream, &mut view, &shared, news) => match delivered {
+        delivered = outbox::deliver(&stream, &mut view, &shared, updates) => match delivered {
             Ok(()) => DisconnectReason::ServerStopped,
-            Err(SendFailure::Stalled(deadline)) => DisconnectReason::Stalled(deadline),
-            Err(SendFailure::Failed(SendError::Socket(error))) => of(error),
+            Err(SendFailure::Stalled(limit)) => DisconnectReason::Stalled(limit),
+            Err(SendFailure::Failed(SendError::Socket(error))) => error.into(),
             Err(SendFailure::Failed(_)) => DisconnectReason::Closed,
         },
         never = enlarge_buffer_on_shutdown(&stream, stopping) => match never {},
     };
-    let room = if fd_budget::is_fully_closed(&stream) { room } else { 0 };
-    ClientExit { view, reason, room }
+    let released = if fd_budget::is_fully_closed(&stream) { budget } else { 0 };
+    ClientExit { view, reason, released }
 }
 
 async fn enlarge_buffer_on_shutdown(stream: &UnixStream, mut stopping: watch::Receiver<bool>) -> Infallible {
-    // An error means that the server is gone without stopping, and its tasks with it.
+    // An error means that the server was dropped, and its tasks with it.
     if stopping.wait_for(|&stopping| stopping).await.is_ok() {
         fd_budget::maximize_send_buffer(stream);
     }
     pending().await
 }
 
-/// Waits for the client to close the connection, or to say what it must not.
+/// Waits until the client closes the connection or sends data.
 async fn watch_disconnect(stream: &UnixStream) -> DisconnectReason {
     loop {
         if let Err(error) = stream.readable().await {
-            return of(error);
+            return error.into();
         }
-        // Whatever descriptors come with the bytes, the kernel drops.
+        // The kernel drops descriptors that come with the data.
         match stream.try_read(&mut [0; 64]) {
             Ok(0) => return DisconnectReason::Closed,
             Ok(_) => return DisconnectReason::SentData,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return of(error),
+            Err(error) => return error.into(),
         }
-    }
-}
-
-/// A client that is gone shows itself in several ways, depending on what it left unread.
-fn of(error: io::Error) -> DisconnectReason {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => DisconnectReason::Closed,
-        _ => DisconnectReason::Failed(error),
     }
 }

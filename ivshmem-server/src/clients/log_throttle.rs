@@ -1,47 +1,45 @@
-//! Warnings that clients can cause as often as they connect, or that come again for as long as something is wrong: each is
-//! told at once, and then every ten seconds at most, so that nobody fills the log.
+//! Limits repeated warnings. Clients can cause some of them with each connection, and would fill the log.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// How long a warning that was told is not told again.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Minimum time between two equal warnings.
+const INTERVAL: Duration = Duration::from_secs(10);
 
-/// When each warning was told, by its words. Those are a few dozen: what they say of a client is in the fields beside them.
+/// The last time of each warning, by its text. There are a few dozen texts: details of a client are in the log's fields.
 #[derive(Debug, Default)]
-pub(crate) struct LogThrottle(HashMap<String, Told>);
+pub(crate) struct LogThrottle(HashMap<String, LastLogged>);
 
 #[derive(Debug)]
-struct Told {
+struct LastLogged {
     at: Instant,
-    /// How often it was left out since.
+    /// Warnings left out since then.
     left_out: u64,
 }
 
-/// What to do with a warning.
+/// Whether to log a warning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Decision {
-    /// Tell it, and how often it was left out, if it was.
+    /// Log it, with the number of warnings left out before it, if any.
     Log(Option<u64>),
-    /// Leave it out, or tell it only to those who want to hear each.
+    /// Leave it out, or log it only with --verbose.
     Suppress,
 }
 
 impl LogThrottle {
-    /// Whose turn it is when the same is to be said once more.
-    pub(crate) fn check(&mut self, words: &str, now: Instant) -> Decision {
-        match self.0.get_mut(words) {
-            Some(told) if now.duration_since(told.at) < SILENCE => {
-                told.left_out += 1;
+    pub(crate) fn check(&mut self, text: &str, now: Instant) -> Decision {
+        match self.0.get_mut(text) {
+            Some(last) if now.duration_since(last.at) < INTERVAL => {
+                last.left_out += 1;
                 Decision::Suppress
             }
-            Some(told) => {
-                told.at = now;
-                let left_out = std::mem::take(&mut told.left_out);
+            Some(last) => {
+                last.at = now;
+                let left_out = std::mem::take(&mut last.left_out);
                 Decision::Log((left_out > 0).then_some(left_out))
             }
             None => {
-                self.0.insert(words.into(), Told { at: now, left_out: 0 });
+                self.0.insert(text.into(), LastLogged { at: now, left_out: 0 });
                 Decision::Log(None)
             }
         }
@@ -53,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_is_told_at_once_and_the_next_with_the_count_of_those_between() {
+    fn logs_the_first_and_later_the_number_left_out() {
         let (mut throttle, start) = (LogThrottle::default(), Instant::now());
         let mut at = |millis| throttle.check("refused", start + Duration::from_millis(millis));
         assert_eq!(at(0), Decision::Log(None));
@@ -67,9 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn one_cause_does_not_silence_another() {
+    fn different_texts_are_independent() {
         let (mut throttle, now) = (LogThrottle::default(), Instant::now());
-        assert_eq!(throttle.check("all places are taken", now), Decision::Log(None));
+        assert_eq!(throttle.check("peer limit (16) reached", now), Decision::Log(None));
         assert_eq!(throttle.check("its user is not allowed", now), Decision::Log(None));
     }
 }

@@ -1,5 +1,4 @@
-//! One client's way out: turns its notices into messages and sends them, in order and without loss,
-//! as fast as that client reads.
+//! Turns a client's notifications into messages and sends them in order, as fast as the client reads.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -23,63 +22,63 @@ use crate::memory::own_description;
 use crate::registry::{Batch, ClientView, Notification};
 use crate::shared::SharedState;
 
-/// How long to wait when too many descriptors are under way. Nothing tells when there are fewer.
+/// Pause while too many descriptors are in flight. The kernel does not signal when there are fewer.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(10);
 
-/// How many messages go out in one system call.
+/// Messages sent by one system call.
 const MAX_BATCH: usize = 64;
 
-/// How many notices an idle client's queue has room for.
-const IDLE_ROOM: usize = 2;
+/// Capacity of an idle client's queue.
+const IDLE_CAPACITY: usize = 2;
 
-/// Why a client can be told nothing more.
+/// Why sending to a client ended.
 #[derive(Debug)]
 pub(crate) enum SendFailure {
-    /// It took nothing for so long, while there was something to take.
+    /// The client did not read pending messages for this time.
     Stalled(Duration),
     Failed(SendError),
 }
 
-/// Sends what there is to tell until the server stops, the connection fails, or the client reads nothing for too long.
-/// `news` changes whenever there may be more to tell.
+/// Sends notifications until the server stops, the connection fails, or the client stops reading. `updates` changes when new
+/// notifications may be available.
 pub(crate) async fn deliver(
     stream: &UnixStream,
     view: &mut ClientView,
     shared: &SharedState,
-    mut news: watch::Receiver<()>,
+    mut updates: watch::Receiver<()>,
 ) -> Result<(), SendFailure> {
     let mut outbox = Outbox::default();
-    let mut held_up = None;
+    let mut fd_limit_guard = None;
     loop {
         if outbox.notifications.is_empty() {
-            news.mark_unchanged();
-            let drawn = shared.registry().next_batch(view, &mut outbox.notifications);
-            match drawn {
+            updates.mark_unchanged();
+            let batch = shared.registry().next_batch(view, &mut outbox.notifications);
+            match batch {
                 Batch::Ready => {}
                 Batch::Closed => return Ok(()),
                 Batch::Empty => {
-                    // Most clients have nothing to hear most of the time.
-                    outbox.notifications.shrink_to(IDLE_ROOM);
-                    view.stats.in_hand.store(0, Relaxed);
-                    // An error means that the server is gone without stopping, and this task with it.
-                    let _ = news.changed().await;
+                    // Most clients are idle most of the time.
+                    outbox.notifications.shrink_to(IDLE_CAPACITY);
+                    view.stats.unsent.store(0, Relaxed);
+                    // An error means that the server was dropped, and this task with it.
+                    let _ = updates.changed().await;
                     continue;
                 }
             }
         }
-        view.stats.in_hand.store(outbox.notifications.len(), Relaxed);
+        view.stats.unsent.store(outbox.notifications.len(), Relaxed);
         match outbox.send(stream, shared) {
             Ok(messages) => {
-                held_up = None;
+                fd_limit_guard = None;
                 view.stats.messages.fetch_add(messages, Relaxed);
                 shared.counters.messages.fetch_add(messages, Relaxed);
             }
-            Err(SendError::WouldBlock) => wait_for_room(stream, shared.stall_deadline).await?,
+            Err(SendError::WouldBlock) => wait_until_writable(stream, shared.stall_timeout).await?,
             Err(SendError::TooManyInFlight) => {
-                if outbox.is_stalled(stream, shared.stall_deadline) {
-                    return Err(SendFailure::Stalled(shared.stall_deadline));
+                if outbox.is_stalled(stream, shared.stall_timeout) {
+                    return Err(SendFailure::Stalled(shared.stall_timeout));
                 }
-                held_up.get_or_insert_with(|| FdLimitGuard::new(&shared.counters.held_up));
+                fd_limit_guard.get_or_insert_with(|| FdLimitGuard::new(&shared.counters.held_up));
                 sleep(IN_FLIGHT_PAUSE).await;
             }
             Err(error) => return Err(SendFailure::Failed(error)),
@@ -87,19 +86,19 @@ pub(crate) async fn deliver(
     }
 }
 
-/// One that waits because too many descriptors are under way, for as long as it does.
+/// Counts a client as waiting while too many descriptors are in flight.
 struct FdLimitGuard<'h>(&'h AtomicU64);
 
 impl<'h> FdLimitGuard<'h> {
-    /// Counts itself; the first one says what is wrong, and the others would say the same.
-    fn new(all: &'h AtomicU64) -> Self {
-        if all.fetch_add(1, Relaxed) == 0 {
+    /// Only the first waiting client logs the warning.
+    fn new(waiting: &'h AtomicU64) -> Self {
+        if waiting.fetch_add(1, Relaxed) == 0 {
             warn!(
-                "a client waits: the kernel counts too many descriptors that were sent and not read. End the clients that \
-                 do not read, those that were cut off too, or raise the limit of open files (ulimit -Hn)"
+                "a client waits: the kernel counts too many descriptors in flight. End the clients that do not read, also those \
+                 that were disconnected, or raise the limit of open files (ulimit -Hn)"
             );
         }
-        Self(all)
+        Self(waiting)
     }
 }
 
@@ -109,31 +108,31 @@ impl Drop for FdLimitGuard<'_> {
     }
 }
 
-/// Waits until a socket that was full can be written to, for as long as its client reads anything at all.
-async fn wait_for_room(stream: &UnixStream, deadline: Duration) -> Result<(), SendFailure> {
-    let mut reading = ReadProgress::of(stream);
+/// Waits until a full socket is writable. Each message that the client reads restarts the time limit.
+async fn wait_until_writable(stream: &UnixStream, limit: Duration) -> Result<(), SendFailure> {
+    let mut progress = ReadProgress::new(stream);
     loop {
-        match timeout(deadline, stream.writable()).await {
+        match timeout(limit, stream.writable()).await {
             Ok(writable) => return writable.map_err(|error| SendFailure::Failed(SendError::Socket(error))),
-            Err(_) if reading.has_advanced(stream) => {}
-            Err(_) => return Err(SendFailure::Stalled(deadline)),
+            Err(_) if progress.has_advanced(stream) => {}
+            Err(_) => return Err(SendFailure::Stalled(limit)),
         }
     }
 }
 
-/// Notices that are not yet sent, the first of them perhaps in part.
+/// Unsent notifications. The first one may be partly sent.
 #[derive(Debug, Default)]
 struct Outbox {
     notifications: VecDeque<Notification>,
-    /// How many vectors of the first notice are sent.
+    /// Vectors of the first notification that were sent.
     vectors: usize,
-    /// How many bytes of the next message are sent.
+    /// Bytes of the next message that were sent.
     bytes: usize,
-    /// Since when too much is under way, and this client has read nothing of its share.
-    held_up: Option<(Instant, ReadProgress)>,
+    /// While too many descriptors are in flight: when this client last read, if it has unread messages.
+    unread_since: Option<(Instant, ReadProgress)>,
 }
 
-/// A message, with what keeps its descriptor open while it is sent.
+/// A message with the owner of its descriptor, which stays open while it is sent.
 struct Outgoing {
     value: i64,
     fd: Descriptor,
@@ -143,13 +142,13 @@ enum Descriptor {
     None,
     Memory(Arc<OwnedFd>),
     Doorbell(Arc<[OwnedFd]>, usize),
-    /// In the place of a doorbell of one that left before this client heard of all its vectors. The client counts
-    /// messages, so they must come.
+    /// Replaces a doorbell of a peer that left before all its vectors were sent. The client counts messages, so none may
+    /// be missing.
     Dummy,
 }
 
 impl Outbox {
-    /// Sends what the socket takes of the next messages. Returns how many went out whole.
+    /// Sends as much as the socket accepts. Returns the number of complete messages.
     fn send(&mut self, stream: &UnixStream, shared: &SharedState) -> Result<u64, SendError> {
         let outgoing = self.next_messages(shared.vectors);
         let messages: Vec<_> = outgoing
@@ -164,7 +163,7 @@ impl Outbox {
                 Message { value: *value, fd }
             })
             .collect();
-        // Tokio forgets that the socket is writable only if it sees the error.
+        // Tokio clears its readiness only if it receives this error.
         let sent = stream.try_io(Interest::WRITABLE, || match send_batch(stream, &messages, self.bytes) {
             Err(SendError::WouldBlock) => Err(ErrorKind::WouldBlock.into()),
             other => Ok(other),
@@ -175,27 +174,27 @@ impl Outbox {
                 _ => SendError::Socket(error),
             })
         })?;
-        self.held_up = None;
+        self.unread_since = None;
         Ok(self.advance(sent, shared.vectors))
     }
 
-    /// When too much is under way in all: whether this is one of the clients whose fault that is, for so long. Its
-    /// socket need not be full; one that is at most a quarter full counts as writable.
-    fn is_stalled(&mut self, stream: &UnixStream, deadline: Duration) -> bool {
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        let is_read = poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&at_once)).is_ok_and(|ready| ready > 0);
+    /// While too many descriptors are in flight: whether this client contributes to it and has read nothing for `limit`. Its
+    /// socket need not be full, but one that is at most a quarter full counts as read.
+    fn is_stalled(&mut self, stream: &UnixStream, limit: Duration) -> bool {
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let is_read = poll(&mut [PollFd::new(stream, PollFlags::OUT)], Some(&no_wait)).is_ok_and(|ready| ready > 0);
         if is_read {
-            self.held_up = None;
+            self.unread_since = None;
             return false;
         }
-        let (since, reading) = self.held_up.get_or_insert_with(|| (Instant::now(), ReadProgress::of(stream)));
-        if reading.has_advanced(stream) {
+        let (since, progress) = self.unread_since.get_or_insert_with(|| (Instant::now(), ReadProgress::new(stream)));
+        if progress.has_advanced(stream) {
             *since = Instant::now();
         }
-        since.elapsed() >= deadline
+        since.elapsed() >= limit
     }
 
-    /// The messages of the first notices.
+    /// The messages of the first notifications.
     fn next_messages(&self, vectors: u16) -> Vec<Outgoing> {
         let plain = |value| Outgoing { value, fd: Descriptor::None };
         let mut outgoing = Vec::with_capacity(MAX_BATCH);
@@ -226,23 +225,23 @@ impl Outbox {
         outgoing
     }
 
-    /// Takes out what was sent. Returns how many messages are whole now.
+    /// Removes sent bytes. Returns the number of messages that are now complete.
     fn advance(&mut self, sent: usize, vectors: u16) -> u64 {
         let bytes = self.bytes + sent;
         let messages = bytes / MESSAGE_BYTES;
         self.bytes = bytes % MESSAGE_BYTES;
-        let mut left = messages;
-        while left > 0 {
-            let of_first = match self.notifications.front() {
+        let mut rest = messages;
+        while rest > 0 {
+            let in_first = match self.notifications.front() {
                 Some(Notification::Doorbells(_)) => usize::from(vectors) - self.vectors,
                 Some(_) => 1,
                 None => break,
             };
-            if left < of_first {
-                self.vectors += left;
+            if rest < in_first {
+                self.vectors += rest;
                 break;
             }
-            left -= of_first;
+            rest -= in_first;
             self.vectors = 0;
             self.notifications.pop_front();
         }
@@ -267,8 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn whatever_the_socket_takes_each_byte_goes_out_once() {
-        let all: Vec<i64> = [0, 9, -1].into_iter().chain([3; 5]).chain([7]).chain([4; 5]).collect();
+    fn sends_each_byte_once_however_much_the_socket_accepts() {
+        let values: Vec<i64> = [0, 9, -1].into_iter().chain([3; 5]).chain([7]).chain([4; 5]).collect();
         for take in 1..=64 {
             let memory = Arc::new(new_eventfd().unwrap());
             let notifications = [
@@ -280,22 +279,22 @@ mod tests {
                 doorbells(4),
             ];
             let mut outbox = Outbox { notifications: notifications.into(), ..Outbox::default() };
-            let (mut stream, mut whole) = (Vec::new(), 0);
+            let (mut stream, mut messages) = (Vec::new(), 0);
             while !outbox.notifications.is_empty() {
                 let next: Vec<u8> =
                     outbox.next_messages(5).iter().flat_map(|message| wire::encode(message.value)).collect();
                 let rest = &next[outbox.bytes..];
-                let taken = &rest[..take.min(rest.len())];
-                stream.extend_from_slice(taken);
-                whole += outbox.advance(taken.len(), 5);
+                let accepted = &rest[..take.min(rest.len())];
+                stream.extend_from_slice(accepted);
+                messages += outbox.advance(accepted.len(), 5);
             }
-            let expected: Vec<u8> = all.iter().flat_map(|&value| wire::encode(value)).collect();
-            assert_eq!((stream, whole), (expected, 14), "{take} bytes at a time");
+            let expected: Vec<u8> = values.iter().flat_map(|&value| wire::encode(value)).collect();
+            assert_eq!((stream, messages), (expected, 14), "{take} bytes at a time");
         }
     }
 
     #[test]
-    fn one_that_reads_a_little_is_waited_for_and_one_that_reads_nothing_is_not() {
+    fn waits_for_slow_readers_only() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
@@ -304,33 +303,33 @@ mod tests {
             crate::clients::fd_budget::set_send_buffer(&stream, 64);
             stream.writable().await.unwrap();
             while stream.try_write(&[0; MESSAGE_BYTES]).is_ok() {}
-            let stalled = wait_for_room(&stream, Duration::from_millis(20)).await;
+            let stalled = wait_until_writable(&stream, Duration::from_millis(20)).await;
             assert!(matches!(stalled, Err(SendFailure::Stalled(_))));
-            // One message: by far not what makes the socket writable.
-            let mut reading = ReadProgress::of(&stream);
-            assert!(!reading.has_advanced(&stream), "it has read nothing yet");
+            // One message is not enough to make the socket writable.
+            let mut progress = ReadProgress::new(&stream);
+            assert!(!progress.has_advanced(&stream), "nothing was read yet");
             theirs.read_exact(&mut [0; MESSAGE_BYTES]).unwrap();
-            assert!(reading.has_advanced(&stream));
-            assert!(!reading.has_advanced(&stream), "nothing more since");
+            assert!(progress.has_advanced(&stream));
+            assert!(!progress.has_advanced(&stream), "nothing was read since");
             let period = Duration::from_millis(20);
             let reading_slowly = async {
                 loop {
-                    // In one thread, so that it is never later than the look at it.
+                    // In the same thread, so it cannot be delayed past the check.
                     sleep(period / 4).await;
                     theirs.read_exact(&mut [0; MESSAGE_BYTES]).unwrap();
                 }
             };
             tokio::select! {
-                // Where both are late, on a busy machine.
+                // On a busy machine both may be late.
                 biased;
                 never = reading_slowly => never,
-                waited = wait_for_room(&stream, period) => assert!(waited.is_ok(), "{waited:?}"),
+                waited = wait_until_writable(&stream, period) => assert!(waited.is_ok(), "{waited:?}"),
             }
         });
     }
 
     #[test]
-    fn of_too_much_under_way_only_those_are_at_fault_who_leave_it_unread_for_long() {
+    fn only_clients_with_old_unread_messages_stall() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let _context = runtime.enter();
         let (ours, mut theirs) = std::os::unix::net::UnixStream::pair().unwrap();
@@ -339,21 +338,21 @@ mod tests {
         let stream = UnixStream::from_std(ours).unwrap();
         crate::clients::fd_budget::set_send_buffer(&stream, 6);
         let mut outbox = Outbox::default();
-        assert!(!outbox.is_stalled(&stream, Duration::ZERO), "there is nothing to read");
+        assert!(!outbox.is_stalled(&stream, Duration::ZERO), "nothing is unread");
         for _ in 0..3 {
             sender.write_all(&[0; MESSAGE_BYTES]).unwrap();
         }
-        assert!(!outbox.is_stalled(&stream, Duration::MAX), "it has time yet");
+        assert!(!outbox.is_stalled(&stream, Duration::MAX), "the limit has not passed");
         assert!(outbox.is_stalled(&stream, Duration::ZERO));
-        let begun = Instant::now();
+        let start = Instant::now();
         assert!(!outbox.is_stalled(&stream, Duration::MAX));
-        assert!(outbox.held_up.as_ref().unwrap().0 < begun, "it has read nothing");
+        assert!(outbox.unread_since.as_ref().unwrap().0 < start, "the client has read nothing");
         theirs.read_exact(&mut [0; MESSAGE_BYTES]).unwrap();
-        assert!(!outbox.is_stalled(&stream, Duration::from_secs(3600)), "its time begins anew");
-        let (since, _) = outbox.held_up.as_ref().unwrap();
-        assert!(*since > begun, "it has read something, although its socket counts as full");
+        assert!(!outbox.is_stalled(&stream, Duration::from_secs(3600)), "the limit restarts");
+        let (since, _) = outbox.unread_since.as_ref().unwrap();
+        assert!(*since > start, "the client has read, although its socket still counts as full");
         theirs.read_exact(&mut [0; 2 * MESSAGE_BYTES]).unwrap();
-        assert!(!outbox.is_stalled(&stream, Duration::ZERO), "it has read all");
-        assert!(outbox.held_up.is_none());
+        assert!(!outbox.is_stalled(&stream, Duration::ZERO), "the client has read all messages");
+        assert!(outbox.unread_since.is_none());
     }
 }

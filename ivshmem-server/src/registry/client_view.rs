@@ -1,4 +1,4 @@
-//! What one client was notified of, and what it must be sent next.
+//! The notifications that one client got, and its next ones.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -8,7 +8,7 @@ use proto::wire::PeerId;
 use super::Doorbells;
 use super::ids::{IdSet, Stamp};
 
-/// How far a client's handshake is.
+/// Progress of a client's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HandshakePhase {
     /// Not yet begun.
@@ -19,9 +19,10 @@ pub(crate) enum HandshakePhase {
     Updates,
 }
 
-/// A client's view of the server: the notices that were drawn for it. Its outbox knows which of them are still unsent.
+/// A client's view of the server: the notifications taken for it. Its outbox keeps those that are not sent yet.
 ///
-/// The registry hands it out at the join and takes it back at the leave, so a client joins and leaves once.
+/// [`Registry::join`](super::Registry::join) creates it and [`Registry::leave`](super::Registry::leave) needs it, so a client
+/// joins and leaves once.
 #[derive(Debug)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct ClientView {
@@ -30,29 +31,28 @@ pub(crate) struct ClientView {
     pub(crate) joined: Stamp,
     pub(crate) own: Doorbells,
     pub(crate) phase: HandshakePhase,
-    /// Joins before this stamp were drawn for it, or do not concern it.
+    /// The first join to look at: earlier ones were taken, or do not concern this client.
     pub(crate) joins_from: Stamp,
-    /// The same of departures.
+    /// The same for departures.
     pub(crate) departures_from: Stamp,
-    /// The other peers that it was notified of and not of their leave.
+    /// Other peers that are present for this client: it was notified of them and not of their leave.
     pub(crate) present: IdSet,
-    /// All ids that it was ever notified of, its own among them. Until it leaves they belong to no other owner.
+    /// All ids that this client was ever notified of, including its own. They get no new owner until it leaves.
     pub(crate) notified: IdSet,
     pub(crate) stats: Arc<ClientStats>,
 }
 
-/// What the server's status shows of a client. Its task writes it; no decision depends on it.
+/// Statistics of a client for the server's status. Its task writes them. No decision depends on them.
 #[derive(Debug, Default)]
 pub(crate) struct ClientStats {
-    /// Messages that its socket took.
+    /// Messages sent.
     pub(crate) messages: AtomicU64,
-    /// The view's fields of the same names.
+    /// Copies of the view's fields.
     pub(crate) joins_from: AtomicU64,
     pub(crate) departures_from: AtomicU64,
-    /// How many ids it was notified of.
     pub(crate) notified: AtomicU32,
-    /// Notices that were drawn for it and are not yet sent.
-    pub(crate) in_hand: AtomicUsize,
+    /// Notifications in its outbox.
+    pub(crate) unsent: AtomicUsize,
 }
 
 impl ClientView {
@@ -66,7 +66,7 @@ impl ClientView {
             own,
             phase: HandshakePhase::Init,
             joins_from: 0,
-            // What left before it joined, it will never be notified of.
+            // It gets no notification of peers that left before it joined.
             departures_from: joined,
             present: IdSet::default(),
             notified,
@@ -74,7 +74,7 @@ impl ClientView {
         }
     }
 
-    /// Copies what the status shows of this view.
+    /// Copies the statistics of this view for the status.
     pub(crate) fn publish(&self) {
         self.stats.joins_from.store(self.joins_from, Relaxed);
         self.stats.departures_from.store(self.departures_from, Relaxed);

@@ -1,8 +1,8 @@
-//! Allocates peer ids, and recycles an id once that is proved safe.
+//! Allocates peer ids, and reuses an id only when this is safe.
 //!
-//! QEMU's device keeps an entry for each id that it was notified of, frees the entry's eventfds at the disconnect notice,
-//! and uses the freed memory when the id comes again. So an id is held until every client that was notified of its
-//! former owner has left. Then no live client has an entry for it, and the next newcomer may get it.
+//! QEMU's device keeps an entry for each id that it was notified of. It frees the entry's eventfds at the disconnect notice,
+//! and uses the freed memory when the id appears again. So an id is held until every client that was notified of its former
+//! owner has left. Then no live client has an entry for it, and the next client may get it.
 
 use std::collections::BTreeSet;
 
@@ -11,14 +11,14 @@ use proto::wire::PeerId;
 /// A point in the order of joins and leaves.
 pub(crate) type Stamp = u64;
 
-/// One more than the largest id.
+/// The number of ids.
 pub(crate) const IDS: u32 = 1 << u16::BITS;
 
 /// All ids. The lowest free one is allocated next.
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Ids {
-    /// One entry for each id that was allocated at least once. Ids from `entries.len()` on are free.
+    /// One entry for each id that was ever allocated. Ids from `entries.len()` on are free.
     entries: Vec<Entry>,
     /// The free ids below `entries.len()`.
     returned: BTreeSet<PeerId>,
@@ -27,7 +27,7 @@ pub(crate) struct Ids {
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 struct Entry {
-    /// Live clients that were notified of the owner, the owner itself among them.
+    /// Live clients that were notified of the owner, including itself.
     notified: u32,
     /// When the owner left.
     departed: Option<Stamp>,
@@ -62,8 +62,8 @@ impl Ids {
         self.entry(id).departed = Some(at);
     }
 
-    /// A client that was notified of the owner of `id` left. If it was the last one, the id is free, and the stamp of
-    /// its owner's departure is returned: the departure concerns no live client any more.
+    /// A client that was notified of the owner of `id` left. If it was the last one, frees the id and returns the stamp of the
+    /// owner's departure, which no live client needs any more.
     pub(crate) fn remove_notified(&mut self, id: PeerId) -> Option<Stamp> {
         let entry = self.entry(id);
         entry.notified -= 1;
@@ -75,7 +75,6 @@ impl Ids {
         departed
     }
 
-    /// How many ids are free.
     pub(crate) fn free(&self) -> u32 {
         // There are at most 65,536 entries.
         let entries = u32::try_from(self.entries.len()).unwrap_or(IDS);
@@ -87,7 +86,7 @@ impl Ids {
         &mut self.entries[usize::from(id)]
     }
 
-    /// The unsafe policy, against which the model is tested: frees the id of a peer that left at once.
+    /// The unsafe policy, to verify the model: frees an id as soon as its owner left.
     #[cfg(test)]
     pub(crate) fn free_at_once(&mut self, id: PeerId) {
         self.returned.insert(id);
@@ -105,7 +104,7 @@ pub(crate) struct IdSet {
 impl IdSet {
     /// Returns whether the id is new in the set.
     pub(crate) fn insert(&mut self, id: PeerId) -> bool {
-        let (word, bit) = place(id);
+        let (word, bit) = position(id);
         if self.words.len() <= word {
             self.words.resize(word + 1, 0);
         }
@@ -117,7 +116,7 @@ impl IdSet {
 
     /// Returns whether the id was in the set.
     pub(crate) fn remove(&mut self, id: PeerId) -> bool {
-        let (word, bit) = place(id);
+        let (word, bit) = position(id);
         let Some(found) = self.words.get_mut(word) else {
             return false;
         };
@@ -128,7 +127,7 @@ impl IdSet {
     }
 
     pub(crate) fn contains(&self, id: PeerId) -> bool {
-        let (word, bit) = place(id);
+        let (word, bit) = position(id);
         self.words.get(word).is_some_and(|found| found & bit != 0)
     }
 
@@ -136,13 +135,13 @@ impl IdSet {
         self.len
     }
 
-    /// All ids in the set, in order.
+    /// The ids in ascending order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = PeerId> + '_ {
         (0_u16..).zip(&self.words).flat_map(|(at, &word)| bits(word).map(move |bit| PeerId(at * 64 + bit)))
     }
 }
 
-/// The bits that are set in a word, the lowest first.
+/// The set bits of a word, in ascending order.
 fn bits(word: u64) -> impl Iterator<Item = u16> {
     let mut rest = word;
     std::iter::from_fn(move || {
@@ -152,7 +151,7 @@ fn bits(word: u64) -> impl Iterator<Item = u16> {
     })
 }
 
-fn place(PeerId(id): PeerId) -> (usize, u64) {
+fn position(PeerId(id): PeerId) -> (usize, u64) {
     (usize::from(id / 64), 1 << (id % 64))
 }
 
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn has_as_many_ids_as_the_wire_can_carry() {
+    fn allocates_all_ids_of_the_protocol() {
         let mut ids = Ids::default();
         assert!((0..=u16::MAX).all(|id| ids.allocate() == Some(PeerId(id))));
         assert_eq!((ids.allocate(), ids.free()), (None, 0));
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_holds_each_id_once() {
+    fn set_holds_each_id_once() {
         let mut set = IdSet::default();
         let ids = [0, 63, 64, u16::MAX].map(PeerId);
         for id in ids {

@@ -53,11 +53,11 @@ pub(crate) struct Args {
 
     /// Let this user in, by number or name; may be given again. With neither this nor --allow-gid, everybody who can open the
     /// socket comes in
-    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',', value_parser = access::uid)]
+    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',', value_parser = access::parse_uid)]
     allow_uid: Vec<u32>,
 
     /// Let users with this primary group in, by number or name; may be given again
-    #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',', value_parser = access::gid)]
+    #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',', value_parser = access::parse_gid)]
     allow_gid: Vec<u32>,
 
     /// The size of the shared memory: bytes, decimal or 0x…, or a number with K, M, G or T; rounded up to a power of two
@@ -184,7 +184,7 @@ impl Args {
             socket_mode: self.socket_mode,
             access: Access { uids: self.allow_uid, gids: self.allow_gid },
             status_socket: self.status_socket,
-            stall_deadline: self.stall_timeout,
+            stall_timeout: self.stall_timeout,
             backing,
             size: self.size,
             vectors: self.vectors,
@@ -309,7 +309,7 @@ mod tests {
 
     #[test]
     fn stall_timeouts_have_a_unit_and_are_above_zero() {
-        assert_eq!(parse(&["--stall-timeout", "500ms"]).stall_deadline, Duration::from_millis(500));
+        assert_eq!(parse(&["--stall-timeout", "500ms"]).stall_timeout, Duration::from_millis(500));
         for text in ["0s", "5", "never"] {
             let error = Args::try_parse_from(["ivshmem-server", "--stall-timeout", text]).unwrap_err().to_string();
             assert!(error.contains("expected a duration above zero with a unit, such as 5s or 500ms"), "{error}");
