@@ -1,4 +1,4 @@
-//! The life of a server: bind, take clients in, see them off, stop.
+//! The server from bind to shutdown.
 
 use std::fs;
 use std::io;
@@ -25,53 +25,53 @@ use crate::socket_activation::InheritedSockets;
 use crate::socket_file::{SocketError, SocketFile};
 use crate::status::serve::{self, StaticStatus};
 
-/// As many as there are ids.
+/// The number of ids.
 const MAX_PEERS: usize = 1 << u16::BITS;
 
-/// How many may read the status at a time; the next ones wait.
+/// Maximum number of concurrent status readers. Others wait.
 const MAX_READERS: usize = 8;
 
-/// How often the size of memory that is not sealed is checked, apart from each join.
+/// Interval of size checks of unsealed memory, in addition to those at each join.
 const SIZE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why a server does not start, or stops.
+/// Why a server cannot start or go on.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// There is no shared memory.
+    /// The shared memory cannot be created.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// There is no socket.
+    /// The server cannot listen.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The status would be told where clients connect.
-    #[error("{} cannot be both --socket and --status-socket: give each a path of its own", .0.display())]
+    /// Client socket and status socket have the same path.
+    #[error("{} cannot be both --socket and --status-socket: give two different paths", .0.display())]
     SameSocket(PathBuf),
-    /// The process id cannot be written.
+    /// The pid file cannot be written.
     #[error("cannot write the process id to {}", path.display())]
     PidFile {
         /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Not even one peer fits into the limit of open files.
+    /// The limit of open files is too low for one peer.
     #[error(
         "a peer with {vectors} vector{} does not fit into the limit of {limit} open files: \
-         raise it (ulimit -Hn), or give fewer --vectors",
+         raise it (ulimit -Hn), or use fewer --vectors",
         if *.vectors == 1 { "" } else { "s" }
     )]
     TooFewDescriptors {
-        /// How many vectors a peer has.
+        /// Vectors of each peer.
         vectors: u16,
         /// The limit.
         limit: u64,
     },
-    /// The system does not give what every server needs.
+    /// A system call that every server needs failed.
     #[error("cannot {step}")]
     System {
-        /// What was tried.
+        /// The failed step.
         step: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -250,9 +250,9 @@ async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
     }
 }
 
-/// Whether two paths lead to one file, however they are written.
+/// Whether two paths refer to the same file.
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
@@ -261,10 +261,10 @@ fn path_of(listener: &StdListener) -> Option<PathBuf> {
 }
 
 fn max_peers(config: &Config) -> io::Result<usize> {
-    let room = fd_limit::available_peers(config.vectors)?.min(MAX_PEERS);
-    let wanted = config.max_peers.unwrap_or(room);
-    if wanted > room {
-        warn!("there are descriptors for {room} peers only: raise the limit of open files (ulimit -Hn) for {wanted}");
+    let available = fd_limit::available_peers(config.vectors)?.min(MAX_PEERS);
+    let requested = config.max_peers.unwrap_or(available);
+    if requested > available {
+        warn!("peers limited to {available} of {requested}: raise the limit of open files (ulimit -Hn)");
     }
-    Ok(wanted.min(room))
+    Ok(requested.min(available))
 }

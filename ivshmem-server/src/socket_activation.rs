@@ -1,8 +1,7 @@
-//! Sockets that systemd opened
+//! Sockets passed by systemd
 //! ([sd_listen_fds(3)](https://www.freedesktop.org/software/systemd/man/latest/sd_listen_fds.html)).
 //!
-//! With `LISTEN_FDNAMES`, the one called `status` is the status socket; any other is for clients, of which there may be
-//! one.
+//! The one named `status` in `LISTEN_FDNAMES` is the status socket. At most one other is allowed: the client socket.
 
 use std::env;
 use std::io;
@@ -13,60 +12,59 @@ use listenfd::ListenFd;
 use rustix::net::sockopt::socket_acceptconn;
 use thiserror::Error;
 
-/// What a `FileDescriptorName=` of the status socket's unit must be.
+/// `FileDescriptorName=` in the unit of the status socket.
 pub const STATUS_NAME: &str = "status";
 
-/// The sockets that this process inherited.
+/// Inherited sockets.
 #[derive(Debug, Default)]
 pub struct InheritedSockets {
-    /// The one for clients.
+    /// The client socket.
     pub clients: Option<UnixListener>,
-    /// The one that tells the status.
+    /// The status socket.
     pub status: Option<UnixListener>,
 }
 
-/// Why what was inherited is of no use.
+/// Why inherited sockets cannot be used.
 #[derive(Debug, Error)]
 pub enum ActivationError {
-    /// It is no listening UNIX stream socket.
-    #[error("file descriptor {fd} that systemd passed is no UNIX stream socket: use ListenStream= with a path")]
+    /// Not a UNIX stream socket.
+    #[error("file descriptor {fd} from systemd is not a UNIX stream socket: use ListenStream= with a path")]
     NotASocket {
-        /// Which.
+        /// The descriptor.
         fd: usize,
-        /// What it is not.
+        /// The cause.
         source: io::Error,
     },
-    /// It is a socket, but nobody can connect to it: somebody's connection, or one that was never listened on.
+    /// Not a listening socket, such as the connection of a client.
     #[error(
-        "file descriptor {fd} that systemd passed does not listen: \
-         the socket's unit needs Accept=no, without which it passes one client's connection"
+        "file descriptor {fd} from systemd does not listen: set Accept=no in the socket's unit, otherwise systemd passes the \
+         connection of one client"
     )]
     NotListening {
-        /// Which.
+        /// The descriptor.
         fd: usize,
     },
-    /// There are several of a kind.
+    /// Several sockets for the same purpose.
     #[error(
-        "systemd passed {count} sockets {kind}, but there is one at most; \
-         the status socket's unit needs FileDescriptorName={STATUS_NAME}"
+        "systemd passed {count} sockets {purpose}, at most one is allowed: the unit of the status socket needs \
+         FileDescriptorName={STATUS_NAME}"
     )]
     TooMany {
         /// How many.
         count: usize,
-        /// What for.
-        kind: &'static str,
+        /// Their purpose.
+        purpose: &'static str,
     },
 }
 
 impl InheritedSockets {
-    /// Takes what `LISTEN_FDS` says, if `LISTEN_PID` names this process. To be called once, before anything else opens
-    /// files.
+    /// Takes the sockets of `LISTEN_FDS`, if `LISTEN_PID` is this process. Call it once, before any file is opened.
     pub fn take() -> Result<Self, ActivationError> {
-        // listenfd takes it for itself where nobody is named.
+        // Without LISTEN_PID, listenfd would take the sockets.
         if !env::var("LISTEN_PID").is_ok_and(|pid| pid.parse() == Ok(process::id())) {
             return Ok(Self::default());
         }
-        // Read before listenfd takes the variables away.
+        // listenfd removes the variables, so this comes first.
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut passed = ListenFd::from_env();
         let mut listeners = Vec::new();
@@ -74,7 +72,7 @@ impl InheritedSockets {
             let fd = 3 + index;
             let taken = passed.take_unix_listener(index);
             let Some(listener) = taken.map_err(|source| ActivationError::NotASocket { fd, source })? else { continue };
-            // listenfd looks at the family and the type, which a connection has too.
+            // listenfd checks family and type, which a connection has as well.
             let listens = socket_acceptconn(&listener)
                 .map_err(|errno| ActivationError::NotASocket { fd, source: errno.into() })?;
             if !listens {
@@ -91,11 +89,11 @@ impl InheritedSockets {
             .into_iter()
             .map(|listener| (names.next(), listener))
             .partition(|(name, _)| *name == Some(STATUS_NAME));
-        let only = |mut found: Vec<(Option<&str>, UnixListener)>, kind| match found.len() {
-            0 | 1 => Ok(found.pop().map(|(_, listener)| listener)),
-            count => Err(ActivationError::TooMany { count, kind }),
+        let at_most_one = |mut sockets: Vec<(Option<&str>, UnixListener)>, purpose| match sockets.len() {
+            0 | 1 => Ok(sockets.pop().map(|(_, listener)| listener)),
+            count => Err(ActivationError::TooMany { count, purpose }),
         };
-        Ok(Self { clients: only(clients, "for clients")?, status: only(status, "for the status")? })
+        Ok(Self { clients: at_most_one(clients, "for clients")?, status: at_most_one(status, "for the status")? })
     }
 }
 
@@ -104,14 +102,15 @@ mod tests {
     use super::*;
 
     fn listeners(count: usize) -> (tempfile::TempDir, Vec<UnixListener>) {
-        let folder = tempfile::tempdir().unwrap();
-        let bound = (0..count).map(|at| UnixListener::bind(folder.path().join(at.to_string())).unwrap()).collect();
-        (folder, bound)
+        let directory = tempfile::tempdir().unwrap();
+        let bind = |index: usize| UnixListener::bind(directory.path().join(index.to_string())).unwrap();
+        let listeners = (0..count).map(bind).collect();
+        (directory, listeners)
     }
 
     #[test]
-    fn the_name_tells_the_status_socket_from_the_other() {
-        let (_folder, both) = listeners(2);
+    fn recognizes_the_status_socket_by_its_name() {
+        let (_directory, both) = listeners(2);
         let inherited = InheritedSockets::sort(both, "status:ivshmem-server.socket").unwrap();
         let path = |listener: UnixListener| listener.local_addr().unwrap().as_pathname().unwrap().to_owned();
         assert!(path(inherited.status.unwrap()).ends_with("0"));
@@ -119,18 +118,18 @@ mod tests {
     }
 
     #[test]
-    fn one_without_a_name_is_for_clients() {
-        let (_folder, one) = listeners(1);
+    fn a_socket_without_a_name_is_for_clients() {
+        let (_directory, one) = listeners(1);
         let inherited = InheritedSockets::sort(one, "").unwrap();
         assert!(inherited.clients.is_some() && inherited.status.is_none());
     }
 
     #[test]
-    fn two_of_a_kind_are_an_error() {
-        for (names, kind) in [("a:b", "for clients"), ("status:status", "for the status")] {
-            let (_folder, both) = listeners(2);
+    fn refuses_two_sockets_for_one_purpose() {
+        for (names, purpose) in [("a:b", "for clients"), ("status:status", "for the status")] {
+            let (_directory, both) = listeners(2);
             let error = InheritedSockets::sort(both, names).unwrap_err();
-            assert!(error.to_string().contains(&format!("2 sockets {kind}")), "{error}");
+            assert!(error.to_string().contains(&format!("2 sockets {purpose}")), "{error}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Many peers in one thread, each of which reads its messages one at a time, as QEMU does.
+//! Many clients in one thread. Each reads its messages one at a time, as QEMU does.
 
 use std::collections::BTreeMap;
 use std::mem::MaybeUninit;
@@ -14,24 +14,24 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
-/// A server that says nothing for so long has lost messages.
-const SILENCE: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
-const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
+/// Without messages for this time, the server has lost some.
+const READ_TIMEOUT: Timespec = Timespec { tv_sec: 20, tv_nsec: 0 };
+const NO_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
-/// A server that takes nobody in for so long is none.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many sockets are looked at in one go.
-const READY: usize = 256;
+/// Events per call of epoll_wait.
+const MAX_EVENTS: usize = 256;
 
-/// All peers of one server, all in this process.
+/// All clients of one server.
 pub(crate) struct ManyClients {
     members: Vec<Option<Member>>,
     poller: OwnedFd,
     vectors: u16,
-    /// Messages that all have read together.
+    /// Messages read by all clients.
     pub(crate) messages: u64,
-    /// Members that were told of all, themselves among them.
+    /// Clients that have received all doorbells, including their own.
     complete: usize,
     expected: usize,
     left_notices: u64,
@@ -43,18 +43,18 @@ struct Member {
     decoder: Decoder<OwnedFd>,
     session: Session,
     id: Option<PeerId>,
-    bells: usize,
+    doorbells: usize,
     own: Vec<OwnedFd>,
-    /// What it was told of the others: kept by the last member only.
+    /// The doorbells of the others. Only the last client keeps them.
     others: Option<BTreeMap<(PeerId, Vector), OwnedFd>>,
 }
 
 impl ManyClients {
-    /// Connects so many, and reads until each was told of all.
+    /// Connects clients, and reads until each has received all doorbells.
     pub(crate) fn join(socket: &Path, peers: usize, vectors: u16) -> Self {
-        let mut crowd = Self {
+        let mut clients = Self {
             members: Vec::with_capacity(peers),
-            poller: epoll::create(epoll::CreateFlags::CLOEXEC).expect("an epoll can be made"),
+            poller: epoll::create(epoll::CreateFlags::CLOEXEC).expect("create an epoll instance"),
             vectors,
             messages: 0,
             complete: 0,
@@ -62,45 +62,45 @@ impl ManyClients {
             left_notices: 0,
             ended: 0,
         };
-        let begun = Instant::now();
-        let address = SocketAddrUnix::new(socket).expect("a socket's path is short");
-        while crowd.members.len() < peers {
-            match connected(&address) {
-                Ok(stream) => crowd.add(stream, crowd.members.len() + 1 == peers),
-                // Many wait already, or the server is not yet up.
-                Err(Errno::AGAIN | Errno::CONNREFUSED) if begun.elapsed() < PATIENCE => {}
+        let start = Instant::now();
+        let address = SocketAddrUnix::new(socket).expect("a short socket path");
+        while clients.members.len() < peers {
+            match try_connect(&address) {
+                Ok(stream) => clients.add(stream, clients.members.len() + 1 == peers),
+                // The backlog is full, or the server does not listen yet.
+                Err(Errno::AGAIN | Errno::CONNREFUSED) if start.elapsed() < CONNECT_TIMEOUT => {}
                 Err(errno) => panic!("cannot connect: {errno}"),
             }
-            crowd.read_what_is_there(&AT_ONCE);
+            clients.read_available(&NO_WAIT);
         }
-        while crowd.complete < peers {
+        while clients.complete < peers {
             assert!(
-                crowd.read_what_is_there(&SILENCE),
-                "{} of {peers} peers were told of all: the server lost messages",
-                crowd.complete
+                clients.read_available(&READ_TIMEOUT),
+                "{} of {peers} clients received all doorbells: the server lost messages",
+                clients.complete
             );
         }
-        crowd
+        clients
     }
 
     fn add(&mut self, stream: UnixStream, keeps_all: bool) {
         let data = epoll::EventData::new_u64(self.members.len() as u64);
-        epoll::add(&self.poller, &stream, data, epoll::EventFlags::IN).expect("a socket can be waited for");
+        epoll::add(&self.poller, &stream, data, epoll::EventFlags::IN).expect("add a socket to epoll");
         self.members.push(Some(Member {
             stream,
             decoder: Decoder::new(),
             session: Session::new(),
             id: None,
-            bells: 0,
+            doorbells: 0,
             own: Vec::new(),
             others: keeps_all.then(BTreeMap::new),
         }));
     }
 
-    /// Returns whether there was anything.
-    fn read_what_is_there(&mut self, patience: &Timespec) -> bool {
-        let mut room = [MaybeUninit::uninit(); READY];
-        let (ready, _) = epoll::wait(&self.poller, &mut room, Some(patience)).expect("sockets can be waited for");
+    /// Returns whether any socket was readable.
+    fn read_available(&mut self, timeout: &Timespec) -> bool {
+        let mut buffer = [MaybeUninit::uninit(); MAX_EVENTS];
+        let (ready, _) = epoll::wait(&self.poller, &mut buffer, Some(timeout)).expect("wait for sockets");
         let ready: Vec<usize> =
             ready.iter().map(|event| usize::try_from(event.data.u64()).expect("an index")).collect();
         for &index in &ready {
@@ -114,7 +114,7 @@ impl ManyClients {
             return;
         };
         loop {
-            let message = match receive(&member.stream, &mut member.decoder).expect("whole messages") {
+            let message = match receive(&member.stream, &mut member.decoder).expect("complete messages") {
                 Received::Message(message) => message,
                 Received::NotYet => return,
                 Received::Closed => {
@@ -124,15 +124,15 @@ impl ManyClients {
                 }
             };
             self.messages += 1;
-            match member.session.feed(message.value, message.fd).expect("the protocol is kept") {
+            match member.session.feed(message.value, message.fd).expect("a valid message") {
                 Event::Joined(id) => member.id = Some(id),
                 Event::VersionAgreed | Event::Memory(_) => continue,
                 Event::OwnVector { fd, .. } => {
-                    member.bells += 1;
+                    member.doorbells += 1;
                     member.own.push(fd);
                 }
                 Event::PeerVector { peer, vector, fd } => {
-                    member.bells += 1;
+                    member.doorbells += 1;
                     if let Some(others) = &mut member.others {
                         others.insert((peer, vector), fd);
                     }
@@ -142,64 +142,68 @@ impl ManyClients {
                     continue;
                 }
             }
-            if member.bells == self.expected {
-                member.bells += 1;
+            if member.doorbells == self.expected {
+                member.doorbells += 1;
                 self.complete += 1;
             }
         }
     }
 
-    /// Rings each doorbell that the last member knows, each with a number of its own, and looks where it arrived.
-    /// Returns how many.
+    /// Rings each doorbell of the last client with a different number, and checks that it arrives at the right vector. Returns
+    /// the number of doorbells.
     pub(crate) fn check_identities(&mut self) -> usize {
-        let last = self.members.last_mut().and_then(Option::as_mut).expect("the crowd is there");
-        let others = last.others.take().expect("the last member keeps all");
+        let last = self.members.last_mut().and_then(Option::as_mut).expect("a client is connected");
+        let others = last.others.take().expect("the last client keeps all doorbells");
         let number = |id: PeerId, vector: u16| (u64::from(id.0) << 16 | u64::from(vector)) + 1;
-        for (&(peer, Vector(vector)), bell) in &others {
-            rustix::io::write(bell, &number(peer, vector).to_ne_bytes()).expect("an eventfd can be written");
+        for (&(peer, Vector(vector)), doorbell) in &others {
+            rustix::io::write(doorbell, &number(peer, vector).to_ne_bytes()).expect("write to an eventfd");
         }
         for member in self.members.iter().rev().skip(1).flatten() {
-            let id = member.id.expect("each has an id");
+            let id = member.id.expect("each client has an id");
             assert_eq!(member.own.len(), usize::from(self.vectors));
-            for (bell, vector) in member.own.iter().zip(0..) {
-                let mut rung = [0; 8];
-                rustix::io::read(bell, &mut rung).expect("each was rung");
-                assert_eq!(u64::from_ne_bytes(rung), number(id, vector), "peer {id}, vector {vector}");
+            for (doorbell, vector) in member.own.iter().zip(0..) {
+                let mut count = [0; 8];
+                rustix::io::read(doorbell, &mut count).expect("a rung doorbell");
+                assert_eq!(u64::from_ne_bytes(count), number(id, vector), "peer {id}, vector {vector}");
             }
         }
         others.len()
     }
 
-    /// The first ones leave.
+    /// Disconnects the first clients.
     pub(crate) fn leave(&mut self, count: usize) {
         for member in self.members.iter_mut().take(count) {
             *member = None;
         }
     }
 
-    /// Reads until each of the rest was told that so many left. Returns how many notices that were.
+    /// Reads until each remaining client has received this number of disconnect notices. Returns their total.
     pub(crate) fn read_leaves(&mut self, count: usize) -> u64 {
-        let rest = self.members.iter().flatten().count();
-        let expected = (rest * count) as u64;
+        let remaining = self.members.iter().flatten().count();
+        let expected = (remaining * count) as u64;
         while self.left_notices < expected {
-            assert!(self.read_what_is_there(&SILENCE), "{} of {expected} notices came", self.left_notices);
+            assert!(self.read_available(&READ_TIMEOUT), "{} of {expected} notices received", self.left_notices);
         }
         std::mem::take(&mut self.left_notices)
     }
 
-    /// Reads until all connections are closed. Returns how many notices came before.
+    /// Reads until all connections are closed. Returns the number of disconnect notices before that.
     pub(crate) fn read_to_end(&mut self) -> u64 {
-        let rest = self.members.iter().flatten().count();
-        while self.ended < rest {
-            assert!(self.read_what_is_there(&SILENCE), "{} of {rest} connections ended", self.ended);
+        let remaining = self.members.iter().flatten().count();
+        while self.ended < remaining {
+            assert!(self.read_available(&READ_TIMEOUT), "{} of {remaining} connections ended", self.ended);
         }
-        assert_eq!(self.left_notices, (rest * rest.saturating_sub(1)) as u64, "each heard of all others");
+        assert_eq!(
+            self.left_notices,
+            (remaining * remaining.saturating_sub(1)) as u64,
+            "each client is notified of all others"
+        );
         std::mem::take(&mut self.left_notices)
     }
 }
 
 /// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html).
-fn connected(address: &SocketAddrUnix) -> Result<UnixStream, Errno> {
+fn try_connect(address: &SocketAddrUnix) -> Result<UnixStream, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     connect(&socket, address)?;

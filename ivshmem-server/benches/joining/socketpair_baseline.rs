@@ -1,4 +1,4 @@
-//! The least that a message with a descriptor can cost.
+//! Minimum cost of a message with a descriptor.
 
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -8,25 +8,25 @@ use proto::fd_passing::{Received, receive, send_batch};
 use proto::wire::{Decoder, Message};
 use rustix::event::{EventfdFlags, eventfd};
 
-/// How many messages a socket takes before it is full, and more.
+/// Messages sent before they are received. They must fit into the socket's buffer.
 const ROUND: usize = 64;
 
-/// One message, sent by a system call of its own, received, and its descriptor closed.
+/// Cost of one message: sendmsg, recvmsg, and closing the descriptor.
 pub(crate) fn cost(messages: usize) -> Duration {
-    let (ours, theirs) = UnixStream::pair().expect("a socket pair can be made");
-    let bell = eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd can be made");
+    let (ours, theirs) = UnixStream::pair().expect("create a socket pair");
+    let doorbell = eventfd(0, EventfdFlags::CLOEXEC).expect("create an eventfd");
     let mut decoder = Decoder::new();
     let rounds = messages.div_ceil(ROUND);
-    let begun = Instant::now();
+    let start = Instant::now();
     for _ in 0..rounds {
         for _ in 0..ROUND {
-            let message = Message { value: 1, fd: Some(bell.as_fd()) };
+            let message = Message { value: 1, fd: Some(doorbell.as_fd()) };
             assert_eq!(send_batch(&ours, &[message], 0).expect("the socket has room"), 8);
         }
         for _ in 0..ROUND {
-            let received = receive(&theirs, &mut decoder).expect("what was sent arrives");
+            let received = receive(&theirs, &mut decoder).expect("the message arrives");
             assert!(matches!(received, Received::Message(Message { fd: Some(_), .. })));
         }
     }
-    begun.elapsed() / u32::try_from(rounds * ROUND).expect("a benchmark has fewer messages")
+    start.elapsed() / u32::try_from(rounds * ROUND).expect("the message count fits")
 }

@@ -1,16 +1,16 @@
-//! Makes a listening socket appear at its path at once.
+//! Makes a socket visible at its path only when it already listens.
 //!
-//! A socket's path is visible from bind(2) on, and refuses connections until listen(2). A program that waits for the path and
-//! connects at once meets that moment a few times in a thousand starts on a busy machine, even if the calls follow each other
-//! directly. To bind another path and rename would hide it, but the kernel would go on showing that path (`ss -xl`).
+//! bind(2) makes the path visible, but connections are refused until listen(2). On a busy machine, a program that waits for the
+//! path and then connects is refused in a few of a thousand starts, even if the two calls follow each other directly. A
+//! socket that is bound to another path and renamed avoids this, but the kernel would show the other path (`ss -xl`).
 //!
-//! So the given path is bound within a hidden directory, next to the final place, that has the path's directories in it. A
-//! child process takes the hidden directory for its root, or for its current directory if the path is relative, and binds.
-//! The server then listens and renames the socket into its place. The kernel shows the path that was given, and a client that
-//! finds it is served.
+//! So the given path is bound inside a hidden directory next to the final path. The hidden directory contains the directories
+//! of the path. A child process uses it as its root, or as its current directory if the path is relative, and binds. The
+//! server then listens and renames the socket to its path. The kernel shows the given path, and a client that finds it is
+//! served.
 //!
-//! The child needs a right to chroot(2), or to a user namespace of its own. Where it has neither, or is killed for the attempt
-//! by a filter of system calls, the server binds in place, and the moment remains.
+//! The child needs permission for chroot(2) or for a new user namespace. Without it, or if a system call filter kills the
+//! child, the server binds in place, and early connections may be refused.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -27,8 +27,7 @@ use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, bind, getsockname, listen};
 use rustix::process::{chroot, fchdir, geteuid};
 
-/// Binds a socket to a path where nothing is, and listens. The file has the permissions `mode`, unless it had to be bound in
-/// place.
+/// Binds a socket to a free path and listens. The file has the permissions `mode`, unless it was bound in place.
 pub(super) fn bind_and_listen(
     socket: &OwnedFd,
     path: &Path,
@@ -40,19 +39,19 @@ pub(super) fn bind_and_listen(
     if hidden.is_none() {
         bind(socket, address)?;
     }
-    // In this process: its id is what clients get from SO_PEERCRED.
+    // Not in the child: clients get the id of the listening process from SO_PEERCRED.
     listen(socket, backlog)?;
     hidden.map_or(Ok(()), |hidden| hidden.reveal(path, mode))
 }
 
-/// A hidden directory within the socket's directory, on the same file system. Removed when dropped.
+/// A hidden directory in the socket's directory. Removed when dropped.
 struct Hidden {
     root: PathBuf,
-    /// The root, with a lock that tells later starts that this one is not over.
+    /// The root, locked to show other starts that it is in use.
     root_fd: File,
-    /// The current directory of the child that binds.
+    /// The child's current directory.
     start: File,
-    /// Where the socket is when it is bound.
+    /// Path of the bound socket.
     bound: PathBuf,
     is_absolute: bool,
 }
@@ -62,10 +61,10 @@ impl Hidden {
         let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
         let parent = parent_of(path);
         let (root, root_fd) = Self::create_root(parent, name)?;
-        let inside = lay_out(&root, parent).and_then(|(start, folder)| Ok((File::open(start)?, folder)));
-        match inside {
-            Ok((start, folder)) => {
-                Ok(Self { bound: folder.join(name), root, root_fd, start, is_absolute: path.is_absolute() })
+        let created = create_path(&root, parent).and_then(|(start, directory)| Ok((File::open(start)?, directory)));
+        match created {
+            Ok((start, directory)) => {
+                Ok(Self { bound: directory.join(name), root, root_fd, start, is_absolute: path.is_absolute() })
             }
             Err(error) => {
                 let _ = fs::remove_dir_all(&root);
@@ -74,8 +73,8 @@ impl Hidden {
         }
     }
 
-    /// The name depends on the socket's only, so the next start removes what a start that was killed left. It has a second
-    /// choice, since another user may have taken the first.
+    /// The name depends only on the socket's name, so a start can remove the hidden directory of a killed one. The second
+    /// name is used if another user owns the first.
     fn create_root(parent: &Path, name: &std::ffi::OsStr) -> io::Result<(PathBuf, File)> {
         let mut result = Err(io::ErrorKind::AlreadyExists.into());
         for suffix in [".bind".to_owned(), format!(".bind-{}", std::process::id())] {
@@ -93,15 +92,15 @@ impl Hidden {
         result
     }
 
-    /// Binds in a child process. Returns whether that succeeded. The socket itself shows it, so that neither a killed child nor
-    /// an ignored SIGCHLD, which leaves no status to wait for, is mistaken.
+    /// Binds in a child process. Returns whether that succeeded, as the socket itself shows: a child has no exit status if
+    /// SIGCHLD is ignored.
     fn bind(&self, socket: &OwnedFd, address: &SocketAddrUnix) -> bool {
-        // SAFETY: the child makes only system calls, on what was prepared before the fork, and never returns.
+        // SAFETY: the child makes only system calls, with data prepared before the fork, and never returns.
         #[expect(unsafe_code, reason = "no safe fork exists")]
         match unsafe { fork() } {
             Ok(ForkResult::Child) => {
                 let _ = self.enter().and_then(|()| bind(socket, address));
-                // SAFETY: it takes a number and does not return. std's exit would run the exit handlers of the server.
+                // SAFETY: takes a number and does not return. std's exit would run the exit handlers of the server.
                 unsafe { nix::libc::_exit(0) }
             }
             Ok(ForkResult::Parent { child }) => {
@@ -112,12 +111,12 @@ impl Hidden {
         }
     }
 
-    /// Makes the path lead into the hidden directory, for this process only. To be called in the child.
+    /// Makes the path resolve inside the hidden directory. Called in the child.
     fn enter(&self) -> Result<(), Errno> {
         if self.is_absolute {
             fchdir(&self.root_fd)?;
             chroot(c".").or_else(|_| {
-                // In a user namespace of its own every process may.
+                // A new user namespace gives the permission.
                 unshare(CloneFlags::CLONE_NEWUSER).map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
                 chroot(c".")
             })?;
@@ -127,10 +126,10 @@ impl Hidden {
 
     /// Moves the socket to its path, with the permissions `mode`.
     fn reveal(&self, path: &Path, mode: u32) -> io::Result<()> {
-        // The umask, and default ACLs, may have taken some away.
+        // The umask or a default ACL may have removed some.
         fs::set_permissions(&self.bound, Permissions::from_mode(mode))?;
         match renameat_with(CWD, &self.bound, CWD, path, RenameFlags::NOREPLACE) {
-            // The file system cannot rename without replacing.
+            // The file system does not support NOREPLACE.
             Err(Errno::INVAL) => Ok(renameat(CWD, &self.bound, CWD, path)?),
             moved => Ok(moved?),
         }
@@ -143,15 +142,15 @@ impl Drop for Hidden {
     }
 }
 
-/// The directory that a path's last name is in.
+/// The directory of a path's last component.
 pub(super) fn parent_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Creates the directories of `path` within `root`. Returns the one that `path` starts from, and the one that it leads to.
-fn lay_out(root: &Path, path: &Path) -> io::Result<(PathBuf, PathBuf)> {
+/// Creates the directories of `path` inside `root`. Returns the directory where `path` starts, and the one that it names.
+fn create_path(root: &Path, path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let ups = path.components().filter(|component| *component == Component::ParentDir).count();
-    // A relative path may lead above its start, which must not lead out of the hidden directory.
+    // A relative path may go above its start. That must not leave the hidden directory.
     let mut start = root.to_owned();
     if path.is_relative() {
         for _ in 0..ups {
@@ -159,29 +158,29 @@ fn lay_out(root: &Path, path: &Path) -> io::Result<(PathBuf, PathBuf)> {
             private_dir(&start)?;
         }
     }
-    let mut at = start.clone();
+    let mut current = start.clone();
     for component in path.components() {
         match component {
             Component::Normal(name) => {
-                at.push(name);
-                private_dir(&at).or_else(|error| if at.is_dir() { Ok(()) } else { Err(error) })?;
+                current.push(name);
+                private_dir(&current).or_else(|error| if current.is_dir() { Ok(()) } else { Err(error) })?;
             }
-            // The root's parent is the root.
-            Component::ParentDir if at != root => drop(at.pop()),
+            // The parent of the root is the root.
+            Component::ParentDir if current != root => drop(current.pop()),
             Component::ParentDir | Component::CurDir | Component::RootDir | Component::Prefix(_) => {}
         }
     }
-    Ok((start, at))
+    Ok((start, current))
 }
 
 fn private_dir(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Removes the hidden directory of a start that was killed.
+/// Removes the hidden directory of a killed start.
 fn remove_stale(root: &Path) {
-    let is_ours = |found: fs::Metadata| found.is_dir() && found.uid() == geteuid().as_raw();
-    if !fs::symlink_metadata(root).is_ok_and(is_ours) {
+    let is_own = |metadata: fs::Metadata| metadata.is_dir() && metadata.uid() == geteuid().as_raw();
+    if !fs::symlink_metadata(root).is_ok_and(is_own) {
         return;
     }
     if let Ok(fd) = File::open(root)
@@ -202,8 +201,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lays_out_the_directories_of_a_path_within_the_root() {
-        for (path, start, leads_to) in [
+    fn creates_the_directories_of_a_path_in_the_root() {
+        for (path, start, end) in [
             ("/", "", ""),
             ("/run/x", "", "run/x"),
             ("/../run/../run", "", "run"),
@@ -212,11 +211,11 @@ mod tests {
             ("../../a", "up/up", "a"),
             ("a/../../b", "up/up", "up/b"),
         ] {
-            let folder = tempfile::tempdir().unwrap();
-            let root = folder.path();
-            let found = lay_out(root, Path::new(path)).unwrap();
-            assert_eq!(found, (root.join(start), root.join(leads_to)), "{path}");
-            assert!(found.0.is_dir() && found.1.is_dir(), "{path}");
+            let directory = tempfile::tempdir().unwrap();
+            let root = directory.path();
+            let created = create_path(root, Path::new(path)).unwrap();
+            assert_eq!(created, (root.join(start), root.join(end)), "{path}");
+            assert!(created.0.is_dir() && created.1.is_dir(), "{path}");
         }
     }
 }

@@ -11,107 +11,98 @@ use thiserror::Error;
 
 use super::{Status, TIMEOUT};
 
-/// Why there is no status.
+/// Why the status cannot be read.
 #[derive(Debug, Error)]
 pub enum StatusError {
-    /// Nobody is there.
+    /// No server listens.
     #[error("no server answers at {path}: start one with `ivshmem-server --status-socket {path}`", path = path.display())]
     NotRunning {
         /// The status socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Somebody may be there, whom this user may not ask.
+    /// This user may not connect.
     #[error(
-        "this user may not ask at {}: ask as the server's user, or let others ask (its --socket-mode, SocketMode= and \
-         SocketGroup= of its unit, the folders on the way)",
+        "permission denied at {}: run this as the server's user, or allow other users (the server's --socket-mode, or \
+         SocketMode= and SocketGroup= of its unit, and the permissions of the directories)",
         path.display()
     )]
-    NotAllowed {
+    PermissionDenied {
         /// The status socket's path.
         path: PathBuf,
-        /// What the kernel says.
+        /// The cause.
         source: io::Error,
     },
-    /// Whether somebody is there is unknown.
+    /// The connection failed for another reason.
     #[error("cannot connect to {}", path.display())]
     Connect {
         /// The status socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// The connection broke, or the answer took too long.
-    #[error("the server at {} did not answer to the end", path.display())]
+    #[error("the answer of the server at {} is incomplete", path.display())]
     Read {
         /// The status socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// What was said is nothing that a status begins with, or without end.
-    #[error(
-        "what answers at {} is no status socket of ivshmem-server; its --socket is for peers only",
-        .0.display()
-    )]
-    ForeignAnswer(PathBuf),
-    /// The answer is no status.
-    #[error(
-        "what answers at {} is no status socket of ivshmem-server; its --socket is for peers only",
-        path.display()
-    )]
-    NoStatus {
+    /// The answer is not a status.
+    #[error("{} is not a status socket of ivshmem-server; its --socket is for peers only", path.display())]
+    NotAStatus {
         /// The path.
         path: PathBuf,
-        /// What is wrong with the answer.
-        source: serde_json::Error,
+        /// The error in the document, if it was read.
+        source: Option<serde_json::Error>,
     },
 }
 
-/// More than any status has: 65,536 peers with some 200 bytes each.
+/// More than the largest status: 65,536 peers with about 200 bytes each.
 const MAX_BYTES: usize = 64 << 20;
 
-/// Asks the server behind a status socket. Returns the document as the server wrote it, and what it says.
+/// Queries the server at a status socket. Returns the document as the server sent it, and its contents.
 pub fn query(path: &Path) -> Result<(String, Status), StatusError> {
     let bytes = read_answer(path, TIMEOUT, MAX_BYTES)?;
-    let status =
-        serde_json::from_slice(&bytes).map_err(|source| StatusError::NoStatus { path: path.into(), source })?;
+    let status = serde_json::from_slice(&bytes)
+        .map_err(|error| StatusError::NotAStatus { path: path.into(), source: Some(error) })?;
     Ok((String::from_utf8_lossy(&bytes).into_owned(), status))
 }
 
-fn unconnected(path: &Path, source: io::Error) -> StatusError {
+fn connect_error(path: &Path, source: io::Error) -> StatusError {
     let path = path.into();
     match source.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => StatusError::NotRunning { path, source },
-        io::ErrorKind::PermissionDenied => StatusError::NotAllowed { path, source },
+        io::ErrorKind::PermissionDenied => StatusError::PermissionDenied { path, source },
         _ => StatusError::Connect { path, source },
     }
 }
 
-/// What is said at a socket up to its end, which must come before the deadline and before so many bytes.
-fn read_answer(path: &Path, patience: Duration, most: usize) -> Result<Vec<u8>, StatusError> {
-    let mut stream = UnixStream::connect(path).map_err(|source| unconnected(path, source))?;
+/// Reads to the end of the stream. Fails after the timeout, or after more than `max_bytes`.
+fn read_answer(path: &Path, timeout: Duration, max_bytes: usize) -> Result<Vec<u8>, StatusError> {
+    let mut stream = UnixStream::connect(path).map_err(|source| connect_error(path, source))?;
     let failed = |source| StatusError::Read { path: path.into(), source };
-    let deadline = Instant::now() + patience;
-    let (mut bytes, mut part) = (Vec::new(), [0; 1 << 14]);
+    let deadline = Instant::now() + timeout;
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 1 << 14]);
     loop {
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
             return Err(failed(io::ErrorKind::TimedOut.into()));
         }
-        stream.set_read_timeout(Some(left)).map_err(failed)?;
-        match stream.read(&mut part) {
+        stream.set_read_timeout(Some(remaining)).map_err(failed)?;
+        match stream.read(&mut chunk) {
             Ok(0) => return Ok(bytes),
-            Ok(count) => bytes.extend_from_slice(&part[..count]),
-            // The deadline is over, which is said above.
+            Ok(count) => bytes.extend_from_slice(&chunk[..count]),
+            // The check above detects the timeout.
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Err(error) => return Err(failed(error)),
         }
-        // The first thing that clients are told, at a socket that never ends by itself.
-        let is_for_clients = bytes.len() >= MESSAGE_BYTES && bytes.starts_with(&wire::encode(wire::PROTOCOL_VERSION));
-        if is_for_clients || bytes.len() > most {
-            return Err(StatusError::ForeignAnswer(path.into()));
+        // The first message of a client socket, which stays open after it.
+        let is_client_socket = bytes.len() >= MESSAGE_BYTES && bytes.starts_with(&wire::encode(wire::PROTOCOL_VERSION));
+        if is_client_socket || bytes.len() > max_bytes {
+            return Err(StatusError::NotAStatus { path: path.into(), source: None });
         }
     }
 }
@@ -124,30 +115,30 @@ mod tests {
 
     use super::*;
 
-    /// What `read_answer` makes of somebody who says this again and again until nobody listens.
-    fn answer_of(words: &'static [u8], pause: Duration, patience: Duration, most: usize) -> StatusError {
+    /// The error for a server that sends the same bytes until the connection ends.
+    fn error_for(bytes: &'static [u8], pause: Duration, timeout: Duration, max_bytes: usize) -> StatusError {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");
         let listener = UnixListener::bind(&path).unwrap();
-        let speaking = thread::spawn(move || {
+        let server = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            while stream.write_all(words).is_ok() {
+            while stream.write_all(bytes).is_ok() {
                 thread::sleep(pause);
             }
         });
-        let error = read_answer(&path, patience, most).unwrap_err();
-        speaking.join().unwrap();
+        let error = read_answer(&path, timeout, max_bytes).unwrap_err();
+        server.join().unwrap();
         error
     }
 
     #[test]
-    fn an_answer_without_end_is_given_up() {
-        let error = answer_of(b" ", Duration::from_millis(20), Duration::from_millis(200), 1 << 20);
+    fn an_endless_answer_ends_by_time_or_size() {
+        let error = error_for(b" ", Duration::from_millis(20), Duration::from_millis(200), 1 << 20);
         assert!(
             matches!(&error, StatusError::Read { source, .. } if source.kind() == io::ErrorKind::TimedOut),
             "{error}"
         );
-        let error = answer_of(&[b' '; 4096], Duration::ZERO, Duration::from_secs(60), 1 << 16);
-        assert!(matches!(error, StatusError::ForeignAnswer(_)), "{error}");
+        let error = error_for(&[b' '; 4096], Duration::ZERO, Duration::from_secs(60), 1 << 16);
+        assert!(matches!(error, StatusError::NotAStatus { source: None, .. }), "{error}");
     }
 }

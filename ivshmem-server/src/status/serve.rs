@@ -14,7 +14,7 @@ use super::{MemoryStatus, SCHEMA_VERSION, Status, TIMEOUT};
 use crate::memory::SharedMemory;
 use crate::shared::SharedState;
 
-/// What does not change in a server's life.
+/// The constant part of the status.
 #[derive(Debug)]
 pub(crate) struct StaticStatus {
     socket: String,
@@ -56,7 +56,7 @@ impl StaticStatus {
     }
 }
 
-/// Answers one that asked.
+/// Sends the status to a reader.
 pub(crate) async fn send(mut stream: UnixStream, status: Status) {
     let document = match serde_json::to_vec(&status) {
         Ok(mut document) => {
@@ -64,11 +64,11 @@ pub(crate) async fn send(mut stream: UnixStream, status: Status) {
             document
         }
         Err(error) => {
-            debug!("a status cannot be written: {error}");
+            debug!("cannot encode the status: {error}");
             return;
         }
     };
     if !matches!(timeout(TIMEOUT, stream.write_all(&document)).await, Ok(Ok(()))) {
-        debug!("a reader of the status did not read it");
+        debug!("a reader of the status did not read all of it");
     }
 }

@@ -1,4 +1,4 @@
-//! The server as its clients and its operator see it: the real command, real sockets, real signals.
+//! Tests of the real command with real sockets and signals.
 
 mod clients;
 mod memory;

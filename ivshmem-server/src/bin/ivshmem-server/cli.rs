@@ -1,9 +1,9 @@
-//! The flags. Those of QEMU's example server mean the same here.
+//! The command line. The flags of QEMU's example server have the same meaning.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, ValueEnum};
 use clap_complete::Shell;
 use cli_common::{duration, number, size};
 use ivshmem_server::Config;
@@ -23,48 +23,48 @@ Examples:
       -device ivshmem-doorbell,vectors=1,chardev=ivshmem
 
 Signals:
-  SIGINT, SIGTERM  tell each peer that the others left, remove the socket, end with status 0
+  SIGINT, SIGTERM  notify each peer that the others left, remove the socket, exit with status 0
   SIGHUP           the same, unless it was ignored at the start (nohup)
 
 systemd:
-  Takes the sockets of LISTEN_FDS and sends READY=1. The one called `status` (FileDescriptorName=) is the status socket.
+  Uses the sockets of LISTEN_FDS and sends READY=1. The one named `status` (FileDescriptorName=) is the status socket.
 
 Exit status:
   0  stopped by a signal
-  1  failed: a server already answers at the socket, no memory, …
+  1  failed: a server already answers at the socket, the log file cannot be opened, …
   2  wrong usage
-  3  the machine lacks something: memory, huge pages, descriptors, a server to ask for its status";
+  3  missing requirement: memory, huge pages, file descriptors, a server to query";
 
-// Of flags that are given twice the last one counts, as with getopt(3): `ivshmem-server $DEFAULTS "$@"`. Lists collect.
-/// Hands one shared memory object and everybody's eventfds to QEMU and to other peers.
+// As with getopt(3), the last of repeated flags counts: `ivshmem-server $DEFAULTS "$@"`. Lists collect their values.
+/// Gives the shared memory and the eventfds of all peers to QEMU and other ivshmem clients
 #[derive(Debug, Parser)]
 #[command(version, after_help = AFTER_HELP, args_conflicts_with_subcommands = true, args_override_self = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
-    pub(crate) verb: Option<Verb>,
+    pub(crate) command: Option<Subcommand>,
 
-    /// Where to listen
+    /// Path of the client socket
     #[arg(short = 'S', long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
     socket: PathBuf,
 
-    /// The permissions of the socket's file
+    /// Permissions of the sockets
     #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = parse_mode)]
     socket_mode: u32,
 
-    /// Let this user in, by number or name; may be given again. With neither this nor --allow-gid, everybody who can open the
-    /// socket comes in
+    /// Allow this user, by number or name; repeatable. Without this and --allow-gid, all users that can open the socket are
+    /// allowed
     #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',', value_parser = access::parse_uid)]
     allow_uid: Vec<u32>,
 
-    /// Let users with this primary group in, by number or name; may be given again
+    /// Allow users with this primary group, by number or name; repeatable
     #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',', value_parser = access::parse_gid)]
     allow_gid: Vec<u32>,
 
-    /// The size of the shared memory: bytes, decimal or 0x…, or a number with K, M, G or T; rounded up to a power of two
+    /// Size of the shared memory in bytes, decimal or 0x…, or a number with K, M, G or T; rounded up to a power of two
     #[arg(short = 'l', long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
     size: u64,
 
-    /// How many interrupt vectors each peer has, from 1 to 256
+    /// Number of interrupt vectors of each peer, from 1 to 256
     #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = parse_vectors)]
     vectors: u16,
 
@@ -76,19 +76,19 @@ pub(crate) struct Args {
     #[arg(short = 'm', long, value_name = "DIR", overrides_with = "shm_name")]
     shm_dir: Option<PathBuf>,
 
-    /// Use a sealed memfd of huge pages; they must have been reserved
+    /// Use a sealed memfd of huge pages, which must be reserved
     #[arg(long, value_name = "2M|1G", value_enum, conflicts_with_all = ["shm_name", "shm_dir"])]
-    hugepages: Option<HugePages>,
+    hugepages: Option<HugePageSize>,
 
-    /// The most peers at a time [default: as many as there are descriptors for]
+    /// Maximum number of peers [default: the limit of open files decides]
     #[arg(long, value_name = "N", value_parser = number::in_range::<u32>(1..=65536))]
     max_peers: Option<u32>,
 
-    /// Disconnect a client that reads nothing for so long while there is something to read
+    /// Disconnect a client that leaves pending messages unread for this time
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse_above_zero)]
     stall_timeout: Duration,
 
-    /// Tell the status, one JSON document for each connection, at PATH; with --socket-mode's permissions
+    /// Send the status, one JSON document per connection, at PATH; with the permissions of --socket-mode
     #[arg(long, value_name = "PATH")]
     status_socket: Option<PathBuf>,
 
@@ -97,8 +97,8 @@ pub(crate) struct Args {
     #[arg(short = 'p', long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
 
-    /// Go to the background once the socket listens, and exit with status 0. If the start fails, print why and exit with its
-    /// status
+    /// Go to the background once the socket listens, and exit with status 0. If the start fails, print the reason and exit
+    /// with its status
     #[arg(short = 'd', long, action = ArgAction::Count, overrides_with = "foreground")]
     daemonize: u8,
 
@@ -110,21 +110,20 @@ pub(crate) struct Args {
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 
-    /// Append the log to FILE. Without it the log goes to stderr, and in the background to syslog
+    /// Append the log to FILE. Without this flag the log goes to stderr, and in the background to syslog
     #[arg(long, value_name = "FILE")]
     pub(crate) log_file: Option<PathBuf>,
 
-    /// How to write the log
+    /// Format of the log
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 }
 
-/// What else the command does.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    /// Print who is there, and what the server does: as a table, or as JSON
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    /// Print the peers and statistics of a running server as a table or as JSON
     Status {
-        /// Where a server tells its status (its --status-socket)
+        /// The server's status socket (its --status-socket)
         #[arg(long, value_name = "PATH")]
         status_socket: PathBuf,
 
@@ -132,51 +131,41 @@ pub(crate) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Write the man pages into a folder, for packagers
+    /// Write the man pages to a directory, for packagers
     #[command(hide = true)]
     Man {
-        /// The folder, such as /usr/local/share/man/man1
-        folder: PathBuf,
+        /// The directory, such as /usr/local/share/man/man1
+        directory: PathBuf,
     },
-    /// Print a shell's completions, for packagers
+    /// Print shell completions, for packagers
     #[command(hide = true)]
     Completions {
-        /// Which shell's
+        /// The shell
         shell: Shell,
     },
 }
 
-/// Sizes of huge pages.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum HugePages {
-    #[value(name = "2M", alias = "2m")]
-    TwoMegabytes,
-    #[value(name = "1G", alias = "1g")]
-    OneGigabyte,
-}
-
-/// How to write the log.
+/// Format of the log.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum LogFormat {
-    /// A line for people.
+    /// A readable line
     Text,
-    /// A JSON object a line.
+    /// A JSON object per line
     Json,
 }
 
 impl Args {
-    /// Whether the command exits while the server goes on.
+    /// Whether the server runs in the background.
     pub(crate) fn is_background(&self) -> bool {
-        let asked = self.daemonize > 0 || (self.pid_file.is_some() && self.foreground == 0);
-        asked && self.verb.is_none()
+        let requested = self.daemonize > 0 || (self.pid_file.is_some() && self.foreground == 0);
+        requested && self.command.is_none()
     }
 
     pub(crate) fn into_config(self) -> Config {
         let backing = match (self.hugepages, self.shm_name, self.shm_dir) {
-            (Some(HugePages::TwoMegabytes), ..) => Backing::HugePages(HugePageSize::TwoMegabytes),
-            (Some(HugePages::OneGigabyte), ..) => Backing::HugePages(HugePageSize::OneGigabyte),
+            (Some(page_size), ..) => Backing::HugePages(page_size),
             (None, Some(name), _) => Backing::Shm(name),
-            (None, None, Some(folder)) => Backing::Directory(folder),
+            (None, None, Some(directory)) => Backing::Directory(directory),
             (None, None, None) => Backing::Memfd,
         };
         Config {
@@ -188,7 +177,7 @@ impl Args {
             backing,
             size: self.size,
             vectors: self.vectors,
-            max_peers: self.max_peers.map(|most| most as usize),
+            max_peers: self.max_peers.map(|count| count as usize),
             pid_file: self.pid_file,
         }
     }
@@ -201,7 +190,7 @@ fn parse_mode(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "expected octal permissions from 0 to 777, such as 0660".into())
 }
 
-/// As strtoul(3) with base 0, which the example server uses: `0x` is hexadecimal, and a zero before others octal.
+/// Like strtoul(3) with base 0, which the example server uses: `0x` marks a hexadecimal number, a leading zero an octal one.
 fn parse_vectors(text: &str) -> Result<u16, String> {
     let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).map(|digits| (digits, 16));
     let octal = || text.strip_prefix('0').filter(|digits| !digits.is_empty()).map(|digits| (digits, 8));
@@ -225,46 +214,46 @@ mod tests {
     }
 
     #[test]
-    fn the_flags_are_consistent() {
+    fn flags_are_consistent() {
         Args::command().debug_assert();
     }
 
     #[test]
-    fn without_flags_it_is_the_default() {
+    fn without_flags_uses_the_defaults() {
         assert_eq!(format!("{:?}", parse(&[])), format!("{:?}", Config::default()));
     }
 
     #[test]
-    fn a_command_line_of_the_example_server_works_unchanged() {
+    fn accepts_a_command_line_of_the_example_server() {
         let config = parse(&["-v", "-F", "-p", "/x.pid", "-S", "/x", "-m", "/huge", "-l", "4M", "-n", "2"]);
         assert_eq!(config.backing, Backing::Directory("/huge".into()));
         assert_eq!((config.size, config.vectors), (4 << 20, 2));
     }
 
     #[test]
-    fn the_last_of_name_and_folder_counts() {
+    fn the_last_of_name_and_directory_counts() {
         assert!(matches!(parse(&["-m", "/huge", "-M", "x"]).backing, Backing::Shm(_)));
         assert!(matches!(parse(&["-M", "x", "-m", "/huge"]).backing, Backing::Directory(_)));
     }
 
     #[test]
-    fn the_ways_in_which_published_scripts_call_the_example_server_work_unchanged() {
-        // An RTOS's test sample, with a name and the least size.
+    fn accepts_command_lines_of_published_scripts() {
+        // A test of an RTOS, with a name and the smallest size.
         let config = parse(&["-F", "-S", "/tmp/ivshmem_socket", "-M", "ivshmem", "-l", "4096", "-n", "2"]);
         assert_eq!((config.size, config.vectors), (4096, 2));
         assert_eq!(config.backing, Backing::Shm("ivshmem".parse().unwrap()));
-        // Virtual machines with huge pages: flags put together, a folder with and without its last slash.
+        // VMs with huge pages: combined flags, a directory with and without a trailing slash.
         let config = parse(&["-Fv", "-m", "/dev/hugepages", "-l", "1G"]);
         assert_eq!((config.size, config.backing), (1 << 30, Backing::Directory("/dev/hugepages".into())));
         let config = parse(&["-p", "/run/ivshmem.pid", "-n", "5", "-m", "/dev/hugepages/", "-l", "512M"]);
         assert_eq!((config.size, config.vectors, config.pid_file), (512 << 20, 5, Some("/run/ivshmem.pid".into())));
-        // A size in bytes; values glued to their flags.
+        // A size in bytes, and values attached to their flags.
         let config = parse(&["-F", "-S/tmp/s", "-l33554432", "-n16"]);
         assert_eq!((config.socket.to_str(), config.size, config.vectors), (Some("/tmp/s"), 32 << 20, 16));
     }
 
     #[test]
-    fn of_flags_given_twice_the_last_one_counts() {
+    fn the_last_of_repeated_flags_counts() {
         let config =
             parse(&["-S", "/a", "-l", "1M", "-n", "1", "-p", "/a.pid", "-S", "/b", "-l2M", "-n", "2", "-p/b.pid"]);
         assert_eq!((config.socket.to_str(), config.size, config.vectors), (Some("/b"), 2 << 20, 2));
@@ -276,12 +265,14 @@ mod tests {
             Backing::HugePages(HugePageSize::OneGigabyte)
         );
         let twice = ["ivshmem-server", "status", "--status-socket", "/a", "--status-socket", "/b", "--json", "--json"];
-        let verb = Args::try_parse_from(twice).unwrap().verb;
-        assert!(matches!(verb, Some(Verb::Status { status_socket, json: true }) if status_socket.ends_with("b")));
+        let command = Args::try_parse_from(twice).unwrap().command;
+        assert!(
+            matches!(command, Some(Subcommand::Status { status_socket, json: true }) if status_socket.ends_with("b"))
+        );
     }
 
     #[test]
-    fn numbers_are_read_as_the_example_server_reads_them() {
+    fn parses_numbers_like_the_example_server() {
         let config = parse(&["-l", "0x400000", "-n", "0x2"]);
         assert_eq!((config.size, config.vectors), (4 << 20, 2));
         for (text, vectors) in [("1", 1), ("256", 256), ("0X100", 256), ("010", 8)] {
@@ -301,14 +292,14 @@ mod tests {
     }
 
     #[test]
-    fn huge_pages_have_two_sizes_and_exclude_the_other_backings() {
+    fn huge_pages_have_two_sizes_and_exclude_other_backings() {
         assert_eq!(parse(&["--hugepages", "1G"]).backing, Backing::HugePages(HugePageSize::OneGigabyte));
         assert!(Args::try_parse_from(["ivshmem-server", "--hugepages", "4K"]).is_err());
         assert!(Args::try_parse_from(["ivshmem-server", "--hugepages", "2M", "-M", "x"]).is_err());
     }
 
     #[test]
-    fn stall_timeouts_have_a_unit_and_are_above_zero() {
+    fn stall_timeout_needs_a_unit_and_is_above_zero() {
         assert_eq!(parse(&["--stall-timeout", "500ms"]).stall_timeout, Duration::from_millis(500));
         for text in ["0s", "5", "never"] {
             let error = Args::try_parse_from(["ivshmem-server", "--stall-timeout", text]).unwrap_err().to_string();

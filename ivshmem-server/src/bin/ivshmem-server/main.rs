@@ -1,4 +1,4 @@
-//! The command: flags in, exit status out.
+//! The `ivshmem-server` command.
 
 mod background;
 mod cli;
@@ -23,22 +23,22 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{Level, debug, info};
 
-use background::{Caller, Side};
-use cli::{Args, LogFormat, Verb};
-use nonblocking_log::{Both, Log, Syslog};
+use background::{Caller, Forked};
+use cli::{Args, LogFormat, Subcommand};
+use nonblocking_log::{Log, Syslog, Tee};
 
 fn main() -> ExitCode {
-    // Before anything else opens files.
+    // Before any file is opened.
     let inherited = InheritedSockets::take();
     let args: Args = match arguments::parse() {
         Ok(args) => args,
         Err(status) => return status,
     };
-    // Before anything starts a thread.
-    let caller = match args.is_background().then(background::split).transpose() {
+    // Before any thread is started.
+    let caller = match args.is_background().then(background::fork_daemon).transpose() {
         Ok(None) => None,
-        Ok(Some(Side::Caller(status))) => return status,
-        Ok(Some(Side::Daemon(caller))) => Some(caller),
+        Ok(Some(Forked::Caller(status))) => return status,
+        Ok(Some(Forked::Daemon(caller))) => Some(caller),
         Err(error) => return cannot_start(&format!("cannot go to the background: {error}")),
     };
     let log_file = match args.log_file.as_deref().map(open_log).transpose() {
@@ -49,15 +49,15 @@ fn main() -> ExitCode {
         Ok(log) => log,
         Err(error) => return cannot_start(&format!("cannot start the log: {error}")),
     };
-    log_to(&log, &args);
-    let detached = Detached { caller, log_file };
-    let done = match args.verb {
-        Some(verb) => answer(verb),
+    init_tracing(&log, &args);
+    let detach = Detach { caller, log_file };
+    let result = match args.command {
+        Some(command) => run_command(command),
         None => inherited
             .map_err(anyhow::Error::from)
-            .and_then(|inherited| serve(&args.into_config(), inherited, detached, &log)),
+            .and_then(|inherited| serve(&args.into_config(), inherited, detach, &log)),
     };
-    let status = match done {
+    let status = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let hint =
@@ -70,34 +70,34 @@ fn main() -> ExitCode {
     status
 }
 
-/// Where there is no log yet.
-fn cannot_start(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "ivshmem-server: {why}");
+/// Reports an error before the log exists.
+fn cannot_start(reason: &str) -> ExitCode {
+    let _ = writeln!(io::stderr(), "ivshmem-server: {reason}");
     ExitCode::FAILURE
 }
 
 fn open_log(path: &Path) -> anyhow::Result<File> {
-    let opened = File::options().append(true).create(true).open(path);
-    opened.with_context(|| format!("cannot open the log file {}", path.display()))
+    let file = File::options().append(true).create(true).open(path);
+    file.with_context(|| format!("cannot open the log file {}", path.display()))
 }
 
-/// The start is logged on stderr in any case, also where a file gets the log.
+/// Until the server listens, the log always goes to stderr, and to the log file as well.
 fn start_log(file: Option<&File>) -> io::Result<Log> {
     match file {
-        Some(file) => Log::start(Both(io::stderr(), file.try_clone()?)),
+        Some(file) => Log::start(Tee(io::stderr(), file.try_clone()?)),
         None => Log::start(io::stderr()),
     }
 }
 
-/// What changes once the server listens.
-struct Detached {
-    /// Waits for a server that goes to the background.
+/// The changes once the server listens.
+struct Detach {
+    /// The caller of a server that goes to the background.
     caller: Option<Caller>,
     log_file: Option<File>,
 }
 
-impl Detached {
-    /// Moves the log, and lets the caller go on.
+impl Detach {
+    /// Redirects the log and releases the caller.
     fn release(self, log: &Log) -> anyhow::Result<()> {
         if self.caller.is_some() {
             let place = if self.log_file.is_some() { "the log file" } else { "syslog" };
@@ -112,13 +112,13 @@ impl Detached {
     }
 }
 
-fn serve(config: &Config, inherited: InheritedSockets, detached: Detached, log: &Log) -> anyhow::Result<()> {
+fn serve(config: &Config, inherited: InheritedSockets, detach: Detach, log: &Log) -> anyhow::Result<()> {
     fd_limit::raise_limit().context("cannot raise the limit of open files")?;
     fd_limit::check_for_start().context("cannot open the files that a start needs")?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the event loop")?;
     runtime.block_on(async {
-        // Before the socket exists, so that no signal comes too early.
+        // Before the socket exists, because signals may arrive as soon as it does.
         let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
         let mut terminate = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
         let mut hangup = if sighup::is_ignored() {
@@ -135,46 +135,46 @@ fn serve(config: &Config, inherited: InheritedSockets, detached: Detached, log: 
             notify(NotifyState::Stopping);
         };
         let server = Server::bind_with(config, inherited)?;
-        detached.release(log)?;
+        detach.release(log)?;
         notify(NotifyState::Ready);
         server.run(shutdown).await?;
         Ok(())
     })
 }
 
-/// Tells systemd, if it asked to be told. Who cannot hear it does not keep the server from its work.
+/// Notifies systemd. Failures are ignored: the server works without systemd.
 fn notify(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        debug!("systemd cannot be told: {error}");
+        debug!("cannot notify systemd: {error}");
     }
 }
 
-/// Does something else than serving; what it says goes to stdout.
-fn answer(verb: Verb) -> anyhow::Result<()> {
+/// Runs a subcommand, which prints to stdout.
+fn run_command(command: Subcommand) -> anyhow::Result<()> {
     let mut out = Vec::new();
-    match verb {
-        Verb::Status { status_socket, json } => {
-            let (document, found) = status::query(&status_socket)?;
-            let text = if json { document } else { status_table::render(&found) };
+    match command {
+        Subcommand::Status { status_socket, json } => {
+            let (document, status) = status::query(&status_socket)?;
+            let text = if json { document } else { status_table::render(&status) };
             out.extend_from_slice(text.as_bytes());
         }
-        Verb::Man { folder } => {
-            cli_common::man_pages::write_pages(Args::command(), &folder).with_context(|| {
-                format!("cannot write man pages into the folder {0} (mkdir -p {0})", folder.display())
+        Subcommand::Man { directory } => {
+            cli_common::man_pages::write_pages(Args::command(), &directory).with_context(|| {
+                format!("cannot write man pages to the directory {0} (mkdir -p {0})", directory.display())
             })?;
         }
-        Verb::Completions { shell } => {
+        Subcommand::Completions { shell } => {
             clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);
         }
     }
     match io::stdout().write_all(&out) {
-        // `ivshmem-server status | head`.
+        // As in `ivshmem-server status | head`.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write to stdout"),
     }
 }
 
-/// 1 failed, 2 wrong usage, 3 the machine lacks something.
+/// 1: failed. 2: wrong usage. 3: the machine lacks a requirement.
 fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ActivationError>() {
         return 2;
@@ -188,7 +188,7 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     match error.downcast_ref() {
         Some(
             ServerError::Memory(
-                MemoryError::BelowPage { .. } | MemoryError::TooLarge(_) | MemoryError::NotAFolder { .. },
+                MemoryError::BelowPage { .. } | MemoryError::TooLarge(_) | MemoryError::NotADirectory { .. },
             )
             | ServerError::Socket(SocketError::PathTooLong(_) | SocketError::Abstract(_))
             | ServerError::SameSocket(_),
@@ -197,7 +197,7 @@ fn exit_status(error: &anyhow::Error) -> u8 {
             ServerError::TooFewDescriptors { .. }
             | ServerError::Memory(
                 MemoryError::NoHugePages { .. }
-                | MemoryError::HugePagesUnknown(_)
+                | MemoryError::HugePagesUnsupported(_)
                 | MemoryError::NoMemory { .. }
                 | MemoryError::NoSpace { .. },
             ),
@@ -211,13 +211,13 @@ fn is_out_of_descriptors(cause: &(dyn std::error::Error + 'static)) -> bool {
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }
 
-fn log_to(log: &Log, args: &Args) {
+fn init_tracing(log: &Log, args: &Args) {
     let level = if args.verbose > 0 { Level::DEBUG } else { Level::INFO };
     let logger = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal() && args.log_file.is_none() && !args.is_background())
-        // Or it would complain on stderr, where it could not write, and panic when it cannot.
+        // Otherwise it reports failed writes on stderr, and panics if that fails.
         .log_internal_errors(false)
         .with_writer(log.clone());
     match args.log_format {

@@ -1,8 +1,9 @@
-//! The log, which never keeps the server from its work.
+//! A log that never blocks the server.
 //!
-//! The reader of stderr may stop reading or go away, and a disk may be full. So a thread of its own writes, and the others
-//! only append to a queue. Lines that cannot be written are lost and counted, and the count is logged once something can
-//! be written again.
+//! The reader of stderr may stop reading or exit, and a disk may be full. So a separate thread writes, and the others only
+//! append to a queue. Lines that cannot be written are dropped and counted. The count is logged when writing works again.
+//!
+//! tracing-appender has no counter of failed writes, and no way to change the destination after the queued lines.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -14,13 +15,13 @@ use std::time::Duration;
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that wait at most; some 100 KiB.
+/// Maximum number of queued lines, about 100 KiB.
 const MAX_LINES: usize = 1024;
 
-/// How long the end of the process waits for what was said last.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the end of the process waits for the last lines.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Takes lines, and returns at once.
+/// Queues lines without blocking.
 #[derive(Clone)]
 pub(crate) struct Log(Arc<Shared>);
 
@@ -30,9 +31,9 @@ struct Shared {
     changed: Condvar,
 }
 
-/// Where lines are written.
+/// A destination of the log.
 pub(crate) trait Sink: Send {
-    /// Writes one line, which ends with a line feed.
+    /// Writes one line including its line feed.
     fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()>;
 }
 
@@ -42,32 +43,32 @@ impl<W: Write + Send> Sink for W {
     }
 }
 
-/// Two sinks. A line counts as written if the second one takes it.
-pub(crate) struct Both<A, B>(pub(crate) A, pub(crate) B);
+/// Writes to two sinks. A line counts as written if the second one accepts it.
+pub(crate) struct Tee<A, B>(pub(crate) A, pub(crate) B);
 
-impl<A: Sink, B: Sink> Sink for Both<A, B> {
+impl<A: Sink, B: Sink> Sink for Tee<A, B> {
     fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()> {
         let _ = self.0.write_line(level, line);
         self.1.write_line(level, line)
     }
 }
 
-/// The system's log, for a server in the background: one datagram a line
+/// The system log, for a server in the background: one datagram per line
 /// ([syslog(3)](https://man7.org/linux/man-pages/man3/syslog.3.html)).
 pub(crate) struct Syslog;
 
-/// Where syslogd and systemd-journald listen.
+/// The socket of syslogd and systemd-journald.
 pub(crate) const SYSLOG_SOCKET: &str = "/dev/log";
 
 impl Sink for Syslog {
     fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()> {
-        // A socket for each line: the system's log may be restarted.
+        // A new socket for each line, because syslogd may restart.
         let socket = UnixDatagram::unbound()?;
         socket.send_to(&syslog_message(level, std::process::id(), line), SYSLOG_SOCKET).map(drop)
     }
 }
 
-/// The facility is daemon (3), and the severities are those of syslog(3).
+/// A message with the facility daemon (3) and the severities of syslog(3).
 fn syslog_message(level: Level, pid: u32, line: &[u8]) -> Vec<u8> {
     let severity = match level {
         Level::ERROR => 3,
@@ -83,34 +84,34 @@ fn syslog_message(level: Level, pid: u32, line: &[u8]) -> Vec<u8> {
 #[derive(Default)]
 struct Queue {
     lines: VecDeque<(Level, Vec<u8>)>,
-    /// Replaces the sink before the next line is written.
+    /// Replaces the sink before the next line.
     next_sink: Option<Box<dyn Sink>>,
-    /// Whether one that is no longer in the queue is being written.
+    /// Whether a line outside the queue is being written.
     is_writing: bool,
-    /// How many were lost since this was last told.
+    /// Lines lost since the last report.
     lost: u64,
 }
 
 impl Log {
-    /// Starts the thread that writes. It is never joined: it may be stuck in a write for ever.
-    pub(crate) fn start(to: impl Sink + 'static) -> io::Result<Self> {
+    /// Starts the writing thread. It is never joined, because a write may block forever.
+    pub(crate) fn start(sink: impl Sink + 'static) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
-        thread::Builder::new().name("log".into()).spawn(move || writer.write_for_ever(Box::new(to)))?;
+        thread::Builder::new().name("log".into()).spawn(move || writer.write_lines(Box::new(sink)))?;
         Ok(Self(shared))
     }
 
-    /// Writes the lines up to here where they went before, and those that follow elsewhere.
-    pub(crate) fn redirect(&self, to: impl Sink + 'static) {
+    /// Writes the queued lines to the old sink, and later ones to the new sink.
+    pub(crate) fn redirect(&self, sink: impl Sink + 'static) {
         self.flush();
-        self.0.queue().next_sink = Some(Box::new(to));
+        self.0.queue().next_sink = Some(Box::new(sink));
     }
 
-    /// Waits until all is written, but not for long.
+    /// Waits until all lines are written, with a time limit.
     pub(crate) fn flush(&self) {
         let pending = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
-        // Whether it was in time, nobody could be told.
-        let _ = self.0.changed.wait_timeout_while(self.0.queue(), PATIENCE, pending);
+        // A timeout cannot be reported: the log is blocked.
+        let _ = self.0.changed.wait_timeout_while(self.0.queue(), FLUSH_TIMEOUT, pending);
     }
 }
 
@@ -120,7 +121,7 @@ impl Shared {
     }
 
     fn push(&self, level: Level, line: &[u8]) {
-        let line = one_line(line);
+        let line = escape_line_breaks(line);
         let mut queue = self.queue();
         if queue.lines.len() < MAX_LINES {
             queue.lines.push_back((level, line));
@@ -141,13 +142,13 @@ impl Shared {
         }
     }
 
-    fn write_for_ever(&self, mut to: Box<dyn Sink>) {
+    fn write_lines(&self, mut sink: Box<dyn Sink>) {
         loop {
             let (level, line) = self.next_line();
             if let Some(next) = self.queue().next_sink.take() {
-                to = next;
+                sink = next;
             }
-            let is_written = to.write_line(level, &line).is_ok();
+            let is_written = sink.write_line(level, &line).is_ok();
             let lost = {
                 let mut queue = self.queue();
                 if is_written {
@@ -158,7 +159,7 @@ impl Shared {
                 }
             };
             if lost > 0 {
-                // This goes through the queue again, in the format that the others have.
+                // Through the queue, for the same format as other lines.
                 warn!(lost, "lines of this log were lost: its destination was full or not read");
             }
             self.queue().is_writing = false;
@@ -167,22 +168,22 @@ impl Shared {
     }
 }
 
-/// Replaces line breaks within a line: a path may contain one, and a reader takes each line for an entry.
-fn one_line(line: &[u8]) -> Vec<u8> {
+/// Escapes line breaks within an entry, because a path may contain one.
+fn escape_line_breaks(line: &[u8]) -> Vec<u8> {
     let text = line.strip_suffix(b"\n").unwrap_or(line);
-    let mut whole = Vec::with_capacity(line.len());
+    let mut escaped = Vec::with_capacity(line.len());
     for &byte in text {
         match byte {
-            b'\n' => whole.extend_from_slice(b"\\n"),
-            b'\r' => whole.extend_from_slice(b"\\r"),
-            _ => whole.push(byte),
+            b'\n' => escaped.extend_from_slice(b"\\n"),
+            b'\r' => escaped.extend_from_slice(b"\\r"),
+            _ => escaped.push(byte),
         }
     }
-    whole.push(b'\n');
-    whole
+    escaped.push(b'\n');
+    escaped
 }
 
-/// Takes one line of a level.
+/// Writer of one line with its level.
 pub(crate) struct Entry<'a> {
     log: &'a Log,
     level: Level,
@@ -200,7 +201,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Never fails. The logger hands over one whole line at a time.
+/// Never fails. The logger writes one complete line at a time.
 impl Write for Entry<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.log.0.push(self.level, line);
@@ -218,16 +219,16 @@ mod tests {
 
     use super::*;
 
-    /// Somewhere to write that takes a line only when it is told whether to.
-    struct Gate {
-        may: Receiver<bool>,
-        taken: Sender<Vec<u8>>,
+    /// A sink that accepts or fails each line as the test decides.
+    struct TestSink {
+        accept: Receiver<bool>,
+        lines: Sender<Vec<u8>>,
     }
 
-    impl Write for Gate {
+    impl Write for TestSink {
         fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            match self.may.recv() {
-                Ok(true) => self.taken.send(line.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?,
+            match self.accept.recv() {
+                Ok(true) => self.lines.send(line.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?,
                 Ok(false) => return Err(io::ErrorKind::StorageFull.into()),
                 Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
             }
@@ -239,58 +240,58 @@ mod tests {
         }
     }
 
-    fn gated() -> (Log, Sender<bool>, Receiver<Vec<u8>>) {
-        let (open, may) = channel();
-        let (taken, seen) = channel();
-        (Log::start(Gate { may, taken }).unwrap(), open, seen)
+    fn start_log() -> (Log, Sender<bool>, Receiver<Vec<u8>>) {
+        let (accept_tx, accept) = channel();
+        let (lines, lines_rx) = channel();
+        (Log::start(TestSink { accept, lines }).unwrap(), accept_tx, lines_rx)
     }
 
     #[test]
-    fn who_writes_is_not_kept_waiting_and_what_is_too_much_is_counted() {
-        let (log, open, seen) = gated();
-        let say = |number: usize| log.make_writer().write_all(format!("{number}\n").as_bytes()).unwrap();
-        say(0);
-        // The first line is with the writer, which is held; so all that follow are in the queue, or lost.
+    fn a_blocked_sink_drops_and_counts_lines_without_blocking() {
+        let (log, accept, lines) = start_log();
+        let write = |number: usize| log.make_writer().write_all(format!("{number}\n").as_bytes()).unwrap();
+        write(0);
+        // The sink blocks on the first line. The next ones are queued or lost.
         while !log.0.queue().is_writing {
             thread::yield_now();
         }
-        (1..=2 * MAX_LINES).for_each(say);
+        (1..=2 * MAX_LINES).for_each(write);
         assert_eq!(log.0.queue().lost, MAX_LINES as u64);
         for number in 0..=MAX_LINES {
-            open.send(true).unwrap();
-            assert_eq!(seen.recv().unwrap(), format!("{number}\n").into_bytes(), "the oldest are kept, in order");
+            accept.send(true).unwrap();
+            assert_eq!(lines.recv().unwrap(), format!("{number}\n").into_bytes(), "the oldest lines are kept in order");
         }
         log.flush();
-        assert_eq!(log.0.queue().lost, 0, "they were told of");
+        assert_eq!(log.0.queue().lost, 0, "the loss was reported");
     }
 
     #[test]
-    fn a_line_that_cannot_be_written_is_counted_and_the_next_one_is_tried() {
-        let (log, open, seen) = gated();
-        open.send(false).unwrap();
+    fn counts_a_failed_line_and_tries_the_next() {
+        let (log, accept, lines) = start_log();
+        accept.send(false).unwrap();
         log.make_writer().write_all(b"lost\n").unwrap();
         log.flush();
         assert_eq!(log.0.queue().lost, 1);
-        open.send(true).unwrap();
+        accept.send(true).unwrap();
         log.make_writer().write_all(b"kept\n").unwrap();
-        assert_eq!(seen.recv().unwrap(), b"kept\n");
+        assert_eq!(lines.recv().unwrap(), b"kept\n");
     }
 
     #[test]
-    fn a_line_break_in_a_path_does_not_split_a_line() {
-        assert_eq!(one_line(b"listening on a\nb\r\n"), b"listening on a\\nb\\r\n");
-        assert_eq!(one_line(b"plain\n"), b"plain\n");
+    fn escapes_line_breaks_within_a_line() {
+        assert_eq!(escape_line_breaks(b"listening on a\nb\r\n"), b"listening on a\\nb\\r\n");
+        assert_eq!(escape_line_breaks(b"plain\n"), b"plain\n");
     }
 
     #[test]
-    fn lines_after_a_redirection_go_elsewhere() {
-        let (log, open, before) = gated();
-        let (next_open, may) = channel();
-        let (taken, after) = channel();
-        open.send(true).unwrap();
+    fn redirects_later_lines() {
+        let (log, accept_old, before) = start_log();
+        let (accept_new, accept) = channel();
+        let (lines, after) = channel();
+        accept_old.send(true).unwrap();
         log.make_writer().write_all(b"before\n").unwrap();
-        log.redirect(Gate { may, taken });
-        next_open.send(true).unwrap();
+        log.redirect(TestSink { accept, lines });
+        accept_new.send(true).unwrap();
         log.make_writer().write_all(b"after\n").unwrap();
         assert_eq!((before.recv().unwrap(), after.recv().unwrap()), (b"before\n".to_vec(), b"after\n".to_vec()));
     }

@@ -1,5 +1,5 @@
-//! SIGHUP: the terminal is closed. It ends the server as SIGTERM does, unless it was ignored from the start, which is what
-//! nohup(1) asks for.
+//! SIGHUP, sent when the terminal closes. It ends the server like SIGTERM, unless it was ignored at the start, as under
+//! nohup(1).
 
 use std::fs;
 use std::future::pending;
@@ -10,7 +10,7 @@ use tokio::signal::unix::Signal;
 /// ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)).
 const IGNORED: &str = "SigIgn:";
 
-/// Whether whoever started this process wants it to survive a hangup. Without `/proc` nobody does.
+/// Whether this process was started with SIGHUP ignored. Without `/proc`, assumes it was not.
 pub(crate) fn is_ignored() -> bool {
     fs::read_to_string("/proc/self/status").is_ok_and(|status| is_ignored_in(&status))
 }
@@ -21,7 +21,7 @@ fn is_ignored_in(status: &str) -> bool {
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
 }
 
-/// The next one; never, where it is ignored.
+/// The next SIGHUP. Pending forever if it is ignored.
 pub(crate) async fn next(signal: Option<&mut Signal>) -> Option<()> {
     match signal {
         Some(signal) => signal.recv().await,
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_lowest_bit_of_the_mask_is_the_hangup() {
+    fn sighup_is_the_lowest_bit_of_the_mask() {
         let status = |mask: &str| format!("SigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0000000000000001\n");
         assert!(is_ignored_in(&status("0000000000001001")));
         assert!(!is_ignored_in(&status("0000000000001000")));

@@ -1,4 +1,4 @@
-//! A server's status for people.
+//! The server's status as a table.
 
 use comfy_table::{CellAlignment, Table, presets};
 use ivshmem_server::size::Bytes;
@@ -6,7 +6,7 @@ use ivshmem_server::status::{PeerStatus, Status};
 
 const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "messages", "connected since"];
 
-/// A few lines of what concerns all, and a row for each peer.
+/// A few lines about the server, and a row for each peer.
 pub(crate) fn render(status: &Status) -> String {
     let Status { memory, peers, .. } = status;
     let seals = if memory.seals.is_empty() { "none".into() } else { memory.seals.join(", ") };
@@ -20,7 +20,7 @@ pub(crate) fn render(status: &Status) -> String {
         "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
          memory: {description}; seals: {seals}{shrunk}\n\
          peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} free, {ids_held} held\n\
-         {messages} messages sent, {refused} clients refused, {cut_off} peers cut off, {held_up} held up\n",
+         {messages} messages sent, {refused} clients refused, {cut_off} peers disconnected, {held_up} clients waiting\n",
         version = status.version,
         pid = status.pid,
         socket = status.socket.escape_debug(),
@@ -53,12 +53,12 @@ pub(crate) fn render(status: &Status) -> String {
 }
 
 fn row(peer: &PeerStatus) -> [String; 8] {
-    let known = |number: Option<i64>| number.map_or("-".into(), |number| number.to_string());
+    let number = |number: Option<i64>| number.map_or("-".into(), |number| number.to_string());
     [
         peer.id.to_string(),
-        known(peer.pid.map(Into::into)),
-        known(peer.uid.map(Into::into)),
-        known(peer.gid.map(Into::into)),
+        number(peer.pid.map(Into::into)),
+        number(peer.uid.map(Into::into)),
+        number(peer.gid.map(Into::into)),
         peer.vectors.to_string(),
         peer.queued_notices.to_string(),
         peer.messages_sent.to_string(),

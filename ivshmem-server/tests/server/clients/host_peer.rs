@@ -1,4 +1,4 @@
-//! The project's own client before the real server.
+//! The project's own client with the real server.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use client::{Client, ClientError, JoinOptions, PeerChange};
 use proto::wire::{PeerId, Vector};
 use rustix::process::Signal;
 
-use crate::support::harness::{PATIENCE, Server};
+use crate::support::harness::{Server, TIMEOUT};
 
 fn join(server: &Server, vectors: Option<u16>) -> Result<Client, ClientError> {
-    Client::join(&JoinOptions { socket: server.socket(), vectors, timeout: PATIENCE })
+    Client::join(&JoinOptions { socket: server.socket(), vectors, timeout: TIMEOUT })
 }
 
 #[test]
@@ -25,23 +25,23 @@ fn two_clients_ring_each_other() {
     let added = [1, 2].map(|vector| PeerChange::VectorAdded { peer, vector: Vector(vector) });
     let mut changes = Vec::new();
     while changes.len() < 3 {
-        changes.extend(first.poll_events(PATIENCE).unwrap());
+        changes.extend(first.poll_events(TIMEOUT).unwrap());
     }
     assert_eq!(changes, [&[PeerChange::Joined { peer }][..], &added].concat());
 
     first.ring(peer, Vector(2)).unwrap();
     second.ring(first.id(), Vector(1)).unwrap();
-    assert_eq!(second.wait(Vector(2), Some(PATIENCE)).unwrap(), Some(1));
-    assert_eq!(first.wait(Vector(1), Some(PATIENCE)).unwrap(), Some(1));
+    assert_eq!(second.wait(Vector(2), Some(TIMEOUT)).unwrap(), Some(1));
+    assert_eq!(first.wait(Vector(1), Some(TIMEOUT)).unwrap(), Some(1));
     assert_eq!(first.wait(Vector(0), Some(Duration::ZERO)).unwrap(), None);
 
     drop(second);
-    assert_eq!(first.poll_events(PATIENCE).unwrap(), [PeerChange::Left { peer }]);
+    assert_eq!(first.poll_events(TIMEOUT).unwrap(), [PeerChange::Left { peer }]);
     assert!(first.peers().is_empty());
 }
 
 #[test]
-fn a_refused_client_is_told_so() {
+fn a_refused_client_gets_an_error() {
     let server = Server::start(&["--max-peers", "1"]);
     let _first = join(&server, Some(1)).unwrap();
     let error = join(&server, None).unwrap_err();
@@ -49,14 +49,14 @@ fn a_refused_client_is_told_so() {
 }
 
 #[test]
-fn when_the_server_stops_the_others_are_gone_and_so_is_the_server() {
+fn after_a_stop_the_peers_and_the_server_are_gone() {
     let server = Server::start(&[]);
     let mut first = join(&server, None).unwrap();
     let second = join(&server, None).unwrap();
     let peer = second.id();
-    assert_eq!(first.poll_events(PATIENCE).unwrap(), [PeerChange::Joined { peer }]);
+    assert_eq!(first.poll_events(TIMEOUT).unwrap(), [PeerChange::Joined { peer }]);
     server.stop(Signal::TERM);
-    assert_eq!(first.poll_events(PATIENCE).unwrap(), [PeerChange::Left { peer }]);
-    let error = first.poll_events(PATIENCE).unwrap_err();
+    assert_eq!(first.poll_events(TIMEOUT).unwrap(), [PeerChange::Left { peer }]);
+    let error = first.poll_events(TIMEOUT).unwrap_err();
     assert!(matches!(error, ClientError::ServerGone(_)), "{error}");
 }

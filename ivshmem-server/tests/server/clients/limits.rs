@@ -1,4 +1,4 @@
-//! As many peers as may be, and not one more.
+//! Limits of peers, descriptors and memory.
 
 use std::fs;
 use std::process::Command;
@@ -13,15 +13,15 @@ use crate::support::leak_check::eventually;
 /// The command under a limit of open files.
 fn limited_to(files: u32) -> Command {
     let mut shell = Command::new("sh");
-    // Files that the caller of the tests left open count, too.
+    // Files that the caller of the tests left open would count as well.
     let close = "exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-";
     let script = format!("{close}; ulimit -n {files} && exec \"$0\" \"$@\"");
     shell.args(["-c", &script]).arg(command().get_program());
     shell
 }
 
-/// The same, without the privilege from which the kernel does not count descriptors under way.
-fn counted_up_to(files: u32) -> Command {
+/// The same, without the capabilities that exempt a process from the limit of in-flight descriptors.
+fn limited_in_flight(files: u32) -> Command {
     let limit = format!("--nofile={files}:{files}");
     let mut command = Command::new("prlimit");
     if geteuid().is_root() {
@@ -33,22 +33,22 @@ fn counted_up_to(files: u32) -> Command {
 }
 
 #[test]
-fn whoever_waits_for_descriptors_that_others_do_not_read_is_shown_and_goes_on_when_those_are_gone() {
+fn a_client_waits_while_unread_descriptors_reach_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let status = folder.path().join("status");
-    let server = Server::start_in(folder, counted_up_to(160), &["--status-socket", &status.display().to_string()]);
+    let server = Server::start_in(folder, limited_in_flight(160), &["--status-socket", &status.display().to_string()]);
     let unread: Vec<Client> = (0..60).map(|_| server.client()).collect();
     server.log_until("a client waits: the kernel counts too many descriptors");
     let mut newcomer = server.client();
-    let asked = || ivshmem_server::status::query(&status).unwrap().1;
-    assert!(asked().held_up > 0);
+    let query = || ivshmem_server::status::query(&status).unwrap().1;
+    assert!(query().held_up > 0);
     drop(unread);
     newcomer.join(1);
-    eventually("nobody is held up", || asked().held_up == 0);
+    eventually("no client waits", || query().held_up == 0);
 }
 
-/// Tries until a place that somebody left is free.
-fn client_at_last(server: &Server) -> Client {
+/// Connects until the server accepts the client.
+fn accepted_client(server: &Server) -> Client {
     loop {
         let mut client = server.client();
         if !client.is_refused() {
@@ -58,7 +58,7 @@ fn client_at_last(server: &Server) -> Client {
 }
 
 #[test]
-fn a_client_too_many_is_refused_and_the_others_stay() {
+fn refuses_a_client_above_the_peer_limit() {
     let server = Server::start(&["--max-peers", "2"]);
     let mut first = server.member(1);
     let second = server.member(1);
@@ -67,15 +67,15 @@ fn a_client_too_many_is_refused_and_the_others_stay() {
 
     let gone = second.id();
     drop(second);
-    let mut third = client_at_last(&server);
+    let mut third = accepted_client(&server);
     third.join(1);
-    first.sees_join(gone, 1);
-    first.sees_leave(gone);
-    first.sees_join(third.id(), 1);
+    first.expect_join(gone, 1);
+    first.expect_leave(gone);
+    first.expect_join(third.id(), 1);
 }
 
 #[test]
-fn a_limit_of_descriptors_is_a_limit_of_peers() {
+fn the_limit_of_open_files_limits_the_peers() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start_in(folder, limited_to(48), &["-n", "4"]);
     let mut members = Vec::new();
@@ -92,22 +92,22 @@ fn a_limit_of_descriptors_is_a_limit_of_peers() {
         assert!(server.client().is_refused());
     }
     members.pop();
-    client_at_last(&server).join(4);
+    accepted_client(&server).join(4);
 }
 
 #[test]
-fn a_server_that_runs_out_of_descriptors_refuses_and_goes_on() {
+fn refuses_clients_without_free_descriptors() {
     let server = Server::start(&[]);
-    let mut witness = server.member(1);
+    let mut observer = server.member(1);
     let pid = server.pid();
     let count = || fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap().count();
-    // What was sent to the witness is closed right behind it.
+    // The server closes the descriptors sent to the observer soon.
     let mut open = count();
     loop {
         sleep(Duration::from_millis(20));
         match count() {
-            same if same == open => break,
-            other => open = other,
+            unchanged if unchanged == open => break,
+            changed => open = changed,
         }
     }
     let own = rustix::process::getrlimit(Resource::Nofile);
@@ -119,18 +119,18 @@ fn a_server_that_runs_out_of_descriptors_refuses_and_goes_on() {
     server.log_until("a client was refused");
     prlimit(Some(pid), Resource::Nofile, before).unwrap();
     let next = server.member(1);
-    witness.sees_join(next.id(), 1);
+    observer.expect_join(next.id(), 1);
 }
 
 #[test]
-fn a_server_without_memory_refuses_and_goes_on() {
+fn refuses_clients_without_free_memory() {
     let server = Server::start(&[]);
-    let mut witness = server.member(1);
+    let mut observer = server.member(1);
     let pid = server.pid();
     let statm = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).unwrap();
     let pages: u64 = statm.split_whitespace().next().unwrap().parse().unwrap();
     let own = rustix::process::getrlimit(Resource::As);
-    // A little is left, for what is going on; not enough for somebody new.
+    // Enough for the present peers, but not for a new one.
     let exhausted = Rlimit { current: Some(pages * rustix::param::page_size() as u64 + (1 << 20)), ..own };
     let before = prlimit(Some(pid), Resource::As, exhausted).unwrap();
     for _ in 0..10 {
@@ -139,12 +139,12 @@ fn a_server_without_memory_refuses_and_goes_on() {
     server.log_until("MiB of memory left");
     prlimit(Some(pid), Resource::As, before).unwrap();
     let next = server.member(1);
-    assert_eq!(next.id().0, 1, "no id was spent on those who were refused");
-    witness.sees_join(next.id(), 1);
+    assert_eq!(next.id().0, 1, "refused clients use no ids");
+    observer.expect_join(next.id(), 1);
 }
 
 #[test]
-fn a_machine_without_descriptors_for_one_peer_is_told_so() {
+fn too_few_descriptors_for_one_peer_are_status_3() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let mut command = limited_to(40);
@@ -155,7 +155,7 @@ fn a_machine_without_descriptors_for_one_peer_is_told_so() {
 }
 
 #[test]
-fn too_few_open_files_for_the_start_are_status_3_with_a_hint() {
+fn too_few_descriptors_to_start_are_status_3_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     for files in [5, 6, 7, 8, 10, 12, 16, 20] {

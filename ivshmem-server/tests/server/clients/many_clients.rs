@@ -1,4 +1,4 @@
-//! Many peers at a time. Thousands of them are the benchmark's business.
+//! Many peers at a time. The benchmark tests thousands.
 
 use std::collections::BTreeSet;
 
@@ -9,39 +9,39 @@ use crate::support::harness::{Client, Server};
 
 const PEERS: u16 = 150;
 
-/// Reads until as many peers were announced, itself among them.
-fn learn(client: &mut Client) -> BTreeSet<PeerId> {
-    let mut known = BTreeSet::new();
-    while known.len() < PEERS.into() {
+/// Reads until all peers, including the client itself, have joined.
+fn read_joins(client: &mut Client) -> BTreeSet<PeerId> {
+    let mut present = BTreeSet::new();
+    while present.len() < PEERS.into() {
         match client.event() {
             Event::Joined(id) => client.id = Some(id),
-            Event::PeerVector { peer, .. } => assert!(known.insert(peer)),
-            Event::OwnVector { .. } => assert!(known.insert(client.id())),
+            Event::PeerVector { peer, .. } => assert!(present.insert(peer)),
+            Event::OwnVector { .. } => assert!(present.insert(client.id())),
             Event::VersionAgreed | Event::Memory(_) => {}
             Event::PeerLeft(peer) => panic!("peer {peer} left"),
         }
     }
-    known
+    present
 }
 
 #[test]
-fn hundreds_of_peers_learn_of_each_other() {
+fn notifies_150_peers_of_each_other() {
     let server = Server::start(&[]);
     let mut clients: Vec<_> = (0..PEERS).map(|_| server.client()).collect();
     let all: BTreeSet<_> = (0..PEERS).map(PeerId).collect();
     for client in &mut clients {
-        assert_eq!(learn(client), all);
+        assert_eq!(read_joins(client), all);
     }
 
     let gone: BTreeSet<_> = clients.drain(..70).map(|client| client.id()).collect();
     for client in &mut clients {
-        let told: BTreeSet<_> = gone
+        let left: BTreeSet<_> = gone
             .iter()
             .map(|_| match client.event() {
                 Event::PeerLeft(peer) => peer,
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(told, gone);
+        assert_eq!(left, gone);
     }
 }

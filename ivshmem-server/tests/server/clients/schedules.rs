@@ -1,4 +1,4 @@
-//! Random schedules over real sockets: whatever comes in whatever order, whoever reads to the end knows what is so.
+//! Random schedules over real sockets: a client that reads all messages has the right set of present peers.
 
 use std::collections::BTreeSet;
 use std::thread;
@@ -15,9 +15,9 @@ use crate::support::harness::Client;
 #[derive(Debug, Clone)]
 enum Step {
     Join,
-    /// Closes its connection, wherever in its hand-over it is.
+    /// Closes a connection at any point of its handshake.
     Leave(Index),
-    /// Reads so many messages, if it was told them or surely will be; whoever is not picked stalls.
+    /// Reads this many of the messages that are certain to come. The other clients stall.
     Read(Index, u8),
 }
 
@@ -36,8 +36,8 @@ struct Member {
 }
 
 impl Member {
-    /// The client's session objects to whatever the protocol forbids: ids that come again, notices that come twice.
-    fn hears(&mut self) -> bool {
+    /// Reads a message. The client's session checks the protocol: reused ids and duplicate notices are errors.
+    fn read_message(&mut self) -> bool {
         let Some(message) = self.client.message() else {
             return false;
         };
@@ -59,13 +59,13 @@ impl Member {
 
 const VECTORS: u16 = 2;
 
-/// What each client is surely told: the greeting and its own vectors.
-const SURE: usize = 3 + VECTORS as usize;
+/// The messages that every client gets: version, id, memory and its own vectors.
+const MIN_MESSAGES: usize = 3 + VECTORS as usize;
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 16, max_shrink_iters: 64, ..ProptestConfig::default() })]
     #[test]
-    fn whoever_reads_to_the_end_heard_of_each_peer_once_and_of_its_end_once(
+    fn notifies_of_each_join_and_leave_once_in_any_schedule(
         steps in prop::collection::vec(step(), 1..60),
     ) {
         let folder = tempfile::tempdir().unwrap();
@@ -91,27 +91,27 @@ proptest! {
                 Step::Read(who, count) if !members.is_empty() => {
                     let who = who.index(members.len());
                     for _ in 0..count {
-                        if members[who].read < SURE {
-                            prop_assert!(members[who].hears());
+                        if members[who].read < MIN_MESSAGES {
+                            prop_assert!(members[who].read_message());
                         }
                     }
                 }
                 Step::Leave(_) | Step::Read(..) => {}
             }
         }
-        // Who is not taken in yet would be refused.
+        // A client without an id would be refused at the stop.
         for member in &mut members {
             while member.client.id.is_none() {
-                prop_assert!(member.hears());
+                prop_assert!(member.read_message());
             }
         }
         stop.send(()).unwrap();
         let mut ids = BTreeSet::new();
         for member in &mut members {
-            while member.hears() {}
+            while member.read_message() {}
             let id = member.client.id();
-            prop_assert!(ids.insert(id), "{} was given out twice", id);
-            // At the end each is alone.
+            prop_assert!(ids.insert(id), "id {} is used twice", id);
+            // At the end each client is alone.
             prop_assert_eq!(&member.present, &BTreeSet::from([id]));
         }
         thread.join().unwrap().unwrap();

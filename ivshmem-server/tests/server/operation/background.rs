@@ -1,4 +1,4 @@
-//! Going to the background, with the command lines of scripts and units that were written for QEMU's example server.
+//! Running in the background, with command lines of scripts and units for QEMU's example server.
 
 use std::fs;
 use std::io::Read;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::harness::{Client, command};
 use crate::support::leak_check::eventually;
 
-/// A folder for one server, which is ended with the test by the pid in its file.
+/// A directory for one server. The server is killed at the end of the test, by its pid file.
 struct Folder(TempDir);
 
 impl Folder {
@@ -28,7 +28,7 @@ impl Folder {
         Pid::from_raw(text.trim().parse().ok()?)
     }
 
-    /// Runs a shell script in the folder, as written, with our command in the place of QEMU's.
+    /// Runs a shell script in the directory, with this server in PATH.
     fn run(&self, script: &str) -> Output {
         let program = Path::new(command().get_program()).to_owned();
         let mut path = program.parent().unwrap().as_os_str().to_owned();
@@ -57,9 +57,9 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 #[test]
-fn a_script_with_a_pid_file_goes_on_once_the_server_listens() {
+fn the_command_returns_once_the_server_listens() {
     let folder = Folder::new();
-    // The output of $(…) ends only when the server has closed it.
+    // $(…) ends only when the server has closed its output.
     let script = "out=$(ivshmem-server -p pid -S socket -n 2 -l 16M 2>&1) && echo went on";
     let output = folder.run(script);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "went on\n"), "{}", text(&output.stderr));
@@ -73,13 +73,13 @@ fn a_script_with_a_pid_file_goes_on_once_the_server_listens() {
     assert_eq!(fs::read_link(format!("/proc/{pid}/cwd")).unwrap(), Path::new("/"));
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
     let session = stat.rsplit_once(')').unwrap().1.split_whitespace().nth(3).unwrap();
-    assert_eq!(session, pid.to_string(), "it has a session of its own");
+    assert_eq!(session, pid.to_string(), "it has its own session");
     folder.stop();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "relative paths are removed, too");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "relative paths are removed as well");
 }
 
 #[test]
-fn the_start_is_printed_and_the_rest_is_in_the_log_file() {
+fn the_log_continues_in_the_log_file() {
     let folder = Folder::new();
     let output = folder.run("ivshmem-server -d -v -p pid -S socket --log-file log");
     assert_eq!(output.status.code(), Some(0));
@@ -94,21 +94,21 @@ fn the_start_is_printed_and_the_rest_is_in_the_log_file() {
 }
 
 #[test]
-fn an_error_before_it_listens_is_printed_with_its_status() {
+fn a_failed_start_is_printed_with_its_status() {
     let folder = Folder::new();
     fs::write(folder.path().join("file"), "").unwrap();
     for (flags, status, reason) in [
-        ("-p pid -S file", 1, "is no socket"),
+        ("-p pid -S file", 1, "is not a socket"),
         ("-p missing/pid -S socket", 1, "cannot write the process id to missing/pid"),
         ("-d -S socket --log-file missing/log", 1, "cannot open the log file missing/log"),
-        ("-p pid -S socket -l 1", 2, "below a page"),
-        ("-p pid -S socket -l 4000000T", 3, "are available"),
+        ("-p pid -S socket -l 1", 2, "below the page size"),
+        ("-p pid -S socket -l 4000000T", 3, "of shared memory requested"),
         ("-d -p pid --vectors 0", 2, "expected a number from 1 to 256"),
     ] {
         let output = folder.run(&format!("ivshmem-server {flags}"));
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(status), "{flags}: {said}");
-        assert!(said.contains(reason), "{flags}: {said}");
+        let log = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{flags}: {log}");
+        assert!(log.contains(reason), "{flags}: {log}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "{flags}: only the file is left");
     }
 }
@@ -118,7 +118,7 @@ fn the_last_of_foreground_and_daemonize_counts() {
     let folder = Folder::new();
     assert_eq!(folder.run("ivshmem-server -F -p pid -S socket -d").status.code(), Some(0));
     folder.stop();
-    // In the foreground the command does not return: the shell goes on only because of the `&`.
+    // In the foreground the command does not return, so the script needs the `&`.
     let script = "ivshmem-server -d -p pid -S socket -F 2>log & until [ -s pid ]; do sleep 0.01; done; \
                   echo $! >shell; kill $!; wait $!";
     let output = folder.run(script);
@@ -128,9 +128,9 @@ fn the_last_of_foreground_and_daemonize_counts() {
 }
 
 #[test]
-fn a_start_that_is_interrupted_leaves_no_server() {
+fn an_interrupted_start_leaves_no_server() {
     let folder = Folder::new();
-    // The memory of this FIFO's reader never comes, so the start does not end by itself.
+    // The FIFO has no reader, so the start blocks.
     let script = "mkfifo log && { ivshmem-server -d -p pid -S socket --log-file log & } ; sleep 0.2; kill -KILL $!; \
                   cat log >/dev/null";
     let output = folder.run(script);
@@ -140,7 +140,7 @@ fn a_start_that_is_interrupted_leaves_no_server() {
 }
 
 #[test]
-fn a_socket_of_systemd_is_served_from_the_background() {
+fn serves_a_socket_of_systemd_in_the_background() {
     let folder = Folder::new();
     let socket = folder.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
@@ -154,9 +154,9 @@ fn a_socket_of_systemd_is_served_from_the_background() {
     assert!(socket.exists());
 }
 
-/// Units as people write them; `verify` reads them as systemd does, and the start is run as the unit would.
+/// `systemd-analyze verify` checks the units, and the test runs their ExecStart line.
 #[test]
-fn units_of_type_forking_and_oneshot_start_it_as_written() {
+fn units_of_type_forking_and_oneshot_can_start_it() {
     let folder = Folder::new();
     let program = command().get_program().to_str().unwrap().to_owned();
     let place = folder.path().to_str().unwrap();
@@ -180,15 +180,15 @@ fn units_of_type_forking_and_oneshot_start_it_as_written() {
 }
 
 #[test]
-fn a_reader_of_its_stderr_sees_the_end_when_it_is_in_the_background() {
+fn closes_stderr_in_the_background() {
     let folder = Folder::new();
     let mut started = command();
     started.args(["-d", "-v", "-S"]).arg(folder.path().join("socket")).arg("-p").arg(folder.path().join("pid"));
     let mut child = started.stderr(Stdio::piped()).spawn().unwrap();
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    let mut log = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
     assert!(child.wait().unwrap().success());
-    assert!(said.contains("the log continues in syslog"), "{said}");
+    assert!(log.contains("the log continues in syslog"), "{log}");
     folder.stop();
 }
 

@@ -1,4 +1,4 @@
-//! Start and stop: what is taken over, what is left alone, what is gone in the end.
+//! Start and stop: replaced, kept and removed files, exit statuses, help.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,15 +14,15 @@ use proto::wire::PeerId;
 use rustix::process::{Signal, kill_process};
 use tokio::sync::oneshot;
 
-use crate::support::harness::{Client, PATIENCE, Process, Server, command, outcome};
+use crate::support::harness::{Client, Process, Server, TIMEOUT, command, run};
 
 #[test]
-fn each_signal_ends_it_with_status_0_and_nothing_left() {
+fn signals_end_it_with_status_0_and_remove_its_files() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let folder = tempfile::tempdir().unwrap();
         let pid_file = folder.path().join("pid");
         let pid_file = pid_file.to_str().unwrap().to_owned();
-        // Whoever runs these tests under nohup would have it ignored.
+        // Under nohup these tests would run with SIGHUP ignored.
         let mut unignored = Command::new("env");
         unignored.arg("--default-signal=HUP").arg(command().get_program());
         let server = Server::start_in(folder, unignored, &["-F", "-p", &pid_file]);
@@ -36,7 +36,7 @@ fn each_signal_ends_it_with_status_0_and_nothing_left() {
 }
 
 #[test]
-fn under_nohup_a_hangup_does_not_end_it() {
+fn sighup_under_nohup_does_not_end_it() {
     let mut nohup = Command::new("nohup");
     nohup.arg(command().get_program()).stdin(Stdio::null());
     let server = Server::start_in(tempfile::tempdir().unwrap(), nohup, &[]);
@@ -47,37 +47,37 @@ fn under_nohup_a_hangup_does_not_end_it() {
 }
 
 #[test]
-fn at_the_end_each_peer_hears_that_the_others_left() {
+fn a_stop_notifies_each_peer_that_the_others_left() {
     let server = Server::start(&["-n", "2"]);
     let mut first = server.member(2);
     let mut second = server.member(2);
     let mut third = server.member(2);
-    // This one is still in the middle of its hand-over.
+    // This one has not completed its handshake.
     let mut late = server.client();
     late.event();
     server.log_until("peer 3 joined");
     let (status, _folder) = server.stop(Signal::TERM);
     assert_eq!(status.code(), Some(0));
 
-    first.sees_join(PeerId(1), 2);
-    first.sees_join(PeerId(2), 2);
-    first.sees_join(PeerId(3), 2);
-    second.sees_join(PeerId(2), 2);
-    second.sees_join(PeerId(3), 2);
-    third.sees_join(PeerId(3), 2);
+    first.expect_join(PeerId(1), 2);
+    first.expect_join(PeerId(2), 2);
+    first.expect_join(PeerId(3), 2);
+    second.expect_join(PeerId(2), 2);
+    second.expect_join(PeerId(3), 2);
+    third.expect_join(PeerId(3), 2);
     late.join(2);
     assert_eq!(late.id(), PeerId(3));
     for (client, others) in
         [(&mut first, [1, 2, 3]), (&mut second, [0, 2, 3]), (&mut third, [0, 1, 3]), (&mut late, [0, 1, 2])]
     {
         for other in others {
-            client.sees_leave(PeerId(other));
+            client.expect_leave(PeerId(other));
         }
         assert!(client.message().is_none());
     }
 }
 
-/// Serves until it is stopped, in a thread of its own.
+/// Serves in a separate thread until it is stopped.
 fn serve(server: Library) -> (oneshot::Sender<()>, JoinHandle<()>) {
     let (stop, stopped) = oneshot::channel::<()>();
     let thread = thread::spawn(move || {
@@ -87,25 +87,25 @@ fn serve(server: Library) -> (oneshot::Sender<()>, JoinHandle<()>) {
     (stop, thread)
 }
 
-/// Serves, but is stopped before it could take anybody in.
-fn serve_nobody(server: Library) {
+/// Stops before any client is accepted.
+fn serve_none(server: Library) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(server.run(async {})).unwrap();
 }
 
 #[test]
-fn who_waits_at_the_end_is_refused_in_words() {
-    // At a bare end of the stream QEMU's device spins for ever.
+fn a_stop_refuses_pending_clients() {
+    // QEMU's device would spin on a plain end of the stream.
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let server = Library::bind(&Config { socket: socket.clone(), ..Config::default() }).unwrap();
     let mut late = [(); 3].map(|()| Client::connect(&socket));
-    serve_nobody(server);
+    serve_none(server);
     assert!(late.iter_mut().all(Client::is_refused));
 }
 
 #[test]
-fn who_waits_at_an_inherited_socket_is_served_by_the_next_start() {
+fn the_next_start_serves_pending_clients_of_an_inherited_socket() {
     let folder = tempfile::tempdir().unwrap();
     let [socket, status] = ["socket", "status"].map(|name| folder.path().join(name));
     let listener = UnixListener::bind(&socket).unwrap();
@@ -113,7 +113,7 @@ fn who_waits_at_an_inherited_socket_is_served_by_the_next_start() {
     let inherited = || InheritedSockets { clients: Some(listener.try_clone().unwrap()), status: None };
     let server = Library::bind_with(&config, inherited()).unwrap();
     let mut late = Client::connect(&socket);
-    serve_nobody(server);
+    serve_none(server);
     assert!(!status.exists() && socket.exists());
     let (stop, thread) = serve(Library::bind_with(&config, inherited()).unwrap());
     late.join(1);
@@ -122,7 +122,7 @@ fn who_waits_at_an_inherited_socket_is_served_by_the_next_start() {
 }
 
 #[test]
-fn a_client_that_does_not_read_does_not_keep_it_from_ending() {
+fn a_client_that_does_not_read_does_not_block_the_stop() {
     let server = Server::start(&["-n", "256"]);
     let _stuck = server.client();
     let _other = server.member(256);
@@ -132,7 +132,7 @@ fn a_client_that_does_not_read_does_not_keep_it_from_ending() {
 }
 
 #[test]
-fn the_socket_is_for_its_owner_unless_told_otherwise() {
+fn the_socket_mode_is_0600_by_default() {
     for (flags, expected) in [(&[][..], 0o600), (&["--socket-mode", "0666"], 0o666)] {
         let server = Server::start(flags);
         let mode = fs::metadata(server.socket()).unwrap().permissions().mode();
@@ -141,7 +141,7 @@ fn the_socket_is_for_its_owner_unless_told_otherwise() {
 }
 
 #[test]
-fn a_socket_where_nobody_answers_is_taken_over() {
+fn replaces_an_unused_socket() {
     let folder = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(folder.path().join("socket")).unwrap());
     let server = Server::start_in(folder, command(), &[]);
@@ -149,31 +149,31 @@ fn a_socket_where_nobody_answers_is_taken_over() {
 }
 
 #[test]
-fn a_socket_where_a_server_answers_is_refused() {
+fn refuses_the_socket_of_a_running_server() {
     let server = Server::start(&[]);
     let mut member = server.member(1);
-    let (code, log) = outcome(&["-S", server.socket().to_str().unwrap()]);
+    let (code, log) = run(&["-S", server.socket().to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(log.contains("a server already answers at"), "{log}");
-    // The living one goes on. The question itself may have been taken for a client.
+    // The running server continues. It may have accepted the probe as a client.
     let next = server.member(1);
-    while !member.bells.iter().any(|(peer, ..)| *peer == next.id()) {
+    while !member.doorbells.iter().any(|(peer, ..)| *peer == next.id()) {
         if let Event::PeerVector { peer, vector, fd } = member.event() {
-            member.bells.push((peer, vector, fd));
+            member.doorbells.push((peer, vector, fd));
         }
     }
 }
 
 #[test]
-fn of_servers_that_start_at_the_same_time_one_takes_over() {
+fn one_of_several_simultaneous_starts_succeeds() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     drop(UnixListener::bind(&socket).unwrap());
     let mut servers: Vec<_> =
         (0..8).map(|_| Process::spawn(command().arg("-S").arg(&socket).stderr(Stdio::null()))).collect();
     let started = Instant::now();
-    while servers.len() > 1 && started.elapsed() < PATIENCE {
-        servers.retain_mut(|server| match server.ended() {
+    while servers.len() > 1 && started.elapsed() < TIMEOUT {
+        servers.retain_mut(|server| match server.try_wait() {
             Some(status) => {
                 assert_eq!(status.code(), Some(1));
                 false
@@ -184,18 +184,18 @@ fn of_servers_that_start_at_the_same_time_one_takes_over() {
     }
     assert_eq!(servers.len(), 1);
     Client::connect(&socket).join(1);
-    assert!(servers[0].ended().is_none());
+    assert!(servers[0].try_wait().is_none());
 }
 
 #[test]
-fn a_pid_file_that_cannot_be_one_ends_the_start_and_is_left_alone() {
+fn refuses_a_fifo_as_pid_file() {
     let folder = tempfile::tempdir().unwrap();
     let [socket, fifo] = ["socket", "fifo"].map(|name| folder.path().join(name));
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    // Opened without a reader, a FIFO would hold it for ever; with one it is no file all the same.
+    // Opening a FIFO without a reader would block. With a reader it still is not a regular file.
     for reader in [false, true] {
         let _reader = reader.then(|| fs::File::options().read(true).write(true).open(&fifo).unwrap());
-        let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "-p", fifo.to_str().unwrap()]);
+        let (code, log) = run(&["-S", socket.to_str().unwrap(), "-p", fifo.to_str().unwrap()]);
         assert_eq!(code, Some(1), "{log}");
         assert!(log.contains("cannot write the process id to"), "{log}");
         assert!(fifo.exists() && !socket.exists());
@@ -203,24 +203,24 @@ fn a_pid_file_that_cannot_be_one_ends_the_start_and_is_left_alone() {
 }
 
 #[test]
-fn a_path_that_is_no_socket_is_refused_and_kept() {
+fn refuses_and_keeps_a_path_that_is_not_a_socket() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("precious");
     fs::write(&path, "data").unwrap();
-    let (code, log) = outcome(&["-S", path.to_str().unwrap()]);
+    let (code, log) = run(&["-S", path.to_str().unwrap()]);
     assert_eq!(code, Some(1));
-    assert!(log.contains("is no socket"), "{log}");
+    assert!(log.contains("is not a socket"), "{log}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "data");
 }
 
 #[test]
-fn what_somebody_else_put_at_the_path_meanwhile_is_left_alone() {
+fn keeps_files_that_other_processes_put_in_place() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
     let server = Server::start_in(folder, command(), &["-F", "-p", pid_file.to_str().unwrap()]);
     let socket = server.socket();
     fs::remove_file(&socket).unwrap();
-    let _theirs = UnixListener::bind(&socket).unwrap();
+    let _other = UnixListener::bind(&socket).unwrap();
     fs::write(&pid_file, "1\n").unwrap();
     let (status, _folder) = server.stop(Signal::TERM);
     assert!(status.success());
@@ -239,17 +239,17 @@ fn wrong_usage_is_status_2() {
         &["--socket", &"x".repeat(200)],
         &["--socket", "@abstract"],
     ] {
-        let (code, log) = outcome(flags);
+        let (code, log) = run(flags);
         assert_eq!(code, Some(2), "{flags:?}: {log}");
     }
 }
 
 #[test]
-fn one_path_for_both_sockets_is_wrong_usage_and_no_other_server() {
+fn refuses_one_path_for_both_sockets() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
-    let detour = folder.path().join("./socket");
-    let (code, log) = outcome(&["-S", socket.to_str().unwrap(), "--status-socket", detour.to_str().unwrap()]);
+    let same = folder.path().join("./socket");
+    let (code, log) = run(&["-S", socket.to_str().unwrap(), "--status-socket", same.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("cannot be both --socket and --status-socket"), "{log}");
     assert!(!socket.exists());
@@ -270,7 +270,7 @@ fn help_wraps_without_lines_of_one_or_two_words() {
         let help = String::from_utf8(output.stdout).unwrap();
         let systemd = help.split("systemd:\n").nth(1).unwrap().split("\n\n").next().unwrap();
         let wrapped: Vec<_> = systemd.lines().map(|line| line.split_whitespace().count()).collect();
-        // Only a last line may be short: a short one before it is a line break of the source.
+        // Only the last line may be short. A short line before it shows a line break of the source.
         assert!(wrapped.iter().rev().skip(1).all(|&words| words > 3), "{columns}:\n{systemd}");
     }
 }
@@ -279,7 +279,7 @@ fn help_wraps_without_lines_of_one_or_two_words() {
 fn a_line_break_in_a_path_does_not_split_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("two\nlines/socket");
-    let (code, log) = outcome(&["-S", path.to_str().unwrap()]);
+    let (code, log) = run(&["-S", path.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(log.lines().any(|line| line.contains("cannot listen at") && line.contains("two\\nlines/socket")), "{log}");
 }
@@ -288,7 +288,7 @@ fn a_line_break_in_a_path_does_not_split_the_log() {
 fn the_log_can_be_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("missing/socket");
-    let (code, log) = outcome(&["--log-format", "json", "-S", path.to_str().unwrap()]);
+    let (code, log) = run(&["--log-format", "json", "-S", path.to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(log.starts_with('{') && log.contains("\"level\":\"ERROR\""), "{log}");
 }
@@ -303,7 +303,7 @@ fn the_library_serves_within_another_program() {
     let mut client = Client::connect(&socket);
     client.join(2);
     stop.send(()).unwrap();
-    client.sees_the_end();
+    client.read_to_end();
     thread.join().unwrap();
     assert!(!socket.exists());
 }

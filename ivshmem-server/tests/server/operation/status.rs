@@ -1,4 +1,4 @@
-//! The status verb.
+//! The subcommands status, man and completions.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,22 +9,22 @@ use rustix::process::geteuid;
 
 use crate::support::harness::{Server, command};
 
-fn asked(args: &[&str]) -> (Option<i32>, String, String) {
+fn run_status(args: &[&str]) -> (Option<i32>, String, String) {
     let output = command().arg("status").args(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
 
 #[test]
-fn it_prints_who_is_there_as_a_table_or_as_the_document() {
+fn prints_the_status_as_table_or_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("status").to_str().unwrap().to_owned();
     let server = Server::start_in(folder, command(), &["-n", "2", "-l", "1M", "--status-socket", &path]);
     let mut first = server.member(2);
     let second = server.member(2);
-    first.sees_join(second.id(), 2);
+    first.expect_join(second.id(), 2);
 
-    let (code, document, _) = asked(&["--status-socket", &path, "--json"]);
+    let (code, document, _) = run_status(&["--status-socket", &path, "--json"]);
     let status: Status = serde_json::from_str(&document).unwrap();
     assert_eq!((code, status.schema_version, status.memory.size_bytes), (Some(0), 1, 1 << 20));
     let peers: Vec<_> = status.peers.iter().map(|peer| (peer.id, peer.queued_notices, peer.messages_sent)).collect();
@@ -33,7 +33,7 @@ fn it_prints_who_is_there_as_a_table_or_as_the_document() {
     assert_eq!(status.messages_sent, 14);
     assert_eq!(i32::try_from(status.pid).unwrap(), server.pid().as_raw_nonzero().get());
 
-    let (code, table, _) = asked(&["--status-socket", &path]);
+    let (code, table, _) = run_status(&["--status-socket", &path]);
     assert_eq!(code, Some(0));
     for text in ["1M in a sealed memfd; seals: shrink, grow, seal", "peers: 2 of ", "next id 2, 65534 free, 0 held"] {
         assert!(table.contains(text), "{text:?} is not in\n{table}");
@@ -43,49 +43,49 @@ fn it_prints_who_is_there_as_a_table_or_as_the_document() {
 }
 
 #[test]
-fn a_socket_that_tells_no_status_is_named_with_the_cure() {
+fn other_sockets_are_errors_with_hints() {
     let server = Server::start(&[]);
     let socket = server.socket();
-    let (code, _, said) = asked(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
+    let (code, _, error) = run_status(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
     assert_eq!(code, Some(3));
-    assert!(said.contains("no server answers at") && said.contains("--status-socket"), "{said}");
-    // The socket for clients never ends what it says by itself.
-    let (code, _, said) = asked(&["--status-socket", socket.to_str().unwrap()]);
+    assert!(error.contains("no server answers at") && error.contains("--status-socket"), "{error}");
+    // A client socket stays open.
+    let (code, _, error) = run_status(&["--status-socket", socket.to_str().unwrap()]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("is no status socket"), "{said}");
-    // A server that refuses clients answers them in no JSON.
+    assert!(error.contains("is not a status socket"), "{error}");
+    // A refusal is not JSON.
     let full = Server::start(&["--allow-uid", "4000000000"]);
-    let (code, _, said) = asked(&["--status-socket", full.socket().to_str().unwrap()]);
+    let (code, _, error) = run_status(&["--status-socket", full.socket().to_str().unwrap()]);
     assert_eq!(code, Some(1));
-    assert!(said.contains("is no status socket"), "{said}");
+    assert!(error.contains("is not a status socket"), "{error}");
 }
 
 #[test]
-fn who_may_not_ask_is_told_so_and_not_that_nobody_answers() {
-    let (folder, mut asking) = (tempfile::tempdir().unwrap(), command());
+fn missing_permission_is_a_separate_error() {
+    let (folder, mut client) = (tempfile::tempdir().unwrap(), command());
     let path = folder.path().join("status");
     if geteuid().is_root() {
-        // Root may ask everybody, so it asks as somebody else, from where that one may run the command.
+        // Root may connect to any socket. So the command runs as another user, from a directory that this user can access.
         let copy = folder.path().join("ivshmem-server");
-        fs::copy(asking.get_program(), &copy).unwrap();
+        fs::copy(client.get_program(), &copy).unwrap();
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-        asking = Command::new("setpriv");
-        asking.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy);
+        client = Command::new("setpriv");
+        client.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy);
     }
     let _server = Server::start_in(folder, command(), &["--status-socket", path.to_str().unwrap()]);
     fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
-    let output = asking.args(["status", "--status-socket"]).arg(&path).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{said}");
-    assert!(said.contains("this user may not ask at") && !said.contains("no server answers"), "{said}");
+    let output = client.args(["status", "--status-socket"]).arg(&path).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains("permission denied at") && !error.contains("no server answers"), "{error}");
 }
 
 #[test]
-fn the_man_pages_and_the_completions_name_the_flags() {
+fn man_pages_and_completions_name_the_flags() {
     let folder = tempfile::tempdir().unwrap();
     let missing = command().arg("man").arg(folder.path().join("man1")).output().unwrap();
-    let said = String::from_utf8(missing.stderr).unwrap();
-    assert!(said.contains("(mkdir -p ") && !folder.path().join("man1").exists(), "{said}");
+    let error = String::from_utf8(missing.stderr).unwrap();
+    assert!(error.contains("(mkdir -p ") && !folder.path().join("man1").exists(), "{error}");
     assert_eq!(missing.status.code(), Some(1));
     fs::create_dir(folder.path().join("man1")).unwrap();
     assert!(command().arg("man").arg(folder.path().join("man1")).status().unwrap().success());

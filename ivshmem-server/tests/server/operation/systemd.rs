@@ -1,4 +1,4 @@
-//! Sockets that systemd opened, and what it is told.
+//! Sockets inherited from systemd, and notifications to it.
 
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
@@ -11,9 +11,9 @@ use ivshmem_server::status;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 use rustix::process::{Signal, kill_process};
 
-use crate::support::harness::{Client, PATIENCE, Process, command, outcome};
+use crate::support::harness::{Client, Process, TIMEOUT, command, run};
 
-/// The command with two inherited sockets, as systemd would start it.
+/// The command with two inherited sockets, as systemd starts it.
 fn activated(clients: impl AsFd, second: impl AsFd, names: &str) -> Command {
     let mut shell = Command::new("sh");
     let script = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ exec \"$0\" \"$@\"";
@@ -24,7 +24,7 @@ fn activated(clients: impl AsFd, second: impl AsFd, names: &str) -> Command {
     shell
 }
 
-fn told(systemd: &UnixDatagram) -> String {
+fn notification(systemd: &UnixDatagram) -> String {
     let mut bytes = [0; 256];
     let count = systemd.recv(&mut bytes).unwrap();
     String::from_utf8(bytes[..count].to_vec()).unwrap()
@@ -37,83 +37,83 @@ fn listen(path: &Path, mode: u32) -> UnixListener {
 }
 
 #[test]
-fn it_serves_on_sockets_that_it_inherits_says_when_it_is_ready_and_leaves_them_in_place() {
+fn serves_inherited_sockets_and_keeps_them() {
     let folder = tempfile::tempdir().unwrap();
-    let [socket, asked] = ["socket", "status"].map(|name| folder.path().join(name));
-    let (clients, questions) = (listen(&socket, 0o640), listen(&asked, 0o644));
+    let [socket, status_path] = ["socket", "status"].map(|name| folder.path().join(name));
+    let (clients, status_socket) = (listen(&socket, 0o640), listen(&status_path, 0o644));
     let systemd = UnixDatagram::bind(folder.path().join("notify")).unwrap();
-    systemd.set_read_timeout(Some(PATIENCE)).unwrap();
+    systemd.set_read_timeout(Some(TIMEOUT)).unwrap();
 
-    // A client that waited before the start is the first peer.
+    // A client that connected before the start is the first peer.
     let mut early = Client::connect(&socket);
-    let mut command = activated(&clients, &questions, "ivshmem:status");
+    let mut command = activated(&clients, &status_socket, "ivshmem:status");
     command.env("NOTIFY_SOCKET", folder.path().join("notify")).args(["-S", "/nonexistent/unused"]);
     let mut server = Process::spawn(&mut command);
-    assert_eq!(told(&systemd).trim(), "READY=1");
+    assert_eq!(notification(&systemd).trim(), "READY=1");
     early.join(1);
     assert_eq!(early.id().0, 0);
-    let status = status::query(&asked).unwrap().1;
+    let status = status::query(&status_path).unwrap().1;
     assert_eq!((status.socket.as_str(), status.peers.len()), (socket.to_str().unwrap(), 1));
 
     kill_process(server.pid(), Signal::TERM).unwrap();
-    assert_eq!(told(&systemd).trim(), "STOPPING=1");
-    early.sees_the_end();
+    assert_eq!(notification(&systemd).trim(), "STOPPING=1");
+    early.read_to_end();
     assert!(server.wait().success());
-    for (path, mode) in [(&socket, 0o640), (&asked, 0o644)] {
+    for (path, mode) in [(&socket, 0o640), (&status_path, 0o644)] {
         assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{}", path.display());
     }
 
-    // The next start serves who came meanwhile.
+    // The next start serves clients that connected before it.
     let mut next = Client::connect(&socket);
-    let _server = Process::spawn(&mut activated(&clients, &questions, "ivshmem:status"));
+    let _server = Process::spawn(&mut activated(&clients, &status_socket, "ivshmem:status"));
     next.join(1);
     assert_eq!(next.id().0, 0);
 }
 
 #[test]
-fn sockets_whose_purpose_is_unclear_are_status_2_with_the_cure() {
+fn ambiguous_sockets_are_status_2_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
-    let [one, other] = ["one", "other"].map(|name| listen(&folder.path().join(name), 0o600));
-    let output = activated(&one, &other, "a:b").stderr(Stdio::piped()).output().unwrap();
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("FileDescriptorName=status"), "{said}");
+    let [first, second] = ["first", "second"].map(|name| listen(&folder.path().join(name), 0o600));
+    let output = activated(&first, &second, "a:b").stderr(Stdio::piped()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{error}");
+    assert!(error.contains("FileDescriptorName=status"), "{error}");
 }
 
 #[test]
-fn a_socket_that_does_not_listen_is_status_2_with_the_cure() {
+fn a_socket_that_does_not_listen_is_status_2_with_a_hint() {
     let folder = tempfile::tempdir().unwrap();
     let listening = listen(&folder.path().join("listening"), 0o600);
     let (connection, _other_end) = UnixStream::pair().unwrap();
     let bound = socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
     bind(&bound, &SocketAddrUnix::new(folder.path().join("bound")).unwrap()).unwrap();
-    for deaf in [OwnedFd::from(connection), bound] {
+    for unusable in [OwnedFd::from(connection), bound] {
         for mut command in
-            [activated(&deaf, &listening, "clients:status"), activated(&listening, &deaf, "clients:status")]
+            [activated(&unusable, &listening, "clients:status"), activated(&listening, &unusable, "clients:status")]
         {
             let output = command.stderr(Stdio::piped()).output().unwrap();
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert_eq!(output.status.code(), Some(2), "{said}");
-            assert!(said.contains("does not listen") && said.contains("Accept=no"), "{said}");
+            let error = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{error}");
+            assert!(error.contains("does not listen") && error.contains("Accept=no"), "{error}");
         }
     }
 }
 
 #[test]
-fn what_is_meant_for_another_process_or_for_none_is_not_taken() {
+fn ignores_sockets_for_another_process() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("missing/socket");
-    for whose in [&["LISTEN_PID=1"][..], &["LISTEN_PID="], &["--unset=LISTEN_PID"]] {
+    for pid in [&["LISTEN_PID=1"][..], &["LISTEN_PID="], &["--unset=LISTEN_PID"]] {
         let mut shell = Command::new("env");
         let output = shell
-            .args(whose)
+            .args(pid)
             .arg("LISTEN_FDS=1")
             .arg(command().get_program())
             .args(["-S", missing.to_str().unwrap()])
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("cannot listen at"), "{whose:?}: {said}");
-        assert_eq!(output.status.code(), outcome(&["-S", missing.to_str().unwrap()]).0);
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains("cannot listen at"), "{pid:?}: {error}");
+        assert_eq!(output.status.code(), run(&["-S", missing.to_str().unwrap()]).0);
     }
 }

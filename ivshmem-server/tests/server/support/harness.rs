@@ -1,4 +1,4 @@
-//! A running server, and a client that sees each single message.
+//! A running server, and a client that checks each message.
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
@@ -16,30 +16,30 @@ use proto::wire::{Decoder, Message, PeerId, REFUSAL, Vector};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-/// Far beyond what anything here takes: it only turns a hang into a failure.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// Long time limit that only turns a hang into a failure.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The command, not yet run.
 pub(crate) fn command() -> Command {
     Command::new(env!("CARGO_BIN_EXE_ivshmem-server"))
 }
 
-/// What a command that ends by itself returned and logged.
-pub(crate) fn outcome(args: &[&str]) -> (Option<i32>, String) {
+/// Runs a command to its end. Returns exit status and log.
+pub(crate) fn run(args: &[&str]) -> (Option<i32>, String) {
     let output = command().args(args).output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// A server in a folder of its own, killed when dropped.
+/// A server in its own directory, killed when dropped.
 pub(crate) struct Server {
     process: Process,
     log: Receiver<String>,
-    /// What it logged until it listened.
+    /// The log until the server listened.
     pub(crate) first_lines: Vec<String>,
     folder: TempDir,
 }
 
-/// Ends with the test, however that ends.
+/// A child process, killed when dropped.
 pub(crate) struct Process(Child);
 
 impl Process {
@@ -51,13 +51,12 @@ impl Process {
         Pid::from_child(&self.0)
     }
 
-    /// Waits for its end.
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.0.wait().unwrap()
     }
 
-    /// Its status, if it has ended.
-    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+    /// Its exit status, if it has ended.
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
         self.0.try_wait().unwrap()
     }
 }
@@ -76,7 +75,7 @@ impl Server {
 
     /// Starts a server and waits until it listens.
     pub(crate) fn start_in(folder: TempDir, mut command: Command, args: &[&str]) -> Self {
-        // The tests' own clients hold many descriptors too.
+        // The clients of the tests need many descriptors as well.
         fd_limit::raise_limit().unwrap();
         command.arg("-v").arg("-S").arg(folder.path().join("socket"));
         let mut process = Process::spawn(command.args(args).stderr(Stdio::piped()));
@@ -105,9 +104,9 @@ impl Server {
     pub(crate) fn log_until(&self, text: &str) -> Vec<String> {
         let mut lines = Vec::new();
         loop {
-            match self.log.recv_timeout(PATIENCE) {
+            match self.log.recv_timeout(TIMEOUT) {
                 Ok(line) => lines.push(line),
-                Err(error) => panic!("the log never said {text:?} ({error}), but {lines:#?}"),
+                Err(error) => panic!("the log does not contain {text:?} ({error}): {lines:#?}"),
             }
             if lines.last().is_some_and(|line| line.contains(text)) {
                 return lines;
@@ -119,14 +118,14 @@ impl Server {
         Client::connect(&self.socket())
     }
 
-    /// A client that was told all of its own vectors, in a server with so many.
+    /// A client that has joined a server with this number of vectors.
     pub(crate) fn member(&self, vectors: u16) -> Client {
         let mut client = self.client();
         client.join(vectors);
         client
     }
 
-    /// Sends a signal and waits for the end. Returns the folder for a look at what is left.
+    /// Sends a signal and waits for the end. Returns the directory to check for remaining files.
     pub(crate) fn stop(self, signal: Signal) -> (ExitStatus, TempDir) {
         let Self { mut process, folder, .. } = self;
         kill_process(Pid::from_child(&process.0), signal).unwrap();
@@ -134,51 +133,50 @@ impl Server {
     }
 }
 
-/// A client that reads one message at a time, and fails the test when the protocol is broken.
+/// A client that reads one message at a time and fails the test at protocol errors.
 pub(crate) struct Client {
     pub(crate) stream: UnixStream,
     decoder: Decoder<OwnedFd>,
     session: Session,
     pub(crate) id: Option<PeerId>,
     pub(crate) memory: Option<OwnedFd>,
-    /// What was announced, in order, with the descriptors of the first vectors.
-    pub(crate) bells: Vec<(PeerId, Vector, OwnedFd)>,
+    /// The received doorbells in order.
+    pub(crate) doorbells: Vec<(PeerId, Vector, OwnedFd)>,
 }
 
 impl Client {
     pub(crate) fn connect(socket: &Path) -> Self {
-        Self::of(UnixStream::connect(socket).unwrap())
+        Self::from_stream(UnixStream::connect(socket).unwrap())
     }
 
-    /// A client on a connection of its own.
-    pub(crate) fn of(stream: UnixStream) -> Self {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        Self { stream, decoder: Decoder::new(), session: Session::new(), id: None, memory: None, bells: Vec::new() }
+    pub(crate) fn from_stream(stream: UnixStream) -> Self {
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        Self { stream, decoder: Decoder::new(), session: Session::new(), id: None, memory: None, doorbells: Vec::new() }
     }
 
-    /// The next message, or nothing when the server closed the connection.
+    /// The next message, or `None` at the end of the connection.
     pub(crate) fn message(&mut self) -> Option<Message<OwnedFd>> {
         match receive(&self.stream, &mut self.decoder).unwrap() {
             Received::Message(message) => Some(message),
             Received::Closed => None,
-            Received::NotYet => panic!("the server said nothing"),
+            Received::NotYet => panic!("no message before the timeout"),
         }
     }
 
-    /// The next message's meaning.
+    /// The event of the next message.
     pub(crate) fn event(&mut self) -> Event<OwnedFd> {
         let message = self.message().expect("the server closed the connection");
         self.feed(message)
     }
 
-    /// What a message means.
+    /// The event of a message.
     pub(crate) fn feed(&mut self, message: Message<OwnedFd>) -> Event<OwnedFd> {
         self.session.feed(message.value, message.fd).unwrap()
     }
 
-    /// Reads the first message: whether the server refused the client, with three messages and then by closing.
+    /// Whether the server refused the client: with three messages and the end of the connection.
     pub(crate) fn is_refused(&mut self) -> bool {
-        let message = self.message().expect("the server closed the connection without a word");
+        let message = self.message().expect("a message before the end of the connection");
         match self.session.feed(message.value, message.fd) {
             Ok(Event::VersionAgreed) => false,
             Err(SessionError::Refused) => {
@@ -191,7 +189,7 @@ impl Client {
         }
     }
 
-    /// Reads up to the last of its own vectors.
+    /// Reads messages up to the last of its own vectors.
     pub(crate) fn join(&mut self, vectors: u16) {
         let mut own = 0;
         while own < vectors {
@@ -201,9 +199,9 @@ impl Client {
                 Event::Memory(fd) => self.memory = Some(fd),
                 Event::OwnVector { vector, fd } => {
                     own += 1;
-                    self.bells.push((self.id.unwrap(), vector, fd));
+                    self.doorbells.push((self.id.unwrap(), vector, fd));
                 }
-                Event::PeerVector { peer, vector, fd } => self.bells.push((peer, vector, fd)),
+                Event::PeerVector { peer, vector, fd } => self.doorbells.push((peer, vector, fd)),
             }
         }
     }
@@ -212,28 +210,28 @@ impl Client {
         self.id.unwrap()
     }
 
-    /// A peer's eventfd, as this client got it.
-    pub(crate) fn bell(&self, peer: PeerId, vector: u16) -> &OwnedFd {
-        let mut bells = self.bells.iter();
-        let found = bells.find(|(p, v, _)| (*p, v.0) == (peer, vector));
-        &found.expect("no such bell was announced").2
+    /// The eventfd received for a peer's vector.
+    pub(crate) fn doorbell(&self, peer: PeerId, vector: u16) -> &OwnedFd {
+        let mut doorbells = self.doorbells.iter();
+        let doorbell = doorbells.find(|(owner, number, _)| (*owner, number.0) == (peer, vector));
+        &doorbell.expect("the doorbell was received").2
     }
 
-    /// Reads the announcement of a peer with so many vectors, and nothing else.
-    pub(crate) fn sees_join(&mut self, peer: PeerId, vectors: u16) {
+    /// Reads the join of a peer with this number of vectors.
+    pub(crate) fn expect_join(&mut self, peer: PeerId, vectors: u16) {
         for expected in 0..vectors {
             match self.event() {
-                Event::PeerVector { peer: came, vector, fd } => {
-                    assert_eq!((came, vector), (peer, Vector(expected)));
-                    self.bells.push((came, vector, fd));
+                Event::PeerVector { peer: joined, vector, fd } => {
+                    assert_eq!((joined, vector), (peer, Vector(expected)));
+                    self.doorbells.push((joined, vector, fd));
                 }
                 other => panic!("expected vector {expected} of peer {peer}, got {other:?}"),
             }
         }
     }
 
-    /// Reads the notice that a peer left, and nothing else.
-    pub(crate) fn sees_leave(&mut self, peer: PeerId) {
+    /// Reads the disconnect notice of a peer.
+    pub(crate) fn expect_leave(&mut self, peer: PeerId) {
         match self.event() {
             Event::PeerLeft(left) => assert_eq!(left, peer),
             other => panic!("expected that peer {peer} left, got {other:?}"),
@@ -241,18 +239,18 @@ impl Client {
     }
 
     /// Reads to the end of the connection.
-    pub(crate) fn sees_the_end(&mut self) {
+    pub(crate) fn read_to_end(&mut self) {
         while self.message().is_some() {}
     }
 }
 
 /// Rings an eventfd.
-pub(crate) fn ring(bell: &OwnedFd) {
-    rustix::io::write(bell, &1_u64.to_ne_bytes()).unwrap();
+pub(crate) fn ring(doorbell: &OwnedFd) {
+    rustix::io::write(doorbell, &1_u64.to_ne_bytes()).unwrap();
 }
 
-/// How often an eventfd was rung since the last look.
-pub(crate) fn rings(bell: &OwnedFd) -> u64 {
+/// Reads and clears the counter of an eventfd; 0 if it was not rung.
+pub(crate) fn take_rings(doorbell: &OwnedFd) -> u64 {
     let mut count = [0; 8];
-    rustix::io::read(bell, &mut count).map_or(0, |_| u64::from_ne_bytes(count))
+    rustix::io::read(doorbell, &mut count).map_or(0, |_| u64::from_ne_bytes(count))
 }

@@ -1,4 +1,4 @@
-//! Whether a server is as it was before a client did its worst.
+//! Checks that a server releases all resources of its clients.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,18 +9,18 @@ use ivshmem_server::status::{self, Status};
 use proto::session::Event;
 use proto::wire::PeerId;
 
-use crate::support::harness::{Client, PATIENCE, Server};
+use crate::support::harness::{Client, Server, TIMEOUT};
 
-/// What a server may keep of the memory that it needed at its busiest: the allocator gives back in pieces.
+/// Tolerance for resident memory, because the allocator does not return all of its peak.
 const SLACK_KIB: u64 = 4 << 10;
 
-/// A server, a peer that watches all others, and what the server used before the trouble.
+/// A server with a peer that observes all others, and the server's resource usage at the start.
 pub(crate) struct LeakCheckedServer {
     pub(crate) server: Server,
     vectors: u16,
-    witness: Client,
+    observer: Client,
     present: BTreeSet<PeerId>,
-    heard_of: BTreeSet<PeerId>,
+    joined: BTreeSet<PeerId>,
     before: Usage,
 }
 
@@ -37,25 +37,24 @@ impl LeakCheckedServer {
         let count = vectors.to_string();
         let all = [&["-n", &count, "--status-socket", socket.to_str().unwrap()], args].concat();
         let server = Server::start_in(folder, crate::support::harness::command(), &all);
-        let witness = server.member(vectors);
+        let observer = server.member(vectors);
         let before = usage(&server);
         assert_eq!(before.peers, 1);
-        let present = BTreeSet::from([witness.id()]);
-        let heard_of = present.clone();
-        Self { server, vectors, witness, present, heard_of, before }
+        let present = BTreeSet::from([observer.id()]);
+        let joined = present.clone();
+        Self { server, vectors, observer, present, joined, before }
     }
 
     pub(crate) fn status(&self) -> Status {
         status_of(&self.server)
     }
 
-    /// Reads what the witness is told. Each peer comes once, with all its vectors, and leaves once: its session objects
-    /// to anything else.
-    fn hear(&mut self) -> PeerId {
-        match self.witness.event() {
+    /// Reads the observer's next notification. Each peer must join once with all its vectors, and leave once.
+    fn read_notification(&mut self) -> PeerId {
+        match self.observer.event() {
             Event::PeerVector { peer, vector, .. } => {
                 if vector.0 == 0 {
-                    assert!(self.heard_of.insert(peer) && self.present.insert(peer), "peer {peer} came twice");
+                    assert!(self.joined.insert(peer) && self.present.insert(peer), "peer {peer} joined twice");
                 }
                 peer
             }
@@ -67,27 +66,27 @@ impl LeakCheckedServer {
         }
     }
 
-    /// Reads until one left, of whom the witness has heard or will hear.
-    pub(crate) fn hears_that_it_left(&mut self, gone: PeerId) {
-        while !self.heard_of.contains(&gone) || self.present.contains(&gone) {
-            self.hear();
+    /// Reads until a peer has joined and left.
+    pub(crate) fn wait_for_leave(&mut self, gone: PeerId) {
+        while !self.joined.contains(&gone) || self.present.contains(&gone) {
+            self.read_notification();
         }
     }
 
-    /// Waits until the trouble is over, and checks that nothing of it is left: descriptors, memory, peers. The witness
-    /// heard of nobody who is still there for it, and the next client is served.
-    pub(crate) fn ends_as_before(mut self) {
-        eventually("the others are gone", || usage(&self.server).peers == self.before.peers);
+    /// Waits until the other peers have left. Checks that descriptors and memory are released, that the observer was notified
+    /// of all leaves, and that the next client is served.
+    pub(crate) fn check_no_leaks(mut self) {
+        eventually("the others have left", || usage(&self.server).peers == self.before.peers);
         let mut last = self.server.member(self.vectors);
-        while self.hear() != last.id() {}
+        while self.read_notification() != last.id() {}
         for _ in 1..self.vectors {
-            assert_eq!(self.hear(), last.id());
+            assert_eq!(self.read_notification(), last.id());
         }
-        assert_eq!(self.present, BTreeSet::from([self.witness.id(), last.id()]));
-        last.bells.clear();
+        assert_eq!(self.present, BTreeSet::from([self.observer.id(), last.id()]));
+        last.doorbells.clear();
         let gone = last.id();
         drop(last);
-        self.hears_that_it_left(gone);
+        self.wait_for_leave(gone);
         eventually("descriptors are closed", || usage(&self.server).descriptors == self.before.descriptors);
         let after = usage(&self.server);
         assert!(
@@ -103,7 +102,7 @@ pub(crate) fn status_of(server: &Server) -> Status {
     status::query(&server.socket().with_file_name("status")).unwrap().1
 }
 
-/// Asks for the peers first: that connection must be closed before descriptors are counted.
+/// Queries the status first: its connection must be closed before descriptors are counted.
 fn usage(server: &Server) -> Usage {
     let peers = status_of(server).peers.len();
     let pid = server.pid().as_raw_nonzero();
@@ -114,11 +113,11 @@ fn usage(server: &Server) -> Usage {
     Usage { descriptors, resident_kib, peers }
 }
 
-/// Looks until it is so.
-pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !is_so() {
-        assert!(begun.elapsed() < PATIENCE, "never: {what}");
+/// Waits until a condition holds.
+pub(crate) fn eventually(name: &str, condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < TIMEOUT, "timeout: {name}");
         thread::sleep(Duration::from_millis(2));
     }
 }
