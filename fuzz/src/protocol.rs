@@ -1,15 +1,15 @@
-//! Properties of the client-server protocol's parsers. Each is written against a model that is simpler than what it tests.
+//! Properties of the parsers of the client-server protocol. Each compares a parser with a simpler model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use proto::session::{Event, Session};
 use proto::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, PeerId, Vector};
 
-/// A stream that is read in parts. The first half of the input says how (the low three bits of a byte: how many bytes at
-/// most; the fourth: whether a descriptor comes; all upper ones: more bytes than wanted), the second is the stream.
+/// Decodes a stream in parts. The second half of the input is the stream, and each byte of the first half describes a part:
+/// bits 0 to 2 are its maximum length, bit 3 attaches a descriptor, and if bits 4 to 7 are set, the part is too long.
 ///
-/// Every message is the next eight bytes with the descriptor that came with a part of them; two are an error; what is left
-/// over at the end is told.
+/// A message is the next eight bytes with the descriptor of one of its parts. A second descriptor is an error, and so is an
+/// incomplete message at the end.
 pub fn decoder(data: &[u8]) {
     let (cuts, stream) = data.split_at(data.len() / 2);
     let mut decoder = Decoder::new();
@@ -28,19 +28,19 @@ pub fn decoder(data: &[u8]) {
             break;
         }
         let fd = (cut & 8 != 0).then_some(part);
-        let answer = decoder.feed(&rest[..count], fd);
+        let result = decoder.feed(&rest[..count], fd);
         if fd.is_some() && descriptor.is_some() {
-            assert_eq!(answer, Err(DecodeError::SecondDescriptor));
+            assert_eq!(result, Err(DecodeError::SecondDescriptor));
             return;
         }
         descriptor = descriptor.or(fd);
         fed += count;
-        let whole = fed.is_multiple_of(MESSAGE_BYTES);
-        let expected = whole.then(|| {
+        let is_complete = fed.is_multiple_of(MESSAGE_BYTES);
+        let expected = is_complete.then(|| {
             let bytes = stream[fed - MESSAGE_BYTES..fed].try_into().expect("eight bytes");
             Message { value: i64::from_le_bytes(bytes), fd: descriptor.take() }
         });
-        assert_eq!(answer, Ok(expected));
+        assert_eq!(result, Ok(expected));
     }
     let expected = match fed % MESSAGE_BYTES {
         0 => Ok(()),
@@ -49,9 +49,9 @@ pub fn decoder(data: &[u8]) {
     assert_eq!(decoder.finish(), expected);
 }
 
-/// Messages to a client, three bytes each: two for the number, which is mostly small, one for the descriptor.
+/// Messages to a client, three bytes each: two for the number, which is mostly small, and one for the descriptor.
 ///
-/// What the protocol allows means what a count of the messages says; everything else is an error, which changes nothing.
+/// A valid message gives the event of the model. An invalid message is an error.
 pub fn session(data: &[u8]) {
     let mut session = Session::new();
     let mut model = Client::default();
@@ -63,15 +63,15 @@ pub fn session(data: &[u8]) {
         };
         let fd = (message[2] & 1 == 1).then_some(index);
         let expected = model.expects(value, fd);
-        let answer = session.feed(value, fd);
-        assert_eq!(answer.as_ref().ok(), expected.as_ref(), "{value} with {fd:?}: {answer:?}");
-        if answer.is_err() {
+        let result = session.feed(value, fd);
+        assert_eq!(result.as_ref().ok(), expected.as_ref(), "{value} with {fd:?}: {result:?}");
+        if result.is_err() {
             return;
         }
     }
 }
 
-/// What a client knows, counted plainly.
+/// Model of a client, which counts the messages.
 #[derive(Default)]
 struct Client {
     messages: usize,
@@ -81,7 +81,7 @@ struct Client {
 }
 
 impl Client {
-    /// What a message means; nothing if it must not come.
+    /// The event of a message; `None` if the protocol does not allow it.
     fn expects(&mut self, value: i64, fd: Option<usize>) -> Option<Event<usize>> {
         self.messages += 1;
         match (self.messages, fd) {

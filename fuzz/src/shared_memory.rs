@@ -1,4 +1,4 @@
-//! Properties of what the benchmark reads from shared memory.
+//! Properties of the benchmark's reads from shared memory.
 
 use std::sync::atomic::Ordering;
 
@@ -12,15 +12,15 @@ use bench_protocol::stream::SlotRing;
 use doorbell::region::SharedRegion;
 use memfd::MemfdOptions;
 
-/// The bytes that a region has: the layout's fixed part and a little more.
+/// Size of the region: the fixed part of the layout, and some slots.
 const REGION: u64 = 8 << 20;
-/// Bytes that are laid over one place.
+/// Bytes written to each place.
 const PIECE: usize = 40;
 
-/// Any content of the shared memory, as the other side may write it at any time. The first byte says whether the header
-/// starts out well; what follows is laid over header, command, counters, text and records in turn.
+/// Arbitrary contents of the shared memory, as the other side may write them at any time. The first byte chooses whether the
+/// header is valid at first. The other bytes overwrite header, command, counters, text and records in turn.
 ///
-/// Nothing panics, and whatever is believed stays inside the region.
+/// Must not panic, and accepted values must stay inside the region.
 pub fn layout(data: &[u8]) {
     let object = MemfdOptions::default().create("layout").expect("a memfd");
     object.as_file().set_len(REGION).expect("a size");
@@ -30,7 +30,7 @@ pub fn layout(data: &[u8]) {
         let plan = Layout::plan(region.len(), 4096, 7, 1).expect("a frame of a page fits");
         plan.publish(&region).expect("the header fits");
     }
-    // A header that starts out well keeps its magic, version and fingerprint.
+    // A valid header keeps its magic, version and fingerprint.
     let header = if kind & 1 == 1 { 24 } else { 0 };
     let places = [
         header,
@@ -44,12 +44,12 @@ pub fn layout(data: &[u8]) {
     for (place, bytes) in places.into_iter().cycle().zip(data.chunks(PIECE)) {
         region.copy_in(place, bytes).expect("within the fixed part");
     }
-    believe_layout(&region);
-    believe_announcement(&region);
+    check_layout(&region);
+    check_block_params(&region);
     let nonce = region.word(layout::GUEST_HELLO).expect("aligned").load(Ordering::Relaxed);
     let hello = Hello::read(&region, nonce).expect("within the region");
     assert_eq!(hello.map(|hello| hello.text), Some(read_text(&region).expect("within the region")));
-    // A byte that is no text becomes a sign of three.
+    // An invalid byte becomes a replacement character of three bytes.
     assert!(read_text(&region).expect("within the region").len() <= 3 * TEXT_BYTES);
     GuestCounters::read(&region).expect("within the region");
     for seq in [0, 1, RECORD_COUNT as u64, u64::MAX] {
@@ -58,12 +58,12 @@ pub fn layout(data: &[u8]) {
     }
 }
 
-fn believe_layout(region: &SharedRegion) {
+fn check_layout(region: &SharedRegion) {
     let Ok(Some(layout)) = Layout::read(region) else { return };
     assert!(layout.slots > 0);
     assert_eq!(layout.slot(layout.slots as u64), None);
     for index in [0, layout.slots as u64 - 1] {
-        let slot = layout.slot(index).expect("a slot that is there");
+        let slot = layout.slot(index).expect("an existing slot");
         let end = slot.checked_add(layout.stride).expect("no overflow");
         assert!(slot >= layout::SLOTS && end <= region.len());
         let mut bytes = [0; 56];
@@ -76,7 +76,7 @@ fn believe_layout(region: &SharedRegion) {
     }
 }
 
-fn believe_announcement(region: &SharedRegion) {
+fn check_block_params(region: &SharedRegion) {
     let Some(block) = BlockParams::read(region).expect("within the region") else { return };
     assert!((1..=RECORD_COUNT as u64).contains(&block.operations));
     assert!(block.first_seq.checked_add(block.operations).is_some_and(|end| end < 1 << 56));

@@ -238,7 +238,7 @@ impl Server {
     }
 }
 
-/// The next reader of the status. `None` disables this branch of `select!`: there is no status socket, or accept failed.
+/// The next reader of the status. `None`, without a status socket or after a failed accept, disables this branch of `select!`.
 async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
     match listener?.accept().await {
         Ok((stream, _)) => Some(stream),

@@ -92,8 +92,8 @@ fn unread(stream: &UnixStream) -> Option<u32> {
     result.ok().and_then(|_| u32::try_from(bytes).ok())
 }
 
-/// Whether the client closed both directions, so that the kernel has dropped its unread messages. If it closed only its
-/// sending half, all of them are still in flight.
+/// Whether the client closed both directions. Then the kernel has dropped its unread messages. After closing only the sending
+/// half they are still in flight.
 pub(crate) fn is_fully_closed(stream: &UnixStream) -> bool {
     let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
     let mut fds = [PollFd::new(stream, PollFlags::empty())];

@@ -3,7 +3,7 @@
 //! The reader of stderr may stop reading or exit, and a disk may be full. So a separate thread writes, and the others only
 //! append to a queue. Lines that cannot be written are dropped and counted. The count is logged when writing works again.
 //!
-//! tracing-appender has no counter of failed writes, and no way to change the destination after the queued lines.
+//! tracing-appender cannot replace this: it neither counts failed writes nor changes the destination after the queued lines.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
