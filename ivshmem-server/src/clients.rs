@@ -129,7 +129,7 @@ impl ClientManager {
 
     /// Counts and logs a rejection. Clients can cause any number of them, so the log is throttled.
     fn count_rejection(&mut self, credentials: Option<Credentials>, reason: &str) {
-        self.shared.counters.refused.fetch_add(1, Relaxed);
+        self.shared.totals.refused.fetch_add(1, Relaxed);
         let pid = credentials.and_then(|credentials| credentials.pid);
         let uid = credentials.map(|credentials| credentials.uid);
         let gid = credentials.map(|credentials| credentials.gid);
@@ -181,7 +181,7 @@ impl ClientManager {
             DisconnectReason::Closed | DisconnectReason::ServerStopped => debug!(peers, "peer {id} left: it {reason}"),
             DisconnectReason::Failed(_) => warn!(peers, "peer {id} left: it {reason}"),
             DisconnectReason::SentData | DisconnectReason::Stalled(_) => {
-                self.shared.counters.cut_off.fetch_add(1, Relaxed);
+                self.shared.totals.cut_off.fetch_add(1, Relaxed);
                 warn!(peers, "peer {id} left: it {reason}");
             }
         }
@@ -226,7 +226,7 @@ impl ClientManager {
         self.stopping.send_replace(true);
         self.updates.send_replace(());
         let start = Instant::now();
-        let messages = || self.shared.counters.messages.load(Relaxed);
+        let messages = || self.shared.totals.messages.load(Relaxed);
         let (mut sent, mut last_sent) = (messages(), start);
         while !self.tasks.is_empty() {
             let _ = timeout(ACCEPT_PAUSE, self.tasks.join_next()).await;

@@ -17,12 +17,12 @@ pub(crate) struct SharedState {
     pub(crate) dummy_eventfd: OwnedFd,
     /// How long a client may leave pending messages unread.
     pub(crate) stall_timeout: Duration,
-    pub(crate) counters: Counters,
+    pub(crate) totals: ServerTotals,
 }
 
 /// Totals since the start, for the status.
 #[derive(Debug, Default)]
-pub(crate) struct Counters {
+pub(crate) struct ServerTotals {
     pub(crate) messages: AtomicU64,
     pub(crate) refused: AtomicU64,
     pub(crate) cut_off: AtomicU64,
@@ -33,7 +33,7 @@ pub(crate) struct Counters {
 impl SharedState {
     pub(crate) fn new(registry: Registry, vectors: u16, dummy_eventfd: OwnedFd, stall_timeout: Duration) -> Self {
         let registry = Mutex::new(registry);
-        Self { registry, vectors, dummy_eventfd, stall_timeout, counters: Counters::default() }
+        Self { registry, vectors, dummy_eventfd, stall_timeout, totals: ServerTotals::default() }
     }
 
     /// Hold the lock only briefly: every client task needs it.

@@ -26,7 +26,7 @@ const MAX_EVENTS: usize = 256;
 
 /// All clients of one server.
 pub(crate) struct ManyClients {
-    members: Vec<Option<Member>>,
+    members: Vec<Option<BenchClient>>,
     poller: OwnedFd,
     vectors: u16,
     /// Messages read by all clients.
@@ -38,7 +38,7 @@ pub(crate) struct ManyClients {
     ended: usize,
 }
 
-struct Member {
+struct BenchClient {
     stream: UnixStream,
     decoder: Decoder<OwnedFd>,
     session: Session,
@@ -86,7 +86,7 @@ impl ManyClients {
     fn add(&mut self, stream: UnixStream, keeps_all: bool) {
         let data = epoll::EventData::new_u64(self.members.len() as u64);
         epoll::add(&self.poller, &stream, data, epoll::EventFlags::IN).expect("add a socket to epoll");
-        self.members.push(Some(Member {
+        self.members.push(Some(BenchClient {
             stream,
             decoder: Decoder::new(),
             session: Session::new(),

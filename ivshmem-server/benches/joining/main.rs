@@ -27,7 +27,7 @@ const IDLE: Duration = Duration::from_secs(2);
 
 /// Join clients to a server and measure it
 #[derive(Debug, Parser)]
-struct Args {
+struct BenchArgs {
     /// Pairs of peers and vectors
     #[arg(long, value_name = "PEERSxVECTORS", value_delimiter = ',', value_parser = parse_size,
         default_value = "450x1,2000x1,500x8")]
@@ -60,7 +60,7 @@ struct Joined {
 }
 
 fn main() {
-    let args = Args::parse();
+    let args = BenchArgs::parse();
     fd_limit::raise_limit().expect("raise the limit of open files");
     let sizes = if args.bench { args.sizes } else { vec![(12, 2)] };
     let baseline = socketpair_baseline::cost(if args.bench { 100_000 } else { 1000 });

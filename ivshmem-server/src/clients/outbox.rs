@@ -71,14 +71,14 @@ pub(crate) async fn deliver(
             Ok(messages) => {
                 fd_limit_guard = None;
                 view.stats.messages.fetch_add(messages, Relaxed);
-                shared.counters.messages.fetch_add(messages, Relaxed);
+                shared.totals.messages.fetch_add(messages, Relaxed);
             }
             Err(SendError::WouldBlock) => wait_until_writable(stream, shared.stall_timeout).await?,
             Err(SendError::TooManyInFlight) => {
                 if outbox.is_stalled(stream, shared.stall_timeout) {
                     return Err(SendFailure::Stalled(shared.stall_timeout));
                 }
-                fd_limit_guard.get_or_insert_with(|| FdLimitGuard::new(&shared.counters.held_up));
+                fd_limit_guard.get_or_insert_with(|| FdLimitGuard::new(&shared.totals.held_up));
                 sleep(IN_FLIGHT_PAUSE).await;
             }
             Err(error) => return Err(SendFailure::Failed(error)),

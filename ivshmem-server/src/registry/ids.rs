@@ -18,15 +18,15 @@ pub(crate) const IDS: u32 = 1 << u16::BITS;
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
 pub(crate) struct Ids {
-    /// One entry for each id that was ever allocated. Ids from `entries.len()` on are free.
-    entries: Vec<Entry>,
-    /// The free ids below `entries.len()`.
+    /// One for each id that was ever allocated. Ids from `states.len()` on are free.
+    states: Vec<IdState>,
+    /// The free ids below `states.len()`.
     returned: BTreeSet<PeerId>,
 }
 
 #[derive(Debug, Default)]
 #[cfg_attr(test, derive(Clone))]
-struct Entry {
+struct IdState {
     /// Live clients that were notified of the owner, including itself.
     notified: u32,
     /// When the owner left.
@@ -36,54 +36,54 @@ struct Entry {
 impl Ids {
     /// The id that [`allocate`](Self::allocate) returns next; `None` if no id is free.
     pub(crate) fn next(&self) -> Option<PeerId> {
-        let fresh = u16::try_from(self.entries.len()).ok().map(PeerId);
+        let fresh = u16::try_from(self.states.len()).ok().map(PeerId);
         self.returned.first().copied().or(fresh)
     }
 
     /// Takes the lowest free id. Its owner counts as notified of it.
     pub(crate) fn allocate(&mut self) -> Option<PeerId> {
         let id = self.next()?;
-        let entry = Entry { notified: 1, departed: None };
+        let state = IdState { notified: 1, departed: None };
         if self.returned.remove(&id) {
-            self.entries[usize::from(id.0)] = entry;
+            self.states[usize::from(id.0)] = state;
         } else {
-            self.entries.push(entry);
+            self.states.push(state);
         }
         Some(id)
     }
 
     /// Counts one more client that was notified of the owner of `id`.
     pub(crate) fn add_notified(&mut self, id: PeerId) {
-        self.entry(id).notified += 1;
+        self.state(id).notified += 1;
     }
 
     /// The owner of `id` left.
     pub(crate) fn depart(&mut self, id: PeerId, at: Stamp) {
-        self.entry(id).departed = Some(at);
+        self.state(id).departed = Some(at);
     }
 
     /// A client that was notified of the owner of `id` left. If it was the last one, frees the id and returns the stamp of the
     /// owner's departure, which no live client needs any more.
     pub(crate) fn remove_notified(&mut self, id: PeerId) -> Option<Stamp> {
-        let entry = self.entry(id);
-        entry.notified -= 1;
-        if entry.notified > 0 {
+        let state = self.state(id);
+        state.notified -= 1;
+        if state.notified > 0 {
             return None;
         }
-        let departed = entry.departed.take();
+        let departed = state.departed.take();
         self.returned.insert(id);
         departed
     }
 
     pub(crate) fn free(&self) -> u32 {
         // There are at most 65,536 entries.
-        let entries = u32::try_from(self.entries.len()).unwrap_or(IDS);
+        let states = u32::try_from(self.states.len()).unwrap_or(IDS);
         let returned = u32::try_from(self.returned.len()).unwrap_or(IDS);
-        IDS - entries + returned
+        IDS - states + returned
     }
 
-    fn entry(&mut self, PeerId(id): PeerId) -> &mut Entry {
-        &mut self.entries[usize::from(id)]
+    fn state(&mut self, PeerId(id): PeerId) -> &mut IdState {
+        &mut self.states[usize::from(id)]
     }
 
     /// The unsafe policy, to verify the model: frees an id as soon as its owner left.

@@ -21,7 +21,7 @@ enum Policy {
 
 /// A client that detects notifications that would harm QEMU's device.
 #[derive(Clone)]
-struct Client {
+struct ModelClient {
     view: ClientView,
     /// Notifications read so far.
     read: usize,
@@ -31,7 +31,7 @@ struct Client {
     departed: BTreeSet<PeerId>,
 }
 
-impl Client {
+impl ModelClient {
     fn new(view: ClientView) -> Self {
         Self { view, read: 0, notified: BTreeMap::new(), departed: BTreeSet::new() }
     }
@@ -81,20 +81,20 @@ fn address(eventfds: &Weak<[OwnedFd]>) -> usize {
 
 /// The server and its present clients, in the order in which they joined.
 #[derive(Clone)]
-struct World {
+struct ModelState {
     registry: Registry,
-    clients: Vec<Client>,
+    clients: Vec<ModelClient>,
     policy: Policy,
 }
 
-impl World {
+impl ModelState {
     fn new(max_peers: usize, policy: Policy) -> Self {
         let memory = Arc::new(new_eventfd().unwrap());
         Self { registry: Registry::new(memory, 0, max_peers), clients: Vec::new(), policy }
     }
 
     fn join(&mut self) {
-        self.clients.push(Client::new(self.registry.join(None).unwrap()));
+        self.clients.push(ModelClient::new(self.registry.join(None).unwrap()));
     }
 
     fn leave(&mut self, at: usize) {
@@ -161,7 +161,7 @@ impl World {
 /// Tries all schedules with at most `present` clients at a time and `joins` joins in total. Returns the number of different
 /// states.
 fn search(policy: Policy, present: usize, joins: usize) -> Result<usize, String> {
-    let mut worlds = VecDeque::from([(World::new(present, policy), 0)]);
+    let mut worlds = VecDeque::from([(ModelState::new(present, policy), 0)]);
     let mut seen = HashSet::new();
     while let Some((world, joined)) = worlds.pop_front() {
         world.clone().settle()?;
@@ -189,18 +189,18 @@ fn search_finds_the_fault_of_the_unsafe_policy() {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ModelStep {
     Join,
     Leave(Index),
     /// A client reads a batch of at most this size. A client that never does so stalls.
     Read(Index, usize),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ModelStep> {
     prop_oneof![
-        3 => Just(Step::Join),
-        3 => any::<Index>().prop_map(Step::Leave),
-        4 => (any::<Index>(), 1..70_usize).prop_map(|(who, limit)| Step::Read(who, limit)),
+        3 => Just(ModelStep::Join),
+        3 => any::<Index>().prop_map(ModelStep::Leave),
+        4 => (any::<Index>(), 1..70_usize).prop_map(|(who, limit)| ModelStep::Read(who, limit)),
     ]
 }
 
@@ -211,17 +211,17 @@ proptest! {
         steps in prop::collection::vec(step(), 0..300),
         stop in any::<bool>(),
     ) {
-        let mut world = World::new(12, Policy::HoldWhileNotified);
+        let mut world = ModelState::new(12, Policy::HoldWhileNotified);
         for step in steps {
             let present = world.clients.len();
             match step {
-                Step::Join if present < 12 => world.join(),
-                Step::Leave(who) if present > 0 => world.leave(who.index(present)),
-                Step::Read(who, limit) if present > 0 => {
-                    let World { registry, clients, .. } = &mut world;
+                ModelStep::Join if present < 12 => world.join(),
+                ModelStep::Leave(who) if present > 0 => world.leave(who.index(present)),
+                ModelStep::Read(who, limit) if present > 0 => {
+                    let ModelState { registry, clients, .. } = &mut world;
                     clients[who.index(present)].read_batch(registry, limit).map_err(TestCaseError::fail)?;
                 }
-                Step::Join | Step::Leave(_) | Step::Read(..) => {}
+                ModelStep::Join | ModelStep::Leave(_) | ModelStep::Read(..) => {}
             }
         }
         if !stop {

@@ -47,10 +47,10 @@ impl StaticStatus {
             next_id: registry.next_id(),
             ids_left: registry.free_ids(),
             ids_held: registry.held_ids(),
-            messages_sent: shared.counters.messages.load(Relaxed),
-            refused: shared.counters.refused.load(Relaxed),
-            cut_off: shared.counters.cut_off.load(Relaxed),
-            held_up: shared.counters.held_up.load(Relaxed),
+            messages_sent: shared.totals.messages.load(Relaxed),
+            refused: shared.totals.refused.load(Relaxed),
+            cut_off: shared.totals.cut_off.load(Relaxed),
+            held_up: shared.totals.held_up.load(Relaxed),
             peers: registry.peers(),
         }
     }

@@ -10,11 +10,11 @@ use ivshmem_server::status;
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::{Signal, geteuid};
 
-use crate::support::harness::{Server, command, run};
+use crate::support::harness::{ServerProcess, command, run};
 
 #[test]
 fn the_memfd_is_sealed_against_resizing() {
-    let server = Server::start(&["-l", "64K"]);
+    let server = ServerProcess::start(&["-l", "64K"]);
     let memory = File::from(server.member(1).memory.unwrap());
     let seals = fcntl_get_seals(&memory).unwrap();
     assert_eq!(seals, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL);
@@ -29,7 +29,7 @@ fn flags_of_a_clients_descriptor_do_not_affect_others() {
     let directory = folder.path().to_str().unwrap();
     let name = format!("ivshmem-append-{}", std::process::id());
     for backing in [&[][..], &["--shm-dir", directory], &["--shm-name", &name]] {
-        let server = Server::start(&[&["-l", "64K"], backing].concat());
+        let server = ServerProcess::start(&[&["-l", "64K"], backing].concat());
         let memory_of_next = || File::from(server.member(1).memory.unwrap());
         let (hostile, present) = (memory_of_next(), memory_of_next());
         fcntl_setfl(&hostile, fcntl_getfl(&hostile).unwrap() | OFlags::APPEND).unwrap();
@@ -48,7 +48,7 @@ fn flags_of_a_clients_descriptor_do_not_affect_others() {
 
 #[test]
 fn rounds_the_size_up_with_a_warning() {
-    let server = Server::start(&["-l", "3M"]);
+    let server = ServerProcess::start(&["-l", "3M"]);
     let memory = File::from(server.member(1).memory.unwrap());
     assert_eq!(memory.metadata().unwrap().len(), 4 << 20);
 
@@ -100,8 +100,16 @@ fn missing_huge_pages_are_status_3_with_a_hint() {
 fn huge_pages_reach_the_client_and_the_status() {
     let folder = tempfile::tempdir().unwrap();
     let status_path = folder.path().join("status");
-    let server =
-        Server::start(&["--hugepages", "2M", "-l", "4M", "-n", "2", "--status-socket", status_path.to_str().unwrap()]);
+    let server = ServerProcess::start(&[
+        "--hugepages",
+        "2M",
+        "-l",
+        "4M",
+        "-n",
+        "2",
+        "--status-socket",
+        status_path.to_str().unwrap(),
+    ]);
     let peer = Peer::join(&JoinOptions::at(server.socket())).unwrap();
     let inode = fstat(peer.memory()).unwrap().st_ino.to_string();
     let region = peer.map().unwrap();
@@ -139,7 +147,7 @@ impl Drop for Shm {
 #[test]
 fn a_posix_object_is_shared_and_removed_at_the_end() {
     let shm = Shm::unique("named");
-    let server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let server = ServerProcess::start(&["-l", "64K", "-M", &shm.name]);
     let memory = File::from(server.member(1).memory.unwrap());
     memory.write_all_at(b"seen by name", 100).unwrap();
     assert_eq!(&fs::read(&shm.path).unwrap()[100..112], b"seen by name");
@@ -151,7 +159,7 @@ fn a_posix_object_is_shared_and_removed_at_the_end() {
 #[test]
 fn refuses_a_posix_object_of_a_running_server() {
     let shm = Shm::unique("shared");
-    let _server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let _server = ServerProcess::start(&["-l", "64K", "-M", &shm.name]);
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let (code, log) = run(&["-S", socket.to_str().unwrap(), "-M", &shm.name]);
@@ -164,7 +172,7 @@ fn refuses_a_posix_object_of_a_running_server() {
 fn an_existing_posix_object_may_grow_but_not_shrink() {
     let shm = Shm::unique("left");
     fs::write(&shm.path, vec![7; 4096]).unwrap();
-    let server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let server = ServerProcess::start(&["-l", "64K", "-M", &shm.name]);
     let memory = File::from(server.member(1).memory.unwrap());
     assert_eq!(memory.metadata().unwrap().len(), 65_536);
     drop(server);
@@ -182,7 +190,7 @@ fn an_existing_posix_object_may_grow_but_not_shrink() {
 #[test]
 fn a_file_in_a_directory_has_no_name() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(&["-l", "64K", "-m", folder.path().to_str().unwrap()]);
+    let server = ServerProcess::start(&["-l", "64K", "-m", folder.path().to_str().unwrap()]);
     let memory = File::from(server.member(1).memory.unwrap());
     let metadata = memory.metadata().unwrap();
     assert_eq!((metadata.len(), metadata.nlink()), (65_536, 0));
@@ -206,8 +214,9 @@ fn a_name_given_as_a_directory_is_status_2_with_a_hint() {
 #[test]
 fn the_start_logs_a_hint_for_the_default_memory() {
     let shm = Shm::unique("note");
-    let note =
-        |flags: &[&str]| Server::start(flags).first_lines.iter().any(|line| line.contains("creates /dev/shm/NAME"));
+    let note = |flags: &[&str]| {
+        ServerProcess::start(flags).first_lines.iter().any(|line| line.contains("creates /dev/shm/NAME"))
+    };
     assert!(note(&[]));
     assert!(!note(&["-M", &shm.name]));
 }
@@ -224,7 +233,7 @@ fn root_may_use_an_object_of_another_user_with_a_warning() {
     if !chown_to_another_user(&shm) {
         return;
     }
-    let server = Server::start(&["-l", "64K", "-M", &shm.name]);
+    let server = ServerProcess::start(&["-l", "64K", "-M", &shm.name]);
     let warned = |line: &String| line.contains("WARN") && line.contains("belongs to user 65534");
     assert!(server.first_lines.iter().any(warned), "{:?}", server.first_lines);
     let memory = File::from(server.member(1).memory.unwrap());
@@ -262,7 +271,7 @@ fn logs_shrunk_memory_with_the_peers_at_risk() {
     let folder = tempfile::tempdir().unwrap();
     let status_path = folder.path().join("status");
     let flags = ["-l", "64K", "-M", &shm.name, "--status-socket", status_path.to_str().unwrap()];
-    let server = Server::start_in(folder, command(), &flags);
+    let server = ServerProcess::start_in(folder, command(), &flags);
     let _peer = server.member(1);
     let current = || status::query(&status_path).unwrap().1.memory.current_bytes;
     assert_eq!(current(), Some(65_536));

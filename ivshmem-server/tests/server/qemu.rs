@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use proto::wire::PeerId;
 
-use crate::support::harness::{Server, TIMEOUT, command};
+use crate::support::harness::{ServerProcess, TIMEOUT, command};
 use crate::support::leak_check::eventually;
 
 /// Waits for the socket's path and starts QEMU, as a test runner does.
@@ -51,7 +51,7 @@ fn qemu_started_once_the_path_exists_joins_and_leaves() {
         let folder = tempfile::tempdir().unwrap();
         // Started first, so QEMU waits for the path.
         let qemu = qemu(folder.path(), 2);
-        let server = Server::start_in(folder, command(), &["-n", "2", "-l", "1M"]);
+        let server = ServerProcess::start_in(folder, command(), &["-n", "2", "-l", "1M"]);
         server.log_until("peer 0 joined");
         let output = quit(qemu);
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -64,7 +64,7 @@ fn a_pair_of_qemus_gets_the_same_ids_after_a_restart() {
     if !is_installed() {
         return;
     }
-    let server = Server::start(&["-n", "1", "-l", "1M"]);
+    let server = ServerProcess::start(&["-n", "1", "-l", "1M"]);
     let folder = server.socket().parent().unwrap().to_owned();
     for _ in 0..2 {
         let first = qemu(&folder, 1);
@@ -84,7 +84,7 @@ fn a_refused_qemu_ends_with_an_error() {
     if !is_installed() {
         return;
     }
-    let server = Server::start(&["--max-peers", "1", "-l", "1M"]);
+    let server = ServerProcess::start(&["--max-peers", "1", "-l", "1M"]);
     let _first = server.member(1);
     let output = quit(qemu(server.socket().parent().unwrap(), 1));
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

@@ -184,25 +184,25 @@ fn escape_line_breaks(line: &[u8]) -> Vec<u8> {
 }
 
 /// Writer of one line with its level.
-pub(crate) struct Entry<'a> {
+pub(crate) struct LineWriter<'a> {
     log: &'a Log,
     level: Level,
 }
 
 impl<'a> MakeWriter<'a> for Log {
-    type Writer = Entry<'a>;
+    type Writer = LineWriter<'a>;
 
-    fn make_writer(&'a self) -> Entry<'a> {
-        Entry { log: self, level: Level::INFO }
+    fn make_writer(&'a self) -> LineWriter<'a> {
+        LineWriter { log: self, level: Level::INFO }
     }
 
-    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> Entry<'a> {
-        Entry { log: self, level: *metadata.level() }
+    fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LineWriter<'a> {
+        LineWriter { log: self, level: *metadata.level() }
     }
 }
 
 /// Never fails. The logger writes one complete line at a time.
-impl Write for Entry<'_> {
+impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.log.0.push(self.level, line);
         Ok(line.len())

@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use rustix::process::{getgid, getuid};
 
-use crate::support::harness::Server;
+use crate::support::harness::ServerProcess;
 
 #[test]
 fn refuses_users_and_groups_that_are_not_listed() {
     let (uid, gid) = (getuid().as_raw(), getgid().as_raw());
     for flags in [["--allow-uid", &(uid + 1).to_string()], ["--allow-gid", &(gid + 1).to_string()]] {
-        let server = Server::start(&flags);
+        let server = ServerProcess::start(&flags);
         assert!(server.client().is_refused(), "{flags:?}");
         server.log_until("its user is not allowed");
     }
@@ -22,7 +22,7 @@ fn a_listed_user_or_a_listed_group_is_enough() {
     for flags in
         [["--allow-uid", &uid, "--allow-gid", "4000000000"], ["--allow-uid", "4000000000", "--allow-gid", &gid]]
     {
-        let server = Server::start(&flags);
+        let server = ServerProcess::start(&flags);
         server.member(1);
     }
 }
@@ -31,7 +31,7 @@ fn a_listed_user_or_a_listed_group_is_enough() {
 fn repeated_refusals_do_not_fill_the_log() {
     const REFUSED: usize = 200;
     let other_uid = (getuid().as_raw() + 1).to_string();
-    let server = Server::start(&["--allow-uid", &other_uid]);
+    let server = ServerProcess::start(&["--allow-uid", &other_uid]);
     let start = Instant::now();
     for _ in 0..REFUSED {
         assert!(server.client().is_refused());

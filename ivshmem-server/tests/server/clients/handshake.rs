@@ -5,11 +5,11 @@ use std::os::unix::fs::FileExt;
 
 use proto::wire::{MEMORY, PROTOCOL_VERSION, PeerId};
 
-use crate::support::harness::{Client, Server, ring, take_rings};
+use crate::support::harness::{ServerProcess, TestClient, ring, take_rings};
 
 #[test]
 fn sends_messages_in_the_order_of_the_protocol() {
-    let server = Server::start(&["-n", "2"]);
+    let server = ServerProcess::start(&["-n", "2"]);
     let _others = [server.member(2), server.member(2)];
     let mut client = server.client();
     let messages: Vec<_> =
@@ -21,7 +21,7 @@ fn sends_messages_in_the_order_of_the_protocol() {
 
 #[test]
 fn each_doorbell_rings_its_own_vector() {
-    let server = Server::start(&["-n", "3"]);
+    let server = ServerProcess::start(&["-n", "3"]);
     let mut first = server.member(3);
     let second = server.member(3);
     first.expect_join(second.id(), 3);
@@ -37,7 +37,7 @@ fn each_doorbell_rings_its_own_vector() {
 
 #[test]
 fn all_clients_get_the_same_memory() {
-    let server = Server::start(&["-l", "1M"]);
+    let server = ServerProcess::start(&["-l", "1M"]);
     let [mut first, mut second] = [server.member(1), server.member(1)];
     let [writer, reader] = [&mut first, &mut second].map(|client| File::from(client.memory.take().unwrap()));
     writer.write_all_at(b"written by one", 4096).unwrap();
@@ -49,7 +49,7 @@ fn all_clients_get_the_same_memory() {
 
 #[test]
 fn notifies_present_peers_of_each_join_and_leave_once() {
-    let server = Server::start(&["-n", "2"]);
+    let server = ServerProcess::start(&["-n", "2"]);
     let mut first = server.member(2);
     let second = server.member(2);
     let mut third = server.member(2);
@@ -67,9 +67,9 @@ fn notifies_present_peers_of_each_join_and_leave_once() {
 
 #[test]
 fn reuses_an_id_after_all_notified_peers_left() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     // Only the log shows that a leave was processed before the next join.
-    let left = |client: Client| {
+    let left = |client: TestClient| {
         let id = client.id();
         drop(client);
         server.log_until(&format!("peer {id} left"));
@@ -89,10 +89,10 @@ fn reuses_an_id_after_all_notified_peers_left() {
 
 #[test]
 fn a_restarted_pair_gets_the_same_ids() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     for _ in 0..3 {
         let mut pair = [server.member(1), server.member(1)];
-        assert_eq!(pair.each_ref().map(Client::id), [PeerId(0), PeerId(1)]);
+        assert_eq!(pair.each_ref().map(TestClient::id), [PeerId(0), PeerId(1)]);
         pair[0].expect_join(PeerId(1), 1);
         drop(pair);
         server.log_until("peers=0");
@@ -102,7 +102,7 @@ fn a_restarted_pair_gets_the_same_ids() {
 #[test]
 #[ignore = "100,000 joins over sockets: a minute or more"]
 fn a_client_in_a_crash_loop_uses_up_no_ids() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     for count in 0..100_000 {
         // The leaves of some clients before it may not be processed yet.
         let client = server.member(1);

@@ -6,15 +6,15 @@ use client::{Client, ClientError, JoinOptions, PeerChange};
 use proto::wire::{PeerId, Vector};
 use rustix::process::Signal;
 
-use crate::support::harness::{Server, TIMEOUT};
+use crate::support::harness::{ServerProcess, TIMEOUT};
 
-fn join(server: &Server, vectors: Option<u16>) -> Result<Client, ClientError> {
+fn join(server: &ServerProcess, vectors: Option<u16>) -> Result<Client, ClientError> {
     Client::join(&JoinOptions { socket: server.socket(), vectors, timeout: TIMEOUT })
 }
 
 #[test]
 fn two_clients_ring_each_other() {
-    let server = Server::start(&["-n", "3", "-l", "1M"]);
+    let server = ServerProcess::start(&["-n", "3", "-l", "1M"]);
     let mut first = join(&server, None).unwrap();
     let second = join(&server, None).unwrap();
     assert_eq!((first.id(), second.id()), (PeerId(0), PeerId(1)));
@@ -42,7 +42,7 @@ fn two_clients_ring_each_other() {
 
 #[test]
 fn a_refused_client_gets_an_error() {
-    let server = Server::start(&["--max-peers", "1"]);
+    let server = ServerProcess::start(&["--max-peers", "1"]);
     let _first = join(&server, Some(1)).unwrap();
     let error = join(&server, None).unwrap_err();
     assert!(matches!(error, ClientError::Refused(_)), "{error}");
@@ -50,7 +50,7 @@ fn a_refused_client_gets_an_error() {
 
 #[test]
 fn after_a_stop_the_peers_and_the_server_are_gone() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut first = join(&server, None).unwrap();
     let second = join(&server, None).unwrap();
     let peer = second.id();

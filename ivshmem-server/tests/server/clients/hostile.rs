@@ -17,7 +17,7 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::harness::{Client, Process};
+use crate::support::harness::{ChildGuard, TestClient};
 use crate::support::leak_check::{LeakCheckedServer, eventually};
 
 #[test]
@@ -132,15 +132,15 @@ fn serves_a_hundred_clients_of_which_half_disconnect() {
     for client in &mut remaining {
         client.join(2);
     }
-    let ids: BTreeSet<_> = remaining.iter().map(Client::id).collect();
+    let ids: BTreeSet<_> = remaining.iter().map(TestClient::id).collect();
     assert_eq!(ids.len(), remaining.len(), "no id is used twice");
     drop(remaining);
     checked.check_no_leaks();
 }
 
 /// A process that keeps a connection open as its stdin.
-fn spawn_holder(stream: UnixStream) -> Process {
-    Process::spawn(Command::new("sleep").arg("1000").stdin(Stdio::from(OwnedFd::from(stream))))
+fn spawn_holder(stream: UnixStream) -> ChildGuard {
+    ChildGuard::spawn(Command::new("sleep").arg("1000").stdin(Stdio::from(OwnedFd::from(stream))))
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, geteuid, prlimit};
 
-use crate::support::harness::{Client, Server, command};
+use crate::support::harness::{ServerProcess, TestClient, command};
 use crate::support::leak_check::eventually;
 
 /// The command under a limit of open files.
@@ -36,8 +36,9 @@ fn limited_in_flight(files: u32) -> Command {
 fn a_client_waits_while_unread_descriptors_reach_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let status = folder.path().join("status");
-    let server = Server::start_in(folder, limited_in_flight(160), &["--status-socket", &status.display().to_string()]);
-    let unread: Vec<Client> = (0..60).map(|_| server.client()).collect();
+    let server =
+        ServerProcess::start_in(folder, limited_in_flight(160), &["--status-socket", &status.display().to_string()]);
+    let unread: Vec<TestClient> = (0..60).map(|_| server.client()).collect();
     server.log_until("a client waits: the kernel counts too many descriptors");
     let mut newcomer = server.client();
     let query = || ivshmem_server::status::query(&status).unwrap().1;
@@ -48,7 +49,7 @@ fn a_client_waits_while_unread_descriptors_reach_the_limit() {
 }
 
 /// Connects until the server accepts the client.
-fn accepted_client(server: &Server) -> Client {
+fn accepted_client(server: &ServerProcess) -> TestClient {
     loop {
         let mut client = server.client();
         if !client.is_refused() {
@@ -59,7 +60,7 @@ fn accepted_client(server: &Server) -> Client {
 
 #[test]
 fn refuses_a_client_above_the_peer_limit() {
-    let server = Server::start(&["--max-peers", "2"]);
+    let server = ServerProcess::start(&["--max-peers", "2"]);
     let mut first = server.member(1);
     let second = server.member(1);
     assert!(server.client().is_refused());
@@ -77,7 +78,7 @@ fn refuses_a_client_above_the_peer_limit() {
 #[test]
 fn the_limit_of_open_files_limits_the_peers() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::start_in(folder, limited_to(48), &["-n", "4"]);
+    let server = ServerProcess::start_in(folder, limited_to(48), &["-n", "4"]);
     let mut members = Vec::new();
     loop {
         let mut client = server.client();
@@ -97,7 +98,7 @@ fn the_limit_of_open_files_limits_the_peers() {
 
 #[test]
 fn refuses_clients_without_free_descriptors() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut observer = server.member(1);
     let pid = server.pid();
     let count = || fs::read_dir(format!("/proc/{}/fd", pid.as_raw_nonzero())).unwrap().count();
@@ -124,7 +125,7 @@ fn refuses_clients_without_free_descriptors() {
 
 #[test]
 fn refuses_clients_without_free_memory() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut observer = server.member(1);
     let pid = server.pid();
     let statm = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero())).unwrap();

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use proto::session::Event;
 use proto::wire::PeerId;
 
-use crate::support::harness::{Client, Server};
+use crate::support::harness::{ServerProcess, TestClient};
 
 const PEERS: u16 = 150;
 
 /// Reads until all peers, including the client itself, have joined.
-fn read_joins(client: &mut Client) -> BTreeSet<PeerId> {
+fn read_joins(client: &mut TestClient) -> BTreeSet<PeerId> {
     let mut present = BTreeSet::new();
     while present.len() < PEERS.into() {
         match client.event() {
@@ -26,7 +26,7 @@ fn read_joins(client: &mut Client) -> BTreeSet<PeerId> {
 
 #[test]
 fn notifies_150_peers_of_each_other() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut clients: Vec<_> = (0..PEERS).map(|_| server.client()).collect();
     let all: BTreeSet<_> = (0..PEERS).map(PeerId).collect();
     for client in &mut clients {

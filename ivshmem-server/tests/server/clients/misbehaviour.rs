@@ -6,11 +6,11 @@ use std::net::Shutdown;
 use proto::wire::{MESSAGE_BYTES, PeerId};
 use rustix::io::ioctl_fionread;
 
-use crate::support::harness::Server;
+use crate::support::harness::ServerProcess;
 
 #[test]
 fn disconnects_and_logs_a_client_that_sends_data() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut observer = server.member(1);
     let mut sender = server.member(1);
     let id = sender.id();
@@ -23,7 +23,7 @@ fn disconnects_and_logs_a_client_that_sends_data() {
 
 #[test]
 fn disconnects_a_client_that_sends_data_first() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut client = server.client();
     client.stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
     client.read_to_end();
@@ -32,7 +32,7 @@ fn disconnects_a_client_that_sends_data_first() {
 
 #[test]
 fn a_closed_sending_half_is_a_leave() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut observer = server.member(1);
     let mut client = server.member(1);
     client.stream.shutdown(Shutdown::Write).unwrap();
@@ -43,7 +43,7 @@ fn a_closed_sending_half_is_a_leave() {
 
 #[test]
 fn a_disconnect_during_the_handshake_is_a_leave() {
-    let server = Server::start(&["-n", "4"]);
+    let server = ServerProcess::start(&["-n", "4"]);
     let mut observer = server.member(4);
     for events in 0..7 {
         let mut client = server.client();
@@ -64,7 +64,7 @@ fn a_client_that_does_not_read_delays_no_other() {
     // Far more messages than a socket's buffer holds.
     const OTHERS: u16 = 40;
     const VECTORS: u16 = 16;
-    let server = Server::start(&["-n", "16"]);
+    let server = ServerProcess::start(&["-n", "16"]);
     let mut stuck = server.client();
     let mut others: Vec<_> = (1..=OTHERS)
         .map(|expected| {

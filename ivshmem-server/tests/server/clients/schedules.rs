@@ -10,10 +10,10 @@ use proto::session::Event;
 use proto::wire::PeerId;
 use tokio::sync::oneshot;
 
-use crate::support::harness::Client;
+use crate::support::harness::TestClient;
 
 #[derive(Debug, Clone)]
-enum Step {
+enum ClientAction {
     Join,
     /// Closes a connection at any point of its handshake.
     Leave(Index),
@@ -21,21 +21,21 @@ enum Step {
     Read(Index, u8),
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = ClientAction> {
     prop_oneof![
-        4 => Just(Step::Join),
-        2 => any::<Index>().prop_map(Step::Leave),
-        4 => (any::<Index>(), 1..8_u8).prop_map(|(who, count)| Step::Read(who, count)),
+        4 => Just(ClientAction::Join),
+        2 => any::<Index>().prop_map(ClientAction::Leave),
+        4 => (any::<Index>(), 1..8_u8).prop_map(|(who, count)| ClientAction::Read(who, count)),
     ]
 }
 
-struct Member {
-    client: Client,
+struct JoinedClient {
+    client: TestClient,
     read: usize,
     present: BTreeSet<PeerId>,
 }
 
-impl Member {
+impl JoinedClient {
     /// Reads a message. The client's session checks the protocol: reused ids and duplicate notices are errors.
     fn read_message(&mut self) -> bool {
         let Some(message) = self.client.message() else {
@@ -78,17 +78,17 @@ proptest! {
             runtime.block_on(server.run(async { stopped.await.unwrap() }))
         });
 
-        let mut members: Vec<Member> = Vec::new();
+        let mut members: Vec<JoinedClient> = Vec::new();
         for step in steps {
             match step {
-                Step::Join => {
-                    let client = Client::connect(&socket);
-                    members.push(Member { client, read: 0, present: BTreeSet::new() });
+                ClientAction::Join => {
+                    let client = TestClient::connect(&socket);
+                    members.push(JoinedClient { client, read: 0, present: BTreeSet::new() });
                 }
-                Step::Leave(who) if !members.is_empty() => {
+                ClientAction::Leave(who) if !members.is_empty() => {
                     members.swap_remove(who.index(members.len()));
                 }
-                Step::Read(who, count) if !members.is_empty() => {
+                ClientAction::Read(who, count) if !members.is_empty() => {
                     let who = who.index(members.len());
                     for _ in 0..count {
                         if members[who].read < MIN_MESSAGES {
@@ -96,7 +96,7 @@ proptest! {
                         }
                     }
                 }
-                Step::Leave(_) | Step::Read(..) => {}
+                ClientAction::Leave(_) | ClientAction::Read(..) => {}
             }
         }
         // A client without an id would be refused at the stop.

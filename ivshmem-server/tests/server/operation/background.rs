@@ -8,13 +8,13 @@ use std::process::{Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
-use crate::support::harness::{Client, command};
+use crate::support::harness::{TestClient, command};
 use crate::support::leak_check::eventually;
 
 /// A directory for one server. The server is killed at the end of the test, by its pid file.
-struct Folder(TempDir);
+struct ServerDir(TempDir);
 
-impl Folder {
+impl ServerDir {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -44,7 +44,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for ServerDir {
     fn drop(&mut self) {
         if let Some(pid) = self.pid() {
             let _ = kill_process(pid, Signal::KILL);
@@ -58,12 +58,12 @@ fn text(bytes: &[u8]) -> &str {
 
 #[test]
 fn the_command_returns_once_the_server_listens() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     // $(…) ends only when the server has closed its output.
     let script = "out=$(ivshmem-server -p pid -S socket -n 2 -l 16M 2>&1) && echo went on";
     let output = folder.run(script);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), "went on\n"), "{}", text(&output.stderr));
-    Client::connect(&folder.path().join("socket")).join(2);
+    TestClient::connect(&folder.path().join("socket")).join(2);
     let pid = folder.pid().unwrap().as_raw_nonzero();
     let program = fs::read_link(format!("/proc/{pid}/exe")).unwrap();
     assert_eq!(program, Path::new(command().get_program()).canonicalize().unwrap());
@@ -80,11 +80,11 @@ fn the_command_returns_once_the_server_listens() {
 
 #[test]
 fn the_log_continues_in_the_log_file() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     let output = folder.run("ivshmem-server -d -v -p pid -S socket --log-file log");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stderr).contains("listening on socket"), "{}", text(&output.stderr));
-    Client::connect(&folder.path().join("socket")).join(1);
+    TestClient::connect(&folder.path().join("socket")).join(1);
     folder.stop();
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     for line in ["listening on socket", "going to the background", "peer 0 joined", "stopped"] {
@@ -95,7 +95,7 @@ fn the_log_continues_in_the_log_file() {
 
 #[test]
 fn a_failed_start_is_printed_with_its_status() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     fs::write(folder.path().join("file"), "").unwrap();
     for (flags, status, reason) in [
         ("-p pid -S file", 1, "is not a socket"),
@@ -115,7 +115,7 @@ fn a_failed_start_is_printed_with_its_status() {
 
 #[test]
 fn the_last_of_foreground_and_daemonize_counts() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     assert_eq!(folder.run("ivshmem-server -F -p pid -S socket -d").status.code(), Some(0));
     folder.stop();
     // In the foreground the command does not return, so the script needs the `&`.
@@ -129,7 +129,7 @@ fn the_last_of_foreground_and_daemonize_counts() {
 
 #[test]
 fn an_interrupted_start_leaves_no_server() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     // The FIFO has no reader, so the start blocks.
     let script = "mkfifo log && { ivshmem-server -d -p pid -S socket --log-file log & } ; sleep 0.2; kill -KILL $!; \
                   cat log >/dev/null";
@@ -141,7 +141,7 @@ fn an_interrupted_start_leaves_no_server() {
 
 #[test]
 fn serves_a_socket_of_systemd_in_the_background() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     let socket = folder.path().join("socket");
     let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let mut shell = Command::new("sh");
@@ -149,7 +149,7 @@ fn serves_a_socket_of_systemd_in_the_background() {
     shell.args(["-c", script]).arg(command().get_program()).arg("-p").arg(folder.path().join("pid"));
     shell.stdin(Stdio::from(std::os::fd::OwnedFd::from(listener)));
     assert!(shell.stderr(Stdio::null()).status().unwrap().success());
-    Client::connect(&socket).join(1);
+    TestClient::connect(&socket).join(1);
     folder.stop();
     assert!(socket.exists());
 }
@@ -157,7 +157,7 @@ fn serves_a_socket_of_systemd_in_the_background() {
 /// `systemd-analyze verify` checks the units, and the test runs their ExecStart line.
 #[test]
 fn units_of_type_forking_and_oneshot_can_start_it() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     let program = command().get_program().to_str().unwrap().to_owned();
     let place = folder.path().to_str().unwrap();
     for (name, kind) in [
@@ -174,14 +174,14 @@ fn units_of_type_forking_and_oneshot_can_start_it() {
         let mut started = Command::new(words.next().unwrap());
         assert!(started.args(words).stderr(Stdio::null()).status().unwrap().success(), "{name}");
         assert!(folder.pid().is_some(), "{name}: the pid file is there when the start ends");
-        Client::connect(&folder.path().join("socket")).join(2);
+        TestClient::connect(&folder.path().join("socket")).join(2);
         folder.stop();
     }
 }
 
 #[test]
 fn closes_stderr_in_the_background() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     let mut started = command();
     started.args(["-d", "-v", "-S"]).arg(folder.path().join("socket")).arg("-p").arg(folder.path().join("pid"));
     let mut child = started.stderr(Stdio::piped()).spawn().unwrap();
@@ -194,7 +194,7 @@ fn closes_stderr_in_the_background() {
 
 #[test]
 fn starts_where_sigchld_is_ignored() {
-    let folder = Folder::new();
+    let folder = ServerDir::new();
     let ignoring = "env --ignore-signal=CHLD ivshmem-server";
     let output = folder.run(&format!("{ignoring} -p pid -S socket"));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

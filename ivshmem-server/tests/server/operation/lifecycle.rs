@@ -14,7 +14,7 @@ use proto::wire::PeerId;
 use rustix::process::{Signal, kill_process};
 use tokio::sync::oneshot;
 
-use crate::support::harness::{Client, Process, Server, TIMEOUT, command, run};
+use crate::support::harness::{ChildGuard, ServerProcess, TIMEOUT, TestClient, command, run};
 
 #[test]
 fn signals_end_it_with_status_0_and_remove_its_files() {
@@ -25,7 +25,7 @@ fn signals_end_it_with_status_0_and_remove_its_files() {
         // Under nohup these tests would run with SIGHUP ignored.
         let mut unignored = Command::new("env");
         unignored.arg("--default-signal=HUP").arg(command().get_program());
-        let server = Server::start_in(folder, unignored, &["-F", "-p", &pid_file]);
+        let server = ServerProcess::start_in(folder, unignored, &["-F", "-p", &pid_file]);
         let pid = fs::read_to_string(&pid_file).unwrap();
         assert_eq!(pid.trim(), server.pid().as_raw_nonzero().to_string());
         let _client = server.member(1);
@@ -39,7 +39,7 @@ fn signals_end_it_with_status_0_and_remove_its_files() {
 fn sighup_under_nohup_does_not_end_it() {
     let mut nohup = Command::new("nohup");
     nohup.arg(command().get_program()).stdin(Stdio::null());
-    let server = Server::start_in(tempfile::tempdir().unwrap(), nohup, &[]);
+    let server = ServerProcess::start_in(tempfile::tempdir().unwrap(), nohup, &[]);
     kill_process(server.pid(), Signal::HUP).unwrap();
     let _still_served = server.member(1);
     let (status, _folder) = server.stop(Signal::TERM);
@@ -48,7 +48,7 @@ fn sighup_under_nohup_does_not_end_it() {
 
 #[test]
 fn a_stop_notifies_each_peer_that_the_others_left() {
-    let server = Server::start(&["-n", "2"]);
+    let server = ServerProcess::start(&["-n", "2"]);
     let mut first = server.member(2);
     let mut second = server.member(2);
     let mut third = server.member(2);
@@ -99,9 +99,9 @@ fn a_stop_refuses_pending_clients() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let server = Library::bind(&Config { socket: socket.clone(), ..Config::default() }).unwrap();
-    let mut late = [(); 3].map(|()| Client::connect(&socket));
+    let mut late = [(); 3].map(|()| TestClient::connect(&socket));
     serve_none(server);
-    assert!(late.iter_mut().all(Client::is_refused));
+    assert!(late.iter_mut().all(TestClient::is_refused));
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn the_next_start_serves_pending_clients_of_an_inherited_socket() {
     let config = Config { status_socket: Some(status.clone()), ..Config::default() };
     let inherited = || InheritedSockets { clients: Some(listener.try_clone().unwrap()), status: None };
     let server = Library::bind_with(&config, inherited()).unwrap();
-    let mut late = Client::connect(&socket);
+    let mut late = TestClient::connect(&socket);
     serve_none(server);
     assert!(!status.exists() && socket.exists());
     let (stop, thread) = serve(Library::bind_with(&config, inherited()).unwrap());
@@ -123,7 +123,7 @@ fn the_next_start_serves_pending_clients_of_an_inherited_socket() {
 
 #[test]
 fn a_client_that_does_not_read_does_not_block_the_stop() {
-    let server = Server::start(&["-n", "256"]);
+    let server = ServerProcess::start(&["-n", "256"]);
     let _stuck = server.client();
     let _other = server.member(256);
     let (status, folder) = server.stop(Signal::TERM);
@@ -134,7 +134,7 @@ fn a_client_that_does_not_read_does_not_block_the_stop() {
 #[test]
 fn the_socket_mode_is_0600_by_default() {
     for (flags, expected) in [(&[][..], 0o600), (&["--socket-mode", "0666"], 0o666)] {
-        let server = Server::start(flags);
+        let server = ServerProcess::start(flags);
         let mode = fs::metadata(server.socket()).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, expected);
     }
@@ -144,13 +144,13 @@ fn the_socket_mode_is_0600_by_default() {
 fn replaces_an_unused_socket() {
     let folder = tempfile::tempdir().unwrap();
     drop(UnixListener::bind(folder.path().join("socket")).unwrap());
-    let server = Server::start_in(folder, command(), &[]);
+    let server = ServerProcess::start_in(folder, command(), &[]);
     server.member(1);
 }
 
 #[test]
 fn refuses_the_socket_of_a_running_server() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let mut member = server.member(1);
     let (code, log) = run(&["-S", server.socket().to_str().unwrap()]);
     assert_eq!(code, Some(1));
@@ -170,7 +170,7 @@ fn one_of_several_simultaneous_starts_succeeds() {
     let socket = folder.path().join("socket");
     drop(UnixListener::bind(&socket).unwrap());
     let mut servers: Vec<_> =
-        (0..8).map(|_| Process::spawn(command().arg("-S").arg(&socket).stderr(Stdio::null()))).collect();
+        (0..8).map(|_| ChildGuard::spawn(command().arg("-S").arg(&socket).stderr(Stdio::null()))).collect();
     let started = Instant::now();
     while servers.len() > 1 && started.elapsed() < TIMEOUT {
         servers.retain_mut(|server| match server.try_wait() {
@@ -183,7 +183,7 @@ fn one_of_several_simultaneous_starts_succeeds() {
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(servers.len(), 1);
-    Client::connect(&socket).join(1);
+    TestClient::connect(&socket).join(1);
     assert!(servers[0].try_wait().is_none());
 }
 
@@ -217,7 +217,7 @@ fn refuses_and_keeps_a_path_that_is_not_a_socket() {
 fn keeps_files_that_other_processes_put_in_place() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("pid");
-    let server = Server::start_in(folder, command(), &["-F", "-p", pid_file.to_str().unwrap()]);
+    let server = ServerProcess::start_in(folder, command(), &["-F", "-p", pid_file.to_str().unwrap()]);
     let socket = server.socket();
     fs::remove_file(&socket).unwrap();
     let _other = UnixListener::bind(&socket).unwrap();
@@ -300,7 +300,7 @@ fn the_library_serves_within_another_program() {
     let config = Config { socket: socket.clone(), vectors: 2, ..Config::default() };
     let server = Library::bind(&config).unwrap();
     let (stop, thread) = serve(server);
-    let mut client = Client::connect(&socket);
+    let mut client = TestClient::connect(&socket);
     client.join(2);
     stop.send(()).unwrap();
     client.read_to_end();

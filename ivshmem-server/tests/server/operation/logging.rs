@@ -12,37 +12,37 @@ use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::harness::{Client, Process, command};
+use crate::support::harness::{ChildGuard, TestClient, command};
 
 /// More log lines than the queue and a pipe hold.
 const CLIENTS: usize = 2_000;
 
-fn start(stderr: impl Into<Stdio>) -> (Process, TempDir) {
+fn start(stderr: impl Into<Stdio>) -> (ChildGuard, TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = command();
     command.arg("-v").arg("-S").arg(folder.path().join("socket")).stderr(stderr);
-    (Process::spawn(&mut command), folder)
+    (ChildGuard::spawn(&mut command), folder)
 }
 
 /// A peer that joined as soon as the server listens.
-fn member(folder: &Path) -> Client {
+fn member(folder: &Path) -> TestClient {
     let socket = folder.join("socket");
     while UnixStream::connect(&socket).is_err() {
         thread::sleep(Duration::from_millis(5));
     }
-    let mut client = Client::connect(&socket);
+    let mut client = TestClient::connect(&socket);
     client.join(1);
     client
 }
 
-fn stop(mut process: Process, folder: &Path) {
+fn stop(mut process: ChildGuard, folder: &Path) {
     kill_process(process.pid(), Signal::TERM).unwrap();
     assert_eq!(process.wait().code(), Some(0));
     assert!(!folder.join("socket").exists(), "the socket is removed");
 }
 
 /// A server whose stderr is a full pipe of one page.
-fn start_blocked() -> (Process, TempDir, PipeReader) {
+fn start_blocked() -> (ChildGuard, TempDir, PipeReader) {
     let (reader, writer) = pipe().unwrap();
     fcntl_setpipe_size(&writer, 4096).unwrap();
     let (process, folder) = start(writer);

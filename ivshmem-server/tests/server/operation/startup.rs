@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::{fs, hint};
 
-use crate::support::harness::{Client, Process, command};
+use crate::support::harness::{ChildGuard, TestClient, command};
 
 /// Connects as soon as the path exists, without any pause. Returns the first permissions of the path as well.
 fn connect_at_once(socket: &Path) -> Result<(UnixStream, u32), ErrorKind> {
@@ -29,10 +29,10 @@ fn start_repeatedly(count: usize) {
         let expected = if start % 2 == 0 { 0o600 } else { 0o666 };
         let mut server = command();
         server.arg("-S").arg(&socket).args(["-l", "4K", "--socket-mode", &format!("{expected:o}")]);
-        let process = Process::spawn(server.stderr(Stdio::null()));
+        let process = ChildGuard::spawn(server.stderr(Stdio::null()));
         let (stream, mode) = connect_at_once(&socket).unwrap_or_else(|kind| panic!("start {start}: {kind}"));
         assert_eq!(mode, expected, "start {start}: the mode is right from the start, whatever the umask");
-        let mut client = Client::from_stream(stream);
+        let mut client = TestClient::from_stream(stream);
         client.join(1);
         assert_eq!(client.id().0, 0, "start {start}");
         // A killed server leaves its socket.
@@ -57,7 +57,7 @@ fn the_kernel_shows_the_given_path() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let mut server = command();
-    let _process = Process::spawn(server.arg("-S").arg(&socket).stderr(Stdio::null()));
+    let _process = ChildGuard::spawn(server.arg("-S").arg(&socket).stderr(Stdio::null()));
     let _client = connect_at_once(&socket).unwrap();
     let table = fs::read_to_string("/proc/net/unix").unwrap();
     let listening =
@@ -73,12 +73,12 @@ fn replaces_a_stale_socket_and_serves_the_next_client() {
         drop(UnixListener::bind(&socket).unwrap());
         let stale = fs::symlink_metadata(&socket).unwrap();
         let mut server = command();
-        let _process = Process::spawn(server.arg("-S").arg(&socket).stderr(Stdio::null()));
+        let _process = ChildGuard::spawn(server.arg("-S").arg(&socket).stderr(Stdio::null()));
         let is_new = |metadata: &fs::Metadata| metadata.modified().unwrap() != stale.modified().unwrap();
         while !fs::symlink_metadata(&socket).is_ok_and(|metadata| is_new(&metadata)) {
             hint::spin_loop();
         }
-        let mut client = Client::connect(&socket);
+        let mut client = TestClient::connect(&socket);
         client.join(1);
         fs::remove_file(&socket).unwrap();
     }
@@ -97,7 +97,7 @@ fn binds_each_spelling_of_a_path_and_removes_it() {
             fs::create_dir_all(hidden.join("var")).unwrap();
         }
         let mut server = command();
-        let mut process = Process::spawn(server.args(["-S", path]).current_dir(directory).stderr(Stdio::null()));
+        let mut process = ChildGuard::spawn(server.args(["-S", path]).current_dir(directory).stderr(Stdio::null()));
         let socket = if path.starts_with("/proc") { absolute.clone() } else { directory.join(path) };
         let (stream, _) = connect_at_once(&socket).unwrap();
         assert_eq!(stream.peer_addr().unwrap().as_pathname(), Some(Path::new(path)));

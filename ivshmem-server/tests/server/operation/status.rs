@@ -7,7 +7,7 @@ use std::process::Command;
 use ivshmem_server::status::Status;
 use rustix::process::geteuid;
 
-use crate::support::harness::{Server, command};
+use crate::support::harness::{ServerProcess, command};
 
 fn run_status(args: &[&str]) -> (Option<i32>, String, String) {
     let output = command().arg("status").args(args).output().unwrap();
@@ -19,7 +19,7 @@ fn run_status(args: &[&str]) -> (Option<i32>, String, String) {
 fn prints_the_status_as_table_or_json() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("status").to_str().unwrap().to_owned();
-    let server = Server::start_in(folder, command(), &["-n", "2", "-l", "1M", "--status-socket", &path]);
+    let server = ServerProcess::start_in(folder, command(), &["-n", "2", "-l", "1M", "--status-socket", &path]);
     let mut first = server.member(2);
     let second = server.member(2);
     first.expect_join(second.id(), 2);
@@ -44,7 +44,7 @@ fn prints_the_status_as_table_or_json() {
 
 #[test]
 fn other_sockets_are_errors_with_hints() {
-    let server = Server::start(&[]);
+    let server = ServerProcess::start(&[]);
     let socket = server.socket();
     let (code, _, error) = run_status(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
     assert_eq!(code, Some(3));
@@ -54,7 +54,7 @@ fn other_sockets_are_errors_with_hints() {
     assert_eq!(code, Some(1));
     assert!(error.contains("is not a status socket"), "{error}");
     // A refusal is not JSON.
-    let full = Server::start(&["--allow-uid", "4000000000"]);
+    let full = ServerProcess::start(&["--allow-uid", "4000000000"]);
     let (code, _, error) = run_status(&["--status-socket", full.socket().to_str().unwrap()]);
     assert_eq!(code, Some(1));
     assert!(error.contains("is not a status socket"), "{error}");
@@ -72,7 +72,7 @@ fn missing_permission_is_a_separate_error() {
         client = Command::new("setpriv");
         client.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(copy);
     }
-    let _server = Server::start_in(folder, command(), &["--status-socket", path.to_str().unwrap()]);
+    let _server = ServerProcess::start_in(folder, command(), &["--status-socket", path.to_str().unwrap()]);
     fs::set_permissions(&path, Permissions::from_mode(0o000)).unwrap();
     let output = client.args(["status", "--status-socket"]).arg(&path).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();

@@ -11,7 +11,7 @@ use ivshmem_server::status;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 use rustix::process::{Signal, kill_process};
 
-use crate::support::harness::{Client, Process, TIMEOUT, command, run};
+use crate::support::harness::{ChildGuard, TIMEOUT, TestClient, command, run};
 
 /// The command with two inherited sockets, as systemd starts it.
 fn activated(clients: impl AsFd, second: impl AsFd, names: &str) -> Command {
@@ -45,10 +45,10 @@ fn serves_inherited_sockets_and_keeps_them() {
     systemd.set_read_timeout(Some(TIMEOUT)).unwrap();
 
     // A client that connected before the start is the first peer.
-    let mut early = Client::connect(&socket);
+    let mut early = TestClient::connect(&socket);
     let mut command = activated(&clients, &status_socket, "ivshmem:status");
     command.env("NOTIFY_SOCKET", folder.path().join("notify")).args(["-S", "/nonexistent/unused"]);
-    let mut server = Process::spawn(&mut command);
+    let mut server = ChildGuard::spawn(&mut command);
     assert_eq!(notification(&systemd).trim(), "READY=1");
     early.join(1);
     assert_eq!(early.id().0, 0);
@@ -64,8 +64,8 @@ fn serves_inherited_sockets_and_keeps_them() {
     }
 
     // The next start serves clients that connected before it.
-    let mut next = Client::connect(&socket);
-    let _server = Process::spawn(&mut activated(&clients, &status_socket, "ivshmem:status"));
+    let mut next = TestClient::connect(&socket);
+    let _server = ChildGuard::spawn(&mut activated(&clients, &status_socket, "ivshmem:status"));
     next.join(1);
     assert_eq!(next.id().0, 0);
 }

@@ -31,8 +31,8 @@ pub(crate) fn run(args: &[&str]) -> (Option<i32>, String) {
 }
 
 /// A server in its own directory, killed when dropped.
-pub(crate) struct Server {
-    process: Process,
+pub(crate) struct ServerProcess {
+    process: ChildGuard,
     log: Receiver<String>,
     /// The log until the server listened.
     pub(crate) first_lines: Vec<String>,
@@ -40,9 +40,9 @@ pub(crate) struct Server {
 }
 
 /// A child process, killed when dropped.
-pub(crate) struct Process(Child);
+pub(crate) struct ChildGuard(Child);
 
-impl Process {
+impl ChildGuard {
     pub(crate) fn spawn(command: &mut Command) -> Self {
         Self(command.spawn().unwrap())
     }
@@ -61,14 +61,14 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for ChildGuard {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-impl Server {
+impl ServerProcess {
     pub(crate) fn start(args: &[&str]) -> Self {
         Self::start_in(tempfile::tempdir().unwrap(), command(), args)
     }
@@ -78,7 +78,7 @@ impl Server {
         // The clients of the tests need many descriptors as well.
         fd_limit::raise_limit().unwrap();
         command.arg("-v").arg("-S").arg(folder.path().join("socket"));
-        let mut process = Process::spawn(command.args(args).stderr(Stdio::piped()));
+        let mut process = ChildGuard::spawn(command.args(args).stderr(Stdio::piped()));
         let stderr = BufReader::new(process.0.stderr.take().unwrap());
         let (sender, log) = channel();
         thread::spawn(move || {
@@ -114,12 +114,12 @@ impl Server {
         }
     }
 
-    pub(crate) fn client(&self) -> Client {
-        Client::connect(&self.socket())
+    pub(crate) fn client(&self) -> TestClient {
+        TestClient::connect(&self.socket())
     }
 
     /// A client that has joined a server with this number of vectors.
-    pub(crate) fn member(&self, vectors: u16) -> Client {
+    pub(crate) fn member(&self, vectors: u16) -> TestClient {
         let mut client = self.client();
         client.join(vectors);
         client
@@ -134,7 +134,7 @@ impl Server {
 }
 
 /// A client that reads one message at a time and fails the test at protocol errors.
-pub(crate) struct Client {
+pub(crate) struct TestClient {
     pub(crate) stream: UnixStream,
     decoder: Decoder<OwnedFd>,
     session: Session,
@@ -144,7 +144,7 @@ pub(crate) struct Client {
     pub(crate) doorbells: Vec<(PeerId, Vector, OwnedFd)>,
 }
 
-impl Client {
+impl TestClient {
     pub(crate) fn connect(socket: &Path) -> Self {
         Self::from_stream(UnixStream::connect(socket).unwrap())
     }

@@ -9,22 +9,22 @@ use ivshmem_server::status::{self, Status};
 use proto::session::Event;
 use proto::wire::PeerId;
 
-use crate::support::harness::{Client, Server, TIMEOUT};
+use crate::support::harness::{ServerProcess, TIMEOUT, TestClient};
 
 /// Tolerance for resident memory, because the allocator does not return all of its peak.
 const SLACK_KIB: u64 = 4 << 10;
 
 /// A server with a peer that observes all others, and the server's resource usage at the start.
 pub(crate) struct LeakCheckedServer {
-    pub(crate) server: Server,
+    pub(crate) server: ServerProcess,
     vectors: u16,
-    observer: Client,
+    observer: TestClient,
     present: BTreeSet<PeerId>,
     joined: BTreeSet<PeerId>,
-    before: Usage,
+    before: Resources,
 }
 
-struct Usage {
+struct Resources {
     descriptors: usize,
     resident_kib: u64,
     peers: usize,
@@ -36,7 +36,7 @@ impl LeakCheckedServer {
         let socket = folder.path().join("status");
         let count = vectors.to_string();
         let all = [&["-n", &count, "--status-socket", socket.to_str().unwrap()], args].concat();
-        let server = Server::start_in(folder, crate::support::harness::command(), &all);
+        let server = ServerProcess::start_in(folder, crate::support::harness::command(), &all);
         let observer = server.member(vectors);
         let before = usage(&server);
         assert_eq!(before.peers, 1);
@@ -98,19 +98,19 @@ impl LeakCheckedServer {
     }
 }
 
-pub(crate) fn status_of(server: &Server) -> Status {
+pub(crate) fn status_of(server: &ServerProcess) -> Status {
     status::query(&server.socket().with_file_name("status")).unwrap().1
 }
 
 /// Queries the status first: its connection must be closed before descriptors are counted.
-fn usage(server: &Server) -> Usage {
+fn usage(server: &ServerProcess) -> Resources {
     let peers = status_of(server).peers.len();
     let pid = server.pid().as_raw_nonzero();
     let text = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let resident = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let resident_kib = resident.split_whitespace().next().unwrap().parse().unwrap();
     let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
-    Usage { descriptors, resident_kib, peers }
+    Resources { descriptors, resident_kib, peers }
 }
 
 /// Waits until a condition holds.
