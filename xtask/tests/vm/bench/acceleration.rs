@@ -1,10 +1,10 @@
-//! What executed the guest, and what its threads cost for it.
+//! The accelerator in the result, and the CPU usage of the threads.
 
 use crate::support::{bench, measured_once};
 
 #[test]
 #[ignore = "starts a guest"]
-fn emulation_that_claims_to_be_kvm_fails_the_run() {
+fn emulation_that_claims_kvm_fails_the_run() {
     let ended = bench("--workload pingpong --mode irq --fault claim-kvm").end();
     ended.assert_status(1);
     assert_eq!(ended.failed_checks(), [11], "{}", ended.stdout);
@@ -14,7 +14,7 @@ fn emulation_that_claims_to_be_kvm_fails_the_run() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn polling_never_sleeps_and_blocking_sleeps_for_each_operation() {
+fn blocking_sleeps_per_operation_and_polling_does_not() {
     let ended = measured_once("--workload pingpong");
     let result = ended.result();
     let environment = &result["environment"];
@@ -29,7 +29,7 @@ fn polling_never_sleeps_and_blocking_sleeps_for_each_operation() {
             assert!(sleeps > 0.9 && wakeups > 1.9, "{cpu}");
         }
         assert_eq!(cpu["vcpus_us_per_op"].as_array().unwrap().len(), 1);
-        // Either the processor's counters, or why not.
+        // Hardware counters, or the reason for their absence.
         assert!(cpu["perf"].is_object() || environment["perf_missing"].is_string(), "{cpu}");
     }
     assert_eq!(

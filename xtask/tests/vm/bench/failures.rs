@@ -1,5 +1,4 @@
-//! Bad input and bad luck: each ends within its deadline, with a status, a message that names the cure, its logs kept
-//! and nothing left running.
+//! Wrong usage and failures of a run: exit status, message with a hint, logs kept, no processes left.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,18 +8,18 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::support::{assert_gone, assert_no_file, bench, children, socket_in, xtask};
 
-/// Enough blocks that a run is still busy when its processes are found.
+/// A run that lasts until its processes are found.
 const LONG: &str = "--full --workload frame --frames 1080p --mode irq";
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_that_dies_in_mid_run_ends_the_run_and_keeps_what_was_measured() {
+fn killed_guest_ends_the_run_and_keeps_samples() {
     let mut run = bench(LONG);
     let qemu = run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
     kill(qemu, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("QEMU was killed by signal 9 (SIGKILL)");
+    ended.assert_stderr_contains("QEMU was killed by signal 9 (SIGKILL)");
     assert!(ended.failed_checks().contains(&15));
     assert!(ended.text("samples.csv").lines().count() > 1);
     assert_no_file(&socket_in(&ended.text("commands.sh")));
@@ -28,19 +27,19 @@ fn a_guest_that_dies_in_mid_run_ends_the_run_and_keeps_what_was_measured() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_server_that_goes_away_in_mid_run_ends_the_run() {
+fn killed_server_ends_the_run() {
     let mut run = bench(LONG);
     let server = run.child_when("ivshmem-server", "samples.csv", "frame,irq");
     let started = children(run.pid());
-    // Without a chance to remove its socket.
+    // It cannot remove its socket.
     kill(server, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("ivshmem-server was killed by signal 9 (SIGKILL)");
+    ended.assert_stderr_contains("ivshmem-server was killed by signal 9 (SIGKILL)");
     started.into_iter().for_each(assert_gone);
     assert_no_file(&socket_in(&ended.text("commands.sh")));
-    let told = ended.result()["self_checks"].to_string();
-    assert!(told.contains("ivshmem-server was killed by signal 9"), "the record has the cause of stderr: {told}");
+    let checks = ended.result()["self_checks"].to_string();
+    assert!(checks.contains("ivshmem-server was killed by signal 9"), "the result has the cause of stderr: {checks}");
 }
 
 /// A finished block on disk.
@@ -54,7 +53,7 @@ fn killed_initiator_is_named_and_its_blocks_rendered() {
     kill(initiator, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("host-peer was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg");
+    ended.assert_stderr_contains("host-peer was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg");
     let result = ended.result();
     assert!(!result["cells"].as_array().unwrap().is_empty(), "{result:#}");
     assert!(ended.failed_checks().contains(&15));
@@ -66,13 +65,13 @@ fn killed_initiator_is_named_and_its_blocks_rendered() {
 fn initiator_killed_in_boot_is_named_with_a_page() {
     let mut run = bench("--workload pingpong --mode poll");
     let qemu = run.child_when("qemu-system-x86", "plan.json", "nonce");
-    // A guest that does not come up keeps the initiator waiting.
+    // The initiator waits while the guest does not start.
     kill(qemu, Signal::SIGSTOP).unwrap();
     let initiator = run.child_when("host-peer", "plan.json", "nonce");
     kill(initiator, Signal::SIGKILL).unwrap();
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("host-peer was killed by signal 9 (SIGKILL)");
+    ended.assert_stderr_contains("host-peer was killed by signal 9 (SIGKILL)");
     assert!(ended.text("report.html").contains("host-peer was killed by signal 9"));
 }
 
@@ -96,13 +95,13 @@ fn bench_on_small_disk() -> (Option<i32>, String, String) {
 
 #[test]
 #[ignore = "starts a guest"]
-fn disk_that_fills_in_mid_run_is_named() {
+fn full_disk_is_named() {
     let (status, stdout, stderr) = bench_on_small_disk();
     assert_eq!(status, Some(1), "{stderr}");
     let cause = stderr.lines().find(|line| line.starts_with("error: ")).unwrap_or_else(|| panic!("{stderr}"));
     assert!(cause.contains("cannot write /") && cause.contains("/run/samples.csv"), "{stderr}");
     assert!(cause.contains("No space left on device"), "{stderr}");
-    assert!(stderr.contains("no report of what was measured: cannot write"), "{stderr}");
+    assert!(stderr.contains("cannot write the report: cannot write"), "{stderr}");
     assert!(stderr.contains("Hint: free space there, then run cargo xtask report"), "{stderr}");
     let (_, after_summary) = stdout.split_once("measured.jsonl has ").unwrap_or_else(|| panic!("{stdout}"));
     let lines: usize = after_summary.split_whitespace().next().unwrap().parse().unwrap();
@@ -119,35 +118,35 @@ fn file_that_reaches_its_size_limit_is_named() {
     assert!(limited.success());
     let ended = run.end();
     ended.assert_status(1);
-    ended.assert_says("samples.csv: File too large");
-    assert!(!ended.result()["cells"].as_array().unwrap().is_empty(), "what was measured is rendered");
+    ended.assert_stderr_contains("samples.csv: File too large");
+    assert!(!ended.result()["cells"].as_array().unwrap().is_empty(), "the finished blocks are rendered");
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_whose_kernel_panics_ends_the_run_with_its_words() {
+fn kernel_panic_ends_the_run_with_its_message() {
     let ended = bench("--workload pingpong --append rdinit=/nowhere").end();
     ended.assert_status(1);
-    ended.assert_says("Kernel panic");
+    ended.assert_stderr_contains("Kernel panic");
     assert!(ended.text("console.log").contains("Kernel panic"));
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_that_never_gets_ready_ends_the_run_at_its_deadline() {
+fn unready_guest_ends_the_run_at_its_timeout() {
     let mut run = bench("--workload pingpong --ready-timeout 4s");
-    // A guest that is stopped runs no more, and does not die either.
+    // A stopped guest neither continues nor ends.
     let qemu = run.child_when("qemu-system-x86", "plan.json", "nonce");
     kill(qemu, Signal::SIGSTOP).unwrap();
     let ended = run.end();
     assert_gone(qemu);
     ended.assert_status(1);
-    ended.assert_says("no guest answered within 4s");
+    ended.assert_stderr_contains("no guest answered within 4s");
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn ctrl_c_ends_everything_that_was_started() {
+fn ctrl_c_ends_all_processes() {
     let mut run = bench(LONG);
     run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
     let started = children(run.pid());
@@ -155,14 +154,14 @@ fn ctrl_c_ends_everything_that_was_started() {
     run.signal(Signal::SIGINT);
     let ended = run.end();
     ended.assert_status(130);
-    ended.assert_says("stopped by a signal");
+    ended.assert_stderr_contains("stopped by a signal");
     started.into_iter().for_each(assert_gone);
     assert_no_file(&socket_in(&ended.text("commands.sh")));
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_front_door_that_is_killed_leaves_nobody_and_no_socket() {
+fn killed_cli_leaves_no_process_and_no_socket() {
     let mut run = bench(LONG);
     run.child_when("qemu-system-x86", "samples.csv", "frame,irq");
     let started = children(run.pid());
@@ -176,7 +175,7 @@ fn a_front_door_that_is_killed_leaves_nobody_and_no_socket() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_qemu_that_exits_at_once_is_told_in_its_own_words() {
+fn failed_start_of_qemu_shows_its_message() {
     let folder = tempfile::tempdir().unwrap();
     let qemu = folder.path().join("qemu-system-x86_64");
     fs::write(&qemu, "#!/bin/sh\necho 'qemu: no such machine today' >&2\nexit 1\n").unwrap();
@@ -185,14 +184,14 @@ fn a_qemu_that_exits_at_once_is_told_in_its_own_words() {
     let mut command = xtask("bench --accel tcg --workload pingpong --out");
     let output = command.arg(folder.path().join("run")).env("PATH", path).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("no such machine today"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("no such machine today"), "{stderr}");
 }
 
 #[test]
-#[ignore = "belongs to these"]
-fn wrong_usage_ends_with_status_2_and_a_cure() {
-    for (words, cure) in [
+#[ignore = "part of the VM tests"]
+fn wrong_usage_has_status_2_and_a_hint() {
+    for (words, hint) in [
         ("bench --size 100M", "--size 128M"),
         ("bench --size 16M", "--size 32M"),
         ("bench --mode fast", "poll"),
@@ -214,21 +213,21 @@ fn wrong_usage_ends_with_status_2_and_a_cure() {
         ("bench --fault wander --pin none", "--pin auto"),
         ("bench --pin guest=1", "host=0,vcpu=1"),
         ("bench --pin host=0,host=1", "one CPU"),
-        ("bench --pin host=4095", "take one of"),
+        ("bench --pin host=4095", "use one of"),
         ("bench --pin vcpu1=0", "--smp 2"),
     ] {
         let output = xtask(words).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{words}: {said}");
-        assert!(said.contains(cure), "{words}: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{words}: {stderr}");
+        assert!(stderr.contains(hint), "{words}: {stderr}");
     }
 }
 
 #[test]
-#[ignore = "belongs to these"]
-fn a_results_folder_that_cannot_be_written_ends_with_a_cure() {
+#[ignore = "part of the VM tests"]
+fn unwritable_directory_has_a_hint() {
     let output = xtask("bench --out /proc/nowhere").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("--out DIR"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(stderr.contains("--out DIR"), "{stderr}");
 }

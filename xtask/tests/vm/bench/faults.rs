@@ -1,10 +1,10 @@
-//! Each self-check can fail: a party is broken on purpose in a real run, and exactly the check that is about it says so.
+//! Each self-check can fail: a fault is injected into a real run, and exactly one self-check catches it.
 
 use bench_model::Fault;
 
 use crate::support::bench;
 
-/// Runs with a fault; exactly the check that is about it must fail.
+/// Runs with a fault. Exactly the check that must catch it fails.
 #[track_caller]
 fn is_caught(fault: Fault, words: &str) {
     let ended = bench(&format!("{words} --fault {}", fault.name())).end();
@@ -19,13 +19,13 @@ const DOORBELLS: &str = "--workload pingpong --mode irq";
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_that_claims_to_have_read_what_it_has_not() {
+fn short_read_is_caught() {
     is_caught(Fault::ShortRead, FRAMES);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_frame_whose_hash_is_wrong_one_that_is_corrupted_and_a_guest_that_does_not_look() {
+fn wrong_hash_corrupt_frame_and_skipped_verify_are_caught() {
     is_caught(Fault::WrongHash, FRAMES);
     is_caught(Fault::CorruptFrame, FRAMES);
     is_caught(Fault::SkipVerify, FRAMES);
@@ -33,62 +33,62 @@ fn a_frame_whose_hash_is_wrong_one_that_is_corrupted_and_a_guest_that_does_not_l
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_that_answers_before_it_is_asked() {
+fn early_ack_is_caught() {
     is_caught(Fault::EarlyAck, ROUND_TRIPS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_doorbell_that_nobody_counted() {
+fn uncounted_doorbell_is_caught() {
     is_caught(Fault::UncountedDoorbell, DOORBELLS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_storm_whose_last_message_is_not_seen() {
+fn lost_last_message_of_a_storm_is_caught() {
     is_caught(Fault::BlindStorm, "--workload storm --mode irq");
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_doorbell_that_is_lost_on_either_way() {
+fn lost_doorbell_is_caught_in_both_directions() {
     is_caught(Fault::DropDoorbell, DOORBELLS);
     is_caught(Fault::DropAnswer, DOORBELLS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_doorbell_that_is_lost_where_hybrid_waits_are_measured_first() {
+fn lost_doorbell_is_caught_with_hybrid_waits() {
     is_caught(Fault::DropDoorbell, "--workload pingpong --mode irq,hybrid");
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_side_that_sleeps_where_it_was_to_poll() {
+fn sleeping_instead_of_polling_is_caught_on_both_sides() {
     is_caught(Fault::SleepyHost, ROUND_TRIPS);
     is_caught(Fault::SleepyGuest, ROUND_TRIPS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_whose_stamps_are_wrong() {
+fn wrong_stamp_is_caught() {
     is_caught(Fault::WrongStamp, ROUND_TRIPS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_that_verifies_faster_than_it_can_hash() {
+fn implausibly_fast_verify_is_caught() {
     is_caught(Fault::ShortVerify, FRAMES);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_clock_that_moves() {
+fn drifting_clock_is_caught() {
     is_caught(Fault::DriftingClock, ROUND_TRIPS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_host_whose_own_cost_hides_what_it_measures() {
+fn high_instrument_overhead_is_caught() {
     is_caught(Fault::SlowStamps, ROUND_TRIPS);
 }

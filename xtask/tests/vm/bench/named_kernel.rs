@@ -1,4 +1,4 @@
-//! `--kernel FILE --modules DIR` on hosts without apt, and kernels without headers.
+//! Custom kernels (`--kernel FILE --modules DIR`): hosts without apt, kernels without headers.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -11,10 +11,10 @@ use crate::support::bench_with;
 
 const SHORT: &str = "--workload pingpong --mode poll";
 
-/// The kernel that `cargo xtask test` unpacks before these tests: its image and modules.
+/// Image and modules of the kernel that `cargo xtask test` unpacks before these tests.
 fn unpacked() -> (PathBuf, PathBuf) {
     let root = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("vm").join("kernel");
-    let text = fs::read(root.join("kernel.json")).expect("a kernel that an earlier run has unpacked");
+    let text = fs::read(root.join("kernel.json")).expect("an earlier run has unpacked a kernel");
     let description: Value = serde_json::from_slice(&text).unwrap();
     let path = |key: &str| root.join(description[key].as_str().unwrap());
     (path("image"), path("modules"))
@@ -30,7 +30,7 @@ fn is_of_packages(program: &str, with_xz: bool) -> bool {
     ["apt", "dpkg", "dnf", "rpm"].iter().any(|manager| program.starts_with(manager)) || unpackers.contains(&program)
 }
 
-/// A folder with links to all programs of PATH, except those of package managers.
+/// A directory with links to all programs of PATH, except those of package managers.
 fn programs_without_packages(with_xz: bool) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     for place in std::env::split_paths(&std::env::var_os("PATH").unwrap()) {
@@ -46,9 +46,9 @@ fn programs_without_packages(with_xz: bool) -> tempfile::TempDir {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_named_kernel_needs_no_package_manager() {
+fn custom_kernel_needs_no_package_manager() {
     let (image, modules) = unpacked();
-    // Debian 13 packs its modules by xz, which any host then needs.
+    // Debian 13 compresses its modules with xz, which the host then needs.
     let packed = modules.join("kernel/drivers/uio/uio.ko.xz").exists();
     let programs = programs_without_packages(packed);
     assert!(!programs.path().join("apt-get").exists() && programs.path().join("gcc").exists());
@@ -63,7 +63,7 @@ fn a_named_kernel_needs_no_package_manager() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_kernel_without_headers_serves_polling() {
+fn kernel_without_headers_supports_polling() {
     let (image, modules) = unpacked();
     let folder = tempfile::tempdir().unwrap();
     let copied = Command::new("cp").arg("-r").args([&modules, folder.path()]).status().unwrap();
@@ -74,10 +74,10 @@ fn a_kernel_without_headers_serves_polling() {
     }
     let ended = bench_with(SHORT, |command| name(command, &image, &modules)).end();
     ended.assert_status(0);
-    ended.assert_says("has no headers, so the guest has no uio_pci_msix");
+    ended.assert_stderr_contains("has no headers: uio_pci_msix is not available");
     assert_eq!(ended.result()["environment"]["driver"], "uio_pci_generic");
 
     let refused = bench_with("--workload pingpong --mode irq", |command| name(command, &image, &modules)).end();
     refused.assert_status(3);
-    refused.assert_says("has no kernel headers");
+    refused.assert_stderr_contains("has no kernel headers");
 }

@@ -1,15 +1,15 @@
-//! What a run brings, and that its checks can fail.
+//! The files and contents of a run's results.
 
 use crate::support::{bench, measured_once, socket_in};
 
 #[test]
 #[ignore = "starts a guest"]
-fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
+fn both_modes_are_measured_in_one_boot() {
     let ended = bench("--json --workload pingpong,frame").end();
     ended.assert_status(0);
     assert_eq!(ended.failed_checks(), [0; 0]);
     let result = ended.result();
-    assert_eq!(ended.stdout, ended.text("result.json"), "--json is the document itself");
+    assert_eq!(ended.stdout, ended.text("result.json"), "--json prints the document");
 
     let cells = result["cells"].as_array().unwrap();
     let named: Vec<String> = cells
@@ -36,9 +36,9 @@ fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
         }
     }
 
-    // One row per measured operation, in each of the three tables.
+    // One row per measured operation in each table.
     let rows = |name| ended.text(name).lines().count() - 1;
-    assert_eq!(rows("samples.csv"), 2 * (10_000 + 30 + 12) + 2_500, "polling's stamped blocks as well");
+    assert_eq!(rows("samples.csv"), 2 * (10_000 + 30 + 12) + 2_500, "including the stamped blocks of polling");
     assert_eq!(rows("latency_results.csv"), 2 * 10_000);
     assert_eq!(rows("bandwidth_results.csv"), 2 * (30 + 12));
     for log in ["console.log", "qemu.log", "server.log", "commands.sh", "measured.json", "plan.json"] {
@@ -50,7 +50,7 @@ fn both_modes_are_measured_in_one_boot_and_every_check_passes() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_poll_only_run_uses_the_stock_driver_and_prints_a_table() {
+fn poll_only_run_uses_the_stock_driver() {
     let ended = bench("--mode poll --workload pingpong").end();
     ended.assert_status(0);
     assert_eq!(ended.result()["environment"]["driver"], "uio_pci_generic");
@@ -61,7 +61,7 @@ fn a_poll_only_run_uses_the_stock_driver_and_prints_a_table() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn two_runs_at_once_do_not_meet() {
+fn concurrent_runs_have_separate_sockets() {
     let words = "--workload pingpong --mode irq";
     let (first, second) = (bench(words), bench(words));
     let (first, second) = (first.end(), second.end());
@@ -72,18 +72,18 @@ fn two_runs_at_once_do_not_meet() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn more_vectors_and_more_cpus_measure_as_well() {
+fn runs_with_more_vectors_and_vcpus() {
     let ended = bench("--mode all --workload pingpong --vectors 4 --smp 2").end();
     ended.assert_status(0);
     let result = ended.result();
     assert_eq!(result["environment"]["guest_cpus"], 2);
     for cell in result["cells"].as_array().unwrap().iter().filter(|cell| cell["mode"] == "irq") {
-        // An irq figure is one of interrupts: at most one message in a hundred came before its sender could ring.
+        // At most one message in a hundred may arrive before its doorbell.
         assert!(cell["counters"]["guest_waits"].as_u64().unwrap() >= 11_880, "{cell}");
     }
 }
 
-/// Through what a run with this `--bar2-map` mapped the memory.
+/// The file through which a run with this `--bar2-map` mapped the memory.
 pub(crate) fn bar2_map_of(kind: &str) -> String {
     let ended = bench(&format!("--workload baseline --mode irq --bar2-map {kind}")).end();
     ended.assert_status(0);
@@ -96,7 +96,7 @@ pub(crate) fn bar2_map_of(kind: &str) -> String {
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_split_of_the_notification_adds_up() {
+fn injection_and_wake_up_add_up_to_notification() {
     let ended = measured_once("--workload pingpong");
     let text = ended.text("samples.csv");
     let mut rows = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -114,7 +114,7 @@ fn the_split_of_the_notification_adds_up() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn several_drivers_are_compared_in_one_table() {
+fn drivers_are_compared_in_one_table() {
     let ended = bench("--driver uio_pci_msix,uio_pci_generic --mode irq,hybrid --workload pingpong").end();
     ended.assert_status(0);
     assert_eq!(ended.stdout, ended.text("drivers.txt"));

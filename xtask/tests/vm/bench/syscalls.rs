@@ -1,5 +1,5 @@
-//! What the initiator asks of the kernel while it measures: nothing where it polls, and where it blocks only what blocking
-//! and ringing are. Counted by strace, which is attached to a real run.
+//! The initiator's system calls during a measurement, counted by strace: none while polling, and only blocking and ringing
+//! with irq.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,25 +11,24 @@ use nix::sys::signal::Signal;
 
 use crate::support::bench;
 
-/// The calls between one label and the next, in the order in which they were made. The initiator calls its thread
-/// "measuring" while it measures.
-fn measured_stretches(trace: &str) -> Vec<Vec<&str>> {
-    let mut stretches = Vec::new();
+/// The system calls of each measured block. The initiator's thread has the name "measuring" during a measurement.
+fn measured_blocks(trace: &str) -> Vec<Vec<&str>> {
+    let mut blocks = Vec::new();
     let mut current: Option<Vec<&str>> = None;
     for line in trace.lines() {
         let call = line.split_once(' ').map_or(line, |(_, call)| call.trim_start());
         if call.starts_with("prctl(PR_SET_NAME, \"measuring\"") {
             current = Some(Vec::new());
         } else if call.starts_with("prctl(PR_SET_NAME, \"host-peer\"") {
-            stretches.extend(current.take());
+            blocks.extend(current.take());
         } else if let Some(current) = &mut current {
             current.push(call.split('(').next().unwrap_or(call));
         }
     }
-    stretches
+    blocks
 }
 
-/// Runs pingpong in one mode with strace attached to the initiator; the calls of every stretch that was seen whole.
+/// Runs pingpong in one mode with strace attached to the initiator. Returns the calls of each completely traced block.
 fn traced(mode: &str) -> Vec<BTreeMap<String, usize>> {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
@@ -37,65 +36,64 @@ fn traced(mode: &str) -> Vec<BTreeMap<String, usize>> {
     let initiator = run.child_when("host-peer", "samples.csv", "pingpong");
     let mut strace = Command::new("strace");
     strace.args(["-f", "-q", "-p", &initiator.to_string(), "-o"]).arg(&trace);
-    let mut strace = strace.stdin(Stdio::null()).spawn().expect("strace is among the packages that tests install");
-    while run.is_on() && measured_stretches(&fs::read_to_string(&trace).unwrap_or_default()).len() < ENOUGH {
+    let mut strace = strace.stdin(Stdio::null()).spawn().expect("the tests install strace");
+    while run.is_on() && measured_blocks(&fs::read_to_string(&trace).unwrap_or_default()).len() < ENOUGH {
         sleep(Duration::from_millis(100));
     }
     run.signal(Signal::SIGINT);
     let ended = run.end();
     assert!(strace.wait().unwrap().success(), "strace could not attach");
-    ended.assert_says("stopped by a signal");
+    ended.assert_stderr_contains("stopped by a signal");
     let text = fs::read_to_string(trace).unwrap();
-    let count = |stretch: Vec<&str>| {
+    let count = |block: Vec<&str>| {
         let mut counts = BTreeMap::new();
-        for call in stretch {
+        for call in block {
             *counts.entry(call.to_owned()).or_default() += 1;
         }
         counts
     };
-    // The one in which the run was stopped may come behind these.
-    let stretches: Vec<BTreeMap<String, usize>> =
-        measured_stretches(&text).into_iter().take(ENOUGH).map(count).collect();
-    assert!(stretches.len() >= ENOUGH, "{} blocks were seen whole", stretches.len());
-    stretches
+    // The last block may be incomplete.
+    let blocks: Vec<BTreeMap<String, usize>> = measured_blocks(&text).into_iter().take(ENOUGH).map(count).collect();
+    assert!(blocks.len() >= ENOUGH, "{} complete blocks", blocks.len());
+    blocks
 }
 
-/// Blocks to look at, seen from their first call to their last.
+/// Number of complete blocks to check.
 const ENOUGH: usize = 2;
 /// Operations of a block of a full run.
 const OPERATIONS: usize = 12_500;
 
-/// What looking after the server's socket is made of: no more than a hundred times a second, while nothing else is to do.
-const LOOKS: [&str; 3] = ["recvmsg", "poll", "ppoll"];
+/// The calls that watch the server's socket, at most a hundred times a second.
+const WATCH_CALLS: [&str; 3] = ["recvmsg", "poll", "ppoll"];
 
-/// The calls of a stretch by one of these names.
+/// The number of calls with these names.
 fn calls_of(calls: &BTreeMap<String, usize>, names: &[&str]) -> usize {
     names.iter().filter_map(|name| calls.get(*name)).sum()
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn polling_asks_the_kernel_for_nothing() {
+fn polling_makes_no_system_calls() {
     for calls in traced("poll") {
-        // A guest that stalls is looked after now and then: a few calls a stall, and none per operation.
-        let looks = calls_of(&calls, &LOOKS);
+        // A stall of the guest causes a few calls. There are none per operation.
+        let watching = calls_of(&calls, &WATCH_CALLS);
         let all: usize = calls.values().sum();
-        assert_eq!(all, looks, "{calls:?}");
-        assert!(looks < OPERATIONS / 100, "{calls:?}");
+        assert_eq!(all, watching, "{calls:?}");
+        assert!(watching < OPERATIONS / 100, "{calls:?}");
     }
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn blocking_asks_for_one_ring_one_wait_and_one_read_per_operation() {
+fn blocking_makes_one_write_poll_and_read_per_operation() {
     for calls in traced("irq") {
         assert_eq!(calls_of(&calls, &["write"]), OPERATIONS, "one ring each: {calls:?}");
-        // An initiator that is held up behind its ring, as one that is traced often is, may find the answer there before
-        // it blocks. As in every run, of a hundred operations that is one at the most.
+        // A traced initiator may be delayed after its ring and find the acknowledgement before it blocks. The limit is one in
+        // a hundred operations, as in every run.
         let reads = calls_of(&calls, &["read"]);
         assert!((OPERATIONS - OPERATIONS / 100..=OPERATIONS).contains(&reads), "one event each: {calls:?}");
-        // Its guard may end a wait, which is then begun again, and the server's socket is looked at meanwhile.
-        let waits = calls_of(&calls, &LOOKS);
+        // A wait timeout restarts a wait, and the server's socket is watched.
+        let waits = calls_of(&calls, &WATCH_CALLS);
         assert!((reads..OPERATIONS + OPERATIONS / 10).contains(&waits), "{calls:?}");
         let all: usize = calls.values().sum();
         assert_eq!(all, OPERATIONS + reads + waits, "{calls:?}");

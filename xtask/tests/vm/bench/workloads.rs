@@ -1,22 +1,21 @@
-//! Every workload on a real guest: what it counts, and that its figures are there. None of these looks at how long
-//! anything took, but where one figure must show what another one hides.
+//! Every workload on a real guest: counters and completeness of the result. Durations are only compared with each other.
 
 use serde_json::Value;
 
 use crate::support::{Ended, bench, measured_once};
 
-/// Workloads that go into one boot.
+/// Workloads of one boot.
 const OTHERS: &str = "--workload pingpong,storm,idle,contention --mode poll,irq,hybrid";
 
-/// Runs, and expects every check to pass.
+/// Runs `bench`. Every self-check must pass.
 #[track_caller]
-fn good(words: &str) -> Ended {
+fn passing_run(words: &str) -> Ended {
     let ended = bench(words).end();
     ended.assert_status(0);
     ended
 }
 
-/// A workload's cells, but for those that are only about the stamps.
+/// A workload's cells, without the fully stamped ones.
 fn cells<'a>(result: &'a Value, workload: &str) -> Vec<&'a Value> {
     let all = result["cells"].as_array().unwrap().iter();
     all.filter(|cell| cell["workload"] == workload && cell["conditions"]["stamped"] != true).collect()
@@ -24,8 +23,8 @@ fn cells<'a>(result: &'a Value, workload: &str) -> Vec<&'a Value> {
 
 #[test]
 #[ignore = "starts a guest"]
-fn nine_cells_are_measured_in_one_boot() {
-    let result = good("--workload pingpong,paced --matrix").result();
+fn matrix_has_nine_cells_in_one_boot() {
+    let result = passing_run("--workload pingpong,paced --matrix").result();
     for (workload, n) in [("pingpong", 10_000), ("paced", 1_000)] {
         let cells = cells(&result, workload);
         let mut waits: Vec<(&str, &str)> =
@@ -44,7 +43,7 @@ fn nine_cells_are_measured_in_one_boot() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_storm_coalesces_and_its_last_message_is_seen() {
+fn storm_coalesces_without_losing_the_last_message() {
     let result = measured_once(OTHERS).result();
     let cells = cells(&result, "storm");
     assert_eq!(cells.len(), 8, "three rates and no rate, two modes");
@@ -58,18 +57,18 @@ fn a_storm_coalesces_and_its_last_message_is_seen() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_stream_carries_every_message_whole_with_and_without_suppressed_doorbells() {
-    let result = good("--workload stream --mode poll,irq").result();
+fn stream_delivers_every_message() {
+    let result = passing_run("--workload stream --mode poll,irq").result();
     let cells = cells(&result, "stream");
     assert_eq!(cells.len(), 4 * 2 * 3, "sizes, slots, and polling, blocking and blocking always rung");
     for cell in cells {
         let (sent, size) = (cell["traffic"]["sent"].as_u64().unwrap(), cell["size_bytes"].as_u64().unwrap());
         assert!(sent > 0);
         assert_eq!(cell["traffic"]["seen"], sent);
-        assert_eq!(cell["bytes_verified"], 0, "only both ends of a message are looked at");
+        assert_eq!(cell["bytes_verified"], 0, "only both ends of a message are checked");
         assert_eq!(cell["bytes_per_second"].as_f64().map(|speed| speed > 0.0), Some(true), "{size} bytes");
         if cell["conditions"]["always_ring"] == true {
-            // Each of the eight blocks rings once more, to say that there are no more.
+            // Each of the eight blocks rings once more, to signal its end.
             assert_eq!(cell["counters"]["rings"], sent + 8);
         }
     }
@@ -77,18 +76,18 @@ fn a_stream_carries_every_message_whole_with_and_without_suppressed_doorbells() 
 
 #[test]
 #[ignore = "starts a guest"]
-fn contention_has_every_number_of_busy_threads_and_one_core() {
+fn contention_covers_busy_threads_and_shared_core() {
     let result = measured_once(OTHERS).result();
     let cores = result["environment"]["cores"].as_u64().unwrap();
     let found = result["findings"]["contention"].as_array().unwrap();
-    // Back to back and paced, beside none to one more than there are cores, and on one core.
+    // Back to back and paced, with 0 to cores + 1 busy threads, and on one core.
     assert_eq!(found.len() as u64, 2 * (cores + 3), "{found:?}");
-    assert_eq!(found.iter().filter(|one| one["one_core"] == true).count(), 2);
+    assert_eq!(found.iter().filter(|result| result["one_core"] == true).count(), 2);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn idling_blocks_without_work_and_polls_without_pause() {
+fn idle_polling_uses_more_cpu_than_blocking() {
     let result = measured_once(OTHERS).result();
     let cores = |mode: &str| {
         let idle = cells(&result, "idle").into_iter().find(|cell| cell["mode"] == mode).unwrap();
@@ -100,12 +99,12 @@ fn idling_blocks_without_work_and_polls_without_pause() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_guest_that_stands_still_shows_in_the_corrected_percentiles() {
-    let ended = good("--workload openloop --mode poll --rate 1000 --fault stall");
+fn stall_shows_in_the_corrected_percentiles() {
+    let ended = passing_run("--workload openloop --mode poll --rate 1000 --fault stall");
     for cell in cells(&ended.result(), "openloop") {
-        // 2,000 messages at 1,000 per second: a fifth of a second keeps some two hundred of them waiting, and one in each
-        // block is what a closed loop would have noticed.
-        let figure = |of: &str, which: &str| cell[of][which].as_u64().unwrap();
+        // 2,000 messages at 1,000 per second: a stall of 0.2 s delays about 200 of them. A closed loop would show one per
+        // block.
+        let figure = |metric: &str, statistic: &str| cell[metric][statistic].as_u64().unwrap();
         assert!(figure("latency_ns", "max") > 100_000_000, "the stall is there: {cell}");
         assert!(figure("corrected_ns", "p95") > 50_000_000, "corrected: {cell}");
         assert!(figure("corrected_ns", "p95") > 10 * figure("latency_ns", "p95"), "raw: {cell}");
@@ -114,8 +113,8 @@ fn a_guest_that_stands_still_shows_in_the_corrected_percentiles() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn equal_things_are_measured_twice() {
-    let result = good("--workload pingpong --mode poll --aa").result();
+fn aa_compares_a_mode_with_itself() {
+    let result = passing_run("--workload pingpong --mode poll --aa").result();
     let comparison = &result["comparisons"][0];
     assert_eq!((&comparison["mode"], &comparison["baseline"]), (&Value::from("poll"), &Value::from("poll")));
     assert!(comparison["p50_ratio_interval"]["low"].as_f64() <= comparison["p50_ratio"].as_f64());
@@ -124,8 +123,8 @@ fn equal_things_are_measured_twice() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_baseline_alone_has_both_sides_ceilings() {
-    let result = good("--workload baseline").result();
+fn baseline_measures_peak_bandwidth_of_both_sides() {
+    let result = passing_run("--workload baseline").result();
     for side in ["host", "guest"] {
         for figure in [
             "heap_to_heap",
@@ -145,14 +144,14 @@ fn the_baseline_alone_has_both_sides_ceilings() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn every_leg_of_a_round_trip_is_known_where_every_stamp_is_taken() {
+fn fully_stamped_cells_have_every_leg() {
     let result = measured_once("--workload pingpong").result();
     for cell in result["cells"].as_array().unwrap() {
-        let known: Vec<&str> = ["notify", "ack", "handle", "answer"]
+        let legs: Vec<&str> = ["notify", "ack", "handle", "answer"]
             .into_iter()
             .filter(|leg| cell["legs_ns"][leg]["n"].as_u64() > Some(0))
             .collect();
         let all = cell["mode"] == "irq" || cell["conditions"]["stamped"] == true;
-        assert_eq!(known, if all { vec!["notify", "ack", "handle", "answer"] } else { vec!["answer"] }, "{cell}");
+        assert_eq!(legs, if all { vec!["notify", "ack", "handle", "answer"] } else { vec!["answer"] }, "{cell}");
     }
 }

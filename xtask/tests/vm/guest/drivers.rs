@@ -1,15 +1,15 @@
-//! Each kernel driver of the guest: measured through it, and what it says where it cannot work.
+//! Each guest driver: a measurement, and its error messages.
 
 use crate::support::bench;
 use crate::support::guest::Guest;
 use crate::support::terminal::Terminal;
 
-/// Few and many vectors, one and two CPUs.
+/// Few and many vectors, one and two vCPUs.
 const MACHINES: [&str; 2] = ["--vectors 1 --smp 2", "--vectors 4 --smp 1"];
-/// For drivers that take one vector or none, whatever there is.
+/// For drivers with at most one vector.
 const ONE_MACHINE: [&str; 1] = ["--vectors 2 --smp 2"];
 
-/// Measures through a driver on each machine; every doorbell must be one interrupt and one event.
+/// Measures with a driver on each machine. Every doorbell must cause one interrupt and one event.
 #[track_caller]
 fn measure(driver: &str, modes: &[&str], machines: &[&str]) {
     for machine in machines {
@@ -20,8 +20,8 @@ fn measure(driver: &str, modes: &[&str], machines: &[&str]) {
         assert_eq!(result["environment"]["driver"], driver);
         assert_eq!(result["environment"]["driver_reason"], "asked for");
 
-        let all = result["cells"].as_array().unwrap().iter();
-        let cells: Vec<&serde_json::Value> = all.filter(|cell| cell["conditions"]["stamped"] != true).collect();
+        let cells = result["cells"].as_array().unwrap().iter();
+        let cells: Vec<&serde_json::Value> = cells.filter(|cell| cell["conditions"]["stamped"] != true).collect();
         let measured: Vec<&str> = cells.iter().map(|cell| cell["mode"].as_str().unwrap()).collect();
         assert_eq!(measured, modes, "{driver} {machine}");
         for cell in cells {
@@ -38,37 +38,37 @@ fn measure(driver: &str, modes: &[&str], machines: &[&str]) {
 
 #[test]
 #[ignore = "starts a guest"]
-fn our_own_driver_takes_every_mode() {
+fn uio_pci_msix_supports_every_mode() {
     measure("uio_pci_msix", &["poll", "irq", "hybrid"], &MACHINES);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_packaged_driver_takes_every_mode() {
+fn igb_uio_supports_every_mode() {
     measure("igb_uio", &["poll", "irq", "hybrid"], &ONE_MACHINE);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_stock_vfio_driver_takes_every_mode_behind_an_iommu() {
+fn vfio_pci_supports_every_mode_behind_an_iommu() {
     measure("vfio-pci", &["poll", "irq", "hybrid"], &MACHINES);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_stock_uio_driver_takes_polling() {
+fn uio_pci_generic_supports_polling() {
     measure("uio_pci_generic", &["poll"], &ONE_MACHINE);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn vfio_without_an_iommu_names_the_cure_and_leaves_the_device_where_it_is() {
+fn vfio_without_iommu_has_a_hint_and_keeps_the_driver() {
     let mut terminal = Terminal::open("vm --accel tcg");
     terminal.expect("guest is up");
     terminal.type_line("guest-uio bind --driver vfio-pci; echo status $((40+2)) $?");
-    let said = terminal.expect("is behind no IOMMU");
-    assert!(said.contains("-device intel-iommu,intremap=on"), "{said}");
-    assert!(said.contains("intel_iommu=on iommu=pt"), "{said}");
+    let message = terminal.expect("is behind no IOMMU");
+    assert!(message.contains("-device intel-iommu,intremap=on"), "{message}");
+    assert!(message.contains("intel_iommu=on iommu=pt"), "{message}");
     terminal.expect("status 42 3");
     terminal.type_line("guest-uio probe");
     terminal.expect("memory, doorbell and interrupts can be used");
@@ -77,15 +77,19 @@ fn vfio_without_an_iommu_names_the_cure_and_leaves_the_device_where_it_is() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_device_goes_from_driver_to_driver_and_each_takes_its_doorbells() {
+fn device_can_change_its_driver() {
     let mut terminal = Terminal::open("vm --accel tcg --driver vfio-pci --vectors 2");
     terminal.expect("guest is up");
     for (turn, driver) in ["vfio-pci", "uio_pci_msix", "uio_pci_generic", "vfio-pci"].into_iter().enumerate() {
         terminal.type_line(&format!("guest-uio bind --driver {driver}; echo bound $(({turn}+100)) $?"));
         terminal.expect(&format!("bound {} 0", turn + 100));
         terminal.type_line("guest-uio probe");
-        let cannot = driver == "uio_pci_generic";
-        terminal.expect(if cannot { "cannot deliver this device's interrupts" } else { "interrupts can be used" });
+        let has_no_interrupts = driver == "uio_pci_generic";
+        terminal.expect(if has_no_interrupts {
+            "cannot deliver this device's interrupts"
+        } else {
+            "interrupts can be used"
+        });
     }
     terminal.type_line("guest-uio check --vectors 2 --count 1000; echo checked $((40+2)) $?");
     terminal.expect("checked 42 0");
@@ -94,7 +98,7 @@ fn a_device_goes_from_driver_to_driver_and_each_takes_its_doorbells() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_vfio_device_has_one_user_at_a_time() {
+fn vfio_device_has_one_user_at_a_time() {
     let mut terminal = Terminal::open("vm --accel tcg --driver vfio-pci");
     terminal.expect("guest is up");
     terminal.type_line("guest-uio wait --timeout 60s & sleep 1; guest-uio probe; kill %1; echo tried $((40+2))");
@@ -107,7 +111,7 @@ fn a_vfio_device_has_one_user_at_a_time() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_packaged_driver_takes_its_one_vector_and_refuses_others() {
+fn igb_uio_supports_vector_0_only() {
     let mut terminal = Terminal::open("vm --accel tcg --driver igb_uio --vectors 2");
     terminal.expect("guest is up");
     terminal.type_line("guest-uio check --vectors 1 --count 1000; echo checked $((40+2)) $?");
@@ -120,7 +124,7 @@ fn the_packaged_driver_takes_its_one_vector_and_refuses_others() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn several_processes_use_a_vector_at_once() {
+fn processes_can_share_a_vector() {
     let mut guest = Guest::start("--driver uio_pci_msix", "");
     guest.ok("guest-uio wait --timeout 60s & first=$!; guest-uio wait --timeout 60s & second=$!");
     guest.ok("for p in $first $second; do until grep -q uio_read /proc/$p/wchan; do sleep 0.1; done; done");

@@ -1,4 +1,4 @@
-//! `uio_pci_msix` in a guest: what it survives, what it refuses, and what its readers see.
+//! `uio_pci_msix` in a guest: binding, readers, removal, refusals.
 
 use crate::support::guest::Guest;
 
@@ -6,7 +6,7 @@ const DEVICE: &str = "/sys/bus/pci/devices/0000:00:0?.0";
 
 #[test]
 #[ignore = "starts a guest"]
-fn after_unbinding_and_binding_again_every_vector_works() {
+fn every_vector_works_after_rebinding() {
     let mut guest = Guest::start("--vectors 2", "");
     for _ in 0..2 {
         let names = guest.ok("cat /sys/class/uio/*/name").lines;
@@ -23,18 +23,18 @@ fn after_unbinding_and_binding_again_every_vector_works() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_module_stays_while_a_vector_is_open_and_can_be_loaded_again() {
+fn open_vector_prevents_unloading() {
     let mut guest = Guest::start("", "");
     guest.ok("exec 3</dev/uio0");
     let refused = guest.run("rmmod uio_pci_msix");
     assert_ne!(refused.status, 0);
-    refused.assert_says("Resource temporarily unavailable");
+    refused.assert_contains("Resource temporarily unavailable");
 
     guest.ok("exec 3<&-");
     guest.ok("rmmod uio_pci_msix");
     assert_eq!(guest.ok("ls /sys/class/uio").lines, [""; 0]);
 
-    // The device is still meant for this driver, so loading is enough.
+    // driver_override is still set, so loading binds the device.
     guest.ok("insmod /lib/modules/uio_pci_msix.ko");
     guest.ok("guest-uio check --count 10");
     guest.end();
@@ -42,7 +42,7 @@ fn the_module_stays_while_a_vector_is_open_and_can_be_loaded_again() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_signal_ends_a_blocked_reader() {
+fn signal_ends_a_blocked_reader() {
     let mut guest = Guest::start("", "");
     guest.ok("dd if=/dev/uio0 of=/dev/null bs=4 count=1 & reader=$!; blocked $reader; kill $reader");
     assert_eq!(guest.run("wait $reader").status, 128 + 15);
@@ -65,7 +65,7 @@ fn one_doorbell_wakes_both_readers_of_a_vector() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_reader_that_does_not_block_is_told_to_try_again() {
+fn nonblocking_read_returns_eagain() {
     let mut guest = Guest::start("", "");
     guest.take_uio_client();
     assert_eq!(guest.ok("uio-client try /dev/uio0").lines, ["read: Resource temporarily unavailable"]);
@@ -84,7 +84,7 @@ fn stamps_cannot_be_forged() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn unbinding_ends_a_reader_with_an_error_and_leaves_it_its_mappings() {
+fn unbinding_ends_a_reader_and_keeps_its_mappings() {
     let mut guest = Guest::start("", "");
     guest.take_uio_client();
     guest
@@ -95,16 +95,16 @@ fn unbinding_ends_a_reader_with_an_error_and_leaves_it_its_mappings() {
     guest.ok("wait $holder");
     assert_eq!(guest.run("wait $waiter").status, 1);
     assert_eq!(guest.ok("cat /tmp/holder").lines, ["read: Input/output error", "stamped: 1", "memory: 42"]);
-    guest.ok("cat /tmp/waiter").assert_says("Input/output error");
+    guest.ok("cat /tmp/waiter").assert_contains("Input/output error");
 
-    // What they held is given back: the device works for the next.
+    // Their resources are released: the device works again.
     guest.ok("guest-uio bind && guest-uio check --count 10");
     guest.end();
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn pulling_the_device_ends_its_reader_with_an_error() {
+fn unplugging_ends_a_reader_with_an_error() {
     let mut guest = Guest::start("--size 1M --driver none", "-device pcie-root-port,id=slot1,chassis=1,slot=1");
     guest.take_uio_client();
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
@@ -123,8 +123,8 @@ fn pulling_the_device_ends_its_reader_with_an_error() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_device_without_msi_x_gets_its_pin_which_is_enabled_by_writing() {
-    /// QEMU's edu device (docs/specs/edu): a store here raises its interrupt, a store of the same there ends it.
+fn device_without_msi_x_uses_its_pin() {
+    /// QEMU's edu device (docs/specs/edu): this store raises its interrupt, the next one clears it.
     const RAISE: &str = "devmem $((bar + 0x60)) 32 1";
     const END: &str = "devmem $((bar + 0x64)) 32 1";
     /// Bit 10 of the command register: the pin is disabled.
@@ -137,8 +137,8 @@ fn a_device_without_msi_x_gets_its_pin_which_is_enabled_by_writing() {
     );
     guest.ok("echo uio_pci_msix > $edu/driver_override; basename $edu > /sys/bus/pci/drivers/uio_pci_msix/bind");
     assert_eq!(guest.ok("cat $edu/uio/*/name").lines, ["uio_pci_msix-v0"]);
-    guest.ok("dmesg").assert_says("no MSI-X: one interrupt pin");
-    // Without BAR2 there is no gap in the list, at which the UIO core would end it.
+    guest.ok("dmesg").assert_contains("no MSI-X: one interrupt pin");
+    // The UIO core ends the list at a gap, which a missing BAR2 must not leave.
     assert_eq!(guest.ok("cat $edu/uio/*/maps/map?/name").lines, ["registers", "stamps"]);
 
     for total in ["01000000", "02000000"] {
@@ -158,21 +158,21 @@ fn a_device_without_msi_x_gets_its_pin_which_is_enabled_by_writing() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_device_without_any_interrupt_is_refused() {
+fn refuses_device_without_interrupts() {
     let mut guest = Guest::start("--mode plain", "");
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     assert_eq!(guest.run("guest-uio bind").status, 1);
-    guest.ok("dmesg").assert_says("the device has no interrupts: neither MSI-X nor a pin");
+    guest.ok("dmesg").assert_contains("the device has no interrupts: neither MSI-X nor a pin");
     guest.end();
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn the_memory_can_be_moved_to_where_it_is_mapped_write_back() {
+fn memory_can_be_moved_for_a_write_back_mapping() {
     let mut guest = Guest::start("", "");
-    guest.ok(&format!("cat {DEVICE}/bar2")).assert_says("below 4 GiB, not cached");
+    guest.ok(&format!("cat {DEVICE}/bar2")).assert_contains("below 4 GiB, not cached");
     guest.ok("rmmod uio_pci_msix; insmod /lib/modules/uio_pci_msix.ko move_bar2=1");
-    guest.ok(&format!("cat {DEVICE}/bar2")).assert_says("above 4 GiB, write-back");
+    guest.ok(&format!("cat {DEVICE}/bar2")).assert_contains("above 4 GiB, write-back");
     guest.ok("guest-uio check --count 10");
     guest.end();
 }

@@ -1,13 +1,13 @@
-//! `guest-uio probe` is right about a guest in any state, and `guest-uio check` finds what a driver does wrong.
+//! `guest-uio probe` in every state of a guest, and `guest-uio check` with driver errors.
 
 use crate::bench::results::bar2_map_of;
 use crate::support::guest::Guest;
 
 #[track_caller]
-fn assert_verdict(guest: &mut Guest, status: i32, words: &[&str]) {
-    let said = guest.run("guest-uio probe");
-    let text = said.lines.join("\n");
-    assert_eq!(said.status, status, "{text}");
+fn assert_probe(guest: &mut Guest, status: i32, words: &[&str]) {
+    let output = guest.run("guest-uio probe");
+    let text = output.lines.join("\n");
+    assert_eq!(output.status, status, "{text}");
     for word in words {
         assert!(text.contains(word), "{word:?} is not in\n{text}");
     }
@@ -15,39 +15,39 @@ fn assert_verdict(guest: &mut Guest, status: i32, words: &[&str]) {
 
 #[test]
 #[ignore = "starts a guest"]
-fn probe_is_right_about_every_state_of_a_doorbell_device() {
+fn probe_reports_every_state_of_a_doorbell_device() {
     let mut guest = Guest::start("--mode doorbell --vectors 2 --driver uio_pci_msix", "");
-    assert_verdict(&mut guest, 0, &["uio_pci_msix, 2 vectors", "memory, doorbell and interrupts can be used"]);
+    assert_probe(&mut guest, 0, &["uio_pci_msix, 2 vectors", "memory, doorbell and interrupts can be used"]);
 
-    // Bus mastering off: the device can ring, and nothing comes.
+    // Without bus mastering, the device can ring, but interrupts do not arrive.
     guest.ok("cd /sys/bus/pci/devices/0000:00:01.0");
     guest.ok(r"printf '\003\004' | dd of=config bs=1 seek=4 conv=notrunc 2>/dev/null");
-    assert_verdict(&mut guest, 3, &["interrupts do not arrive on vectors 0-1", "bus mastering"]);
+    assert_probe(&mut guest, 3, &["interrupts do not arrive on vectors 0-1", "bus mastering"]);
     guest.ok(r"printf '\007\004' | dd of=config bs=1 seek=4 conv=notrunc 2>/dev/null");
-    assert_verdict(&mut guest, 0, &["interrupts can be used"]);
+    assert_probe(&mut guest, 0, &["interrupts can be used"]);
 
     guest.ok("guest-uio bind --driver uio_pci_generic");
-    assert_verdict(&mut guest, 3, &["cannot deliver this device's interrupts", "bind --driver uio_pci_msix"]);
+    assert_probe(&mut guest, 3, &["cannot deliver this device's interrupts", "bind --driver uio_pci_msix"]);
     guest.ok("guest-uio unbind");
-    assert_verdict(&mut guest, 3, &["no driver is bound to 0000:00:01.0", "bind --driver uio_pci_msix"]);
+    assert_probe(&mut guest, 3, &["no driver is bound to 0000:00:01.0", "bind --driver uio_pci_msix"]);
 
     let refused = guest.run("guest-uio bind --driver vfio-pci");
     assert_eq!(refused.status, 3);
-    refused.assert_says("intel-iommu");
+    refused.assert_contains("intel-iommu");
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn probe_is_right_about_a_plain_device_and_about_none() {
+fn probe_reports_a_plain_and_a_missing_device() {
     let mut guest = Guest::start("--mode plain", "");
-    assert_verdict(&mut guest, 0, &["ivshmem-plain: memory can be used, there are no doorbells"]);
+    assert_probe(&mut guest, 0, &["ivshmem-plain: memory can be used, there are no doorbells"]);
     guest.ok("echo 1 > /sys/bus/pci/devices/0000:00:01.0/remove");
-    assert_verdict(&mut guest, 3, &["no ivshmem device", "ivshmem-doorbell,chardev=ivshmem"]);
+    assert_probe(&mut guest, 3, &["no ivshmem device", "ivshmem-doorbell,chardev=ivshmem"]);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn exit_status_separates_wrong_usage_from_the_machine() {
+fn exit_status_separates_usage_from_missing_devices() {
     let mut guest = Guest::start("--vectors 2 --driver uio_pci_msix", "");
     for (command, status, text) in [
         ("bind --driver igb_uio", 3, "modprobe igb_uio"),
@@ -64,11 +64,11 @@ fn exit_status_separates_wrong_usage_from_the_machine() {
     ] {
         let ended = guest.run(&format!("guest-uio {command}"));
         assert_eq!(ended.status, status, "{command}: {ended:?}");
-        ended.assert_says(text);
+        ended.assert_contains(text);
     }
-    // A peer that is not there is ignored by the device; a vector beyond the device's own is worth a note.
+    // The device ignores a missing peer. A vector beyond the device's own causes a note.
     assert_eq!(guest.ok("guest-uio ring 9 0").lines, [""; 0]);
-    guest.ok("guest-uio ring 0 9").assert_says("note: this device has 2 vectors");
+    guest.ok("guest-uio ring 0 9").assert_contains("note: this device has 2 vectors");
 
     let check = guest.run("guest-uio check --vectors 4 --count 10");
     assert_eq!(check.status, 1);
@@ -81,7 +81,7 @@ fn exit_status_separates_wrong_usage_from_the_machine() {
         for verb in ["wait", "check"] {
             let ended = guest.run(&format!("guest-uio {verb}"));
             assert_eq!(ended.status, 3, "{driver}, {verb}: {ended:?}");
-            ended.assert_says("guest-uio bind --driver uio_pci_msix");
+            ended.assert_contains("guest-uio bind --driver uio_pci_msix");
             assert!(!ended.lines.join(" ").contains("--mode"), "{ended:?}");
         }
     }
@@ -90,15 +90,15 @@ fn exit_status_separates_wrong_usage_from_the_machine() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn no_doorbell_of_a_hundred_thousand_is_lost() {
+fn loses_none_of_a_hundred_thousand_doorbells() {
     let mut guest = Guest::start("--mode doorbell", "");
-    let said = guest.run("guest-uio check --count 100000");
-    assert_eq!(said.status, 0, "{}", said.lines.join("\n"));
+    let output = guest.run("guest-uio check --count 100000");
+    assert_eq!(output.status, 0, "{}", output.lines.join("\n"));
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn memory_is_mapped_as_asked_and_measured() {
+fn memory_is_mapped_with_the_requested_type() {
     assert_eq!(bar2_map_of("uc"), "sysfs resource2");
     assert_eq!(bar2_map_of("wc"), "sysfs resource2_wc");
     assert_eq!(bar2_map_of("wb"), "uio_pci_msix map1, above 4 GiB");

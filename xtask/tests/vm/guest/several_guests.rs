@@ -1,4 +1,4 @@
-//! Several virtual machines and host processes on one server: everybody rings everybody, and one leaves.
+//! Two guests and two host processes on one server: doorbells between all of them, and one leaves.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -11,22 +11,22 @@ use crate::support::guest::Guest;
 use crate::support::terminal::Terminal;
 use crate::support::xtask;
 
-// As they join: the server gives ids in that order, and one asked between the guests what it would be given.
-const BARE: u16 = 0;
+// Ids in the order of joining. A host peer joined for a moment between the guests.
+const PEER: u16 = 0;
 const FIRST: u16 = 1;
 const HOST: u16 = 2;
 const SECOND: u16 = 4;
 
 #[test]
 #[ignore = "starts two guests"]
-fn two_guests_on_one_server_ring_each_other_and_the_host_and_hear_once_that_one_left() {
+fn two_guests_ring_each_other_and_the_host() {
     let mut first = Guest::start("--vectors 2 --size 1M --mem 256M --peers 1", "");
     let server = first.socket().display().to_string();
     let alone = eventfds_of(first.qemu());
     let mut host = Terminal::start(piped(first.host_peer().arg("shell")));
     host.type_line("peers");
     host.expect(&format!("peer {HOST}  2 vectors (this one)"));
-    // QEMU reads what the server tells it when it comes to it.
+    // QEMU reads the server's notifications asynchronously.
     assert_eventfds(first.qemu(), alone + 2, "the host process's vectors");
 
     let mut second = Guest::start(&format!("--server {server} --mem 256M"), "");
@@ -36,7 +36,7 @@ fn two_guests_on_one_server_ring_each_other_and_the_host_and_hear_once_that_one_
     second.ok("echo -n seen by all | guest-uio write 8192");
     assert_eq!(first.ok("guest-uio read 8192 11; echo").lines, ["seen by all"]);
 
-    // A read of /dev/uioN returns how many doorbells came since the driver was bound.
+    // A read of /dev/uioN returns the number of doorbells since the driver was bound.
     assert_eq!(read_while(&mut second, 1, || first.ok(&format!("guest-uio ring {SECOND} 1"))), "01000000");
     assert_eq!(read_while(&mut first, 0, || second.ok(&format!("guest-uio ring {FIRST} 0"))), "01000000");
     assert_eq!(read_while(&mut first, 0, || host.type_line(&format!("int {FIRST} 0"))), "02000000");
@@ -45,15 +45,15 @@ fn two_guests_on_one_server_ring_each_other_and_the_host_and_hear_once_that_one_
     assert_eq!(host.expect("receive"), format!("receive notification from peer_id={HOST} vector=0"));
     second.ok(&format!("guest-uio ring {HOST} 1"));
     assert_eq!(host.expect("receive"), format!("receive notification from peer_id={HOST} vector=1"));
-    second.ok(&format!("guest-uio ring {BARE} 1"));
-    first.expect(&format!("receive notification from peer_id={BARE} vector=1"));
+    second.ok(&format!("guest-uio ring {PEER} 1"));
+    first.expect(&format!("receive notification from peer_id={PEER} vector=1"));
     assert_eq!(events(&mut first), ["2", "0"]);
     assert_eq!(events(&mut second), ["0", "2"]);
 
     second.end();
     host.expect(&format!("peer {SECOND} left"));
     assert_eventfds(first.qemu(), alone + 2, "the second guest's are closed");
-    // A ring to who left is lost; one to who is there arrives, and no second notice came before it.
+    // A ring to the guest that left is lost, one to the host peer arrives, without a second disconnect notice before it.
     first.ok(&format!("guest-uio ring {SECOND} 0; guest-uio ring {HOST} 1"));
     let since = host.until("receive");
     assert_eq!(since, [format!("receive notification from peer_id={HOST} vector=1")]);
@@ -61,21 +61,21 @@ fn two_guests_on_one_server_ring_each_other_and_the_host_and_hear_once_that_one_
 
     first.end();
     let mut last = host.until("nobody new will come");
-    // What is on another stream than that line comes before the answer to this one.
+    // All output on the other stream precedes the answer to this command.
     host.type_line("dump");
     last.extend(host.until("our_id"));
-    for id in [FIRST, BARE] {
+    for id in [FIRST, PEER] {
         assert_eq!(last.iter().filter(|line| **line == format!("peer {id} left")).count(), 1, "{last:?}");
     }
 }
 
 #[test]
-#[ignore = "belongs to these"]
-fn a_server_that_is_not_there_is_what_the_machine_lacks() {
+#[ignore = "part of the VM tests"]
+fn missing_server_has_exit_status_3() {
     let output = xtask("vm --server /nowhere/socket").output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(3), "{said}");
-    assert!(said.contains("/nowhere/socket") && said.contains("ivshmem-server"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    assert!(stderr.contains("/nowhere/socket") && stderr.contains("ivshmem-server"), "{stderr}");
 }
 
 fn piped(command: &mut Command) -> Command {
@@ -84,7 +84,7 @@ fn piped(command: &mut Command) -> Command {
     shell
 }
 
-/// Blocks in a read of a vector's device while somebody rings; what the read returned, in hexadecimal.
+/// Blocks in a read of a vector's device while `ring` runs. Returns the read bytes in hexadecimal.
 fn read_while<R>(guest: &mut Guest, vector: u16, ring: impl FnOnce() -> R) -> String {
     guest.ok(&format!("dd if=/dev/uio{vector} of=/tmp/total bs=4 count=1 & reader=$!; blocked $reader"));
     ring();
@@ -92,7 +92,7 @@ fn read_while<R>(guest: &mut Guest, vector: u16, ring: impl FnOnce() -> R) -> St
     guest.ok("xxd -p /tmp/total").lines.concat()
 }
 
-/// Doorbells that the driver took, by vector: as many as the interrupts that the kernel counted.
+/// The driver's event count of each vector, which must equal the kernel's interrupt count.
 fn events(guest: &mut Guest) -> Vec<String> {
     let events = guest.ok("cat /sys/class/uio/uio0/event /sys/class/uio/uio1/event").lines;
     let interrupts = guest.ok("grep uio_pci_msix-v /proc/interrupts | while read n count rest; do echo $count; done");
@@ -100,7 +100,7 @@ fn events(guest: &mut Guest) -> Vec<String> {
     events
 }
 
-/// Waits until a process holds so many eventfds.
+/// Waits until a process has this number of eventfds.
 #[track_caller]
 fn assert_eventfds(process: Pid, count: usize, what: &str) {
     let start = Instant::now();
@@ -111,7 +111,7 @@ fn assert_eventfds(process: Pid, count: usize, what: &str) {
     }
 }
 
-/// How many eventfds a process holds.
+/// The number of a process's eventfds.
 fn eventfds_of(process: Pid) -> usize {
     let open = fs::read_dir(format!("/proc/{process}/fd")).unwrap().filter_map(Result::ok);
     open.filter(|entry| fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("anon_inode:[eventfd]"))).count()

@@ -8,10 +8,10 @@ use crate::support::terminal::Terminal;
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_doorbell_guest_has_a_shell_and_its_memory_can_be_reached_from_the_host() {
+fn doorbell_guest_has_a_shell_and_shared_memory() {
     let mut terminal = Terminal::open("vm --mode doorbell --accel tcg");
-    let reach = terminal.expect("read the memory:");
-    let words: Vec<&str> = reach.split_whitespace().skip_while(|word| !word.contains("host-peer")).collect();
+    let hint = terminal.expect("read the memory:");
+    let words: Vec<&str> = hint.split_whitespace().skip_while(|word| !word.contains("host-peer")).collect();
     let host_peer = |verb: &[&str]| {
         let output = std::process::Command::new(words[0]).args(&words[1..3]).args(verb).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -37,10 +37,10 @@ fn a_doorbell_guest_has_a_shell_and_its_memory_can_be_reached_from_the_host() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn a_plain_guest_shares_a_file_that_goes_with_it() {
+fn plain_guest_shares_a_file_until_its_end() {
     let mut terminal = Terminal::open("vm --mode plain --accel tcg");
-    let reach = terminal.expect("read the memory:");
-    let file = reach.split_whitespace().find(|word| word.starts_with("/dev/shm/")).unwrap().to_owned();
+    let hint = terminal.expect("read the memory:");
+    let file = hint.split_whitespace().find(|word| word.starts_with("/dev/shm/")).unwrap().to_owned();
     terminal.expect("guest is up");
     terminal.type_line("guest-uio probe");
     terminal.expect("there are no doorbells");

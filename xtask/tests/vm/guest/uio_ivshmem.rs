@@ -13,21 +13,21 @@ fn uio_ivshmem_programs_run_unchanged() {
     let four_mib = format!("size {}", 4 << 20);
     assert_eq!(guest.ok("client /dev/uio0 id size").lines, ["id 1", &four_mib]);
 
-    // Itself, then a peer.
+    // First itself, then a peer.
     assert_eq!(
         guest.ok("client /dev/uio0 ring 1 0 wait ring 1 0 wait").lines,
         ["rang 1 0", "interrupts 1", "rang 1 0", "interrupts 2"]
     );
     let notification = "receive notification from peer_id=0 vector=1";
     let ring = guest.ok("client /dev/uio0 ring 0 1");
-    // The peer prints on the same terminal, before or after the command ends.
+    // The peer's line may come before or after the end of the command.
     if !ring.lines.iter().any(|line| line.contains(notification)) {
         guest.expect(notification);
     }
-    // A vector of its own per node.
+    // Each node has its own vector.
     assert_eq!(guest.ok("client /dev/uio1 ring 1 1 wait").lines, ["rang 1 1", "interrupts 1"]);
 
-    // Memory: both ends, in both directions.
+    // The first and the last bytes of the memory, in both directions.
     let last = (4 << 20) - 4;
     guest.ok(&format!("client /dev/uio0 put 0 287454020 put {last} 7"));
     assert_eq!(host_reads(&guest, 0), 287_454_020_u32.to_le_bytes());

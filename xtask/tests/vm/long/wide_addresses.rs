@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::support::guest::Guest;
 
-/// Shared memory, the guest's own memory, and its processor. The last `-cpu` is the one that QEMU takes.
+/// Shared memory, memory of the guest, CPU model. QEMU uses the last `-cpu`.
 const GUESTS: [(u64, &str, &str); 3] = [
     (4 << 30, "5G", "-cpu max,phys-bits=46"),
     (8 << 30, "512M", "-cpu max,phys-bits=52"),
@@ -17,20 +17,20 @@ const GUESTS: [(u64, &str, &str); 3] = [
 fn large_memory_and_wide_addresses_work() {
     for (bytes, own, processor) in GUESTS {
         let mut guest = Guest::start(&format!("--size {bytes} --mem {own}"), processor);
-        guest.ok("guest-uio probe").assert_says("memory, doorbell and interrupts can be used");
+        guest.ok("guest-uio probe").assert_contains("memory, doorbell and interrupts can be used");
         guest.ok("guest-uio check --count 10");
         assert_memory_is_shared(&mut guest, bytes);
 
-        // The memory mapped write-back, above 4 GiB wherever it was.
+        // Write-back mapping, above 4 GiB.
         guest.ok("rmmod uio_pci_msix; insmod /lib/modules/uio_pci_msix.ko move_bar2=1");
-        guest.ok("cat /sys/bus/pci/devices/0000:00:01.0/bar2").assert_says("above 4 GiB, write-back");
+        guest.ok("cat /sys/bus/pci/devices/0000:00:01.0/bar2").assert_contains("above 4 GiB, write-back");
         guest.ok("guest-uio check --count 10");
         assert_memory_is_shared(&mut guest, bytes);
         guest.end();
     }
 }
 
-/// Both ends, in both directions.
+/// Checks the first and the last bytes, in both directions.
 #[track_caller]
 fn assert_memory_is_shared(guest: &mut Guest, bytes: u64) {
     for offset in [0, bytes - 8] {

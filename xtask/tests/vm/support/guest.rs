@@ -1,4 +1,4 @@
-//! A guest that runs commands: what each said, and how it ended.
+//! A guest that runs commands, with their output and exit status.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,13 +10,13 @@ use nix::unistd::Pid;
 use super::terminal::Terminal;
 use super::xtask;
 
-/// A shell that neither echoes nor prompts nor reports jobs, and keeps a job's status until it is asked for. Its input is
-/// copied by dd, because cat would use sendfile, which holds a line back until the next one comes.
+/// A shell without echo, prompt and job messages. dd copies its input, because cat would use sendfile, which delays a line
+/// until the next one.
 const QUIET_SHELL: &str = "stty -echo; echo quiet-$((0)); dd bs=4k | sh 2>&1";
-/// Waits, in the guest, until the process blocks in the driver.
+/// A shell function that waits until a process blocks in the driver.
 const BLOCKED: &str = "blocked() { until grep -q uio_read /proc/$1/wchan; do sleep 0.1; done; }";
 
-/// A guest with a shell, and how its memory is reached from the host.
+/// A guest with a shell, and the host peer's command line.
 pub(crate) struct Guest {
     terminal: Terminal,
     host_peer: Vec<String>,
@@ -24,20 +24,20 @@ pub(crate) struct Guest {
     folder: tempfile::TempDir,
 }
 
-/// How a command in the guest ended.
+/// The output and the exit status of a command in the guest.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     pub(crate) status: i32,
     pub(crate) lines: Vec<String>,
 }
 
 impl Guest {
-    /// `cargo xtask vm` with these words, and with more arguments for QEMU: the front door finds a QEMU that adds them.
+    /// Starts `cargo xtask vm` with these arguments. A wrapper in PATH adds arguments for QEMU.
     pub(crate) fn start(words: &str, qemu_arguments: &str) -> Self {
         Self::start_after("", words, qemu_arguments)
     }
 
-    /// The same with QEMU arguments that come first: devices in them get the lowest addresses on the bus.
+    /// The same with leading QEMU arguments, whose devices get the lowest addresses.
     pub(crate) fn start_after(first_arguments: &str, words: &str, qemu_arguments: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = std::env::var("PATH").unwrap();
@@ -56,47 +56,47 @@ impl Guest {
         terminal.expect("guest is up");
         let mut guest = Self { terminal, host_peer, commands: 0, folder };
         guest.terminal.type_line(QUIET_SHELL);
-        // What is typed before belongs to the line editor of the shell that is left.
+        // Earlier input would go to the first shell's line editor.
         guest.terminal.expect("quiet-0");
         guest.ok(BLOCKED);
-        // The kernel's words stay in its log.
+        // Kernel messages stay in the kernel's log.
         guest.ok("dmesg -n 1");
         guest
     }
 
     /// Runs a command line.
     #[track_caller]
-    pub(crate) fn run(&mut self, command: &str) -> Said {
+    pub(crate) fn run(&mut self, command: &str) -> CommandOutput {
         self.commands += 1;
         let n = self.commands;
         self.terminal.type_line(&format!("{command}\necho end-$(({n}))- $?"));
         let mut lines = self.terminal.until(&format!("end-{n}-"));
         let end = lines.pop().unwrap();
         let status = end.split_whitespace().last().unwrap().parse().unwrap();
-        Said { status, lines }
+        CommandOutput { status, lines }
     }
 
     /// Runs a command line that must succeed.
     #[track_caller]
-    pub(crate) fn ok(&mut self, command: &str) -> Said {
-        let said = self.run(command);
-        assert_eq!(said.status, 0, "{command}: {said:?}");
-        said
+    pub(crate) fn ok(&mut self, command: &str) -> CommandOutput {
+        let output = self.run(command);
+        assert_eq!(output.status, 0, "{command}: {output:?}");
+        output
     }
 
-    /// Types a command at QEMU's monitor.
+    /// Runs a command in QEMU's monitor.
     pub(crate) fn monitor(&mut self, command: &str) {
         self.terminal.type_line(&format!("\x01c{command}"));
         self.terminal.type_line("\x01c");
     }
 
-    /// Waits for a line on the terminal that contains `text`, whoever says it.
+    /// Waits for a line on the terminal that contains `text`.
     #[track_caller]
     pub(crate) fn expect(&self, text: &str) {
         self.terminal.expect(text);
     }
 
-    /// The host's command that reaches this guest's server.
+    /// The host peer's command line for this guest's server.
     pub(crate) fn host_peer(&self) -> Command {
         let mut command = Command::new(&self.host_peer[0]);
         command.args(&self.host_peer[1..]);
@@ -113,12 +113,12 @@ impl Guest {
         Path::new(&self.host_peer[2])
     }
 
-    /// Puts `uio-client` into the guest.
+    /// Copies `uio-client` into the guest.
     pub(crate) fn take_uio_client(&mut self) {
         self.take_program("uio_client.c", "uio-client");
     }
 
-    /// Compiles a C program of this folder and puts it into the guest as `/bin/NAME`, by way of the shared memory.
+    /// Compiles a C program and copies it into the guest as `/bin/NAME`, through the shared memory.
     pub(crate) fn take_program(&mut self, source: &str, name: &str) {
         let program = self.compile(source, name);
         let len = fs::metadata(&program).unwrap().len();
@@ -128,7 +128,7 @@ impl Guest {
         self.ok(&format!("guest-uio read 0 {len} > /bin/{name} && chmod +x /bin/{name}"));
     }
 
-    /// Static, because the guest has no libraries.
+    /// Static, because the guest lacks libraries.
     fn compile(&self, source: &str, name: &str) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vm").join(source);
         let program = self.folder.path().join(name);
@@ -157,7 +157,7 @@ impl Guest {
         self.ok(&format!("until [ -e /sys/bus/pci/devices/{address} ]; do sleep 0.1; done"));
     }
 
-    /// Switches the guest off, unless its kernel has found fault with something.
+    /// Powers the guest off. Fails if its kernel has logged an error.
     #[track_caller]
     pub(crate) fn end(mut self) {
         let faults = self.run("dmesg | grep -E 'BUG|WARNING:|Call Trace|Oops'");
@@ -166,9 +166,9 @@ impl Guest {
     }
 }
 
-impl Said {
+impl CommandOutput {
     #[track_caller]
-    pub(crate) fn assert_says(&self, text: &str) {
+    pub(crate) fn assert_contains(&self, text: &str) {
         assert!(self.lines.iter().any(|line| line.contains(text)), "no {text:?} in {self:?}");
     }
 }

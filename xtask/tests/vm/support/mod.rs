@@ -1,4 +1,4 @@
-//! A small language for these tests: start the front door, look at what it says, at what it leaves, at who still runs.
+//! Helpers of these tests: start the CLI, check its output, its files and its processes.
 
 pub(crate) mod guest;
 pub(crate) mod terminal;
@@ -15,19 +15,19 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// No wait in a test is longer; a run that takes this long hangs.
-const DEADLINE: Duration = Duration::from_secs(420);
+/// Time limit of every wait.
+const TIMEOUT: Duration = Duration::from_secs(420);
 
-/// A front door that was started, and the folder for its results.
+/// A running `bench`, with the directory of its results.
 pub(crate) struct Run {
-    /// Taken when it has ended.
+    /// `None` after its end.
     child: Option<Child>,
-    /// Taken by what is looked at afterwards.
+    /// Moved to `Ended`.
     folder: Option<tempfile::TempDir>,
 }
 
 impl Drop for Run {
-    /// A test that fails leaves nobody.
+    /// A failed test leaves no processes.
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
             end_now(child);
@@ -35,7 +35,7 @@ impl Drop for Run {
     }
 }
 
-/// Asks a front door to end, which ends all that it started.
+/// Ends the CLI, which ends its children.
 pub(crate) fn end_now(child: &mut Child) {
     if matches!(child.try_wait(), Ok(None)) {
         let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
@@ -43,14 +43,14 @@ pub(crate) fn end_now(child: &mut Child) {
     }
 }
 
-/// Waits until a process ends by itself; kills it if it hangs.
-pub(crate) fn ended_within_deadline(child: &mut Child) -> ExitStatus {
+/// Waits until a process ends. Kills it at the time limit.
+pub(crate) fn wait_for_end(child: &mut Child) -> ExitStatus {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait().unwrap() {
             return status;
         }
-        if start.elapsed() > DEADLINE {
+        if start.elapsed() > TIMEOUT {
             end_now(child);
             panic!("hangs");
         }
@@ -58,7 +58,7 @@ pub(crate) fn ended_within_deadline(child: &mut Child) -> ExitStatus {
     }
 }
 
-/// How it ended.
+/// An ended `bench`.
 pub(crate) struct Ended {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
@@ -66,41 +66,41 @@ pub(crate) struct Ended {
     folder: tempfile::TempDir,
 }
 
-/// `cargo xtask` with these words.
+/// `cargo xtask` with these arguments.
 pub(crate) fn xtask(words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.args(words.split_whitespace()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// Starts `bench` with its results in a folder of its own.
+/// Starts `bench` with its own directory of results.
 pub(crate) fn bench(words: &str) -> Run {
     start(words, tempfile::tempdir().unwrap())
 }
 
-/// A good run that several tests look at: whoever asks first for these words has it measured.
+/// A successful run that several tests use. The first call for these arguments measures.
 #[track_caller]
 pub(crate) fn measured_once(words: &'static str) -> Arc<Ended> {
-    static KNOWN: Mutex<Vec<(&str, Arc<Ended>)>> = Mutex::new(Vec::new());
-    // A test that fails while it holds the lock leaves no run behind.
-    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, ended)) = known.iter().find(|(asked, _)| *asked == words) {
+    static RUNS: Mutex<Vec<(&str, Arc<Ended>)>> = Mutex::new(Vec::new());
+    // A failed test leaves consistent data.
+    let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, ended)) = runs.iter().find(|(other, _)| *other == words) {
         return Arc::clone(ended);
     }
-    // What is kept to the end of the process removes nothing then: the next process does.
+    // Statics are not dropped, so the next process removes the directory.
     let kept = Path::new(env!("CARGO_TARGET_TMPDIR")).join("measured-once");
-    if known.is_empty() && kept.exists() {
+    if runs.is_empty() && kept.exists() {
         fs::remove_dir_all(&kept).unwrap();
     }
     fs::create_dir_all(&kept).unwrap();
     let ended = start(words, tempfile::tempdir_in(kept).unwrap()).end();
     ended.assert_status(0);
     let ended = Arc::new(ended);
-    known.push((words, Arc::clone(&ended)));
+    runs.push((words, Arc::clone(&ended)));
     ended
 }
 
-/// Starts `bench` with a command that `change` adds to, such as a variable or a path with blanks.
+/// Starts `bench` with a command that `change` modifies, for instance with a variable.
 pub(crate) fn bench_with(words: &str, change: impl FnOnce(&mut Command)) -> Run {
     start_with(words, tempfile::tempdir().unwrap(), change)
 }
@@ -125,7 +125,7 @@ impl Run {
         self.folder.as_ref().unwrap().path().join("run").join(name)
     }
 
-    /// Waits until a child of the front door runs `program` and the file `name` holds `text`; the child's id.
+    /// Waits until a child runs `program` and the file `name` contains `text`. Returns the child's id.
     pub(crate) fn child_when(&mut self, program: &str, name: &str, text: &str) -> Pid {
         let start = Instant::now();
         loop {
@@ -137,11 +137,11 @@ impl Run {
             }
             let child = self.child.as_mut().unwrap();
             if let Some(status) = child.try_wait().unwrap() {
-                let mut said = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-                panic!("ended before {program} was there: {status}\n{said}");
+                let mut stderr = String::new();
+                child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+                panic!("ended before {program} ran: {status}\n{stderr}");
             }
-            assert!(start.elapsed() < DEADLINE, "no {program} with {text:?} in {name}");
+            assert!(start.elapsed() < TIMEOUT, "no {program} with {text:?} in {name}");
             sleep(Duration::from_millis(20));
         }
     }
@@ -158,9 +158,9 @@ impl Run {
     /// Waits until it ends.
     pub(crate) fn end(mut self) -> Ended {
         let mut child = self.child.take().unwrap();
-        // Read while it runs: a document is larger than a pipe.
+        // Reads while it runs, because the output may exceed a pipe's capacity.
         let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
-        let status = ended_within_deadline(&mut child);
+        let status = wait_for_end(&mut child);
         Ended {
             status: status.code(),
             stdout: stdout.join().unwrap(),
@@ -170,12 +170,12 @@ impl Run {
     }
 }
 
-/// Reads a pipe to its end, beside whatever else is done.
+/// Reads a pipe to its end in a thread.
 fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     std::thread::spawn(move || {
-        let mut said = String::new();
-        pipe.read_to_string(&mut said).unwrap();
-        said
+        let mut text = String::new();
+        pipe.read_to_string(&mut text).unwrap();
+        text
     })
 }
 
@@ -188,7 +188,7 @@ impl Ended {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}\n{}", self.stderr))
     }
 
-    /// The document, which is what its schema says.
+    /// The valid result.json.
     #[track_caller]
     pub(crate) fn result(&self) -> Value {
         let result = serde_json::from_str(&self.text("result.json")).unwrap();
@@ -209,18 +209,18 @@ impl Ended {
     }
 
     #[track_caller]
-    pub(crate) fn assert_says(&self, text: &str) {
+    pub(crate) fn assert_stderr_contains(&self, text: &str) {
         assert!(self.stderr.contains(text), "{text:?} is not in:\n{}", self.stderr);
     }
 }
 
-/// Holds a result against docs/result.schema.json.
+/// Validates a result against docs/result.schema.json.
 #[track_caller]
 pub(crate) fn assert_valid(result: &Value) {
     let schema = serde_json::from_str(include_str!("../../../../docs/result.schema.json")).unwrap();
     let validator = jsonschema::draft202012::new(&schema).unwrap();
     let errors = validator.iter_errors(result).map(|error| format!("{}: {error}", error.instance_path()));
-    assert_eq!(errors.collect::<Vec<_>>(), [""; 0], "result.json is not what docs/result.schema.json says");
+    assert_eq!(errors.collect::<Vec<_>>(), [""; 0], "result.json violates docs/result.schema.json");
 }
 
 /// The processes whose parent this is.

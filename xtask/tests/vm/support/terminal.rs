@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::unistd::Pid;
 
-use super::{children, end_now, ended_within_deadline, name_of, xtask};
+use super::{children, end_now, name_of, wait_for_end, xtask};
 
 /// A guest's terminal.
 pub(crate) struct Terminal {
@@ -25,7 +25,7 @@ impl Terminal {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
-        // Both streams: the front door speaks on stderr, the guest on stdout.
+        // Both streams: the CLI writes to stderr, the guest to stdout.
         let streams: [Box<dyn std::io::Read + Send>; 2] =
             [Box::new(child.stdout.take().unwrap()), Box::new(child.stderr.take().unwrap())];
         for stream in streams {
@@ -46,31 +46,31 @@ impl Terminal {
         self.stdin.write_all(format!("{text}\n").as_bytes()).unwrap();
     }
 
-    /// Waits for a line that contains `text`. The terminal echoes what is typed, so it must not contain `text` itself.
+    /// Waits for a line that contains `text`. The terminal echoes its input, which must not contain `text`.
     #[track_caller]
     pub(crate) fn expect(&self, text: &str) -> String {
         self.until(text).pop().unwrap()
     }
 
-    /// The lines up to and with one that contains `text`.
+    /// The lines up to and including the first that contains `text`.
     #[track_caller]
     pub(crate) fn until(&self, text: &str) -> Vec<String> {
-        let mut seen = Vec::new();
+        let mut lines = Vec::new();
         loop {
             match self.lines.recv_timeout(Duration::from_secs(120)) {
                 Ok(line) => {
                     let last = line.contains(text);
-                    seen.push(line);
+                    lines.push(line);
                     if last {
-                        return seen;
+                        return lines;
                     }
                 }
-                Err(error) => panic!("{error}: no {text:?} in\n{}", seen.join("\n")),
+                Err(error) => panic!("{error}: no {text:?} in\n{}", lines.join("\n")),
             }
         }
     }
 
-    /// A process that was started for this terminal, by its name.
+    /// A child process with this name.
     #[track_caller]
     pub(crate) fn child_called(&self, name: &str) -> Pid {
         let started = children(Pid::from_raw(self.child.id().cast_signed()));
@@ -79,13 +79,13 @@ impl Terminal {
 
     pub(crate) fn end(mut self) -> Option<i32> {
         self.type_line("poweroff");
-        // The pipe stays open: QEMU must end because the guest did.
-        ended_within_deadline(&mut self.child).code()
+        // The pipe stays open, so QEMU ends only because the guest does.
+        wait_for_end(&mut self.child).code()
     }
 }
 
 impl Drop for Terminal {
-    /// A test that fails leaves nobody.
+    /// A failed test leaves no processes.
     fn drop(&mut self) {
         end_now(&mut self.child);
     }
