@@ -12,11 +12,18 @@ use crate::provision::packages;
 use crate::provision::{self, Consent, workspace_root};
 use crate::stop::Stop;
 
+/// Modules of VM tests whose guests measure nothing.
+const UNMEASURED: [&str; 6] = ["devices::", "module::", "probe::", "shell::", "two_guests::", "uio_ivshmem::"];
+
+/// The VM test that takes minutes.
+const LONG: &str = "stop_of_each_party";
+
 /// Runs everything that CI runs: format, lints, unit, property, protocol and VM tests
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  cargo xtask test            everything
+  cargo xtask test            what CI runs
   cargo xtask test --quick    without the tests that start a guest
+  cargo xtask test --long     with the VM test that takes minutes
   cargo xtask test --reach    bench --quick on each kernel and QEMU of the package lists, minutes for each
   cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
 
@@ -25,6 +32,9 @@ pub(crate) struct TestArgs {
     /// Leave out the tests that start a guest
     #[arg(long)]
     quick: bool,
+    /// Also the VM test that takes minutes
+    #[arg(long, conflicts_with_all = ["quick", "reach"])]
+    long: bool,
     /// Install missing packages without asking
     #[arg(long)]
     yes: bool,
@@ -57,7 +67,14 @@ pub(crate) fn run(args: &TestArgs, stop: &Stop) -> anyhow::Result<bool> {
     packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.consent, &progress)?;
     provision::prepare(&options, &progress)?;
     // Of the whole workspace, although one package has them: with other features, cargo would build all again.
-    step("VM tests", cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]))?;
+    let vm_tests = ["test", "--workspace", "--test", "vm", "--", "--ignored"];
+    // Two guests at a time where nothing is measured.
+    let unmeasured = [&vm_tests[..], &["--test-threads", "2"], &UNMEASURED].concat();
+    step("VM tests that measure nothing", cargo(&unmeasured))?;
+    let skip: Vec<&str> = UNMEASURED.iter().flat_map(|module| ["--skip", module]).collect();
+    let measured = [&vm_tests[..], &["--test-threads", "1"], &skip[..]].concat();
+    let measured = if args.long { measured } else { [&measured[..], &["--skip", LONG]].concat() };
+    step("VM tests that measure", cargo(&measured))?;
     Ok(true)
 }
 
