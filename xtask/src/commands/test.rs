@@ -23,7 +23,7 @@ use crate::workspace::workspace_root;
   cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
 
 Durations on two cores under emulation, without the first build: format, lints and documentation
-2 minutes, unit, property and protocol tests 3 minutes, VM tests 20 minutes, with --long 10 minutes
+2 minutes, unit, property and protocol tests 3 minutes, VM tests 15 minutes, with --long 10 minutes
 more, --reach 5 minutes for each combination.
 
 Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
@@ -46,9 +46,6 @@ pub(crate) struct TestArgs {
     bench: Vec<OsString>,
 }
 
-/// The module of the VM tests that only `--long` runs.
-const LONG_TESTS: &str = "long::";
-
 /// Runs the tests in order, up to the first that fails. With `--reach`: whether all benchmarks passed.
 pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     if args.reach {
@@ -69,11 +66,16 @@ pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     host_packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.install, &progress)?;
     provision::prepare(&options, &progress)?;
     // With other features than those of the whole workspace, cargo would build everything again.
-    let mut vm_tests = cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads", "1"]);
-    if !args.long {
-        vm_tests.args(["--skip", LONG_TESTS]);
+    let vm_tests = |arguments: &[&str]| {
+        let mut command = cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads"]);
+        command.args(arguments);
+        command
+    };
+    step("VM tests without measurements", vm_tests(&["2", "guest::", "--skip", "guest::drivers::"]))?;
+    step("VM tests with measurements", vm_tests(&["1", "bench::", "guest::drivers::"]))?;
+    if args.long {
+        step("long VM tests", vm_tests(&["1", "long::"]))?;
     }
-    step("VM tests", vm_tests)?;
     Ok(true)
 }
 

@@ -75,7 +75,8 @@ fn initiator_killed_in_boot_is_named_with_a_page() {
     assert!(ended.text("report.html").contains("host-peer was killed by signal 9"));
 }
 
-/// Runs `bench` with its results on a file system of 1 MiB that a pingpong run fills. The mount is private to the process.
+/// Runs `bench` with its results on a file system of 1 MiB that a pingpong run fills. The mount lasts as long as the run.
+/// Its propagation stays as it is: in a chroot, whose root need not be a mount point, it cannot be changed.
 fn bench_on_small_disk() -> (Option<i32>, String, String) {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new("unshare");
@@ -86,8 +87,12 @@ fn bench_on_small_disk() -> (Option<i32>, String, String) {
         \"$2\" bench --accel tcg --workload pingpong --mode poll --out \"$1/run\"
         status=$?
         echo measured.jsonl has $(wc -l < \"$1/run/measured.jsonl\") lines; ls \"$1/run\"
+        umount \"$1\" || exit 78
         exit $status";
-    command.args(["--mount", "sh", "-c", script, "sh"]).arg(folder.path()).arg(env!("CARGO_BIN_EXE_xtask"));
+    command
+        .args(["--mount", "--propagation", "unchanged", "sh", "-c", script, "sh"])
+        .arg(folder.path())
+        .arg(env!("CARGO_BIN_EXE_xtask"));
     let output = command.stdin(Stdio::null()).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout), text(&output.stderr))
