@@ -167,10 +167,10 @@ fn listen_at(path: &Path, address: &SocketAddrUnix, mode: u32) -> io::Result<(Un
     // The file inherits this mode (unix(7)).
     fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
     atomic_bind::bind_and_listen(&socket, path, address, mode, BACKLOG)?;
-    let found = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: absolute(path)?, identity: identity(&found) };
+    let metadata = fs::symlink_metadata(path)?;
+    let file = SocketFile { path: absolute(path)?, identity: identity(&metadata) };
     // If the socket was bound in place, the umask or a default ACL of the directory may have removed permissions.
-    if found.permissions().mode() & 0o777 != mode {
+    if metadata.permissions().mode() & 0o777 != mode {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
     }
     Ok((socket.into(), file))

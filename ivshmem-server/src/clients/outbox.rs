@@ -260,8 +260,8 @@ mod tests {
     use crate::registry::{Doorbells, new_eventfd};
 
     fn doorbells(peer: u16) -> Notification {
-        let gone: Arc<[OwnedFd]> = Arc::new([new_eventfd().unwrap()]);
-        let eventfds: Weak<[OwnedFd]> = Arc::downgrade(&gone);
+        let dropped: Arc<[OwnedFd]> = Arc::new([new_eventfd().unwrap()]);
+        let eventfds: Weak<[OwnedFd]> = Arc::downgrade(&dropped);
         Notification::Doorbells(Doorbells { peer: PeerId(peer), eventfds })
     }
 

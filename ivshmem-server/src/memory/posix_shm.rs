@@ -86,9 +86,9 @@ impl ShmObject {
         if !refers_to(&path, &lock) {
             return Err(MemoryError::ShmInUse(path));
         }
-        let found = length(&file).map_err(failed("open"))?;
-        if found > size {
-            let size = found;
+        let existing = length(&file).map_err(failed("open"))?;
+        if existing > size {
+            let size = existing;
             return Err(MemoryError::ShmLarger { path, size });
         }
         if is_foreign {
@@ -98,10 +98,10 @@ impl ShmObject {
             );
         }
         let object = Self { path: path.clone(), lock, is_foreign };
-        if found > 0 {
-            info!("{} exists with a size of {}: it is used with its contents", path.display(), Bytes(found));
+        if existing > 0 {
+            info!("{} exists with a size of {}: it is used with its contents", path.display(), Bytes(existing));
         }
-        capacity::check_space(DIRECTORY.as_ref(), size - found)?;
+        capacity::check_space(DIRECTORY.as_ref(), size - existing)?;
         file.set_len(size).map_err(failed("size"))?;
         Ok((object, file))
     }

@@ -98,10 +98,10 @@ impl ModelState {
     }
 
     fn leave(&mut self, at: usize) {
-        let gone = self.clients.remove(at);
-        self.registry.leave(&gone.view);
+        let leaving = self.clients.remove(at);
+        self.registry.leave(&leaving.view);
         if self.policy == Policy::LowestFree {
-            self.registry.ids.free_at_once(gone.view.id);
+            self.registry.ids.free_at_once(leaving.view.id);
         }
     }
 
@@ -141,17 +141,17 @@ impl ModelState {
     fn successors(&self, may_join: bool) -> Result<Vec<(Self, usize)>, String> {
         let mut next = Vec::new();
         if may_join && self.clients.len() < self.registry.max_peers() {
-            let mut world = self.clone();
-            world.join();
-            next.push((world, 1));
+            let mut model = self.clone();
+            model.join();
+            next.push((model, 1));
         }
         for at in 0..self.clients.len() {
-            let mut world = self.clone();
-            world.leave(at);
-            next.push((world, 0));
-            let mut world = self.clone();
-            if world.clients[at].read_batch(&mut world.registry, 1)? {
-                next.push((world, 0));
+            let mut model = self.clone();
+            model.leave(at);
+            next.push((model, 0));
+            let mut model = self.clone();
+            if model.clients[at].read_batch(&mut model.registry, 1)? {
+                next.push((model, 0));
             }
         }
         Ok(next)
@@ -161,17 +161,17 @@ impl ModelState {
 /// Tries all schedules with at most `present` clients at a time and `joins` joins in total. Returns the number of different
 /// states.
 fn search(policy: Policy, present: usize, joins: usize) -> Result<usize, String> {
-    let mut worlds = VecDeque::from([(ModelState::new(present, policy), 0)]);
-    let mut seen = HashSet::new();
-    while let Some((world, joined)) = worlds.pop_front() {
-        world.clone().settle()?;
-        for (next, more) in world.successors(joined < joins)? {
-            if seen.insert((joined + more, next.state())) {
-                worlds.push_back((next, joined + more));
+    let mut queue = VecDeque::from([(ModelState::new(present, policy), 0)]);
+    let mut states = HashSet::new();
+    while let Some((model, joined)) = queue.pop_front() {
+        model.clone().settle()?;
+        for (next, more) in model.successors(joined < joins)? {
+            if states.insert((joined + more, next.state())) {
+                queue.push_back((next, joined + more));
             }
         }
     }
-    Ok(seen.len())
+    Ok(states.len())
 }
 
 #[test]
@@ -211,32 +211,32 @@ proptest! {
         steps in prop::collection::vec(step(), 0..300),
         stop in any::<bool>(),
     ) {
-        let mut world = ModelState::new(12, Policy::HoldWhileNotified);
+        let mut model = ModelState::new(12, Policy::HoldWhileNotified);
         for step in steps {
-            let present = world.clients.len();
+            let present = model.clients.len();
             match step {
-                ModelStep::Join if present < 12 => world.join(),
-                ModelStep::Leave(who) if present > 0 => world.leave(who.index(present)),
+                ModelStep::Join if present < 12 => model.join(),
+                ModelStep::Leave(who) if present > 0 => model.leave(who.index(present)),
                 ModelStep::Read(who, limit) if present > 0 => {
-                    let ModelState { registry, clients, .. } = &mut world;
+                    let ModelState { registry, clients, .. } = &mut model;
                     clients[who.index(present)].read_batch(registry, limit).map_err(TestCaseError::fail)?;
                 }
                 ModelStep::Join | ModelStep::Leave(_) | ModelStep::Read(..) => {}
             }
         }
         if !stop {
-            world.settle().map_err(TestCaseError::fail)?;
-            for _ in 0..world.clients.len() {
-                world.leave(0);
+            model.settle().map_err(TestCaseError::fail)?;
+            for _ in 0..model.clients.len() {
+                model.leave(0);
             }
-            let registry = &world.registry;
+            let registry = &model.registry;
             prop_assert_eq!((registry.free_ids(), registry.departures.len()), (IDS, 0));
             return Ok(());
         }
-        let kept = world.registry.close_all();
-        prop_assert_eq!(kept.len(), world.clients.len());
-        for mut client in world.clients {
-            while client.read_batch(&mut world.registry, 1).map_err(TestCaseError::fail)? {}
+        let kept = model.registry.close_all();
+        prop_assert_eq!(kept.len(), model.clients.len());
+        for mut client in model.clients {
+            while client.read_batch(&mut model.registry, 1).map_err(TestCaseError::fail)? {}
             let present: Vec<_> = client.present().iter().map(|&(id, _)| id).collect();
             prop_assert_eq!(present, [client.view.id], "at the end each client is alone");
         }

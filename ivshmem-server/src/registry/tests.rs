@@ -29,7 +29,7 @@ fn summary(registry: &mut Registry, view: &mut ClientView) -> String {
         Notification::Version => "version".into(),
         Notification::OwnId(id) => format!("id {id}"),
         Notification::Memory(_) => "memory".into(),
-        Notification::Doorbells(bells) => format!("+{}", bells.peer),
+        Notification::Doorbells(doorbells) => format!("+{}", doorbells.peer),
         Notification::Left(id) => format!("-{id}"),
     };
     read_all(registry, view).into_iter().map(abbreviate).collect::<Vec<String>>().join(" ")
@@ -184,7 +184,7 @@ fn an_unread_notification_keeps_no_descriptor_open() {
     let alive: Vec<bool> = notifications
         .iter()
         .filter_map(|notification| match notification {
-            Notification::Doorbells(bells) => Some(bells.eventfds.upgrade().is_some()),
+            Notification::Doorbells(doorbells) => Some(doorbells.eventfds.upgrade().is_some()),
             _ => None,
         })
         .collect();

@@ -55,10 +55,10 @@ fn notifies_present_peers_of_each_join_and_leave_once() {
     let mut third = server.member(2);
     first.expect_join(second.id(), 2);
     first.expect_join(third.id(), 2);
-    let gone = second.id();
+    let leaving = second.id();
     drop(second);
-    first.expect_leave(gone);
-    third.expect_leave(gone);
+    first.expect_leave(leaving);
+    third.expect_leave(leaving);
     // The next notification is about another peer.
     let fourth = server.member(2);
     first.expect_join(fourth.id(), 2);

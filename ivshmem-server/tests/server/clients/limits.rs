@@ -40,11 +40,11 @@ fn a_client_waits_while_unread_descriptors_reach_the_limit() {
         ServerProcess::start_in(folder, limited_in_flight(160), &["--status-socket", &status.display().to_string()]);
     let unread: Vec<TestClient> = (0..60).map(|_| server.client()).collect();
     server.log_until("a client waits: the kernel counts too many descriptors");
-    let mut newcomer = server.client();
+    let mut client = server.client();
     let query = || ivshmem_server::status::query(&status).unwrap().1;
     assert!(query().held_up > 0);
     drop(unread);
-    newcomer.join(1);
+    client.join(1);
     eventually("no client waits", || query().held_up == 0);
 }
 
@@ -66,12 +66,12 @@ fn refuses_a_client_above_the_peer_limit() {
     assert!(server.client().is_refused());
     server.log_until("a client was refused: peer limit (2) reached");
 
-    let gone = second.id();
+    let leaving = second.id();
     drop(second);
     let mut third = accepted_client(&server);
     third.join(1);
-    first.expect_join(gone, 1);
-    first.expect_leave(gone);
+    first.expect_join(leaving, 1);
+    first.expect_leave(leaving);
     first.expect_join(third.id(), 1);
 }
 

@@ -33,15 +33,15 @@ fn notifies_150_peers_of_each_other() {
         assert_eq!(read_joins(client), all);
     }
 
-    let gone: BTreeSet<_> = clients.drain(..70).map(|client| client.id()).collect();
+    let leaving: BTreeSet<_> = clients.drain(..70).map(|client| client.id()).collect();
     for client in &mut clients {
-        let left: BTreeSet<_> = gone
+        let left: BTreeSet<_> = leaving
             .iter()
             .map(|_| match client.event() {
                 Event::PeerLeft(peer) => peer,
                 other => panic!("{other:?}"),
             })
             .collect();
-        assert_eq!(left, gone);
+        assert_eq!(left, leaving);
     }
 }

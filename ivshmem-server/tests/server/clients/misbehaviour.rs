@@ -79,8 +79,8 @@ fn a_client_that_does_not_read_delays_no_other() {
         others[0].expect_join(PeerId(id), VECTORS);
         others[0].doorbells.clear();
     }
-    let gone = others.pop().unwrap().id();
-    others[0].expect_leave(gone);
+    let leaving = others.pop().unwrap().id();
+    others[0].expect_leave(leaving);
 
     // Its messages wait in the server, not in the kernel, which limits in-flight descriptors.
     let in_flight = ioctl_fionread(&stuck.stream).unwrap() / MESSAGE_BYTES as u64;

@@ -67,8 +67,8 @@ impl LeakCheckedServer {
     }
 
     /// Reads until a peer has joined and left.
-    pub(crate) fn wait_for_leave(&mut self, gone: PeerId) {
-        while !self.joined.contains(&gone) || self.present.contains(&gone) {
+    pub(crate) fn wait_for_leave(&mut self, leaving: PeerId) {
+        while !self.joined.contains(&leaving) || self.present.contains(&leaving) {
             self.read_notification();
         }
     }
@@ -84,9 +84,9 @@ impl LeakCheckedServer {
         }
         assert_eq!(self.present, BTreeSet::from([self.observer.id(), last.id()]));
         last.doorbells.clear();
-        let gone = last.id();
+        let leaving = last.id();
         drop(last);
-        self.wait_for_leave(gone);
+        self.wait_for_leave(leaving);
         eventually("descriptors are closed", || usage(&self.server).descriptors == self.before.descriptors);
         let after = usage(&self.server);
         assert!(
