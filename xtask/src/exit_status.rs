@@ -3,7 +3,7 @@
 use std::fmt;
 use std::process::ExitCode;
 
-pub(crate) use cli_common::exit_status::{FAILED, LACKS as MISSING, USAGE};
+pub(crate) use cli_common::exit_status::{FAILED, MISSING, USAGE};
 
 /// An error with its exit status. Other errors have status 1.
 #[derive(Debug, thiserror::Error)]

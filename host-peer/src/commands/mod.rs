@@ -69,7 +69,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
         return exit_status::USAGE;
     }
     let client_error = match error.downcast_ref() {
-        Some(StatusError::NotRunning(_)) => return exit_status::LACKS,
+        Some(StatusError::NotRunning(_)) => return exit_status::MISSING,
         Some(StatusError::Connect(error)) => Some(error),
         _ => error.downcast_ref(),
     };
@@ -79,8 +79,8 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
             ClientError::NoSocket(_)
             | ClientError::NotListening(_)
             | ClientError::Receive { source: ReceiveError::DescriptorLost, .. },
-        ) => exit_status::LACKS,
-        Some(ClientError::Connect { source, .. }) if is_out_of_descriptors(source) => exit_status::LACKS,
+        ) => exit_status::MISSING,
+        Some(ClientError::Connect { source, .. }) if is_out_of_descriptors(source) => exit_status::MISSING,
         _ => exit_status::FAILED,
     }
 }

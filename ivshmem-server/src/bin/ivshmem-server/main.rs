@@ -14,6 +14,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::CommandFactory;
 use cli_common::arguments;
+use cli_common::exit_status::{FAILED, MISSING, USAGE};
 use ivshmem_server::memory::MemoryError;
 use ivshmem_server::socket_activation::{ActivationError, InheritedSockets};
 use ivshmem_server::status::{self, StatusError};
@@ -174,35 +175,32 @@ fn run_command(command: Subcommand) -> anyhow::Result<()> {
     }
 }
 
-/// 1: failed. 2: wrong usage. 3: the machine lacks a requirement.
 fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ActivationError>() {
-        return 2;
+        return USAGE;
     }
-    if let Some(StatusError::NotRunning { .. }) = error.downcast_ref() {
-        return 3;
+    if matches!(error.downcast_ref(), Some(StatusError::NotRunning { .. })) || error.chain().any(is_out_of_descriptors)
+    {
+        return MISSING;
     }
-    if error.chain().any(is_out_of_descriptors) {
-        return 3;
-    }
-    match error.downcast_ref() {
-        Some(
-            ServerError::Memory(
-                MemoryError::BelowPage { .. } | MemoryError::TooLarge(_) | MemoryError::NotADirectory { .. },
-            )
-            | ServerError::Socket(SocketError::PathTooLong(_) | SocketError::Abstract(_))
-            | ServerError::SameSocket(_),
-        ) => 2,
-        Some(
-            ServerError::TooFewDescriptors { .. }
-            | ServerError::Memory(
-                MemoryError::NoHugePages { .. }
-                | MemoryError::HugePagesUnsupported(_)
-                | MemoryError::NoMemory { .. }
-                | MemoryError::NoSpace { .. },
-            ),
-        ) => 3,
-        _ => 1,
+    let Some(error) = error.downcast_ref::<ServerError>() else { return FAILED };
+    match error {
+        ServerError::Memory(error) => match error {
+            MemoryError::BelowPage { .. } | MemoryError::TooLarge(_) | MemoryError::NotADirectory { .. } => USAGE,
+            MemoryError::NoHugePages { .. }
+            | MemoryError::HugePagesUnsupported(_)
+            | MemoryError::NoMemory { .. }
+            | MemoryError::NoSpace { .. } => MISSING,
+            MemoryError::ShmInUse(_)
+            | MemoryError::ShmOfOtherUser(_)
+            | MemoryError::ShmLarger { .. }
+            | MemoryError::Create { .. } => FAILED,
+        },
+        ServerError::Socket(SocketError::PathTooLong(_) | SocketError::Abstract(_)) | ServerError::SameSocket(_) => {
+            USAGE
+        }
+        ServerError::TooFewDescriptors { .. } => MISSING,
+        ServerError::Socket(_) | ServerError::PidFile { .. } | ServerError::System { .. } => FAILED,
     }
 }
 
