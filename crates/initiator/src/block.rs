@@ -1,8 +1,6 @@
-//! A block of operations, between two looks at the clocks, the counters and the CPU times.
+//! Runs a block of operations and measures clocks, counters and CPU usage around it.
 
-use std::cell::Cell;
 use std::os::fd::OwnedFd;
-use std::rc::Rc;
 use std::time::Duration;
 
 use bench_model::copy_speed::CopySpeed;
@@ -19,7 +17,7 @@ use super::BenchError;
 use super::block_result::ExchangeResult;
 use super::cpu_usage::Meter;
 use super::eventfd::{EventFd, ring};
-use super::faults::{SlowWaiter, is_doorbell_fault_for, ring_with_fault};
+use super::faults::{FaultPolicy, SlowWaiter, ring_with_fault};
 use super::guest::Guest;
 use super::recorder::Recorder;
 use super::round_trip::{Channel, OperationTimeout, Sample};
@@ -29,12 +27,12 @@ use super::suspend::SuspendClock;
 use super::threads::{AffinitySampler, Contention};
 use super::workload::{BlockContext, FrameGenerator};
 
-/// Handshakes per look at the clocks: enough that one of them meets no interruption.
+/// Handshakes per clock measurement: at least one is not interrupted.
 const HANDSHAKES: u64 = 300;
-/// Round trips from which the cost of blocking is taken.
-const CALIBRATION: u64 = 400;
-/// Which doorbell a fault concerns that concerns one.
-const FAULTY: u64 = 20;
+/// Round durations that measure the cost of blocking.
+const CALIBRATION_ROUNDS: u64 = 400;
+/// The doorbell at which a one-shot fault fires.
+const FIRES_AT: u64 = 20;
 
 /// Runs blocks one after the other.
 pub(super) struct BlockRunner<'r, 'l> {
@@ -44,9 +42,9 @@ pub(super) struct BlockRunner<'r, 'l> {
     meter: Meter,
     frames: FrameGenerator,
     next_seq: u64,
-    /// How long hybrid waits spin.
+    /// Spin time of hybrid waits.
     spin_ticks: u64,
-    fault: Rc<Cell<Option<Fault>>>,
+    fault: FaultPolicy,
     contention: Contention,
     seed: u64,
     placement: &'r AffinitySampler,
@@ -57,29 +55,29 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         let deadline = OperationTimeout::new(Duration::from_millis(plan.operation_timeout_ms), tsc_hz);
         let meter = Meter::new(plan.qemu.as_ref());
         let frames = FrameGenerator::new(plan.seed);
-        let fault = Rc::new(Cell::new(plan.fault));
+        let fault = FaultPolicy::new(plan.fault);
         let contention = Contention::new(plan);
         let seed = plan.seed;
         Self { words, tsc_hz, deadline, meter, frames, next_seq: 1, spin_ticks: 0, fault, contention, seed, placement }
     }
 
-    /// Which of the processor's counters cannot be had, and why.
+    /// The missing hardware counters, with reasons.
     pub(super) fn perf_missing(&self) -> Option<String> {
         self.meter.perf_missing().map(str::to_owned)
     }
 
-    /// Decides how long hybrid waits spin: as long as the plan says, or as long as blocking is measured to take here and
-    /// now. Whoever spins that long before blocking never spends more than twice what the better choice would have.
+    /// Sets the spin time of hybrid waits: the value of the plan, or the measured cost of blocking. A waiter that spins
+    /// for the cost of blocking spends at most twice the time of the better choice.
     pub(super) fn calibrate_spin(
         &mut self,
-        asked_ns: Option<u64>,
+        requested_ns: Option<u64>,
         guest: &mut Guest<'_>,
         monitor: &mut RunMonitor<'_>,
     ) -> Result<u64, BenchError> {
         let ticks_per_ns = self.tsc_hz / 1e9;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a spin fits 64 bits of ticks")]
         let in_ticks = |ns: u64| (ns as f64 * ticks_per_ns) as u64;
-        if let Some(ns) = asked_ns {
+        if let Some(ns) = requested_ns {
             self.spin_ticks = in_ticks(ns);
             return Ok(ns);
         }
@@ -90,27 +88,27 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             guest_wait: WaitMode::Irq,
             size_bytes: 64,
             warmup: 0,
-            count: CALIBRATION,
+            count: CALIBRATION_ROUNDS,
             limit_ms: None,
             corrupt_one: false,
             conditions: Conditions::default(),
         };
-        // A fault that is put in here, where nothing is recorded, would be seen by nobody.
+        // Nothing is recorded here, so a one-shot fault would be lost.
         let fault = self.fault.take();
-        let announcement = self.block_params(&block, BlockKind::Pingpong, CALIBRATION);
-        guest.begin(announcement, monitor, block.index)?;
+        let params = self.block_params(&block, BlockKind::Pingpong, CALIBRATION_ROUNDS);
+        guest.begin(params, monitor, block.index)?;
         let mut samples = Vec::new();
-        self.dispatch(&block, guest, monitor, announcement.first_seq, &mut samples)?;
+        self.dispatch(&block, guest, monitor, params.first_seq, &mut samples)?;
         guest.end(monitor, block.index)?;
         self.fault.set(fault);
-        let mut trips: Vec<u64> = samples.iter().map(|s| s.ended.saturating_sub(s.published)).collect();
-        trips.sort_unstable();
-        self.spin_ticks = trips[trips.len() / 2];
+        let mut durations: Vec<u64> = samples.iter().map(|s| s.ended.saturating_sub(s.published)).collect();
+        durations.sort_unstable();
+        self.spin_ticks = durations[durations.len() / 2];
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a round trip fits 64 bits of ns")]
         Ok((self.spin_ticks as f64 / ticks_per_ns) as u64)
     }
 
-    /// Runs a block and records its operations; how fast it copied, too.
+    /// Runs a block and records its operations. Also returns its copy speed.
     pub(super) fn run(
         &mut self,
         block: &Block,
@@ -124,16 +122,18 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             Workload::Storm => (BlockKind::Storm, block.count),
             Workload::Stream => (BlockKind::Stream, RECORD_COUNT as u64),
             Workload::Idle => (BlockKind::Pingpong, 1),
-            _ => (BlockKind::Pingpong, block.warmup + block.count),
+            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Contention => {
+                (BlockKind::Pingpong, block.warmup + block.count)
+            }
         };
-        let announcement = self.block_params(block, kind, operations);
-        guest.begin(announcement, monitor, block.index)?;
+        let params = self.block_params(block, kind, operations);
+        guest.begin(params, monitor, block.index)?;
         let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(RECORD_COUNT));
-        // Before the load gathers, which puts each thread back where it found it.
+        // Before the load starts, which restores the affinity that it found.
         self.placement.apply_wander_fault(block)?;
         let load = self.contention.start(block.conditions)?;
         let awake = SuspendClock::start();
-        let outcome = self.dispatch(block, guest, monitor, announcement.first_seq, &mut samples);
+        let outcome = self.dispatch(block, guest, monitor, params.first_seq, &mut samples);
         let suspended_ns = awake.elapsed_ns();
         let restored = load.stop_and_restore();
         let ended = outcome.and_then(|result| Ok((result, guest.end(monitor, block.index)?)));
@@ -142,7 +142,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         let (result, counted) = match ended {
             Ok(ended) => ended,
             Err(error) => {
-                // What was measured up to here is worth keeping; one-way figures are not, without the second look.
+                // Keep the operations so far, without one-way latencies: those need the second clock measurement.
                 recorder.block(block, &measured, self.words.memory, None, self.tsc_hz)?;
                 guest.abort()?;
                 return Err(error);
@@ -161,7 +161,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         Ok((done, copies))
     }
 
-    /// Announces a block: `operations` messages, or for ceilings that many bytes.
+    /// The parameters of a block of `operations` messages.
     fn block_params(&mut self, block: &Block, kind: BlockKind, operations: u64) -> BlockParams {
         let first_seq = self.next_seq;
         self.next_seq += operations;
@@ -176,18 +176,18 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             bytes: block.size_bytes,
             always_ring: block.conditions.always_ring,
             stamped: block.is_stamped_before_answer(),
-            fault: self.fault.get().filter(|fault| fault.is_guests()),
+            fault: self.fault.fault().filter(|fault| fault.is_guests()),
         }
     }
 
-    /// How the guest's counter stands to the host's, from the tightest of a few hundred handshakes.
+    /// The offset between the counters of guest and host, from the shortest of a few hundred handshakes.
     fn measure_clock_offset(
         &mut self,
         guest: &mut Guest<'_>,
         monitor: &mut RunMonitor<'_>,
         index: u32,
     ) -> Result<ClockOffset, BenchError> {
-        let announcement = BlockParams {
+        let params = BlockParams {
             kind: BlockKind::Clock,
             guest_wait: WaitMode::Poll,
             host_wait: WaitMode::Poll,
@@ -198,14 +198,14 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             bytes: 0,
             always_ring: false,
             stamped: false,
-            fault: (self.fault.get() == Some(Fault::DriftingClock)).then_some(Fault::DriftingClock),
+            fault: self.fault.is_active(Fault::DriftingClock).then_some(Fault::DriftingClock),
         };
         self.next_seq += HANDSHAKES;
-        guest.begin(announcement, monitor, index)?;
+        guest.begin(params, monitor, index)?;
         let words = self.words;
         let mut channel = Channel::new(words, monitor, Poll, NoNotify, self.deadline);
         let mut handshakes = Vec::new();
-        for seq in announcement.first_seq..announcement.first_seq + HANDSHAKES {
+        for seq in params.first_seq..params.first_seq + HANDSHAKES {
             let mut sample = Sample { seq, ..Sample::default() };
             channel.round_trip(&mut sample)?;
             let stamp = words.stamp.load(std::sync::atomic::Ordering::Relaxed);
@@ -224,7 +224,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         }
     }
 
-    /// Picks the types for both sides' ways to wait, so that the measured path has no choice to make.
+    /// Selects the types of waiter and notifier: the measured path then has no branch on the mode.
     fn dispatch(
         &mut self,
         block: &Block,
@@ -237,19 +237,19 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         let system = |what| move |source| BenchError::System { what, source };
         let own: OwnedFd = monitor.client().own_vectors()[0].try_clone().map_err(system("copying an eventfd"))?;
         let theirs = monitor.client().peers().get(&guest.peer()).and_then(|vectors| vectors.first());
-        let theirs = theirs.ok_or(BenchError::StopReason(super::StopReason::GuestLeft(guest.peer())))?;
+        let theirs = theirs.ok_or(BenchError::Stopped(super::StopReason::GuestLeft(guest.peer())))?;
         let theirs = theirs.try_clone().map_err(system("copying an eventfd"))?;
 
-        let fault = Rc::clone(&self.fault);
-        let faulty = if is_doorbell_fault_for(block, fault.get()) { FAULTY } else { u64::MAX };
+        let fault = self.fault.clone();
+        let fires_at = if fault.concerns_doorbell_of(block) { FIRES_AT } else { u64::MAX };
         let mut count = 0;
         let ring_once = || {
             count += 1;
-            if count == faulty { ring_with_fault(&theirs, &fault) } else { ring(&theirs) }
+            if count == fires_at { ring_with_fault(&theirs, &fault) } else { ring(&theirs) }
         };
-        // Whoever looks around often does not idle.
-        let guard = block.limit_ms.filter(|_| block.workload == Workload::Idle).map(|limit| limit / 4);
-        let mut event = EventFd::new(&own, guard);
+        // Long timeout: frequent wake-ups would distort the idle measurement.
+        let timeout = block.limit_ms.filter(|_| block.workload == Workload::Idle).map(|limit| limit / 4);
+        let mut event = EventFd::new(&own, timeout);
         event.drain().map_err(system("reading the eventfd"))?;
         let at = BlockStart { block, first_seq };
         if !block.guest_wait.blocks() {
@@ -270,7 +270,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         samples: &mut Vec<Sample>,
     ) -> Result<ExchangeResult, BenchError> {
         let armed = self.words.host_armed;
-        match (at.block.host_wait, self.fault.get()) {
+        match (at.block.host_wait, self.fault.fault()) {
             (WaitMode::Poll, Some(Fault::SleepyHost)) => self.run_channel(SleepPoll, notifier, at, monitor, samples),
             (WaitMode::Poll, Some(Fault::SlowStamps)) => {
                 self.run_channel(SlowWaiter(Poll), notifier, at, monitor, samples)
@@ -308,14 +308,14 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         let (counts, rings, stale) = (channel.waiter.counts(), channel.notifier.rings(), channel.stale);
         let (cpu, wall) = self.meter.drain();
         if let Some(traffic) = &outcome.traffic {
-            // A stream has more messages than were announced.
+            // A stream sends more messages than its parameters state.
             self.next_seq = self.next_seq.max(traffic.last_seq + 2);
         }
         Ok(ExchangeResult { counts, rings, stale, cpu, wall, outcome })
     }
 }
 
-/// A block, and where its messages begin.
+/// A block and its first sequence number.
 #[derive(Clone, Copy)]
 struct BlockStart<'b> {
     block: &'b Block,

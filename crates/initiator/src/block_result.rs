@@ -1,4 +1,4 @@
-//! What the two sides of a block's channel counted becomes what is recorded of it.
+//! Combines the counters of both sides into the raw result of a block.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use doorbell::wait::WaitCounts;
 use super::round_trip::Sample;
 use super::workload::BlockOutcome;
 
-/// What a block's channel brought, beside its samples.
+/// The host's counters and totals of a block.
 pub(super) struct ExchangeResult {
     pub(super) counts: WaitCounts,
     pub(super) rings: u64,
@@ -22,7 +22,7 @@ pub(super) struct ExchangeResult {
 }
 
 impl ExchangeResult {
-    /// The block's record, with what the guest counted.
+    /// The raw result, with the counters of the guest.
     pub(super) fn into_raw_block(
         self,
         block: &Block,
@@ -42,8 +42,14 @@ impl ExchangeResult {
         let sent = traffic.as_ref().map(|traffic| traffic.sent);
         let bytes_verified = match block.workload {
             Workload::Frame => verified * block.size_bytes,
-            // Of a stream's messages only both ends are looked at.
-            _ => 0,
+            // Only the first and last words of a stream's messages are checked.
+            Workload::Pingpong
+            | Workload::Paced
+            | Workload::Openloop
+            | Workload::Contention
+            | Workload::Storm
+            | Workload::Stream
+            | Workload::Idle => 0,
         };
         RawBlock {
             block: block.clone(),
@@ -56,7 +62,7 @@ impl ExchangeResult {
             bytes_verified,
             traffic,
             unsent: self.outcome.unsent,
-            // Added by the caller, which runs the blocks.
+            // Set by the caller.
             placement: None,
             suspended_ns: 0,
         }

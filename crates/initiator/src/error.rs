@@ -9,7 +9,7 @@ use doorbell::region::RegionError;
 
 use super::run_monitor::StopReason;
 
-/// Why a run could not be finished.
+/// Errors of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     /// The plan could not be read.
@@ -17,7 +17,7 @@ pub enum BenchError {
     Plan {
         /// The plan's file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -26,68 +26,68 @@ pub enum BenchError {
     Write {
         /// The file.
         path: PathBuf,
-        /// The reason.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The server.
+    /// An error of the connection to the server.
     #[error(transparent)]
     Client(#[from] ClientError),
-    /// The memory.
+    /// The shared memory cannot be mapped.
     #[error(transparent)]
     Region(#[from] RegionError),
-    /// The layout.
+    /// The shared memory does not fit the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The guest did not say that it is there.
-    #[error("no guest answered within {waited:?}: is guest-uio responding in a VM on this server?")]
+    /// No guest announced itself.
+    #[error("no guest answered within {waited:?}. Hint: run guest-uio respond in a VM on this server")]
     NoGuest {
-        /// How long it was waited for.
+        /// The timeout.
         waited: Duration,
     },
-    /// The guest cannot do what the plan asks.
-    #[error("irq mode cannot be measured with this guest: {why}")]
+    /// The guest has no interrupts, which the plan needs.
+    #[error("cannot measure irq mode with this guest: {why}")]
     NoInterrupts {
-        /// The guest's diagnosis.
+        /// The reason that the guest reports.
         why: String,
     },
-    /// The guest could not run a block.
-    #[error("the guest gave block {block} up: {why}")]
+    /// The guest aborted a block.
+    #[error("the guest aborted block {block}: {why}")]
     GuestAborted {
         /// The block.
         block: u32,
-        /// The guest's words.
+        /// The reason that the guest reports.
         why: String,
     },
-    /// No answer to an operation.
-    #[error("no answer to operation {seq} within {waited:?}; {states}")]
+    /// An operation was not acknowledged in time.
+    #[error("no acknowledgement of operation {seq} within {waited:?}; {states}")]
     Timeout {
-        /// The operation.
+        /// Its sequence number.
         seq: u64,
-        /// How long it was waited for.
+        /// The timeout.
         waited: Duration,
-        /// Both sides' last states.
+        /// Last states of both sides.
         states: String,
     },
-    /// The guest did not get ready for a block, or did not finish it.
+    /// The guest did not start or finish a block in time.
     #[error("the guest was not {what} within {waited:?}; {states}")]
     GuestTimeout {
-        /// What was waited for.
+        /// The awaited state.
         what: &'static str,
-        /// How long.
+        /// The timeout.
         waited: Duration,
-        /// Both sides' last states.
+        /// Last states of both sides.
         states: String,
     },
-    /// Something ended the run from outside.
+    /// A signal, the guest or the server ended the run.
     #[error(transparent)]
-    StopReason(#[from] StopReason),
+    Stopped(#[from] StopReason),
     /// A system call failed.
     #[error("{what} failed")]
     System {
-        /// What was tried.
+        /// The operation.
         what: &'static str,
-        /// The system's reason.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },

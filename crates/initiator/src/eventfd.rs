@@ -1,4 +1,4 @@
-//! The host's own eventfd as a source of events.
+//! Rings the guest and waits on the host's own eventfd.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,25 +7,25 @@ use doorbell::wait::{EventSource, Wakeup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How long a block may last before the waiter looks around. Eventfds that a server hands out are non-blocking, so the
-/// wait is a `poll` in any case, and its timeout costs nothing.
-const GUARD_MS: u16 = 10;
+/// Default wait timeout. The eventfds of a server are non-blocking, so each wait is a poll(2) and the timeout costs
+/// nothing.
+const WAIT_TIMEOUT_MS: u16 = 10;
 
-/// See the module.
+/// The host's eventfd as a source of events.
 #[derive(Debug)]
 pub(super) struct EventFd<'f> {
     fd: BorrowedFd<'f>,
-    guard: PollTimeout,
+    timeout: PollTimeout,
 }
 
 impl<'f> EventFd<'f> {
-    /// `guard_ms` where a block is to last longer than usual.
-    pub(super) fn new(fd: &'f impl AsFd, guard_ms: Option<u64>) -> Self {
-        let guard = guard_ms.and_then(|ms| u16::try_from(ms).ok()).unwrap_or(GUARD_MS);
-        Self { fd: fd.as_fd(), guard: guard.into() }
+    /// `timeout_ms`: a longer wait timeout than the default.
+    pub(super) fn new(fd: &'f impl AsFd, timeout_ms: Option<u64>) -> Self {
+        let timeout = timeout_ms.and_then(|ms| u16::try_from(ms).ok()).unwrap_or(WAIT_TIMEOUT_MS);
+        Self { fd: fd.as_fd(), timeout: timeout.into() }
     }
 
-    /// Collects what is left over.
+    /// Clears pending rings.
     pub(super) fn drain(&mut self) -> io::Result<u64> {
         match self.read()? {
             Wakeup::Events(n) => Ok(n),
@@ -46,7 +46,7 @@ impl<'f> EventFd<'f> {
 impl EventSource for EventFd<'_> {
     fn wait_event(&mut self) -> io::Result<Wakeup> {
         let mut fds = [PollFd::new(self.fd, PollFlags::POLLIN)];
-        match poll(&mut fds, self.guard) {
+        match poll(&mut fds, self.timeout) {
             Ok(0) | Err(Errno::EINTR) => Ok(Wakeup::Timeout),
             Ok(_) => self.read(),
             Err(error) => Err(error.into()),
@@ -54,7 +54,7 @@ impl EventSource for EventFd<'_> {
     }
 }
 
-/// One ring.
+/// Rings an eventfd once.
 pub(super) fn ring(eventfd: &impl AsFd) -> io::Result<()> {
     nix::unistd::write(eventfd, &1_u64.to_ne_bytes())?;
     Ok(())

@@ -1,8 +1,9 @@
-//! What a host does wrong on purpose, and what it tells a guest to do wrong, so that a run can be seen to notice it.
+//! Fault injection on the host: verifies that self-checks catch a broken host.
 
 use std::cell::Cell;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use bench_model::{Block, Fault, WaitMode};
@@ -10,13 +11,69 @@ use doorbell::wait::{WaitCounts, WaitError, Waiter};
 
 use super::eventfd::ring;
 
-/// How far doorbells must lie apart so that no two of them become one interrupt, also where the guest's CPU has to wait for
-/// its turn on a busy machine.
-const APART: Duration = Duration::from_millis(60);
-/// What each wait takes besides.
-const EXTRA: Duration = Duration::from_micros(50);
+/// Gap between two doorbells that must not coalesce, even if the guest's vCPU is preempted.
+const NO_COALESCING: Duration = Duration::from_millis(60);
+/// Extra time of each wait of a [`SlowWaiter`].
+const EXTRA_WAIT: Duration = Duration::from_micros(50);
 
-/// Another way to wait, and then some: a host that takes its time over each stamp.
+/// The fault of the run, if any. Clones share it: a one-shot fault fires once.
+#[derive(Debug, Clone)]
+pub(super) struct FaultPolicy(Rc<Cell<Option<Fault>>>);
+
+impl FaultPolicy {
+    pub(super) fn new(fault: Option<Fault>) -> Self {
+        Self(Rc::new(Cell::new(fault)))
+    }
+
+    /// The fault, unless it has fired.
+    pub(super) fn fault(&self) -> Option<Fault> {
+        self.0.get()
+    }
+
+    /// Whether this fault is injected.
+    pub(super) fn is_active(&self, fault: Fault) -> bool {
+        self.fault() == Some(fault)
+    }
+
+    /// Whether this one-shot fault fires now.
+    pub(super) fn fires(&self, fault: Fault) -> bool {
+        let fires = self.is_active(fault);
+        if fires {
+            self.set(None);
+        }
+        fires
+    }
+
+    /// Removes the fault.
+    pub(super) fn take(&self) -> Option<Fault> {
+        self.0.take()
+    }
+
+    pub(super) fn set(&self, fault: Option<Fault>) {
+        self.0.set(fault);
+    }
+
+    /// Whether the fault drops or adds a doorbell of this block. Only blocking round trips show it.
+    pub(super) fn concerns_doorbell_of(&self, block: &Block) -> bool {
+        [block.host_wait, block.guest_wait] == [WaitMode::Irq; 2]
+            && block.workload.is_closed_loop()
+            && matches!(self.fault(), Some(Fault::DropDoorbell | Fault::UncountedDoorbell))
+    }
+}
+
+/// Handles the doorbell that the fault concerns: drops it, or rings it twice.
+#[cold]
+pub(super) fn ring_with_fault(eventfd: &OwnedFd, fault: &FaultPolicy) -> io::Result<()> {
+    if fault.take() == Some(Fault::UncountedDoorbell) {
+        ring(eventfd)?;
+        std::thread::sleep(NO_COALESCING);
+        ring(eventfd)?;
+        std::thread::sleep(NO_COALESCING);
+    }
+    Ok(())
+}
+
+/// Adds time to each wait.
 pub(super) struct SlowWaiter<W>(pub(super) W);
 
 impl<W: Waiter> Waiter for SlowWaiter<W> {
@@ -31,7 +88,7 @@ impl<W: Waiter> Waiter for SlowWaiter<W> {
     ) -> Result<T, WaitError<E>> {
         let found = self.0.wait(look, idle);
         let start = Instant::now();
-        while start.elapsed() < EXTRA {
+        while start.elapsed() < EXTRA_WAIT {
             std::hint::spin_loop();
         }
         found
@@ -40,25 +97,4 @@ impl<W: Waiter> Waiter for SlowWaiter<W> {
     fn counts(&self) -> WaitCounts {
         self.0.counts()
     }
-}
-
-/// Whether a fault is about a doorbell of this block. Where doorbells are not answered one by one, or somebody does not
-/// block, one that is missing or too many is not missed.
-pub(super) fn is_doorbell_fault_for(block: &Block, fault: Option<Fault>) -> bool {
-    let all_block = [block.host_wait, block.guest_wait] == [WaitMode::Irq; 2];
-    all_block
-        && block.workload.is_closed_loop()
-        && matches!(fault, Some(Fault::DropDoorbell | Fault::UncountedDoorbell))
-}
-
-/// The one doorbell that a fault is about: not rung at all, or rung once more than it is counted.
-#[cold]
-pub(super) fn ring_with_fault(eventfd: &OwnedFd, fault: &Cell<Option<Fault>>) -> io::Result<()> {
-    if fault.take() == Some(Fault::UncountedDoorbell) {
-        ring(eventfd)?;
-        std::thread::sleep(APART);
-        ring(eventfd)?;
-        std::thread::sleep(APART);
-    }
-    Ok(())
 }

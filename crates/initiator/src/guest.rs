@@ -1,4 +1,4 @@
-//! Finding the guest, and driving it from block to block through the command word.
+//! Finds the guest and drives it from block to block through the command word.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use super::BenchError;
 use super::run_monitor::RunMonitor;
 use super::shared_words::SharedWords;
 
-/// Between two looks at a word that changes a few times a second.
+/// Poll interval of words that change a few times per second.
 const PAUSE: Duration = Duration::from_micros(50);
-/// How long the guest may take between a command and its answer, beside what the block itself takes.
-const ANSWER: Duration = Duration::from_secs(10);
+/// Limit of the guest's reaction to a command, in addition to the block itself.
+const REACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The guest that answered this run.
+/// The guest of this run.
 #[derive(Debug)]
 pub(super) struct Guest<'l> {
     words: &'l SharedWords<'l>,
@@ -46,7 +46,7 @@ impl<'l> Guest<'l> {
             sleep(PAUSE);
         };
         let peer = PeerId(hello.peer);
-        // The server's word about the guest can be behind the guest's own.
+        // The guest's hello can arrive before the server announces the guest.
         while !monitor.client().peers().contains_key(&peer) {
             if start.elapsed() > timeout {
                 return Err(BenchError::NoGuest { waited: timeout });
@@ -55,7 +55,7 @@ impl<'l> Guest<'l> {
             sleep(PAUSE);
         }
         monitor.expect(peer);
-        // What a guest says is shown, never relied on: text that is no JSON leaves the facts empty.
+        // The facts are only displayed: invalid JSON leaves them empty.
         let facts = serde_json::from_str(&hello.text).unwrap_or_default();
         Ok((Self { words, peer, epoch: 0 }, facts))
     }
@@ -64,7 +64,7 @@ impl<'l> Guest<'l> {
         self.peer
     }
 
-    /// Announces a block and waits until the guest is ready for its first message.
+    /// Starts a block and waits until the guest is ready for the first message.
     pub(super) fn begin(
         &mut self,
         block: BlockParams,
@@ -76,15 +76,15 @@ impl<'l> Guest<'l> {
         self.barrier(READY, "ready for a block", monitor, index, PAUSE)
     }
 
-    /// Waits until the guest has finished the block; what it counted.
+    /// Waits until the guest has finished the block, and returns its counters.
     pub(super) fn end(&mut self, monitor: &mut RunMonitor<'_>, index: u32) -> Result<GuestCounters, BenchError> {
         self.barrier(DONE, "done with a block", monitor, index, PAUSE)?;
         Ok(GuestCounters::read(self.words.memory)?)
     }
 
-    /// Waits for the same without sleeping: a core that sleeps may slow the other one down, as none does that polls.
+    /// Waits without sleeping: an idle core can slow down the core that measures.
     pub(super) fn end_spinning(&mut self, monitor: &mut RunMonitor<'_>, index: u32) -> Result<(), BenchError> {
-        self.barrier(DONE, "done with its ceilings", monitor, index, Duration::ZERO)
+        self.barrier(DONE, "done with its peak bandwidth", monitor, index, Duration::ZERO)
     }
 
     fn barrier(
@@ -95,10 +95,10 @@ impl<'l> Guest<'l> {
         block: u32,
         pause: Duration,
     ) -> Result<(), BenchError> {
-        let (start, answer) = (Instant::now(), scaled(ANSWER));
+        let (start, answer) = (Instant::now(), scaled(REACTION_TIMEOUT));
         loop {
             let status = control::read_status(self.words.memory)?;
-            if status.seq == self.epoch && has_come_to(state, status.state) {
+            if status.seq == self.epoch && has_reached(state, status.state) {
                 return Ok(());
             }
             if status.seq == self.epoch && status.state == FAILED {
@@ -116,7 +116,7 @@ impl<'l> Guest<'l> {
         }
     }
 
-    /// Gives the block up; the guest goes back to waiting for commands.
+    /// Aborts the block; the guest waits for commands again.
     pub(super) fn abort(&self) -> Result<(), BenchError> {
         Ok(control::write_command(self.words.memory, self.epoch, ABORT)?)
     }
@@ -128,9 +128,9 @@ impl<'l> Guest<'l> {
     }
 }
 
-/// Whether a guest in this state has been in the wanted one. Work that asks for no messages, such as ceilings, may be done
-/// before a host that lost its core looks again.
-fn has_come_to(wanted: u8, state: u8) -> bool {
+/// Whether the guest reached the wanted state. Blocks without messages, such as the peak bandwidth, may end before a
+/// preempted host checks again.
+fn has_reached(wanted: u8, state: u8) -> bool {
     state == wanted || (wanted == READY && state == DONE)
 }
 
@@ -139,8 +139,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guest_that_is_done_was_ready_and_none_that_failed() {
-        assert!(has_come_to(READY, READY) && has_come_to(READY, DONE) && has_come_to(DONE, DONE));
-        assert!(!has_come_to(DONE, READY) && !has_come_to(READY, FAILED) && !has_come_to(DONE, FAILED));
+    fn done_implies_ready_and_failed_does_not() {
+        assert!(has_reached(READY, READY) && has_reached(READY, DONE) && has_reached(DONE, DONE));
+        assert!(!has_reached(DONE, READY) && !has_reached(READY, FAILED) && !has_reached(DONE, FAILED));
     }
 }

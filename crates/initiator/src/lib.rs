@@ -1,13 +1,13 @@
-//! The measured initiator: joins the server, drives the guest through a plan's blocks, brings back a row per operation.
+//! The measured host side: joins the server, drives the guest through the blocks of a plan and records every operation.
 //!
-//! 1. `words`: the words of the shared memory, as the host uses them.
-//! 2. `guest`: finding the guest and driving it from block to block; `qemu`: finding the threads that run it.
-//! 3. `operations`: one round trip; the measured path.
-//! 4. `work`: what a block's operations are, workload by workload; `contention`: who else wants the cores meanwhile.
-//! 5. `block`: a block of them, between two looks at the clocks, at what the threads `cost`, and at their `placement`.
-//! 6. `recorder`: stamps become rows, rows become files.
-//! 7. `ceilings` and `overhead`: what the machine can do, and what the initiator costs.
-//! 8. `broken`: what goes wrong on purpose.
+//! 1. `shared_words`: the words of the shared memory that the host accesses.
+//! 2. `guest`: finds the guest and drives it from block to block. `run_monitor`: detects why a run must stop.
+//! 3. `round_trip`: one operation, the measured path. `eventfd`: ring and wait.
+//! 4. `workload`: the operations of a block. `threads`: CPU affinity, busy threads, QEMU's threads.
+//! 5. `block`: runs a block and measures clocks, `cpu_usage` and affinity around it. `block_result`: its raw result.
+//! 6. `row`: stamps of an operation as a row. `recorder`: writes rows and results to files.
+//! 7. `peak_bandwidth`, `overhead`: limits of the machine and overhead of the instrument.
+//! 8. `faults`: fault injection on the host.
 
 use std::fs::File;
 use std::io::Write;
@@ -38,6 +38,7 @@ mod overhead;
 mod peak_bandwidth;
 mod recorder;
 mod round_trip;
+mod row;
 mod run_monitor;
 mod shared_words;
 mod suspend;
@@ -53,21 +54,21 @@ use run_monitor::RunMonitor;
 use shared_words::SharedWords;
 use threads::{AffinitySampler, pin_current_thread, resolve_qemu_threads};
 
-/// How long the server may take to answer.
+/// Limit of the handshake with the server.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Least time between the two readings from which the counter's rate is computed: 0.1 s gives one part per million.
+/// Minimum time between the two TSC samples for its rate: 0.1 s gives one part per million.
 const RATE_BASELINE: Duration = Duration::from_millis(100);
 
-/// Runs a plan. Whatever was measured before an error is in `out` all the same, with the error as its reason.
+/// Runs a plan. After an error, `out` holds the blocks measured so far and the error as the reason.
 pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchError> {
     let plan = read_plan(plan)?;
     set_scale(plan.timeout_scale);
-    outlive_file_size_limit()?;
+    ignore_sigxfsz()?;
     if let Some(cpu) = plan.pinning.host {
         let pinned = pin_current_thread(cpu);
         pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
     }
-    // Sleepers get up when they asked to, and not up to fifty microseconds later: prctl(2), PR_SET_TIMERSLACK.
+    // The default timer slack delays each wake-up by up to 50 µs: prctl(2), PR_SET_TIMERSLACK.
     nix::sys::prctl::set_timerslack(1)
         .map_err(|error| BenchError::System { what: "setting the timer slack", source: error.into() })?;
     let mut recorder = Recorder::create(out)?;
@@ -84,12 +85,12 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     let outcome = drive(&plan, &mut client, &words, &mut measured, &mut recorder, (anchor, stop));
     measured.aborted = outcome.as_ref().err().map(|error| chain(error));
     let finished = recorder.finish(&measured);
-    // The first error is the cause: a disk that filled in mid-run fails again here.
+    // The first error is the cause: a full disk fails again here.
     outcome.and(finished)
 }
 
-/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail with EFBIG, where the default is death by SIGXFSZ.
-fn outlive_file_size_limit() -> Result<(), BenchError> {
+/// Makes writes beyond `ulimit -f` fail with EFBIG instead of killing the process with SIGXFSZ.
+fn ignore_sigxfsz() -> Result<(), BenchError> {
     let ignored = Arc::new(AtomicBool::new(false));
     let handled = signal_hook::flag::register(Signal::SIGXFSZ as i32, ignored);
     handled.map(drop).map_err(|source| BenchError::System { what: "handling SIGXFSZ", source })
@@ -119,8 +120,8 @@ fn drive(
     measured.overhead = Some(overhead::measure(&mut monitor, measured.tsc_hz, plan.fault)?);
     let mut peaks = peak_bandwidth::PeakTracker::new(&plan.ceiling_sizes);
     peaks.measure_all(words, &mut guest, &mut monitor)?;
-    let there = resolve_qemu_threads(plan, monitor.client().memory());
-    let plan = &there.map_err(|source| BenchError::System { what: "looking at the shared memory's file", source })?;
+    let resolved = resolve_qemu_threads(plan, monitor.client().memory());
+    let plan = &resolved.map_err(|source| BenchError::System { what: "finding QEMU by the shared memory", source })?;
     let placement = AffinitySampler::new(plan);
     let mut runner = block::BlockRunner::new(plan, words, measured.tsc_hz, &placement);
     measured.perf_missing = runner.perf_missing();
@@ -151,7 +152,7 @@ fn read_plan(path: &Path) -> Result<Plan, BenchError> {
     serde_json::from_reader(std::io::BufReader::new(file)).map_err(|e| failed(e.into()))
 }
 
-/// One line of JSON on stdout per event, for whoever shows progress. Nobody listening is no reason to stop.
+/// Prints one line of JSON per event for a progress display. A closed stdout is ignored.
 fn progress(event: &Progress) {
     let mut stdout = std::io::stdout().lock();
     if serde_json::to_writer(&mut stdout, event).is_ok() {
@@ -159,7 +160,7 @@ fn progress(event: &Progress) {
     }
 }
 
-/// An error with its causes, in one line.
+/// Formats an error with its causes on one line.
 fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

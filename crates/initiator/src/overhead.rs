@@ -1,4 +1,4 @@
-//! What the initiator itself costs: its own operations, answered at once by nobody.
+//! Instrument overhead: operations that the waiter acknowledges itself.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -21,10 +21,10 @@ use super::run_monitor::RunMonitor;
 use super::shared_words::SharedWords;
 use super::workload::pingpong;
 
-/// Operations; a stray interrupt does not move their median.
+/// Enough operations that a stray interrupt does not change the median.
 const OPERATIONS: u64 = 4_000;
 
-/// A wait that ends at once, because the answer is made up.
+/// A waiter that writes the acknowledgement itself.
 struct SelfAnswering<'a, W> {
     ack: &'a AtomicU64,
     seq: u64,
@@ -48,33 +48,33 @@ impl<W: Waiter> Waiter for SelfAnswering<'_, W> {
     }
 }
 
-/// Runs empty operations in memory of their own. `fault` is a host that is slow.
+/// Runs empty operations in private memory. `fault` can slow down each wait.
 pub(super) fn measure(monitor: &mut RunMonitor<'_>, tsc_hz: f64, fault: Option<Fault>) -> Result<Overhead, BenchError> {
-    let system = |source: std::io::Error| BenchError::System { what: "making private memory", source };
+    let system = |source: std::io::Error| BenchError::System { what: "creating private memory", source };
     let file = rustix::fs::memfd_create("ivshmem-doorbell-empty", rustix::fs::MemfdFlags::CLOEXEC);
     let file = file.map_err(|error| system(error.into()))?;
     rustix::fs::ftruncate(&file, 2 * SLOTS as u64).map_err(|error| system(error.into()))?;
     let memory = Arc::new(SharedRegion::map_object(&file)?);
     let words = SharedWords::new(&memory, Layout::plan(memory.len(), 64, 1, 0)?)?;
     let deadline = OperationTimeout::new(scaled(Duration::from_secs(1)), tsc_hz);
-    let answered = |inner| SelfAnswering { ack: words.ack, seq: 0, inner };
-    let (spans, total) = if fault == Some(Fault::SlowStamps) {
-        run(Channel::new(&words, monitor, answered_slowly(words.ack), NoNotify, deadline))?
+    let self_answering = |inner| SelfAnswering { ack: words.ack, seq: 0, inner };
+    let (durations, total) = if fault == Some(Fault::SlowStamps) {
+        run(Channel::new(&words, monitor, slow_self_answering(words.ack), NoNotify, deadline))?
     } else {
-        run(Channel::new(&words, monitor, answered(Poll), NoNotify, deadline))?
+        run(Channel::new(&words, monitor, self_answering(Poll), NoNotify, deadline))?
     };
     let ns = |ticks: f64| ticks * 1e9 / tsc_hz;
     Ok(Overhead {
-        empty_operation_ns: ns(spans[spans.len() / 2] as f64),
+        empty_operation_ns: ns(durations[durations.len() / 2] as f64),
         per_operation_ns: ns(total as f64 / OPERATIONS as f64),
     })
 }
 
-fn answered_slowly(ack: &AtomicU64) -> SelfAnswering<'_, SlowWaiter<Poll>> {
+fn slow_self_answering(ack: &AtomicU64) -> SelfAnswering<'_, SlowWaiter<Poll>> {
     SelfAnswering { ack, seq: 0, inner: SlowWaiter(Poll) }
 }
 
-/// The spans that the operations report, sorted, and what all of them took.
+/// The sorted durations of the operations, and their total.
 fn run<W: Waiter>(mut channel: Channel<'_, '_, '_, W, NoNotify>) -> Result<(Vec<u64>, u64), BenchError> {
     let mut samples: Vec<Sample> = Vec::with_capacity(usize::try_from(OPERATIONS).unwrap_or(0));
     let start = tsc_now();
@@ -84,7 +84,7 @@ fn run<W: Waiter>(mut channel: Channel<'_, '_, '_, W, NoNotify>) -> Result<(Vec<
         samples.push(sample);
     }
     let total = tsc_now() - start;
-    let mut spans: Vec<u64> = samples.iter().map(|sample| sample.ended - sample.published).collect();
-    spans.sort_unstable();
-    Ok((spans, total))
+    let mut durations: Vec<u64> = samples.iter().map(|sample| sample.ended - sample.published).collect();
+    durations.sort_unstable();
+    Ok((durations, total))
 }

@@ -1,5 +1,5 @@
-//! What each side's memory can do, one side after the other: measured before the first block, behind the last, and
-//! wherever blocks begin or end that copy, because what others do to the machine changes from minute to minute.
+//! Peak bandwidth of host and guest, one after the other: measured before the first and after the last block, and
+//! around blocks that copy. Repeated because the load of the machine changes.
 
 use bench_model::copy_speed::CopySpeed;
 use bench_model::raw::{PeakBandwidth, PeakBandwidths};
@@ -13,19 +13,19 @@ use super::guest::Guest;
 use super::run_monitor::RunMonitor;
 use super::shared_words::SharedWords;
 
-/// How often a ceiling that a block exceeded is measured again.
-const AGAIN: u32 = 3;
+/// Extra measurements of a peak that a block exceeded.
+const MAX_REPEATS: u32 = 3;
 
-/// The best that was seen so far: whoever disturbed one measurement need not have disturbed the next.
+/// The best values so far: a disturbance rarely affects all measurements.
 pub(super) struct PeakTracker {
-    /// By size, in the plan's order.
+    /// By size, in the order of the plan.
     pub(super) known: Vec<PeakBandwidths>,
-    /// How fast blocks copied, by their size.
+    /// Copy speed of the blocks, with their sizes.
     copied: Vec<(u64, CopySpeed)>,
 }
 
 impl PeakTracker {
-    /// Of these sizes nothing is known yet.
+    /// Starts without values for these sizes.
     pub(super) fn new(sizes: &[u64]) -> Self {
         let known =
             sizes.iter().map(|&size_bytes| PeakBandwidths { size_bytes, ..PeakBandwidths::default() }).collect();
@@ -42,8 +42,7 @@ impl PeakTracker {
         self.known.iter_mut().try_for_each(|known| update_peak(known, words, guest, monitor))
     }
 
-    /// Measures the size that the block before `position` ended with and the one that the next begins with, where the two
-    /// differ and are copied.
+    /// Measures the sizes of the blocks before and at `position`, if both differ and copy.
     pub(super) fn remeasure_before(
         &mut self,
         position: usize,
@@ -63,13 +62,13 @@ impl PeakTracker {
         concerned.into_iter().try_for_each(|known| update_peak(known, words, guest, monitor))
     }
 
-    /// Keeps how fast a block copied, for [`remeasure_exceeded`](Self::remeasure_exceeded).
+    /// Records the copy speed of a block for [`remeasure_exceeded`](Self::remeasure_exceeded).
     pub(super) fn record_copy_speed(&mut self, size_bytes: u64, copies: CopySpeed) {
         self.copied.push((size_bytes, copies));
     }
 
-    /// Measures those again that a block seems to have exceeded. Either a ceiling was disturbed each time, which another
-    /// measurement may mend, or the block's figure is false, which none does.
+    /// Repeats the measurement of peaks that a block exceeded. Either every measurement was disturbed, which a
+    /// repetition corrects, or the value of the block is wrong.
     pub(super) fn remeasure_exceeded(
         &mut self,
         words: &SharedWords<'_>,
@@ -77,7 +76,7 @@ impl PeakTracker {
         monitor: &mut RunMonitor<'_>,
     ) -> Result<(), BenchError> {
         for known in &mut self.known {
-            for _ in 0..AGAIN {
+            for _ in 0..MAX_REPEATS {
                 let mut blocks = self.copied.iter().filter(|(size, _)| *size == known.size_bytes);
                 if !blocks.any(|(_, copies)| copies.exceeds_peak(known)) {
                     break;
@@ -95,14 +94,14 @@ fn update_peak(
     guest: &mut Guest<'_>,
     monitor: &mut RunMonitor<'_>,
 ) -> Result<(), BenchError> {
-    let seen = both(words, guest, monitor, known.size_bytes)?;
-    known.host = higher(known.host, seen.host);
-    known.guest = higher(known.guest, seen.guest);
+    let new = measure_both(words, guest, monitor, known.size_bytes)?;
+    known.host = higher(known.host, new.host);
+    known.guest = higher(known.guest, new.guest);
     Ok(())
 }
 
 fn higher(first: PeakBandwidth, second: PeakBandwidth) -> PeakBandwidth {
-    // Of what takes time, the least counts; nothing known yet is none.
+    // Durations: the smallest counts; 0 means unknown.
     let stamps = [first.stamp_ns, second.stamp_ns].into_iter().filter(|ns| *ns > 0.0);
     PeakBandwidth {
         heap_to_heap: first.heap_to_heap.max(second.heap_to_heap),
@@ -116,7 +115,7 @@ fn higher(first: PeakBandwidth, second: PeakBandwidth) -> PeakBandwidth {
     }
 }
 
-fn both(
+fn measure_both(
     words: &SharedWords<'_>,
     guest: &mut Guest<'_>,
     monitor: &mut RunMonitor<'_>,
@@ -125,7 +124,7 @@ fn both(
     let bytes = usize::try_from(size).unwrap_or(usize::MAX);
     let mut target = vec![2; target_bytes(bytes)];
     let host = measure(words.memory, &words.layout.copy_offsets(bytes), bytes, &mut target)?;
-    let announcement = BlockParams {
+    let params = BlockParams {
         kind: BlockKind::PeakBandwidth,
         guest_wait: WaitMode::Poll,
         host_wait: WaitMode::Poll,
@@ -138,9 +137,9 @@ fn both(
         stamped: false,
         fault: None,
     };
-    guest.begin(announcement, monitor, 0)?;
+    guest.begin(params, monitor, 0)?;
     guest.end_spinning(monitor, 0)?;
-    // What a guest says is shown: words that make no sense leave its ceilings unknown.
+    // Invalid JSON leaves the values of the guest unknown.
     let guest = serde_json::from_str(&hello::read_text(words.memory)?).unwrap_or_default();
     Ok(PeakBandwidths { size_bytes: size, host, guest })
 }

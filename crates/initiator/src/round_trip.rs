@@ -1,5 +1,5 @@
-//! One operation: publish, ring, wait for both phases of the answer. This is the measured path: the protocol, the
-//! stamps, nothing else.
+//! One operation: publish, ring, wait for both phases of the acknowledgement. The measured path: only the protocol and
+//! the stamps.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,11 +13,11 @@ use super::BenchError;
 use super::run_monitor::{RunMonitor, StopReason};
 use super::shared_words::SharedWords;
 
-/// The host's stamps of an operation in ticks, and its answer. Zero: not taken.
+/// The host's stamps of an operation in ticks, and its acknowledgement. Zero: not taken.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Sample {
     pub(super) seq: u64,
-    /// When it was due, in an open loop.
+    /// Scheduled send time, in an open loop.
     pub(super) due: u64,
     /// H0: before the payload is written.
     pub(super) begun: u64,
@@ -27,29 +27,29 @@ pub(super) struct Sample {
     pub(super) published: u64,
     /// H3: ring returned.
     pub(super) rung: u64,
-    /// H4: RECEIVED seen, or the end if that was seen first.
+    /// H4: RECEIVED detected, or the end if RECEIVED was missed.
     pub(super) received: u64,
-    /// H5: the end seen.
+    /// H5: the end detected.
     pub(super) ended: u64,
-    /// How it ended; `None`: it did not.
+    /// The final acknowledgement; `None` if none arrived.
     pub(super) answer: Option<Ack>,
 }
 
-/// A host's side of a block: a way to wait, a way to notify.
+/// The host's side of a block: waiter and notifier.
 #[derive(Debug)]
 pub(super) struct Channel<'e, 'l, 'c, W, N> {
     pub(super) words: &'e SharedWords<'l>,
     pub(super) monitor: &'e mut RunMonitor<'c>,
     pub(super) waiter: W,
     pub(super) notifier: N,
-    /// The acknowledgement word as it was last seen.
+    /// Last value of the acknowledgement word.
     last: u64,
-    /// Acknowledgements of another operation than the awaited one.
+    /// Acknowledgements of other operations than the awaited one.
     pub(super) stale: u64,
     deadline: OperationTimeout,
 }
 
-/// How long an operation may take.
+/// Limit of an operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OperationTimeout {
     ticks: u64,
@@ -57,14 +57,14 @@ pub(super) struct OperationTimeout {
 }
 
 impl OperationTimeout {
-    /// In ticks of a counter of this rate.
+    /// Converts to ticks of a counter of this rate.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds of a counter fit 64 bits")]
     pub(super) fn new(time: Duration, tsc_hz: f64) -> Self {
         Self { ticks: (time.as_secs_f64() * tsc_hz) as u64, time }
     }
 }
 
-/// Why a wait was called off.
+/// Why a wait was aborted.
 enum AbortReason {
     Timeout,
     StopReason(StopReason),
@@ -82,11 +82,11 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         Self { words, monitor, waiter, notifier, last, stale: 0, deadline }
     }
 
-    /// One operation, from publishing to the end of the answer. The payload must be in place.
+    /// One operation, from publishing to the final acknowledgement. The payload must be written.
     #[inline]
     pub(super) fn round_trip(&mut self, sample: &mut Sample) -> Result<(), BenchError> {
         let seq = sample.seq;
-        self.discard_early_answer();
+        self.discard_early_ack();
         self.waiter.arm_early();
         sample.published = tsc_now();
         self.words.publish(seq);
@@ -106,9 +106,9 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         Ok(())
     }
 
-    /// An answer that was there before its message was sent is no answer.
+    /// Discards an acknowledgement that arrived before its message was sent.
     #[inline]
-    fn discard_early_answer(&mut self) {
+    fn discard_early_ack(&mut self) {
         let now = self.words.ack.load(Ordering::Relaxed);
         if now != self.last {
             self.stale += 1;
@@ -116,13 +116,13 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         }
     }
 
-    /// Ends a block of which fewer messages were sent than announced: `seq` is the first that will not come.
+    /// Ends a block early: `seq` is the first message that will not be sent.
     pub(super) fn end(&mut self, seq: u64) -> Result<(), BenchError> {
         self.words.publish_end(seq);
         self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })
     }
 
-    /// Waits until `look` finds something in the acknowledgement word; `None` when `until` (in ticks) came before.
+    /// Waits until `found` accepts the acknowledgement word; `None` after `until` (in ticks).
     pub(super) fn await_ack(
         &mut self,
         until: u64,
@@ -147,12 +147,12 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         }
     }
 
-    /// That the guest took too long over a message.
+    /// The error of a message that was not acknowledged in time.
     pub(super) fn timeout(&self, seq: u64) -> BenchError {
         self.to_bench_error(WaitError::Abandoned(AbortReason::Timeout), seq)
     }
 
-    /// How long an operation may take, in ticks.
+    /// Limit of an operation, in ticks.
     pub(super) fn timeout_ticks(&self) -> u64 {
         self.deadline.ticks
     }
@@ -176,7 +176,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
                     if of == seq {
                         return Ok(Ack::from_state(state));
                     }
-                    // An answer to another operation is no answer to this one, however much it looks like one.
+                    // An acknowledgement of another operation does not count.
                     self.stale += 1;
                 }
                 Err(error) => return Err(self.to_bench_error(error, seq)),

@@ -1,5 +1,5 @@
-//! What may end a run from outside: a signal, the guest's departure, the server's. Looked at only while nothing else is
-//! to be done, and no more than a hundred times a second.
+//! Detects why a run must stop: a signal, the guest leaves, or the server fails. Checked only while the host waits, at
+//! most 100 times per second.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,24 +9,24 @@ use doorbell::PeerId;
 
 use client::{Client, ClientError, PeerChange};
 
-/// Least time between two looks at the server's socket.
+/// Minimum time between two checks of the server's socket.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// Why a run was stopped.
+/// Why a run stops early.
 #[derive(Debug, thiserror::Error)]
 pub enum StopReason {
     /// SIGTERM or SIGINT.
     #[error("stopped by a signal")]
     Signal,
-    /// The server says so.
-    #[error("the guest (peer {0}) left in mid run: its QEMU ended or let the device go")]
+    /// The server reported that the guest left.
+    #[error("the guest (peer {0}) left during the run: its QEMU ended or removed the device")]
     GuestLeft(PeerId),
-    /// The server went away, or broke the protocol.
-    #[error("the server failed in mid run")]
+    /// The server is gone or broke the protocol.
+    #[error("the server failed during the run")]
     Server(#[source] ClientError),
 }
 
-/// See the module.
+/// Checks for reasons to stop.
 #[derive(Debug)]
 pub(super) struct RunMonitor<'c> {
     client: &'c mut Client,
@@ -44,12 +44,12 @@ impl<'c> RunMonitor<'c> {
         self.client
     }
 
-    /// From now on, this peer's departure ends the run.
+    /// From now on the run ends if this peer leaves.
     pub(super) fn expect(&mut self, guest: PeerId) {
         self.guest = Some(guest);
     }
 
-    /// CountedCheck, if the last look was long enough ago.
+    /// Checks the signal flag, and the server if the last check was long enough ago.
     pub(super) fn check(&mut self) -> Result<(), StopReason> {
         if self.stop.load(Ordering::Relaxed) {
             return Err(StopReason::Signal);

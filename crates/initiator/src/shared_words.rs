@@ -1,4 +1,4 @@
-//! The words of the shared memory that the host uses, looked up once.
+//! The words of the shared memory that the host accesses, with offsets resolved once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,10 +7,10 @@ use bench_protocol::control::{read_command, read_status};
 use bench_protocol::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
 use doorbell::region::{RegionError, SharedRegion};
 
-/// Words beside the message word in its cache line.
+/// Words next to the message word in its cache line.
 pub(super) const PAYLOAD: usize = 7;
 
-/// See the module.
+/// References to the words.
 #[derive(Debug)]
 pub(super) struct SharedWords<'m> {
     pub(super) memory: &'m SharedRegion,
@@ -19,7 +19,7 @@ pub(super) struct SharedWords<'m> {
     payload: [&'m AtomicU64; PAYLOAD],
     /// The guest's acknowledgement.
     pub(super) ack: &'m AtomicU64,
-    /// The guest's stamp beside it, in handshakes.
+    /// The guest's time stamp, in clock handshakes.
     pub(super) stamp: &'m AtomicU64,
     /// Set by the host before it blocks.
     pub(super) host_armed: &'m AtomicU64,
@@ -46,7 +46,7 @@ impl<'m> SharedWords<'m> {
         })
     }
 
-    /// Writes the words that go with the next message.
+    /// Writes the payload of the next message.
     #[inline]
     pub(super) fn write_payload(&self, words: [u64; PAYLOAD]) {
         for (word, value) in self.payload.iter().zip(words) {
@@ -61,12 +61,12 @@ impl<'m> SharedWords<'m> {
         self.message.store(SeqState::pack(seq, SENT), Ordering::Release);
     }
 
-    /// Says that the message before this one was the block's last.
+    /// Publishes the end of the block: the previous message was the last.
     pub(super) fn publish_end(&self, seq: u64) {
         self.message.store(SeqState::pack(seq, END), Ordering::Release);
     }
 
-    /// Both sides' words, for a person who has to find out who waits for whom.
+    /// The state of both sides, for error messages.
     pub(super) fn states(&self) -> String {
         let message = SeqState::unpack(self.message.load(Ordering::Acquire));
         let ack = SeqState::unpack(self.ack.load(Ordering::Acquire));

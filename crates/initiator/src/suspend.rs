@@ -1,11 +1,11 @@
-//! Time for which the machine was suspended: `CLOCK_BOOTTIME` goes on meanwhile and `CLOCK_MONOTONIC` does not
+//! Time that the machine was suspended: `CLOCK_BOOTTIME` advances during suspend, `CLOCK_MONOTONIC` does not
 //! ([clock_gettime(2)](https://man7.org/linux/man-pages/man2/clock_gettime.2.html)).
 
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// How long the machine had been suspended since boot when this was created.
+/// Suspend time since boot at the start of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SuspendClock(Duration);
 
@@ -14,8 +14,8 @@ impl SuspendClock {
         Self(suspended())
     }
 
-    /// Nanoseconds for which the machine was suspended since. A thread that is preempted between the two readings adds
-    /// that time: readers ignore less than a tenth of a second.
+    /// Nanoseconds of suspend time since the start. Preemption between the two readings adds to it: readers ignore
+    /// values below 0.1 s.
     pub(super) fn elapsed_ns(self) -> u64 {
         u64::try_from(suspended().saturating_sub(self.0).as_nanos()).unwrap_or(u64::MAX)
     }
@@ -32,10 +32,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn machine_that_is_awake_was_not_suspended() {
+    fn sleep_is_not_suspend() {
         let clock = SuspendClock::start();
         std::thread::sleep(Duration::from_millis(20));
-        // Sleeping alone must not count; the bound is that of readers.
+        // Sleep must not count; the limit is that of readers.
         assert!(clock.elapsed_ns() < 100_000_000);
     }
 }

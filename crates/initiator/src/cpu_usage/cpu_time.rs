@@ -1,4 +1,4 @@
-//! How long a thread has been on a CPU.
+//! CPU time of a thread.
 
 use std::time::{Duration, Instant};
 
@@ -8,13 +8,13 @@ use perf_event::{Builder, Counter};
 
 use super::proc_file::ProcFile;
 
-/// Where another process's thread's time is read.
+/// Source of the CPU time of another thread.
 pub(super) enum CpuClock {
-    /// perf's task clock: up to date whenever it is read.
+    /// perf's task clock: always up to date.
     Perf(Counter),
-    /// Only as fresh as the thread's last scheduling, up to a tick old; for machines that forbid perf.
+    /// Updated when the thread is scheduled, up to a tick old; for machines that forbid perf.
     Schedstat(ProcFile),
-    /// There is no such thread.
+    /// The thread does not exist.
     Unknown,
 }
 
@@ -26,30 +26,29 @@ impl CpuClock {
         enabled.map_or_else(|_| schedstat().map_or(Self::Unknown, Self::Schedstat), Self::Perf)
     }
 
-    /// How long the thread has been on a CPU by now.
+    /// CPU time so far.
     pub(super) fn read(&mut self) -> Option<CpuTimeSample> {
         let asked = Instant::now();
         let ns = match self {
             Self::Perf(counter) => counter.read().ok()?,
-            // The first number is nanoseconds on a CPU.
+            // The first number is CPU time in nanoseconds.
             Self::Schedstat(file) => file.text()?.split_whitespace().next()?.parse().ok()?,
             Self::Unknown => return None,
         };
-        // The answer is of some moment in between: another CPU may have to be asked for it.
+        // The value dates from some time in between: the kernel may have to ask another CPU.
         Some(CpuTimeSample { ns, at: asked + asked.elapsed() / 2 })
     }
 }
 
-/// Nanoseconds that a thread had been on a CPU at one moment.
+/// CPU time of a thread at one time.
 pub(super) struct CpuTimeSample {
     pub(super) ns: u64,
     pub(super) at: Instant,
 }
 
 impl CpuTimeSample {
-    /// Nanoseconds on a CPU since `before`, of which the stretch of `wall` takes its share. Reading another thread's clock
-    /// takes microseconds on either side of the stretch, and a virtual CPU that polls runs all the while: short blocks
-    /// would else use more than all of it.
+    /// CPU time since `before`, scaled to the interval of `wall`. Reading another thread's clock takes microseconds
+    /// before and after the interval. Without scaling, a polling vCPU would use more than 100 % of a short block.
     pub(super) fn within(&self, wall: Duration, before: &Self) -> u64 {
         let (ns, window) = (self.ns.saturating_sub(before.ns), self.at.duration_since(before.at));
         if window <= wall {
@@ -60,7 +59,7 @@ impl CpuTimeSample {
     }
 }
 
-/// This thread's, to the nanosecond.
+/// CPU time of the calling thread, in nanoseconds.
 pub(super) fn own() -> u64 {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Into::into);
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)

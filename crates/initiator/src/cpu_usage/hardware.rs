@@ -1,4 +1,4 @@
-//! The processor's own counters for one thread, in one group, so that all of them stand for the same instructions.
+//! Hardware counters of a thread, in one perf group: all of them count the same instructions.
 
 use std::io;
 
@@ -8,7 +8,7 @@ use perf_event::{Builder, Counter, Group};
 
 use super::perf_errors::{PerfSupport, describe_errno};
 
-/// What is counted.
+/// A counted event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum HardwareEvent {
     Cycles,
@@ -20,7 +20,7 @@ pub(super) enum HardwareEvent {
 }
 
 impl HardwareEvent {
-    /// In the order of their worth: where the processor has too few counters for all, the first ones get them.
+    /// By priority: if the processor has too few counters, the first events get them.
     const ALL: [Self; 6] =
         [Self::Cycles, Self::Instructions, Self::LlcMisses, Self::L1dMisses, Self::DtlbMisses, Self::ContextSwitches];
 
@@ -63,12 +63,12 @@ impl HardwareEvent {
     }
 }
 
-/// A thread whose counters are wanted.
+/// The thread to count.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum CounterTarget {
-    /// The calling one.
+    /// The calling thread.
     Own,
-    /// Another one, by its id.
+    /// Another thread, by its id.
     Other(u32),
 }
 
@@ -83,52 +83,52 @@ impl CounterTarget {
     }
 }
 
-/// Something that is not counted.
+/// An event that cannot be counted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MissingCounter {
     pub(super) what: &'static str,
     pub(super) why: String,
 }
 
-/// What was opened, and what could not be.
+/// The open counters and the missing ones.
 pub(super) type Opened = (Option<CounterGroup>, Vec<MissingCounter>);
 
-const KERNELS_PART: &str = "the kernel's part";
+const KERNEL_PART: &str = "the kernel's part";
 
-/// A thread's counters. They count from when they were opened; whoever wants a stretch takes the difference.
+/// The counters of a thread. They count from their creation; the caller takes differences.
 pub(super) struct CounterGroup {
-    /// Counts nothing; its members are read and scheduled together.
+    /// Counts nothing; its members are scheduled and read together.
     leader: Group,
     members: Vec<(HardwareEvent, Counter)>,
     with_kernel: bool,
 }
 
 impl CounterGroup {
-    /// Everything that this machine can count of the thread. Without a single counter of the processor there is no
-    /// group: the context switches alone are known from elsewhere, and a group costs time at each of them.
-    pub(super) fn open(thread: CounterTarget, around: PerfSupport) -> Opened {
-        let (group, mut missing) = Self::open_kinds(thread, &HardwareEvent::ALL, around);
+    /// Opens every available counter. Without hardware counters there is no group: context switches have another
+    /// source, and a group slows down each of them.
+    pub(super) fn open(thread: CounterTarget, support: PerfSupport) -> Opened {
+        let (group, mut missing) = Self::open_kinds(thread, &HardwareEvent::ALL, support);
         let group = group.filter(|group| group.members.iter().any(|(kind, _)| kind.is_hardware()));
         if group.is_none() {
-            // Of nothing, the kernel's part is no loss.
-            missing.retain(|missing| missing.what != KERNELS_PART);
+            // Without counters, the kernel's part is irrelevant.
+            missing.retain(|missing| missing.what != KERNEL_PART);
         }
         (group, missing)
     }
 
-    fn open_kinds(thread: CounterTarget, kinds: &[HardwareEvent], around: PerfSupport) -> Opened {
+    fn open_kinds(thread: CounterTarget, kinds: &[HardwareEvent], support: PerfSupport) -> Opened {
         let leader = |with_kernel| thread.observe(Group::builder(), with_kernel).build_group();
         let mut missing = Vec::new();
         let (leader, with_kernel) = match leader(true) {
             Ok(leader) => (Ok(leader), true),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                missing.push(MissingCounter { what: KERNELS_PART, why: describe_errno(&error, around) });
+                missing.push(MissingCounter { what: KERNEL_PART, why: describe_errno(&error, support) });
                 (leader(false), false)
             }
             Err(error) => (Err(error), true),
         };
         let all_missing = |error: &io::Error| {
-            let reason = describe_errno(error, around);
+            let reason = describe_errno(error, support);
             (None, kinds.iter().map(|kind| MissingCounter { what: kind.name(), why: reason.clone() }).collect())
         };
         let mut leader = match leader {
@@ -137,13 +137,13 @@ impl CounterGroup {
         };
         let mut members = Vec::new();
         for kind in kinds {
-            // A context switch happens in the kernel, so that its count would stay 0.
+            // Context switches happen in the kernel: the count would stay 0.
             if *kind == HardwareEvent::ContextSwitches && !with_kernel {
                 continue;
             }
             match leader.add(&thread.observe(kind.event(), with_kernel)) {
                 Ok(counter) => members.push((*kind, counter)),
-                Err(error) => missing.push(MissingCounter { what: kind.name(), why: describe_errno(&error, around) }),
+                Err(error) => missing.push(MissingCounter { what: kind.name(), why: describe_errno(&error, support) }),
             }
         }
         match leader.enable() {
@@ -152,7 +152,7 @@ impl CounterGroup {
         }
     }
 
-    /// All counts since the group was opened. `None`: they cannot be read any more.
+    /// All counts since the group was opened; `None` if reading fails.
     pub(super) fn read(&mut self) -> Option<HardwareCounts> {
         let data = self.leader.read().ok()?;
         let nanos = |time: Option<std::time::Duration>| u64::try_from(time?.as_nanos()).ok();
@@ -169,12 +169,12 @@ impl CounterGroup {
     }
 }
 
-/// What was counted from `before` to `after`.
+/// Counts from `before` to `after`.
 pub(super) fn between(before: &HardwareCounts, after: &HardwareCounts) -> HardwareCounts {
     combine(before, after, |before, after| after.saturating_sub(before))
 }
 
-/// Both stretches together.
+/// Sum of two intervals.
 pub(super) fn plus(sum: &HardwareCounts, part: &HardwareCounts) -> HardwareCounts {
     combine(sum, part, u64::saturating_add)
 }
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn the_processor_counts_or_a_reason_is_given() {
+    fn missing_hardware_counters_have_a_reason() {
         let (group, missing) = CounterGroup::open(CounterTarget::Own, PerfSupport::here());
         let counts = group.map(|mut group| {
             let before = group.read().unwrap();
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_counts_what_its_thread_does_between_two_readings() {
+    fn group_counts_between_two_readings() {
         let (group, missing) =
             CounterGroup::open_kinds(CounterTarget::Own, &[HardwareEvent::ContextSwitches], PerfSupport::here());
         let Some(mut group) = group.filter(|group| group.with_kernel) else {
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_not_there_has_a_reason_and_no_counters() {
+    fn missing_thread_has_a_reason_and_no_counters() {
         let (group, missing) = CounterGroup::open(CounterTarget::Other(u32::MAX >> 1), PerfSupport::here());
         assert!(group.is_none() && missing.len() >= HardwareEvent::ALL.len(), "{missing:?}");
     }
 
     #[test]
-    fn stretches_add_up_and_an_unknown_part_makes_the_sum_unknown() {
+    fn unknown_part_makes_the_sum_unknown() {
         let known = HardwareCounts { cycles: Some(5), enabled_ns: 10, running_ns: 5, ..HardwareCounts::default() };
         let sum = plus(&known, &known);
         assert_eq!((sum.cycles, sum.enabled_ns, sum.running_ns), (Some(10), 20, 10));

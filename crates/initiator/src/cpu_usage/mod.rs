@@ -1,8 +1,8 @@
-//! What the threads that take part cost over the stretches that are measured. Everything is read outside of them.
+//! CPU usage of the threads of a run within the measured intervals. All readings happen outside the intervals.
 //!
 //! - [`cpu_time`]: time on a CPU.
-//! - [`switches`]: giving the CPU up, and losing it.
-//! - [`hardware`]: the processor's own counters, and [`perf_errors`]: why there are none.
+//! - [`switches`]: voluntary and involuntary context switches.
+//! - [`hardware`]: hardware counters. [`perf_errors`]: why they are missing.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use hardware::{CounterGroup, CounterTarget, MissingCounter};
 use perf_errors::PerfSupport;
 use switches::SwitchCount;
 
-/// Adds up what all parties cost, and the time that passes, between `start` and `stop`.
+/// Sums up CPU usage and wall time between `start` and `stop`.
 pub(super) struct Meter {
     vcpus: Vec<ThreadMeter>,
     main_loop: Option<ThreadMeter>,
@@ -35,7 +35,7 @@ pub(super) struct Meter {
     wall: Duration,
 }
 
-/// One of QEMU's threads.
+/// A thread of QEMU.
 struct ThreadMeter {
     clock: CpuClock,
     switches: SwitchCount,
@@ -47,7 +47,7 @@ impl ThreadMeter {
     }
 }
 
-/// Everything at one moment.
+/// All values at one time.
 #[derive(Default)]
 struct Snapshot {
     host_ns: u64,
@@ -58,13 +58,13 @@ struct Snapshot {
 }
 
 impl Meter {
-    /// Opens all that is read later. Called by the thread that is to be measured.
+    /// Opens all counters. Must be called by the measured thread.
     pub(super) fn new(qemu: Option<&QemuThreads>) -> Self {
-        let around = PerfSupport::here();
-        let (host_counters, host_missing) = CounterGroup::open(CounterTarget::Own, around);
+        let support = PerfSupport::here();
+        let (host_counters, host_missing) = CounterGroup::open(CounterTarget::Own, support);
         let first = qemu.and_then(|qemu| qemu.vcpus.first());
         let (vcpu_counters, vcpu_missing) =
-            first.map_or((None, Vec::new()), |tid| CounterGroup::open(CounterTarget::Other(*tid), around));
+            first.map_or((None, Vec::new()), |tid| CounterGroup::open(CounterTarget::Other(*tid), support));
         Self {
             vcpus: qemu.iter().flat_map(|q| q.vcpus.iter().map(|tid| ThreadMeter::of(q.pid, *tid))).collect(),
             main_loop: qemu.map(|q| ThreadMeter::of(q.pid, q.pid)),
@@ -79,12 +79,12 @@ impl Meter {
         }
     }
 
-    /// Which of the processor's counters cannot be had, and why.
+    /// The missing hardware counters, with reasons.
     pub(super) fn perf_missing(&self) -> Option<&str> {
         self.perf_missing.as_deref()
     }
 
-    /// The dearest first, so that what it costs is in no later reading: the clocks come last.
+    /// Most expensive first: its cost must not appear in a later reading. The clocks come last.
     pub(super) fn start(&mut self) {
         let mut reading = std::mem::take(&mut self.before);
         self.read_counters(&mut reading);
@@ -111,13 +111,13 @@ impl Meter {
         add(&mut self.cpu, &self.before, &self.after, wall);
     }
 
-    /// What has been added up since the last call.
+    /// Returns and clears the sums.
     pub(super) fn drain(&mut self) -> (CpuTime, Duration) {
         self.started = None;
         (std::mem::take(&mut self.cpu), std::mem::take(&mut self.wall))
     }
 
-    /// What [`drain`](Self::drain) took, for a stretch in between that is to be left out.
+    /// Restores the sums of [`drain`](Self::drain), to exclude an interval in between.
     pub(super) fn restore(&mut self, (cpu, wall): (CpuTime, Duration)) {
         (self.cpu, self.wall) = (cpu, wall);
     }
@@ -149,8 +149,8 @@ impl Meter {
     }
 }
 
-/// Adds what lies between two readings around `wall` to the sums. What one of them does not know is left out of the sum,
-/// which is unknown only if no stretch knew it.
+/// Adds the difference of two snapshots support `wall` to the sums. Unknown values are skipped; a sum is unknown only if
+/// every interval was.
 fn add(sum: &mut CpuTime, before: &Snapshot, after: &Snapshot, wall: Duration) {
     let spent = |before: &Option<CpuTimeSample>, after: &Option<CpuTimeSample>| {
         Some(after.as_ref()?.within(wall, before.as_ref()?))
@@ -168,7 +168,7 @@ fn add(sum: &mut CpuTime, before: &Snapshot, after: &Snapshot, wall: Duration) {
     }
     match together {
         Some(ns) => *sum.vcpu_ns.get_or_insert(0) += ns,
-        // A list with a hole in it would be mistaken for the whole.
+        // An incomplete list would pass for a complete one.
         None => sum.vcpus_ns.clear(),
     }
     let (switches, from, to) = (&mut sum.switches, &before.switches, &after.switches);
@@ -192,15 +192,15 @@ fn add_counts(sum: &mut Option<HardwareCounts>, before: Option<&HardwareCounts>,
     }
 }
 
-/// What is missing of both threads, in one sentence: things with the same reason are named together.
+/// Describes the missing counters of both threads in one sentence, grouped by reason.
 fn describe_missing(host: &[MissingCounter], vcpu: &[MissingCounter]) -> Option<String> {
     let (host, vcpu) = (by_reason(host), by_reason(vcpu));
     match (host.is_empty(), vcpu.is_empty()) {
         (true, true) => None,
         (false, true) => Some(host),
         (false, false) if host == vcpu => Some(host),
-        (true, false) => Some(format!("of the vCPU, {vcpu}")),
-        (false, false) => Some(format!("{host}; of the vCPU, {vcpu}")),
+        (true, false) => Some(format!("vCPU: {vcpu}")),
+        (false, false) => Some(format!("{host}; vCPU: {vcpu}")),
     }
 }
 
@@ -208,11 +208,11 @@ fn by_reason(missing: &[MissingCounter]) -> String {
     let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
     for MissingCounter { what, why } in missing {
         match reasons.iter_mut().find(|(reason, _)| reason == why) {
-            Some((_, things)) => things.push(what),
+            Some((_, counters)) => counters.push(what),
             None => reasons.push((why, vec![what])),
         }
     }
-    let sentences = reasons.iter().map(|(reason, things)| format!("{}: {reason}", things.join(", ")));
+    let sentences = reasons.iter().map(|(reason, counters)| format!("{}: {reason}", counters.join(", ")));
     sentences.collect::<Vec<_>>().join("; ")
 }
 

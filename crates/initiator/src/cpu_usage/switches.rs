@@ -1,11 +1,11 @@
-//! How often a thread has given its CPU up, or lost it.
+//! Voluntary and involuntary context switches of a thread.
 
 use bench_model::thread_usage::Switches;
 use nix::sys::resource::{UsageWho, getrusage};
 
 use super::proc_file::ProcFile;
 
-/// Another process's thread's context switches, from `/proc/PID/task/TID/status` (see `proc_pid_status(5)`).
+/// Context switches of another thread, from `/proc/PID/task/TID/status` (see `proc_pid_status(5)`).
 pub(super) struct SwitchCount(Option<ProcFile>);
 
 impl SwitchCount {
@@ -18,7 +18,7 @@ impl SwitchCount {
     }
 }
 
-/// The two lines are the last of the file, so that looking from its end is quick.
+/// The two lines are at the end of the file.
 fn parse(status: &str) -> Option<Switches> {
     let (mut voluntary, mut involuntary) = (None, None);
     for line in status.lines().rev() {
@@ -34,7 +34,7 @@ fn parse(status: &str) -> Option<Switches> {
     None
 }
 
-/// This thread's.
+/// Context switches of the calling thread.
 pub(super) fn own() -> Option<Switches> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).ok()?;
     Some(Switches {
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_lines_are_found_wherever_they_are() {
+    fn finds_both_lines() {
         let known = Some(Switches { voluntary: 7, involuntary: 3 });
         assert_eq!(parse("Name:\tx\nvoluntary_ctxt_switches:\t7\nnonvoluntary_ctxt_switches:\t3\n"), known);
         assert_eq!(parse("nonvoluntary_ctxt_switches:\t3\nvoluntary_ctxt_switches:\t7\nx86_Thread_features:\n"), known);
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn sleeping_is_a_voluntary_switch_from_both_points_of_view() {
+    fn sleep_is_a_voluntary_switch_in_both_sources() {
         let (pid, tid) = (std::process::id(), nix::unistd::gettid().as_raw().cast_unsigned());
         let mut count = SwitchCount::of(pid, tid);
         let (before, seen_before) = (own().unwrap(), count.read().unwrap());
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_not_there_is_unknown() {
+    fn missing_thread_is_unknown() {
         assert_eq!(SwitchCount::of(std::process::id(), 0).read(), None);
     }
 }

@@ -4,13 +4,13 @@ fn missing(what: &'static str, why: &str) -> MissingCounter {
     MissingCounter { what, why: why.to_owned() }
 }
 
-/// This process's own thread in QEMU's place.
+/// The calling thread in place of QEMU's threads.
 fn own_threads() -> QemuThreads {
     QemuThreads { pid: std::process::id(), vcpus: vec![nix::unistd::gettid().as_raw().cast_unsigned(); 2] }
 }
 
 #[test]
-fn only_what_lies_between_start_and_stop_is_added_up() {
+fn sums_only_between_start_and_stop() {
     let sleep = || std::thread::sleep(Duration::from_millis(1));
     let mut meter = Meter::new(Some(&own_threads()));
     for _ in 0..5 {
@@ -26,7 +26,7 @@ fn only_what_lies_between_start_and_stop_is_added_up() {
     assert!(wall >= Duration::from_millis(2));
     let host = cpu.switches.host.unwrap();
     assert!(host.voluntary >= 2, "{host:?}");
-    // Twice the same thread in the virtual CPUs' place.
+    // The same thread counts as two vCPUs.
     assert!(cpu.switches.vcpus.unwrap().voluntary >= 4);
     assert_eq!(cpu.vcpus_ns.iter().sum::<u64>(), cpu.vcpu_ns.unwrap());
     assert_eq!(cpu.vcpus_ns.len(), 2);
@@ -34,7 +34,7 @@ fn only_what_lies_between_start_and_stop_is_added_up() {
 }
 
 #[test]
-fn a_stretch_that_is_dropped_leaves_nothing() {
+fn dropped_interval_leaves_no_trace() {
     let mut meter = Meter::new(None);
     meter.start();
     meter.drain();
@@ -43,7 +43,7 @@ fn a_stretch_that_is_dropped_leaves_nothing() {
 }
 
 #[test]
-fn without_qemu_only_the_own_thread_is_known() {
+fn without_qemu_only_own_thread_is_known() {
     let mut meter = Meter::new(None);
     meter.start();
     meter.stop();
@@ -53,7 +53,7 @@ fn without_qemu_only_the_own_thread_is_known() {
 }
 
 #[test]
-fn a_thread_that_ends_makes_its_own_figures_unknown_and_no_others() {
+fn ended_thread_makes_only_its_values_unknown() {
     let at = |ns| Some(CpuTimeSample { ns, at: Instant::now() });
     let before = Snapshot { vcpus: vec![at(1), at(1)], main_loop: at(1), ..Snapshot::default() };
     let after = Snapshot { vcpus: vec![at(9), None], main_loop: at(3), host_ns: 7, ..Snapshot::default() };
@@ -64,20 +64,20 @@ fn a_thread_that_ends_makes_its_own_figures_unknown_and_no_others() {
 }
 
 #[test]
-fn a_thread_that_runs_all_the_while_uses_the_stretch_and_no_more() {
+fn busy_thread_uses_at_most_the_interval() {
     let start = Instant::now();
     let at = |us| CpuTimeSample { ns: 1_000 * us, at: start + Duration::from_micros(us) };
-    // Its clock was read 5 us before the stretch began and 15 us after it ended.
+    // Its clock was read 5 us before the interval and 15 us after it.
     assert_eq!(at(220).within(Duration::from_micros(200), &at(0)), 200_000);
-    // One that slept for half of it.
+    // A thread that slept half of the time.
     let half = CpuTimeSample { ns: 110_000, ..at(220) };
     assert_eq!(half.within(Duration::from_micros(200), &at(0)), 100_000);
-    // A clock that claims to have seen less than the stretch is left as it is.
+    // A reading shorter than the interval is not scaled.
     assert_eq!(at(190).within(Duration::from_micros(200), &at(0)), 190_000);
 }
 
 #[test]
-fn what_is_missing_for_one_reason_is_told_once() {
+fn groups_missing_counters_by_reason() {
     let hidden = [missing("cycles", "not visible"), missing("instructions", "not visible")];
     assert_eq!(describe_missing(&hidden, &hidden).unwrap(), "cycles, instructions: not visible");
     assert_eq!(describe_missing(&hidden, &[]).unwrap(), "cycles, instructions: not visible");
@@ -85,8 +85,8 @@ fn what_is_missing_for_one_reason_is_told_once() {
 }
 
 #[test]
-fn what_is_missing_of_one_thread_alone_names_it() {
+fn names_the_thread_of_missing_counters() {
     let (few, gone) = ([missing("dTLB misses", "too few counters")], [missing("cycles", "ended")]);
-    assert_eq!(describe_missing(&few, &gone).unwrap(), "dTLB misses: too few counters; of the vCPU, cycles: ended");
-    assert_eq!(describe_missing(&[], &gone).unwrap(), "of the vCPU, cycles: ended");
+    assert_eq!(describe_missing(&few, &gone).unwrap(), "dTLB misses: too few counters; vCPU: cycles: ended");
+    assert_eq!(describe_missing(&[], &gone).unwrap(), "vCPU: cycles: ended");
 }

@@ -1,4 +1,4 @@
-//! Where the run's threads may run, and where they did: looked at behind each block, outside of what is measured.
+//! Records on which CPUs the threads of a run may run and did run. Sampled after each block, outside the measurement.
 
 use std::fs;
 
@@ -10,12 +10,12 @@ use nix::unistd::{Pid, gettid};
 
 use crate::BenchError;
 
-/// CountedCheck at the threads of a run.
+/// Samples the threads of a run.
 #[derive(Debug)]
 pub(crate) struct AffinitySampler {
     qemu: Option<QemuThreads>,
-    /// The block in which the initiator moves to a CPU that is not its own ([`Fault::Wander`]): the last one, so
-    /// that no other block suffers.
+    /// The block in which the initiator moves to another CPU ([`Fault::Wander`]). The last one: no other block is
+    /// affected.
     wanders_in: Option<u32>,
     pinning: Pinning,
 }
@@ -27,9 +27,9 @@ impl AffinitySampler {
         Self { qemu: plan.qemu.clone(), wanders_in, pinning: plan.pinning.clone() }
     }
 
-    /// CountedCheck where the threads are, behind a block.
+    /// Samples the threads, after a block.
     pub(crate) fn sample(&self) -> BlockPlacement {
-        let mut seen = BlockPlacement { wanted: self.pinning.clone(), ..BlockPlacement::default() };
+        let mut placement = BlockPlacement { wanted: self.pinning.clone(), ..BlockPlacement::default() };
         for (name, path) in self.threads() {
             let thread = path.as_deref().and_then(thread_affinity).map(|mut thread| {
                 if name == ThreadName::Host {
@@ -38,21 +38,21 @@ impl AffinitySampler {
                 thread
             });
             match name {
-                ThreadName::Host => seen.host = thread,
-                ThreadName::Vcpu(_) => seen.vcpus.push(thread),
-                ThreadName::MainLoop => seen.main_loop = thread,
+                ThreadName::Host => placement.host = thread,
+                ThreadName::Vcpu(_) => placement.vcpus.push(thread),
+                ThreadName::MainLoop => placement.main_loop = thread,
             }
         }
-        seen
+        placement
     }
 
-    /// Moves the initiator at the beginning of the block of the fault.
+    /// Moves the initiator if the fault is for this block.
     pub(crate) fn apply_wander_fault(&self, block: &Block) -> Result<(), BenchError> {
-        if self.wanders_in == Some(block.index) { self.wander() } else { Ok(()) }
+        if self.wanders_in == Some(block.index) { self.move_to_other_cpu() } else { Ok(()) }
     }
 
-    /// Moves the initiator to a CPU that is not its own: one that no other thread has, or else a virtual CPU's.
-    fn wander(&self) -> Result<(), BenchError> {
+    /// Moves the initiator to a free CPU, or to the CPU of another thread.
+    fn move_to_other_cpu(&self) -> Result<(), BenchError> {
         let taken: Vec<usize> = self.pinning.threads().map(|(_, cpu)| cpu).collect();
         let own = self.pinning.host;
         let online = fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|text| cpu_list(&text));
@@ -60,17 +60,17 @@ impl AffinitySampler {
         let free = online.iter().filter(|cpu| !taken.contains(cpu));
         let others = free.chain(online.iter().filter(|cpu| Some(**cpu) != own));
         let mut last = nix::Error::EINVAL;
-        // Not every CPU that is online may be used by this process.
+        // This process may not be allowed on every online CPU.
         for &cpu in others {
             match pin_current_thread(cpu) {
                 Ok(()) => return Ok(()),
                 Err(error) => last = error,
             }
         }
-        Err(BenchError::System { what: "moving to another core", source: last.into() })
+        Err(BenchError::System { what: "moving to another CPU", source: last.into() })
     }
 
-    /// The threads, each with its folder in /proc; the initiator's first.
+    /// The threads with their directories in /proc; the initiator first.
     fn threads(&self) -> impl Iterator<Item = (ThreadName, Option<String>)> + '_ {
         let task = |pid: u32, tid: u32| Some(format!("/proc/{pid}/task/{tid}"));
         let qemu = self.qemu.as_ref();
@@ -81,22 +81,22 @@ impl AffinitySampler {
     }
 }
 
-/// Binds the calling thread to a CPU.
+/// Pins the calling thread to a CPU.
 pub(crate) fn pin_current_thread(cpu: usize) -> nix::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu)?;
     sched_setaffinity(Pid::from_raw(0), &set)
 }
 
-/// A thread by its folder in /proc; `None` if it is gone.
+/// Affinity of a thread by its directory in /proc; `None` if it ended.
 fn thread_affinity(folder: &str) -> Option<ThreadAffinity> {
     let allowed = status(folder, "Cpus_allowed_list").and_then(|list| cpu_list(&list))?;
     let last_cpu = fs::read_to_string(format!("{folder}/stat")).ok().and_then(|stat| last_cpu(&stat));
     Some(ThreadAffinity { allowed, last_cpu })
 }
 
-/// Field 39 of /proc/PID/stat (`proc_pid_stat(5)`). The name in field 2 may hold blanks and brackets, so that fields are
-/// counted from the last bracket: field 3 is the first one behind it.
+/// Field 39 of /proc/PID/stat (`proc_pid_stat(5)`). The name in field 2 may contain blanks and parentheses: field 3 is
+/// the first after the last parenthesis.
 fn last_cpu(stat: &str) -> Option<usize> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(39 - 3)?.parse().ok()
 }
@@ -112,15 +112,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_brackets_does_not_shift_the_fields() {
+    fn name_with_parentheses_does_not_shift_fields() {
         let fields: Vec<String> = (4..=52).map(|field| field.to_string()).collect();
         assert_eq!(last_cpu(&format!("7 (CPU 0/TCG) x) R {}", fields.join(" "))), Some(39));
         assert_eq!(last_cpu("7 (short) R 1 2"), None);
     }
 
     #[test]
-    fn this_thread_is_seen_where_it_may_run() {
-        let seen = thread_affinity(&format!("/proc/self/task/{}", gettid())).unwrap();
-        assert!(seen.allowed.contains(&seen.last_cpu.unwrap()), "{seen:?}");
+    fn samples_the_calling_thread() {
+        let placement = thread_affinity(&format!("/proc/self/task/{}", gettid())).unwrap();
+        assert!(placement.allowed.contains(&placement.last_cpu.unwrap()), "{placement:?}");
     }
 }

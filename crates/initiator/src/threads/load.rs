@@ -1,4 +1,4 @@
-//! Who else wants the cores: threads that only busy_loop time, and both sides on one core.
+//! Contention: busy threads, and host and guest on one core.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,34 +10,34 @@ use nix::unistd::Pid;
 
 use crate::BenchError;
 
-/// What is needed to make the cores scarce, and to give them back.
+/// Creates contention for blocks that ask for it.
 pub(crate) struct Contention {
-    /// The initiator's own core, if it stays on one.
+    /// The core of the initiator, if it is pinned.
     own: Option<usize>,
-    /// The virtual CPUs' threads.
+    /// The vCPU threads.
     vcpus: Vec<Pid>,
-    /// Cores that this process had before it was bound to one.
+    /// Cores of this process before it was pinned.
     all: CpuSet,
 }
 
-/// What is to be undone after a block.
+/// The load of a block, to be stopped after it.
 pub(crate) struct LoadGuard {
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
-    /// Threads that were moved, and where they had been allowed.
+    /// Moved threads with their original affinity.
     moved: Vec<(Pid, CpuSet)>,
 }
 
 impl Contention {
-    /// Called before the block that needs it, by a thread that may be bound already.
+    /// The calling thread may already be pinned.
     pub(crate) fn new(plan: &Plan) -> Self {
         let vcpus = plan.qemu.iter().flat_map(|qemu| &qemu.vcpus).map(|tid| Pid::from_raw(tid.cast_signed())).collect();
-        // The parent was never bound; where it cannot be asked, every core there is.
+        // The parent is never pinned; if it cannot be read, use every core.
         let all = sched_getaffinity(nix::unistd::getppid()).unwrap_or_else(|_| every_core());
         Self { own: plan.pinning.host, vcpus, all }
     }
 
-    /// Makes the cores as scarce as the block says.
+    /// Starts the load that the block asks for.
     pub(crate) fn start(&self, conditions: Conditions) -> Result<LoadGuard, BenchError> {
         let stop = Arc::new(AtomicBool::new(false));
         let mut load = LoadGuard { stop: Arc::clone(&stop), threads: Vec::new(), moved: Vec::new() };
@@ -56,7 +56,7 @@ impl Contention {
         Ok(load)
     }
 
-    /// The initiator's core; where it stays on none, the first one that it may use.
+    /// The core of the initiator; if it is not pinned, the first allowed one.
     fn own_core(&self) -> nix::Result<CpuSet> {
         let allowed = sched_getaffinity(Pid::from_raw(0))?;
         let is_allowed = |core: &usize| allowed.is_set(*core).unwrap_or(false);
@@ -68,11 +68,11 @@ impl Contention {
 }
 
 impl LoadGuard {
-    /// Gives the cores back.
+    /// Stops the busy threads and restores the affinity.
     pub(crate) fn stop_and_restore(self) -> Result<(), BenchError> {
         self.stop.store(true, Ordering::Relaxed);
         for thread in self.threads {
-            // A thread that does nothing but count cannot fail.
+            // The loop cannot panic.
             let _ = thread.join();
         }
         self.moved.iter().try_for_each(|(thread, cores)| sched_setaffinity(*thread, cores).map_err(failed))
@@ -82,13 +82,13 @@ impl LoadGuard {
 fn every_core() -> CpuSet {
     let mut all = CpuSet::new();
     for core in 0..CpuSet::count() {
-        // Every number below the count is one that a set takes.
+        // Numbers below the count are always valid.
         let _ = all.set(core);
     }
     all
 }
 
-/// Wants a core, whichever: a new thread would stay on its parent's.
+/// Allows every core: a new thread inherits the affinity of its parent.
 fn busy_loop(stop: &AtomicBool, cores: &CpuSet) {
     let _ = sched_setaffinity(Pid::from_raw(0), cores);
     while !stop.load(Ordering::Relaxed) {
@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_core_is_one_that_this_process_may_use() {
+    fn shared_core_is_allowed_for_this_process() {
         let own = Pid::from_raw(0);
         let allowed = sched_getaffinity(own).unwrap();
         let last = (0..CpuSet::count()).rfind(|core| allowed.is_set(*core).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! Which QEMU runs the guest. A plan outlives the run that it was made for, and thread ids are used again: a thread counts
-//! as the guest's only if its process holds the memory that the guest was met in.
+//! Finds the QEMU that runs the guest. A plan can be reused after its run, and thread ids are recycled: a thread
+//! belongs to the guest only if its process has the shared memory open.
 
 use std::fs::{self, File};
 use std::io;
@@ -10,7 +10,7 @@ use std::path::Path;
 use bench_model::{Plan, QemuThreads};
 use tracing::warn;
 
-/// The plan with the QEMU that is there now. Called when the guest has answered, so that its QEMU has the memory.
+/// The plan with the current QEMU. Call it after the hello of the guest: its QEMU then has the memory open.
 pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::Result<Plan> {
     let Some(planned) = &plan.qemu else { return Ok(plan.clone()) };
     let memory = MemoryFile::of(memory)?;
@@ -21,16 +21,16 @@ pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::R
     let mut plan = Plan { qemu: found, ..plan.clone() };
     match &plan.qemu {
         Some(QemuThreads { pid, vcpus }) if !vcpus.is_empty() => {
-            warn!("the plan's QEMU is gone; this guest's is process {pid}, with {} vCPUs", vcpus.len());
+            warn!("the QEMU of the plan is gone; the guest's QEMU is process {pid} with {} vCPUs", vcpus.len());
         }
         other => {
-            let missing = if other.is_some() { "the vCPUs' threads have no names" } else { "none was found" };
+            let missing = if other.is_some() { "the vCPU threads have no names" } else { "no process was found" };
             let all = plan.blocks.len();
-            // Only one side would be on that core, and the figures would be called both sides'.
+            // Only one side would run on that core, but the results would claim both.
             plan.blocks.retain(|block| !block.conditions.shared_core);
             warn!(
-                "the plan's QEMU is gone, and of this guest's {missing}: CPU time of the guest is not measured, and {} \
-                 blocks with both sides on one core are left out; start QEMU with -name debug-threads=on, as this user",
+                "the QEMU of the plan is gone, and {missing}: the CPU time of the guest is not measured, and {} blocks with both \
+                 sides on one core are skipped. Hint: start QEMU with -name debug-threads=on, as this user",
                 all - plan.blocks.len()
             );
         }
@@ -38,7 +38,7 @@ pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::R
     Ok(plan)
 }
 
-/// The file behind the shared memory.
+/// Identity of the shared memory's file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct MemoryFile {
     device: u64,
@@ -54,7 +54,7 @@ impl MemoryFile {
         Self { device: file.dev(), inode: file.ino() }
     }
 
-    /// Whether a process has it open; not so where that may not be seen.
+    /// Whether a process has it open; false without the permission to check.
     fn is_held_by(self, pid: u32) -> bool {
         let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
         open.into_iter().any(|fd| fs::metadata(fd.path()).is_ok_and(|file| Self::at(&file) == self))
@@ -65,7 +65,7 @@ fn is_task(pid: u32, tid: u32) -> bool {
     Path::new(&format!("/proc/{pid}/task/{tid}")).exists()
 }
 
-/// The one QEMU that holds the memory; none if there are several, of which any may run the guest.
+/// The only QEMU that has the memory open; `None` if there are several.
 fn find(memory: MemoryFile) -> Option<QemuThreads> {
     let processes = numbers("/proc");
     let is_qemu = |pid: &u32| name(&format!("/proc/{pid}")).is_some_and(|name| name.starts_with("qemu"));
@@ -78,7 +78,7 @@ fn find(memory: MemoryFile) -> Option<QemuThreads> {
     Some(QemuThreads { pid, vcpus: vcpus.into_iter().map(|(_, tid)| tid).collect() })
 }
 
-/// The entries of a folder that are numbers.
+/// The numeric entries of a directory.
 fn numbers(folder: &str) -> Vec<u32> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
@@ -88,7 +88,7 @@ fn name(folder: &str) -> Option<String> {
     fs::read_to_string(format!("{folder}/comm")).ok()
 }
 
-/// As QEMU names the threads of virtual CPUs with `debug-threads=on`: `CPU 0/KVM`, `CPU 0/TCG`.
+/// QEMU names vCPU threads `CPU 0/KVM` or `CPU 0/TCG` with `debug-threads=on`.
 fn vcpu_number(name: &str) -> Option<u32> {
     name.strip_prefix("CPU ")?.split_once('/')?.0.parse().ok()
 }
@@ -131,13 +131,13 @@ mod tests {
         }
     }
 
-    /// A process that has a file open as its stdin, and runs until it is ended.
+    /// A process that has a file open as its stdin.
     fn holder(of: &File) -> Child {
         Command::new("sleep").arg("600").stdin(Stdio::from(of.try_clone().unwrap())).spawn().unwrap()
     }
 
     #[test]
-    fn a_qemu_that_holds_the_memory_is_the_plans() {
+    fn keeps_a_planned_qemu_that_has_the_memory_open() {
         let memory = tempfile::tempfile().unwrap();
         let mut child = holder(&memory);
         let planned = plan(child.id(), &[child.id()]);
@@ -146,11 +146,11 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(settled, planned);
-        assert_eq!(foreign.qemu, None, "a thread of another process is not touched");
+        assert_eq!(foreign.qemu, None, "a thread of another process is ignored");
     }
 
     #[test]
-    fn a_process_that_got_the_id_later_is_not_the_guests_and_nothing_is_called_one_core() {
+    fn ignores_a_process_with_a_recycled_id() {
         let (memory, other) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
         let mut stranger = holder(&other);
         let settled = resolve_qemu_threads(&plan(stranger.id(), &[stranger.id()]), memory.as_fd()).unwrap();
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn threads_of_virtual_cpus_are_known_by_their_names() {
+    fn finds_vcpu_threads_by_name() {
         assert_eq!(["CPU 0/TCG\n", "CPU 12/KVM\n"].map(vcpu_number), [Some(0), Some(12)]);
         assert_eq!(["qemu-system-x86\n", "CPU", "ALL CPUs/TCG"].map(vcpu_number), [None; 3]);
     }

@@ -1,4 +1,4 @@
-//! Frames through the slots: written, announced, read, verified.
+//! Frames in slots: written by the host, read and verified by the guest.
 
 use bench_model::Fault;
 use bench_model::raw::CorruptAnswer;
@@ -23,11 +23,8 @@ impl BlockContext<'_> {
         let total = self.block.warmup + self.block.count;
         for position in 0..total {
             let mut sample = Sample { seq: self.first_seq + position, ..Sample::default() };
-            let wrong = position >= self.block.warmup && self.fault.get() == Some(Fault::WrongHash);
-            if wrong {
-                self.fault.set(None);
-            }
-            let done = self.frame(channel, &mut sample, wrong);
+            let corrupted = position >= self.block.warmup && self.fault.fires(Fault::WrongHash);
+            let done = self.frame(channel, &mut sample, corrupted);
             if position < self.block.warmup {
                 self.meter.drain();
             }
@@ -42,7 +39,8 @@ impl BlockContext<'_> {
             Some(match sample.answer {
                 Some(Ack::Refused(NackReason::Hash)) => CorruptAnswer::Refused,
                 Some(Ack::Processed) => CorruptAnswer::Accepted,
-                _ => CorruptAnswer::Other,
+                Some(Ack::Refused(NackReason::Header | NackReason::Payload) | Ack::Received | Ack::Unknown(_))
+                | None => CorruptAnswer::Other,
             })
         } else {
             None
@@ -60,14 +58,14 @@ impl BlockContext<'_> {
         let frame = if corrupted { self.frames.corrupted_frame(len) } else { self.frames.next_frame(len) };
         let index = sample.seq % self.words.layout.slots as u64;
         let memory = self.words.memory;
-        let nowhere = RegionError::OutOfBounds { offset: usize::MAX, len, region: memory.len() };
-        let at = self.words.layout.slot(index).ok_or(nowhere)?;
+        let out_of_bounds = RegionError::OutOfBounds { offset: usize::MAX, len, region: memory.len() };
+        let at = self.words.layout.slot(index).ok_or(out_of_bounds)?;
         let header = FrameHeader::new(sample.seq, self.block.size_bytes, frame.sha256);
         if self.block.conditions.cold {
             flush_private(&frame.bytes);
             memory.flush(at, PAGE + len)?;
         }
-        // Making a frame is no part of what sending it costs.
+        // The generation of a frame is not measured.
         self.meter.start();
         sample.begun = tsc_now();
         memory.copy_in(at + PAGE, &frame.bytes)?;

@@ -1,4 +1,4 @@
-//! Frames: unique content, and its hash, made outside the measured span.
+//! Generates frames with unique content and their hashes, outside the measured interval.
 
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -11,7 +11,7 @@ pub(crate) struct Frame {
     pub(crate) sha256: [u8; 32],
 }
 
-/// Makes frames from one seed.
+/// Generates frames from a seed.
 #[derive(Debug)]
 pub(crate) struct FrameGenerator {
     rng: StdRng,
@@ -23,7 +23,7 @@ impl FrameGenerator {
         Self { rng: StdRng::seed_from_u64(seed), frame: Frame { bytes: Vec::new(), sha256: [0; 32] } }
     }
 
-    /// A frame of `len` random bytes, different from every other.
+    /// A frame of `len` random bytes, different from all others.
     pub(crate) fn next_frame(&mut self, len: usize) -> &Frame {
         self.frame.bytes.resize(len, 0);
         self.rng.fill_bytes(&mut self.frame.bytes);
@@ -31,7 +31,7 @@ impl FrameGenerator {
         &self.frame
     }
 
-    /// A frame whose content differs in one bit from what its hash says.
+    /// A frame that differs in one bit from its hash.
     pub(crate) fn corrupted_frame(&mut self, len: usize) -> &Frame {
         self.next_frame(len);
         self.frame.bytes[len / 2] ^= 1;
@@ -44,7 +44,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_frames_are_alike_and_each_matches_its_hash() {
+    fn frames_are_unique_and_match_their_hash() {
         let mut frames = FrameGenerator::new(1);
         let first = frames.next_frame(1000).bytes.clone();
         let second = frames.next_frame(1000);
@@ -53,14 +53,14 @@ mod tests {
     }
 
     #[test]
-    fn a_corrupted_frame_does_not_match_its_hash() {
+    fn corrupted_frame_does_not_match_its_hash() {
         let mut frames = FrameGenerator::new(1);
         let frame = frames.corrupted_frame(1000);
         assert_ne!(frame.sha256, <[u8; 32]>::from(Sha256::digest(&frame.bytes)));
     }
 
     #[test]
-    fn the_same_seed_makes_the_same_frames() {
+    fn same_seed_gives_same_frames() {
         assert_eq!(FrameGenerator::new(5).next_frame(64).bytes, FrameGenerator::new(5).next_frame(64).bytes);
     }
 }

@@ -1,4 +1,4 @@
-//! Closed loops of 64-byte messages, back to back or paced, and the open loop that offers them at a rate.
+//! 64-byte messages: closed loops, back to back or paced, and an open loop at a given rate.
 
 use doorbell::notify::Notifier;
 use doorbell::tsc::tsc_now;
@@ -11,7 +11,7 @@ use crate::BenchError;
 use crate::round_trip::{Channel, Sample};
 use crate::shared_words::PAYLOAD;
 
-/// The thread's name while operations are measured, for whoever watches or traces it, and at all other times.
+/// Thread names during and outside the measurement, for tracing tools.
 const MEASURING: &std::ffi::CStr = c"measuring";
 const NOT_MEASURING: &std::ffi::CStr = c"host-peer";
 
@@ -25,7 +25,7 @@ impl BlockContext<'_> {
         let seed = self.seed ^ u64::from(self.block.index) << 32;
         match (conditions.arrivals.zip(conditions.rate_per_s), conditions.gap_ns) {
             (Some((arrivals, rate)), _) => {
-                // Warm-up is no part of the schedule.
+                // The warm-up is not part of the schedule.
                 self.loop_over(channel, 0..self.block.warmup, &mut BackToBack)?;
                 let mut schedule = OpenLoopSchedule::new(sleeper, arrivals, rate, seed);
                 self.loop_over(channel, self.block.warmup..self.total(), &mut schedule)
@@ -42,7 +42,7 @@ impl BlockContext<'_> {
         self.block.warmup + self.block.count
     }
 
-    /// Sends the messages of these positions in the block. What is measured begins behind the warm-up.
+    /// Sends the messages at these positions of the block. The measurement starts after the warm-up.
     fn loop_over<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
@@ -56,7 +56,7 @@ impl BlockContext<'_> {
             if position == first_measured {
                 self.meter.start();
                 end = tsc_now() + self.limit();
-                // No more than a label: a kernel that refuses it changes nothing.
+                // The name is only a label: errors are ignored.
                 let _ = prctl::set_name(MEASURING);
             }
             let mut sample = Sample { seq: self.first_seq + position, ..Sample::default() };
@@ -85,7 +85,7 @@ impl BlockContext<'_> {
         self.meter.stop();
     }
 
-    /// Waits in the block's way for nothing, and ends with one message, so that the guest knows.
+    /// Waits idle in the block's wait mode, and ends with one message to the guest.
     pub(super) fn idle<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
@@ -99,7 +99,7 @@ impl BlockContext<'_> {
     }
 }
 
-/// A message of one cache line: the message word and seven more, whose exclusive-or is the sequence number.
+/// Sends a message of one cache line: the message word and seven words whose XOR is the sequence number.
 #[inline]
 pub(crate) fn pingpong<W: Waiter, N: Notifier>(
     channel: &mut Channel<'_, '_, '_, W, N>,

@@ -1,14 +1,13 @@
 //! What a block's operations are, workload by workload, over whichever ways to wait and to ring.
 
-use std::cell::Cell;
-
 use bench_model::raw::CorruptAnswer;
-use bench_model::{Block, Fault, Workload};
+use bench_model::{Block, Workload};
 use doorbell::notify::Notifier;
 use doorbell::wait::Waiter;
 
 use super::BenchError;
 use super::cpu_usage::Meter;
+use super::faults::FaultPolicy;
 use super::round_trip::{Channel, Sample};
 use super::shared_words::SharedWords;
 
@@ -21,32 +20,32 @@ mod stream_storm;
 pub(super) use frame_gen::FrameGenerator;
 pub(super) use messages::pingpong;
 
-/// What a block's operations need beside their channel.
+/// Context of a block's operations.
 pub(super) struct BlockContext<'s> {
     pub(super) block: &'s Block,
     pub(super) first_seq: u64,
     pub(super) words: &'s SharedWords<'s>,
     pub(super) meter: &'s mut Meter,
     pub(super) frames: &'s mut FrameGenerator,
-    pub(super) fault: &'s Cell<Option<Fault>>,
+    pub(super) fault: &'s FaultPolicy,
     pub(super) ticks_per_ns: f64,
     pub(super) seed: u64,
-    /// Takes the operations as they end, the one that fails included.
+    /// Receives every operation, including one that fails.
     pub(super) samples: &'s mut Vec<Sample>,
 }
 
-/// What a block brought beside its samples.
+/// Result of a block, without its samples.
 #[derive(Debug, Default)]
 pub(super) struct BlockOutcome {
     pub(super) corrupt: Option<CorruptAnswer>,
     pub(super) traffic: Option<StreamTotals>,
-    /// Messages that were due and not sent when the block's time was up.
+    /// Messages that were scheduled but not sent before the time limit.
     pub(super) unsent: u64,
-    /// Ticks for which a host that sleeps spun before messages, within what was measured.
+    /// Ticks that a blocking host spun before messages, within the measured interval.
     pub(super) pacing_ticks: u64,
 }
 
-/// What the host sent without waiting for each answer.
+/// Totals of messages that are not acknowledged one by one.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct StreamTotals {
     pub(super) messages: u64,
@@ -70,13 +69,13 @@ impl BlockContext<'_> {
         }
     }
 
-    /// Nanoseconds in ticks.
+    /// Converts nanoseconds to ticks.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a block fits 64 bits of ticks")]
     fn ticks(&self, ns: f64) -> u64 {
         (ns * self.ticks_per_ns) as u64
     }
 
-    /// How long the block may last, in ticks; the end of time where it has no limit.
+    /// Time limit of the block in ticks; effectively infinite without one.
     fn limit(&self) -> u64 {
         self.block.limit_ms.map_or(u64::MAX / 2, |ms| self.ticks(ms as f64 * 1e6))
     }

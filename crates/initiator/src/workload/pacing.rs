@@ -1,4 +1,4 @@
-//! When the next message is sent.
+//! Decides when the next message is sent.
 
 use std::time::Duration;
 
@@ -9,24 +9,23 @@ use rand::{RngExt, SeedableRng};
 
 use crate::round_trip::Sample;
 
-/// How much earlier than it is due a sleeper gets up in an open loop; the rest it spins, because a timer's lateness would
-/// else be taken for the guest's.
+/// In an open loop a sleeping sender wakes up this early and spins the rest: the lateness of a timer would otherwise
+/// count as latency of the guest.
 const SPIN_MARGIN: Duration = Duration::from_micros(150);
 
-/// Decides when a message is sent.
+/// A send schedule.
 pub(super) trait Pacer {
-    /// Waits until the next message is to be sent, and notes when it was due. Returns for how many ticks it spun although
-    /// its block sleeps: CPU time of the instrument, which no sender would spend.
+    /// Waits until the scheduled send time and records it in the sample. Returns the ticks that a blocking sender spun:
+    /// CPU time of the instrument.
     fn wait(&mut self, sample: &mut Sample) -> u64;
 
-    /// How many of the next `most` messages, which will not be sent any more, were due by `now`. None where a message is due
-    /// only after the answer to the one before.
+    /// How many of the next `max` messages, which will not be sent, were scheduled before `now`. 0 in a closed loop.
     fn count_due(&mut self, _now: u64, _most: u64) -> u64 {
         0
     }
 }
 
-/// As soon as the answer to the one before is there.
+/// Sends right after the previous acknowledgement.
 pub(super) struct BackToBack;
 
 impl Pacer for BackToBack {
@@ -36,16 +35,16 @@ impl Pacer for BackToBack {
     }
 }
 
-/// Waits on the counter.
+/// Waits for a TSC value.
 pub(super) struct TscSleeper {
-    /// Whether it sleeps; who polls does not.
+    /// Whether it sleeps; false in poll mode.
     pub(super) sleeps: bool,
     pub(super) ticks_per_ns: f64,
 }
 
 impl TscSleeper {
-    /// Waits until the counter stands at `due`, sleeping until `early` before it. Returns the ticks of a sleeper's spin,
-    /// which ends at `due`: what comes later it did not ask for, and may have been off its CPU.
+    /// Waits until the counter reaches `due`; sleeps until `early` before it. Returns the ticks spun after a sleep, up
+    /// to `due`: later ticks may be preemption.
     fn until(&self, due: u64, early: Duration) -> u64 {
         let mut spun = 0;
         if self.sleeps {
@@ -63,7 +62,7 @@ impl TscSleeper {
     }
 }
 
-/// A while after the answer to the one before.
+/// Sends a fixed time after the previous acknowledgement.
 pub(super) struct FixedGap {
     pub(super) sleeper: TscSleeper,
     pub(super) ticks: u64,
@@ -76,7 +75,7 @@ impl Pacer for FixedGap {
     }
 }
 
-/// At times that do not depend on answers.
+/// Sends at scheduled times that do not depend on acknowledgements.
 pub(super) struct OpenLoopSchedule {
     sleeper: TscSleeper,
     arrivals: Arrivals,
@@ -86,13 +85,13 @@ pub(super) struct OpenLoopSchedule {
 }
 
 impl OpenLoopSchedule {
-    /// `rate_per_s` messages per second from now on.
+    /// `rate_per_s` messages per second from now.
     pub(super) fn new(sleeper: TscSleeper, arrivals: Arrivals, rate_per_s: u64, seed: u64) -> Self {
         let interval = 1e9 * sleeper.ticks_per_ns / rate_per_s.max(1) as f64;
         Self { sleeper, arrivals, interval, due: tsc_now() as f64, rng: StdRng::seed_from_u64(seed) }
     }
 
-    /// When the next message is due.
+    /// Scheduled time of the next message.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
     fn next_due(&mut self) -> u64 {
         self.due += match self.arrivals {
@@ -110,8 +109,8 @@ impl Pacer for OpenLoopSchedule {
         self.sleeper.until(sample.due, SPIN_MARGIN)
     }
 
-    fn count_due(&mut self, now: u64, most: u64) -> u64 {
-        (0..most).take_while(|_| self.next_due() <= now).count() as u64
+    fn count_due(&mut self, now: u64, max: u64) -> u64 {
+        (0..max).take_while(|_| self.next_due() <= now).count() as u64
     }
 }
 
@@ -120,7 +119,7 @@ mod tests {
     use super::*;
 
     fn dues(arrivals: Arrivals) -> Vec<f64> {
-        // A counter of one tick per microsecond: everything is long due, and nobody waits.
+        // A counter of one tick per microsecond: every send time has passed.
         let sleeper = TscSleeper { sleeps: false, ticks_per_ns: 0.001 };
         let mut schedule = OpenLoopSchedule::new(sleeper, arrivals, 10_000, 7);
         schedule.due = 0.0;
@@ -140,28 +139,28 @@ mod tests {
     }
 
     #[test]
-    fn messages_that_were_due_and_are_not_sent_are_counted_and_those_that_were_not_due_are_not() {
+    fn counts_only_messages_that_were_scheduled() {
         let sleeper = || TscSleeper { sleeps: false, ticks_per_ns: 0.001 };
         let mut schedule = OpenLoopSchedule::new(sleeper(), Arrivals::Fixed, 10_000, 7);
         schedule.due = 0.0;
-        // One is due every 100 ticks.
+        // One message every 100 ticks.
         assert_eq!(schedule.count_due(1_050, 50), 10);
         schedule.due = 0.0;
-        assert_eq!(schedule.count_due(1_050, 4), 4, "no more than there are");
+        assert_eq!(schedule.count_due(1_050, 4), 4, "at most the limit");
         assert_eq!(FixedGap { sleeper: sleeper(), ticks: 1 }.count_due(u64::MAX, 50), 0);
     }
 
     #[test]
-    fn a_sleepers_spin_before_a_message_is_told_and_a_pollers_is_none() {
-        // A counter of at least one tick per nanosecond: a hundred thousand are too few to sleep for.
+    fn reports_the_spin_of_a_sleeper_only() {
+        // At one tick per nanosecond, 100,000 ticks are too short to sleep.
         let spun = |sleeps| TscSleeper { sleeps, ticks_per_ns: 1.0 }.until(tsc_now() + 100_000, SPIN_MARGIN);
         assert!((1..=100_000).contains(&spun(true)));
         assert_eq!(spun(false), 0);
-        assert_eq!(TscSleeper { sleeps: true, ticks_per_ns: 1.0 }.until(0, SPIN_MARGIN), 0, "long due");
+        assert_eq!(TscSleeper { sleeps: true, ticks_per_ns: 1.0 }.until(0, SPIN_MARGIN), 0, "already passed");
     }
 
     #[test]
-    fn poisson_arrivals_have_the_rate_and_the_spread_of_independent_senders() {
+    fn poisson_arrivals_have_exponential_gaps() {
         let dues = dues(Arrivals::Poisson);
         let gaps: Vec<f64> = dues.windows(2).map(|pair| pair[1] - pair[0]).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;

@@ -1,4 +1,4 @@
-//! Messages that do not wait for each answer: storms of doorbells, and streams through a ring of slots.
+//! Messages without waiting for each acknowledgement: doorbell storms, and streams through a ring of slots.
 
 use std::cell::Cell;
 
@@ -14,7 +14,8 @@ use crate::BenchError;
 use crate::round_trip::{Channel, Sample};
 
 impl BlockContext<'_> {
-    /// A doorbell per message, at the block's rate or as fast as they can be rung. Only the last one's answer is waited for.
+    /// Sends a doorbell per message, at the block's rate or as fast as possible. Waits only for the last
+    /// acknowledgement.
     pub(super) fn storm<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
@@ -42,27 +43,27 @@ impl BlockContext<'_> {
         self.meter.stop();
         self.samples.push(sample);
         done?;
-        // The last one is paced as all others are, so that as many intervals lie in the span as there are rings before it.
+        // The last message is paced too: the span then has one interval per earlier ring.
         let span_ticks = sample.published - start;
         let sent = StreamTotals { messages: self.block.count, last_seq, span_ticks, full: 0 };
         Ok(BlockOutcome { traffic: Some(sent), ..BlockOutcome::default() })
     }
 
-    /// Fills the ring for as long as the block says, and waits until it has been emptied.
+    /// Fills the ring until the time limit and waits until it is empty.
     pub(super) fn stream<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
         let (memory, first) = (self.words.memory, self.first_seq);
         let slots = u64::from(self.block.conditions.slots.unwrap_or(1));
-        let nowhere = || RegionError::OutOfBounds {
+        let out_of_bounds = || RegionError::OutOfBounds {
             offset: bench_protocol::layout::SLOTS,
             len: usize::try_from(slots.saturating_mul(self.block.size_bytes)).unwrap_or(usize::MAX),
             region: memory.len(),
         };
-        let ring = SlotRing::new(memory.len(), slots, self.block.size_bytes).ok_or_else(nowhere)?;
+        let ring = SlotRing::new(memory.len(), slots, self.block.size_bytes).ok_or_else(out_of_bounds)?;
         let mut message = self.frames.next_frame(ring.bytes()).bytes.clone();
-        // The first slot that is not known to be empty.
+        // `taken`: the first slot that may still be in use.
         let (mut seq, mut taken, mut full) = (first, first, 0);
         self.meter.start();
         let start = tsc_now();
@@ -100,7 +101,7 @@ impl BlockContext<'_> {
     }
 }
 
-/// CountedCheck at the acknowledgement word, counted: where the first finds what is looked for, nobody had to wait.
+/// Counts the checks of a condition: if the first succeeds, the sender did not wait.
 struct CountedCheck<F> {
     found: F,
     count: Cell<u64>,
@@ -134,7 +135,7 @@ mod tests {
 
     use super::*;
 
-    /// Waits for a slot that is free from the so-manieth look on, as a stream does.
+    /// Waits for a slot that becomes free at check number `free_from`.
     fn waited(free_from: u64) -> bool {
         let emptied = Cell::new(0);
         let room = CountedCheck::new(|word: SeqState| word.seq >= free_from);
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_that_is_free_already_is_not_waited_for() {
+    fn free_slot_is_not_waited_for() {
         assert!(!waited(1));
         assert!(waited(2) && waited(40_000));
     }
