@@ -1,8 +1,7 @@
-//! `host-peer`: a host process as a peer of an ivshmem server, for people, for scripts, and the benchmark's measured
-//! initiator.
+//! `host-peer`: joins an ivshmem server as a peer, and runs the measured initiator of the benchmark.
 //!
-//! 1. `cli`: what can be said. 2. `verbs`: one thing each, for scripts. 3. `shell`: for people.
-//! 4. `generate`: man pages and completions. 5. `qemu_client`: the program under the name `ivshmem-client`.
+//! 1. `cli`: flags and help. 2. `commands`: one operation each, for scripts. 3. `shell`: interactive use.
+//! 4. `man_pages`: man pages and completions. 5. `qemu_client`: the program under the name `ivshmem-client`.
 
 mod cli;
 mod commands;
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     let logger = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    // Its own complaints would go to the same stderr, with `eprintln!`.
+    // Internal errors would go to the same stderr.
     logger.with_target(false).with_env_filter("info").log_internal_errors(false).init();
     match act(&arguments) {
         Ok(status) => status,

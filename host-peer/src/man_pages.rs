@@ -10,11 +10,11 @@ use cli_common::output;
 
 use crate::qemu_client::QemuClientArguments;
 
-/// Writes a page for the command and for each verb that is not hidden, and one for the name of QEMU's client.
+/// Writes a page for the program, each visible command, and `ivshmem-client`.
 pub(crate) fn write(folder: &Path, command: Command) -> anyhow::Result<()> {
     for command in [command, QemuClientArguments::command()] {
         write_pages(command, folder)
-            .with_context(|| format!("cannot write man pages into the folder {0} (mkdir -p {0})", folder.display()))?;
+            .with_context(|| format!("cannot write man pages to {0}. Hint: mkdir -p {0}", folder.display()))?;
     }
     Ok(())
 }
@@ -22,7 +22,7 @@ pub(crate) fn write(folder: &Path, command: Command) -> anyhow::Result<()> {
 /// Prints completions to stdout.
 pub(crate) fn completions(shell: Shell, mut command: Command) -> anyhow::Result<()> {
     let name = command.get_name().to_owned();
-    // By way of memory, because clap_complete panics where it cannot write.
+    // Generated in memory: clap_complete panics if it cannot write.
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
     Ok(output::print(&String::from_utf8_lossy(&script))?)

@@ -20,11 +20,11 @@ pub(super) const MAX_PATH_BYTES: usize = 107;
 /// Why an operation of a client failed.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// There is no socket at the path.
-    #[error("there is no socket at {path}: start a server with `ivshmem-server -S {path}`", path = .0.display())]
+    /// The path does not exist.
+    #[error("no socket at {path}. Hint: start a server with `ivshmem-server -S {path}`", path = .0.display())]
     NoSocket(PathBuf),
     /// No process listens at the socket.
-    #[error("no server listens at {path}: start a server with `ivshmem-server -S {path}`", path = .0.display())]
+    #[error("no server listens at {path}. Hint: start a server with `ivshmem-server -S {path}`", path = .0.display())]
     NotListening(PathBuf),
     /// The path is not a socket.
     #[error("{} is not a socket. Hint: use the socket of a server, or remove the file and start a server there", .0.display())]
@@ -151,7 +151,7 @@ pub enum ClientError {
     /// The size of the shared memory cannot be read.
     #[error("cannot read the size of the shared memory")]
     MemorySize(#[source] io::Error),
-    /// The shared memory has no size.
+    /// The shared memory is empty.
     #[error("the shared memory is empty. Hint: the server must set its size before it sends it")]
     EmptyMemory,
     /// The memory object cannot be mapped.
@@ -253,7 +253,7 @@ pub enum ClientError {
         present: String,
     },
     /// The peer or this client does not have this vector.
-    #[error("peer {peer} has no vector {vector}: it has {count}, counted from 0")]
+    #[error("peer {peer} does not have vector {vector}; it has {count}, counted from 0")]
     UnknownVector {
         /// Owner of the vector.
         peer: PeerId,

@@ -52,12 +52,12 @@ pub struct PeerStatus {
     pub pid: Option<i32>,
 }
 
-/// Why there is no status.
+/// Why the status is not available.
 #[derive(Debug, Error)]
 pub enum StatusError {
     /// No server answers.
     #[error(
-        "no server reports its status at {path}: start one with `ivshmem-server --status-socket {path}`",
+        "no server reports its status at {path}. Hint: start one with `ivshmem-server --status-socket {path}`",
         path = .0.display()
     )]
     NotRunning(PathBuf),

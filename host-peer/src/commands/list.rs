@@ -14,10 +14,10 @@ use serde_json::json;
 
 use super::{STATUS_TIMEOUT, print_json, warn_if_unsealed};
 
-/// How long a conventional status socket may take, before this process joins instead.
+/// Timeout of a status socket with a conventional path; then this process joins.
 const FIND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is listed, whatever its source.
+/// The listed values, from status or join.
 struct Listing {
     /// This process, if it joined.
     own: Option<PeerId>,
@@ -54,8 +54,8 @@ fn joined(socket: &Path) -> anyhow::Result<Listing> {
     };
     warn_if_unsealed(&client);
     output::print_error(&format!(
-        "host-peer: joined as peer {} to list the peers, which took an id of the server. \
-         Hint: a server with --status-socket {}.status is listed without joining",
+        "host-peer: joined as peer {} to list the peers, which used up a peer id. \
+         Hint: start the server with --status-socket {}.status to list without joining",
         client.id(),
         socket.display()
     ));

@@ -9,16 +9,18 @@ use client::{Client, ClientError};
 
 use super::UsageError;
 
-/// Bytes that are copied at a time.
+/// Bytes per copy.
 const CHUNK: u64 = 1 << 20;
-/// Bytes in a line of a dump. [`CHUNK`] is a multiple of it.
+/// Bytes per line of a hex dump. [`CHUNK`] is a multiple of it.
 const LINE: usize = 16;
 
-/// Writes bytes of the shared memory to stdout, as they are or as a dump.
+/// Writes bytes of the shared memory to stdout, raw or as a hex dump.
 pub(crate) fn read(client: &Client, offset: u64, len: u64, as_hex: bool) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     if !as_hex && out.is_terminal() {
-        return Err(UsageError("raw bytes would disturb this terminal: add --hex, or redirect stdout".into()).into());
+        return Err(
+            UsageError("raw bytes can corrupt this terminal. Hint: add --hex, or redirect stdout".into()).into()
+        );
     }
     let end = offset.checked_add(len).filter(|end| *end <= client.memory_size());
     let size = client.memory_size();
@@ -26,11 +28,11 @@ pub(crate) fn read(client: &Client, offset: u64, len: u64, as_hex: bool) -> anyh
     let mut at = offset;
     while at < end {
         let count = (end - at).min(CHUNK);
-        let mut bytes = vec![0; usize::try_from(count).context("this machine cannot copy so much at a time")?];
+        let mut bytes = vec![0; usize::try_from(count).context("the size exceeds the address space")?];
         client.read_at(at, &mut bytes)?;
         let written = if as_hex { out.write_all(hex_dump(at, &bytes).as_bytes()) } else { out.write_all(&bytes) };
         match written {
-            // Whoever reads has seen enough.
+            // The reader closed the pipe.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot write to stdout")?,
         }
@@ -39,11 +41,11 @@ pub(crate) fn read(client: &Client, offset: u64, len: u64, as_hex: bool) -> anyh
     Ok(ignore_closed_pipe(out.flush())?)
 }
 
-/// Writes stdin into the shared memory: all of it, or nothing if it does not fit.
+/// Writes stdin to the shared memory; nothing if it does not fit.
 pub(crate) fn write(client: &Client, offset: u64) -> anyhow::Result<()> {
     let room = client.memory_size().saturating_sub(offset);
     let mut bytes = Vec::new();
-    // One more byte than fits tells that it does not.
+    // One more byte than fits shows that the input is too long.
     io::stdin().lock().take(room + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
     client.write_at(offset, &bytes)?;
     Ok(())
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_dump_names_offsets_bytes_and_text() {
+    fn dump_has_offsets_bytes_and_text() {
         let dump = hex_dump(0x1000, b"0123456789abcdefg\0");
         let expected = "00001000  30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66  0123456789abcdef\n\
                         00001010  67 00                                            g.\n";

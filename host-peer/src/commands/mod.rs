@@ -1,4 +1,4 @@
-//! The verbs for scripts: join, do one thing, leave. Data goes to stdout, everything else to stderr.
+//! Commands for scripts: join, perform one operation, leave. Data goes to stdout, everything else to stderr.
 
 mod list;
 mod memory;
@@ -22,15 +22,15 @@ pub(crate) use memory::{hex_dump, read, write};
 pub(crate) use ring::ring;
 pub(crate) use wait::{WaitFor, wait};
 
-/// How long a server may take to report its status.
+/// Timeout for the status of a server.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A use of the command line that no retry will mend.
+/// An invalid command line.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct UsageError(pub(crate) String);
 
-/// Joins a server, of however many peers, and warns of memory that can be cut short.
+/// Joins a server and warns if its memory is not sealed.
 pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
     fd_limit::raise_limit();
     let client = Client::join(&JoinOptions::at(socket)).map_err(explain)?;
@@ -38,32 +38,32 @@ pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
     Ok(client)
 }
 
-/// Warns of memory that another process can truncate.
+/// Warns that another process can truncate the memory.
 fn warn_if_unsealed(client: &Client) {
     if client.is_shrinkable() {
         tracing::warn!(
-            "the server's memory is not sealed: a process that truncates it ends every process that maps it; \
-             this one reads and writes it without mapping it"
+            "the server's memory is not sealed: a process that truncates it kills every process that maps it. \
+             This command does not map it"
         );
     }
 }
 
-/// An error of a client for people: at a status socket, with the path at which clients join.
+/// Adds the socket to join to the error of a status socket.
 pub(crate) fn explain(error: ClientError) -> anyhow::Error {
     let ClientError::StatusSocket(path) = &error else { return error.into() };
     let hint = match status::read(path, STATUS_TIMEOUT) {
-        Ok(status) => format!(": clients join at -S {}", status.socket.display()),
-        Err(_) => ": clients join at the path of its --socket".into(),
+        Ok(status) => format!(". Hint: join at -S {}", status.socket.display()),
+        Err(_) => ". Hint: join at the path of its --socket".into(),
     };
     UsageError(format!("{} is the status socket of a server{hint}", path.display())).into()
 }
 
-/// Prints a document to stdout.
+/// Prints a JSON document to stdout.
 pub(crate) fn print_json(document: &Value) -> anyhow::Result<()> {
     Ok(output::print(&format!("{document:#}\n"))?)
 }
 
-/// 1 failed, 2 wrong usage, 3 the machine lacks something: a server, or descriptors.
+/// 1 failed, 2 wrong usage, 3 missing on this machine: a server, or file descriptors.
 pub(crate) fn status(error: &anyhow::Error) -> u8 {
     if error.is::<UsageError>() {
         return exit_status::USAGE;

@@ -1,4 +1,4 @@
-//! `ring`: wakes a peer.
+//! `ring`: rings a peer.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,16 +14,16 @@ use serde_json::json;
 
 use super::print_json;
 
-/// How long a single ring may take.
+/// Limit of a single ring.
 const RING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Rings a doorbell so many times. Rings that come faster than the peer reads them merge into one wake-up.
+/// Rings a doorbell `count` times. Rings that the peer has not read yet coalesce.
 pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_json: bool) -> anyhow::Result<()> {
     let outcome = repeat(count, RING_TIMEOUT, move || Ok(client.ring(peer, vector)?))?;
     if let RingOutcome::StuckAfter(rings) = outcome {
         bail!(
-            "vector {vector} of peer {peer} takes no ring after {rings} of {count}: \
-             that peer filled its counter and makes who rings it wait; restart that peer"
+            "vector {vector} of peer {peer} blocks after {rings} of {count} rings: the peer filled its counter. \
+             Hint: restart that peer"
         );
     }
     if as_json {
@@ -38,8 +38,8 @@ enum RingOutcome {
     StuckAfter(u64),
 }
 
-/// Does something so many times, and gives up when a single time takes too long. In a thread of its own, which may never
-/// end: a peer, which holds the same eventfd, can make a ring wait for ever.
+/// Calls `act` repeatedly; stops if one call exceeds the timeout. Runs in a separate thread that may never end: a peer
+/// can make a ring of its eventfd block.
 fn repeat(
     count: u64,
     timeout: Duration,
@@ -50,9 +50,9 @@ fn repeat(
     let (sender, outcome) = channel();
     let acting = move || {
         let acted = (0..count).try_for_each(|_| act().map(|()| _ = progress.fetch_add(1, Relaxed)));
-        // What it holds, such as the connection, is closed before anybody is told that it is done.
+        // Close its resources, such as the connection, before reporting the result.
         drop(act);
-        // Whoever waits may have given up.
+        // The receiver may have timed out.
         let _ = sender.send(acted);
     };
     thread::Builder::new().name("ring".into()).spawn(acting).context("cannot start a thread")?;
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ring_that_never_returns_is_given_up_and_told_from_one_that_fails() {
+    fn distinguishes_stuck_ring_from_failed_ring() {
         let (_held, never) = channel::<()>();
         let mut rings = 0;
         let stuck = repeat(9, Duration::from_millis(50), move || {

@@ -11,18 +11,18 @@ use serde_json::json;
 
 use super::print_json;
 
-/// What is waited for.
+/// The awaited doorbells.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WaitFor {
-    /// The own vector.
+    /// Vector of this peer.
     pub(crate) vector: Vector,
-    /// How many rings.
+    /// Number of rings.
     pub(crate) count: u64,
-    /// How long at most; for ever if absent.
+    /// Time limit, if any.
     pub(crate) timeout: Option<Duration>,
 }
 
-/// Waits, and prints how many rings came. A server that goes away ends it, because nobody new can ring from then on.
+/// Waits and prints the number of rings. Fails if the server is gone: no new peer can ring then.
 pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyhow::Result<()> {
     let vectors = client.own_vectors().len();
     if usize::from(wanted.vector.0) >= vectors {
@@ -39,7 +39,7 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
     if rings < wanted.count {
         let timeout = wanted.timeout.unwrap_or_default();
         let wanted_rings = plural(wanted.count, "doorbell");
-        bail!("{rings} of {wanted_rings} came on vector {} within {timeout:?}", wanted.vector);
+        bail!("{rings} of {wanted_rings} arrived on vector {} within {timeout:?}", wanted.vector);
     }
     if !as_json {
         output::print(&format!("{rings}\n"))?;
@@ -49,15 +49,15 @@ pub(crate) fn wait(client: &mut Client, wanted: WaitFor, as_json: bool) -> anyho
 
 fn rings_of(client: &mut Client, wanted: WaitFor) -> anyhow::Result<u64> {
     let start = Instant::now();
-    let mut seen = 0;
-    while seen < wanted.count {
+    let mut total = 0;
+    while total < wanted.count {
         let left = wanted.timeout.map(|limit| limit.saturating_sub(start.elapsed()));
         match client.next(left)? {
-            Some(ClientEvent::Rung { vector, rings }) if vector == wanted.vector => seen += rings,
-            // Other vectors and other peers: what has been waited for is still to come.
+            Some(ClientEvent::Rung { vector, rings }) if vector == wanted.vector => total += rings,
+            // Other vectors and other peers: keep waiting.
             Some(_) if left.is_none_or(|left| !left.is_zero()) => {}
             _ => break,
         }
     }
-    Ok(seen)
+    Ok(total)
 }

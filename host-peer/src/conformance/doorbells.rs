@@ -1,4 +1,4 @@
-//! Judging the eventfds: by what they are, and by ringing them.
+//! Checks that doorbells are eventfds and ring the right vector.
 
 use std::os::fd::OwnedFd;
 
@@ -8,11 +8,11 @@ use rustix::io::{Errno, read, write};
 use super::recorder::{RecordedMessage, RecordingClient};
 use client::descriptor;
 
-/// Rings at a time: a doorbell that does not count would say one.
+/// Rings per doorbell: one that does not count would return 1.
 const RINGS: u64 = 3;
 
-/// The doorbells of a peer as a client got them, by vector.
-fn of(client: &RecordingClient, peer: i64) -> Vec<&OwnedFd> {
+/// The doorbells of a peer that a client received, by vector.
+fn doorbells_of(client: &RecordingClient, peer: i64) -> Vec<&OwnedFd> {
     client
         .log
         .iter()
@@ -25,21 +25,21 @@ fn of(client: &RecordingClient, peer: i64) -> Vec<&OwnedFd> {
 pub(super) fn are_eventfds(messages: &[RecordedMessage]) -> Result<(), String> {
     for (message, fd) in each(messages) {
         if let Some(kind) = descriptor::kind_unless_eventfd(fd) {
-            return Err(format!("one of peer {} is a {kind}", message.value));
+            return Err(format!("a doorbell of peer {} is a {kind}", message.value));
         }
     }
     Ok(())
 }
 
-/// Looks, and makes them non-blocking afterwards, so that no later ring can hold the examination.
+/// Checks the flag, and sets it: a later ring must not block the check.
 pub(super) fn are_non_blocking(messages: &[RecordedMessage]) -> Result<(), String> {
     let mut verdict = Ok(());
     for (message, fd) in each(messages) {
-        let flags = fcntl_getfl(fd).map_err(|errno| format!("the flags of one cannot be read: {errno}"))?;
+        let flags = fcntl_getfl(fd).map_err(|errno| format!("cannot read the flags of a doorbell: {errno}"))?;
         if !flags.contains(OFlags::NONBLOCK) {
-            verdict = Err(format!("one of peer {} is not", message.value));
+            verdict = Err(format!("a doorbell of peer {} is blocking", message.value));
         }
-        descriptor::set_nonblocking(fd).map_err(|error| format!("one cannot be made so: {error}"))?;
+        descriptor::set_nonblocking(fd).map_err(|error| format!("cannot make a doorbell non-blocking: {error}"))?;
     }
     verdict
 }
@@ -48,29 +48,29 @@ fn each(messages: &[RecordedMessage]) -> impl Iterator<Item = (&RecordedMessage,
     messages.iter().flat_map(|message| message.fds.iter().map(move |fd| (message, fd)))
 }
 
-/// Rings every vector of `to` through what `from` was given, and looks which of `to`'s own doorbells heard it.
+/// Rings every vector of `to` with the eventfds of `from`, and reads the counters of `to`.
 pub(super) fn ring(from: &RecordingClient, to: &RecordingClient) -> Result<(), String> {
-    let own = of(to, to.id());
+    let own = doorbells_of(to, to.id());
     for fd in &own {
         take(fd)?;
     }
-    for (vector, bell) in of(from, to.id()).into_iter().enumerate() {
+    for (vector, bell) in doorbells_of(from, to.id()).into_iter().enumerate() {
         for _ in 0..RINGS {
-            write(bell, &1_u64.to_ne_bytes()).map_err(|errno| format!("one cannot be rung: {errno}"))?;
+            write(bell, &1_u64.to_ne_bytes()).map_err(|errno| format!("cannot ring a doorbell: {errno}"))?;
         }
-        let heard: Vec<u64> = own.iter().map(|fd| take(fd)).collect::<Result<_, _>>()?;
+        let received: Vec<u64> = own.iter().map(|fd| take(fd)).collect::<Result<_, _>>()?;
         let expected: Vec<u64> = (0..own.len()).map(|at| if at == vector { RINGS } else { 0 }).collect();
-        if heard != expected {
+        if received != expected {
             let (from, to) = (from.id(), to.id());
             return Err(format!(
-                "{RINGS} rings of vector {vector} of peer {to} by peer {from} were heard as {heard:?} by vector"
+                "{RINGS} rings of vector {vector} of peer {to} by peer {from} arrived as {received:?}, by vector"
             ));
         }
     }
     Ok(())
 }
 
-/// The rings that are waiting.
+/// Reads and clears the counter.
 fn take(fd: &OwnedFd) -> Result<u64, String> {
     let mut count = [0; 8];
     loop {
@@ -78,7 +78,7 @@ fn take(fd: &OwnedFd) -> Result<u64, String> {
             Ok(_) => Ok(u64::from_ne_bytes(count)),
             Err(Errno::AGAIN) => Ok(0),
             Err(Errno::INTR) => continue,
-            Err(errno) => Err(format!("one cannot be read: {errno}")),
+            Err(errno) => Err(format!("cannot read a doorbell: {errno}")),
         };
     }
 }

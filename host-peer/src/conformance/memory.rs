@@ -1,4 +1,4 @@
-//! Judging the shared memory.
+//! Checks the shared memory.
 
 use std::os::fd::OwnedFd;
 
@@ -7,13 +7,13 @@ use rustix::fs::{FileType, SealFlags, Stat, fcntl_get_seals, fstat};
 use client::descriptor;
 use client::plural::plural;
 
-/// The cause and the remedy of memory that became too small.
-const TRUNCATED: &str = "another process truncated it, and those that map it, QEMU included, get SIGBUS; restart the server \
-                         and its peers, with a sealed memfd (ivshmem-server without -M and -m)";
+/// Cause and hint for truncated memory.
+const TRUNCATED: &str = "another process truncated it, and processes that map it, QEMU included, get SIGBUS. Hint: restart the \
+                         server and its peers, with a sealed memfd (ivshmem-server without -M and -m)";
 
-/// The object behind a descriptor, if it is one that can be mapped.
+/// The object of a descriptor, if it can be mapped.
 pub(super) fn object(fd: &OwnedFd) -> Result<Stat, String> {
-    let stat = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?;
+    let stat = fstat(fd).map_err(|errno| format!("cannot read its size: {errno}"))?;
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => Ok(stat),
         kind => Err(format!("the descriptor is {}", descriptor::describe_kind(kind))),
@@ -25,28 +25,28 @@ pub(super) fn size(stat: &Stat) -> Result<u64, String> {
     match u64::try_from(stat.st_size) {
         Ok(size) if size >= page && size.is_power_of_two() => Ok(size),
         Ok(size) if size >= page => {
-            Err(format!("{size} bytes are not a power of two, which a PCI BAR needs: wrong --size, or truncated since"))
+            Err(format!("{size} bytes are not a power of two, which a PCI BAR needs: wrong --size, or truncated later"))
         }
         _ => Err(format!("it has {}, less than a page of {page}: {TRUNCATED}", plural(stat.st_size, "byte"))),
     }
 }
 
-/// Whether the object has the size that it had at the first look.
+/// Checks that the object still has its first size.
 pub(super) fn check_size_now(fd: &OwnedFd, size: u64) -> Result<(), String> {
-    let now = fstat(fd).map_err(|errno| format!("its size cannot be read: {errno}"))?.st_size;
+    let now = fstat(fd).map_err(|errno| format!("cannot read its size: {errno}"))?.st_size;
     check_size(u64::try_from(now).unwrap_or(0), size).map(|_| ())
 }
 
-/// The size, if it is the one that the object had when it was made, or at an earlier look.
-pub(super) fn check_size(size: u64, made: u64) -> Result<u64, String> {
+/// The size, if it equals the original or an earlier size.
+pub(super) fn check_size(size: u64, expected: u64) -> Result<u64, String> {
     match size {
-        _ if size == made => Ok(size),
-        _ if size > made => Err(format!("it had {made} bytes and has {size} now: another process enlarged it")),
-        _ => Err(format!("it had {made} bytes and has {size} now: {TRUNCATED}")),
+        _ if size == expected => Ok(size),
+        _ if size > expected => Err(format!("it had {expected} bytes and now has {size}: another process enlarged it")),
+        _ => Err(format!("it had {expected} bytes and now has {size}: {TRUNCATED}")),
     }
 }
 
-/// The seals that are missing, with the consequence; nothing if none is.
+/// The missing seals with the consequence, if any.
 pub(super) fn missing_seals(fd: &OwnedFd) -> Option<String> {
     let seals = fcntl_get_seals(fd).unwrap_or(SealFlags::empty());
     let wanted = [(SealFlags::SHRINK, "shrinking"), (SealFlags::GROW, "growing")];
@@ -54,17 +54,17 @@ pub(super) fn missing_seals(fd: &OwnedFd) -> Option<String> {
     let harm = if seals.contains(SealFlags::SHRINK) {
         ""
     } else {
-        ": any process that can open it can truncate it, and those that map it, QEMU included, then get SIGBUS; use a \
-         sealed memfd (ivshmem-server without -M and -m)"
+        ": any process that can open it can truncate it, and processes that map it, QEMU included, then get SIGBUS. Hint: \
+         use a sealed memfd (ivshmem-server without -M and -m)"
     };
     (!missing.is_empty()).then(|| format!("not against {}{harm}", missing.join(" and ")))
 }
 
-/// Whether two descriptors lead to one object.
+/// Whether two descriptors refer to the same object.
 pub(super) fn same(one: &Stat, other: &Stat) -> Result<(), String> {
     if (one.st_dev, one.st_ino) == (other.st_dev, other.st_ino) {
         Ok(())
     } else {
-        Err("two clients got different objects".into())
+        Err("two clients received different objects".into())
     }
 }

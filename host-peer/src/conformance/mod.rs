@@ -1,13 +1,13 @@
-//! A conformance check for any ivshmem server: connects as several clients, comes and goes, reads slowly and in bits, and
-//! judges by what it was told. It needs nothing of the server but its socket, and changes no memory.
+//! A conformance check for any ivshmem server. Connects as several clients, joins and leaves, reads slowly and byte by
+//! byte, and compares the received messages with the rules. It needs only the socket and does not change the memory.
 //!
-//! Nothing is judged by a clock: that something comes only once is seen when what must follow it has come. A timeout, of each
-//! step as a whole, only ends the wait for what never comes. What then was not judged is told from what was kept.
+//! No rule depends on timing: the absence of a message is confirmed by the message that must follow it. The timeout of a
+//! step only ends the wait for a missing message. Rules that were not reached are reported as such.
 //!
-//! 1. [`rule`]: the rules, verdicts and the report.
-//! 2. `observer`: a client that takes whatever comes and writes it down.
-//! 3. `exam` and `manners`: the order of events; `hand_over`, `notices`, `doorbells`, `memory`: judging what was written
-//!    down.
+//! 1. [`rule`]: rules, verdicts and the report.
+//! 2. `recorder`: a client that records every message.
+//! 3. `suite`, `client_behaviour`: the order of events. `handshake`, `notices`, `doorbells`, `memory`: evaluate the
+//!    recorded messages.
 
 mod client_behaviour;
 mod doorbells;
@@ -26,9 +26,9 @@ pub use rule::{ConformanceReport, Rule, RuleResult, Verdict};
 use client::ClientError;
 use suite::ConformanceSuite;
 
-/// Examines the server at a socket, which may take `timeout` for each step.
+/// Checks the server at a socket, with a `timeout` per step.
 ///
-/// An error means that there is no server to examine. What a server does wrong is in the report.
+/// An error means that no server was reached. Violations are in the report.
 ///
 /// ```no_run
 /// use std::time::Duration;

@@ -1,10 +1,10 @@
-//! Judging what those present are told of others.
+//! Checks the notices to connected clients.
 
 use super::handshake::INIT_MESSAGES;
 use super::recorder::RecordedMessage;
 use client::plural::plural;
 
-/// A newcomer: once per vector.
+/// A join: one notice per vector.
 pub(super) fn joined(messages: &[RecordedMessage], id: i64, vectors: usize) -> Result<(), String> {
     let announced = messages.iter().filter(|message| message.is_join_notice(id)).count();
     if announced == vectors {
@@ -14,17 +14,17 @@ pub(super) fn joined(messages: &[RecordedMessage], id: i64, vectors: usize) -> R
     }
 }
 
-/// A departure: once, after the announcement.
+/// A leave: one notice.
 pub(super) fn left(messages: &[RecordedMessage], id: i64) -> Result<(), String> {
     match messages.iter().filter(|message| message.is_leave_notice(id)).count() {
         1 => Ok(()),
-        count => Err(format!("the end of peer {id} was told {}", plural(count, "time"))),
+        count => Err(format!("the leave of peer {id} was reported {}", plural(count, "time"))),
     }
 }
 
-/// What one client was told of a peer, compared with what another one, who read all the time, was told. Of a peer that
-/// left before the client read, it may be told nothing at all: what it knows at the end is the same.
-pub(super) fn alike(late: &[RecordedMessage], prompt: &[RecordedMessage], id: i64) -> Result<(), String> {
+/// Compares the notices of a late reader with those of a prompt one. Notices of a peer that left before the late client
+/// read may be missing as a whole: the final state is the same.
+pub(super) fn compare(late: &[RecordedMessage], prompt: &[RecordedMessage], id: i64) -> Result<(), String> {
     let of_peer = |log: &[RecordedMessage]| -> Vec<bool> {
         log.iter()
             .skip(INIT_MESSAGES)
@@ -37,11 +37,11 @@ pub(super) fn alike(late: &[RecordedMessage], prompt: &[RecordedMessage], id: i6
     if late == prompt || left_out {
         return Ok(());
     }
-    let describe = |told: &[bool]| {
-        let vectors = told.iter().filter(|announced| **announced).count();
-        format!("{} and {}", plural(vectors, "vector"), plural(told.len() - vectors, "end"))
+    let describe = |messages: &[bool]| {
+        let vectors = messages.iter().filter(|announced| **announced).count();
+        format!("{} and {}", plural(vectors, "vector"), plural(messages.len() - vectors, "leave"))
     };
-    Err(format!("of peer {id} it was told {}, and others {}", describe(&late), describe(&prompt)))
+    Err(format!("for peer {id} it received {}, other clients {}", describe(&late), describe(&prompt)))
 }
 
 #[cfg(test)]
@@ -60,22 +60,22 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_one_missed_is_told_by_numbers() {
+    fn reports_missed_messages_by_number() {
         let prompt = log(&[(7, 1), (8, 1), (7, 1), (7, 0)]);
-        assert_eq!(alike(&log(&[(7, 1), (7, 1), (7, 0), (8, 1)]), &prompt, 7), Ok(()));
-        let missed = alike(&log(&[(7, 1), (7, 0)]), &prompt, 7).unwrap_err();
-        assert_eq!(missed, "of peer 7 it was told 1 vector and 1 end, and others 2 vectors and 1 end");
-        assert!(alike(&log(&[(7, 1), (7, 0), (7, 1)]), &prompt, 7).is_err(), "the order counts");
+        assert_eq!(compare(&log(&[(7, 1), (7, 1), (7, 0), (8, 1)]), &prompt, 7), Ok(()));
+        let missed = compare(&log(&[(7, 1), (7, 0)]), &prompt, 7).unwrap_err();
+        assert_eq!(missed, "for peer 7 it received 1 vector and 1 leave, other clients 2 vectors and 1 leave");
+        assert!(compare(&log(&[(7, 1), (7, 0), (7, 1)]), &prompt, 7).is_err(), "the order counts");
     }
 
     #[test]
-    fn a_peer_that_left_may_be_left_out_as_a_whole_and_one_that_stays_may_not() {
-        assert_eq!(alike(&log(&[(8, 1)]), &log(&[(7, 1), (8, 1), (7, 0)]), 7), Ok(()));
-        assert!(alike(&log(&[(8, 1)]), &log(&[(7, 1), (8, 1)]), 7).is_err());
+    fn only_a_peer_that_left_may_be_missing() {
+        assert_eq!(compare(&log(&[(8, 1)]), &log(&[(7, 1), (8, 1), (7, 0)]), 7), Ok(()));
+        assert!(compare(&log(&[(8, 1)]), &log(&[(7, 1), (8, 1)]), 7).is_err());
     }
 
     #[test]
-    fn what_is_told_once_too_often_or_never_is_named() {
+    fn detects_repeated_and_missing_notices() {
         assert_eq!(left(&log(&[(7, 1), (7, 0)]), 7), Ok(()));
         assert!(left(&log(&[(7, 0), (7, 0)]), 7).is_err());
         assert!(left(&log(&[(8, 0)]), 7).is_err());

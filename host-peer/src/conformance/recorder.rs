@@ -1,4 +1,4 @@
-//! A client that judges nothing: it writes down each message with all of its descriptors.
+//! A client that records each message with its descriptors.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -16,44 +16,44 @@ use thiserror::Error;
 use super::handshake::INIT_MESSAGES;
 use client::{ClientError, deadline};
 
-/// Room for more descriptors than anybody sends.
-const DESCRIPTOR_ROOM: usize = 16;
+/// More descriptors than any server sends.
+const MAX_DESCRIPTORS: usize = 16;
 
-/// More messages than a client is told by any server that can be examined, and no more than memory has room for.
+/// Upper limit of messages per client.
 const MAX_MESSAGES: usize = 1 << 20;
 
-/// Why nothing more came.
+/// Why no message could be recorded.
 #[derive(Debug, Error)]
 pub(super) enum RecordingError {
-    #[error("nothing came within {0:?}")]
+    #[error("no message within {0:?}")]
     Silent(Duration),
     #[error(
-        "within {waited:?} came {messages} other messages (and {bytes} bytes of one more), and not what was to come"
+        "the expected message did not arrive within {waited:?}, but {messages} other messages (and {bytes} bytes of another)"
     )]
     TooLate { waited: Duration, messages: usize, bytes: usize },
-    #[error("more than {MAX_MESSAGES} messages came, and not what was to come")]
+    #[error("the expected message is not among {MAX_MESSAGES} messages")]
     Endless,
     #[error("the server closed the connection")]
     Closed,
     #[error("the server closed the connection after {0} of a message's {MESSAGE_BYTES} bytes")]
     ClosedWithin(usize),
-    #[error("one came with more than {DESCRIPTOR_ROOM}")]
+    #[error("a message has more than {MAX_DESCRIPTORS} descriptors")]
     TooManyDescriptors,
-    #[error("a descriptor was lost, because too few may be open here: raise the limit (ulimit -n)")]
+    #[error("a descriptor was lost: this process reached its limit of open files. Hint: raise it (ulimit -n)")]
     DescriptorLost,
     #[error("the connection failed: {0}")]
     Failed(#[from] io::Error),
 }
 
-/// A message, as it came.
+/// A received message.
 #[derive(Debug)]
 pub(super) struct RecordedMessage {
     pub(super) value: i64,
-    /// How many descriptors came with it.
+    /// Number of its descriptors.
     pub(super) descriptors: usize,
-    /// Those of them that are still wanted.
+    /// Descriptors that are still needed.
     pub(super) fds: Vec<OwnedFd>,
-    /// With which byte the first descriptor came, if one came and the bytes were read one by one.
+    /// The byte that carried the first descriptor, if the message was read byte by byte.
     pub(super) fd_with_byte: Option<usize>,
 }
 
@@ -63,52 +63,52 @@ impl RecordedMessage {
         self.value == id && self.descriptors > 0
     }
 
-    /// Whether it says that this peer left.
+    /// Whether the message reports that this peer left.
     pub(super) fn is_leave_notice(&self, id: i64) -> bool {
         self.value == id && self.descriptors == 0
     }
 }
 
-/// How much to read at a time.
+/// Size of each read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReadSize {
     Message,
     Byte,
 }
 
-/// A connection, and all that came through it.
+/// A connection and its received messages.
 #[derive(Debug)]
 pub(super) struct RecordingClient {
     stream: UnixStream,
     timeout: Duration,
-    /// When the step that began last is over, whatever comes until then.
+    /// Deadline of the current step.
     deadline: Instant,
-    /// How long the log was when what is waited for was not there yet.
-    seen_before: usize,
+    /// Length of the log when the current wait began.
+    log_start: usize,
     read_size: ReadSize,
     keeps_descriptors: bool,
     pub(super) log: Vec<RecordedMessage>,
 }
 
 impl RecordingClient {
-    /// Connects, which begins a step.
+    /// Connects and begins a step.
     pub(super) fn connect(socket: &Path, timeout: Duration, read_size: ReadSize) -> Result<Self, ClientError> {
         let deadline = deadline::after(timeout);
         let stream = client::connect(socket, deadline)?;
-        Ok(Self { stream, timeout, deadline, seen_before: 0, read_size, keeps_descriptors: true, log: Vec::new() })
+        Ok(Self { stream, timeout, deadline, log_start: 0, read_size, keeps_descriptors: true, log: Vec::new() })
     }
 
-    /// Begins a step, for all of which there is the time that one step may take.
+    /// Begins a step with a new deadline.
     pub(super) fn begin_step(&mut self) {
         self.deadline = deadline::after(self.timeout);
     }
 
-    /// The id that the server gave to this client. To be asked after the greeting was judged.
+    /// The id of this client. Valid after the init messages were checked.
     pub(super) fn id(&self) -> i64 {
         self.log.get(1).map_or(i64::MIN, |message| message.value)
     }
 
-    /// Closes the descriptors of doorbells, now and as more of them come: a server may have hundreds for each peer.
+    /// Closes the doorbells, now and on arrival: a server may send hundreds per peer.
     pub(super) fn drop_doorbells(&mut self) {
         self.keeps_descriptors = false;
         for message in self.log.iter_mut().skip(INIT_MESSAGES) {
@@ -116,9 +116,9 @@ impl RecordingClient {
         }
     }
 
-    /// Reads until a message of this kind; its index in the log.
+    /// Reads until a matching message; returns its index in the log.
     pub(super) fn read_until(&mut self, wanted: impl Fn(&RecordedMessage) -> bool) -> Result<usize, RecordingError> {
-        self.seen_before = self.log.len();
+        self.log_start = self.log.len();
         loop {
             self.read_message()?;
             let index = self.log.len() - 1;
@@ -128,9 +128,9 @@ impl RecordingClient {
         }
     }
 
-    /// Reads one message, before the step is over.
+    /// Reads one message before the deadline.
     pub(super) fn read(&mut self) -> Result<&RecordedMessage, RecordingError> {
-        self.seen_before = self.log.len();
+        self.log_start = self.log.len();
         self.read_message()
     }
 
@@ -143,7 +143,7 @@ impl RecordingClient {
         while received < MESSAGE_BYTES {
             let end = if self.read_size == ReadSize::Byte { received + 1 } else { MESSAGE_BYTES };
             self.wait(received)?;
-            let (count, came) = match receive(&self.stream, &mut bytes[received..end]) {
+            let (count, received_fds) = match receive(&self.stream, &mut bytes[received..end]) {
                 Ok(Part { count: 0, .. }) | Err(Errno::CONNRESET) if received == 0 => {
                     return Err(RecordingError::Closed);
                 }
@@ -152,17 +152,18 @@ impl RecordingClient {
                 }
                 Err(Errno::AGAIN | Errno::INTR) => continue,
                 Err(errno) => return Err(io::Error::from(errno).into()),
-                // Where all the room is taken, there were more. Otherwise this process may open no more.
-                Ok(part) if part.cut_off && part.fds.len() >= DESCRIPTOR_ROOM => {
+                // If the buffer is full, there were more descriptors. Otherwise this process reached its limit of open
+                // files.
+                Ok(part) if part.truncated && part.fds.len() >= MAX_DESCRIPTORS => {
                     return Err(RecordingError::TooManyDescriptors);
                 }
-                Ok(part) if part.cut_off => return Err(RecordingError::DescriptorLost),
+                Ok(part) if part.truncated => return Err(RecordingError::DescriptorLost),
                 Ok(part) => (part.count, part.fds),
             };
-            if self.read_size == ReadSize::Byte && !came.is_empty() && fd_with_byte.is_none() {
+            if self.read_size == ReadSize::Byte && !received_fds.is_empty() && fd_with_byte.is_none() {
                 fd_with_byte = Some(received);
             }
-            fds.extend(came);
+            fds.extend(received_fds);
             received += count;
         }
         let index = self.log.len();
@@ -174,10 +175,10 @@ impl RecordingClient {
         Ok(&self.log[index])
     }
 
-    /// Waits until there is something to read. Also looks at the time where there always is.
+    /// Waits until the stream is readable. Checks the deadline even if data always arrives.
     fn wait(&self, bytes: usize) -> Result<(), RecordingError> {
         loop {
-            let messages = self.log.len() - self.seen_before;
+            let messages = self.log.len() - self.log_start;
             let is_over = Instant::now() >= self.deadline;
             if is_over && (messages, bytes) != (0, 0) {
                 return Err(RecordingError::TooLate { waited: self.timeout, messages, bytes });
@@ -192,18 +193,18 @@ impl RecordingClient {
     }
 }
 
-/// What one read brought.
+/// Result of one read.
 struct Part {
     count: usize,
     fds: Vec<OwnedFd>,
-    /// Whether there was no room for a descriptor.
-    cut_off: bool,
+    /// Whether a descriptor was truncated.
+    truncated: bool,
 }
 
-/// See [recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html). All descriptors, where
-/// [`proto::fd_passing`] would refuse more than one.
+/// See [recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html). Returns all descriptors;
+/// [`proto::fd_passing`] rejects more than one.
 fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
-    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
+    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
     let mut control = RecvAncillaryBuffer::new(&mut room);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
     let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
@@ -212,5 +213,5 @@ fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
         _ => None,
     });
     let fds = rights.flatten().collect();
-    Ok(Part { count: received.bytes, fds, cut_off: received.flags.contains(ReturnFlags::CTRUNC) })
+    Ok(Part { count: received.bytes, fds, truncated: received.flags.contains(ReturnFlags::CTRUNC) })
 }

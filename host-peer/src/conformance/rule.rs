@@ -1,13 +1,13 @@
-//! The rules that a server is judged by, and how the judgement is written down.
+//! The rules for a server, and the report.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Serialize, Serializer};
 
-/// A rule of the client-server protocol, or of what its clients rely on.
+/// A rule of the client-server protocol or an assumption of its clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "`title` says what each rule asks for")]
+#[expect(missing_docs, reason = "`title` describes each rule")]
 pub enum Rule {
     Version,
     OwnId,
@@ -80,7 +80,7 @@ impl Rule {
         }
     }
 
-    /// What it asks for.
+    /// The requirement.
     #[must_use]
     pub const fn title(self) -> &'static str {
         match self {
@@ -89,20 +89,24 @@ impl Rule {
             Self::Memory => "the third message is -1 with the descriptor of a file that can be mapped",
             Self::MemorySize => "the memory's size is a power of two, at least a page, and does not change",
             Self::MemorySeals => "the memory is sealed against shrinking and growing",
-            Self::SameMemory => "all clients get the same memory",
+            Self::SameMemory => "all clients receive the same memory",
             Self::UniqueIds => "no two clients have the same id",
-            Self::HandshakeOrder => "a newcomer is told of those present, then of itself, each peer in one go",
+            Self::HandshakeOrder => {
+                "a new client receives the vectors of the connected peers, then its own, peer by peer"
+            }
             Self::OneDescriptor => "no message carries more than one descriptor",
             Self::Eventfds => "every doorbell is an eventfd",
             Self::NonBlocking => "every doorbell is non-blocking",
             Self::EqualVectors => "every peer has the same number of vectors",
-            Self::Doorbells => "each doorbell rings the one vector it stands for, and counts",
-            Self::JoinNotices => "those present are told of a newcomer once per vector",
-            Self::LeaveNotices => "those present are told once that a peer left, by its id without a descriptor",
-            Self::NoReuse => "an id is not given out again while clients know the peer that had it and left",
-            Self::SplitReading => "a client that reads byte by byte gets each descriptor with a message's first byte",
-            Self::SlowReader => "a client that does not read delays nobody, and is told nothing by halves",
-            Self::EarlyDisconnect => "a client that connects and closes at once harms nobody",
+            Self::Doorbells => "each doorbell rings exactly its vector, and counts",
+            Self::JoinNotices => "connected peers are notified of a new peer once per vector",
+            Self::LeaveNotices => "connected peers are notified once that a peer left, by its id without a descriptor",
+            Self::NoReuse => "an id is not reused while clients that knew its former peer are connected",
+            Self::SplitReading => {
+                "a client that reads byte by byte receives each descriptor with the first byte of a message"
+            }
+            Self::SlowReader => "a client that does not read delays no other client and misses no part of a peer",
+            Self::EarlyDisconnect => "a client that disconnects early does not affect the server",
         }
     }
 }
@@ -113,17 +117,17 @@ impl Serialize for Rule {
     }
 }
 
-/// How a rule was kept.
+/// The result of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Kept.
+    /// The server conforms.
     Pass,
-    /// Broken.
+    /// The server violates the rule.
     Fail,
-    /// Kept only as far as the protocol demands.
+    /// The server meets only the minimum of the protocol.
     Note,
-    /// Not judged, because the examination did not come so far.
+    /// Not checked: an earlier step failed.
     Skip,
 }
 
@@ -138,16 +142,16 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// One rule's verdict.
+/// The verdict of a rule, with details.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RuleResult {
     /// The rule.
     pub rule: Rule,
-    /// What it asks for.
+    /// The requirement.
     pub title: &'static str,
-    /// How it was kept.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was seen; empty where it passed and there is nothing to say.
+    /// Observed behaviour; empty for a pass.
     pub detail: String,
 }
 
@@ -156,22 +160,22 @@ pub struct RuleResult {
 pub struct ConformanceReport {
     /// The server's socket.
     pub socket: PathBuf,
-    /// Vectors that a peer has there; none if the examination did not come so far.
+    /// Vectors per peer; `None` if not reached.
     pub vectors: Option<usize>,
-    /// Whether the server refused a client, so that it was not judged as a whole. A full server is not at fault.
+    /// Whether the server refused a client and the check is incomplete. A full server conforms.
     pub refused: bool,
-    /// A verdict for each rule.
+    /// The verdict of each rule.
     pub rules: Vec<RuleResult>,
 }
 
 impl ConformanceReport {
-    /// Whether a rule was broken.
+    /// Whether a rule failed.
     #[must_use]
     pub fn failed(&self) -> bool {
         self.with(Verdict::Fail).next().is_some()
     }
 
-    /// Whether each rule was judged. Otherwise nothing can be said for the server, even where no rule was seen broken.
+    /// Whether every rule was checked. An incomplete check does not prove conformance.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.with(Verdict::Skip).next().is_none()
@@ -179,11 +183,11 @@ impl ConformanceReport {
 
     /// The rules with this verdict.
     pub fn with(&self, verdict: Verdict) -> impl Iterator<Item = Rule> {
-        self.rules.iter().filter(move |judgement| judgement.verdict == verdict).map(|judgement| judgement.rule)
+        self.rules.iter().filter(move |result| result.verdict == verdict).map(|result| result.rule)
     }
 }
 
-/// A line a rule, and a line that counts them.
+/// One line per rule, and a summary.
 impl fmt::Display for ConformanceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for RuleResult { rule, title, verdict, detail } in &self.rules {
@@ -197,7 +201,7 @@ impl fmt::Display for ConformanceReport {
         let [passed, failed, noted, skipped] = verdicts.map(|verdict| self.with(verdict).count());
         write!(f, "{} rules: {passed} passed, {failed} failed, {noted} noted", self.rules.len())?;
         if skipped > 0 {
-            write!(f, ", {skipped} not judged")?;
+            write!(f, ", {skipped} not checked")?;
         }
         if self.refused {
             write!(f, " (the server refused a client)")?;
@@ -213,14 +217,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rule_has_a_name_of_its_own() {
+    fn rule_names_are_unique() {
         let names: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
         assert_eq!(names.len(), Rule::ALL.len());
     }
 
     #[test]
-    fn a_report_is_a_line_a_rule_and_fails_with_one() {
-        let judgement = |rule: Rule, verdict, detail: &str| RuleResult {
+    fn report_has_a_line_per_rule_and_fails_with_one() {
+        let result = |rule: Rule, verdict, detail: &str| RuleResult {
             rule,
             title: rule.title(),
             verdict,
@@ -230,7 +234,7 @@ mod tests {
             socket: "/x".into(),
             vectors: Some(1),
             refused: false,
-            rules: vec![judgement(Rule::Version, Verdict::Pass, ""), judgement(Rule::OwnId, Verdict::Note, "why")],
+            rules: vec![result(Rule::Version, Verdict::Pass, ""), result(Rule::OwnId, Verdict::Note, "why")],
         };
         assert!(!report.failed());
         let text = report.to_string();
@@ -238,7 +242,7 @@ mod tests {
         assert!(text.ends_with(": why\n2 rules: 1 passed, 0 failed, 1 noted\n"), "{text}");
         report.rules[1].verdict = Verdict::Skip;
         assert!(!report.is_complete() && !report.failed());
-        assert!(report.to_string().ends_with("1 passed, 0 failed, 0 noted, 1 not judged\n"), "{report}");
+        assert!(report.to_string().ends_with("1 passed, 0 failed, 0 noted, 1 not checked\n"), "{report}");
         report.rules[1].verdict = Verdict::Fail;
         assert!(report.failed() && report.is_complete());
         let json = serde_json::to_value(&report).unwrap();

@@ -1,7 +1,7 @@
-//! The order of events, and which rule each step settles.
+//! Runs the steps of the check and evaluates the rules.
 //!
-//! A step that cannot be finished ends the examination: what was to come is not judged. So each rule's failure
-//! is its own, and not the shadow of another's.
+//! A step that cannot be completed ends the check: later rules are skipped. A failure is thus never the consequence of
+//! another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
@@ -20,20 +20,20 @@ use client::fd_limit;
 use client::plural::plural;
 use client::status;
 
-/// The rule that broke, because of which nothing more can be examined.
+/// The failed rule that ends the check.
 pub(super) struct Aborted(pub(super) Rule);
 
-/// See the module.
+/// The state of a check.
 pub(super) struct ConformanceSuite {
     pub(super) socket: PathBuf,
     pub(super) timeout: Duration,
     verdicts: BTreeMap<Rule, (Verdict, String)>,
     pub(super) vectors: Option<usize>,
-    /// Clients that stay, all of which must hear of everything.
+    /// Clients that stay connected and must receive every notice.
     pub(super) present: Vec<RecordingClient>,
-    /// Ids of clients that left, of which those present were notified.
+    /// Ids of clients that left, reported to the connected ones.
     pub(super) gone: BTreeSet<i64>,
-    /// Why the server took no more clients, if it refused one.
+    /// The reason of a refusal, if the server refused a client.
     refused: Option<String>,
     /// Whether the socket sent a status document in place of the handshake.
     is_status_socket: bool,
@@ -42,9 +42,9 @@ pub(super) struct ConformanceSuite {
 }
 
 impl ConformanceSuite {
-    /// Makes sure that there is a server, and examines it.
+    /// Connects to the server and checks it.
     pub(super) fn begin(socket: &Path, timeout: Duration) -> Result<Self, ClientError> {
-        // The clients hold all of each other's doorbells.
+        // Every client holds the doorbells of all others.
         fd_limit::raise_limit();
         let first = RecordingClient::connect(socket, timeout, ReadSize::Message)?;
         let mut suite = Self {
@@ -62,13 +62,13 @@ impl ConformanceSuite {
         if suite.is_status_socket {
             return Err(ClientError::StatusSocket(socket.into()));
         }
-        suite.judge_constant_size();
+        suite.check_constant_size();
         if let Err(Aborted(rule)) = ended {
             let why = match suite.refused {
                 Some(_) => "not reached, because the server refused a client".to_owned(),
                 None => format!("not reached, because of {}", rule.id()),
             };
-            // The reason of a refusal once, at the first rule that it kept from being judged.
+            // The reason of a refusal appears once, at the first skipped rule.
             let mut reason = suite.refused.clone();
             for rule in Rule::ALL {
                 let skip = || (Verdict::Skip, reason.take().unwrap_or_else(|| why.clone()));
@@ -79,36 +79,36 @@ impl ConformanceSuite {
     }
 
     pub(super) fn finish(mut self) -> ConformanceReport {
-        let judge = |rule: Rule| {
-            let judged = self.verdicts.remove(&rule);
-            let (verdict, detail) = judged.unwrap_or_else(|| (Verdict::Skip, "not judged".into()));
+        let record = |rule: Rule| {
+            let verdict_and_detail = self.verdicts.remove(&rule);
+            let (verdict, detail) = verdict_and_detail.unwrap_or_else(|| (Verdict::Skip, "not checked".into()));
             RuleResult { rule, title: rule.title(), verdict, detail }
         };
-        let rules = Rule::ALL.map(judge).into();
+        let rules = Rule::ALL.map(record).into();
         ConformanceReport { socket: self.socket, vectors: self.vectors, refused: self.refused.is_some(), rules }
     }
 
     fn run(&mut self, first: RecordingClient) -> Result<(), Aborted> {
         let first = self.read_init_messages(first)?;
-        self.judge_memory(&first);
-        let second = self.newcomer(first, ReadSize::Message)?;
-        let mut third = self.newcomer(second, ReadSize::Message)?;
-        self.judge_handshakes();
-        self.judge_doorbells();
+        self.check_memory(&first);
+        let second = self.next_client(first, ReadSize::Message)?;
+        let mut third = self.next_client(second, ReadSize::Message)?;
+        self.check_handshakes();
+        self.check_doorbells();
         self.present.iter_mut().for_each(RecordingClient::drop_doorbells);
-        self.judge_handshake(&mut third)?;
+        self.check_handshake(&mut third)?;
         let third_id = self.sees_leave(third)?;
         let fourth = self.join(ReadSize::Message)?;
         let fifth = self.settle(fourth, third_id)?;
-        self.judge_split_reading(fifth)?;
-        self.judge_slow_reader()?;
-        self.judge_early_disconnects()?;
-        // Ids may come again only after all clients left that know their former peers, and the first clients stay.
-        self.judge(Rule::NoReuse, Ok(()));
+        self.check_split_reading(fifth)?;
+        self.check_slow_reader()?;
+        self.check_early_disconnects()?;
+        // An id may be reused only after all clients that knew its peer left, and the first clients stay.
+        self.record(Rule::NoReuse, Ok(()));
         Ok(())
     }
 
-    pub(super) fn judge(&mut self, rule: Rule, outcome: Result<(), String>) {
+    pub(super) fn record(&mut self, rule: Rule, outcome: Result<(), String>) {
         match (outcome, self.verdicts.get(&rule)) {
             (Ok(()), None) => _ = self.verdicts.insert(rule, (Verdict::Pass, String::new())),
             (Ok(()), Some(_)) | (Err(_), Some((Verdict::Fail, _))) => {}
@@ -117,12 +117,11 @@ impl ConformanceSuite {
     }
 
     pub(super) fn abort(&mut self, rule: Rule, detail: impl Display) -> Aborted {
-        self.judge(rule, Err(detail.to_string()));
+        self.record(rule, Err(detail.to_string()));
         Aborted(rule)
     }
 
-    /// Ends the examination at a rule because of what came, or did not. A descriptor that is lost may be this process's own
-    /// fault, so it is no verdict.
+    /// Ends the check because of an error. A lost descriptor may be caused by this process, so the rule is skipped.
     pub(super) fn abort_with(&mut self, rule: Rule, when: &str, error: &RecordingError) -> Aborted {
         let detail = if when.is_empty() { error.to_string() } else { format!("{when}: {error}") };
         match error {
@@ -135,7 +134,7 @@ impl ConformanceSuite {
         }
     }
 
-    /// Connects, and reads the greeting.
+    /// Connects and reads the init messages.
     pub(super) fn join(&mut self, read_size: ReadSize) -> Result<RecordingClient, Aborted> {
         let client = RecordingClient::connect(&self.socket, self.timeout, read_size)
             .map_err(|error| self.abort(Rule::Version, format!("cannot connect again: {error}")))?;
@@ -143,7 +142,7 @@ impl ConformanceSuite {
     }
 
     fn read_init_messages(&mut self, mut client: RecordingClient) -> Result<RecordingClient, Aborted> {
-        let checks = [(Rule::Version, version as Judge), (Rule::OwnId, own_id), (Rule::Memory, memory_message)];
+        let checks = [(Rule::Version, version as InitCheck), (Rule::OwnId, own_id), (Rule::Memory, memory_message)];
         for (index, (rule, check)) in checks.into_iter().enumerate() {
             client.read().map_err(|error| self.abort_with(rule, "", &error))?;
             let message = &client.log[index];
@@ -154,37 +153,35 @@ impl ConformanceSuite {
                 }
             }
             if message.descriptors > 1 {
-                let surplus = format!("one came with {}", message.descriptors);
+                let surplus = format!("a message has {} descriptors", message.descriptors);
                 return Err(self.abort(Rule::OneDescriptor, surplus));
             }
             check(message.value, message.descriptors > 0).map_err(|detail| self.abort(rule, detail))?;
-            self.judge(rule, Ok(()));
+            self.record(rule, Ok(()));
         }
         let taken = self.present.iter().any(|other| other.id() == client.id());
-        let unique = if taken { Err(format!("two clients got id {}", client.id())) } else { Ok(()) };
-        self.judge(Rule::UniqueIds, unique);
-        // Nobody could be handshake_results apart any more.
+        let unique = if taken { Err(format!("two clients received id {}", client.id())) } else { Ok(()) };
+        self.record(Rule::UniqueIds, unique);
+        // The clients can no longer be distinguished.
         if taken {
             return Err(Aborted(Rule::UniqueIds));
         }
         if self.gone.contains(&client.id()) {
-            // What is sent of the one could no longer be handshake_results from what is sent of the other.
-            let reused =
-                format!("{} was given out again, and clients that knew its former peer are connected", client.id());
+            // Messages about the two peers cannot be distinguished.
+            let reused = format!("id {} was reused while clients that knew its former peer are connected", client.id());
             return Err(self.abort(Rule::NoReuse, reused));
         }
         Ok(client)
     }
 
-    /// Ends the check without a verdict: a server that has no place for another client keeps the protocol. The client
-    /// leaves.
+    /// Ends the check without a verdict: a full server conforms to the protocol.
     pub(super) fn refuse(&mut self) -> Aborted {
         let why = match self.present.len() {
             0 => {
-                "the server refused this client: it is full, or does not admit this user; its log has the reason".into()
+                "the server refused this client: it is full, or rejects this user. Hint: its log has the reason".into()
             }
             present => format!(
-                "the server is full: it refused a client after {} of this check; raise its --max-peers",
+                "the server is full: it refused a client after {} of this check. Hint: raise its --max-peers",
                 plural(present, "client")
             ),
         };
@@ -192,9 +189,9 @@ impl ConformanceSuite {
         Aborted(Rule::Version)
     }
 
-    /// Makes a client one of those present, and lets another one come: who is present, the last one among them, reads up
-    /// to its announcement, which ends whatever came before.
-    pub(super) fn newcomer(
+    /// Adds a client to the connected ones and joins another one. All connected clients read up to its announcement,
+    /// which ends the earlier messages.
+    pub(super) fn next_client(
         &mut self,
         mut client: RecordingClient,
         read_size: ReadSize,
@@ -203,18 +200,18 @@ impl ConformanceSuite {
             client.drop_doorbells();
         }
         self.present.push(client);
-        let newcomer = self.join(read_size)?;
-        if let (Some(first), [_, _, memory]) = (self.present.first(), &newcomer.log[..])
+        let next_client = self.join(read_size)?;
+        if let (Some(first), [_, _, memory]) = (self.present.first(), &next_client.log[..])
             && let (Ok(one), Ok(other)) = (memory::object(&first.log[2].fds[0]), memory::object(&memory.fds[0]))
         {
-            self.judge(Rule::SameMemory, memory::same(&one, &other));
+            self.record(Rule::SameMemory, memory::same(&one, &other));
         }
-        self.all_read_until_announced(newcomer.id(), Rule::JoinNotices)?;
-        Ok(newcomer)
+        self.all_read_until_announced(next_client.id(), Rule::JoinNotices)?;
+        Ok(next_client)
     }
 
     pub(super) fn all_read_until_announced(&mut self, id: i64, rule: Rule) -> Result<(), Aborted> {
-        self.all_read(rule, |message| message.is_join_notice(id), &format!("when peer {id} came"))
+        self.all_read(rule, |message| message.is_join_notice(id), &format!("when peer {id} joined"))
     }
 
     pub(super) fn all_read(
@@ -231,7 +228,7 @@ impl ConformanceSuite {
                 break;
             }
         }
-        self.judge_descriptors();
+        self.check_descriptors();
         if self.verdicts.get(&Rule::OneDescriptor).is_some_and(|(verdict, _)| *verdict == Verdict::Fail) {
             return Err(Aborted(Rule::OneDescriptor));
         }
@@ -241,37 +238,40 @@ impl ConformanceSuite {
         }
     }
 
-    fn judge_descriptors(&mut self) {
+    fn check_descriptors(&mut self) {
         let messages = self.present.iter().flat_map(|client| &client.log);
         let surplus = messages.map(|message| message.descriptors).find(|count| *count > 1);
-        self.judge(Rule::OneDescriptor, surplus.map_or(Ok(()), |count| Err(format!("one came with {count}"))));
+        self.record(
+            Rule::OneDescriptor,
+            surplus.map_or(Ok(()), |count| Err(format!("a message has {count} descriptors"))),
+        );
     }
 
-    fn judge_memory(&mut self, client: &RecordingClient) {
+    fn check_memory(&mut self, client: &RecordingClient) {
         let fd = &client.log[2].fds[0];
         let object = memory::object(fd);
         match object {
             Err(detail) => {
-                self.judge(Rule::Memory, Err(detail));
+                self.record(Rule::Memory, Err(detail));
                 for rule in [Rule::MemorySize, Rule::MemorySeals, Rule::SameMemory] {
-                    self.verdicts.insert(rule, (Verdict::Skip, "there is no memory to judge".into()));
+                    self.verdicts.insert(rule, (Verdict::Skip, "no valid memory".into()));
                 }
             }
             Ok(stat) => {
                 let size = memory::size(&stat).and_then(|size| self.matches_server_status(size));
                 self.memory = size.as_ref().ok().and_then(|size| Some((fd.try_clone().ok()?, *size)));
-                self.judge(Rule::MemorySize, size.map(|_| ()));
+                self.record(Rule::MemorySize, size.map(|_| ()));
                 match memory::missing_seals(fd) {
-                    None => self.judge(Rule::MemorySeals, Ok(())),
-                    // The protocol does not ask for it, and POSIX shared memory cannot be sealed.
+                    None => self.record(Rule::MemorySeals, Ok(())),
+                    // The protocol does not require seals, and POSIX shared memory cannot have them.
                     Some(missing) => _ = self.verdicts.insert(Rule::MemorySeals, (Verdict::Note, missing)),
                 }
             }
         }
     }
 
-    /// Compares the memory's size with the server's status, if there is one: an object may have been truncated before this
-    /// check, to a size that is a power of two as well.
+    /// Compares the memory size with the server's status, if available: the object may have been truncated before, to
+    /// another power of two.
     fn matches_server_status(&self, size: u64) -> Result<u64, String> {
         match status::find(&self.socket, self.timeout) {
             Some(status) => memory::check_size(size, status.memory.size_bytes),
@@ -279,56 +279,54 @@ impl ConformanceSuite {
         }
     }
 
-    /// At the end: whether another process truncated or enlarged the memory meanwhile.
-    fn judge_constant_size(&mut self) {
+    /// At the end: checks that no process changed the size during the check.
+    fn check_constant_size(&mut self) {
         if let Some((fd, size)) = self.memory.take() {
-            self.judge(Rule::MemorySize, memory::check_size_now(&fd, size));
+            self.record(Rule::MemorySize, memory::check_size_now(&fd, size));
         }
     }
 
-    /// When two clients are present and a third has come: the first two know all of their hand-over. By the first, who was
-    /// alone, all are counted.
-    fn judge_handshakes(&mut self) {
+    /// With two connected clients and a third: the handshake of the first two is complete. The vectors of the first,
+    /// which was alone, give the number for all.
+    fn check_handshakes(&mut self) {
         let (first, second) = (&self.present[0], &self.present[1]);
         let (first_end, second_end) = (handshake_end(first, second.id()), second.log.len() - 1);
         let own = handshake::vectors(handshake::of(&first.log, first_end)).get(&first.id()).copied().unwrap_or(0);
         let joined = notices::joined(&first.log[first_end..], second.id(), own);
         self.vectors = Some(own);
         for (at, end) in [(0, first_end), (1, second_end)] {
-            let handshake_results = self.handshake_results(&self.present[at], end, at);
-            self.judge_handshake_results(handshake_results);
+            let results = self.handshake_results(&self.present[at], end, at);
+            self.record_handshake(results);
         }
-        self.judge(Rule::JoinNotices, joined);
+        self.record(Rule::JoinNotices, joined);
     }
 
-    /// The hand-over of a client that is present, which ends where the newcomer that it read of last was announced.
-    pub(super) fn judge_last_handshake(&mut self) {
+    /// Checks the handshake of the last connected client. It ends at the announcement of the next client.
+    pub(super) fn check_last_handshake(&mut self) {
         let at = self.present.len() - 1;
         let client = &self.present[at];
-        let handshake_results = self.handshake_results(client, client.log.len() - 1, at);
-        self.judge_handshake_results(handshake_results);
+        let results = self.handshake_results(client, client.log.len() - 1, at);
+        self.record_handshake(results);
     }
 
-    /// The hand-over of a client that came after all who are present, and is not one of them: it reads up to the last of its
-    /// own vectors.
-    pub(super) fn judge_handshake(&mut self, client: &mut RecordingClient) -> Result<(), Aborted> {
+    /// Checks the handshake of a client that joined last and is not in `present`: reads up to its last own vector.
+    pub(super) fn check_handshake(&mut self, client: &mut RecordingClient) -> Result<(), Aborted> {
         client.drop_doorbells();
         client.begin_step();
         let (own, vectors) = (client.id(), self.vectors.unwrap_or(0));
         for received in 0..vectors {
-            // Of the two rules, the one that is broken if this was all.
+            // The rule that is violated if no further vector arrives.
             let rule = if received == 0 { Rule::HandshakeOrder } else { Rule::EqualVectors };
             let read = client.read_until(|message| message.is_join_notice(own));
-            let when = format!("client {own}, which was handshake_results {} of its own", plural(received, "vector"));
+            let when = format!("client {own}, after {} of its own", plural(received, "vector"));
             read.map_err(|error| self.abort_with(rule, &when, &error))?;
         }
-        let handshake_results = self.handshake_results(client, client.log.len(), self.present.len());
-        self.judge_handshake_results(handshake_results);
+        let results = self.handshake_results(client, client.log.len(), self.present.len());
+        self.record_handshake(results);
         Ok(())
     }
 
-    /// What a client was handshake_results until then, when so many of those present were there before it: whether in order, and with how
-    /// many vectors.
+    /// Order and vector counts of the handshake of a client that found the first `before` clients connected.
     fn handshake_results(
         &self,
         client: &RecordingClient,
@@ -338,16 +336,16 @@ impl ConformanceSuite {
         let messages = handshake::of(&client.log, end);
         let ids: Vec<i64> = self.present[..before].iter().map(RecordingClient::id).collect();
         let order = handshake::order(messages, client.id(), &self.gone);
-        let order = order.and_then(|()| handshake::names(messages, client.id(), &ids));
+        let order = order.and_then(|()| handshake::check_peer_list(messages, client.id(), &ids));
         (order, handshake::equal_vectors(&handshake::vectors(messages), self.vectors.unwrap_or(0)))
     }
 
-    fn judge_handshake_results(&mut self, (order, equal): (Result<(), String>, Result<(), String>)) {
-        self.judge(Rule::HandshakeOrder, order);
-        self.judge(Rule::EqualVectors, equal);
+    fn record_handshake(&mut self, (order, equal): (Result<(), String>, Result<(), String>)) {
+        self.record(Rule::HandshakeOrder, order);
+        self.record(Rule::EqualVectors, equal);
     }
 
-    fn judge_doorbells(&mut self) {
+    fn check_doorbells(&mut self) {
         let mut kinds = Ok(());
         let mut flags = Ok(());
         for client in &self.present {
@@ -357,21 +355,21 @@ impl ConformanceSuite {
         let (first, second) = (&self.present[0], &self.present[1]);
         let pairs = [(first, second), (second, first), (first, first), (second, second)];
         let rung = kinds.is_ok().then(|| pairs.into_iter().try_for_each(|(from, to)| doorbells::ring(from, to)));
-        self.judge(Rule::Eventfds, kinds);
+        self.record(Rule::Eventfds, kinds);
         match rung {
             Some(rung) => {
-                self.judge(Rule::NonBlocking, flags);
-                self.judge(Rule::Doorbells, rung);
+                self.record(Rule::NonBlocking, flags);
+                self.record(Rule::Doorbells, rung);
             }
             None => {
                 for rule in [Rule::NonBlocking, Rule::Doorbells] {
-                    self.verdicts.insert(rule, (Verdict::Skip, "there are others than eventfds".into()));
+                    self.verdicts.insert(rule, (Verdict::Skip, "some doorbells are not eventfds".into()));
                 }
             }
         }
     }
 
-    /// Lets a client leave that is not among those present, who must hear of it.
+    /// Disconnects a client; the connected ones must be notified.
     pub(super) fn sees_leave(&mut self, client: RecordingClient) -> Result<i64, Aborted> {
         let id = client.id();
         drop(client);
@@ -380,29 +378,29 @@ impl ConformanceSuite {
         Ok(id)
     }
 
-    /// The fourth client: since it came, nobody may have heard again of the one that left.
+    /// After the fourth client joined, no client may have received another notice of the one that left.
     fn settle(&mut self, fourth: RecordingClient, left: i64) -> Result<RecordingClient, Aborted> {
         let (fourth_id, vectors) = (fourth.id(), self.vectors.unwrap_or(0));
         self.all_read_until_announced(fourth_id, Rule::JoinNotices)?;
         for at in 0..self.present.len() {
             let log = &self.present[at].log[..self.present[at].log.len() - 1];
             let (left, joined) = (notices::left(log, left), notices::joined(log, left, vectors));
-            self.judge(Rule::LeaveNotices, left);
-            self.judge(Rule::JoinNotices, joined);
+            self.record(Rule::LeaveNotices, left);
+            self.record(Rule::JoinNotices, joined);
         }
-        let fifth = self.newcomer(fourth, ReadSize::Byte)?;
-        self.judge_last_handshake();
+        let fifth = self.next_client(fourth, ReadSize::Byte)?;
+        self.check_last_handshake();
         Ok(fifth)
     }
 }
 
-/// Judges a message of the greeting by its number and whether it has a descriptor.
-type Judge = fn(i64, bool) -> Result<(), String>;
+/// Checks an init message by its value and whether it has a descriptor.
+type InitCheck = fn(i64, bool) -> Result<(), String>;
 
 fn version(value: i64, has_fd: bool) -> Result<(), String> {
     match (value, has_fd) {
         (PROTOCOL_VERSION, false) => Ok(()),
-        (PROTOCOL_VERSION, true) => Err("it came with a descriptor".into()),
+        (PROTOCOL_VERSION, true) => Err("it has a descriptor".into()),
         (other, _) => Err(format!("it is {other}")),
     }
 }
@@ -410,7 +408,7 @@ fn version(value: i64, has_fd: bool) -> Result<(), String> {
 fn own_id(value: i64, has_fd: bool) -> Result<(), String> {
     match (u16::try_from(value), has_fd) {
         (Ok(_), false) => Ok(()),
-        (Ok(_), true) => Err("it came with a descriptor".into()),
+        (Ok(_), true) => Err("it has a descriptor".into()),
         (Err(_), _) => Err(format!("it is {value}")),
     }
 }
@@ -418,13 +416,13 @@ fn own_id(value: i64, has_fd: bool) -> Result<(), String> {
 fn memory_message(value: i64, has_fd: bool) -> Result<(), String> {
     match (value, has_fd) {
         (MEMORY, true) => Ok(()),
-        (MEMORY, false) => Err("it came without a descriptor".into()),
+        (MEMORY, false) => Err("it lacks a descriptor".into()),
         (other, _) => Err(format!("it is {other}")),
     }
 }
 
-/// Where the first announcement of a newcomer stands in a log.
-fn handshake_end(client: &RecordingClient, newcomer: i64) -> usize {
-    let found = client.log.iter().skip(INIT_MESSAGES).position(|message| message.is_join_notice(newcomer));
+/// Index of the first announcement of a new client.
+fn handshake_end(client: &RecordingClient, next_client: i64) -> usize {
+    let found = client.log.iter().skip(INIT_MESSAGES).position(|message| message.is_join_notice(next_client));
     found.map_or(client.log.len(), |at| at + INIT_MESSAGES)
 }

@@ -1,4 +1,4 @@
-//! The meaning of a line, as QEMU's client reads it.
+//! Parses commands like QEMU's client.
 
 use proto::wire::PeerId;
 
@@ -9,7 +9,7 @@ int <peer> all: notify all vectors of a peer
 int all: notify all vectors of all peers (excepting us)
 ";
 
-/// What to do. Numbers are as wide as `%d` reads them and wider, since an unknown peer is reported with its number.
+/// A command. Numbers are wider than a peer id: an unknown peer is reported with its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum QemuCommand {
     Help,
@@ -21,7 +21,7 @@ pub(super) enum QemuCommand {
 }
 
 impl QemuCommand {
-    /// Reads a line; nothing if it is empty.
+    /// Parses a line; `None` if it is empty.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let number = |word: &str| word.parse::<i64>().ok();
@@ -30,7 +30,7 @@ impl QemuCommand {
             ["help" | "?"] => Self::Help,
             ["dump"] => Self::Dump,
             ["int", "all"] => Self::NotifyAll,
-            // Without `all` as well: QEMU's client looks only for the number.
+            // `all` is optional: QEMU's client checks only the number.
             ["int", peer] | ["int", peer, "all"] => {
                 number(peer).map_or(Self::Invalid, |peer| Self::NotifyPeer { peer })
             }
@@ -42,7 +42,7 @@ impl QemuCommand {
     }
 }
 
-/// The peer with this number, if it can be one's.
+/// The peer id, if the number is in range.
 pub(super) fn peer_id(number: i64) -> Option<PeerId> {
     u16::try_from(number).ok().map(PeerId)
 }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_mean_what_they_mean_to_qemu_s_client() {
+    fn parses_lines_like_qemus_client() {
         for (line, command) in [
             ("help", QemuCommand::Help),
             ("?", QemuCommand::Help),
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn only_16_bits_are_a_peer() {
+    fn peer_id_has_16_bits() {
         assert_eq!([0, 65_535].map(peer_id), [Some(PeerId(0)), Some(PeerId(65_535))]);
         assert_eq!([-1, 65_536].map(peer_id), [None, None]);
     }

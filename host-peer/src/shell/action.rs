@@ -1,4 +1,4 @@
-//! What a command does.
+//! Executes commands.
 
 use std::fmt::Write as _;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -14,20 +14,20 @@ use super::command::{HELP, ShellCommand, Target};
 use super::interrupt::Interrupted;
 use crate::commands::hex_dump;
 
-/// So many rings are made between two looks whether to go on.
+/// Rings between two checks for Ctrl-C.
 const RINGS_PER_CHECK: u64 = 1000;
 
-/// What comes after a command.
+/// How to continue after a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Flow {
     Next,
-    /// Nothing more of its line.
+    /// Skip the rest of the line.
     SkipLine,
     Quit,
 }
 
 impl Shell {
-    /// Does what a command says.
+    /// Executes a command.
     pub(super) fn act(&mut self, command: ShellCommand) -> anyhow::Result<Flow> {
         match command {
             ShellCommand::Help => self.print(HELP),
@@ -85,13 +85,13 @@ impl Shell {
         let vectors = match self.client.peers().get(&peer) {
             Some(vectors) => vectors.len(),
             None if peer == self.client.id() => self.client.own_vectors().len(),
-            // Asked for all the same, for the error that says who is there.
+            // Rung anyway, for the error that lists the connected peers.
             None => 1,
         };
         (0..=u16::MAX).take(vectors).try_for_each(|vector| self.client.ring(peer, Vector(vector)))
     }
 
-    /// Says what happens until the vector, or any, is rung.
+    /// Prints events until the vector, or any vector, is rung.
     fn wait(&mut self, wanted: Option<Vector>, timeout: Option<Duration>) -> anyhow::Result<()> {
         let count = self.client.own_vectors().len();
         if let Some(vector) = wanted

@@ -1,33 +1,33 @@
-//! A line's meaning.
+//! Parses a line.
 
 use std::time::Duration;
 
 use cli_common::{duration, number, size};
 use proto::wire::{PeerId, Vector};
 
-/// What `help` says.
+/// The output of `help`.
 pub(super) const HELP: &str = "\
-help, ?                  this
+help, ?                  list the commands
 dump                     all peers with the descriptors of their vectors
 int PEER VECTOR          ring a vector of a peer
 int PEER all             ring all vectors of a peer
 int all                  ring all vectors of all other peers
-peers                    who is there
+peers                    list the connected peers
 ring PEER VECTOR [N]     ring a vector of a peer, N times
-wait [VECTOR] [TIME]     wait until this peer is rung, on a vector or any, such as wait 0 500ms
-read OFFSET LEN          show bytes of the shared memory
-write OFFSET HEX         change them, such as write 0x1000 de ad be ef
-quit                     leave; so does the input's end
-several on a line: separated by ;
-# and what follows it: a comment, at a line's start or behind ;";
+wait [VECTOR] [TIME]     wait until this peer is rung, such as wait 0 500ms
+read OFFSET LEN          print bytes of the shared memory
+write OFFSET HEX         write bytes, such as write 0x1000 de ad be ef
+quit                     leave; so does the end of the input
+several commands on a line: separate them with ;
+# starts a comment, at the start of a line or after ;";
 
-/// The words that a line can start with, for completion.
+/// The commands, for completion.
 pub(super) const WORDS: [&str; 10] = ["help", "?", "dump", "int", "peers", "ring", "wait", "read", "write", "quit"];
 
-/// Most bytes that `read` shows: more is for the verb, which writes as it reads.
-pub(super) const MAX_SHOWN: u64 = 64 << 10;
+/// Upper limit of `read`; the command line has none.
+pub(super) const MAX_READ: u64 = 64 << 10;
 
-/// Whose doorbells.
+/// The doorbells to ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     One(PeerId, Vector),
@@ -35,7 +35,7 @@ pub(super) enum Target {
     All,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ShellCommand {
     Help,
@@ -48,17 +48,17 @@ pub(super) enum ShellCommand {
     Quit,
 }
 
-/// Why a line means nothing.
+/// Why a line is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CommandError {
-    /// The words of QEMU's example client.
+    /// The text of QEMU's example client.
     #[error("invalid command, type help: {0}")]
     Unknown(String),
     #[error("usage: {0}")]
     Usage(&'static str),
-    #[error("{0} is no hexadecimal: two digits a byte are expected")]
+    #[error("{0} is not hexadecimal: two digits per byte are expected")]
     NoHex(String),
-    #[error("{0} bytes are too many to show: at most {MAX_SHOWN} (`host-peer read` takes any number)")]
+    #[error("cannot print {0} bytes: the limit is {MAX_READ}. Hint: `host-peer read` has no limit")]
     TooMuch(u64),
 }
 
@@ -68,7 +68,7 @@ pub(super) fn commands(line: &str) -> impl Iterator<Item = &str> {
 }
 
 impl ShellCommand {
-    /// What a line says; nothing if it is empty.
+    /// Parses a command; `None` if it is empty.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, CommandError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some((&verb, arguments)) = words.split_first() else { return Ok(None) };
@@ -134,7 +134,7 @@ fn wait(arguments: &[&str]) -> Result<ShellCommand, CommandError> {
 fn read(offset: &str, len: &str) -> Result<ShellCommand, CommandError> {
     let usage = || CommandError::Usage("read OFFSET LEN");
     let (offset, len) = (size::parse(offset).map_err(|_| usage())?, size::parse(len).map_err(|_| usage())?);
-    if len > MAX_SHOWN { Err(CommandError::TooMuch(len)) } else { Ok(ShellCommand::Read { offset, len }) }
+    if len > MAX_READ { Err(CommandError::TooMuch(len)) } else { Ok(ShellCommand::Read { offset, len }) }
 }
 
 fn write(offset: &str, hex: &[&str]) -> Result<ShellCommand, CommandError> {
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_clients_commands_mean_what_they_mean_there() {
+    fn accepts_commands_of_the_example_client() {
         assert_eq!(parsed("help"), ShellCommand::Help);
         assert_eq!(parsed("?"), ShellCommand::Help);
         assert_eq!(parsed("dump"), ShellCommand::Dump);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_may_name_a_vector_a_time_both_or_nothing() {
+    fn wait_takes_optional_vector_and_time() {
         let wait = |vector: Option<u16>, ms: Option<u64>| ShellCommand::Wait {
             vector: vector.map(Vector),
             timeout: ms.map(Duration::from_millis),
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_written_as_hexadecimal_with_or_without_spaces() {
+    fn write_takes_hexadecimal_with_or_without_spaces() {
         let expected = ShellCommand::Write { offset: 4096, bytes: vec![0xde, 0xad, 0x01] };
         assert_eq!(parsed("write 0x1000 dead01"), expected);
         assert_eq!(parsed("write 4K de ad 01"), expected);
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn nonsense_is_named_and_an_empty_line_is_nothing() {
+    fn reports_invalid_commands_and_skips_empty_lines() {
         assert_eq!(ShellCommand::parse("  "), Ok(None));
         assert_eq!(ShellCommand::parse("dump now"), Err(CommandError::Unknown("dump now".into())));
         assert_eq!(ShellCommand::parse("write 0 abc"), Err(CommandError::NoHex("abc".into())));
@@ -204,17 +204,17 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_goes_up_to_the_lines_end() {
+    fn comment_ends_with_the_line() {
         let of = |line| commands(line).map(|words| ShellCommand::parse(words).unwrap()).collect::<Vec<_>>();
-        assert_eq!(of("# who is there; quit"), []);
+        assert_eq!(of("# list peers; quit"), []);
         assert_eq!(of("  #!/usr/bin/env -S host-peer shell"), []);
         assert_eq!(of("dump; # then; quit"), [Some(ShellCommand::Dump)]);
         assert_eq!(of("dump;;peers"), [Some(ShellCommand::Dump), None, Some(ShellCommand::Peers)]);
-        assert!(ShellCommand::parse("int # 1").is_err(), "within a command it is no comment");
+        assert!(ShellCommand::parse("int # 1").is_err(), "not a comment within a command");
     }
 
     #[test]
-    fn help_has_every_word_that_can_be_completed() {
+    fn help_has_every_completed_command() {
         for word in WORDS {
             assert!(HELP.lines().any(|line| line.split([' ', ',']).any(|w| w == word)), "{word}");
         }

@@ -1,4 +1,4 @@
-//! The terminal's line editor: history, and completion of commands and of the peers that are there.
+//! The line editor of a terminal: history, completion of commands and connected peers.
 
 use std::fmt;
 use std::io;
@@ -22,19 +22,19 @@ use super::input::Line;
 /// The prompt of QEMU's example client.
 const PROMPT: &str = "cmd> ";
 
-/// The peers' ids as they are now; shared by the shell, which knows, and the editor, which completes.
+/// Completes commands and peer ids. Shared: the shell updates the ids, the editor reads them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct CommandCompleter(Arc<Mutex<Vec<String>>>);
 
 impl CommandCompleter {
-    /// Takes the ids from the client.
+    /// Updates the ids.
     pub(super) fn set_peers(&self, client: &Client) {
         let mut peers: Vec<String> = client.peers().keys().map(ToString::to_string).collect();
         peers.push(client.id().to_string());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peers;
     }
 
-    /// Where the last word of a line starts, and what it may become.
+    /// Start of the last word of a line, and its completions.
     fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let start = line.rfind([' ', ';']).map_or(0, |space| space + 1);
         let before: Vec<&str> = line[..start].rsplit(';').next().unwrap_or_default().split_whitespace().collect();
@@ -51,7 +51,7 @@ impl CommandCompleter {
     }
 }
 
-/// See the module.
+/// Reads lines with a prompt.
 pub(super) struct Editor {
     editor: rustyline::Editor<CommandCompleter, DefaultHistory>,
     history: Option<PathBuf>,
@@ -64,7 +64,7 @@ impl fmt::Debug for Editor {
 }
 
 impl Editor {
-    /// Takes the terminal. A history file that is not there yet will be made.
+    /// Opens the terminal. A missing history file is created later.
     pub(super) fn new(completer: CommandCompleter, history: Option<&Path>) -> anyhow::Result<Self> {
         let mut editor = rustyline::Editor::new().context("cannot use the terminal")?;
         editor.set_helper(Some(completer));
@@ -74,17 +74,17 @@ impl Editor {
         Ok(Self { editor, history: history.map(Path::to_owned) })
     }
 
-    /// What writes above the line that is being edited.
+    /// An output that prints above the edited line.
     pub(super) fn output(&mut self) -> anyhow::Result<Output> {
         let mut printer = self.editor.create_external_printer().context("cannot write to the terminal")?;
         Ok(Box::new(move |text| {
-            // A terminal that is gone ends the input as well.
+            // If the terminal is gone, the input ends too.
             let _ = printer.print(format!("{text}\n"));
             Ok(())
         }))
     }
 
-    /// The next line. Ctrl-C gives up the line, Ctrl-D ends the input.
+    /// The next line. Ctrl-C discards the line, Ctrl-D ends the input.
     pub(super) fn line(&mut self) -> io::Result<Line> {
         loop {
             match self.editor.readline(PROMPT) {
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_and_present_peers_are_completed() {
+    fn completes_commands_and_connected_peers() {
         let completer = CommandCompleter(Arc::new(Mutex::new(vec!["0".into(), "12".into()])));
         assert_eq!(completer.complete("pe"), (0, vec!["peers".to_owned()]));
         assert_eq!(completer.complete("int 1"), (4, vec!["12".to_owned()]));

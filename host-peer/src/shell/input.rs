@@ -1,4 +1,4 @@
-//! Where a shell's lines come from: a thread of its own, so that notifications need not wait for a line.
+//! Reads lines in a separate thread: events are printed while no line arrives.
 
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,18 +14,18 @@ use rustix::io::{Errno, read, write};
 use super::Output;
 use super::editor::{CommandCompleter, Editor};
 
-/// What came.
+/// An input line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Text(String),
     End,
 }
 
-/// The receiving end.
+/// The receiver of lines.
 #[derive(Debug)]
 pub(super) struct Input {
     lines: Receiver<io::Result<Line>>,
-    /// The next line is asked for only when the last one is done, so that a prompt comes after its answer.
+    /// Requests the next line after the previous one was executed: the prompt follows the output.
     resume_tx: Sender<()>,
     /// Readable when a line may be there.
     ready: Arc<OwnedFd>,
@@ -37,7 +37,7 @@ impl Input {
         Self::start(stdin_line)
     }
 
-    /// Edits lines at the terminal. What is written to the output appears above the line that is being edited.
+    /// Edits lines at the terminal. The output appears above the edited line.
     pub(super) fn from_terminal(completer: CommandCompleter, history: Option<&Path>) -> anyhow::Result<(Self, Output)> {
         let mut editor = Editor::new(completer, history)?;
         let output = editor.output()?;
@@ -51,12 +51,12 @@ impl Input {
         let (sender, lines) = channel();
         let (resume_tx, resumed) = channel();
         let bell = Arc::clone(&ready);
-        // Not joined: it blocks on the terminal, and ends with the process.
+        // Not joined: it blocks on the terminal and ends with the process.
         thread::spawn(move || {
             loop {
                 let line = next();
                 let last = !matches!(line, Ok(Line::Text(_)));
-                // The shell has ended if nobody listens.
+                // The receiver is gone: the shell has ended.
                 if sender.send(line).is_err() || write(&bell, &1_u64.to_ne_bytes()).is_err() {
                     return;
                 }
@@ -68,12 +68,12 @@ impl Input {
         Ok(Self { lines, resume_tx, ready })
     }
 
-    /// To be polled for input.
+    /// Readable if input is available.
     pub(super) fn ready(&self) -> BorrowedFd<'_> {
         self.ready.as_fd()
     }
 
-    /// A line, if one is there.
+    /// The next line, if available.
     pub(super) fn take(&self) -> anyhow::Result<Option<Line>> {
         match read(&self.ready, &mut [0; 8]) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
@@ -86,9 +86,9 @@ impl Input {
         }
     }
 
-    /// Lets the next line come.
+    /// Requests the next line.
     pub(super) fn resume(&self) {
-        // The reader has ended if nobody listens, and its end is among the lines.
+        // If the reader ended, `Line::End` is in the channel.
         let _ = self.resume_tx.send(());
     }
 }
@@ -96,6 +96,6 @@ impl Input {
 fn stdin_line() -> io::Result<Line> {
     let mut line = Vec::new();
     let count = io::stdin().lock().read_until(b'\n', &mut line)?;
-    // Bytes that are no text are no command either, and a command that is none does not end the shell.
+    // Invalid UTF-8 is an invalid command, which does not end the shell.
     Ok(if count == 0 { Line::End } else { Line::Text(String::from_utf8_lossy(&line).into_owned()) })
 }

@@ -1,4 +1,4 @@
-//! The verbs as a script uses them: what they print, and how they end.
+//! The commands for scripts: output and exit status.
 
 use std::io::Write;
 use std::os::fd::AsFd;
@@ -20,11 +20,11 @@ use test_support::mock_server::{INIT_MESSAGES, MockServer, eventfds, send_messag
 use test_support::real_server::RealServer;
 use test_support::run_to_end;
 
-/// Runs a verb with something at its stdin.
+/// Runs a command with input on stdin.
 fn fed(command: &mut Command, input: &[u8]) -> (Option<i32>, Vec<u8>, String) {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // A verb that refuses does not read.
+    // A command that fails early does not read.
     let _ = child.stdin.take().unwrap().write_all(input);
     let output = child.wait_with_output().unwrap();
     (output.status.code(), output.stdout, String::from_utf8(output.stderr).unwrap())
@@ -35,14 +35,14 @@ fn document(text: &str) -> Value {
 }
 
 #[test]
-fn list_shows_who_is_there_to_people_and_to_scripts() {
+fn list_prints_peers_as_text_and_json() {
     let server = RealServer::start(3);
     let mut present = server.client();
     let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!(status, Some(0));
     assert_eq!(out, "memory  1048576 bytes\npeer 1  3 vectors (this one)\npeer 0  3 vectors\n");
     assert!(error.contains("joined as peer 1") && error.contains("--status-socket"), "{error}");
-    // Until the server knows that it has left.
+    // Until the server has noticed that it left.
     let left = ClientEvent::Peer(PeerChange::Left { peer: PeerId(1) });
     while present.next(Some(LONG)).unwrap() != Some(left) {}
     let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["list", "--json"]));
@@ -68,7 +68,7 @@ fn with_status_socket(name: &str) -> (RealServer, PathBuf) {
 }
 
 #[test]
-fn list_takes_no_id_where_there_is_a_status_socket() {
+fn list_uses_no_id_with_a_status_socket() {
     let (server, _) = with_status_socket("socket.status");
     let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, out.as_str(), error.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n", ""));
@@ -86,7 +86,7 @@ fn list_takes_no_id_where_there_is_a_status_socket() {
 }
 
 #[test]
-fn a_status_socket_elsewhere_can_be_named() {
+fn list_accepts_path_of_status_socket() {
     let (server, status_socket) = with_status_socket("elsewhere");
     let _present = server.client();
     let expected = format!("memory  1048576 bytes\npeer 0  3 vectors  pid {}\n", std::process::id());
@@ -99,7 +99,7 @@ fn a_status_socket_elsewhere_can_be_named() {
 }
 
 #[test]
-fn the_status_of_another_server_is_not_listed() {
+fn list_ignores_status_of_another_server() {
     let (server, (other, other_status)) = (RealServer::start(1), with_status_socket("status"));
     let _present = other.client();
     std::os::unix::fs::symlink(other_status, server.socket().with_extension("status")).unwrap();
@@ -108,12 +108,12 @@ fn the_status_of_another_server_is_not_listed() {
 }
 
 #[test]
-fn a_status_socket_in_place_of_the_server_s_is_named() {
+fn status_socket_as_server_socket_has_a_hint() {
     let (server, status_socket) = with_status_socket("elsewhere");
     for verb in [&["ring", "0", "0"][..], &["wait"], &["read", "0", "1", "--hex"], &["check"], &["shell"]] {
         let (status, out, error) = run_to_end(host_peer(&status_socket).args(verb).stdin(Stdio::null()));
         assert_eq!((status, out.as_str()), (Some(2), ""), "{verb:?}: {error}");
-        let hint = format!("clients join at -S {}", server.socket().display());
+        let hint = format!("join at -S {}", server.socket().display());
         assert!(error.contains("is the status socket of a server") && error.contains(&hint), "{verb:?}: {error}");
     }
     for (path, hint) in [(server.socket(), "is not a status socket"), ("/nowhere".into(), "--status-socket /nowhere")] {
@@ -124,9 +124,9 @@ fn a_status_socket_in_place_of_the_server_s_is_named() {
 }
 
 #[test]
-fn more_peers_than_a_process_may_have_files_at_first_are_still_listed() {
+fn lists_more_peers_than_the_soft_file_limit() {
     let server = RealServer::start(16);
-    let crowd: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(server.socket()).unwrap()).collect();
+    let clients: Vec<UnixStream> = (0..20).map(|_| UnixStream::connect(server.socket()).unwrap()).collect();
     let verb = host_peer(&server.socket());
     let listed = |limit: &str| {
         let mut shell = Command::new("sh");
@@ -135,15 +135,15 @@ fn more_peers_than_a_process_may_have_files_at_first_are_still_listed() {
     };
     let (status, out, error) = listed("-Sn");
     assert_eq!(status, Some(0), "{error}");
-    assert_eq!(out.lines().filter(|line| line.ends_with("16 vectors")).count(), crowd.len());
-    // Where it may not have more, it says so.
+    assert_eq!(out.lines().filter(|line| line.ends_with("16 vectors")).count(), clients.len());
+    // Without a higher limit the error mentions it.
     let (status, _, error) = listed("-n");
     assert_eq!(status, Some(3), "{error}");
     assert!(error.contains("ulimit -n"), "{error}");
 }
 
 #[test]
-fn ring_rings_as_often_as_asked_and_names_who_is_not_there() {
+fn ring_repeats_and_names_unknown_peers() {
     let server = RealServer::start(2);
     let present = server.client();
     let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["ring", "0", "1", "--count", "5"]));
@@ -157,7 +157,7 @@ fn ring_rings_as_often_as_asked_and_names_who_is_not_there() {
 }
 
 #[test]
-fn wait_counts_doorbells_and_fails_when_too_few_come() {
+fn wait_counts_doorbells_and_fails_on_too_few() {
     let server = RealServer::start(2);
     let mut present = server.client();
     let mut waiting = host_peer(&server.socket());
@@ -179,18 +179,18 @@ fn wait_counts_doorbells_and_fails_when_too_few_come() {
 
     let (status, out, error) = run_to_end(host_peer(&server.socket()).args(["wait", "--timeout", "20ms"]));
     assert_eq!((status, out.as_str()), (Some(1), ""));
-    assert!(error.contains("0 of 1 doorbell came on vector 0 within 20ms"), "{error}");
+    assert!(error.contains("0 of 1 doorbell arrived on vector 0 within 20ms"), "{error}");
     let (status, out, _) = run_to_end(host_peer(&server.socket()).args(["wait", "--timeout", "20ms", "--json"]));
     assert_eq!(status, Some(1));
     let out = document(&out);
     assert_eq!((&out["rings"], &out["wanted"], &out["in_time"]), (&json!(0), &json!(1), &json!(false)));
     let (status, _, error) = run_to_end(host_peer(&server.socket()).args(["wait", "--vector", "2"]));
     assert_eq!(status, Some(1));
-    assert!(error.contains("has no vector 2: it has 2"), "{error}");
+    assert!(error.contains("does not have vector 2; it has 2"), "{error}");
 }
 
 #[test]
-fn a_wait_without_a_limit_ends_when_the_server_goes_away() {
+fn unlimited_wait_ends_with_the_server() {
     let mut server = RealServer::start(1);
     let mut present = server.client();
     let mut waiting = host_peer(&server.socket());
@@ -205,11 +205,11 @@ fn a_wait_without_a_limit_ends_when_the_server_goes_away() {
 }
 
 #[test]
-fn what_is_written_is_read_whether_the_memory_is_sealed_or_not() {
+fn reads_back_sealed_and_unsealed_memory() {
     for backing in [Backing::Memfd, Backing::Directory(std::env::temp_dir())] {
         let sealed = backing == Backing::Memfd;
         let server = RealServer::with(&Config { backing, size: 1 << 20, ..Config::default() });
-        // Others keep the memory's content, which goes with its last holder.
+        // Another client keeps the memory alive.
         let _present = server.client();
         let (status, _, error) = fed(host_peer(&server.socket()).args(["write", "0x1000"]), b"hello\xff");
         assert_eq!(status, Some(0));
@@ -224,7 +224,7 @@ fn what_is_written_is_read_whether_the_memory_is_sealed_or_not() {
 }
 
 #[test]
-fn what_leaves_the_memory_is_refused_as_a_whole() {
+fn access_beyond_end_has_no_effect() {
     let server = RealServer::start(1);
     let present = server.client();
     let (status, _, error) = fed(host_peer(&server.socket()).args(["write", "1048570"]), b"seven b");
@@ -243,7 +243,7 @@ fn what_leaves_the_memory_is_refused_as_a_whole() {
 }
 
 #[test]
-fn a_missing_server_is_status_3_and_wrong_usage_2() {
+fn missing_server_is_status_3_and_wrong_usage_2() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     for verb in ["list", "check", "shell", "wait"] {
@@ -260,7 +260,7 @@ fn a_missing_server_is_status_3_and_wrong_usage_2() {
 }
 
 #[test]
-fn wrong_values_are_refused_with_what_is_expected() {
+fn wrong_values_name_the_expected_ones() {
     let server = RealServer::start(1);
     let (number, duration) = ("expected a whole number from 0 to 65535", "expected a duration above zero with a unit");
     for (usage, expected) in [
@@ -283,17 +283,17 @@ fn wrong_values_are_refused_with_what_is_expected() {
 }
 
 #[test]
-fn a_path_that_no_socket_can_have_is_wrong_usage() {
+fn too_long_path_is_wrong_usage() {
     for length in [108, 200] {
         let (status, _, error) = run_to_end(host_peer("x".repeat(length).as_ref()).arg("list"));
         assert_eq!(status, Some(2), "{error}");
-        assert!(error.contains(&format!("has {length} bytes, and a Unix socket's at most 107")), "{error}");
+        assert!(error.contains(&format!("has {length} bytes, a Unix socket allows at most 107")), "{error}");
     }
     assert_eq!(run_to_end(host_peer("x".repeat(107).as_ref()).arg("list")).0, Some(3));
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn closed_pipe_is_success() {
     let server = RealServer::with(&Config { size: 8 << 20, ..Config::default() });
     let mut reading = host_peer(&server.socket());
     let mut child = reading.args(["read", "0", "8M"]).stdout(Stdio::piped()).spawn().unwrap();
@@ -303,7 +303,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
 }
 
 #[test]
-fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_left() {
+fn lost_descriptor_blames_server_or_file_limit() {
     let server = || {
         MockServer::running(|stream| {
             send_messages(stream, &INIT_MESSAGES);
@@ -315,7 +315,7 @@ fn a_lost_descriptor_is_the_servers_fault_or_this_machines_by_the_room_that_is_l
     assert_eq!(status, Some(1), "{error}");
     assert!(error.contains("may carry only one") && !error.contains("ulimit"), "{error}");
 
-    // All of its vectors are good ones, and this process cannot open so many.
+    // All vectors are valid, but this process cannot open as many files.
     let server = MockServer::sending(&[&INIT_MESSAGES[..], &eventfds(2, 64)].concat());
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 40; exec \"$0\" \"$@\" list"]);

@@ -1,4 +1,4 @@
-//! The check before a good server, and before one for each rule that breaks it.
+//! The conformance check with conforming servers, and with a misbehaving server per rule.
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -25,7 +25,7 @@ use test_support::mock_server::{MockServer, Msg, send_messages, try_send_many, u
 use test_support::real_server::RealServer;
 use test_support::run_to_end;
 
-/// Each rule, and servers that break it and no other.
+/// Each rule with faults that violate it and no other rule.
 const FAULTS: [(Rule, &[ServerFault]); 18] = [
     (Rule::Version, &[ServerFault::Version1]),
     (Rule::OwnId, &[ServerFault::IdWithDescriptor]),
@@ -64,10 +64,10 @@ fn rules(report: &ConformanceReport, verdict: Verdict) -> Vec<Rule> {
 }
 
 #[test]
-fn this_projects_server_keeps_every_rule() {
+fn ivshmem_server_passes_every_rule() {
     for vectors in [1, 4] {
         let server = RealServer::start(vectors);
-        // Others that are there, and come and go, are no matter.
+        // Other clients do not affect the result.
         let _present = server.client();
         let report = check(&server.socket(), LONG);
         assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
@@ -76,7 +76,7 @@ fn this_projects_server_keeps_every_rule() {
 }
 
 #[test]
-fn memory_that_cannot_be_sealed_is_a_note() {
+fn unsealed_memory_is_a_note() {
     let backing = Backing::Directory(std::env::temp_dir());
     let server = RealServer::with(&Config { backing, size: 1 << 20, vectors: 8, ..Config::default() });
     let report = check(&server.socket(), LONG);
@@ -85,7 +85,7 @@ fn memory_that_cannot_be_sealed_is_a_note() {
 }
 
 #[test]
-fn the_server_for_these_tests_is_good_until_it_is_told_otherwise() {
+fn test_server_without_fault_passes_every_rule() {
     let report = check(&MisbehavingServer::start(ServerFault::NoFault).socket(), LONG);
     assert_eq!(rules(&report, Verdict::Pass), Rule::ALL, "{report}");
     assert_eq!(report.vectors, Some(VECTORS));
@@ -95,19 +95,19 @@ fn the_server_for_these_tests_is_good_until_it_is_told_otherwise() {
 }
 
 #[test]
-fn every_rule_but_the_one_that_is_a_wish_has_a_server_that_breaks_it() {
+fn every_mandatory_rule_has_a_fault() {
     let tried: BTreeSet<Rule> = FAULTS.iter().map(|(rule, _)| *rule).collect();
     let untried: Vec<Rule> = Rule::ALL.into_iter().filter(|rule| !tried.contains(rule)).collect();
     assert_eq!(untried, [Rule::MemorySeals]);
 }
 
 #[test]
-fn a_server_that_breaks_a_rule_fails_that_rule_and_no_other() {
+fn each_fault_fails_exactly_its_rule() {
     let pairs = |(rule, faults): (Rule, &'static [ServerFault])| faults.iter().map(move |fault| (rule, *fault));
     let mut faults: Vec<(Rule, ServerFault)> = FAULTS.into_iter().flat_map(pairs).collect();
-    // Those that take their time go together.
-    faults.sort_by_key(|(_, fault)| shows_as_silence(*fault));
-    // No more at a time than there are descriptors for.
+    // Slow ones run together.
+    faults.sort_by_key(|(_, fault)| needs_timeout(*fault));
+    // Limited by the number of open files.
     for some in faults.chunks(6) {
         thread::scope(|scope| {
             for (rule, fault) in some {
@@ -119,14 +119,14 @@ fn a_server_that_breaks_a_rule_fails_that_rule_and_no_other() {
 
 fn assert_fails(rule: Rule, fault: ServerFault) {
     let server = MisbehavingServer::start(fault);
-    let report = check(&server.socket(), if shows_as_silence(fault) { Duration::from_secs(3) } else { LONG });
+    let report = check(&server.socket(), if needs_timeout(fault) { Duration::from_secs(3) } else { LONG });
     assert_eq!(rules(&report, Verdict::Fail), [rule], "{fault:?}:\n{report}");
-    let judgement = report.rules.iter().find(|judgement| judgement.rule == rule).unwrap();
-    assert!(!judgement.detail.is_empty(), "{fault:?}:\n{report}");
+    let result = report.rules.iter().find(|result| result.rule == rule).unwrap();
+    assert!(!result.detail.is_empty(), "{fault:?}:\n{report}");
 }
 
-/// Whether the check has to wait for what never comes.
-fn shows_as_silence(fault: ServerFault) -> bool {
+/// Whether the check has to wait for its timeout.
+fn needs_timeout(fault: ServerFault) -> bool {
     let silent = [
         ServerFault::NoJoinNotice,
         ServerFault::NoLeaveNotice,
@@ -137,27 +137,24 @@ fn shows_as_silence(fault: ServerFault) -> bool {
 }
 
 #[test]
-fn a_refusal_and_a_silent_server_are_named() {
-    // Three messages are for clients that ignore the first one.
+fn reports_refusal_and_silent_server() {
+    // Some servers send three, for clients that ignore the first.
     for words in [1, 3] {
         let refusing = MockServer::sending(&vec![Msg::Plain(REFUSAL); words]);
         let report = check(&refusing.path, LONG);
         assert_eq!(rules(&report, Verdict::Skip), Rule::ALL, "{report}");
         assert!(report.refused && report.to_string().contains("version          "), "{report}");
-        assert!(
-            report.to_string().contains("the server refused this client: it is full, or does not admit"),
-            "{report}"
-        );
+        assert!(report.to_string().contains("the server refused this client: it is full, or rejects"), "{report}");
     }
     let silent = MockServer::sending(&[Msg::Plain(0)]);
     let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);
-    assert!(report.to_string().contains("nothing came within 1s"), "{report}");
+    assert!(report.to_string().contains("no message within 1s"), "{report}");
 }
 
 #[test]
-fn a_full_server_is_not_said_to_break_a_rule() {
-    // Full for the first client of the check, for a later one, and for none.
+fn full_server_breaks_no_rule() {
+    // Full for the first client of the check, for later ones, and never.
     for (places, passed) in [(1, 0), (2, 5), (4, 8), (16, Rule::ALL.len())] {
         let server = RealServer::with(&Config { max_peers: Some(places), size: 1 << 20, ..Config::default() });
         let _present = server.client();
@@ -176,7 +173,7 @@ fn a_full_server_is_not_said_to_break_a_rule() {
 }
 
 #[test]
-fn memory_that_was_truncated_fails_the_rule_and_is_no_signal() {
+fn truncated_memory_fails_its_rule_without_signal() {
     let name = format!("host-peer-test-{}", std::process::id());
     let backing = Backing::Shm(name.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -186,7 +183,7 @@ fn memory_that_was_truncated_fails_the_rule_and_is_no_signal() {
     let report = check(&server.socket(), LONG);
     assert_eq!(rules(&report, Verdict::Note), [Rule::MemorySeals], "{report}");
     assert!(report.to_string().contains("can truncate it"), "{report}");
-    // Half of it is a power of two as well: only the server knows better.
+    // Half of the size is a power of two too: only the status shows it.
     for bytes in [0, 12_288, 100, 1 << 19] {
         object.set_len(bytes).unwrap();
         let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("check"));
@@ -197,7 +194,7 @@ fn memory_that_was_truncated_fails_the_rule_and_is_no_signal() {
 }
 
 #[test]
-fn ids_may_come_again_when_all_who_knew_them_left() {
+fn ids_may_be_reused_after_all_clients_left() {
     let server = MisbehavingServer::start(ServerFault::IdsRestartWhenEmpty);
     for _ in 0..2 {
         let report = check(&server.socket(), LONG);
@@ -205,8 +202,9 @@ fn ids_may_come_again_when_all_who_knew_them_left() {
     }
 }
 
-/// A server that greets each client, and then sends it `news` without end: of an id that grows, and a bell.
-fn endless(news: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (TempDir, PathBuf) {
+/// A server that completes the handshake and then sends messages of `notice` without end, with increasing ids and an
+/// eventfd.
+fn endless(notice: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let listener = UnixListener::bind(&path).unwrap();
@@ -217,9 +215,9 @@ fn endless(news: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (Te
             thread::spawn(move || {
                 send_messages(&stream, &[Msg::Plain(0), Msg::Plain(own)]);
                 send(&stream, MEMORY, Some(memory.as_fd())).unwrap();
-                let bell = send_messages(&stream, &[Msg::Eventfd(own)]).remove(0);
+                let eventfd = send_messages(&stream, &[Msg::Eventfd(own)]).remove(0);
                 let mut ids = (100..60_000).cycle();
-                while news(&stream, ids.next().unwrap_or(0), &bell).is_ok() {}
+                while notice(&stream, ids.next().unwrap_or(0), &eventfd).is_ok() {}
             });
         }
     });
@@ -227,11 +225,11 @@ fn endless(news: fn(&UnixStream, i64, &OwnedFd) -> Result<(), SendError>) -> (Te
 }
 
 #[test]
-fn news_without_end_of_others_fail_the_rule_that_waits_for_something_else() {
-    // Few with a descriptor: a fast machine must not reach the limit of open files first.
-    let (_folder, path) = endless(|stream, id, bell| {
+fn endless_notices_fail_the_waiting_rule() {
+    // Few descriptors: a fast machine must not reach the limit of open files first.
+    let (_folder, path) = endless(|stream, id, eventfd| {
         if id % 64 == 0 {
-            send(stream, id, Some(bell.as_fd()))?;
+            send(stream, id, Some(eventfd.as_fd()))?;
         }
         send(stream, id, None)
     });
@@ -242,9 +240,9 @@ fn news_without_end_of_others_fail_the_rule_that_waits_for_something_else() {
 }
 
 #[test]
-fn a_message_that_comes_by_bytes_and_never_in_time_fails_the_rule() {
+fn slow_bytes_fail_the_rule_at_the_timeout() {
     let server = MockServer::running(|stream| {
-        // Each byte well before the limit, the greeting not. This ends because the client does not wait for it all.
+        // Each byte arrives before the timeout, the handshake does not. Ends when the client disconnects.
         let byte = |byte| {
             thread::sleep(Duration::from_millis(50));
             (&mut &*stream).write_all(&[byte]).is_ok()
@@ -252,26 +250,26 @@ fn a_message_that_comes_by_bytes_and_never_in_time_fails_the_rule() {
         while byte(0) {}
         Vec::new()
     });
-    // Less than the eight bytes of a message take, so that its end is never where the limit is.
+    // Shorter than the eight bytes of a message take.
     let report = check(&server.path, Duration::from_millis(350));
     assert_eq!(rules(&report, Verdict::Fail).len(), 1, "{report}");
-    assert!(report.to_string().contains("bytes of one more), and not what was to come"), "{report}");
+    assert!(report.to_string().contains("bytes of another)"), "{report}");
     server.connection();
 }
 
 #[test]
-fn an_examination_that_too_few_descriptors_end_is_no_success() {
-    let (_folder, path) = endless(|stream, id, bell| send(stream, id, Some(bell.as_fd())));
+fn lack_of_descriptors_is_no_success() {
+    let (_folder, path) = endless(|stream, id, eventfd| send(stream, id, Some(eventfd.as_fd())));
     let mut shell = Command::new("sh");
     shell.args(["-c", "ulimit -n 64; exec \"$0\" \"$@\" check"]);
     let verb = host_peer(&path);
     let (status, out, error) = run_to_end(shell.arg(verb.get_program()).args(verb.get_args()));
     assert_eq!(status, Some(1), "{out}{error}");
-    assert!(out.contains("ulimit -n") && out.contains(" 0 failed") && out.contains(" not judged"), "{out}");
+    assert!(out.contains("ulimit -n") && out.contains(" 0 failed") && out.contains(" not checked"), "{out}");
 }
 
 #[test]
-fn memory_with_two_hundred_descriptors_fails_the_rule_of_one() {
+fn two_hundred_descriptors_fail_one_descriptor_rule() {
     let server = MockServer::running(|stream| {
         send_messages(stream, &[Msg::Plain(0), Msg::Plain(2)]);
         try_send_many(stream, &encode(MEMORY), &[stream.as_fd(); 200], SendFlags::empty()).unwrap();
@@ -285,7 +283,7 @@ fn memory_with_two_hundred_descriptors_fails_the_rule_of_one() {
 }
 
 #[test]
-fn the_command_prints_a_line_a_rule_and_says_by_its_status_whether_one_failed() {
+fn command_prints_line_per_rule_and_fails_with_one() {
     let server = RealServer::start(8);
     let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("check"));
     assert_eq!(status, Some(0), "{error}");

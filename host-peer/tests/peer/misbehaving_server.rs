@@ -1,4 +1,4 @@
-//! A server for many clients that does one thing wrong.
+//! A server for many clients with one fault.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 use test_support::mock_server::{try_send_many, unsealed};
 
-/// So many that some twenty visits fill a socket's buffer.
+/// Enough that about twenty clients fill a socket buffer.
 pub(crate) const VECTORS: usize = 20;
 
-/// What it does wrong.
+/// The fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ServerFault {
     NoFault,
@@ -38,9 +38,9 @@ pub(crate) enum ServerFault {
     PipesAsDoorbells,
     BlockingDoorbells,
     FewerPeerVectors,
-    /// To whoever comes when two others or more are there.
+    /// For clients that join after two others.
     FewerVectorsForLaterClients,
-    /// Likewise.
+    /// For clients that join after two others.
     IncompletePeerList,
     EmptyPeerList,
     SwappedVectors,
@@ -50,9 +50,9 @@ pub(crate) enum ServerFault {
     DuplicateLeave,
     NoLeaveNotice,
     ReusedId,
-    /// When some more have come and gone.
+    /// After more clients joined and left.
     ReusedIdLater,
-    /// No fault: nobody knows the former peers.
+    /// Not a violation: no client knows the former peers.
     IdsRestartWhenEmpty,
     ShrunkMemory,
     EnlargedMemory,
@@ -62,7 +62,7 @@ pub(crate) enum ServerFault {
     ExitsOnEarlyDisconnect,
 }
 
-/// A server in a folder of its own; its threads end with the test's process.
+/// A server in a temporary directory; its threads end with the test process.
 pub(crate) struct MisbehavingServer {
     folder: TempDir,
 }
@@ -80,7 +80,7 @@ impl MisbehavingServer {
     }
 }
 
-/// A message on its way to a client.
+/// A queued message.
 struct Message {
     value: i64,
     fds: Vec<Arc<OwnedFd>>,
@@ -88,7 +88,7 @@ struct Message {
 
 struct Client {
     stream: UnixStream,
-    bells: Vec<Arc<OwnedFd>>,
+    eventfds: Vec<Arc<OwnedFd>>,
     outbox: SyncSender<Message>,
 }
 
@@ -123,10 +123,10 @@ impl FaultyState {
         }
     }
 
-    /// Takes a client in; whether the server lives on.
+    /// Accepts a client; returns whether the server keeps running.
     fn accept(&mut self, listener: &UnixListener) -> bool {
         let (stream, _) = listener.accept().unwrap();
-        if self.fault == ServerFault::ExitsOnEarlyDisconnect && is_over(&stream) {
+        if self.fault == ServerFault::ExitsOnEarlyDisconnect && disconnects_early(&stream) {
             return false;
         }
         let id = self.new_id();
@@ -138,11 +138,11 @@ impl FaultyState {
                 _ => {}
             }
         }
-        let bells: Vec<_> = (0..VECTORS).map(|_| Arc::new(self.bell())).collect();
+        let eventfds: Vec<_> = (0..VECTORS).map(|_| Arc::new(self.eventfd_for_vector())).collect();
         let outbox = self.outbox(stream.try_clone().unwrap());
-        let client = Client { stream, bells, outbox };
-        self.greet(id, &client);
-        self.hand_over(id, &client);
+        let client = Client { stream, eventfds, outbox };
+        self.send_init_messages(id, &client);
+        self.send_peer_list(id, &client);
         self.announce(id, &client);
         self.clients.insert(id, client);
         true
@@ -165,7 +165,7 @@ impl FaultyState {
         }
     }
 
-    fn bell(&self) -> OwnedFd {
+    fn eventfd_for_vector(&self) -> OwnedFd {
         match self.fault {
             ServerFault::PipesAsDoorbells => std::io::pipe().unwrap().1.into(),
             ServerFault::BlockingDoorbells => eventfd(0, EventfdFlags::CLOEXEC).unwrap(),
@@ -176,11 +176,11 @@ impl FaultyState {
         }
     }
 
-    fn greet(&self, id: i64, client: &Client) {
+    fn send_init_messages(&self, id: i64, client: &Client) {
         let plain = |value| client.send(value, &[]);
         plain(i64::from(self.fault == ServerFault::Version1));
         match self.fault {
-            ServerFault::IdWithDescriptor => client.send(id, &client.bells[..1]),
+            ServerFault::IdWithDescriptor => client.send(id, &client.eventfds[..1]),
             _ => plain(id),
         }
         match self.fault {
@@ -190,12 +190,12 @@ impl FaultyState {
         }
     }
 
-    fn hand_over(&self, id: i64, client: &Client) {
+    fn send_peer_list(&self, id: i64, client: &Client) {
         if self.fault == ServerFault::OwnVectorsFirst {
-            client.send_bells(id, &client.bells);
+            client.send_eventfds(id, &client.eventfds);
         }
         let is_later = self.clients.len() > 1;
-        let (fewer, told) = match self.fault {
+        let (fewer, listed) = match self.fault {
             ServerFault::FewerPeerVectors => (1, usize::MAX),
             ServerFault::FewerVectorsForLaterClients if is_later => (1, usize::MAX),
             ServerFault::IncompletePeerList if is_later => (0, 1),
@@ -205,21 +205,21 @@ impl FaultyState {
         if self.fault == ServerFault::InterleavedVectors {
             for vector in 0..VECTORS {
                 for (id, other) in &self.clients {
-                    client.send_bells(*id, &other.bells[vector..=vector]);
+                    client.send_eventfds(*id, &other.eventfds[vector..=vector]);
                 }
             }
         } else {
-            for (id, other) in self.clients.iter().take(told) {
-                client.send_bells(*id, &other.bells[..VECTORS - fewer]);
+            for (id, other) in self.clients.iter().take(listed) {
+                client.send_eventfds(*id, &other.eventfds[..VECTORS - fewer]);
             }
         }
         match self.fault {
             ServerFault::OwnVectorsFirst => {}
             ServerFault::TwoDescriptors => {
-                client.send(id, &[&client.bells[..1], &client.bells[..1]].concat());
-                client.send_bells(id, &client.bells[1..]);
+                client.send(id, &[&client.eventfds[..1], &client.eventfds[..1]].concat());
+                client.send_eventfds(id, &client.eventfds[1..]);
             }
-            _ => client.send_bells(id, &client.bells),
+            _ => client.send_eventfds(id, &client.eventfds),
         }
     }
 
@@ -227,13 +227,13 @@ impl FaultyState {
         for other in self.clients.values() {
             match self.fault {
                 ServerFault::NoJoinNotice => {}
-                // The last one: without another one, all that follow would be mixed up as well.
-                ServerFault::MissingJoinVector => other.send_bells(id, &client.bells[..VECTORS - 1]),
+                // The last vector: a missing earlier one would shift the rest.
+                ServerFault::MissingJoinVector => other.send_eventfds(id, &client.eventfds[..VECTORS - 1]),
                 ServerFault::SwappedVectors => {
-                    let mixed: Vec<_> = client.bells.iter().rev().map(Arc::clone).collect();
-                    other.send_bells(id, &mixed);
+                    let reversed: Vec<_> = client.eventfds.iter().rev().map(Arc::clone).collect();
+                    other.send_eventfds(id, &reversed);
                 }
-                _ => other.send_bells(id, &client.bells),
+                _ => other.send_eventfds(id, &client.eventfds),
             }
         }
     }
@@ -250,16 +250,16 @@ impl FaultyState {
         }
     }
 
-    /// Where a client's messages go: to a thread that sends them as fast as the client reads, if all is well.
+    /// The queue of a thread that sends the messages of a client.
     fn outbox(&self, stream: UnixStream) -> SyncSender<Message> {
         let fault = self.fault;
-        let room = if fault == ServerFault::BlocksOnSlowReader { 0 } else { 1 << 16 };
-        let (sender, messages) = sync_channel::<Message>(room);
+        let capacity = if fault == ServerFault::BlocksOnSlowReader { 0 } else { 1 << 16 };
+        let (sender, messages) = sync_channel::<Message>(capacity);
         thread::spawn(move || {
             for message in messages {
                 let bytes = encode(message.value);
                 let fds: Vec<BorrowedFd<'_>> = message.fds.iter().map(|fd| fd.as_fd()).collect();
-                // A client that is gone, or that has no room, misses it.
+                // A client that is gone or has a full socket misses the message.
                 let _ = match fault {
                     ServerFault::DropsWhenFull => try_send_many(&stream, &bytes, &fds, SendFlags::DONTWAIT),
                     ServerFault::LateDescriptors => try_send_many(&stream, &bytes[..4], &[], SendFlags::empty())
@@ -274,14 +274,14 @@ impl FaultyState {
 
 impl Client {
     fn send(&self, value: i64, fds: &[Arc<OwnedFd>]) {
-        // A thread that is gone has lost its client, which will be noticed.
+        // The thread ended: its client is gone.
         let _ = self.outbox.send(Message { value, fds: fds.to_vec() });
     }
 
-    /// A message for each vector.
-    fn send_bells(&self, id: i64, bells: &[Arc<OwnedFd>]) {
-        for bell in bells {
-            self.send(id, std::slice::from_ref(bell));
+    /// Sends a message per vector.
+    fn send_eventfds(&self, id: i64, eventfds: &[Arc<OwnedFd>]) {
+        for eventfd_for_vector in eventfds {
+            self.send(id, std::slice::from_ref(eventfd_for_vector));
         }
     }
 }
@@ -300,8 +300,8 @@ fn memory(fault: ServerFault) -> Arc<OwnedFd> {
     })
 }
 
-/// Whether a client closes before it can have read anything.
-fn is_over(stream: &UnixStream) -> bool {
-    let patience = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-    poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&patience)).unwrap() > 0
+/// Whether a client closes before it read anything.
+fn disconnects_early(stream: &UnixStream) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+    poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&timeout)).unwrap() > 0
 }
