@@ -1,5 +1,4 @@
-//! The places of a run's files, looked at before anything is read or written: what lies there may be somebody else's, and
-//! may lead elsewhere.
+//! Checks a run's paths before reading or writing: they may belong to someone else or lead elsewhere.
 
 use std::fs;
 use std::path::Path;
@@ -11,9 +10,8 @@ use crate::render::plots;
 
 use bench_model::journal;
 
-/// Looks at every place that rendering reads or writes. What is read may be a link to a file; what is written is a file of
-/// the folder's own, or nothing yet: neither a link is replaced nor followed. The folder itself may be a link, as
-/// `results/latest` is.
+/// Checks every path that rendering reads or writes. Inputs may be links to files. Outputs are regular files or
+/// missing: links are neither replaced nor followed. The folder itself may be a link, as `results/latest` is.
 pub(crate) fn check_paths(dir: &Path) -> Result<(), ReportError> {
     for name in [MEASURED_FILE, journal::FILE_NAME, SAMPLES_FILE, PLAN_FILE] {
         let path = dir.join(name);
@@ -30,13 +28,13 @@ pub(crate) fn check_paths(dir: &Path) -> Result<(), ReportError> {
     let plots = dir.join(plots::FOLDER);
     if let Ok(seen) = plots.symlink_metadata() {
         if !seen.is_dir() {
-            return Err(ReportError::NotRegularFile { path: plots, wanted: "a folder of its own" });
+            return Err(ReportError::NotRegularFile { path: plots, wanted: "a folder" });
         }
         written.extend(plots::file_names().map(|name| plots.join(name)));
     }
     let is_other = |path: &&std::path::PathBuf| path.symlink_metadata().is_ok_and(|seen| !seen.is_file());
     match written.iter().find(is_other) {
-        Some(path) => Err(ReportError::NotRegularFile { path: path.clone(), wanted: "a file of its own" }),
+        Some(path) => Err(ReportError::NotRegularFile { path: path.clone(), wanted: "a regular file" }),
         None => Ok(()),
     }
 }

@@ -1,4 +1,4 @@
-//! From what a run left in its folder to everything that is made of it.
+//! Reads a run's folder, evaluates it and writes every output.
 
 use std::io;
 use std::path::Path;
@@ -18,8 +18,8 @@ use crate::render::plots::{self, Plot};
 use crate::render::{export, html, text};
 use crate::result::{Environment, RunResult, Warning};
 
-/// Reads the files of the initiator in `dir`, evaluates them, writes the exports and returns the document. Rendering a folder
-/// again gives the same files. A run that ended early is rendered up to its last block.
+/// Reads the initiator's files in `dir`, evaluates them, writes every output and returns the result. The same input
+/// gives the same files. An interrupted run is rendered up to its last block.
 pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> Result<RunResult, ReportError> {
     check_paths(dir)?;
     let measured = read::read_measured(&dir.join(MEASURED_FILE))?;
@@ -28,7 +28,7 @@ pub fn render(dir: &Path, environment: Environment, config: &impl Serialize) -> 
     write_report(dir, environment, config, measured, samples).map(|(result, _)| result)
 }
 
-/// From what was read to the files.
+/// Evaluates and writes.
 pub(crate) fn write_report(
     dir: &Path,
     environment: Environment,
@@ -42,17 +42,17 @@ pub(crate) fn write_report(
     Ok((result, run))
 }
 
-/// A run that ended early, rendered as far as it came.
+/// An interrupted run, rendered.
 #[derive(Debug)]
 pub struct Ended {
     /// The document.
     pub result: RunResult,
-    /// Why its files could not be written, for instance because the disk is full. The measurements stay as they are.
+    /// Why its files could not be written, for instance a full disk. The measurements stay as they are.
     pub unwritten: Option<ReportError>,
 }
 
-/// Renders a run that ended early: with the blocks that were finished, of which there may be none, and with `reason` as
-/// the cause. The initiator's own reason may be less exact: it only knows that it was stopped.
+/// Renders an interrupted run: its finished blocks, if any, with `reason` as the cause. The initiator's own reason may
+/// be less exact: it knows only that it was stopped.
 pub fn render_ended(
     dir: &Path,
     environment: Environment,
@@ -90,6 +90,6 @@ fn write_files(dir: &Path, run: &Run, result: &RunResult, plots: Vec<Plot>) -> R
         export::write_into(dir, export, result, run)?;
     }
     export::write_into(dir, &text::TextReport::of(dir), result, run)?;
-    // Last, because it links to what is there.
+    // Last: the page links to the other files.
     export::write_into(dir, &html::Page::of(dir, plots), result, run)
 }

@@ -1,5 +1,4 @@
-//! A run's folder rendered again, from what the initiator left there: also where the run was cut off or a file is damaged,
-//! as far as what is left goes.
+//! Renders a run's folder again, from its raw data. Interrupted runs and damaged files are rendered as far as possible.
 
 use std::fmt;
 use std::fs;
@@ -22,24 +21,23 @@ use crate::paths::check_paths;
 use crate::pipeline::write_report;
 use crate::result::{Environment, RunResult, SCHEMA_VERSION, Warning};
 
-/// A folder that was rendered again.
+/// A folder rendered again.
 #[derive(Debug, Clone)]
 pub struct Rerendered {
     /// The document.
     pub result: RunResult,
-    /// The raw data that it was made of.
+    /// Its raw data.
     pub run: Run,
-    /// What was repaired. Not in the document, which says no more of it than one that never was damaged.
+    /// A repaired `result.json`. Not part of the result: an undamaged folder must give the same one.
     pub repaired: Option<Warning>,
 }
 
-/// Renders the run in `dir` again: the same input gives the same files. The environment and the configuration are those
-/// that `result.json` recorded, whatever the machine is that renders.
+/// Renders the run in `dir` again: the same input gives the same files. Environment and configuration are those in
+/// `result.json`, not those of this machine.
 ///
-/// A run that was cut off before there was a `result.json` has no environment; one whose initiator was killed has the
-/// blocks that it had finished (`measured.jsonl`), or no figures. Both are rendered as long as there is a plan or what was measured, and say what is missing. A damaged
-/// `result.json` is made again, with what it still says of environment and configuration, and kept beside the new one; of
-/// a damaged `measured.json` the blocks before the damage are rendered.
+/// Without `result.json` there is no environment. Without `measured.json`, the finished blocks of `measured.jsonl` are
+/// rendered. A damaged `result.json` is written again with the environment and configuration that precede the damage;
+/// the damaged file is kept.
 pub fn rerender(dir: &Path) -> Result<Rerendered, ReportError> {
     let there = |name: &str| dir.join(name).is_file();
     if !dir.is_dir() {
@@ -60,8 +58,7 @@ pub fn rerender(dir: &Path) -> Result<Rerendered, ReportError> {
     Ok(Rerendered { result, run, repaired })
 }
 
-/// A table of no operations says at least what its columns would be: earlier versions left such a file empty, which is no
-/// table to other programs.
+/// Writes the header into an empty table, which earlier versions left: other programs need the columns.
 fn ensure_header(samples: &Path) -> Result<(), ReportError> {
     if !samples.symlink_metadata().is_ok_and(|seen| seen.is_file() && seen.len() == 0) {
         return Ok(());
@@ -69,8 +66,8 @@ fn ensure_header(samples: &Path) -> Result<(), ReportError> {
     replace(samples, |out| writeln!(out, "{}", COLUMNS.join(",")))
 }
 
-/// Gives the damaged document a second name before another one takes its first. It is the file itself, to be read by whoever
-/// could read it before, and no link is followed to somebody else's.
+/// Keeps the damaged document under a second name. A hard link: permissions stay the same, and no symbolic link is
+/// followed.
 fn keep_damaged_copy(damaged: &Path, kept: &Path) -> Result<(), ReportError> {
     let failed = |source| ReportError::Write { path: kept.to_owned(), source };
     match fs::remove_file(kept) {
@@ -80,7 +77,7 @@ fn keep_damaged_copy(damaged: &Path, kept: &Path) -> Result<(), ReportError> {
     fs::hard_link(damaged, kept).map_err(failed)
 }
 
-/// Also what is no file and no longer leads to one: rendering must not take its place without a word.
+/// Whether the path exists. A dangling link does: rendering must not replace it silently.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -144,8 +141,8 @@ fn recorded(dir: &Path) -> Result<(Environment, Value, Option<Warning>), ReportE
     Ok((environment.unwrap_or_default(), config.unwrap_or_default(), Some(Warning { message, hint })))
 }
 
-/// What is known of a run whose initiator was killed before it could write.
+/// The raw run if the initiator was killed before it wrote one.
 fn nothing_measured() -> RawRun {
-    let reason = format!("the initiator was killed before it could write {MEASURED_FILE}; run it again");
+    let reason = format!("the initiator was killed before it wrote {MEASURED_FILE}; run again");
     RawRun { aborted: Some(reason), ..journal::nothing() }
 }

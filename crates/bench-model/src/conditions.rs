@@ -1,4 +1,4 @@
-//! What distinguishes blocks of one workload beside their size and the ways to wait.
+//! What distinguishes blocks of one workload beyond size and wait mode.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum Arrivals {
     Poisson,
 }
 
-/// The conditions of a block. What does not apply is `None` or `false`, and left out of files.
+/// The conditions of a block. Those that do not apply are `None` or `false`, and omitted in files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -47,17 +47,17 @@ pub struct Conditions {
     /// Stream: a doorbell for every message, not only for a receiver that is armed.
     #[serde(skip_serializing_if = "is_false")]
     pub always_ring: bool,
-    /// A guest that spins back to back takes the stamps before its answer all the same: every leg is known, and the round
-    /// trip is longer by what they cost.
+    /// A polling guest takes all stamps before it answers: every leg is known, and the round trip is longer by their
+    /// cost.
     #[serde(rename = "stamped", skip_serializing_if = "is_false")]
     pub full_stamps: bool,
-    /// The second of two equal arms, measured to see how far equal things differ.
+    /// The second of two equal series, for an A/A test.
     #[serde(rename = "again", skip_serializing_if = "is_false")]
     pub aa_repeat: bool,
 }
 
 impl Conditions {
-    /// Whether the run itself keeps its threads off their CPUs, so that being late there is what is measured.
+    /// Whether the run's own load delays its threads, so that delays are expected.
     #[must_use]
     pub fn is_contended(&self) -> bool {
         self.shared_core || self.busy_threads.is_some_and(|threads| threads > 0)
@@ -69,7 +69,7 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// In words, for instance `2.00 ms gap, 3 busy threads`; nothing where there are none.
+/// For instance `2.00 ms gap, 3 busy threads`; empty without conditions.
 impl fmt::Display for Conditions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let gap = self.gap_ns.map(|ns| format!("{} gap", duration(ns as f64)));

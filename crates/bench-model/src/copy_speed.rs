@@ -1,13 +1,13 @@
-//! How fast a block copied, and whether its side's memory can do that.
+//! Copy speed of a block against the peak bandwidth.
 
 use crate::raw::{PeakBandwidths, RawBlock};
 use crate::samples::{Row, Status};
 use crate::workload::Workload;
 
-/// How far above its ceiling a figure may lie: a ceiling is the best of a few rounds, and others disturb them too.
+/// Tolerance above the peak: a peak is the best of a few rounds, which other load affects too.
 pub const TOLERANCE: f64 = 1.1;
 
-/// Speeds of one block, in bytes per second and by medians. `None`: it copied nothing in this way.
+/// Median speeds of one block, in bytes per second. `None`: not such a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct CopySpeed {
     /// Frames: from the host's heap into the region.
@@ -18,19 +18,19 @@ pub struct CopySpeed {
     pub carried: Option<f64>,
 }
 
-/// A speed beside the highest that it may have.
+/// A speed and the peak that limits it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Beside {
-    /// Who did what.
+    /// The copy.
     pub what: &'static str,
     /// Bytes per second.
     pub seen: f64,
-    /// The same side's ceiling, in bytes per second.
+    /// The peak of the same side, in bytes per second.
     pub ceiling: f64,
 }
 
 impl Beside {
-    /// Whether no memory does that, or the ceiling was measured while something disturbed it.
+    /// Whether it exceeds the peak: an error, or the peak was measured with interference.
     #[must_use]
     pub fn exceeds_peak(&self) -> bool {
         self.seen > self.ceiling * TOLERANCE
@@ -38,7 +38,7 @@ impl Beside {
 }
 
 impl CopySpeed {
-    /// Those of a block with these rows, of which the ones that ended ok count.
+    /// The speeds of a block; only rows that ended ok count.
     #[must_use]
     pub fn of(block: &RawBlock, rows: &[Row]) -> Self {
         let size = block.block.size_bytes;
@@ -53,8 +53,7 @@ impl CopySpeed {
         }
     }
 
-    /// Each beside its ceiling, as far as both are known. A stream is written and read: it carries no more than the slower
-    /// side copies.
+    /// Each with its peak, if both are known. A stream is written and read: the slower side limits it.
     pub fn beside(self, ceilings: &PeakBandwidths) -> impl Iterator<Item = Beside> {
         let (write, read) = (ceilings.host.heap_to_region, ceilings.guest.region_to_heap);
         let all = [
@@ -67,14 +66,14 @@ impl CopySpeed {
             .filter_map(|(what, seen, ceiling)| Some(Beside { what, seen: seen?, ceiling }))
     }
 
-    /// Whether one of them is beyond its ceiling.
+    /// Whether one of them exceeds its peak.
     #[must_use]
     pub fn exceeds_peak(self, ceilings: &PeakBandwidths) -> bool {
         self.beside(ceilings).any(|copy| copy.exceeds_peak())
     }
 }
 
-/// The size over a leg's median, in bytes per second. A leg of no time at all counts as one nanosecond.
+/// The size over the median of a leg, in bytes per second. A leg of zero counts as one nanosecond.
 pub fn median_speed(size_bytes: u64, rows: &[Row], leg: fn(&Row) -> Option<u64>) -> Option<f64> {
     let mut legs: Vec<u64> = rows.iter().filter(|row| row.status == Status::Ok).filter_map(leg).collect();
     legs.sort_unstable();

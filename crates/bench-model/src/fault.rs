@@ -1,8 +1,8 @@
-//! Faults put into a run on purpose: each is a party that is broken in one way, and each is caught by one self-check.
+//! Faults injected to verify that a self-check catches each one.
 
 use serde::{Deserialize, Serialize};
 
-/// A deliberately broken party.
+/// A deliberate fault, with the self-check that catches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Fault {
@@ -12,7 +12,7 @@ pub enum Fault {
     WrongHash,
     /// The guest flips a bit of its copy of one frame (2).
     CorruptFrame,
-    /// The guest does not look at what its hash says (2).
+    /// The guest ignores the result of its hash comparison (2).
     SkipVerify,
     /// The guest acknowledges a message before it was sent (3).
     EarlyAck,
@@ -24,9 +24,9 @@ pub enum Fault {
     DropDoorbell,
     /// The guest counts one doorbell that it never rings (6).
     DropAnswer,
-    /// The host sleeps where it was to poll (7).
+    /// The host sleeps instead of polling (7).
     SleepyHost,
-    /// The guest sleeps where it was to poll (7).
+    /// The guest sleeps instead of polling (7).
     SleepyGuest,
     /// The guest's stamp of its answer is a millisecond late (8).
     WrongStamp,
@@ -34,13 +34,13 @@ pub enum Fault {
     ShortVerify,
     /// The guest's clock moves by 100 µs whenever it is compared (10).
     DriftingClock,
-    /// The front door claims KVM with irqfd although the guest is emulated; the initiator has no part in it (11).
+    /// xtask claims KVM with irqfd for an emulated guest; the initiator is not involved (11).
     ClaimKvm,
-    /// The initiator moves to a CPU that is not its own in the last block (12).
+    /// The initiator moves to another CPU in the last block (12).
     Wander,
-    /// The host takes its time over each stamp (13).
+    /// The host delays each stamp (13).
     SlowStamps,
-    /// The guest stands still once for a fifth of a second. No check fails: the open loop's corrected figures show it.
+    /// The guest stops once for 200 ms. No check fails: the corrected latencies of the open loop show it.
     Stall,
 }
 
@@ -67,7 +67,7 @@ impl Fault {
         Self::Stall,
     ];
 
-    /// Its name, as `--fault` takes it.
+    /// The spelling of `--fault`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ impl Fault {
         }
     }
 
-    /// The self-check that must catch it; `None` for one that figures show and no check.
+    /// The self-check that must catch it; `None`: results show it, no check does.
     #[must_use]
     pub fn caught_by(self) -> Option<u32> {
         Some(match self {
@@ -113,7 +113,7 @@ impl Fault {
         })
     }
 
-    /// Whether the guest is the broken party.
+    /// Whether the guest injects it.
     #[must_use]
     pub fn is_guests(self) -> bool {
         matches!(
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn every_self_check_has_a_fault_that_it_catches() {
-        // 14 and 15 are what processes that die are caught by.
+        // Processes that die are caught by 14 and 15.
         for id in 1..=13 {
             assert!(Fault::ALL.iter().any(|fault| fault.caught_by() == Some(id)), "check {id}");
         }

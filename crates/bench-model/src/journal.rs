@@ -1,6 +1,5 @@
-//! `measured.jsonl`: the blocks of a run, appended as each one is finished. One JSON object per line, so that a run whose
-//! initiator was killed keeps every block up to that moment. `measured.json` holds the same as one document, written at
-//! the end.
+//! `measured.jsonl`: one JSON object per line, appended as each block is finished, so a killed run keeps its finished
+//! blocks. `measured.json` holds the same as one document, written at the end.
 
 use std::borrow::Cow;
 
@@ -35,14 +34,14 @@ impl Entry<'_> {
     }
 }
 
-/// What a journal holds.
+/// The content of a journal.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Journal {
     /// The run up to the last whole line. `aborted` is the initiator's own reason, if it wrote one.
     pub measured: RawRun,
     /// Whether the initiator wrote its last line.
     pub ended: bool,
-    /// The first line, from 1, that is not an entry. Nothing from there on is in `measured`.
+    /// The first malformed line, from 1. `measured` contains nothing from there on.
     pub damaged_from: Option<usize>,
 }
 
@@ -78,7 +77,7 @@ impl Journal {
     }
 }
 
-/// A run of which nothing is known.
+/// An empty run.
 #[must_use]
 pub fn nothing() -> RawRun {
     RawRun {

@@ -1,23 +1,23 @@
-//! Which thread stays on which CPU: what a plan asks for, in the words of `--pin`.
+//! CPU affinity of the measured threads, as `--pin` spells it.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A CPU for each thread that takes part; `None`: it may run wherever the kernel lets it.
+/// A CPU per thread; `None`: not pinned.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Pinning {
     /// The initiator's.
     pub host: Option<usize>,
-    /// Each virtual CPU's, in their order. Those beyond the end are free.
+    /// Each vCPU's, in order. Further ones are not pinned.
     pub vcpus: Vec<Option<usize>>,
     /// That of QEMU's main loop.
     pub main_loop: Option<usize>,
 }
 
 impl Pinning {
-    /// Every thread with its CPU, free ones left out.
+    /// Every pinned thread with its CPU.
     pub fn threads(&self) -> impl Iterator<Item = (ThreadName, usize)> + '_ {
         let named = |name: ThreadName, cpu: Option<usize>| cpu.map(|cpu| (name, cpu));
         let vcpus = self.vcpus.iter().enumerate();
@@ -27,7 +27,7 @@ impl Pinning {
             .chain(named(ThreadName::MainLoop, self.main_loop))
     }
 
-    /// Whether every thread is free.
+    /// Whether no thread is pinned.
     #[must_use]
     pub fn is_none(&self) -> bool {
         self.threads().next().is_none()
@@ -69,10 +69,10 @@ impl fmt::Display for ThreadName {
     }
 }
 
-/// A list of CPUs as the kernel writes it (cpuset(7), "List format"), such as `0-3,8`. `None` if it is none.
+/// Parses a CPU list as the kernel writes it (cpuset(7), "List format"), such as `0-3,8`. `None`: malformed.
 #[must_use]
 pub fn cpu_list(text: &str) -> Option<Vec<usize>> {
-    // More than any kernel knows; a range that somebody made up must not fill the memory.
+    // Above any kernel's limit; a forged range must not fill the memory.
     const MOST: usize = 1 << 16;
     let mut cpus = Vec::new();
     for part in text.trim().split(',').filter(|part| !part.is_empty()) {

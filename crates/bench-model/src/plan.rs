@@ -1,4 +1,4 @@
-//! What a run is to measure: an ordered list of blocks, and the processes and limits that go with it.
+//! The plan of a run: an ordered list of blocks, with processes and limits.
 
 use std::path::PathBuf;
 
@@ -10,12 +10,12 @@ use crate::pinning::Pinning;
 use crate::wait_mode::WaitMode;
 use crate::workload::Workload;
 
-/// A stretch of equal operations that is measured in one go.
+/// A block: equal operations measured together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     /// Position in the plan, from 0.
     pub index: u32,
-    /// The question.
+    /// The workload.
     pub workload: Workload,
     /// How the host waits for acknowledgements.
     pub host_wait: WaitMode,
@@ -23,23 +23,23 @@ pub struct Block {
     pub guest_wait: WaitMode,
     /// Bytes of payload per operation.
     pub size_bytes: u64,
-    /// Operations that are run first and left out of the figures.
+    /// Warm-up operations, which are not counted.
     pub warmup: u64,
-    /// Operations that are measured; the most of them where there is a `limit_ms`.
+    /// Measured operations; with `limit_ms`, at most this many.
     pub count: u64,
-    /// The measured part ends after this time, in milliseconds, though fewer operations were done.
+    /// Time limit of the measured part, in milliseconds.
     #[serde(default)]
     pub limit_ms: Option<u64>,
-    /// Send one more frame whose content does not match its hash; the guest must answer ERROR. Frame blocks only.
+    /// Send one more frame with a wrong hash; the guest must answer ERROR. Frame blocks only.
     pub corrupt_one: bool,
-    /// What else distinguishes it from other blocks of its workload.
+    /// Conditions that distinguish it from other blocks of its workload.
     #[serde(default)]
     pub conditions: Conditions,
 }
 
 impl Block {
-    /// Whether the guest takes every stamp before it answers. Not so where it spins back to back for short messages: there
-    /// a stamp is a good part of the round trip, and it stamps behind its answer, when the host has seen that already.
+    /// Whether the guest takes every stamp before it answers. A guest that polls back to back for short messages does
+    /// not: a stamp is a large part of the round trip there, so it stamps after its answer.
     #[must_use]
     pub fn is_stamped_before_answer(&self) -> bool {
         let conditions = &self.conditions;
@@ -49,7 +49,7 @@ impl Block {
     }
 }
 
-/// QEMU's threads, as its monitor names them.
+/// QEMU's threads, as reported by its monitor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QemuThreads {
     /// QEMU's process, whose first thread runs its main loop.
@@ -58,39 +58,39 @@ pub struct QemuThreads {
     pub vcpus: Vec<u32>,
 }
 
-/// Everything that the initiator needs to know.
+/// The initiator's input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Distinguishes this run from whatever an earlier one left in the memory.
+    /// Identifies this run: earlier runs may have left data in the memory.
     pub nonce: u64,
     /// Seed of the frames' content.
     pub seed: u64,
     /// The server's socket.
     pub socket: PathBuf,
-    /// On which CPU each thread stays. QEMU's threads are there already; the initiator goes there itself.
+    /// CPU affinity. QEMU's threads are already pinned; the initiator pins itself.
     #[serde(default)]
     pub pinning: Pinning,
-    /// Whose CPU time is charged to each block.
+    /// Threads whose CPU time each block records.
     pub qemu: Option<QemuThreads>,
-    /// How long the guest may take to say that it is ready, in milliseconds.
+    /// Time limit for the guest to become ready, in milliseconds.
     pub ready_timeout_ms: u64,
-    /// How long one operation may take, in milliseconds.
+    /// Time limit of one operation, in milliseconds.
     pub operation_timeout_ms: u64,
-    /// What every other deadline of the initiator and the guest is multiplied by (`--timeout-scale`).
+    /// Factor for all other timeouts of initiator and guest (`--timeout-scale`).
     #[serde(default = "unscaled")]
     pub timeout_scale: u32,
-    /// How long a hybrid wait spins before it blocks, in nanoseconds; `None`: as long as blocking is measured to take.
+    /// Spin time of a hybrid wait, in nanoseconds; `None`: the measured cost of blocking.
     pub spin_ns: Option<u64>,
-    /// Sizes of copies whose ceilings are measured before the first block, in bytes.
+    /// Copy sizes whose peak bandwidth is measured before the first block, in bytes.
     #[serde(default)]
     pub ceiling_sizes: Vec<u64>,
-    /// In the order in which they are run.
+    /// In execution order.
     pub blocks: Vec<Block>,
-    /// A fault to put in.
+    /// A fault to inject.
     pub fault: Option<Fault>,
 }
 
-/// The factor of a plan that has none.
+/// The default factor.
 fn unscaled() -> u32 {
     1
 }

@@ -1,4 +1,4 @@
-//! What the initiator says on its stdout while it works: one JSON object per line.
+//! The initiator's output on stdout: one JSON object per line.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +8,9 @@ use crate::raw::GuestFacts;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Progress {
-    /// The guest answered; measuring begins.
+    /// The guest is ready; measuring begins.
     Ready {
-        /// What it said of itself.
+        /// Facts reported by the guest.
         guest: Box<GuestFacts>,
     },
     /// A block is finished.

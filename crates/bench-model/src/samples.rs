@@ -21,7 +21,7 @@ pub enum Status {
     BadHeader,
     /// The guest answered with an error that has no name here.
     GuestError,
-    /// No answer within the deadline.
+    /// No answer within the time limit.
     Timeout,
 }
 
@@ -92,7 +92,7 @@ pub struct Row {
     pub seq: u64,
     /// Bytes of payload.
     pub size_bytes: u64,
-    /// When a paced or an open loop's message was due.
+    /// Scheduled send time of a paced or open-loop message.
     #[serde(default)]
     pub due_ns: Option<u64>,
     /// H0: before the payload is written.
@@ -105,7 +105,7 @@ pub struct Row {
     pub h3_ns: Option<u64>,
     /// G0: the guest's interrupt handler was entered.
     pub g0_ns: Option<u64>,
-    /// G1: the guest knows.
+    /// G1: the guest detected the message.
     pub g1_ns: Option<u64>,
     /// G2: RECEIVED stored.
     pub g2_ns: Option<u64>,
@@ -152,7 +152,7 @@ pub struct Row {
     pub status: Status,
 }
 
-/// How both sides waited, in the words of `--mode`.
+/// The wait modes of both sides, as `--mode` spells them.
 #[must_use]
 pub fn mode_name(host: WaitMode, guest: WaitMode) -> String {
     if host == guest { host.to_string() } else { format!("{host}/{guest}") }

@@ -1,5 +1,4 @@
-//! What the parties' threads cost beside CPU time, as the initiator brings it back: context switches, and what the
-//! processor's own counters say.
+//! Context switches and hardware counters of the measured threads.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +6,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Switches {
-    /// The thread gave its CPU up because it had to wait: it blocked, and was woken.
+    /// Voluntary: the thread blocked and was woken.
     pub voluntary: u64,
-    /// Its CPU was taken from it: somebody else wanted to run.
+    /// Involuntary: the thread was preempted.
     pub involuntary: u64,
 }
 
@@ -33,7 +32,7 @@ impl Switches {
     }
 }
 
-/// Context switches of all parties. `None`: not known.
+/// Context switches of all measured threads. `None`: unknown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ContextSwitches {
@@ -46,15 +45,15 @@ pub struct ContextSwitches {
 }
 
 impl ContextSwitches {
-    /// How often the initiator and the virtual CPUs were put off their CPUs.
+    /// Preemptions of initiator and vCPUs.
     #[must_use]
     pub fn preemptions(&self) -> Option<u64> {
         Some(self.host?.involuntary.saturating_add(self.vcpus?.involuntary))
     }
 }
 
-/// What one thread's group of counters saw (`perf_event_open(2)`), as counted: where the group had to share the
-/// processor's counters with others, it ran for only a part of the time, and the counts stand for that part.
+/// Counters of one thread's group (`perf_event_open(2)`). If the group shared the hardware with others, it ran for part
+/// of the time and counts cover that part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct HardwareCounts {
@@ -68,27 +67,27 @@ pub struct HardwareCounts {
     pub llc_misses: Option<u64>,
     /// Loads whose translation missed the first data TLB.
     pub dtlb_misses: Option<u64>,
-    /// Context switches, over exactly the stretch of the other counters.
+    /// Context switches over the same time as the other counters.
     pub context_switches: Option<u64>,
     /// Nanoseconds for which the thread ran with the group switched on.
     pub enabled_ns: u64,
     /// Nanoseconds of these for which the group had the processor's counters.
     pub running_ns: u64,
-    /// Whether the kernel's work for the thread is counted, beside its own.
+    /// Whether kernel mode is counted.
     pub with_kernel: bool,
 }
 
 impl HardwareCounts {
-    /// The share of the time for which the group counted, from 0 to 1; `None`: the thread did not run.
+    /// Share of the time for which the group counted, from 0 to 1; `None`: the thread did not run.
     #[must_use]
     pub fn share(&self) -> Option<f64> {
         (self.enabled_ns > 0).then(|| self.running_ns as f64 / self.enabled_ns as f64)
     }
 }
 
-/// The counters of the threads that are observed. `None`: not observed, and [`Measured::perf_missing`] says why.
+/// Counters of the observed threads. `None`: not observed; [`RawRun::perf_missing`] has the reason.
 ///
-/// [`Measured::perf_missing`]: crate::raw::Measured::perf_missing
+/// [`RawRun::perf_missing`]: crate::raw::RawRun::perf_missing
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PerfTime {

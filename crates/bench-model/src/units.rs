@@ -1,4 +1,4 @@
-//! Numbers for people: three significant digits, the unit beside each.
+//! Formats numbers with three significant digits and a unit.
 
 /// A duration in the unit that keeps its number short, for instance `212 ns`, `63.1 µs` or `1.20 s`.
 #[must_use]
@@ -26,7 +26,7 @@ pub fn speed(bytes_per_second: f64) -> String {
 #[must_use]
 pub fn sig3(value: f64) -> String {
     match value.abs() {
-        // What is smaller than a millionth is nothing that a ratio or a share here could be.
+        // Ratios and shares below a millionth do not occur.
         size if (1e-6..0.0995).contains(&size) => {
             let places = (1.0 - size.log10().floor()).max(0.0);
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 7")]
@@ -39,8 +39,8 @@ pub fn sig3(value: f64) -> String {
     }
 }
 
-/// A ratio with the digits that its interval supports: `122×`, `1.17×`, and `about 135×` where the ends of the interval are
-/// more than a fifth apart.
+/// A ratio with the digits that its interval supports: `122×`, `1.17×`, and `about 135×` if the ends of the interval
+/// differ by more than a fifth.
 #[must_use]
 pub fn factor(ratio: f64, interval: Option<(f64, f64)>) -> String {
     if is_wide(interval) { format!("about {}×", two_digits(ratio)) } else { format!("{}×", ratio_digits(ratio)) }
@@ -103,7 +103,7 @@ pub fn plural(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
-/// How the guest was run, as its monitor names it, in words.
+/// The accelerator as text.
 #[must_use]
 pub fn acceleration(accel: &str) -> String {
     match accel {

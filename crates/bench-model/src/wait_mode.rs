@@ -4,16 +4,16 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How a party waits for the other.
+/// How a side waits for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Wait"))]
 #[serde(rename_all = "lowercase")]
 pub enum WaitMode {
-    /// Spins on the word in shared memory.
+    /// Busy polling of the word in shared memory.
     Poll,
     /// Blocks until the doorbell's interrupt (guest) or eventfd (host).
     Irq,
-    /// Spins for a while, and then blocks.
+    /// Spins for a limited time, then blocks.
     Hybrid,
 }
 

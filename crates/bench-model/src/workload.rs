@@ -4,31 +4,31 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Which question a block asks.
+/// What a block measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Workload {
-    /// Least latency: a closed loop of 64-byte messages.
+    /// Minimum latency: a closed loop of 64-byte messages.
     Pingpong,
-    /// What a periodic user sees: a closed loop with a gap before each message.
+    /// A closed loop with a gap before each message, as a periodic user sees it.
     Paced,
-    /// Latency at an offered rate: messages are due at times that do not wait for answers.
+    /// Latency at an offered load: messages have scheduled times that do not depend on answers.
     Openloop,
     /// Frames of a given size, written, announced, read and verified.
     Frame,
     /// Messages and bytes per second through a ring of slots.
     Stream,
-    /// Coalescing: doorbells that wait for nothing.
+    /// Coalescing: doorbells without waiting for acknowledgement.
     Storm,
-    /// What waiting costs when nothing comes.
+    /// The cost of waiting while nothing arrives.
     Idle,
-    /// Pingpong and paced beside threads that want the same cores.
+    /// Pingpong and paced with busy threads on the same cores.
     Contention,
 }
 
 impl Workload {
-    /// Every workload, in the order in which cells come.
+    /// Every workload, in the order of cells.
     pub const ALL: [Self; 8] = [
         Self::Pingpong,
         Self::Paced,
@@ -40,7 +40,7 @@ impl Workload {
         Self::Contention,
     ];
 
-    /// Its name, as `--workload` takes it.
+    /// The spelling of `--workload`.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -70,7 +70,7 @@ impl Workload {
         }
     }
 
-    /// Whether each message waits for the answer to the one before: then each doorbell is one interrupt.
+    /// Whether each message waits for the previous answer: then each doorbell is one interrupt.
     #[must_use]
     pub fn is_closed_loop(self) -> bool {
         !matches!(self, Self::Stream | Self::Storm | Self::Idle)

@@ -1,6 +1,5 @@
-//! Reads what a run left in its folder. A run may have been killed, so a last line that was cut off is dropped and said;
-//! anything else that makes no sense is an error with its file and line. Whatever lies there in place of a run's file
-//! costs no more memory than the largest run.
+//! Reads a run's files. A killed run may leave an incomplete last line, which is dropped with a warning. Any other
+//! malformed content is an error with file and line. Size limits bound the memory that unexpected content can take.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -18,14 +17,14 @@ use bench_model::raw::RawRun;
 use bench_model::samples::{COLUMNS, Row};
 use bench_model::units::plural;
 
-/// Bytes of the largest document. Those of a full run take one megabyte.
+/// Size limit of a JSON file. Those of a full run take one megabyte.
 const MAX_JSON: u64 = 64 << 20;
-/// Bytes of the largest table: some seven million operations. Those of a full run take a few hundred megabytes.
+/// Size limit of the table: some seven million operations. Those of a full run take a few hundred megabytes.
 const MAX_SAMPLES: u64 = 1 << 30;
-/// Bytes of the longest line: three times what all columns take at most.
+/// Length limit of a line: three times what all columns can take.
 const LONGEST_LINE: u64 = 2_048;
 
-/// Columns that came later: a table without them is as good.
+/// Columns that earlier versions did not write.
 const LATER: [&str; 3] = ["due_ns", "corrected_ns", "handle_ns"];
 
 /// Reads `measured.json`.
@@ -58,11 +57,11 @@ pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<RawRun>, ReportE
     checked(&lines, measured).map(Some)
 }
 
-/// Reads the document of an earlier run, for instance to render its folder again.
+/// Reads `result.json`.
 pub fn read_result(dir: &Path) -> Result<RunResult, ReportError> {
     let path = dir.join(RESULT_FILE);
     let text = read_document(&path)?;
-    // The version first: what it stands for decides whether the rest can be understood.
+    // The version first: it decides whether the rest can be read.
     let Version { schema_version: found } = parsed(&path, &text)?;
     if found != SCHEMA_VERSION {
         return Err(ReportError::Schema { path, found, known: SCHEMA_VERSION });
@@ -75,18 +74,18 @@ struct Version {
     schema_version: u32,
 }
 
-/// Reads `samples.csv`, which an initiator that ended at once did not write.
+/// Reads `samples.csv`, or no rows if the initiator ended before it wrote the file.
 pub(crate) fn read_samples_if_there(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
     if path.symlink_metadata().is_ok() { read_samples(path) } else { Ok((Vec::new(), None)) }
 }
 
-/// What a JSON file with this content says.
+/// Parses a JSON file.
 pub(crate) fn parsed<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T, ReportError> {
     serde_json::from_slice(text).map_err(|source| ReportError::json(path, text, source))
 }
 
 fn checked(path: &Path, measured: RawRun) -> Result<RawRun, ReportError> {
-    // Rows find their block by its index: with two of the same, each would have the rows of both.
+    // Rows refer to their block by index.
     let mut seen = HashSet::new();
     match measured.blocks.iter().map(|block| block.block.index).find(|index| !seen.insert(*index)) {
         Some(index) => Err(ReportError::SameBlock { path: path.to_owned(), index }),
@@ -94,15 +93,15 @@ fn checked(path: &Path, measured: RawRun) -> Result<RawRun, ReportError> {
     }
 }
 
-/// Reads `samples.csv`. An empty file has no rows. The warning says that the last line was cut off.
+/// Reads `samples.csv`. An empty file has no rows. The warning reports a truncated last line.
 pub fn read_samples(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
     let failed = |source| ReportError::Read { path: path.to_owned(), source };
     let (mut file, length) = open(path, MAX_SAMPLES)?;
-    // A cut number is a valid smaller number, so that a line without its end is never taken for a row.
+    // A truncated number is a valid smaller number, so an incomplete line is never a row.
     let whole = end_of_last_line(&mut file, length).map_err(failed)?;
     file.rewind().map_err(failed)?;
     let lines = ShortLines { inner: file.take(whole), line: 1, length: 0 };
-    // No field is ever quoted, and a stray quote must not swallow the lines behind it.
+    // No field is quoted, and a stray quote must not swallow the lines after it.
     let mut reader = csv::ReaderBuilder::new().quoting(false).from_reader(lines);
     let wrong = |source: csv::Error| row_error(path, source);
     let header = reader.headers().map_err(wrong)?;
@@ -113,23 +112,23 @@ pub fn read_samples(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportEr
     }
     let rows = reader.deserialize().collect::<Result<Vec<Row>, csv::Error>>().map_err(wrong)?;
     let cut_off = (whole < length).then(|| Warning {
-        message: format!("the last line of {SAMPLES_FILE} was cut off and is left out; {} rows remain", rows.len()),
-        hint: "run again: the initiator was stopped while it wrote".to_owned(),
+        message: format!("the last line of {SAMPLES_FILE} is incomplete and was ignored; {} rows remain", rows.len()),
+        hint: "run again: the initiator was stopped while writing".to_owned(),
     });
     Ok((rows, cut_off))
 }
 
-/// The content of a JSON file of a run.
+/// Reads a JSON file's content.
 pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, ReportError> {
     let (file, _) = open(path, MAX_JSON)?;
     let mut content = Vec::new();
-    // It may still grow, for instance because it is no end of a file but of a pipe.
+    // It may grow while it is read.
     let read = file.take(MAX_JSON).read_to_end(&mut content);
     read.map_err(|source| ReportError::Read { path: path.to_owned(), source })?;
     Ok(content)
 }
 
-/// Opens a file of a run; its length. Anything but a file would block or never end, so that it is looked at first.
+/// Opens a regular file; its length. Opening a pipe would block, so the kind is checked first.
 fn open(path: &Path, most: u64) -> Result<(File, u64), ReportError> {
     let failed = |source| ReportError::Read { path: path.to_owned(), source };
     let seen = fs::metadata(path).map_err(failed)?;
@@ -142,7 +141,7 @@ fn open(path: &Path, most: u64) -> Result<(File, u64), ReportError> {
     Ok((File::open(path).map_err(failed)?, seen.len()))
 }
 
-/// Where the last whole line ends; 0 if there is none.
+/// The end of the last complete line; 0 if there is none.
 fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
     let start = length.saturating_sub(LONGEST_LINE + 1);
     file.seek(SeekFrom::Start(start))?;
@@ -158,16 +157,16 @@ fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
 fn too_long(which: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("{which} is longer than {LONGEST_LINE} bytes, as no row is; run again, or copy the folder again"),
+        format!("{which} is longer than {LONGEST_LINE} bytes; run again, or copy the folder again"),
     )
 }
 
-/// A reader that fails at the first line that is too long, before anybody tries to hold all of it.
+/// A reader that fails at an overlong line before it is held in memory.
 struct ShortLines<R> {
     inner: R,
-    /// Of the next byte, from 1.
+    /// The line of the next byte, from 1.
     line: u64,
-    /// Bytes of it so far.
+    /// Its bytes so far.
     length: u64,
 }
 
@@ -202,7 +201,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_never_ends_is_refused_before_it_is_held() {
+    fn refuses_overlong_line_before_holding_it() {
         let mut lines = ShortLines { inner: io::repeat(b'x'), line: 1, length: 0 };
         let error = io::copy(&mut lines, &mut io::sink()).unwrap_err().to_string();
         assert!(error.starts_with("line 1 is longer"), "{error}");

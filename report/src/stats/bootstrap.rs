@@ -86,12 +86,12 @@ pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed
     Some(Ratio::of(ratio(a.median() as f64, b.median() as f64)?, replicates, a.blocks().min(b.blocks())))
 }
 
-/// What one block contributes to a quotient of totals, such as its CPU time and its operations.
+/// One block's part of a ratio of totals, such as its CPU time and its operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// What is shared out.
+    /// The numerator.
     pub sum: f64,
-    /// Among how much.
+    /// The denominator.
     pub over: f64,
 }
 
@@ -130,7 +130,7 @@ impl Ratio {
     }
 }
 
-/// Of two figures above zero; anything else has no ratio worth a word, and JSON has no infinity.
+/// The ratio of two values above zero; JSON has no infinity.
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0 && b > 0.0).then(|| a / b).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
 }
@@ -146,7 +146,7 @@ fn tail(blocks: usize) -> f64 {
     }
 }
 
-/// What is left of ascending replicates without a share on each side.
+/// Ascending replicates without a share on each side.
 fn middle<T: Copy>(replicates: &[T], tail: f64) -> Interval<T> {
     let beyond = replicates
         .iter()

@@ -1,4 +1,4 @@
-//! How far a series lies from itself, and when two series may be said to differ.
+//! Noise floor of a series, and the outcome of a comparison.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_totals};
 
-/// What a comparison shows where there is nothing to show (an A/A test): one half of a series against the other, as
-/// [`ratio_of_medians`] has it. All three are finite and above zero.
+/// An A/A comparison: one half of a series against the other, as [`ratio_of_medians`] does it. All three are finite and
+/// above zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NoiseFloor {
-    /// Of the halves as they were measured.
+    /// Ratio of the halves.
     pub ratio: f64,
     /// The lower end of its 95 % interval.
     pub low: f64,
@@ -19,26 +19,25 @@ pub struct NoiseFloor {
 }
 
 impl NoiseFloor {
-    /// Splits blocks, in the order of their measurement, as ABBA rounds interleave two modes, so that a steady drift
-    /// falls on both halves alike. Empty blocks are passed over.
+    /// Splits blocks in ABBA order, as rounds interleave two modes, so a steady drift affects both halves alike. Empty
+    /// blocks are skipped.
     ///
-    /// `None` from fewer than 2 blocks, and where the halves have no ratio with an interval.
+    /// `None` for fewer than 2 blocks, and if the halves have no ratio with an interval.
     #[must_use]
     pub fn of<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Self> {
         let (a, b) = halves(blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty()));
         ratio_of_medians(&a, &b, seed).map(Self::from)
     }
 
-    /// The same of a quotient of totals, such as a stream's time per message. `None` from fewer than 4 blocks, for half of
-    /// them has to be drawn again.
+    /// The same for a ratio of totals, such as time per message. `None` for fewer than 4 blocks: each half is
+    /// resampled.
     #[must_use]
     pub fn from_totals(blocks: &[Share], seed: u64) -> Option<Self> {
         let (a, b) = halves(blocks.iter().copied());
         ratio_of_totals(&a, &b, seed).map(Self::from)
     }
 
-    /// The largest factor, at least 1, by which the halves may differ in either direction, going by the interval and the
-    /// ratio itself. What differs from something else by less cannot be told from noise.
+    /// The largest factor, at least 1, by which the halves may differ in either direction, from ratio and interval.
     #[must_use]
     pub fn floor(&self) -> f64 {
         [self.ratio, self.low, self.high].into_iter().map(either_way).fold(1.0, f64::max)
@@ -60,13 +59,12 @@ pub(crate) fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
     (a, b)
 }
 
-/// A factor, at least 1, whichever of the two was the larger.
+/// The ratio or its inverse, whichever is at least 1.
 fn either_way(ratio: f64) -> f64 {
     ratio.max(1.0 / ratio)
 }
 
-/// What a comparison of times or costs comes to, said of the first of the two. As text: "faster", "no difference seen",
-/// "not judged".
+/// The outcome of a comparison of times or costs, for the first of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Word"))]
@@ -76,19 +74,19 @@ pub enum Change {
     Faster,
     /// The whole interval lies above the noise.
     Slower,
-    /// The interval holds a ratio that noise explains. That is not to say that there is no difference.
+    /// The interval contains a ratio that noise explains. There may still be a difference.
     #[serde(rename = "no_difference_seen")]
     NotSignificant,
-    /// There is no interval, or nothing is known of the noise that it would have to exceed.
+    /// There is no interval, or the noise floor is unknown.
     #[default]
     #[serde(rename = "unknown")]
     Inconclusive,
 }
 
 impl Change {
-    /// Claims a difference only where the interval excludes both 1 and the noise, from 1 ∕ `floor` to `floor` (see
-    /// [`NoiseFloor::floor`]). Where the noise is not known, nothing is said, not even that no difference was seen: an
-    /// interval of a few samples holds 1 whatever they are of.
+    /// Reports a difference only if the interval excludes 1 and the noise floor, from 1 ∕ `floor` to `floor` (see
+    /// [`NoiseFloor::floor`]). With an unknown floor the outcome is inconclusive: an interval of a few samples contains
+    /// 1 whatever they are.
     #[must_use]
     pub fn of(ratio: Option<&Ratio>, floor: Option<f64>) -> Self {
         let Some(&Ratio { low, high, .. }) = ratio else {

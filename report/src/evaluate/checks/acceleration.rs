@@ -1,4 +1,4 @@
-//! Whether the guest was executed as the run claims: figures under emulation must never pass for those of KVM.
+//! Whether the guest ran with the claimed accelerator: results under emulation must not pass for KVM's.
 
 use crate::evaluate::checks::{judge, not_applicable};
 use crate::io::run::{Run, RunBlock};
@@ -7,21 +7,21 @@ use crate::result::environment::Environment;
 use bench_model::WaitMode;
 use bench_model::units::sig3;
 
-/// Doorbells below which a block says nothing: QEMU's main loop also wakes for timers of its own.
+/// Minimum number of doorbells: the main loop also wakes for timers.
 const MIN_RINGS: f64 = 100.0;
 
-/// With irqfd, KVM takes a doorbell to the guest by itself: QEMU's main loop sleeps through most of them.
+/// With irqfd, KVM delivers doorbells itself: the main loop sleeps through most of them.
 const MAX_WITH_IRQFD: f64 = 0.5;
 
-/// Without it, the main loop is woken for each doorbell, but for those that come while it is awake anyway.
+/// Without it, the main loop wakes for each doorbell, except those that arrive while it is awake.
 const MIN_WITHOUT_IRQFD: f64 = 0.2;
 
-/// Nanoseconds per doorbell that a main loop takes at least which handles them, however seldom it goes to sleep: it reads
-/// an eventfd and raises an interrupt. One that sleeps through them takes none.
+/// Minimum CPU time per doorbell, in nanoseconds, of a main loop that handles them: it reads an eventfd and raises an
+/// interrupt.
 const MIN_HANDLING_NS: f64 = 500.0;
 
-/// 11: QEMU's monitor, asked after the last block, names the accelerator that the run claims; and QEMU's main loop was
-/// woken for doorbells or slept through them, as it does without and with irqfd.
+/// 11: after the last block, QEMU's monitor reports the claimed accelerator; the main loop woke for doorbells without
+/// irqfd and slept through them with it.
 #[must_use]
 pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
     const NAME: &str = "acceleration and irqfd are as claimed";
@@ -48,16 +48,16 @@ pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
     judge(11, NAME, &faults, seen.join("; "))
 }
 
-/// What QEMU's main loop did for each doorbell of the host.
+/// Work of the main loop per doorbell of the host.
 struct MainLoop {
     wakes: f64,
-    /// CPU time; `None`: not known.
+    /// CPU time; `None`: unknown.
     ns: Option<f64>,
 }
 
 fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
     let told = sig3(seen.wakes);
-    // One that others keep off its CPU finds the next doorbell before it can go to sleep, and has its work all the same.
+    // A preempted main loop finds the next doorbell before it sleeps, but uses CPU time all the same.
     let is_idle = seen.ns.is_none_or(|ns| ns < MIN_HANDLING_NS);
     match irqfd {
         true if seen.wakes > MAX_WITH_IRQFD => {
@@ -70,11 +70,10 @@ fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
     }
 }
 
-/// How often QEMU's main loop went to sleep, and so was woken, for each doorbell of the host. `None`: not known, or too
-/// few doorbells. Doorbells are counted over the whole block and sleeps over the measured operations, so that the
-/// former are taken in proportion. Where doorbells do not wait for one another they share a waking, which says nothing;
-/// nor does a main loop that busy threads keep off its CPU; and of one that spins before it blocks, doorbells come when
-/// they come, most of them in the warm-up.
+/// Voluntary context switches of the main loop per doorbell of the host. `None`: unknown, or too few doorbells.
+/// Doorbells cover the whole block, switches the measured operations, so doorbells are scaled. Not for open traffic,
+/// where doorbells share a wake-up, not with busy threads, which preempt the main loop, and not for hybrid waits, which
+/// ring mostly during warm-up.
 fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     let asked = block.plan();
     if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.is_closed_loop() {
@@ -87,7 +86,7 @@ fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     (rings >= MIN_RINGS).then_some(MainLoop { wakes: sleeps as f64 / rings, ns })
 }
 
-/// From the least to the most.
+/// The range.
 fn range(seen: &[(String, MainLoop)]) -> String {
     let each = || seen.iter().map(|(_, main_loop)| main_loop.wakes);
     let least = sig3(each().fold(f64::INFINITY, f64::min));

@@ -1,4 +1,4 @@
-//! Whether copies and hashes are no faster than the same side's memory and processor can be.
+//! Whether copies and hashes stay within the peak bandwidth of the same side.
 
 use crate::evaluate::checks::{judge, not_applicable};
 use crate::io::run::{Run, RunBlock};
@@ -8,8 +8,7 @@ use bench_model::copy_speed::{CopySpeed, TOLERANCE, median_speed};
 use bench_model::raw::PeakBandwidths;
 use bench_model::units::{plural, speed};
 
-/// 1: by medians, no frame was written or read faster than the same side copies that many bytes; nor did a stream carry
-/// more.
+/// 1: by medians, no frame was written or read, and no stream ran, faster than the peak copy rate of that size.
 #[must_use]
 pub fn below_ceiling(run: &Run) -> SelfCheck {
     const NAME: &str = "no copy is faster than the memory's ceiling";
@@ -34,7 +33,7 @@ pub fn below_ceiling(run: &Run) -> SelfCheck {
     judge(1, NAME, &faults, seen)
 }
 
-/// 9: by medians, no frame was verified in less time than hashing it takes the guest.
+/// 9: by medians, no frame was verified faster than the guest's peak hash rate.
 #[must_use]
 pub fn verified_for_real(run: &Run) -> SelfCheck {
     const NAME: &str = "verifying takes as long as hashing does";
@@ -42,7 +41,7 @@ pub fn verified_for_real(run: &Run) -> SelfCheck {
     let mut highest: f64 = 0.0;
     let mut looked = 0;
     for block in run.blocks().filter(|block| block.plan().workload == Workload::Frame) {
-        // Hashing takes no notice of how much was copied besides.
+        // Hashing does not depend on the copy direction.
         let most = run.measured().ceilings.iter().map(|ceiling| ceiling.guest.sha256).fold(0.0, f64::max);
         let Some(seen) = median_speed(block.plan().size_bytes, block.rows, |row| row.verify_ns).filter(|_| most > 0.0)
         else {

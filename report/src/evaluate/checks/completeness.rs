@@ -1,4 +1,4 @@
-//! Whether the run came to its end and left all of its record.
+//! Whether the run ended normally and its record is complete.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +9,7 @@ use bench_model::Workload;
 use bench_model::samples::Status;
 use bench_model::units::{plural, thousands};
 
-/// 14: every operation ended ok, those of an unfinished block included. A frame that does not match its hash is the matter
-/// of 2.
+/// 14: every operation ended ok, including those of an unfinished block. Check 2 covers frames whose hash differs.
 #[must_use]
 pub fn every_operation_ok(run: &Run) -> SelfCheck {
     const NAME: &str = "every operation ended ok";
@@ -31,14 +30,14 @@ pub fn every_operation_ok(run: &Run) -> SelfCheck {
     judge(14, NAME, &faults, format!("{}, none failed", plural(operations, "operation")))
 }
 
-/// 15: the run was not cut short, and each block has a row for each operation that was asked for.
+/// 15: the run was not interrupted, and each block has a row per planned operation.
 #[must_use]
 pub fn completed(run: &Run) -> SelfCheck {
     let mut faults = Vec::new();
     let (aborted, blocks) = (run.measured().aborted.as_ref(), &run.measured().blocks);
-    // The first line names the cause; lines of logs may follow.
+    // The first line is the cause; log lines may follow.
     faults.extend(aborted.map(|reason| reason.lines().next().unwrap_or_default().trim_end_matches(':').to_owned()));
-    // A run may be about the peak bandwidths alone.
+    // A run may measure only the peak bandwidths.
     if aborted.is_none() && blocks.is_empty() && run.measured().ceilings.is_empty() {
         faults.push("no block was finished".to_owned());
     }
@@ -51,7 +50,7 @@ pub fn completed(run: &Run) -> SelfCheck {
     judge(15, "the run was completed and its record is whole", &faults, format!("{blocks}, each with all of its rows"))
 }
 
-/// Why a run has no figures, for its headline: the reason of its early end, or else how its operations failed. `None`: no
+/// Why a run has no results, for its headline: the reason of its early end, or how its operations failed. `None`: no
 /// self-check about its record failed.
 #[must_use]
 pub fn why_no_figures(checks: &[SelfCheck]) -> Option<&str> {
@@ -83,8 +82,7 @@ fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {
     (unstamped > 0).then(|| format!("{}: {} without the guest's stamps", block.name(), plural(unstamped, "operation")))
 }
 
-/// Operations of which the guest left no record, although its clock was known. Of messages that wait for no answer it
-/// leaves none.
+/// Operations without the guest's stamps although its clock was known. Open traffic has none.
 fn unstamped(block: &RunBlock<'_>) -> u64 {
     let without = matches!(block.plan().workload, Workload::Storm | Workload::Stream | Workload::Idle);
     if without || !block.measured.clock.is_stable() {

@@ -1,4 +1,4 @@
-//! Whether every doorbell woke its receiver, and whether each side waited in the way that was asked for.
+//! Whether every doorbell woke its receiver, and each side waited in its wait mode.
 
 use crate::evaluate::checks::{judge, not_applicable};
 use crate::io::run::{Run, RunBlock};
@@ -8,12 +8,11 @@ use bench_model::WaitMode;
 use bench_model::raw::Counters;
 use bench_model::units::{plural, thousands};
 
-/// Times that a polling thread may give its CPU up in a block, whatever the number of operations.
+/// Voluntary context switches that a polling thread may have per block, whatever the number of operations.
 const TOLERATED_YIELDS: u64 = 10;
 
-/// 4: where one operation follows the other, each doorbell is one interrupt and one event for a guest that blocks, and
-/// one event for a host that blocks. A doorbell that was rung and never came is the matter of 6 and left out here. A guest
-/// that reports neither interrupts nor events cannot have blocked on doorbells.
+/// 4: in a closed loop, each doorbell is one interrupt and one event for a blocking guest, and one event for a blocking
+/// host. Lost doorbells are left to check 6. A guest that reports neither interrupts nor events cannot have blocked.
 #[must_use]
 pub fn none_lost(run: &Run) -> SelfCheck {
     const NAME: &str = "irq, closed loop: rings = interrupts = events";
@@ -47,7 +46,7 @@ fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
     if block.plan().guest_wait == WaitMode::Irq && seen.iter().flatten().all(|&count| count == 0) {
         return Some(format!("{}: {rung}, but the guest reports neither an interrupt nor an event", block.name()));
     }
-    // A count that the guest cannot give is no agreement.
+    // A missing count is not a match.
     seen.iter().any(|&count| count != Some(rings)).then(|| {
         let told = |count: Option<u64>| count.map_or("no count of".to_owned(), thousands);
         format!("{}: {rung}, {} interrupts, {} events", block.name(), told(interrupts), told(events))
@@ -62,7 +61,7 @@ fn lost_to_host(block: &RunBlock<'_>) -> Option<String> {
     })
 }
 
-/// 6: no wait ended by its guard whose event did not come at all.
+/// 6: no wait timed out whose event never arrived.
 #[must_use]
 pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
     const NAME: &str = "no wake-up was lost";
@@ -82,11 +81,10 @@ pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
     judge(6, NAME, &faults, format!("{}, none lost", plural(total(blocks.iter().map(waits)), "blocking wait")))
 }
 
-/// 7: a side that polls never blocks, takes no interrupt and does not sleep; in a closed loop, a side that blocks does so
-/// once per operation. A message
-/// that it found on looking again, before its sender could ring, cost less than blocking does: one in a hundred is
-/// tolerated. Where the other side polls, it may well answer before anybody can block: then every operation must have
-/// been one or the other, and some of them must have blocked, or the cell is none of blocking. A side that spins first may do either.
+/// 7: a polling side never blocks, takes no interrupt and does not sleep. In a closed loop, a blocking side blocks once
+/// per operation; one in a hundred may find its message after arming. If the other side polls, it may answer before
+/// this side blocks: then the two counts must cover all operations, and some must have blocked. A hybrid side may do
+/// either.
 #[must_use]
 pub fn waits_as_asked(run: &Run) -> SelfCheck {
     const NAME: &str = "poll takes no interrupts and does not block, irq blocks for every operation";
@@ -105,7 +103,7 @@ pub fn waits_as_asked(run: &Run) -> SelfCheck {
     judge(7, NAME, &faults, seen)
 }
 
-/// A thread that spins gives its CPU up now and then at most: for a page, or a timer of the kernel's.
+/// A polling thread sleeps rarely: for a page fault or a kernel timer.
 fn slept(block: &RunBlock<'_>, side: &str, yields: u64) -> Option<String> {
     (yields > (block.operations_with_warmup() / 100).max(TOLERATED_YIELDS)).then(|| {
         format!(
@@ -163,7 +161,7 @@ fn host_waited(block: &RunBlock<'_>) -> Option<String> {
 fn blocked_too_seldom(block: &RunBlock<'_>, side: &str, waits: u64, found_armed: u64) -> Option<String> {
     let operations = block.operations_with_warmup();
     let unblocked = operations.saturating_sub(waits);
-    // Who spins answers before the other can block.
+    // A polling side answers before the other can block.
     let other_spins = [block.plan().host_wait, block.plan().guest_wait].iter().any(|wait| *wait != WaitMode::Irq);
     let too_many = !other_spins && unblocked > (operations / 100).max(1);
     (waits == 0 || unblocked > found_armed || too_many).then(|| {

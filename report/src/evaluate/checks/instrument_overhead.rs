@@ -1,4 +1,4 @@
-//! How much of a figure is the instrument.
+//! Share of the instrument in a latency.
 
 use crate::evaluate::checks::{judge, not_applicable};
 use crate::io::run::Run;
@@ -6,13 +6,13 @@ use crate::result::SelfCheck;
 use bench_model::Workload;
 use bench_model::units::duration;
 
-/// From this share of a median on, the reader is warned.
+/// From this share of a median on, there is a warning.
 pub(crate) const WARNED_FROM: f64 = 0.05;
-/// From this share on, the figure is the instrument's rather than the machine's.
+/// From this share on, the latency is mostly the instrument's.
 const FAILED_FROM: f64 = 0.5;
 
-/// 13: the empty operation is below 5 % of the least median it is part of, else there is a warning; at half of it the
-/// check fails.
+/// 13: the empty operation takes less than half of the smallest median that includes it. From 5 % on there is a
+/// warning.
 #[must_use]
 pub fn instrument_is_small(run: &Run) -> SelfCheck {
     const NAME: &str = "the empty operation is small beside the medians it is part of";
@@ -31,7 +31,7 @@ pub fn instrument_is_small(run: &Run) -> SelfCheck {
     judge(13, NAME, fault.as_slice(), seen)
 }
 
-/// The empty operation and the least median of the pingpong blocks, in nanoseconds.
+/// The empty operation and the smallest pingpong median, in nanoseconds.
 pub(crate) fn empty_beside_least_median(run: &Run) -> Option<(f64, f64)> {
     let empty = run.measured().overhead?.empty_operation_ns;
     let medians = run

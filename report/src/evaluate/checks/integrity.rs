@@ -1,4 +1,4 @@
-//! Whether the right bytes arrived and each answer belongs to its message.
+//! Whether payloads arrived intact and each answer belongs to its message.
 
 use crate::evaluate::checks::{judge, not_applicable};
 use crate::io::run::{Run, RunBlock};
@@ -9,9 +9,9 @@ use bench_model::raw::CorruptAnswer;
 use bench_model::samples::Status;
 use bench_model::units::{plural, thousands};
 
-/// 2: the guest verified as many bytes as the frames that ended ok have, no frame differed from its hash, and each
-/// frame that was corrupted on purpose was refused. Every message of a stream was seen, with its sequence number in its
-/// first and its last word; what lies between them is read and not verified.
+/// 2: the guest verified all bytes of the frames that ended ok, no hash differed, and each deliberately corrupted frame
+/// was refused. Every message of a stream was seen with its sequence number in its first and last word; the bytes
+/// between are read and not verified.
 #[must_use]
 pub fn bytes_verified(run: &Run) -> SelfCheck {
     const NAME: &str = "bytes verified = bytes counted, and a corrupted frame is refused";

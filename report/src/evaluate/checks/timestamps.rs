@@ -42,7 +42,7 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
     let Some(least) = least_seen else {
         return not_applicable(8, NAME, "no operation has stamps of both sides on one time line");
     };
-    // Where a guest spins back to back it does not stamp when it knew: there only the order of stamps can be wrong.
+    // A guest that polls back to back does not stamp G1: only the order of stamps can be checked.
     let others = if partly > 0 { format!(", {} have an answer's leg alone", thousands(partly)) } else { String::new() };
     let seen = format!(
         "the legs of {} add up{others}; no message and no answer took less than {}",
@@ -52,33 +52,33 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
     judge(8, NAME, &faults, seen)
 }
 
-/// An operation's way from the host through the guest and back. Wide integers, because no sum of stamps that a guest
-/// made up may overflow them.
+/// The chain of stamps of an operation, from the host through the guest and back. Wide integers: forged stamps must not
+/// overflow.
 struct Walk {
     seq: u64,
     legs_ns: i128,
     gaps_ns: i128,
     total_ns: i128,
-    /// Whether each side's stamps follow each other.
+    /// Whether each side's stamps are in order.
     in_order: bool,
-    /// Whether all of it lies in legs, but for the step from the payload to its number.
+    /// Whether legs cover all of it, except the step from payload to sequence number.
     is_whole: bool,
 }
 
 impl Walk {
-    /// From the first stamp that was taken to H5; `None` without both sides' stamps. A short message has no H0, and one
-    /// that is not read or verified no G3 or G4.
+    /// From the first stamp to H5; `None` without stamps of both sides. A short message has no H0, and without reading
+    /// or verifying no G3 or G4.
     fn of(row: &Row) -> Option<Self> {
         let from_host = [(row.h0_ns, row.write_ns), (row.h1_ns, None)];
         let from_guest = [(row.g1_ns, None), (row.g2_ns, row.read_ns), (row.g3_ns, row.verify_ns), (row.g4_ns, None)];
         let (published, answered, ended) = (row.h2_ns?, row.g5_ns?, row.h5_ns?);
         let on_host = side(&from_host, published);
         let in_guest = side(&from_guest, answered);
-        // Not known where the guest did not say when it knew, and in tables of earlier versions: a gap like any other.
+        // Unknown if the guest did not stamp G1, and in tables of earlier versions: counted as a gap.
         let (handle, gap_in_guest) = row.handle_ns.map_or((0, in_guest.gaps_ns), |ns| (i128::from(ns), 0));
         let there = i128::from(in_guest.first) - i128::from(published);
         let back = i128::from(ended) - i128::from(answered);
-        // A way across without a leg is a gap like any other.
+        // A missing one-way leg is a gap.
         let split = row.inject_ns.zip(row.wake_ns).map(|(inject, wake)| i128::from(inject) + i128::from(wake));
         let (notify, gap_there) = split.or(row.notify_ns.map(i128::from)).map_or((0, there), |ns| (ns, 0));
         let (answer, gap_back) = row.answer_ns.map_or((0, back), |ns| (i128::from(ns), 0));
@@ -98,7 +98,7 @@ impl Walk {
     }
 }
 
-/// One side's part of a walk.
+/// One side's part of the chain.
 struct Side {
     first: u64,
     legs_ns: i128,
@@ -106,7 +106,7 @@ struct Side {
     in_order: bool,
 }
 
-/// Walks over those of a side's stamps that were taken, each with the leg that begins at it, to the side's `last`.
+/// Follows one side's stamps, each with the leg that begins at it, to `last`.
 fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> Side {
     let taken: Vec<(u64, Option<u64>)> = stamps.iter().filter_map(|&(stamp, leg)| Some((stamp?, leg))).collect();
     let ends = taken.iter().map(|&(stamp, _)| stamp).skip(1).chain([last]);
@@ -135,7 +135,7 @@ fn legs_differ(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
     Some(format!("{}: {count} wrong, first seq {}: {why}", block.name(), first.seq))
 }
 
-/// By medians: a thread that is preempted between two legs says nothing about the legs.
+/// By medians: preemption between two legs must not fail the check.
 fn gaps_too_wide(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
     let median = |of: fn(&Walk) -> i128| {
         let mut values: Vec<i128> = walks.iter().filter(|walk| walk.is_whole).map(of).collect();
@@ -147,8 +147,8 @@ fn gaps_too_wide(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
         .then(|| format!("{}: {} of {} lie in no leg", block.name(), duration(gaps as f64), duration(total as f64)))
 }
 
-/// Times across that cannot be negative on one clock. G2 is stamped *after* what the host sees, and so is G5 of a guest that
-/// polls back to back: there the stamp before them is the one that the host cannot have outrun.
+/// One-way times that cannot be negative on one clock. G2 is stamped *after* the store that the host sees; so is G5 of
+/// a guest that polls back to back. There the previous stamp is used.
 fn crossings(row: &Row, stamped_before: bool) -> impl Iterator<Item = i128> {
     let across = |from: Option<u64>, to: Option<u64>| Some(i128::from(to?) - i128::from(from?));
     let earlier = row.g4_ns.or(row.g3_ns).or(row.g1_ns);
@@ -159,7 +159,7 @@ fn crossings(row: &Row, stamped_before: bool) -> impl Iterator<Item = i128> {
 
 fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
     let (least, clock) = (least?, &block.measured.clock);
-    // The offset in use lies between the two that were measured; one nanosecond more for rounding.
+    // The offset lies between both measurements; one nanosecond for rounding.
     let bound = clock.bound_ns + (clock.after_ns - clock.before_ns).abs() / 2.0;
     ((least as f64) < -bound - 1.0).then(|| {
         let (least, bound) = (duration(least as f64), duration(bound));
@@ -167,8 +167,8 @@ fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
     })
 }
 
-/// An answer's stamp is taken right behind the store that the host sees. By medians it may not lie behind what the host saw
-/// of it by more than the clocks are apart, and what a stamp takes.
+/// The guest stamps an answer right after the store. By medians the stamp may be later than the host's observation only
+/// by the clock accuracy and the cost of a stamp.
 fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
     let mut answers: Vec<i64> = block.ok_rows().filter_map(|row| row.answer_ns).collect();
     answers.sort_unstable();
@@ -179,9 +179,9 @@ fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
     (median < -bound).then(|| format!("{}: answers were seen {} before their stamp", block.name(), duration(-median)))
 }
 
-/// 10: across each block, the offset between the clocks moved no more than the looks before and after it can tell, which is
-/// twice what one of them knows it to. A block over which it moved more gives no one-way figures, which makes its other
-/// figures no worse: with such blocks the check is not applicable, and it fails only where they are more than half of all.
+/// 10: across each block, the clock offset changed by at most twice the accuracy of a measurement. A block with a
+/// larger change has no one-way latencies; its other results stay valid. With such blocks the check is not applicable,
+/// and fails if they are more than half.
 #[must_use]
 pub fn offset_stable(run: &Run) -> SelfCheck {
     const NAME: &str = "the clocks' offset is stable across each block";

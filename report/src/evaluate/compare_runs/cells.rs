@@ -1,4 +1,4 @@
-//! One cell of a run against the same cell of the baseline.
+//! Compares a cell of a run with the same cell of the baseline.
 
 use serde::Serialize;
 
@@ -12,67 +12,67 @@ use crate::stats::{Change, Interval, Ratio};
 
 use super::p99;
 
-/// A figure as each run has it.
+/// A metric in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Figures {
     /// Operations that ended ok.
     pub n: u64,
-    /// What the [`Metric`] names: nanoseconds, or cores.
+    /// The value of the [`Metric`]: nanoseconds, or cores.
     pub value: Option<f64>,
-    /// The 99th percentile of the same.
+    /// Its 99th percentile.
     pub p99_ns: Option<u64>,
 }
 
-/// The 99th percentiles against each other.
+/// The ratio of the 99th percentiles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct P99Ratio {
     /// This run's over the baseline's.
     pub ratio: f64,
-    /// What both percentiles' 95 % intervals from order statistics allow.
+    /// Its interval, from both percentiles' 95 % intervals by order statistics.
     pub interval: Interval<f64>,
-    /// The larger of both runs' factors between halves of their blocks.
+    /// The larger noise floor of both runs.
     pub noise_floor: Option<f64>,
-    /// What may be said of this run.
+    /// The outcome for this run.
     pub word: Change,
 }
 
-/// A cell that both runs have. Ratios are this run's figure over the baseline's.
+/// A cell that both runs have. Ratios are this run over the baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CellDelta {
-    /// Which cell.
+    /// The cell.
     #[serde(flatten)]
     pub name: CellId,
-    /// What is compared.
+    /// The compared metric.
     pub figure: Metric,
-    /// As the baseline has it.
+    /// In the baseline.
     pub baseline: Figures,
-    /// As this run has it.
+    /// In this run.
     pub this: Figures,
-    /// Whether both have the very same samples and costs.
+    /// Whether both have identical samples and costs.
     pub identical: bool,
-    /// The ratio of the figures.
+    /// The ratio.
     pub ratio: Option<f64>,
-    /// Its 95 % interval by a block bootstrap of the same estimator, of latencies with the raw samples.
+    /// Its 95 % interval by a block bootstrap of the same estimator; for latencies over the raw samples.
     pub interval: Option<Interval<f64>>,
-    /// The larger of both runs' noise floors: what equal things differ by.
+    /// The larger noise floor of both runs.
     pub noise_floor: Option<f64>,
-    /// What interval and noise allow to say of this run.
+    /// The outcome for this run.
     pub word: Change,
-    /// Why there is no word.
+    /// Why it is inconclusive.
     pub unknown_because: Option<&'static str>,
-    /// Where both have enough samples.
+    /// If both have enough samples.
     pub p99: Option<P99Ratio>,
     /// Ratio of the CPU time per operation, all threads.
     pub cpu_per_op_ratio: Option<f64>,
     /// Its 95 % interval, drawn from the blocks.
     pub cpu_per_op_interval: Option<Interval<f64>>,
-    /// Ratio of the cores kept busy.
+    /// Ratio of the cores in use.
     pub cores_ratio: Option<f64>,
-    /// Ratio of bytes per second, of frames and streams. Above 1 is better.
+    /// Ratio of bytes per second, for frames and streams. Above 1 is better.
     pub bandwidth_ratio: Option<f64>,
 }
 
-/// A cell with the blocks that it was made of.
+/// A cell with its blocks.
 pub(super) struct CellData<'a> {
     pub(super) name: CellId,
     cell: Cell,
@@ -117,7 +117,7 @@ pub(super) fn across(this: &CellData<'_>, base: &CellData<'_>) -> CellDelta {
     }
 }
 
-/// The drivers are not looked at: they are told among the differences of the surroundings.
+/// Drivers are ignored: they are listed with the environment.
 fn is_identical(this: &Cell, base: &Cell) -> bool {
     (this.n, &this.failures, &this.latency_ns, &this.corrected_ns)
         == (base.n, &base.failures, &base.latency_ns, &base.corrected_ns)
@@ -132,8 +132,7 @@ fn interval(ratio: &Ratio) -> Interval<f64> {
     Interval { low: ratio.low, high: ratio.high }
 }
 
-/// Equal figures are in the ratio 1, also where both are nothing. JSON has no infinity: anything else over nothing has no
-/// ratio.
+/// Equal values have the ratio 1, even zeros. JSON has no infinity: a nonzero value over zero has no ratio.
 fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
     let (this, base) = this.zip(base)?;
     #[expect(clippy::float_cmp, reason = "only the very same figure counts as equal")]

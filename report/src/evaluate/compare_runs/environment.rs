@@ -1,12 +1,11 @@
-//! In what runs differ beside their figures: what executed the guest, on which machine, by which programs, and what was
-//! asked for.
+//! Differences between runs apart from their metrics: accelerator, machine, software, configuration.
 
 use serde::Serialize;
 use serde_json::Value;
 
 use super::folder::RunFolder;
 
-/// Of the environment, what changes figures. In this order, the weightiest first.
+/// Fields of the environment that affect metrics, the most important first.
 const MATTERS: [&str; 42] = [
     "accel",
     "irqfd",
@@ -55,33 +54,33 @@ const MATTERS: [&str; 42] = [
 /// Emulation has no memory types: a value that an earlier version recorded there is noise.
 const NOT_UNDER_EMULATION: &str = "bar2_cached";
 
-/// Never the same in two runs: told only where they lie apart by more than this.
+/// Fields that always vary: listed only if they differ by more than this.
 const LOAD: [(&str, f64); 4] =
     [("load_average", 0.5), ("busy_cpus", 0.3), ("steal_percent", 1.0), ("guest_steal_percent", 1.0)];
 
-/// Of the configuration, what the environment says already, as it came out in the end.
+/// Fields of the configuration that the environment repeats with their effective values.
 const TOLD_BY_ENVIRONMENT: [&str; 7] =
     ["driver", "driver_reason", "bar2_map", "pinning", "vectors", "smp", "size_bytes"];
 
-/// Something that is not the same in all runs.
+/// A field that differs between runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Difference {
     /// The name of the field in `environment`, or `config.` and its name there.
     pub field: String,
-    /// Its value in each run, in their order; `null`: not known.
+    /// Its value in each run, in their order; `null`: unknown.
     pub values: Vec<Value>,
 }
 
-/// Something that some runs did not record, as earlier versions did not.
+/// A field that some runs did not record, as earlier versions did not.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NotRecorded {
     /// As in a [`Difference`].
     pub field: String,
-    /// The runs' places among the runs, the baseline's is 0.
+    /// The indices of the runs; the baseline is 0.
     pub runs: Vec<usize>,
 }
 
-/// What differs; empty where nothing that matters does. A run that did not record a field differs from none in it.
+/// The differences. A run that did not record a field differs from none in it.
 pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
     let mut all: Vec<Difference> = facts(runs).filter(|one| is_unequal(&one.values)).map(Fact::difference).collect();
     let of_load = LOAD.iter().map(|&(field, apart)| (Fact::of_environment(runs, field), apart));
@@ -91,7 +90,7 @@ pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
     all
 }
 
-/// What some runs recorded and others did not.
+/// The fields that only some runs recorded.
 pub(super) fn not_recorded(runs: &[RunFolder]) -> Vec<NotRecorded> {
     let missing = |one: Fact| {
         let runs = one.values.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(run, _)| run).collect();
@@ -101,10 +100,10 @@ pub(super) fn not_recorded(runs: &[RunFolder]) -> Vec<NotRecorded> {
     facts(runs).filter(partly).map(missing).collect()
 }
 
-/// The prefix of what was asked for.
+/// Prefix of the configuration's fields.
 const CONFIG: &str = "config.";
 
-/// A field as every run has it.
+/// A field in each run.
 struct Fact {
     field: String,
     /// `None`: not recorded.
@@ -113,7 +112,7 @@ struct Fact {
 
 impl Fact {
     fn of(runs: &[RunFolder], part: &str, field: &str) -> Vec<Option<Value>> {
-        // A document that was made again says `null` of what it never knew.
+        // A rebuilt document holds `null` for unknown fields.
         runs.iter().map(|run| run.document[part].get(field).filter(|value| !value.is_null()).cloned()).collect()
     }
 
@@ -133,7 +132,7 @@ impl Fact {
     }
 }
 
-/// Everything that is compared value by value.
+/// All fields that are compared by value.
 fn facts(runs: &[RunFolder]) -> impl Iterator<Item = Fact> {
     let of_environment = MATTERS.iter().chain(["git_revision"].iter()).map(|field| Fact::of_environment(runs, field));
     let configs = runs.iter().filter_map(|run| run.document["config"].as_object());
@@ -160,7 +159,7 @@ fn is_apart(values: &[Option<Value>], apart: f64) -> bool {
 }
 
 impl Difference {
-    /// One run's value in words.
+    /// One run's value as text.
     #[must_use]
     pub fn shown(&self, run: usize) -> String {
         self.values.get(run).map_or_else(String::new, shown)

@@ -1,4 +1,4 @@
-//! A run's folder as a comparison takes it in: the document for what the run was, the raw files for its figures.
+//! A run's folder for a comparison: the document for environment and configuration, the raw files for metrics.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,29 +16,29 @@ use crate::result::{CheckOutcome, RunResult, Warning};
 /// A run that was read.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
-    /// The folder, as it was named.
+    /// The folder, as given.
     pub dir: PathBuf,
-    /// The document: surroundings, configuration, self-checks.
+    /// The document: environment, configuration, self-checks.
     pub result: RunResult,
-    /// The document as it stands in the file: what an earlier version did not record is not there.
+    /// The document as JSON: fields that an earlier version did not record are missing.
     pub document: Value,
     /// The blocks and their samples.
     pub run: Run,
-    /// That the samples' last line was cut off.
+    /// Whether the last line of the samples was incomplete.
     pub warning: Option<Warning>,
 }
 
-/// Why a folder cannot be compared, and what to do.
+/// Why a folder cannot be compared, with a hint.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FolderError {
-    /// There is nothing of that name.
-    #[error("{}: there is no such folder; name a run's folder, such as results/latest", .0.display())]
+    /// The path does not exist.
+    #[error("{}: no such folder; name the folder of a run, such as results/latest", .0.display())]
     Missing(PathBuf),
     /// A file, for instance the document itself.
     #[error("{}: this is a file; name the folder that it is in", .0.display())]
     NotAFolder(PathBuf),
-    /// What `bench --driver A,B` makes.
+    /// A folder of `bench --driver A,B`.
     #[error("{} holds several runs; name one of them: {}", dir.display(), shown(dir, names))]
     SeveralRuns {
         /// The folder.
@@ -47,17 +47,17 @@ pub enum FolderError {
         names: Vec<String>,
     },
     /// Raw files without a document.
-    #[error("{} has no {RESULT_FILE}, for its run ended before that was written; run it again, or let `cargo xtask report {}` make one of what was measured", .0.display(), .0.display())]
+    #[error("{} has no {RESULT_FILE}: its run ended early; run it again, or write one with `cargo xtask report {}`", .0.display(), .0.display())]
     Unfinished(PathBuf),
-    /// Some other folder.
-    #[error("{} is no run's folder, for it has no {RESULT_FILE}; name one that `cargo xtask bench` made, such as results/latest", .0.display())]
+    /// Another folder.
+    #[error("{} is not the folder of a run: it has no {RESULT_FILE}; name one that `cargo xtask bench` made, such as results/latest", .0.display())]
     NoRun(PathBuf),
     /// A file of the run cannot be read.
     #[error("{} cannot be compared; a comparison takes {RESULT_FILE}, {MEASURED_FILE} and {SAMPLES_FILE} as the run left them", dir.display())]
     Unreadable {
         /// The folder.
         dir: PathBuf,
-        /// Which file, and why.
+        /// The file and the cause.
         source: ReportError,
     },
 }
@@ -67,7 +67,7 @@ fn shown(dir: &Path, names: &[String]) -> String {
 }
 
 impl FolderError {
-    /// Whether something else was named than a run's folder, which is wrong usage and no broken run.
+    /// Whether the path is not the folder of a run: wrong usage rather than a broken run.
     #[must_use]
     pub fn is_wrong_name(&self) -> bool {
         match self {
@@ -91,7 +91,7 @@ impl RunFolder {
         let measured = read_measured(&dir.join(MEASURED_FILE))?;
         let (rows, warning) = read_samples(&dir.join(SAMPLES_FILE))?;
         let run = Run::new(measured, rows);
-        // The figures are made of the raw files, and so the files have to hold what the checks ask for.
+        // Metrics are computed from the raw files, so the checks apply to them.
         for again in checks::all(&run, &result.environment).into_iter().filter(|check| check.pass == CheckOutcome::Fail)
         {
             result.self_checks.retain(|recorded| recorded.id != again.id);
@@ -102,7 +102,7 @@ impl RunFolder {
     }
 }
 
-/// Whether this is a folder of one run.
+/// Whether the folder holds one run.
 fn check(dir: &Path) -> Result<(), FolderError> {
     let owned = || dir.to_owned();
     if !dir.exists() {

@@ -1,14 +1,12 @@
-//! Whether a run may pass: a gate that is shut by a slowdown which the samples prove, and by nothing to judge, but not by
-//! noise.
+//! Pass or fail by limits: fails on a significant slowdown, and if nothing could be compared; noise alone does not
+//! fail.
 //!
-//! A cell shuts it where the *whole* interval of the ratio lies above the limit and above the noise floor. A
-//! ratio above the limit with an interval that reaches below it shuts nothing: such a ratio comes and goes from run to
-//! run. Figures that cannot be judged, for their noise is not known or only one run has them, are named with the reason;
-//! where none can be judged, or a run failed its own checks, passing would mean nothing, and the gate is shut with that as
-//! the reason.
+//! A cell fails if the *whole* interval of the ratio lies above the limit and above the noise floor. A ratio above the
+//! limit whose interval reaches below it does not fail: such a ratio comes and goes from run to run. Inconclusive
+//! metrics are listed with the reason. If all are inconclusive, or a run failed its own checks, the gate fails with
+//! that reason.
 //!
-//! Every cell that one of both runs has is looked at once per limit that applies to it, so that what was judged and what was
-//! not add up.
+//! Each cell of either run is examined once per limit that applies to it, so compared and inconclusive ones add up.
 
 use serde::Serialize;
 
@@ -26,16 +24,16 @@ pub(crate) const P99: &str = "p99";
 const TAIL_NOISE_UNKNOWN: &str =
     "too few samples for a noise floor: half of the blocks hold fewer than 1,000 (use --full)";
 
-/// By which share a figure may be slower than the baseline's, such as 0.1 for 10 %. `None`: it is not looked at.
+/// Allowed slowdown against the baseline, such as 0.1 for 10 %. `None`: no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
 pub struct Limits {
-    /// Each cell's [`Metric`]: median latency, of streams the time per message.
+    /// Of each cell's [`Metric`]: median latency, for streams the time per message.
     pub p50: Option<f64>,
     /// The 99th percentile.
     pub p99: Option<f64>,
 }
 
-/// A figure that got slower by more than its limit.
+/// A metric that is slower than its limit allows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Regression {
     /// The run's place among the runs.
@@ -46,11 +44,11 @@ pub struct Regression {
     pub figure: &'static str,
     /// This run's over the baseline's.
     pub ratio: f64,
-    /// All of it lies above the limit.
+    /// Its interval, all of it above the limit.
     pub interval: Interval<f64>,
 }
 
-/// A figure on which a limit was set and which nobody can judge.
+/// A limited metric whose comparison is inconclusive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Unjudged {
     /// The run's place among the runs.
@@ -59,26 +57,26 @@ pub struct Unjudged {
     pub cell: CellId,
     /// `p50` or `p99`.
     pub figure: &'static str,
-    /// The reason, and what to do about it where something can be done.
+    /// The reason, with a hint if there is one.
     pub because: &'static str,
 }
 
-/// What the limits come to.
+/// The outcome of the limits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Gate {
     /// The limits.
     pub limits: Limits,
-    /// Whether all runs may pass.
+    /// Whether all runs pass.
     pub passed: bool,
-    /// Why not, in words; empty if they may.
+    /// Why not; empty if they pass.
     pub reasons: Vec<String>,
-    /// Figures that are proved to be slower.
+    /// Metrics that are significantly slower.
     pub regressions: Vec<Regression>,
-    /// Figures that were judged.
+    /// Metrics that were compared.
     pub judged: usize,
-    /// Of these, figures in which noise would hide a slowdown of just the limit.
+    /// Of these, metrics whose noise would hide a slowdown of just the limit.
     pub too_noisy: usize,
-    /// Figures that could not be.
+    /// Inconclusive metrics.
     pub not_judged: Vec<Unjudged>,
 }
 
@@ -148,7 +146,7 @@ impl Gate {
             return;
         }
         self.judged += 1;
-        // The very same samples hide nothing.
+        // Identical samples hide nothing.
         let Some((ratio, interval)) = known.ratio.filter(|_| !cell.identical) else { return };
         if known.word == Change::Slower && interval.low.min(ratio) > 1.0 + limit {
             self.regressions.push(Regression { run, cell: cell.name.clone(), figure, ratio, interval });
@@ -159,7 +157,7 @@ impl Gate {
 }
 
 impl Limits {
-    /// Those that apply to a figure, by their names. Idling has none, and a stream no 99th percentile.
+    /// The limits that apply to a metric, by name. Idling has none, and a stream no 99th percentile.
     fn on(self, figure: Metric) -> impl Iterator<Item = (&'static str, f64)> {
         let p50 = self.p50.filter(|_| figure != Metric::BusyCores);
         let p99 = self.p99.filter(|_| matches!(figure, Metric::Latency | Metric::CorrectedLatency));
@@ -167,10 +165,10 @@ impl Limits {
     }
 }
 
-/// What there is to judge a figure by.
+/// The evidence about one metric.
 struct Known {
     word: Change,
-    /// Why there is no word.
+    /// Why it is inconclusive.
     unknown_because: Option<&'static str>,
     ratio: Option<(f64, Interval<f64>)>,
     floor: Option<f64>,

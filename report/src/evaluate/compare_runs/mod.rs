@@ -1,14 +1,13 @@
-//! Runs beside each other: the first is the baseline, and each other one is compared with it, cell by cell.
+//! Compares runs: the first is the baseline, the others are compared with it, cell by cell.
 //!
-//! 1. [`folder`]: a run's folder with its raw samples, or what is wrong with it and the cure.
-//! 2. [`environment`](mod@environment): in what the runs' surroundings and settings differ. Told first, for it may
-//!    explain everything else.
-//! 3. [`cells`]: ratios with intervals from the raw samples, and the word that the noise of both runs allows.
+//! 1. [`folder`]: a run's folder with its raw samples, or an error with a hint.
+//! 2. [`environment`](mod@environment): how environment and configuration differ. Printed first: it may explain
+//!    everything else.
+//! 3. [`cells`]: ratios with intervals from the raw samples, and outcomes by the noise of both runs.
 //! 4. [`gate`]: whether a run is slower by more than a limit, for CI.
-//! 5. [`text`](mod@text): all of it for a terminal.
 //!
-//! Nothing is taken from the figures that a run's document holds: cells are made again of the raw samples, so that runs
-//! that were rendered by different versions are compared by the same rules.
+//! Cells are computed from the raw samples, not read from the documents: runs rendered by different versions are
+//! compared by the same rules.
 
 pub mod cells;
 pub mod environment;
@@ -32,46 +31,46 @@ use crate::result::{CheckOutcome, SelfCheck, Warning};
 /// The version of the JSON form of [`RunComparison`].
 pub const SCHEMA_VERSION: u32 = 2;
 
-/// Two runs or more, compared.
+/// A comparison of two or more runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunComparison {
     /// [`SCHEMA_VERSION`].
     pub schema_version: u32,
     /// The runs, the baseline first.
     pub runs: Vec<RunInfo>,
-    /// What is not the same in all of them.
+    /// Fields that differ.
     pub differences: Vec<Difference>,
-    /// What some of them did not record, so that nobody knows whether it differs.
+    /// Fields that only some runs recorded.
     pub not_recorded: Vec<NotRecorded>,
-    /// Each run but the first, against the first.
+    /// Each other run against the first.
     pub comparisons: Vec<RunDelta>,
-    /// Whether limits were kept; `None`: none were set.
+    /// The outcome of the limits; `None`: none were set.
     pub gate: Option<Gate>,
 }
 
-/// Which run it is, and how far it is to be trusted.
+/// A run's identity and trustworthiness.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunInfo {
-    /// As it was named.
+    /// The folder, as given.
     pub folder: PathBuf,
     /// When it began (RFC 3339).
     pub started: Option<String>,
-    /// The revision of this project that it measured.
+    /// The project's revision.
     pub git_revision: Option<String>,
-    /// What executed the guest's code.
+    /// The accelerator.
     pub accel: String,
-    /// Self-checks that failed. With one, no figure of the run is to be trusted.
+    /// Failed self-checks. With one, no metric of the run is trustworthy.
     pub failed_checks: Vec<SelfCheck>,
-    /// What reading its files gave cause to say.
+    /// Warnings from reading its files.
     pub warnings: Vec<Warning>,
 }
 
 /// One run against the baseline.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunDelta {
-    /// The run's place among [`RunComparison::runs`]; the baseline is 0.
+    /// The index in [`RunComparison::runs`]; the baseline is 0.
     pub run: usize,
-    /// Whether both hold the very same samples: a run against itself, or against a copy.
+    /// Whether both have identical samples: a run against itself or a copy.
     pub identical: bool,
     /// Cells that both have.
     pub cells: Vec<CellDelta>,

@@ -1,11 +1,11 @@
-//! The 99th percentile of one series over that of another, with an interval from order statistics. The block bootstrap
-//! is for medians; few blocks hold too little of a tail to draw it again.
+//! Ratio of the 99th percentiles of two series, with an interval from order statistics. The block bootstrap is for
+//! medians; few blocks contain too little of a tail to resample it.
 
 use crate::stats::{Change, Interval, Percentile, Ratio, halves};
 
 use super::cells::P99Ratio;
 
-/// `None` where either series has too few samples for a 99th percentile.
+/// `None` if either series has too few samples for a 99th percentile.
 pub(super) fn across(this: &[Vec<u64>], base: &[Vec<u64>]) -> Option<P99Ratio> {
     let ratio = ratio(this.concat(), base.concat())?;
     let floor = floor(this).into_iter().chain(floor(base)).reduce(f64::max);
@@ -17,8 +17,8 @@ pub(super) fn across(this: &[Vec<u64>], base: &[Vec<u64>]) -> Option<P99Ratio> {
     })
 }
 
-/// Between the outermost ratios that both percentiles' intervals allow: wider than 95 %, for each end takes the worse end
-/// of both. The samples of a run resemble their neighbours, which an interval from order statistics does not know.
+/// The outermost ratios that both intervals allow: wider than 95 %, because each end combines the worst ends of both.
+/// Order statistics ignore that samples of a run are correlated.
 fn ratio(mut this: Vec<u64>, mut base: Vec<u64>) -> Option<Ratio> {
     let tail = |samples: &mut Vec<u64>| {
         samples.sort_unstable();
@@ -33,7 +33,7 @@ fn ratio(mut this: Vec<u64>, mut base: Vec<u64>) -> Option<Ratio> {
     })
 }
 
-/// By what factor the tails of a series' halves may differ.
+/// The noise floor of the tail: ratio of the 99th percentiles of both halves.
 fn floor(series: &[Vec<u64>]) -> Option<f64> {
     let (a, b) = halves(series.iter().filter(|block| !block.is_empty()));
     let all = |half: Vec<&Vec<u64>>| half.into_iter().flatten().copied().collect();

@@ -8,7 +8,7 @@ use crate::stats::total;
 use bench_model::units::{duration, plural};
 use bench_model::{Conditions, WaitMode, Workload};
 
-/// By how much the spin that was measured may exceed what blocking took later on.
+/// By how much the calibrated spin may exceed the later cost of blocking.
 const SPIN_FACTOR: f64 = 10.0;
 
 /// Share of operations from which preemptions show in more than the tail.

@@ -15,8 +15,7 @@ use environment::Handshakes;
 /// The hint where other load is the likely cause.
 const STOP_LOAD: &str = "stop other load on this machine (top shows it), or give the run CPUs of its own";
 
-/// All warnings: stalls first, then what the data shows, then what the environment implies. `config` is what was asked
-/// for.
+/// All warnings: stalls first, then those from the data, then those from the environment.
 #[must_use]
 pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> Vec<Warning> {
     let placement = run.blocks().find_map(|block| block.measured.placement.as_ref());
@@ -63,7 +62,7 @@ fn no_interrupts(run: &Run) -> Option<Warning> {
     })
 }
 
-/// Emulation has no memory types: what an earlier version of the guest program recorded there is noise.
+/// Emulation has no memory types: a record of one by an earlier guest program is noise.
 fn uncached_memory(run: &Run, environment: &Environment) -> Option<Warning> {
     if environment.accel == "tcg" {
         return None;
@@ -96,7 +95,7 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
     })
 }
 
-/// What waited longest is missing from the figures, and how much of it depends on the time limit.
+/// The longest waits are missing, so results depend on the time limit.
 fn unsent(run: &Run) -> Option<Warning> {
     let cut: Vec<RunBlock<'_>> = run.blocks().filter(|block| block.measured.unsent > 0).collect();
     let first = cut.first()?;

@@ -119,7 +119,7 @@ fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
     all.into_iter().filter(|one| one.row.status == bench_model::samples::Status::Ok).collect()
 }
 
-/// What is usual in a cell.
+/// The usual latency of a cell.
 #[derive(Clone, Copy)]
 struct Usual {
     /// Above this, in nanoseconds, a value is a stall.
@@ -227,7 +227,7 @@ fn planned(block: &RunBlock<'_>) -> Option<u64> {
     }
 }
 
-/// Where there are no operations to look at. Elsewhere, threads that lose their CPUs are counted by their switches.
+/// Only for blocks without operations: otherwise context switches show preemption.
 fn off_cpu(block: &RunBlock<'_>) -> Option<Stall> {
     let asked = block.plan();
     if !matches!(asked.workload, Workload::Idle | Workload::Stream | Workload::Storm) || asked.conditions.is_contended()

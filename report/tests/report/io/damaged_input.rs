@@ -56,12 +56,12 @@ fn something_else_in_place_of_a_file_is_named_at_once() {
             fs::remove_file(dir.join(name)).expect("removed");
             fs::create_dir(dir.join(name)).expect("made");
         });
-        assert!(in_the_way.contains(&format!("{name} is no file")), "{in_the_way}");
+        assert!(in_the_way.contains(&format!("{name} is not a regular file")), "{in_the_way}");
         let endless = error_after(|dir| {
             fs::remove_file(dir.join(name)).expect("removed");
             symlink("/dev/zero", dir.join(name)).expect("linked");
         });
-        assert!(endless.contains(&format!("{name} is no file")), "{endless}");
+        assert!(endless.contains(&format!("{name} is not a regular file")), "{endless}");
     }
 }
 
@@ -72,7 +72,7 @@ fn a_pipe_that_nobody_writes_to_does_not_hang() {
         let made = std::process::Command::new("mkfifo").arg(dir.join("samples.csv")).status().expect("mkfifo runs");
         assert!(made.success());
     });
-    assert!(named.contains("samples.csv is no file"), "{named}");
+    assert!(named.contains("samples.csv is not a regular file"), "{named}");
 }
 
 #[test]
