@@ -71,7 +71,7 @@ impl Backing {
 #[derive(Debug, Error)]
 pub enum MemoryError {
     /// Smaller than a page.
-    #[error("the size {} is below a page of {}: use a larger --size", Bytes(*requested), Bytes(*page))]
+    #[error("the size {} is below the page size {}: use a larger --size", Bytes(*requested), Bytes(*page))]
     BelowPage {
         /// The requested size.
         requested: u64,
