@@ -77,8 +77,9 @@ impl ConcurrentRuns {
     }
 
     fn listed(&self) -> Vec<OtherBenchmark> {
-        let table = fs::read_to_string("/proc/net/unix").unwrap_or_default();
-        let mut others = listed_in(&table, &self.prefix);
+        // A socket's name can be any bytes: one that is not UTF-8 must not hide the others.
+        let table = fs::read("/proc/net/unix").unwrap_or_default();
+        let mut others = listed_in(&String::from_utf8_lossy(&table), &self.prefix);
         others.retain(|other| other.pid != self.own.pid);
         others.truncate(MAX_OTHERS);
         others
