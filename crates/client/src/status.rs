@@ -37,6 +37,9 @@ pub struct ServerStatus {
 pub struct MemoryStatus {
     /// Size at creation.
     pub size_bytes: u64,
+    /// Its size at this moment; absent if it is unknown.
+    #[serde(default)]
+    pub current_bytes: Option<u64>,
     /// Its seals, such as `shrink`.
     pub seals: Vec<String>,
 }

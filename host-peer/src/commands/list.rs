@@ -36,20 +36,31 @@ struct Peer {
 /// Prints the memory and the peers: from a status socket if there is one, otherwise by joining.
 pub(crate) fn list(socket: &Path, status_socket: Option<&Path>, as_json: bool) -> anyhow::Result<()> {
     let listing = match status_socket {
-        Some(path) => status::read(path, STATUS_TIMEOUT)?.into(),
+        Some(path) => of_status(status::read(path, STATUS_TIMEOUT)?),
         None => match status::find(socket, FIND_TIMEOUT) {
-            Some(status) => status.into(),
+            Some(status) => of_status(status),
             None => joined(socket)?,
         },
     };
     if as_json { print_json(&listing.document()) } else { Ok(output::print(&listing.text())?) }
 }
 
+fn of_status(status: ServerStatus) -> Listing {
+    let size = status.memory.size_bytes;
+    if let Some(now) = status.memory.current_bytes.filter(|now| *now < size) {
+        output::print_error(&format!(
+            "host-peer: warning: the memory was shrunk from {size} to {now} bytes: peers that access the missing part \
+             end with SIGBUS"
+        ));
+    }
+    status.into()
+}
+
 fn joined(socket: &Path) -> anyhow::Result<Listing> {
     fd_limit::raise_limit();
     let client = match Client::join(&JoinOptions::at(socket)) {
         Ok(client) => client,
-        Err(ClientError::StatusSocket(path)) => return Ok(status::read(&path, STATUS_TIMEOUT)?.into()),
+        Err(ClientError::StatusSocket(path)) => return Ok(of_status(status::read(&path, STATUS_TIMEOUT)?)),
         Err(error) => return Err(error.into()),
     };
     warn_if_unsealed(&client);

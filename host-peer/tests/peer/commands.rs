@@ -86,6 +86,24 @@ fn list_uses_no_id_with_a_status_socket() {
 }
 
 #[test]
+fn list_warns_of_memory_that_was_shrunk() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("host-peer-list-{}", std::process::id());
+    let config = Config {
+        status_socket: Some(folder.path().join("socket.status")),
+        size: 1 << 20,
+        backing: Backing::Shm(name.parse().unwrap()),
+        ..Config::default()
+    };
+    let server = RealServer::at(folder, &config);
+    let object = std::fs::File::options().write(true).open(format!("/dev/shm/{name}")).unwrap();
+    object.set_len(1 << 19).unwrap();
+    let (status, out, error) = ended(host_peer(&server.socket()).arg("list"));
+    assert_eq!((status, out.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n"));
+    assert!(error.contains("was shrunk from 1048576 to 524288 bytes"), "{error}");
+}
+
+#[test]
 fn list_accepts_path_of_status_socket() {
     let (server, status_socket) = with_status_socket("elsewhere");
     let _present = server.client();
