@@ -1,39 +1,66 @@
 //! The pid file, for scripts that stop the server.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
 /// A pid file, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
+    /// Locked, to keep another server from overwriting the id.
+    _file: File,
 }
 
 impl PidFile {
-    /// Writes this process's id. An existing file is overwritten, because the process that holds the socket is the server.
-    /// Other file types, such as a FIFO, are refused.
+    /// Writes this process's id. An existing file is overwritten, unless a running server has locked it. Other file types,
+    /// such as a FIFO, are refused.
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
-        // Opening a FIFO without a reader would block.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("not a regular file: give another path with --pid-file"));
-        }
+        let file = loop {
+            let file = open(path)?;
+            lock(&file, path)?;
+            // A server that exits between the two calls removes the opened file.
+            if fs::symlink_metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino())) {
+                break file;
+            }
+        };
         file.set_len(0)?;
-        fill(file, path)?;
+        fill(&file, path)?;
         // The process changes its directory in the background.
-        Ok(Self { path: std::path::absolute(path)? })
+        Ok(Self { path: std::path::absolute(path)?, _file: file })
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // Opening a FIFO without a reader would block.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file: give another path with --pid-file"));
+    }
+    Ok(file)
+}
+
+/// Locks the file for this process. File systems without locks are accepted.
+fn lock(file: &File, path: &Path) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            let id = fs::read_to_string(path).unwrap_or_default();
+            let server = if id.trim().is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
+            Err(io::Error::other(format!("in use by a running server{server}: give another path with --pid-file")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -67,6 +94,18 @@ mod tests {
         fs::write(&path, "").unwrap();
         assert!(fill(&mut [0; 1][..], &path).is_err());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn refuses_the_file_of_a_running_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let first = PidFile::write(&path).unwrap();
+        let error = PidFile::write(&path).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("in use by a running server (process {})", process::id())), "{error}");
+        assert!(path.exists(), "the refused server removes nothing");
+        drop(first);
+        PidFile::write(&path).unwrap();
     }
 
     #[test]

@@ -39,8 +39,11 @@ pub enum BenchError {
     /// The shared memory does not fit the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// No guest announced itself.
-    #[error("no guest answered within {waited:?}. Hint: run guest-uio respond in a VM on this server")]
+    /// The guest did not say that it is there.
+    #[error(
+        "no guest answered within {waited:?}: guest-uio respond must run in a VM on this server; a slow machine needs a \
+         longer --ready-timeout"
+    )]
     NoGuest {
         /// The timeout.
         waited: Duration,

@@ -57,7 +57,7 @@ pub(super) fn missing_seals(fd: &OwnedFd) -> Option<String> {
         ": any process that can open it can truncate it, and processes that map it, QEMU included, then get SIGBUS. Hint: \
          use a sealed memfd (ivshmem-server without -M and -m)"
     };
-    (!missing.is_empty()).then(|| format!("not against {}{harm}", missing.join(" and ")))
+    (!missing.is_empty()).then(|| format!("no seal against {}{harm}", missing.join(" and ")))
 }
 
 /// Whether two descriptors refer to the same object.

@@ -147,7 +147,7 @@ fn run_into(
         install: args.install_policy(),
     };
     let guest = provision::prepare(&provision, &|step| steps.status(step))?;
-    if !guest.modules.contains(&config.driver.module()) {
+    if !guest.has(config.driver) {
         return Err(crate::exit_status::missing_dependency(format!(
             "module {} is missing in kernel {}; use another --driver or --kernel",
             config.driver.module(),

@@ -59,6 +59,16 @@ pub(crate) struct Guest {
     pub(crate) initramfs: PathBuf,
     /// The names of the modules, in load order.
     pub(crate) modules: Vec<String>,
+    /// The names of wanted modules that are built into the kernel.
+    pub(crate) built_in: Vec<String>,
+}
+
+impl Guest {
+    /// Whether the kernel has the driver, as a module or built in.
+    pub(crate) fn has(&self, driver: GuestDriver) -> bool {
+        let module = driver.module();
+        self.modules.contains(&module) || self.built_in.contains(&module)
+    }
 }
 
 /// The release and package version of the downloaded kernel, if there is one.
@@ -123,7 +133,9 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     cache.discard(host::distro::DOWNLOADS)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 
-    let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&wanted(options.driver))?;
+    let wanted = wanted(options.driver);
+    let tree = ModuleTree::open(&kernel.modules, &kernel.release)?;
+    let mut modules = tree.load(&wanted)?;
     // Built modules need UIO, so they come last.
     for (source, headers) in sources {
         let object = module_build::build(&cache, &source, &kernel, headers, (distro, options.install), progress)?;
@@ -143,5 +155,6 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
         kernel_version: kernel.version,
         initramfs,
         modules: modules.into_iter().map(|module| module.name).collect(),
+        built_in: tree.built_in(&wanted),
     })
 }

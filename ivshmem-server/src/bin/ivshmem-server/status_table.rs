@@ -19,7 +19,7 @@ pub(crate) fn render(status: &Status) -> String {
     let mut text = format!(
         "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
          memory: {description}; seals: {seals}{shrunk}\n\
-         peers: {count} of {max_peers}, {vectors} vectors each; next id {next_id}, {ids_left} free, {ids_held} held\n\
+         peers: {count} of {max_peers}, vectors per peer: {vectors}; next id {next_id}, {ids_left} free, {ids_held} held\n\
          {messages} messages sent, {refused} clients refused, {cut_off} peers disconnected, {held_up} clients waiting\n",
         version = status.version,
         pid = status.pid,

@@ -69,6 +69,11 @@ impl ModuleTree {
         Ok(loaded)
     }
 
+    /// The names of the wanted modules that are built into the kernel.
+    pub(crate) fn built_in(&self, wanted: &[Wanted]) -> Vec<String> {
+        wanted.iter().filter(|wanted| self.is_built_in(wanted.name)).map(|wanted| wanted.name.to_owned()).collect()
+    }
+
     fn load_with_dependencies(&self, name: &str, loaded: &mut Vec<Module>) -> Result<(), ProvisionError> {
         if loaded.iter().any(|module| module.name == name) {
             return Ok(());
@@ -191,7 +196,9 @@ mod tests {
     fn required_module_must_exist_or_be_built_in() {
         let root = tree(&[]);
         let tree = ModuleTree::open(root.path(), RELEASE).unwrap();
-        assert!(tree.load(&[wanted("built_in", true), wanted("vfio", false)]).unwrap().is_empty());
+        let both = [wanted("built_in", true), wanted("vfio", false)];
+        assert!(tree.load(&both).unwrap().is_empty());
+        assert_eq!(tree.built_in(&both), ["built_in"]);
         assert!(matches!(tree.load(&[wanted("uio", true)]), Err(ProvisionError::ModuleMissing { .. })));
     }
 
