@@ -39,10 +39,10 @@ pub enum BenchError {
     /// The shared memory does not fit the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The guest did not say that it is there.
+    /// No guest announced itself.
     #[error(
-        "no guest answered within {waited:?}: guest-uio respond must run in a VM on this server; a slow machine needs a \
-         longer --ready-timeout"
+        "no guest answered within {waited:?}. Hint: run guest-uio respond in a VM on this server; use a longer \
+         --ready-timeout on a slow machine"
     )]
     NoGuest {
         /// The timeout.

@@ -98,7 +98,7 @@ fn list_warns_of_memory_that_was_shrunk() {
     let server = RealServer::at(folder, &config);
     let object = std::fs::File::options().write(true).open(format!("/dev/shm/{name}")).unwrap();
     object.set_len(1 << 19).unwrap();
-    let (status, out, error) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, out.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n"));
     assert!(error.contains("was shrunk from 1048576 to 524288 bytes"), "{error}");
 }
