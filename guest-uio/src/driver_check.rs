@@ -69,7 +69,7 @@ pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<C
     results.push(result("every vector fires", every_vector_fires(&dead, present)));
     for &vector in &suite.vectors {
         let named = |rule: &str| format!("vector {vector}: {rule}");
-        results.push(result(named("without a doorbell there is no event"), suite.is_silent(vector)));
+        results.push(result(named("without a doorbell no event arrives"), suite.is_silent(vector)));
         results.push(result(named("each doorbell causes one event"), suite.closed_loop(vector)));
         results.push(result(
             named("a storm causes at most one event per doorbell, and the last arrives"),
@@ -179,13 +179,13 @@ impl DriverCheck {
         for _ in 0..STORM {
             self.ring(vector)?;
         }
-        let mut seen = next_events(&mut *interrupt)?;
+        let mut events = next_events(&mut *interrupt)?;
         // Pending events arrive before the next signal.
         while let Wakeup::Events(n) = interrupt.wait_event().map_err(|e| e.to_string())? {
-            seen += n;
+            events += n;
         }
-        if seen > STORM {
-            return Err(format!("{seen} events for {STORM} doorbells"));
+        if events > STORM {
+            return Err(format!("{events} events for {STORM} doorbells"));
         }
         self.ring(vector)?;
         next_events(&mut *interrupt).map(drop)

@@ -64,13 +64,13 @@ impl Sysfs {
         Ok(Self { name, device: device.clone(), bars: Bars::map(device, kind)? })
     }
 
-    /// The reason why there are no interrupts. With `uio_pci_generic`, the kernel's own error is part of it.
+    /// The reason for missing interrupts. With `uio_pci_generic`, the kernel's own error is part of it.
     fn diagnose(&self) -> String {
         let hint = format!("load {UIO_PCI_MSIX} (guest-uio/kmod) and run guest-uio bind --driver {UIO_PCI_MSIX}");
         if self.name != UIO_PCI_GENERIC {
             return format!("no driver is bound to {}, so its interrupts are lost; {hint}", self.device.address());
         }
-        let seen = match uio::first(&self.device).map(|path| {
+        let observed = match uio::first(&self.device).map(|path| {
             let mut word = [0; 4];
             let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
             (path, opened.and_then(|mut file: File| file.read(&mut word)))
@@ -81,7 +81,7 @@ impl Sysfs {
         };
         format!(
             "{UIO_PCI_GENERIC} cannot deliver this device's interrupts: it handles INTx only, and ivshmem-doorbell \
-             signals through MSI-X only ({seen}); {hint}"
+             signals through MSI-X only ({observed}); {hint}"
         )
     }
 }

@@ -10,7 +10,7 @@ const START_QEMU: &str =
 /// A failed access to the device in sysfs.
 #[derive(Debug, thiserror::Error)]
 pub enum PciError {
-    /// The machine has no ivshmem device.
+    /// The machine lacks an ivshmem device.
     #[error("no ivshmem device (PCI 1af4:1110) in this machine; {START_QEMU}")]
     NoDevice,
     /// Doorbells are required, and every device is ivshmem-plain.
@@ -39,7 +39,7 @@ pub enum PciError {
         /// The device.
         address: String,
     },
-    /// A BAR has no address and cannot be mapped.
+    /// A BAR without an address cannot be mapped.
     #[error(
         "BAR{bar} of {address}{} has no address, because its PCI bridge's window is too small; start QEMU with a larger window \
          (-device pcie-root-port,pref64-reserve=SIZE), or with the device on the root bus (bus=pcie.0)",

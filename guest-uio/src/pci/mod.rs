@@ -100,7 +100,7 @@ impl PciDevice {
         self.folder().exists()
     }
 
-    /// Fails if BAR0 or BAR2 has no address, for example after hot-plugging behind a bridge with a small window.
+    /// Fails if BAR0 or BAR2 lacks an address, for example after hot-plugging behind a bridge with a small window.
     pub fn check_addresses(&self) -> Result<(), PciError> {
         for index in [0, 2] {
             let bar = self.bar(index)?;

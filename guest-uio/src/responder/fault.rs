@@ -31,14 +31,14 @@ pub(super) trait FaultPolicy: Copy {
 
     /// Whether this one-shot fault fires at the block's `nth` message.
     #[inline]
-    fn fires_at(self, flaw: Fault, nth: u64) -> bool {
-        self.fault() == Some(flaw) && nth == FIRES_AT
+    fn fires_at(self, fault: Fault, nth: u64) -> bool {
+        self.fault() == Some(fault) && nth == FIRES_AT
     }
 
     /// Whether this fault is injected.
     #[inline]
-    fn is_active(self, flaw: Fault) -> bool {
-        self.fault() == Some(flaw)
+    fn is_active(self, fault: Fault) -> bool {
+        self.fault() == Some(fault)
     }
 
     /// The time stamp of an acknowledgement.

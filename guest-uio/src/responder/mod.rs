@@ -102,14 +102,14 @@ impl<'d> Responder<'d> {
         let interrupt = driver.interrupt(Vector(0));
         // Not zero, so the pages are faulted in here and not in a block.
         let frame = vec![1; target_bytes(layout.payload_bytes())];
-        let run = Self { driver, memory: driver.memory(), layout, interrupt, frame };
-        let missing = run.interrupt.as_ref().err().map(ToString::to_string);
+        let responder = Self { driver, memory: driver.memory(), layout, interrupt, frame };
+        let missing = responder.interrupt.as_ref().err().map(ToString::to_string);
         // The host uses the slots only after the hello, so writes can be measured, too.
-        let memory_type = MemoryType::measure_exclusively(run.memory)?;
+        let memory_type = MemoryType::measure_exclusively(responder.memory)?;
         let text = serde_json::json!(probe::facts(driver, missing.as_deref(), Some(memory_type))).to_string();
         let peer = registers::own_id(driver.registers())?.0;
-        Hello { peer, text }.publish(run.memory, layout.nonce)?;
-        Ok(run)
+        Hello { peer, text }.publish(responder.memory, layout.nonce)?;
+        Ok(responder)
     }
 
     /// Executes commands until FINISH, or until the header of another run is published.
@@ -143,8 +143,8 @@ impl<'d> Responder<'d> {
                 counters.publish(self.memory)?;
                 write_status(self.memory, epoch, DONE)?;
             }
-            Err(broken) => {
-                write_text(self.memory, &broken.to_string())?;
+            Err(error) => {
+                write_text(self.memory, &error.to_string())?;
                 write_status(self.memory, epoch, FAILED)?;
             }
         }
@@ -160,7 +160,7 @@ impl<'d> Responder<'d> {
         }
         match block.fault {
             None => self.exchange(epoch, block, NoFault),
-            Some(flaw) => self.exchange(epoch, block, InjectFault(flaw)),
+            Some(fault) => self.exchange(epoch, block, InjectFault(fault)),
         }
     }
 

@@ -69,9 +69,9 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
         }
         while next < published {
             memory.copy_out(ring.slot(next), &mut copy)?;
-            let whole = is_intact(&copy, next);
-            mismatches += u64::from(!whole);
-            let state = if whole { PROCESSED } else { NackReason::Payload as u8 };
+            let intact = is_intact(&copy, next);
+            mismatches += u64::from(!intact);
+            let state = if intact { PROCESSED } else { NackReason::Payload as u8 };
             // SYNC POINT: pairs with the host's acquire; afterwards the host may reuse the slot.
             ack.store(SeqState::pack(next, state), Ordering::Release);
             notifier.notify().map_err(BlockError::Wait)?;

@@ -36,7 +36,7 @@ fn hello_reports_why_interrupts_are_missing() {
     host.start_guest(true);
     let facts: Value = serde_json::from_str(&host.hello().text).unwrap();
     assert_eq!(facts["interrupts"], false);
-    assert_eq!(facts["interrupts_missing"], "the test driver has no interrupts");
+    assert_eq!(facts["interrupts_missing"], "the test driver lacks interrupts");
     host.finish().unwrap();
 }
 
@@ -48,7 +48,7 @@ fn blocking_block_without_interrupts_fails_with_reason() {
     for guest_wait in [WaitMode::Irq, WaitMode::Hybrid] {
         let params = BlockParams { guest_wait, ..host.params(BlockKind::Pingpong, 1) };
         host.command(&params);
-        assert_eq!(host.failure(), "the test driver has no interrupts");
+        assert_eq!(host.failure(), "the test driver lacks interrupts");
     }
     let params = host.params(BlockKind::Pingpong, 1);
     host.begin(&params);

@@ -91,7 +91,7 @@ impl Driver for TestDriver {
     }
     fn interrupt(&self, _: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         let Some(eventfd) = &self.device.vector else {
-            return Err(DriverError::NoInterrupts { why: "the test driver has no interrupts".to_owned() });
+            return Err(DriverError::NoInterrupts { why: "the test driver lacks interrupts".to_owned() });
         };
         let (eventfd, removed) = (Arc::clone(eventfd), Arc::clone(&self.device.removed));
         Ok(Box::new(EventFdIrq { eventfd, removed, entry: None }))

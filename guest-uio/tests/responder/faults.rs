@@ -1,4 +1,4 @@
-//! Every guest fault has its effect. The other modules show that a guest without fault has none of them.
+//! The effect of every guest fault. The other modules test a guest without fault.
 
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
