@@ -1,4 +1,4 @@
-//! From blocks to cells: equal blocks are taken together, and figures are made of the operations that ended ok.
+//! Groups blocks into cells. Metrics cover the operations that ended ok.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub fn groups(run: &Run) -> Vec<CellBlocks<'_>> {
 }
 
 impl<'a> CellBlocks<'a> {
-    /// A figure, block by block, as it was measured. Empty blocks of one that single operations do not have.
+    /// A metric, block by block as measured. Blocks are empty for a metric that operations do not have.
     #[must_use]
     pub fn series(&self, figure: Metric) -> Vec<Vec<u64>> {
         let of_block =
@@ -43,7 +43,7 @@ impl<'a> CellBlocks<'a> {
         self.blocks.iter().map(of_block).collect()
     }
 
-    /// What tells it from others.
+    /// Its key.
     pub(crate) fn name(&self) -> CellId {
         self.key.into()
     }
@@ -145,12 +145,12 @@ fn failures(blocks: &[RunBlock<'_>]) -> BTreeMap<Status, u64> {
 }
 
 fn legs(blocks: &[RunBlock<'_>]) -> Legs {
-    // A leg on one side's clock alone.
+    // A leg on one clock.
     let local = |leg: fn(&Row) -> Option<u64>| {
         let samples = ok_rows(blocks).filter_map(leg).filter_map(|ns| i64::try_from(ns).ok());
         LegSummary::of(samples.collect())
     };
-    // A leg from one clock to the other means something only while the offset between them held.
+    // A one-way leg is valid only while the clock offset was stable.
     let one_way = |leg: fn(&Row) -> Option<i64>| {
         let stable = blocks.iter().filter(|block| block.measured.clock.is_stable());
         LegSummary::of(stable.flat_map(RunBlock::ok_rows).filter_map(leg).collect())

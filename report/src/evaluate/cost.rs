@@ -1,4 +1,4 @@
-//! What an operation costs: CPU time, going to sleep and being woken, and what the processor counted.
+//! CPU time, context switches and hardware counters per operation.
 
 use crate::io::run::RunBlock;
 use crate::result::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
@@ -6,7 +6,7 @@ use crate::stats::{sum_known, total};
 use bench_model::raw::{CpuTime, RawBlock};
 use bench_model::thread_usage::{HardwareCounts, PerfTime, Switches};
 
-/// The cost of blocks of the same kind, taken together.
+/// CPU figures of a cell's blocks.
 pub(crate) fn cpu(blocks: &[RunBlock<'_>]) -> Cpu {
     let measured = || blocks.iter().map(|block| block.measured);
     let operations = total(measured().map(|block| block.operations));
@@ -41,7 +41,7 @@ fn ratio(sum: f64, over: u64) -> Option<f64> {
     (over > 0).then(|| sum / over as f64)
 }
 
-/// Nothing, unless all blocks know of the same virtual CPUs.
+/// Empty unless all blocks have the same vCPUs.
 fn each_vcpu(blocks: &[RunBlock<'_>]) -> Vec<u64> {
     let times = || blocks.iter().map(|block| &block.measured.cpu.vcpus_ns);
     let count = times().map(Vec::len).next().unwrap_or(0);
@@ -51,7 +51,7 @@ fn each_vcpu(blocks: &[RunBlock<'_>]) -> Vec<u64> {
     (0..count).map(|index| total(times().map(|vcpus| vcpus[index]))).collect()
 }
 
-/// Counters are over whole blocks, so the operations that are in no figure count here as well.
+/// Counters cover whole blocks, so all operations count here.
 fn wakeups_per_op(blocks: &[RunBlock<'_>]) -> Option<f64> {
     let waits = |block: &RawBlock| block.counters.guest_waits.saturating_add(block.counters.host_waits);
     let waits = total(blocks.iter().map(|block| waits(block.measured)));
@@ -91,8 +91,8 @@ fn thread_counts(blocks: &[HardwareCounts], operations: u64) -> Option<ThreadCou
     })
 }
 
-/// By what a count is to be multiplied so that it stands for the whole time. `None`: the group never counted although
-/// the thread ran, so that nothing is known. A thread that did not run has nothing to be counted.
+/// Factor that scales a count to the whole time. `None`: the thread ran but the group never counted. A thread that did
+/// not run has nothing to count.
 fn scale(counts: &HardwareCounts) -> Option<f64> {
     match counts.share() {
         None => Some(1.0),

@@ -8,12 +8,12 @@ use bench_model::{Arrivals, WaitMode, Workload};
 use crate::result::{BreakEven, Capacity, Cell, Comparison, ContentionResult, Findings};
 use crate::stats::Change;
 
-/// Latency that an open loop's p99 must stay below, where nothing else was asked for: 1 ms.
+/// Default limit of an open loop's p99: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;
-/// An offered rate counts as carried if this share of its messages was sent before the last one was due.
+/// Share of messages that must be sent before the last one is scheduled.
 const CARRIED: f64 = 0.95;
 
-/// Draws the conclusions. `config` may hold the limit of the open loop (`p99_limit_ns`).
+/// Derives findings. `config` may hold the limit of the open loop (`p99_limit_ns`).
 #[must_use]
 pub(crate) fn findings(
     cells: &[Cell],
@@ -32,7 +32,7 @@ pub(crate) fn findings(
     }
 }
 
-/// Cells with one way to wait on both sides.
+/// Cells with the same wait mode on both sides.
 fn diagonal(cells: &[Cell], workload: Workload, wait: WaitMode) -> impl Iterator<Item = &Cell> {
     let is_it = move |cell: &&Cell| cell.workload == workload && cell.host_wait == wait && cell.guest_wait == wait;
     cells.iter().filter(is_it).filter(|cell| !cell.conditions.aa_repeat && !cell.conditions.full_stamps)
@@ -46,7 +46,7 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
         let idle_cores = diagonal(cells, Workload::Idle, wait).find_map(|cell| cell.cpu.cores)?;
         let busy = diagonal(cells, Workload::Pingpong, wait).next()?;
         let us_per_op = busy.cpu.total_us_per_op()?;
-        // An operation takes less CPU time when they follow each other at once than when each has to wake everybody up.
+        // Back to back, an operation takes less CPU time than with a wake-up each.
         let paced = diagonal(cells, Workload::Paced, wait).next().and_then(at_its_rate);
         let measured = [Some((0.0, idle_cores)), paced, at_its_rate(busy)];
         let (fastest_per_s, _) = at_its_rate(busy)?;
@@ -59,7 +59,7 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
     one(WaitMode::Irq).into_iter().collect()
 }
 
-/// Operations per second and cores kept busy by them. Both figures of CPU time are of the same stretch.
+/// Operations per second and cores in use at that rate.
 fn at_its_rate(cell: &Cell) -> Option<(f64, f64)> {
     let (cores, us_per_op) = (cell.cpu.cores?, cell.cpu.total_us_per_op()?);
     Some((cores * 1e6 / us_per_op, cores)).filter(|(rate, _)| rate.is_finite())
@@ -100,12 +100,12 @@ fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<ContentionResul
     diagonal(cells, Workload::Contention, WaitMode::Poll).filter_map(beside).collect()
 }
 
-/// Whether messages were sent as they came due.
+/// Whether messages were sent on schedule.
 pub(crate) fn carries(cell: &Cell) -> bool {
     cell.unsent.unwrap_or(0) == 0 && cell.sent_in_time.is_some_and(|share| share >= CARRIED)
 }
 
-/// Whether a rate was carried with a p99 below the limit; `None`: it had too few messages to tell.
+/// Whether a rate was sent in time with p99 below the limit; `None`: too few messages.
 fn keeps(cell: &Cell, p99_limit_ns: u64) -> Option<bool> {
     let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
     if carries(cell) { p99.map(|p99| p99 < p99_limit_ns) } else { Some(false) }
@@ -134,7 +134,7 @@ fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
     waits.into_iter().flat_map(|wait| [Arrivals::Fixed, Arrivals::Poisson].map(|a| one(wait, a))).flatten().collect()
 }
 
-/// Of these cells the one with the most bytes per second in each mode, with that rate. Cells without a rate are left out.
+/// The cell with the highest throughput per wait mode, with that rate. Cells without a rate are ignored.
 pub(crate) fn fastest_per_mode<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<(&'a Cell, f64)> {
     let mut fastest: BTreeMap<(WaitMode, WaitMode), (&Cell, f64)> = BTreeMap::new();
     for cell in cells {

@@ -1,4 +1,4 @@
-//! From what was measured to the result document. Pure: reads and writes no files.
+//! Evaluates a run into its result. Pure: no file access.
 
 use crate::io::run::Run;
 use crate::result::environment::Environment;
@@ -14,7 +14,7 @@ mod open_loop;
 mod ratio;
 pub mod warnings;
 
-/// Makes the document. `config` is what was asked for; `on_reading` are the warnings that reading the files gave.
+/// Evaluates. `on_reading` are warnings from reading the files.
 #[must_use]
 pub fn evaluate(
     environment: Environment,

@@ -3,12 +3,12 @@
 use bench_model::{Conditions, WaitMode};
 
 use crate::evaluate::cells::CellBlocks;
-use crate::evaluate::ratio::{self as estimate, Drawn};
+use crate::evaluate::ratio::{self as estimate, RatioEstimate};
 use crate::result::{Cell, CellKey, Comparison, Metric};
 use crate::stats::{Change, Interval};
 
-/// Compares every cell with the polling cell of its workload, size and conditions, and a second arm with the first. A cell
-/// without a baseline is not compared. `groups` are those that the cells were made of.
+/// Compares every cell with the polling cell of its workload, size and conditions, and an A/A repeat with the first
+/// series. A cell without a baseline is not compared. `groups` belong to the cells.
 #[must_use]
 pub fn comparisons(cells: &[Cell], groups: &[CellBlocks<'_>]) -> Vec<Comparison> {
     let all: Vec<(&Cell, &CellBlocks<'_>)> = cells.iter().zip(groups).collect();
@@ -33,11 +33,15 @@ fn is_baseline(base: &Cell, cell: &Cell) -> bool {
 fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) -> Comparison {
     let (cell, baseline) = (this.0, base.0);
     let figure = Metric::between(cell, baseline);
-    // Idling has a cost alone, which is told as `cores_ratio`.
+    // Idling has only a cost, given as `cores_ratio`.
     let is_judged = figure != Metric::BusyCores;
-    let Drawn { ratio: drawn, noise_floor } =
-        if is_judged { estimate::drawn(figure, this, base) } else { Drawn::default() };
-    let values = if is_judged { estimate::value(figure, cell).zip(estimate::value(figure, baseline)) } else { None };
+    let RatioEstimate { ratio: drawn, noise_floor } =
+        if is_judged { estimate::estimate_ratio(figure, this, base) } else { RatioEstimate::default() };
+    let values = if is_judged {
+        estimate::metric_value(figure, cell).zip(estimate::metric_value(figure, baseline))
+    } else {
+        None
+    };
     let medians = [cell, baseline].map(|cell| cell.latencies_by(figure)?.ns.p50);
     let medians = medians[0].zip(medians[1]);
     Comparison {
@@ -52,7 +56,7 @@ fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) ->
         noise_floor,
         word: Change::of(drawn.as_ref(), noise_floor),
         mean: matches!(figure, Metric::Latency | Metric::CorrectedLatency)
-            .then(|| estimate::means(figure, this.1, base.1))
+            .then(|| estimate::mean_ratio(figure, this.1, base.1))
             .flatten(),
         p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
         cpu_per_op_ratio: cell
@@ -64,7 +68,7 @@ fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) ->
     }
 }
 
-/// JSON has no infinity: nothing to divide by is no ratio.
+/// `None` for division by zero: JSON has no infinity.
 fn ratio(this: f64, base: f64) -> Option<f64> {
     Some(this / base).filter(|ratio| ratio.is_finite())
 }

@@ -1,17 +1,16 @@
-//! What became of the messages that an open loop had to send, by the schedule that there was. A nominal rate would not do:
-//! of arrivals at random, a thousand take a twentieth more or less of their time by chance.
+//! Messages of an open loop against its actual schedule. The nominal rate would not do: a thousand random arrivals take
+//! 5 % more or less time by chance.
 
 use crate::io::run::RunBlock;
 use crate::stats::total;
 use bench_model::Workload;
 
-/// Messages that were due and not sent when their block's time was up; `None`: no open loop.
+/// Messages not sent before their block's time limit; `None`: not an open loop.
 pub(crate) fn unsent(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<u64> {
     (workload == Workload::Openloop).then(|| total(blocks.iter().map(|block| block.measured.unsent)))
 }
 
-/// Of all messages that were due, the share that had been sent when the last one was due. `None`: no open loop, or no
-/// message of it of which is known when it was due.
+/// Share of messages sent before the last one was scheduled. `None`: not an open loop, or no scheduled times.
 pub(crate) fn sent_in_time(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f64> {
     if workload != Workload::Openloop {
         return None;
@@ -22,8 +21,7 @@ pub(crate) fn sent_in_time(workload: Workload, blocks: &[RunBlock<'_>]) -> Optio
     (due > 0).then(|| due.saturating_sub(late) as f64 / due as f64)
 }
 
-/// Messages of a block that were due before the last one and sent after it was due. The last one itself is always sent
-/// after.
+/// Messages scheduled before the last one and sent after its scheduled time. The last one is always sent later.
 fn late(block: &RunBlock<'_>) -> u64 {
     let Some(last_due) = block.rows.iter().filter_map(|row| row.due_ns).max() else { return 0 };
     let sent_after = block.rows.iter().filter(|row| row.h2_ns.is_some_and(|sent| sent > last_due)).count() as u64;

@@ -8,38 +8,45 @@ use crate::result::comparison::MeanRatio;
 use crate::result::metric::Metric;
 use crate::stats::{Change, Interval, NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_totals};
 
-/// What there is to judge a ratio by.
+/// A ratio with its noise floor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Drawn {
+pub(crate) struct RatioEstimate {
     /// With its interval.
     pub(crate) ratio: Option<Ratio>,
-    /// The larger of both cells' noise floors: with one of unknown noise, that of the other is the best guess there is.
+    /// The larger noise floor of both cells; if one is unknown, that of the other.
     pub(crate) noise_floor: Option<f64>,
 }
 
-/// Draws both groups again.
-pub(crate) fn drawn(figure: Metric, this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) -> Drawn {
+/// Estimates the ratio of two cells.
+pub(crate) fn estimate_ratio(
+    figure: Metric,
+    this: (&Cell, &CellBlocks<'_>),
+    base: (&Cell, &CellBlocks<'_>),
+) -> RatioEstimate {
     let groups = [this.1, base.1];
     match figure {
         Metric::Latency | Metric::CorrectedLatency => {
             let [this_series, base_series] = groups.map(|group| group.series(figure));
             let floors = [this.0, base.0].into_iter().filter_map(|cell| cell.latencies_by(figure)?.noise_floor);
-            Drawn { ratio: ratio_of_medians(&this_series, &base_series, SEED), noise_floor: floors.reduce(f64::max) }
+            RatioEstimate {
+                ratio: ratio_of_medians(&this_series, &base_series, SEED),
+                noise_floor: floors.reduce(f64::max),
+            }
         }
         Metric::TimePerMessage => {
             let [this, base] = groups.map(|group| known(group, time_per_message));
             let floor_of = |blocks: &Vec<Share>| NoiseFloor::from_totals(blocks, SEED).map(|noise| noise.floor());
-            Drawn {
+            RatioEstimate {
                 ratio: ratio_of_totals(&this, &base, SEED),
                 noise_floor: [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max),
             }
         }
-        Metric::BusyCores => Drawn { ratio: quotients(groups[0], groups[1], cores), noise_floor: None },
+        Metric::BusyCores => RatioEstimate { ratio: quotients(groups[0], groups[1], cores), noise_floor: None },
     }
 }
 
-/// The same of the means of latencies. `None`: one of both has none.
-pub(crate) fn means(figure: Metric, this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<MeanRatio> {
+/// The same for mean latencies. `None`: one cell has none.
+pub(crate) fn mean_ratio(figure: Metric, this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<MeanRatio> {
     let [this, base] = [this, base].map(|group| sums(&group.series(figure)));
     let mean = |blocks: &[Share]| {
         let [sum, over] = [|one: &Share| one.sum, |one: &Share| one.over].map(|of| blocks.iter().map(of).sum::<f64>());
@@ -53,7 +60,7 @@ pub(crate) fn means(figure: Metric, this: &CellBlocks<'_>, base: &CellBlocks<'_>
     Some(MeanRatio { ratio, interval, noise_floor, word: Change::of(drawn.as_ref(), noise_floor) })
 }
 
-/// What each block adds to the mean.
+/// Each block's part of the mean.
 fn sums(series: &[Vec<u64>]) -> Vec<Share> {
     let sum = |block: &Vec<u64>| Share { sum: block.iter().map(|&ns| ns as f64).sum(), over: block.len() as f64 };
     series.iter().filter(|block| !block.is_empty()).map(sum).collect()
@@ -64,8 +71,8 @@ pub(crate) fn cpu_per_op(this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option
     quotients(this, base, cpu)
 }
 
-/// A cell by this figure: nanoseconds, or cores.
-pub(crate) fn value(figure: Metric, cell: &Cell) -> Option<f64> {
+/// A cell's metric: nanoseconds, or cores.
+pub(crate) fn metric_value(figure: Metric, cell: &Cell) -> Option<f64> {
     match figure {
         Metric::Latency | Metric::CorrectedLatency => cell.latencies_by(figure)?.ns.p50.map(|ns| ns as f64),
         Metric::TimePerMessage => cell.messages_per_second.filter(|rate| *rate > 0.0).map(|rate| 1e9 / rate),
@@ -73,13 +80,13 @@ pub(crate) fn value(figure: Metric, cell: &Cell) -> Option<f64> {
     }
 }
 
-/// A ratio of costs, which a cell has only if each of its blocks has it.
+/// A ratio of costs, which a cell has only if each block has it.
 fn quotients(this: &CellBlocks<'_>, base: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Option<Ratio> {
     let all = |group: &CellBlocks<'_>| group.blocks().iter().map(share).collect::<Option<Vec<Share>>>();
     ratio_of_totals(&all(this)?, &all(base)?, SEED)
 }
 
-/// Of the blocks that have it, as the cell's rate is.
+/// Of the blocks that have it, like the cell's rate.
 fn known(group: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
     group.blocks().iter().filter_map(share).collect()
 }

@@ -1,7 +1,7 @@
 //! The comparison of runs for a terminal of 100 columns.
 
 use crate::evaluate::compare_runs::cells::CellDelta;
-use crate::evaluate::compare_runs::gate::{Gate, P50, P99, Unjudged};
+use crate::evaluate::compare_runs::gate::{Gate, NotJudged, P50, P99};
 use crate::evaluate::compare_runs::{NotRecorded, RunComparison, RunDelta, RunInfo};
 use crate::render::terminal::table::aligned;
 use crate::render::terminal::text::wrapped;
@@ -20,7 +20,7 @@ const NAMED: usize = 12;
 /// The whole comparison, with a line end after each line.
 #[must_use]
 pub fn text(across: &RunComparison) -> String {
-    let mut lines = trust(across);
+    let mut lines = trust_warnings(across);
     lines.extend(across.runs.iter().enumerate().flat_map(|(place, head)| wrapped(&title(place, head), 2)));
     lines.push(String::new());
     lines.extend(differences(across));
@@ -42,7 +42,7 @@ pub fn text(across: &RunComparison) -> String {
 }
 
 /// What comes before every figure.
-fn trust(across: &RunComparison) -> Vec<String> {
+fn trust_warnings(across: &RunComparison) -> Vec<String> {
     let of_run = |head: &RunInfo| {
         let folder = head.folder.display();
         let failed = head.failed_checks.iter().map(|check| {
@@ -118,8 +118,8 @@ fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
     let tables = [
         ("messages, round trips", messages(&of(Metric::Latency, false))),
         ("messages, corrected latency", messages(&of(Metric::CorrectedLatency, false))),
-        ("frames, end to end", bulk(&of(Metric::Latency, true))),
-        ("streams, time per message", bulk(&of(Metric::TimePerMessage, false))),
+        ("frames, end to end", throughput_table(&of(Metric::Latency, true))),
+        ("streams, time per message", throughput_table(&of(Metric::TimePerMessage, false))),
         ("idle, CPU in use", idle(&of(Metric::BusyCores, false))),
     ];
     for (heading, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
@@ -181,7 +181,7 @@ fn messages(cells: &[&CellDelta]) -> Vec<String> {
     })
 }
 
-fn bulk(cells: &[&CellDelta]) -> Vec<String> {
+fn throughput_table(cells: &[&CellDelta]) -> Vec<String> {
     const HEADER: [&str; 9] = ["cell", "baseline", "time", "ratio", "95 %", "noise", "bytes/s", "cpu/op", "verdict"];
     table(&HEADER, cells, |cell| {
         vec![
@@ -275,7 +275,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
 fn unjudged(gate: &Gate) -> Vec<String> {
     let of = |figure: &'static str| {
         let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
-        by_reason(&format!("{figure} inconclusive, "), cells.map(|Unjudged { because, cell, .. }| (*because, cell)))
+        by_reason(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, cell)))
     };
     [P50, P99].into_iter().flat_map(of).collect()
 }

@@ -1,4 +1,4 @@
-//! A cell: all blocks of one workload, size, wait mode and conditions, with their figures.
+//! A cell: all blocks of one workload, size, wait mode and conditions, with their metrics.
 
 use std::collections::BTreeMap;
 
@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::cpu::Cpu;
 use crate::stats::{Interval, LegSummary, Summary, total};
 
-/// All blocks of the same workload, size and ways to wait, taken together. Figures are over the operations that ended
-/// ok; the others are in `failures`.
+/// All blocks of the same workload, size, wait modes and conditions. Metrics cover the operations that ended ok;
+/// `failures` counts the others.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
-    /// The question.
+    /// The workload.
     pub workload: Workload,
     /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
     pub mode: String,
@@ -27,7 +27,7 @@ pub struct Cell {
     pub driver: Option<String>,
     /// Bytes of payload per operation.
     pub size_bytes: u64,
-    /// What else distinguishes it from other cells of its workload.
+    /// Conditions that distinguish it from other cells of its workload.
     #[serde(default)]
     pub conditions: Conditions,
     /// Operations that ended ok.
@@ -38,38 +38,39 @@ pub struct Cell {
     /// Frames: end to end, from before the payload is written (H5 − H0). `None` if no operation ended ok, and of streams
     /// and idling.
     pub latency_ns: Option<Summary>,
-    /// 95 % interval of the median by a block bootstrap, which knows of drift between blocks and of what follows on what
-    /// within them, where the summary's own intervals take samples for independent.
+    /// 95 % interval of the median by a block bootstrap. It accounts for drift between blocks and correlation within
+    /// them; the intervals of the summary assume independent samples.
     #[serde(default)]
     pub p50_interval_ns: Option<Interval<u64>>,
-    /// By what factor one half of the cell's blocks may differ from the other: what a difference must exceed to be one.
+    /// Noise floor: the factor by which halves of the cell's blocks may differ.
     #[serde(default)]
     pub noise_floor: Option<f64>,
-    /// Paced and open loops, paced messages beside busy threads: from when a message was due to its end, whatever kept it from being sent (H5 − due). What a
-    /// periodic user waits for, its own late timer or lost core included.
+    /// Corrected latency of paced and open loops, and of paced messages with busy threads: from the scheduled send time
+    /// (H5 − due), whatever delayed the sending. It is what a periodic user waits for, including its own late timer or
+    /// preemption.
     #[serde(default)]
     pub corrected_ns: Option<Summary>,
     /// 95 % interval of the median of `corrected_ns` by a block bootstrap.
     #[serde(default)]
     pub corrected_p50_interval_ns: Option<Interval<u64>>,
-    /// What `noise_floor` is, of `corrected_ns`.
+    /// The noise floor of `corrected_ns`.
     #[serde(default)]
     pub corrected_noise_floor: Option<f64>,
     /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.
     #[serde(default)]
     pub messages_per_second: Option<f64>,
-    /// Open loops: messages that were due and not sent when their block's time was up. They are in no other figure, so that
-    /// what there is of `corrected_ns` depends on the time limit.
+    /// Open loops: messages not sent before their block's time limit. No other metric includes them, so `corrected_ns`
+    /// depends on the time limit.
     #[serde(default)]
     pub unsent: Option<u64>,
-    /// Open loops: of all messages that were due, the share that had been sent when the last one was due. Far below 1, the
-    /// rate was not carried.
+    /// Open loops: share of all messages that were sent before the last one was scheduled. Far below 1, the offered
+    /// load exceeds the throughput.
     #[serde(default)]
     pub sent_in_time: Option<f64>,
     /// Storms and streams: what went through.
     #[serde(default)]
     pub traffic: Option<Traffic>,
-    /// The parts of the way.
+    /// The legs.
     pub legs_ns: Legs,
     /// Frames: size over the mean of `latency_ns`. Streams: bytes that went through.
     pub bytes_per_second: Option<f64>,
@@ -77,7 +78,7 @@ pub struct Cell {
     pub phase_bytes_per_second: Option<PhaseRates>,
     /// Bytes whose hash the guest confirmed.
     pub bytes_verified: u64,
-    /// What it cost.
+    /// CPU time and context switches.
     pub cpu: Cpu,
     /// Events, warm-up included.
     pub counters: CellCounters,
@@ -106,7 +107,7 @@ pub struct Legs {
     pub read: Option<LegSummary>,
     /// G4 − G3: the guest computes SHA-256.
     pub verify: Option<LegSummary>,
-    /// G5 − G1 without `read` and `verify`: what else the guest does between knowing and answering.
+    /// G5 − G1 without `read` and `verify`: the guest's other work before the answer.
     #[serde(default)]
     pub handle: Option<LegSummary>,
     /// H5 − G5: until the host knows the end.
@@ -139,7 +140,7 @@ pub struct CellCounters {
     pub wakeups: u64,
     /// Doorbells that shared an interrupt with another one: rings less interrupts.
     pub coalesced: Option<u64>,
-    /// Times a guard ended a wait although the message was there, on both sides.
+    /// Wait timeouts although the message was there, both sides.
     pub deadline_wakeups: u64,
     /// Doorbells that the guest rang.
     pub guest_rings: u64,
@@ -149,13 +150,13 @@ pub struct CellCounters {
     pub guest_waits: u64,
     /// Times the host blocked.
     pub host_waits: u64,
-    /// Messages that the guest found when it looked again after arming.
+    /// Messages that the guest found after arming.
     pub guest_found_armed: u64,
-    /// Acknowledgements that the host found when it looked again after arming.
+    /// Acknowledgements that the host found after arming.
     pub host_found_armed: u64,
     /// Acknowledgements with a wrong sequence number.
     pub stale_acks: u64,
-    /// Waits whose event never came.
+    /// Waits whose event never arrived.
     pub lost_wakeups: u64,
 }
 
@@ -172,7 +173,7 @@ impl CellCounters {
 }
 
 impl Cell {
-    /// Operations that did not end ok, however they ended. What a document says of them may be anything.
+    /// Operations that did not end ok. Saturates: a document may hold any number.
     #[must_use]
     pub fn failed(&self) -> u64 {
         total(self.failures.values().copied())

@@ -1,4 +1,4 @@
-//! What makes cells of two runs the same, and a cell's name: as short as a table needs it, and as a file has it.
+//! The key of a cell, its label in tables and its file name.
 
 use serde::Serialize;
 
@@ -7,14 +7,14 @@ use bench_model::frame_size::size_name;
 use bench_model::samples::mode_name;
 use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
 
-/// What makes two blocks equal, and tells the cell that they become from the others of its run. Cells come in this order.
+/// The key of a cell: blocks with equal keys form one cell. Cells are sorted by it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
-    /// The question.
+    /// The workload.
     pub workload: Workload,
     /// Bytes of payload per operation.
     pub size_bytes: u64,
-    /// What else distinguishes it.
+    /// Conditions.
     pub conditions: Conditions,
     /// How the host waited.
     pub host_wait: WaitMode,
@@ -23,7 +23,7 @@ pub struct CellKey {
 }
 
 impl CellKey {
-    /// Of the cell that a block belongs to.
+    /// The key of a block's cell.
     #[must_use]
     pub fn of_block(block: &Block) -> Self {
         let &Block { workload, size_bytes, conditions, host_wait, guest_wait, .. } = block;
@@ -38,7 +38,7 @@ impl CellKey {
 }
 
 impl Cell {
-    /// What tells it from the others of its run.
+    /// Its key.
     #[must_use]
     pub fn key(&self) -> CellKey {
         let &Self { workload, size_bytes, conditions, host_wait, guest_wait, .. } = self;
@@ -53,10 +53,10 @@ impl From<CellKey> for CellId {
     }
 }
 
-/// A cell's key in words.
+/// A cell's key for documents and labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CellId {
-    /// The question.
+    /// The workload.
     pub workload: Workload,
     /// Bytes of payload per operation.
     pub size_bytes: u64,
@@ -66,7 +66,7 @@ pub struct CellId {
     pub host_wait: WaitMode,
     /// How the guest waited.
     pub guest_wait: WaitMode,
-    /// What else distinguishes it.
+    /// Conditions.
     pub conditions: Conditions,
 }
 
@@ -76,7 +76,7 @@ pub(crate) fn short(cell: &CellId) -> String {
     let CellId { workload, size_bytes, mode, conditions, .. } = cell;
     let size = size_name(*size_bytes).replace(' ', "");
     let size = match (workload, conditions.slots) {
-        // Messages of these are all of one size.
+        // Messages of these have one size.
         (Workload::Openloop | Workload::Storm | Workload::Idle | Workload::Contention, _) => String::new(),
         (_, Some(slots)) => format!("{size}x{slots}"),
         _ => size,
@@ -132,7 +132,7 @@ fn words(conditions: &Conditions) -> impl Iterator<Item = String> {
     .flatten()
 }
 
-/// A duration in the largest unit that divides it: names must tell 1.5 ms from 1.6 ms.
+/// A duration in the largest unit that divides it: 1.5 ms and 1.6 ms need different names.
 fn exact(ns: u64) -> String {
     let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
     let unit = units.into_iter().find(|&(unit, _)| ns >= unit && ns.is_multiple_of(unit));

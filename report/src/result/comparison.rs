@@ -7,7 +7,7 @@ use super::cell::Cell;
 use super::metric::Metric;
 use crate::stats::{Change, Interval};
 
-/// One way to wait against polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
+/// A wait mode compared with polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Comparison {
@@ -18,54 +18,54 @@ pub struct Comparison {
     /// The conditions of the compared cell; those of the baseline are the same, but for `again`.
     #[serde(default)]
     pub conditions: Conditions,
-    /// What is compared.
+    /// The compared mode.
     pub mode: String,
-    /// To what.
+    /// The mode that it is compared with.
     pub baseline: String,
-    /// Which of both cells' figures is compared.
+    /// The compared metric.
     #[serde(default)]
     pub figure: Metric,
-    /// Ratio of that figure's medians; of streams, of the time per message.
+    /// Ratio of the medians; for streams, of the time per message.
     pub p50_ratio: Option<f64>,
-    /// Its 95 % interval by a block bootstrap of the same.
+    /// Its 95 % interval by a block bootstrap of the same estimator.
     #[serde(default)]
     pub p50_ratio_interval: Option<Interval<f64>>,
-    /// The larger of both cells' noise floors, of that figure.
+    /// The larger noise floor of both cells for this metric.
     #[serde(default)]
     pub noise_floor: Option<f64>,
-    /// What the interval and the noise allow to say of `mode`.
+    /// The outcome for `mode`.
     #[serde(default)]
     pub word: Change,
-    /// The means of that figure instead of its medians; of latencies only.
+    /// The means instead of the medians; only for latencies.
     #[serde(default)]
     pub mean: Option<MeanRatio>,
-    /// Difference of that figure's medians, in nanoseconds; streams have none.
+    /// Difference of the medians, in nanoseconds; streams have none.
     pub p50_difference_ns: Option<i64>,
     /// Ratio of the CPU time per operation, all threads.
     pub cpu_per_op_ratio: Option<f64>,
-    /// Ratio of the cores kept busy.
+    /// Ratio of the cores in use.
     pub cores_ratio: Option<f64>,
 }
 
-/// How the means of latencies compare. Where latencies lie in two heaps, as those of a poller that shares its core, a median
-/// says no more than in which of them the larger half lies.
+/// Ratio of mean latencies. For bimodal latencies, such as polling on a shared core, a median shows only which mode
+/// holds more than half of them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MeanRatio {
     /// Ratio of the means.
     pub ratio: f64,
-    /// Its 95 % interval by a bootstrap of whole blocks; two blocks at least.
+    /// Its 95 % interval by a bootstrap of whole blocks; at least two blocks.
     pub interval: Option<Interval<f64>>,
-    /// By what factor the means of equal things differ; four blocks at least.
+    /// Noise floor of the mean; at least four blocks.
     pub noise_floor: Option<f64>,
-    /// What the interval and the noise allow to say of `mode`.
+    /// The outcome for `mode`.
     pub word: Change,
 }
 
 /// From this noise floor on, the medians of equal blocks lie in different modes of a bimodal distribution.
 const BIMODAL_FROM: f64 = 10.0;
 
-/// The metric that a comparison's verdict is based on.
+/// The metric that decides a comparison.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Basis {
     /// Whether it is the mean, which replaces the median where latencies are bimodal.
@@ -76,14 +76,14 @@ pub struct Basis {
     pub interval: Option<Interval<f64>>,
     /// The noise floor of the same metric.
     pub noise_floor: Option<f64>,
-    /// The verdict.
+    /// The outcome.
     pub word: Change,
     /// Why it is inconclusive.
     pub because: Option<&'static str>,
 }
 
 impl MeanRatio {
-    /// Why the means are inconclusive; `None` where there is a verdict.
+    /// Why the means are inconclusive; `None` otherwise.
     #[must_use]
     pub fn inconclusive_because(&self) -> Option<&'static str> {
         (self.word == Change::Inconclusive).then_some(match (self.interval, self.noise_floor) {
@@ -102,8 +102,7 @@ impl Comparison {
         has_median && self.noise_floor.is_some_and(|floor| floor >= BIMODAL_FROM)
     }
 
-    /// What the verdict is based on: the figure's median, and the mean where latencies are bimodal. `None`: one of the two
-    /// cells lacks the figure.
+    /// The deciding metric: the median, or the mean for bimodal latencies. `None`: one of the cells lacks the metric.
     #[must_use]
     pub fn basis(&self) -> Option<Basis> {
         if let Some(mean) = self.mean.as_ref().filter(|_| self.is_bimodal()) {
@@ -127,19 +126,19 @@ impl Comparison {
         })
     }
 
-    /// The cell that is compared, and the one that it is compared with.
+    /// The compared cell and its baseline.
     #[must_use]
     pub fn cells<'a>(&self, all: &'a [Cell]) -> Option<(&'a Cell, &'a Cell)> {
         let find = |mode: &str, conditions: Conditions| {
             let key = (self.workload, self.size_bytes, conditions);
             all.iter().find(|cell| (cell.workload, cell.size_bytes, cell.conditions) == key && cell.mode == mode)
         };
-        // A second arm is compared with the first one, and a first arm with another first one.
+        // An A/A repeat is compared with the first series.
         let first = Conditions { aa_repeat: false, ..self.conditions };
         Some((find(&self.mode, self.conditions)?, find(&self.baseline, first)?))
     }
 
-    /// Why it is inconclusive; `None` where there is a verdict.
+    /// Why it is inconclusive; `None` otherwise.
     #[must_use]
     pub fn inconclusive_because(&self) -> Option<&'static str> {
         let (has_values, has_interval) = (self.p50_ratio.is_some(), self.p50_ratio_interval.is_some());
@@ -148,7 +147,7 @@ impl Comparison {
     }
 }
 
-/// Why nothing is said of two cells, and the cure where there is one.
+/// Why a comparison is inconclusive, with a hint if there is one.
 pub(crate) fn inconclusive_reason(
     figure: Metric,
     workload: Workload,

@@ -12,18 +12,18 @@ pub struct Cpu {
     pub vcpu_us_per_op: Option<f64>,
     /// QEMU's main loop, per operation.
     pub main_loop_us_per_op: Option<f64>,
-    /// CPU time of all three over the wall time: cores kept busy.
+    /// Cores in use: CPU time of all three over the wall time.
     pub cores: Option<f64>,
     /// Each virtual CPU by itself, per operation. Empty: not known.
     #[serde(default)]
     pub vcpus_us_per_op: Vec<f64>,
-    /// Voluntary context switches per operation: how often a thread went to sleep and had to be woken.
+    /// Voluntary context switches per operation: a thread blocked and was woken.
     #[serde(default)]
     pub switches_per_op: SwitchesPerOp,
     /// Times a side blocked and was woken, both sides together, per operation (warm-up included).
     #[serde(default)]
     pub wakeups_per_op: Option<f64>,
-    /// What the processor counted. `None`: nothing, and the environment's `perf_missing` says why.
+    /// Hardware counters. `None`: none; the environment's `perf_missing` has the reason.
     #[serde(default)]
     pub perf: Option<PerfPerOp>,
 }
@@ -49,7 +49,7 @@ pub struct SwitchesPerOp {
     pub main_loop: Option<f64>,
 }
 
-/// What the processor counted, thread by thread. `None`: that thread was not observed.
+/// Hardware counters per thread. `None`: not observed.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -60,8 +60,8 @@ pub struct PerfPerOp {
     pub vcpu: Option<ThreadCounts>,
 }
 
-/// One thread's counts per measured operation. Where the group had the processor's counters for only a part of the time,
-/// they are scaled up to the whole. `None`: the machine has no such counter.
+/// One thread's counts per measured operation. If the group had the hardware for part of the time, they are scaled to
+/// the whole. `None`: the machine has no such counter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -82,6 +82,6 @@ pub struct ThreadCounts {
     pub context_switches: Option<f64>,
     /// The share of the time for which the group counted, from 0 to 1. Below 1, the counts are scaled.
     pub counted_share: f64,
-    /// Whether the kernel's work for the thread is in the counts.
+    /// Whether kernel mode is counted.
     pub with_kernel: bool,
 }

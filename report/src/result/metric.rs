@@ -1,9 +1,8 @@
-//! Which figure of a cell says how good its way to wait is: the one that is compared, drawn and told first. It is decided
-//! here and nowhere else.
+//! The metric that a cell is compared, plotted and summarized by. Only decided here.
 //!
-//! Where a message is due at a time, its latency counts from that time (H5 − due). Counted from when it was sent, a sender
-//! that had lost its core would look fast: it sends late, and the answer comes at once (coordinated omission). Messages
-//! that follow on an answer are due when they are sent, and frames when the host begins to write them.
+//! Scheduled messages count from the scheduled send time (H5 − due). Counted from the actual send time, a preempted
+//! sender would look fast: it sends late and is answered at once (coordinated omission). Closed-loop messages are
+//! scheduled when sent, frames when the host begins to write.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +11,7 @@ use crate::stats::{Interval, Summary};
 use bench_model::samples::Row;
 use bench_model::{Conditions, Workload};
 
-/// What is compared. Less is better in each.
+/// The metric. Less is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[cfg_attr(test, schemars(rename = "Figure"))]
@@ -21,49 +20,49 @@ pub enum Metric {
     /// The median of `latency_ns`: of messages the round trip, of frames end to end, of a storm that of its last message.
     #[default]
     Latency,
-    /// The median of `corrected_ns`: from when a message was due until its end.
+    /// The median of `corrected_ns`: from the scheduled send time to the end.
     #[serde(rename = "from_due")]
     CorrectedLatency,
     /// Streams: the mean time per message that went through.
     TimePerMessage,
-    /// Idling: cores kept busy. It is a cost and no speed, so that nothing is called faster or slower by it.
+    /// Idling: cores in use. A cost, never faster or slower.
     BusyCores,
 }
 
-/// A cell's latencies by one of the figures that have a median.
+/// A cell's latencies by a metric that has a median.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Latencies<'a> {
     /// Nanoseconds.
     pub ns: &'a Summary,
     /// 95 % interval of the median by a block bootstrap.
     pub p50_interval_ns: Option<Interval<u64>>,
-    /// By what factor one half of the blocks may differ from the other.
+    /// Noise floor.
     pub noise_floor: Option<f64>,
 }
 
 impl Metric {
-    /// The figure that a workload is about, under these conditions.
+    /// The metric of a workload under these conditions.
     #[must_use]
     pub fn of(workload: Workload, conditions: &Conditions) -> Self {
         match workload {
             Workload::Stream => Self::TimePerMessage,
             Workload::Idle => Self::BusyCores,
             Workload::Paced | Workload::Openloop => Self::CorrectedLatency,
-            // Beside busy threads there are both: messages back to back, and messages that are due.
+            // With busy threads there are both: messages back to back and scheduled ones.
             Workload::Contention if conditions.gap_ns.is_some() => Self::CorrectedLatency,
             Workload::Pingpong | Workload::Frame | Workload::Storm | Workload::Contention => Self::Latency,
         }
     }
 
-    /// The figure by which two cells of one workload can be compared. Tables of earlier versions do not say when messages
-    /// were due; with one of those, both cells are compared by their round trips.
+    /// The metric by which two cells of one workload are compared. Tables of earlier versions have no scheduled times;
+    /// with one of those, round trips are compared.
     #[must_use]
     pub fn between(one: &Cell, other: &Cell) -> Self {
         let (one, other) = (one.metric(), other.metric());
         if one == other { one } else { Self::Latency }
     }
 
-    /// An operation's, in nanoseconds. `None`: not stamped, or no figure that single operations have.
+    /// An operation's value, in nanoseconds. `None`: not stamped, or the metric does not apply to single operations.
     #[must_use]
     pub fn of_row(self, workload: Workload, row: &Row) -> Option<u64> {
         match (self, workload) {
@@ -74,7 +73,7 @@ impl Metric {
         }
     }
 
-    /// What it counts, in words.
+    /// Its name in text.
     #[must_use]
     pub fn words(self, workload: Workload) -> &'static str {
         match (self, workload) {
@@ -86,7 +85,7 @@ impl Metric {
         }
     }
 
-    /// The same for a column of a table.
+    /// Its name in a table's header.
     #[must_use]
     pub fn short(self, workload: Workload) -> &'static str {
         match (self, workload) {
@@ -99,7 +98,7 @@ impl Metric {
 }
 
 impl Cell {
-    /// The figure by which it is compared: that of its workload, where the table that it was made of has it.
+    /// The metric by which it is compared: that of its workload, if its table has it.
     #[must_use]
     pub fn metric(&self) -> Metric {
         match Metric::of(self.workload, &self.conditions) {
@@ -108,14 +107,13 @@ impl Cell {
         }
     }
 
-    /// Its latencies by the figure by which it is compared. `None` of streams and idling, and without an operation that
-    /// ended ok.
+    /// Its latencies by its metric. `None` for streams and idling, and if no operation ended ok.
     #[must_use]
     pub fn latencies(&self) -> Option<Latencies<'_>> {
         self.latencies_by(self.metric())
     }
 
-    /// Its latencies by a given figure.
+    /// Its latencies by a given metric.
     #[must_use]
     pub fn latencies_by(&self, figure: Metric) -> Option<Latencies<'_>> {
         match figure {

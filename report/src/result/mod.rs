@@ -1,5 +1,5 @@
-//! The result of a run (`result.json`), which scripts and later versions read: names here are a promise, and a change
-//! that breaks a reader raises [`SCHEMA_VERSION`].
+//! The result of a run (`result.json`), which scripts and later versions read. Names are stable; an incompatible change
+//! raises [`SCHEMA_VERSION`].
 
 use serde::{Deserialize, Serialize};
 
@@ -36,29 +36,29 @@ pub struct RunResult {
     pub schema_version: u32,
     /// Where the run took place.
     pub environment: Environment,
-    /// What was asked for, as the front door understood it.
+    /// The configuration, as resolved by xtask.
     pub config: serde_json::Value,
-    /// Figures per workload, size and way to wait.
+    /// Metrics per workload, size, wait mode and conditions.
     pub cells: Vec<Cell>,
-    /// Each way to wait against polling, and with `--aa` each against itself.
+    /// Each wait mode compared with polling, and with `--aa` each with itself.
     pub comparisons: Vec<Comparison>,
-    /// What follows from the cells together.
+    /// Findings over several cells.
     #[serde(default)]
     pub findings: Findings,
-    /// What each side's memory can do.
+    /// Peak bandwidth of each side.
     #[serde(default)]
     pub ceilings: Vec<PeakBandwidths>,
-    /// What the initiator itself costs.
+    /// Instrument overhead.
     #[serde(default)]
     pub overhead: Option<Overhead>,
-    /// What the run found out about itself.
+    /// Self-checks.
     pub self_checks: Vec<SelfCheck>,
-    /// What a reader should know, and the cure.
+    /// Limits of the results, with hints.
     pub warnings: Vec<Warning>,
 }
 
 impl RunResult {
-    /// Whether no self-check failed. One that had nothing to look at does not count as failed.
+    /// Whether no self-check failed. Inapplicable ones do not count.
     #[must_use]
     pub fn passed(&self) -> bool {
         self.self_checks.iter().all(|check| check.pass != CheckOutcome::Fail)

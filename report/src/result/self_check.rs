@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, schemars(rename = "Verdict"))]
 #[serde(into = "Option<bool>", from = "Option<bool>")]
 pub enum CheckOutcome {
-    /// It looked and found nothing wrong.
+    /// No fault found.
     Pass,
-    /// It found something wrong.
+    /// A fault was found.
     Fail,
-    /// There was nothing that it could look at, or nothing that it could judge.
+    /// Nothing to check, or inconclusive.
     NotApplicable,
 }
 
@@ -36,16 +36,16 @@ impl From<Option<bool>> for CheckOutcome {
     }
 }
 
-/// One thing that the run verified about itself.
+/// One self-check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct SelfCheck {
-    /// Its number, the same in every run.
+    /// Its number, stable across runs.
     pub id: u32,
-    /// What it asserts.
+    /// The assertion.
     pub name: String,
-    /// Whether that held.
+    /// Its outcome.
     pub pass: CheckOutcome,
-    /// What was seen, with numbers.
+    /// Details, with numbers.
     pub detail: String,
 }

@@ -1,14 +1,14 @@
-//! What limits a run's figures, with a hint.
+//! A limit of the results, with a hint.
 
 use serde::{Deserialize, Serialize};
 
-/// Something that does not make a run wrong but that its reader should know.
+/// A limit of the results that does not make the run wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Warning {
-    /// What was seen, with numbers.
+    /// The message, with numbers.
     pub message: String,
-    /// What to do about it.
+    /// The hint.
     #[serde(rename = "cure")]
     pub hint: String,
 }

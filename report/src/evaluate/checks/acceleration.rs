@@ -1,6 +1,6 @@
 //! Whether the guest ran with the claimed accelerator: results under emulation must not pass for KVM's.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use crate::result::environment::Environment;
@@ -23,7 +23,7 @@ const MIN_HANDLING_NS: f64 = 500.0;
 /// 11: after the last block, QEMU's monitor reports the claimed accelerator; the main loop woke for doorbells without
 /// irqfd and slept through them with it.
 #[must_use]
-pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
+pub fn accelerator(run: &Run, environment: &Environment) -> SelfCheck {
     const NAME: &str = "acceleration and irqfd are as claimed";
     let claimed = environment.accel.as_str();
     let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
@@ -36,16 +36,16 @@ pub fn as_claimed(run: &Run, environment: &Environment) -> SelfCheck {
     let mut faults = Vec::new();
     let mut seen = Vec::new();
     if let Some(said) = said {
-        seen.push(format!("QEMU's monitor says {said}"));
+        seen.push(format!("QEMU's monitor reports {said}"));
         if said != claimed {
-            faults.push(format!("the run claims {claimed}, but QEMU's monitor says {said}"));
+            faults.push(format!("the run claims {claimed}, but QEMU's monitor reports {said}"));
         }
     }
     if let Some(irqfd) = irqfd {
         seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
         faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, wakes)));
     }
-    judge(11, NAME, &faults, seen.join("; "))
+    outcome(11, NAME, &faults, seen.join("; "))
 }
 
 /// Work of the main loop per doorbell of the host.

@@ -1,6 +1,6 @@
 //! Whether copies and hashes stay within the peak bandwidth of the same side.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use bench_model::Workload;
@@ -10,7 +10,7 @@ use bench_model::units::{plural, speed};
 
 /// 1: by medians, no frame was written or read, and no stream ran, faster than the peak copy rate of that size.
 #[must_use]
-pub fn below_ceiling(run: &Run) -> SelfCheck {
+pub fn within_peak(run: &Run) -> SelfCheck {
     const NAME: &str = "no copy is faster than the memory's ceiling";
     let mut faults = Vec::new();
     let mut highest: f64 = 0.0;
@@ -30,12 +30,12 @@ pub fn below_ceiling(run: &Run) -> SelfCheck {
         return not_applicable(1, NAME, "nothing was copied of which the ceiling is known");
     }
     let seen = format!("{}, the fastest at {:.0} % of its ceiling", plural(looked, "figure"), highest * 100.0);
-    judge(1, NAME, &faults, seen)
+    outcome(1, NAME, &faults, seen)
 }
 
 /// 9: by medians, no frame was verified faster than the guest's peak hash rate.
 #[must_use]
-pub fn verified_for_real(run: &Run) -> SelfCheck {
+pub fn hash_time_plausible(run: &Run) -> SelfCheck {
     const NAME: &str = "verifying takes as long as hashing does";
     let mut faults = Vec::new();
     let mut highest: f64 = 0.0;
@@ -57,7 +57,7 @@ pub fn verified_for_real(run: &Run) -> SelfCheck {
         return not_applicable(9, NAME, "no frame was verified, or the guest's speed of hashing is not known");
     }
     let seen = format!("{}, the fastest at {:.0} % of the guest's SHA-256", plural(looked, "block"), highest * 100.0);
-    judge(9, NAME, &faults, seen)
+    outcome(9, NAME, &faults, seen)
 }
 
 fn ceiling_of<'a>(run: &'a Run, block: &RunBlock<'_>) -> Option<&'a PeakBandwidths> {

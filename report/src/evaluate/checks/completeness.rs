@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::{CheckOutcome, SelfCheck};
 use bench_model::Workload;
@@ -27,7 +27,7 @@ pub fn every_operation_ok(run: &Run) -> SelfCheck {
             format!("{} of {} ended with {status}", thousands(count), plural(operations, "operation"))
         })
         .collect();
-    judge(14, NAME, &faults, format!("{}, none failed", plural(operations, "operation")))
+    outcome(14, NAME, &faults, format!("{}, none failed", plural(operations, "operation")))
 }
 
 /// 15: the run was not interrupted, and each block has a row per planned operation.
@@ -47,7 +47,12 @@ pub fn completed(run: &Run) -> SelfCheck {
         faults.push(format!("{} of an unfinished block", plural(stray, "row")));
     }
     let blocks = plural(run.measured().blocks.len() as u64, "block");
-    judge(15, "the run was completed and its record is whole", &faults, format!("{blocks}, each with all of its rows"))
+    outcome(
+        15,
+        "the run was completed and its record is whole",
+        &faults,
+        format!("{blocks}, each with all of its rows"),
+    )
 }
 
 /// Why a run has no results, for its headline: the reason of its early end, or how its operations failed. `None`: no

@@ -1,6 +1,6 @@
 //! Whether every doorbell woke its receiver, and each side waited in its wait mode.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use crate::stats::total;
@@ -14,11 +14,11 @@ const TOLERATED_YIELDS: u64 = 10;
 /// 4: in a closed loop, each doorbell is one interrupt and one event for a blocking guest, and one event for a blocking
 /// host. Lost doorbells are left to check 6. A guest that reports neither interrupts nor events cannot have blocked.
 #[must_use]
-pub fn none_lost(run: &Run) -> SelfCheck {
+pub fn ring_event_counts(run: &Run) -> SelfCheck {
     const NAME: &str = "irq, closed loop: rings = interrupts = events";
     let blocks: Vec<RunBlock<'_>> = closed_loops(run).filter(RunBlock::any_side_blocks).collect();
     if blocks.is_empty() {
-        return not_applicable(4, NAME, "nobody waited for doorbells");
+        return not_applicable(4, NAME, "no side waited for doorbells");
     }
     let faults: Vec<String> =
         blocks.iter().flat_map(|block| [lost_to_guest(block), lost_to_host(block)]).flatten().collect();
@@ -31,7 +31,7 @@ pub fn none_lost(run: &Run) -> SelfCheck {
         plural(sum(|counters| counters.guest_rings), "ring"),
         plural(sum(|counters| counters.host_events), "event"),
     );
-    judge(4, NAME, &faults, seen)
+    outcome(4, NAME, &faults, seen)
 }
 
 fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
@@ -63,11 +63,11 @@ fn lost_to_host(block: &RunBlock<'_>) -> Option<String> {
 
 /// 6: no wait timed out whose event never arrived.
 #[must_use]
-pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
+pub fn lost_wakeups(run: &Run) -> SelfCheck {
     const NAME: &str = "no wake-up was lost";
     let blocks: Vec<RunBlock<'_>> = with_operations(run).filter(RunBlock::any_side_blocks).collect();
     if blocks.is_empty() {
-        return not_applicable(6, NAME, "nobody blocked");
+        return not_applicable(6, NAME, "no side blocked");
     }
     let faults: Vec<String> = blocks
         .iter()
@@ -78,7 +78,7 @@ pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
         let counters = &block.measured.counters;
         counters.guest_waits.saturating_add(counters.host_waits)
     };
-    judge(6, NAME, &faults, format!("{}, none lost", plural(total(blocks.iter().map(waits)), "blocking wait")))
+    outcome(6, NAME, &faults, format!("{}, none lost", plural(total(blocks.iter().map(waits)), "blocking wait")))
 }
 
 /// 7: a polling side never blocks, takes no interrupt and does not sleep. In a closed loop, a blocking side blocks once
@@ -86,7 +86,7 @@ pub fn no_wakeup_lost(run: &Run) -> SelfCheck {
 /// this side blocks: then the two counts must cover all operations, and some must have blocked. A hybrid side may do
 /// either.
 #[must_use]
-pub fn waits_as_asked(run: &Run) -> SelfCheck {
+pub fn wait_mode(run: &Run) -> SelfCheck {
     const NAME: &str = "poll takes no interrupts and does not block, irq blocks for every operation";
     let blocks: Vec<RunBlock<'_>> = with_operations(run).collect();
     if blocks.is_empty() {
@@ -100,7 +100,7 @@ pub fn waits_as_asked(run: &Run) -> SelfCheck {
         thousands(total(blocks.iter().map(|block| block.measured.counters.guest_waits))),
         thousands(total(blocks.iter().map(|block| block.measured.counters.host_waits))),
     );
-    judge(7, NAME, &faults, seen)
+    outcome(7, NAME, &faults, seen)
 }
 
 /// A polling thread sleeps rarely: for a page fault or a kernel timer.

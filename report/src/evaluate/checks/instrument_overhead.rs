@@ -1,6 +1,6 @@
 //! Share of the instrument in a latency.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::Run;
 use crate::result::SelfCheck;
 use bench_model::Workload;
@@ -16,7 +16,7 @@ const FAILED_FROM: f64 = 0.5;
 #[must_use]
 pub fn instrument_is_small(run: &Run) -> SelfCheck {
     const NAME: &str = "the empty operation is small beside the medians it is part of";
-    let Some((empty, median)) = empty_beside_least_median(run) else {
+    let Some((empty, median)) = share_of_smallest_median(run) else {
         return not_applicable(13, NAME, "no empty operation or no round trip was measured");
     };
     let share = empty / median;
@@ -28,11 +28,11 @@ pub fn instrument_is_small(run: &Run) -> SelfCheck {
         if share < WARNED_FROM { "" } else { ": see the warning" }
     );
     let fault = (share >= FAILED_FROM).then(|| seen.clone());
-    judge(13, NAME, fault.as_slice(), seen)
+    outcome(13, NAME, fault.as_slice(), seen)
 }
 
 /// The empty operation and the smallest pingpong median, in nanoseconds.
-pub(crate) fn empty_beside_least_median(run: &Run) -> Option<(f64, f64)> {
+pub(crate) fn share_of_smallest_median(run: &Run) -> Option<(f64, f64)> {
     let empty = run.measured().overhead?.empty_operation_ns;
     let medians = run
         .blocks()

@@ -1,6 +1,6 @@
 //! Whether payloads arrived intact and each answer belongs to its message.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use crate::stats::total;
@@ -35,7 +35,7 @@ pub fn bytes_verified(run: &Run) -> SelfCheck {
     if seen.is_empty() {
         return not_applicable(2, NAME, "nothing was sent whose content is verified");
     }
-    judge(2, NAME, &faults, seen.join("; "))
+    outcome(2, NAME, &faults, seen.join("; "))
 }
 
 /// What is wrong with a stream.
@@ -100,5 +100,5 @@ pub fn acks_in_sequence(run: &Run) -> SelfCheck {
             format!("{}: {}", block.name(), plural(block.measured.counters.stale_acks, "stale acknowledgement"))
         })
         .collect();
-    judge(3, NAME, &faults, format!("{}, no stale acknowledgement", plural(operations, "operation")))
+    outcome(3, NAME, &faults, format!("{}, no stale acknowledgement", plural(operations, "operation")))
 }

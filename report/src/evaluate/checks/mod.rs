@@ -29,18 +29,18 @@ use crate::result::{CheckOutcome, SelfCheck};
 #[must_use]
 pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
     vec![
-        ceilings::below_ceiling(run),
+        ceilings::within_peak(run),
         integrity::bytes_verified(run),
         integrity::acks_in_sequence(run),
-        doorbells::none_lost(run),
+        doorbells::ring_event_counts(run),
         storm::last_always_seen(run),
-        doorbells::no_wakeup_lost(run),
-        doorbells::waits_as_asked(run),
+        doorbells::lost_wakeups(run),
+        doorbells::wait_mode(run),
         timestamps::legs_sum(run),
-        ceilings::verified_for_real(run),
+        ceilings::hash_time_plausible(run),
         timestamps::offset_stable(run),
-        acceleration::as_claimed(run, environment),
-        placement::stayed(run),
+        acceleration::accelerator(run, environment),
+        placement::affinity(run),
         instrument_overhead::instrument_is_small(run),
         completeness::every_operation_ok(run),
         completeness::completed(run),
@@ -50,8 +50,8 @@ pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
 /// Faults that are told one by one; more would hide the rest of the summary.
 const TOLD: usize = 2;
 
-/// Passes without faults and tells what was `seen`, or fails and tells the first faults.
-fn judge(id: u32, name: &str, faults: &[String], seen: String) -> SelfCheck {
+/// Passes without faults, with `seen` as detail; fails with the first faults.
+fn outcome(id: u32, name: &str, faults: &[String], seen: String) -> SelfCheck {
     let (pass, detail) = match faults.len() {
         0 => (CheckOutcome::Pass, seen),
         n if n <= TOLD => (CheckOutcome::Fail, faults.join("; ")),

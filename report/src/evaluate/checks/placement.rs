@@ -1,6 +1,6 @@
 //! Whether the threads stayed where the plan had put them.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use bench_model::pinning::{Pinning, ThreadName};
@@ -9,7 +9,7 @@ use bench_model::units::plural;
 
 /// 12: after each block every thread that the plan pins may run on that CPU and no other, and last ran there.
 #[must_use]
-pub fn stayed(run: &Run) -> SelfCheck {
+pub fn affinity(run: &Run) -> SelfCheck {
     const NAME: &str = "threads stayed on their CPUs";
     let looked_at = |block: &RunBlock<'_>| block.measured.placement.as_ref().is_some_and(|seen| !seen.wanted.is_none());
     let blocks: Vec<RunBlock<'_>> = run.blocks().filter(looked_at).collect();
@@ -17,7 +17,7 @@ pub fn stayed(run: &Run) -> SelfCheck {
         return not_applicable(12, NAME, "no thread was pinned");
     }
     let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
-    judge(12, NAME, &faults, pinnings(&blocks))
+    outcome(12, NAME, &faults, pinnings(&blocks))
 }
 
 /// Every pinning that there was and in how many blocks, the most frequent first: blocks that put both sides on one core have

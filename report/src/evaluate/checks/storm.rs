@@ -1,6 +1,6 @@
 //! Whether doorbells that coalesce still tell of the last message.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use crate::stats::total;
@@ -23,7 +23,7 @@ pub fn last_always_seen(run: &Run) -> SelfCheck {
         plural(total(blocks.iter().filter_map(|block| block.measured.counters.interrupts)), "interrupt"),
         plural(blocks.len() as u64, "block")
     );
-    judge(5, NAME, &faults, seen)
+    outcome(5, NAME, &faults, seen)
 }
 
 fn is_unanswered(block: &RunBlock<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! Whether the stamps make sense: one side's order, both sides' sum, and the offset between the clocks.
 
-use crate::evaluate::checks::{judge, not_applicable};
+use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
 use bench_model::raw::ClockFit;
@@ -25,7 +25,7 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
     let (mut whole, mut partly) = (0, 0);
     let mut least_seen: Option<i128> = None;
     for block in run.blocks().filter(|block| block.measured.clock.is_stable()) {
-        let walks: Vec<Walk> = block.ok_rows().filter_map(Walk::of).collect();
+        let walks: Vec<StampChain> = block.ok_rows().filter_map(StampChain::of).collect();
         let stamped_before = block.plan().is_stamped_before_answer();
         let least = block.ok_rows().flat_map(|row| crossings(row, stamped_before)).min();
         let all = walks.iter().filter(|walk| walk.is_whole).count();
@@ -49,12 +49,12 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
         plural(whole, "operation"),
         duration(least as f64)
     );
-    judge(8, NAME, &faults, seen)
+    outcome(8, NAME, &faults, seen)
 }
 
 /// The chain of stamps of an operation, from the host through the guest and back. Wide integers: forged stamps must not
 /// overflow.
-struct Walk {
+struct StampChain {
     seq: u64,
     legs_ns: i128,
     gaps_ns: i128,
@@ -65,7 +65,7 @@ struct Walk {
     is_whole: bool,
 }
 
-impl Walk {
+impl StampChain {
     /// From the first stamp to H5; `None` without stamps of both sides. A short message has no H0, and without reading
     /// or verifying no G3 or G4.
     fn of(row: &Row) -> Option<Self> {
@@ -122,8 +122,8 @@ fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> Side {
     side
 }
 
-fn legs_differ(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
-    let wrong: Vec<&Walk> = walks.iter().filter(|walk| !walk.adds_up()).collect();
+fn legs_differ(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
+    let wrong: Vec<&StampChain> = walks.iter().filter(|walk| !walk.adds_up()).collect();
     let first = wrong.first()?;
     let why = if first.in_order {
         let sum = duration((first.legs_ns + first.gaps_ns) as f64);
@@ -136,8 +136,8 @@ fn legs_differ(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
 }
 
 /// By medians: preemption between two legs must not fail the check.
-fn gaps_too_wide(block: &RunBlock<'_>, walks: &[Walk]) -> Option<String> {
-    let median = |of: fn(&Walk) -> i128| {
+fn gaps_too_wide(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
+    let median = |of: fn(&StampChain) -> i128| {
         let mut values: Vec<i128> = walks.iter().filter(|walk| walk.is_whole).map(of).collect();
         values.sort_unstable();
         values.get(values.len() / 2).copied()
@@ -192,7 +192,7 @@ pub fn offset_stable(run: &Run) -> SelfCheck {
     let unstable = fits.iter().filter(|fit| !fit.is_stable()).count();
     let blocks = plural(fits.len() as u64, "block");
     if unstable * 2 > fits.len() {
-        return judge(
+        return outcome(
             10,
             NAME,
             &[format!("it moved in {unstable} of {blocks}: the clocks are no common time line")],
@@ -204,5 +204,5 @@ pub fn offset_stable(run: &Run) -> SelfCheck {
     }
     let most = |of: fn(&ClockFit) -> f64| duration(fits.iter().map(|&fit| of(fit)).fold(0.0, f64::max));
     let moved = most(|fit| (fit.after_ns - fit.before_ns).abs());
-    judge(10, NAME, &[], format!("it moved by {moved} at most and is known to ± {}", most(|fit| fit.bound_ns)))
+    outcome(10, NAME, &[], format!("it moved by {moved} at most and is known to ± {}", most(|fit| fit.bound_ns)))
 }

@@ -3,14 +3,14 @@
 use serde::Serialize;
 
 use crate::evaluate::cells::CellBlocks;
-use crate::evaluate::ratio::{self, Drawn};
+use crate::evaluate::ratio::{self, RatioEstimate};
 use crate::result::Cell;
 use crate::result::cell_key::CellId;
 use crate::result::comparison::inconclusive_reason;
 use crate::result::metric::Metric;
 use crate::stats::{Change, Interval, Ratio};
 
-use super::p99;
+use super::p99::{self, P99Ratio};
 
 /// A metric in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -21,19 +21,6 @@ pub struct Figures {
     pub value: Option<f64>,
     /// Its 99th percentile.
     pub p99_ns: Option<u64>,
-}
-
-/// The ratio of the 99th percentiles.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct P99Ratio {
-    /// This run's over the baseline's.
-    pub ratio: f64,
-    /// Its interval, from both percentiles' 95 % intervals by order statistics.
-    pub interval: Interval<f64>,
-    /// The larger noise floor of both runs.
-    pub noise_floor: Option<f64>,
-    /// The outcome for this run.
-    pub word: Change,
 }
 
 /// A cell that both runs have. Ratios are this run over the baseline.
@@ -86,15 +73,16 @@ impl<'a> CellData<'a> {
 }
 
 /// Compares the cell of a run with that of the baseline.
-pub(super) fn across(this: &CellData<'_>, base: &CellData<'_>) -> CellDelta {
+pub(super) fn compare_cell(this: &CellData<'_>, base: &CellData<'_>) -> CellDelta {
     let name = this.name.clone();
     let (this_group, base_group) = (this.group, base.group);
     let (this, base) = (&this.cell, &base.cell);
     let figure = Metric::between(this, base);
     let (this_series, base_series) = (this_group.series(figure), base_group.series(figure));
     let identical = is_identical(this, base) && this_series == base_series;
-    let Drawn { ratio: drawn, noise_floor } = ratio::drawn(figure, (this, this_group), (base, base_group));
-    let (this_value, base_value) = (ratio::value(figure, this), ratio::value(figure, base));
+    let RatioEstimate { ratio: drawn, noise_floor } =
+        ratio::estimate_ratio(figure, (this, this_group), (base, base_group));
+    let (this_value, base_value) = (ratio::metric_value(figure, this), ratio::metric_value(figure, base));
     let word = if identical { Change::NotSignificant } else { Change::of(drawn.as_ref(), noise_floor) };
     let cpu = ratio::cpu_per_op(this_group, base_group);
     CellDelta {
@@ -108,7 +96,7 @@ pub(super) fn across(this: &CellData<'_>, base: &CellData<'_>) -> CellDelta {
         unknown_because: (word == Change::Inconclusive)
             .then(|| inconclusive_reason(figure, name.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
         word,
-        p99: p99::across(&this_series, &base_series),
+        p99: p99::p99_ratio(&this_series, &base_series),
         cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
         cpu_per_op_interval: cpu.as_ref().map(interval),
         cores_ratio: over(this.cpu.cores, base.cpu.cores),

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::folder::RunFolder;
 
 /// Fields of the environment that affect metrics, the most important first.
-const MATTERS: [&str; 42] = [
+const COMPARED_FIELDS: [&str; 42] = [
     "accel",
     "irqfd",
     "cpu_model",
@@ -55,7 +55,7 @@ const MATTERS: [&str; 42] = [
 const NOT_UNDER_EMULATION: &str = "bar2_cached";
 
 /// Fields that always vary: listed only if they differ by more than this.
-const LOAD: [(&str, f64); 4] =
+const LOAD_TOLERANCES: [(&str, f64); 4] =
     [("load_average", 0.5), ("busy_cpus", 0.3), ("steal_percent", 1.0), ("guest_steal_percent", 1.0)];
 
 /// Fields of the configuration that the environment repeats with their effective values.
@@ -83,7 +83,7 @@ pub struct NotRecorded {
 /// The differences. A run that did not record a field differs from none in it.
 pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
     let mut all: Vec<Difference> = facts(runs).filter(|one| is_unequal(&one.values)).map(Fact::difference).collect();
-    let of_load = LOAD.iter().map(|&(field, apart)| (Fact::of_environment(runs, field), apart));
+    let of_load = LOAD_TOLERANCES.iter().map(|&(field, apart)| (Fact::of_environment(runs, field), apart));
     all.extend(of_load.filter(|(one, apart)| is_apart(&one.values, *apart)).map(|(one, _)| one.difference()));
     // The settings stay last.
     all.sort_by_key(|difference| difference.field.starts_with(CONFIG));
@@ -134,7 +134,8 @@ impl Fact {
 
 /// All fields that are compared by value.
 fn facts(runs: &[RunFolder]) -> impl Iterator<Item = Fact> {
-    let of_environment = MATTERS.iter().chain(["git_revision"].iter()).map(|field| Fact::of_environment(runs, field));
+    let of_environment =
+        COMPARED_FIELDS.iter().chain(["git_revision"].iter()).map(|field| Fact::of_environment(runs, field));
     let configs = runs.iter().filter_map(|run| run.document["config"].as_object());
     let mut keys: Vec<&String> = configs.flat_map(|config| config.keys()).collect();
     keys.sort_unstable();
@@ -183,7 +184,7 @@ mod tests {
     #[test]
     fn every_field_that_matters_exists() {
         let known = serde_json::to_value(Environment::default()).expect("JSON");
-        for field in MATTERS.iter().chain(LOAD.iter().map(|(field, _)| field)) {
+        for field in COMPARED_FIELDS.iter().chain(LOAD_TOLERANCES.iter().map(|(field, _)| field)) {
             assert!(known.get(field).is_some(), "{field}");
         }
     }

@@ -10,7 +10,8 @@
 
 use serde::Serialize;
 
-use super::cells::{CellDelta, P99Ratio};
+use super::cells::CellDelta;
+use super::p99::P99Ratio;
 use super::{RunDelta, RunInfo};
 use crate::result::cell_key::{CellId, short};
 use crate::result::metric::Metric;
@@ -50,7 +51,7 @@ pub struct Regression {
 
 /// A limited metric whose comparison is inconclusive.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Unjudged {
+pub struct NotJudged {
     /// The run's place among the runs.
     pub run: usize,
     /// The cell.
@@ -77,7 +78,7 @@ pub struct Gate {
     /// Of these, metrics whose noise would hide a slowdown of just the limit.
     pub too_noisy: usize,
     /// Inconclusive metrics.
-    pub not_judged: Vec<Unjudged>,
+    pub not_judged: Vec<NotJudged>,
 }
 
 impl Gate {
@@ -111,7 +112,7 @@ impl Gate {
     fn judge_run(&mut self, against: &RunDelta, head: &RunInfo) {
         let before = self.judged;
         for cell in &against.cells {
-            self.judge(against.run, cell);
+            self.outcome(against.run, cell);
         }
         let alone = [
             (&against.only_in_baseline, "only the baseline has it"),
@@ -121,7 +122,7 @@ impl Gate {
             for cell in cells {
                 let figure = Metric::of(cell.workload, &cell.conditions);
                 for (name, _) in self.limits.on(figure) {
-                    self.not_judged.push(Unjudged { run: against.run, cell: cell.clone(), figure: name, because });
+                    self.not_judged.push(NotJudged { run: against.run, cell: cell.clone(), figure: name, because });
                 }
             }
         }
@@ -133,16 +134,16 @@ impl Gate {
         }
     }
 
-    fn judge(&mut self, run: usize, cell: &CellDelta) {
+    fn outcome(&mut self, run: usize, cell: &CellDelta) {
         for (name, limit) in self.limits.on(cell.figure) {
-            let known = if name == P50 { Known::p50(cell) } else { Known::p99(cell) };
+            let known = if name == P50 { Evidence::p50(cell) } else { Evidence::p99(cell) };
             self.judge_one(run, cell, name, limit, &known);
         }
     }
 
-    fn judge_one(&mut self, run: usize, cell: &CellDelta, figure: &'static str, limit: f64, known: &Known) {
+    fn judge_one(&mut self, run: usize, cell: &CellDelta, figure: &'static str, limit: f64, known: &Evidence) {
         if let Some(because) = known.unknown_because {
-            self.not_judged.push(Unjudged { run, cell: cell.name.clone(), figure, because });
+            self.not_judged.push(NotJudged { run, cell: cell.name.clone(), figure, because });
             return;
         }
         self.judged += 1;
@@ -166,7 +167,7 @@ impl Limits {
 }
 
 /// The evidence about one metric.
-struct Known {
+struct Evidence {
     word: Change,
     /// Why it is inconclusive.
     unknown_because: Option<&'static str>,
@@ -174,7 +175,7 @@ struct Known {
     floor: Option<f64>,
 }
 
-impl Known {
+impl Evidence {
     fn p50(cell: &CellDelta) -> Self {
         Self {
             word: cell.word,

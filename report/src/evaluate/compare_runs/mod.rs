@@ -24,6 +24,7 @@ pub use self::cells::CellDelta;
 pub use self::environment::{Difference, NotRecorded};
 pub use self::folder::{FolderError, RunFolder};
 pub use self::gate::{Gate, Limits};
+pub use self::p99::P99Ratio;
 use crate::evaluate::cells::groups;
 pub use crate::result::CellId;
 use crate::result::{CheckOutcome, SelfCheck, Warning};
@@ -89,7 +90,7 @@ pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> RunComparison {
     let against = |run: usize| {
         let (base, this) = (&made[0], &made[run]);
         let in_both = this.iter().filter_map(|this| Some((this, base.iter().find(|base| base.name == this.name)?)));
-        let cells: Vec<CellDelta> = in_both.map(|(this, base)| cells::across(this, base)).collect();
+        let cells: Vec<CellDelta> = in_both.map(|(this, base)| cells::compare_cell(this, base)).collect();
         let only = |these: &[CellData<'_>], those: &[CellData<'_>]| -> Vec<CellId> {
             let names = these.iter().map(|made| &made.name);
             names.filter(|name| those.iter().all(|made| made.name != **name)).cloned().collect()

@@ -1,12 +1,25 @@
 //! Ratio of the 99th percentiles of two series, with an interval from order statistics. The block bootstrap is for
 //! medians; few blocks contain too little of a tail to resample it.
 
+use serde::Serialize;
+
 use crate::stats::{Change, Interval, Percentile, Ratio, halves};
 
-use super::cells::P99Ratio;
+/// The ratio of the 99th percentiles.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct P99Ratio {
+    /// This run's over the baseline's.
+    pub ratio: f64,
+    /// Its interval, from both percentiles' 95 % intervals by order statistics.
+    pub interval: Interval<f64>,
+    /// The larger noise floor of both runs.
+    pub noise_floor: Option<f64>,
+    /// The outcome for this run.
+    pub word: Change,
+}
 
 /// `None` if either series has too few samples for a 99th percentile.
-pub(super) fn across(this: &[Vec<u64>], base: &[Vec<u64>]) -> Option<P99Ratio> {
+pub(super) fn p99_ratio(this: &[Vec<u64>], base: &[Vec<u64>]) -> Option<P99Ratio> {
     let ratio = ratio(this.concat(), base.concat())?;
     let floor = floor(this).into_iter().chain(floor(base)).reduce(f64::max);
     Some(P99Ratio {
@@ -54,7 +67,7 @@ mod tests {
     #[test]
     fn tails_of_the_same_samples_do_not_differ() {
         let series = blocks(4, 1_000, 1);
-        let same = across(&series, &series).expect("enough samples");
+        let same = p99_ratio(&series, &series).expect("enough samples");
         assert!((same.ratio - 1.0).abs() < f64::EPSILON);
         assert!(same.interval.low <= 1.0 && same.interval.high >= 1.0);
         assert_eq!(same.word, Change::NotSignificant);
@@ -63,22 +76,22 @@ mod tests {
     #[test]
     fn a_tail_twice_as_long_is_seen_and_so_is_one_half_as_long() {
         let (once, twice) = (blocks(4, 1_000, 1), blocks(4, 1_000, 2));
-        let slower = across(&twice, &once).expect("enough samples");
+        let slower = p99_ratio(&twice, &once).expect("enough samples");
         assert!((slower.ratio - 2.0).abs() < 1e-9);
         assert_eq!(slower.word, Change::Slower);
-        assert_eq!(across(&once, &twice).expect("enough samples").word, Change::Faster);
+        assert_eq!(p99_ratio(&once, &twice).expect("enough samples").word, Change::Faster);
     }
 
     #[test]
     fn a_single_block_shows_no_noise_so_that_nothing_is_claimed() {
         let (once, twice) = (blocks(1, 2_000, 1), blocks(1, 2_000, 2));
-        let unknown = across(&twice, &once).expect("enough samples");
+        let unknown = p99_ratio(&twice, &once).expect("enough samples");
         assert_eq!((unknown.noise_floor, unknown.word), (None, Change::Inconclusive));
     }
 
     #[test]
     fn too_few_samples_have_no_tail() {
-        assert_eq!(across(&blocks(1, 999, 1), &blocks(4, 1_000, 1)), None);
-        assert_eq!(across(&blocks(2, 1_000, 0), &blocks(2, 1_000, 1)), None, "zeros have no ratio");
+        assert_eq!(p99_ratio(&blocks(1, 999, 1), &blocks(4, 1_000, 1)), None);
+        assert_eq!(p99_ratio(&blocks(2, 1_000, 0), &blocks(2, 1_000, 1)), None, "zeros have no ratio");
     }
 }

@@ -4,7 +4,7 @@ mod environment;
 mod interference;
 mod stall;
 
-use crate::evaluate::checks::instrument_overhead::{WARNED_FROM, empty_beside_least_median};
+use crate::evaluate::checks::instrument_overhead::{WARNED_FROM, share_of_smallest_median};
 use crate::io::run::{Run, RunBlock};
 use crate::result::Warning;
 use crate::result::environment::Environment;
@@ -128,7 +128,7 @@ fn waits_timed_out(run: &Run) -> Option<Warning> {
 }
 
 fn instrument_shows(run: &Run) -> Option<Warning> {
-    let (empty, median) = empty_beside_least_median(run)?;
+    let (empty, median) = share_of_smallest_median(run)?;
     (empty >= median * WARNED_FROM).then(|| Warning {
         message: format!(
             "instrument overhead is {}, {:.0} % of the fastest median ({})",

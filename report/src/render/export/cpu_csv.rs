@@ -1,4 +1,4 @@
-//! `cpu.csv`: a line per block with what it cost, thread by thread, as it was counted. An empty field is not known.
+//! `cpu.csv`: a line per block with CPU time, switches and counters per thread. An empty field is unknown.
 
 use std::io::{self, Write};
 
@@ -35,7 +35,7 @@ impl Export for CpuCsv {
     }
 }
 
-/// A block in which nothing happened.
+/// An empty block.
 fn nothing() -> RawBlock {
     RawBlock {
         block: Block {

@@ -1,5 +1,4 @@
-//! The files that a run's folder gets, one exporter per format. Each is written beside its place and then moved there,
-//! so that a reader never sees half of one.
+//! Exports, one per file format. Each is written to a temporary name and renamed, so readers never see half of a file.
 
 mod bandwidth_csv;
 mod cpu_csv;

@@ -1,8 +1,8 @@
-//! What only the guest can see of itself. Its words, so that they are shown and never relied on.
+//! Facts that only the guest can see. Untrusted: shown, never relied on.
 
 use serde::{Deserialize, Serialize};
 
-/// The guest's view of its machine. `None`: it did not say.
+/// The guest's view of its machine. `None`: not reported.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]

@@ -2,10 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What the host is and how it is set. `None` or empty: this machine does not say.
+/// Host machine and settings. `None` or empty: not available.
 ///
-/// Read once, before the run, by the front door. The names stand beside the others of the
-/// [environment](super::Environment), without a level of their own.
+/// Read once by xtask before the run. Fields are flattened into [environment](super::Environment).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]

@@ -1,22 +1,22 @@
-//! What else the host had to do: before the run, and while it lasted.
+//! Other load on the host, before and during the run.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Competition for the CPUs. `None`: this machine does not say.
+/// Competition for the CPUs. `None`: not available.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HostLoad {
     /// Tasks that ran or wanted to, averaged over the minute before the run.
     pub load_average: Option<f64>,
-    /// How many of the run's CPUs others kept busy in the moment before the guest was started.
+    /// CPUs of the run in use by others just before the guest was started.
     pub busy_cpus: Option<f64>,
     /// Share of the time of the run's CPUs that the hypervisor gave to others while the run lasted, in per cent.
     pub steal_percent: Option<f64>,
-    /// Times that the initiator and the virtual CPUs were put off their CPUs while operations were measured, contention left
-    /// out: there it is the point.
+    /// Preemptions of initiator and vCPUs during measured operations, without contention blocks, where they are
+    /// expected.
     pub involuntary_switches: Option<u64>,
     /// Other benchmarks of this machine that ran at some time during the run.
     pub other_benchmarks: Vec<OtherBenchmark>,

@@ -1,5 +1,5 @@
-//! Where a run took place: what a reader needs to judge its figures and to repeat it. In the document all of it is one
-//! flat block; here each part that is read at its own place has a file of its own.
+//! The environment of a run: what is needed to interpret its results and repeat it. Flat in the document; groups that
+//! are collected separately have a file of their own.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,18 +17,18 @@ pub use self::host::HostMachine;
 pub use self::load::{HostLoad, OtherBenchmark};
 pub use self::software::Software;
 
-/// The machine, the VM and the way in which they were started. `None`: not known.
+/// Machine, VM and their settings. `None`: unknown.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Environment {
-    /// What executed the guest's code, as proved by starting one: `kvm` or `tcg`.
+    /// Accelerator, proved by starting a guest: `kvm` or `tcg`.
     pub accel: String,
-    /// How that was proved, or why it is not the faster one.
+    /// How that was proved, or why it is not KVM.
     pub accel_reason: String,
     /// Whether interrupts went through KVM's irqfd instead of QEMU's main loop.
     pub irqfd: Option<bool>,
-    /// What QEMU's monitor said of it when it was asked last, which is after the last block: `kvm` or `tcg`.
+    /// Accelerator reported by QEMU's monitor after the last block: `kvm` or `tcg`.
     pub accel_seen: Option<String>,
     /// The emulator's version.
     pub qemu_version: Option<String>,
@@ -50,11 +50,11 @@ pub struct Environment {
     pub driver_reason: Option<String>,
     /// How the guest mapped BAR2: through which driver, and which of its mappings.
     pub bar2_map: Option<String>,
-    /// Whether loads from that mapping come from caches, by what they cost beside loads of private memory.
+    /// Whether loads from that mapping are cached, by their cost compared with private memory.
     pub bar2_cached: Option<bool>,
     /// What one load from that mapping costs, in nanoseconds.
     pub bar2_ns_per_load: Option<f64>,
-    /// Which thread stayed on which CPU.
+    /// CPU affinity of the measured threads.
     pub pinning: Option<String>,
     /// Gigabytes (10⁹) per second that the guest copies out of that mapping.
     pub bar2_read_gb_per_s: Option<f64>,
@@ -68,7 +68,7 @@ pub struct Environment {
     pub memory_bytes: u64,
     /// The revision of this project, with `-dirty` if it was changed since.
     pub git_revision: Option<String>,
-    /// Which of the processor's performance counters could not be had, and why.
+    /// Hardware counters that were not available, and why.
     pub perf_missing: Option<String>,
     /// When the run began (RFC 3339).
     pub started: Option<String>,
@@ -82,20 +82,19 @@ pub struct Environment {
     /// The host.
     #[serde(flatten)]
     pub host: HostMachine,
-    /// What else the host had to do.
+    /// Other load.
     #[serde(flatten)]
     pub load: HostLoad,
-    /// What was built and started.
+    /// Programs.
     #[serde(flatten)]
     pub software: Software,
-    /// The guest, in its own words.
+    /// Facts reported by the guest.
     #[serde(flatten)]
     pub guest: GuestMachine,
 }
 
 impl Environment {
-    /// Fills what is still unknown from what the guest and the initiator said. What is known already stays, because
-    /// the guest's words are no facts.
+    /// Fills unknown fields from guest and initiator. Known fields stay: facts from the guest are untrusted.
     #[must_use]
     pub fn completed_by(mut self, measured: &RawRun) -> Self {
         let guest = &measured.guest;
@@ -117,7 +116,7 @@ impl Environment {
         self.guest.guest_steal_percent = self.guest.guest_steal_percent.or(finite(guest.steal_percent));
         self.hybrid_spin_ns = self.hybrid_spin_ns.or(measured.spin_ns);
         self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
-        // Beside busy threads, being put off the CPU is what is measured.
+        // With busy threads, preemption is expected.
         let mut blocks = measured.blocks.iter().filter(|one| one.block.workload != Workload::Contention).peekable();
         let switches = blocks.peek().is_some().then(|| sum_known(blocks.map(|block| block.cpu.switches.preemptions())));
         let switches = switches.flatten();

@@ -1,4 +1,4 @@
-//! What was built and started: enough to build and start it again.
+//! Programs of a run: enough to build and start them again.
 
 use serde::{Deserialize, Serialize};
 

@@ -32,7 +32,7 @@ fn check(run: Synthetic, environment: Environment) -> SelfCheck {
 fn emulation_that_says_so_passes() {
     let SelfCheck { pass, detail, .. } = check(rung(1.0), claims("tcg", Some(false), Some("tcg")));
     assert_eq!(pass, CheckOutcome::Pass, "{detail}");
-    assert_eq!(detail, "QEMU's monitor says tcg; its main loop woke 1.00 times per doorbell");
+    assert_eq!(detail, "QEMU's monitor reports tcg; its main loop woke 1.00 times per doorbell");
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn kvm_whose_doorbells_do_not_wake_the_main_loop_passes() {
 #[test]
 fn a_claim_that_the_monitor_denies_fails() {
     let SelfCheck { pass, detail, .. } = check(rung(0.01), claims("kvm", Some(true), Some("tcg")));
-    assert_eq!((pass, detail.as_str()), (CheckOutcome::Fail, "the run claims kvm, but QEMU's monitor says tcg"));
+    assert_eq!((pass, detail.as_str()), (CheckOutcome::Fail, "the run claims kvm, but QEMU's monitor reports tcg"));
 }
 
 #[test]
@@ -100,7 +100,7 @@ fn doorbells_of_one_that_spins_first_say_nothing() {
 fn a_few_doorbells_say_nothing_of_irqfd() {
     // 40 doorbells per block; the monitor's word remains.
     let SelfCheck { pass, detail, .. } = check(Synthetic::both_modes(), claims("kvm", Some(true), Some("kvm")));
-    assert_eq!((pass, detail.as_str()), (CheckOutcome::Pass, "QEMU's monitor says kvm"));
+    assert_eq!((pass, detail.as_str()), (CheckOutcome::Pass, "QEMU's monitor reports kvm"));
 }
 
 #[test]
