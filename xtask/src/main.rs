@@ -44,11 +44,11 @@ Exit status: 0 ok, 1 failed, 2 wrong usage, 3 a dependency is missing (with a hi
 )]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: CliCommand,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     Doctor(doctor::DoctorArgs),
     Vm(vm_command::VmArgs),
     Bench(Box<BenchArgs>),
@@ -70,26 +70,26 @@ fn main() -> ExitCode {
     outcome.unwrap_or_else(|error| exit_status::exit(&error))
 }
 
-fn run(command: &Command, stop: &StopFlag) -> anyhow::Result<ExitCode> {
+fn run(command: &CliCommand, stop: &StopFlag) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Doctor(args) => {
+        CliCommand::Doctor(args) => {
             let ready = doctor::run(args, stop, &ui::status)?;
             Ok(ExitCode::from(if ready { 0 } else { MISSING }))
         }
-        Command::Vm(args) => vm_command::run(args, stop).map(|()| ExitCode::SUCCESS),
-        Command::Bench(args) => {
+        CliCommand::Vm(args) => vm_command::run(args, stop).map(|()| ExitCode::SUCCESS),
+        CliCommand::Bench(args) => {
             let passed = bench::run(args, stop)?;
             Ok(ExitCode::from(if passed { 0 } else { FAILED }))
         }
-        Command::Compare(args) => {
+        CliCommand::Compare(args) => {
             let kept = compare::run(args)?;
             Ok(ExitCode::from(if kept { 0 } else { FAILED }))
         }
-        Command::Report(args) => {
+        CliCommand::Report(args) => {
             let passed = report::run(args)?;
             Ok(ExitCode::from(if passed { 0 } else { FAILED }))
         }
-        Command::Test(args) => {
+        CliCommand::Test(args) => {
             let passed = test::run(args, stop)?;
             Ok(ExitCode::from(if passed { 0 } else { FAILED }))
         }

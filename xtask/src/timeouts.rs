@@ -61,14 +61,14 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Command {
+    struct TestCli {
         #[command(flatten)]
         timeouts: TimeoutArgs,
     }
 
     fn parse(words: &str) -> Result<TimeoutArgs, String> {
         let words = std::iter::once("x").chain(words.split_whitespace());
-        Command::try_parse_from(words).map(|command| command.timeouts).map_err(|error| error.to_string())
+        TestCli::try_parse_from(words).map(|command| command.timeouts).map_err(|error| error.to_string())
     }
 
     fn parameters(timeouts: &TimeoutArgs) -> String {

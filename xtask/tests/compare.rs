@@ -74,17 +74,17 @@ fn block(index: u32) -> RawBlock {
     }
 }
 
-struct Ended {
+struct CompareOutput {
     status: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-fn compare(dirs: &[&Path], flags: &str) -> Ended {
+fn compare(dirs: &[&Path], flags: &str) -> CompareOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("compare").args(dirs).args(flags.split_whitespace()).stdin(Stdio::null());
     let output = command.output().unwrap();
-    Ended {
+    CompareOutput {
         status: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),

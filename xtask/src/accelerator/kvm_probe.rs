@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::KvmProbe;
 use crate::process::child::{Process, SpawnOptions};
-use crate::provision::Guest;
+use crate::provision::GuestImage;
 use crate::signals::StopFlag;
 use crate::timeouts::{format_duration, scaled};
 use crate::vm::QEMU;
@@ -24,7 +24,12 @@ const TAIL: usize = 8;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Starts the guest under KVM, waits until its init runs, and ends it. Ctrl-C is an error.
-pub(super) fn probe_kvm(guest: &Guest, cpu: &CpuModel, timeout: Duration, stop: &StopFlag) -> anyhow::Result<KvmProbe> {
+pub(super) fn probe_kvm(
+    guest: &GuestImage,
+    cpu: &CpuModel,
+    timeout: Duration,
+    stop: &StopFlag,
+) -> anyhow::Result<KvmProbe> {
     if let Err(error) = open_kvm() {
         return Ok(KvmProbe::Failed { reason: explain_kvm(&error), console: Vec::new(), waited: None });
     }
@@ -34,11 +39,11 @@ pub(super) fn probe_kvm(guest: &Guest, cpu: &CpuModel, timeout: Duration, stop: 
     let mut console = ProbeConsole::default();
     let ended = console.read_until_marker(stdout, started + timeout, stop);
     stop.check()?;
-    let waited = matches!(ended, Ok(Ended::Deadline)).then_some(timeout);
+    let waited = matches!(ended, Ok(ProbeEnd::Deadline)).then_some(timeout);
     let reason = match ended {
-        Ok(Ended::Marker) => return Ok(KvmProbe::Works { took: started.elapsed() }),
-        Ok(Ended::Deadline) => format!("the guest was not up within {}", format_duration(timeout)),
-        Ok(Ended::Closed) => {
+        Ok(ProbeEnd::Marker) => return Ok(KvmProbe::Works { took: started.elapsed() }),
+        Ok(ProbeEnd::Deadline) => format!("the guest was not up within {}", format_duration(timeout)),
+        Ok(ProbeEnd::Closed) => {
             let mut messages = String::new();
             // Best effort: without these messages the reason is shorter.
             let _ = errors.rewind().and_then(|()| errors.read_to_string(&mut messages));
@@ -49,7 +54,7 @@ pub(super) fn probe_kvm(guest: &Guest, cpu: &CpuModel, timeout: Duration, stop: 
     Ok(KvmProbe::Failed { reason, console: console.tail(), waited })
 }
 
-fn start(guest: &Guest, cpu: &CpuModel, errors: &File) -> anyhow::Result<(Process, ChildStdout)> {
+fn start(guest: &GuestImage, cpu: &CpuModel, errors: &File) -> anyhow::Result<(Process, ChildStdout)> {
     let mut command = Command::new(QEMU);
     command
         // With a second `-accel`, QEMU would silently fall back.
@@ -69,7 +74,7 @@ fn start(guest: &Guest, cpu: &CpuModel, errors: &File) -> anyhow::Result<(Proces
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Ended {
+enum ProbeEnd {
     Marker,
     Deadline,
     Closed,
@@ -80,12 +85,17 @@ enum Ended {
 struct ProbeConsole(Vec<u8>);
 
 impl ProbeConsole {
-    fn read_until_marker(&mut self, mut stdout: ChildStdout, deadline: Instant, stop: &StopFlag) -> io::Result<Ended> {
+    fn read_until_marker(
+        &mut self,
+        mut stdout: ChildStdout,
+        deadline: Instant,
+        stop: &StopFlag,
+    ) -> io::Result<ProbeEnd> {
         let mut buffer = [0; 4096];
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() || stop.check().is_err() {
-                return Ok(Ended::Deadline);
+                return Ok(ProbeEnd::Deadline);
             }
             let timeout = Timespec::try_from(left.min(PAUSE)).map_err(io::Error::other)?;
             match poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&timeout)) {
@@ -94,11 +104,11 @@ impl ProbeConsole {
                 Err(error) => return Err(error.into()),
             }
             match stdout.read(&mut buffer)? {
-                0 => return Ok(Ended::Closed),
+                0 => return Ok(ProbeEnd::Closed),
                 length => self.0.extend_from_slice(&buffer[..length]),
             }
             if self.text().contains(GUEST_IS_UP) {
-                return Ok(Ended::Marker);
+                return Ok(ProbeEnd::Marker);
             }
         }
     }
@@ -157,7 +167,7 @@ fn explain_exit(status: Option<ExitStatus>, messages: &str) -> String {
 mod tests {
     use super::*;
 
-    fn console_of(script: &str, deadline: Duration) -> (Ended, ProbeConsole) {
+    fn console_of(script: &str, deadline: Duration) -> (ProbeEnd, ProbeConsole) {
         let mut command = Command::new("sh");
         command.args(["-c", script]).stdout(Stdio::piped());
         let mut child = Process::start("sh", &mut command, SpawnOptions::default()).unwrap();
@@ -170,18 +180,18 @@ mod tests {
     #[test]
     fn finds_the_marker_in_two_parts() {
         let script = "printf 'boot\\nivshmem-doorbell: gue'; sleep 0.05; printf 'st is up\\n'; sleep 60";
-        assert_eq!(console_of(script, Duration::from_secs(30)).0, Ended::Marker);
+        assert_eq!(console_of(script, Duration::from_secs(30)).0, ProbeEnd::Marker);
     }
 
     #[test]
     fn silent_guest_is_killed_at_the_timeout() {
-        assert_eq!(console_of("exec sleep 60", Duration::from_millis(50)).0, Ended::Deadline);
+        assert_eq!(console_of("exec sleep 60", Duration::from_millis(50)).0, ProbeEnd::Deadline);
     }
 
     #[test]
     fn tail_has_no_control_characters() {
         let (ended, console) = console_of("printf '\\033[2Jone\\r\\n\\r\\n'; seq 20", Duration::from_secs(30));
-        assert_eq!(ended, Ended::Closed);
+        assert_eq!(ended, ProbeEnd::Closed);
         assert_eq!(console.tail().len(), TAIL);
         assert_eq!(console.tail().last().map(String::as_str), Some("20"));
         assert!(!console.tail().concat().contains('\u{1b}'));

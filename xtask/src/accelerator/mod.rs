@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::arguments::AutoOr;
 use crate::exit_status::missing_dependency;
-use crate::provision::Guest;
+use crate::provision::GuestImage;
 use crate::signals::StopFlag;
 use crate::timeouts::{TimeoutArgs, format_duration};
 use crate::vm::cpu_model::CpuModel;
@@ -69,7 +69,7 @@ pub(crate) struct ProbeOptions<'a> {
 pub(crate) fn select(
     wanted: AutoOr<Accelerator>,
     options: ProbeOptions<'_>,
-    guest: &Guest,
+    guest: &GuestImage,
     stop: &StopFlag,
     progress: &dyn Fn(&str),
 ) -> anyhow::Result<Choice> {
@@ -119,7 +119,7 @@ pub(crate) enum Reuse {
 
 /// A result of the KVM probe.
 #[derive(Debug)]
-pub(crate) struct Checked {
+pub(crate) struct KvmCheck {
     /// The result.
     pub(crate) probe: KvmProbe,
     /// Whether it is from an earlier probe.
@@ -130,10 +130,10 @@ pub(crate) struct Checked {
 pub(crate) fn check_kvm(
     options: ProbeOptions<'_>,
     reuse: Reuse,
-    guest: &Guest,
+    guest: &GuestImage,
     stop: &StopFlag,
     progress: &dyn Fn(&str),
-) -> anyhow::Result<Checked> {
+) -> anyhow::Result<KvmCheck> {
     let cpu = CpuModel::or_default(options.cpu, Accelerator::Kvm);
     let timeout = options.timeouts.kvm_timeout();
     let key = ProbeKey::now(guest, &cpu);
@@ -145,7 +145,7 @@ pub(crate) fn check_kvm(
         (Reuse::All, KvmProbe::Failed { .. }) => true,
     };
     if let Some(probe) = ProbeCache::read(&path).find(&key, timeout).filter(is_reusable) {
-        return Ok(Checked { probe, is_cached: true });
+        return Ok(KvmCheck { probe, is_cached: true });
     }
     progress(&format!("waiting up to {} for a guest to start under KVM (--kvm-timeout)", format_duration(timeout)));
     let probe = kvm_probe::probe_kvm(guest, &cpu, timeout, stop)?;
@@ -156,7 +156,7 @@ pub(crate) fn check_kvm(
         cache.put(key, &probe);
         cache.write(&path);
     }
-    Ok(Checked { probe, is_cached: false })
+    Ok(KvmCheck { probe, is_cached: false })
 }
 
 fn console_text(console: &[String]) -> String {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::KvmProbe;
-use crate::provision::Guest;
+use crate::provision::GuestImage;
 use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu_version;
 use crate::workspace::cache_folder;
@@ -26,7 +26,7 @@ pub(super) struct ProbeKey {
 }
 
 impl ProbeKey {
-    pub(super) fn now(guest: &Guest, cpu: &CpuModel) -> Self {
+    pub(super) fn now(guest: &GuestImage, cpu: &CpuModel) -> Self {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {
             boot_id: boot_id.trim().to_owned(),

@@ -16,7 +16,7 @@ const GAP: Duration = Duration::from_millis(2);
 
 /// The checked configuration, as it is stored with the result.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Config {
+pub(crate) struct BenchConfig {
     pub(crate) modes: Vec<WaitMode>,
     pub(crate) workloads: Vec<Workload>,
     pub(crate) full: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Config {
     pub(crate) fault: Option<Fault>,
 }
 
-impl Config {
+impl BenchConfig {
     /// The configurations of a command, one per driver, each driver once. `flag_checks` checks them.
     pub(super) fn from_args(args: &BenchArgs, pinning: &Pinning) -> Vec<Self> {
         let (modes, workloads) = (modes(args), workloads(args));
@@ -104,7 +104,7 @@ fn modes(args: &BenchArgs) -> Vec<WaitMode> {
     WaitMode::ALL.into_iter().filter(is_asked).collect()
 }
 
-/// Without the baseline, which has no blocks and is part of every run.
+/// Without the baseline, which is part of every run and needs no blocks.
 fn workloads(args: &BenchArgs) -> Vec<Workload> {
     let asked = &args.workload;
     let is_asked = |one: &Workload| asked.contains(&WorkloadArg::All) || asked.contains(&WorkloadArg::Only(*one));

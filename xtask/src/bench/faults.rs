@@ -1,8 +1,8 @@
-//! Refuses faults that the plan has no place for: the run would pass although it must fail.
+//! Refuses faults that no block can take: the run would pass although it must fail.
 
 use bench_model::{Block, Fault, WaitMode, Workload};
 
-use super::config::Config;
+use super::config::BenchConfig;
 use super::options::BenchArgs;
 use super::plan_blocks;
 use crate::arguments::AutoOr;
@@ -21,18 +21,15 @@ struct FaultRequirement {
 }
 
 /// At least one driver's run must have blocks that the fault needs.
-pub(super) fn check(args: &BenchArgs, configs: &[Config], cpus: usize) -> anyhow::Result<()> {
+pub(super) fn check(args: &BenchArgs, configs: &[BenchConfig], cpus: usize) -> anyhow::Result<()> {
     let Some(fault) = args.fault else { return Ok(()) };
     let name = fault.name();
-    match fault {
-        Fault::ClaimKvm if args.accel != AutoOr::Only(Accelerator::Tcg) => {
-            return Err(usage("--fault claim-kvm needs an emulated guest: --accel tcg"));
-        }
-        // Without pinning, no CPU is the wrong one.
-        Fault::Wander if cpus < 2 || configs.iter().any(|config| config.pinning.host.is_none()) => {
-            return Err(usage("--fault wander needs a pinned initiator and at least two CPUs: --pin auto"));
-        }
-        _ => {}
+    if fault == Fault::ClaimKvm && args.accel != AutoOr::Only(Accelerator::Tcg) {
+        return Err(usage("--fault claim-kvm needs an emulated guest: --accel tcg"));
+    }
+    // Without pinning, no CPU is the wrong one.
+    if fault == Fault::Wander && (cpus < 2 || configs.iter().any(|config| config.pinning.host.is_none())) {
+        return Err(usage("--fault wander needs a pinned initiator and at least two CPUs: --pin auto"));
     }
     let Some(needed) = requirement(fault) else { return Ok(()) };
     let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();

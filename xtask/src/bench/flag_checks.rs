@@ -6,7 +6,7 @@ use bench_model::frame_size::size_name;
 use bench_model::{Block, WaitMode, Workload};
 use cli_common::size::Bytes;
 
-use super::config::Config;
+use super::config::BenchConfig;
 use super::faults;
 use super::host_info::cores;
 use super::options::BenchArgs;
@@ -26,10 +26,10 @@ const MAX_SPIN: Duration = Duration::from_millis(100);
 const MAX_APPEND: usize = 2048 - 256;
 
 /// Makes the configurations of a command, one per driver. An error is wrong usage or missing memory.
-pub(super) fn checked_configs(args: &BenchArgs) -> anyhow::Result<Vec<Config>> {
+pub(super) fn checked_configs(args: &BenchArgs) -> anyhow::Result<Vec<BenchConfig>> {
     let cpus = cores();
     let pinning = args.pin.on(&cpus, args.smp.into())?;
-    let configs = Config::from_args(args, &pinning);
+    let configs = BenchConfig::from_args(args, &pinning);
     for config in &configs {
         check_size(args.size, &config.workloads, &config.frame_bytes)?;
         check_gap(args, &config.workloads)?;
@@ -86,7 +86,7 @@ fn check_spin(asked: Option<Duration>) -> anyhow::Result<()> {
 }
 
 /// Refuses modes that need interrupts with a driver that delivers none.
-fn check_interrupts(config: &Config) -> anyhow::Result<()> {
+fn check_interrupts(config: &BenchConfig) -> anyhow::Result<()> {
     if config.driver.delivers_interrupts() {
         return Ok(());
     }
@@ -102,8 +102,8 @@ fn check_interrupts(config: &Config) -> anyhow::Result<()> {
     )))
 }
 
-/// Refuses workloads without blocks in these modes. The baseline has no blocks, but is measured.
-fn check_blocks(configs: &[Config]) -> anyhow::Result<()> {
+/// Refuses workloads without blocks in these modes. The baseline is measured without blocks.
+fn check_blocks(configs: &[BenchConfig]) -> anyhow::Result<()> {
     let asked = configs.iter().any(|config| !config.workloads.is_empty());
     if !asked || configs.iter().any(|config| !plan_blocks::blocks(config).is_empty()) {
         return Ok(());
@@ -152,41 +152,53 @@ fn check_map(driver: GuestDriver, map: Bar2Map) -> anyhow::Result<()> {
 }
 
 /// A warning for each flag that does not affect the measurement.
-pub(super) fn warnings(args: &BenchArgs, configs: &[Config]) -> Vec<String> {
+pub(super) fn warnings(args: &BenchArgs, configs: &[BenchConfig]) -> Vec<String> {
     let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();
     let has = |one_of: &[Workload]| blocks.iter().any(|block| one_of.contains(&block.workload));
     let spins = blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid));
     let (pingpong, paced) = (Workload::Pingpong, Workload::Paced);
     let flags = [
-        ("--spin", args.spin.is_some(), spins, "no mode is hybrid", "--mode hybrid"),
-        ("--rate", !args.rate.is_empty(), has(&[Workload::Openloop]), "there is no open loop", "--workload openloop"),
+        ("--spin", args.spin.is_some(), spins, "it applies to hybrid waits only", "--mode hybrid"),
+        (
+            "--rate",
+            !args.rate.is_empty(),
+            has(&[Workload::Openloop]),
+            "it applies to the open loop only",
+            "--workload openloop",
+        ),
         (
             "--p99-limit",
             args.p99_limit.is_some(),
             has(&[Workload::Openloop]),
-            "there is no open loop",
+            "it applies to the open loop only",
             "--workload openloop",
         ),
-        ("--aa", args.aa, has(&[pingpong, paced]), "pingpong and paced are not measured", "--workload pingpong,paced"),
+        (
+            "--aa",
+            args.aa,
+            has(&[pingpong, paced]),
+            "it applies to pingpong and paced only",
+            "--workload pingpong,paced",
+        ),
         (
             "--matrix",
             args.matrix,
             has(&[pingpong, paced]),
-            "pingpong and paced are not measured",
+            "it applies to pingpong and paced only",
             "--workload pingpong,paced",
         ),
         (
             "--gap",
             args.gap.is_some(),
             blocks.iter().any(|block| block.conditions.gap_ns.is_some()),
-            "no workload has a gap",
+            "it applies to workloads with a gap only",
             "--workload paced",
         ),
         (
             "--load",
             args.load.is_some(),
             has(&[Workload::Contention]),
-            "there is no contention",
+            "it applies to contention only",
             "--workload contention",
         ),
     ];
@@ -201,18 +213,18 @@ pub(super) mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Command {
+    struct TestCli {
         #[command(flatten)]
         bench: BenchArgs,
     }
 
-    pub(in crate::bench) fn parse(arguments: &str) -> anyhow::Result<Config> {
+    pub(in crate::bench) fn parse(arguments: &str) -> anyhow::Result<BenchConfig> {
         Ok(parse_with_args(arguments)?.1.remove(0))
     }
 
-    pub(in crate::bench) fn parse_with_args(arguments: &str) -> anyhow::Result<(BenchArgs, Vec<Config>)> {
+    pub(in crate::bench) fn parse_with_args(arguments: &str) -> anyhow::Result<(BenchArgs, Vec<BenchConfig>)> {
         let words = std::iter::once("bench").chain(arguments.split_whitespace());
-        let args = Command::try_parse_from(words)?.bench;
+        let args = TestCli::try_parse_from(words)?.bench;
         let configs = checked_configs(&args)?;
         Ok((args, configs))
     }

@@ -17,7 +17,7 @@ use report::result::environment::Environment;
 
 use crate::accelerator::{self, ProbeOptions};
 use crate::host_programs;
-use crate::provision::{self, Guest};
+use crate::provision::{self, GuestImage};
 use crate::signals::StopFlag;
 use crate::ui::display_path;
 use crate::vm::qemu::{Ivshmem, QemuOptions};
@@ -44,9 +44,9 @@ pub(crate) use host_info::{cores, cpu_model};
 pub(crate) use options::BenchArgs;
 
 use concurrent_runs::ConcurrentRuns;
-use config::Config;
+use config::BenchConfig;
 use progress::ProgressUi;
-use session::Session;
+use session::BenchSession;
 
 /// Runs the benchmark. Returns whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
 fn compare_drivers(
     out: &Path,
     args: &BenchArgs,
-    configs: &[Config],
+    configs: &[BenchConfig],
     other_runs: &mut ConcurrentRuns,
     stop: &StopFlag,
 ) -> anyhow::Result<bool> {
@@ -117,14 +117,14 @@ fn compare_drivers(
     Ok(results.iter().all(RunResult::passed))
 }
 
-/// The page, or the directory if there is no page.
+/// The page, or the directory if the page is missing.
 fn page_or_dir(out: &Path) -> PathBuf {
     let page = out.join(report::io::file_names::HTML_FILE);
     if page.is_file() { page } else { out.to_owned() }
 }
 
 /// The CPUs that the run's threads are pinned to. Without pinning, all CPUs that it may use.
-fn cpus_of(config: &Config) -> Vec<usize> {
+fn cpus_of(config: &BenchConfig) -> Vec<usize> {
     let pinned: Vec<usize> = config.pinning.threads().map(|(_, cpu)| cpu).collect();
     if pinned.is_empty() { cores() } else { pinned }
 }
@@ -132,7 +132,7 @@ fn cpus_of(config: &Config) -> Vec<usize> {
 fn run_into(
     out: &Path,
     args: &BenchArgs,
-    config: &Config,
+    config: &BenchConfig,
     other_runs: &mut ConcurrentRuns,
     stop: &StopFlag,
 ) -> anyhow::Result<RunResult> {
@@ -169,7 +169,7 @@ fn run_into(
     };
     let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
     let busy_cpus = environment::busy_cpus(&cores());
-    let mut session = Session::start(&server, &qemu, out)?;
+    let mut session = BenchSession::start(&server, &qemu, out)?;
     let verified = session.verify_accelerator(choice.accelerator)?;
     let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { verified };
     session.pin(&config.pinning)?;
@@ -217,8 +217,8 @@ fn run_into(
 
 fn qemu_options(
     args: &BenchArgs,
-    config: &Config,
-    guest: &Guest,
+    config: &BenchConfig,
+    guest: &GuestImage,
     server: &ServerOptions,
     accelerator: Accelerator,
 ) -> QemuOptions {
@@ -244,7 +244,7 @@ fn qemu_options(
 fn finish(
     out: &Path,
     environment: Environment,
-    config: &Config,
+    config: &BenchConfig,
     outcome: anyhow::Result<()>,
 ) -> anyhow::Result<RunResult> {
     let hint = format!("Hint: free space there, then run cargo xtask report {}", display_path(out));

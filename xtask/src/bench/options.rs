@@ -30,7 +30,7 @@ const READY_TIMEOUT: Duration = Duration::from_secs(60);
   cargo xtask bench --workload openloop --rate 1000,4000 --p99-limit 500us
   cargo xtask bench --driver uio_pci_msix,igb_uio,vfio-pci --mode irq,hybrid --workload pingpong
 
-Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 the machine lacks something.")]
+Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 a dependency is missing.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct BenchArgs {
     /// Wait modes to compare, for both sides

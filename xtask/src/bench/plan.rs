@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bench_model::{Block, Plan, QemuThreads};
 
-use super::config::Config;
+use super::config::BenchConfig;
 use super::options::BenchArgs;
 use super::plan_blocks;
 use crate::timeouts::scaled;
@@ -14,7 +14,7 @@ use crate::timeouts::scaled;
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes the plan.
-pub(super) fn build(config: &Config, socket: PathBuf, qemu: QemuThreads, args: &BenchArgs) -> Plan {
+pub(super) fn build(config: &BenchConfig, socket: PathBuf, qemu: QemuThreads, args: &BenchArgs) -> Plan {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     Plan {
         nonce: nonce(),

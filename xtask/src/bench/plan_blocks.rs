@@ -11,7 +11,7 @@ use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 
-use super::config::Config;
+use super::config::BenchConfig;
 use super::host_info::cores;
 
 /// Bytes of a short message: one cache line.
@@ -28,7 +28,7 @@ const COPY: u64 = 8 << 20;
 const MAX_OPERATIONS: u64 = 30_000;
 /// Doorbells of a storm.
 const STORM: u64 = 20_000;
-/// Doorbells per second of a storm. A last cell has no rate limit.
+/// Doorbells per second of a storm. The last cell is unlimited.
 const STORM_RATES: [u64; 3] = [1_000, 10_000, 100_000];
 /// Offered load of the open loop, in messages per second.
 const RATES: [u64; 5] = [500, 1_000, 2_000, 5_000, 10_000];
@@ -49,7 +49,7 @@ struct BlockShape {
 }
 
 /// The blocks of a run.
-pub(super) fn blocks(config: &Config) -> Vec<Block> {
+pub(super) fn blocks(config: &BenchConfig) -> Vec<Block> {
     let mut builder = PlanBuilder { config, rng: StdRng::seed_from_u64(config.seed), blocks: Vec::new() };
     for workload in &config.workloads {
         match workload {
@@ -67,7 +67,7 @@ pub(super) fn blocks(config: &Config) -> Vec<Block> {
 }
 
 /// Copy sizes whose peak bandwidth is measured: those of every block that copies, and one more.
-pub(super) fn peak_sizes(config: &Config) -> Vec<u64> {
+pub(super) fn peak_sizes(config: &BenchConfig) -> Vec<u64> {
     let copies = |block: &Block| matches!(block.workload, Workload::Frame | Workload::Stream);
     let mut sizes: Vec<u64> =
         blocks(config).iter().filter(|block| copies(block)).map(|block| block.size_bytes).collect();
@@ -79,7 +79,7 @@ pub(super) fn peak_sizes(config: &Config) -> Vec<u64> {
 
 /// Collects blocks.
 struct PlanBuilder<'c> {
-    config: &'c Config,
+    config: &'c BenchConfig,
     rng: StdRng,
     blocks: Vec<Block>,
 }
@@ -161,7 +161,7 @@ impl PlanBuilder<'_> {
         }
     }
 
-    /// A polling guest is not rung, so it has no storm.
+    /// Polling guests are left out, because they are not rung.
     fn storms(&mut self) {
         let rung: Vec<(WaitMode, WaitMode)> = self.diagonal().into_iter().filter(|(_, guest)| guest.blocks()).collect();
         for rate in STORM_RATES.into_iter().map(Some).chain([None]) {

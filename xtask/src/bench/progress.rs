@@ -11,7 +11,7 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::ui;
 
-/// Minimum time between two lines where there is no terminal.
+/// Minimum time between two lines without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Shows the steps and the blocks of a run.

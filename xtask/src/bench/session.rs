@@ -25,7 +25,7 @@ use crate::signals::StopFlag;
 use crate::timeouts::scaled;
 use crate::vm::guest_console::GuestConsole;
 use crate::vm::qemu::{QemuOptions, Vm};
-use crate::vm::server::{Server, ServerOptions};
+use crate::vm::server::{ServerOptions, ServerProcess};
 use bench_model::Accelerator;
 
 /// Interval of checking the processes.
@@ -39,9 +39,9 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A server and its guest. Dropping it ends both, the guest first.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct BenchSession {
     vm: Vm,
-    server: Server,
+    server: ServerProcess,
     console: GuestConsole,
     /// The accelerator that QEMU's monitor reported last.
     seen: Option<Accelerator>,
@@ -49,7 +49,7 @@ pub(super) struct Session {
     is_measured: bool,
 }
 
-impl Session {
+impl BenchSession {
     /// Starts the server and then the guest.
     pub(super) fn start(server: &ServerOptions, qemu: &QemuOptions, out: &Path) -> anyhow::Result<Self> {
         handle_file_size_limit()?;

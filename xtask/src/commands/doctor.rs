@@ -45,7 +45,7 @@ pub(crate) struct DoctorArgs {
 /// The state of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum State {
+enum CheckState {
     Ok,
     /// Works with restrictions.
     Warn,
@@ -57,7 +57,7 @@ enum State {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Check {
     name: String,
-    state: State,
+    state: CheckState,
     detail: String,
     /// A command or another fix.
     #[serde(rename = "cure")]
@@ -83,7 +83,7 @@ pub(crate) fn run(args: &DoctorArgs, stop: &StopFlag, progress: &dyn Fn(&str)) -
     checks.extend(machine_checks());
     checks.push(kernel_check(distro.as_ref()));
     checks.push(kvm_check(args, &checks, stop, progress)?);
-    let ready = checks.iter().all(|check| check.state != State::Missing);
+    let ready = checks.iter().all(|check| check.state != CheckState::Missing);
     let diagnosis = Diagnosis { ready, checks };
     if args.json {
         crate::ui::print(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?;
@@ -94,11 +94,11 @@ pub(crate) fn run(args: &DoctorArgs, stop: &StopFlag, progress: &dyn Fn(&str)) -
 }
 
 fn ok(name: &str, detail: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), state: State::Ok, detail: detail.into(), hint: None }
+    Check { name: name.to_owned(), state: CheckState::Ok, detail: detail.into(), hint: None }
 }
 
 fn warn(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), state: State::Warn, detail: detail.into(), hint: Some(hint.into()) }
+    Check { name: name.to_owned(), state: CheckState::Warn, detail: detail.into(), hint: Some(hint.into()) }
 }
 
 fn package_checks(distro: &dyn HostDistro) -> Vec<Check> {
@@ -108,7 +108,7 @@ fn package_checks(distro: &dyn HostDistro) -> Vec<Check> {
             Some(path) => ok(tool.name(), path.display().to_string()),
             None => Check {
                 name: tool.name().to_owned(),
-                state: State::Missing,
+                state: CheckState::Missing,
                 detail: tool.purpose().to_owned(),
                 hint: Some(host_packages::hint(distro, &tool)),
             },
@@ -138,7 +138,7 @@ fn architecture() -> Check {
         "x86_64" => ok("processor", "x86_64"),
         other => Check {
             name: "processor".to_owned(),
-            state: State::Missing,
+            state: CheckState::Missing,
             detail: format!("{other}; the guest needs x86-64"),
             hint: Some("use an x86-64 host".to_owned()),
         },
@@ -265,7 +265,7 @@ fn kernel_check(distro: &dyn HostDistro) -> Check {
 
 /// Probes KVM with a guest, if that needs no download and no installation.
 fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &StopFlag, progress: &dyn Fn(&str)) -> anyhow::Result<Check> {
-    let lacking = so_far.iter().any(|check| check.state == State::Missing);
+    let lacking = so_far.iter().any(|check| check.state == CheckState::Missing);
     if lacking || provision::cached_kernel().is_none() {
         let device = if Path::new("/dev/kvm").exists() { "/dev/kvm exists, not tested yet" } else { "no /dev/kvm" };
         return Ok(warn("KVM", device, "cargo xtask bench downloads a guest and tests KVM"));
@@ -276,7 +276,7 @@ fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &StopFlag, progress: &dy
         Err(error) => {
             return Ok(Check {
                 name: "guest".to_owned(),
-                state: State::Missing,
+                state: CheckState::Missing,
                 detail: error.to_string(),
                 hint: Some("fix this, then run doctor again".to_owned()),
             });
@@ -301,9 +301,9 @@ fn table(diagnosis: &Diagnosis) -> String {
     let mut text = String::new();
     for check in &diagnosis.checks {
         let state = match check.state {
-            State::Ok => "ok",
-            State::Warn => "warn",
-            State::Missing => "MISSING",
+            CheckState::Ok => "ok",
+            CheckState::Warn => "warn",
+            CheckState::Missing => "MISSING",
         };
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{:width$}  {state:7}  {}", check.name, check.detail);
@@ -314,7 +314,7 @@ fn table(diagnosis: &Diagnosis) -> String {
     text.push_str(if diagnosis.ready {
         "\nready: cargo xtask bench\n"
     } else {
-        "\nnot ready: install what is MISSING, or run `cargo xtask bench --yes`, which installs it\n"
+        "\nnot ready: install the MISSING tools, or run `cargo xtask bench --yes`, which installs them\n"
     });
     text
 }
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn few_cores_are_only_a_warning() {
-        assert_eq!([1, 2, 4].map(|count| cores(count).state), [State::Warn, State::Warn, State::Ok]);
+        assert_eq!([1, 2, 4].map(|count| cores(count).state), [CheckState::Warn, CheckState::Warn, CheckState::Ok]);
     }
 
     #[test]
@@ -333,19 +333,19 @@ mod tests {
         let meminfo = "MemTotal:       24000000 kB\nMemFree: 1 kB\nMemAvailable:    2097152 kB\n";
         assert_eq!(available_memory(meminfo), Some(2048 * MIB));
         assert_eq!(available_memory("MemTotal: 1 kB\n"), None);
-        assert_eq!(memory_check(Some(MEMORY_NEEDED - 1)).state, State::Warn);
+        assert_eq!(memory_check(Some(MEMORY_NEEDED - 1)).state, CheckState::Warn);
     }
 
     #[test]
     fn detects_a_tsc_that_stops() {
-        assert_eq!(tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc\n").state, State::Ok);
+        assert_eq!(tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc\n").state, CheckState::Ok);
         let check = tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc_s3\n");
-        assert!(check.state == State::Warn && check.detail.ends_with("lacks nonstop_tsc"), "{check:?}");
+        assert!(check.state == CheckState::Warn && check.detail.ends_with("lacks nonstop_tsc"), "{check:?}");
     }
 
     #[test]
     fn table_has_a_line_per_check_and_hint() {
-        let missing = Check { state: State::Missing, ..warn("qemu", "runs the guest", "apt-get install it") };
+        let missing = Check { state: CheckState::Missing, ..warn("qemu", "runs the guest", "apt-get install it") };
         let diagnosis = Diagnosis { ready: false, checks: vec![ok("cores", "4"), missing] };
         let text = table(&diagnosis);
         assert_eq!(text.lines().count(), 5);

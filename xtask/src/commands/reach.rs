@@ -19,7 +19,7 @@ use crate::ui;
 const CHECKS: &str = "self-checks: ";
 
 /// A tested combination.
-struct Row {
+struct ReachRow {
     kernel: String,
     qemu: String,
     checks: String,
@@ -56,7 +56,7 @@ pub(crate) fn run(policy: InstallPolicy, bench_args: &[OsString], stop: &StopFla
             let seconds = start.elapsed().as_secs();
             ui::status(&format!("   {checks}, {seconds} s"));
             let (kernel, qemu) = (release.clone(), qemu.clone());
-            rows.push(Row { kernel, qemu, checks, seconds, passed: status.success() });
+            rows.push(ReachRow { kernel, qemu, checks, seconds, passed: status.success() });
         }
     }
     ui::print(&table(&rows, &offers.left_out))?;
@@ -112,8 +112,8 @@ fn checks(summary: &str, status: ExitStatus) -> String {
 }
 
 /// A row per combination, and the versions that cannot run here.
-fn table(rows: &[Row], left_out: &[(String, String)]) -> String {
-    let width = |column: fn(&Row) -> &str, name: &str| {
+fn table(rows: &[ReachRow], left_out: &[(String, String)]) -> String {
+    let width = |column: fn(&ReachRow) -> &str, name: &str| {
         rows.iter().map(|row| column(row).len()).chain([name.len()]).max().unwrap_or(0)
     };
     let kernel = width(|row| &row.kernel, "kernel");
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn table_has_a_row_per_run_and_skipped_version() {
-        let row = |kernel: &str, seconds| Row {
+        let row = |kernel: &str, seconds| ReachRow {
             kernel: kernel.to_owned(),
             qemu: "7.2".to_owned(),
             checks: "15 passed".to_owned(),

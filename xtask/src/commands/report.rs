@@ -137,12 +137,12 @@ mod tests {
     #[test]
     fn help_fits_a_hundred_columns() {
         #[derive(clap::Parser)]
-        struct Command {
+        struct TestCli {
             #[command(flatten)]
             _args: ReportArgs,
         }
         use clap::CommandFactory;
-        let help = Command::command().term_width(100).render_long_help().to_string();
+        let help = TestCli::command().term_width(100).render_long_help().to_string();
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         assert!(help.contains("--text-full"), "{help}");
     }

@@ -26,7 +26,7 @@ Durations on two cores under emulation, without the first build: format, lints a
 2 minutes, unit, property and protocol tests 3 minutes, VM tests 15 minutes, with --long 10 minutes
 more, --reach 5 minutes for each combination.
 
-Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
+Exit status: 0 all passed, 1 something failed, 3 a dependency is missing.")]
 pub(crate) struct TestArgs {
     /// Leave out the tests that start a guest
     #[arg(long)]

@@ -148,7 +148,7 @@ pub(crate) enum ProvisionError {
 
     /// Kernel headers are missing.
     #[error(
-        "{modules} has no kernel headers, which building {module} needs: {install}; or use --driver vfio-pci or, for \
+        "{modules} lacks kernel headers, which building {module} needs: {install}; or use --driver vfio-pci or, for \
          polling only, --driver uio_pci_generic"
     )]
     NoHeaders {

@@ -48,7 +48,7 @@ pub(crate) struct Options {
 
 /// A guest that is ready to start.
 #[derive(Debug, Clone)]
-pub(crate) struct Guest {
+pub(crate) struct GuestImage {
     /// For `qemu -kernel`: the uncompressed kernel (entered through PVH) if possible, otherwise the bzImage.
     pub(crate) kernel: PathBuf,
     /// The kernel's release, as printed by `uname -r`.
@@ -63,7 +63,7 @@ pub(crate) struct Guest {
     pub(crate) built_in: Vec<String>,
 }
 
-impl Guest {
+impl GuestImage {
     /// Whether the kernel has the driver, as a module or built in.
     pub(crate) fn has(&self, driver: GuestDriver) -> bool {
         let module = driver.module();
@@ -92,7 +92,7 @@ fn wanted(driver: Option<GuestDriver>) -> [Wanted; 4] {
 }
 
 /// Prepares the guest. Reports slow steps through `progress`.
-pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Guest, ProvisionError> {
+pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<GuestImage, ProvisionError> {
     if !cfg!(target_arch = "x86_64") {
         return Err(ProvisionError::Architecture(std::env::consts::ARCH));
     }
@@ -128,7 +128,7 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
             sources.push((igb_uio::fetch(&cache, distro, progress)?, headers));
         }
     } else {
-        progress(&format!("kernel {} has no headers: uio_pci_msix is not available", kernel.release));
+        progress(&format!("kernel {} lacks headers: uio_pci_msix is not available", kernel.release));
     }
     cache.discard(host::distro::DOWNLOADS)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
@@ -149,7 +149,7 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     cache.keep_newest("initramfs-", KEPT)?;
     cache.keep_newest("module-", KEPT)?;
 
-    Ok(Guest {
+    Ok(GuestImage {
         kernel: kernel.image,
         kernel_release: kernel.release,
         kernel_version: kernel.version,

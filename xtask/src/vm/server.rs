@@ -36,14 +36,14 @@ impl ServerOptions {
     }
 
     /// Starts the server and waits until it accepts clients.
-    pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<Server> {
+    pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<ServerProcess> {
         let mut command = self.command();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let ties = SpawnOptions { parent_death_signal: Some(Signal::SIGTERM), ..SpawnOptions::default() };
         let mut process = Process::start("ivshmem-server", &mut command, ties)?;
         let stderr = process.take_stderr().context("the server's stderr was not piped")?;
         let output = CapturedOutput::start(stderr, log_path)?;
-        let mut server = Server { process, output, socket: self.socket.clone() };
+        let mut server = ServerProcess { process, output, socket: self.socket.clone() };
         let start = Instant::now();
         // A QEMU that connects before the memory exists would hang, so the socket alone does not suffice.
         while !server.output.text().contains("listening on") {
@@ -65,14 +65,14 @@ impl ServerOptions {
 
 /// A running server. Dropping it also removes its socket.
 #[derive(Debug)]
-pub(crate) struct Server {
+pub(crate) struct ServerProcess {
     pub(crate) process: Process,
     /// Its log.
     pub(crate) output: CapturedOutput,
     socket: PathBuf,
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         self.process.end();
         // Only a killed server leaves it.

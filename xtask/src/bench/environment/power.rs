@@ -15,7 +15,7 @@ pub(super) fn read(sysroot: &SysRoot, host: &mut HostMachine) {
     host.governor = each("scaling_governor");
     host.frequency_driver = each("scaling_driver");
     host.turbo = turbo(sysroot);
-    // The kernel writes "none" if there is no driver.
+    // The kernel writes "none" without a driver.
     host.cpuidle_driver = sysroot.text("sys/devices/system/cpu/cpuidle/current_driver");
     host.deepest_c_state = deepest_c_state(sysroot);
 }

@@ -10,7 +10,7 @@ use super::peer_process::PeerProcess;
 use crate::exit_status::{MISSING, missing_dependency, usage};
 use crate::host_programs::HostPrograms;
 use crate::vm::qemu::Ivshmem;
-use crate::vm::server::{Server, ServerOptions, private_socket};
+use crate::vm::server::{ServerOptions, ServerProcess, private_socket};
 
 /// A server with the host peers started here.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ pub(super) struct ServerHandle {
     vectors: u16,
     // Dropped in this order: the peers leave before the server ends.
     peers: Vec<PeerProcess>,
-    own: Option<Server>,
+    own: Option<ServerProcess>,
 }
 
 impl ServerHandle {

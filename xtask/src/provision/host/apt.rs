@@ -74,7 +74,7 @@ impl<'a> Apt<'a> {
         Ok(kernels)
     }
 
-    fn emulator(&self, offered: offers::Version) -> Result<Emulator, ProvisionError> {
+    fn emulator(&self, offered: offers::OfferedVersion) -> Result<Emulator, ProvisionError> {
         let version = offered.number;
         if offered.installed {
             return Ok(Emulator::Installed { version });

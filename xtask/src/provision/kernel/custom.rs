@@ -21,7 +21,7 @@ pub(crate) struct CustomKernel {
 }
 
 /// A kernel with matching image and modules.
-struct Checked {
+struct CheckedKernel {
     image: Vec<u8>,
     release: String,
     modules: PathBuf,
@@ -43,7 +43,7 @@ impl CustomKernel {
 
     /// The kernel, ready for QEMU.
     pub(crate) fn prepare(&self, cache: &Cache) -> Result<Kernel, ProvisionError> {
-        let Checked { image, release, modules, headers } = self.read()?;
+        let CheckedKernel { image, release, modules, headers } = self.read()?;
         let version = Key::default().with(&image).hex();
         let direct = match bzimage::release(&image) {
             Some(_) => direct_kernel(cache, &format!("vmlinux-{version}"), &image)?,
@@ -60,7 +60,7 @@ impl CustomKernel {
         ProvisionError::NoHeaders { modules: self.modules.clone(), module: driver.module(), install }
     }
 
-    fn read(&self) -> Result<Checked, ProvisionError> {
+    fn read(&self) -> Result<CheckedKernel, ProvisionError> {
         let image = read_file(&self.image)?;
         let modules =
             fs::canonicalize(&self.modules).map_err(|error| usage("--modules", &self.modules, &error.to_string()))?;
@@ -91,7 +91,7 @@ impl CustomKernel {
             )));
         }
         let headers = headers::of_modules(&modules, &release);
-        Ok(Checked { image, release, modules, headers })
+        Ok(CheckedKernel { image, release, modules, headers })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::module_build::Source;
+use super::module_build::ModuleSource;
 use crate::provision::cache::Cache;
 use crate::provision::error::ProvisionError;
 use crate::provision::files::entries;
@@ -16,7 +16,11 @@ const ENTRY: &str = "dpdk-kmods";
 const FILES: [&str; 3] = ["Kbuild", "compat.h", "igb_uio.c"];
 
 /// The module's sources. The first call downloads them.
-pub(crate) fn fetch(cache: &Cache, distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<Source, ProvisionError> {
+pub(crate) fn fetch(
+    cache: &Cache,
+    distro: &dyn HostDistro,
+    progress: &dyn Fn(&str),
+) -> Result<ModuleSource, ProvisionError> {
     let folder = cache.folder(ENTRY, |partial| {
         progress("downloading the sources of igb_uio, 10 kB (only once)");
         let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
@@ -33,11 +37,11 @@ pub(crate) fn fetch(cache: &Cache, distro: &dyn HostDistro, progress: &dyn Fn(&s
 }
 
 /// Finds the sources in usr/src/NAME-VERSION.
-fn find(folder: &Path) -> Result<Source, ProvisionError> {
+fn find(folder: &Path) -> Result<ModuleSource, ProvisionError> {
     entries(&folder.join("usr/src"))?
         .into_iter()
         .find(|sources| FILES.iter().all(|file| sources.join(file).is_file()))
-        .map(|folder| Source { name: "igb_uio", folder, files: &FILES })
+        .map(|folder| ModuleSource { name: "igb_uio", folder, files: &FILES })
         .ok_or_else(|| ProvisionError::Kernel {
             path: folder.to_path_buf(),
             why: format!("{PACKAGE} lacks {}", FILES.join(", ")),

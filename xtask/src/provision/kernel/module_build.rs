@@ -13,7 +13,7 @@ use crate::provision::host_packages::{self, InstallPolicy};
 
 /// A module's sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Source {
+pub(crate) struct ModuleSource {
     /// The module's name.
     pub(crate) name: &'static str,
     /// The directory of its sources.
@@ -22,7 +22,7 @@ pub(crate) struct Source {
     pub(crate) files: &'static [&'static str],
 }
 
-impl Source {
+impl ModuleSource {
     /// The name of the object file.
     fn object(&self) -> String {
         format!("{}.ko", self.name)
@@ -38,14 +38,18 @@ const KBUILD_VARIABLES: [&str; 8] =
     ["ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KCFLAGS", "LLVM", "MAKEFLAGS", "MAKELEVEL"];
 
 /// The sources of uio_pci_msix in the workspace.
-pub(crate) fn uio_pci_msix(workspace: &Path) -> Source {
-    Source { name: "uio_pci_msix", folder: workspace.join("guest-uio/kmod"), files: &["Kbuild", "uio_pci_msix.c"] }
+pub(crate) fn uio_pci_msix(workspace: &Path) -> ModuleSource {
+    ModuleSource {
+        name: "uio_pci_msix",
+        folder: workspace.join("guest-uio/kmod"),
+        files: &["Kbuild", "uio_pci_msix.c"],
+    }
 }
 
 /// The module for `kernel`, from the cache or built.
 pub(crate) fn build(
     cache: &Cache,
-    source: &Source,
+    source: &ModuleSource,
     kernel: &Kernel,
     headers: &Path,
     (distro, policy): (&dyn HostDistro, InstallPolicy),
@@ -68,7 +72,7 @@ pub(crate) fn build(
     fs::read(&path).map_err(ProvisionError::io("read", &path))
 }
 
-fn compile(source: &Source, release: &str, headers: &Path, partial: &Path) -> Result<(), ProvisionError> {
+fn compile(source: &ModuleSource, release: &str, headers: &Path, partial: &Path) -> Result<(), ProvisionError> {
     for path in [headers, partial] {
         if path.to_string_lossy().contains([' ', '\t', ':']) {
             return Err(ProvisionError::AwkwardPath(path.to_path_buf()));

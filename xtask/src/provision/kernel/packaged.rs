@@ -65,7 +65,7 @@ pub(crate) fn from_packages(
     })?;
     let path = cache.path(ENTRY);
     cached(cache.path("").as_path()).ok_or_else(|| ProvisionError::Kernel {
-        why: format!("has no readable {DESCRIPTION}; remove the directory, and run again"),
+        why: format!("lacks a readable {DESCRIPTION}; remove the directory, and run again"),
         path,
     })
 }
@@ -82,7 +82,7 @@ pub(crate) fn from_offer(
     let root = cache.folder(&name, |partial| unpack(partial, packages, repository, progress))?;
     let kernel = described(&root).ok_or_else(|| ProvisionError::Kernel {
         path: root.clone(),
-        why: format!("has no readable {DESCRIPTION}; remove the directory, and run again"),
+        why: format!("lacks a readable {DESCRIPTION}; remove the directory, and run again"),
     })?;
     Ok(CustomKernel { image: kernel.image, modules: kernel.modules })
 }

@@ -74,10 +74,10 @@ fn kernel_without_headers_supports_polling() {
     }
     let ended = bench_with(SHORT, |command| name(command, &image, &modules)).end();
     ended.assert_status(0);
-    ended.assert_stderr_contains("has no headers: uio_pci_msix is not available");
+    ended.assert_stderr_contains("lacks headers: uio_pci_msix is not available");
     assert_eq!(ended.result()["environment"]["driver"], "uio_pci_generic");
 
     let refused = bench_with("--workload pingpong --mode irq", |command| name(command, &image, &modules)).end();
     refused.assert_status(3);
-    refused.assert_stderr_contains("has no kernel headers");
+    refused.assert_stderr_contains("lacks kernel headers");
 }

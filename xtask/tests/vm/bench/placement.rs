@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use crate::support::{Ended, bench, measured_once};
+use crate::support::{FinishedBench, bench, measured_once};
 
 /// The result of the affinity self-check: `null` if it did not apply.
-fn affinity_check(ended: &Ended) -> Value {
+fn affinity_check(ended: &FinishedBench) -> Value {
     let result = ended.result();
     let mut checks = result["self_checks"].as_array().unwrap().iter();
     checks.find(|check| check["id"] == 12).unwrap()["pass"].clone()

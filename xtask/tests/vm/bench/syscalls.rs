@@ -75,7 +75,7 @@ fn calls_of(calls: &BTreeMap<String, usize>, names: &[&str]) -> usize {
 #[ignore = "starts a guest"]
 fn polling_makes_no_system_calls() {
     for calls in traced("poll") {
-        // A stall of the guest causes a few calls. There are none per operation.
+        // A stall of the guest causes a few calls. Operations cause none.
         let watching = calls_of(&calls, &WATCH_CALLS);
         let all: usize = calls.values().sum();
         assert_eq!(all, watching, "{calls:?}");

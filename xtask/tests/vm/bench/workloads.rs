@@ -2,14 +2,14 @@
 
 use serde_json::Value;
 
-use crate::support::{Ended, bench, measured_once};
+use crate::support::{FinishedBench, bench, measured_once};
 
 /// Workloads of one boot.
 const OTHERS: &str = "--workload pingpong,storm,idle,contention --mode poll,irq,hybrid";
 
 /// Runs `bench`. Every self-check must pass.
 #[track_caller]
-fn passing_run(words: &str) -> Ended {
+fn passing_run(words: &str) -> FinishedBench {
     let ended = bench(words).end();
     ended.assert_status(0);
     ended

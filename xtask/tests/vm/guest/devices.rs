@@ -1,7 +1,7 @@
 //! Guests with several ivshmem devices and with hot-plug: each command selects the right device, or reports
 //! the reason.
 
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 
 /// Two plain devices with the lowest addresses.
 const TWO_PLAIN: &str = "-object memory-backend-ram,id=a,size=1M,share=on -device ivshmem-plain,memdev=a \
@@ -13,7 +13,7 @@ const PULLED: &str = "0000:01:00.0";
 #[test]
 #[ignore = "starts a guest"]
 fn finds_doorbell_device_after_two_plain_ones() {
-    let mut guest = Guest::start_after(TWO_PLAIN, "--vectors 2", "");
+    let mut guest = ShellGuest::start_after(TWO_PLAIN, "--vectors 2", "");
     guest.ok("grep -qx uio_pci_msix-v0 /sys/bus/pci/devices/0000:00:03.0/uio/uio*/name");
     let probe = guest.ok("guest-uio probe");
     probe.assert_contains("0000:00:03.0 (ivshmem-doorbell)");
@@ -37,7 +37,7 @@ fn finds_doorbell_device_after_two_plain_ones() {
 #[test]
 #[ignore = "starts a guest"]
 fn several_doorbell_devices_are_listed_and_not_guessed() {
-    let mut guest = Guest::start("--size 1M", TWO_SLOTS);
+    let mut guest = ShellGuest::start("--size 1M", TWO_SLOTS);
     guest.plug_doorbell("second", "slot1", 1);
     guest.await_device(PULLED);
     let both = "0000:00:01.0 (ivshmem-doorbell, uio_pci_msix), 0000:01:00.0 (ivshmem-doorbell, no driver)";
@@ -61,7 +61,7 @@ fn several_doorbell_devices_are_listed_and_not_guessed() {
 #[test]
 #[ignore = "starts a guest"]
 fn plain_device_plugged_in_first_is_not_mistaken() {
-    let mut guest = Guest::start("--size 1M --driver none", TWO_SLOTS);
+    let mut guest = ShellGuest::start("--size 1M --driver none", TWO_SLOTS);
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     guest.ok("echo 1 > /sys/bus/pci/devices/0000:00:01.0/remove");
     guest.plug_plain("plain", "slot1");
@@ -83,7 +83,7 @@ fn plain_device_plugged_in_first_is_not_mistaken() {
 #[test]
 #[ignore = "starts a guest"]
 fn device_without_address_space_is_named() {
-    let mut guest = Guest::start("--size 64M --driver none", TWO_SLOTS);
+    let mut guest = ShellGuest::start("--size 64M --driver none", TWO_SLOTS);
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     guest.plug_doorbell("large", "slot1", 1);
     guest.await_device(PULLED);
@@ -99,7 +99,7 @@ fn device_without_address_space_is_named() {
 #[test]
 #[ignore = "starts a guest"]
 fn unplugged_device_ends_a_wait() {
-    let mut guest = Guest::start("--size 1M --driver none", TWO_SLOTS);
+    let mut guest = ShellGuest::start("--size 1M --driver none", TWO_SLOTS);
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     guest.plug_doorbell("pulled", "slot1", 1);
     guest.await_device(PULLED);
@@ -117,7 +117,7 @@ fn unplugged_device_ends_a_wait() {
 #[test]
 #[ignore = "starts a guest"]
 fn unplugged_vfio_device_ends_a_wait() {
-    let mut guest = Guest::start("--size 1M --driver vfio-pci", TWO_SLOTS);
+    let mut guest = ShellGuest::start("--size 1M --driver vfio-pci", TWO_SLOTS);
     guest.plug_doorbell("pulled", "slot1", 1);
     guest.await_device(PULLED);
     guest.ok(&format!("guest-uio --device {PULLED} bind --driver vfio-pci"));
@@ -135,7 +135,7 @@ fn unplugged_vfio_device_ends_a_wait() {
 #[test]
 #[ignore = "starts a guest"]
 fn vectors_missing_at_the_server_are_named() {
-    let mut guest = Guest::start("--size 1M --vectors 2 --driver none", TWO_SLOTS);
+    let mut guest = ShellGuest::start("--size 1M --vectors 2 --driver none", TWO_SLOTS);
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     guest.plug_doorbell("wide", "slot1", 40);
     guest.await_device(PULLED);

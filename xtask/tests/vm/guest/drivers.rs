@@ -1,7 +1,7 @@
 //! Each guest driver: a measurement, and its error messages.
 
 use crate::support::bench;
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 use crate::support::terminal::Terminal;
 
 /// Few and many vectors, one and two vCPUs.
@@ -125,7 +125,7 @@ fn igb_uio_supports_vector_0_only() {
 #[test]
 #[ignore = "starts a guest"]
 fn processes_can_share_a_vector() {
-    let mut guest = Guest::start("--driver uio_pci_msix", "");
+    let mut guest = ShellGuest::start("--driver uio_pci_msix", "");
     guest.ok("guest-uio wait --timeout 60s & first=$!; guest-uio wait --timeout 60s & second=$!");
     guest.ok("for p in $first $second; do until grep -q uio_read /proc/$p/wchan; do sleep 0.1; done; done");
     guest.ok("guest-uio ring 0 0");

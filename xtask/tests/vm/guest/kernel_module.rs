@@ -1,13 +1,13 @@
 //! `uio_pci_msix` in a guest: binding, readers, removal, refusals.
 
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 
 const DEVICE: &str = "/sys/bus/pci/devices/0000:00:0?.0";
 
 #[test]
 #[ignore = "starts a guest"]
 fn every_vector_works_after_rebinding() {
-    let mut guest = Guest::start("--vectors 2", "");
+    let mut guest = ShellGuest::start("--vectors 2", "");
     for _ in 0..2 {
         let names = guest.ok("cat /sys/class/uio/*/name").lines;
         assert_eq!(names, ["uio_pci_msix-v0", "uio_pci_msix-v1"]);
@@ -24,7 +24,7 @@ fn every_vector_works_after_rebinding() {
 #[test]
 #[ignore = "starts a guest"]
 fn open_vector_prevents_unloading() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.ok("exec 3</dev/uio0");
     let refused = guest.run("rmmod uio_pci_msix");
     assert_ne!(refused.status, 0);
@@ -43,7 +43,7 @@ fn open_vector_prevents_unloading() {
 #[test]
 #[ignore = "starts a guest"]
 fn signal_ends_a_blocked_reader() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.ok("dd if=/dev/uio0 of=/dev/null bs=4 count=1 & reader=$!; blocked $reader; kill $reader");
     assert_eq!(guest.run("wait $reader").status, 128 + 15);
     guest.ok("guest-uio check --count 10");
@@ -53,7 +53,7 @@ fn signal_ends_a_blocked_reader() {
 #[test]
 #[ignore = "starts a guest"]
 fn one_doorbell_wakes_both_readers_of_a_vector() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.ok("dd if=/dev/uio0 of=/tmp/a bs=4 count=1 & a=$!; blocked $a");
     guest.ok("dd if=/dev/uio0 of=/tmp/b bs=4 count=1 & b=$!; blocked $b");
     guest.ok("guest-uio ring 0 0");
@@ -66,7 +66,7 @@ fn one_doorbell_wakes_both_readers_of_a_vector() {
 #[test]
 #[ignore = "starts a guest"]
 fn nonblocking_read_returns_eagain() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.take_uio_client();
     assert_eq!(guest.ok("uio-client try /dev/uio0").lines, ["read: Resource temporarily unavailable"]);
     guest.end();
@@ -75,7 +75,7 @@ fn nonblocking_read_returns_eagain() {
 #[test]
 #[ignore = "starts a guest"]
 fn stamps_cannot_be_forged() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.take_uio_client();
     let refused = ["mmap: Permission denied", "mprotect: Permission denied"];
     assert_eq!(guest.ok("uio-client forge /dev/uio0").lines, refused);
@@ -85,7 +85,7 @@ fn stamps_cannot_be_forged() {
 #[test]
 #[ignore = "starts a guest"]
 fn unbinding_ends_a_reader_and_keeps_its_mappings() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.take_uio_client();
     guest
         .ok("dd if=/dev/uio0 of=/dev/null bs=4 count=1 & reader=$!; blocked $reader; guest-uio ring 0 0; wait $reader");
@@ -105,7 +105,7 @@ fn unbinding_ends_a_reader_and_keeps_its_mappings() {
 #[test]
 #[ignore = "starts a guest"]
 fn unplugging_ends_a_reader_with_an_error() {
-    let mut guest = Guest::start("--size 1M --driver none", "-device pcie-root-port,id=slot1,chassis=1,slot=1");
+    let mut guest = ShellGuest::start("--size 1M --driver none", "-device pcie-root-port,id=slot1,chassis=1,slot=1");
     guest.take_uio_client();
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     guest.plug_doorbell("pulled", "slot1", 1);
@@ -130,7 +130,7 @@ fn device_without_msi_x_uses_its_pin() {
     /// Bit 10 of the command register: the pin is disabled.
     const DISABLED: &str = "echo $(($(od -An -tu1 -j5 -N1 $edu/config) >> 2 & 1))";
 
-    let mut guest = Guest::start("--driver none", "-device edu");
+    let mut guest = ShellGuest::start("--driver none", "-device edu");
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     guest.ok(
         "edu=$(dirname $(grep -l 0x11e8 /sys/bus/pci/devices/*/device)); bar=$(cut -d' ' -f1 $edu/resource | head -n1)",
@@ -159,7 +159,7 @@ fn device_without_msi_x_uses_its_pin() {
 #[test]
 #[ignore = "starts a guest"]
 fn refuses_device_without_interrupts() {
-    let mut guest = Guest::start("--mode plain", "");
+    let mut guest = ShellGuest::start("--mode plain", "");
     guest.ok("insmod /lib/modules/uio.ko; insmod /lib/modules/uio_pci_msix.ko");
     assert_eq!(guest.run("guest-uio bind").status, 1);
     guest.ok("dmesg").assert_contains("the device has no interrupts: neither MSI-X nor a pin");
@@ -169,7 +169,7 @@ fn refuses_device_without_interrupts() {
 #[test]
 #[ignore = "starts a guest"]
 fn memory_can_be_moved_for_a_write_back_mapping() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     guest.ok(&format!("cat {DEVICE}/bar2")).assert_contains("below 4 GiB, not cached");
     guest.ok("rmmod uio_pci_msix; insmod /lib/modules/uio_pci_msix.ko move_bar2=1");
     guest.ok(&format!("cat {DEVICE}/bar2")).assert_contains("above 4 GiB, write-back");

@@ -1,10 +1,10 @@
 //! `guest-uio probe` in every state of a guest, and `guest-uio check` with driver errors.
 
 use crate::bench::results::bar2_map_of;
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 
 #[track_caller]
-fn assert_probe(guest: &mut Guest, status: i32, words: &[&str]) {
+fn assert_probe(guest: &mut ShellGuest, status: i32, words: &[&str]) {
     let output = guest.run("guest-uio probe");
     let text = output.lines.join("\n");
     assert_eq!(output.status, status, "{text}");
@@ -16,7 +16,7 @@ fn assert_probe(guest: &mut Guest, status: i32, words: &[&str]) {
 #[test]
 #[ignore = "starts a guest"]
 fn probe_reports_every_state_of_a_doorbell_device() {
-    let mut guest = Guest::start("--mode doorbell --vectors 2 --driver uio_pci_msix", "");
+    let mut guest = ShellGuest::start("--mode doorbell --vectors 2 --driver uio_pci_msix", "");
     assert_probe(&mut guest, 0, &["uio_pci_msix, 2 vectors", "memory, doorbell and interrupts can be used"]);
 
     // Without bus mastering, the device can ring, but interrupts do not arrive.
@@ -39,7 +39,7 @@ fn probe_reports_every_state_of_a_doorbell_device() {
 #[test]
 #[ignore = "starts a guest"]
 fn probe_reports_a_plain_and_a_missing_device() {
-    let mut guest = Guest::start("--mode plain", "");
+    let mut guest = ShellGuest::start("--mode plain", "");
     assert_probe(&mut guest, 0, &["ivshmem-plain: memory can be used, there are no doorbells"]);
     guest.ok("echo 1 > /sys/bus/pci/devices/0000:00:01.0/remove");
     assert_probe(&mut guest, 3, &["no ivshmem device", "ivshmem-doorbell,chardev=ivshmem"]);
@@ -48,7 +48,7 @@ fn probe_reports_a_plain_and_a_missing_device() {
 #[test]
 #[ignore = "starts a guest"]
 fn exit_status_separates_usage_from_missing_devices() {
-    let mut guest = Guest::start("--vectors 2 --driver uio_pci_msix", "");
+    let mut guest = ShellGuest::start("--vectors 2 --driver uio_pci_msix", "");
     for (command, status, text) in [
         ("bind --driver igb_uio", 3, "modprobe igb_uio"),
         ("bind --driver vfio-pci", 3, "intel-iommu"),
@@ -91,7 +91,7 @@ fn exit_status_separates_usage_from_missing_devices() {
 #[test]
 #[ignore = "starts a guest"]
 fn loses_none_of_a_hundred_thousand_doorbells() {
-    let mut guest = Guest::start("--mode doorbell", "");
+    let mut guest = ShellGuest::start("--mode doorbell", "");
     let output = guest.run("guest-uio check --count 100000");
     assert_eq!(output.status, 0, "{}", output.lines.join("\n"));
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
 
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 use crate::support::terminal::Terminal;
 use crate::support::xtask;
 
@@ -20,7 +20,7 @@ const SECOND: u16 = 4;
 #[test]
 #[ignore = "starts two guests"]
 fn two_guests_ring_each_other_and_the_host() {
-    let mut first = Guest::start("--vectors 2 --size 1M --mem 256M --peers 1", "");
+    let mut first = ShellGuest::start("--vectors 2 --size 1M --mem 256M --peers 1", "");
     let server = first.socket().display().to_string();
     let alone = eventfds_of(first.qemu());
     let mut host = Terminal::start(piped(first.host_peer().arg("shell")));
@@ -29,7 +29,7 @@ fn two_guests_ring_each_other_and_the_host() {
     // QEMU reads the server's notifications asynchronously.
     assert_eventfds(first.qemu(), alone + 2, "the host process's vectors");
 
-    let mut second = Guest::start(&format!("--server {server} --mem 256M"), "");
+    let mut second = ShellGuest::start(&format!("--server {server} --mem 256M"), "");
     host.expect(&format!("peer {SECOND} joined"));
     assert_eventfds(first.qemu(), alone + 4, "and the second guest's");
 
@@ -85,7 +85,7 @@ fn piped(command: &mut Command) -> Command {
 }
 
 /// Blocks in a read of a vector's device while `ring` runs. Returns the read bytes in hexadecimal.
-fn read_while<R>(guest: &mut Guest, vector: u16, ring: impl FnOnce() -> R) -> String {
+fn read_while<R>(guest: &mut ShellGuest, vector: u16, ring: impl FnOnce() -> R) -> String {
     guest.ok(&format!("dd if=/dev/uio{vector} of=/tmp/total bs=4 count=1 & reader=$!; blocked $reader"));
     ring();
     guest.ok("wait $reader");
@@ -93,7 +93,7 @@ fn read_while<R>(guest: &mut Guest, vector: u16, ring: impl FnOnce() -> R) -> St
 }
 
 /// The driver's event count of each vector, which must equal the kernel's interrupt count.
-fn events(guest: &mut Guest) -> Vec<String> {
+fn events(guest: &mut ShellGuest) -> Vec<String> {
     let events = guest.ok("cat /sys/class/uio/uio0/event /sys/class/uio/uio1/event").lines;
     let interrupts = guest.ok("grep uio_pci_msix-v /proc/interrupts | while read n count rest; do echo $count; done");
     assert_eq!(events, interrupts.lines);

@@ -2,13 +2,13 @@
 
 use std::process::Stdio;
 
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 
 #[test]
 #[ignore = "starts a guest"]
 fn uio_ivshmem_programs_run_unchanged() {
     // The host peer joins first, so it has id 0.
-    let mut guest = Guest::start("--vectors 2 --size 4M --peers 1", "");
+    let mut guest = ShellGuest::start("--vectors 2 --size 4M --peers 1", "");
     guest.take_program("uio_ivshmem_client.c", "client");
     let four_mib = format!("size {}", 4 << 20);
     assert_eq!(guest.ok("client /dev/uio0 id size").lines, ["id 1", &four_mib]);
@@ -44,13 +44,13 @@ fn uio_ivshmem_programs_run_unchanged() {
 #[test]
 #[ignore = "starts a guest"]
 fn maps_are_registers_memory_and_stamps_in_this_order() {
-    let mut guest = Guest::start("", "");
+    let mut guest = ShellGuest::start("", "");
     let names = guest.ok("cat /sys/class/uio/uio0/maps/map?/name").lines;
     assert_eq!(names, ["registers", "memory", "stamps"]);
     guest.end();
 }
 
-fn host_reads(guest: &Guest, offset: u32) -> Vec<u8> {
+fn host_reads(guest: &ShellGuest, offset: u32) -> Vec<u8> {
     let output = guest.host_peer().args(["read", &offset.to_string(), "4"]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output.stdout

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::support::guest::Guest;
+use crate::support::guest::ShellGuest;
 
 /// Shared memory, memory of the guest, CPU model. QEMU uses the last `-cpu`.
 const GUESTS: [(u64, &str, &str); 3] = [
@@ -16,7 +16,7 @@ const GUESTS: [(u64, &str, &str); 3] = [
 #[ignore = "starts guests"]
 fn large_memory_and_wide_addresses_work() {
     for (bytes, own, processor) in GUESTS {
-        let mut guest = Guest::start(&format!("--size {bytes} --mem {own}"), processor);
+        let mut guest = ShellGuest::start(&format!("--size {bytes} --mem {own}"), processor);
         guest.ok("guest-uio probe").assert_contains("memory, doorbell and interrupts can be used");
         guest.ok("guest-uio check --count 10");
         assert_memory_is_shared(&mut guest, bytes);
@@ -32,7 +32,7 @@ fn large_memory_and_wide_addresses_work() {
 
 /// Checks the first and the last bytes, in both directions.
 #[track_caller]
-fn assert_memory_is_shared(guest: &mut Guest, bytes: u64) {
+fn assert_memory_is_shared(guest: &mut ShellGuest, bytes: u64) {
     for offset in [0, bytes - 8] {
         guest.ok(&format!("echo -n to-host- | guest-uio write {offset}"));
         let read = guest.host_peer().args(["read", &offset.to_string(), "8"]).output().unwrap();

@@ -17,7 +17,7 @@ const QUIET_SHELL: &str = "stty -echo; echo quiet-$((0)); dd bs=4k | sh 2>&1";
 const BLOCKED: &str = "blocked() { until grep -q uio_read /proc/$1/wchan; do sleep 0.1; done; }";
 
 /// A guest with a shell, and the host peer's command line.
-pub(crate) struct Guest {
+pub(crate) struct ShellGuest {
     terminal: Terminal,
     host_peer: Vec<String>,
     commands: u32,
@@ -31,7 +31,7 @@ pub(crate) struct CommandOutput {
     pub(crate) lines: Vec<String>,
 }
 
-impl Guest {
+impl ShellGuest {
     /// Starts `cargo xtask vm` with these arguments. A wrapper in PATH adds arguments for QEMU.
     pub(crate) fn start(words: &str, qemu_arguments: &str) -> Self {
         Self::start_after("", words, qemu_arguments)

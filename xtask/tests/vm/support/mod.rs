@@ -22,7 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(420);
 pub(crate) struct Run {
     /// `None` after its end.
     child: Option<Child>,
-    /// Moved to `Ended`.
+    /// Moved to `FinishedBench`.
     folder: Option<tempfile::TempDir>,
 }
 
@@ -59,7 +59,7 @@ pub(crate) fn wait_for_end(child: &mut Child) -> ExitStatus {
 }
 
 /// An ended `bench`.
-pub(crate) struct Ended {
+pub(crate) struct FinishedBench {
     pub(crate) status: Option<i32>,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
@@ -80,8 +80,8 @@ pub(crate) fn bench(words: &str) -> Run {
 
 /// A successful run that several tests use. The first call for these arguments measures.
 #[track_caller]
-pub(crate) fn measured_once(words: &'static str) -> Arc<Ended> {
-    static RUNS: Mutex<Vec<(&str, Arc<Ended>)>> = Mutex::new(Vec::new());
+pub(crate) fn measured_once(words: &'static str) -> Arc<FinishedBench> {
+    static RUNS: Mutex<Vec<(&str, Arc<FinishedBench>)>> = Mutex::new(Vec::new());
     // A failed test leaves consistent data.
     let mut runs = RUNS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, ended)) = runs.iter().find(|(other, _)| *other == words) {
@@ -156,12 +156,12 @@ impl Run {
     }
 
     /// Waits until it ends.
-    pub(crate) fn end(mut self) -> Ended {
+    pub(crate) fn end(mut self) -> FinishedBench {
         let mut child = self.child.take().unwrap();
         // Reads while it runs, because the output may exceed a pipe's capacity.
         let (stdout, stderr) = (drain(child.stdout.take().unwrap()), drain(child.stderr.take().unwrap()));
         let status = wait_for_end(&mut child);
-        Ended {
+        FinishedBench {
             status: status.code(),
             stdout: stdout.join().unwrap(),
             stderr: stderr.join().unwrap(),
@@ -179,7 +179,7 @@ fn drain(mut pipe: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-impl Ended {
+impl FinishedBench {
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("run").join(name)
     }
@@ -237,7 +237,7 @@ pub(crate) fn name_of(pid: Pid) -> String {
 #[track_caller]
 pub(crate) fn assert_gone(pid: Pid) {
     let start = Instant::now();
-    // A zombie that nobody has collected yet is gone as well.
+    // A zombie counts as ended.
     while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
         assert!(start.elapsed() < Duration::from_secs(20), "{pid} still runs");
         sleep(Duration::from_millis(20));

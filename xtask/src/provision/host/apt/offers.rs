@@ -12,7 +12,7 @@ const LIBC: &str = "libc6";
 
 /// A version of a package, with the suite that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct OfferedVersion {
     pub(super) number: String,
     pub(super) installed: bool,
     /// Such as `bookworm-backports`; `None` if only the installed package has this version.
@@ -43,8 +43,8 @@ fn numbers(version: &str) -> Vec<u64> {
 }
 
 /// The newest version of each series in the output of `apt-cache policy PACKAGE`. An installed version represents its series.
-pub(super) fn versions(policy: &str) -> Vec<Version> {
-    let mut all: Vec<Version> = Vec::new();
+pub(super) fn versions(policy: &str) -> Vec<OfferedVersion> {
+    let mut all: Vec<OfferedVersion> = Vec::new();
     let table = policy.lines().skip_while(|line| line.trim() != "Version table:").skip(1);
     for line in table {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -55,10 +55,10 @@ pub(super) fn versions(policy: &str) -> Vec<Version> {
             }
         } else if let [.., version, _] = words[..] {
             let installed = line.starts_with(" ***");
-            all.push(Version { number: version.to_owned(), installed, suite: None });
+            all.push(OfferedVersion { number: version.to_owned(), installed, suite: None });
         }
     }
-    let mut newest: Vec<Version> = Vec::new();
+    let mut newest: Vec<OfferedVersion> = Vec::new();
     for version in all.iter().filter(|version| version.installed).chain(&all) {
         if !newest.iter().any(|other| series(&other.number) == series(&version.number)) {
             newest.push(version.clone());
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn offers_each_series_of_qemu_once() {
-        let version = |number: &str, installed, suite: &str| Version {
+        let version = |number: &str, installed, suite: &str| OfferedVersion {
             number: number.to_owned(),
             installed,
             suite: Some(suite.to_owned()),
