@@ -1,135 +1,56 @@
-//! Where the benchmark's own structures lie in the shared memory.
-//!
-//! ```text
-//! 0x0000  header    written by the host once per run; the nonce last
-//! 0x1000  host      lines that only the host writes
-//! 0x2000  guest     lines that only the guest writes
-//! 0x3000  text      what the guest says of itself, JSON
-//! 0x4000  records   the guest's stamps, one record per operation of a block
-//! 4 MiB   slots     frames: a page for the header, then the payload
-//! ```
-//!
-//! Every line is 128 bytes (two cache lines, which adjacent-line prefetchers fetch together) and has one writer. The
-//! armed words are the exception: the receiver sets them, the sender takes them (see [`doorbell::wait`]).
+//! The layout of a run: its header, and the slots.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use doorbell::region::{RegionError, SharedRegion};
 
-/// "IVDBELL1" in memory order: what the first eight bytes are when a host has laid out the region.
+use crate::fingerprint::fingerprint;
+use crate::memory_map::{Header, NONCE, PAGE, SLOTS};
+use crate::words::{load, store};
+
+/// "IVDBELL1" in memory order: the first eight bytes of a region with a header.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"IVDBELL1");
-/// Changes with the meaning of anything in this crate's layout; [`fingerprint`] catches what a person forgets.
-pub const VERSION: u64 = 2;
+/// Changes when the meaning of a field changes. [`fingerprint`] covers the rest.
+pub const VERSION: u64 = 3;
+/// Maximum number of slots. Three keep both sides busy; more would only evict each other from the caches.
+pub const MAX_SLOTS: usize = 3;
 
-/// Granule of every structure; the page size of x86-64.
-pub const PAGE: usize = 4096;
-/// One writer's line.
-pub const LINE: usize = 128;
-/// The host's page.
-pub const HOST: usize = PAGE;
-/// The guest's page.
-pub const GUEST: usize = 2 * PAGE;
-/// The guest's words about itself.
-pub const TEXT: usize = 3 * PAGE;
-/// Most bytes of text, its length word not counted.
-pub const TEXT_BYTES: usize = PAGE - 8;
-/// The guest's stamps.
-pub const RECORDS: usize = 4 * PAGE;
-/// Bytes per record.
-pub const RECORD: usize = 64;
-/// Records there are: no block may have more operations, warm-up included.
-pub const RECORD_COUNT: usize = 32_768;
-/// Where the slots begin.
-pub const SLOTS: usize = 4 << 20;
-/// Slots that are enough to keep both sides busy; more would only spread over the caches.
-pub const SLOTS_WANTED: usize = 3;
-
-/// Host line: the message word, and 56 bytes that go with it in the same cache line.
-pub const HOST_MESSAGE: usize = HOST;
-/// Host line: set by the host when it is about to block, taken by the guest when it rings.
-pub const HOST_ARMED: usize = HOST + LINE;
-/// Host line: the command word and its parameters.
-pub const HOST_COMMAND: usize = HOST + 2 * LINE;
-/// Guest line: the acknowledgement word, and a stamp beside it.
-pub const GUEST_ACK: usize = GUEST;
-/// Guest line: set by the guest when it is about to block, taken by the host when it rings.
-pub const GUEST_ARMED: usize = GUEST + LINE;
-/// Guest line: the status word.
-pub const GUEST_STATUS: usize = GUEST + 2 * LINE;
-/// Guest line: the nonce it answers to, its id and what it can do.
-pub const GUEST_HELLO: usize = GUEST + 3 * LINE;
-/// Guest lines: the counters of the block that ended.
-pub const GUEST_COUNTERS: usize = GUEST + 4 * LINE;
-
-/// A number that differs when the layout does, so that two builds which do not fit refuse each other.
-#[must_use]
-pub const fn fingerprint() -> u64 {
-    let parts = [
-        VERSION,
-        LINE as u64,
-        TEXT as u64,
-        RECORDS as u64,
-        RECORD as u64,
-        RECORD_COUNT as u64,
-        SLOTS as u64,
-        HOST_MESSAGE as u64,
-        HOST_ARMED as u64,
-        HOST_COMMAND as u64,
-        GUEST_ACK as u64,
-        GUEST_ARMED as u64,
-        GUEST_STATUS as u64,
-        GUEST_HELLO as u64,
-        GUEST_COUNTERS as u64,
-        size_of::<crate::frame::FrameHeader>() as u64,
-        crate::control::PARAMETERS as u64,
-        crate::counters::COUNTERS as u64,
-    ];
-    // FNV-1a over whole words: any change of any part changes it.
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    let mut i = 0;
-    while i < parts.len() {
-        hash = (hash ^ parts[i]).wrapping_mul(0x0100_0000_01b3);
-        i += 1;
-    }
-    hash
-}
-
-/// Why a region cannot carry the benchmark.
+/// Why a region cannot be used for the benchmark.
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
-    /// Not even one frame fits.
+    /// Too small for one frame.
     #[error(
         "the shared memory of {have} MiB is too small for a frame of {frame} bytes; \
          start the server with --size {want}M or more",
         have = have >> 20, want = (want >> 20)
     )]
     TooSmall {
-        /// Bytes there are.
+        /// Size of the region.
         have: usize,
-        /// Bytes of the largest frame.
+        /// Size of the largest frame.
         frame: usize,
-        /// The next power of two that would do.
+        /// The next sufficient power of two.
         want: usize,
     },
-    /// The other side was built from another layout.
+    /// The other side was built with another layout.
     #[error(
-        "the other side speaks layout {theirs:#018x}, this one {ours:#018x}: \
+        "the other side uses layout {theirs:#018x}, this side {ours:#018x}: \
          build host-peer and guest-uio from the same source"
     )]
     Incompatible {
-        /// What the header says.
+        /// The fingerprint in the header.
         theirs: u64,
-        /// What this build expects.
+        /// The fingerprint of this build.
         ours: u64,
     },
-    /// The header's numbers do not fit the region.
-    #[error("the header announces {count} slots of {stride} bytes, which a region of {region} bytes cannot hold")]
+    /// The header's slots exceed the region.
+    #[error("the header has {count} slots of {stride} bytes, too many for a region of {region} bytes")]
     Slots {
-        /// Slots announced.
+        /// Number of slots.
         count: u64,
-        /// Bytes per slot announced.
+        /// Bytes per slot.
         stride: u64,
-        /// Bytes there are.
+        /// Size of the region.
         region: usize,
     },
     /// The region is smaller than its fixed part.
@@ -137,10 +58,10 @@ pub enum LayoutError {
     Region(#[from] RegionError),
 }
 
-/// How the slots of a run lie. Everything else is fixed.
+/// The slots of a run. Everything else in the region has a fixed offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Layout {
-    /// Distinguishes this run from every earlier one in the same memory.
+    /// Distinguishes this run from earlier ones in the same memory.
     pub nonce: u64,
     /// The host's id, which the guest rings.
     pub host_peer: u16,
@@ -151,10 +72,10 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// As many slots for payloads of up to `largest` bytes as fit, but no more than [`SLOTS_WANTED`].
+    /// As many slots for payloads of `largest` bytes as fit, at most [`MAX_SLOTS`].
     pub fn plan(region: usize, largest: usize, nonce: u64, host_peer: u16) -> Result<Self, LayoutError> {
         let stride = PAGE + largest.next_multiple_of(PAGE);
-        let slots = (region.saturating_sub(SLOTS) / stride).min(SLOTS_WANTED);
+        let slots = (region.saturating_sub(SLOTS) / stride).min(MAX_SLOTS);
         if slots == 0 {
             let want = (SLOTS + stride).next_power_of_two();
             return Err(LayoutError::TooSmall { have: region, frame: largest, want });
@@ -162,21 +83,21 @@ impl Layout {
         Ok(Self { nonce, host_peer, slots, stride })
     }
 
-    /// Most bytes of payload in a slot.
+    /// Maximum payload of a slot, in bytes.
     #[must_use]
     pub fn payload_bytes(&self) -> usize {
         self.stride - PAGE
     }
 
-    /// Offset of a slot's header; `None` if there is no such slot.
+    /// Offset of a slot's header; `None` if the number is not valid.
     #[must_use]
     pub fn slot(&self, index: u64) -> Option<usize> {
         let index = usize::try_from(index).ok().filter(|i| *i < self.slots)?;
         Some(SLOTS + index * self.stride)
     }
 
-    /// Offsets at which `bytes` bytes can be copied while no message is under way: each slot's payload, or the first
-    /// slot where they need more room than a slot has.
+    /// Offsets at which `bytes` bytes can be copied while there is no message: the payload of each slot, or the start of
+    /// the first slot if they exceed a payload.
     #[must_use]
     pub fn copy_offsets(&self, bytes: usize) -> Vec<usize> {
         if bytes > self.payload_bytes() {
@@ -185,52 +106,48 @@ impl Layout {
         (0..self.slots).map(|index| SLOTS + index * self.stride + PAGE).collect()
     }
 
-    /// Writes the header: the host's first act. The nonce goes last, so that a guest that sees it sees all the rest.
+    /// Writes the header. The nonce is written last, so a guest that sees it sees the other fields.
     pub fn publish(&self, region: &SharedRegion) -> Result<(), LayoutError> {
-        let nonce = region.word(24)?;
+        let header = Header {
+            magic: MAGIC,
+            version: VERSION,
+            fingerprint: fingerprint(),
+            nonce: 0,
+            host_peer: u64::from(self.host_peer),
+            slots: self.slots as u64,
+            stride: self.stride as u64,
+        };
+        let nonce = region.word(NONCE)?;
         nonce.store(0, Ordering::Release);
-        let words = [MAGIC, VERSION, fingerprint()];
-        for (i, word) in words.into_iter().enumerate() {
-            region.word(i * 8)?.store(word, Ordering::Relaxed);
-        }
-        let words = [u64::from(self.host_peer), self.slots as u64, self.stride as u64];
-        for (i, word) in words.into_iter().enumerate() {
-            region.word(32 + i * 8)?.store(word, Ordering::Relaxed);
-        }
+        store(region, 0, &header.to_words())?;
         nonce.store(self.nonce, Ordering::Release);
         Ok(())
     }
 
-    /// Takes the header back at a run's end, so that a guest does not take the memory for a run that waits for it.
-    pub fn clear(region: &SharedRegion) -> Result<(), LayoutError> {
-        region.word(24)?.store(0, Ordering::Release);
-        Ok(())
-    }
-
-    /// Reads the header, `None` while no host has written one.
+    /// Reads the header; `None` while there is none.
     pub fn read(region: &SharedRegion) -> Result<Option<Self>, LayoutError> {
-        let nonce = region.word(24)?.load(Ordering::Acquire);
-        let word = |offset| region.word(offset).map(|w: &AtomicU64| w.load(Ordering::Relaxed));
-        if nonce == 0 || word(0)? != MAGIC {
+        let nonce = region.word(NONCE)?.load(Ordering::Acquire);
+        let Some(header) = Header::from_words(load(region, 0)?).filter(|header| nonce != 0 && header.magic == MAGIC)
+        else {
             return Ok(None);
+        };
+        let Header { version, fingerprint: theirs, host_peer, slots, stride, .. } = header;
+        let ours = fingerprint();
+        if version != VERSION || theirs != ours {
+            return Err(LayoutError::Incompatible { theirs, ours });
         }
-        let theirs = word(16)?;
-        if word(8)? != VERSION || theirs != fingerprint() {
-            return Err(LayoutError::Incompatible { theirs, ours: fingerprint() });
-        }
-        let (host_peer, count, stride) = (word(32)?, word(40)?, word(48)?);
-        let nonsense = LayoutError::Slots { count, stride, region: region.len() };
-        let fits = count
+        let invalid = LayoutError::Slots { count: slots, stride, region: region.len() };
+        let fits = slots
             .checked_mul(stride)
             .and_then(|bytes| bytes.checked_add(SLOTS as u64))
             .is_some_and(|end| end <= region.len() as u64);
-        if !fits || count == 0 || stride < 2 * PAGE as u64 || stride % PAGE as u64 != 0 {
-            return Err(nonsense);
+        if !fits || slots == 0 || stride < 2 * PAGE as u64 || stride % PAGE as u64 != 0 {
+            return Err(invalid);
         }
         let (Ok(host_peer), Ok(slots), Ok(stride)) =
-            (u16::try_from(host_peer), usize::try_from(count), usize::try_from(stride))
+            (u16::try_from(host_peer), usize::try_from(slots), usize::try_from(stride))
         else {
-            return Err(nonsense);
+            return Err(invalid);
         };
         Ok(Some(Self { nonce, host_peer, slots, stride }))
     }
@@ -249,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn the_default_region_holds_three_4k_frames() {
+    fn default_region_holds_three_4k_frames() {
         let layout = Layout::plan(128 << 20, FRAME_4K, 1, 0).unwrap();
         assert_eq!(layout.slots, 3);
         assert_eq!(layout.slot(0), Some(SLOTS));
@@ -262,25 +179,23 @@ mod tests {
     }
 
     #[test]
-    fn a_region_too_small_for_one_frame_names_a_size_that_does() {
+    fn small_region_error_names_a_sufficient_size() {
         let error = Layout::plan(16 << 20, FRAME_4K, 1, 0).unwrap_err();
         assert!(error.to_string().contains("--size 32M"), "{error}");
         assert!(Layout::plan(32 << 20, FRAME_4K, 1, 0).is_ok());
     }
 
     #[test]
-    fn the_guest_reads_what_the_host_published() {
+    fn guest_reads_published_layout() {
         let region = region(8 << 20);
         assert_eq!(Layout::read(&region).unwrap(), None);
         let layout = Layout::plan(region.len(), 64, 77, 5).unwrap();
         layout.publish(&region).unwrap();
         assert_eq!(Layout::read(&region).unwrap(), Some(layout));
-        Layout::clear(&region).unwrap();
-        assert_eq!(Layout::read(&region).unwrap(), None);
     }
 
     #[test]
-    fn a_header_that_lies_is_refused() {
+    fn refuses_invalid_header() {
         let region = region(8 << 20);
         let layout = Layout::plan(region.len(), 64, 77, 5).unwrap();
         for (offset, value) in [(8, 9), (16, 1), (32, 1 << 20), (40, u64::MAX), (40, 0), (48, 4096), (48, u64::MAX)] {

@@ -13,7 +13,7 @@ use doorbell::region::{RegionError, SharedRegion, read_private_words};
 use doorbell::tsc::tsc_now;
 use sha2::{Digest, Sha256};
 
-use crate::layout::SLOTS;
+use crate::memory_map::SLOTS;
 
 /// Repetitions of a method per round, if the bytes fit in a cache: the later ones find their own bytes there.
 const REPEATS: usize = 3;

@@ -1,6 +1,6 @@
 //! A stream's ring of slots: where they lie, and how a message shows that it is whole.
 
-use crate::layout::SLOTS;
+use crate::memory_map::SLOTS;
 
 /// Distinguishes a message's last word from its first.
 const SEAL: u64 = 0x5a5a_5a5a_a5a5_a5a5;

@@ -8,7 +8,7 @@ use bench_model::raw::{ClockFit, RawBlock};
 use bench_model::{Block, Conditions, Fault, Plan, WaitMode, Workload};
 use bench_protocol::clock::ClockOffset;
 use bench_protocol::control::{BlockKind, BlockParams};
-use bench_protocol::layout::RECORD_COUNT;
+use bench_protocol::memory_map::STAMP_COUNT;
 use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
 use doorbell::sleep_poll::SleepPoll;
 use doorbell::wait::{Hybrid, Irq, Poll, Waiter};
@@ -120,7 +120,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         let (kind, operations) = match block.workload {
             Workload::Frame => (BlockKind::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
             Workload::Storm => (BlockKind::Storm, block.count),
-            Workload::Stream => (BlockKind::Stream, RECORD_COUNT as u64),
+            Workload::Stream => (BlockKind::Stream, STAMP_COUNT as u64),
             Workload::Idle => (BlockKind::Pingpong, 1),
             Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Contention => {
                 (BlockKind::Pingpong, block.warmup + block.count)
@@ -128,7 +128,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         };
         let params = self.block_params(block, kind, operations);
         guest.begin(params, monitor, block.index)?;
-        let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(RECORD_COUNT));
+        let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(STAMP_COUNT));
         // Before the load starts, which restores the affinity that it found.
         self.placement.apply_wander_fault(block)?;
         let load = self.contention.start(block.conditions)?;

@@ -4,11 +4,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bench_protocol::ack::{END, SENT, SeqState};
 use bench_protocol::control::{read_command, read_status};
-use bench_protocol::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_MESSAGE, Layout};
+use bench_protocol::layout::Layout;
+use bench_protocol::memory_map::{
+    GUEST_ACK, GUEST_ARMED, GUEST_STAMP, HOST_ARMED, HOST_MESSAGE, HOST_PAYLOAD, PAYLOAD_WORDS,
+};
 use doorbell::region::{RegionError, SharedRegion};
-
-/// Words next to the message word in its cache line.
-pub(super) const PAYLOAD: usize = 7;
 
 /// References to the words.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct SharedWords<'m> {
     pub(super) memory: &'m SharedRegion,
     pub(super) layout: Layout,
     message: &'m AtomicU64,
-    payload: [&'m AtomicU64; PAYLOAD],
+    payload: [&'m AtomicU64; PAYLOAD_WORDS],
     /// The guest's acknowledgement.
     pub(super) ack: &'m AtomicU64,
     /// The guest's time stamp, in clock handshakes.
@@ -30,9 +30,9 @@ pub(super) struct SharedWords<'m> {
 impl<'m> SharedWords<'m> {
     pub(super) fn new(memory: &'m SharedRegion, layout: Layout) -> Result<Self, RegionError> {
         let message = memory.word(HOST_MESSAGE)?;
-        let mut payload = [message; PAYLOAD];
+        let mut payload = [message; PAYLOAD_WORDS];
         for (i, word) in payload.iter_mut().enumerate() {
-            *word = memory.word(HOST_MESSAGE + 8 + 8 * i)?;
+            *word = memory.word(HOST_PAYLOAD + 8 * i)?;
         }
         Ok(Self {
             memory,
@@ -40,7 +40,7 @@ impl<'m> SharedWords<'m> {
             message,
             payload,
             ack: memory.word(GUEST_ACK)?,
-            stamp: memory.word(GUEST_ACK + 8)?,
+            stamp: memory.word(GUEST_STAMP)?,
             host_armed: memory.word(HOST_ARMED)?,
             guest_armed: memory.word(GUEST_ARMED)?,
         })
@@ -48,7 +48,7 @@ impl<'m> SharedWords<'m> {
 
     /// Writes the payload of the next message.
     #[inline]
-    pub(super) fn write_payload(&self, words: [u64; PAYLOAD]) {
+    pub(super) fn write_payload(&self, words: [u64; PAYLOAD_WORDS]) {
         for (word, value) in self.payload.iter().zip(words) {
             word.store(value, Ordering::Relaxed);
         }

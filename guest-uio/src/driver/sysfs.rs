@@ -92,7 +92,7 @@ fn map(device: &PciDevice, file: &str, bar: usize, what: &'static str) -> Result
     let opened = OpenOptions::new().read(true).write(true).open(&path);
     let opened = opened.map_err(|source| DriverError::Open { path, source })?;
     // A BAR smaller than a page is mapped as its whole page.
-    SharedRegion::map_device(&opened, 0, len.next_multiple_of(bench_protocol::layout::PAGE))
+    SharedRegion::map_device(&opened, 0, len.next_multiple_of(bench_protocol::memory_map::PAGE))
         .map_err(|source| DriverError::Map { what, address: device.address().to_owned(), source })
 }
 

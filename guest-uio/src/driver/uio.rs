@@ -90,7 +90,7 @@ impl UioMap {
 
     /// The offset for mmap(2).
     pub(super) fn offset(self) -> u64 {
-        (self.index * bench_protocol::layout::PAGE) as u64
+        (self.index * bench_protocol::memory_map::PAGE) as u64
     }
 }
 

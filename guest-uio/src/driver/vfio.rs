@@ -158,7 +158,7 @@ impl Handles {
             return Err(VfioError::NotMappable { address: address(), what }.into());
         }
         // A BAR smaller than a page is mapped as its whole page.
-        let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(bench_protocol::layout::PAGE);
+        let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(bench_protocol::memory_map::PAGE);
         SharedRegion::map_device(&self.device, info.offset, len).map_err(|source| DriverError::Map {
             what,
             address: address(),

@@ -8,7 +8,8 @@ use bench_protocol::ack::{END, NackReason, PROCESSED, RECEIVED, SENT, SeqState};
 use bench_protocol::control::{BlockParams, Fault, WaitMode};
 use bench_protocol::frame::FrameHeader;
 use bench_protocol::guest_stamps::{GuestStamps, StampTable};
-use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE, Layout, PAGE};
+use bench_protocol::layout::Layout;
+use bench_protocol::memory_map::{GUEST_ACK, GUEST_STAMP, HOST_MESSAGE, HOST_PAYLOAD, PAGE, PAYLOAD_WORDS};
 use doorbell::notify::Notifier;
 use doorbell::region::{RegionError, SharedRegion};
 use doorbell::tsc::tsc_now;
@@ -17,9 +18,6 @@ use sha2::{Digest, Sha256};
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::fault::FaultPolicy;
-
-/// Payload words of a short message. With the message word they fill a cache line.
-const PAYLOAD: usize = 7;
 
 /// The frame that the fault `CorruptFrame` corrupts: the first after the warm-up.
 const CORRUPTED: u64 = 3;
@@ -79,7 +77,7 @@ pub(super) struct MessageHandler<'m, C> {
     epoch: u64,
     block: BlockParams,
     message: &'m AtomicU64,
-    payload: [&'m AtomicU64; PAYLOAD],
+    payload: [&'m AtomicU64; PAYLOAD_WORDS],
     ack: &'m AtomicU64,
     stamp: &'m AtomicU64,
     records: StampTable<'m>,
@@ -100,12 +98,12 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         policy: C,
     ) -> Result<Self, BlockError> {
         let message = memory.word(HOST_MESSAGE)?;
-        let mut payload = [message; PAYLOAD];
+        let mut payload = [message; PAYLOAD_WORDS];
         for (i, word) in payload.iter_mut().enumerate() {
-            *word = memory.word(HOST_MESSAGE + 8 + 8 * i)?;
+            *word = memory.word(HOST_PAYLOAD + 8 * i)?;
         }
         let records = StampTable::new(memory)?;
-        let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_ACK + 8)?);
+        let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_STAMP)?);
         let stamps_all = block.stamped || block.guest_wait == WaitMode::Irq;
         Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
     }
@@ -269,6 +267,6 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         let Some(at) = self.layout.slot(self.payload[0].load(Ordering::Relaxed)) else { return Ok(None) };
         let mut header = FrameHeader::new_zeroed();
         self.memory.copy_out(at, header.as_mut_bytes())?;
-        Ok(header.validate(seq, &self.layout).map(|len| (at + PAGE, len, header.sha256)))
+        Ok(header.validate(seq, self.layout.payload_bytes()).map(|len| (at + PAGE, len, header.sha256)))
     }
 }

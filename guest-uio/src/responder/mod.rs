@@ -14,7 +14,8 @@ use bench_protocol::control::{
 };
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::hello::{Hello, write_text};
-use bench_protocol::layout::{GUEST_ARMED, HOST_ARMED, Layout, LayoutError};
+use bench_protocol::layout::{Layout, LayoutError};
+use bench_protocol::memory_map::{GUEST_ARMED, HOST_ARMED};
 use bench_protocol::peak_bandwidth::{measure, target_bytes};
 use doorbell::deadline::scaled;
 use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};

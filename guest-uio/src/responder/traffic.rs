@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use bench_protocol::ack::{END, NackReason, PROCESSED, SeqState};
 use bench_protocol::control::{BlockParams, Fault};
-use bench_protocol::layout::{GUEST_ACK, HOST_MESSAGE};
+use bench_protocol::memory_map::{GUEST_ACK, HOST_MESSAGE};
 use bench_protocol::stream::{SlotRing, is_intact};
 use doorbell::notify::Notifier;
 use doorbell::region::SharedRegion;

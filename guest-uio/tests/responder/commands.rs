@@ -7,7 +7,8 @@ use std::time::Duration;
 use bench_protocol::ack::Ack;
 use bench_protocol::control::{ABORT, BlockKind, BlockParams, WaitMode, write_command};
 use bench_protocol::hello::read_text;
-use bench_protocol::layout::{Layout, LayoutError, RECORD_COUNT};
+use bench_protocol::layout::{Layout, LayoutError};
+use bench_protocol::memory_map::STAMP_COUNT;
 use guest_uio::responder::RespondError;
 use serde_json::Value;
 
@@ -61,7 +62,7 @@ fn blocking_block_without_interrupts_fails_with_reason() {
 fn invalid_parameters_fail_the_block_not_the_run() {
     let mut host = TestHost::start();
     let params = host.params(BlockKind::Pingpong, 1);
-    for (index, value) in [(0, 99), (1, 0), (2, 9), (3, 0), (3, RECORD_COUNT as u64 + 1), (4, 1 << 55)] {
+    for (index, value) in [(0, 99), (1, 0), (2, 9), (3, 0), (3, STAMP_COUNT as u64 + 1), (4, 1 << 55)] {
         host.command_with(&params, index, value);
         assert_eq!(host.failure(), "invalid block parameters", "parameter {index} = {value}");
     }

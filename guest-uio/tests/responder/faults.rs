@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bench_protocol::ack::{Ack, NackReason};
 use bench_protocol::control::{BlockKind, BlockParams, Fault, WaitMode};
 use bench_protocol::guest_stamps::GuestStamps;
-use bench_protocol::layout::GUEST_ACK;
+use bench_protocol::memory_map::GUEST_STAMP;
 use doorbell::tsc::tsc_now;
 
 use crate::frames::{send_frame, write_frame};
@@ -183,7 +183,7 @@ fn drifting_clock_moves_between_blocks() {
         for seq in params.first_seq..params.first_seq + 20 {
             let sent = tsc_now();
             host.pingpong(seq);
-            least = least.min(host.word(GUEST_ACK + 8).load(Ordering::Relaxed) - sent);
+            least = least.min(host.word(GUEST_STAMP).load(Ordering::Relaxed) - sent);
         }
         host.end();
         assert!(least >= host.epoch % 3 * 400_000, "{least} ticks in epoch {}", host.epoch);

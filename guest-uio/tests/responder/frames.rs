@@ -3,7 +3,7 @@
 use bench_protocol::ack::{Ack, NackReason};
 use bench_protocol::control::{BlockKind, BlockParams, WaitMode};
 use bench_protocol::frame::FrameHeader;
-use bench_protocol::layout::PAGE;
+use bench_protocol::memory_map::PAGE;
 use sha2::{Digest, Sha256};
 use zerocopy::IntoBytes;
 

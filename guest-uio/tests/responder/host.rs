@@ -11,7 +11,8 @@ use bench_protocol::control::{
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::guest_stamps::GuestStamps;
 use bench_protocol::hello::{Hello, read_text};
-use bench_protocol::layout::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_COMMAND, HOST_MESSAGE, Layout};
+use bench_protocol::layout::Layout;
+use bench_protocol::memory_map::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_COMMAND, HOST_MESSAGE, HOST_PAYLOAD};
 use doorbell::region::SharedRegion;
 use guest_uio::responder::{RespondError, respond};
 
@@ -134,7 +135,7 @@ impl TestHost {
     /// Publishes a message with its payload, and rings the guest if it is armed.
     pub(crate) fn send(&mut self, seq: u64, payload: &[u64]) {
         for (i, value) in payload.iter().enumerate() {
-            self.word(HOST_MESSAGE + 8 + 8 * i).store(*value, Ordering::Relaxed);
+            self.word(HOST_PAYLOAD + 8 * i).store(*value, Ordering::Relaxed);
         }
         self.publish(seq, SENT);
     }

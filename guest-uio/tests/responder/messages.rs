@@ -7,7 +7,7 @@ use std::time::Duration;
 use bench_protocol::ack::{Ack, NackReason};
 use bench_protocol::control::{BlockKind, BlockParams, WaitMode};
 use bench_protocol::counters::GuestCounters;
-use bench_protocol::layout::GUEST_ACK;
+use bench_protocol::memory_map::GUEST_STAMP;
 use doorbell::tsc::tsc_now;
 
 use crate::host::TestHost;
@@ -152,7 +152,7 @@ fn handshake_stamp_is_between_the_host_stamps() {
         let sent = tsc_now();
         assert_eq!(host.pingpong(seq), Ack::Processed);
         let back = tsc_now();
-        let stamp = host.word(GUEST_ACK + 8).load(Ordering::Relaxed);
+        let stamp = host.word(GUEST_STAMP).load(Ordering::Relaxed);
         assert!((sent..=back).contains(&stamp), "{sent} {stamp} {back}");
     }
     host.end();

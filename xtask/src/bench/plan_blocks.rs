@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
-use bench_protocol::layout::SLOTS;
+use bench_protocol::memory_map::SLOTS;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;

@@ -4,7 +4,7 @@ use bench_model::Fault;
 use bench_model::raw::CorruptAnswer;
 use bench_protocol::ack::{Ack, NackReason};
 use bench_protocol::frame::FrameHeader;
-use bench_protocol::layout::PAGE;
+use bench_protocol::memory_map::PAGE;
 use doorbell::notify::Notifier;
 use doorbell::region::{RegionError, flush_private};
 use doorbell::tsc::tsc_now;

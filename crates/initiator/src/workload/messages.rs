@@ -1,5 +1,6 @@
 //! 64-byte messages: closed loops, back to back or paced, and an open loop at a given rate.
 
+use bench_protocol::memory_map::PAYLOAD_WORDS;
 use doorbell::notify::Notifier;
 use doorbell::tsc::tsc_now;
 use doorbell::wait::Waiter;
@@ -9,7 +10,6 @@ use super::pacing::{BackToBack, FixedGap, OpenLoopSchedule, Pacer, TscSleeper};
 use super::{BlockContext, BlockOutcome};
 use crate::BenchError;
 use crate::round_trip::{Channel, Sample};
-use crate::shared_words::PAYLOAD;
 
 /// Thread names during and outside the measurement, for tracing tools.
 const MEASURING: &std::ffi::CStr = c"measuring";
@@ -106,7 +106,7 @@ pub(crate) fn pingpong<W: Waiter, N: Notifier>(
     sample: &mut Sample,
 ) -> Result<(), BenchError> {
     let seq = sample.seq;
-    let mut words = [0; PAYLOAD];
+    let mut words = [0; PAYLOAD_WORDS];
     for (word, i) in words[1..].iter_mut().zip(1_u64..) {
         *word = seq.wrapping_mul(i);
     }

@@ -57,7 +57,7 @@ impl BlockContext<'_> {
         let (memory, first) = (self.words.memory, self.first_seq);
         let slots = u64::from(self.block.conditions.slots.unwrap_or(1));
         let out_of_bounds = || RegionError::OutOfBounds {
-            offset: bench_protocol::layout::SLOTS,
+            offset: bench_protocol::memory_map::SLOTS,
             len: usize::try_from(slots.saturating_mul(self.block.size_bytes)).unwrap_or(usize::MAX),
             region: memory.len(),
         };
