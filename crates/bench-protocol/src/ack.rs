@@ -1,19 +1,19 @@
 //! The two-phase acknowledgement: NONE → RECEIVED → PROCESSED or ERROR(code).
 //!
-//! A word carries `sequence << 8 | state` and has one writer. Because the sequence number travels with the state, an
-//! answer to one message is never taken for the answer to another.
+//! A word carries `sequence << 8 | state` and has one writer. The sequence number is part of the word, so
+//! an acknowledgement cannot be attributed to another message.
 
 /// A word with a sequence number (56 bits) and a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SeqState {
     /// The operation, or epoch, that the state belongs to.
     pub seq: u64,
-    /// What the writer says about it.
+    /// The state.
     pub state: u8,
 }
 
 impl SeqState {
-    /// The word as it lies in memory.
+    /// The word in memory.
     #[must_use]
     pub const fn pack(seq: u64, state: u8) -> u64 {
         seq << 8 | state as u64
@@ -28,13 +28,13 @@ impl SeqState {
 
 /// State of a message word: the host has published the operation.
 pub const SENT: u8 = 1;
-/// State of a message word: the block is over, and the message before this was its last.
+/// State of a message word: the previous message was the last of the block.
 pub const END: u8 = 4;
-/// State of an acknowledgement: the guest knows of the message.
+/// State of an acknowledgement: the guest has detected the message.
 pub const RECEIVED: u8 = 2;
-/// State of an acknowledgement: the guest is done with it, and it was right.
+/// State of an acknowledgement: the guest has verified the message.
 pub const PROCESSED: u8 = 3;
-/// States from here on are errors.
+/// First state that is an error.
 const ERROR: u8 = 0x80;
 
 /// Why a guest refused a message.
@@ -43,9 +43,9 @@ const ERROR: u8 = 0x80;
 pub enum NackReason {
     /// The payload does not match its SHA-256.
     Hash = ERROR,
-    /// The slot's number or header makes no sense.
+    /// The slot's number or header is not valid.
     Header = ERROR + 1,
-    /// The 56 bytes of a short message do not add up.
+    /// The checksum of a short message is wrong.
     Payload = ERROR + 2,
 }
 
@@ -54,16 +54,16 @@ pub enum NackReason {
 pub enum Ack {
     /// First phase.
     Received,
-    /// Second phase, well.
+    /// Second phase, verified.
     Processed,
     /// Second phase, refused.
     Refused(NackReason),
-    /// A state that no version of the protocol has: the other side lies or is broken.
+    /// Not a state of the protocol: the other side is faulty.
     Unknown(u8),
 }
 
 impl Ack {
-    /// What a state byte means.
+    /// The acknowledgement of a state byte.
     #[must_use]
     pub const fn from_state(state: u8) -> Self {
         const HASH: u8 = NackReason::Hash as u8;
@@ -87,13 +87,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_word_keeps_its_parts(seq in 0_u64..1 << 56, state: u8) {
+        fn word_keeps_its_parts(seq in 0_u64..1 << 56, state: u8) {
             prop_assert_eq!(SeqState::unpack(SeqState::pack(seq, state)), SeqState { seq, state });
         }
     }
 
     #[test]
-    fn every_state_reads_back_as_what_was_meant() {
+    fn every_state_has_one_meaning() {
         assert_eq!(Ack::from_state(RECEIVED), Ack::Received);
         assert_eq!(Ack::from_state(PROCESSED), Ack::Processed);
         for refusal in [NackReason::Hash, NackReason::Header, NackReason::Payload] {

@@ -1,11 +1,11 @@
 //! A guest's time stamp counter on the host's time line.
 
-/// A guest's counter against the host's, from handshakes in which the guest stamps between two stamps of the host.
+/// The offset between both counters, from handshakes: the guest stamps between two stamps of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClockOffset {
     /// Guest minus host, in ticks.
     pub ticks: i64,
-    /// Half of the handshake's round trip, in ticks: the offset is known to plus or minus this.
+    /// Half of the handshake's round trip, in ticks: the error bound of the offset.
     pub bound: u64,
 }
 
@@ -18,7 +18,7 @@ impl ClockOffset {
         Self { ticks: seen.wrapping_sub(middle).cast_signed(), bound }
     }
 
-    /// The handshake that bounds the offset best: the one with the least round trip.
+    /// The handshake with the shortest round trip, which has the smallest error bound.
     #[must_use]
     pub fn best(handshakes: impl IntoIterator<Item = Self>) -> Option<Self> {
         handshakes.into_iter().min_by_key(|h| h.bound)
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_offset_brings_a_guest_stamp_back_to_the_host() {
+    fn converts_guest_stamps_to_host_time() {
         let guest_ahead = ClockOffset::from_handshake(1_000, 50_050, 1_100);
         assert_eq!(guest_ahead, ClockOffset { ticks: 49_000, bound: 50 });
         assert_eq!(guest_ahead.guest_to_host(50_050), 1_050);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn the_tightest_handshake_wins() {
+    fn selects_handshake_with_smallest_bound() {
         let loose = ClockOffset { ticks: 1, bound: 90 };
         let tight = ClockOffset { ticks: 2, bound: 20 };
         assert_eq!(ClockOffset::best([loose, tight, loose]), Some(tight));

@@ -24,7 +24,7 @@ impl Hello {
         Ok(())
     }
 
-    /// Reads the answer; `None` while there is none for this nonce.
+    /// Reads the answer; `None` before the guest has answered this nonce.
     pub fn read(region: &SharedRegion, nonce: u64) -> Result<Option<Self>, RegionError> {
         if region.word(GUEST_HELLO)?.load(Ordering::Acquire) != nonce {
             return Ok(None);

@@ -96,7 +96,7 @@ impl Layout {
         Some(SLOTS + index * self.stride)
     }
 
-    /// Offsets at which `bytes` bytes can be copied while there is no message: the payload of each slot, or the start of
+    /// Offsets at which `bytes` bytes can be copied between messages: the payload of each slot, or the start of
     /// the first slot if they exceed a payload.
     #[must_use]
     pub fn copy_offsets(&self, bytes: usize) -> Vec<usize> {
@@ -124,7 +124,7 @@ impl Layout {
         Ok(())
     }
 
-    /// Reads the header; `None` while there is none.
+    /// Reads the header; `None` before the host has written it.
     pub fn read(region: &SharedRegion) -> Result<Option<Self>, LayoutError> {
         let nonce = region.word(NONCE)?.load(Ordering::Acquire);
         let Some(header) = Header::from_words(load(region, 0)?).filter(|header| nonce != 0 && header.magic == MAGIC)

@@ -64,7 +64,7 @@ word_struct! {
         pub version: u64,
         /// [`fingerprint`](crate::fingerprint::fingerprint).
         pub fingerprint: u64,
-        /// Identifies the run. Written last; zero while there is none.
+        /// Identifies the run. Written last; zero before that.
         pub nonce: u64,
         /// The host's id, which the guest rings.
         pub host_peer: u64,

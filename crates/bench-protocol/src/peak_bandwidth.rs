@@ -2,7 +2,7 @@
 //! run the same code, so their ratio describes the machine and not the program.
 //!
 //! The best result counts, because a disturbance only makes a copy slower. The copy methods alternate. Each has a few
-//! repetitions per round, so that it finds its own bytes in the caches. Rounds continue while one method still improves: an
+//! repetitions per round, because the later ones find their bytes in the caches. Rounds continue while one method still improves: an
 //! emulator's TLB grows only while it is in use, and the first rounds pay for that.
 
 use std::hint::black_box;
@@ -34,7 +34,7 @@ const MAX_HASHED: usize = 2 << 20;
 const CHUNK: usize = 4096;
 /// Maximum bytes to load without storing them.
 const MAX_READ: usize = 2 << 20;
-/// Minimum bytes per repetition, so that the clock's resolution does not distort short copies.
+/// Minimum bytes per repetition, because the clock's resolution would distort short copies.
 const MIN_BYTES: usize = 1 << 20;
 /// Clock readings to time.
 const READINGS: u32 = 20_000;
@@ -161,7 +161,7 @@ impl Rounds {
     }
 
     /// Times repetitions of `work` on `bytes` bytes, and keeps the highest speed in `best`, in bytes per second. Work that
-    /// returns `None` does not support this size and has no speed.
+    /// returns `None` does not support this size.
     fn time(
         &mut self,
         best: &mut f64,
@@ -236,6 +236,6 @@ mod tests {
         assert!(measure_copies(&region, &[1 << 20], 1, &mut [0; 1], &mut best).is_err());
         assert!(measure_hashes(&region, 1 << 20, 8192, &mut best).is_err());
         measure_hashes(&region, 4096, 64, &mut best).unwrap();
-        assert!(best.region_sha256 <= 0.0, "less than a chunk has no speed");
+        assert!(best.region_sha256 <= 0.0, "bytes below one chunk are not measured");
     }
 }

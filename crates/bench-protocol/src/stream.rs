@@ -1,4 +1,4 @@
-//! A stream's ring of slots: where they lie, and how a message shows that it is whole.
+//! A stream's ring of slots, and the integrity check of a message.
 
 use crate::memory_map::SLOTS;
 
@@ -7,7 +7,7 @@ const SEAL: u64 = 0x5a5a_5a5a_a5a5_a5a5;
 /// Slots begin at a cache line.
 const ALIGN: usize = 64;
 
-/// Slots of equal size behind the layout's fixed part.
+/// Slots of equal size after the fixed part of the memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotRing {
     slots: u64,
@@ -17,7 +17,7 @@ pub struct SlotRing {
 
 impl SlotRing {
     /// A ring of `slots` slots for messages of `bytes` bytes in a region of `region` bytes; `None` if it does not fit, or if
-    /// a message is too short for the two words that make it whole.
+    /// a message is too short for the first and the last word.
     #[must_use]
     pub fn new(region: usize, slots: u64, bytes: u64) -> Option<Self> {
         let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes >= 16 && bytes.is_multiple_of(8))?;
@@ -43,7 +43,7 @@ impl SlotRing {
     }
 }
 
-/// Puts the sequence number into a message's first and last word.
+/// Writes the sequence number to a message's first and last word.
 #[inline]
 pub fn stamp_ends(message: &mut [u8], seq: u64) {
     let last = message.len() - 8;
@@ -51,7 +51,7 @@ pub fn stamp_ends(message: &mut [u8], seq: u64) {
     message[last..].copy_from_slice(&(seq ^ SEAL).to_ne_bytes());
 }
 
-/// Whether a message is that of this sequence number, from its first word to its last.
+/// Whether both the first and the last word belong to this sequence number.
 #[must_use]
 #[inline]
 pub fn is_intact(message: &[u8], seq: u64) -> bool {
@@ -64,13 +64,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_lie_behind_the_fixed_part_and_follow_each_other() {
+    fn slots_follow_the_fixed_part() {
         let ring = SlotRing::new(8 << 20, 4, 72).unwrap();
         assert_eq!((ring.slot(0), ring.slot(1), ring.slot(7)), (SLOTS, SLOTS + 128, SLOTS + 3 * 128));
     }
 
     #[test]
-    fn a_ring_that_does_not_fit_is_refused() {
+    fn refuses_ring_that_does_not_fit() {
         for (slots, bytes) in [(0, 64), (4, 8), (4, 65), (5, 1 << 20), (u64::MAX, 64), (2, u64::MAX)] {
             assert_eq!(SlotRing::new(8 << 20, slots, bytes), None, "{slots} slots of {bytes}");
         }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_whole_only_with_both_its_words() {
+    fn message_is_intact_only_with_both_words() {
         let mut message = [0; 64];
         stamp_ends(&mut message, 9);
         assert!(is_intact(&message, 9));

@@ -1,4 +1,4 @@
-//! The properties that are fuzzed, with what proptest invents: the same functions, from the same file.
+//! The fuzzed properties with inputs of proptest: the same functions, from the same file.
 
 use proptest::prelude::*;
 
@@ -10,12 +10,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
-    fn any_content_of_the_memory_stays_inside_of_it(data in prop::collection::vec(any::<u8>(), 0..800)) {
+    fn any_content_stays_inside_the_region(data in prop::collection::vec(any::<u8>(), 0..800)) {
         shared_memory::layout(&data);
     }
 
     #[test]
-    fn numbers_of_a_size_that_nearly_fits_stay_inside_as_well(
+    fn plausible_sizes_stay_inside_the_region(
         slots in 0..4_u64, stride in 0..3_u64, work in 0..8_u64, operations in 0..40_000_u64, bytes in 0..5_000_000_u64,
     ) {
         // The header from its nonce on, and the command with its parameters.

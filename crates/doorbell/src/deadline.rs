@@ -1,4 +1,4 @@
-//! One factor for every deadline of a process. Slow machines, such as a KVM that interprets guest code, need it.
+//! One factor for every deadline of a process, for slow machines such as a KVM that interprets guest code.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 /// The largest factor: deadlines of seconds become hours.
 pub const MAX_SCALE: u32 = 1_000;
 
-/// Relaxed: set once, before anything waits; it guards no other data.
+/// Relaxed: set once, before the first wait, and independent of other data.
 static SCALE: AtomicU32 = AtomicU32::new(1);
 
 /// Multiplies every deadline of this process from now on. Values outside 1 to [`MAX_SCALE`] are clamped.
@@ -23,7 +23,7 @@ pub fn scaled(deadline: Duration) -> Duration {
 /// The word of the guest's kernel command line that carries the factor.
 pub const BOOT_PARAMETER: &str = "ivshmem.timeout_scale";
 
-/// The factor in a kernel command line; `None` if there is none, or it is not a number.
+/// The factor in a kernel command line; `None` if it is missing or not a number.
 #[must_use]
 pub fn scale_in(command_line: &str) -> Option<u32> {
     let mut values =

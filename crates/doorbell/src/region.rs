@@ -1,8 +1,7 @@
 //! Memory that another process or machine writes at the same time.
 //!
-//! This is the only file that touches shared memory through raw pointers. It never hands out a `&[u8]` or a `&T` of a
-//! plain type: a Rust reference promises that nobody else writes, and here somebody does. What it hands out instead is
-//! an atomic word, or a copy.
+//! This is the only file that accesses shared memory through raw pointers. It returns atomic words and copies, never a
+//! `&[u8]` or a `&T` of a plain type: a Rust reference guarantees that there is no other writer.
 //!
 //! The same type serves for device registers (BAR0): a 32-bit atomic store is one 32-bit bus access.
 #![expect(unsafe_code, reason = "maps and dereferences memory that other processes share")]
@@ -23,21 +22,21 @@ pub enum RegionError {
     Map {
         /// Offset in the file or device.
         offset: u64,
-        /// Length asked for.
+        /// Requested length.
         len: usize,
         /// The system's reason.
         #[source]
         source: io::Error,
     },
-    /// The descriptor does not tell its size.
+    /// The size of the descriptor is unknown.
     #[error("cannot learn the size of the memory object")]
     Stat(#[source] io::Error),
-    /// The object is smaller than what was to be mapped: touching its missing pages would raise SIGBUS.
+    /// The object is smaller than the mapping. Access to the missing pages would raise SIGBUS.
     #[error("the memory object has {actual} bytes, {wanted} were to be mapped")]
     TooSmall {
-        /// Bytes it has.
+        /// Size of the object.
         actual: u64,
-        /// Bytes that were asked for.
+        /// Requested bytes.
         wanted: u64,
     },
     /// An access would leave the region or straddle a word.
@@ -57,11 +56,11 @@ pub fn may_shrink(fd: impl AsFd) -> bool {
     fcntl_get_seals(fd).map_or(true, |seals| !seals.contains(SealFlags::SHRINK))
 }
 
-/// A mapping of memory that others write too.
+/// A mapping of memory that has other writers.
 ///
 /// Invariant: `base .. base + len` stays mapped, readable and writable for the value's life. A memory object that is not
-/// sealed against shrinking can still be shrunk by any of its holders; touching what is gone then raises SIGBUS, which
-/// ends the process and corrupts nothing. [`may_shrink`] tells; a PCI BAR has a fixed size.
+/// sealed against shrinking can be shrunk by any of its holders (see [`may_shrink`]). Access to the missing pages then
+/// raises SIGBUS, which ends the process and corrupts nothing. A PCI BAR has a fixed size.
 #[derive(Debug)]
 pub struct SharedRegion {
     map: MmapRaw,
@@ -80,9 +79,9 @@ impl SharedRegion {
         Self::map_device(fd, 0, len)
     }
 
-    /// Maps `len` bytes at `offset` of a device or sysfs resource, whose size the descriptor does not tell.
+    /// Maps `len` bytes at `offset` of a device or sysfs resource, whose size is not known from the descriptor.
     ///
-    /// `offset` is what mmap(2) gets: for `/dev/uioN` it is the number of the map times the page size.
+    /// `offset` is passed to mmap(2). For `/dev/uioN` it is the number of the map times the page size.
     pub fn map_device(fd: impl AsFd, offset: u64, len: usize) -> Result<Self, RegionError> {
         let fd = fd.as_fd();
         let map = MmapOptions::new().offset(offset).len(len).map_raw(&fd);
@@ -96,7 +95,7 @@ impl SharedRegion {
         self.len
     }
 
-    /// Whether there is nothing in it; never so for a region that was mapped.
+    /// Always `false`: an empty region cannot be mapped.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -119,7 +118,7 @@ impl SharedRegion {
         Ok(unsafe { AtomicU64::from_ptr(at.as_ptr().cast()) })
     }
 
-    /// `count` words from `offset` on, which must be a multiple of 8: for a loop that would check each one's bounds.
+    /// `count` words from `offset` on, which must be a multiple of 8: for loops, which would otherwise check the bounds of each word.
     pub fn words(&self, offset: usize, count: usize) -> Result<&[AtomicU64], RegionError> {
         let at = self.at(offset, count.saturating_mul(8), 8)?;
         // SAFETY: as in `word`, for all of them: `at` has checked the whole length.
@@ -133,8 +132,8 @@ impl SharedRegion {
         Ok(unsafe { AtomicU32::from_ptr(at.as_ptr().cast()) })
     }
 
-    /// Copies `from` into the region. The other side may write there meanwhile: who owns the bytes is the protocol's
-    /// matter, and the copy's content is worth what that ownership is worth.
+    /// Copies `from` into the region. The protocol must give this side the bytes: a concurrent write by the other side
+    /// corrupts them.
     pub fn copy_in(&self, offset: usize, from: &[u8]) -> Result<(), RegionError> {
         let at = self.at(offset, from.len(), 1)?;
         // SAFETY: the destination is in bounds; `from` is a private slice and cannot overlap a foreign mapping.
@@ -142,7 +141,7 @@ impl SharedRegion {
         Ok(())
     }
 
-    /// Copies bytes out of the region. Validate the copy, never the original: that one may change after the check.
+    /// Copies bytes out of the region. Validate the copy: the original can change after the check.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) -> Result<(), RegionError> {
         let at = self.at(offset, to.len(), 1)?;
         // SAFETY: the source is in bounds; `to` is exclusively ours.
@@ -154,7 +153,7 @@ impl SharedRegion {
 impl SharedRegion {
     /// Copies out as [`copy_out`](Self::copy_out) does, with loads that fetch a whole line of write-combined memory at a
     /// time (MOVNTDQA, Intel SDM volume 1, "Streaming load hint instruction"). On cached memory they are ordinary loads.
-    /// `None` where the processor has none, or where `offset` and length are no multiples of 16.
+    /// `None` if the processor lacks them, or if `offset` or length is not a multiple of 16.
     pub fn copy_out_streaming(&self, offset: usize, to: &mut [u8]) -> Option<Result<(), RegionError>> {
         if !is_x86_feature_detected!("sse4.1") || !offset.is_multiple_of(16) || !to.len().is_multiple_of(16) {
             return None;
@@ -167,8 +166,8 @@ impl SharedRegion {
 }
 
 impl SharedRegion {
-    /// Copies out as [`copy_out`](Self::copy_out) does, with one 64-bit load for each word: under emulation, where wide
-    /// instructions are taken apart, the fastest way there is. `None` where `offset` or length is no multiple of 8.
+    /// Copies out as [`copy_out`](Self::copy_out) does, with one 64-bit load per word. This is the fastest copy under
+    /// emulation, which splits wide instructions. `None` if `offset` or length is not a multiple of 8.
     pub fn copy_out_words(&self, offset: usize, to: &mut [u8]) -> Option<Result<(), RegionError>> {
         if !offset.is_multiple_of(8) || !to.len().is_multiple_of(8) {
             return None;
@@ -183,8 +182,8 @@ impl SharedRegion {
         }))
     }
 
-    /// Loads every word and stores none; returns them all by exclusive or, so that no load can be left out. `None` where
-    /// `offset` or `len` is no multiple of 8.
+    /// Loads every word and returns their exclusive or, so the compiler keeps every load. `None` if `offset` or `len` is not
+    /// a multiple of 8.
     #[must_use]
     pub fn read_words(&self, offset: usize, len: usize) -> Option<Result<u64, RegionError>> {
         if !offset.is_multiple_of(8) || !len.is_multiple_of(8) {
@@ -196,8 +195,7 @@ impl SharedRegion {
         }))
     }
 
-    /// Takes bytes out of every cache of this machine (CLFLUSH, Intel SDM volume 2), so that whoever touches them next
-    /// gets them from memory.
+    /// Evicts bytes from all caches of this machine (CLFLUSH, Intel SDM volume 2). The next access reads them from memory.
     pub fn flush(&self, offset: usize, len: usize) -> Result<(), RegionError> {
         let at = self.at(offset, len, 1)?;
         // SAFETY: the bytes are mapped (checked above), and flushing changes none of them.
@@ -220,7 +218,7 @@ unsafe fn all_words(from: *const u64, words: usize) -> u64 {
     (0..words).fold(0, |all, i| all ^ unsafe { from.add(i).read_volatile() })
 }
 
-/// Takes private bytes out of every cache, as [`SharedRegion::flush`] does with shared ones.
+/// Evicts private bytes from all caches, see [`SharedRegion::flush`].
 pub fn flush_private(bytes: &[u8]) {
     // SAFETY: the slice is mapped, and flushing changes nothing of it.
     unsafe { flush_lines(bytes.as_ptr(), bytes.len()) };
@@ -234,7 +232,7 @@ unsafe fn flush_lines(from: *const u8, len: usize) {
         // SAFETY: within the mapping by contract; every x86-64 processor has the instruction.
         unsafe { _mm_clflush(from.add(line)) };
     }
-    // SAFETY: touches no memory. What follows must find the lines gone.
+    // SAFETY: accesses no memory. Later accesses must miss the caches.
     unsafe { _mm_mfence() };
 }
 
@@ -253,7 +251,7 @@ unsafe fn stream_out(from: *const u8, to: &mut [u8]) {
     }
 }
 
-/// A mapping of words that only somebody else may write, such as a driver's time stamps.
+/// A read-only mapping of words, such as a driver's time stamps.
 #[derive(Debug)]
 pub struct SharedView {
     region: SharedRegion,
@@ -286,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn two_mappings_of_one_object_see_each_other() {
+    fn two_mappings_share_one_object() {
         let object = object(8192);
         let a = SharedRegion::map_object(object.as_file()).unwrap();
         let b = SharedRegion::map_object(object.as_file()).unwrap();
@@ -299,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn accesses_outside_or_across_words_are_refused() {
+    fn refuses_access_outside_or_unaligned() {
         let region = SharedRegion::map_object(object(4096).as_file()).unwrap();
         assert!(region.word(4096).is_err());
         assert!(region.word(4092).is_err());
@@ -312,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seal_against_shrinking_is_seen() {
+    fn detects_seal_against_shrinking() {
         let object = memfd::MemfdOptions::default().allow_sealing(true).create("region-test").unwrap();
         assert!(may_shrink(object.as_file()));
         object.add_seal(memfd::FileSeal::SealShrink).unwrap();
@@ -320,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_streaming_copy_is_the_same_copy() {
+    fn streaming_copy_equals_plain_copy() {
         let region = SharedRegion::map_object(object(4096).as_file()).unwrap();
         let bytes: Vec<u8> = (0..=255).cycle().take(1024).collect();
         region.copy_in(2048, &bytes).unwrap();
@@ -334,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_word_by_word_is_the_same_copy() {
+    fn copy_by_words_equals_plain_copy() {
         let region = SharedRegion::map_object(object(4096).as_file()).unwrap();
         let bytes: Vec<u8> = (0..=255).cycle().take(1024).collect();
         region.copy_in(2048, &bytes).unwrap();
@@ -346,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_read() {
+    fn read_words_loads_every_word() {
         let region = SharedRegion::map_object(object(4096).as_file()).unwrap();
         for (at, word) in [(1024, 1_u64), (1032, 6), (2040, 0x700)] {
             region.copy_in(at, &word.to_ne_bytes()).unwrap();
@@ -359,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn a_view_sees_what_others_write() {
+    fn view_reads_writes_of_the_region() {
         let object = object(4096);
         let region = SharedRegion::map_object(object.as_file()).unwrap();
         let view = SharedView::map_device(object.as_file(), 0, 4096).unwrap();
@@ -369,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_object_is_refused() {
+    fn refuses_empty_object() {
         assert!(SharedRegion::map_object(object(0).as_file()).is_err());
     }
 }

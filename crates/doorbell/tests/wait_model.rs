@@ -1,6 +1,5 @@
-//! The interleavings of a receiver that arms and blocks with a sender that publishes and rings, tried by loom: all of one
-//! message, and of two messages those with at most four preemptions.
-//! A lost wake-up shows as an error: the receiver blocks although the sender is done and will never ring again.
+//! Loom model of the arming protocol: all interleavings of one message, and those of two messages with at most four
+//! preemptions. A lost wake-up is an error: the receiver blocks although the sender has ended and rings no more.
 
 use std::convert::Infallible;
 use std::io;
@@ -12,15 +11,14 @@ use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
 
-/// Loom's word; with `FENCED` false it leaves out the fences, to show that the model finds what they are for.
+/// Loom's word. Without `FENCED` it omits the fences, to show that the model detects their absence.
 struct ModelWord<const FENCED: bool>(AtomicU64);
 
 impl<const FENCED: bool> AtomicWord for ModelWord<FENCED> {
     fn load(&self, order: Ordering) -> u64 {
         self.0.load(order)
     }
-    /// As a swap: loom 0.7 lets a plain store slip between the two halves of another thread's swap, which no
-    /// processor does.
+    /// A swap, because loom 0.7 allows a plain store within another thread's swap. Processors do not.
     fn store(&self, value: u64, order: Ordering) {
         self.0.swap(value, order);
     }
@@ -34,7 +32,7 @@ impl<const FENCED: bool> AtomicWord for ModelWord<FENCED> {
     }
 }
 
-/// An eventfd: a count, a block until it is not zero, and an end when the sender is gone.
+/// An eventfd: a counter, a wait until it is not zero, and the end of the sender.
 struct Eventfd {
     state: Mutex<State>,
     risen: Condvar,
@@ -62,26 +60,26 @@ impl EventSource for Source {
             state = self.0.risen.wait(state).unwrap();
         }
         match std::mem::take(&mut state.count) {
-            0 => Err(io::Error::other("nobody is left to ring")),
+            0 => Err(io::Error::other("the sender has ended")),
             n => Ok(Wakeup::Events(n)),
         }
     }
 }
 
-/// How the receiver goes about a message.
+/// The receiver's order of steps.
 #[derive(Clone, Copy, PartialEq)]
 enum Receiver {
-    /// Arms when it begins to wait.
+    /// Arms when the wait begins.
     Arms,
-    /// Arms before it answers the message before, so that it is rung however quick the sender is.
+    /// Arms before it acknowledges the previous message.
     ArmsEarly,
-    /// Looks once before it arms, as one does that spins for a while.
-    LooksFirst,
+    /// Checks once before it arms, like the spin of a hybrid wait.
+    ChecksFirst,
 }
 
 fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
     let mut model = loom::model::Builder::new();
-    // Few enough preemptions to be tried in seconds.
+    // Limits the run to seconds.
     model.preemption_bound = (messages > 1).then_some(4);
     model.check(move || {
         let message = Arc::new(AtomicU64::new(0));
@@ -99,7 +97,7 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
                 for seq in 1..=messages {
                     message.store(seq, Ordering::Release);
                     doorbell.notify().unwrap();
-                    // Closed loop: the next message waits for the answer to this one.
+                    // Closed loop: the next message waits for this acknowledgement.
                     while seq < messages && answer.load(Ordering::Acquire) < seq {
                         thread::yield_now();
                     }
@@ -114,7 +112,7 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
         for seq in 1..=messages {
             let try_take = || (message.load(Ordering::Acquire) >= seq).then_some(());
             let on_idle = || Ok::<(), Infallible>(());
-            if receiver == Receiver::LooksFirst && try_take().is_some() {
+            if receiver == Receiver::ChecksFirst && try_take().is_some() {
                 found_first += 1;
                 answer.store(seq, Ordering::Release);
                 continue;
@@ -134,27 +132,27 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
 }
 
 #[test]
-fn no_interleaving_of_one_message_loses_its_wake_up() {
+fn one_message_never_loses_its_wakeup() {
     exchange::<true>(1, Receiver::Arms);
 }
 
 #[test]
-fn no_interleaving_of_two_messages_loses_or_leaves_a_doorbell() {
+fn two_messages_lose_and_leave_no_doorbell() {
     exchange::<true>(2, Receiver::Arms);
 }
 
 #[test]
-fn no_interleaving_loses_a_doorbell_of_a_receiver_that_spins_first() {
-    exchange::<true>(2, Receiver::LooksFirst);
+fn receiver_that_spins_first_loses_no_doorbell() {
+    exchange::<true>(2, Receiver::ChecksFirst);
 }
 
 #[test]
-fn no_interleaving_loses_or_leaves_a_doorbell_of_a_receiver_that_arms_early() {
+fn receiver_that_arms_early_loses_no_doorbell() {
     exchange::<true>(2, Receiver::ArmsEarly);
 }
 
 #[test]
 #[should_panic(expected = "a doorbell for every message that is waited for")]
-fn without_the_fences_the_model_finds_the_lost_wake_up() {
+fn model_detects_missing_fences() {
     exchange::<false>(1, Receiver::Arms);
 }

@@ -24,7 +24,7 @@ const STREAM_SLOTS: [u32; 2] = [1, 16];
 pub(super) const MIN_FOR_STREAMS: u64 = 32 << 20;
 /// A copy size whose peak bandwidth is always measured: larger than an L2 cache.
 const COPY: u64 = 8 << 20;
-/// Below the number of guest stamps (`RECORD_COUNT`), with warm-up and a corrupted frame.
+/// Below the number of guest stamps (`STAMP_COUNT`), with warm-up and a corrupted frame.
 const MAX_OPERATIONS: u64 = 30_000;
 /// Doorbells of a storm.
 const STORM: u64 = 20_000;
