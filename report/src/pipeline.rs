@@ -89,7 +89,7 @@ fn write_files(dir: &Path, run: &Run, result: &RunResult, plots: Vec<Plot>) -> R
     for export in export::all() {
         export::write_into(dir, export, result, run)?;
     }
-    export::write_into(dir, &text::TextReport::of(dir), result, run)?;
+    export::write_into(dir, &text::TextReport::new(dir), result, run)?;
     // Last: the page links to the other files.
-    export::write_into(dir, &html::Page::of(dir, plots), result, run)
+    export::write_into(dir, &html::Page::new(dir, plots), result, run)
 }

@@ -3,8 +3,8 @@
 use crate::evaluate::compare_runs::cells::CellDelta;
 use crate::evaluate::compare_runs::gate::{Gate, NotJudged, P50, P99};
 use crate::evaluate::compare_runs::{NotRecorded, RunComparison, RunDelta, RunInfo};
-use crate::render::terminal::table::aligned;
-use crate::render::terminal::text::wrapped;
+use crate::render::text_table::aligned;
+use crate::render::wrap::wrapped;
 use crate::result::cell_key::{CellId, short};
 use crate::result::metric::Metric;
 use crate::stats::Change;
@@ -98,8 +98,8 @@ fn not_recorded(across: &RunComparison) -> Vec<String> {
 
 /// A line whose columns are kept where it fits, and broken between words where it does not.
 fn columns(line: &str) -> Vec<String> {
-    let printable = crate::render::terminal::text::printable(line);
-    let fits = printable.chars().count() <= crate::render::terminal::text::WIDTH;
+    let printable = crate::render::wrap::printable(line);
+    let fits = printable.chars().count() <= crate::render::wrap::WIDTH;
     if fits { vec![printable.trim_end().to_owned()] } else { wrapped(line, LINES_EACH) }
 }
 

@@ -1,4 +1,4 @@
-//! Renders a result: files for programs, plots, the report as page and text, the summary for a terminal.
+//! Renders a result: files for programs, plots, the HTML and text reports, the terminal summary.
 
 pub mod compare_runs;
 pub mod export;
@@ -7,3 +7,5 @@ pub mod plots;
 pub mod report_doc;
 pub mod terminal;
 pub mod text;
+mod text_table;
+mod wrap;

@@ -1,31 +1,28 @@
-//! `report.html`: the [`Document`] as one page that needs no network, no scripts and nothing beside it.
+//! `report.html`: the [`ReportDoc`] as one self-contained page, readable without network and scripts.
 //!
-//! 1. `colours`: the plots' palette, which the whole page has.
-//!    `parts`: sections, tables and figures as HTML. Every string goes through maud's escaping, and before that through
-//!    `safe`, since a guest or an environment may have made it up.
-//! 2. `policy`: what a browser may do with the page, which is next to nothing.
-//! 3. `style.css`, `print.css` and `compare.js`: how it looks, on paper too, and the one thing that takes a script.
+//! 1. `css`: the colours of the plots as custom properties. `tables`: sections, tables and numbers as HTML. maud escapes
+//!    every string; `sanitize` first removes control characters, because guest and environment are untrusted.
+//! 2. `csp`: the Content-Security-Policy.
+//! 3. `style.css`, `print.css`, and `compare.js`, the only script.
 
-mod colours;
-mod parts;
-mod policy;
-mod safe;
+mod csp;
+mod css;
+mod sanitize;
+mod tables;
 
 use std::io::{self, Write};
 use std::path::Path;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use self::safe::safe;
+use self::sanitize::{link, safe};
+use crate::io::file_names::HTML_FILE;
 use crate::io::run::Run;
 use crate::render::export::Export;
 use crate::render::plots::{Plot, themed};
-use crate::render::report_doc::{Document, Folder, Point, RESULTS};
+use crate::render::report_doc::{KeyResult, RESULTS, ReportDoc, RunFiles};
 use crate::result::RunResult;
 use bench_model::units::plural;
-
-/// The page's name in a run's folder.
-pub const FILE_NAME: &str = "report.html";
 
 /// The heading of the plots.
 const PLOTS: &str = "Plots";
@@ -39,56 +36,56 @@ const SCRIPT: &str = include_str!("compare.js");
 /// Writes the page.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
-    folder: Folder,
+    files: RunFiles,
     plots: Vec<Plot>,
 }
 
 impl Page {
-    /// For the run in `dir`, with links to the files that exist by now.
+    /// The page of the run in `dir`, with links to its existing files.
     #[must_use]
-    pub fn of(dir: &Path, plots: Vec<Plot>) -> Self {
-        Self { folder: Folder::look(dir), plots }
+    pub fn new(dir: &Path, plots: Vec<Plot>) -> Self {
+        Self { files: RunFiles::scan(dir), plots }
     }
 }
 
 impl Export for Page {
     fn file_name(&self) -> &'static str {
-        FILE_NAME
+        HTML_FILE
     }
 
     fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let document = Document::of(result, run, &self.folder);
-        out.write_all(page(&document, &self.plots, &self.folder).into_string().as_bytes())
+        let doc = ReportDoc::new(result, run, &self.files);
+        out.write_all(page(&doc, &self.plots, &self.files).into_string().as_bytes())
     }
 }
 
-/// The whole page. Deterministic: neither the clock nor the machine that renders it is in it.
+/// The whole page. Deterministic: it contains neither the time nor the machine of rendering.
 #[must_use]
-pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
-    let style = format!("{}{STYLE}", colours::properties());
+pub fn page(doc: &ReportDoc, plots: &[Plot], files: &RunFiles) -> Markup {
+    let style = format!("{}{STYLE}", css::properties());
     html! {
         (DOCTYPE)
         html lang="en" {
             head {
                 meta charset="utf-8";
-                meta http-equiv="Content-Security-Policy" content=(policy::policy(SCRIPT));
+                meta http-equiv="Content-Security-Policy" content=(csp::policy(SCRIPT));
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (safe(&document.title)) }
-                // Both are this project's own files: neither holds an end tag, and nothing of the run.
+                title { (safe(&doc.title)) }
+                // Constant files of this project: they contain no end tag and no data of the run.
                 style { (PreEscaped(style)) }
             }
             body {
                 a.skip href="#answer" { "Skip to the headline" }
-                (head(document, plots, folder))
+                (head(doc, plots, files))
                 main {
-                    @if !document.missing.is_empty() { (missing(document)) }
-                    (results(document))
-                    (controls(document))
-                    @if !plots.is_empty() { (figures(plots)) }
-                    @for section in &document.sections { (parts::section(section)) }
-                    @if !folder.files.is_empty() { (files(folder)) }
+                    @if !doc.missing.is_empty() { (missing(doc)) }
+                    (results(doc))
+                    (controls(doc))
+                    @if !plots.is_empty() { (plot_figures(plots)) }
+                    @for section in &doc.sections { (tables::section(section)) }
+                    @if !files.files.is_empty() { (file_list(files)) }
                 }
                 footer {
                     p { "Percentiles, intervals, checks and workloads are explained in " code { "docs/measuring.md" } "." }
@@ -100,81 +97,81 @@ pub fn page(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
     }
 }
 
-fn head(document: &Document, plots: &[Plot], folder: &Folder) -> Markup {
-    let verdict = if document.passed { "passed" } else { "failed" };
+fn head(doc: &ReportDoc, plots: &[Plot], files: &RunFiles) -> Markup {
+    let verdict = if doc.overview.checks.passed() { "passed" } else { "failed" };
     html! {
         header {
-            h1 { (safe(&document.title)) }
+            h1 { (safe(&doc.title)) }
             p.badges {
-                span class={ "badge " (verdict) } { (safe(&document.checked)) }
-                @if !document.warnings.is_empty() {
-                    a.badge.warned href="#warnings" { (plural(document.warnings.len() as u64, "warning")) }
+                span class={ "badge " (verdict) } { (safe(&doc.overview.checks.text)) }
+                @if !doc.overview.warnings.is_empty() {
+                    a.badge.warned href="#warnings" { (plural(doc.overview.warnings.len() as u64, "warning")) }
                 }
-                span.badge { (safe(&document.label)) }
+                span.badge { (safe(&doc.overview.label)) }
             }
-            p.answer #answer tabindex="-1" { (safe(&document.answer)) }
-            (warnings(document))
-            @if !document.machine.is_empty() { p.machine { (safe(&document.machine)) } }
+            p.answer #answer tabindex="-1" { (safe(&doc.overview.headline)) }
+            (warnings(doc))
+            @if !doc.machine.is_empty() { p.machine { (safe(&doc.machine)) } }
         }
         nav aria-label="Sections" {
             ul {
-                @if has_results(document) { li { a href="#results" { (RESULTS) } } }
+                @if has_results(doc) { li { a href="#results" { (RESULTS) } } }
                 @if !plots.is_empty() { li { a href="#plots" { (PLOTS) } } }
-                @for section in &document.sections {
+                @for section in &doc.sections {
                     li { a href={ "#" (section.id) } { (section.title) } }
                 }
-                @if !folder.files.is_empty() { li { a href="#files" { "Files" } } }
+                @if !files.files.is_empty() { li { a href="#files" { "Files" } } }
             }
         }
     }
 }
 
-/// The most important warnings next to the headline: those about the data come first in the document.
-fn warnings(document: &Document) -> Markup {
-    let more = document.warnings.len().saturating_sub(SHOWN_WARNINGS);
+/// The most important warnings next to the headline: those about the data come first in the doc.
+fn warnings(doc: &ReportDoc) -> Markup {
+    let more = doc.overview.warnings.len().saturating_sub(SHOWN_WARNINGS);
     html! {
-        @if !document.warnings.is_empty() {
+        @if !doc.overview.warnings.is_empty() {
             ul.warned aria-label="Warnings" {
-                @for warning in document.warnings.iter().take(SHOWN_WARNINGS) { li { (safe(warning)) } }
+                @for warning in doc.overview.warnings.iter().take(SHOWN_WARNINGS) { li { (safe(&warning.message)) } }
                 @if more > 0 { li { a href="#warnings" { (plural(more as u64, "more warning")) } } }
             }
         }
     }
 }
 
-fn missing(document: &Document) -> Markup {
+fn missing(doc: &ReportDoc) -> Markup {
     html! {
         section.missing aria-labelledby="missing" {
             h2 #missing { "Missing" }
-            ul { @for one in &document.missing { li { (safe(one)) } } }
+            ul { @for text in &doc.missing { li { (safe(text)) } } }
         }
     }
 }
 
-fn has_results(document: &Document) -> bool {
-    !document.points.is_empty() || !document.inconclusive.is_empty()
+fn has_results(doc: &ReportDoc) -> bool {
+    !doc.key_results.is_empty() || !doc.inconclusive.is_empty()
 }
 
-fn results(document: &Document) -> Markup {
-    if !has_results(document) {
+fn results(doc: &ReportDoc) -> Markup {
+    if !has_results(doc) {
         return html! {};
     }
     html! {
         section aria-labelledby="results" {
             h2 #results { (RESULTS) }
-            ul.points { @for one in &document.points { (point(one)) } }
-            @for line in &document.inconclusive { p.inconclusive { "Inconclusive: " (safe(line)) "." } }
+            ul.points { @for result in &doc.key_results { (key_result(result)) } }
+            @for line in &doc.inconclusive { p.inconclusive { "Inconclusive: " (safe(line)) "." } }
         }
     }
 }
 
-fn point(point: &Point) -> Markup {
+fn key_result(result: &KeyResult) -> Markup {
     html! {
-        li class=[point.winner.as_deref().map(parts::mode_class)] {
-            h3 { (safe(&point.question)) }
-            p.verdict { (safe(&point.verdict)) }
-            @for one in &point.evidence { p { (safe(one)) } }
-            @if let Some(table) = &point.table {
+        li class=[result.winner.as_deref().map(tables::mode_class)] {
+            h3 { (safe(&result.question)) }
+            p.verdict { (safe(&result.verdict)) }
+            @for text in &result.evidence { p { (safe(text)) } }
+            @if let Some(table) = &result.table {
                 table {
                     caption { (safe(&table.caption)) }
                     thead { tr { @for head in &table.head { th scope="col" { (head) } } } }
@@ -193,15 +190,15 @@ fn point(point: &Point) -> Markup {
     }
 }
 
-/// Without scripts: the style sheet looks at the boxes.
-fn controls(document: &Document) -> Markup {
+/// Check boxes, which the style sheet evaluates without a script.
+fn controls(doc: &ReportDoc) -> Markup {
     html! {
-        form.controls aria-label="What is shown" autocomplete="off" {
+        form.controls aria-label="Display options" autocomplete="off" {
             fieldset {
                 legend { "Show" }
-                @if document.modes.len() > 1 {
-                    @for mode in &document.modes {
-                        @let class = parts::mode_class(mode);
+                @if doc.modes.len() > 1 {
+                    @for mode in &doc.modes {
+                        @let class = tables::mode_class(mode);
                         label class=(class) {
                             input type="checkbox" id={ "show-" (class) } checked;
                             span.swatch aria-hidden="true" {} bdi { (safe(mode)) }
@@ -214,11 +211,11 @@ fn controls(document: &Document) -> Markup {
     }
 }
 
-fn figures(plots: &[Plot]) -> Markup {
+fn plot_figures(plots: &[Plot]) -> Markup {
     html! {
         section aria-labelledby="plots" {
             h2 #plots { (PLOTS) }
-            @if let Some(plot) = plots.first() { p.place { (safe(&plot.place)) "." } }
+            @if let Some(plot) = plots.first() { p.environment { (safe(&plot.environment)) "." } }
             @for plot in plots {
                 figure id={ "plot-" (plot.name) } {
                     h3 { (safe(&plot.title)) }
@@ -230,13 +227,13 @@ fn figures(plots: &[Plot]) -> Markup {
     }
 }
 
-fn files(folder: &Folder) -> Markup {
+fn file_list(files: &RunFiles) -> Markup {
     html! {
         section aria-labelledby="files" {
             h2 #files { "Files" }
             ul.files {
-                @for (name, about) in &folder.files {
-                    li { a href=(safe::link(name)) { (safe(name)) } ": " (about) }
+                @for (name, about) in &files.files {
+                    li { a href=(link(name)) { (safe(name)) } ": " (about) }
                 }
             }
         }

@@ -1,83 +1,67 @@
-//! The plots of a run, as SVG and as PNG. Pure but for [`write_into`]: the same run gives the same bytes.
+//! The plots of a run as SVG and PNG. Deterministic: the same run gives the same bytes.
 //!
-//! SVG is written directly rather than through a plotting library, because what makes these plots worth having is what
-//! such libraries lack: colours that follow the page ([`themed`]), figures shown where one points, an axis of nines,
-//! units chosen per tick, and labels that are laid out by the widths of the letters instead of by guesses.
+//! SVG is written directly because plotting libraries lack what the report needs: colours that follow the page's theme
+//! ([`themed`]), tooltips, a nines axis for percentiles, units chosen per tick, and deterministic text layout by glyph
+//! widths.
 //!
-//! Read in this order:
-//! 1. `palette`, `font`, `canvas`: colours, letters, elements.
-//! 2. `scale`, `panel`, `figure`, `layout`: axes, a rectangle with two of them, and the frame around all; `curve`,
-//!    `labels`, `bins`, `frames`: what several plots draw alike.
-//! 3. `data`: what of a run belongs together.
-//! 4. A file per plot.
-//! 5. `theme` and `png`: the plot in a page and as pixels. `files`: the folder.
+//! 1. `draw`: colours, text, SVG elements, scales, axes, legends.
+//! 2. `series`: selects the cells and samples of each panel. `frame_rows`: rows of the frame plots.
+//! 3. One file per plot.
+//! 4. `export` writes the files.
 
-mod against_cpu;
-mod against_rate;
 mod bandwidth;
-mod bins;
-mod canvas;
 mod contention;
-mod curve;
-mod data;
-mod ecdf;
-mod figure;
-mod files;
-mod font;
+mod draw;
+mod export;
 mod frame_phases;
-mod frames;
+mod frame_rows;
 mod histogram;
-mod labels;
-mod layout;
+mod latency_over_time;
+mod latency_vs_cpu;
+mod latency_vs_rate;
 mod legs;
-mod over_time;
-mod palette;
-mod panel;
-mod percentiles;
-mod png;
-mod scale;
+mod percentile_curve;
+mod series;
 mod storm;
 mod stream;
-mod theme;
 
-pub use self::files::write_into;
-pub(crate) use self::files::{FOLDER, file_names};
-pub use self::palette::{PALETTE, Swatch};
-pub use self::png::{PngError, png};
-pub use self::theme::themed;
+pub use self::draw::css_vars::themed;
+pub use self::draw::palette::{Color, PALETTE};
+pub use self::draw::png::{PngError, png};
+pub use self::export::write_into;
+pub(crate) use self::export::{FOLDER, file_names};
 
-use self::data::Data;
+use self::series::PlotData;
 use crate::io::run::Run;
 use crate::result::RunResult;
 
 /// A plot of a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plot {
-    /// The stem of its files' names.
+    /// File name without extension.
     pub name: &'static str,
-    /// What it shows.
+    /// Title.
     pub title: String,
-    /// What it shows and of how many samples.
+    /// Caption with the sample counts.
     pub caption: String,
-    /// The environment in a few words. The picture has it in its caption; a page shows it once for all plots.
-    pub place: String,
-    /// The figures in words, for readers who do not see the plot.
+    /// The environment in a few words. It ends the caption in the picture; the page shows it once for all plots.
+    pub environment: String,
+    /// The values as text, for screen readers.
     pub alt: String,
-    /// The plot in static colours on a white ground, 1000 wide.
+    /// The SVG with static colours on white, 1000 pixels wide.
     pub svg: String,
 }
 
-type Draw = fn(&Data<'_>) -> Option<Plot>;
+type Draw = fn(&PlotData<'_>) -> Option<Plot>;
 
-/// Every plot, in the order in which a reader wants them.
-const ALL: [(&str, Draw); 12] = [
-    ("latency_percentiles", percentiles::plot),
+/// Every plot, in the order of the report.
+const ALL: [(&str, Draw); 11] = [
+    ("latency_percentiles", percentile_curve::plot),
     ("latency_histogram", histogram::plot),
-    ("latency_over_time", over_time::plot),
-    ("latency_ecdf", ecdf::plot),
+    ("latency_over_time", latency_over_time::plot),
     ("legs", legs::plot),
-    ("latency_against_cpu", against_cpu::plot),
-    ("latency_against_rate", against_rate::plot),
+    ("latency_against_cpu", latency_vs_cpu::plot),
+    ("latency_against_rate", latency_vs_rate::plot),
     ("contention", contention::plot),
     ("bandwidth_analysis", bandwidth::plot),
     ("frame_phases", frame_phases::plot),
@@ -85,9 +69,12 @@ const ALL: [(&str, Draw); 12] = [
     ("stream", stream::plot),
 ];
 
+/// Plots of earlier versions. Their files are removed when a run is rendered again.
+const RETIRED: [&str; 1] = ["latency_ecdf"];
+
 /// The plots for which the run has data.
 #[must_use]
 pub fn plots(result: &RunResult, run: &Run) -> Vec<Plot> {
-    let data = Data { result, run };
+    let data = PlotData { result, run };
     ALL.iter().filter_map(|(_, draw)| draw(&data)).collect()
 }

@@ -1,153 +1,106 @@
-//! The content of the report: results, figures, environment, self-checks and warnings. [`page`](crate::render::html) and
-//! [`text_report`](crate::render::text) only format it, so both have the same content.
+//! The content of the report. The [HTML report](crate::render::html), the [text report](crate::render::text) and the
+//! [terminal summary](crate::render::terminal) only format it, so they agree.
 //!
-//! 1. [`value`] and [`table`]: a figure as text with its exact value; tables, facts and paragraphs.
-//! 2. [`case`]: the name of a row.
-//! 3. [`answer`], `comparison` and [`missing`]: the results with their verdicts, and what is missing from the run.
-//! 4. The sections: [`latency`], [`legs`], [`frames`], [`flow`] (streams, open loops, storms, contention), [`cost`],
-//!    [`machine`] and [`trust`].
+//! 1. [`value`] and [`table`]: a number as text with its exact value; tables, facts and paragraphs.
+//! 2. [`cell_label`] and `verdict`: labels of rows, verdicts as text.
+//! 3. `headline`, [`key_results`], `notes` and [`incomplete`]: the results, and what the run lacks. [`overview`] combines
+//!    them for the short forms.
+//! 4. [`sections`]: the complete tables.
 
-pub mod answer;
-pub mod case;
-pub(crate) mod comparison;
-pub mod cost;
-pub mod flow;
-pub mod folder;
-pub mod frames;
-pub mod latency;
-pub mod legs;
-pub mod machine;
-pub mod missing;
+pub mod cell_label;
+pub mod checks;
+mod headline;
+pub mod incomplete;
+pub mod key_results;
+pub mod notes;
+pub mod overview;
+pub mod run_files;
+pub mod sections;
 pub mod table;
-pub mod trust;
 pub mod value;
+mod verdict;
 
-pub use self::answer::Point;
-pub use self::folder::Folder;
+pub use self::checks::CheckSummary;
+pub use self::key_results::KeyResult;
+pub use self::notes::{Note, NoteKind};
+pub use self::overview::Overview;
+pub use self::run_files::RunFiles;
+pub use self::sections::Section;
 pub use self::table::{Column, Part, Row, Table};
 pub use self::value::Value;
 
-use crate::io::run::Run;
-use crate::result::{CheckOutcome, RunResult};
+use crate::io::Run;
+use crate::result::RunResult;
 use bench_model::WaitMode;
 
-/// The heading of the results.
+/// The heading of the key results.
 pub const RESULTS: &str = "Results";
 
 /// The report of a run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Document {
+pub struct ReportDoc {
     /// The title.
     pub title: String,
-    /// The headline.
-    pub answer: String,
-    /// How the guest was executed, and what the figures are good for.
-    pub label: String,
-    /// Machine, programs and time in one line.
+    /// Headline, cells, notes, self-checks and warnings.
+    pub overview: Overview,
+    /// Machine, versions and time in one line.
     pub machine: String,
-    /// How many self-checks passed.
-    pub checked: String,
-    /// Whether no self-check failed.
-    pub passed: bool,
-    /// The warnings, without their hints.
-    pub warnings: Vec<String>,
     /// The environment in a few lines.
     pub environment: Vec<(&'static str, String)>,
-    /// The results, question by question, of the questions that have an answer.
-    pub points: Vec<Point>,
-    /// The questions without an answer, a line per reason.
+    /// The key results that are conclusive.
+    pub key_results: Vec<KeyResult>,
+    /// The inconclusive questions, one line per reason.
     pub inconclusive: Vec<String>,
-    /// What is missing from the run, and why. Empty for a whole run.
+    /// What an incomplete run lacks, and why.
     pub missing: Vec<String>,
-    /// Every wait mode that was measured: poll, irq, hybrid, mixed ones.
+    /// The measured wait modes.
     pub modes: Vec<String>,
-    /// The figures.
+    /// The complete tables.
     pub sections: Vec<Section>,
 }
 
-/// One subject.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Section {
-    /// Its name in links, unique in the document.
-    pub id: &'static str,
-    /// Its heading.
-    pub title: &'static str,
-    /// Its content, in order. Never empty.
-    pub parts: Vec<Part>,
-}
-
-impl Document {
-    /// Collects it. `folder` lists the files of the run's folder.
+impl ReportDoc {
+    /// The report of a run. `files` lists the files of its folder.
     #[must_use]
-    pub fn of(result: &RunResult, run: &Run, folder: &Folder) -> Self {
-        let sections = [
-            ("comparisons", "Comparison with polling", comparison::parts(result)),
-            ("latency", "Latency", latency::parts(result)),
-            ("legs", "Legs of a round trip", legs::parts(result)),
-            ("frames", "Bandwidth: verified frames", frames::parts(result, run)),
-            ("stream", "Streams", flow::streams(result)),
-            ("openloop", "Open loop: latency by offered load", flow::open_loops(result)),
-            ("contention", "Contention: with busy threads", flow::contention(result)),
-            ("storm", "Storm: interrupts per doorbell", flow::storms(result)),
-            ("cpu", "CPU time", cost::parts(result)),
-            ("counters", "Counters", cost::counters(result)),
-            ("ceilings", "Peak bandwidth", machine::ceilings(result)),
-            ("checks", "Self-checks", trust::checks(result)),
-            ("warnings", "Warnings", trust::warnings(result)),
-            ("environment", "Environment", machine::environment(result)),
-            ("config", "Configuration", machine::config(result)),
-        ];
-        let said = sections.into_iter().filter(|(_, _, parts)| !parts.is_empty());
+    pub fn new(result: &RunResult, run: &Run, files: &RunFiles) -> Self {
         let modes = modes(result);
-        let all = answer::points(result);
-        let inconclusive = answer::inconclusive(&all);
-        let points = all.into_iter().filter(|point| point.inconclusive.is_none()).collect();
+        let key_results = key_results::key_results(result);
+        let inconclusive = key_results::inconclusive(&key_results);
         Self {
             title: title(&modes),
-            answer: crate::render::terminal::answer(result),
-            label: crate::render::terminal::label(&result.environment.accel),
-            machine: machine::line(result),
-            checked: checked(result),
-            passed: result.passed(),
-            warnings: result.warnings.iter().map(|warning| warning.message.clone()).collect(),
-            environment: machine::brief(result),
-            points,
+            overview: Overview::new(result),
+            machine: sections::machine_line(result),
+            environment: sections::brief_environment(result),
+            key_results: key_results.into_iter().filter(|result| result.inconclusive.is_none()).collect(),
             inconclusive,
-            missing: missing::list(result, run, folder),
+            missing: incomplete::incomplete(result, run, files),
             modes,
-            sections: said.map(|(id, title, parts)| Section { id, title, parts }).collect(),
+            sections: sections::sections(result, run),
         }
+    }
+
+    /// The parts of a section. Empty if the run has no data for it.
+    #[must_use]
+    pub fn section(&self, id: &str) -> &[Part] {
+        self.sections.iter().find(|section| section.id == id).map_or(&[], |section| &section.parts)
     }
 }
 
 fn title(modes: &[String]) -> String {
     match modes {
-        [] => "ivshmem-doorbell: a run without figures".to_owned(),
+        [] => "ivshmem-doorbell: no results".to_owned(),
         modes => format!("ivshmem-doorbell: {}", modes.join(", ")),
     }
 }
 
-/// Each mode once: both sides alike first, in the order of [`WaitMode`].
+/// Each mode once: same mode on both sides first, in the order of [`WaitMode`].
 fn modes(result: &RunResult) -> Vec<String> {
-    let mut seen: Vec<(bool, WaitMode, WaitMode, &str)> = result
+    let mut modes: Vec<(bool, WaitMode, WaitMode, &str)> = result
         .cells
         .iter()
         .map(|cell| (cell.host_wait != cell.guest_wait, cell.host_wait, cell.guest_wait, cell.mode.as_str()))
         .collect();
-    seen.sort_unstable();
-    seen.dedup();
-    seen.into_iter().map(|(_, _, _, mode)| mode.to_owned()).collect()
-}
-
-/// How many self-checks passed, for instance `15 of 15 self-checks passed`.
-pub(crate) fn checked(result: &RunResult) -> String {
-    let count = |verdict| result.self_checks.iter().filter(|check| check.pass == verdict).count() as u64;
-    let (passed, failed, silent) =
-        (count(CheckOutcome::Pass), count(CheckOutcome::Fail), count(CheckOutcome::NotApplicable));
-    let of = passed + failed;
-    let silent = if silent == 0 { String::new() } else { format!(", {silent} not applicable") };
-    match failed {
-        0 => format!("{passed} of {of} self-checks passed{silent}"),
-        _ => format!("{failed} of {of} self-checks failed{silent}"),
-    }
+    modes.sort_unstable();
+    modes.dedup();
+    modes.into_iter().map(|(_, _, _, mode)| mode.to_owned()).collect()
 }

@@ -1,26 +1,26 @@
-//! What a section is made of.
+//! Paragraphs, lists, facts and tables.
 
 use super::value::Value;
 
-/// A paragraph, a list, facts or a table.
+/// A part of a section.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Part {
     /// A paragraph.
     Text(String),
     /// A list.
     List(Vec<String>),
-    /// Names and what they stand for.
+    /// Names with their values.
     Facts(Vec<(String, String)>),
     /// A table.
     Table(Table),
 }
 
-/// A table: each row has as many values as there are columns.
+/// A table. Each row has one value per column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
-    /// Its name, unique in the document.
+    /// Unique in the document.
     pub id: String,
-    /// What it shows; a sentence without its full stop.
+    /// A caption without a full stop.
     pub caption: String,
     /// The number of key columns.
     pub keys: usize,
@@ -28,80 +28,93 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<Row>,
-    /// Whether it is folded in the page.
+    /// Whether the HTML report folds it.
     pub detail: bool,
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
-    /// Its head.
+    /// The heading.
     pub name: &'static str,
-    /// What that means, where it is no common word.
+    /// An explanation of the heading, or empty.
     pub about: &'static str,
-    /// Whether it holds prose, which is wrapped and stands to the left.
+    /// Whether it holds text, which is wrapped and left-aligned.
     pub prose: bool,
 }
 
 /// A row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Its wait mode.
+    /// The wait mode.
     pub mode: Option<String>,
-    /// Its values.
+    /// One value per column.
     pub values: Vec<Value>,
 }
 
 impl Column {
-    /// Of figures.
+    /// A column of numbers.
     #[must_use]
     pub fn new(name: &'static str, about: &'static str) -> Self {
         Self { name, about, prose: false }
     }
 
-    /// Of words.
+    /// A column of text.
     #[must_use]
     pub fn prose(name: &'static str) -> Self {
         Self { name, about: "", prose: true }
     }
 }
 
-/// The columns of a table: names, and what each means, or nothing.
+/// Columns from headings and explanations.
 #[must_use]
 pub fn columns(named: &[(&'static str, &'static str)]) -> Vec<Column> {
     named.iter().map(|&(name, about)| Column::new(name, about)).collect()
 }
 
 impl Table {
-    /// As a part of a section; nothing without rows.
+    /// As a part of a section. `None` without rows.
     #[must_use]
     pub fn part(self) -> Option<Part> {
         (!self.rows.is_empty()).then_some(Part::Table(self))
     }
 
-    /// Without the columns of figures in which nothing is known in any row.
+    /// Removes columns that are unknown in every row.
     #[must_use]
     pub fn without_unknown_columns(self) -> Self {
         self.with_columns_where(|value| *value != Value::unknown())
     }
 
-    /// Without the columns of figures that are zero or unknown in every row.
+    /// Removes columns that are zero or unknown in every row.
     #[must_use]
     pub fn without_zero_columns(self) -> Self {
         self.with_columns_where(|value| *value != Value::unknown() && value.exact.as_deref() != Some("0"))
     }
 
-    /// Keeps the keys, and the columns with at least one such value.
+    /// Keeps only the columns with these headings.
+    #[must_use]
+    pub fn select(mut self, names: &[&str]) -> Self {
+        let keep: Vec<bool> = self.columns.iter().map(|column| names.contains(&column.name)).collect();
+        self.keys = keep.iter().take(self.keys).filter(|keep| **keep).count();
+        self.keep_columns(&keep);
+        self
+    }
+
+    /// Keeps the keys and the columns with at least one such value.
     fn with_columns_where(mut self, is_wanted: impl Fn(&Value) -> bool) -> Self {
-        let known = |index: usize| self.rows.iter().any(|row| is_wanted(&row.values[index]));
-        let keep: Vec<bool> = (0..self.columns.len()).map(|index| index < self.keys || known(index)).collect();
+        let is_kept = |index: usize| self.rows.iter().any(|row| is_wanted(&row.values[index]));
+        let keep: Vec<bool> = (0..self.columns.len()).map(|index| index < self.keys || is_kept(index)).collect();
+        self.keep_columns(&keep);
+        self
+    }
+
+    fn keep_columns(&mut self, keep: &[bool]) {
         let mut columns = keep.iter();
         self.columns.retain(|_| *columns.next().unwrap_or(&true));
         for row in &mut self.rows {
             let mut values = keep.iter();
             row.values.retain(|_| *values.next().unwrap_or(&true));
         }
-        self
     }
 }
 
@@ -110,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_of_zeros_are_left_out() {
+    fn removes_columns_of_zeros() {
         let row = |lost| Row { mode: None, values: vec![Value::word("64 B"), Value::count(lost), Value::count(0)] };
         let table = Table {
             id: "t".to_owned(),
@@ -126,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn columns_in_which_nothing_is_known_are_left_out() {
+    fn removes_unknown_columns() {
         let row = |p99| Row { mode: None, values: vec![Value::word("64 B"), Value::ns(None), Value::ns(p99)] };
         let table = Table {
             id: "t".to_owned(),

@@ -1,21 +1,21 @@
-//! A figure as people read it, beside its exact value: three digits are for eyes, the rest for whoever checks.
+//! A value as text with three significant digits, and its exact number.
 
 use crate::stats::Interval;
 use bench_model::units::{duration, sig3, speed, thousands};
 
-/// What stands where nothing is known.
+/// The text of an unknown value.
 pub const UNKNOWN: &str = "–";
 
-/// One figure or word.
+/// A number or a word.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Value {
-    /// As it is read, with its unit.
+    /// The text with its unit.
     pub text: String,
-    /// The same number as `result.json` has it, in the unit of `unit`. `None` for words and for what is not known.
+    /// The number as in `result.json`, in the unit of `unit`. `None` for words and unknown values.
     pub exact: Option<String>,
-    /// The unit of `exact`: `ns`, `B/s`, `µs`, or nothing for counts and ratios.
+    /// The unit of `exact`: `ns`, `B/s`, `µs`; empty for counts and ratios.
     pub unit: &'static str,
-    /// Its 95 % interval, as it is read.
+    /// The 95 % interval as text.
     pub interval: Option<(String, String)>,
 }
 
@@ -26,7 +26,7 @@ impl Value {
         Self { text: text.into(), ..Self::default() }
     }
 
-    /// Nothing is known.
+    /// An unknown value.
     #[must_use]
     pub fn unknown() -> Self {
         Self::word(UNKNOWN)
@@ -38,7 +38,17 @@ impl Value {
         ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
     }
 
-    /// Nanoseconds of a leg, which may be negative by the clocks' bound.
+    /// An interval, for instance `58.1–60.0 µs`: one unit if both ends have the same.
+    #[must_use]
+    pub fn range_ns(interval: &Interval<u64>) -> Self {
+        let [low, high] = [interval.low, interval.high].map(|ns| duration(ns as f64));
+        match (low.split_once(' '), high.split_once(' ')) {
+            (Some((number, unit)), Some((_, high_unit))) if unit == high_unit => Self::word(format!("{number}–{high}")),
+            (Some(_) | None, _) => Self::word(format!("{low}–{high}")),
+        }
+    }
+
+    /// Nanoseconds of a leg, which may be negative within the uncertainty of the clock offset.
     #[must_use]
     pub fn signed_ns(ns: impl Into<Option<i64>>) -> Self {
         ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
@@ -48,7 +58,7 @@ impl Value {
         Self { text: duration(ns), exact: Some(exact), unit: "ns", interval: None }
     }
 
-    /// Nanoseconds that were averaged.
+    /// Mean nanoseconds.
     #[must_use]
     pub fn mean_ns(ns: impl Into<Option<f64>>) -> Self {
         Self::real(ns, "ns", duration)
@@ -72,19 +82,19 @@ impl Value {
         Self::real(value, "", sig3)
     }
 
-    /// A ratio, with three significant digits however small it is.
+    /// A ratio, with three significant digits even if it is small.
     #[must_use]
     pub fn ratio(value: impl Into<Option<f64>>) -> Self {
         Self::real(value, "", significant)
     }
 
-    /// Something per second.
+    /// A rate per second.
     #[must_use]
     pub fn per_second(rate: impl Into<Option<f64>>) -> Self {
         Self::real(rate, "/s", |rate| format!("{}/s", thousands(whole(rate))))
     }
 
-    /// How often.
+    /// A count.
     #[must_use]
     pub fn count(count: impl Into<Option<u64>>) -> Self {
         count.into().map_or_else(Self::unknown, |count| Self {
@@ -95,20 +105,20 @@ impl Value {
         })
     }
 
-    /// A share, from 0 to 1, in per cent.
+    /// A fraction from 0 to 1, as a percentage.
     #[must_use]
     pub fn share(share: impl Into<Option<f64>>) -> Self {
         Self::real(share, "", |share| format!("{} %", sig3(share * 100.0)))
     }
 
-    /// With the interval in which the true figure lies, in nanoseconds.
+    /// With a 95 % interval in nanoseconds.
     #[must_use]
     pub fn within_ns(mut self, interval: Option<Interval<u64>>) -> Self {
         self.interval = interval.map(|Interval { low, high }| (duration(low as f64), duration(high as f64)));
         self
     }
 
-    /// With the interval of a ratio.
+    /// With the 95 % interval of a ratio.
     #[must_use]
     pub fn within(mut self, interval: Option<&Interval<f64>>) -> Self {
         self.interval = interval.map(|interval| (significant(interval.low), significant(interval.high)));
@@ -124,10 +134,10 @@ impl Value {
         }
     }
 
-    /// JSON has no infinity, and a document that somebody made up may hold what is no number of anything.
-    fn real(value: impl Into<Option<f64>>, unit: &'static str, told: impl FnOnce(f64) -> String) -> Self {
+    /// NaN and infinities of untrusted documents are unknown.
+    fn real(value: impl Into<Option<f64>>, unit: &'static str, format: impl FnOnce(f64) -> String) -> Self {
         value.into().filter(|value| value.is_finite()).map_or_else(Self::unknown, |value| Self {
-            text: told(value),
+            text: format(value),
             exact: Some(value.to_string()),
             unit,
             interval: None,
@@ -135,7 +145,7 @@ impl Value {
     }
 }
 
-/// Ratios below a tenth say something too.
+/// Three significant digits for ratios below 1, too.
 fn significant(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -147,8 +157,8 @@ fn significant(value: f64) -> String {
     }
 }
 
-/// A rate for people.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and negative ones show as none")]
+/// Rounds a rate.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded and not negative")]
 fn whole(rate: f64) -> u64 {
     rate.max(0.0).round() as u64
 }
@@ -158,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_figure_keeps_its_exact_value_beside_the_one_that_is_read() {
+    fn keeps_the_exact_number() {
         let value = Value::ns(62_397).within_ns(Some(Interval { low: 60_000, high: 64_100 }));
         assert_eq!((value.text.as_str(), value.exact.as_deref(), value.unit), ("62.4 µs", Some("62397"), "ns"));
         assert_eq!(value.line(), "62.4 µs (60.0 µs to 64.1 µs)");
@@ -167,13 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn small_ratios_keep_three_digits() {
-        let told = [0.016_29, 0.9, 0.005_1, 260.4, 0.000_012_34, 0.0].map(significant);
-        assert_eq!(told, ["0.0163", "0.900", "0.00510", "260", "1.23e-5", "0"]);
+    fn small_ratios_have_three_digits() {
+        let text = [0.016_29, 0.9, 0.005_1, 260.4, 0.000_012_34, 0.0].map(significant);
+        assert_eq!(text, ["0.0163", "0.900", "0.00510", "260", "1.23e-5", "0"]);
     }
 
     #[test]
-    fn what_is_no_number_is_unknown() {
+    fn nan_and_infinity_are_unknown() {
         for value in [Value::ns(None), Value::number(f64::NAN), Value::speed(f64::INFINITY), Value::count(None)] {
             assert_eq!((value.text.as_str(), value.exact), (UNKNOWN, None));
         }

@@ -1,226 +1,179 @@
-//! The summary on the terminal: the headline first, then a table of the cells, remarks, self-checks and warnings. At most 40
-//! lines of 100 columns; the rest is in the report.
+//! The terminal summary: the [`Overview`] in at most 40 lines of 100 columns. The reports have the rest.
 
-pub(crate) mod answer;
-mod counters;
+mod cell_table;
 mod drivers;
-pub(crate) mod findings;
-mod line;
-pub(crate) mod table;
-pub(crate) mod text;
+mod styled_line;
 
-pub(crate) use self::answer::answer;
 pub use self::drivers::driver_table;
-use self::line::{Line, Tone};
-use self::text::{WIDTH, elided, wrapped_to};
+use self::styled_line::{StyledLine, Tone};
 use crate::io::file_names::HTML_FILE;
-use crate::render::report_doc::checked;
-use crate::result::metric::Metric;
-use crate::result::{Cell, CheckOutcome, RunResult, SelfCheck};
-use bench_model::Workload;
-use bench_model::units::{acceleration, plural};
+use crate::render::report_doc::{CheckSummary, Note, NoteKind, Overview};
+use crate::render::wrap::{WIDTH, elided, wrapped_to};
+use crate::result::{RunResult, SelfCheck, Warning};
+use bench_model::units::plural;
 
-/// Lines of a summary of [`WIDTH`] columns, the one with the report's path included.
+/// Lines of a summary of [`WIDTH`] columns, including the path of the report, which the caller prints.
 const MAX_LINES: usize = 40;
 
-/// The narrowest summary: the table needs about as much.
-const NARROWEST: usize = 40;
+/// The narrowest summary, about the width of the table.
+const MIN_WIDTH: usize = 40;
 
-/// Cells that are always shown.
-const MIN_CELLS: usize = 8;
+/// Rows of the table that are always shown.
+const MIN_ROWS: usize = 8;
 
-/// Lines of one remark.
-pub(crate) const LINES_EACH: usize = 3;
+/// Lines of the headline, which includes the reason if there are no results.
+const HEADLINE_LINES: usize = 4;
 
-/// Lines of the headline: that of a run without figures has the reason.
-const LINES_OF_ANSWER: usize = 4;
+/// Lines of a note.
+const NOTE_LINES: usize = 3;
 
-/// Failed checks up to which each has the most lines, and up to which each has more than one.
+/// Lines of a warning, including its hint.
+const WARNING_LINES: usize = 3;
+
+/// The number of failed checks up to which each gets four lines, and up to which each gets two.
 const FEW_FAILED: usize = 2;
 const MANY_FAILED: usize = 6;
 
-/// Lines of one warning: its hint comes last and must not be cut off.
-const LINES_PER_WARNING: usize = 3;
-
-/// The summary, with a line end after each line.
+/// The summary, with a newline after each line.
 #[must_use]
 pub fn summary(result: &RunResult) -> String {
     summary_within(result, WIDTH)
 }
 
-/// The same for a terminal of so many columns; 40 to 100 are used.
+/// The summary for a terminal with this number of columns; 40 to 100 are used.
 #[must_use]
 pub fn summary_within(result: &RunResult, columns: usize) -> String {
-    lines(result, columns).into_iter().map(|line| line.text + "\n").collect()
+    lines(&Overview::new(result), columns).into_iter().map(|line| line.text + "\n").collect()
 }
 
-/// The same with the escapes of a terminal.
+/// The summary with terminal escape sequences.
 #[must_use]
 pub fn styled_summary(result: &RunResult) -> String {
     styled_summary_within(result, WIDTH)
 }
 
-/// [`summary_within`] with the escapes of a terminal.
+/// [`summary_within`] with terminal escape sequences.
 #[must_use]
 pub fn styled_summary_within(result: &RunResult, columns: usize) -> String {
-    lines(result, columns).iter().map(|line| line.styled() + "\n").collect()
+    lines(&Overview::new(result), columns).iter().map(|line| line.styled() + "\n").collect()
 }
 
 /// Columns and lines of the terminal.
 #[derive(Debug, Clone, Copy)]
-struct Room {
+struct Dimensions {
     columns: usize,
     lines: usize,
 }
 
-impl Room {
-    /// A narrow summary has as many more lines as it has fewer columns.
-    fn of(columns: usize) -> Self {
-        let columns = columns.clamp(NARROWEST, WIDTH);
+impl Dimensions {
+    /// A narrow summary has proportionally more lines.
+    fn new(columns: usize) -> Self {
+        let columns = columns.clamp(MIN_WIDTH, WIDTH);
         Self { columns, lines: MAX_LINES * WIDTH / columns }
     }
 
-    /// So many lines of a wide summary.
-    fn times(self, most: usize) -> usize {
-        (most * WIDTH).div_ceil(self.columns)
+    /// The number of lines for text that takes `wide_lines` lines of [`WIDTH`] columns.
+    fn scaled(self, wide_lines: usize) -> usize {
+        (wide_lines * WIDTH).div_ceil(self.columns)
     }
 
-    fn wrapped(self, text: &str, most: usize) -> Vec<String> {
-        wrapped_to(text, self.columns, self.times(most))
+    fn wrapped(self, text: &str, max: usize) -> Vec<String> {
+        wrapped_to(text, self.columns, self.scaled(max))
     }
 }
 
-fn lines(result: &RunResult, columns: usize) -> Vec<Line> {
-    let room = Room::of(columns);
-    let tone = if result.passed() { Tone::Answer } else { Tone::Bad };
-    let mut head = tone.on(room.wrapped(&answer(result), LINES_OF_ANSWER));
-    head.push(Line::plain(String::new()));
-    let mut end = vec![Line::plain(String::new())];
-    end.extend(self_checks(result, room));
-    let label = room.wrapped(&label(&result.environment.accel), 1);
-    let all_rows: Vec<&Cell> = result.cells.iter().filter(|cell| has_row(cell)).collect();
-    let mut tail = Tone::Aside.on(legend(result).iter().flat_map(|text| room.wrapped(text, 1)));
+fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
+    let size = Dimensions::new(columns);
+    let tone = if overview.checks.passed() { Tone::Headline } else { Tone::Bad };
+    let mut head = tone.on(size.wrapped(&overview.headline, HEADLINE_LINES));
+    head.push(StyledLine::plain(String::new()));
+    let mut end = vec![StyledLine::plain(String::new())];
+    end.extend(self_checks(&overview.checks, size));
+    let label = size.wrapped(&overview.label, 1);
+    let row_count = overview.cells.rows.len();
+    let mut tail = Tone::Dim.on(overview.legend.iter().flat_map(|text| size.wrapped(text, 1)));
 
-    // The least of the table comes first, then the remarks, and the rest is for more of the table. One line stays for the
-    // cells that are left out, one for the warnings, one for the label, and one for the path of the report.
-    let others = head.len() + tail.len() + end.len() + table::HEAD_LINES + all_rows.len().min(MIN_CELLS) + 4;
-    tail.extend(fitting(remarks(result, room), room.lines.saturating_sub(others)));
+    // Priorities: the minimum of the table, then notes, then more rows. Four lines are reserved: omitted cells, warnings,
+    // label, and the path of the report.
+    let reserved = head.len() + tail.len() + end.len() + cell_table::HEAD_LINES + row_count.min(MIN_ROWS) + 4;
+    tail.extend(fitting(&overview.notes, size, size.lines.saturating_sub(reserved)));
     tail.extend(end);
     let taken = head.len() + tail.len() + 1;
 
-    let left = (room.lines - 3).saturating_sub(taken + table::HEAD_LINES).max(MIN_CELLS);
-    let rows = &all_rows[..all_rows.len().min(left)];
+    let free = (size.lines - 3).saturating_sub(taken + cell_table::HEAD_LINES).max(MIN_ROWS);
+    let rows = row_count.min(free);
     let mut lines = head;
-    if !rows.is_empty() {
-        lines.extend(table::lines(rows, room.columns).into_iter().enumerate().map(|(index, text)| {
-            let tone = if index < table::HEAD_LINES { Tone::Aside } else { Tone::Plain };
-            Line { text, tone }
+    if rows > 0 {
+        let table = cell_table::lines(&overview.cells, rows, size.columns);
+        lines.extend(table.into_iter().enumerate().map(|(index, text)| {
+            let tone = if index < cell_table::HEAD_LINES { Tone::Dim } else { Tone::Plain };
+            StyledLine { text, tone }
         }));
     }
-    let told = rows.len() + result.cells.iter().filter(|cell| findings::tells(cell)).count();
-    if told < result.cells.len() {
-        let left = result.cells.len() - told;
-        let cells = if left == 1 { "cell" } else { "cells" };
-        let text = format!("and {left} more {cells} in {}", HTML_FILE);
-        lines.push(Line { text, tone: Tone::Aside });
+    let omitted = row_count - rows + overview.omitted_cells;
+    if omitted > 0 {
+        let text = format!("and {} in {HTML_FILE}", plural(omitted as u64, "more cell"));
+        lines.push(StyledLine { text, tone: Tone::Dim });
     }
     lines.extend(tail);
-    let left = (room.lines - 2).saturating_sub(lines.len());
-    lines.extend(Tone::Warning.on(warnings(result, room, left)));
-    lines.extend(Tone::Aside.on(label));
+    let free = (size.lines - 2).saturating_sub(lines.len());
+    lines.extend(Tone::Warning.on(warnings(&overview.warnings, size, free)));
+    lines.extend(Tone::Dim.on(label));
     lines
 }
 
-/// The remarks below the table, the most asked for first.
-fn remarks(result: &RunResult, room: Room) -> Vec<Vec<Line>> {
-    let figures = findings::speeds(result).into_iter().chain(findings::remarks(result));
-    let figures = figures.map(|text| Tone::Plain.on(room.wrapped(&text, LINES_EACH)));
-    let memory = findings::memory(result).map(|text| Tone::Aside.on(room.wrapped(&text, LINES_EACH)));
-    let counters = counters::line(result).map(|text| Tone::Aside.on(room.wrapped(&text, 1)));
-    figures.chain(memory).chain(counters).collect()
-}
-
-/// As many remarks as fit, whole, and how many do not.
-fn fitting(remarks: Vec<Vec<Line>>, room: usize) -> Vec<Line> {
-    let mut lines: Vec<Line> = Vec::new();
-    let count = remarks.len();
-    for (position, remark) in remarks.into_iter().enumerate() {
-        let is_last = position + 1 == count;
-        if lines.len() + remark.len() + usize::from(!is_last) > room {
-            let left = plural((count - position) as u64, "more remark");
-            lines.push(Line { text: format!("and {left} in {}", HTML_FILE), tone: Tone::Aside });
+/// As many notes as fit, and the number of the others.
+fn fitting(notes: &[Note], size: Dimensions, max: usize) -> Vec<StyledLine> {
+    let mut lines: Vec<StyledLine> = Vec::new();
+    for (position, note) in notes.iter().enumerate() {
+        let next = match note.kind {
+            NoteKind::Result | NoteKind::Tabulated => Tone::Plain.on(size.wrapped(&note.text, NOTE_LINES)),
+            NoteKind::Environment => Tone::Dim.on(size.wrapped(&note.text, NOTE_LINES)),
+        };
+        let is_last = position + 1 == notes.len();
+        if lines.len() + next.len() + usize::from(!is_last) > max {
+            let omitted = plural((notes.len() - position) as u64, "more note");
+            lines.push(StyledLine { text: format!("and {omitted} in {HTML_FILE}"), tone: Tone::Dim });
             break;
-        }
-        lines.extend(remark);
-    }
-    lines
-}
-
-/// Cells that the table shows; others have a line of their own, or repeat one under other conditions.
-pub(crate) fn has_row(cell: &Cell) -> bool {
-    !findings::tells(cell) && !cell.conditions.cold && !cell.conditions.aa_repeat && !cell.conditions.full_stamps
-}
-
-/// The meaning of a dash where there is one, and which rows have corrected latencies.
-pub(crate) fn legend(result: &RunResult) -> Option<String> {
-    let is_short = |cell: &Cell| cell.latencies().is_none_or(|latencies| latencies.ns.p99.is_none());
-    let dashes = result
-        .cells
-        .iter()
-        .filter(|cell| has_row(cell))
-        .any(|cell| is_short(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
-    let dashes = dashes.then_some("-: unknown, or too few samples (p90 needs 10, p99 1,000)");
-    let is_due = |cell: &Cell| has_row(cell) && cell.metric() == Metric::CorrectedLatency;
-    let due = result.cells.iter().any(is_due).then_some("paced, openloop: corrected latency");
-    let told: Vec<&str> = dashes.into_iter().chain(due).collect();
-    (!told.is_empty()).then(|| told.join("; "))
-}
-
-fn self_checks(result: &RunResult, room: Room) -> Vec<Line> {
-    let text = checked(result);
-    let mut lines = vec![Line { text, tone: if result.passed() { Tone::Good } else { Tone::Bad } }];
-    let failed: Vec<&SelfCheck> = result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail).collect();
-    let most = match failed.len() {
-        0..=FEW_FAILED => 4,
-        count if count <= MANY_FAILED => 2,
-        _ => 1,
-    };
-    let told = failed.iter().flat_map(|check| {
-        let SelfCheck { id, name, detail, .. } = check;
-        let head = format!("  FAILED {id} {name}: ");
-        // The reason is often at the end of the detail: it is shortened in its middle. Breaking lines takes some room.
-        let columns = room.columns.saturating_sub(if most > 1 { 16 } else { 0 });
-        let left = (columns * room.times(most)).saturating_sub(head.chars().count());
-        room.wrapped(&format!("{head}{}", elided(detail, left)), most)
-    });
-    lines.extend(Tone::Bad.on(told));
-    lines
-}
-
-fn warnings(result: &RunResult, room: Room, most: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (position, warning) in result.warnings.iter().enumerate() {
-        let text = format!("warning: {}. Hint: {}", warning.message, warning.hint);
-        let next = room.wrapped(&text, LINES_PER_WARNING);
-        let left = result.warnings.len() - position;
-        let needed = next.len() + usize::from(left > 1);
-        if lines.len() + needed > most {
-            let more = if position == 0 { "" } else { "more " };
-            lines.push(format!("{} in {}", plural(left as u64, &format!("{more}warning")), HTML_FILE));
-            return lines;
         }
         lines.extend(next);
     }
     lines
 }
 
-/// What the figures are good for.
-pub(crate) fn label(accel: &str) -> String {
-    let words = text::printable(&acceleration(accel));
-    if accel == "tcg" { words + ": figures compare modes, they do not predict KVM" } else { words }
+fn self_checks(checks: &CheckSummary, size: Dimensions) -> Vec<StyledLine> {
+    let tone = if checks.passed() { Tone::Good } else { Tone::Bad };
+    let mut lines = vec![StyledLine { text: checks.text.clone(), tone }];
+    let max = match checks.failed.len() {
+        0..=FEW_FAILED => 4,
+        count if count <= MANY_FAILED => 2,
+        _ => 1,
+    };
+    let failed = checks.failed.iter().flat_map(|check| {
+        let SelfCheck { id, name, detail, .. } = check;
+        let head = format!("  FAILED {id} {name}: ");
+        // The reason is often at the end of the detail, so the middle is removed. Line breaks need some space.
+        let columns = size.columns.saturating_sub(if max > 1 { 16 } else { 0 });
+        let free = (columns * size.scaled(max)).saturating_sub(head.chars().count());
+        size.wrapped(&format!("{head}{}", elided(detail, free)), max)
+    });
+    lines.extend(Tone::Bad.on(failed));
+    lines
 }
 
-/// Whether a workload has a line of its own in the remarks.
-pub(crate) fn is_message(workload: Workload) -> bool {
-    matches!(workload, Workload::Pingpong | Workload::Paced)
+/// As many warnings as fit, with their hints, and the number of the others.
+fn warnings(warnings: &[Warning], size: Dimensions, max: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (position, warning) in warnings.iter().enumerate() {
+        let text = format!("warning: {}. Hint: {}", warning.message, warning.hint);
+        let next = size.wrapped(&text, WARNING_LINES);
+        let remaining = warnings.len() - position;
+        if lines.len() + next.len() + usize::from(remaining > 1) > max {
+            let more = if position == 0 { "" } else { "more " };
+            lines.push(format!("{} in {HTML_FILE}", plural(remaining as u64, &format!("{more}warning"))));
+            return lines;
+        }
+        lines.extend(next);
+    }
+    lines
 }

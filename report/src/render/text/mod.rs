@@ -1,41 +1,39 @@
-//! `performance_report.txt`, the short text report, and its long form: the [`Document`] for a terminal of a hundred columns.
+//! `performance_report.txt`, the short text report, and its long form: the [`ReportDoc`] in 100 columns.
 
-mod grid;
 mod short;
+mod table;
 
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::io::file_names::TEXT_FILE;
 use crate::io::run::Run;
 use crate::render::export::Export;
-use crate::render::report_doc::{Document, Folder, Part, Point, RESULTS, Section, Table};
-use crate::render::terminal::text::wrapped;
+use crate::render::report_doc::{KeyResult, Part, RESULTS, ReportDoc, RunFiles, Section, Table};
+use crate::render::wrap::wrapped;
 use crate::result::RunResult;
-
-/// The report's name in a run's folder.
-pub const FILE_NAME: &str = "performance_report.txt";
 
 /// Writes the report.
 #[derive(Debug, Clone, Default)]
 pub struct TextReport {
-    folder: Folder,
+    files: RunFiles,
 }
 
 impl TextReport {
     /// For the run in `dir`.
     #[must_use]
-    pub fn of(dir: &Path) -> Self {
-        Self { folder: Folder::look(dir) }
+    pub fn new(dir: &Path) -> Self {
+        Self { files: RunFiles::scan(dir) }
     }
 }
 
 impl Export for TextReport {
     fn file_name(&self) -> &'static str {
-        FILE_NAME
+        TEXT_FILE
     }
 
     fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let lines = short::lines(result, &Document::of(result, run, &self.folder));
+        let lines = short::lines(&ReportDoc::new(result, run, &self.files));
         out.write_all((lines.join("\n") + "\n").as_bytes())
     }
 }
@@ -43,52 +41,53 @@ impl Export for TextReport {
 /// The long form of the report on the run in `dir`.
 #[must_use]
 pub fn full(result: &RunResult, run: &Run, dir: &Path) -> String {
-    text(&Document::of(result, run, &Folder::look(dir)))
+    text(&ReportDoc::new(result, run, &RunFiles::scan(dir)))
 }
 
-/// The long form, with a line end after each line.
+/// The long form, with a newline after each line.
 #[must_use]
-pub fn text(document: &Document) -> String {
-    let mut lines = paragraph(&document.title);
+pub fn text(doc: &ReportDoc) -> String {
+    let mut lines = paragraph(&doc.title);
     lines.push("=".repeat(lines.iter().map(|line| line.chars().count()).max().unwrap_or(0)));
-    lines.extend(paragraph(&document.answer));
-    lines.extend(paragraph(&document.checked));
-    lines.extend(paragraph(&document.label));
-    if !document.machine.is_empty() {
-        lines.extend(paragraph(&document.machine));
+    lines.extend(paragraph(&doc.overview.headline));
+    lines.extend(paragraph(&doc.overview.checks.text));
+    lines.extend(paragraph(&doc.overview.label));
+    if !doc.machine.is_empty() {
+        lines.extend(paragraph(&doc.machine));
     }
-    heading(&mut lines, "Missing", !document.missing.is_empty());
-    lines.extend(document.missing.iter().flat_map(|one| item(one)));
-    heading(&mut lines, RESULTS, !document.points.is_empty() || !document.inconclusive.is_empty());
-    for point in &document.points {
-        lines.extend(item(&in_words(point)));
+    heading(&mut lines, "Missing", !doc.missing.is_empty());
+    lines.extend(doc.missing.iter().flat_map(|text| item(text)));
+    heading(&mut lines, RESULTS, !doc.key_results.is_empty() || !doc.inconclusive.is_empty());
+    for key_result in &doc.key_results {
+        lines.extend(item(&key_result_text(key_result)));
     }
-    lines.extend(document.inconclusive.iter().flat_map(|line| item(&format!("Inconclusive: {line}."))));
-    for section in &document.sections {
-        set(&mut lines, section);
+    lines.extend(doc.inconclusive.iter().flat_map(|line| item(&format!("Inconclusive: {line}."))));
+    for section in &doc.sections {
+        write_section(&mut lines, section);
     }
     lines.join("\n") + "\n"
 }
 
-/// A result in one paragraph.
-fn in_words(point: &Point) -> String {
-    let rows = point.table.iter().flat_map(|table| {
+/// A key result in one paragraph.
+fn key_result_text(key_result: &KeyResult) -> String {
+    let rows = key_result.table.iter().flat_map(|table| {
         table.rows.iter().map(|row| {
-            let told: Vec<String> = table.head.iter().zip(row).map(|(head, value)| format!("{head} {value}")).collect();
-            format!("{}: {}.", table.caption, told.join(", "))
+            let values: Vec<String> =
+                table.head.iter().zip(row).map(|(head, value)| format!("{head} {value}")).collect();
+            format!("{}: {}.", table.caption, values.join(", "))
         })
     });
-    let evidence: Vec<String> = point.evidence.iter().cloned().chain(rows).collect();
-    format!("{}: {}. {}", point.question, point.verdict, evidence.join(" "))
+    let evidence: Vec<String> = key_result.evidence.iter().cloned().chain(rows).collect();
+    format!("{}: {}. {}", key_result.question, key_result.verdict, evidence.join(" "))
 }
 
-fn heading(lines: &mut Vec<String>, title: &str, wanted: bool) {
-    if wanted {
+fn heading(lines: &mut Vec<String>, title: &str, is_needed: bool) {
+    if is_needed {
         lines.extend([String::new(), title.to_owned(), "-".repeat(title.chars().count())]);
     }
 }
 
-fn set(lines: &mut Vec<String>, section: &Section) {
+fn write_section(lines: &mut Vec<String>, section: &Section) {
     heading(lines, section.title, true);
     for (position, part) in section.parts.iter().enumerate() {
         if position > 0 {
@@ -96,16 +95,18 @@ fn set(lines: &mut Vec<String>, section: &Section) {
         }
         match part {
             Part::Text(text) => lines.extend(paragraph(text)),
-            Part::List(all) => lines.extend(all.iter().flat_map(|one| item(one))),
-            Part::Facts(all) => lines.extend(all.iter().flat_map(|(name, told)| item(&format!("{name}: {told}")))),
-            Part::Table(table) => set_table(lines, table),
+            Part::List(items) => lines.extend(items.iter().flat_map(|text| item(text))),
+            Part::Facts(facts) => {
+                lines.extend(facts.iter().flat_map(|(name, value)| item(&format!("{name}: {value}"))))
+            }
+            Part::Table(table) => write_table(lines, table),
         }
     }
 }
 
-fn set_table(lines: &mut Vec<String>, table: &Table) {
+fn write_table(lines: &mut Vec<String>, table: &Table) {
     lines.extend(paragraph(&table.caption));
-    // Rows that end in prose are read one by one.
+    // Rows that end in text are written as items.
     if table.columns.last().is_some_and(|column| column.prose) {
         for row in &table.rows {
             let words: Vec<&str> = row.values.iter().map(|value| value.text.as_str()).collect();
@@ -113,7 +114,7 @@ fn set_table(lines: &mut Vec<String>, table: &Table) {
         }
         return;
     }
-    lines.extend(grid::lines(table));
+    lines.extend(table::lines(table));
 }
 
 fn paragraph(text: &str) -> Vec<String> {

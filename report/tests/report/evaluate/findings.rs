@@ -1,7 +1,7 @@
 //! What follows from several cells together.
 
 use bench_model::{Arrivals, Conditions, WaitMode, Workload};
-use report::render::report_doc::answer::points;
+use report::render::report_doc::key_results::key_results;
 use report::result::findings::BreakEven;
 use report::result::metric::Metric;
 use report::stats::Change;
@@ -73,7 +73,7 @@ fn each_way_wins_on_its_side_of_the_break_even_rate_and_neither_as_a_whole() {
             rate_per_s,
             fastest_per_s: 15_000.0,
         }];
-        points(&result).into_iter().find(|point| point.question.starts_with("CPU time")).expect("a point")
+        key_results(&result).into_iter().find(|point| point.question.starts_with("CPU time")).expect("a point")
     };
     let (always, below) = (point(39_600.0), point(8_000.0));
     assert_eq!((always.winner.as_deref(), always.verdict.contains("at every rate")), (Some("irq"), true));
@@ -100,7 +100,7 @@ fn what_was_due_is_compared_from_then_on_wherever_modes_are_compared() {
     let result = late().result();
     let comparison = &result.comparisons[0];
     assert_eq!((comparison.figure, comparison.word), (Metric::CorrectedLatency, Change::Faster), "{comparison:?}");
-    let point = &points(&result)[0];
+    let point = &key_results(&result)[0];
     assert_eq!(point.winner.as_deref(), Some("irq"), "{point:?}");
     assert!(point.evidence[0].starts_with("p50 corrected latency: poll 6.00 ms ("), "{point:?}");
     let summary = report::summary(&result);
@@ -190,7 +190,7 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
     let basis = comparison.basis().expect("a ratio");
     assert!(comparison.is_bimodal() && basis.is_mean && basis.word == Change::Faster, "{comparison:?}");
     assert!(basis.noise_floor.is_some_and(|floor| floor < 10.0), "{basis:?}");
-    let answers = points(&result);
+    let answers = key_results(&result);
     let answer = answers.iter().find(|point| point.question.contains("with busy threads")).expect("an answer");
     assert_eq!(
         (answer.winner.as_deref(), &*answer.verdict),
@@ -220,7 +220,7 @@ fn streams_of_a_run_are_compared_by_time_per_message_and_a_winner_is_named_only_
     let told = |factor| {
         let result = streams(factor).result();
         let one = result.comparisons[0].clone();
-        let point = points(&result).into_iter().find(|one| one.question.starts_with("Bandwidth of a stream"));
+        let point = key_results(&result).into_iter().find(|one| one.question.starts_with("Bandwidth of a stream"));
         (one, point.expect("a point"))
     };
     let (one, point) = told(3);
@@ -283,7 +283,7 @@ fn a_rate_with_too_few_messages_for_its_p99_is_neither_kept_nor_broken() {
     assert_eq!((kept.rate_per_s, &kept.not_judged_per_s[..]), (Some(2_000), &[20][..]));
     let told = |run: Synthetic| {
         let result = run.result();
-        let point = points(&result).into_iter().find(|point| point.question.starts_with("Highest rate"));
+        let point = key_results(&result).into_iter().find(|point| point.question.starts_with("Highest rate"));
         let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
         (point.expect("a point").verdict, summary)
     };

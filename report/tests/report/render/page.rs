@@ -1,4 +1,4 @@
-//! The page as a browser and a reader's tools take it.
+//! The HTML report: structure, accessibility, links.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,24 +8,24 @@ use bench_model::{WaitMode, Workload};
 use report::io::run::Run;
 use report::render::html::page;
 use report::render::plots::plots;
-use report::render::report_doc::{Document, Folder};
+use report::render::report_doc::{ReportDoc, RunFiles};
 
 use crate::render::html_parser::tags;
 use crate::run::{folder, rendered};
 use crate::synthetic::Synthetic;
 
-/// Elements that have no end.
+/// Void elements.
 const VOID: [&str; 7] = ["!DOCTYPE", "meta", "input", "br", "link", "hr", "img"];
 
-/// Without a folder, so that no plot has to become pixels.
+/// Without a folder, so that no PNG is rendered.
 fn page_of(run: &Synthetic) -> String {
     let result = run.clone().result();
     let run = Run::new(run.measured.clone(), run.rows.clone());
-    let folder = Folder::default();
-    page(&Document::of(&result, &run, &folder), &plots(&result, &run), &folder).into_string()
+    let files = RunFiles::default();
+    page(&ReportDoc::new(&result, &run, &files), &plots(&result, &run), &files).into_string()
 }
 
-/// The pages of [`runs`], made once.
+/// The pages of [`runs`], rendered once.
 static PAGES: LazyLock<Vec<String>> = LazyLock::new(|| runs().iter().map(page_of).collect());
 
 fn runs() -> Vec<Synthetic> {
@@ -41,14 +41,14 @@ fn runs() -> Vec<Synthetic> {
 }
 
 #[test]
-fn elements_are_closed_in_the_order_in_which_they_were_opened() {
+fn elements_are_properly_nested() {
     for page in PAGES.iter() {
         let mut open = Vec::new();
         for tag in tags(page) {
             match tag.name.strip_prefix('/') {
                 Some(name) => assert_eq!(open.pop(), Some(name), "{:?}", tag.attributes),
                 None if VOID.contains(&tag.name) || tag.attributes.ends_with('/') => {}
-                // What they hold is no markup, and is passed over up to their end.
+                // Their content is not markup; the parser skips it.
                 None if matches!(tag.name, "style" | "script") => {}
                 None => open.push(tag.name),
             }
@@ -58,7 +58,7 @@ fn elements_are_closed_in_the_order_in_which_they_were_opened() {
 }
 
 #[test]
-fn nothing_is_loaded_from_anywhere() {
+fn loads_no_external_resources() {
     for page in PAGES.iter() {
         let without_names = page.replace("http://www.w3.org/2000/svg", "");
         for word in ["http:", "https:", " src=", "@import", "url(", "<link", "<iframe", "<object", " onclick"] {
@@ -74,7 +74,7 @@ fn nothing_is_loaded_from_anywhere() {
 }
 
 #[test]
-fn headings_go_down_one_level_at_a_time_below_a_single_first_one() {
+fn headings_are_nested_below_a_single_h1() {
     for page in PAGES.iter() {
         let names: Vec<&str> = tags(page).iter().map(|tag| tag.name).collect();
         let levels: Vec<u32> =
@@ -86,7 +86,7 @@ fn headings_go_down_one_level_at_a_time_below_a_single_first_one() {
 }
 
 #[test]
-fn tables_have_captions_and_their_heads_say_of_what() {
+fn tables_have_captions_and_scoped_headings() {
     let page = &PAGES[0];
     let all = tags(page);
     let count = |name: &str| all.iter().filter(|tag| tag.name == name).count();
@@ -96,7 +96,7 @@ fn tables_have_captions_and_their_heads_say_of_what() {
 }
 
 #[test]
-fn every_link_and_label_has_its_target_and_no_name_stands_twice() {
+fn links_and_labels_have_targets_and_ids_are_unique() {
     for page in PAGES.iter() {
         let all = tags(page);
         let ids: Vec<&str> = all.iter().filter_map(|tag| tag.attribute("id")).collect();
@@ -112,75 +112,75 @@ fn every_link_and_label_has_its_target_and_no_name_stands_twice() {
 }
 
 #[test]
-fn only_files_that_are_there_are_linked() {
+fn links_only_existing_files() {
     let dir = folder(&Synthetic::both_modes());
     fs::write(dir.path().join("qemu.log"), "").expect("written");
     rendered(dir.path()).expect("rendered");
     let page = fs::read_to_string(dir.path().join("report.html")).expect("written");
-    assert!(!page.contains(&dir.path().display().to_string()), "no path of the machine that renders");
+    assert!(!page.contains(&dir.path().display().to_string()), "contains no local path");
     let linked: Vec<&str> = page.split("href=\"./").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0)).collect();
     assert!(linked.contains(&"result.json") && linked.contains(&"qemu.log"), "{linked:?}");
     assert!(linked.iter().all(|name| dir.path().join(name).is_file()), "{linked:?}");
 }
 
 #[test]
-fn the_answer_comes_first_and_each_mode_can_be_hidden() {
+fn headline_comes_first_and_modes_can_be_hidden() {
     let page = &PAGES[0];
-    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
     assert!(at("Round-trip p50: poll 248 ns, irq 60.0 µs.") < at("<table"));
     for id in ["show-mode-poll", "show-mode-irq"] {
         assert!(at(&format!("id=\"{id}\"")) > at(&format!("#{id}:not(:checked)")), "box and rule: {id}");
     }
-    let alone = page_of(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1));
-    assert!(!alone.contains("id=\"show-mode-irq\""), "a single mode is not to be hidden");
+    let single = page_of(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1));
+    assert!(!single.contains("id=\"show-mode-irq\""), "a single mode has no check box");
 }
 
 #[test]
-fn navigation_leads_to_results_and_plots_by_their_headings() {
+fn navigation_uses_section_headings() {
     let page = &PAGES[0];
     let (_, nav) = page.split_once("<nav").expect("a navigation");
-    let (nav, _) = nav.split_once("</nav>").expect("which ends");
+    let (nav, _) = nav.split_once("</nav>").expect("the end");
     for (id, name) in [("results", "Results"), ("plots", "Plots"), ("files", "Files")] {
         let is_there = page.contains(&format!("<h2 id=\"{id}\">{name}</h2>"));
         assert_eq!(is_there, nav.contains(&format!("<a href=\"#{id}\">{name}</a>")), "{nav}");
-        assert_eq!(is_there, id != "files", "a page without a folder lists no files");
+        assert_eq!(is_there, id != "files", "no files without a folder");
     }
 }
 
 #[test]
-fn warnings_stand_next_to_the_headline() {
+fn shows_warnings_next_to_the_headline() {
     let page = &PAGES[0];
-    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("{text} is missing"));
     assert!(at("class=\"badge warned\" href=\"#warnings\"") < at("id=\"answer\""));
     assert!(at("class=\"warned\"") < at("<nav") && at("the guest ran under emulation") < at("<nav"));
     let mut quiet = Synthetic::both_modes().result();
     quiet.warnings.clear();
     let run = Synthetic::both_modes();
     let run = Run::new(run.measured, run.rows);
-    let document = Document::of(&quiet, &run, &Folder::default());
-    assert!(!page_text(&document).contains("class=\"warned\""));
+    let doc = ReportDoc::new(&quiet, &run, &RunFiles::default());
+    assert!(!page_text(&doc).contains("class=\"warned\""));
 }
 
-fn page_text(document: &Document) -> String {
-    page(document, &[], &Folder::default()).into_string()
+fn page_text(doc: &ReportDoc) -> String {
+    page(doc, &[], &RunFiles::default()).into_string()
 }
 
 #[test]
-fn inconclusive_results_share_one_line_per_reason() {
+fn inconclusive_results_share_a_line_per_reason() {
     let page = &PAGES[0];
-    assert_eq!(page.matches("<p class=\"inconclusive\">").count(), 1, "one block of each mode: one reason for all");
+    assert_eq!(page.matches("<p class=\"inconclusive\">").count(), 1, "one reason for all: too few blocks");
     let (_, line) = page.split_once("<p class=\"inconclusive\">").expect("a line");
-    let (line, _) = line.split_once("</p>").expect("which ends");
+    let (line, _) = line.split_once("</p>").expect("the end");
     assert!(line.starts_with("Inconclusive: 64 B messages, back to back; 1080p frames, verified: "), "{line}");
     assert!(line.contains("(use --full)"), "{line}");
 }
 
 #[test]
-fn environment_is_shown_once_for_all_plots() {
+fn shows_the_environment_once_for_all_plots() {
     let page = &PAGES[0];
     let (_, rest) = page.split_once("id=\"plots\"").expect("plots");
-    let (plots, _) = rest.split_once("</section>").expect("which end");
+    let (plots, _) = rest.split_once("</section>").expect("the end");
     let (before, figures) = plots.split_once("<figure").expect("figures");
     assert!(before.contains("under emulation (TCG)"), "{before}");
-    assert!(!figures.contains("under emulation (TCG)"), "captions do not repeat it");
+    assert!(!figures.contains("under emulation (TCG)"), "not repeated in captions");
 }

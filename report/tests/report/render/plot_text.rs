@@ -1,4 +1,4 @@
-//! What is written in a plot: where every text lies, that none is cut off and each point has its name.
+//! Text layout of the plots: positions, truncation and legends.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use resvg::usvg::{Group, Node, Options, Rect, TextChunk, Tree, fontdb};
 use crate::render::plots::{WAITS, drawn, everything, named, parsed, under};
 use crate::synthetic::Synthetic;
 
-/// Where every text of a plot really is, as it is set.
+/// Every text of a plot with its rendered bounding box.
 fn texts(svg: &str) -> (Vec<(String, Rect)>, f32) {
     let mut fonts = fontdb::Database::new();
     fonts.load_font_data(dejavu::sans::regular().to_vec());
@@ -24,8 +24,8 @@ fn collect(group: &Group, all: &mut Vec<(String, Rect)>) {
         match node {
             Node::Group(inner) => collect(inner, all),
             Node::Text(text) => {
-                let said = text.chunks().iter().map(TextChunk::text).collect();
-                all.push((said, text.abs_bounding_box()));
+                let content = text.chunks().iter().map(TextChunk::text).collect();
+                all.push((content, text.abs_bounding_box()));
             }
             _ => {}
         }
@@ -36,7 +36,7 @@ fn touch(one: &Rect, other: &Rect) -> bool {
     one.left() < other.right() && other.left() < one.right() && one.top() < other.bottom() && other.top() < one.bottom()
 }
 
-/// Of every cell of messages the last operation takes a thousand times as long.
+/// Makes the last operation of each message cell a thousand times slower.
 fn with_a_far_tail(mut run: Synthetic) -> Synthetic {
     let last: Vec<usize> = (0..run.rows.len())
         .filter(|&at| run.rows.get(at + 1).is_none_or(|next| next.block != run.rows[at].block))
@@ -49,12 +49,12 @@ fn with_a_far_tail(mut run: Synthetic) -> Synthetic {
 }
 
 #[test]
-fn what_is_said_of_the_tail_stands_above_the_bars() {
+fn note_on_the_tail_does_not_cover_bars() {
     let plots = drawn(with_a_far_tail(everything()));
     let svg = &named(&plots, "latency_histogram").svg;
     let (all, _) = texts(svg);
-    let notes: Vec<Rect> = all.iter().filter(|(said, _)| said.contains("% beyond")).map(|(_, place)| *place).collect();
-    assert_eq!(notes.len(), 18, "one in each panel");
+    let notes: Vec<Rect> = all.iter().filter(|(text, _)| text.contains("% above")).map(|(_, place)| *place).collect();
+    assert_eq!(notes.len(), 18, "one per panel");
     let document = parsed(svg);
     let bars: Vec<Rect> = document
         .descendants()
@@ -72,7 +72,7 @@ fn what_is_said_of_the_tail_stands_above_the_bars() {
 }
 
 #[test]
-fn one_operation_is_one_bar_and_counted_as_one() {
+fn one_operation_is_one_bar() {
     let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 1);
     run.rows[0].rtt_ns = Some(10_000);
     let plots = drawn(run);
@@ -85,25 +85,20 @@ fn one_operation_is_one_bar_and_counted_as_one() {
 }
 
 #[test]
-fn every_point_of_nine_ways_has_its_name() {
+fn legend_names_each_of_nine_modes_once() {
     let plots = drawn(everything());
     let svg = &named(&plots, "latency_against_cpu").svg;
     for host in WAITS {
         for guest in WAITS {
             let mode = if host == guest { host.to_string() } else { format!("{host}/{guest}") };
-            assert!(svg.contains(&format!(">{mode}, paced</text>")), "{mode}, paced");
-            let legend = if mode == "poll/irq" { 1 } else { 2 };
-            assert_eq!(
-                svg.matches(&format!(">{mode}</text>")).count(),
-                legend,
-                "{mode}: in the legend and at its point"
-            );
+            let note = if mode == "poll/irq" { " (host/guest)" } else { "" };
+            assert_eq!(svg.matches(&format!(">{mode}{note}</text>")).count(), 1, "{mode}");
         }
     }
 }
 
 #[test]
-fn a_caption_of_many_lines_still_says_where_it_was_measured() {
+fn long_caption_ends_with_the_environment() {
     for plot in drawn(everything()) {
         let document = parsed(&plot.svg);
         let foot = document.descendants().find(|node| node.attribute("class") == Some("caption")).expect("a caption");
@@ -113,11 +108,11 @@ fn a_caption_of_many_lines_still_says_where_it_was_measured() {
 }
 
 #[test]
-fn no_heading_beside_busy_threads_is_cut() {
+fn contention_headings_are_not_truncated() {
     let mut run = Synthetic::empty();
     for threads in [0, 3] {
-        let beside = Conditions { busy_threads: Some(threads), gap_ns: Some(2_000_000), ..Conditions::default() };
-        run = under(run.with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 8), beside);
+        let contended = Conditions { busy_threads: Some(threads), gap_ns: Some(2_000_000), ..Conditions::default() };
+        run = under(run.with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 8), contended);
     }
     for row in &mut run.rows {
         row.corrected_ns = row.rtt_ns;
@@ -128,22 +123,22 @@ fn no_heading_beside_busy_threads_is_cut() {
 }
 
 #[test]
-fn no_text_lies_on_another_or_beyond_the_edge() {
+fn texts_do_not_overlap_or_leave_the_plot() {
     let clash = r#"<svg xmlns="http://www.w3.org/2000/svg" width="99" height="99" font-family="DejaVu Sans">
         <text x="9" y="20" font-size="12">one</text><text x="20" y="24" font-size="12">two</text></svg>"#;
     let (both, _) = texts(clash);
-    assert!(touch(&both[0].1, &both[1].1), "what touches is seen");
+    assert!(touch(&both[0].1, &both[1].1), "overlaps are detected");
 
     let runs = [Synthetic::both_modes(), everything(), with_a_far_tail(everything())];
     for plot in runs.into_iter().flat_map(drawn) {
         let (all, height) = texts(&plot.svg);
         assert!(all.len() > 5, "{}", plot.name);
-        for (at, (said, place)) in all.iter().enumerate() {
+        for (at, (text, place)) in all.iter().enumerate() {
             let inside =
                 place.left() >= 0.0 && place.right() <= 1_000.0 && place.top() >= 0.0 && place.bottom() <= height;
-            assert!(inside, "{}: {said} at {place:?}", plot.name);
+            assert!(inside, "{}: {text} at {place:?}", plot.name);
             for (other, there) in &all[at + 1..] {
-                assert!(!touch(place, there), "{}: {said} and {other}, {place:?} {there:?}", plot.name);
+                assert!(!touch(place, there), "{}: {text} and {other}, {place:?} {there:?}", plot.name);
             }
         }
     }

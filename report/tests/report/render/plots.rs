@@ -1,5 +1,4 @@
-//! The plots of runs that never took place: which there are, what they say, and that nothing which a guest or a plan
-//! can say breaks them.
+//! Plots of synthetic runs: which are drawn, their values, and their robustness against untrusted input.
 
 use std::fs;
 
@@ -38,13 +37,13 @@ pub(crate) fn named<'a>(plots: &'a [Plot], name: &str) -> &'a Plot {
     plots.iter().find(|plot| plot.name == name).expect("the plot is there")
 }
 
-/// Sets the last block's conditions.
+/// Sets the conditions of the last block.
 pub(crate) fn under(mut synthetic: Synthetic, conditions: Conditions) -> Synthetic {
     synthetic.measured.blocks.last_mut().expect("a block").block.conditions = conditions;
     synthetic
 }
 
-/// A run with every workload and all nine pairs of ways to wait.
+/// A run with every workload and all nine pairs of wait modes.
 pub(crate) fn everything() -> Synthetic {
     let mut run = Synthetic::empty();
     let paced = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
@@ -61,8 +60,8 @@ pub(crate) fn everything() -> Synthetic {
                 }
             }
             for (threads, gap_ns) in [(0, None), (3, None), (0, Some(2_000_000)), (3, Some(2_000_000))] {
-                let beside = Conditions { busy_threads: Some(threads), gap_ns, ..Conditions::default() };
-                run = under(run.with(Workload::Contention, host, guest, 64, 8), beside);
+                let contended = Conditions { busy_threads: Some(threads), gap_ns, ..Conditions::default() };
+                run = under(run.with(Workload::Contention, host, guest, 64, 8), contended);
             }
         }
     }
@@ -80,7 +79,7 @@ pub(crate) fn everything() -> Synthetic {
     run
 }
 
-/// The document, if it is one, with no element that does more than to draw.
+/// Parses the SVG and checks that it contains only drawing elements.
 pub(crate) fn parsed(svg: &str) -> roxmltree::Document<'_> {
     let document = roxmltree::Document::parse(svg).expect("well-formed");
     for node in document.descendants().filter(roxmltree::Node::is_element) {
@@ -94,14 +93,13 @@ pub(crate) fn parsed(svg: &str) -> roxmltree::Document<'_> {
 }
 
 #[test]
-fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
+fn draws_only_plots_with_data() {
     assert_eq!(
         names(&drawn(everything())),
         [
             "latency_percentiles",
             "latency_histogram",
             "latency_over_time",
-            "latency_ecdf",
             "legs",
             "latency_against_cpu",
             "latency_against_rate",
@@ -113,7 +111,7 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
         ]
     );
     let frames = Synthetic::empty().with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, FRAME_1080P, 5);
-    let of_latencies = ["latency_percentiles", "latency_histogram", "latency_over_time", "latency_ecdf"];
+    let of_latencies = ["latency_percentiles", "latency_histogram", "latency_over_time"];
     assert_eq!(names(&drawn(frames)), [&of_latencies[..], &["bandwidth_analysis", "frame_phases"]].concat());
     let rate = |rate_per_s| Conditions {
         rate_per_s: Some(rate_per_s),
@@ -128,14 +126,14 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
     }
     for row in &mut open.rows {
         row.corrected_ns = Some(if row.block < 4 { 7_000_000 } else { 9_000_000_000 });
-        // Each when it was sent, or all before the first one was.
+        // Sent on time, or all scheduled before the first one.
         row.due_ns = if row.block < 4 { row.h2_ns } else { Some(0) };
     }
     let open = drawn(open);
     assert_eq!(names(&open), [&of_latencies[..], &["latency_against_rate"]].concat());
-    // The highest rate that was carried, from when its messages were due.
-    let told = "offered 5,000/s fixed, corrected latency: poll p50 7.00 ms";
-    assert!(named(&open, "latency_percentiles").alt.contains(told), "{}", named(&open, "latency_percentiles").alt);
+    // The highest sustained rate, by corrected latency.
+    let text = "offered 5,000/s fixed, corrected latency: poll p50 7.00 ms";
+    assert!(named(&open, "latency_percentiles").alt.contains(text), "{}", named(&open, "latency_percentiles").alt);
     assert_eq!(names(&drawn(Synthetic::empty().with_stream(64, 1_000))), ["stream"]);
     assert_eq!(names(&drawn(Synthetic::empty())), [""; 0]);
     assert_eq!(
@@ -145,36 +143,40 @@ fn a_run_has_the_plots_for_which_it_has_data_and_no_others() {
 }
 
 #[test]
-fn the_figures_are_those_of_the_result() {
+fn plots_show_the_values_of_the_result() {
     let all = drawn(Synthetic::both_modes());
     let percentiles = named(&all, "latency_percentiles");
-    for told in ["poll p50: 248 ns", "irq p50: 60.0 µs", "irq, slowest of 40: 60.1 µs"] {
-        assert!(percentiles.svg.contains(&format!("<title>{told}</title>")), "{told}");
+    for text in ["poll p50: 248 ns", "irq p50: 60.0 µs", "irq, slowest of 40: 60.1 µs"] {
+        assert!(percentiles.svg.contains(&format!("<title>{text}</title>")), "{text}");
     }
     assert!(!percentiles.svg.contains("p99:"), "40 samples have no p99");
     assert!(percentiles.alt.contains("irq p50 60.0 µs"), "{}", percentiles.alt);
     for plot in &all {
-        assert!(plot.caption.contains("n\u{a0}=") && plot.place.contains("under emulation (TCG)"), "{}", plot.caption);
+        assert!(
+            plot.caption.contains("n\u{a0}=") && plot.environment.contains("under emulation (TCG)"),
+            "{}",
+            plot.caption
+        );
         let document = parsed(&plot.svg);
         let foot = document.descendants().find(|node| node.attribute("class") == Some("caption")).expect("a caption");
         let lines: Vec<&str> =
             foot.descendants().filter(|node| node.has_tag_name("text")).filter_map(|t| t.text()).collect();
-        let whole = format!("{} {}.", plot.caption, plot.place);
-        assert_eq!(lines.join(" "), whole, "a picture by itself names its environment");
+        let whole = format!("{} {}.", plot.caption, plot.environment);
+        assert_eq!(lines.join(" "), whole, "the picture names its environment");
     }
     let legs = named(&all, "legs");
-    assert!(legs.alt.contains("irq, 60.0 µs in all: ring 50 ns, inject 30.0 µs, wake 4 ns"), "{}", legs.alt);
+    assert!(legs.alt.contains("irq, total 60.0 µs: ring 50 ns, inject 30.0 µs, wake 4 ns"), "{}", legs.alt);
     let frames = &named(&all, "bandwidth_analysis").svg;
     assert!(frames.contains("all 10 ok"));
-    assert!(frames.matches(">1080p</text>").count() >= 3, "a name of the size at the ends of its lines");
+    assert!(frames.matches(">1080p</text>").count() >= 3, "a label of the size at its line ends");
     let phases = named(&all, "frame_phases");
     assert!(phases.alt.contains("1080p poll: write 500 µs"), "{}", phases.alt);
     // Twice 6,220,800 bytes at 17 GB/s.
-    assert!(phases.alt.contains("copies only take 732 µs"), "{}", phases.alt);
+    assert!(phases.alt.contains("copies at peak bandwidth 732 µs"), "{}", phases.alt);
 }
 
 #[test]
-fn operations_that_failed_and_cells_of_other_conditions_are_in_no_main_plot() {
+fn excludes_failed_operations_and_special_cells() {
     let plain = drawn(Synthetic::both_modes());
     let mut run = Synthetic::both_modes();
     for (block, conditions) in [
@@ -193,13 +195,13 @@ fn operations_that_failed_and_cells_of_other_conditions_are_in_no_main_plot() {
     (row.status, row.end_to_end_ns) = (Status::HashMismatch, Some(9_000_000_000));
     let failed = drawn(run);
     let frames = named(&failed, "bandwidth_analysis");
-    assert!(frames.svg.contains("9 of 10 ok: 1 hash_mismatch"), "the failure is told");
+    assert!(frames.svg.contains("9 of 10 ok: 1 hash_mismatch"), "the failure is shown");
     let slowest = |plots: &[Plot]| named(plots, "bandwidth_analysis").svg.contains("9 s");
-    assert!(!slowest(&failed), "and its time is in no figure");
+    assert!(!slowest(&failed), "its duration is excluded");
 }
 
 #[test]
-fn the_same_run_gives_the_same_bytes() {
+fn same_run_gives_same_bytes() {
     let (first, again) = (drawn(Synthetic::both_modes()), drawn(Synthetic::both_modes()));
     assert_eq!(first, again);
     let picture = |plots: &[Plot]| png(&named(plots, "latency_percentiles").svg).expect("drawn");
@@ -210,13 +212,13 @@ fn the_same_run_gives_the_same_bytes() {
 }
 
 #[test]
-fn what_is_no_svg_becomes_no_picture() {
-    assert!(png("<html/>").expect_err("no SVG").to_string().contains("no SVG"));
+fn png_rejects_invalid_svg() {
+    assert!(png("<html/>").expect_err("invalid").to_string().contains("not valid SVG"));
     assert!(png("").is_err());
 }
 
 #[test]
-fn nothing_that_a_guest_says_leaves_its_place() {
+fn plots_escape_untrusted_strings() {
     let hostile = "</text></svg><script>alert(1)</script>\"'&#0072b2;#0072b2 \u{1b}[2J\u{202e}\u{0}\u{ffff}";
     let mut run = Synthetic::both_modes();
     run.measured.guest.driver = hostile.into();
@@ -231,7 +233,7 @@ fn nothing_that_a_guest_says_leaves_its_place() {
         cell.mode = hostile.repeat(1_000);
     }
     let all = plots(&result, &run);
-    assert_eq!(all.len(), 8);
+    assert_eq!(all.len(), 7);
     for plot in &all {
         assert!(plot.svg.len() < 300_000, "{}: {}", plot.name, plot.svg.len());
         for svg in [plot.svg.clone(), themed(&plot.svg)] {
@@ -243,7 +245,7 @@ fn nothing_that_a_guest_says_leaves_its_place() {
 }
 
 #[test]
-fn a_page_gets_its_own_colours_and_sets_title_and_caption_itself() {
+fn themed_plot_uses_css_colours_without_title() {
     for plot in drawn(everything()) {
         let svg = themed(&plot.svg);
         let document = parsed(&svg);
@@ -251,11 +253,11 @@ fn a_page_gets_its_own_colours_and_sets_title_and_caption_itself() {
         assert_eq!((root.attribute("role"), root.attribute("width")), (Some("img"), None));
         assert!(document.descendants().any(|node| node.has_tag_name("title") && node.text() == Some(&plot.title)));
         assert!(document.descendants().all(|node| node.attribute("class") != Some("caption")));
-        assert!(!plot.svg.contains("var("), "the static one needs no page");
-        for swatch in PALETTE {
-            let bare = svg.matches(swatch.light).count();
-            let fallback = svg.matches(&format!("var({},{})", swatch.property, swatch.light)).count();
-            assert_eq!(bare, fallback, "{} in {}", swatch.property, plot.name);
+        assert!(!plot.svg.contains("var("), "the static SVG has no CSS properties");
+        for color in PALETTE {
+            let bare = svg.matches(color.light).count();
+            let fallback = svg.matches(&format!("var({},{})", color.property, color.light)).count();
+            assert_eq!(bare, fallback, "{} in {}", color.property, plot.name);
         }
         assert!(svg.contains("var(--ink,") && svg.contains("var(--paper,"));
         let styles = document.descendants().filter_map(|node| node.attribute("style"));
@@ -264,7 +266,7 @@ fn a_page_gets_its_own_colours_and_sets_title_and_caption_itself() {
 }
 
 #[test]
-fn many_operations_make_no_large_plot() {
+fn plot_size_is_bounded() {
     let mut run = Synthetic::empty();
     for _ in 0..10 {
         run = run.with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 2_000);
@@ -275,19 +277,18 @@ fn many_operations_make_no_large_plot() {
     for plot in &all {
         assert!(plot.svg.len() < 200_000, "{}: {}", plot.name, plot.svg.len());
     }
-    assert!(
-        named(&all, "latency_percentiles").svg.contains("irq, slowest of 20,000: 77.7 ms"),
-        "and the slowest is in it"
-    );
+    assert!(named(&all, "latency_percentiles").svg.contains("irq, slowest of 20,000: 77.7 ms"), "the slowest is drawn");
 }
 
 #[test]
-fn a_folder_gets_both_forms_and_loses_those_of_an_earlier_rendering() {
+fn writes_svg_and_png_and_removes_stale_plots() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let folder = dir.path().join("plots");
     fs::create_dir(&folder).expect("created");
-    fs::write(folder.join("storm.svg"), "old").expect("written");
-    fs::write(folder.join("mine.svg"), "somebody's").expect("written");
+    for name in ["storm.svg", "latency_ecdf.png"] {
+        fs::write(folder.join(name), "old").expect("written");
+    }
+    fs::write(folder.join("mine.svg"), "foreign").expect("written");
     let all = drawn(Synthetic::empty().with_stream(64, 1_000));
     write_into(dir.path(), &all).expect("written");
     let mut left: Vec<_> =
@@ -329,11 +330,11 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn any_run_has_plots_that_can_be_read(blocks in prop::collection::vec(any_block(), 0..8)) {
+    fn plots_of_any_run_are_valid(blocks in prop::collection::vec(any_block(), 0..8)) {
         let mut synthetic = Synthetic::empty();
         for (workload, (host, guest), size, count, times, conditions, stable) in blocks {
             let from = synthetic.rows.len();
-            // The rows' own times are replaced, so that the size of what is sent does not matter to them.
+            // The times of the rows are replaced, so the payload size does not matter to them.
             synthetic = under(synthetic.with(workload, host, guest, size.min(FRAME_4K), count), conditions);
             let time = |at: usize| times[at % times.len()];
             for (at, row) in synthetic.rows[from..].iter_mut().enumerate() {

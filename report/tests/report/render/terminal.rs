@@ -1,4 +1,4 @@
-//! What a run says on the terminal.
+//! The terminal summary.
 
 use bench_model::raw::Traffic;
 use bench_model::samples::Status;
@@ -14,7 +14,7 @@ fn widest(text: &str) -> usize {
 }
 
 #[test]
-fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
+fn starts_with_the_headline_and_ends_with_the_label() {
     let alternating = (0..16).fold(Synthetic::empty(), |run, block| {
         let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run.with(Workload::Pingpong, wait, wait, 64, 40)
@@ -33,7 +33,7 @@ fn the_first_line_answers_and_the_last_says_what_it_stands_for() {
 }
 
 #[test]
-fn a_percentile_without_enough_samples_is_a_dash() {
+fn shows_a_dash_for_percentiles_of_few_samples() {
     let text = summary(&Synthetic::both_modes().result());
     let row = text.lines().find(|line| line.starts_with("pingpong 64 B")).expect("the row is there");
     let figures: Vec<&str> = row.split_whitespace().skip(4).collect();
@@ -41,7 +41,7 @@ fn a_percentile_without_enough_samples_is_a_dash() {
 }
 
 #[test]
-fn a_failed_check_casts_doubt_on_the_answer() {
+fn failed_check_marks_the_headline() {
     let mut run = Synthetic::both_modes();
     run.first_row(0).status = Status::Timeout;
     let text = summary(&run.result());
@@ -50,13 +50,13 @@ fn a_failed_check_casts_doubt_on_the_answer() {
 }
 
 #[test]
-fn a_single_mode_answers_alone() {
+fn headline_of_a_single_mode() {
     let text = summary(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 5).result());
     assert!(text.starts_with("Round-trip p50: irq 60.0 µs (5 operations).\n"), "{text}");
 }
 
 #[test]
-fn failures_that_a_document_makes_up_end_at_the_largest_number() {
+fn failure_counts_saturate() {
     let mut result = Synthetic::both_modes().result();
     result.cells[0].failures = [(Status::Timeout, u64::MAX), (Status::BadHeader, 2)].into();
     assert_eq!(result.cells[0].failed(), u64::MAX);
@@ -64,14 +64,14 @@ fn failures_that_a_document_makes_up_end_at_the_largest_number() {
 }
 
 #[test]
-fn frames_alone_answer_too() {
+fn headline_of_frames_only() {
     let text =
         summary(&Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 6_220_800, 5).result());
     assert!(text.starts_with("1080p frame p50, end to end: poll 185 ms (5 operations).\n"), "{text}");
 }
 
 #[test]
-fn storms_idling_and_ceilings_alone_answer_too() {
+fn headline_of_storm_idle_and_baseline() {
     let first_line = |run: Synthetic| summary(&run.result()).lines().next().expect("a line").to_owned();
     let storm = Synthetic::empty().with_storm(20_000);
     assert_eq!(first_line(storm), "20,000 doorbells coalesced into 5,000 interrupts (4:1). The last message was seen.");
@@ -89,16 +89,16 @@ fn storms_idling_and_ceilings_alone_answer_too() {
 }
 
 #[test]
-fn a_run_without_figures_says_so_and_why() {
+fn headline_states_why_there_are_no_results() {
     let mut run = Synthetic::empty();
     run.measured.aborted = Some("the guest\u{1b}[2J did not come".to_owned());
     let text = summary(&run.result());
-    assert!(text.starts_with("No figures: the guest [2J did not come"), "{text}");
-    assert!(text.contains("the guest [2J did"), "no control characters: {text}");
+    assert!(text.starts_with("No results: the guest [2J did not come"), "{text}");
+    assert!(text.contains("the guest [2J did"), "control characters: {text}");
 }
 
 #[test]
-fn however_much_there_is_to_say_it_fits_forty_lines() {
+fn many_cells_checks_and_warnings_fit_40_lines() {
     let waits = [WaitMode::Poll, WaitMode::Irq];
     let mut run = Synthetic::empty();
     for size in [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384] {
@@ -114,13 +114,13 @@ fn however_much_there_is_to_say_it_fits_forty_lines() {
         check.detail = "something is wrong ".repeat(20);
     }
     let text = summary(&result);
-    // One of the forty lines is for the path of the report.
+    // One of the 40 lines is for the path of the report.
     assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
     assert!(text.contains("more cells in report.html") && text.contains("30 warnings in report.html"), "{text}");
 }
 
 #[test]
-fn one_cell_that_is_left_out_is_one_cell() {
+fn counts_a_single_omitted_cell() {
     let mut run = Synthetic::empty();
     let first_left_out = (1..100).find_map(|index| {
         run = run.clone().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64 * index, 3);
@@ -129,7 +129,7 @@ fn one_cell_that_is_left_out_is_one_cell() {
     assert_eq!(first_left_out.as_deref(), Some("and 1 more cell in report.html"));
 }
 
-/// Every workload, under the conditions of a full run, with three ways to wait.
+/// Every workload with the conditions of a full run and three wait modes.
 pub(crate) fn everything() -> Synthetic {
     let mut run = Synthetic::empty();
     let mut add = |workload: Workload, size: u64, count: u64, conditions: Conditions| {
@@ -175,7 +175,7 @@ pub(crate) fn everything() -> Synthetic {
 }
 
 #[test]
-fn a_run_of_everything_fits_forty_lines_of_a_hundred_columns_and_says_what_is_left_out() {
+fn full_run_fits_40_lines_of_100_columns() {
     let mut result = everything().result();
     let warning = Warning { message: "something was seen ".repeat(20), hint: "something to do".to_owned() };
     for failed in [0, 3, result.self_checks.len()] {
@@ -185,15 +185,15 @@ fn a_run_of_everything_fits_forty_lines_of_a_hundred_columns_and_says_what_is_le
             check.detail = "something is wrong ".repeat(20);
         }
         let text = summary(&result);
-        // One of the forty lines is for the path of the report.
+        // One of the 40 lines is for the path of the report.
         assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
         assert!(widest(&text) <= 100, "{}:\n{text}", widest(&text));
-        assert!(text.contains("more remarks in report.html"), "{text}");
+        assert!(text.contains("more notes in report.html"), "{text}");
     }
 }
 
 #[test]
-fn counters_that_cannot_be_had_are_told_in_one_line_with_the_reason() {
+fn shows_why_hardware_counters_are_missing() {
     let mut run = Synthetic::both_modes();
     let reason = "the processor's counters are not visible in this virtual machine (ENOENT)";
     run.measured.perf_missing = Some(format!("cycles, instructions, LLC misses, L1d misses, dTLB misses: {reason}"));
@@ -203,7 +203,7 @@ fn counters_that_cannot_be_had_are_told_in_one_line_with_the_reason() {
 }
 
 #[test]
-fn cycles_and_instructions_of_round_trips_take_one_line() {
+fn shows_cycles_and_instructions_in_one_line() {
     let mut run = Synthetic::both_modes();
     for block in &mut run.measured.blocks {
         let counts = HardwareCounts {
@@ -224,27 +224,27 @@ fn cycles_and_instructions_of_round_trips_take_one_line() {
 }
 
 #[test]
-fn colours_change_nothing_that_is_said() {
+fn styles_do_not_change_the_text() {
     let result = Synthetic::both_modes().result();
     let styled = styled_summary(&result);
     assert!(styled.contains('\u{1b}'));
     let plain: String = styled.split('\u{1b}').enumerate().fold(String::new(), |text, (index, piece)| {
-        // An escape ends with its first letter.
-        let told = if index == 0 { piece } else { piece.split_once('m').map_or("", |(_, told)| told) };
-        text + told
+        // An escape sequence ends with its first letter.
+        let visible = if index == 0 { piece } else { piece.split_once('m').map_or("", |(_, visible)| visible) };
+        text + visible
     });
     assert_eq!(plain, summary(&result));
 }
 
 #[test]
-fn streams_alone_answer_with_their_speed() {
+fn headline_of_streams_only() {
     let text = summary(&Synthetic::empty().with_stream(4_096, 500_000).result());
     assert!(text.starts_with("Peak stream bandwidth: poll 4.10 GB/s.\n"), "{text}");
     assert!(text.contains("stream 4 KiB, fastest: poll 4.10 GB/s"), "{text}");
 }
 
 #[test]
-fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
+fn headline_is_inconclusive_with_one_block_per_mode() {
     let text = summary(&Synthetic::both_modes().result());
     let first = text.split("\n\n").next().expect("a paragraph").replace("\n    ", " ");
     assert_eq!(
@@ -255,13 +255,13 @@ fn a_single_block_of_each_is_too_little_to_say_what_blocking_costs() {
 }
 
 #[test]
-fn a_difference_that_was_not_seen_is_not_called_one() {
+fn headline_marks_differences_that_are_not_significant() {
     let mut run = Synthetic::empty();
     for wait in [WaitMode::Poll, WaitMode::Irq, WaitMode::Irq, WaitMode::Poll] {
         run = run.with(Workload::Frame, wait, wait, 6_220_800, 20);
     }
     for row in &mut run.rows {
-        // Frames of both take the same, and vary more than the modes differ.
+        // Both modes take the same time, with more variation than difference.
         row.end_to_end_ns = Some(180_000_000 + row.seq % 7 * 1_000_000);
     }
     let text = summary(&run.result());
@@ -269,7 +269,7 @@ fn a_difference_that_was_not_seen_is_not_called_one() {
 }
 
 #[test]
-fn reason_of_a_failed_check_is_never_cut() {
+fn never_truncates_the_reason_of_a_failed_check() {
     let mut run = Synthetic::empty();
     let steps = "the initiator waited for the guest, ".repeat(20);
     run.measured.aborted = Some(format!("host-peer: {steps}cause: No space left on device (os error 28)"));
@@ -282,7 +282,7 @@ fn reason_of_a_failed_check_is_never_cut() {
 }
 
 #[test]
-fn narrow_terminals_get_narrow_lines() {
+fn fits_narrow_terminals() {
     let result = everything().result();
     let mut widths = Vec::new();
     for columns in [40, 60, 80, 100, 300] {
@@ -293,5 +293,5 @@ fn narrow_terminals_get_narrow_lines() {
     }
     assert!(widths.is_sorted(), "{widths:?}");
     assert_eq!(summary_within(&result, 100), summary(&result));
-    assert_eq!(summary_within(&result, 1), summary_within(&result, 40), "a table needs some room");
+    assert_eq!(summary_within(&result, 1), summary_within(&result, 40), "minimum width");
 }

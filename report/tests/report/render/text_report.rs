@@ -1,4 +1,4 @@
-//! The short text report, to paste into a mail.
+//! The short text report.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::render::terminal::everything;
 use crate::run::{folder, rendered};
 use crate::synthetic::Synthetic;
 
-/// The short report of a result.
+/// Renders the short report.
 fn short(result: &report::RunResult, run: &Run) -> String {
     use report::render::export::Export;
     let mut text = Vec::new();
@@ -41,7 +41,7 @@ fn short_report_fits_120_lines_of_100_columns() {
 }
 
 #[test]
-fn short_report_has_headline_tables_and_where_the_rest_is() {
+fn short_report_has_headline_tables_and_references() {
     let mut result = everything().result();
     for check in &mut result.self_checks {
         check.pass = CheckOutcome::Pass;
@@ -60,7 +60,7 @@ fn short_report_has_headline_tables_and_where_the_rest_is() {
 }
 
 #[test]
-fn only_failed_checks_are_listed_with_their_reason() {
+fn lists_failed_checks_only_with_details() {
     let mut run = Synthetic::both_modes();
     run.first_row(0).status = bench_model::samples::Status::Timeout;
     let text = short(&run.clone().result(), &run_of(run));
@@ -69,7 +69,7 @@ fn only_failed_checks_are_listed_with_their_reason() {
 }
 
 #[test]
-fn full_report_has_every_section_and_the_short_one_does_not() {
+fn full_report_has_more_sections_than_the_short_one() {
     let dir = folder(&Synthetic::both_modes());
     rendered(dir.path()).expect("rendered");
     let again = report::rerender(dir.path()).expect("rendered again");

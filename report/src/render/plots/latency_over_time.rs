@@ -1,0 +1,152 @@
+//! `latency_over_time`: latencies in the order of measurement, block after block, to show drift, bursts and differences
+//! between blocks. Thinned, but extremes are kept.
+
+use super::Plot;
+use super::draw::axes::{ABOVE, Axes, Axis, BELOW, LEFT};
+use super::draw::chart::{Chart, LegendEntry, LegendSymbol, MARGIN, WIDTH};
+use super::draw::palette::{MUTED, SHADE};
+use super::draw::scale::{AxisUnit, Scale, position};
+use super::draw::svg::{Point, Stroke};
+use super::percentile_curve::sample_counts;
+use super::series::{BlockSamples, PanelGroup, PlotData, Series, legend_of_groups, mode};
+use crate::stats::Percentile;
+use bench_model::units::duration;
+
+const HEIGHT: f64 = 230.0;
+/// Width of a pixel column, which shows minimum, median and maximum.
+const COLUMN: f64 = 1.5;
+/// Up to this number, operations are drawn as large dots.
+const MAX_LARGE_DOTS: usize = 300;
+
+pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+    let groups = data.latencies();
+    if groups.is_empty() {
+        return None;
+    }
+    let mut chart = Chart::new("latency_over_time", "Latency over time");
+    let mut entries = legend_of_groups(&groups);
+    entries.push(LegendEntry { symbol: LegendSymbol::Line(Stroke::new(MUTED, 2.4)), label: "p50 of the block".into() });
+    entries.push(LegendEntry {
+        symbol: LegendSymbol::Line(Stroke::new(MUTED, 1.3).dash("5 3")),
+        label: "p99 of all blocks".into(),
+    });
+    chart.legend(entries);
+    for group in &groups {
+        axes(&mut chart, group);
+    }
+    let caption = format!(
+        "Alternating shades mark blocks. Each pixel column shows minimum, median and maximum. {}.",
+        sample_counts(&groups)
+    );
+    let alt = groups.iter().map(describe).collect::<Vec<_>>().join(" ");
+    Some(chart.finish(caption, data.environment(), alt))
+}
+
+fn axes(chart: &mut Chart, group: &PanelGroup<'_>) {
+    let mut blocks: Vec<(&Series<'_>, &BlockSamples)> =
+        group.series.iter().flat_map(|series| series.blocks.iter().map(move |block| (series, block))).collect();
+    blocks.sort_by_key(|(_, block)| block.index);
+    let total: usize = blocks.iter().map(|(_, block)| block.samples.len()).sum();
+    let extremes = group.series.iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
+    let axes = Axes {
+        area: (MARGIN + LEFT - 8.0, chart.y + ABOVE, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HEIGHT),
+        heading: group.title(),
+        x: Axis::new(
+            Scale::Linear { low: 0.0, high: total.max(1) as f64 },
+            AxisUnit::Count,
+            "operation, in the order of measurement",
+        ),
+        y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), AxisUnit::Time, "latency"),
+    };
+    let mut from = 0;
+    let mut starts = Vec::new();
+    for (at, (_, block)) in blocks.iter().enumerate() {
+        let (left, right) = (axes.x_at(from as f64), axes.x_at((from + block.samples.len()) as f64));
+        if at % 2 == 1 {
+            chart.svg.rect((left, axes.area.1, right - left, HEIGHT), SHADE, 1.0, "");
+        }
+        starts.push(from);
+        from += block.samples.len();
+    }
+    axes.draw(&mut chart.svg);
+    for ((series, block), start) in blocks.iter().zip(&starts) {
+        let left = axes.x_at(*start as f64);
+        let right = axes.x_at((start + block.samples.len()) as f64);
+        let columns = position(((right - left) / COLUMN).max(1.0));
+        let dots: Vec<Point> = thinned(&block.samples, columns)
+            .into_iter()
+            .map(|(at, ns)| axes.point((start + at) as f64 + 0.5, ns as f64))
+            .collect();
+        let (size, opacity) = if total <= MAX_LARGE_DOTS { (5.0, 0.9) } else { (2.0, 0.5) };
+        chart.svg.dots(&dots, size, series.style.color, opacity);
+    }
+    for series in &group.series {
+        if let Some(p99) = Percentile::P99.of(&series.sorted) {
+            let y = axes.y_at(p99 as f64);
+            let stroke = Stroke::new(series.style.color, 1.3).dash("5 3");
+            chart.svg.line((axes.area.0, y), (axes.right(), y), stroke);
+        }
+    }
+    for ((series, block), start) in blocks.iter().zip(&starts) {
+        let mut sorted = block.samples.clone();
+        sorted.sort_unstable();
+        if let Some(p50) = Percentile::P50.of(&sorted) {
+            let from = axes.point(*start as f64, p50 as f64);
+            let to = axes.point((start + sorted.len()) as f64, p50 as f64);
+            chart.svg.line(from, to, Stroke::new(series.style.color, 2.6));
+        }
+    }
+    chart.y += ABOVE + HEIGHT + BELOW;
+}
+
+/// Reduces samples to minimum, median and maximum of each column, with their positions.
+fn thinned(samples: &[u64], columns: usize) -> Vec<(usize, u64)> {
+    let each = samples.len().div_ceil(columns.max(1)).max(1);
+    let mut kept = Vec::new();
+    for (column, chunk) in samples.chunks(each).enumerate() {
+        let mut order: Vec<usize> = (0..chunk.len()).collect();
+        order.sort_by_key(|&at| chunk[at]);
+        let mut chosen = vec![order[0], order[order.len() / 2], order[order.len() - 1]];
+        chosen.sort_unstable();
+        chosen.dedup();
+        kept.extend(chosen.into_iter().map(|at| (column * each + at, chunk[at])));
+    }
+    kept
+}
+
+fn describe(group: &PanelGroup<'_>) -> String {
+    let range = |series: &Series<'_>| {
+        let medians = series.blocks.iter().filter_map(|block| {
+            let mut sorted = block.samples.clone();
+            sorted.sort_unstable();
+            Percentile::P50.of(&sorted)
+        });
+        let (low, high) = medians.fold((u64::MAX, 0), |(low, high), p50| (low.min(p50), high.max(p50)));
+        let medians = format!("{} to {}", duration(low as f64), duration(high as f64));
+        format!("{} {medians} ({} blocks)", mode(series.cell), series.blocks.len())
+    };
+    let ranges: Vec<String> = group.series.iter().map(range).collect();
+    format!("{}, range of block medians: {}.", group.title(), ranges.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn thinning_keeps_extremes_and_positions(
+            samples in prop::collection::vec(any::<u64>(), 1..3_000),
+            columns in 1_usize..400,
+        ) {
+            let kept = thinned(&samples, columns);
+            prop_assert!(kept.len() <= 3 * columns);
+            prop_assert!(kept.iter().all(|(at, ns)| samples[*at] == *ns));
+            prop_assert!(kept.is_sorted_by(|one, other| one.0 < other.0));
+            prop_assert_eq!(kept.iter().map(|(_, ns)| *ns).max(), samples.iter().copied().max());
+            prop_assert_eq!(kept.iter().map(|(_, ns)| *ns).min(), samples.iter().copied().min());
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The overview: headline, one row per cell, notes, self-checks and warnings. It is the content of the terminal summary and
+//! of the first part of the text report.
+
+use super::cell_label;
+use super::checks::CheckSummary;
+use super::headline::headline;
+use super::notes::{Note, has_own_line, notes};
+use super::table::{Row, Table, columns};
+use super::value::Value;
+use crate::render::wrap::printable;
+use crate::result::metric::Metric;
+use crate::result::{Cell, RunResult, Warning};
+use bench_model::frame_size::size_name;
+use bench_model::units::acceleration;
+use bench_model::{Arrivals, Workload};
+
+/// The short form of the report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Overview {
+    /// The answer of the run in one or two sentences.
+    pub headline: String,
+    /// The accelerator, and what the results are valid for.
+    pub label: String,
+    /// The outcome of the self-checks.
+    pub checks: CheckSummary,
+    /// The warnings with their hints.
+    pub warnings: Vec<Warning>,
+    /// One row per cell. Renderers omit columns that do not fit.
+    pub cells: Table,
+    /// Number of cells that have neither a row nor a note.
+    pub omitted_cells: usize,
+    /// Explains dashes and corrected latencies.
+    pub legend: Option<String>,
+    /// The cells with failed operations.
+    pub failures: Option<String>,
+    /// Results over several cells.
+    pub notes: Vec<Note>,
+}
+
+impl Overview {
+    /// Of a result.
+    #[must_use]
+    pub fn new(result: &RunResult) -> Self {
+        let omitted = |cell: &&Cell| !has_row(cell) && !has_own_line(cell.workload);
+        Self {
+            headline: headline(result),
+            label: label(&result.environment.accel),
+            checks: CheckSummary::new(result),
+            warnings: result.warnings.clone(),
+            cells: cell_table(result.cells.iter().filter(|cell| has_row(cell))),
+            omitted_cells: result.cells.iter().filter(omitted).count(),
+            legend: legend(result),
+            failures: failures(result),
+            notes: notes(result),
+        }
+    }
+}
+
+/// Whether the overview has a row for the cell. Other cells have a note, or repeat a cell under other conditions.
+pub(crate) fn has_row(cell: &Cell) -> bool {
+    let conditions = &cell.conditions;
+    !has_own_line(cell.workload) && !conditions.cold && !conditions.aa_repeat && !conditions.full_stamps
+}
+
+/// The accelerator, and what the results are valid for.
+fn label(accel: &str) -> String {
+    let name = printable(&acceleration(accel));
+    if accel == "tcg" { name + ": figures compare modes, they do not predict KVM" } else { name }
+}
+
+/// Explains a dash if there is one, and which rows have corrected latencies.
+fn legend(result: &RunResult) -> Option<String> {
+    let cells = || result.cells.iter().filter(|cell| has_row(cell));
+    let lacks_p99 = |cell: &Cell| cell.latencies().is_none_or(|latencies| latencies.ns.p99.is_none());
+    let has_dash =
+        cells().any(|cell| lacks_p99(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
+    let dashes = has_dash.then_some("-: unknown, or too few samples (p90 needs 10, p99 1,000)");
+    let has_corrected = cells().any(|cell| cell.metric() == Metric::CorrectedLatency);
+    let corrected = has_corrected.then_some("paced, openloop: corrected latency");
+    let legend: Vec<&str> = dashes.into_iter().chain(corrected).collect();
+    (!legend.is_empty()).then(|| legend.join("; "))
+}
+
+/// For instance `failed operations: pingpong 64 B irq: 3`.
+fn failures(result: &RunResult) -> Option<String> {
+    let failed = result.cells.iter().filter(|cell| cell.failed() > 0);
+    let cells: Vec<String> = failed
+        .map(|cell| format!("{} {} {}: {}", cell.workload, cell_label::label(cell), cell.mode, cell.failed()))
+        .collect();
+    (!cells.is_empty()).then(|| format!("failed operations: {}", cells.join("; ")))
+}
+
+/// One row per cell: latency percentiles, counters and CPU time.
+pub(crate) fn cell_table<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Table {
+    Table {
+        id: "table-overview".to_owned(),
+        caption: "Latency and CPU time of each cell".to_owned(),
+        keys: 3,
+        columns: columns(&[
+            ("workload", ""),
+            ("size", ""),
+            ("mode", ""),
+            ("n", "operations that succeeded"),
+            ("min", ""),
+            ("p50", ""),
+            ("95 % interval", "of p50"),
+            ("p90", ""),
+            ("p99", ""),
+            ("max", ""),
+            ("mean", ""),
+            ("irqs", "interrupts in the guest"),
+            ("fail", "operations that failed"),
+            ("host/op", "CPU time of the initiator per operation"),
+            ("vcpu/op", "CPU time of the vCPUs per operation"),
+            ("CPU/op", "CPU time of all threads per operation"),
+            ("cores", "CPU in use"),
+        ]),
+        rows: cells.into_iter().map(row).collect(),
+        detail: false,
+    }
+}
+
+fn row(cell: &Cell) -> Row {
+    let latencies = cell.latencies();
+    let ns = latencies.map(|latencies| latencies.ns);
+    let p50_interval = latencies.and_then(|latencies| latencies.p50_interval_ns.or(latencies.ns.intervals.p50));
+    let count = |count: Option<u64>| count.map_or_else(Value::unknown, |count| Value::word(count.to_string()));
+    let values = vec![
+        Value::word(cell.workload.to_string()),
+        Value::word(size_or_rate(cell)),
+        Value::word(&cell.mode),
+        count(Some(cell.n)),
+        Value::ns(ns.map(|ns| ns.min)),
+        Value::ns(ns.and_then(|ns| ns.p50)),
+        p50_interval.map_or_else(Value::unknown, |interval| Value::range_ns(&interval)),
+        Value::ns(ns.and_then(|ns| ns.p90)),
+        Value::ns(ns.and_then(|ns| ns.p99)),
+        Value::ns(ns.map(|ns| ns.max)),
+        Value::mean_ns(ns.map(|ns| ns.mean)),
+        count(cell.counters.interrupts),
+        count(Some(cell.failed())),
+        Value::cpu_us(cell.cpu.host_us_per_op),
+        Value::cpu_us(cell.cpu.vcpu_us_per_op),
+        Value::cpu_us(cell.cpu.total_us_per_op()),
+        Value::number(cell.cpu.cores),
+    ];
+    Row { mode: Some(cell.mode.clone()), values }
+}
+
+/// The size, or the offered rate of an open loop, whose messages all have one size. `~` marks random intervals.
+fn size_or_rate(cell: &Cell) -> String {
+    let Some(rate) = cell.conditions.rate_per_s.filter(|_| cell.workload == Workload::Openloop) else {
+        return size_name(cell.size_bytes);
+    };
+    let mark = if cell.conditions.arrivals == Some(Arrivals::Poisson) { "~" } else { "" };
+    format!("{mark}{rate}/s")
+}
