@@ -31,7 +31,7 @@ pub(crate) fn compact_lines(table: &super::report_doc::Table) -> Vec<String> {
     let header: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let rows = table.rows.iter().map(|row| {
         let cells = row.values.iter().zip(&table.columns).enumerate();
-        let text = |(index, (value, column)): (usize, (&Value, &super::report_doc::Column))| {
+        let text = |(index, (value, column)): (usize, (&Value, &super::report_doc::TableColumn))| {
             if index < table.keys || column.prose { value.text.clone() } else { compact(value) }
         };
         cells.map(text).collect()

@@ -1,4 +1,4 @@
-//! Page, text report, tables and document say the same.
+//! HTML report, text report, CSV tables and result.json agree.
 
 use std::fs;
 use std::path::Path;
@@ -50,7 +50,7 @@ static RENDERED: LazyLock<(TempDir, RunResult)> = LazyLock::new(|| {
 });
 
 #[test]
-fn the_page_has_the_exact_figures_of_the_document() {
+fn page_has_the_exact_values_of_the_result() {
     let (dir, result) = &*RENDERED;
     let page = read(dir.path(), "report.html");
     for workload in [Workload::Pingpong, Workload::Frame] {
@@ -67,7 +67,7 @@ fn the_page_has_the_exact_figures_of_the_document() {
                     "p95" => latency.p95,
                     "p99" => latency.p99,
                     "max" => Some(latency.max),
-                    other => panic!("a column that has no figure in this run: {other}"),
+                    other => panic!("unexpected column: {other}"),
                 };
                 assert_eq!(*value, or_dash(expected), "{workload} {} {name}", row[1]);
             }
@@ -95,7 +95,7 @@ fn the_page_has_the_exact_figures_of_the_document() {
 }
 
 #[test]
-fn the_full_text_report_has_the_figures_of_the_document() {
+fn full_text_report_has_the_values_of_the_result() {
     let (dir, result) = &*RENDERED;
     let text = text_full(dir.path());
     let (_, moments) =
@@ -119,7 +119,7 @@ fn the_full_text_report_has_the_figures_of_the_document() {
         let row = text.lines().find(|line| line.starts_with("1080p") && line.contains(mode) && line.contains("100 %"));
         assert!(row.expect("a row").contains(&bandwidth), "{row:?}");
     }
-    // The legs of each direction are there with all of their figures.
+    // The legs of both directions are complete.
     let notify = cell(result, Workload::Frame, "irq").legs_ns.notify.as_ref().expect("stamped");
     let row =
         text.lines().find(|line| line.starts_with("frame") && line.contains(" irq ") && line.contains(" notify "));
@@ -129,7 +129,7 @@ fn the_full_text_report_has_the_figures_of_the_document() {
 }
 
 #[test]
-fn the_tables_hold_the_samples_that_the_page_counts() {
+fn csv_rows_match_the_counts_of_the_page() {
     let (dir, _) = &*RENDERED;
     let (page, csv) = (read(dir.path(), "report.html"), read(dir.path(), "latency_results.csv"));
     for row in table(&page, "table-moments-pingpong") {
@@ -150,7 +150,7 @@ fn the_tables_hold_the_samples_that_the_page_counts() {
 }
 
 #[test]
-fn every_cell_of_the_document_is_in_the_page() {
+fn page_has_every_cell_of_the_result() {
     let (dir, result) = &*RENDERED;
     let page = read(dir.path(), "report.html");
     assert_eq!(table(&page, "table-cpu").len(), result.cells.len());
@@ -162,7 +162,7 @@ fn every_cell_of_the_document_is_in_the_page() {
 }
 
 #[test]
-fn counters_leave_out_columns_and_rows_of_zeros() {
+fn counters_omit_columns_and_rows_of_zeros() {
     let (dir, _) = &*RENDERED;
     let page = read(dir.path(), "report.html");
     let names = heads(&page, "table-counters");

@@ -1,5 +1,4 @@
-//! The same figures wherever they stand: computed here in a few plain lines from `samples.csv`, and held against every
-//! other file.
+//! Recomputes values from `samples.csv` in a few plain lines and compares them with every other file.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +12,7 @@ use serde_json::Value;
 use crate::run::{folder, lines, rendered};
 use crate::synthetic::Synthetic;
 
-/// Round trips and frames in several blocks, scattered, with failures among them, and one far beyond the rest.
+/// Round trips and frames in several blocks with varying latencies, failures, and one outlier.
 fn scattered() -> Synthetic {
     let mut run = Synthetic::empty();
     for _ in 0..4 {
@@ -32,7 +31,7 @@ fn scattered() -> Synthetic {
     run
 }
 
-/// Columns of `samples.csv` by name, cell by cell: latencies of operations that ended ok, ascending.
+/// Latencies of successful operations by cell, ascending, read from the columns of `samples.csv`.
 fn by_hand(dir: &Path) -> BTreeMap<(String, String), Vec<u64>> {
     let text = fs::read_to_string(dir.join("samples.csv")).expect("there");
     let mut table = text.lines().map(|line| line.split(',').collect::<Vec<_>>());
@@ -52,7 +51,7 @@ fn by_hand(dir: &Path) -> BTreeMap<(String, String), Vec<u64>> {
     cells
 }
 
-/// The smallest sample that a share of all does not exceed.
+/// The nearest-rank percentile.
 fn nearest_rank(sorted: &[u64], per_thousand: usize) -> u64 {
     sorted[(sorted.len() * per_thousand).div_ceil(1_000) - 1]
 }
@@ -67,12 +66,12 @@ fn deviation(samples: &[u64]) -> f64 {
     (squares / (samples.len() as f64 - 1.0)).sqrt()
 }
 
-fn assert_close(told: f64, expected: f64, share: f64) {
-    assert!((told - expected).abs() <= expected.abs() * share, "{told} is not {expected}");
+fn assert_close(actual: f64, expected: f64, share: f64) {
+    assert!((actual - expected).abs() <= expected.abs() * share, "{actual} instead of {expected}");
 }
 
 #[test]
-fn the_document_says_what_the_samples_say() {
+fn result_matches_the_samples() {
     let dir = folder(&scattered());
     rendered(dir.path()).expect("rendered");
     let text = fs::read(dir.path().join("result.json")).expect("written");
@@ -103,7 +102,7 @@ fn the_document_says_what_the_samples_say() {
 }
 
 #[test]
-fn the_tables_hold_the_same_samples() {
+fn csv_tables_match_the_samples() {
     let dir = folder(&scattered());
     rendered(dir.path()).expect("rendered");
     let cells = by_hand(dir.path());
@@ -128,17 +127,17 @@ fn the_tables_hold_the_same_samples() {
             assert_close(fields[9].parse().expect("a number"), FRAME_1080P as f64 / ns as f64, 1e-4);
             frames.push(ns);
         } else {
-            assert_eq!(fields[9], "", "a frame that failed has no speed");
+            assert_eq!(fields[9], "", "failed frames lack a rate");
         }
     }
     frames.sort_unstable();
     assert_eq!(frames, cells[&("frame".to_owned(), "irq".to_owned())]);
 }
 
-/// A line: microseconds, the share of all samples that are at most that, and how many these are.
+/// A line: microseconds, cumulative fraction, cumulative count.
 type Line = (f64, f64, u64);
 
-/// Reads a percentile file as its readers do: lines of four numbers (three at the end), comments with `#`.
+/// Parses a percentile file: lines of four numbers (three in the last), comments with `#`.
 fn hgrm(dir: &Path, name: &str) -> (Vec<Line>, BTreeMap<String, f64>) {
     let (mut table, mut footer) = (Vec::new(), BTreeMap::new());
     for line in &lines(dir, name)[2..] {
@@ -157,7 +156,7 @@ fn hgrm(dir: &Path, name: &str) -> (Vec<Line>, BTreeMap<String, f64>) {
 }
 
 #[test]
-fn the_histograms_say_the_same_to_three_digits() {
+fn histograms_match_to_three_digits() {
     let dir = folder(&scattered());
     rendered(dir.path()).expect("rendered");
     for ((workload, mode), samples) in by_hand(dir.path()) {
@@ -165,7 +164,7 @@ fn the_histograms_say_the_same_to_three_digits() {
         let (table, footer) = hgrm(dir.path(), &format!("{workload}-{size}-{mode}.hgrm"));
         assert!(table.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1 && a.2 <= b.2));
         for &(us, share, count) in &table {
-            // As many samples as the line says are at most its value, give or take the histogram's thousandth.
+            // The count matches the samples up to this value, within the histogram's precision of 0.1 %.
             let at_most = samples.iter().filter(|&&ns| ns as f64 <= us * 1e3 + 0.5).count() as u64;
             assert_eq!(at_most, count, "{us} µs");
             assert!(count as f64 >= share * samples.len() as f64 - 1e-6);

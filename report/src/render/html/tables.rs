@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::sanitize::safe;
-use crate::render::report_doc::{Part, Row, Section, Table, Value};
+use crate::render::report_doc::{Section, SectionPart, Table, TableRow, Value};
 
 /// A section under its heading.
 pub(super) fn section(section: &Section) -> Markup {
@@ -15,21 +15,21 @@ pub(super) fn section(section: &Section) -> Markup {
     }
 }
 
-fn part(part: &Part) -> Markup {
+fn part(part: &SectionPart) -> Markup {
     match part {
-        Part::Text(text) => html! { p { (safe(text)) } },
-        Part::List(items) => html! { ul { @for item in items { li { (safe(item)) } } } },
-        Part::Facts(facts) => html! {
+        SectionPart::Text(text) => html! { p { (safe(text)) } },
+        SectionPart::List(items) => html! { ul { @for item in items { li { (safe(item)) } } } },
+        SectionPart::Facts(facts) => html! {
             dl { @for (name, value) in facts { div { dt { (safe(name)) } dd { bdi { (safe(value)) } } } } }
         },
-        Part::Table(content) if content.detail => {
+        SectionPart::Table(content) if content.detail => {
             html! { details { summary { (safe(&content.caption)) } (table(content)) } }
         }
-        Part::Table(content) => table(content),
+        SectionPart::Table(content) => table(content),
     }
 }
 
-/// Wide tables scroll on their own, with the keyboard too, so that the page does not scroll sideways.
+/// Wide tables scroll separately, with the keyboard too: the page itself never scrolls sideways.
 fn table(table: &Table) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(table.id) tabindex="0" {
@@ -56,7 +56,7 @@ fn is_text(table: &Table, index: usize) -> bool {
     index < table.keys || table.columns.get(index).is_some_and(|column| column.prose)
 }
 
-fn row(table: &Table, row: &Row) -> Markup {
+fn row(table: &Table, row: &TableRow) -> Markup {
     let mode = row.mode.as_deref();
     html! {
         tr class=[mode.map(mode_class)] {

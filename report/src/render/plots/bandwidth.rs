@@ -9,7 +9,7 @@ use super::draw::palette::{INK, LIMIT, MUTED};
 use super::draw::scale::{AxisUnit, Scale, Tick};
 use super::draw::svg::{Point, Rect, Stroke, TextAnchor, TextStyle};
 use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows};
-use super::series::{PlotData, Series, counts, legend_of_cells, mode};
+use super::series::{ModeSamples, PlotData, counts, legend_of_cells, mode};
 use crate::result::Cell;
 use crate::stats::Percentile;
 use bench_model::Workload;
@@ -28,7 +28,7 @@ const DOTS: usize = 150;
 pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
     let cells: Vec<&Cell> =
         data.cells(Workload::Frame).filter(|cell| cell.n > 0 || !cell.failures.is_empty()).collect();
-    let frames: Vec<Series<'_>> = cells.iter().filter_map(|cell| data.series(cell)).collect();
+    let frames: Vec<ModeSamples<'_>> = cells.iter().filter_map(|cell| data.series(cell)).collect();
     if frames.is_empty() {
         return None;
     }
@@ -62,7 +62,7 @@ fn unlabelled(title: &str) -> Axis {
     Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, AxisUnit::Count, title).named(Vec::<Tick>::new())
 }
 
-fn distribution(chart: &mut Chart, area: Rect, cells: &[&Cell], frames: &[Series<'_>], starts: &[f64]) {
+fn distribution(chart: &mut Chart, area: Rect, cells: &[&Cell], frames: &[ModeSamples<'_>], starts: &[f64]) {
     let fastest = frames.iter().filter_map(|series| Some(rate(series.cell, *series.sorted.first()?)));
     let x = Axis::new(Scale::from_zero(fastest), AxisUnit::Speed, "bytes per second, end to end");
     let axes = Axes { area, heading: "distribution".into(), x, y: unlabelled("each frame; bar: median") };
@@ -84,17 +84,17 @@ fn distribution(chart: &mut Chart, area: Rect, cells: &[&Cell], frames: &[Series
     }
 }
 
-fn by_size(chart: &mut Chart, area: Rect, frames: &[Series<'_>]) {
+fn by_size(chart: &mut Chart, area: Rect, frames: &[ModeSamples<'_>]) {
     let mut sizes: Vec<u64> = frames.iter().map(|series| series.cell.size_bytes).collect();
     sizes.sort_unstable();
     sizes.dedup();
     let ticks = sizes.iter().enumerate().map(|(at, size)| Tick { value: at as f64, label: size_name(*size) }).collect();
     let x = Axis::new(Scale::Linear { low: -0.5, high: sizes.len() as f64 - 0.5 }, AxisUnit::Count, "").named(ticks);
-    let interval = |series: &Series<'_>| {
+    let interval = |series: &ModeSamples<'_>| {
         let interval = Percentile::P50.interval(&series.sorted)?;
         Some((rate(series.cell, interval.high), rate(series.cell, interval.low)))
     };
-    let median = |series: &Series<'_>| Some(rate(series.cell, Percentile::P50.of(&series.sorted)?));
+    let median = |series: &ModeSamples<'_>| Some(rate(series.cell, Percentile::P50.of(&series.sorted)?));
     let tops = frames.iter().flat_map(|series| [median(series), interval(series).map(|(_, high)| high)]).flatten();
     let y = Axis::new(Scale::from_zero(tops), AxisUnit::Speed, "median with 95 % interval");
     let axes = Axes { area, heading: "by size".into(), x, y };
@@ -103,7 +103,7 @@ fn by_size(chart: &mut Chart, area: Rect, frames: &[Series<'_>]) {
     modes.sort_unstable();
     modes.dedup();
     for (position, waits) in modes.iter().enumerate() {
-        let same_mode: Vec<&Series<'_>> =
+        let same_mode: Vec<&ModeSamples<'_>> =
             frames.iter().filter(|series| (series.cell.host_wait, series.cell.guest_wait) == *waits).collect();
         let offset = (position as f64 - (modes.len() as f64 - 1.0) / 2.0) * (0.5 / modes.len() as f64).min(0.12);
         let points: Vec<DataPoint> = same_mode
@@ -121,7 +121,7 @@ fn by_size(chart: &mut Chart, area: Rect, frames: &[Series<'_>]) {
     }
 }
 
-fn over_time(chart: &mut Chart, area: Rect, frames: &[Series<'_>]) {
+fn over_time(chart: &mut Chart, area: Rect, frames: &[ModeSamples<'_>]) {
     let longest = frames.iter().map(|series| series.sorted.len()).max().unwrap_or(1);
     let extremes = frames.iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
     let axes = Axes {
@@ -164,7 +164,7 @@ fn over_time(chart: &mut Chart, area: Rect, frames: &[Series<'_>]) {
     }
 }
 
-/// Moves ascending label positions apart so that they do not overlap, and keeps them above `lowest` as long as all fit.
+/// Moves ascending label positions apart to avoid overlaps, above `lowest` if all fit.
 fn spread(heights: &[f64], lowest: f64) -> Vec<f64> {
     let mut moved = heights.to_vec();
     for at in 1..moved.len() {
@@ -230,6 +230,6 @@ mod tests {
     fn labels_at_line_ends_do_not_overlap() {
         assert_eq!(spread(&[10.0, 50.0], 100.0), [10.0, 50.0]);
         assert_eq!(spread(&[10.0, 10.0, 11.0], 100.0), [10.0, 23.0, 36.0]);
-        assert_eq!(spread(&[98.0, 99.0, 100.0], 100.0), [74.0, 87.0, 100.0], "moves up where there is no space below");
+        assert_eq!(spread(&[98.0, 99.0, 100.0], 100.0), [74.0, 87.0, 100.0], "moves up without space below");
     }
 }

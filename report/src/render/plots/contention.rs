@@ -117,7 +117,7 @@ fn lines(
     modes.sort_unstable();
     modes.dedup();
     for (position, (host, guest)) in modes.iter().enumerate() {
-        // Shift the modes sideways so that markers do not cover each other.
+        // Shift the modes sideways: markers must not cover each other.
         let offset = (position as f64 - (modes.len() as f64 - 1.0) / 2.0) * 0.012 * steps as f64;
         for shared_core in [false, true] {
             let mut points: Vec<DataPoint> = cells

@@ -8,7 +8,7 @@ use super::draw::palette::{INK, MUTED, NOTIFY, READ, VERIFY, WRITE};
 use super::draw::scale::{AxisUnit, Scale, Tick};
 use super::draw::svg::{Rect, Stroke, TextStyle};
 use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows, series};
-use super::series::{PlotData, Series, middle_half, mode};
+use super::series::{ModeSamples, PlotData, middle_half, mode};
 use crate::result::Cell;
 use bench_model::raw::PeakBandwidths;
 use bench_model::units::duration;
@@ -18,8 +18,8 @@ const PHASES: [(&str, &str); 4] = [("write", WRITE), ("notify", NOTIFY), ("read"
 /// Space above a panel with a heading only.
 const HEADING: f64 = 30.0;
 
-struct Frame<'a> {
-    series: Series<'a>,
+struct FrameBar<'a> {
+    series: ModeSamples<'a>,
     /// Mean nanoseconds per phase.
     phases: [f64; 4],
     /// Minimum time for the two copies at peak bandwidth: the host's write and the guest's read.
@@ -27,7 +27,7 @@ struct Frame<'a> {
 }
 
 pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
-    let frames: Vec<Frame<'_>> = series(data).into_iter().filter_map(|series| frame(data, series)).collect();
+    let frames: Vec<FrameBar<'_>> = series(data).into_iter().filter_map(|series| frame(data, series)).collect();
     if frames.is_empty() {
         return None;
     }
@@ -61,7 +61,7 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
     Some(chart.finish(caption, data.environment(), alt))
 }
 
-fn frame<'a>(data: &PlotData<'a>, series: Series<'a>) -> Option<Frame<'a>> {
+fn frame<'a>(data: &PlotData<'a>, series: ModeSamples<'a>) -> Option<FrameBar<'a>> {
     let stable = data.run.blocks_of(series.cell).filter(|block| block.measured.clock.is_stable());
     let operations: Vec<(u64, [f64; 4])> = stable
         .flat_map(|block| block.ok_rows())
@@ -72,7 +72,7 @@ fn frame<'a>(data: &PlotData<'a>, series: Series<'a>) -> Option<Frame<'a>> {
         .collect();
     let phases = middle_half(operations)?;
     let copy_ns = copy_ns(&data.result.ceilings, series.cell.size_bytes);
-    Some(Frame { series, phases, copy_ns })
+    Some(FrameBar { series, phases, copy_ns })
 }
 
 /// Time to write to the region and read from it at the peak bandwidth of the nearest measured size.
@@ -89,8 +89,8 @@ fn axes(heading: &str, area: Rect, longest: f64) -> Axes {
     Axes { area, heading: heading.to_owned(), x, y: no_names }
 }
 
-fn stacked(chart: &mut Chart, heading: &str, area: Rect, frames: &[Frame<'_>], starts: &[f64], phases: usize) {
-    let sum = |frame: &Frame<'_>| frame.phases[..phases].iter().sum::<f64>();
+fn stacked(chart: &mut Chart, heading: &str, area: Rect, frames: &[FrameBar<'_>], starts: &[f64], phases: usize) {
+    let sum = |frame: &FrameBar<'_>| frame.phases[..phases].iter().sum::<f64>();
     let longest = frames.iter().flat_map(|frame| [Some(sum(frame)), frame.copy_ns]).flatten().fold(1.0, f64::max);
     let axes = axes(heading, area, longest);
     axes.draw(&mut chart.svg);
@@ -118,7 +118,7 @@ fn stacked(chart: &mut Chart, heading: &str, area: Rect, frames: &[Frame<'_>], s
     }
 }
 
-fn describe(frame: &Frame<'_>) -> String {
+fn describe(frame: &FrameBar<'_>) -> String {
     let phases: Vec<String> =
         PHASES.iter().zip(frame.phases).map(|((name, _), ns)| format!("{name} {}", duration(ns))).collect();
     let copy = frame.copy_ns.map_or_else(String::new, |ns| format!("; copies at peak bandwidth {}", duration(ns)));

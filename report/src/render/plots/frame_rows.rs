@@ -3,7 +3,7 @@
 use super::draw::axes::Axes;
 use super::draw::palette::MUTED;
 use super::draw::svg::{SvgWriter, TextAnchor, TextStyle};
-use super::series::{PlotData, Series, mode};
+use super::series::{ModeSamples, PlotData, mode};
 use crate::result::Cell;
 use bench_model::Workload;
 use bench_model::frame_size::size_name;
@@ -14,7 +14,7 @@ pub(crate) const ROW: f64 = 19.0;
 const BETWEEN: f64 = 9.0;
 
 /// Successful frames by cell, in ascending order of size.
-pub(crate) fn series<'a>(data: &PlotData<'a>) -> Vec<Series<'a>> {
+pub(crate) fn series<'a>(data: &PlotData<'a>) -> Vec<ModeSamples<'a>> {
     data.cells(Workload::Frame).filter_map(|cell| data.series(cell)).collect()
 }
 

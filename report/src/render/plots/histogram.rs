@@ -9,7 +9,7 @@ use super::draw::palette::MUTED;
 use super::draw::scale::{AxisUnit, Scale, position};
 use super::draw::svg::{Point, Rect, Stroke, TextAnchor, TextStyle};
 use super::percentile_curve::{describe, sample_counts};
-use super::series::{PanelGroup, PlotData, Series, legend_of_groups, mode};
+use super::series::{ModeSamples, PanelGroup, PlotData, legend_of_groups, mode};
 use bench_model::units::{duration, sig3};
 
 const LINEAR_HEIGHT: f64 = 130.0;
@@ -56,7 +56,7 @@ fn linear(chart: &mut Chart, group: &PanelGroup<'_>) {
     }
 }
 
-fn linear_axes(chart: &mut Chart, heading: &str, series: &Series<'_>, area: Rect) {
+fn linear_axes(chart: &mut Chart, heading: &str, series: &ModeSamples<'_>, area: Rect) {
     let sorted = &series.sorted;
     let end = (at_share(sorted, 0.9) as f64 * MAX_P90_MULTIPLE).min(at_share(sorted, MAX_SHARE) as f64);
     let scale = Scale::around([at_share(sorted, 0.0) as f64, end]);

@@ -8,7 +8,7 @@ use super::draw::palette::{MUTED, SHADE};
 use super::draw::scale::{AxisUnit, Scale, position};
 use super::draw::svg::{Point, Stroke};
 use super::percentile_curve::sample_counts;
-use super::series::{BlockSamples, PanelGroup, PlotData, Series, legend_of_groups, mode};
+use super::series::{BlockSamples, ModeSamples, PanelGroup, PlotData, legend_of_groups, mode};
 use crate::stats::Percentile;
 use bench_model::units::duration;
 
@@ -43,7 +43,7 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
 }
 
 fn axes(chart: &mut Chart, group: &PanelGroup<'_>) {
-    let mut blocks: Vec<(&Series<'_>, &BlockSamples)> =
+    let mut blocks: Vec<(&ModeSamples<'_>, &BlockSamples)> =
         group.series.iter().flat_map(|series| series.blocks.iter().map(move |block| (series, block))).collect();
     blocks.sort_by_key(|(_, block)| block.index);
     let total: usize = blocks.iter().map(|(_, block)| block.samples.len()).sum();
@@ -115,7 +115,7 @@ fn thinned(samples: &[u64], columns: usize) -> Vec<(usize, u64)> {
 }
 
 fn describe(group: &PanelGroup<'_>) -> String {
-    let range = |series: &Series<'_>| {
+    let range = |series: &ModeSamples<'_>| {
         let medians = series.blocks.iter().filter_map(|block| {
             let mut sorted = block.samples.clone();
             sorted.sort_unstable();

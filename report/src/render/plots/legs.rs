@@ -23,7 +23,7 @@ struct Waterfall<'a> {
     cell: &'a Cell,
     style: SeriesStyle,
     heading: String,
-    /// Whether IRQ entry was stamped, so that the leg to the guest splits into inject and wake.
+    /// Whether IRQ entry was stamped. If so, the leg to the guest is split into inject and wake.
     has_handler: bool,
     parts: [f64; PARTS],
     n: usize,

@@ -7,7 +7,7 @@ use super::draw::chart::{Chart, LegendEntry, LegendSymbol};
 use super::draw::palette::{LIMIT, MUTED, Marker};
 use super::draw::scale::{AxisUnit, Scale};
 use super::draw::svg::{Point, Stroke, TextAnchor, TextStyle};
-use super::series::{PanelGroup, PlotData, Series, counts, legend_of_groups, mode};
+use super::series::{ModeSamples, PanelGroup, PlotData, counts, legend_of_groups, mode};
 use crate::stats::Percentile;
 use bench_model::units::{duration, thousands};
 
@@ -77,7 +77,7 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
     Some(chart.finish(caption, data.environment(), alt))
 }
 
-fn curve(chart: &mut Chart, axes: &Axes, series: &Series<'_>, max_x: f64) {
+fn curve(chart: &mut Chart, axes: &Axes, series: &ModeSamples<'_>, max_x: f64) {
     let sorted = &series.sorted;
     let last = last_share(sorted.len());
     let mut line: Vec<Point> = Vec::new();
@@ -127,7 +127,7 @@ pub(crate) fn sample_counts(groups: &[PanelGroup<'_>]) -> String {
 
 /// Percentiles of each mode, as text.
 pub(crate) fn describe(group: &PanelGroup<'_>) -> String {
-    let percentiles = |series: &Series<'_>| {
+    let percentiles = |series: &ModeSamples<'_>| {
         let Some(summary) = series.cell.latencies().map(|all| all.ns) else { return String::new() };
         let named = [("p50", summary.p50), ("p90", summary.p90), ("p99", summary.p99), ("p99.9", summary.p999)];
         let named = named.into_iter().filter_map(|(name, ns)| Some(format!("{name} {}", duration(ns? as f64))));

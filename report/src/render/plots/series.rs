@@ -19,7 +19,7 @@ pub(crate) struct PlotData<'a> {
 
 /// The samples of one wait mode under given conditions.
 #[derive(Debug, Clone)]
-pub(crate) struct Series<'a> {
+pub(crate) struct ModeSamples<'a> {
     pub(crate) cell: &'a Cell,
     pub(crate) style: SeriesStyle,
     /// Samples of the cell's metric, block by block in the order of measurement. Never empty.
@@ -43,7 +43,7 @@ pub(crate) struct PanelGroup<'a> {
     pub(crate) heading: String,
     /// The metric of the samples.
     pub(crate) metric: Metric,
-    pub(crate) series: Vec<Series<'a>>,
+    pub(crate) series: Vec<ModeSamples<'a>>,
 }
 
 impl PanelGroup<'_> {
@@ -75,7 +75,7 @@ impl<'a> PlotData<'a> {
     }
 
     /// Samples of a cell. `None` if no operation succeeded.
-    pub(crate) fn series(&self, cell: &'a Cell) -> Option<Series<'a>> {
+    pub(crate) fn series(&self, cell: &'a Cell) -> Option<ModeSamples<'a>> {
         let metric = cell.metric();
         let samples_of = |block: RunBlock<'a>| BlockSamples {
             index: block.plan().index,
@@ -86,7 +86,7 @@ impl<'a> PlotData<'a> {
         let mut sorted: Vec<u64> = blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
         sorted.sort_unstable();
         let style = series_style(cell.host_wait, cell.guest_wait);
-        (!sorted.is_empty()).then_some(Series { cell, style, blocks, sorted })
+        (!sorted.is_empty()).then_some(ModeSamples { cell, style, blocks, sorted })
     }
 
     /// Closed-loop messages, back to back and paced. A generated plan has one size and one gap; of others the first is
@@ -150,7 +150,7 @@ impl<'a> PlotData<'a> {
         let same = self
             .cells(first.workload)
             .filter(|cell| (cell.size_bytes, cell.conditions) == (first.size_bytes, first.conditions));
-        let series: Vec<Series<'a>> = same.filter_map(|cell| self.series(cell)).collect();
+        let series: Vec<ModeSamples<'a>> = same.filter_map(|cell| self.series(cell)).collect();
         (!series.is_empty()).then_some(PanelGroup { heading: heading(first), metric: first.metric(), series })
     }
 

@@ -1,6 +1,6 @@
 //! Self-checks and warnings.
 
-use super::table::{Column, Part, Row, Table};
+use super::table::{SectionPart, Table, TableColumn, TableRow};
 use super::value::Value;
 use crate::result::{CheckOutcome, RunResult, SelfCheck};
 
@@ -38,7 +38,7 @@ impl CheckSummary {
 }
 
 /// Section "Self-checks".
-pub(super) fn checks(result: &RunResult) -> Vec<Part> {
+pub(super) fn checks(result: &RunResult) -> Vec<SectionPart> {
     let row = |check: &SelfCheck| {
         let outcome = match check.pass {
             CheckOutcome::Pass => "passed",
@@ -46,17 +46,17 @@ pub(super) fn checks(result: &RunResult) -> Vec<Part> {
             CheckOutcome::NotApplicable => "not applicable",
         };
         let values = [check.id.to_string(), outcome.to_owned(), check.name.clone(), check.detail.clone()];
-        Row { mode: None, values: values.map(Value::word).into() }
+        TableRow { mode: None, values: values.map(Value::word).into() }
     };
     let table = Table {
         id: "table-checks".to_owned(),
         caption: "Self-checks of this run".to_owned(),
         keys: 2,
         columns: [
-            Column::new("check", ""),
-            Column::prose("verdict"),
-            Column::prose("assertion"),
-            Column::prose("result"),
+            TableColumn::new("check", ""),
+            TableColumn::prose("verdict"),
+            TableColumn::prose("assertion"),
+            TableColumn::prose("result"),
         ]
         .into(),
         rows: result.self_checks.iter().map(row).collect(),
@@ -66,8 +66,8 @@ pub(super) fn checks(result: &RunResult) -> Vec<Part> {
 }
 
 /// Section "Warnings".
-pub(super) fn warnings(result: &RunResult) -> Vec<Part> {
+pub(super) fn warnings(result: &RunResult) -> Vec<SectionPart> {
     let warnings: Vec<String> =
         result.warnings.iter().map(|warning| format!("{}. Hint: {}.", warning.message, warning.hint)).collect();
-    if warnings.is_empty() { Vec::new() } else { vec![Part::List(warnings)] }
+    if warnings.is_empty() { Vec::new() } else { vec![SectionPart::List(warnings)] }
 }

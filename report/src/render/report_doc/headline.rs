@@ -32,7 +32,7 @@ pub(super) fn headline(result: &RunResult) -> String {
     text.map_or_else(|| no_results(result), |text| prefix + &text)
 }
 
-/// Why there are no figures: the self-check of the record has the reason for which the run ended, another one the next best.
+/// Why there are no results: the detail of the completeness check if the run ended early, or of another failed check.
 fn no_results(result: &RunResult) -> String {
     let mut failed = result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail);
     let reason = failed.clone().find(|check| check.detail.contains("ended early")).or_else(|| failed.next());

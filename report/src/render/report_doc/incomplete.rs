@@ -18,12 +18,12 @@ pub fn incomplete(result: &RunResult, run: &Run, files: &RunFiles) -> Vec<String
     }
     if let Some(planned) = files.planned_blocks.filter(|&planned| planned > done) {
         missing.push(format!(
-            "{} of {} were measured; the figures are of those only",
+            "{} of {} were measured; the results cover only these",
             done,
             plural(planned as u64, "planned block")
         ));
     } else if measured.blocks.is_empty() {
-        missing.push("no block was finished: there are no figures".to_owned());
+        missing.push("no block was finished, so there are no results".to_owned());
     }
     if result.environment.accel.is_empty() {
         missing.push(
@@ -35,19 +35,19 @@ pub fn incomplete(result: &RunResult, run: &Run, files: &RunFiles) -> Vec<String
     let without_rows = run.blocks().filter(|block| (block.rows.len() as u64) < block.measured.rows()).count() as u64;
     if without_rows > 0 {
         missing.push(format!(
-            "samples.csv lacks rows of {}; they are not in the figures",
+            "samples.csv lacks rows of {}; they are excluded from the results",
             plural(without_rows, "measured block")
         ));
     }
     let stray = run.unfinished_rows().count() as u64;
     if stray > 0 {
-        missing.push(format!("{} of an unfinished block are not in the figures", plural(stray, "row")));
+        missing.push(format!("{} of an unfinished block are excluded from the results", plural(stray, "row")));
     }
     missing.extend(modes(result));
     missing
 }
 
-/// A single wait mode has no baseline.
+/// A single wait mode lacks a baseline.
 fn modes(result: &RunResult) -> Option<String> {
     let measured = |wait: WaitMode| result.cells.iter().any(|cell| (cell.host_wait, cell.guest_wait) == (wait, wait));
     let first = result.cells.first()?;
@@ -57,7 +57,7 @@ fn modes(result: &RunResult) -> Option<String> {
             .then(|| "poll, the baseline of all comparisons, was not measured".to_owned());
     }
     Some(format!(
-        "only {} was measured: there is no comparison; cargo xtask bench measures poll and irq side by side",
+        "only {} was measured, so there is no comparison; cargo xtask bench measures poll and irq",
         first.mode
     ))
 }

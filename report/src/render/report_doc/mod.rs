@@ -26,7 +26,7 @@ pub use self::notes::{Note, NoteKind};
 pub use self::overview::Overview;
 pub use self::run_files::RunFiles;
 pub use self::sections::Section;
-pub use self::table::{Column, Part, Row, Table};
+pub use self::table::{SectionPart, Table, TableColumn, TableRow};
 pub use self::value::Value;
 
 use crate::io::Run;
@@ -79,9 +79,9 @@ impl ReportDoc {
         }
     }
 
-    /// The parts of a section. Empty if the run has no data for it.
+    /// The parts of a section. Empty without data.
     #[must_use]
-    pub fn section(&self, id: &str) -> &[Part] {
+    pub fn section(&self, id: &str) -> &[SectionPart] {
         self.sections.iter().find(|section| section.id == id).map_or(&[], |section| &section.parts)
     }
 }

@@ -33,7 +33,7 @@ pub enum NoteKind {
     Environment,
 }
 
-/// Whether a note covers the cells of this workload, so that the overview table omits them.
+/// Whether a note covers the cells of this workload. The overview table omits these cells.
 pub(super) fn has_own_line(workload: Workload) -> bool {
     match workload {
         Workload::Stream | Workload::Storm | Workload::Idle | Workload::Contention => true,
@@ -131,7 +131,8 @@ fn contention(result: &RunResult) -> Option<String> {
     let paced: Vec<&ContentionResult> = all.iter().filter(|contention| contention.gap_ns.is_some()).collect();
     let shown = if paced.is_empty() { all.iter().collect() } else { paced };
     let is_paced = shown.first()?.gap_ns.is_some();
-    // With a gap, a poller answers at once or after its core is returned. These latencies are bimodal, so the mean is shown.
+    // With a gap, a poller detects the message at once or after its core is returned. These latencies are bimodal, so
+    // the mean is shown.
     let latencies = |contention: &ContentionResult| {
         if is_paced {
             Some((contention.poll_mean_ns?, contention.irq_mean_ns?, contention.lower_mean()))
@@ -224,7 +225,7 @@ fn memory(result: &RunResult) -> Option<String> {
     Some(format!("BAR2, {map}: {load:.1} ns per load{}", copies.collect::<String>()))
 }
 
-/// Hardware counters of round trips, or why there are none. `None` if the run recorded neither.
+/// Hardware counters of round trips, or why they are missing. `None` if the run recorded neither.
 fn hardware_counters(result: &RunResult) -> Option<String> {
     let cells = result.cells.iter().filter(|cell| cell.workload == Workload::Pingpong);
     let counts: Vec<String> = cells.filter_map(counts_of_cell).collect();

@@ -5,7 +5,7 @@ use super::cell_label;
 use super::checks::CheckSummary;
 use super::headline::headline;
 use super::notes::{Note, has_own_line, notes};
-use super::table::{Row, Table, columns};
+use super::table::{Table, TableRow, columns};
 use super::value::Value;
 use crate::render::wrap::printable;
 use crate::result::metric::Metric;
@@ -120,7 +120,7 @@ pub(crate) fn cell_table<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Table
     }
 }
 
-fn row(cell: &Cell) -> Row {
+fn row(cell: &Cell) -> TableRow {
     let latencies = cell.latencies();
     let ns = latencies.map(|latencies| latencies.ns);
     let p50_interval = latencies.and_then(|latencies| latencies.p50_interval_ns.or(latencies.ns.intervals.p50));
@@ -144,7 +144,7 @@ fn row(cell: &Cell) -> Row {
         Value::cpu_us(cell.cpu.total_us_per_op()),
         Value::number(cell.cpu.cores),
     ];
-    Row { mode: Some(cell.mode.clone()), values }
+    TableRow { mode: Some(cell.mode.clone()), values }
 }
 
 /// The size, or the offered rate of an open loop, whose messages all have one size. `~` marks random intervals.

@@ -41,7 +41,7 @@ pub struct RunFiles {
 
 /// The needed part of a plan; the rest may be of another version.
 #[derive(Deserialize)]
-struct Plan {
+struct PlannedBlocks {
     blocks: Vec<serde::de::IgnoredAny>,
 }
 
@@ -50,7 +50,7 @@ impl RunFiles {
     #[must_use]
     pub fn scan(dir: &Path) -> Self {
         let plan = read_document(&dir.join(PLAN_FILE)).ok();
-        let plan = plan.and_then(|text| serde_json::from_slice::<Plan>(&text).ok());
+        let plan = plan.and_then(|text| serde_json::from_slice::<PlannedBlocks>(&text).ok());
         let known = FILES.into_iter().filter(|(name, _)| dir.join(name).is_file());
         let mut files: Vec<(String, &'static str)> = known.map(|(name, about)| (name.to_owned(), about)).collect();
         files.extend(names(dir, "", ".hgrm").into_iter().map(|name| (name, "percentiles (HdrHistogram)")));
@@ -61,7 +61,7 @@ impl RunFiles {
     }
 }
 
-/// Sorted, so that the report does not depend on the directory order.
+/// Sorted: the report must not depend on the directory order.
 fn names(dir: &Path, prefix: &str, ending: &str) -> BTreeSet<String> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

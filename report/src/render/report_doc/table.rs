@@ -4,7 +4,7 @@ use super::value::Value;
 
 /// A part of a section.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Part {
+pub enum SectionPart {
     /// A paragraph.
     Text(String),
     /// A list.
@@ -25,16 +25,16 @@ pub struct Table {
     /// The number of key columns.
     pub keys: usize,
     /// The columns.
-    pub columns: Vec<Column>,
+    pub columns: Vec<TableColumn>,
     /// The rows.
-    pub rows: Vec<Row>,
+    pub rows: Vec<TableRow>,
     /// Whether the HTML report folds it.
     pub detail: bool,
 }
 
 /// A column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Column {
+pub struct TableColumn {
     /// The heading.
     pub name: &'static str,
     /// An explanation of the heading, or empty.
@@ -45,14 +45,14 @@ pub struct Column {
 
 /// A row.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct TableRow {
     /// The wait mode.
     pub mode: Option<String>,
     /// One value per column.
     pub values: Vec<Value>,
 }
 
-impl Column {
+impl TableColumn {
     /// A column of numbers.
     #[must_use]
     pub fn new(name: &'static str, about: &'static str) -> Self {
@@ -68,15 +68,15 @@ impl Column {
 
 /// Columns from headings and explanations.
 #[must_use]
-pub fn columns(named: &[(&'static str, &'static str)]) -> Vec<Column> {
-    named.iter().map(|&(name, about)| Column::new(name, about)).collect()
+pub fn columns(named: &[(&'static str, &'static str)]) -> Vec<TableColumn> {
+    named.iter().map(|&(name, about)| TableColumn::new(name, about)).collect()
 }
 
 impl Table {
     /// As a part of a section. `None` without rows.
     #[must_use]
-    pub fn part(self) -> Option<Part> {
-        (!self.rows.is_empty()).then_some(Part::Table(self))
+    pub fn part(self) -> Option<SectionPart> {
+        (!self.rows.is_empty()).then_some(SectionPart::Table(self))
     }
 
     /// Removes columns that are unknown in every row.
@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn removes_columns_of_zeros() {
-        let row = |lost| Row { mode: None, values: vec![Value::word("64 B"), Value::count(lost), Value::count(0)] };
+        let row =
+            |lost| TableRow { mode: None, values: vec![Value::word("64 B"), Value::count(lost), Value::count(0)] };
         let table = Table {
             id: "t".to_owned(),
             caption: String::new(),
@@ -140,7 +141,7 @@ mod tests {
 
     #[test]
     fn removes_unknown_columns() {
-        let row = |p99| Row { mode: None, values: vec![Value::word("64 B"), Value::ns(None), Value::ns(p99)] };
+        let row = |p99| TableRow { mode: None, values: vec![Value::word("64 B"), Value::ns(None), Value::ns(p99)] };
         let table = Table {
             id: "t".to_owned(),
             caption: String::new(),

@@ -21,7 +21,7 @@ const MIN_WIDTH: usize = 40;
 /// Rows of the table that are always shown.
 const MIN_ROWS: usize = 8;
 
-/// Lines of the headline, which includes the reason if there are no results.
+/// Lines of the headline. Without results, it includes the reason.
 const HEADLINE_LINES: usize = 4;
 
 /// Lines of a note.

@@ -9,7 +9,7 @@ use std::path::Path;
 use crate::io::file_names::TEXT_FILE;
 use crate::io::run::Run;
 use crate::render::export::Export;
-use crate::render::report_doc::{KeyResult, Part, RESULTS, ReportDoc, RunFiles, Section, Table};
+use crate::render::report_doc::{KeyResult, RESULTS, ReportDoc, RunFiles, Section, SectionPart, Table};
 use crate::render::wrap::wrapped;
 use crate::result::RunResult;
 
@@ -94,12 +94,12 @@ fn write_section(lines: &mut Vec<String>, section: &Section) {
             lines.push(String::new());
         }
         match part {
-            Part::Text(text) => lines.extend(paragraph(text)),
-            Part::List(items) => lines.extend(items.iter().flat_map(|text| item(text))),
-            Part::Facts(facts) => {
+            SectionPart::Text(text) => lines.extend(paragraph(text)),
+            SectionPart::List(items) => lines.extend(items.iter().flat_map(|text| item(text))),
+            SectionPart::Facts(facts) => {
                 lines.extend(facts.iter().flat_map(|(name, value)| item(&format!("{name}: {value}"))))
             }
-            Part::Table(table) => write_table(lines, table),
+            SectionPart::Table(table) => write_table(lines, table),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{heading, item, paragraph};
 use crate::io::file_names::{HTML_FILE, TEXT_FILE};
-use crate::render::report_doc::{CheckSummary, NoteKind, Overview, Part, ReportDoc, Table};
+use crate::render::report_doc::{CheckSummary, NoteKind, Overview, ReportDoc, SectionPart, Table};
 use crate::render::text_table::compact_lines;
 use crate::render::wrap::{elided, wrapped};
 use crate::result::Warning;
@@ -53,7 +53,8 @@ pub(super) fn lines(doc: &ReportDoc) -> Vec<String> {
     section(&mut rest, "Self-checks", checks(&overview.checks));
     let environment = doc.environment.iter().flat_map(|(name, text)| wrapped(&format!("{name:<6}{text}"), ITEM_LINES));
     section(&mut rest, "Environment", environment);
-    // Results take what the other sections and a short latency table leave. The latency table takes what is left then.
+    // First the results take the space that the other sections and a short latency table leave, then the latency table
+    // takes the rest.
     let min_latency = MIN_ROWS.min(overview.cells.rows.len());
     let free = MAX_LINES.saturating_sub(lines.len() + 3 + rest.len() + min_latency + AROUND_ROWS);
     section(&mut lines, "Results", results(doc, free.clamp(MIN_RESULT_LINES, MAX_RESULT_LINES)));
@@ -118,8 +119,8 @@ fn latency(overview: &Overview, max: usize) -> Vec<String> {
 fn table_of<'a>(doc: &'a ReportDoc, id: &str) -> Option<&'a Table> {
     let parts = doc.sections.iter().flat_map(|section| &section.parts);
     parts.into_iter().find_map(|part| match part {
-        Part::Table(table) if table.id == id => Some(table),
-        Part::Table(_) | Part::Text(_) | Part::List(_) | Part::Facts(_) => None,
+        SectionPart::Table(table) if table.id == id => Some(table),
+        SectionPart::Table(_) | SectionPart::Text(_) | SectionPart::List(_) | SectionPart::Facts(_) => None,
     })
 }
 
@@ -163,14 +164,14 @@ fn peak_bandwidth(doc: &ReportDoc) -> Vec<String> {
     let mut lines = Vec::new();
     for part in doc.section("ceilings") {
         match part {
-            Part::Table(table) => {
+            SectionPart::Table(table) => {
                 let mut table = table.clone().select(&COLUMNS);
                 // Sizes are in ascending order: keep the largest.
                 table.rows.drain(..table.rows.len().saturating_sub(MAX_PEAK_ROWS));
                 lines.extend(compact_lines(&table));
             }
-            Part::Text(text) => lines.extend(paragraph(text)),
-            Part::List(_) | Part::Facts(_) => {}
+            SectionPart::Text(text) => lines.extend(paragraph(text)),
+            SectionPart::List(_) | SectionPart::Facts(_) => {}
         }
     }
     lines

@@ -107,7 +107,7 @@ fn a_plan_alone_is_rendered_without_figures() {
     let missing = said_missing(dir.path());
     assert!(missing.contains("killed before it could write measured.json"), "{missing}");
     assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
-    assert!(page(dir.path()).contains("No figures: the initiator was killed"));
+    assert!(page(dir.path()).contains("No results: the initiator was killed"));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
     fs::remove_file(dir.path().join("measured.json")).expect("removed");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
     rerender(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are not in the figures"));
+    assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are excluded from the results"));
 }
 
 /// The lines that an initiator has written when it is killed: facts, peak bandwidths, and some blocks.

@@ -1,6 +1,6 @@
-//! As much of HTML as the tests need: tags, and tables with the exact values of their figures.
+//! A minimal HTML parser: tags, and tables with exact values.
 
-/// A tag: its name, with a slash if it closes, and its attributes as they stand.
+/// A tag: its name, with a slash if it is an end tag, and its unparsed attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tag<'a> {
     pub(crate) name: &'a str,
@@ -32,7 +32,7 @@ pub(crate) fn tags(page: &str) -> Vec<Tag<'_>> {
     tags
 }
 
-/// The rows of a table's body by the id of its caption: keys as text, figures as their exact values or as text.
+/// The body rows of the table with this caption id: keys as text, numbers as exact values.
 pub(crate) fn table(page: &str, id: &str) -> Vec<Vec<String>> {
     let (_, rest) = page.split_once(&format!("<caption id=\"{id}\"")).expect("the table is there");
     let (_, rest) = rest.split_once("<tbody>").expect("it has a body");

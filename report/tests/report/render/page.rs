@@ -17,7 +17,7 @@ use crate::synthetic::Synthetic;
 /// Void elements.
 const VOID: [&str; 7] = ["!DOCTYPE", "meta", "input", "br", "link", "hr", "img"];
 
-/// Without a folder, so that no PNG is rendered.
+/// Without a folder, to avoid rendering PNGs.
 fn page_of(run: &Synthetic) -> String {
     let result = run.clone().result();
     let run = Run::new(run.measured.clone(), run.rows.clone());

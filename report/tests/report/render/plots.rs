@@ -253,7 +253,7 @@ fn themed_plot_uses_css_colours_without_title() {
         assert_eq!((root.attribute("role"), root.attribute("width")), (Some("img"), None));
         assert!(document.descendants().any(|node| node.has_tag_name("title") && node.text() == Some(&plot.title)));
         assert!(document.descendants().all(|node| node.attribute("class") != Some("caption")));
-        assert!(!plot.svg.contains("var("), "the static SVG has no CSS properties");
+        assert!(!plot.svg.contains("var("), "the static SVG uses no CSS properties");
         for color in PALETTE {
             let bare = svg.matches(color.light).count();
             let fallback = svg.matches(&format!("var({},{})", color.property, color.light)).count();
@@ -300,7 +300,7 @@ fn writes_svg_and_png_and_removes_stale_plots() {
 
     let nowhere = dir.path().join("a file");
     fs::write(&nowhere, "").expect("written");
-    let error = write_into(&nowhere, &all).expect_err("a file is no folder").to_string();
+    let error = write_into(&nowhere, &all).expect_err("not a folder").to_string();
     assert!(error.starts_with("cannot write"), "{error}");
 }
 

@@ -91,7 +91,7 @@ impl Axes {
         let with = |named: bool| move |tick: &&Tick| tick.label.is_empty() != named;
         for named in [false, true] {
             let mut lines: Vec<(Point, Point)> = Vec::new();
-            // Categories have no grid lines: there are no values between them.
+            // Grid lines between categories would be meaningless.
             if self.x.named.is_none() {
                 lines.extend(x_ticks.iter().filter(with(named)).map(upright));
             }

@@ -33,7 +33,7 @@ pub enum PngError {
     Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Renders an SVG. Only the embedded font is used, so that the output is the same on every machine.
+/// Renders an SVG with the embedded font only: the output is the same on every machine.
 pub fn png(svg: &str) -> Result<Vec<u8>, PngError> {
     let options = Options { fontdb: Arc::clone(&FONTS), ..Options::default() };
     let tree = Tree::from_str(svg, &options)?;

@@ -261,7 +261,7 @@ fn path(points: &[Point]) -> String {
     path
 }
 
-/// Rounds to a tenth of a pixel. NaN and infinities become 0, so that the file stays valid.
+/// Rounds to a tenth of a pixel. NaN and infinities would make the file invalid; they become 0.
 pub(crate) fn number(value: f64) -> String {
     let value = if value.is_finite() { value.clamp(-1e5, 1e5) } else { 0.0 };
     let text = format!("{value:.1}");
@@ -273,7 +273,7 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// Escapes text for an element or attribute. Strings from the guest are untrusted: control and direction characters,
-/// and characters that XML forbids, become spaces. `#` is escaped so that no text matches a colour.
+/// and characters that XML forbids, become spaces. `#` is escaped, because no text may match a colour.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

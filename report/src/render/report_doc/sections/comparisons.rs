@@ -5,7 +5,7 @@ use crate::result::{Cell, RunResult};
 use bench_model::frame_size::size_name;
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 use crate::render::report_doc::verdict::verdict;
 
@@ -19,14 +19,14 @@ fn metric(comparison: &Comparison, basis: &Basis) -> String {
     }
 }
 
-pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
+pub(super) fn comparisons(result: &RunResult) -> Vec<SectionPart> {
     let rows = result.comparisons.iter().filter_map(|comparison| Some((comparison, comparison.basis()?))).map(
         |(comparison, basis)| {
             let (this, base) = comparison.cells(&result.cells).unzip();
             let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
             let case = this.map_or_else(|| size_name(comparison.size_bytes), cell_label::label);
             let difference = comparison.p50_difference_ns.filter(|_| !basis.is_mean);
-            Row {
+            TableRow {
                 mode: Some(comparison.mode.clone()),
                 values: vec![
                     Value::word(format!("{}, {case}", comparison.workload)),
@@ -74,9 +74,9 @@ pub(super) fn comparisons(result: &RunResult) -> Vec<Part> {
         rows: rows.collect(),
         detail: false,
     };
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<SectionPart> = Vec::new();
     if let Some(table) = table.part() {
-        parts.push(Part::Text(
+        parts.push(SectionPart::Text(
             "A difference is reported only if the 95 % interval of the ratio lies outside the noise floor of the same run. \
              Without a noise floor (too few blocks or samples) the verdict is inconclusive; --full measures more. Bimodal \
              latencies are compared by their means."

@@ -1,7 +1,7 @@
 //! Section "Contention": latency with busy threads.
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 use crate::render::report_doc::verdict;
 use crate::result::findings::ContentionResult;
@@ -10,8 +10,8 @@ use bench_model::{WaitMode, Workload};
 
 use super::latency;
 
-pub(super) fn contention(result: &RunResult) -> Vec<Part> {
-    let rows: Vec<Row> =
+pub(super) fn contention(result: &RunResult) -> Vec<SectionPart> {
+    let rows: Vec<TableRow> =
         result.findings.contention.iter().map(|contention| contention_row(result, contention)).collect();
     let mut table = Table {
         id: "table-contention".to_owned(),
@@ -39,17 +39,17 @@ pub(super) fn contention(result: &RunResult) -> Vec<Part> {
     for verdict_column in [4, 7] {
         table.columns[verdict_column].prose = true;
     }
-    let mut parts: Vec<Part> = table.without_unknown_columns().part().into_iter().collect();
+    let mut parts: Vec<SectionPart> = table.without_unknown_columns().part().into_iter().collect();
     parts.extend(latency::tables(result, Workload::Contention).into_iter().map(|part| match part {
-        Part::Table(table) => Part::Table(Table { detail: true, ..table }),
+        SectionPart::Table(table) => SectionPart::Table(Table { detail: true, ..table }),
         other => other,
     }));
     parts
 }
 
-/// Under contention a poller answers at once, or after its core is returned. Its latencies are then bimodal, so the mean
-/// comes first.
-fn contention_row(result: &RunResult, contention: &ContentionResult) -> Row {
+/// Under contention, a poller detects the message at once or after its core is returned. Its latencies are then
+/// bimodal, so the mean comes first.
+fn contention_row(result: &RunResult, contention: &ContentionResult) -> TableRow {
     let threads =
         if contention.shared_core { "both on one core".to_owned() } else { contention.busy_threads.to_string() };
     let p90 = |wait: WaitMode| {
@@ -76,5 +76,5 @@ fn contention_row(result: &RunResult, contention: &ContentionResult) -> Row {
         p90(WaitMode::Poll),
         p90(WaitMode::Irq),
     ];
-    Row { mode: None, values }
+    TableRow { mode: None, values }
 }

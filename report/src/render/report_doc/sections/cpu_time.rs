@@ -5,7 +5,7 @@ use crate::result::{Cell, RunResult};
 use bench_model::units::size_name;
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 
 /// The key columns: workload, case and mode.
@@ -15,7 +15,13 @@ fn keys(cell: &Cell) -> Vec<Value> {
     [cell.workload.name().to_owned(), case, cell.mode.clone()].map(Value::word).into()
 }
 
-fn keyed_table(id: &str, caption: &str, named: &[(&'static str, &'static str)], rows: Vec<Row>, detail: bool) -> Table {
+fn keyed_table(
+    id: &str,
+    caption: &str,
+    named: &[(&'static str, &'static str)],
+    rows: Vec<TableRow>,
+    detail: bool,
+) -> Table {
     let keys = [("workload", ""), ("case", ""), ("mode", "")];
     let named: Vec<_> = keys.into_iter().chain(named.iter().copied()).collect();
     Table { id: id.to_owned(), caption: caption.to_owned(), keys: 3, columns: columns(&named), rows, detail }
@@ -25,13 +31,13 @@ fn table(
     id: &str,
     caption: &str,
     named: &[(&'static str, &'static str)],
-    rows: Vec<Row>,
+    rows: Vec<TableRow>,
     detail: bool,
-) -> Option<Part> {
+) -> Option<SectionPart> {
     keyed_table(id, caption, named, rows, detail).without_unknown_columns().part()
 }
 
-pub(super) fn cpu_time(result: &RunResult) -> Vec<Part> {
+pub(super) fn cpu_time(result: &RunResult) -> Vec<SectionPart> {
     let row = |cell: &Cell| {
         let cpu = &cell.cpu;
         let switches = &cpu.switches_per_op;
@@ -40,7 +46,7 @@ pub(super) fn cpu_time(result: &RunResult) -> Vec<Part> {
         values.push(Value::cpu_us(cpu.total_us_per_op()));
         values.push(Value::number(cpu.cores));
         values.extend([switches.host, switches.vcpu, switches.main_loop, cpu.wakeups_per_op].map(Value::number));
-        Row { mode: Some(cell.mode.clone()), values }
+        TableRow { mode: Some(cell.mode.clone()), values }
     };
     let named = [
         ("host", "the initiator's thread, per operation"),
@@ -55,30 +61,30 @@ pub(super) fn cpu_time(result: &RunResult) -> Vec<Part> {
     ];
     let rows = result.cells.iter().map(row).collect();
     let caption = "CPU time per operation by thread, cores in use, voluntary context switches per operation";
-    let mut parts: Vec<Part> = table("table-cpu", caption, &named, rows, false).into_iter().collect();
+    let mut parts: Vec<SectionPart> = table("table-cpu", caption, &named, rows, false).into_iter().collect();
     parts.extend(each_vcpu(result));
     parts.extend(hardware(result));
     if let (false, Some(missing)) = (parts.is_empty(), &result.environment.perf_missing) {
-        parts.push(Part::Text(format!("Hardware counters not available: {missing}")));
+        parts.push(SectionPart::Text(format!("Hardware counters not available: {missing}")));
     }
     parts
 }
 
 /// CPU time by virtual CPU. `None` for a single one, whose time is in the main table.
-fn each_vcpu(result: &RunResult) -> Option<Part> {
+fn each_vcpu(result: &RunResult) -> Option<SectionPart> {
     let mut rows = Vec::new();
     for cell in result.cells.iter().filter(|cell| cell.cpu.vcpus_us_per_op.len() > 1) {
         for (index, &us) in cell.cpu.vcpus_us_per_op.iter().enumerate() {
             let mut values = keys(cell);
             values.extend([Value::word(index.to_string()), Value::cpu_us(us)]);
-            rows.push(Row { mode: Some(cell.mode.clone()), values });
+            rows.push(TableRow { mode: Some(cell.mode.clone()), values });
         }
     }
     let named = [("vCPU", ""), ("CPU time", "per operation")];
     table("table-vcpus", "CPU time per operation of each virtual CPU", &named, rows, true)
 }
 
-fn hardware(result: &RunResult) -> Option<Part> {
+fn hardware(result: &RunResult) -> Option<SectionPart> {
     let row = |cell: &Cell, thread: &str, counts: &ThreadCounts| {
         let mut values = keys(cell);
         values.push(Value::word(thread));
@@ -94,7 +100,7 @@ fn hardware(result: &RunResult) -> Option<Part> {
             .map(Value::number),
         );
         values.push(Value::share(counts.counted_share));
-        Row { mode: Some(cell.mode.clone()), values }
+        TableRow { mode: Some(cell.mode.clone()), values }
     };
     let mut rows = Vec::new();
     for cell in &result.cells {
@@ -115,7 +121,7 @@ fn hardware(result: &RunResult) -> Option<Part> {
     table("table-hardware", "Hardware counters per operation", &named, rows, true)
 }
 
-pub(super) fn counters(result: &RunResult) -> Vec<Part> {
+pub(super) fn counters(result: &RunResult) -> Vec<SectionPart> {
     let row = |cell: &Cell| {
         let counters = &cell.counters;
         let mut values = keys(cell);
@@ -135,7 +141,7 @@ pub(super) fn counters(result: &RunResult) -> Vec<Part> {
             ]
             .map(Value::count),
         );
-        Row { mode: Some(cell.mode.clone()), values }
+        TableRow { mode: Some(cell.mode.clone()), values }
     };
     let named = [
         ("rings", "doorbells rung by the host"),
@@ -161,11 +167,11 @@ pub(super) fn counters(result: &RunResult) -> Vec<Part> {
     let table = table.without_zero_columns();
     let removed: Vec<&str> =
         names.into_iter().filter(|name| table.columns.iter().all(|column| column.name != *name)).collect();
-    let mut parts: Vec<Part> = Vec::new();
+    let mut parts: Vec<SectionPart> = Vec::new();
     let has_zeros = table.columns.len() < total;
     parts.extend(table.part());
     if has_zeros && !parts.is_empty() {
-        parts.push(Part::Text(format!("Zero or unknown in every case: {}.", removed.join(", "))));
+        parts.push(SectionPart::Text(format!("Zero or unknown in every case: {}.", removed.join(", "))));
     }
     parts
 }

@@ -6,10 +6,10 @@ use crate::stats::deviation;
 use bench_model::Workload;
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 
-pub(super) fn frames(result: &RunResult, run: &Run) -> Vec<Part> {
+pub(super) fn frames(result: &RunResult, run: &Run) -> Vec<SectionPart> {
     let cells: Vec<&Cell> = cell_label::cells_of(result, Workload::Frame).collect();
     let speeds = Table {
         id: "table-frames".to_owned(),
@@ -57,7 +57,7 @@ pub(super) fn frames(result: &RunResult, run: &Run) -> Vec<Part> {
     [speeds, phases].into_iter().filter_map(|table| table.without_unknown_columns().part()).collect()
 }
 
-fn speed_row(cell: &Cell, run: &Run) -> Row {
+fn speed_row(cell: &Cell, run: &Run) -> TableRow {
     let failed = cell.failed();
     let total = cell.n.saturating_add(failed);
     let latency = cell.latency_ns.as_ref();
@@ -78,7 +78,7 @@ fn speed_row(cell: &Cell, run: &Run) -> Row {
         Value::ns(latency.map(|latency| latency.min)),
         Value::ns(latency.map(|latency| latency.max)),
     ]);
-    Row { mode: Some(cell.mode.clone()), values }
+    TableRow { mode: Some(cell.mode.clone()), values }
 }
 
 /// Bytes per second of each successful frame.
@@ -88,7 +88,7 @@ fn rates(cell: &Cell, run: &Run) -> Vec<f64> {
     times.map(|ns| cell.size_bytes as f64 * 1e9 / ns as f64).collect()
 }
 
-fn phase_row(cell: &Cell) -> Row {
+fn phase_row(cell: &Cell) -> TableRow {
     let legs = &cell.legs_ns;
     let mean = [&legs.write, &legs.notify, &legs.read, &legs.verify, &legs.answer]
         .map(|leg| Value::mean_ns(leg.as_ref().map(|leg| leg.mean)));
@@ -96,5 +96,5 @@ fn phase_row(cell: &Cell) -> Row {
     let mut values = cell_label::keys(cell);
     values.extend(mean);
     values.extend([rates.write, rates.read, rates.verify].map(Value::speed));
-    Row { mode: Some(cell.mode.clone()), values }
+    TableRow { mode: Some(cell.mode.clone()), values }
 }

@@ -5,19 +5,19 @@ use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 
 /// Workloads of this section. Storms and open loops have their own.
 const WORKLOADS: [Workload; 3] = [Workload::Pingpong, Workload::Paced, Workload::Frame];
 
-pub(super) fn latency(result: &RunResult) -> Vec<Part> {
+pub(super) fn latency(result: &RunResult) -> Vec<SectionPart> {
     let mut parts = Vec::new();
     for workload in WORKLOADS {
         parts.extend(tables(result, workload));
     }
     if !parts.is_empty() {
-        parts.insert(0, Part::Text(
+        parts.insert(0, SectionPart::Text(
             "Nearest-rank percentiles. Each needs enough samples: p90 10, p95 20, p99 1,000, p99.9 10,000, p99.99 100,000. \
              Brackets: 95 % interval, of the median by block bootstrap, of the others from order statistics. Outliers are \
              counted and not removed."
@@ -28,7 +28,7 @@ pub(super) fn latency(result: &RunResult) -> Vec<Part> {
 }
 
 /// The latency tables of one workload: percentiles, and count, range, mean and deviation.
-pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<Part> {
+pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<SectionPart> {
     let cells: Vec<&Cell> = cell_label::cells_of(result, workload).collect();
     let corrected = matches!(workload, Workload::Paced | Workload::Openloop | Workload::Contention);
     let percentile_table = percentiles(
@@ -64,7 +64,7 @@ fn percentiles(id: String, caption: String, cells: &[&Cell], latencies: fn(&Cell
             Value::ns(ns.p9999).within_ns(ns.intervals.p9999),
             Value::ns(ns.max),
         ]);
-        Some(Row { mode: Some(cell.mode.clone()), values })
+        Some(TableRow { mode: Some(cell.mode.clone()), values })
     };
     Table {
         id,
@@ -101,7 +101,7 @@ fn moments(workload: Workload, cells: &[&Cell]) -> Table {
             Value::count(latency.map(|all| all.outliers.total())),
             Value::number(cell.noise_floor),
         ]);
-        Row { mode: Some(cell.mode.clone()), values }
+        TableRow { mode: Some(cell.mode.clone()), values }
     };
     Table {
         id: format!("table-moments-{workload}"),

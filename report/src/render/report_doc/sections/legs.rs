@@ -6,7 +6,7 @@ use bench_model::Workload;
 use bench_model::units::{duration, sig3};
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 
 /// The legs in order, with explanations.
@@ -26,13 +26,13 @@ const LEGS: [(&str, &str); 10] = [
 /// Workloads whose operations have meaningful legs.
 const WORKLOADS: [Workload; 4] = [Workload::Pingpong, Workload::Paced, Workload::Openloop, Workload::Frame];
 
-pub(super) fn legs(result: &RunResult) -> Vec<Part> {
+pub(super) fn legs(result: &RunResult) -> Vec<SectionPart> {
     let cells = || WORKLOADS.into_iter().flat_map(|workload| cell_label::cells_of(result, workload));
     let bottlenecks: Vec<String> = cells().filter_map(bottleneck).collect();
     let mut parts = Vec::new();
     if !bottlenecks.is_empty() {
-        parts.push(Part::Text("Longest leg by the medians:".to_owned()));
-        parts.push(Part::List(bottlenecks));
+        parts.push(SectionPart::Text("Longest leg by the medians:".to_owned()));
+        parts.push(SectionPart::List(bottlenecks));
     }
     let medians = Table {
         id: "table-legs".to_owned(),
@@ -69,7 +69,7 @@ pub(super) fn legs(result: &RunResult) -> Vec<Part> {
     parts.extend(medians.without_unknown_columns().part());
     parts.extend(each.without_unknown_columns().part());
     if !parts.is_empty() {
-        parts.push(Part::Text(
+        parts.push(SectionPart::Text(
             "One-way legs (inject, notify, ack, answer) come only from blocks with a stable clock offset. They may be \
              negative by the uncertainty of the offset."
                 .to_owned(),
@@ -83,17 +83,17 @@ fn all_legs(legs: &Legs) -> [&Option<LegSummary>; 10] {
     [write, ring, inject, wake, notify, ack, read, verify, handle, answer]
 }
 
-fn medians(cell: &Cell) -> Option<Row> {
+fn medians(cell: &Cell) -> Option<TableRow> {
     let legs = all_legs(&cell.legs_ns);
     legs.iter().any(|leg| leg.is_some()).then(|| {
         let mut values = vec![Value::word(cell.workload.name())];
         values.extend(cell_label::keys(cell));
         values.extend(legs.map(|leg| Value::signed_ns(leg.as_ref().map(|leg| leg.p50))));
-        Row { mode: Some(cell.mode.clone()), values }
+        TableRow { mode: Some(cell.mode.clone()), values }
     })
 }
 
-fn each_leg(cell: &Cell) -> Vec<Row> {
+fn each_leg(cell: &Cell) -> Vec<TableRow> {
     let total = cell.latency_ns.as_ref().map(|latency| latency.mean);
     let row = |((name, _), leg): ((&str, &str), &Option<LegSummary>)| {
         let leg = leg.as_ref()?;
@@ -113,7 +113,7 @@ fn each_leg(cell: &Cell) -> Vec<Row> {
             Value::signed_ns(leg.max),
             Value::share(total.map(|total| leg.mean / total)),
         ]);
-        Some(Row { mode: Some(cell.mode.clone()), values })
+        Some(TableRow { mode: Some(cell.mode.clone()), values })
     };
     LEGS.into_iter().zip(all_legs(&cell.legs_ns)).filter_map(row).collect()
 }

@@ -7,10 +7,10 @@ use bench_model::raw::PeakBandwidth;
 use bench_model::units::size_name;
 use bench_model::units::{duration, factor, plural, speed};
 
-use crate::render::report_doc::table::{Part, Row, Table, columns};
+use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
 
-pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<Part> {
+pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<SectionPart> {
     let row = |size: u64, side: &str, ceiling: &PeakBandwidth| {
         let PeakBandwidth {
             heap_to_heap,
@@ -28,7 +28,7 @@ pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<Part> {
         let speeds = [heap_to_heap, heap_to_region, region_to_heap, heap_read, region_read, sha256, region_sha256];
         values.extend(speeds.map(|speed| Value::speed(measured(speed))));
         values.push(Value::mean_ns(measured(stamp_ns)));
-        Row { mode: None, values }
+        TableRow { mode: None, values }
     };
     let mut ceilings: Vec<_> = result.ceilings.iter().collect();
     ceilings.sort_by_key(|both| both.size_bytes);
@@ -54,16 +54,16 @@ pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<Part> {
         rows: rows.collect(),
         detail: false,
     };
-    let mut parts: Vec<Part> = table.without_unknown_columns().part().into_iter().collect();
+    let mut parts: Vec<SectionPart> = table.without_unknown_columns().part().into_iter().collect();
     if let Some(overhead) = &result.overhead {
-        parts.push(Part::Text(format!(
+        parts.push(SectionPart::Text(format!(
             "Instrument overhead: {} per round trip (empty operation); {} from one empty operation to the next.",
             duration(overhead.empty_operation_ns),
             duration(overhead.per_operation_ns)
         )));
     }
     if let Some(ratio) = result.findings.copy_host_over_guest {
-        parts.push(Part::Text(format!(
+        parts.push(SectionPart::Text(format!(
             "Private memory: host/guest copy rate {}. Expected: about 1× under KVM, far above under emulation.",
             factor(ratio, None)
         )));
@@ -138,29 +138,29 @@ pub(crate) fn brief_environment(result: &RunResult) -> Vec<(&'static str, String
 }
 
 /// The complete environment, with the keys of `result.json`.
-pub(super) fn environment(result: &RunResult) -> Vec<Part> {
+pub(super) fn environment(result: &RunResult) -> Vec<SectionPart> {
     let Ok(Json::Object(all)) = serde_json::to_value(&result.environment) else { return Vec::new() };
     let (unknown, known): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, value)| is_unknown(value));
     let mut parts = Vec::new();
     if !known.is_empty() {
-        parts.push(Part::Facts(known.iter().map(|(name, value)| (name.clone(), format_json(value))).collect()));
+        parts.push(SectionPart::Facts(known.iter().map(|(name, value)| (name.clone(), format_json(value))).collect()));
     }
     if !unknown.is_empty() {
         let names: Vec<String> = unknown.into_iter().map(|(name, _)| name).collect();
-        parts.push(Part::Text(format!("Unknown or not present: {}.", names.join(", "))));
+        parts.push(SectionPart::Text(format!("Unknown or not present: {}.", names.join(", "))));
     }
     parts
 }
 
 /// The configuration of the run.
-pub(super) fn config(result: &RunResult) -> Vec<Part> {
+pub(super) fn config(result: &RunResult) -> Vec<SectionPart> {
     let Json::Object(all) = &result.config else { return Vec::new() };
     let facts: Vec<_> = all
         .iter()
         .filter(|(_, value)| !is_unknown(value))
         .map(|(name, value)| (name.clone(), format_json(value)))
         .collect();
-    if facts.is_empty() { Vec::new() } else { vec![Part::Facts(facts)] }
+    if facts.is_empty() { Vec::new() } else { vec![SectionPart::Facts(facts)] }
 }
 
 fn is_unknown(value: &Json) -> bool {

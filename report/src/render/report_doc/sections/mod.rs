@@ -14,7 +14,7 @@ pub(super) use self::machine::{brief_environment, machine_line};
 
 use super::cell_label;
 use super::checks;
-use super::table::{Part, Row, Table, columns};
+use super::table::{SectionPart, Table, TableRow, columns};
 use super::value::Value;
 use crate::io::Run;
 use crate::result::{Cell, RunResult};
@@ -27,7 +27,7 @@ pub struct Section {
     /// Its heading.
     pub title: &'static str,
     /// Its content, in order. Never empty.
-    pub parts: Vec<Part>,
+    pub parts: Vec<SectionPart>,
 }
 
 /// The sections for which the run has data.
@@ -54,14 +54,19 @@ pub(super) fn sections(result: &RunResult, run: &Run) -> Vec<Section> {
 }
 
 /// A row of a cell: its keys, then `values`.
-fn cell_row(cell: &Cell, values: impl IntoIterator<Item = Value>) -> Row {
+fn cell_row(cell: &Cell, values: impl IntoIterator<Item = Value>) -> TableRow {
     let mut row = cell_label::keys(cell);
     row.extend(values);
-    Row { mode: Some(cell.mode.clone()), values: row }
+    TableRow { mode: Some(cell.mode.clone()), values: row }
 }
 
 /// A table with one row per cell, without unknown columns.
-fn cell_table(id: &str, caption: &str, named: &[(&'static str, &'static str)], rows: Vec<Row>) -> Option<Part> {
+fn cell_table(
+    id: &str,
+    caption: &str,
+    named: &[(&'static str, &'static str)],
+    rows: Vec<TableRow>,
+) -> Option<SectionPart> {
     let named: Vec<_> = [("case", ""), ("mode", "")].into_iter().chain(named.iter().copied()).collect();
     let columns = columns(&named);
     let table = Table { id: id.to_owned(), caption: caption.to_owned(), keys: 2, columns, rows, detail: false };

@@ -1,14 +1,14 @@
 //! Section "Storm": coalescing of doorbells.
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::Part;
+use crate::render::report_doc::table::SectionPart;
 use crate::render::report_doc::value::Value;
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
 use super::{cell_row, cell_table};
 
-pub(super) fn storms(result: &RunResult) -> Vec<Part> {
+pub(super) fn storms(result: &RunResult) -> Vec<SectionPart> {
     let row = |cell: &Cell| {
         let traffic = cell.traffic.as_ref();
         let per_interrupt = cell.counters.interrupts.filter(|&count| count > 0);

@@ -1,7 +1,7 @@
 //! Sections "Streams" and "Open loop".
 
 use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::Part;
+use crate::render::report_doc::table::SectionPart;
 use crate::render::report_doc::value::Value;
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
@@ -9,7 +9,7 @@ use bench_model::Workload;
 use super::latency;
 use super::{cell_row, cell_table};
 
-pub(super) fn streams(result: &RunResult) -> Vec<Part> {
+pub(super) fn streams(result: &RunResult) -> Vec<SectionPart> {
     let row = |cell: &Cell| {
         let traffic = cell.traffic.as_ref();
         let per_message = |count: Option<u64>| {
@@ -47,7 +47,7 @@ pub(super) fn streams(result: &RunResult) -> Vec<Part> {
     cell_table("table-stream", caption, &named, rows).into_iter().collect()
 }
 
-pub(super) fn open_loops(result: &RunResult) -> Vec<Part> {
+pub(super) fn open_loops(result: &RunResult) -> Vec<SectionPart> {
     let row = |cell: &Cell| {
         let (corrected, raw) = (cell.corrected_ns.as_ref(), cell.latency_ns.as_ref());
         cell_row(
@@ -83,7 +83,7 @@ pub(super) fn open_loops(result: &RunResult) -> Vec<Part> {
     let rows = cell_label::cells_of(result, Workload::Openloop).map(row).collect();
     let caption =
         "Latency by offered load: corrected (from the scheduled send time) and raw (from the actual send time)";
-    let mut parts: Vec<Part> = cell_table("table-openloop", caption, &named, rows).into_iter().collect();
+    let mut parts: Vec<SectionPart> = cell_table("table-openloop", caption, &named, rows).into_iter().collect();
     parts.extend(latency::tables(result, Workload::Openloop));
     parts
 }
