@@ -6,7 +6,7 @@ use super::draw::svg::{SvgWriter, TextAnchor, TextStyle};
 use super::series::{ModeSamples, PlotData, mode};
 use crate::result::Cell;
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 
 /// Height of a row.
 pub(crate) const ROW: f64 = 19.0;

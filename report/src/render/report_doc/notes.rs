@@ -9,7 +9,7 @@ use crate::result::comparison::Comparison;
 use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, ThreadCounts};
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::{duration, factor, factor_within, sig3, speed, thousands};
 use bench_model::{Arrivals, Workload};
 

@@ -10,8 +10,8 @@ use super::value::Value;
 use crate::render::wrap::printable;
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, Warning};
-use bench_model::frame_size::size_name;
 use bench_model::units::acceleration;
+use bench_model::units::size_name;
 use bench_model::{Arrivals, Workload};
 
 /// The short form of the report.

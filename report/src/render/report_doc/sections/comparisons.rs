@@ -2,7 +2,7 @@
 
 use crate::result::comparison::{Basis, Comparison};
 use crate::result::{Cell, RunResult};
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 
 use crate::render::report_doc::cell_label;
 use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
