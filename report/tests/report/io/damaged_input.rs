@@ -165,7 +165,7 @@ fn columns_may_stand_in_any_order_and_must_be_there() {
     };
     fs::write(&path, text.lines().map(without).collect::<Vec<_>>().join("\n") + "\n").expect("written");
     let missing = told(&RunFolder::open(dir.path()).expect_err("a column less"));
-    assert!(missing.contains("samples.csv, line 1") && missing.contains("no column rtt_ns"), "{missing}");
+    assert!(missing.contains("samples.csv, line 1") && missing.contains("column rtt_ns is missing"), "{missing}");
     fs::write(&path, text.split_once('\n').expect("a header").1).expect("written");
     let headless = told(&RunFolder::open(dir.path()).expect_err("no header"));
     assert!(headless.contains("no column block, workload"), "{headless}");
@@ -220,7 +220,7 @@ fn documents_of_other_versions_are_refused_with_the_cure() {
     let newer = with_version("2");
     assert!(newer.contains("schema version 2") && newer.contains("update this program"), "{newer}");
     let older = with_version("0");
-    assert!(older.contains("schema version 0") && older.contains("read it with that one"), "{older}");
+    assert!(older.contains("schema version 0") && older.contains("use that one"), "{older}");
     assert!(with_version("\"one\"").contains("result.json, line"));
     assert!(with_version("-1").contains("result.json, line"));
 }

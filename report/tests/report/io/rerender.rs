@@ -105,7 +105,7 @@ fn a_plan_alone_is_rendered_without_figures() {
     let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
     assert!(result.cells.is_empty() && !result.passed());
     let missing = said_missing(dir.path());
-    assert!(missing.contains("killed before it could write measured.json"), "{missing}");
+    assert!(missing.contains("killed before it wrote measured.json"), "{missing}");
     assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
     assert!(page(dir.path()).contains("No results: the initiator was killed"));
 }
@@ -275,7 +275,7 @@ fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
         fs::create_dir(&path).expect("created");
         let error = rerender(dir.path()).expect_err("a folder").to_string();
         // The document is written as well, and not only read.
-        let told = if name == "result.json" { "refusing to replace it" } else { "is not a regular file; restore" };
+        let told = if name == "result.json" { "is not a regular file; refusing to replace it" } else { "is not a regular file; restore" };
         assert!(error.contains(&format!("{name} {told}")), "{error}");
         assert!(!dir.path().join("report.html").exists());
     }
@@ -303,7 +303,7 @@ fn a_single_mode_says_that_nothing_is_compared() {
     let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20));
     rendered(dir.path()).expect("rendered");
     let missing = said_missing(dir.path());
-    assert!(missing.contains("only irq was measured: there is no comparison"), "{missing}");
+    assert!(missing.contains("only irq was measured, so there is no comparison"), "{missing}");
     assert!(!page(dir.path()).contains("id=\"comparisons\""));
 }
 
