@@ -1,5 +1,6 @@
 //! Servers and child processes for the tests of this workspace.
 #![expect(missing_docs, reason = "helpers for tests, most of which their names explain")]
+#![allow(clippy::must_use_candidate, reason = "tests ignore some results")]
 
 pub mod mock_server;
 pub mod real_server;

@@ -46,6 +46,7 @@ pub struct MockServer {
 }
 
 impl MockServer {
+    #[must_use]
     pub fn sending(messages: &[Msg]) -> Self {
         let messages = messages.to_vec();
         Self::running(move |stream| send_messages(stream, &messages))
@@ -74,6 +75,7 @@ impl MockServer {
 }
 
 /// A file, which cannot be sealed.
+#[must_use]
 pub fn unsealed(bytes: u64) -> File {
     let memory = tempfile::tempfile().unwrap();
     memory.set_len(bytes).unwrap();
@@ -88,7 +90,7 @@ pub fn send_messages(stream: &UnixStream, messages: &[Msg]) -> Vec<OwnedFd> {
             Msg::Memory => send(stream, MEMORY, Some(unsealed(1 << 20).as_fd())).unwrap(),
             Msg::MemoryOf(bytes) => send(stream, MEMORY, Some(unsealed(bytes).as_fd())).unwrap(),
             Msg::Eventfd(value) => {
-                eventfds.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK))
+                eventfds.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK));
             }
             Msg::BlockingEventfd(value) => eventfds.push(send_eventfd(stream, value, EventfdFlags::CLOEXEC)),
             Msg::Pipe(value) => send(stream, value, Some(std::io::pipe().unwrap().1.as_fd())).unwrap(),
@@ -119,6 +121,7 @@ pub fn join(path: &Path, vectors: Option<u16>, timeout: Duration) -> Result<Clie
     Client::join(&JoinOptions { socket: path.into(), vectors, timeout })
 }
 
+#[must_use]
 pub fn eventfds(peer: i64, count: usize) -> Vec<Msg> {
     vec![Msg::Eventfd(peer); count]
 }

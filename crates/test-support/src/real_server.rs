@@ -17,15 +17,18 @@ pub struct RealServer {
 
 impl RealServer {
     /// 1 MiB in a sealed memfd.
+    #[must_use]
     pub fn start(vectors: u16) -> Self {
         Self::with(&Config { vectors, size: 1 << 20, ..Config::default() })
     }
 
+    #[must_use]
     pub fn with(config: &Config) -> Self {
         Self::at(tempfile::tempdir().unwrap(), config)
     }
 
     /// A server with its socket in `folder`.
+    #[must_use]
     pub fn at(folder: TempDir, config: &Config) -> Self {
         let config = Config { socket: folder.path().join("socket"), ..config.clone() };
         let (stop, stopped) = oneshot::channel();
@@ -37,10 +40,12 @@ impl RealServer {
         Self { folder, stop: Some(stop), thread: Some(thread) }
     }
 
+    #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.folder.path().join("socket")
     }
 
+    #[must_use]
     pub fn client(&self) -> Client {
         Client::join(&JoinOptions::at(self.socket())).unwrap()
     }

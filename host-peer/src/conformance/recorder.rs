@@ -58,7 +58,7 @@ pub(super) struct RecordedMessage {
 }
 
 impl RecordedMessage {
-    /// Whether it is_join_notice a vector of this peer.
+    /// Whether it `is_join_notice` a vector of this peer.
     pub(super) fn is_join_notice(&self, id: i64) -> bool {
         self.value == id && self.descriptors > 0
     }

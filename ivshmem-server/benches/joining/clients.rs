@@ -21,7 +21,7 @@ const NO_WAIT: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 /// Time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Events per call of epoll_wait.
+/// Events per call of `epoll_wait`.
 const MAX_EVENTS: usize = 256;
 
 /// All clients of one server.

@@ -71,8 +71,8 @@ pub(crate) struct BenchArgs {
     /// Ten times as many operations
     #[arg(long)]
     pub(super) full: bool,
-    /// Guest driver, or several to compare, each in its own boot. auto: uio_pci_generic if polling only, otherwise
-    /// uio_pci_msix
+    /// Guest driver, or several to compare, each in its own boot. auto: `uio_pci_generic` if polling only, otherwise
+    /// `uio_pci_msix`
     #[arg(long, value_parser = driver(), value_delimiter = ',', default_value = "auto")]
     pub(super) driver: Vec<AutoOr<GuestDriver>>,
     /// Accelerator; auto uses KVM if a guest starts under it

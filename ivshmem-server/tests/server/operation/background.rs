@@ -154,7 +154,7 @@ fn serves_a_socket_of_systemd_in_the_background() {
     assert!(socket.exists());
 }
 
-/// `systemd-analyze verify` checks the units, and the test runs their ExecStart line.
+/// `systemd-analyze verify` checks the units, and the test runs their `ExecStart` line.
 #[test]
 fn units_of_type_forking_and_oneshot_can_start_it() {
     let folder = ServerDir::new();

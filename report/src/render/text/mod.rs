@@ -97,7 +97,7 @@ fn write_section(lines: &mut Vec<String>, section: &Section) {
             SectionPart::Text(text) => lines.extend(paragraph(text)),
             SectionPart::List(items) => lines.extend(items.iter().flat_map(|text| item(text))),
             SectionPart::Facts(facts) => {
-                lines.extend(facts.iter().flat_map(|(name, value)| item(&format!("{name}: {value}"))))
+                lines.extend(facts.iter().flat_map(|(name, value)| item(&format!("{name}: {value}"))));
             }
             SectionPart::Table(table) => write_table(lines, table),
         }

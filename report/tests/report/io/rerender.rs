@@ -275,7 +275,11 @@ fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
         fs::create_dir(&path).expect("created");
         let error = rerender(dir.path()).expect_err("a folder").to_string();
         // The document is written as well, and not only read.
-        let told = if name == "result.json" { "is not a regular file; refusing to replace it" } else { "is not a regular file; restore" };
+        let told = if name == "result.json" {
+            "is not a regular file; refusing to replace it"
+        } else {
+            "is not a regular file; restore"
+        };
         assert!(error.contains(&format!("{name} {told}")), "{error}");
         assert!(!dir.path().join("report.html").exists());
     }

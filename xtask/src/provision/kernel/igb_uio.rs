@@ -1,5 +1,5 @@
 //! `igb_uio` from Debian's package of DPDK's kernel modules. The package contains sources for dkms; they are built here like
-//! uio_pci_msix.
+//! `uio_pci_msix`.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The guest's kernel and its modules.
 //!
 //! `packaged` unpacks the distribution's kernel, `custom` checks one from `--kernel`; `bzimage` reads images. `module_tree` finds
-//! the kernel's modules, `module_build` builds uio_pci_msix and `igb_uio` against its `headers`.
+//! the kernel's modules, `module_build` builds `uio_pci_msix` and `igb_uio` against its `headers`.
 
 pub(crate) mod bzimage;
 pub(crate) mod custom;

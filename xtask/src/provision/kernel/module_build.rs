@@ -37,7 +37,7 @@ const WITHOUT_BTF: &str = "CONFIG_DEBUG_INFO_BTF_MODULES=";
 const KBUILD_VARIABLES: [&str; 8] =
     ["ARCH", "CROSS_COMPILE", "KBUILD_OUTPUT", "KBUILD_EXTMOD", "KCFLAGS", "LLVM", "MAKEFLAGS", "MAKELEVEL"];
 
-/// The sources of uio_pci_msix in the workspace.
+/// The sources of `uio_pci_msix` in the workspace.
 pub(crate) fn uio_pci_msix(workspace: &Path) -> ModuleSource {
     ModuleSource {
         name: "uio_pci_msix",

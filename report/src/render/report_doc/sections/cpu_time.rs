@@ -163,10 +163,10 @@ pub(super) fn counters(result: &RunResult) -> Vec<SectionPart> {
         "Events of each case, warm-up and corrupted frames included; cases and columns with zeros only are left out";
     let table = keyed_table("table-counters", caption, &named, rows, false);
     let total = table.columns.len();
-    let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
+    let all_columns: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let table = table.without_zero_columns();
     let removed: Vec<&str> =
-        names.into_iter().filter(|name| table.columns.iter().all(|column| column.name != *name)).collect();
+        all_columns.into_iter().filter(|name| table.columns.iter().all(|column| column.name != *name)).collect();
     let mut parts: Vec<SectionPart> = Vec::new();
     let has_zeros = table.columns.len() < total;
     parts.extend(table.part());
