@@ -28,6 +28,7 @@ const LONG: &str = "stop_of_each_party";
   cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
 
 Exit status: 0 all passed, 1 something failed, 3 the machine lacks something.")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct TestArgs {
     /// Leave out the tests that start a guest
     #[arg(long)]
