@@ -1,4 +1,4 @@
-//! Any cut of any stream, with descriptors anywhere.
+//! Arbitrary streams in arbitrary parts, with descriptors.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| proto_fuzz::properties::decoder(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| proto_fuzz::protocol::decoder(data));

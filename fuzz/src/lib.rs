@@ -1,6 +1,7 @@
-//! What must hold of the parsers whatever the bytes are: one function a property, each taking bytes from anywhere.
+//! Properties of the parsers for arbitrary bytes, one function per property.
 //!
-//! The fuzz targets feed them what a fuzzer invents (docs/protocol.md has the commands), the tests of `proto` what proptest
-//! invents: they include the same file, so that the two cannot drift apart.
+//! The fuzz targets and the proptests of `proto` and `bench-protocol` include the same files, so both check the same
+//! properties. docs/protocol.md has the commands for the fuzz targets.
 
-pub mod properties;
+pub mod protocol;
+pub mod shared_memory;

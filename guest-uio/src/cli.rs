@@ -12,7 +12,7 @@ use guest_uio::driver::{self, UIO_PCI_MSIX};
 #[command(
     version,
     after_help = "Examples:
-  guest-uio probe                          what this guest can do
+  guest-uio probe                          show the device, its driver and what works
   guest-uio bind --driver uio_pci_msix     bind a driver that delivers interrupts
   guest-uio wait --count 1 --timeout 5s    block until a doorbell
   guest-uio ring 1 0                       ring peer 1 on vector 0
@@ -48,7 +48,7 @@ pub(crate) enum Verb {
 
 Exit status 3 if there is a hint.")]
     Probe {
-        /// One JSON document
+        /// Print one JSON document
         #[arg(long)]
         json: bool,
     },
@@ -60,7 +60,7 @@ Exit status 3 if there is a hint.")]
 
 The driver's module must be loaded. docs/drivers.md compares the drivers.")]
     Bind {
-        /// The driver
+        /// Driver to bind
         #[arg(long, value_name = "DRIVER", default_value = UIO_PCI_MSIX, value_parser = PossibleValuesParser::new(driver::ALL))]
         driver: String,
     },
@@ -73,8 +73,8 @@ The driver's module must be loaded. docs/drivers.md compares the drivers.")]
   guest-uio ring 1 0        peer 1, vector 0
   guest-uio ring 0 3
 
-The device ignores a ring to a peer or vector that does not exist, and reports nothing: status 0 means that the doorbell
-was written. `host-peer list`, on the host, has the peers and their vectors.")]
+Status 0 means that the doorbell register was written. The device silently ignores a peer or vector that does not exist.
+On the host, `host-peer list` shows the peers and their vectors.")]
     Ring {
         /// The peer's id at the server
         #[arg(value_parser = number::parse::<u16>)]
@@ -88,10 +88,9 @@ was written. `host-peer list`, on the host, has the peers and their vectors.")]
   guest-uio wait
   guest-uio wait --vector 1 --count 10 --timeout 500ms
 
-Counts the interrupts of the vector from the moment it is opened; doorbells from before are not seen. Doorbells that
-are rung faster than the guest takes interrupts merge, so N rings can be fewer than N interrupts. One read returns all
-interrupts since the last one: the printed number can exceed --count. --timeout is the limit for all of them, checked
-ten times a second. Too few in time is status 1.")]
+Counts the vector's interrupts from the moment it is opened; earlier doorbells are not counted. Doorbells coalesce:
+N rings can cause fewer than N interrupts. One read returns all interrupts since the last read, so the printed number
+can exceed --count. --timeout limits the whole command and is checked ten times a second. Status 1 on a timeout.")]
     Wait {
         /// This device's vector
         #[arg(long, value_name = "V", default_value = "0", value_parser = number::in_range::<u16>(0..=255))]
@@ -103,17 +102,17 @@ ten times a second. Too few in time is status 1.")]
         #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
         timeout: Option<Duration>,
     },
-    /// Tests what a driver must do: registers, memory, and doorbells that the device rings itself
+    /// Tests the bound driver: registers, memory, and doorbells that the device rings itself
     #[command(after_help = "Examples:
   guest-uio check
   guest-uio check --vectors 4 --count 1000
 
-Prints a line for each rule. Status 1 if one failed.")]
+Prints one line per test. Status 1 if a test failed.")]
     Check {
         /// Vectors to test, from 0
         #[arg(long, value_name = "N", default_value = "1", value_parser = number::in_range::<u16>(1..=256))]
         vectors: u16,
-        /// Doorbells of the closed loop
+        /// Doorbells to ring one at a time
         #[arg(long, value_name = "N", default_value = "10000", value_parser = number::in_range::<u64>(1..))]
         count: u64,
     },
@@ -125,7 +124,7 @@ Prints a line for each rule. Status 1 if one failed.")]
         /// Offset in the memory
         #[arg(value_parser = number::parse::<usize>)]
         offset: usize,
-        /// Bytes
+        /// Number of bytes
         #[arg(value_parser = number::parse::<usize>)]
         len: usize,
     },
@@ -134,7 +133,7 @@ Prints a line for each rule. Status 1 if one failed.")]
   echo -n hello | guest-uio write 4096
   guest-uio write 0 < slot.bin
 
-Input that does not fit is refused as a whole.")]
+Writes nothing if the input does not fit.")]
     Write {
         /// Offset in the memory
         #[arg(value_parser = number::parse::<usize>)]
@@ -143,9 +142,9 @@ Input that does not fit is refused as a whole.")]
     /// Runs the guest's side of the benchmark
     #[command(after_help = "Examples:
   guest-uio respond
-  guest-uio respond --once    return after one run")]
+  guest-uio respond --once    return after one benchmark run")]
     Respond {
-        /// Return after one run
+        /// Return after one benchmark run
         #[arg(long)]
         once: bool,
     },
@@ -158,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_are_consistent() {
+    fn flags_are_consistent() {
         Arguments::command().debug_assert();
     }
 
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_are_refused_with_the_expected_form() {
+    fn invalid_value_error_names_expected_form() {
         for (words, expected) in [
             ("ring x 0", "from 0 to 65535"),
             ("ring 65536 0", "from 0 to 65535"),

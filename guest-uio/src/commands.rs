@@ -5,34 +5,34 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use doorbell::wait::Wakeup;
+use doorbell::{PeerId, Vector};
 use guest_uio::driver::{self, Driver, DriverError};
-use guest_uio::guard::Guard;
 use guest_uio::pci::{Needs, PciDevice};
-use guest_uio::{conformance, device, probe as prober, respond as responder};
-use proto::wait::Woke;
-use proto::wire::{PeerId, Vector};
+use guest_uio::periodic_signal::PeriodicSignal;
+use guest_uio::{driver_check, probe as prober, registers, responder};
 
-/// Bytes that are copied at a time.
+/// Bytes per copy.
 const CHUNK: usize = 1 << 20;
 
-/// A device, and the driver that it is used through.
-pub(crate) struct Opened {
+/// A device and its opened driver.
+pub(crate) struct OpenDevice {
     device: PciDevice,
     driver: Box<dyn Driver>,
 }
 
-/// Opens the device that a verb works on.
-pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<Opened> {
+/// Selects and opens the device of a verb.
+pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<OpenDevice> {
     let device = PciDevice::select(address, needs)?;
     let driver = driver::open(&device).context("cannot use the device")?;
-    Ok(Opened { device, driver })
+    Ok(OpenDevice { device, driver })
 }
 
 pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
-    let verdict = prober::probe(address)?;
-    let text = if json { format!("{:#}\n", verdict.found) } else { verdict.to_string() };
+    let result = prober::probe(address)?;
+    let text = if json { format!("{:#}\n", result.found) } else { result.to_string() };
     print(text.as_bytes())?;
-    Ok(ExitCode::from(if verdict.cure.is_some() { 3 } else { 0 }))
+    Ok(ExitCode::from(if result.hint.is_some() { 3 } else { 0 }))
 }
 
 pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {
@@ -51,28 +51,33 @@ pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {
     print(text.as_bytes())
 }
 
-/// The device reports nothing back, so a vector beyond its own is worth a note: a server gives all peers equally many.
-pub(crate) fn ring(opened: &Opened, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
-    device::ring(opened.driver.registers(), peer, vector)?;
+/// Prints a note for a vector that the own device lacks: a server gives all peers the same number, and the device does not
+/// report a lost ring.
+pub(crate) fn ring(opened: &OpenDevice, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
+    registers::ring(opened.driver.registers(), peer, vector)?;
     if let Some(own) = opened.device.msix_vectors().filter(|own| vector.0 >= *own) {
         let s = if own == 1 { "" } else { "s" };
         eprintln!(
-            "guest-uio: note: this device has {own} vector{s}; if the server gives its peers no more, the ring of vector \
-             {vector} is lost"
+            "guest-uio: note: this device has {own} vector{s}; if the peer has as many, the ring of vector {vector} is lost"
         );
     }
     Ok(())
 }
 
-pub(crate) fn wait(opened: &Opened, vector: Vector, count: u64, timeout: Option<Duration>) -> anyhow::Result<ExitCode> {
+pub(crate) fn wait(
+    opened: &OpenDevice,
+    vector: Vector,
+    count: u64,
+    timeout: Option<Duration>,
+) -> anyhow::Result<ExitCode> {
     let mut interrupt = opened.driver.interrupt(vector)?;
-    let _guard = Guard::start()?;
+    let _signal = PeriodicSignal::start()?;
     let start = Instant::now();
     let mut received = 0;
     while received < count {
-        match interrupt.block().map_err(|source| driver::wait_error(&opened.device, source))? {
-            Woke::Events(events) => received += events,
-            Woke::Guard => {
+        match interrupt.wait_event().map_err(|source| driver::wait_error(&opened.device, source))? {
+            Wakeup::Events(events) => received += events,
+            Wakeup::Timeout => {
                 if let Some(limit) = timeout.filter(|limit| start.elapsed() >= *limit) {
                     let s = if count == 1 { "" } else { "s" };
                     anyhow::bail!("vector {vector}: received {received} of {count} doorbell{s} within {limit:?}");
@@ -85,15 +90,15 @@ pub(crate) fn wait(opened: &Opened, vector: Vector, count: u64, timeout: Option<
 }
 
 pub(crate) fn check(address: Option<&str>, vectors: u16, count: u64) -> anyhow::Result<ExitCode> {
-    let findings = conformance::check(&PciDevice::select(address, Needs::Doorbells)?, vectors, count)?;
-    let failed = findings.iter().filter(|finding| finding.fault.is_some()).count();
-    let mut lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    lines.push(format!("{} passed, {failed} failed\n", findings.len() - failed));
+    let results = driver_check::check(&PciDevice::select(address, Needs::Doorbells)?, vectors, count)?;
+    let failed = results.iter().filter(|result| result.fault.is_some()).count();
+    let mut lines: Vec<String> = results.iter().map(ToString::to_string).collect();
+    lines.push(format!("{} passed, {failed} failed\n", results.len() - failed));
     print(lines.join("\n").as_bytes())?;
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
-pub(crate) fn read(opened: &Opened, offset: usize, len: usize) -> anyhow::Result<()> {
+pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Result<()> {
     let memory = opened.driver.memory();
     let end = offset.checked_add(len).filter(|end| *end <= memory.len());
     let end =
@@ -103,13 +108,13 @@ pub(crate) fn read(opened: &Opened, offset: usize, len: usize) -> anyhow::Result
     while at < end {
         let mut bytes = vec![0; CHUNK.min(end - at)];
         memory.copy_out(at, &mut bytes)?;
-        // Memory of a device that is gone reads as ones.
+        // The memory of an unplugged device reads as ones.
         if !opened.device.is_present() {
             let address = opened.device.address().to_owned();
             return Err(DriverError::Gone { address, source: ErrorKind::NotFound.into() }.into());
         }
         match out.write_all(&bytes) {
-            // The reader of the pipe has enough.
+            // The reader closed the pipe.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(()),
             written => written.context("cannot write to stdout")?,
         }
@@ -118,12 +123,12 @@ pub(crate) fn read(opened: &Opened, offset: usize, len: usize) -> anyhow::Result
     out.flush().context("cannot write to stdout")
 }
 
-/// All of stdin, or nothing if it does not fit.
-pub(crate) fn write(opened: &Opened, offset: usize) -> anyhow::Result<()> {
+/// Writes all of stdin, or nothing if it does not fit.
+pub(crate) fn write(opened: &OpenDevice, offset: usize) -> anyhow::Result<()> {
     let memory = opened.driver.memory();
     let room = memory.len().saturating_sub(offset);
     let mut bytes = Vec::new();
-    // One byte more than fits shows that it does not.
+    // Read one byte beyond the limit to detect oversized input.
     io::stdin().lock().take(room as u64 + 1).read_to_end(&mut bytes).context("cannot read stdin")?;
     anyhow::ensure!(
         bytes.len() <= room,
@@ -132,11 +137,11 @@ pub(crate) fn write(opened: &Opened, offset: usize) -> anyhow::Result<()> {
     Ok(memory.copy_in(offset, &bytes)?)
 }
 
-pub(crate) fn respond(opened: &Opened, once: bool) -> anyhow::Result<()> {
+pub(crate) fn respond(opened: &OpenDevice, once: bool) -> anyhow::Result<()> {
     Ok(responder::respond(&*opened.driver, once)?)
 }
 
-/// Prints to stdout; a reader that has left is not an error.
+/// Prints to stdout. A closed pipe is not an error.
 fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {

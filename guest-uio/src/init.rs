@@ -1,5 +1,5 @@
-//! Life as PID 1 of the small VM: mounts, loads modules, binds the driver, does what the kernel command line says,
-//! powers off. Whoever started the VM reads the console for the lines that begin with [`PREFIX`].
+//! PID 1 of the small VM: mounts file systems, loads modules, binds the driver, runs what the kernel command line requests,
+//! and powers off. xtask reads the console lines that begin with [`CONSOLE_PREFIX`].
 
 use std::ffi::CStr;
 use std::fs;
@@ -8,57 +8,56 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context;
+use bench_protocol::boot::{self, Bar2Map, CONSOLE_PREFIX, GUEST_IS_UP, NO_DRIVER, PARAMETER_PREFIX, RunMode};
+use doorbell::deadline::{scale_in, set_scale};
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use proto::deadline::{scale_in, set_scale};
 
-use crate::driver::{self, IGB_UIO, MapKind, UIO_PCI_MSIX, VFIO_PCI};
+use crate::driver::{self, IGB_UIO, UIO_PCI_MSIX, VFIO_PCI};
 use crate::modules::{self, ModuleError};
 use crate::pci::{Needs, PciDevice, PciError};
-use crate::respond;
+use crate::responder;
 
-/// How every line of ours on the console begins.
-pub const PREFIX: &str = "ivshmem-doorbell:";
-/// Where the initramfs keeps the modules, flat.
-const MODULES: &str = "/lib/modules";
+/// Directory of the kernel modules in the initramfs, without subdirectories.
+const MODULE_DIR: &str = "/lib/modules";
 
-/// What the kernel command line asks for, in `ivshmem.KEY=VALUE` words.
+/// Options from `ivshmem.KEY=VALUE` words of the kernel command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Orders {
-    /// `ivshmem.run`: `respond` (default), `shell`, or `proof` (say that the guest is up, and power off).
+struct BootOptions {
+    /// `ivshmem.run`: `respond` (default), `shell`, or `proof` (print that the guest is up, and power off).
     run: String,
-    /// `ivshmem.driver`: what to bind, or `none`.
+    /// `ivshmem.driver`: the driver to bind, or `none`.
     driver: String,
-    /// `ivshmem.bar2`: how to map the memory: `auto`, `uc`, `wc`, `wb`.
+    /// `ivshmem.bar2`: the memory type of BAR2's mapping: `auto`, `uc`, `wc` or `wb`.
     bar2: String,
-    /// `ivshmem.device`: the PCI address, where there are several devices.
+    /// `ivshmem.device`: the PCI address. Required if there are several devices.
     device: Option<String>,
 }
 
-impl Orders {
+impl BootOptions {
     fn parse(command_line: &str) -> Self {
         let value = |key: &str| {
             let mut words = command_line.split_whitespace();
             words
-                .find_map(|word| word.strip_prefix("ivshmem.")?.strip_prefix(key)?.strip_prefix('='))
+                .find_map(|word| word.strip_prefix(PARAMETER_PREFIX)?.strip_prefix(key)?.strip_prefix('='))
                 .map(str::to_owned)
         };
         Self {
-            run: value("run").unwrap_or_else(|| "respond".to_owned()),
-            driver: value("driver").unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
-            bar2: value("bar2").unwrap_or_else(|| "auto".to_owned()),
-            device: value("device"),
+            run: value(boot::RUN).unwrap_or_else(|| RunMode::Respond.name().to_owned()),
+            driver: value(boot::DRIVER).unwrap_or_else(|| UIO_PCI_MSIX.to_owned()),
+            bar2: value(boot::BAR2).unwrap_or_else(|| Bar2Map::default().name().to_owned()),
+            device: value(boot::DEVICE),
         }
     }
 }
 
-/// Never returns: the machine is off afterwards.
+/// Runs PID 1. Powers off at the end.
 pub fn run() -> ! {
-    if let Err(error) = live() {
-        println!("{PREFIX} error: {error:#}");
+    if let Err(error) = run_init() {
+        println!("{CONSOLE_PREFIX} {} {error:#}", boot::ERROR);
     }
     power_off(RebootMode::RB_POWER_OFF)
 }
@@ -66,34 +65,35 @@ pub fn run() -> ! {
 fn power_off(mode: RebootMode) -> ! {
     nix::unistd::sync();
     let Err(error) = reboot(mode);
-    // PID 1 must not return: the kernel would panic, which ends the machine as well.
+    // If PID 1 ends, the kernel panics, which also ends the VM.
     panic!("cannot power off: {error}");
 }
 
-fn live() -> anyhow::Result<()> {
+fn run_init() -> anyhow::Result<()> {
     mounts()?;
     let command_line = fs::read_to_string("/proc/cmdline")?;
     set_scale(scale_in(&command_line).unwrap_or(1));
-    let orders = Orders::parse(&command_line);
-    println!("{PREFIX} guest is up");
-    match orders.run.as_str() {
-        "proof" => Ok(()),
-        "shell" => {
-            // A shell is worth having even where the device is not.
-            if let Err(error) = load_others(&orders).and_then(|()| bind(&orders)) {
-                println!("{PREFIX} error: {error:#}");
+    let options = BootOptions::parse(&command_line);
+    println!("{CONSOLE_PREFIX} {GUEST_IS_UP}");
+    let mode = RunMode::ALL.into_iter().find(|mode| mode.name() == options.run);
+    let mode = mode.with_context(|| format!("ivshmem.run={} is not one of respond, shell, proof", options.run))?;
+    match mode {
+        RunMode::Proof => Ok(()),
+        RunMode::Shell => {
+            // The shell must start even if the device cannot be used.
+            if let Err(error) = load_all_modules(&options).and_then(|()| bind(&options)) {
+                println!("{CONSOLE_PREFIX} {} {error:#}", boot::ERROR);
             }
             shell()
         }
-        "respond" => {
-            let device = bind(&orders)?;
-            let kind = MapKind::of(&orders.bar2);
-            let kind = kind.with_context(|| format!("ivshmem.bar2={} is none of auto, uc, wc, wb", orders.bar2))?;
+        RunMode::Respond => {
+            let device = bind(&options)?;
+            let kind = Bar2Map::from_name(&options.bar2);
+            let kind = kind.with_context(|| format!("ivshmem.bar2={} is not one of auto, uc, wc, wb", options.bar2))?;
             let driver = driver::open_mapped(&device, kind)?;
-            println!("{PREFIX} {} answers through {}", device.address(), driver.name());
-            Ok(respond::respond(&*driver, true)?)
+            println!("{CONSOLE_PREFIX} {} responds through {}", device.address(), driver.name());
+            Ok(responder::respond(&*driver, true)?)
         }
-        other => anyhow::bail!("ivshmem.run={other} is none of respond, shell, proof"),
     }
 }
 
@@ -105,56 +105,56 @@ fn mounts() -> io::Result<()> {
     Ok(())
 }
 
-fn bind(orders: &Orders) -> anyhow::Result<PciDevice> {
-    let device = select(orders)?;
-    let driver = orders.driver.as_str();
-    if driver == "none" {
+fn bind(options: &BootOptions) -> anyhow::Result<PciDevice> {
+    let device = select(options)?;
+    let driver = options.driver.as_str();
+    if driver == NO_DRIVER {
         return Ok(device);
     }
-    anyhow::ensure!(driver::ALL.contains(&driver), "no driver {driver}; there are {}", driver::ALL.join(", "));
-    load_modules(driver, orders)?;
+    anyhow::ensure!(driver::ALL.contains(&driver), "unknown driver {driver}; supported: {}", driver::ALL.join(", "));
+    load_modules(driver, options)?;
     driver::bind(&device, driver)?;
     Ok(device)
 }
 
-/// On the kernel command line the address has another form than the hint of [`PciError::Ambiguous`] gives it.
-fn select(orders: &Orders) -> anyhow::Result<PciDevice> {
-    PciDevice::select(orders.device.as_deref(), Needs::Memory).map_err(|error| match error {
-        PciError::Ambiguous { devices } if orders.run != "shell" => {
+/// Selects the device. Replaces the hint of [`PciError::Ambiguous`] by the option of the kernel command line.
+fn select(options: &BootOptions) -> anyhow::Result<PciDevice> {
+    PciDevice::select(options.device.as_deref(), Needs::Memory).map_err(|error| match error {
+        PciError::Ambiguous { devices } if options.run != "shell" => {
             anyhow::anyhow!("several ivshmem devices: {devices}; select one with ivshmem.device=ADDRESS")
         }
         other => other.into(),
     })
 }
 
-/// Whoever has a shell may want another driver next. Whoever wants none may want to load modules by hand.
-fn load_others(orders: &Orders) -> anyhow::Result<()> {
-    if orders.driver != "none" {
-        driver::ALL.iter().try_for_each(|other| load_modules(other, orders))?;
+/// Loads the modules of all drivers for the shell, unless `none` is requested.
+fn load_all_modules(options: &BootOptions) -> anyhow::Result<()> {
+    if options.driver != "none" {
+        driver::ALL.iter().try_for_each(|other| load_modules(other, options))?;
     }
     Ok(())
 }
 
-/// Loads what a driver consists of.
-fn load_modules(driver: &str, orders: &Orders) -> Result<(), ModuleError> {
+/// Loads a driver's modules.
+fn load_modules(driver: &str, options: &BootOptions) -> Result<(), ModuleError> {
     let modules: &[(&str, &CStr)] = match driver {
-        // Without wc_activate it maps the BARs for itself, uncached, and every later mapping of them becomes so too.
+        // Without wc_activate the module maps the BARs uncached, which makes every later mapping uncached.
         IGB_UIO => &[(IGB_UIO, c"intr_mode=msix wc_activate=1")],
-        // The second is no dependency of the first: the kernel would fetch it with modprobe.
+        // vfio_iommu_type1 is not a dependency of vfio_pci; the kernel would request it through modprobe.
         VFIO_PCI => &[("vfio_pci", c""), ("vfio_iommu_type1", c"")],
-        // Write-back needs BAR2 above 4 GiB.
-        UIO_PCI_MSIX if orders.bar2 == "wb" => &[(UIO_PCI_MSIX, c"move_bar2=1")],
+        // Write-back requires BAR2 above 4 GiB.
+        UIO_PCI_MSIX if options.bar2 == "wb" => &[(UIO_PCI_MSIX, c"move_bar2=1")],
         other => &[(other, c"")],
     };
-    modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULES), name, parameters))
+    modules.iter().try_for_each(|(name, parameters)| modules::load(Path::new(MODULE_DIR), name, parameters))
 }
 
-/// A shell on the console; the machine goes off with it. busybox's `poweroff`, `reboot` and `halt` signal PID 1.
+/// Runs a shell on the console until it ends. busybox's `poweroff`, `reboot` and `halt` signal PID 1.
 fn shell() -> anyhow::Result<()> {
     let mut shell = Command::new("/bin/busybox");
     shell.args(["setsid", "cttyhack", "/bin/sh"]).current_dir("/");
     shell.env("PATH", "/bin:/sbin").env("HOME", "/").env("PS1", "guest# ").env("TERM", "linux");
-    // Spawned before the signals are blocked, or the shell would inherit the blocking.
+    // Spawn before blocking the signals, because the shell inherits the signal mask.
     let child = Pid::from_raw(shell.spawn()?.id().cast_signed());
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGCHLD, Signal::SIGUSR1, Signal::SIGUSR2, Signal::SIGTERM] {
@@ -177,16 +177,16 @@ fn shell() -> anyhow::Result<()> {
     }
 }
 
-/// Collects whoever has died; whether the shell is among them.
+/// Reaps ended processes. Returns whether the shell was among them.
 fn reap(shell: Pid) -> bool {
-    let mut over = false;
+    let mut shell_ended = false;
     while let Ok(status) = waitpid(None, Some(WaitPidFlag::WNOHANG)) {
         if status == WaitStatus::StillAlive {
             break;
         }
-        over |= status.pid() == Some(shell);
+        shell_ended |= status.pid() == Some(shell);
     }
-    over
+    shell_ended
 }
 
 #[cfg(test)]
@@ -194,14 +194,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_read_from_the_kernel_command_line() {
+    fn parses_options_from_kernel_command_line() {
         let defaults =
-            Orders { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "auto".into(), device: None };
-        assert_eq!(Orders::parse("quiet"), defaults);
-        let orders = Orders::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
-        let expected = Orders { run: "shell".into(), driver: "uio_pci_generic".into(), ..defaults.clone() };
-        assert_eq!(orders, expected);
-        let orders = Orders::parse("quiet ivshmem.bar2=wb ivshmem.device=0000:00:03.0");
-        assert_eq!(orders, Orders { bar2: "wb".into(), device: Some("0000:00:03.0".into()), ..defaults });
+            BootOptions { run: "respond".into(), driver: "uio_pci_msix".into(), bar2: "auto".into(), device: None };
+        assert_eq!(BootOptions::parse("quiet"), defaults);
+        let options = BootOptions::parse("console=ttyS0 ivshmem.run=shell quiet ivshmem.driver=uio_pci_generic\n");
+        let expected = BootOptions { run: "shell".into(), driver: "uio_pci_generic".into(), ..defaults.clone() };
+        assert_eq!(options, expected);
+        let options = BootOptions::parse("quiet ivshmem.bar2=wb ivshmem.device=0000:00:03.0");
+        assert_eq!(options, BootOptions { bar2: "wb".into(), device: Some("0000:00:03.0".into()), ..defaults });
     }
 }

@@ -1,27 +1,25 @@
-//! The guest's side of ivshmem-doorbell: finds the device, binds a driver, takes doorbells, answers the host.
-//! The same binary is an ordinary command in any Linux guest and PID 1 of the small VM. It does no statistics and
-//! decides nothing about a run: the host does.
+//! The guest side of ivshmem-doorbell: finds the device, binds a driver, receives doorbells and responds to the host.
+//! The same binary is a command in any Linux guest and PID 1 of the small VM. The host controls the benchmark and
+//! evaluates it.
 //!
 //! Read in this order:
 //! 1. [`pci`]: the device in sysfs, its BARs, binding a driver.
-//! 2. [`driver`]: one way to reach registers, memory and interrupts, over several kernel drivers.
-//! 3. [`device`]: what the device's registers mean.
-//! 4. [`respond`]: the benchmark's other half.
-//! 5. [`memory_type`], [`system`] and [`probe`]: what this guest can do, and the cure for what it cannot.
-//! 6. [`silent_vectors`] and [`conformance`]: vectors that never fire, and the rules that every driver must keep, tried
-//!    on the device.
-//! 7. [`init`]: life as PID 1.
+//! 2. [`driver`]: registers, memory and interrupts through one of several kernel drivers.
+//! 3. [`registers`]: the device's registers.
+//! 4. [`responder`]: the guest side of the benchmark.
+//! 5. [`memory_type`], [`proc_info`] and [`probe`]: facts about the device and the guest.
+//! 6. [`vectors_without_interrupt`] and [`driver_check`]: vectors that never fire, and the conformance tests of drivers.
+//! 7. [`init`]: PID 1 of the small VM.
 
-pub mod conformance;
-pub mod device;
 pub mod driver;
-pub mod guard;
+pub mod driver_check;
 pub mod init;
-pub mod interrupts;
 pub mod memory_type;
 pub mod modules;
 pub mod pci;
+pub mod periodic_signal;
 pub mod probe;
-pub mod respond;
-pub mod silent_vectors;
-pub mod system;
+pub mod proc_info;
+pub mod registers;
+pub mod responder;
+pub mod vectors_without_interrupt;

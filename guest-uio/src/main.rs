@@ -1,4 +1,4 @@
-//! `guest-uio`: the guest's side of ivshmem-doorbell as a command, and as PID 1 of the small VM.
+//! `guest-uio`: the guest side of ivshmem-doorbell, as a command and as PID 1 of the small VM.
 //!
 //! 1. `cli`: verbs and flags. 2. `commands`: one function for each verb.
 
@@ -8,12 +8,12 @@ mod commands;
 use std::process::ExitCode;
 
 use cli_common::arguments;
+use doorbell::deadline::{scale_in, set_scale};
+use doorbell::{PeerId, Vector};
 use guest_uio::driver::DriverError;
 use guest_uio::init;
 use guest_uio::pci::{Needs, PciError};
-use guest_uio::respond::RespondError;
-use proto::deadline::{scale_in, set_scale};
-use proto::wire::{PeerId, Vector};
+use guest_uio::responder::RespondError;
 
 use cli::{Arguments, Verb};
 
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     if std::process::id() == 1 {
         init::run();
     }
-    // A guest on a slow machine is started with it.
+    // xtask passes the time scale of a slow machine on the kernel command line.
     let command_line = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     set_scale(scale_in(&command_line).unwrap_or(1));
     let arguments: Arguments = match arguments::parse() {
@@ -56,16 +56,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// 1 failed, 2 wrong usage, 3 the machine lacks something: a device, a driver, vectors.
+/// 1 failed, 2 wrong usage, 3 a device, driver or vector is missing.
 fn exit_status(error: &anyhow::Error) -> u8 {
-    let known = error.chain().find_map(|cause| {
+    let status = error.chain().find_map(|cause| {
         if let Some(RespondError::Driver(driver)) = cause.downcast_ref() {
             return Some(driver.exit_status());
         }
         let driver = cause.downcast_ref().map(DriverError::exit_status);
         driver.or_else(|| cause.downcast_ref().map(PciError::exit_status))
     });
-    known.unwrap_or(1)
+    status.unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -75,15 +75,15 @@ mod tests {
     #[test]
     fn exit_status_follows_the_kind_of_error() {
         let ambiguous = || PciError::Ambiguous { devices: String::new() };
-        let silent = || DriverError::NoInterrupts { why: String::new() };
+        let no_interrupts = || DriverError::NoInterrupts { why: String::new() };
         for (error, status) in [
             (anyhow::Error::msg("too late"), 1),
             (ambiguous().into(), 2),
             (anyhow::Error::from(DriverError::Pci(ambiguous())).context("cannot use the device"), 2),
             (PciError::NoDevice.into(), 3),
             (PciError::NoDriver { driver: "igb_uio".into() }.into(), 3),
-            (silent().into(), 3),
-            (RespondError::from(silent()).into(), 3),
+            (no_interrupts().into(), 3),
+            (RespondError::from(no_interrupts()).into(), 3),
         ] {
             assert_eq!(exit_status(&error), status, "{error:#}");
         }

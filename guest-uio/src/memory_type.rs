@@ -1,55 +1,55 @@
-//! Finds the memory type of a mapping by timing loads. The kernel's attribute is not enough, because the hypervisor may
-//! override it: KVM on Intel makes every mapping write-back, KVM on AMD follows the guest.
+//! Determines the memory type of a mapping by timing loads. The guest kernel's attribute is not reliable, because the
+//! hypervisor may override it: KVM on Intel makes every mapping write-back, KVM on AMD follows the guest.
 
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use proto::region::{RegionError, SharedRegion};
+use doorbell::region::{RegionError, SharedRegion};
 use serde_json::{Value, json};
 
-/// Dependent loads per round, over one cache line. From uncached memory each takes a hundred nanoseconds and more.
+/// Dependent loads per round, over one cache line. A load from uncached memory takes at least 100 ns.
 const LOADS: u32 = 20_000;
-/// Rounds of loads, alternating between the region and private memory. The fastest round of each counts: a preempted round
-/// is only ever slower, and a preemption falls into one round.
+/// Rounds of loads, alternating between the region and private memory. The fastest round of each counts, because
+/// preemption only makes a round slower.
 const LOAD_ROUNDS: usize = 16;
-/// Below this a load was answered by a cache.
+/// A faster load was served by a cache.
 const CACHED_BELOW_NS: f64 = 10.0;
-/// So was one that costs not much more than from private memory: a slow processor takes longer for any load.
+/// A load below this ratio to private memory was also served by a cache: on a slow processor every load is slow.
 const CACHED_BELOW_RATIO: f64 = 3.0;
 /// The hypervisor leaf of CPUID, and the signature that QEMU's translator puts there (`target/i386/cpu.c` of QEMU).
 const HYPERVISOR_LEAF: u32 = 0x4000_0000;
 const TCG_SIGNATURE: &[u8; 12] = b"TCGTCGTCGTCG";
-/// Bytes copied at a time: more than a second-level cache holds.
-const COPY: usize = 8 << 20;
-/// Copies of which the fastest counts.
-const ROUNDS: usize = 3;
+/// Bytes per copy: larger than a second-level cache.
+const COPY_BYTES: usize = 8 << 20;
+/// Copies per measurement; the fastest counts.
+const COPY_ROUNDS: usize = 3;
 
-/// A mapping's behaviour.
+/// Measured properties of a mapping.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MemoryType {
-    /// Nanoseconds per load that depends on the load before.
+    /// Nanoseconds per dependent load.
     pub ns_per_load: f64,
-    /// The same from private memory.
+    /// Nanoseconds per dependent load from private memory.
     pub private_ns_per_load: f64,
-    /// Gigabytes (10⁹) per second copied out of the mapping.
+    /// Copy rate out of the mapping, in GB/s (10⁹ bytes).
     pub read_gb_per_s: f64,
-    /// The same with streaming loads, which help where memory is write-combined; `None`: the processor has none.
+    /// Copy rate with streaming loads, which are faster on write-combined memory. `None` if the processor lacks them.
     pub streaming_read_gb_per_s: Option<f64>,
-    /// Gigabytes (10⁹) per second copied into it; `None`: not tried, because it overwrites.
+    /// Copy rate into the mapping, in GB/s. `None` if not measured, because measuring overwrites the memory.
     pub write_gb_per_s: Option<f64>,
-    /// Whether the processor is emulated: an emulator ignores memory types, so the cost of a load shows none.
+    /// Whether the processor is emulated. An emulator ignores memory types, and load timings do not show them.
     pub emulated: bool,
 }
 
 impl MemoryType {
-    /// Measures without changing anything.
+    /// Measures loads and reads. Does not change the memory.
     pub fn measure(region: &SharedRegion) -> Result<Self, RegionError> {
         let (at, mut private) = window(region);
         Self::new(region, at, &mut private, None)
     }
 
-    /// Measures both directions. The last 8 MiB are written back as they were read: nobody else may write them meanwhile.
+    /// Also measures writes. Overwrites the last 8 MiB with their own content: no other peer may write to them meanwhile.
     pub fn measure_exclusively(region: &SharedRegion) -> Result<Self, RegionError> {
         let (at, mut private) = window(region);
         region.copy_out(at, &mut private)?;
@@ -78,16 +78,16 @@ impl MemoryType {
         Ok(Self { ns_per_load, private_ns_per_load, read_gb_per_s, streaming_read_gb_per_s, write_gb_per_s, emulated })
     }
 
-    /// Whether loads are answered by a cache; `None` under emulation, which has no memory types.
+    /// Whether a cache serves loads. `None` under emulation, where memory types have no effect.
     #[must_use]
     pub fn is_cached(&self) -> Option<bool> {
         let limit = CACHED_BELOW_NS.max(self.private_ns_per_load * CACHED_BELOW_RATIO);
         (!self.emulated).then_some(self.ns_per_load < limit)
     }
 
-    /// Under the names of the result's schema.
+    /// With the keys of the result's schema.
     #[must_use]
-    pub fn facts(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         json!({
             "cached": self.is_cached(),
             "ns_per_load": round(self.ns_per_load),
@@ -105,15 +105,15 @@ fn round(value: f64) -> f64 {
 
 /// The end of the region, and private memory of the same size.
 fn window(region: &SharedRegion) -> (usize, Vec<u8>) {
-    let len = region.len().min(COPY);
+    let len = region.len().min(COPY_BYTES);
     (region.len() - len, vec![1; len])
 }
 
 fn fastest(bytes: usize, mut copy: impl FnMut() -> Result<(), RegionError>) -> Result<f64, RegionError> {
-    // The first round faults pages in.
+    // The first copy faults pages in.
     copy()?;
     let mut best = f64::MAX;
-    for _ in 0..ROUNDS {
+    for _ in 0..COPY_ROUNDS {
         let start = Instant::now();
         copy()?;
         best = best.min(start.elapsed().as_secs_f64());
@@ -121,7 +121,7 @@ fn fastest(bytes: usize, mut copy: impl FnMut() -> Result<(), RegionError>) -> R
     Ok(bytes as f64 / best / 1e9)
 }
 
-/// The least of both timings over several rounds that alternate, so that a disturbance of a few rounds changes neither.
+/// The minimum of both timings over alternating rounds. Disturbed rounds do not affect a minimum.
 fn least_of_rounds(mut shared: impl FnMut() -> f64, mut private: impl FnMut() -> f64) -> (f64, f64) {
     (0..LOAD_ROUNDS)
         .fold((f64::MAX, f64::MAX), |(least, least_private), _| (least.min(shared()), least_private.min(private())))
@@ -146,7 +146,7 @@ fn ns_per_load(words: &[&AtomicU64]) -> f64 {
     let mut index = 0;
     let start = Instant::now();
     for _ in 0..LOADS {
-        // The value decides, as far as the compiler knows, which word is next: no load can start before the last ended.
+        // The next index depends on the loaded value, so loads cannot overlap. `black_box` hides that it is always 0.
         let value = words[index].load(Ordering::Relaxed);
         index = usize::from(black_box(value) == u64::MAX);
     }
@@ -159,7 +159,7 @@ mod tests {
     use std::os::fd::AsFd;
 
     #[test]
-    fn ordinary_memory_is_cached_and_keeps_its_content() {
+    fn measuring_writes_keeps_content() {
         let file = tempfile::tempfile().unwrap();
         file.set_len(16 << 20).unwrap();
         let region = SharedRegion::map_object(file.as_fd()).unwrap();
@@ -183,24 +183,24 @@ mod tests {
     }
 
     #[test]
-    fn verdict_follows_cost_of_a_load() {
+    fn cached_follows_from_cost_of_a_load() {
         assert_eq!(kind(1.5, 1.4).is_cached(), Some(true));
         assert_eq!(kind(155.0, 1.4).is_cached(), Some(false));
-        assert_eq!(kind(12.0, 10.0).is_cached(), Some(true), "all loads are slow here");
+        assert_eq!(kind(12.0, 10.0).is_cached(), Some(true), "slow processor");
     }
 
     #[test]
-    fn emulation_gets_no_verdict() {
+    fn memory_type_is_unknown_under_emulation() {
         for ns in [13.0, 56.0, 163.0] {
             let emulated = MemoryType { emulated: true, ..kind(ns, 13.0) };
             assert_eq!(emulated.is_cached(), None);
-            assert!(emulated.facts()["cached"].is_null(), "{}", emulated.facts());
+            assert!(emulated.to_json()["cached"].is_null(), "{}", emulated.to_json());
         }
         assert!(is_tcg([0x5447_4354, 0x4354_4743, 0x4743_5447]));
         assert!(!is_tcg([0x4b4d_564b, 0x564b_4d56, 0x4d]), "KVMKVMKVM");
     }
 
-    /// Timings that are `ns`, and disturbed in all rounds but one.
+    /// Timings of `ns`, 40 times slower in all rounds except one.
     fn disturbed(ns: f64, quiet_round: usize) -> impl FnMut() -> f64 {
         let mut round = 0;
         move || {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn one_undisturbed_round_of_each_is_enough() {
+    fn one_undisturbed_round_per_memory_suffices() {
         for (shared_quiet, private_quiet) in [(0, LOAD_ROUNDS - 1), (LOAD_ROUNDS - 1, 0), (5, 5)] {
             let (shared, private) = least_of_rounds(disturbed(1.5, shared_quiet), disturbed(1.4, private_quiet));
             assert_eq!((shared, private), (1.5, 1.4));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn rounds_alternate_between_both_memories() {
+    fn rounds_alternate_between_memories() {
         let order = std::cell::RefCell::new(String::new());
         let timed = |name: char| {
             order.borrow_mut().push(name);

@@ -1,4 +1,4 @@
-//! Loading kernel modules from files, as PID 1 must: there is no modprobe in the small VM.
+//! Loads kernel modules from files. The small VM does not contain modprobe.
 
 use std::ffi::CStr;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::kmod::init_module;
 
-/// A module that could not be loaded.
+/// Loading a module failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot load {}", path.display())]
 pub struct ModuleError {
@@ -19,8 +19,8 @@ pub struct ModuleError {
     pub source: io::Error,
 }
 
-/// Loads a module from the file `NAME.ko` in `folder`, behind those that it depends on; one that is loaded already is
-/// fine. One that has no file counts as built in: whether it is shows when it is used.
+/// Loads `NAME.ko` from `folder`, after its dependencies. A module that is already loaded is not an error. A missing file
+/// is not an error either: the module may be built in, and a missing driver is reported when it is bound.
 pub fn load(folder: &Path, name: &str, parameters: &CStr) -> Result<(), ModuleError> {
     let path = folder.join(format!("{name}.ko"));
     let object = match fs::read(&path) {
@@ -36,8 +36,8 @@ pub fn load(folder: &Path, name: &str, parameters: &CStr) -> Result<(), ModuleEr
     }
 }
 
-/// What a module says of itself in its `.modinfo` section: zero-terminated strings, one of which begins with `depends=`.
-/// It names files as they are in the kernel's tree, where some have hyphens; here all have underscores.
+/// Reads `depends=` from a module's `.modinfo` section, which consists of zero-terminated strings. Hyphens become
+/// underscores, as in the file names of the initramfs.
 fn dependencies(object: &[u8]) -> Vec<String> {
     let found = object.split(|byte| *byte == 0).find_map(|text| text.strip_prefix(b"depends="));
     let names = found.and_then(|names| std::str::from_utf8(names).ok()).unwrap_or_default();
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_tells_what_it_depends_on() {
+    fn reads_dependencies_from_modinfo() {
         let object = b"\x7fELF\0license=GPL\0depends=vfio,vfio-pci-core\0retpoline=Y\0";
         assert_eq!(dependencies(object), ["vfio", "vfio_pci_core"]);
         assert!(dependencies(b"\x7fELF\0depends=\0").is_empty());
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_module_without_a_file_is_taken_for_built_in() {
+    fn missing_file_counts_as_built_in() {
         let folder = tempfile::tempdir().unwrap();
         assert!(load(folder.path(), "uio", c"").is_ok());
     }

@@ -1,66 +1,67 @@
-//! What this guest can do with its device, and the cure for what it cannot: right about a guest in any state.
+//! Examines the device, its driver and its interrupts, and gives a hint for what does not work.
 
 use std::fmt;
 use std::fs;
 
+use bench_model::raw::GuestFacts;
 use serde_json::{Value, json};
 
-use crate::device;
 use crate::driver::{self, Driver, DriverError, UIO_PCI_MSIX};
 use crate::memory_type::MemoryType;
 use crate::pci::{Needs, PciDevice, PciError};
-use crate::silent_vectors;
-use crate::system;
+use crate::proc_info;
+use crate::registers;
+use crate::vectors_without_interrupt;
 
-/// What the guest tells the host of itself, under the names of the result's schema.
+/// The facts that the guest reports to the host.
 #[must_use]
-pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> Value {
-    json!({
-        "driver": driver.name(),
-        "bar2_map": driver.memory_map(),
-        "bar2_cached": memory_type.and_then(|kind| kind.is_cached()),
-        "bar2_ns_per_load": memory_type.map(|kind| kind.ns_per_load),
-        "bar2_read_gb_per_s": memory_type.map(|kind| kind.read_gb_per_s),
-        "bar2_streaming_read_gb_per_s": memory_type.and_then(|kind| kind.streaming_read_gb_per_s),
-        "bar2_write_gb_per_s": memory_type.and_then(|kind| kind.write_gb_per_s),
-        "kernel": read("/proc/sys/kernel/osrelease"),
-        "clocksource": read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        "cpus": std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-        "cpu_model": system::cpu_model().unwrap_or_default(),
-        "command_line": system::command_line().unwrap_or_default(),
-        "steal_percent": system::steal_percent(),
-        "interrupts": interrupts_missing.is_none(),
-        "interrupts_missing": interrupts_missing.unwrap_or_default(),
-    })
+pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> GuestFacts {
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    GuestFacts {
+        driver: driver.name().to_string(),
+        bar2_map: driver.memory_map().to_string(),
+        bar2_cached: memory_type.and_then(|kind| kind.is_cached()),
+        bar2_ns_per_load: memory_type.map(|kind| kind.ns_per_load),
+        bar2_read_gb_per_s: memory_type.map(|kind| kind.read_gb_per_s),
+        bar2_streaming_read_gb_per_s: memory_type.and_then(|kind| kind.streaming_read_gb_per_s),
+        bar2_write_gb_per_s: memory_type.and_then(|kind| kind.write_gb_per_s),
+        kernel: read("/proc/sys/kernel/osrelease"),
+        clocksource: read("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
+        cpu_model: proc_info::cpu_model().unwrap_or_default(),
+        command_line: proc_info::command_line().unwrap_or_default(),
+        steal_percent: proc_info::steal_percent(),
+        interrupts: interrupts_missing.is_none(),
+        interrupts_missing: interrupts_missing.unwrap_or_default().to_owned(),
+    }
 }
 
 fn read(path: &str) -> String {
     fs::read_to_string(path).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// A probe's outcome.
+/// The result of a probe.
 #[derive(Debug)]
-pub struct Verdict {
-    /// Everything found, for `--json`.
+pub struct ProbeResult {
+    /// All facts, for `--json`.
     pub found: Value,
-    /// In a sentence.
+    /// The conclusion, one sentence.
     pub verdict: String,
-    /// What to do, if anything.
-    pub cure: Option<String>,
+    /// The suggested fix, if something does not work.
+    pub hint: Option<String>,
 }
 
-impl Verdict {
-    fn new(mut found: Value, verdict: impl Into<String>, cure: Option<String>) -> Self {
+impl ProbeResult {
+    fn new(mut found: Value, verdict: impl Into<String>, hint: Option<String>) -> Self {
         let verdict = verdict.into();
         found["verdict"] = json!(verdict);
-        found["cure"] = json!(cure);
-        Self { found, verdict, cure }
+        found["cure"] = json!(hint);
+        Self { found, verdict, hint }
     }
 }
 
-/// Examines the device, and tries the driver that holds it by letting the device ring itself. Binds nothing; writes
-/// nothing but doorbells.
-pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
+/// Examines the device and tests its interrupts: the device rings itself. Does not bind a driver or write to the memory.
+pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
     let pci = match PciDevice::select(address, Needs::Memory) {
         Ok(pci) => pci,
         Err(error @ PciError::NoDevice) => {
@@ -85,53 +86,55 @@ pub fn probe(address: Option<&str>) -> Result<Verdict, PciError> {
     });
     let driver = match driver::open(&pci) {
         Ok(driver) => driver,
-        Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind())),
+        Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind_hint())),
     };
-    found["id"] = json!(device::own_id(driver.registers()).map(|id| id.0).ok());
+    found["id"] = json!(registers::own_id(driver.registers()).map(|id| id.0).ok());
     found["memory_bytes"] = json!(driver.memory().len());
     found["bar2_map"] = json!(driver.memory_map());
-    found["bar2"] = MemoryType::measure(driver.memory()).map_or(Value::Null, |kind| kind.facts());
+    found["bar2"] = MemoryType::measure(driver.memory()).map_or(Value::Null, |kind| kind.to_json());
     if !has_doorbell {
-        return Ok(Verdict::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
+        return Ok(ProbeResult::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
     }
-    // VFIO takes its vectors only when the device is opened, as it is now.
-    let taken = vectors(&pci).max(1);
-    let silent = silent_vectors::find(&pci, &*driver, taken);
-    found["interrupts"] = json!(silent.as_ref().is_ok_and(Vec::is_empty));
-    Ok(match silent {
+    // VFIO allocates its vectors when the device is opened, so they are counted after `open`.
+    let allocated = vectors(&pci).max(1);
+    let missing = vectors_without_interrupt::find(&pci, &*driver, allocated);
+    found["interrupts"] = json!(missing.as_ref().is_ok_and(Vec::is_empty));
+    Ok(match missing {
         Err(error @ (DriverError::Wait { .. } | DriverError::Gone { .. })) => {
-            with_hint(found, &format!("{error}: {}", source_of(&error)), &bind())
+            with_hint(found, &format!("{error}: {}", source_of(&error)), &bind_hint())
         }
-        Err(error) => with_hint(found, &error.to_string(), &bind()),
-        Ok(silent) if silent.is_empty() => Verdict::new(found, "memory, doorbell and interrupts can be used", None),
-        Ok(silent) => {
-            let (message, hint) = silent_vectors::explain(&silent, taken);
-            Verdict::new(found, message, Some(hint))
+        Err(error) => with_hint(found, &error.to_string(), &bind_hint()),
+        Ok(missing) if missing.is_empty() => {
+            ProbeResult::new(found, "memory, doorbell and interrupts can be used", None)
+        }
+        Ok(missing) => {
+            let (message, hint) = vectors_without_interrupt::explain(&missing, allocated);
+            ProbeResult::new(found, message, Some(hint))
         }
     })
 }
 
-/// An error's text as verdict and hint: errors of this crate have their hint after the first semicolon.
-fn with_hint(found: Value, text: &str, otherwise: &str) -> Verdict {
+/// Splits an error's text into conclusion and hint. This crate's errors have their hint after the first semicolon.
+fn with_hint(found: Value, text: &str, otherwise: &str) -> ProbeResult {
     let (verdict, hint) = text.split_once("; ").unwrap_or((text, otherwise));
-    Verdict::new(found, verdict, Some(hint.to_owned()))
+    ProbeResult::new(found, verdict, Some(hint.to_owned()))
 }
 
 fn source_of(error: &dyn std::error::Error) -> String {
     error.source().map(ToString::to_string).unwrap_or_default()
 }
 
-fn bind() -> String {
+fn bind_hint() -> String {
     format!("guest-uio bind --driver {UIO_PCI_MSIX} (its module: guest-uio/kmod), then probe again")
 }
 
-/// Vectors that the driver has taken.
+/// Number of vectors that the driver has allocated.
 fn vectors(pci: &PciDevice) -> u16 {
     let taken = fs::read_dir(pci.folder().join("msi_irqs")).map_or(0, Iterator::count);
     u16::try_from(taken).unwrap_or(u16::MAX)
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ProbeResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = |key: &str| match &self.found[key] {
             Value::Null => "-".to_owned(),
@@ -159,7 +162,7 @@ impl fmt::Display for Verdict {
                 let kind = match bar2["cached"].as_bool() {
                     Some(true) => "cached",
                     Some(false) => "not cached",
-                    None => "no memory type under emulation",
+                    None => "memory type not measurable under emulation",
                 };
                 writeln!(
                     f,
@@ -172,7 +175,7 @@ impl fmt::Display for Verdict {
             writeln!(f, "other     {other}")?;
         }
         writeln!(f, "verdict   {}", self.verdict)?;
-        match &self.cure {
+        match &self.hint {
             Some(hint) => writeln!(f, "hint      {hint}"),
             None => Ok(()),
         }

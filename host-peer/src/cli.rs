@@ -1,4 +1,4 @@
-//! The command line: what can be said, with examples.
+//! The command line, with examples.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use cli_common::{duration, number, size};
 #[command(
     version,
     after_help = "Examples:
-  host-peer list                           who is there
-  host-peer shell                          look around, ring and wait by hand
+  host-peer list                           list the connected peers
+  host-peer shell                          ring, wait and read memory by hand
   host-peer ring 0 0                       ring peer 0 on vector 0
   host-peer wait --count 1 --timeout 5s    block until a doorbell
-  host-peer read 0x1000 64 --hex           look at the shared memory
-  echo -n hello | host-peer write 0x1000   change it
-  host-peer check                          judge the server
+  host-peer read 0x1000 64 --hex           read the shared memory
+  echo -n hello | host-peer write 0x1000   write the shared memory
+  host-peer check                          check that the server conforms to the protocol
 
-Each verb's --help has more.
+Each command's --help has more.
 
 Exit status:
   0  ok
-  1  failed, or not in time
+  1  failed or timed out
   2  wrong usage
-  3  the machine lacks something: a server at the socket, or descriptors
+  3  missing on this machine: a server at the socket, or file descriptors
 
 Under the name ivshmem-client (a symbolic link) it behaves as QEMU's example client: ivshmem-client --help."
 )]
@@ -35,29 +35,29 @@ pub(crate) struct Arguments {
     #[arg(short = 'S', long, global = true, value_name = "PATH", default_value = "/tmp/ivshmem_socket")]
     pub(crate) socket: PathBuf,
     #[command(subcommand)]
-    pub(crate) verb: Verb,
+    pub(crate) command: CliCommand,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
-pub(crate) enum Verb {
-    /// Reads commands from a terminal or a pipe, and says which doorbells ring
+pub(crate) enum CliCommand {
+    /// Reads commands from a terminal or a pipe, and prints doorbells
     ///
-    /// Understands the commands of QEMU's example client, and more: `help` lists them. At a terminal Ctrl-C ends the
-    /// command that is under way, and not the shell. From a pipe it ends with the input, with status 1 if a command failed.
+    /// Accepts the commands of QEMU's example client and more: `help` lists them. At a terminal Ctrl-C ends the running
+    /// command, not the shell. A pipe ends the shell with its input, with status 1 if a command failed.
     #[command(after_help = "Examples:
   host-peer shell
   host-peer shell --history ~/.host-peer_history
   printf 'peers\\nint 0 all\\nwait 0 5s\\n' | host-peer shell")]
     Shell {
-        /// Keep the lines that are typed in FILE
+        /// Save the input history to FILE
         #[arg(long, value_name = "FILE")]
         history: Option<PathBuf>,
     },
     /// Lists the peers, their vectors, and the memory
     ///
-    /// Reads the server's status if there is a status socket: SOCKET.status, NAME.status for a socket NAME.sock, the path of
-    /// --status-socket, or that of -S itself. Otherwise it joins for a moment, which takes an id of the server and adds this
+    /// Reads the server's status if it has a status socket: SOCKET.status, NAME.status for a socket NAME.sock, the path
+    /// of --status-socket, or that of -S itself. Otherwise it joins briefly, which uses up a peer id and adds this
     /// process to the list.
     #[command(after_help = "Examples:
   host-peer list
@@ -66,7 +66,7 @@ pub(crate) enum Verb {
 
 JSON:
   peer, vectors      this peer's id (null if it did not join), and the vectors of each peer
-  memory             bytes; may_shrink: it is not sealed
+  memory             bytes; may_shrink: not sealed
   peers              peer, vectors; self: this process; pid: null if unknown
   source             status or join")]
     List {
@@ -80,7 +80,7 @@ JSON:
     /// Rings a peer
     #[command(after_help = "Examples:
   host-peer ring 0 0
-  host-peer ring 3 1 --count 1000    faster than anybody reads: they merge")]
+  host-peer ring 3 1 --count 1000    rings that are not read in time coalesce")]
     Ring {
         /// The peer's id
         #[arg(allow_negative_numbers = true, value_parser = number::parse::<u16>)]
@@ -88,28 +88,28 @@ JSON:
         /// The peer's vector
         #[arg(allow_negative_numbers = true, value_parser = number::parse::<u16>)]
         vector: u16,
-        /// How often
+        /// Number of rings
         #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range::<u64>(1..))]
         count: u64,
         /// One JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Blocks until doorbells arrive; says its own id on stderr, so that others can ring it
+    /// Blocks until doorbells arrive; prints its own peer id on stderr
     #[command(after_help = "Examples:
   host-peer wait
   host-peer wait --vector 1 --count 10 --timeout 500ms
   host-peer wait --timeout 1s --json
 
-Prints how many rings came. Too few in time, or a server that goes away, is status 1.")]
+Prints the number of rings. Status 1 if too few arrive in time or the server is gone.")]
     Wait {
-        /// Own vector
+        /// Vector of this peer
         #[arg(long, value_name = "V", default_value_t = 0, allow_negative_numbers = true, value_parser = number::parse::<u16>)]
         vector: u16,
         /// Doorbells to wait for
         #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range::<u64>(1..))]
         count: u64,
-        /// How long at most, such as 500ms or 5s; for ever if absent
+        /// Time limit, such as 500ms or 5s; default: none
         #[arg(long, value_name = "D", value_parser = duration::parse)]
         timeout: Option<Duration>,
         /// One JSON document
@@ -124,10 +124,10 @@ Prints how many rings came. Too few in time, or a server that goes away, is stat
         /// Offset in the memory: decimal, 0x…, or with K, M, G
         #[arg(value_parser = size::parse)]
         offset: u64,
-        /// Bytes, likewise
+        /// Number of bytes, in the same formats
         #[arg(value_parser = size::parse)]
         len: u64,
-        /// Lines of hexadecimal and text
+        /// Print a hex dump
         #[arg(long)]
         hex: bool,
     },
@@ -136,50 +136,50 @@ Prints how many rings came. Too few in time, or a server that goes away, is stat
   echo -n hello | host-peer write 0x1000
   host-peer write 4M < slot.bin
 
-What does not fit is refused as a whole.")]
+Writes nothing if the input does not fit.")]
     Write {
         /// Offset in the memory: decimal, 0x…, or with K, M, G
         #[arg(value_parser = size::parse)]
         offset: u64,
     },
-    /// Judges an ivshmem server by the rules of the protocol, one line a rule
+    /// Checks that an ivshmem server conforms to the protocol, one line per rule
     ///
-    /// Connects several times, rings its own doorbells, and leaves; it changes no memory. The other peers see it come and
-    /// go.
+    /// Connects several times, rings its own doorbells, and leaves; it does not change the memory. The other peers are
+    /// notified of each join and leave.
     #[command(after_help = "Examples:
   host-peer check
   host-peer -S /run/ivshmem.sock check --json | jq '.rules[] | select(.verdict == \"fail\")'
 
-Exit status 1 if a rule failed, or could not be judged; notes do not count. docs/protocol.md explains each rule.")]
+Exit status 1 if a rule failed or could not be checked; notes do not count. docs/protocol.md explains each rule.")]
     Check {
-        /// How long the server may take for each step
+        /// Time limit of each step
         #[arg(long, value_name = "D", default_value = "5s", value_parser = duration::parse_above_zero)]
         timeout: Duration,
         /// One JSON document
         #[arg(long)]
         json: bool,
     },
-    /// The measured initiator; `cargo xtask bench` calls it
+    /// Runs the measured initiator; `cargo xtask bench` calls it
     #[command(after_help = "Examples:
   host-peer bench --plan results/latest/plan.json --out results/again")]
     Bench {
-        /// What to measure, JSON
+        /// The plan to measure, JSON
         #[arg(long)]
         plan: PathBuf,
-        /// Folder for samples.csv and measured.json
+        /// Directory for samples.csv and measured.json
         #[arg(long)]
         out: PathBuf,
     },
-    /// Writes the man pages into a folder, for packagers
+    /// Writes the man pages to a directory, for packagers
     #[command(hide = true)]
     Man {
-        /// The folder, such as /usr/local/share/man/man1, which must exist
+        /// An existing directory, such as /usr/local/share/man/man1
         folder: PathBuf,
     },
-    /// Prints a shell's completions, for packagers
+    /// Prints shell completions, for packagers
     #[command(hide = true)]
     Completions {
-        /// Which shell's
+        /// The shell
         shell: Shell,
     },
 }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_that_is_shown_has_examples() {
+    fn every_visible_command_has_examples() {
         for verb in Arguments::command().get_subcommands().filter(|verb| !verb.is_hide_set()) {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(help.starts_with("Examples:\n  "), "{}", verb.get_name());

@@ -1,14 +1,13 @@
-//! `host-peer`: a host process as a peer of an ivshmem server, for people, for scripts, and the benchmark's measured
-//! initiator.
+//! `host-peer`: joins an ivshmem server as a peer, and runs the measured initiator of the benchmark.
 //!
-//! 1. `cli`: what can be said. 2. `verbs`: one thing each, for scripts. 3. `shell`: for people.
-//! 4. `generate`: man pages and completions. 5. `qemu_client`: the program under the name `ivshmem-client`.
+//! 1. `cli`: flags and help. 2. `commands`: one operation each, for scripts. 3. `shell`: interactive use.
+//! 4. `man_pages`: man pages and completions. 5. `qemu_client`: the program under the name `ivshmem-client`.
 
 mod cli;
-mod generate;
+mod commands;
+mod man_pages;
 mod qemu_client;
 mod shell;
-mod verbs;
 
 use std::env;
 use std::io::{self, IsTerminal};
@@ -19,11 +18,11 @@ use std::sync::atomic::AtomicBool;
 use anyhow::Context;
 use clap::CommandFactory;
 use cli_common::{arguments, output};
-use host_peer::{bench, check};
+use host_peer::conformance;
 use proto::wire::{PeerId, Vector};
 
-use cli::{Arguments, Verb};
-use verbs::{WaitFor, join};
+use cli::{Arguments, CliCommand};
+use commands::{WaitFor, join};
 
 fn main() -> ExitCode {
     if qemu_client::is_called_by_this_name(env::args_os().next()) {
@@ -34,49 +33,49 @@ fn main() -> ExitCode {
         Err(status) => return status,
     };
     let logger = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal());
-    // Its own complaints would go to the same stderr, with `eprintln!`.
+    // Internal errors would go to the same stderr.
     logger.with_target(false).with_env_filter("info").log_internal_errors(false).init();
     match act(&arguments) {
         Ok(status) => status,
         Err(error) => {
             output::print_error(&format!("host-peer: {error:#}"));
-            ExitCode::from(verbs::status(&error))
+            ExitCode::from(commands::status(&error))
         }
     }
 }
 
 fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let socket = &arguments.socket;
-    match arguments.verb {
-        Verb::Shell { ref history } => return shell::run(join(socket)?, history.as_deref()),
-        Verb::List { ref status_socket, json } => verbs::list(socket, status_socket.as_deref(), json)?,
-        Verb::Ring { peer, vector, count, json } => {
-            verbs::ring(join(socket)?, PeerId(peer), Vector(vector), count, json)?;
+    match arguments.command {
+        CliCommand::Shell { ref history } => return shell::run(join(socket)?, history.as_deref()),
+        CliCommand::List { ref status_socket, json } => commands::list(socket, status_socket.as_deref(), json)?,
+        CliCommand::Ring { peer, vector, count, json } => {
+            commands::ring(join(socket)?, PeerId(peer), Vector(vector), count, json)?;
         }
-        Verb::Wait { vector, count, timeout, json } => {
+        CliCommand::Wait { vector, count, timeout, json } => {
             let wanted = WaitFor { vector: Vector(vector), count, timeout };
-            verbs::wait(&mut join(socket)?, wanted, json)?;
+            commands::wait(&mut join(socket)?, wanted, json)?;
         }
-        Verb::Read { offset, len, hex } => verbs::read(&join(socket)?, offset, len, hex)?,
-        Verb::Write { offset } => verbs::write(&join(socket)?, offset)?,
-        Verb::Check { timeout, json } => {
-            let report = check::run(socket, timeout).map_err(verbs::explain)?;
+        CliCommand::Read { offset, len, hex } => commands::read(&join(socket)?, offset, len, hex)?,
+        CliCommand::Write { offset } => commands::write(&join(socket)?, offset)?,
+        CliCommand::Check { timeout, json } => {
+            let report = conformance::run(socket, timeout).map_err(commands::explain)?;
             if json {
-                verbs::print_json(&serde_json::to_value(&report).context("cannot write the report")?)?;
+                commands::print_json(&serde_json::to_value(&report).context("cannot write the report")?)?;
             } else {
                 output::print(&report.to_string())?;
             }
             return Ok(if report.failed() || !report.is_complete() { ExitCode::FAILURE } else { ExitCode::SUCCESS });
         }
-        Verb::Bench { ref plan, ref out } => {
+        CliCommand::Bench { ref plan, ref out } => {
             let stop = Arc::new(AtomicBool::new(false));
             for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
                 signal_hook::flag::register(signal, Arc::clone(&stop)).context("cannot catch signals")?;
             }
-            bench::run(plan, out, stop)?;
+            initiator::run(plan, out, stop)?;
         }
-        Verb::Man { ref folder } => generate::man_pages(folder, Arguments::command())?,
-        Verb::Completions { shell } => generate::completions(shell, Arguments::command())?,
+        CliCommand::Man { ref folder } => man_pages::write(folder, Arguments::command())?,
+        CliCommand::Completions { shell } => man_pages::completions(shell, Arguments::command())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,4 +1,4 @@
-//! What can be chosen for a server.
+//! The server's settings.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,41 +6,41 @@ use std::time::Duration;
 use crate::access::Access;
 use crate::memory::Backing;
 
-/// Where QEMU's example server listens, hence where its clients look.
+/// The default socket of QEMU's example server, which clients expect.
 pub const DEFAULT_SOCKET: &str = "/tmp/ivshmem_socket";
 
 /// The default size of the shared memory.
 pub const DEFAULT_SIZE: u64 = 64 << 20;
 
-/// The most vectors that are of use: without ioeventfd QEMU looks at eight bits of a vector only.
+/// Maximum number of vectors: without ioeventfd QEMU evaluates only eight bits of a vector.
 pub const MAX_VECTORS: u16 = 256;
 
-/// How long a client may read nothing, while there is something to read, before it is disconnected. Long enough for a
-/// virtual machine that a busy host starves; a paused one goes on reading.
-pub const DEFAULT_STALL_DEADLINE: Duration = Duration::from_secs(60);
+/// Default limit after which a client that does not read pending messages is disconnected. Long enough for a VM on an
+/// overloaded host. QEMU goes on reading while its VM is paused.
+pub const DEFAULT_STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Everything that [`Server::bind`](crate::Server::bind) needs to know.
+/// Settings for [`Server::bind`](crate::Server::bind).
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the server listens.
+    /// Path of the client socket.
     pub socket: PathBuf,
-    /// The permissions of the socket's file.
+    /// Permissions of the sockets.
     pub socket_mode: u32,
-    /// Who may connect.
+    /// Users and groups that may connect.
     pub access: Access,
-    /// Where the status is told.
+    /// Path of the status socket.
     pub status_socket: Option<PathBuf>,
-    /// How long a client may read nothing while there is something to read.
-    pub stall_deadline: Duration,
-    /// What the shared memory is made of.
+    /// How long a client may leave pending messages unread.
+    pub stall_timeout: Duration,
+    /// Backing of the shared memory.
     pub backing: Backing,
-    /// The size of the shared memory in bytes. Rounded up to a power of two.
+    /// Size of the shared memory in bytes. Rounded up to a power of two.
     pub size: u64,
-    /// How many vectors each peer has, from 1 to [`MAX_VECTORS`].
+    /// Vectors of each peer, from 1 to [`MAX_VECTORS`].
     pub vectors: u16,
-    /// The most peers at a time; without it, as many as there are descriptors for.
+    /// Peer limit. By default the limit of open files determines it.
     pub max_peers: Option<usize>,
-    /// Where to write the process id.
+    /// File for the process id.
     pub pid_file: Option<PathBuf>,
 }
 
@@ -51,7 +51,7 @@ impl Default for Config {
             socket_mode: 0o600,
             access: Access::default(),
             status_socket: None,
-            stall_deadline: DEFAULT_STALL_DEADLINE,
+            stall_timeout: DEFAULT_STALL_TIMEOUT,
             backing: Backing::Memfd,
             size: DEFAULT_SIZE,
             vectors: 1,

@@ -1,38 +1,31 @@
-//! An ivshmem server: hands one memory object and everybody's eventfds to QEMU and to other peers,
-//! and tells each of them who comes and who goes. It is not on the way of any message between peers.
+//! An ivshmem server: gives the shared memory and the eventfds of all peers to QEMU and other clients, and notifies them of
+//! joins and leaves. Messages between peers do not pass through it.
 //!
-//! It does not look into the memory, ring a doorbell, or trust a client: one that is slow, hostile or
-//! dead costs nobody but itself.
+//! It does not access the memory, ring a doorbell, or trust a client. A slow, hostile or dead client affects only itself.
 //!
 //! Read in this order:
-//! 1. [`config`]: what can be chosen.
-//! 2. `server`: the life of the server, from bind to shutdown. `doors`: who is taken in, refused, seen off; `repeats`: what
-//!    is said of that again and again.
-//! 3. `registry`, `ids` and `view`: present peers, their ids, and the notices for each client. `hall`: what all tasks share.
-//! 4. `peer` and `outbox`: one client's connection, from its first message to its last.
-//! 5. [`memory`]: the shared memory object. [`size`]: how its size is written.
-//! 6. [`status`]: what the server says of itself.
-//! 7. [`access`], [`activation`], `socket_file`, `pid_file`, [`descriptors`], `in_flight`: what the server takes from
-//!    the machine, shares out, and gives back.
+//! 1. [`config`]: the settings.
+//! 2. `server`: from bind to shutdown.
+//! 3. `clients`: accepts, rejects and disconnects clients. `clients::connection` and `clients::outbox`: one client's
+//!    connection. `clients::fd_budget`: how many descriptors may be in flight. `clients::log_throttle`: repeated warnings.
+//! 4. `registry`: present peers, their ids, and the notifications for each client, without sockets. `shared`: the state that
+//!    all tasks share.
+//! 5. [`memory`]: the shared memory object. [`size`]: how sizes are written.
+//! 6. [`status`]: the status document, its server and its client.
+//! 7. [`access`], [`socket_activation`], [`fd_limit`], `socket_file`, `pid_file`: resources of the system.
 
 pub mod access;
-pub mod activation;
+mod clients;
 pub mod config;
-pub mod descriptors;
-mod doors;
-mod hall;
-mod ids;
-mod in_flight;
+pub mod fd_limit;
 pub mod memory;
-mod outbox;
-mod peer;
 mod pid_file;
 mod registry;
-mod repeats;
 mod server;
+mod shared;
+pub mod socket_activation;
 mod socket_file;
 pub mod status;
-mod view;
 
 // Sizes are written as in every program of this project.
 pub use cli_common::size;

@@ -1,8 +1,7 @@
 //! The shared memory object: a sealed memfd, a POSIX shared memory object, or an unlinked file.
 //!
-//! Whoever maps it and finds it shorter later dies of SIGBUS, and so does whoever touches a page that
-//! the machine cannot supply. So the object gets its size once: a memfd is sealed against any change,
-//! a file's blocks are reserved before the first client sees it.
+//! A process that accesses a mapped page gets SIGBUS if the object was shrunk or the kernel cannot supply the page. So the
+//! size is set once: a memfd is sealed against changes, and the blocks of a file are reserved before the first client maps it.
 
 mod capacity;
 mod huge_pages;
@@ -22,45 +21,45 @@ use tracing::{debug, warn};
 pub use huge_pages::HugePageSize;
 pub use posix_shm::{ShmName, ShmNameError};
 
-use cli_common::size::{About, Bytes};
+use cli_common::size::{ApproxBytes, Bytes};
 use posix_shm::ShmObject;
 
-/// Opens the memory anew, for one client. The flags of an open file description belong to all who hold it: were it the same
-/// for all, any client could set `O_APPEND`, and every other one's pwrite(2) would append
-/// ([proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)).
+/// Opens the memory again for one client ([proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)). The
+/// holders of an open file description share its flags: if all clients had the same one, any client could set `O_APPEND`, and
+/// pwrite(2) of the others would append.
 ///
-/// Where that cannot be done, for want of `/proc` or of descriptors, it is the one that others have too.
+/// Without `/proc` or free descriptors, returns the shared descriptor.
 pub(crate) fn own_description(memory: &Arc<OwnedFd>) -> Arc<OwnedFd> {
     let opened = File::options().read(true).write(true).open(format!("/proc/self/fd/{}", memory.as_raw_fd()));
     match opened {
         Ok(own) => Arc::new(own.into()),
         Err(error) => {
             debug!(
-                "a client gets the memory's descriptor that others have too: /proc/self/fd cannot be opened: {error}"
+                "a client shares the memory's open file description with others: cannot open /proc/self/fd: {error}"
             );
             Arc::clone(memory)
         }
     }
 }
 
-/// The largest power of two that a file's size, a signed number, can hold.
-const LARGEST: u64 = 1 << 62;
+/// The largest power of two that fits into the size of a file, which is signed.
+const MAX_SIZE: u64 = 1 << 62;
 
-/// What the shared memory is made of.
+/// The kind of shared memory object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backing {
     /// A sealed memfd.
     Memfd,
     /// A sealed memfd of huge pages.
     HugePages(HugePageSize),
-    /// The POSIX shared memory object of this name, removed at the end.
+    /// The POSIX shared memory object with this name, removed at the end.
     Shm(ShmName),
-    /// An unlinked file in this folder, such as one of hugetlbfs.
+    /// An unlinked file in this directory, such as a mount of hugetlbfs.
     Directory(PathBuf),
 }
 
 impl Backing {
-    /// What users of QEMU's example server expect otherwise: that one makes an object in /dev/shm by default.
+    /// A hint for users of QEMU's example server, whose default is an object in /dev/shm.
     pub(crate) fn note(&self) -> Option<&'static str> {
         matches!(self, Self::Memfd).then_some(
             "the shared memory is a sealed memfd, without a file in /dev/shm; --shm-name NAME (-M) creates /dev/shm/NAME",
@@ -68,101 +67,100 @@ impl Backing {
     }
 }
 
-/// Why there is no shared memory.
+/// Why the shared memory cannot be created.
 #[derive(Debug, Error)]
 pub enum MemoryError {
-    /// Smaller than what can be mapped.
-    #[error("the size {} is below a page of {}: give more with --size", Bytes(*requested), Bytes(*page))]
+    /// Smaller than a page.
+    #[error("the size {} is below the page size {}: use a larger --size", Bytes(*requested), Bytes(*page))]
     BelowPage {
-        /// The size asked for.
+        /// The requested size.
         requested: u64,
-        /// The page's.
+        /// The page size.
         page: u64,
     },
     /// Larger than a file can be.
-    #[error("the size {} is more than a file can have: give less with --size", Bytes(*.0))]
+    #[error("the size {} exceeds the maximum size of a file: use a smaller --size", Bytes(*.0))]
     TooLarge(u64),
-    /// The machine has not so much memory to give.
+    /// Not enough memory is available.
     #[error(
-        "{} of shared memory are wanted, but only {} are available: \
-         give less with --size, or free memory",
+        "{} of shared memory requested, but only {} available: use a smaller --size, or free memory",
         Bytes(*size),
-        About(*available)
+        ApproxBytes(*available)
     )]
     NoMemory {
-        /// The size wanted.
+        /// The requested size.
         size: u64,
-        /// What is left.
+        /// Available memory.
         available: u64,
     },
-    /// The file system has not so much space.
+    /// Not enough space on the file system.
     #[error(
-        "{} are wanted in {}, but only {} are free there: give less with --size, or {cure}",
+        "{} requested in {}, but only {} free: use a smaller --size, or {hint}",
         Bytes(*size),
-        folder.display(),
-        About(*free)
+        directory.display(),
+        ApproxBytes(*free)
     )]
     NoSpace {
-        /// The file system's folder.
-        folder: PathBuf,
-        /// The size wanted.
+        /// A directory of the file system.
+        directory: PathBuf,
+        /// The requested size.
         size: u64,
-        /// What is free.
+        /// Free space.
         free: u64,
         /// How to get more.
-        cure: &'static str,
+        hint: &'static str,
     },
-    /// The folder for an unlinked file is missing, or is not a folder.
+    /// The path for the unlinked file is not a directory.
     #[error(
-        "{folder} is not a folder: -m (--shm-dir) takes a folder, such as a mount of hugetlbfs{}",
+        "{directory} is not a directory: -m (--shm-dir) takes a directory, such as a mount of hugetlbfs{}",
         name.as_ref().map_or_else(String::new, |name| format!(
-            "; for the POSIX shared memory object /dev/shm/{name} give -M {name} (--shm-name)"
+            "; for the POSIX shared memory object /dev/shm/{name} use -M {name} (--shm-name)"
         )),
-        folder = folder.display()
+        directory = directory.display()
     )]
-    NotAFolder {
+    NotADirectory {
         /// The path.
-        folder: PathBuf,
-        /// The path as the name of a POSIX shared memory object, if it can be one.
+        directory: PathBuf,
+        /// The path as the name of a POSIX shared memory object, if valid.
         name: Option<ShmName>,
     },
-    /// The machine has not so many huge pages reserved.
+    /// Not enough huge pages are reserved.
     #[error(
-        "{} of huge pages are wanted, but {free} of {} are free: reserve more with \
-         `echo {reserve} > {folder}/nr_hugepages`, give less with --size, or {otherwise}",
+        "{} of huge pages requested, but {free} of {} are free: reserve more with \
+         `echo {reserve} > {pool}/nr_hugepages`, use a smaller --size, or {alternative}",
         Bytes(*size),
         Bytes(*page)
     )]
     NoHugePages {
-        /// The size wanted.
+        /// The requested size.
         size: u64,
-        /// A page's.
+        /// The page size.
         page: u64,
-        /// How many are free.
+        /// Free pages.
         free: u64,
-        /// How many must be reserved in all.
+        /// Total pages to reserve.
         reserve: u64,
-        /// Where the kernel keeps them.
-        folder: String,
-        /// What to do without them.
-        otherwise: &'static str,
+        /// The kernel's directory of the pool.
+        pool: String,
+        /// How to do without them.
+        alternative: &'static str,
     },
-    /// The kernel or the processor has no huge pages of this size.
+    /// The kernel or the processor does not support huge pages of this size.
     #[error(
-        "this machine has no huge pages of {}: choose another size for --hugepages, or leave it out (1G takes a \
+        "this machine does not support huge pages of {}: choose another size for --hugepages, or leave it out (1G needs a \
          processor with pdpe1gb, and CONFIG_HUGETLBFS)",
         Bytes(*.0)
     )]
-    HugePagesUnknown(u64),
-    /// The name belongs to a living server.
+    HugePagesUnsupported(u64),
+    /// A running server uses the name.
     #[error("another server uses {}: stop it, or choose another --shm-name", .0.display())]
     ShmInUse(PathBuf),
-    /// The name belongs to another user. Root may use it.
+    /// The object belongs to another user. Only root may use it.
     #[error("{} belongs to another user: choose another --shm-name, or start the server as that user", .0.display())]
-    ShmForeign(PathBuf),
-    /// An object of this name is there; to shrink it would kill who has it mapped.
+    ShmOfOtherUser(PathBuf),
+    /// A larger object exists. Shrinking it would kill processes that have it mapped.
     #[error(
-        "{} exists with {}: ask for this size with --size, remove it, or choose another --shm-name",
+        "{} exists with a size of {}: give this size with --size, remove it, or choose another --shm-name",
         path.display(),
         Bytes(*size)
     )]
@@ -172,19 +170,19 @@ pub enum MemoryError {
         /// Its size.
         size: u64,
     },
-    /// A step of the making failed.
+    /// A step of the creation failed.
     #[error("cannot {step} the shared memory ({place})")]
-    Make {
-        /// Which step.
+    Create {
+        /// The step.
         step: &'static str,
-        /// What the memory is made of.
+        /// The object's path or kind.
         place: String,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// The shared memory, as long as the server lives.
+/// The shared memory object of a running server.
 #[derive(Debug)]
 pub struct SharedMemory {
     fd: Arc<OwnedFd>,
@@ -195,46 +193,46 @@ pub struct SharedMemory {
 }
 
 impl SharedMemory {
-    /// Makes the memory, of `requested` bytes rounded up to a power of two.
+    /// Creates the object, with `requested` bytes rounded up to a power of two.
     pub fn create(backing: &Backing, requested: u64) -> Result<Self, MemoryError> {
         match backing {
             Backing::Memfd => Self::memfd(requested),
             Backing::HugePages(page) => Self::huge(*page, requested),
             Backing::Shm(name) => Self::shm(name, requested),
-            Backing::Directory(folder) => Self::unlinked(folder, requested),
+            Backing::Directory(directory) => Self::unlinked(directory, requested),
         }
     }
 
-    /// Its size in bytes: a power of two.
+    /// The size in bytes at creation: a power of two.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Its size at this moment, which others can change if it is not sealed.
+    /// The present size. Other processes can change it if the object is not sealed.
     #[must_use]
     pub fn current_size(&self) -> Option<u64> {
         let metadata = rustix::fs::fstat(&self.fd).ok()?;
         u64::try_from(metadata.st_size).ok()
     }
 
-    /// Whether its size can never shrink.
+    /// Whether it is sealed against shrinking.
     pub(crate) fn is_sealed(&self) -> bool {
         fcntl_get_seals(&self.fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
     }
 
-    /// Its path, or what it is where it has none.
+    /// The object's path, or its description if it has none.
     pub(crate) fn place(&self) -> String {
         self.shm.as_ref().map_or_else(|| self.description.clone(), |shm| shm.path().display().to_string())
     }
 
-    /// What it is, for people.
+    /// Size and kind, for display.
     #[must_use]
     pub fn description(&self) -> &str {
         &self.description
     }
 
-    /// What can no longer be done to it ([fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html), `F_GET_SEALS`).
+    /// The seals ([fcntl(2)](https://man7.org/linux/man-pages/man2/fcntl.2.html), `F_GET_SEALS`).
     pub(crate) fn seals(&self) -> Vec<&'static str> {
         let names = [
             (SealFlags::SHRINK, "shrink"),
@@ -242,18 +240,18 @@ impl SharedMemory {
             (SealFlags::SEAL, "seal"),
             (SealFlags::WRITE, "write"),
         ];
-        // A file system without seals says so with an error.
+        // An error means that the file system does not support seals.
         let seals = fcntl_get_seals(&self.fd).unwrap_or(SealFlags::empty());
         names.into_iter().filter(|(seal, _)| seals.contains(*seal)).map(|(_, name)| name).collect()
     }
 
-    /// The descriptor from which each client gets [its own](own_description).
+    /// The descriptor from which each client gets its [own description](own_description).
     pub(crate) fn shared_fd(&self) -> Arc<OwnedFd> {
         Arc::clone(&self.fd)
     }
 
-    /// See [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html). Its pages
-    /// come when they are touched, near the CPU that touches them, so nothing is reserved.
+    /// See [memfd_create(2)](https://man7.org/linux/man-pages/man2/memfd_create.2.html). Pages are not reserved: the kernel
+    /// allocates each at its first access, on the NUMA node of the accessing CPU.
     fn memfd(requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page_size())?;
         capacity::check_memory(size)?;
@@ -265,7 +263,7 @@ impl SharedMemory {
         })
     }
 
-    /// All pages are taken at once: whoever touched one that the pool lacks would die of SIGBUS.
+    /// Takes all pages now: a client that accesses a page missing in the pool would get SIGBUS.
     fn huge(page: HugePageSize, requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page.bytes())?;
         page.check(size)?;
@@ -279,12 +277,11 @@ impl SharedMemory {
         })
     }
 
-    /// See [shm_overview(7)](https://man7.org/linux/man-pages/man7/shm_overview.7.html). Such an
-    /// object cannot be sealed.
+    /// See [shm_overview(7)](https://man7.org/linux/man-pages/man7/shm_overview.7.html). Such objects cannot be sealed.
     fn shm(name: &ShmName, requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page_size())?;
         let (object, file) = ShmObject::open(name, size)?;
-        capacity::reserve(&file, posix_shm::FOLDER.as_ref(), size)?;
+        capacity::reserve(&file, posix_shm::DIRECTORY.as_ref(), size)?;
         Ok(Self {
             fd: Arc::new(file.into()),
             size,
@@ -293,23 +290,24 @@ impl SharedMemory {
         })
     }
 
-    fn unlinked(folder: &Path, requested: u64) -> Result<Self, MemoryError> {
-        let failed =
-            |step| move |source| MemoryError::Make { step, place: format!("a file in {}", folder.display()), source };
-        if !folder.is_dir() {
-            let name = folder.to_str().and_then(|name| name.parse().ok());
-            return Err(MemoryError::NotAFolder { folder: folder.into(), name });
+    fn unlinked(directory: &Path, requested: u64) -> Result<Self, MemoryError> {
+        let failed = |step| {
+            move |source| MemoryError::Create { step, place: format!("a file in {}", directory.display()), source }
+        };
+        if !directory.is_dir() {
+            let name = directory.to_str().and_then(|name| name.parse().ok());
+            return Err(MemoryError::NotADirectory { directory: directory.into(), name });
         }
-        let page = capacity::page_size_of(folder).map_err(failed("create"))?;
+        let page = capacity::page_size_of(directory).map_err(failed("create"))?;
         let size = round_up(requested, page.max(page_size()))?;
-        let file = tempfile::tempfile_in(folder).map_err(failed("create"))?;
-        capacity::check_space(folder, size)?;
+        let file = tempfile::tempfile_in(directory).map_err(failed("create"))?;
+        capacity::check_space(directory, size)?;
         file.set_len(size).map_err(failed("size"))?;
-        capacity::reserve(&file, folder, size)?;
+        capacity::reserve(&file, directory, size)?;
         Ok(Self {
             fd: Arc::new(file.into()),
             size,
-            description: format!("{} in an unlinked file in {}", Bytes(size), folder.display()),
+            description: format!("{} in an unlinked file in {}", Bytes(size), directory.display()),
             shm: None,
         })
     }
@@ -321,9 +319,9 @@ impl AsFd for SharedMemory {
     }
 }
 
-/// A memfd whose size never changes again.
+/// Creates a memfd whose size cannot change.
 fn sealed(options: MemfdOptions, size: u64) -> Result<File, MemoryError> {
-    let failed = |step| move |source| MemoryError::Make { step, place: "memfd".into(), source };
+    let failed = |step| move |source| MemoryError::Create { step, place: "memfd".into(), source };
     let memfd = options.allow_sealing(true).create("ivshmem").map_err(|error| failed("create")(memfd_cause(error)))?;
     memfd.as_file().set_len(size).map_err(failed("size"))?;
     memfd
@@ -336,17 +334,17 @@ fn page_size() -> u64 {
     rustix::param::page_size() as u64
 }
 
-/// QEMU's device needs a power of two, because it makes a PCI BAR of the memory.
+/// QEMU's device maps the memory as a PCI BAR, so its size must be a power of two.
 fn round_up(requested: u64, page: u64) -> Result<u64, MemoryError> {
     if requested < page {
         return Err(MemoryError::BelowPage { requested, page });
     }
     let size = requested
         .checked_next_power_of_two()
-        .filter(|&size| size <= LARGEST)
+        .filter(|&size| size <= MAX_SIZE)
         .ok_or(MemoryError::TooLarge(requested))?;
     if size != requested {
-        warn!("the size {} is no power of two: rounded up to {}", Bytes(requested), Bytes(size));
+        warn!("the size {} is not a power of two: rounded up to {}", Bytes(requested), Bytes(size));
     }
     Ok(size)
 }
@@ -357,16 +355,15 @@ fn memfd_cause(error: memfd::Error) -> io::Error {
     }
 }
 
-/// The size of an open file.
 fn length(file: &File) -> io::Result<u64> {
     file.metadata().map(|metadata| metadata.len())
 }
 
-/// Whether a path still leads to an open file.
-fn leads_to(path: &Path, file: &File) -> bool {
+/// Whether a path refers to an open file.
+fn refers_to(path: &Path, file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
     match (fs::symlink_metadata(path), file.metadata()) {
-        (Ok(found), Ok(ours)) => (found.dev(), found.ino()) == (ours.dev(), ours.ino()),
+        (Ok(at_path), Ok(open)) => (at_path.dev(), at_path.ino()) == (open.dev(), open.ino()),
         _ => false,
     }
 }
@@ -376,19 +373,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_rounded_up_to_a_power_of_two() {
+    fn rounds_sizes_up_to_a_power_of_two() {
         assert_eq!(round_up(4096, 4096).unwrap(), 4096);
         assert_eq!(round_up(4097, 4096).unwrap(), 8192);
         assert_eq!(round_up(3 << 30, 4096).unwrap(), 4 << 30);
     }
 
     #[test]
-    fn sizes_that_cannot_be_are_refused() {
+    fn refuses_too_small_and_too_large_sizes() {
         for requested in [0, 1, 4095] {
             let error = round_up(requested, 4096).unwrap_err();
             assert!(matches!(error, MemoryError::BelowPage { .. }), "{error}");
         }
-        for requested in [LARGEST + 1, u64::MAX] {
+        for requested in [MAX_SIZE + 1, u64::MAX] {
             let error = round_up(requested, 4096).unwrap_err();
             assert!(matches!(error, MemoryError::TooLarge(_)), "{error}");
         }

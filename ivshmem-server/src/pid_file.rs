@@ -1,44 +1,70 @@
-//! The file that names the server's process, for scripts that stop it.
+//! The pid file, for scripts that stop the server.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use rustix::fs::OFlags;
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::io::Errno;
 
-/// The file, removed when dropped.
+/// A pid file, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     path: PathBuf,
+    /// Locked, to keep another server from overwriting the id.
+    _file: File,
 }
 
 impl PidFile {
-    /// Writes this process's id. A file that is there already is overwritten: whoever holds the
-    /// socket is the server. What is no file, such as a FIFO, is left alone.
+    /// Writes this process's id. An existing file is overwritten, unless a running server has locked it. Other file types,
+    /// such as a FIFO, are refused.
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
-        // To open a FIFO without a reader would wait for ever.
-        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .custom_flags(flags.bits().cast_signed())
-            .open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no regular file: give another path with --pid-file"));
-        }
+        let file = loop {
+            let file = open(path)?;
+            lock(&file, path)?;
+            // A server that exits between the two calls removes the opened file.
+            if fs::symlink_metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino())) {
+                break file;
+            }
+        };
         file.set_len(0)?;
-        fill(file, path)?;
-        // The process may change its folder later.
-        Ok(Self { path: std::path::absolute(path)? })
+        fill(&file, path)?;
+        // The process changes its directory in the background.
+        Ok(Self { path: std::path::absolute(path)?, _file: file })
     }
 }
 
-/// Writes the id into the file at the path, or removes that: one without an id would name nobody to the scripts that rely
-/// on it.
+fn open(path: &Path) -> io::Result<File> {
+    // Opening a FIFO without a reader would block.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("not a regular file: give another path with --pid-file"));
+    }
+    Ok(file)
+}
+
+/// Locks the file for this process. File systems without locks are accepted.
+fn lock(file: &File, path: &Path) -> io::Result<()> {
+    match flock(file, FlockOperation::NonBlockingLockExclusive) {
+        Err(Errno::WOULDBLOCK) => {
+            let id = fs::read_to_string(path).unwrap_or_default();
+            let server = if id.trim().is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
+            Err(io::Error::other(format!("in use by a running server{server}: give another path with --pid-file")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the id to the file, and removes it on failure: scripts cannot use a file without an id.
 fn fill(mut file: impl Write, path: &Path) -> io::Result<()> {
     let written = file.write_all(format!("{}\n", process::id()).as_bytes());
     if written.is_err() {
@@ -48,7 +74,7 @@ fn fill(mut file: impl Write, path: &Path) -> io::Result<()> {
 }
 
 impl Drop for PidFile {
-    /// Leaves the file alone when another process wrote itself into it meanwhile.
+    /// Keeps a file that another process has overwritten.
     fn drop(&mut self) {
         let ours = process::id().to_string();
         if fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == ours) {
@@ -62,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_id_has_no_room_no_file_is_left() {
+    fn removes_the_file_if_writing_fails() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         fs::write(&path, "").unwrap();
@@ -71,7 +97,19 @@ mod tests {
     }
 
     #[test]
-    fn an_older_and_longer_id_is_overwritten_as_a_whole() {
+    fn refuses_the_file_of_a_running_server() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pid");
+        let first = PidFile::write(&path).unwrap();
+        let error = PidFile::write(&path).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("in use by a running server (process {})", process::id())), "{error}");
+        assert!(path.exists(), "the refused server removes nothing");
+        drop(first);
+        PidFile::write(&path).unwrap();
+    }
+
+    #[test]
+    fn overwrites_a_longer_id_completely() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         fs::write(&path, "123456789012345\n").unwrap();

@@ -1,10 +1,13 @@
-//! The present peers, and which notices each client must be sent. It touches no socket: each client's task draws the
-//! next notices for its client and sends them.
+//! The present peers, and the notifications for each client. The registry uses no sockets: each client's task takes batches
+//! of notifications from it and sends them.
 //!
-//! Joins and leaves are ordered by stamps, and kept once for all clients, not in a queue for each. A join is the member
-//! itself, so a peer that left before a client was notified of it is left out for that client. A departure is kept for as
-//! long as a live client was notified of the peer, which is as long as its [id is held](crate::ids). So a client that
-//! does not read costs no memory, and at most 65,536 departures are kept, however many peers come and go.
+//! Joins and leaves are ordered by stamps, and stored once for all clients instead of in a queue for each. A join is the
+//! member itself, so a client gets no notification of a peer that left before. A departure is stored as long as a live client
+//! was notified of the peer, which is as long as its [id is held](ids). So a client that does not read uses no memory, and at
+//! most 65,536 departures are stored, however many peers join and leave.
+
+mod client_view;
+mod ids;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -20,69 +23,67 @@ use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 
 use crate::access::Credentials;
-use crate::ids::{IDS, Ids, Stamp};
 use crate::status::PeerStatus;
-use crate::view::{Progress, Stage, View};
+pub(crate) use client_view::ClientView;
+use client_view::{ClientStats, HandshakePhase};
+use ids::{IDS, Ids, Stamp};
 
-/// Memory in bytes that must be left for a newcomer to be taken in: for it, and for what all others are told of it, since
-/// an allocation that fails later ends the process. Some 2,000 peers take so much in a moment when all have much to hear.
+/// Bytes that must be available for a new client, and for the notifications to all others: a later allocation failure would
+/// end the process. About 2,000 peers use this much when all have many notifications pending.
 const HEADROOM: usize = 16 << 20;
 
-/// How many notices are drawn at a time.
-const DRAW: usize = 64;
+/// Maximum number of notifications in a batch.
+const BATCH_SIZE: usize = 64;
 
-/// Something that a client is told.
+/// A notification for one client.
 #[derive(Debug)]
-pub(crate) enum Notice {
-    /// The protocol's version.
+pub(crate) enum Notification {
+    /// The protocol version.
     Version,
     /// The client's own id.
-    YouAre(PeerId),
-    /// The shared memory. Each client gets a description of its own, which is opened only when it is sent: clients that wait
-    /// must not hold more descriptors than they were counted with.
+    OwnId(PeerId),
+    /// The shared memory. Each client gets its own open file description. It is opened only for sending, because waiting
+    /// clients must not hold more descriptors than they were counted with.
     Memory(Arc<OwnedFd>),
-    /// A peer's doorbells, all of its vectors; the client's own among them.
+    /// The doorbells of a peer, or of the client itself: one for each vector.
     Doorbells(Doorbells),
-    /// A peer is gone.
+    /// A peer left.
     Left(PeerId),
 }
 
-/// A peer's eventfds as others know them: only for as long as the peer is there. A client that does not read must not
-/// keep the descriptors of those who left.
+/// A peer's eventfds, while that peer is present. A client that does not read must not keep the descriptors of peers that
+/// left.
 #[derive(Debug, Clone)]
 pub(crate) struct Doorbells {
-    /// Whose they are.
     pub(crate) peer: PeerId,
-    /// One for each vector.
     pub(crate) eventfds: Weak<[OwnedFd]>,
 }
 
-/// Why a client is not taken in.
+/// Why a client cannot join.
 #[derive(Debug, Error)]
-pub(crate) enum Refusal {
+pub(crate) enum JoinError {
     #[error("peer limit ({0}) reached")]
     Full(usize),
     #[error(
         "no id is free: the ids of peers that left are held until every peer that was notified of them has left, too{}",
         .0.map_or_else(String::new, |holder| format!(". {holder}"))
     )]
-    OutOfIds(Option<Holder>),
+    OutOfIds(Option<IdHolder>),
     #[error("the server has less than {} MiB of memory left: raise its limit (ulimit -v, the machine's memory)", HEADROOM >> 20)]
     NoMemory,
     #[error("cannot create its eventfds: {0}")]
     Eventfd(io::Error),
 }
 
-/// A present peer that was notified of many ids, which therefore stay held until it leaves.
+/// A present peer that was notified of many ids. They are held until it leaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Holder {
+pub(crate) struct IdHolder {
     peer: PeerId,
     pid: Option<i32>,
-    /// How many ids it was notified of.
     ids: u32,
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for IdHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { peer, pid, ids } = self;
         let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
@@ -90,15 +91,15 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What there is to tell a client.
+/// Whether there are notifications for a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Drawn {
-    /// What was drawn.
-    Something,
-    /// Nothing until there are news.
-    Nothing,
-    /// Nothing any more: the server stops.
-    Over,
+pub(crate) enum Batch {
+    /// Notifications to send.
+    Ready,
+    /// Nothing to send until the next join or leave.
+    Empty,
+    /// Nothing more to send: the server stops.
+    Closed,
 }
 
 #[derive(Debug)]
@@ -108,7 +109,7 @@ struct Member {
     eventfds: Arc<[OwnedFd]>,
     credentials: Option<Credentials>,
     since: SystemTime,
-    progress: Arc<Progress>,
+    stats: Arc<ClientStats>,
 }
 
 /// All present peers.
@@ -121,67 +122,65 @@ pub(crate) struct Registry {
     ids: Ids,
     /// The stamp of the next join or leave.
     now: Stamp,
-    /// The present peers, by the stamp of their join.
+    /// Present peers, by the stamp of their join.
     members: BTreeMap<Stamp, Member>,
-    /// The peers that left and that a live client was notified of, by the stamp of their leave.
+    /// Peers that left and that a live client was notified of, by the stamp of their leave.
     departures: BTreeMap<Stamp, PeerId>,
-    dissolved: bool,
+    is_closed: bool,
 }
 
 impl Registry {
     pub(crate) fn new(memory: Arc<OwnedFd>, vectors: u16, max_peers: usize) -> Self {
         let (ids, members, departures) = Default::default();
-        Self { memory, vectors, max_peers, ids, now: 0, members, departures, dissolved: false }
+        Self { memory, vectors, max_peers, ids, now: 0, members, departures, is_closed: false }
     }
 
-    /// Most peers at a time.
     pub(crate) fn max_peers(&self) -> usize {
         self.max_peers
     }
 
-    /// The id of the next peer; 65536 when none is free.
+    /// The id of the next peer; 65536 if no id is free.
     pub(crate) fn next_id(&self) -> u32 {
         self.ids.next().map_or(IDS, |id| id.0.into())
     }
 
-    /// How many ids are free.
     pub(crate) fn free_ids(&self) -> u32 {
         self.ids.free()
     }
 
-    /// How many ids belong to peers that left, and are not free because live clients were notified of those.
+    /// Ids of peers that left, held because live clients were notified of those peers.
     pub(crate) fn held_ids(&self) -> u32 {
         let present = u32::try_from(self.members.len()).unwrap_or(IDS);
         IDS.saturating_sub(self.ids.free()).saturating_sub(present)
     }
 
-    /// How many peers are there.
+    /// The number of present peers.
     pub(crate) fn len(&self) -> usize {
         self.members.len()
     }
 
-    /// Takes a client in, under the lowest free id.
-    pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<View, Refusal> {
+    /// Adds a client with the lowest free id.
+    pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<ClientView, JoinError> {
         if self.members.len() >= self.max_peers {
-            return Err(Refusal::Full(self.max_peers));
+            return Err(JoinError::Full(self.max_peers));
         }
-        if !is_there_memory(HEADROOM) {
-            return Err(Refusal::NoMemory);
+        if !is_memory_available(HEADROOM) {
+            return Err(JoinError::NoMemory);
         }
         let eventfds =
-            (0..self.vectors).map(|_| new_eventfd()).collect::<io::Result<Arc<[_]>>>().map_err(Refusal::Eventfd)?;
+            (0..self.vectors).map(|_| new_eventfd()).collect::<io::Result<Arc<[_]>>>().map_err(JoinError::Eventfd)?;
         let Some(id) = self.ids.allocate() else {
-            return Err(Refusal::OutOfIds(self.holder()));
+            return Err(JoinError::OutOfIds(self.id_holder()));
         };
         let joined = self.stamp();
-        let view = View::new(id, joined, Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) });
-        let progress = Arc::clone(&view.progress);
-        self.members.insert(joined, Member { id, eventfds, credentials, since: SystemTime::now(), progress });
+        let view = ClientView::new(id, joined, Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) });
+        let stats = Arc::clone(&view.stats);
+        self.members.insert(joined, Member { id, eventfds, credentials, since: SystemTime::now(), stats });
         Ok(view)
     }
 
-    /// Takes a peer out, and frees the ids that only it was still notified of. Nothing may be sent to its client any more.
-    pub(crate) fn leave(&mut self, view: &View) {
+    /// Removes a peer, and frees the ids that no other client was notified of. Its connection must be closed.
+    pub(crate) fn leave(&mut self, view: &ClientView) {
         if self.members.remove(&view.joined).is_some() {
             self.depart(view.id);
         }
@@ -192,11 +191,10 @@ impl Registry {
         }
     }
 
-    /// Notifies every client that all others left. The doorbells are returned: to be kept for as long as they may still
-    /// be on their way.
+    /// Notifies each client that all others left. The caller must keep the returned doorbells until all messages are sent.
     #[must_use]
-    pub(crate) fn dissolve(&mut self) -> Vec<Arc<[OwnedFd]>> {
-        self.dissolved = true;
+    pub(crate) fn close_all(&mut self) -> Vec<Arc<[OwnedFd]>> {
+        self.is_closed = true;
         let members = std::mem::take(&mut self.members);
         for member in members.values() {
             self.depart(member.id);
@@ -215,41 +213,46 @@ impl Registry {
         self.now - 1
     }
 
-    /// Appends the next notices for a client. From here on it counts as notified, whether they are sent or not.
-    pub(crate) fn draw(&mut self, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
-        self.draw_up_to(DRAW, view, notices)
+    /// Appends the next notifications for a client. It counts as notified from now on, even if they are not sent.
+    pub(crate) fn next_batch(&mut self, view: &mut ClientView, notifications: &mut VecDeque<Notification>) -> Batch {
+        self.next_batch_up_to(BATCH_SIZE, view, notifications)
     }
 
-    fn draw_up_to(&mut self, limit: usize, view: &mut View, notices: &mut VecDeque<Notice>) -> Drawn {
-        while notices.len() < limit {
-            match view.stage {
-                Stage::Greeting => {
-                    notices.extend([
-                        Notice::Version,
-                        Notice::YouAre(view.id),
-                        Notice::Memory(Arc::clone(&self.memory)),
+    fn next_batch_up_to(
+        &mut self,
+        limit: usize,
+        view: &mut ClientView,
+        notifications: &mut VecDeque<Notification>,
+    ) -> Batch {
+        while notifications.len() < limit {
+            match view.phase {
+                HandshakePhase::Init => {
+                    notifications.extend([
+                        Notification::Version,
+                        Notification::OwnId(view.id),
+                        Notification::Memory(Arc::clone(&self.memory)),
                     ]);
-                    view.stage = Stage::PeerList;
+                    view.phase = HandshakePhase::PeerList;
                 }
-                Stage::PeerList => {
-                    if let Some(notice) = self.next_join(view, view.joined) {
-                        notices.push_back(notice);
+                HandshakePhase::PeerList => {
+                    if let Some(notification) = self.next_join(view, view.joined) {
+                        notifications.push_back(notification);
                     } else {
-                        notices.push_back(Notice::Doorbells(view.own.clone()));
+                        notifications.push_back(Notification::Doorbells(view.own.clone()));
                         view.joins_from = view.joined + 1;
-                        view.stage = Stage::Notices;
+                        view.phase = HandshakePhase::Updates;
                     }
                 }
-                // Joins are drawn up to the next departure only, so there is none left either. The usual end of a draw.
-                Stage::Notices if view.joins_from == self.now => break,
-                Stage::Notices => {
+                // The usual end. No departure is left either, because joins are taken only up to the next departure.
+                HandshakePhase::Updates if view.joins_from == self.now => break,
+                HandshakePhase::Updates => {
                     let departure = self.next_departure(view);
                     let until = departure.map_or(self.now, |(stamp, _)| stamp);
-                    if let Some(notice) = self.next_join(view, until) {
-                        notices.push_back(notice);
+                    if let Some(notification) = self.next_join(view, until) {
+                        notifications.push_back(notification);
                     } else if let Some((stamp, peer)) = departure {
                         view.present.remove(peer);
-                        notices.push_back(Notice::Left(peer));
+                        notifications.push_back(Notification::Left(peer));
                         view.departures_from = stamp + 1;
                     } else {
                         view.joins_from = self.now;
@@ -258,15 +261,15 @@ impl Registry {
             }
         }
         view.publish();
-        match (notices.is_empty(), self.dissolved) {
-            (false, _) => Drawn::Something,
-            (true, true) => Drawn::Over,
-            (true, false) => Drawn::Nothing,
+        match (notifications.is_empty(), self.is_closed) {
+            (false, _) => Batch::Ready,
+            (true, true) => Batch::Closed,
+            (true, false) => Batch::Empty,
         }
     }
 
-    /// The next present peer that joined before `until`. The client counts as notified of it.
-    fn next_join(&mut self, view: &mut View, until: Stamp) -> Option<Notice> {
+    /// The next present peer that joined before `until`. The client counts as notified of it from now on.
+    fn next_join(&mut self, view: &mut ClientView, until: Stamp) -> Option<Notification> {
         let (&joined, member) = self.members.range(view.joins_from.min(until)..until).next()?;
         view.joins_from = joined + 1;
         view.present.insert(member.id);
@@ -274,38 +277,38 @@ impl Registry {
             self.ids.add_notified(member.id);
         }
         let eventfds = Arc::downgrade(&member.eventfds);
-        Some(Notice::Doorbells(Doorbells { peer: member.id, eventfds }))
+        Some(Notification::Doorbells(Doorbells { peer: member.id, eventfds }))
     }
 
-    /// The next departure of a peer that the client was notified of. Others never concern it and are passed for good.
-    fn next_departure(&self, view: &mut View) -> Option<(Stamp, PeerId)> {
+    /// The next departure of a peer that the client was notified of. Skips the others permanently.
+    fn next_departure(&self, view: &mut ClientView) -> Option<(Stamp, PeerId)> {
         let mut departures = self.departures.range(view.departures_from..).map(|(&stamp, &peer)| (stamp, peer));
         let next = departures.find(|&(_, peer)| view.present.contains(peer));
         view.departures_from = next.map_or(self.now, |(stamp, _)| stamp);
         next
     }
 
-    /// The present peers with their processes, for a log line: the first ones, and how many others there are.
+    /// The first present peers with their processes, and the number of the others, for a log line.
     pub(crate) fn at_risk(&self) -> String {
-        const NAMED: usize = 16;
+        const MAX_NAMED: usize = 16;
         let name = |member: &Member| match member.credentials.and_then(|credentials| credentials.pid) {
             Some(pid) => format!("peer {} (process {pid})", member.id),
             None => format!("peer {}", member.id),
         };
-        let named: Vec<String> = self.members.values().take(NAMED).map(name).collect();
+        let named: Vec<String> = self.members.values().take(MAX_NAMED).map(name).collect();
         match self.members.len() {
             0 => "no peer".into(),
-            count if count > NAMED => format!("{} and {} others", named.join(", "), count - NAMED),
+            count if count > MAX_NAMED => format!("{} and {} others", named.join(", "), count - MAX_NAMED),
             _ => named.join(", "),
         }
     }
 
     /// The present peer that was notified of the most ids.
-    fn holder(&self) -> Option<Holder> {
-        let holders = self.members.values().map(|member| Holder {
+    fn id_holder(&self) -> Option<IdHolder> {
+        let holders = self.members.values().map(|member| IdHolder {
             peer: member.id,
             pid: member.credentials.and_then(|credentials| credentials.pid),
-            ids: member.progress.notified.load(Relaxed),
+            ids: member.stats.notified.load(Relaxed),
         });
         holders.max_by_key(|holder| holder.ids)
     }
@@ -318,9 +321,9 @@ impl Registry {
     }
 
     fn peer(&self, joined: Stamp, member: &Member) -> PeerStatus {
-        let progress = &member.progress;
-        let joins = self.members.range(progress.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
-        let departures = self.departures.range(progress.departures_from.load(Relaxed)..);
+        let stats = &member.stats;
+        let joins = self.members.range(stats.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
+        let departures = self.departures.range(stats.departures_from.load(Relaxed)..);
         let credentials = member.credentials;
         PeerStatus {
             id: member.id.0,
@@ -329,25 +332,25 @@ impl Registry {
             gid: credentials.map(|credentials| credentials.gid),
             vectors: self.vectors,
             connected_since: humantime::format_rfc3339_seconds(member.since).to_string(),
-            queued_notices: joins.count() + departures.count() + progress.in_hand.load(Relaxed),
-            messages_sent: progress.messages.load(Relaxed),
-            notified_ids: progress.notified.load(Relaxed),
+            queued_notices: joins.count() + departures.count() + stats.unsent.load(Relaxed),
+            messages_sent: stats.messages.load(Relaxed),
+            notified_ids: stats.notified.load(Relaxed),
         }
     }
 }
 
-/// Whether so much could be allocated. No page of it is touched, so this asks for no more than the limits of the process
-/// and the kernel's accounting; under overcommitment the kernel may still end a process later.
-fn is_there_memory(bytes: usize) -> bool {
-    let mut room = Vec::<u8>::new();
-    let is_there = room.try_reserve_exact(bytes).is_ok();
-    // Or the compiler may leave out an allocation that nobody uses, and call it granted.
-    black_box(&room);
-    is_there
+/// Whether this many bytes could be allocated. The pages are not touched, so this checks only the limits of the process and
+/// the kernel's accounting. With overcommitment the kernel may still end a process later.
+fn is_memory_available(bytes: usize) -> bool {
+    let mut buffer = Vec::<u8>::new();
+    let is_available = buffer.try_reserve_exact(bytes).is_ok();
+    // Otherwise the compiler may remove the unused allocation and assume success.
+    black_box(&buffer);
+    is_available
 }
 
-/// A doorbell ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)). Non-blocking,
-/// because QEMU makes it so for all holders as soon as it has it: better from the start.
+/// Creates a doorbell ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)). Non-blocking, because QEMU sets
+/// this flag for all holders when it receives one. It must not change during use.
 pub(crate) fn new_eventfd() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }

@@ -1,4 +1,4 @@
-//! The life of a server: bind, take clients in, see them off, stop.
+//! The server from bind to shutdown.
 
 use std::fs;
 use std::io;
@@ -14,69 +14,69 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{debug, info, warn};
 
-use crate::activation::Inherited;
+use crate::clients::{ACCEPT_PAUSE, ClientManager, reject_pending};
 use crate::config::Config;
-use crate::descriptors;
-use crate::doors::{ACCEPT_PAUSE, Doors, refuse_waiting};
-use crate::hall::Hall;
+use crate::fd_limit;
 use crate::memory::{MemoryError, SharedMemory};
 use crate::pid_file::PidFile;
 use crate::registry::{Registry, new_eventfd};
+use crate::shared::SharedState;
+use crate::socket_activation::InheritedSockets;
 use crate::socket_file::{SocketError, SocketFile};
-use crate::status::{self, Origin};
+use crate::status::serve::{self, StaticStatus};
 
-/// As many as there are ids.
-const MOST_PEERS: usize = 1 << u16::BITS;
+/// The number of ids.
+const MAX_PEERS: usize = 1 << u16::BITS;
 
-/// How many may read the status at a time; the next ones wait.
-const MOST_READERS: usize = 8;
+/// Maximum number of concurrent status readers. Others wait.
+const MAX_READERS: usize = 8;
 
-/// How often the size of memory that is not sealed is checked, apart from each join.
+/// Interval of size checks of unsealed memory, in addition to those at each join.
 const SIZE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Why a server does not start, or stops.
+/// Why a server cannot start or go on.
 #[derive(Debug, Error)]
 pub enum ServerError {
-    /// There is no shared memory.
+    /// The shared memory cannot be created.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// There is no socket.
+    /// The server cannot listen.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The status would be told where clients connect.
-    #[error("{} cannot be both --socket and --status-socket: give each a path of its own", .0.display())]
+    /// Client socket and status socket have the same path.
+    #[error("{} cannot be both --socket and --status-socket: give two different paths", .0.display())]
     SameSocket(PathBuf),
-    /// The process id cannot be written.
+    /// The pid file cannot be written.
     #[error("cannot write the process id to {}", path.display())]
     PidFile {
         /// The file's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Not even one peer fits into the limit of open files.
+    /// The limit of open files is too low for one peer.
     #[error(
         "a peer with {vectors} vector{} does not fit into the limit of {limit} open files: \
-         raise it (ulimit -Hn), or give fewer --vectors",
+         raise it (ulimit -Hn), or use fewer --vectors",
         if *.vectors == 1 { "" } else { "s" }
     )]
     TooFewDescriptors {
-        /// How many vectors a peer has.
+        /// Vectors of each peer.
         vectors: u16,
         /// The limit.
         limit: u64,
     },
-    /// The system does not give what every server needs.
+    /// A system call that every server needs failed.
     #[error("cannot {step}")]
     System {
-        /// What was tried.
+        /// The failed step.
         step: &'static str,
-        /// Why it failed.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A server that listens. Whoever connects before [`run`](Self::run) waits.
+/// A listening server. Clients that connect before [`run`](Self::run) wait in the backlog.
 ///
 /// ```no_run
 /// use ivshmem_server::{Config, Server};
@@ -88,85 +88,89 @@ pub enum ServerError {
 /// ```
 #[derive(Debug)]
 pub struct Server {
-    clients: StdListener,
-    status: Option<StdListener>,
+    listener: StdListener,
+    status_listener: Option<StdListener>,
     memory: SharedMemory,
-    origin: Origin,
-    doors: Doors,
-    /// The clients' socket is somebody else's, and stays for the next start.
-    inherited: bool,
-    // Held for their drop only. What is inherited has no such file.
-    files: Vec<SocketFile>,
+    static_status: StaticStatus,
+    clients: ClientManager,
+    /// An inherited client socket stays open for the next start.
+    is_inherited: bool,
+    // These remove their files when dropped. Inherited sockets have none.
+    socket_files: Vec<SocketFile>,
     _pid_file: Option<PidFile>,
 }
 
 impl Server {
-    /// Takes what a server needs from the machine. All of it is given back when the server is dropped.
+    /// Acquires all resources of a server. They are released when the server is dropped.
     pub fn bind(config: &Config) -> Result<Self, ServerError> {
-        Self::bind_with(config, Inherited::default())
+        Self::bind_with(config, InheritedSockets::default())
     }
 
-    /// The same, on sockets that somebody else opened, as far as there are any: they take the place of those of
-    /// `config`, keep their permissions, and are left in place at the end.
-    pub fn bind_with(config: &Config, inherited: Inherited) -> Result<Self, ServerError> {
-        let mut files = Vec::new();
+    /// The same, with sockets that another process opened. They replace those of `config`, keep their permissions, and stay
+    /// in place at the end.
+    pub fn bind_with(config: &Config, inherited: InheritedSockets) -> Result<Self, ServerError> {
+        let mut socket_files = Vec::new();
         let mut socket = config.socket.clone();
         let is_inherited = inherited.clients.is_some();
-        let clients = if let Some(listener) = inherited.clients {
+        let listener = if let Some(listener) = inherited.clients {
             socket = path_of(&listener).unwrap_or_else(|| "a socket without a path".into());
             listener
         } else {
             let (listener, file) = SocketFile::claim(&config.socket, config.socket_mode)?;
-            files.push(file);
+            socket_files.push(file);
             listener
         };
         if let Some(note) = config.backing.note() {
             info!("{note}");
         }
-        let furnished = Self::furnish(config).and_then(|furniture| {
-            let status = match (inherited.status, &config.status_socket) {
+        let resources = Self::acquire(config).and_then(|acquired| {
+            let status_listener = match (inherited.status, &config.status_socket) {
                 (Some(listener), _) => Some(listener),
                 (None, Some(path)) if is_same_file(path, &socket) => {
                     return Err(ServerError::SameSocket(path.clone()));
                 }
                 (None, Some(path)) => {
                     let (listener, file) = SocketFile::claim(path, config.socket_mode)?;
-                    files.push(file);
+                    socket_files.push(file);
                     Some(listener)
                 }
                 (None, None) => None,
             };
-            // systemd's may be blocking.
-            for listener in status.iter().chain([&clients]) {
+            // Sockets of systemd may be blocking.
+            for listener in status_listener.iter().chain([&listener]) {
                 listener
                     .set_nonblocking(true)
                     .map_err(|source| ServerError::System { step: "make a socket non-blocking", source })?;
             }
-            Ok((furniture, status))
+            Ok((acquired, status_listener))
         });
-        match furnished {
-            Ok(((memory, pid_file, doors), status)) => {
-                info!(
-                    memory = memory.description(),
-                    vectors = config.vectors,
-                    max_peers = doors.hall.registry().max_peers(),
-                    "listening on {}",
-                    socket.display()
-                );
-                let origin = Origin::new(&socket, &memory);
-                Ok(Self { clients, status, memory, origin, doors, inherited: is_inherited, files, _pid_file: pid_file })
-            }
-            Err(error) => {
-                // A QEMU that connected meanwhile would spin for ever if its connection simply closed.
-                let _ = clients.set_nonblocking(true);
-                refuse_waiting(&clients);
-                Err(error)
-            }
-        }
+        let ((memory, pid_file, clients), status_listener) = resources.inspect_err(|_| {
+            // A QEMU that has connected by now would spin forever if its connection just closed.
+            let _ = listener.set_nonblocking(true);
+            reject_pending(&listener);
+        })?;
+        info!(
+            memory = memory.description(),
+            vectors = config.vectors,
+            max_peers = clients.shared.registry().max_peers(),
+            "listening on {}",
+            socket.display()
+        );
+        let static_status = StaticStatus::new(&socket, &memory);
+        Ok(Self {
+            listener,
+            status_listener,
+            memory,
+            static_status,
+            clients,
+            is_inherited,
+            socket_files,
+            _pid_file: pid_file,
+        })
     }
 
-    /// Everything behind the socket.
-    fn furnish(config: &Config) -> Result<(SharedMemory, Option<PidFile>, Doors), ServerError> {
+    /// Acquires everything except the sockets.
+    fn acquire(config: &Config) -> Result<(SharedMemory, Option<PidFile>, ClientManager), ServerError> {
         let system = |step| move |source| ServerError::System { step, source };
         let memory = SharedMemory::create(&config.backing, config.size)?;
         let pid_file = config
@@ -174,15 +178,15 @@ impl Server {
             .as_deref()
             .map(|path| PidFile::write(path).map_err(|source| ServerError::PidFile { path: path.into(), source }));
         let pid_file = pid_file.transpose()?;
-        let silent_bell = new_eventfd().map_err(system("make an eventfd"))?;
+        let dummy_eventfd = new_eventfd().map_err(system("create an eventfd"))?;
         let max_peers = max_peers(config).map_err(system("count the open files in /proc"))?;
         if max_peers == 0 {
-            return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: descriptors::limit() });
+            return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: fd_limit::limit() });
         }
         let registry = Registry::new(memory.shared_fd(), config.vectors, max_peers);
-        let hall = Hall::new(registry, config.vectors, silent_bell, config.stall_deadline);
-        let doors = Doors::new(hall, config.access.clone()).map_err(system("open /dev/null"))?;
-        Ok((memory, pid_file, doors))
+        let shared = SharedState::new(registry, config.vectors, dummy_eventfd, config.stall_timeout);
+        let clients = ClientManager::new(shared, config.access.clone()).map_err(system("open /dev/null"))?;
+        Ok((memory, pid_file, clients))
     }
 
     /// The shared memory that clients get.
@@ -191,49 +195,50 @@ impl Server {
         &self.memory
     }
 
-    /// Serves until `shutdown` is ready, then tells everybody that all others left. Needs a tokio
-    /// runtime with I/O and time.
+    /// Serves until `shutdown` is ready, then notifies each client that all others left. Needs a tokio runtime with I/O and
+    /// time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { clients, status, memory, origin, inherited, files, mut doors, .. } = self;
+        let Self { listener, status_listener, memory, static_status, mut clients, is_inherited, socket_files, .. } =
+            self;
         let failed = |source| ServerError::System { step: "wait on the socket", source };
-        let listener = UnixListener::from_std(clients).map_err(failed)?;
-        let status = status.map(UnixListener::from_std).transpose().map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let status_listener = status_listener.map(UnixListener::from_std).transpose().map_err(failed)?;
         let mut size_checks = interval(SIZE_CHECK_INTERVAL);
         size_checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut readers = JoinSet::new();
         let mut shutdown = pin!(shutdown);
         loop {
-            // Those who go make room for those who come.
+            // In this order: exits release what new clients need.
             tokio::select! {
                 biased;
                 () = &mut shutdown => break,
-                Some(departed) = doors.tasks.join_next() => doors.see_off(departed),
+                Some(exited) = clients.tasks.join_next() => clients.on_client_exit(exited),
                 accepted = listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        doors.admit(stream);
-                        doors.check_memory(&memory);
+                        clients.accept_client(stream);
+                        clients.check_memory(&memory);
                     }
-                    Err(error) => doors.accept_failed(&listener, &error).await,
+                    Err(error) => clients.accept_failed(&listener, &error).await,
                 },
-                _ = size_checks.tick(), if !memory.is_sealed() => doors.check_memory(&memory),
+                _ = size_checks.tick(), if !memory.is_sealed() => clients.check_memory(&memory),
                 Some(_) = readers.join_next() => {}
-                Some(reader) = next_reader(status.as_ref()), if readers.len() < MOST_READERS => {
-                    readers.spawn(status::answer(reader, origin.snapshot(&doors.hall, &memory)));
+                Some(reader) = next_reader(status_listener.as_ref()), if readers.len() < MAX_READERS => {
+                    readers.spawn(serve::send(reader, static_status.snapshot(&clients.shared, &memory)));
                 }
             }
         }
-        drop(files);
-        // Who waits at an inherited socket is for the next start to serve.
-        if !inherited {
-            refuse_waiting(&listener);
+        drop(socket_files);
+        // Clients that wait at an inherited socket are served by the next start.
+        if !is_inherited {
+            reject_pending(&listener);
         }
         drop(listener);
-        doors.close().await;
+        clients.close().await;
         Ok(())
     }
 }
 
-/// The next one that asks for the status; never, without a socket for it.
+/// The next reader of the status. `None`, without a status socket or after a failed accept, disables this branch of `select!`.
 async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
     match listener?.accept().await {
         Ok((stream, _)) => Some(stream),
@@ -245,9 +250,9 @@ async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
     }
 }
 
-/// Whether two paths lead to one file, however they are written.
+/// Whether two paths refer to the same file.
 fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
     matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
 }
 
@@ -256,10 +261,10 @@ fn path_of(listener: &StdListener) -> Option<PathBuf> {
 }
 
 fn max_peers(config: &Config) -> io::Result<usize> {
-    let room = descriptors::room_for_peers(config.vectors)?.min(MOST_PEERS);
-    let wanted = config.max_peers.unwrap_or(room);
-    if wanted > room {
-        warn!("there are descriptors for {room} peers only: raise the limit of open files (ulimit -Hn) for {wanted}");
+    let available = fd_limit::available_peers(config.vectors)?.min(MAX_PEERS);
+    let requested = config.max_peers.unwrap_or(available);
+    if requested > available {
+        warn!("peers limited to {available} of {requested}: raise the limit of open files (ulimit -Hn)");
     }
-    Ok(wanted.min(room))
+    Ok(requested.min(available))
 }

@@ -1,6 +1,6 @@
-//! The socket's path: taken over from the dead, never from the living, removed at the end.
+//! The socket's path: an unused socket is replaced, a server's socket is not. The path is removed at the end.
 
-mod appear;
+mod atomic_bind;
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
@@ -18,68 +18,67 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connec
 use thiserror::Error;
 use tracing::info;
 
-/// More than the kernel grants by default; it cuts this down to net.core.somaxconn.
+/// More than the default of net.core.somaxconn, to which the kernel limits it.
 const BACKLOG: i32 = 4096;
 
-/// Half a second in all: whoever holds the folder's lock for longer is no server.
+/// Half a second in total. Servers hold the directory's lock only briefly.
 const LOCK_ATTEMPTS: u32 = 50;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a server cannot listen at a path.
 #[derive(Debug, Error)]
 pub enum SocketError {
-    /// A UNIX socket's path has 107 bytes at most.
-    #[error("the socket's path {} is longer than 107 bytes", .0.display())]
+    /// The path of a UNIX socket has at most 107 bytes.
+    #[error("the socket path {} is longer than 107 bytes", .0.display())]
     PathTooLong(PathBuf),
-    /// Written as an address of the abstract namespace, which has no permissions.
+    /// An address of the abstract namespace, which has no permissions.
     #[error(
-        "{path} would be a file, not an abstract socket: give ./{path} for a file of this name; abstract sockets are not \
-         supported",
+        "abstract sockets are not supported: give ./{path} for a file with the name {path}",
         path = .0.display()
     )]
     Abstract(PathBuf),
-    /// Another server answers there.
+    /// Another server listens there.
     #[error(
         "a server already answers at {}: use it, stop it, or choose another path (--socket, --status-socket)",
         .0.display()
     )]
     InUse(PathBuf),
-    /// The path is taken by something that is no socket.
+    /// The path exists and is not a socket.
     #[error(
-        "{} exists and is no socket: remove it, or choose another path (--socket, --status-socket)",
+        "{} exists and is not a socket: remove it, or choose another path (--socket, --status-socket)",
         .0.display()
     )]
     NotASocket(PathBuf),
-    /// The socket that is there cannot be asked whether a server answers.
-    #[error("cannot tell whether a server answers at {}", path.display())]
+    /// The test connection to an existing socket failed.
+    #[error("cannot determine whether a server answers at {}", path.display())]
     Probe {
         /// The socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// A socket that nobody listens on cannot be removed.
-    #[error("nobody answers at {}, but it cannot be removed", path.display())]
+    /// An unused socket cannot be removed.
+    #[error("cannot remove the unused socket {}", path.display())]
     Remove {
         /// The socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// Anything else.
+    /// Another failure.
     #[error(
-        "cannot listen at {}: its folder must exist and be writable for this user",
+        "cannot listen at {}: its directory must exist and be writable for this user",
         path.display()
     )]
     Listen {
         /// The socket's path.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
 
-/// A path at which this process listens, removed when dropped.
+/// The path of a listening socket, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -87,22 +86,21 @@ pub(crate) struct SocketFile {
 }
 
 impl SocketFile {
-    /// Listens at `path`, with a file of exactly the permissions `mode` at any time.
+    /// Listens at `path`. The file has exactly the permissions `mode` from the start.
     pub(crate) fn claim(path: &Path, mode: u32) -> Result<(UnixListener, Self), SocketError> {
         if path.as_os_str().as_encoded_bytes().starts_with(b"@") {
             return Err(SocketError::Abstract(path.into()));
         }
         let address = SocketAddrUnix::new(path).map_err(|_| SocketError::PathTooLong(path.into()))?;
-        // Between finding a dead server's socket and removing it, another server might put its own
-        // there. Servers that start at the same time take turns.
-        let _turn = lock_folder(path);
-        clear(path, &address)?;
+        // Another server could replace an unused socket between the check and its removal. The lock prevents that.
+        let _lock = lock_directory(path);
+        remove_unused(path, &address)?;
         listen_at(path, &address, mode).map_err(|source| SocketError::Listen { path: path.into(), source })
     }
 }
 
 impl Drop for SocketFile {
-    /// Leaves the path alone when somebody put something else there meanwhile.
+    /// Keeps a file that another process has created at the path.
     fn drop(&mut self) {
         if fs::symlink_metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity) {
             let _ = fs::remove_file(&self.path);
@@ -114,13 +112,13 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// Holds a lock on the folder of `path` until dropped. A courtesy among servers, held for an instant:
-/// where it cannot be had, the path is claimed without.
-fn lock_folder(path: &Path) -> Option<File> {
-    let folder = File::open(appear::parent_of(path)).ok()?;
+/// Locks the directory of `path` until the result is dropped. The lock is advisory: a server that does not get it in time goes
+/// on without.
+fn lock_directory(path: &Path) -> Option<File> {
+    let directory = File::open(atomic_bind::parent_of(path)).ok()?;
     for _ in 0..LOCK_ATTEMPTS {
-        match flock(&folder, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Some(folder),
+        match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Some(directory),
             Err(Errno::WOULDBLOCK) => sleep(LOCK_PAUSE),
             Err(_) => return None,
         }
@@ -128,8 +126,8 @@ fn lock_folder(path: &Path) -> Option<File> {
     None
 }
 
-/// Makes sure that nothing is at `path`, without taking anything from a living server.
-fn clear(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError> {
+/// Removes an unused socket at `path`. Fails if a server uses it or the file is not a socket.
+fn remove_unused(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError> {
     let Ok(found) = fs::symlink_metadata(path) else {
         return Ok(());
     };
@@ -137,11 +135,11 @@ fn clear(path: &Path, address: &SocketAddrUnix) -> Result<(), SocketError> {
         return Err(SocketError::NotASocket(path.into()));
     }
     match probe(address) {
-        // A full backlog is a server too.
+        // AGAIN: the backlog is full, so a server listens.
         Ok(()) | Err(Errno::AGAIN) => Err(SocketError::InUse(path.into())),
         Err(Errno::NOENT) => Ok(()),
         Err(Errno::CONNREFUSED) => {
-            info!("nobody answers at {}: taking it over", path.display());
+            info!("no server answers at {}: replacing the socket", path.display());
             fs::remove_file(path).map_err(|source| SocketError::Remove { path: path.into(), source })
         }
         Err(errno) => Err(SocketError::Probe { path: path.into(), source: errno.into() }),
@@ -157,21 +155,22 @@ fn stream_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
-/// A path to the same file that stays valid when the process changes its directory, even if it led through /proc/self/cwd.
-fn lasting(path: &Path) -> io::Result<PathBuf> {
-    let folder = fs::canonicalize(appear::parent_of(path))?;
-    Ok(folder.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?))
+/// An absolute path without links. It stays valid when the process changes its directory, even if `path` contains
+/// /proc/self/cwd.
+fn absolute(path: &Path) -> io::Result<PathBuf> {
+    let directory = fs::canonicalize(atomic_bind::parent_of(path))?;
+    Ok(directory.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?))
 }
 
 fn listen_at(path: &Path, address: &SocketAddrUnix, mode: u32) -> io::Result<(UnixListener, SocketFile)> {
     let socket = stream_socket()?;
-    // The file gets it (unix(7)).
+    // The file inherits this mode (unix(7)).
     fchmod(socket.as_fd(), Mode::from_bits_truncate(mode))?;
-    appear::bind_and_listen(&socket, path, address, mode, BACKLOG)?;
-    let found = fs::symlink_metadata(path)?;
-    let file = SocketFile { path: lasting(path)?, identity: identity(&found) };
-    // The umask, or a default ACL of the folder, may have taken something from one that was bound in place.
-    if found.permissions().mode() & 0o777 != mode {
+    atomic_bind::bind_and_listen(&socket, path, address, mode, BACKLOG)?;
+    let metadata = fs::symlink_metadata(path)?;
+    let file = SocketFile { path: absolute(path)?, identity: identity(&metadata) };
+    // If the socket was bound in place, the umask or a default ACL of the directory may have removed permissions.
+    if metadata.permissions().mode() & 0o777 != mode {
         fs::set_permissions(path, Permissions::from_mode(mode))?;
     }
     Ok((socket.into(), file))

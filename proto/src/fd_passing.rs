@@ -1,6 +1,6 @@
 //! Messages with descriptors over a UNIX stream socket.
 //!
-//! A descriptor travels beside the bytes as `SCM_RIGHTS` control data
+//! A descriptor is sent with the bytes as `SCM_RIGHTS` control data
 //! ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). Sent, it is borrowed: the sender
 //! keeps its own. Received, it is owned and close-on-exec. Control data that did not fit means that
 //! a descriptor is lost, hence that every later vector would be counted wrongly: an error, after
@@ -26,7 +26,7 @@ pub use batch::send_batch;
 
 use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, encode};
 
-/// Room for more descriptors than a message may carry, so that a surplus is told from a loss.
+/// Room for more descriptors than a message may carry, to distinguish a surplus from truncation.
 const DESCRIPTOR_ROOM: usize = 4;
 
 /// Why a message could not be sent.
@@ -69,7 +69,7 @@ pub enum ReceiveError {
     /// A single read brought more than one descriptor.
     #[error("a message came with {0} descriptors, but each may carry only one")]
     TooManyDescriptors(usize),
-    /// The bytes are no sequence of messages.
+    /// The bytes are not a sequence of messages.
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// Anything else.
@@ -82,7 +82,7 @@ pub enum ReceiveError {
 pub enum Received {
     /// A whole message.
     Message(Message<OwnedFd>),
-    /// The non-blocking socket has no whole message yet.
+    /// The non-blocking socket has not received a whole message yet.
     NotYet,
     /// The other end closed the connection between two messages.
     Closed,
@@ -166,13 +166,13 @@ enum PartError {
     Descriptors(ReceiveError),
 }
 
-/// One recvmsg call: how many bytes came, and the descriptor beside them.
+/// One recvmsg call: the number of bytes, and their descriptor.
 fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), PartError> {
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut room);
     let flags = RecvFlags::CMSG_CLOEXEC;
     let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, flags).map_err(PartError::Errno)?;
-    // Owned before anything is judged, so that every way out closes them.
+    // Owned before the checks, so every return closes them.
     let mut fds: Vec<OwnedFd> = control
         .drain()
         .filter_map(|message| match message {

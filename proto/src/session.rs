@@ -1,13 +1,13 @@
-//! What a client may be told, and when: the client's side of the protocol as a pure state machine.
+//! The client's side of the protocol as a pure state machine.
 //!
 //! A server sends, in this order: the version; the client's own id; the shared memory; then, for
 //! each peer that is there already, its id once per vector, each with an eventfd; then the client's
 //! own id once per vector, likewise. From then on: the id of a newcomer once per vector, or an id
 //! without a descriptor for a peer that left.
 //!
-//! The machine is strict, because a client that guesses rings the wrong doorbell for ever after:
-//! a vector's index is only the count of messages before it. What it cannot know is how many vectors
-//! a peer has, and so neither whether one is missing nor when the first hand-over is complete.
+//! The machine is strict: a vector's index is the number of messages before it, so a client that
+//! ignored an error would ring wrong doorbells. The number of vectors of a peer is not part of the
+//! protocol. Missing vectors and the end of the handshake cannot be detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,12 +15,12 @@ use thiserror::Error;
 
 use crate::wire::{MEMORY, PROTOCOL_VERSION, PeerId, REFUSAL, Vector};
 
-/// What a message meant. Each message means exactly one thing.
+/// The meaning of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event<F> {
     /// The server speaks the same version of the protocol.
     VersionAgreed,
-    /// The server took the client in, under this id.
+    /// The server accepted the client with this id.
     Joined(PeerId),
     /// The shared memory.
     Memory(F),
@@ -31,7 +31,7 @@ pub enum Event<F> {
         /// Its eventfd.
         fd: F,
     },
-    /// The eventfd that rings a vector of a peer. Vector 0 says that the peer is there.
+    /// The eventfd that rings a vector of a peer. Vector 0 announces the peer.
     PeerVector {
         /// Whose vector.
         peer: PeerId,
@@ -44,19 +44,19 @@ pub enum Event<F> {
     PeerLeft(PeerId),
 }
 
-/// A message that the protocol does not allow. The connection is of no more use.
+/// A message that the protocol does not allow. The connection cannot be used further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SessionError {
     /// The first number is another version.
     #[error("expected protocol version {PROTOCOL_VERSION}, got {0}")]
     WrongVersion(i64),
-    /// The server says that it cannot take the client in.
+    /// The server refused the client.
     #[error("expected protocol version {PROTOCOL_VERSION}, got a refusal; the server's log says why")]
     Refused,
     /// The first message has a descriptor.
     #[error("expected the protocol version without a descriptor, got one with it")]
     VersionWithDescriptor,
-    /// The second number is no peer id.
+    /// The second number is not a peer id.
     #[error("expected the client's own id, from 0 to 65535, got {0}")]
     OwnIdOutOfRange(i64),
     /// The second message has a descriptor.
@@ -68,7 +68,7 @@ pub enum SessionError {
     /// The third message lacks its descriptor.
     #[error("expected {MEMORY} with the shared memory's descriptor, got it without one")]
     MemoryWithoutDescriptor,
-    /// A later number is no peer id.
+    /// A later number is not a peer id.
     #[error("expected the id of a peer, from 0 to 65535, got {0}")]
     PeerIdOutOfRange(i64),
     /// The client's own id came as if it had left.
@@ -115,13 +115,13 @@ pub struct Session {
 }
 
 impl Session {
-    /// A connection on which nothing has come yet.
+    /// A connection before the first message.
     #[must_use]
     pub fn new() -> Self {
         Self { expecting: Expecting::Version, vectors: BTreeMap::new(), departed: BTreeSet::new() }
     }
 
-    /// Says what a message means. A descriptor that comes with an error is dropped, hence closed.
+    /// Returns the meaning of a message. The descriptor of an invalid message is closed.
     pub fn feed<F>(&mut self, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
         match self.expecting {
             Expecting::Version => {
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn each_step_of_the_hand_over_has_its_own_errors() {
+    fn each_handshake_step_has_its_errors() {
         use SessionError as E;
         assert_eq!(error_of(&[(1, None)]), E::WrongVersion(1));
         assert_eq!(error_of(&[(REFUSAL, None)]), E::Refused);
@@ -238,13 +238,13 @@ mod tests {
     }
 
     #[test]
-    fn a_second_memory_is_refused() {
+    fn refuses_second_memory() {
         let error = joined().feed(MEMORY, Some('m')).unwrap_err();
         assert_eq!(error, SessionError::PeerIdOutOfRange(-1));
     }
 
     #[test]
-    fn vectors_are_counted_per_peer_even_when_peers_alternate() {
+    fn counts_vectors_per_peer() {
         let mut session = joined();
         let mut vector_of = |value| match session.feed(value, Some('v')).unwrap() {
             Event::OwnVector { vector, .. } | Event::PeerVector { vector, .. } => vector.0,
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_is_not_there_cannot_leave() {
+    fn unknown_peer_cannot_leave() {
         let mut session = joined();
         let unknown = SessionError::UnknownPeerLeft(PeerId(5));
         assert_eq!(session.feed::<char>(5, None), Err(unknown));
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_never_comes_again() {
+    fn refuses_reused_id() {
         let mut session = joined();
         session.feed(5, Some('v')).unwrap();
         session.feed::<char>(5, None).unwrap();
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vector_too_many_to_count_is_refused() {
+    fn refuses_too_many_vectors() {
         let mut session = joined();
         for _ in 0..=u16::MAX {
             session.feed(1, Some('v')).unwrap();

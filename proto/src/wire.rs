@@ -20,7 +20,7 @@ pub const MEMORY: i64 = -1;
 
 /// What this project's server sends in the place of the version to a client that it cannot take in,
 /// before it closes the connection. A client that knows only version 0 ends with a plain error, where
-/// a bare end of the stream makes QEMU's device spin for ever.
+/// a bare end of the stream makes QEMU's device loop endlessly.
 pub const REFUSAL: i64 = -1;
 
 /// All that a refused client is sent: the refusal in the place of the version, of the client's id and of the memory. A client
@@ -80,7 +80,7 @@ pub fn encode(value: i64) -> [u8; MESSAGE_BYTES] {
     value.to_le_bytes()
 }
 
-/// A stream that is no sequence of messages.
+/// The stream is not a sequence of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
     /// Two descriptors came with one message.
@@ -92,8 +92,7 @@ pub enum DecodeError {
         /// How many bytes of it had come.
         received: usize,
     },
-    /// The caller read more than [`Decoder::wanted`] bytes, so that it can no longer be told which
-    /// message a descriptor belongs to.
+    /// The caller read more than [`Decoder::wanted`] bytes. The message of a descriptor is then unknown.
     #[error("{given} bytes were read where the current message lacks only {wanted}")]
     Overread {
         /// How many bytes were handed in.
@@ -106,7 +105,7 @@ pub enum DecodeError {
 /// Puts messages together from what single reads of the stream return.
 ///
 /// A read must ask for no more than [`wanted`](Self::wanted) bytes. The kernel would otherwise merge
-/// plain messages with the next one that has a descriptor, and nobody could say whose it is. When
+/// plain messages with the next one that has a descriptor, and the descriptor's message would be unknown. When
 /// the eight bytes come in parts, the descriptor comes with the first, and is kept until the last.
 ///
 /// ```
@@ -185,21 +184,21 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_id_is_sixteen_bits_wide() {
+    fn peer_id_has_sixteen_bits() {
         assert_eq!(PeerId::from_wire(65_535), Some(PeerId(65_535)));
         assert_eq!(PeerId::from_wire(65_536), None);
         assert_eq!(PeerId::from_wire(-1), None);
     }
 
     #[test]
-    fn a_second_descriptor_in_one_message_is_an_error() {
+    fn refuses_second_descriptor_in_a_message() {
         let mut decoder = Decoder::new();
         assert_eq!(decoder.feed(&[0; 4], Some('a')), Ok(None));
         assert_eq!(decoder.feed(&[0; 4], Some('b')), Err(DecodeError::SecondDescriptor));
     }
 
     #[test]
-    fn more_bytes_than_wanted_are_an_error() {
+    fn refuses_more_bytes_than_wanted() {
         let mut decoder = Decoder::<()>::new();
         assert_eq!(decoder.feed(&[0; 6], None), Ok(None));
         let error = decoder.feed(&[0; 3], None);
@@ -208,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_end_within_a_message_differs_from_one_between_messages() {
+    fn detects_end_within_a_message() {
         let mut decoder = Decoder::<()>::new();
         assert_eq!(decoder.finish(), Ok(()));
         assert_eq!(decoder.feed(&[0; 5], None), Ok(None));

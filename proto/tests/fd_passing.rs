@@ -1,5 +1,5 @@
-//! Descriptors through real sockets. That one arrived is no proof that it is the right one: each
-//! test writes through what it received and looks at the original.
+//! Descriptors through real sockets. Each test writes through the received descriptor and checks the original, which
+//! proves that it is the right one.
 
 use std::fs::File;
 use std::io::{IoSlice, Read, Write};
@@ -30,7 +30,7 @@ fn send_raw(socket: &UnixStream, bytes: &[u8], count: usize) {
 }
 
 #[test]
-fn a_received_descriptor_is_the_one_that_was_sent() {
+fn receives_the_sent_descriptor() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     send(&ours, 5, Some(writer.as_fd())).unwrap();
@@ -47,7 +47,7 @@ fn a_received_descriptor_is_the_one_that_was_sent() {
 }
 
 #[test]
-fn a_received_descriptor_is_closed_on_exec() {
+fn received_descriptor_is_closed_on_exec() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     send(&ours, 0, Some(ours.as_fd())).unwrap();
     let fd = message(&theirs, &mut Decoder::new()).fd.unwrap();
@@ -55,7 +55,7 @@ fn a_received_descriptor_is_closed_on_exec() {
 }
 
 #[test]
-fn plain_messages_are_not_merged_with_one_that_has_a_descriptor() {
+fn does_not_merge_plain_and_descriptor_messages() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (_reader, writer) = std::io::pipe().unwrap();
     for (value, fd) in [(0, None), (7, None), (-1, Some(writer.as_fd())), (7, None)] {
@@ -68,7 +68,7 @@ fn plain_messages_are_not_merged_with_one_that_has_a_descriptor() {
 }
 
 #[test]
-fn a_message_in_two_parts_keeps_the_descriptor_of_the_first() {
+fn split_message_keeps_its_descriptor() {
     let (mut ours, theirs) = UnixStream::pair().unwrap();
     theirs.set_nonblocking(true).unwrap();
     let bytes = encode(0x0102_0304_0506_0708);
@@ -82,7 +82,7 @@ fn a_message_in_two_parts_keeps_the_descriptor_of_the_first() {
 }
 
 #[test]
-fn two_descriptors_in_one_message_are_an_error() {
+fn refuses_two_descriptors_in_a_message() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     send_raw(&ours, &encode(1), 2);
     let error = receive(&theirs, &mut Decoder::new()).unwrap_err();
@@ -90,7 +90,7 @@ fn two_descriptors_in_one_message_are_an_error() {
 }
 
 #[test]
-fn a_descriptor_with_each_part_of_a_message_is_an_error() {
+fn refuses_a_descriptor_with_each_part() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     send_raw(&ours, &[0; 4], 1);
     send_raw(&ours, &[0; 4], 1);
@@ -100,7 +100,7 @@ fn a_descriptor_with_each_part_of_a_message_is_an_error() {
 }
 
 #[test]
-fn cut_off_control_data_is_an_error_and_what_came_is_closed() {
+fn truncated_control_data_closes_descriptors() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut reader, writer) = std::io::pipe().unwrap();
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
@@ -117,7 +117,7 @@ fn cut_off_control_data_is_an_error_and_what_came_is_closed() {
 }
 
 #[test]
-fn an_end_between_messages_is_closed_and_one_within_is_an_error() {
+fn distinguishes_end_between_and_within_messages() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let mut decoder = Decoder::new();
     send(&ours, 1, None).unwrap();
@@ -135,7 +135,7 @@ fn an_end_between_messages_is_closed_and_one_within_is_an_error() {
 }
 
 #[test]
-fn a_full_socket_says_so_and_loses_nothing() {
+fn full_socket_is_reported_and_loses_nothing() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
@@ -159,7 +159,7 @@ fn a_full_socket_says_so_and_loses_nothing() {
 }
 
 #[test]
-fn sending_to_a_closed_end_is_named_so() {
+fn reports_sending_to_a_closed_socket() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
     let error = send(&ours, 0, None).unwrap_err();
@@ -172,7 +172,7 @@ fn pipes(count: usize) -> (Vec<std::io::PipeReader>, Vec<std::io::PipeWriter>) {
 }
 
 #[test]
-fn in_a_batch_each_message_brings_its_own_descriptor() {
+fn batch_keeps_each_messages_descriptor() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (mut readers, writers) = pipes(40);
     let fds = writers.iter().map(|writer| Some(writer.as_fd()));
@@ -203,7 +203,7 @@ fn in_a_batch_each_message_brings_its_own_descriptor() {
 }
 
 #[test]
-fn a_batch_that_does_not_fit_is_sent_as_far_as_it_does() {
+fn batch_is_sent_as_far_as_it_fits() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     ours.set_nonblocking(true).unwrap();
     theirs.set_nonblocking(true).unwrap();
@@ -226,7 +226,7 @@ fn a_batch_that_does_not_fit_is_sent_as_far_as_it_does() {
 }
 
 #[test]
-fn the_rest_of_a_message_goes_out_without_a_second_descriptor() {
+fn rest_of_a_message_has_no_descriptor() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let file = File::open("/dev/null").unwrap();
     let whole = [1, 2].map(|value| Message { value, fd: Some(file.as_fd()) });
@@ -240,7 +240,7 @@ fn the_rest_of_a_message_goes_out_without_a_second_descriptor() {
 }
 
 #[test]
-fn a_batch_to_a_closed_end_is_named_so() {
+fn reports_batch_to_a_closed_socket() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     drop(theirs);
     let error = send_batch(&ours, &[Message { value: 0, fd: None }], 0).unwrap_err();

@@ -1,31 +1,31 @@
-//! `cargo xtask compare` as a script or a CI job uses it: what it prints, and with which status it ends.
+//! `cargo xtask compare`, as in a script or CI: output and exit status.
 
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use report::environment::Environment;
-use report::measured::{ClockFit, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock};
-use report::plan::{Block, Conditions, Wait, Workload};
+use bench_model::raw::{ClockFit, Counters, CpuTime, GuestFacts, RawBlock, RawRun};
+use bench_model::{Block, Conditions, WaitMode, Workload};
+use report::result::environment::Environment;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// The folder of a run that never took place: eight blocks of polled round trips of about so many nanoseconds.
+/// A synthetic run: eight blocks of polled round trips of about `rtt_ns`.
 fn run(rtt_ns: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    let blocks: Vec<MeasuredBlock> = (0..8).map(block).collect();
+    let blocks: Vec<RawBlock> = (0..8).map(block).collect();
     let header = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
                        g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
                        read_ns,verify_ns,handle_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
         .to_owned();
     let row = |seq: u64| {
         let (block, rtt) = (seq / 100, rtt_ns + seq * 7_919 % 100);
-        // Of all other stamps one, which says that the guest left some.
+        // One more stamp, which shows that the guest recorded stamps.
         let (before, after) = (",".repeat(11), ",".repeat(13));
         format!("{block},pingpong,poll,poll,poll,{seq},64{before}{seq}{after}{rtt},,,ok\n")
     };
     let samples = header + &(0..800).map(row).collect::<String>();
-    let measured = Measured {
+    let measured = RawRun {
         guest: GuestFacts { driver: "uio_pci_generic".into(), ..GuestFacts::default() },
         tsc_hz: 1e9,
         host_peer: 1,
@@ -46,13 +46,13 @@ fn run(rtt_ns: u64) -> TempDir {
     dir
 }
 
-fn block(index: u32) -> MeasuredBlock {
-    MeasuredBlock {
+fn block(index: u32) -> RawBlock {
+    RawBlock {
         block: Block {
             index,
             workload: Workload::Pingpong,
-            host_wait: Wait::Poll,
-            guest_wait: Wait::Poll,
+            host_wait: WaitMode::Poll,
+            guest_wait: WaitMode::Poll,
             size_bytes: 64,
             warmup: 0,
             count: 100,
@@ -74,17 +74,17 @@ fn block(index: u32) -> MeasuredBlock {
     }
 }
 
-struct Ended {
+struct CompareOutput {
     status: Option<i32>,
     stdout: String,
     stderr: String,
 }
 
-fn compare(dirs: &[&Path], flags: &str) -> Ended {
+fn compare(dirs: &[&Path], flags: &str) -> CompareOutput {
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
     command.arg("compare").args(dirs).args(flags.split_whitespace()).stdin(Stdio::null());
     let output = command.output().unwrap();
-    Ended {
+    CompareOutput {
         status: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
@@ -92,7 +92,7 @@ fn compare(dirs: &[&Path], flags: &str) -> Ended {
 }
 
 #[test]
-fn a_limit_decides_the_status() {
+fn limit_determines_the_exit_status() {
     let (base, same, slow) = (run(10_000), run(10_001), run(12_000));
     let kept = compare(&[base.path(), same.path()], "--fail-above 10%");
     assert_eq!(kept.status, Some(0), "{}{}", kept.stdout, kept.stderr);
@@ -101,26 +101,26 @@ fn a_limit_decides_the_status() {
     let broken = compare(&[base.path(), slow.path()], "--fail-above 10%");
     assert_eq!(broken.status, Some(1));
     assert!(broken.stdout.contains("p50 is 1.20 times the baseline's"), "{}", broken.stdout);
-    assert_eq!(compare(&[base.path(), slow.path()], "").status, Some(0), "without a limit it is only told");
+    assert_eq!(compare(&[base.path(), slow.path()], "").status, Some(0), "only a report without a limit");
     assert_eq!(compare(&[base.path(), slow.path()], "--fail-above 30%").status, Some(0));
-    assert_eq!(compare(&[slow.path(), base.path()], "--fail-above 0%").status, Some(0), "faster is no failure");
+    assert_eq!(compare(&[slow.path(), base.path()], "--fail-above 0%").status, Some(0), "faster passes");
 }
 
 #[test]
-fn any_run_behind_the_baseline_can_break_the_limit() {
+fn every_compared_run_is_checked_against_the_limit() {
     let (base, slow) = (run(10_000), run(12_000));
     let ended = compare(&[base.path(), base.path(), slow.path(), base.path()], "--json --fail-above 10%");
     assert_eq!(ended.status, Some(1));
     let document: Value = serde_json::from_str(&ended.stdout).unwrap();
     assert_eq!(document["comparisons"].as_array().map(Vec::len), Some(3));
-    let broken = document["gate"]["regressions"].as_array().unwrap();
-    assert_eq!(broken.iter().map(|one| one["run"].as_u64()).collect::<Vec<_>>(), [Some(2)]);
+    let regressions = document["gate"]["regressions"].as_array().unwrap();
+    assert_eq!(regressions.iter().map(|regression| regression["run"].as_u64()).collect::<Vec<_>>(), [Some(2)]);
     assert_eq!(document["comparisons"][0]["identical"], true);
     assert_eq!(document["comparisons"][1]["cells"][0]["word"], "slower");
 }
 
 #[test]
-fn wrong_usage_has_status_two_and_a_run_that_cannot_be_read_one() {
+fn wrong_usage_has_status_2_and_unreadable_run_1() {
     let base = run(10_000);
     let one = compare(&[base.path()], "");
     assert_eq!(one.status, Some(2), "{}", one.stderr);
@@ -133,7 +133,7 @@ fn wrong_usage_has_status_two_and_a_run_that_cannot_be_read_one() {
     }
     let missing = compare(&[base.path(), &base.path().join("nowhere")], "--json");
     assert_eq!((missing.status, missing.stdout.as_str()), (Some(2), ""));
-    assert!(missing.stderr.contains("nowhere: there is no such folder"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("nowhere: no such folder"), "{}", missing.stderr);
     let several = tempfile::tempdir().unwrap();
     fs::create_dir(several.path().join("vfio-pci")).unwrap();
     fs::write(several.path().join("vfio-pci/result.json"), "{}").unwrap();

@@ -1,9 +1,9 @@
-//! Nobody reads what it says: a front door whose words are for nobody ends as it would otherwise.
+//! A closed stderr does not change the exit status.
 
 use std::process::{Command, Stdio};
 
 #[test]
-fn a_stderr_that_was_closed_changes_no_exit_status() {
+fn closed_stderr_keeps_the_exit_status() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));

@@ -1,4 +1,4 @@
-//! Parsing a command line, with exit statuses also for `--help` and `--version`.
+//! Parses a command line. Failed output of `--help` and `--version` has an exit status as well.
 
 use std::ffi::OsString;
 use std::io;
@@ -9,24 +9,24 @@ use clap::Parser;
 use crate::output::{ignore_closed_pipe, print_error};
 use crate::{exit_status, output};
 
-/// Parses this process's command line; otherwise the status to exit with, after help or an error was printed.
+/// Parses this process's command line. After printing help or an error, returns the exit status.
 ///
-/// In contrast to [`Parser::parse`], help that cannot be written (`--help >/dev/full`) is status 1, and not 0.
+/// Unlike [`Parser::parse`], help that cannot be written (`--help >/dev/full`) is status 1, not 0.
 pub fn parse<T: Parser>() -> Result<T, ExitCode> {
     parse_from(std::env::args_os())
 }
 
-/// Parses a command line, the program's name first.
+/// Parses a command line that begins with the program's name.
 pub fn parse_from<T: Parser>(words: impl IntoIterator<Item = OsString>) -> Result<T, ExitCode> {
     T::try_parse_from(words).map_err(|error| {
-        let printed = error.print();
-        ExitCode::from(if error.use_stderr() { exit_status::USAGE } else { status_of_help(printed) })
+        let result = error.print();
+        ExitCode::from(if error.use_stderr() { exit_status::USAGE } else { help_status(result) })
     })
 }
 
-fn status_of_help(printed: io::Result<()>) -> u8 {
-    // clap writes through a buffer that may hold the last line.
-    match ignore_closed_pipe(printed.and_then(|()| output::write(""))) {
+fn help_status(result: io::Result<()>) -> u8 {
+    // Flush, because clap's buffered output may still hold the last line.
+    match ignore_closed_pipe(result.and_then(|()| output::write(""))) {
         Ok(()) => 0,
         Err(error) => {
             print_error(&format!("{error}: {}", error.0));
@@ -41,8 +41,8 @@ mod tests {
 
     #[test]
     fn unwritable_help_fails_unless_the_reader_left() {
-        assert_eq!(status_of_help(Ok(())), 0);
-        assert_eq!(status_of_help(Err(io::ErrorKind::BrokenPipe.into())), 0);
-        assert_eq!(status_of_help(Err(io::ErrorKind::StorageFull.into())), exit_status::FAILED);
+        assert_eq!(help_status(Ok(())), 0);
+        assert_eq!(help_status(Err(io::ErrorKind::BrokenPipe.into())), 0);
+        assert_eq!(help_status(Err(io::ErrorKind::StorageFull.into())), exit_status::FAILED);
     }
 }

@@ -1,6 +1,6 @@
 //! Durations on a command line: a number with a unit, such as `500ms` or `5s`.
 //!
-//! The units are those of [`humantime`]: ns, us, ms, s, m, h and longer ones, also several in a row (`1m 30s`).
+//! The units are those of [`humantime`]: ns, us, ms, s, m, h and longer ones, also combined (`1m 30s`).
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use thiserror::Error;
 /// A text that is not a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParseDurationError {
-    /// It is not a number with a unit.
+    /// Not a number with a unit.
     #[error("expected a duration with a unit, such as 5s or 500ms")]
     Malformed,
-    /// It is zero, where the caller cannot use zero, or not a number with a unit.
+    /// Zero, or not a number with a unit, where zero is not allowed.
     #[error("expected a duration above zero with a unit, such as 5s or 500ms")]
     NotAboveZero,
-    /// It is longer than can be represented, or not a whole number of nanoseconds.
+    /// Too long, or not a whole number of nanoseconds.
     #[error("expected a duration from 1ns to 500 years")]
     OutOfRange,
 }
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_have_a_unit() {
+    fn durations_need_a_unit() {
         for (text, expected) in [
             ("7ns", Duration::from_nanos(7)),
             ("20us", Duration::from_micros(20)),
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn zero_is_refused_only_where_it_makes_no_sense() {
+    fn refuses_zero_only_above_zero() {
         for text in ["0", "0s", "0.0ms", "5", ""] {
             assert_eq!(parse_above_zero(text), Err(ParseDurationError::NotAboveZero), "{text}");
         }

@@ -4,5 +4,5 @@
 pub const FAILED: u8 = 1;
 /// Wrong usage: no retry helps.
 pub const USAGE: u8 = 2;
-/// The machine lacks something, and the message has the hint.
-pub const LACKS: u8 = 3;
+/// The machine lacks a requirement. The message has a hint.
+pub const MISSING: u8 = 3;

@@ -1,9 +1,9 @@
-//! What the command lines of this project share, so that the same mistake gets the same message and exit status in each.
+//! Shared by the command lines of this project: equal mistakes get equal messages and exit statuses.
 //!
-//! - [`duration`], [`number`] and [`size`]: value parsers for clap, which need no clap themselves.
+//! - [`duration`], [`number`] and [`size`]: value parsers for clap, without a dependency on clap.
 //! - [`output`] and [`exit_status`]: output that survives a closed pipe, and the statuses that scripts rely on.
-//! - `arguments`, with the feature of this name: parsing a command line.
-//! - `man_pages`, with the feature `man-pages`: off in the guest's binary, which must stay small.
+//! - `arguments` (feature `arguments`): parses a command line.
+//! - `man_pages` (feature `man-pages`): writes man pages. Off in the guest's binary, which must stay small.
 
 #[cfg(feature = "arguments")]
 pub mod arguments;

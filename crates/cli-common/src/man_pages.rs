@@ -1,8 +1,7 @@
-//! Man pages of the commands, from the definition that `--help` has.
+//! Man pages from the same definitions as `--help`.
 //!
-//! `clap_mangen` puts what stands below the flags of `--help` into one section, called EXTRA, and fills its lines, which
-//! makes a paragraph of the examples. Here each heading of it is a section of its own, and examples keep their lines
-//! ([man-pages(7)](https://man7.org/linux/man-pages/man7/man-pages.7.html)).
+//! `clap_mangen` puts the text below the flags of `--help` into one section EXTRA and joins its lines, which makes a paragraph of
+//! the examples. Here each heading becomes a section, and examples keep their lines ([man-pages(7)](https://man7.org/linux/man-pages/man7/man-pages.7.html)).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -15,23 +14,23 @@ use clap_mangen::roff::{Roff, bold, italic, roman};
 /// The heading whose lines are commands.
 const EXAMPLES: &str = "EXAMPLES";
 
-/// Writes a page for the command and for each verb that is not hidden into a folder. It must exist: a typing error in its
-/// name would be a new folder otherwise.
-pub fn write_pages(command: Command, folder: &Path) -> io::Result<()> {
-    if !fs::metadata(folder)?.is_dir() {
+/// Writes a page for the command and one for each visible subcommand to a directory. It must exist, so a misspelled name is
+/// an error.
+pub fn write_pages(command: Command, directory: &Path) -> io::Result<()> {
+    if !fs::metadata(directory)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     let mut command = command.disable_help_subcommand(true);
-    // Gives the verbs their full names.
+    // Sets the full names of the subcommands.
     command.build();
-    write_page_and_those_of_verbs(&command, folder)
+    write_page_and_subpages(&command, directory)
 }
 
-fn write_page_and_those_of_verbs(command: &Command, folder: &Path) -> io::Result<()> {
-    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
-        write_page_and_those_of_verbs(verb, folder)?;
+fn write_page_and_subpages(command: &Command, directory: &Path) -> io::Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        write_page_and_subpages(subcommand, directory)?;
     }
-    let below = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
+    let after_help = command.get_after_long_help().or_else(|| command.get_after_help()).map(ToString::to_string);
     let man = Man::new(command.clone().after_help(None::<&str>).after_long_help(None::<&str>));
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -39,21 +38,21 @@ fn write_page_and_those_of_verbs(command: &Command, folder: &Path) -> io::Result
     synopsis(command).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    if command.get_subcommands().any(|verb| !verb.is_hide_set()) {
+    if command.get_subcommands().any(|subcommand| !subcommand.is_hide_set()) {
         man.render_subcommands_section(&mut page)?;
     }
-    sections(&below.unwrap_or_default()).to_writer(&mut page)?;
+    sections(&after_help.unwrap_or_default()).to_writer(&mut page)?;
     if command.get_version().or_else(|| command.get_long_version()).is_some() {
         man.render_version_section(&mut page)?;
     }
-    File::create(folder.join(man.get_filename()))?.write_all(&page)
+    File::create(directory.join(man.get_filename()))?.write_all(&page)
 }
 
-/// The command with its options and their values; `clap_mangen` leaves the values out.
+/// The command with its options and their values. `clap_mangen` omits the values.
 fn synopsis(command: &Command) -> Roff {
     let mut line = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name()))];
-    let shown: Vec<&Arg> = command.get_arguments().filter(|argument| !argument.is_hide_set()).collect();
-    for option in shown.iter().filter(|argument| !argument.is_positional()) {
+    let visible: Vec<&Arg> = command.get_arguments().filter(|argument| !argument.is_hide_set()).collect();
+    for option in visible.iter().filter(|argument| !argument.is_positional()) {
         let short = option.get_short().map(|short| format!("-{short}"));
         let long = option.get_long().map(|long| format!("--{long}"));
         let flags: Vec<String> = short.into_iter().chain(long).collect();
@@ -64,7 +63,7 @@ fn synopsis(command: &Command) -> Roff {
         }
         line.push(roman(close));
     }
-    for argument in shown.iter().filter(|argument| argument.is_positional()) {
+    for argument in visible.iter().filter(|argument| argument.is_positional()) {
         let (open, close) = if argument.is_required_set() { ("", "") } else { ("[", "]") };
         line.extend([roman(format!(" {open}")), italic(value_names(argument)), roman(close)]);
     }
@@ -82,7 +81,7 @@ fn value_names(argument: &Arg) -> String {
     names.map_or_else(|| argument.get_id().as_str().to_uppercase(), |names| names.join(" "))
 }
 
-/// What stands below the flags: headings that end with a colon, and indented lines below each.
+/// Sections of the text below the flags: headings end with a colon, and their lines are indented.
 fn sections(text: &str) -> Roff {
     let mut roff = Roff::new();
     let (mut section, mut is_verbatim) = (String::new(), false);
@@ -95,9 +94,11 @@ fn sections(text: &str) -> Roff {
         }
         match (indented, line.strip_suffix(':')) {
             (Some(example), _) if is_example => roff.text([roman(example)]),
-            // A term, and what it means.
+            // A term and its explanation.
             (Some(entry), _) => match entry.split_once("  ") {
-                Some((term, meaning)) => roff.control("TP", []).text([bold(term)]).text([roman(meaning.trim_start())]),
+                Some((term, explanation)) => {
+                    roff.control("TP", []).text([bold(term)]).text([roman(explanation.trim_start())])
+                }
                 None => roff.text([roman(entry)]),
             },
             (None, Some(heading)) => {
@@ -120,7 +121,7 @@ mod tests {
 
     use super::*;
 
-    const BELOW: &str = "Examples:
+    const AFTER_HELP: &str = "Examples:
   command --flag value    # what for
   other … \\
       --more
@@ -136,7 +137,7 @@ Notes:
   and that.";
 
     #[test]
-    fn examples_keep_their_lines_and_other_headings_are_lists_or_text() {
+    fn examples_keep_their_lines() {
         let expected = ".SH EXAMPLES
 .EX
 command \\-\\-flag value    # what for
@@ -156,13 +157,13 @@ failed
 Takes this,
 and that.
 ";
-        assert_eq!(sections(BELOW).to_roff(), expected);
+        assert_eq!(sections(AFTER_HELP).to_roff(), expected);
         assert!(sections("Examples:\n  last").to_roff().ends_with("last\n.EE\n"));
         assert_eq!(sections("").to_roff(), "");
     }
 
     #[test]
-    fn the_synopsis_has_the_values_of_options() {
+    fn synopsis_has_the_values_of_options() {
         let mut tool = Command::new("tool").disable_help_flag(true).args([
             Arg::new("socket").short('S').long("socket").value_name("PATH"),
             Arg::new("plan").long("plan").required(true),
@@ -178,14 +179,14 @@ and that.
     }
 
     #[test]
-    fn each_command_that_is_shown_has_a_page_with_its_own_sections() {
+    fn each_visible_command_has_a_page() {
         let folder = tempfile::tempdir().unwrap();
-        let verb = Command::new("verb").after_help("Examples:\n  tool verb");
+        let subcommand = Command::new("verb").after_help("Examples:\n  tool verb");
         let hidden = Command::new("hidden").hide(true);
-        let tool = Command::new("tool").after_help("Exit status:\n  0  done").subcommands([verb, hidden]);
+        let tool = Command::new("tool").after_help("Exit status:\n  0  done").subcommands([subcommand, hidden]);
         let missing = folder.path().join("man1");
         assert_eq!(write_pages(tool.clone(), &missing).unwrap_err().kind(), io::ErrorKind::NotFound);
-        assert!(!missing.exists(), "it is not created");
+        assert!(!missing.exists(), "the directory is not created");
         write_pages(tool, folder.path()).unwrap();
         let page = |name: &str| fs::read_to_string(folder.path().join(name));
         let (tool, verb) = (page("tool.1").unwrap(), page("tool-verb.1").unwrap());

@@ -1,6 +1,6 @@
-//! Whole numbers on a command line, with the range that the caller takes in the message.
+//! Whole numbers on a command line. Errors name the accepted range.
 //!
-//! The parsers of the standard library, which clap shows unchanged, report `invalid digit found in string` and no range.
+//! The parsers of the standard library report only `invalid digit found in string`, and clap prints this unchanged.
 
 use std::fmt;
 use std::num::IntErrorKind;
@@ -12,15 +12,15 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected a whole number{}", Range { min: *min, max: *max, is_too_large: *is_too_large })]
 pub struct ParseNumberError {
-    /// The smallest number that is taken.
+    /// The smallest accepted number.
     pub min: u64,
-    /// The largest number that is taken.
+    /// The largest accepted number.
     pub max: u64,
-    /// Whether the text is a number above the largest one.
+    /// Whether the text is a number above `max`.
     pub is_too_large: bool,
 }
 
-/// The range in words, without its upper end where that is no more than the width of an integer and was not exceeded.
+/// The text of a range. Omits the upper limit if it is only the maximum of the type and was not exceeded.
 struct Range {
     min: u64,
     max: u64,
@@ -54,7 +54,7 @@ macro_rules! whole {
 
 whole!(u8, u16, u32, u64, usize);
 
-/// Parses a whole number of any size that the type has.
+/// Parses a whole number in the range of the type.
 ///
 /// ```
 /// use cli_common::number;
@@ -93,7 +93,7 @@ pub fn in_range<T: Whole>(
 }
 
 fn widen(number: impl Whole) -> u64 {
-    // Every implementation fits.
+    // All implementing types fit into u64.
     number.try_into().unwrap_or(u64::MAX)
 }
 
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_end_where_their_type_does() {
+    fn the_type_limits_the_range() {
         assert_eq!((parse::<u8>("255"), parse::<u64>("18446744073709551615")), (Ok(255), Ok(u64::MAX)));
         for text in ["", "x", "-1", "1.5", "0x10", "65536", "99999999999999999999", " 1", "1 "] {
             let error = parse::<u16>(text).unwrap_err();
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_may_be_open_at_each_end() {
+    fn ranges_may_be_open() {
         let error = |parsed: Result<u64, ParseNumberError>| parsed.unwrap_err().to_string();
         assert_eq!(error(in_range(1..)("0")), "expected a whole number of at least 1");
         assert_eq!(error(parse("x")), "expected a whole number");

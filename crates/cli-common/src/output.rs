@@ -1,11 +1,10 @@
-//! Writing to stdout and stderr without a panic, which `println!` and `eprintln!` end in where the reader is gone or the
-//! disk is full.
+//! Output to stdout and stderr without panics. `println!` and `eprintln!` panic if the reader has exited or the disk is full.
 
 use std::io::{self, ErrorKind, Write};
 
 use thiserror::Error;
 
-/// Stdout takes no more, for instance because the disk is full.
+/// A failed write to stdout, for example to a full disk.
 #[derive(Debug, Error)]
 #[error("cannot write to stdout")]
 pub struct OutputError(#[source] pub(crate) io::Error);
@@ -30,20 +29,20 @@ pub fn print(text: &str) -> Result<(), OutputError> {
     ignore_closed_pipe(write(text))
 }
 
-/// Turns the outcome of a write into one for which a closed pipe is not an error.
-pub fn ignore_closed_pipe(written: io::Result<()>) -> Result<(), OutputError> {
-    match written.map_err(OutputError) {
+/// Converts the result of a write. A closed pipe is not an error.
+pub fn ignore_closed_pipe(result: io::Result<()>) -> Result<(), OutputError> {
+    match result.map_err(OutputError) {
         Err(error) if error.is_closed_pipe() => Ok(()),
-        written => written,
+        result => result,
     }
 }
 
-/// Writes text and flushes it. A closed pipe is an error as well, for programs that would go on otherwise.
+/// Writes text and flushes it. A closed pipe is an error, for programs that must end with their reader.
 pub fn print_to_reader(text: &str) -> Result<(), OutputError> {
     write(text).map_err(OutputError)
 }
 
-/// Writes a line to stderr. A failure is ignored: the exit status does not depend on who reads the reasons.
+/// Writes a line to stderr. Failures are ignored: they must not change the exit status.
 pub fn print_error(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }

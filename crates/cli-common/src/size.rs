@@ -4,28 +4,28 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// The letters for powers of 1,024, from the largest.
+/// Units: powers of 1,024 in descending order.
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];
 
-/// More decimals would not fit into the arithmetic.
-const MOST_DECIMALS: usize = 26;
+/// More decimals would overflow the arithmetic.
+const MAX_DECIMALS: usize = 26;
 
 /// A text that is not a size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum ParseSizeError {
-    /// It is not a number with a unit.
+    /// Not a number with a unit.
     #[error("expected a number of bytes, or of K, M, G or T (powers of 1,024), such as 64M, 1.5G, 4096 or 0x400000")]
     NotANumber,
-    /// It is not a whole number of bytes.
+    /// Not a whole number of bytes.
     #[error("not a whole number of bytes: write it in a smaller unit, such as 1536K for 1.5M")]
     FractionOfByte,
-    /// The number of bytes does not fit into 64 bits.
+    /// More than 64 bits.
     #[error("expected less than 16 million terabytes")]
     TooLarge,
 }
 
-/// Reads a size in bytes, or in powers of 1,024 with one of the letters K, M, G, T, with or without `iB`; B is for bytes.
-/// What QEMU's `qemu_strtosz` accepts means the same here, but a fraction of a byte is refused.
+/// Parses a size in bytes, or in powers of 1,024 with K, M, G or T, with or without `iB`. B stands for bytes. Same meaning as
+/// QEMU's `qemu_strtosz`, except that a fraction of a byte is refused.
 ///
 /// ```
 /// use cli_common::size;
@@ -38,11 +38,11 @@ pub enum ParseSizeError {
 /// ```
 pub fn parse(text: &str) -> Result<u64, ParseSizeError> {
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        // A B would be a digit, so no letter follows.
+        // No unit can follow, because B is a digit.
         return whole(digits, 16);
     }
     let text = match text.strip_suffix("iB") {
-        // `iB` alone, and bytes by this name, are no unit.
+        // `iB` without a letter is not a unit.
         Some(scaled) if !scaled.ends_with(['K', 'k', 'M', 'm', 'G', 'g', 'T', 't']) => {
             return Err(ParseSizeError::NotANumber);
         }
@@ -56,8 +56,8 @@ pub fn parse(text: &str) -> Result<u64, ParseSizeError> {
         .map_or((text, 0), |&(_, shift)| (&text[..text.len() - 1], shift));
     let (number, decimals) = number.split_once('.').map_or((number, None), |(whole, part)| (whole, Some(part)));
     let bytes = whole(number, 10)?.checked_mul(1 << shift).ok_or(ParseSizeError::TooLarge)?;
-    let part = decimals.map_or(Ok(0), |decimals| part(decimals, shift))?;
-    bytes.checked_add(part).ok_or(ParseSizeError::TooLarge)
+    let fraction = decimals.map_or(Ok(0), |decimals| fraction(decimals, shift))?;
+    bytes.checked_add(fraction).ok_or(ParseSizeError::TooLarge)
 }
 
 fn whole(digits: &str, radix: u32) -> Result<u64, ParseSizeError> {
@@ -67,13 +67,13 @@ fn whole(digits: &str, radix: u32) -> Result<u64, ParseSizeError> {
     u64::from_str_radix(digits, radix).map_err(|_| ParseSizeError::TooLarge)
 }
 
-/// The bytes of what is behind the point.
-fn part(decimals: &str, shift: u32) -> Result<u64, ParseSizeError> {
+/// The bytes of the decimals.
+fn fraction(decimals: &str, shift: u32) -> Result<u64, ParseSizeError> {
     if decimals.is_empty() || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ParseSizeError::NotANumber);
     }
     let decimals = decimals.trim_end_matches('0');
-    if decimals.len() > MOST_DECIMALS {
+    if decimals.len() > MAX_DECIMALS {
         return Err(ParseSizeError::FractionOfByte);
     }
     // Less than 10^26 · 2^40, which is less than 2^127.
@@ -103,11 +103,11 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// A number of bytes, printed in the unit nearest to it and rounded down, for what is only measured.
+/// An approximate number of bytes, rounded down to a unit in which it has at least two digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct About(pub u64);
+pub struct ApproxBytes(pub u64);
 
-impl fmt::Display for About {
+impl fmt::Display for ApproxBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(bytes) = *self;
         match UNITS.iter().find(|(_, shift)| bytes >> shift >= 10) {
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_may_be_hexadecimal_or_named() {
+    fn bytes_may_be_hexadecimal_or_have_a_unit() {
         for (text, bytes) in [("0x400000", 4 << 20), ("0X1b", 0x1b), ("4096B", 4096), ("8b", 8), ("010", 10)] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_must_come_to_whole_bytes() {
+    fn fractions_must_be_whole_bytes() {
         for (text, bytes) in [("1.5M", 3 << 19), ("0.25k", 256), ("2.0", 2), ("3.000B", 3)] {
             assert_eq!(parse(text), Ok(bytes), "{text}");
         }
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_size_is_refused() {
+    fn refuses_malformed_sizes() {
         for text in [
             "", "M", "-1", "+1", ".5G", "1.G", "1.5.5G", "1.-5G", "64MB", "64 M", "64iB", "iB", "KiB", "64MiBiB", "0x",
             "0x10M", "0x1.8", "1e3", "é",
@@ -169,16 +169,16 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_printed_exactly_and_measurements_roughly() {
+    fn prints_exact_and_approximate_sizes() {
         assert_eq!(Bytes(64 << 20).to_string(), "64M");
         assert_eq!(Bytes(1536).to_string(), "1536 bytes");
-        assert_eq!(About((23 << 30) + 5).to_string(), "23G");
-        assert_eq!(About((3 << 30) + 5).to_string(), "3072M");
+        assert_eq!(ApproxBytes((23 << 30) + 5).to_string(), "23G");
+        assert_eq!(ApproxBytes((3 << 30) + 5).to_string(), "3072M");
     }
 
     proptest::proptest! {
         #[test]
-        fn what_is_printed_with_a_unit_reads_back(number: u16, shift in 0..40_u32) {
+        fn a_printed_size_parses_back(number: u16, shift in 0..40_u32) {
             let bytes = u64::from(number) << shift;
             let text = Bytes(bytes).to_string();
             proptest::prop_assert_eq!(parse(text.trim_end_matches(" bytes")), Ok(bytes));

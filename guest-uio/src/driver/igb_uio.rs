@@ -1,15 +1,15 @@
-//! `igb_uio`, DPDK's module: one /dev/uioN with vector 0, and no other vector.
+//! `igb_uio`, DPDK's module: one /dev/uioN for vector 0; other vectors are not available.
 //!
-//! Its maps are of no use here: UIO refuses to map a BAR0 of 256 bytes as the page that a mapping must be. It does not
-//! claim the BARs either, so they are mapped through sysfs, as DPDK does.
+//! BARs are mapped through sysfs, as DPDK does. UIO cannot map the 256-byte BAR0, because a mapping is at least a page.
 
-use proto::region::SharedRegion;
-use proto::wire::Vector;
+use doorbell::Vector;
+use doorbell::region::SharedRegion;
 
 use super::sysfs::Bars;
-use super::uio::{self as node, UioInterrupt};
-use super::{Driver, DriverError, IGB_UIO, Interrupt, MapKind};
+use super::uio::{self as node, UioIrq};
+use super::{Driver, DriverError, IGB_UIO, IrqSource};
 use crate::pci::PciDevice;
+use bench_protocol::boot::Bar2Map;
 
 /// See the module.
 #[derive(Debug)]
@@ -19,11 +19,11 @@ pub(super) struct IgbUio {
 }
 
 impl IgbUio {
-    pub(super) fn open(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+    pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
         Ok(Self { device: device.clone(), bars: Bars::map(device, kind)? })
     }
 
-    /// Whether MSI-X is on. The module falls back to INTx, which this device never raises, without an error.
+    /// Whether MSI-X is enabled. Without vectors the module silently falls back to INTx, which ivshmem never raises.
     fn has_msi_x(&self) -> bool {
         self.device.folder().join("msi_irqs").read_dir().is_ok_and(|mut vectors| vectors.next().is_some())
     }
@@ -43,15 +43,18 @@ impl Driver for IgbUio {
         self.bars.memory_map
     }
     /// The module enables MSI-X and bus mastering when the node is opened, and disables both on the last close.
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         if vector != Vector(0) {
             return Err(DriverError::OneVector { vector });
         }
-        let deaf = |why: &str| DriverError::NoInterrupts { why: why.to_owned() };
-        let node = node::open(&self.device, IGB_UIO)?.ok_or_else(|| deaf("igb_uio has made no /dev/uioN"))?;
+        let no_interrupts = |why: &str| DriverError::NoInterrupts { why: why.to_owned() };
+        let node = node::open(&self.device, IGB_UIO)?
+            .ok_or_else(|| no_interrupts("igb_uio created no /dev/uioN; check dmesg"))?;
         if !self.has_msi_x() {
-            return Err(deaf("igb_uio took no MSI-X vector; load it with intr_mode=msix, and check dmesg"));
+            return Err(no_interrupts(
+                "igb_uio did not allocate an MSI-X vector; load it with intr_mode=msix, and check dmesg",
+            ));
         }
-        Ok(Box::new(UioInterrupt::new(node, IGB_UIO.to_owned())))
+        Ok(Box::new(UioIrq::new(node, IGB_UIO.to_owned())))
     }
 }

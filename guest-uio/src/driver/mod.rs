@@ -1,12 +1,13 @@
-//! One way to reach an ivshmem device, whichever kernel driver holds it: registers, memory, interrupts.
+//! The [`Driver`] trait: registers, memory and interrupts of an ivshmem device, with one implementation per kernel driver.
 
 use std::io;
 use std::path::PathBuf;
 
+use bench_protocol::boot::{Bar2Map, GuestDriver};
+use doorbell::Vector;
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::wait::EventSource;
 use nix::errno::Errno;
-use proto::region::{RegionError, SharedRegion};
-use proto::wait::EventSource;
-use proto::wire::Vector;
 
 use crate::pci::{PciDevice, PciError};
 
@@ -18,27 +19,27 @@ mod vfio;
 
 pub use vfio::VfioError;
 
-/// UIO with MSI-X: this project's module.
-pub const UIO_PCI_MSIX: &str = "uio_pci_msix";
-/// UIO of the stock kernel: INTx only, which ivshmem-doorbell does not have.
-pub const UIO_PCI_GENERIC: &str = "uio_pci_generic";
-/// UIO with one MSI-X vector: DPDK's module, which distributions package.
-pub const IGB_UIO: &str = "igb_uio";
-/// VFIO of the stock kernel: every vector, but only behind an IOMMU.
-pub const VFIO_PCI: &str = "vfio-pci";
-/// Every driver that this program can use.
+/// The name of this project's UIO driver.
+pub const UIO_PCI_MSIX: &str = GuestDriver::UioPciMsix.name();
+/// The name of the stock UIO driver.
+pub const UIO_PCI_GENERIC: &str = GuestDriver::UioPciGeneric.name();
+/// The name of DPDK's UIO driver.
+pub const IGB_UIO: &str = GuestDriver::IgbUio.name();
+/// The name of the stock VFIO driver.
+pub const VFIO_PCI: &str = GuestDriver::VfioPci.name();
+/// The names of the supported drivers.
 pub const ALL: [&str; 4] = [UIO_PCI_MSIX, UIO_PCI_GENERIC, IGB_UIO, VFIO_PCI];
 
-/// Why a driver cannot be used.
+/// A failed use of a driver.
 #[derive(Debug, thiserror::Error)]
 pub enum DriverError {
-    /// The device could not be handled.
+    /// An access to the device in sysfs failed.
     #[error(transparent)]
     Pci(#[from] PciError),
     /// A BAR could not be mapped.
     #[error("cannot map {what} of {address}")]
     Map {
-        /// Which BAR.
+        /// The BAR or page.
         what: &'static str,
         /// The device.
         address: String,
@@ -55,10 +56,10 @@ pub enum DriverError {
         #[source]
         source: io::Error,
     },
-    /// The driver's node lacks a map, or has it under another name.
+    /// The driver's node lacks a map.
     #[error(
-        "{} has no map named {name} (it has: {present}): another version of {UIO_PCI_MSIX} is loaded; build guest-uio/kmod \
-         of this version, rmmod {UIO_PCI_MSIX}, and load the new one",
+        "{} has no map named {name} (it has: {present}): another version of {UIO_PCI_MSIX} is loaded; rmmod \
+         {UIO_PCI_MSIX}, then build and load guest-uio/kmod of this version",
         path.display()
     )]
     NoMap {
@@ -66,7 +67,7 @@ pub enum DriverError {
         path: PathBuf,
         /// The map.
         name: &'static str,
-        /// The maps there are.
+        /// The maps present.
         present: String,
     },
     /// Waiting for a doorbell failed.
@@ -78,7 +79,7 @@ pub enum DriverError {
         #[source]
         source: io::Error,
     },
-    /// The device went away while it was in use.
+    /// The device was removed while it was in use.
     #[error("{address} was unplugged, or taken from its driver, while it was in use")]
     Gone {
         /// The device.
@@ -87,37 +88,37 @@ pub enum DriverError {
         #[source]
         source: io::Error,
     },
-    /// The device has no such vector.
+    /// The device lacks this vector.
     #[error("{address} has no interrupt vector {vector}; give it more with -device ivshmem-doorbell,vectors=N")]
     NoVector {
         /// The device.
         address: String,
-        /// What was asked for.
+        /// The requested vector.
         vector: Vector,
     },
-    /// The driver takes one vector, whatever the device has.
-    #[error("{IGB_UIO} takes vector 0 and no other; for vector {vector} take {UIO_PCI_MSIX} or {VFIO_PCI}")]
+    /// The driver supports one vector only.
+    #[error("{IGB_UIO} supports vector 0 only; for vector {vector} use {UIO_PCI_MSIX} or {VFIO_PCI}")]
     OneVector {
-        /// What was asked for.
+        /// The requested vector.
         vector: Vector,
     },
-    /// The driver delivers no interrupts at all.
+    /// The driver does not deliver interrupts.
     #[error("{why}")]
     NoInterrupts {
-        /// Why, and the cure.
+        /// The reason, with a hint.
         why: String,
     },
-    /// The memory cannot be mapped in that way.
+    /// The driver cannot map the memory with this type.
     #[error("{why}")]
     NoSuchMap {
-        /// Why, and the cure.
+        /// The reason, with a hint.
         why: String,
     },
     /// VFIO cannot be used.
     #[error(transparent)]
     Vfio(#[from] VfioError),
-    /// A driver that this program cannot use.
-    #[error("{driver} holds the device, which is none of {}; run guest-uio bind", ALL.join(", "))]
+    /// The bound driver is not supported.
+    #[error("the device is bound to {driver}, which is not supported; run guest-uio bind (drivers: {})", ALL.join(", "))]
     Unknown {
         /// The driver.
         driver: String,
@@ -125,7 +126,7 @@ pub enum DriverError {
 }
 
 impl DriverError {
-    /// The exit status: 1 the action failed, 2 wrong usage, 3 the machine lacks something.
+    /// The exit status: 1 failed, 2 wrong usage, 3 a device, driver or feature is missing.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -142,43 +143,15 @@ impl DriverError {
     }
 }
 
-/// How BAR2 is to be mapped: which type of memory the guest asks for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MapKind {
-    /// Whatever the driver does best.
-    #[default]
-    Auto,
-    /// Every access goes to the device.
-    Uncached,
-    /// Writes are gathered; reads go to the device.
-    WriteCombined,
-    /// Ordinary cached memory.
-    WriteBack,
-}
-
-impl MapKind {
-    /// From `auto`, `uc`, `wc` or `wb`.
-    #[must_use]
-    pub fn of(name: &str) -> Option<Self> {
-        match name {
-            "auto" => Some(Self::Auto),
-            "uc" => Some(Self::Uncached),
-            "wc" => Some(Self::WriteCombined),
-            "wb" => Some(Self::WriteBack),
-            _ => None,
-        }
-    }
-}
-
-/// A doorbell's events, with what a measurement needs beside waiting for them.
-pub trait Interrupt: EventSource {
-    /// Collects, without blocking, what is left over.
+/// The interrupts of one vector.
+pub trait IrqSource: EventSource {
+    /// Collects pending events without blocking.
     fn drain(&mut self) -> io::Result<u64>;
-    /// How the interrupt's line in /proc/interrupts is named.
+    /// The interrupt's name in /proc/interrupts.
     fn line(&self) -> &str;
 }
 
-/// An ivshmem device through one kernel driver.
+/// An ivshmem device, accessed through one kernel driver.
 pub trait Driver {
     /// The kernel driver's name.
     fn name(&self) -> &'static str;
@@ -186,15 +159,15 @@ pub trait Driver {
     fn registers(&self) -> &SharedRegion;
     /// BAR2.
     fn memory(&self) -> &SharedRegion;
-    /// By which file BAR2 is mapped.
+    /// The file through which BAR2 is mapped.
     fn memory_map(&self) -> &str;
-    /// Opens the events of a vector. Events that came before are not seen: open first, then let others ring.
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError>;
+    /// Opens the interrupts of a vector. Earlier interrupts are not counted: call this before a peer may ring.
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError>;
 }
 
-/// Gives a device to `driver`. What the kernel would refuse without a word is refused with its reason.
+/// Binds a device to `driver`. Checks first what the kernel would reject without a reason.
 pub fn bind(device: &PciDevice, driver: &str) -> Result<(), DriverError> {
-    // The kernel log alone would name either reason.
+    // The kernel reports both reasons in its log only.
     device.check_addresses()?;
     if driver == VFIO_PCI {
         vfio::group(device)?;
@@ -202,7 +175,7 @@ pub fn bind(device: &PciDevice, driver: &str) -> Result<(), DriverError> {
     Ok(device.bind(driver)?)
 }
 
-/// The error of a wait that failed. All drivers report a device that is gone as EIO.
+/// The error of a failed wait. All drivers report a removed device as EIO.
 #[must_use]
 pub fn wait_error(device: &PciDevice, source: io::Error) -> DriverError {
     let address = device.address().to_owned();
@@ -213,19 +186,19 @@ pub fn wait_error(device: &PciDevice, source: io::Error) -> DriverError {
     }
 }
 
-/// Opens a device through whichever driver holds it; through sysfs if none does.
+/// Opens a device through its driver, or through sysfs if it is unbound.
 pub fn open(device: &PciDevice) -> Result<Box<dyn Driver>, DriverError> {
-    open_mapped(device, MapKind::Auto)
+    open_mapped(device, Bar2Map::Auto)
 }
 
-/// Opens a device as [`open`] does, with its memory mapped in a certain way.
-pub fn open_mapped(device: &PciDevice, kind: MapKind) -> Result<Box<dyn Driver>, DriverError> {
+/// Like [`open`], with a requested memory type.
+pub fn open_mapped(device: &PciDevice, kind: Bar2Map) -> Result<Box<dyn Driver>, DriverError> {
     device.check_addresses()?;
     match device.driver().as_deref() {
         Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device, kind)?)),
         Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device, kind)?)),
-        Some(VFIO_PCI) if matches!(kind, MapKind::WriteCombined | MapKind::WriteBack) => {
-            let why = format!("{VFIO_PCI} maps BAR2 uncached only; take {UIO_PCI_MSIX}");
+        Some(VFIO_PCI) if matches!(kind, Bar2Map::WriteCombined | Bar2Map::WriteBack) => {
+            let why = format!("{VFIO_PCI} maps BAR2 uncached only; use {UIO_PCI_MSIX}");
             Err(DriverError::NoSuchMap { why })
         }
         Some(VFIO_PCI) => Ok(Box::new(vfio::Vfio::open(device)?)),

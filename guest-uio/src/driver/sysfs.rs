@@ -1,45 +1,47 @@
-//! BARs through sysfs, for a device that `uio_pci_generic` holds, or nobody. It can ring, but cannot be rung.
+//! BARs mapped through sysfs, for a device without driver or with `uio_pci_generic`. It can ring peers, but it receives no
+//! interrupts.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
 use std::os::unix::fs::OpenOptionsExt;
 
+use doorbell::Vector;
+use doorbell::region::SharedRegion;
 use nix::libc;
-use proto::region::SharedRegion;
-use proto::wire::Vector;
 
-use super::{Driver, DriverError, Interrupt, MapKind, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
+use super::{Driver, DriverError, IrqSource, UIO_PCI_GENERIC, UIO_PCI_MSIX, uio};
 use crate::pci::PciDevice;
+use bench_protocol::boot::Bar2Map;
 
-/// BAR0 and BAR2, mapped.
+/// The mapped BAR0 and BAR2.
 #[derive(Debug)]
 pub(super) struct Bars {
     pub(super) registers: SharedRegion,
     pub(super) memory: SharedRegion,
-    /// By which file `memory` is mapped.
+    /// The file that `memory` maps.
     pub(super) memory_map: &'static str,
 }
 
 impl Bars {
-    /// Maps both. Memory decoding must be on: a driver that holds the device has seen to that.
-    pub(super) fn map(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+    /// Maps both. Requires memory decoding, which a bound driver has enabled.
+    pub(super) fn map(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
         let registers = map(device, "resource0", 0, "BAR0")?;
         let (memory, memory_map) = map_memory(device, kind)?;
         Ok(Self { registers, memory, memory_map })
     }
 }
 
-/// Maps BAR2, and says through what.
-pub(super) fn map_memory(device: &PciDevice, kind: MapKind) -> Result<(SharedRegion, &'static str), DriverError> {
+/// Maps BAR2; returns the mapping and the name of the mapped file.
+pub(super) fn map_memory(device: &PciDevice, kind: Bar2Map) -> Result<(SharedRegion, &'static str), DriverError> {
     let uncached = || Ok((map(device, "resource2", 2, "BAR2")?, "sysfs resource2"));
     let combined = || Ok((map(device, "resource2_wc", 2, "BAR2")?, "sysfs resource2_wc"));
     match kind {
-        MapKind::Uncached => uncached(),
-        MapKind::WriteCombined => combined(),
-        // Write-combined where the kernel offers it: uncached reads are several times slower on real processors.
-        MapKind::Auto => combined().or_else(|_: DriverError| uncached()),
-        MapKind::WriteBack => Err(DriverError::NoSuchMap {
-            why: format!("sysfs maps BAR2 uncached or write-combined; for write-back take {UIO_PCI_MSIX}"),
+        Bar2Map::Uncached => uncached(),
+        Bar2Map::WriteCombined => combined(),
+        // Prefer write-combined: uncached accesses are several times slower on real processors.
+        Bar2Map::Auto => combined().or_else(|_: DriverError| uncached()),
+        Bar2Map::WriteBack => Err(DriverError::NoSuchMap {
+            why: format!("sysfs maps BAR2 uncached or write-combined only; for write-back use {UIO_PCI_MSIX}"),
         }),
     }
 }
@@ -53,8 +55,8 @@ pub(super) struct Sysfs {
 }
 
 impl Sysfs {
-    pub(super) fn open(device: &PciDevice, name: &'static str, kind: MapKind) -> Result<Self, DriverError> {
-        // Memory decoding is switched on by whoever enables the device; without a driver that is us.
+    pub(super) fn open(device: &PciDevice, name: &'static str, kind: Bar2Map) -> Result<Self, DriverError> {
+        // Writing `enable` enables memory decoding, which no driver has done.
         if name == "none" {
             let path = device.folder().join("enable");
             std::fs::write(&path, "1").map_err(|source| DriverError::Open { path, source })?;
@@ -62,24 +64,24 @@ impl Sysfs {
         Ok(Self { name, device: device.clone(), bars: Bars::map(device, kind)? })
     }
 
-    /// Asks the kernel itself whether this driver has an interrupt, instead of guessing from its name.
+    /// The reason for missing interrupts. With `uio_pci_generic`, the kernel's own error is part of it.
     fn diagnose(&self) -> String {
         let hint = format!("load {UIO_PCI_MSIX} (guest-uio/kmod) and run guest-uio bind --driver {UIO_PCI_MSIX}");
         if self.name != UIO_PCI_GENERIC {
             return format!("no driver is bound to {}, so its interrupts are lost; {hint}", self.device.address());
         }
-        let seen = match uio::first(&self.device).map(|path| {
+        let observed = match uio::first(&self.device).map(|path| {
             let mut word = [0; 4];
             let opened = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(&path);
             (path, opened.and_then(|mut file: File| file.read(&mut word)))
         }) {
             Some((path, Err(error))) => format!("read({}): {error}", path.display()),
             Some((path, Ok(_))) => format!("read({}) works, but INTx is never raised", path.display()),
-            None => "it made no /dev/uioN".to_owned(),
+            None => "/dev/uioN is missing".to_owned(),
         };
         format!(
             "{UIO_PCI_GENERIC} cannot deliver this device's interrupts: it handles INTx only, and ivshmem-doorbell \
-             signals through MSI-X only ({seen}); {hint}"
+             signals through MSI-X only ({observed}); {hint}"
         )
     }
 }
@@ -89,12 +91,9 @@ fn map(device: &PciDevice, file: &str, bar: usize, what: &'static str) -> Result
     let len = usize::try_from(device.bar(bar)?.len).unwrap_or(0);
     let opened = OpenOptions::new().read(true).write(true).open(&path);
     let opened = opened.map_err(|source| DriverError::Open { path, source })?;
-    // A BAR smaller than a page is mapped as the page it lies in.
-    SharedRegion::map_device(&opened, 0, len.next_multiple_of(proto::layout::PAGE)).map_err(|source| DriverError::Map {
-        what,
-        address: device.address().to_owned(),
-        source,
-    })
+    // A BAR smaller than a page is mapped as its whole page.
+    SharedRegion::map_device(&opened, 0, len.next_multiple_of(bench_protocol::memory_map::PAGE))
+        .map_err(|source| DriverError::Map { what, address: device.address().to_owned(), source })
 }
 
 impl Driver for Sysfs {
@@ -110,7 +109,7 @@ impl Driver for Sysfs {
     fn memory_map(&self) -> &'static str {
         self.bars.memory_map
     }
-    fn interrupt(&self, _: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, _: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         Err(DriverError::NoInterrupts { why: self.diagnose() })
     }
 }

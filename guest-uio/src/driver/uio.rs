@@ -1,7 +1,7 @@
-//! A /dev/uioN, found by the name that its driver gave it, never by its number.
+//! A /dev/uioN, found by the name that its driver assigned. Node numbers depend on the order of allocation.
 //!
-//! The `uio` crate knows the sysfs attributes and holds the device file. Waiting is done here: its own wait retries
-//! after a signal, and so could never be called off. Mapping is done with memmap2, which also unmaps.
+//! The `uio` crate reads the sysfs attributes and opens the device file. Its own wait is not used, because it retries after
+//! a signal and cannot be aborted. Its own map is not used either, because it never unmaps.
 
 use std::fs;
 use std::io;
@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use doorbell::deadline::scaled;
+use doorbell::region::SharedView;
+use doorbell::wait::{EventSource, Wakeup};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use proto::deadline::scaled;
-use proto::region::SharedView;
-use proto::wait::{EventSource, Woke};
 use rustix::fs::FlockOperation;
 use uio::UioDevice;
 
-use super::{DriverError, Interrupt};
+use super::{DriverError, IrqSource};
 use crate::pci::PciDevice;
 
-/// How long another process's opening of a node may take.
-const LOCKED_FOR: Duration = Duration::from_secs(1);
+/// Time limit for another process to release the lock on a node.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Opens the node of this name; `None` if the device has none.
+/// Opens the node of this name; `None` if the device lacks it.
 pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<UioDevice>, DriverError> {
     let is_named = |number: &usize| {
         let attribute = device.folder().join(format!("uio/uio{number}/name"));
@@ -35,8 +35,8 @@ pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<UioDevice>, 
     Ok(Some(node))
 }
 
-/// The `uio` crate opens a node for itself alone, by a lock. Every reader of a vector wakes, and ringing needs no vector
-/// at all, so the lock is given back at once; until then another process's opening may hold it for an instant.
+/// Opens a node without an exclusive lock. The `uio` crate locks a node when it opens it; the lock is released immediately,
+/// because several processes may wait for a vector. Another process may hold the lock briefly while it opens the node.
 fn open_shared(number: usize) -> io::Result<UioDevice> {
     let start = Instant::now();
     loop {
@@ -45,7 +45,7 @@ fn open_shared(number: usize) -> io::Result<UioDevice> {
                 rustix::fs::flock(&node, FlockOperation::Unlock)?;
                 return Ok(node);
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < scaled(LOCKED_FOR) => {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < scaled(LOCK_TIMEOUT) => {
                 sleep(Duration::from_millis(1));
             }
             Err(error) => return Err(error),
@@ -53,7 +53,7 @@ fn open_shared(number: usize) -> io::Result<UioDevice> {
     }
 }
 
-/// A map of a node: the number that mmap(2) gets as its offset in pages, and its length.
+/// A map of a node: its number, which is the offset for mmap(2) in pages, and its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UioMap {
     pub(super) index: usize,
@@ -61,8 +61,8 @@ pub(super) struct UioMap {
 }
 
 impl UioMap {
-    /// The map of this name. Numbers differ between versions of a driver; mapping one for another would let stores to
-    /// memory ring doorbells.
+    /// The map of this name. Map numbers differ between versions of a driver, and a store to the wrong map could ring
+    /// doorbells.
     pub(super) fn find(device: &PciDevice, node: &UioDevice, name: &'static str) -> Result<Self, DriverError> {
         Self::find_in(&device.folder().join(format!("uio/uio{}/maps", node.get_num())), name)
     }
@@ -90,11 +90,11 @@ impl UioMap {
 
     /// The offset for mmap(2).
     pub(super) fn offset(self) -> u64 {
-        (self.index * proto::layout::PAGE) as u64
+        (self.index * bench_protocol::memory_map::PAGE) as u64
     }
 }
 
-/// The device's first node, whatever its name.
+/// The device's first node, of any name.
 pub(super) fn first(device: &PciDevice) -> Option<PathBuf> {
     numbers(device).next().map(path)
 }
@@ -108,58 +108,58 @@ fn numbers(device: &PciDevice) -> impl Iterator<Item = usize> {
     entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("uio")?.parse().ok())
 }
 
-/// A node's events: `read` blocks and returns the running total.
-pub(super) struct UioInterrupt {
+/// The interrupts of one node. `read` blocks and returns the total since the driver was bound.
+pub(super) struct UioIrq {
     node: UioDevice,
     total: u32,
     line: String,
-    stamp: Option<Stamp>,
+    stamp: Option<IrqEntryStamp>,
 }
 
-/// Where the driver notes when it entered its handler: a word with the time stamp counter.
-pub(super) struct Stamp {
+/// The word where the driver stores the time stamp counter at the entry of its interrupt handler.
+pub(super) struct IrqEntryStamp {
     pub(super) page: SharedView,
     pub(super) offset: usize,
 }
 
-impl UioInterrupt {
-    /// Events from now on. `line` names the interrupt in /proc/interrupts.
+impl UioIrq {
+    /// Counts interrupts from now on. `line` is the interrupt's name in /proc/interrupts.
     pub(super) fn new(node: UioDevice, line: String) -> Self {
-        // The kernel counts from what the total was at open; so must we.
+        // `read` blocks until the total differs from its value at open.
         let total = node.get_event_count().unwrap_or(0);
         Self { node, total, line, stamp: None }
     }
 
-    /// Says when each interrupt's handler was entered, too.
-    pub(super) fn stamped(self, stamp: Stamp) -> Self {
+    /// Adds the time of each handler's entry.
+    pub(super) fn stamped(self, stamp: IrqEntryStamp) -> Self {
         Self { stamp: Some(stamp), ..self }
     }
 }
 
-impl EventSource for UioInterrupt {
-    fn block(&mut self) -> io::Result<Woke> {
+impl EventSource for UioIrq {
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
         let mut word = [0; 4];
         match nix::unistd::read(self.node.as_fd(), &mut word) {
             Ok(4) => {
                 let total = u32::from_ne_bytes(word);
                 let events = total.wrapping_sub(self.total);
                 self.total = total;
-                Ok(Woke::Events(u64::from(events)))
+                Ok(Wakeup::Events(u64::from(events)))
             }
-            Ok(n) => Err(io::Error::other(format!("the UIO device gave {n} bytes, not 4"))),
-            Err(nix::errno::Errno::EINTR) => Ok(Woke::Guard),
+            Ok(n) => Err(io::Error::other(format!("the UIO device returned {n} bytes instead of 4"))),
+            Err(nix::errno::Errno::EINTR) => Ok(Wakeup::Timeout),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The handler writes the stamp before it wakes the reader, so a reader that was woken sees its own.
-    fn entered(&self) -> Option<u64> {
+    /// The handler writes the stamp before it wakes the reader.
+    fn irq_entry_tsc(&self) -> Option<u64> {
         let stamp = self.stamp.as_ref()?;
         stamp.page.load(stamp.offset).ok()
     }
 }
 
-impl Interrupt for UioInterrupt {
+impl IrqSource for UioIrq {
     fn drain(&mut self) -> io::Result<u64> {
         let mut drained = 0;
         loop {
@@ -167,7 +167,7 @@ impl Interrupt for UioInterrupt {
             if poll(&mut fds, PollTimeout::ZERO)? == 0 {
                 return Ok(drained);
             }
-            if let Woke::Events(n) = self.block()? {
+            if let Wakeup::Events(n) = self.wait_event()? {
                 drained += n;
             }
         }
@@ -181,7 +181,7 @@ impl Interrupt for UioInterrupt {
 mod tests {
     use super::*;
 
-    /// A node's maps as sysfs lists them.
+    /// A node's maps as in sysfs.
     fn maps(names: &[&str]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (index, name) in names.iter().enumerate() {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_are_found_by_name_in_any_order() {
+    fn finds_maps_by_name_in_any_order() {
         for (names, index) in [(["registers", "memory", "stamps"], 1), (["registers", "stamps", "memory"], 2)] {
             let map = UioMap::find_in(maps(&names).path(), "memory").unwrap();
             assert_eq!(map, UioMap { index, len: (index + 1) << 12 });
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn missing_map_is_an_error_that_names_those_there_are() {
+    fn error_for_missing_map_lists_present_maps() {
         for (names, present) in [(&["registers", "memory"][..], "(it has: registers, memory)"), (&[], "(it has: none)")]
         {
             let error = UioMap::find_in(maps(names).path(), "stamps").unwrap_err();

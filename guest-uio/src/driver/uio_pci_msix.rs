@@ -1,24 +1,25 @@
-//! `uio_pci_msix`, this project's module: one /dev/uioN per vector, each with the same maps.
+//! `uio_pci_msix`, this project's module: one /dev/uioN per vector, all with the same maps.
 
 use std::os::fd::AsFd;
 
-use proto::region::{SharedRegion, SharedView};
-use proto::wire::Vector;
+use doorbell::Vector;
+use doorbell::region::{SharedRegion, SharedView};
 use uio::UioDevice;
 
-use super::uio::{self as node, Stamp, UioInterrupt, UioMap};
-use super::{Driver, DriverError, Interrupt, MapKind, UIO_PCI_MSIX, sysfs};
+use super::uio::{self as node, IrqEntryStamp, UioIrq, UioMap};
+use super::{Driver, DriverError, IrqSource, UIO_PCI_MSIX, sysfs};
 use crate::pci::PciDevice;
+use bench_protocol::boot::Bar2Map;
 
-/// Map of BAR0.
+/// Name of the map of BAR0.
 const REGISTERS: &str = "registers";
-/// Map of BAR2.
+/// Name of the map of BAR2.
 const MEMORY: &str = "memory";
-/// Map of the stamps: per vector 64 bytes, of which the first eight are the time stamp counter at the last entry of the
-/// vector's handler (`struct stamp` in `kmod/uio_pci_msix.c`).
+/// Name of the map of the IRQ entry stamps. Each vector has 64 bytes; the first eight are the time stamp counter at the last
+/// entry of its interrupt handler (`struct stamp` in `kmod/uio_pci_msix.c`).
 const STAMPS: &str = "stamps";
-/// Bytes per vector's stamp.
-const STAMP: usize = 64;
+/// Bytes per stamp.
+const STAMP_BYTES: usize = 64;
 
 /// See the module.
 #[derive(Debug)]
@@ -30,29 +31,29 @@ pub(super) struct UioPciMsix {
 }
 
 impl UioPciMsix {
-    /// The module maps BAR2 write-back where the platform allows that, which is above 4 GiB. Uncached and write-combined
-    /// mappings are sysfs's; the two must not be mixed, because the first mapping's type is everybody's.
-    pub(super) fn open(device: &PciDevice, kind: MapKind) -> Result<Self, DriverError> {
+    /// The module maps BAR2 write-back above 4 GiB. Uncached and write-combined mappings are made through sysfs. The kinds
+    /// must not be mixed, because the first mapping determines the memory type of all.
+    pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
         let node = open_vector(device, Vector(0))?;
         let registers = map(device, &node, UioMap::find(device, &node, REGISTERS)?, "BAR0")?;
-        let above = device.bar(2)?.start >= 1 << 32;
+        let above_4g = device.bar(2)?.start >= 1 << 32;
         let (memory, memory_map) = match kind {
-            MapKind::Uncached | MapKind::WriteCombined => {
+            Bar2Map::Uncached | Bar2Map::WriteCombined => {
                 let (memory, file) = sysfs::map_memory(device, kind)?;
                 (memory, file.to_owned())
             }
-            MapKind::WriteBack if !above => {
+            Bar2Map::WriteBack if !above_4g => {
                 return Err(DriverError::NoSuchMap {
                     why: format!(
-                        "BAR2 of {} lies below 4 GiB, where firmware makes all memory uncachable: load {UIO_PCI_MSIX} \
-                         with move_bar2=1, or share 1 GiB and more",
+                        "BAR2 of {} is below 4 GiB, where firmware makes all memory uncachable: load {UIO_PCI_MSIX} \
+                         with move_bar2=1, or share at least 1 GiB",
                         device.address()
                     ),
                 });
             }
-            MapKind::Auto | MapKind::WriteBack => {
+            Bar2Map::Auto | Bar2Map::WriteBack => {
                 let found = UioMap::find(device, &node, MEMORY)?;
-                let place = if above { ", above 4 GiB" } else { "" };
+                let place = if above_4g { ", above 4 GiB" } else { "" };
                 (map(device, &node, found, "BAR2")?, format!("{UIO_PCI_MSIX} map{}{place}", found.index))
             }
         };
@@ -86,17 +87,17 @@ impl Driver for UioPciMsix {
     fn memory_map(&self) -> &str {
         &self.memory_map
     }
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         let node = open_vector(&self.device, vector)?;
         let line = format!("{UIO_PCI_MSIX}-v{vector}@pci:{}", self.device.address());
         let stamps = UioMap::find(&self.device, &node, STAMPS)?;
         let page = SharedView::map_device(node.as_fd(), stamps.offset(), stamps.len);
         let page = page.map_err(|source| DriverError::Map {
-            what: "the stamp page",
+            what: "the page of IRQ entry stamps",
             address: self.device.address().to_owned(),
             source,
         })?;
-        let stamp = Stamp { page, offset: usize::from(vector.0) * STAMP };
-        Ok(Box::new(UioInterrupt::new(node, line).stamped(stamp)))
+        let stamp = IrqEntryStamp { page, offset: usize::from(vector.0) * STAMP_BYTES };
+        Ok(Box::new(UioIrq::new(node, line).stamped(stamp)))
     }
 }

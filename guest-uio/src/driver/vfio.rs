@@ -1,6 +1,6 @@
-//! `vfio-pci`, a driver of the stock kernel: an eventfd per MSI-X vector, BARs mapped through the device's descriptor.
+//! `vfio-pci`, a driver of the stock kernel: one eventfd per MSI-X vector; BARs are mapped through the device's file.
 //!
-//! It wants an IOMMU, although this device never reads the guest's memory. Nothing is mapped for DMA.
+//! It requires an IOMMU, although ivshmem never reads the guest's memory. Nothing is mapped for DMA.
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
@@ -10,75 +10,75 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use doorbell::Vector;
+use doorbell::region::SharedRegion;
+use doorbell::wait::{EventSource, Wakeup};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use proto::region::SharedRegion;
-use proto::wait::{EventSource, Woke};
-use proto::wire::Vector;
 
-use super::{Driver, DriverError, Interrupt, VFIO_PCI};
+use super::{Driver, DriverError, IrqSource, VFIO_PCI};
 use crate::pci::PciDevice;
 
 mod ioctl;
 
-/// Where VFIO's device files are.
-const FILES: &str = "/dev/vfio";
-/// The command register in configuration space, and in it the bit that lets a device send messages.
+/// Directory of VFIO's device files.
+const VFIO_DIR: &str = "/dev/vfio";
+/// The command register in configuration space, and its bus master bit.
 const COMMAND: u64 = 4;
 const BUS_MASTER: u16 = 1 << 2;
 
-/// Why VFIO cannot be used.
+/// A failed use of VFIO.
 #[derive(Debug, thiserror::Error)]
 pub enum VfioError {
-    /// The device is in no IOMMU group.
+    /// The device is not in an IOMMU group.
     #[error(
-        "{address} is behind no IOMMU, and {VFIO_PCI} needs one: start QEMU with -machine q35,kernel-irqchip=split \
+        "{VFIO_PCI} needs an IOMMU, and {address} is not behind one: start QEMU with -machine q35,kernel-irqchip=split \
          -device intel-iommu,intremap=on (before the ivshmem device) and the guest's kernel with \
-         intel_iommu=on iommu=pt; or take a driver that needs none, such as {}",
+         intel_iommu=on iommu=pt; or use {}, which works without an IOMMU",
         super::UIO_PCI_MSIX
     )]
     NoIommu {
         /// The device.
         address: String,
     },
-    /// Another device of the group is held by a driver of the kernel.
+    /// Another device of the group is bound to a kernel driver.
     #[error(
-        "IOMMU group {group} of {address} is not viable: other drivers hold {others}; unbind them, or give the ivshmem \
-         device a place on the bus that it shares with none"
+        "IOMMU group {group} of {address} is not viable: other drivers are bound to {others}; unbind them, or attach the \
+         ivshmem device where it has an IOMMU group of its own"
     )]
     NotViable {
         /// The device.
         address: String,
         /// The group.
         group: String,
-        /// Devices and the drivers that hold them.
+        /// Devices and their drivers.
         others: String,
     },
-    /// The group's file is open elsewhere, and only one may hold it.
+    /// Another process has opened the group's file, which permits one user.
     #[error("another process uses IOMMU group {group}; a VFIO device has one user at a time")]
     Busy {
         /// The group.
         group: String,
     },
-    /// The IOMMU does not remap interrupts, which keeps devices from forging them.
+    /// The IOMMU does not remap interrupts. VFIO requires that, because devices could forge interrupts otherwise.
     #[error("the IOMMU does not remap interrupts; start QEMU with -device intel-iommu,intremap=on")]
     NoRemapping,
-    /// A VFIO of another age.
-    #[error("{FILES} speaks version {0}, this program version {expected}", expected = ioctl::API_VERSION)]
+    /// VFIO has another API version.
+    #[error("VFIO has API version {0}; this program needs version {expected}", expected = ioctl::API_VERSION)]
     Version(i32),
-    /// A BAR that the kernel does not let be mapped.
-    #[error("the kernel does not let {what} of {address} be mapped; is CONFIG_VFIO_PCI_MMAP off?")]
+    /// The kernel does not permit mapping a BAR.
+    #[error("the kernel does not permit mapping {what} of {address}; is CONFIG_VFIO_PCI_MMAP off?")]
     NotMappable {
         /// The device.
         address: String,
         /// Which BAR.
         what: &'static str,
     },
-    /// The kernel refused a step.
+    /// An ioctl failed.
     #[error("{VFIO_PCI} cannot {step}")]
     Refused {
-        /// What was asked for.
+        /// The failed step.
         step: &'static str,
         /// The system's reason.
         #[source]
@@ -87,7 +87,7 @@ pub enum VfioError {
 }
 
 impl VfioError {
-    /// The exit status: 1 the action failed, 3 the machine lacks something.
+    /// The exit status: 1 failed, 3 a device, driver or feature is missing.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {
@@ -122,12 +122,12 @@ pub(super) struct Vfio {
     memory: SharedRegion,
 }
 
-/// What must stay open for events to come; the device first to go.
+/// Files that must stay open while interrupts are in use. Closed in this order: the device first.
 #[derive(Debug)]
 struct Handles {
     device: File,
     vectors: Vec<EventFd>,
-    /// The kernel's request to give the device back, because it is being unplugged or unbound.
+    /// Signalled by the kernel to request the device's release, when it is unplugged or unbound.
     removal: EventFd,
     _group: File,
     _container: File,
@@ -144,7 +144,7 @@ impl Vfio {
 
 impl Handles {
     fn open(device: &PciDevice) -> Result<Self, DriverError> {
-        let (container, group) = join(device)?;
+        let (container, group) = open_container(device)?;
         let device = open_device(&group, device.address())?;
         let vectors = take_vectors(&device)?;
         let removal = watch_removal(&device)?;
@@ -157,8 +157,8 @@ impl Handles {
         if !info.can_be_mapped() {
             return Err(VfioError::NotMappable { address: address(), what }.into());
         }
-        // A BAR smaller than a page is mapped as the page it lies in.
-        let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(proto::layout::PAGE);
+        // A BAR smaller than a page is mapped as its whole page.
+        let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(bench_protocol::memory_map::PAGE);
         SharedRegion::map_device(&self.device, info.offset, len).map_err(|source| DriverError::Map {
             what,
             address: address(),
@@ -167,28 +167,28 @@ impl Handles {
     }
 }
 
-/// A new container with the device's group in it.
-fn join(device: &PciDevice) -> Result<(File, File), DriverError> {
+/// Creates a container that has the device's group.
+fn open_container(device: &PciDevice) -> Result<(File, File), DriverError> {
     let number = group(device)?;
-    let container = open_file(&Path::new(FILES).join("vfio"))?;
-    let version = ioctl::api_version(&container).map_err(refused("tell its version"))?;
+    let container = open_file(&Path::new(VFIO_DIR).join("vfio"))?;
+    let version = ioctl::api_version(&container).map_err(refused("read the API version"))?;
     if version != ioctl::API_VERSION {
         return Err(VfioError::Version(version).into());
     }
-    let group = match open_file(&Path::new(FILES).join(&number)) {
+    let group = match open_file(&Path::new(VFIO_DIR).join(&number)) {
         Err(DriverError::Open { source, .. }) if source.raw_os_error() == Some(Errno::EBUSY as i32) => {
             return Err(VfioError::Busy { group: number }.into());
         }
         opened => opened?,
     };
-    if !ioctl::group_is_viable(&group).map_err(refused("tell the group's state"))? {
+    if !ioctl::group_is_viable(&group).map_err(refused("read the group's state"))? {
         let others = others(device);
         return Err(VfioError::NotViable { address: device.address().to_owned(), group: number, others }.into());
     }
-    ioctl::set_container(&group, &container).map_err(refused("put the group into a container"))?;
+    ioctl::set_container(&group, &container).map_err(refused("add the group to a container"))?;
     ioctl::set_iommu(&container).map_err(|error| match error {
         Errno::EPERM => VfioError::NoRemapping,
-        error => refused("set the IOMMU up (is the module vfio_iommu_type1 loaded?)")(error),
+        error => refused("set the IOMMU model (is the module vfio_iommu_type1 loaded?)")(error),
     })?;
     Ok((container, group))
 }
@@ -198,7 +198,7 @@ fn open_file(path: &Path) -> Result<File, DriverError> {
     opened.map_err(|source| DriverError::Open { path: path.to_owned(), source })
 }
 
-/// The group's other devices that a driver holds: `0000:00:1f.2 (ahci)`.
+/// The group's other devices that are bound to a driver: `0000:00:1f.2 (ahci)`.
 fn others(device: &PciDevice) -> String {
     let held = |path: PathBuf| {
         let driver = fs::read_link(path.join("driver")).ok()?;
@@ -212,8 +212,8 @@ fn others(device: &PciDevice) -> String {
     held.join(", ")
 }
 
-/// Opens the device and lets it send interrupts: an MSI-X message is a memory write of the device's own, and without the
-/// bus master bit none leaves it. VFIO leaves that bit to its user.
+/// Opens the device and enables bus mastering. An MSI-X message is a memory write by the device, so it requires the bus
+/// master bit, which VFIO does not set.
 fn open_device(group: &File, address: &str) -> Result<File, VfioError> {
     let name = CString::new(address).map_err(io::Error::from).map_err(refused("open the device"))?;
     let device: OwnedFd = ioctl::open_device(group, &name).map_err(refused("open the device"))?;
@@ -223,30 +223,29 @@ fn open_device(group: &File, address: &str) -> Result<File, VfioError> {
     device.read_exact_at(&mut command, config.offset + COMMAND).map_err(refused("read configuration space"))?;
     let command = u16::from_le_bytes(command) | BUS_MASTER;
     let written = device.write_all_at(&command.to_le_bytes(), config.offset + COMMAND);
-    written.map_err(refused("switch bus mastering on"))?;
+    written.map_err(refused("enable bus mastering"))?;
     Ok(device)
 }
 
-/// An eventfd for each vector, all enabled at once: enabling more of them later would disable MSI-X for a moment.
+/// Creates one eventfd per vector and enables all vectors in one step: enabling more later briefly disables MSI-X.
 fn take_vectors(device: &File) -> Result<Vec<EventFd>, VfioError> {
     let count = ioctl::msix_vectors(device).map_err(refused("count the vectors"))?;
-    // Blocking ones: `block` is a plain read, and the kernel's side never reads.
+    // Blocking, because waiting is a plain read.
     let eventfds: Vec<EventFd> = (0..count)
         .map(|_| EventFd::from_flags(EfdFlags::EFD_CLOEXEC))
         .collect::<Result<_, _>>()
-        .map_err(refused("make an eventfd per vector"))?;
-    // ivshmem-plain has none.
+        .map_err(refused("create an eventfd per vector"))?;
     if count > 0 {
         ioctl::set_msix_eventfds(device, &eventfds).map_err(refused("enable MSI-X"))?;
     }
     Ok(eventfds)
 }
 
-/// An eventfd that the kernel signals when the device is to go. It waits until the device is closed, so a user that never
-/// looks blocks the removal for good.
+/// Creates the eventfd that the kernel signals to request the device's release. The kernel waits until the device is closed:
+/// a user that ignores the eventfd blocks the removal forever.
 fn watch_removal(device: &File) -> Result<EventFd, VfioError> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
-    let removal = EventFd::from_flags(flags).map_err(refused("make an eventfd for the device's removal"))?;
+    let removal = EventFd::from_flags(flags).map_err(refused("create an eventfd for the device's removal"))?;
     ioctl::set_request_eventfd(device, &removal).map_err(refused("watch for the device's removal"))?;
     Ok(removal)
 }
@@ -264,46 +263,46 @@ impl Driver for Vfio {
     fn memory_map(&self) -> &'static str {
         "vfio-pci region 2"
     }
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn Interrupt>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
         let address = &self.address;
         let index = usize::from(vector.0);
         if index >= self.handles.vectors.len() {
             return Err(DriverError::NoVector { address: address.clone(), vector });
         }
         let line = format!("vfio-msix[{vector}]({address})");
-        let mut interrupt = VfioInterrupt { handles: Rc::clone(&self.handles), index, line };
-        // The eventfd counts from when the device was opened, which is not when this caller began to listen.
+        let mut interrupt = VfioIrq { handles: Rc::clone(&self.handles), index, line };
+        // The eventfd has counted since the device was opened; discard earlier events.
         interrupt.drain().map_err(|source| DriverError::Open { path: "eventfd".into(), source })?;
         Ok(Box::new(interrupt))
     }
 }
 
-/// A vector's events: `read` blocks and returns how many came since the last one.
-struct VfioInterrupt {
+/// The interrupts of one vector. `read` blocks and returns the number since the last read.
+struct VfioIrq {
     handles: Rc<Handles>,
     index: usize,
     line: String,
 }
 
-impl VfioInterrupt {
+impl VfioIrq {
     fn eventfd(&self) -> &EventFd {
         &self.handles.vectors[self.index]
     }
 }
 
-impl EventSource for VfioInterrupt {
-    fn block(&mut self) -> io::Result<Woke> {
+impl EventSource for VfioIrq {
+    fn wait_event(&mut self) -> io::Result<Wakeup> {
         match self.eventfd().read() {
-            Ok(events) => Ok(Woke::Events(events)),
-            // As UIO reports a device that is gone.
+            Ok(events) => Ok(Wakeup::Events(events)),
+            // UIO reports a removed device as EIO, too.
             Err(Errno::EINTR) if self.handles.removal.read().is_ok() => Err(Errno::EIO.into()),
-            Err(Errno::EINTR) => Ok(Woke::Guard),
+            Err(Errno::EINTR) => Ok(Wakeup::Timeout),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-impl Interrupt for VfioInterrupt {
+impl IrqSource for VfioIrq {
     fn drain(&mut self) -> io::Result<u64> {
         let mut fds = [PollFd::new(self.eventfd().as_fd(), PollFlags::POLLIN)];
         if poll(&mut fds, PollTimeout::ZERO)? == 0 {

@@ -1,28 +1,28 @@
-//! Why a device cannot be selected or bound, each with a hint.
+//! Errors of device selection and binding, each with a hint.
 
 use std::io;
 use std::path::PathBuf;
 
-/// QEMU's arguments for a device that this program can use.
+/// QEMU arguments that create a usable device.
 const START_QEMU: &str =
     "start QEMU with -chardev socket,path=SOCKET,id=ivshmem -device ivshmem-doorbell,chardev=ivshmem";
 
-/// What can go wrong with the device in sysfs.
+/// A failed access to the device in sysfs.
 #[derive(Debug, thiserror::Error)]
 pub enum PciError {
-    /// No such device.
+    /// The machine lacks an ivshmem device.
     #[error("no ivshmem device (PCI 1af4:1110) in this machine; {START_QEMU}")]
     NoDevice,
-    /// Devices, but none with doorbells, where doorbells are needed.
-    #[error("no ivshmem-doorbell device in this machine, only {devices}: memory without doorbells; {START_QEMU}")]
+    /// Doorbells are required, and every device is ivshmem-plain.
+    #[error("no ivshmem-doorbell device in this machine, only {devices} (no doorbells); {START_QEMU}")]
     NoDoorbell {
-        /// The ones there are.
+        /// The devices present.
         devices: String,
     },
-    /// Several devices that would do.
+    /// Several devices match.
     #[error("several ivshmem devices: {devices}; select one with --device ADDRESS")]
     Ambiguous {
-        /// All of them.
+        /// The matching devices.
         devices: String,
     },
     /// No device at the requested address.
@@ -30,10 +30,10 @@ pub enum PciError {
     NotAt {
         /// The address.
         address: String,
-        /// The devices that are there.
+        /// The devices present.
         devices: String,
     },
-    /// The selected device has no doorbells, where doorbells are needed.
+    /// Doorbells are required, and the selected device is ivshmem-plain.
     #[error("{address} is ivshmem-plain, which has memory but no doorbells; select another with --device ADDRESS")]
     Plain {
         /// The device.
@@ -41,7 +41,7 @@ pub enum PciError {
     },
     /// A BAR without an address cannot be mapped.
     #[error(
-        "BAR{bar} of {address}{} has no address: its PCI bridge has no window for it; start QEMU with a larger one \
+        "BAR{bar} of {address}{} has no address, because its PCI bridge's window is too small; start QEMU with a larger window \
          (-device pcie-root-port,pref64-reserve=SIZE), or with the device on the root bus (bus=pcie.0)",
         size(*bytes)
     )]
@@ -54,22 +54,22 @@ pub enum PciError {
         bytes: u64,
     },
     /// The driver is not loaded.
-    #[error("the kernel has no driver {driver}; load its module first (modprobe {driver}, or insmod {driver}.ko)")]
+    #[error("driver {driver} is not loaded; load its module first (modprobe {driver}, or insmod {driver}.ko)")]
     NoDriver {
         /// The driver.
         driver: String,
     },
-    /// The kernel took the request, but the driver did not take the device.
-    #[error("{driver} did not take {address}; the kernel's log (dmesg) has the reason")]
+    /// The driver rejected the device.
+    #[error("{driver} did not bind to {address}; see the kernel log (dmesg)")]
     Refused {
         /// The driver.
         driver: String,
         /// The device's address.
         address: String,
     },
-    /// More vectors than the guest's CPUs have room for.
+    /// The guest's CPUs cannot provide enough interrupt vectors.
     #[error(
-        "{driver} cannot get as many interrupt vectors as {address} has: one CPU takes about 200; \
+        "{driver} cannot allocate an interrupt vector for each of {address}'s; one CPU provides about 200: \
          give the device fewer vectors, or the guest more CPUs"
     )]
     NoVectors {
@@ -78,7 +78,7 @@ pub enum PciError {
         /// The device's address.
         address: String,
     },
-    /// Only root may.
+    /// Access requires root.
     #[error("cannot access {}: binding and mapping need root", path.display())]
     Denied {
         /// The file.
@@ -87,7 +87,7 @@ pub enum PciError {
         #[source]
         source: io::Error,
     },
-    /// Sysfs could not be read or written.
+    /// A sysfs file could not be read or written.
     #[error("cannot access {}", path.display())]
     Sysfs {
         /// The file.
@@ -103,7 +103,7 @@ fn size(bytes: u64) -> String {
 }
 
 impl PciError {
-    /// The exit status: 1 the action failed, 2 wrong usage, 3 the machine lacks something.
+    /// The exit status: 1 failed, 2 wrong usage, 3 a device, driver or feature is missing.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         match self {

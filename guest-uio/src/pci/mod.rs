@@ -1,6 +1,6 @@
 //! The ivshmem device in sysfs: its ids, BARs and capabilities; binding and unbinding drivers.
 //!
-//! `select` picks the device that a command works on, `error` has the reasons why there is none.
+//! `select` picks a command's device; `error` has the errors of selection and binding.
 
 use std::fs;
 use std::io;
@@ -12,11 +12,11 @@ mod select;
 pub use error::PciError;
 pub use select::Needs;
 
-/// Red Hat's vendor id, in which QEMU's devices live.
+/// Red Hat's PCI vendor id, used by QEMU's devices.
 pub const VENDOR: &str = "0x1af4";
-/// ivshmem (QEMU, docs/specs/ivshmem-spec).
+/// The PCI device id of ivshmem (QEMU, docs/specs/ivshmem-spec).
 pub const DEVICE: &str = "0x1110";
-/// Where Linux shows PCI.
+/// The PCI bus in sysfs.
 pub const SYSFS: &str = "/sys/bus/pci";
 
 /// An ivshmem device.
@@ -26,17 +26,17 @@ pub struct PciDevice {
     address: String,
 }
 
-/// A base address register's window.
+/// The address range of a base address register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bar {
-    /// Bus address of its first byte; 0 if it has none.
+    /// Bus address of the first byte; 0 if unassigned.
     pub start: u64,
     /// Length in bytes; 0 if the device does not have this BAR.
     pub len: u64,
 }
 
 impl PciDevice {
-    /// Every ivshmem device below a sysfs PCI folder, by address.
+    /// All ivshmem devices in a sysfs PCI folder, sorted by address.
     pub fn all_in(bus: &Path) -> Result<Vec<Self>, PciError> {
         let folder = bus.join("devices");
         let entries = match fs::read_dir(&folder) {
@@ -66,29 +66,29 @@ impl PciDevice {
         self.bus.join("devices").join(&self.address)
     }
 
-    /// An attribute's trimmed text; empty if there is none.
+    /// An attribute's trimmed text; empty if it cannot be read.
     #[must_use]
     pub fn attribute(&self, name: &str) -> String {
         fs::read_to_string(self.folder().join(name)).map_or_else(|_| String::new(), |text| text.trim().to_owned())
     }
 
-    /// A BAR's window.
+    /// A BAR's address range.
     pub fn bar(&self, index: usize) -> Result<Bar, PciError> {
         let path = self.folder().join("resource");
         let text = fs::read_to_string(&path).map_err(|source| PciError::Sysfs { path, source })?;
         Ok(text.lines().nth(index).and_then(parse_bar).unwrap_or(Bar { start: 0, len: 0 }))
     }
 
-    /// Whether it is `ivshmem-doorbell`: that one has MSI-X with a table in BAR1, `ivshmem-plain` has neither. Their ids
-    /// and revisions are equal.
+    /// Whether it is `ivshmem-doorbell`. Only that variant has MSI-X and its table in BAR1; the ids and revisions of both
+    /// variants are equal.
     #[must_use]
     pub fn has_doorbell(&self) -> bool {
-        // A BAR that found no room on the bus is missing in the list, the capability is not.
+        // An unassigned BAR is missing in `resource`; the MSI-X capability is still listed.
         self.bar(1).is_ok_and(|bar| bar.len > 0) || self.msix_vectors().is_some()
     }
 
-    /// The MSI-X vectors that the device has (PCI Local Bus Specification 3.0, section 6.8.2); `None` without MSI-X, and
-    /// where only root may read the capability.
+    /// Number of MSI-X vectors (PCI Local Bus Specification 3.0, section 6.8.2). `None` without MSI-X, or if only root may
+    /// read the capability.
     #[must_use]
     pub fn msix_vectors(&self) -> Option<u16> {
         msix_vectors_in(&fs::read(self.folder().join("config")).ok()?)
@@ -100,7 +100,7 @@ impl PciDevice {
         self.folder().exists()
     }
 
-    /// Fails if firmware and kernel found no room for a BAR, as after hot-plugging behind a bridge with a small window.
+    /// Fails if BAR0 or BAR2 lacks an address, for example after hot-plugging behind a bridge with a small window.
     pub fn check_addresses(&self) -> Result<(), PciError> {
         for index in [0, 2] {
             let bar = self.bar(index)?;
@@ -111,15 +111,15 @@ impl PciDevice {
         Ok(())
     }
 
-    /// The driver that holds the device.
+    /// The bound driver.
     #[must_use]
     pub fn driver(&self) -> Option<String> {
         let link = fs::read_link(self.folder().join("driver")).ok()?;
         Some(link.file_name()?.to_string_lossy().into_owned())
     }
 
-    /// Gives the device to `driver` and to no other: `driver_override` is exact, where `new_id` would also take every
-    /// other device of these ids.
+    /// Binds the device to `driver`. Uses `driver_override`, because `new_id` would also bind every other device with these
+    /// ids.
     pub fn bind(&self, driver: &str) -> Result<(), PciError> {
         if self.driver().as_deref() == Some(driver) {
             return Ok(());
@@ -130,8 +130,8 @@ impl PciDevice {
         }
         let previous = self.driver();
         self.unbind()?;
-        self.write(&self.folder().join("driver_override"), driver)?;
-        let bound = self.write(&folder.join("bind"), &self.address).map_err(|error| match error {
+        write(&self.folder().join("driver_override"), driver)?;
+        let bound = write(&folder.join("bind"), &self.address).map_err(|error| match error {
             PciError::Sysfs { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
                 PciError::NoVectors { driver: driver.to_owned(), address: self.address.clone() }
             }
@@ -141,52 +141,51 @@ impl PciDevice {
         if self.driver().as_deref() == Some(driver) {
             return Ok(());
         }
-        // The override would keep every other driver away, too.
-        self.write(&self.folder().join("driver_override"), "\n")?;
+        // A remaining override would keep every other driver from binding.
+        write(&self.folder().join("driver_override"), "\n")?;
         if let Some(previous) = previous {
-            // Whoever had the device keeps it; the error that is told is the first one.
-            let _ = self.write(&self.folder().join("driver_override"), &previous);
-            let _ = self.write(&self.bus.join("drivers").join(&previous).join("bind"), &self.address);
+            // Best effort: the error of the requested binding is the one to report.
+            let _ = write(&self.folder().join("driver_override"), &previous);
+            let _ = write(&self.bus.join("drivers").join(&previous).join("bind"), &self.address);
         }
         bound?;
         Err(PciError::Refused { driver: driver.to_owned(), address: self.address.clone() })
     }
 
-    /// Takes the device from whichever driver has it.
+    /// Unbinds the device from its driver, if it has one.
     pub fn unbind(&self) -> Result<(), PciError> {
         if self.driver().is_some() {
-            self.write(&self.folder().join("driver/unbind"), &self.address)?;
+            write(&self.folder().join("driver/unbind"), &self.address)?;
         }
-        self.write(&self.folder().join("driver_override"), "\n")
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as an act on the device")]
-    fn write(&self, path: &Path, text: &str) -> Result<(), PciError> {
-        fs::write(path, text).map_err(|source| {
-            let path = path.to_owned();
-            match source.kind() {
-                io::ErrorKind::PermissionDenied => PciError::Denied { path, source },
-                _ => PciError::Sysfs { path, source },
-            }
-        })
+        write(&self.folder().join("driver_override"), "\n")
     }
 }
 
-/// The size of the MSI-X table, by the list of capabilities in configuration space.
+fn write(path: &Path, text: &str) -> Result<(), PciError> {
+    fs::write(path, text).map_err(|source| {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::PermissionDenied => PciError::Denied { path, source },
+            _ => PciError::Sysfs { path, source },
+        }
+    })
+}
+
+/// The size of the MSI-X table, from the capability list in configuration space.
 fn msix_vectors_in(config: &[u8]) -> Option<u16> {
-    /// Status register; the bit for a list of capabilities; where the list begins; the id of MSI-X.
+    // Names as in include/uapi/linux/pci_regs.h.
     const STATUS: usize = 0x06;
-    const HAS_LIST: u8 = 1 << 4;
-    const LIST: usize = 0x34;
-    const MSI_X: u8 = 0x11;
-    if config.get(STATUS)? & HAS_LIST == 0 {
+    const STATUS_CAP_LIST: u8 = 1 << 4;
+    const CAPABILITY_LIST: usize = 0x34;
+    const CAP_ID_MSIX: u8 = 0x11;
+    if config.get(STATUS)? & STATUS_CAP_LIST == 0 {
         return None;
     }
-    let mut at = usize::from(*config.get(LIST)?);
-    // A list has no more entries than fit; a device that is gone reads as all ones, which would be a loop.
+    let mut at = usize::from(*config.get(CAPABILITY_LIST)?);
+    // Bounded: the configuration space of an unplugged device reads as all ones, which is an endless list.
     for _ in 0..48 {
         match *config.get(at..at + 4)? {
-            [MSI_X, _, low, high] => return Some((u16::from_le_bytes([low, high]) & 0x7ff) + 1),
+            [CAP_ID_MSIX, _, low, high] => return Some((u16::from_le_bytes([low, high]) & 0x7ff) + 1),
             [_, 0, ..] => return None,
             [_, next, ..] => at = usize::from(next),
             _ => return None,
@@ -195,7 +194,7 @@ fn msix_vectors_in(config: &[u8]) -> Option<u16> {
     None
 }
 
-/// A line of sysfs `resource`: first address, last address, flags; all zero where there is no BAR.
+/// Parses a line of sysfs `resource`: first address, last address, flags. All are zero for a missing BAR.
 fn parse_bar(line: &str) -> Option<Bar> {
     let mut words = line.split_whitespace().map(|w| u64::from_str_radix(w.trim_start_matches("0x"), 16));
     let (start, end) = (words.next()?.ok()?, words.next()?.ok()?);
@@ -219,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn devices_are_found_by_their_ids_and_in_order_of_address() {
+    fn finds_devices_by_ids_sorted_by_address() {
         let bus = bus_with(&[
             ("0000:00:1f.0", "0x8086", "0x2918"),
             ("0000:00:05.0", VENDOR, DEVICE),
@@ -232,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_pci_has_no_devices() {
+    fn finds_no_devices_without_pci() {
         assert!(PciDevice::all_in(Path::new("/nonexistent")).unwrap().is_empty());
     }
 
     #[test]
-    fn msix_vectors_are_found_in_the_capability_list() {
+    fn reads_msix_vectors_from_capability_list() {
         let mut config = vec![0; 256];
         assert_eq!(msix_vectors_in(&config), None);
         config[0x06] = 1 << 4;
@@ -246,17 +245,17 @@ mod tests {
         config[0x40..0x44].copy_from_slice(&[0x01, 0x50, 0, 0]);
         config[0x50..0x54].copy_from_slice(&[0x11, 0, 3, 0x80]);
         assert_eq!(msix_vectors_in(&config), Some(4));
-        // As others than root read it: the header alone.
+        // Without root only the header is readable.
         assert_eq!(msix_vectors_in(&config[..64]), None);
         config[0x50] = 0x05;
         assert_eq!(msix_vectors_in(&config), None);
         assert_eq!(msix_vectors_in(&[0xff; 256]), None);
         config[0x41] = 0x40;
-        assert_eq!(msix_vectors_in(&config), None, "a list in a circle ends");
+        assert_eq!(msix_vectors_in(&config), None, "a circular list");
     }
 
     #[test]
-    fn bar_without_an_address_is_named_with_its_size() {
+    fn error_names_bar_without_address_and_its_size() {
         let bus = bus_with(&[("0000:01:00.0", VENDOR, DEVICE)]);
         let device = PciDevice::all_in(bus.path()).unwrap().remove(0);
         let resource = |bar2: &str| {
@@ -274,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_is_read_from_its_first_and_last_address() {
+    fn parses_bar_from_first_and_last_address() {
         let line = "0x00000000f8000000 0x00000000fbffffff 0x000000000014220c";
         assert_eq!(parse_bar(line), Some(Bar { start: 0xf800_0000, len: 64 << 20 }));
         assert_eq!(parse_bar("0x0000000000000000 0x0000000000000000 0x0000000000000000"), None);
@@ -282,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn binding_to_a_driver_that_is_not_loaded_names_the_cure() {
+    fn error_for_missing_driver_hints_at_modprobe() {
         let bus = bus_with(&[("0000:00:03.0", VENDOR, DEVICE)]);
         let device = PciDevice::all_in(bus.path()).unwrap().remove(0);
         let error = device.bind("uio_pci_generic").unwrap_err();

@@ -1,24 +1,24 @@
-//! Which device a command works on, without an address from the user.
+//! Selects the device of a command.
 //!
-//! A doorbell device comes before plain ones, wherever they are on the bus: a machine may have plain devices for other
-//! purposes, and one may be plugged in at any time. Of several equal candidates none is taken by chance.
+//! Doorbell devices are preferred to plain ones, regardless of their order on the bus: a machine may have plain devices for
+//! other purposes, and one may be plugged in at any time. Several equal candidates are an error.
 
 use std::path::Path;
 
 use super::{PciDevice, PciError, SYSFS};
 
-/// What a command needs of its device.
+/// The device features that a command requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// The memory, which every ivshmem device has.
+    /// The shared memory of every ivshmem device.
     Memory,
-    /// Doorbells, which `ivshmem-plain` does not have.
+    /// Doorbells, which only `ivshmem-doorbell` has.
     Doorbells,
 }
 
 impl PciDevice {
-    /// The device at `address`, or the one that a command means without an address: the only doorbell device, and where
-    /// the memory is enough and there is no doorbell device, the only plain one.
+    /// The device at `address`. Without an address: the only doorbell device. Without a doorbell device: the only plain
+    /// device, if the command needs memory only.
     pub fn select(address: Option<&str>, needs: Needs) -> Result<Self, PciError> {
         Self::select_in(Path::new(SYSFS), address, needs)
     }
@@ -41,7 +41,7 @@ impl PciDevice {
         }
     }
 
-    /// Every ivshmem device of this machine but this one.
+    /// All other ivshmem devices of this machine.
     #[must_use]
     pub fn others(&self) -> Vec<Self> {
         let mut devices = Self::all_in(&self.bus).unwrap_or_default();
@@ -59,7 +59,7 @@ impl PciDevice {
 }
 
 fn at(devices: &[PciDevice], address: &str, needs: Needs) -> Result<PciDevice, PciError> {
-    // lspci leaves the domain out where there is only one.
+    // lspci omits the domain if there is only one.
     let full = if address.matches(':').count() == 1 { format!("0000:{address}") } else { address.to_owned() };
     let Some(device) = devices.iter().find(|device| device.address == full) else {
         return Err(PciError::NotAt { address: address.to_owned(), devices: list(devices) });
@@ -106,14 +106,14 @@ mod tests {
     const THREE: [(&str, &str); 3] = [("0000:00:01.0", PLAIN), ("0000:00:02.0", PLAIN), ("0000:00:03.0", DOORBELL)];
 
     #[test]
-    fn only_doorbell_device_is_taken_before_plain_ones() {
+    fn prefers_the_only_doorbell_device() {
         for needs in [Needs::Memory, Needs::Doorbells] {
             assert_eq!(select(&THREE, None, needs).unwrap(), "0000:00:03.0");
         }
     }
 
     #[test]
-    fn several_doorbell_devices_are_listed_with_status_2() {
+    fn lists_several_doorbell_devices_with_status_2() {
         let devices = [("0000:00:01.0", PLAIN), ("0000:00:02.0", DOORBELL), ("0000:00:03.0", DOORBELL)];
         for needs in [Needs::Memory, Needs::Doorbells] {
             let error = select(&devices, None, needs).unwrap_err();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_device_is_enough_for_memory_only() {
+    fn selects_plain_device_for_memory_only() {
         assert_eq!(select(&THREE[..1], None, Needs::Memory).unwrap(), "0000:00:01.0");
         let error = select(&THREE[..1], None, Needs::Doorbells).unwrap_err();
         assert_eq!(error.exit_status(), 3);
@@ -134,14 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn no_device_at_all_is_status_3_with_a_hint() {
+    fn missing_device_is_status_3_with_hint() {
         let error = select(&[], None, Needs::Memory).unwrap_err();
         assert_eq!(error.exit_status(), 3);
         assert!(error.to_string().contains("start QEMU with"), "{error}");
     }
 
     #[test]
-    fn address_selects_a_device_with_or_without_its_domain() {
+    fn address_may_omit_the_domain() {
         assert_eq!(select(&THREE, Some("0000:00:01.0"), Needs::Memory).unwrap(), "0000:00:01.0");
         assert_eq!(select(&THREE, Some("00:02.0"), Needs::Memory).unwrap(), "0000:00:02.0");
         for (address, needs, text) in [

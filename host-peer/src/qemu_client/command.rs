@@ -1,4 +1,4 @@
-//! The meaning of a line, as QEMU's client reads it.
+//! Parses commands like QEMU's client.
 
 use proto::wire::PeerId;
 
@@ -9,9 +9,9 @@ int <peer> all: notify all vectors of a peer
 int all: notify all vectors of all peers (excepting us)
 ";
 
-/// What to do. Numbers are as wide as `%d` reads them and wider, since an unknown peer is reported with its number.
+/// A command. Numbers are wider than a peer id: an unknown peer is reported with its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum QemuCommand {
     Help,
     Dump,
     NotifyAll,
@@ -20,8 +20,8 @@ pub(super) enum Command {
     Invalid,
 }
 
-impl Command {
-    /// Reads a line; nothing if it is empty.
+impl QemuCommand {
+    /// Parses a line; `None` if it is empty.
     pub(super) fn parse(line: &str) -> Option<Self> {
         let words: Vec<&str> = line.split_ascii_whitespace().collect();
         let number = |word: &str| word.parse::<i64>().ok();
@@ -30,7 +30,7 @@ impl Command {
             ["help" | "?"] => Self::Help,
             ["dump"] => Self::Dump,
             ["int", "all"] => Self::NotifyAll,
-            // Without `all` as well: QEMU's client looks only for the number.
+            // `all` is optional: QEMU's client checks only the number.
             ["int", peer] | ["int", peer, "all"] => {
                 number(peer).map_or(Self::Invalid, |peer| Self::NotifyPeer { peer })
             }
@@ -42,7 +42,7 @@ impl Command {
     }
 }
 
-/// The peer with this number, if it can be one's.
+/// The peer id, if the number is in range.
 pub(super) fn peer_id(number: i64) -> Option<PeerId> {
     u16::try_from(number).ok().map(PeerId)
 }
@@ -52,28 +52,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_mean_what_they_mean_to_qemu_s_client() {
+    fn parses_lines_like_qemus_client() {
         for (line, command) in [
-            ("help", Command::Help),
-            ("?", Command::Help),
-            ("dump", Command::Dump),
-            ("int all", Command::NotifyAll),
-            ("int 3 all", Command::NotifyPeer { peer: 3 }),
-            ("int 3", Command::NotifyPeer { peer: 3 }),
-            ("int  3\t1 ", Command::Notify { peer: 3, vector: 1 }),
-            ("int -1 0", Command::Notify { peer: -1, vector: 0 }),
-            ("int 70000 0", Command::Notify { peer: 70_000, vector: 0 }),
+            ("help", QemuCommand::Help),
+            ("?", QemuCommand::Help),
+            ("dump", QemuCommand::Dump),
+            ("int all", QemuCommand::NotifyAll),
+            ("int 3 all", QemuCommand::NotifyPeer { peer: 3 }),
+            ("int 3", QemuCommand::NotifyPeer { peer: 3 }),
+            ("int  3\t1 ", QemuCommand::Notify { peer: 3, vector: 1 }),
+            ("int -1 0", QemuCommand::Notify { peer: -1, vector: 0 }),
+            ("int 70000 0", QemuCommand::Notify { peer: 70_000, vector: 0 }),
         ] {
-            assert_eq!(Command::parse(line), Some(command), "{line}");
+            assert_eq!(QemuCommand::parse(line), Some(command), "{line}");
         }
         for line in ["int", "int x", "int 1 x", "int 1 2 3", "dump 1", "quit", "INT ALL", "é"] {
-            assert_eq!(Command::parse(line), Some(Command::Invalid), "{line}");
+            assert_eq!(QemuCommand::parse(line), Some(QemuCommand::Invalid), "{line}");
         }
-        assert_eq!(Command::parse(" \t"), None);
+        assert_eq!(QemuCommand::parse(" \t"), None);
     }
 
     #[test]
-    fn only_16_bits_are_a_peer() {
+    fn peer_id_has_16_bits() {
         assert_eq!([0, 65_535].map(peer_id), [Some(PeerId(0)), Some(PeerId(65_535))]);
         assert_eq!([-1, 65_536].map(peer_id), [None, None]);
     }

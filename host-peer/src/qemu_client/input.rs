@@ -1,4 +1,4 @@
-//! Stdin in lines, read from one thread together with doorbells and the server.
+//! Reads lines from stdin, in the same thread as doorbells and the server.
 
 use std::time::{Duration, Instant};
 
@@ -7,13 +7,13 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read};
 use rustix::stdio::stdin;
 
-/// What ends a command.
+/// Command separators.
 const SEPARATORS: [u8; 3] = *b"\n\r;";
 
-/// Bytes that are kept without a separator among them. No command is so long, and a pipe may bring anything.
+/// Upper limit of bytes without a separator.
 const MAX_LINE: usize = 1 << 16;
 
-/// What was read and not taken yet.
+/// Buffered input.
 #[derive(Debug, Default)]
 pub(super) struct Input {
     pending: Vec<u8>,
@@ -31,7 +31,7 @@ impl Input {
         self.has_ended && self.pending.iter().all(|byte| SEPARATORS.contains(byte) || byte.is_ascii_whitespace())
     }
 
-    /// Reads what is there. Blocks unless poll reported that stdin is readable.
+    /// Reads available input. Blocks unless poll reported stdin as readable.
     pub(super) fn read(&mut self) -> anyhow::Result<()> {
         let mut bytes = [0; 4096];
         match read(stdin(), &mut bytes) {
@@ -47,12 +47,12 @@ impl Input {
         Ok(())
     }
 
-    /// Reads what comes within a time, so that the end is noticed while there is no server.
+    /// Reads input for a limited time, to notice its end while no server is there.
     pub(super) fn read_for(&mut self, time: Duration) -> anyhow::Result<()> {
         let deadline = Instant::now() + time;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // At the end stdin is always readable; a full buffer must wait for its commands.
+            // At its end stdin is always readable; a full buffer waits for its commands.
             if self.has_ended || self.pending.len() > MAX_LINE {
                 std::thread::sleep(left);
                 return Ok(());
@@ -67,8 +67,8 @@ impl Input {
         }
     }
 
-    /// The complete commands, and at the end of stdin also one that no separator ends. Nothing if there is none, not even
-    /// an empty one.
+    /// Removes and returns the complete commands; after the end of stdin also the last one without a separator. `None`
+    /// if there is none.
     pub(super) fn take(&mut self) -> Option<Vec<String>> {
         let complete = match self.pending.iter().rposition(|byte| SEPARATORS.contains(byte)) {
             _ if self.has_ended => self.pending.len(),
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_is_taken_when_its_separator_came() {
+    fn takes_a_command_after_its_separator() {
         let mut input = input(b"dump;int 0 1\r\nint", false);
         assert_eq!(input.take().unwrap(), ["dump", "int 0 1", "", ""]);
         assert_eq!((input.take(), input.pending.as_slice()), (None, &b"int"[..]));
@@ -101,13 +101,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_line_is_taken_and_bytes_that_are_not_text_too() {
+    fn takes_empty_lines_and_invalid_utf_8() {
         assert_eq!(input(b"\n", false).take().unwrap(), ["", ""]);
         assert_eq!(input(b"\xff\n", false).take().unwrap(), ["\u{fffd}", ""]);
     }
 
     #[test]
-    fn input_is_over_when_it_ended_without_a_command() {
+    fn input_is_over_at_its_end_without_a_command() {
         assert!(input(b"", true).is_over() && input(b" \n;", true).is_over());
         assert!(!input(b"", false).is_over() && !input(b"dump", true).is_over());
     }

@@ -1,5 +1,5 @@
-//! The program under the name `ivshmem-client`: QEMU's example client (contrib/ivshmem-client), for the scripts that start
-//! it and match its output.
+//! The program under the name `ivshmem-client`: replaces QEMU's example client (contrib/ivshmem-client) for scripts
+//! that match its output.
 //!
 //! Flags, prompt, commands and lines are those of QEMU 7.2; `--help` lists the differences.
 //!
@@ -17,10 +17,10 @@ use std::time::Duration;
 use clap::{ArgAction, Parser};
 use cli_common::arguments;
 use cli_common::output::{OutputError, print_error, print_to_reader};
-use host_peer::client::{Client, ClientError, JoinOptions};
-use host_peer::descriptors;
+use client::fd_limit;
+use client::{Client, ClientError, JoinOptions};
 
-use crate::verbs;
+use crate::commands;
 use command::HELP;
 use input::Input;
 use session::{End, Session};
@@ -31,7 +31,7 @@ const NAME: &str = "ivshmem-client";
 /// The prompt.
 const PROMPT: &str = "cmd> ";
 
-/// Between two attempts to connect.
+/// Delay before another attempt to connect.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Stands in for QEMU's example client of this name
@@ -59,7 +59,7 @@ Differences from QEMU's client:
   Commands wait until the peers are known, and every line of output is flushed at once.
   Up to 256 vectors (QEMU's client: 64). A vector that a peer does not have is reported on stderr.
   `?` prints the commands only. `int 1 x` is invalid (QEMU's client: all vectors of peer 1).
-  Why there is no connection is reported on stderr. If stdin ends before there is one, the status is 3.
+  Connection errors are reported on stderr with their reason. If stdin ends before there is one, the status is 3.
   Wrong flags are status 2, and --help goes to stdout.
 
 `host-peer shell` has more commands."
@@ -81,7 +81,7 @@ pub(crate) fn is_called_by_this_name(program: Option<OsString>) -> bool {
     program.is_some_and(|program| Path::new(&program).file_name() == Some(OsStr::new(NAME)))
 }
 
-/// The whole program.
+/// Runs the program.
 pub(crate) fn main() -> ExitCode {
     let arguments: QemuClientArguments = match arguments::parse() {
         Ok(arguments) => arguments,
@@ -89,17 +89,17 @@ pub(crate) fn main() -> ExitCode {
     };
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
-        // The reader has seen enough.
+        // The reader closed the pipe.
         Err(error) if error.downcast_ref().is_some_and(OutputError::is_closed_pipe) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(&format!("{NAME}: {error:#}"));
-            ExitCode::from(verbs::status(&error))
+            ExitCode::from(commands::status(&error))
         }
     }
 }
 
 fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
-    descriptors::raise_limit();
+    fd_limit::raise_limit();
     let verbose = arguments.verbose > 0;
     let mut input = Input::default();
     print_to_reader(&format!("{HELP}{PROMPT}"))?;
@@ -115,11 +115,10 @@ fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
     }
 }
 
-/// Connects, and tries again until there is a server. Gives up where there is nothing to do either: stdin has ended, and no
-/// command is left.
+/// Connects, and retries until a server is there. Fails if stdin ended and no command is left.
 fn connect(socket: &Path, verbose: bool, input: &mut Input) -> anyhow::Result<Client> {
     let mut last_reason = String::new();
-    // So that the first failure is the last one where stdin is at its end.
+    // If stdin has ended already, the first failure is final.
     input.read_for(Duration::ZERO)?;
     loop {
         if verbose {
@@ -153,12 +152,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_flags_are_consistent() {
+    fn flags_are_consistent() {
         QemuClientArguments::command().debug_assert();
     }
 
     #[test]
-    fn the_name_counts_wherever_the_program_is() {
+    fn recognizes_its_name_in_any_directory() {
         for (name, is_client) in [
             ("ivshmem-client", true),
             ("/usr/local/bin/ivshmem-client", true),
@@ -172,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_are_read_as_getopt_reads_them() {
+    fn parses_flags_like_getopt() {
         let parse = |words: &[&str]| QemuClientArguments::try_parse_from([&[NAME], words].concat()).unwrap();
         let arguments = parse(&["-vS/a", "stray", "-v", "-S", "/b"]);
         assert_eq!((arguments.socket, arguments.verbose), ("/b".into(), 2));

@@ -1,4 +1,4 @@
-//! One connection of the client: commands in, lines in the wording of QEMU's client out.
+//! One connection: executes commands and prints lines in the format of QEMU's client.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -7,17 +7,17 @@ use std::time::Duration;
 
 use anyhow::Context;
 use cli_common::output::{print_error, print_to_reader};
-use host_peer::client::{Client, ClientError, Happening, Membership};
+use client::{Client, ClientError, ClientEvent, PeerChange};
 use proto::wire::{PeerId, Vector};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 
-use super::command::{Command, HELP, peer_id};
+use super::command::{HELP, QemuCommand, peer_id};
 use super::input::Input;
 use super::{NAME, PROMPT};
 
-/// Events that are reported before commands are read again: a doorbell that rings all the time must not hold them up.
+/// Events reported before commands are read again: a busy doorbell must not block commands.
 const MAX_EVENTS: usize = 1000;
 
 /// Why a session ended.
@@ -29,7 +29,7 @@ pub(super) enum End {
     Server(ClientError),
 }
 
-/// See the module.
+/// A connected client.
 #[derive(Debug)]
 pub(super) struct Session {
     client: Client,
@@ -55,7 +55,7 @@ impl Session {
     pub(super) fn run(mut self, input: &mut Input) -> anyhow::Result<End> {
         loop {
             if let Some(lines) = input.take() {
-                for command in lines.iter().filter_map(|line| Command::parse(line)) {
+                for command in lines.iter().filter_map(|line| QemuCommand::parse(line)) {
                     self.execute(command)?;
                 }
                 print_to_reader(PROMPT)?;
@@ -64,7 +64,7 @@ impl Session {
                 Ok(is_quiet) => is_quiet,
                 Err(error) => return Ok(End::Server(error)),
             };
-            // What happened by now is reported; doorbells that ring all the time must not keep the client.
+            // Pending events are reported; busy doorbells must not keep the client alive.
             if input.has_ended() {
                 if io::stdin().is_terminal() {
                     print_to_reader("\n")?;
@@ -77,22 +77,22 @@ impl Session {
         }
     }
 
-    /// Waits for anything, or looks whether stdin is readable; whether it is.
+    /// Waits for any event, or only checks; returns whether stdin is readable.
     fn wait(&self, may_block: bool, with_stdin: bool) -> anyhow::Result<bool> {
         let mut fds = vec![PollFd::from_borrowed_fd(self.client.server_fd(), PollFlags::IN)];
         fds.extend(self.client.own_vectors().iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         if with_stdin {
             fds.push(PollFd::from_borrowed_fd(stdin(), PollFlags::IN));
         }
-        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-        match poll(&mut fds, (!may_block).then_some(&at_once)) {
+        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        match poll(&mut fds, (!may_block).then_some(&no_wait)) {
             Ok(_) => Ok(with_stdin && fds.last().is_some_and(|stdin| !stdin.revents().is_empty())),
             Err(Errno::INTR) => Ok(false),
             Err(errno) => Err(errno).context("cannot wait for commands and doorbells"),
         }
     }
 
-    /// Reports what happened; whether there is no more of it.
+    /// Reports events; returns whether all have been reported.
     fn report_events(&mut self) -> anyhow::Result<Result<bool, ClientError>> {
         for _ in 0..MAX_EVENTS {
             match self.client.next(Some(Duration::ZERO)) {
@@ -107,57 +107,57 @@ impl Session {
         Ok(Ok(false))
     }
 
-    fn report(&self, event: Happening) -> anyhow::Result<()> {
+    fn report(&self, event: ClientEvent) -> anyhow::Result<()> {
         match event {
-            Happening::Rung { vector, rings } => {
+            ClientEvent::Rung { vector, rings } => {
                 let fd = self.client.own_vectors().get(usize::from(vector.0)).map_or(-1, AsRawFd::as_raw_fd);
                 self.debug(|| format!("received event on fd {fd} vector {vector}: {rings}\n"))?;
                 let own = self.client.id();
                 print_to_reader(&format!("receive notification from peer_id={own} vector={vector}\n"))?;
             }
-            Happening::Membership(Membership::Joined { peer }) => {
+            ClientEvent::Peer(PeerChange::Joined { peer }) => {
                 self.debug(|| format!("new peer id = {peer}\n"))?;
                 self.debug(|| self.new_vector(peer, Vector(0)))?;
             }
-            Happening::Membership(Membership::VectorAdded { peer, vector }) => {
+            ClientEvent::Peer(PeerChange::VectorAdded { peer, vector }) => {
                 self.debug(|| self.new_vector(peer, vector))?;
             }
-            Happening::Membership(Membership::Left { peer }) => self.debug(|| format!("delete peer id = {peer}\n"))?,
+            ClientEvent::Peer(PeerChange::Left { peer }) => self.debug(|| format!("delete peer id = {peer}\n"))?,
         }
         Ok(())
     }
 
-    fn execute(&self, command: Command) -> anyhow::Result<()> {
+    fn execute(&self, command: QemuCommand) -> anyhow::Result<()> {
         match command {
-            Command::Help => print_to_reader(HELP)?,
-            Command::Dump => print_to_reader(&self.dump())?,
-            Command::NotifyAll => {
+            QemuCommand::Help => print_to_reader(HELP)?,
+            QemuCommand::Dump => print_to_reader(&self.dump())?,
+            QemuCommand::NotifyAll => {
                 for (&peer, vectors) in self.client.peers() {
                     self.notify_all_vectors(peer, vectors)?;
                 }
             }
-            Command::NotifyPeer { peer } => {
-                if let Some((peer, vectors)) = self.known(peer)? {
+            QemuCommand::NotifyPeer { peer } => {
+                if let Some((peer, vectors)) = self.find_peer(peer)? {
                     self.notify_all_vectors(peer, vectors)?;
                 }
             }
-            Command::Notify { peer, vector } => {
-                if let Some((peer, vectors)) = self.known(peer)? {
+            QemuCommand::Notify { peer, vector } => {
+                if let Some((peer, vectors)) = self.find_peer(peer)? {
                     self.notify(peer, vectors, vector)?;
                 }
             }
-            Command::Invalid => print_to_reader("invalid command, type help\n")?,
+            QemuCommand::Invalid => print_to_reader("invalid command, type help\n")?,
         }
         Ok(())
     }
 
-    /// A peer and its vectors; this one's too. One that is not connected is reported.
-    fn known(&self, number: i64) -> anyhow::Result<Option<(PeerId, &[OwnedFd])>> {
-        let known = peer_id(number).and_then(|peer| Some((peer, self.vectors_of(peer)?)));
-        if known.is_none() {
+    /// A connected peer, possibly this one, with its vectors. Reports an unknown peer.
+    fn find_peer(&self, number: i64) -> anyhow::Result<Option<(PeerId, &[OwnedFd])>> {
+        let find_peer = peer_id(number).and_then(|peer| Some((peer, self.vectors_of(peer)?)));
+        if find_peer.is_none() {
             print_to_reader(&format!("cannot find peer_id = {number}\n"))?;
         }
-        Ok(known)
+        Ok(find_peer)
     }
 
     fn vectors_of(&self, peer: PeerId) -> Option<&[OwnedFd]> {
@@ -175,7 +175,7 @@ impl Session {
         let vector = u16::try_from(number).ok().filter(|vector| usize::from(*vector) < vectors.len());
         let Some(vector) = vector else {
             self.debug(|| format!("invalid vector {number} on peer {peer}\n"))?;
-            print_error(&format!("{NAME}: peer {peer} has no vector {number}: it has {}", vectors.len()));
+            print_error(&format!("{NAME}: peer {peer} does not have vector {number}; it has {}", vectors.len()));
             return Ok(());
         };
         let fd = vectors[usize::from(vector)].as_raw_fd();
@@ -200,7 +200,7 @@ impl Session {
     fn new_vector(&self, peer: PeerId, vector: Vector) -> String {
         let index = usize::from(vector.0);
         let vectors = self.vectors_of(peer).unwrap_or_default();
-        // A peer that left within the same batch of events has none any more.
+        // A peer that left in the same batch has no vectors.
         new_vectors(peer, vectors.get(index..=index).unwrap_or_default(), index)
     }
 

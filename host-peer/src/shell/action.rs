@@ -1,49 +1,49 @@
-//! What a command does.
+//! Executes commands.
 
 use std::fmt::Write as _;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use host_peer::client::{ClientError, Happening};
-use host_peer::words::counted;
+use client::plural::plural;
+use client::{ClientError, ClientEvent};
 use proto::wire::{PeerId, Vector};
 
 use super::Shell;
-use super::command::{Command, HELP, Target};
+use super::command::{HELP, ShellCommand, Target};
 use super::interrupt::Interrupted;
-use crate::verbs::hex_dump;
+use crate::commands::hex_dump;
 
-/// So many rings are made between two looks whether to go on.
-const BETWEEN_LOOKS: u64 = 1000;
+/// Rings between two checks for Ctrl-C.
+const RINGS_PER_CHECK: u64 = 1000;
 
-/// What comes after a command.
+/// How to continue after a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Done {
+pub(super) enum Flow {
     Next,
-    /// Nothing more of its line.
-    GiveUpLine,
+    /// Skip the rest of the line.
+    SkipLine,
     Quit,
 }
 
 impl Shell {
-    /// Does what a command says.
-    pub(super) fn act(&mut self, command: Command) -> anyhow::Result<Done> {
+    /// Executes a command.
+    pub(super) fn act(&mut self, command: ShellCommand) -> anyhow::Result<Flow> {
         match command {
-            Command::Help => self.say(HELP),
-            Command::Dump => self.dump(),
-            Command::Peers => self.peers(),
-            Command::Ring { target, count } => self.ring(target, count)?,
-            Command::Wait { vector, timeout } => self.wait(vector, timeout)?,
-            Command::Read { offset, len } => {
+            ShellCommand::Help => self.print(HELP),
+            ShellCommand::Dump => self.dump(),
+            ShellCommand::Peers => self.peers(),
+            ShellCommand::Ring { target, count } => self.ring(target, count)?,
+            ShellCommand::Wait { vector, timeout } => self.wait(vector, timeout)?,
+            ShellCommand::Read { offset, len } => {
                 let mut bytes = vec![0; usize::try_from(len)?];
                 self.client.read_at(offset, &mut bytes)?;
-                self.say(hex_dump(offset, &bytes).trim_end());
+                self.print(hex_dump(offset, &bytes).trim_end());
             }
-            Command::Write { offset, bytes } => self.client.write_at(offset, &bytes)?,
-            Command::Quit => return Ok(Done::Quit),
+            ShellCommand::Write { offset, bytes } => self.client.write_at(offset, &bytes)?,
+            ShellCommand::Quit => return Ok(Flow::Quit),
         }
-        Ok(Done::Next)
+        Ok(Flow::Next)
     }
 
     /// In the format of QEMU's example client.
@@ -55,21 +55,21 @@ impl Shell {
             let _ = write!(text, "\npeer_id = {peer}");
             add_vectors(&mut text, vectors);
         }
-        self.say(&text);
+        self.print(&text);
     }
 
     fn peers(&mut self) {
-        let own = counted(self.client.own_vectors().len(), "vector");
+        let own = plural(self.client.own_vectors().len(), "vector");
         let mut text = format!("peer {}  {own} (this one)", self.client.id());
         for (peer, vectors) in self.client.peers() {
-            let _ = write!(text, "\npeer {peer}  {}", counted(vectors.len(), "vector"));
+            let _ = write!(text, "\npeer {peer}  {}", plural(vectors.len(), "vector"));
         }
-        self.say(&text);
+        self.print(&text);
     }
 
     fn ring(&self, target: Target, count: u64) -> anyhow::Result<()> {
         for done in 0..count {
-            if done % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 && self.was_interrupted() {
+            if done % RINGS_PER_CHECK == RINGS_PER_CHECK - 1 && self.was_interrupted() {
                 return Err(Interrupted.into());
             }
             match target {
@@ -85,13 +85,13 @@ impl Shell {
         let vectors = match self.client.peers().get(&peer) {
             Some(vectors) => vectors.len(),
             None if peer == self.client.id() => self.client.own_vectors().len(),
-            // Asked for all the same, for the error that says who is there.
+            // Rung anyway, for the error that lists the connected peers.
             None => 1,
         };
         (0..=u16::MAX).take(vectors).try_for_each(|vector| self.client.ring(peer, Vector(vector)))
     }
 
-    /// Says what happens until the vector, or any, is rung.
+    /// Prints events until the vector, or any vector, is rung.
     fn wait(&mut self, wanted: Option<Vector>, timeout: Option<Duration>) -> anyhow::Result<()> {
         let count = self.client.own_vectors().len();
         if let Some(vector) = wanted
@@ -103,7 +103,7 @@ impl Shell {
         loop {
             let left = timeout.map(|limit| limit.saturating_sub(start.elapsed()));
             match self.next_or_interrupt(left)? {
-                Some(Happening::Rung { vector, .. }) if wanted.is_none_or(|wanted| wanted == vector) => return Ok(()),
+                Some(ClientEvent::Rung { vector, .. }) if wanted.is_none_or(|wanted| wanted == vector) => return Ok(()),
                 Some(_) if left.is_none_or(|left| !left.is_zero()) => {}
                 _ => bail!("no doorbell within {:?}", timeout.unwrap_or_default()),
             }

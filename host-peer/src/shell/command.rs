@@ -1,33 +1,33 @@
-//! A line's meaning.
+//! Parses a line.
 
 use std::time::Duration;
 
 use cli_common::{duration, number, size};
 use proto::wire::{PeerId, Vector};
 
-/// What `help` says.
+/// The output of `help`.
 pub(super) const HELP: &str = "\
-help, ?                  this
+help, ?                  list the commands
 dump                     all peers with the descriptors of their vectors
 int PEER VECTOR          ring a vector of a peer
 int PEER all             ring all vectors of a peer
 int all                  ring all vectors of all other peers
-peers                    who is there
+peers                    list the connected peers
 ring PEER VECTOR [N]     ring a vector of a peer, N times
-wait [VECTOR] [TIME]     wait until this peer is rung, on a vector or any, such as wait 0 500ms
-read OFFSET LEN          show bytes of the shared memory
-write OFFSET HEX         change them, such as write 0x1000 de ad be ef
-quit                     leave; so does the input's end
-several on a line: separated by ;
-# and what follows it: a comment, at a line's start or behind ;";
+wait [VECTOR] [TIME]     wait until this peer is rung, such as wait 0 500ms
+read OFFSET LEN          print bytes of the shared memory
+write OFFSET HEX         write bytes, such as write 0x1000 de ad be ef
+quit                     leave; so does the end of the input
+several commands on a line: separate them with ;
+# starts a comment, at the start of a line or after ;";
 
-/// The words that a line can start with, for completion.
+/// The commands, for completion.
 pub(super) const WORDS: [&str; 10] = ["help", "?", "dump", "int", "peers", "ring", "wait", "read", "write", "quit"];
 
-/// Most bytes that `read` shows: more is for the verb, which writes as it reads.
-pub(super) const MOST_SHOWN: u64 = 64 << 10;
+/// Upper limit of `read`; the command line has none.
+pub(super) const MAX_READ: u64 = 64 << 10;
 
-/// Whose doorbells.
+/// The doorbells to ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target {
     One(PeerId, Vector),
@@ -35,9 +35,9 @@ pub(super) enum Target {
     All,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Command {
+pub(super) enum ShellCommand {
     Help,
     Dump,
     Peers,
@@ -48,17 +48,17 @@ pub(super) enum Command {
     Quit,
 }
 
-/// Why a line means nothing.
+/// Why a line is invalid.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum CommandError {
-    /// The words of QEMU's example client.
+    /// The text of QEMU's example client.
     #[error("invalid command, type help: {0}")]
     Unknown(String),
     #[error("usage: {0}")]
     Usage(&'static str),
-    #[error("{0} is no hexadecimal: two digits a byte are expected")]
+    #[error("{0} is not hexadecimal: two digits per byte are expected")]
     NoHex(String),
-    #[error("{0} bytes are too many to show: at most {MOST_SHOWN} (`host-peer read` takes any number)")]
+    #[error("cannot print {0} bytes: the limit is {MAX_READ}. Hint: `host-peer read` has no limit")]
     TooMuch(u64),
 }
 
@@ -67,8 +67,8 @@ pub(super) fn commands(line: &str) -> impl Iterator<Item = &str> {
     line.split(';').take_while(|words| !words.trim_start().starts_with('#'))
 }
 
-impl Command {
-    /// What a line says; nothing if it is empty.
+impl ShellCommand {
+    /// Parses a command; `None` if it is empty.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, CommandError> {
         let words: Vec<&str> = line.split_whitespace().collect();
         let Some((&verb, arguments)) = words.split_first() else { return Ok(None) };
@@ -105,17 +105,17 @@ fn one(peer: &str, vector: &str) -> Option<Target> {
     Some(Target::One(PeerId(peer.parse().ok()?), Vector(vector.parse().ok()?)))
 }
 
-fn ring(arguments: &[&str]) -> Result<Command, CommandError> {
+fn ring(arguments: &[&str]) -> Result<ShellCommand, CommandError> {
     let parsed = match arguments {
         [peer, vector] => one(peer, vector).map(|target| (target, 1)),
         [peer, vector, count] => one(peer, vector).zip(number::in_range(1_u64..)(count).ok()),
         _ => None,
     };
     let (target, count) = parsed.ok_or(CommandError::Usage("ring PEER VECTOR [N]"))?;
-    Ok(Command::Ring { target, count })
+    Ok(ShellCommand::Ring { target, count })
 }
 
-fn wait(arguments: &[&str]) -> Result<Command, CommandError> {
+fn wait(arguments: &[&str]) -> Result<ShellCommand, CommandError> {
     let vector = |word: &str| word.parse().ok().map(Vector);
     let time = |word: &str| duration::parse(word).ok();
     let parsed = match arguments {
@@ -128,16 +128,16 @@ fn wait(arguments: &[&str]) -> Result<Command, CommandError> {
         _ => None,
     };
     let (vector, timeout) = parsed.ok_or(CommandError::Usage("wait [VECTOR] [TIME]"))?;
-    Ok(Command::Wait { vector, timeout })
+    Ok(ShellCommand::Wait { vector, timeout })
 }
 
-fn read(offset: &str, len: &str) -> Result<Command, CommandError> {
+fn read(offset: &str, len: &str) -> Result<ShellCommand, CommandError> {
     let usage = || CommandError::Usage("read OFFSET LEN");
     let (offset, len) = (size::parse(offset).map_err(|_| usage())?, size::parse(len).map_err(|_| usage())?);
-    if len > MOST_SHOWN { Err(CommandError::TooMuch(len)) } else { Ok(Command::Read { offset, len }) }
+    if len > MAX_READ { Err(CommandError::TooMuch(len)) } else { Ok(ShellCommand::Read { offset, len }) }
 }
 
-fn write(offset: &str, hex: &[&str]) -> Result<Command, CommandError> {
+fn write(offset: &str, hex: &[&str]) -> Result<ShellCommand, CommandError> {
     let offset = size::parse(offset).map_err(|_| CommandError::Usage("write OFFSET HEX"))?;
     let digits = hex.concat();
     let no_hex = || CommandError::NoHex(digits.clone());
@@ -148,31 +148,31 @@ fn write(offset: &str, hex: &[&str]) -> Result<Command, CommandError> {
         let pair = std::str::from_utf8(pair).map_err(|_| no_hex())?;
         u8::from_str_radix(pair, 16).map_err(|_| no_hex())
     });
-    Ok(Command::Write { offset, bytes: pairs.collect::<Result<_, _>>()? })
+    Ok(ShellCommand::Write { offset, bytes: pairs.collect::<Result<_, _>>()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> Command {
-        Command::parse(line).unwrap().unwrap()
+    fn parsed(line: &str) -> ShellCommand {
+        ShellCommand::parse(line).unwrap().unwrap()
     }
 
     #[test]
-    fn the_example_clients_commands_mean_what_they_mean_there() {
-        assert_eq!(parsed("help"), Command::Help);
-        assert_eq!(parsed("?"), Command::Help);
-        assert_eq!(parsed("dump"), Command::Dump);
-        let ring = |target| Command::Ring { target, count: 1 };
+    fn accepts_commands_of_the_example_client() {
+        assert_eq!(parsed("help"), ShellCommand::Help);
+        assert_eq!(parsed("?"), ShellCommand::Help);
+        assert_eq!(parsed("dump"), ShellCommand::Dump);
+        let ring = |target| ShellCommand::Ring { target, count: 1 };
         assert_eq!(parsed("int 3 1"), ring(Target::One(PeerId(3), Vector(1))));
         assert_eq!(parsed("int 3 all"), ring(Target::AllOf(PeerId(3))));
         assert_eq!(parsed("int all"), ring(Target::All));
     }
 
     #[test]
-    fn a_wait_may_name_a_vector_a_time_both_or_nothing() {
-        let wait = |vector: Option<u16>, ms: Option<u64>| Command::Wait {
+    fn wait_takes_optional_vector_and_time() {
+        let wait = |vector: Option<u16>, ms: Option<u64>| ShellCommand::Wait {
             vector: vector.map(Vector),
             timeout: ms.map(Duration::from_millis),
         };
@@ -183,38 +183,38 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_written_as_hexadecimal_with_or_without_spaces() {
-        let expected = Command::Write { offset: 4096, bytes: vec![0xde, 0xad, 0x01] };
+    fn write_takes_hexadecimal_with_or_without_spaces() {
+        let expected = ShellCommand::Write { offset: 4096, bytes: vec![0xde, 0xad, 0x01] };
         assert_eq!(parsed("write 0x1000 dead01"), expected);
         assert_eq!(parsed("write 4K de ad 01"), expected);
-        assert_eq!(parsed("read 4K 0x10"), Command::Read { offset: 4096, len: 16 });
-        assert_eq!(parsed("ring 3 1 9"), Command::Ring { target: Target::One(PeerId(3), Vector(1)), count: 9 });
+        assert_eq!(parsed("read 4K 0x10"), ShellCommand::Read { offset: 4096, len: 16 });
+        assert_eq!(parsed("ring 3 1 9"), ShellCommand::Ring { target: Target::One(PeerId(3), Vector(1)), count: 9 });
     }
 
     #[test]
-    fn nonsense_is_named_and_an_empty_line_is_nothing() {
-        assert_eq!(Command::parse("  "), Ok(None));
-        assert_eq!(Command::parse("dump now"), Err(CommandError::Unknown("dump now".into())));
-        assert_eq!(Command::parse("write 0 abc"), Err(CommandError::NoHex("abc".into())));
-        assert_eq!(Command::parse("write 0 é1"), Err(CommandError::NoHex("é1".into())));
-        assert_eq!(Command::parse("read 0 1G"), Err(CommandError::TooMuch(1 << 30)));
+    fn reports_invalid_commands_and_skips_empty_lines() {
+        assert_eq!(ShellCommand::parse("  "), Ok(None));
+        assert_eq!(ShellCommand::parse("dump now"), Err(CommandError::Unknown("dump now".into())));
+        assert_eq!(ShellCommand::parse("write 0 abc"), Err(CommandError::NoHex("abc".into())));
+        assert_eq!(ShellCommand::parse("write 0 é1"), Err(CommandError::NoHex("é1".into())));
+        assert_eq!(ShellCommand::parse("read 0 1G"), Err(CommandError::TooMuch(1 << 30)));
         for line in ["int", "int 1", "int x 0", "int 65536 0", "ring 1", "ring 1 0 0", "wait x", "read 1", "write 1"] {
-            assert!(matches!(Command::parse(line), Err(CommandError::Usage(_))), "{line}");
+            assert!(matches!(ShellCommand::parse(line), Err(CommandError::Usage(_))), "{line}");
         }
     }
 
     #[test]
-    fn a_comment_goes_up_to_the_lines_end() {
-        let of = |line| commands(line).map(|words| Command::parse(words).unwrap()).collect::<Vec<_>>();
-        assert_eq!(of("# who is there; quit"), []);
+    fn comment_ends_with_the_line() {
+        let of = |line| commands(line).map(|words| ShellCommand::parse(words).unwrap()).collect::<Vec<_>>();
+        assert_eq!(of("# list peers; quit"), []);
         assert_eq!(of("  #!/usr/bin/env -S host-peer shell"), []);
-        assert_eq!(of("dump; # then; quit"), [Some(Command::Dump)]);
-        assert_eq!(of("dump;;peers"), [Some(Command::Dump), None, Some(Command::Peers)]);
-        assert!(Command::parse("int # 1").is_err(), "within a command it is no comment");
+        assert_eq!(of("dump; # then; quit"), [Some(ShellCommand::Dump)]);
+        assert_eq!(of("dump;;peers"), [Some(ShellCommand::Dump), None, Some(ShellCommand::Peers)]);
+        assert!(ShellCommand::parse("int # 1").is_err(), "not a comment within a command");
     }
 
     #[test]
-    fn help_has_every_word_that_can_be_completed() {
+    fn help_has_every_completed_command() {
         for word in WORDS {
             assert!(HELP.lines().any(|line| line.split([' ', ',']).any(|w| w == word)), "{word}");
         }

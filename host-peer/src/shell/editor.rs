@@ -1,4 +1,4 @@
-//! The terminal's line editor: history, and completion of commands and of the peers that are there.
+//! The line editor of a terminal: history, completion of commands and connected peers.
 
 use std::fmt;
 use std::io;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use host_peer::client::Client;
+use client::Client;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -22,19 +22,19 @@ use super::input::Line;
 /// The prompt of QEMU's example client.
 const PROMPT: &str = "cmd> ";
 
-/// The peers' ids as they are now; shared by the shell, which knows, and the editor, which completes.
+/// Completes commands and peer ids. Shared: the shell updates the ids, the editor reads them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Candidates(Arc<Mutex<Vec<String>>>);
+pub(super) struct CommandCompleter(Arc<Mutex<Vec<String>>>);
 
-impl Candidates {
-    /// Takes the ids from the client.
+impl CommandCompleter {
+    /// Updates the ids.
     pub(super) fn set_peers(&self, client: &Client) {
         let mut peers: Vec<String> = client.peers().keys().map(ToString::to_string).collect();
         peers.push(client.id().to_string());
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = peers;
     }
 
-    /// Where the last word of a line starts, and what it may become.
+    /// Start of the last word of a line, and its completions.
     fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let start = line.rfind([' ', ';']).map_or(0, |space| space + 1);
         let before: Vec<&str> = line[..start].rsplit(';').next().unwrap_or_default().split_whitespace().collect();
@@ -51,9 +51,9 @@ impl Candidates {
     }
 }
 
-/// See the module.
+/// Reads lines with a prompt.
 pub(super) struct Editor {
-    editor: rustyline::Editor<Candidates, DefaultHistory>,
+    editor: rustyline::Editor<CommandCompleter, DefaultHistory>,
     history: Option<PathBuf>,
 }
 
@@ -64,27 +64,27 @@ impl fmt::Debug for Editor {
 }
 
 impl Editor {
-    /// Takes the terminal. A history file that is not there yet will be made.
-    pub(super) fn new(candidates: Candidates, history: Option<&Path>) -> anyhow::Result<Self> {
+    /// Opens the terminal. A missing history file is created later.
+    pub(super) fn new(completer: CommandCompleter, history: Option<&Path>) -> anyhow::Result<Self> {
         let mut editor = rustyline::Editor::new().context("cannot use the terminal")?;
-        editor.set_helper(Some(candidates));
+        editor.set_helper(Some(completer));
         if let Some(file) = history.filter(|file| file.exists()) {
             editor.load_history(file).with_context(|| format!("cannot read the history {}", file.display()))?;
         }
         Ok(Self { editor, history: history.map(Path::to_owned) })
     }
 
-    /// What writes above the line that is being edited.
+    /// An output that prints above the edited line.
     pub(super) fn output(&mut self) -> anyhow::Result<Output> {
         let mut printer = self.editor.create_external_printer().context("cannot write to the terminal")?;
         Ok(Box::new(move |text| {
-            // A terminal that is gone ends the input as well.
+            // If the terminal is gone, the input ends too.
             let _ = printer.print(format!("{text}\n"));
             Ok(())
         }))
     }
 
-    /// The next line. Ctrl-C gives up the line, Ctrl-D ends the input.
+    /// The next line. Ctrl-C discards the line, Ctrl-D ends the input.
     pub(super) fn line(&mut self) -> io::Result<Line> {
         loop {
             match self.editor.readline(PROMPT) {
@@ -109,14 +109,14 @@ impl Editor {
     }
 }
 
-impl Helper for Candidates {}
-impl Hinter for Candidates {
+impl Helper for CommandCompleter {}
+impl Hinter for CommandCompleter {
     type Hint = String;
 }
-impl Highlighter for Candidates {}
-impl Validator for Candidates {}
+impl Highlighter for CommandCompleter {}
+impl Validator for CommandCompleter {}
 
-impl Completer for Candidates {
+impl Completer for CommandCompleter {
     type Candidate = String;
 
     fn complete(&self, line: &str, position: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
@@ -129,13 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn commands_and_present_peers_are_completed() {
-        let candidates = Candidates(Arc::new(Mutex::new(vec!["0".into(), "12".into()])));
-        assert_eq!(candidates.complete("pe"), (0, vec!["peers".to_owned()]));
-        assert_eq!(candidates.complete("int 1"), (4, vec!["12".to_owned()]));
-        assert_eq!(candidates.complete("int "), (4, vec!["0".to_owned(), "12".into(), "all".into()]));
-        assert_eq!(candidates.complete("int 12 a"), (7, vec!["all".to_owned()]));
-        assert_eq!(candidates.complete("dump;ri"), (5, vec!["ring".to_owned()]));
-        assert_eq!(candidates.complete("read 0"), (5, Vec::new()));
+    fn completes_commands_and_connected_peers() {
+        let completer = CommandCompleter(Arc::new(Mutex::new(vec!["0".into(), "12".into()])));
+        assert_eq!(completer.complete("pe"), (0, vec!["peers".to_owned()]));
+        assert_eq!(completer.complete("int 1"), (4, vec!["12".to_owned()]));
+        assert_eq!(completer.complete("int "), (4, vec!["0".to_owned(), "12".into(), "all".into()]));
+        assert_eq!(completer.complete("int 12 a"), (7, vec!["all".to_owned()]));
+        assert_eq!(completer.complete("dump;ri"), (5, vec!["ring".to_owned()]));
+        assert_eq!(completer.complete("read 0"), (5, Vec::new()));
     }
 }

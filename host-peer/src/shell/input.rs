@@ -1,4 +1,4 @@
-//! Where a shell's lines come from: a thread of its own, so that notifications need not wait for a line.
+//! Reads lines in a separate thread: events are printed while no line arrives.
 
 use std::io::{self, BufRead};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -12,34 +12,34 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
 use super::Output;
-use super::editor::{Candidates, Editor};
+use super::editor::{CommandCompleter, Editor};
 
-/// What came.
+/// An input line.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line {
     Text(String),
     End,
 }
 
-/// The receiving end.
+/// The receiver of lines.
 #[derive(Debug)]
 pub(super) struct Input {
     lines: Receiver<io::Result<Line>>,
-    /// The next line is asked for only when the last one is done, so that a prompt comes after its answer.
-    permits: Sender<()>,
+    /// Requests the next line after the previous one was executed: the prompt follows the output.
+    resume_tx: Sender<()>,
     /// Readable when a line may be there.
     ready: Arc<OwnedFd>,
 }
 
 impl Input {
     /// Reads from stdin, without prompts.
-    pub(super) fn of_pipe() -> anyhow::Result<Self> {
+    pub(super) fn from_pipe() -> anyhow::Result<Self> {
         Self::start(stdin_line)
     }
 
-    /// Edits lines at the terminal. What is written to the output appears above the line that is being edited.
-    pub(super) fn of_terminal(candidates: Candidates, history: Option<&Path>) -> anyhow::Result<(Self, Output)> {
-        let mut editor = Editor::new(candidates, history)?;
+    /// Edits lines at the terminal. The output appears above the edited line.
+    pub(super) fn from_terminal(completer: CommandCompleter, history: Option<&Path>) -> anyhow::Result<(Self, Output)> {
+        let mut editor = Editor::new(completer, history)?;
         let output = editor.output()?;
         let input = Self::start(move || editor.line())?;
         Ok((input, output))
@@ -49,31 +49,31 @@ impl Input {
         let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
         let ready = Arc::new(eventfd(0, flags).context("cannot make an eventfd")?);
         let (sender, lines) = channel();
-        let (permits, permitted) = channel();
+        let (resume_tx, resumed) = channel();
         let bell = Arc::clone(&ready);
-        // Not joined: it blocks on the terminal, and ends with the process.
+        // Not joined: it blocks on the terminal and ends with the process.
         thread::spawn(move || {
             loop {
                 let line = next();
                 let last = !matches!(line, Ok(Line::Text(_)));
-                // The shell has ended if nobody listens.
+                // The receiver is gone: the shell has ended.
                 if sender.send(line).is_err() || write(&bell, &1_u64.to_ne_bytes()).is_err() {
                     return;
                 }
-                if last || permitted.recv().is_err() {
+                if last || resumed.recv().is_err() {
                     return;
                 }
             }
         });
-        Ok(Self { lines, permits, ready })
+        Ok(Self { lines, resume_tx, ready })
     }
 
-    /// To be polled for input.
+    /// Readable if input is available.
     pub(super) fn ready(&self) -> BorrowedFd<'_> {
         self.ready.as_fd()
     }
 
-    /// A line, if one is there.
+    /// The next line, if available.
     pub(super) fn take(&self) -> anyhow::Result<Option<Line>> {
         match read(&self.ready, &mut [0; 8]) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
@@ -86,16 +86,16 @@ impl Input {
         }
     }
 
-    /// Lets the next line come.
-    pub(super) fn go_on(&self) {
-        // The reader has ended if nobody listens, and its end is among the lines.
-        let _ = self.permits.send(());
+    /// Requests the next line.
+    pub(super) fn resume(&self) {
+        // If the reader ended, `Line::End` is in the channel.
+        let _ = self.resume_tx.send(());
     }
 }
 
 fn stdin_line() -> io::Result<Line> {
     let mut line = Vec::new();
     let count = io::stdin().lock().read_until(b'\n', &mut line)?;
-    // Bytes that are no text are no command either, and a command that is none does not end the shell.
+    // Invalid UTF-8 is an invalid command, which does not end the shell.
     Ok(if count == 0 { Line::End } else { Line::Text(String::from_utf8_lossy(&line).into_owned()) })
 }

@@ -1,5 +1,5 @@
-//! Ctrl-C while a command is under way, which ends the command and not the shell, whose id nobody gets again. While a
-//! line is edited, Ctrl-C is the editor's.
+//! Ctrl-C during a command ends the command, not the shell, which would lose its peer id. While a line is edited, the
+//! editor handles Ctrl-C.
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,12 +9,12 @@ use anyhow::Context;
 use signal_hook::consts::SIGINT;
 use signal_hook::low_level::pipe;
 
-/// That the command was ended by Ctrl-C.
+/// The command was ended by Ctrl-C.
 #[derive(Debug, thiserror::Error)]
 #[error("interrupted")]
 pub(super) struct Interrupted;
 
-/// Catches SIGINT for as long as the process lives.
+/// Catches SIGINT until the process ends.
 #[derive(Debug)]
 pub(super) struct Interrupt {
     /// A byte for each signal. Non-blocking.
@@ -22,7 +22,7 @@ pub(super) struct Interrupt {
 }
 
 impl Interrupt {
-    /// Catches it from now on.
+    /// Installs the handler.
     pub(super) fn catch() -> anyhow::Result<Self> {
         let (signals, handler) = UnixStream::pair().context("cannot make a pair of sockets")?;
         signals.set_nonblocking(true).context("cannot make a socket non-blocking")?;
@@ -30,7 +30,7 @@ impl Interrupt {
         Ok(Self { signals })
     }
 
-    /// Whether it came since this was asked last.
+    /// Whether SIGINT arrived since the last call.
     pub(super) fn came(&self) -> bool {
         let mut came = false;
         loop {
@@ -43,7 +43,7 @@ impl Interrupt {
         }
     }
 
-    /// To be polled: readable when it came.
+    /// Readable if SIGINT arrived.
     pub(super) fn ready(&self) -> BorrowedFd<'_> {
         self.signals.as_fd()
     }
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn signals_are_told_once() {
+    fn reports_signals_once() {
         let interrupt = Interrupt::catch().unwrap();
         assert!(!interrupt.came());
         for _ in 0..2 {

@@ -1,7 +1,7 @@
-//! The shell: commands in, notifications out, from a terminal or a pipe.
+//! The interactive shell: executes commands from a terminal or a pipe and prints events.
 //!
-//! 1. `command`: a line's meaning. 2. `input`: where lines come from. 3. `editor`: the terminal's.
-//! 4. `action`: what a command does. `interrupt`: what ends it. Here: the loop that waits for all of it at once.
+//! 1. `command`: parses a line. 2. `input`: reads lines. 3. `editor`: line editor of a terminal.
+//! 4. `action`: executes a command. `interrupt`: Ctrl-C. This file: the event loop.
 
 mod action;
 mod command;
@@ -17,48 +17,48 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use cli_common::output;
-use host_peer::client::{Client, ClientError, Happening, Membership};
+use client::{Client, ClientError, ClientEvent, PeerChange};
 use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use action::Done;
-use command::{Command, commands};
-use editor::Candidates;
+use action::Flow;
+use command::{ShellCommand, commands};
+use editor::CommandCompleter;
 use input::{Input, Line};
 use interrupt::{Interrupt, Interrupted};
 
-/// Where a shell's lines go: below what is typed at a terminal, or just out.
+/// Prints a line: above the edited line of a terminal, or to stdout.
 type Output = Box<dyn FnMut(&str) -> io::Result<()>>;
 
 /// A shell with its client.
 struct Shell {
     client: Client,
     output: Output,
-    /// What the editor may complete.
-    candidates: Candidates,
-    /// At a terminal. From a pipe, Ctrl-C ends the whole script, as it does with any other.
+    /// Completion of the editor.
+    completer: CommandCompleter,
+    /// Only at a terminal. With a pipe, Ctrl-C ends the process.
     interrupt: Option<Interrupt>,
-    /// Whether the server still speaks.
+    /// Whether the server is connected.
     connected: bool,
     failures: u64,
-    /// Why nothing more can be said.
-    unsaid: Option<io::Error>,
+    /// The error that ended the output.
+    output_error: Option<io::Error>,
 }
 
-/// Runs the shell until `quit` or the input's end. From a pipe its status is 1 if a command failed.
+/// Runs the shell until `quit` or the end of the input. With a pipe the status is 1 if a command failed.
 pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<ExitCode> {
-    let candidates = Candidates::default();
+    let completer = CommandCompleter::default();
     let at_terminal = io::stdin().is_terminal();
-    // Before the editor, which puts back what it finds.
+    // Before the editor starts: it restores the handlers that it finds.
     let interrupt = at_terminal.then(Interrupt::catch).transpose()?;
     let (input, output) = if at_terminal {
         output::print(&format!("peer {}; help lists the commands\n", client.id()))?;
-        Input::of_terminal(candidates.clone(), history)?
+        Input::from_terminal(completer.clone(), history)?
     } else {
-        (Input::of_pipe()?, Box::new(|text: &str| output::write(&format!("{text}\n"))) as Output)
+        (Input::from_pipe()?, Box::new(|text: &str| output::write(&format!("{text}\n"))) as Output)
     };
-    let mut shell = Shell { client, output, candidates, interrupt, connected: true, failures: 0, unsaid: None };
+    let mut shell = Shell { client, output, completer, interrupt, connected: true, failures: 0, output_error: None };
     shell.run(&input)?;
     let failed = shell.failures > 0 && !at_terminal;
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
@@ -67,38 +67,38 @@ pub(crate) fn run(client: Client, history: Option<&Path>) -> anyhow::Result<Exit
 impl Shell {
     fn run(&mut self, input: &Input) -> anyhow::Result<()> {
         loop {
-            self.tell_what_happened();
-            self.candidates.set_peers(&self.client);
-            if let Some(error) = self.unsaid.take() {
-                // Whoever reads has seen enough.
+            self.print_pending_events();
+            self.completer.set_peers(&self.client);
+            if let Some(error) = self.output_error.take() {
+                // The reader closed the pipe.
                 let enough = error.kind() == ErrorKind::BrokenPipe;
                 return if enough { Ok(()) } else { Err(error).context("cannot write to stdout") };
             }
-            self.wait_for_anything(input)?;
+            self.wait_for_input(input)?;
             match input.take()? {
                 None => {}
                 Some(Line::End) => {
-                    self.tell_what_happened();
+                    self.print_pending_events();
                     return Ok(());
                 }
                 Some(Line::Text(line)) => {
                     self.was_interrupted();
-                    for words in commands(&line) {
-                        match self.obey(words) {
-                            Done::Next => {}
-                            Done::GiveUpLine => break,
-                            Done::Quit => return Ok(()),
+                    for text in commands(&line) {
+                        match self.execute(text) {
+                            Flow::Next => {}
+                            Flow::SkipLine => break,
+                            Flow::Quit => return Ok(()),
                         }
                     }
-                    self.tell_what_happened();
-                    self.candidates.set_peers(&self.client);
-                    input.go_on();
+                    self.print_pending_events();
+                    self.completer.set_peers(&self.client);
+                    input.resume();
                 }
             }
         }
     }
 
-    fn wait_for_anything(&self, input: &Input) -> anyhow::Result<()> {
+    fn wait_for_input(&self, input: &Input) -> anyhow::Result<()> {
         self.wait_for(input.ready(), None).context("cannot wait for commands and doorbells")
     }
 
@@ -109,7 +109,7 @@ impl Shell {
         if self.connected {
             fds.push(PollFd::from_borrowed_fd(self.client.server_fd(), PollFlags::IN));
         }
-        // A time that is no Timespec is as good as for ever.
+        // A timeout beyond the range of Timespec is unlimited.
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
@@ -117,49 +117,49 @@ impl Shell {
         }
     }
 
-    /// Whether Ctrl-C came since this was asked last.
+    /// Whether Ctrl-C was pressed since the last call.
     fn was_interrupted(&self) -> bool {
         self.interrupt.as_ref().is_some_and(Interrupt::came)
     }
 
-    fn obey(&mut self, words: &str) -> Done {
-        let done = match Command::parse(words) {
-            Ok(None) => Ok(Done::Next),
+    fn execute(&mut self, text: &str) -> Flow {
+        let done = match ShellCommand::parse(text) {
+            Ok(None) => Ok(Flow::Next),
             Ok(Some(command)) => self.act(command),
             Err(error) => Err(error.into()),
         };
         done.unwrap_or_else(|error| {
             self.failures += 1;
             let interrupted = error.is::<Interrupted>();
-            // The terminal has shown ^C.
+            // The terminal shows ^C on the line.
             output::print_error(&format!("{}{error:#}", if interrupted { "\n" } else { "" }));
-            if interrupted { Done::GiveUpLine } else { Done::Next }
+            if interrupted { Flow::SkipLine } else { Flow::Next }
         })
     }
 
-    fn say(&mut self, text: &str) {
+    fn print(&mut self, text: &str) {
         if let Err(error) = (self.output)(text) {
-            self.unsaid.get_or_insert(error);
+            self.output_error.get_or_insert(error);
         }
     }
 
-    /// Says everything that has happened by now.
-    fn tell_what_happened(&mut self) {
+    /// Prints all pending events.
+    fn print_pending_events(&mut self) {
         while self.next(Some(Duration::ZERO)).is_some() {}
     }
 
-    /// Waits for what happens next, and says it.
-    fn next(&mut self, timeout: Option<Duration>) -> Option<Happening> {
+    /// Waits for the next event and prints it.
+    fn next(&mut self, timeout: Option<Duration>) -> Option<ClientEvent> {
         if self.connected {
             match self.client.next(timeout) {
-                Ok(happening) => return happening.inspect(|happening| self.tell(happening)),
+                Ok(event) => return event.inspect(|event| self.print_event(event)),
                 Err(error) => self.server_failed(error),
             }
         }
         let rung = self.client.wait_any(timeout);
         match rung {
             Ok(rung) => {
-                rung.map(|(vector, rings)| Happening::Rung { vector, rings }).inspect(|happening| self.tell(happening))
+                rung.map(|(vector, rings)| ClientEvent::Rung { vector, rings }).inspect(|event| self.print_event(event))
             }
             Err(error) => {
                 self.failures += 1;
@@ -169,19 +169,19 @@ impl Shell {
         }
     }
 
-    /// Waits for what happens next, and says it, or until Ctrl-C.
-    fn next_or_interrupt(&mut self, timeout: Option<Duration>) -> anyhow::Result<Option<Happening>> {
+    /// Waits for the next event or Ctrl-C, and prints the event.
+    fn next_or_interrupt(&mut self, timeout: Option<Duration>) -> anyhow::Result<Option<ClientEvent>> {
         let start = Instant::now();
         loop {
             let Some(interrupt) = &self.interrupt else { return Ok(self.next(timeout)) };
-            // Asked first, lest doorbells that ring all the time drown it.
+            // Checked first: busy doorbells must not delay it.
             if interrupt.came() {
                 return Err(Interrupted.into());
             }
-            let happening = self.next(Some(Duration::ZERO));
+            let event = self.next(Some(Duration::ZERO));
             let left = timeout.map(|limit| limit.saturating_sub(start.elapsed()));
-            if happening.is_some() || left.is_some_and(|left| left.is_zero()) {
-                return Ok(happening);
+            if event.is_some() || left.is_some_and(|left| left.is_zero()) {
+                return Ok(event);
             }
             if let Some(interrupt) = &self.interrupt {
                 self.wait_for(interrupt.ready(), left).context("cannot wait for doorbells")?;
@@ -189,30 +189,30 @@ impl Shell {
         }
     }
 
-    /// Those who are known can still ring each other, so the shell goes on.
+    /// Known peers can still ring each other, so the shell continues.
     fn server_failed(&mut self, error: ClientError) {
         self.connected = false;
         self.failures += 1;
         let error = anyhow::Error::from(error);
-        output::print_error(&format!("{error:#}; the known peers can still be rung, but nobody new will come"));
+        output::print_error(&format!("{error:#}; the known peers can still be rung, but no new peer can join"));
     }
 
-    fn tell(&mut self, happening: &Happening) {
-        match *happening {
-            Happening::Rung { vector, rings } => {
+    fn print_event(&mut self, event: &ClientEvent) {
+        match *event {
+            ClientEvent::Rung { vector, rings } => {
                 let text = notification(self.client.id().0, vector, rings);
-                self.say(&text);
+                self.print(&text);
             }
-            Happening::Membership(Membership::Joined { peer }) => self.say(&format!("peer {peer} joined")),
-            Happening::Membership(Membership::Left { peer }) => self.say(&format!("peer {peer} left")),
-            // The newcomer was announced with its first vector.
-            Happening::Membership(Membership::VectorAdded { .. }) => {}
+            ClientEvent::Peer(PeerChange::Joined { peer }) => self.print(&format!("peer {peer} joined")),
+            ClientEvent::Peer(PeerChange::Left { peer }) => self.print(&format!("peer {peer} left")),
+            // Reported with the first vector of the peer.
+            ClientEvent::Peer(PeerChange::VectorAdded { .. }) => {}
         }
     }
 }
 
-/// In the words of QEMU's example client, which names the peer that was rung, not the one that rang: nobody knows that.
-/// Rings that came together are one line.
+/// In the format of QEMU's example client, which names the rung peer; the sender is unknown. Coalesced rings are one
+/// line.
 fn notification(own: u16, vector: Vector, rings: u64) -> String {
     let merged = if rings > 1 { format!(" ({rings} rings)") } else { String::new() };
     format!("receive notification from peer_id={own} vector={vector}{merged}")

@@ -1,17 +1,20 @@
-//! The host peer before servers of every kind: the real one, scripted ones that break a rule, and none.
+//! The command against real servers, mock servers that break a rule, and none.
 
-mod checking;
-mod examples;
-mod faulty;
-mod joining;
-mod memory;
+mod commands;
+mod conformance;
+mod misbehaving_server;
 mod output;
 mod packaging;
 mod qemu_client;
-mod real;
-mod scripted;
 mod shell;
-mod stream;
-mod strictness;
 mod terminal;
-mod verbs;
+
+use std::path::Path;
+use std::process::Command;
+
+/// `host-peer -S SOCKET`.
+fn host_peer(socket: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_host-peer"));
+    command.arg("-S").arg(socket);
+    command
+}

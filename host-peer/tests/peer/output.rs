@@ -1,4 +1,4 @@
-//! A stdout or stderr that nobody reads, or that has no room: a status, never a panic.
+//! Closed or full stdout and stderr: an exit status, never a panic.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -7,39 +7,41 @@ use std::process::{Command, Stdio};
 use ivshmem_server::Config;
 use ivshmem_server::memory::Backing;
 
-use crate::real::{RealServer, ended, host_peer};
+use crate::host_peer;
+use test_support::real_server::RealServer;
+use test_support::run_to_end;
 
 const VERBS: [&[&str]; 5] =
     [&["list"], &["list", "--json"], &["read", "0", "64"], &["check"], &["completions", "bash"]];
 
-/// A pipe whose reader is gone.
+/// Connects stdout to a pipe without a reader.
 fn unread(command: &mut Command) -> &mut Command {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     command.stdout(writer).stderr(Stdio::piped())
 }
 
-/// How a command ended that was not to write to its stdout.
+/// Status and stderr of a command that must not print.
 fn outcome(command: &mut Command) -> (Option<i32>, String) {
     let output = command.spawn().unwrap().wait_with_output().unwrap();
     (output.status.code(), String::from_utf8(output.stderr).unwrap())
 }
 
 #[test]
-fn a_reader_that_has_seen_enough_is_no_failure() {
+fn closed_pipe_is_success() {
     let server = RealServer::start(1);
     for verb in VERBS {
         let (status, said) = outcome(unread(&mut host_peer(&server.socket())).args(verb));
         assert_eq!(status, Some(0), "{verb:?}");
         assert!(said.is_empty() || verb[0] == "list" && said.lines().count() == 1, "{verb:?}: {said}");
     }
-    // Its answer is the status, which does not depend on who reads the reasons.
+    // Only the status matters here.
     let (status, said) = outcome(unread(&mut host_peer("/nowhere".as_ref())).arg("list"));
     assert_eq!(status, Some(3), "{said}");
 }
 
 #[test]
-fn a_full_disk_is_a_failure_that_is_named() {
+fn full_disk_is_a_reported_failure() {
     let server = RealServer::start(1);
     for verb in VERBS {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
@@ -50,7 +52,7 @@ fn a_full_disk_is_a_failure_that_is_named() {
 }
 
 #[test]
-fn help_that_cannot_be_written_is_a_failure() {
+fn unwritable_help_is_a_failure() {
     for flag in ["--help", "--version", "-h"] {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let (status, said) = outcome(host_peer("unused".as_ref()).arg(flag).stdout(full).stderr(Stdio::piped()));
@@ -60,22 +62,22 @@ fn help_that_cannot_be_written_is_a_failure() {
 }
 
 #[test]
-fn a_shell_whose_reader_is_gone_ends_without_waiting_for_more_commands() {
+fn shell_ends_when_its_output_is_closed() {
     let server = RealServer::start(1);
     let mut command = host_peer(&server.socket());
     let mut shell = unread(command.arg("shell").stdin(Stdio::piped())).spawn().unwrap();
-    // Kept open: it is the output that ends the shell.
+    // Kept open: the output ends the shell.
     let mut typed = shell.stdin.take().unwrap();
     writeln!(typed, "peers").unwrap();
     let output = shell.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap().as_str()), (Some(0), ""));
-    let (status, list, _) = ended(host_peer(&server.socket()).arg("list"));
+    let (status, list, _) = run_to_end(host_peer(&server.socket()).arg("list"));
     assert_eq!((status, list.lines().count()), (Some(0), 2), "it left: {list}");
 }
 
 #[test]
-fn a_stderr_that_takes_nothing_changes_no_status() {
-    // Unsealed memory, of which each verb warns.
+fn full_stderr_does_not_change_the_status() {
+    // Unsealed memory: every command prints a warning.
     let backing = Backing::Directory(std::env::temp_dir());
     let server = RealServer::with(&Config { backing, size: 1 << 20, ..Config::default() });
     let verbs: [(&[&str], i32); 6] = [
@@ -90,7 +92,7 @@ fn a_stderr_that_takes_nothing_changes_no_status() {
         let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
         let mut command = host_peer(&server.socket());
         let mut child = command.args(verb).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(full).spawn().unwrap();
-        // For the shell; the others may have ended.
+        // Input for the shell; other commands may have ended.
         let _ = child.stdin.take().unwrap().write_all(b"nonsense\n");
         assert_eq!(child.wait().unwrap().code(), Some(expected), "{verb:?}");
     }

@@ -1,4 +1,4 @@
-//! The program under the name of QEMU's client, as scripts start it: through pipes, before the real server.
+//! The program under the name of QEMU's client: scripts through pipes, with a real server.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,8 +12,9 @@ use ivshmem_server::Config;
 use proto::wire::{PeerId, Vector};
 use tempfile::TempDir;
 
-use crate::real::{RealServer, ended};
-use crate::scripted::LONG;
+use test_support::LONG;
+use test_support::real_server::RealServer;
+use test_support::run_to_end;
 
 const HELP: &str = "dump: dump peers (including us)
 int <peer> <vector>: notify one vector on a peer
@@ -21,7 +22,7 @@ int <peer> all: notify all vectors of a peer
 int all: notify all vectors of all peers (excepting us)
 ";
 
-/// The program's second name, in a folder of its own.
+/// The symbolic link `ivshmem-client` in a temporary directory.
 struct Client {
     folder: TempDir,
 }
@@ -39,10 +40,10 @@ impl Client {
         command
     }
 
-    /// Runs a whole script.
+    /// Runs a script.
     fn run(&self, socket: &Path, flags: &[&str], script: &str) -> (Option<i32>, String, String) {
         let mut child = self.command(socket).args(flags).spawn().unwrap();
-        // A client that refuses its flags does not read.
+        // With invalid flags the client does not read.
         let _ = child.stdin.take().unwrap().write_all(script.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
@@ -50,7 +51,7 @@ impl Client {
     }
 }
 
-/// The numbers of descriptors as `N`: `listen on server socket N`, `(fd=N)`, `shm_fd=N`, `fd N`.
+/// Replaces descriptor numbers with `N`: `listen on server socket N`, `(fd=N)`, `shm_fd=N`, `fd N`.
 fn without_descriptors(text: &str) -> String {
     ["server socket ", "fd=", "fd "].iter().fold(text.to_owned(), |text, before| {
         let mut parts = text.split(before);
@@ -79,7 +80,7 @@ fn end(mut child: Child, mut stdout: BufReader<ChildStdout>) -> (Option<i32>, St
 }
 
 #[test]
-fn a_piped_script_is_executed_and_the_end_is_status_0() {
+fn executes_a_piped_script_with_status_0() {
     let server = RealServer::start(2);
     let present = server.client();
     let script = "dump\nint 0 1;int 0 all\nint all\n\nint 9 0\nint -1 all\nnonsense\nint 0 2\n?\n";
@@ -92,13 +93,13 @@ fn a_piped_script_is_executed_and_the_end_is_status_0() {
          cannot find peer_id = 9\ncannot find peer_id = -1\ninvalid command, type help\n{HELP}cmd> "
     );
     assert_eq!(without_descriptors(&out), expected);
-    assert_eq!(error, "ivshmem-client: peer 0 has no vector 2: it has 2\n");
+    assert_eq!(error, "ivshmem-client: peer 0 does not have vector 2; it has 2\n");
     assert_eq!(present.wait(Vector(0), Some(LONG)).unwrap(), Some(2));
     assert_eq!(present.wait(Vector(1), Some(LONG)).unwrap(), Some(3));
 }
 
 #[test]
-fn a_command_without_a_newline_at_the_end_is_executed() {
+fn executes_a_last_line_without_newline() {
     let server = RealServer::start(1);
     let (status, out, _) = Client::new().run(&server.socket(), &[], "dump");
     assert_eq!(status, Some(0));
@@ -119,10 +120,10 @@ fn notifications_are_flushed_while_stdin_stays_open() {
     let other = server.client();
     for _ in 0..2 {
         other.ring(PeerId(0), Vector(1)).unwrap();
-        let told = lines_of(&mut stdout, "receive notification from peer_id=0 vector=1");
-        assert_eq!(told.len(), 1, "{told:?}");
+        let verbose_lines = lines_of(&mut stdout, "receive notification from peer_id=0 vector=1");
+        assert_eq!(verbose_lines.len(), 1, "{verbose_lines:?}");
     }
-    // A ring of its own, before the end of stdin.
+    // Rings itself before the end of stdin.
     writeln!(child.stdin.as_mut().unwrap(), "int 0 0").unwrap();
     let (status, rest, error) = end(child, stdout);
     assert_eq!((status, error.as_str()), (Some(0), ""));
@@ -130,11 +131,11 @@ fn notifications_are_flushed_while_stdin_stays_open() {
 }
 
 #[test]
-fn doorbells_that_never_stop_do_not_keep_it_from_ending() {
+fn ends_despite_busy_doorbells() {
     let server = RealServer::start(1);
     let mut child = Client::new().command(&server.socket()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
-    // When it answers it is peer 0.
+    // It is peer 0 once it replies.
     writeln!(child.stdin.as_mut().unwrap(), "dump").unwrap();
     lines_of(&mut stdout, "our_id = 0");
     let other = server.client();
@@ -162,9 +163,12 @@ fn verbose_prints_the_messages_of_the_server() {
     let other = server.client();
     lines_of(&mut stdout, "new peer id = 1");
     other.ring(PeerId(0), Vector(0)).unwrap();
-    let told = lines_of(&mut stdout, "receive notification from peer_id=0 vector=0").join("\n");
-    let told = without_descriptors(&told);
-    assert!(told.starts_with("  new vector 0 (fd=N) for peer id 1\nreceived event on fd N vector 0: 1\n"), "{told}");
+    let verbose_lines = lines_of(&mut stdout, "receive notification from peer_id=0 vector=0").join("\n");
+    let verbose_lines = without_descriptors(&verbose_lines);
+    assert!(
+        verbose_lines.starts_with("  new vector 0 (fd=N) for peer id 1\nreceived event on fd N vector 0: 1\n"),
+        "{verbose_lines}"
+    );
     drop(other);
     lines_of(&mut stdout, "delete peer id = 1");
     let (status, _, error) = end(child, stdout);
@@ -182,7 +186,7 @@ fn verbose_prints_the_messages_of_the_server() {
 }
 
 #[test]
-fn it_waits_for_a_server_that_starts_later() {
+fn waits_for_a_server_that_starts_later() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let mut child = Client::new().command(&socket).spawn().unwrap();
@@ -192,7 +196,7 @@ fn it_waits_for_a_server_that_starts_later() {
     stderr.read_line(&mut line).unwrap();
     assert_eq!(line, "cannot connect to server, retry in 1 second\n");
     stderr.read_line(&mut line).unwrap();
-    assert!(line.contains("there is no socket at"), "{line}");
+    assert!(line.contains("no socket at"), "{line}");
     let _server = RealServer::at(folder, &Config { size: 1 << 20, ..Config::default() });
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(0));
@@ -201,14 +205,14 @@ fn it_waits_for_a_server_that_starts_later() {
 }
 
 #[test]
-fn without_a_server_and_without_commands_it_is_status_3() {
+fn no_server_and_no_commands_is_status_3() {
     let (status, out, error) = Client::new().run("/nowhere/socket".as_ref(), &[], "\n");
     assert_eq!((status, out), (Some(3), format!("{HELP}cmd> ")));
-    assert!(error.contains("there is no socket at /nowhere/socket: start a server"), "{error}");
+    assert!(error.contains("no socket at /nowhere/socket. Hint: start a server"), "{error}");
 }
 
 #[test]
-fn a_server_that_goes_away_is_reported_and_waited_for() {
+fn reports_server_end_and_waits_for_restart() {
     let mut server = RealServer::start(1);
     let mut child = Client::new().command(&server.socket()).spawn().unwrap();
     let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -219,13 +223,13 @@ fn a_server_that_goes_away_is_reported_and_waited_for() {
     let mut reasons = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(reasons.next().unwrap().contains("closed the connection"));
     assert_eq!(reasons.next().unwrap(), "cannot connect to server, retry in 1 second");
-    // Nothing is left to do at the end of stdin.
+    // At the end of stdin no command is left.
     assert_eq!(end(child, stdout).0, Some(3));
-    assert!(reasons.last().unwrap().contains("there is no socket at"));
+    assert!(reasons.last().unwrap().contains("no socket at"));
 }
 
 #[test]
-fn flags_are_those_of_qemu_s_client_and_others_are_wrong_usage() {
+fn accepts_flags_of_qemus_client_only() {
     let client = Client::new();
     let server = RealServer::start(1);
     let (status, out, _) = client.run(&server.socket(), &["-h"], "");
@@ -240,7 +244,7 @@ fn flags_are_those_of_qemu_s_client_and_others_are_wrong_usage() {
 }
 
 #[test]
-fn unwritable_output_fails_and_a_closed_pipe_does_not() {
+fn unwritable_output_fails_but_closed_pipe_does_not() {
     let (client, server) = (Client::new(), RealServer::start(1));
     let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = client.command(&server.socket());
@@ -259,10 +263,10 @@ fn ended_with_stdout(command: &mut Command, stdout: Stdio) -> (Option<i32>, Stri
 }
 
 #[test]
-fn a_copy_under_another_name_is_host_peer() {
+fn other_names_run_host_peer() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("my-ivshmem-client");
     symlink(env!("CARGO_BIN_EXE_host-peer"), &other).unwrap();
-    let (_, out, _) = ended(Command::new(&other).arg("--help"));
+    let (_, out, _) = run_to_end(Command::new(&other).arg("--help"));
     assert!(out.contains("host-peer check"), "{out}");
 }

@@ -1,4 +1,4 @@
-//! The shell at the end of a pipe.
+//! The shell with piped input.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -6,10 +6,11 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use proto::wire::{PeerId, Vector};
 
-use crate::real::{RealServer, host_peer};
-use crate::scripted::LONG;
+use crate::host_peer;
+use test_support::LONG;
+use test_support::real_server::RealServer;
 
-/// A shell that a test talks to.
+/// A shell with piped stdin and stdout.
 struct Shell {
     child: Child,
     stdin: Option<ChildStdin>,
@@ -35,7 +36,7 @@ impl Shell {
         line.trim_end().to_owned()
     }
 
-    /// Ends the input; status, what is left of stdout, stderr.
+    /// Closes stdin; returns status, the rest of stdout, and stderr.
     fn end(mut self) -> (Option<i32>, String, String) {
         drop(self.stdin.take());
         let mut rest = String::new();
@@ -45,7 +46,7 @@ impl Shell {
     }
 }
 
-/// What a shell says to a whole script.
+/// Runs a script.
 fn run(server: &RealServer, script: &str) -> (Option<i32>, String, String) {
     let mut shell = Shell::start(&server.socket());
     shell.stdin.as_mut().unwrap().write_all(script.as_bytes()).unwrap();
@@ -53,7 +54,7 @@ fn run(server: &RealServer, script: &str) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn a_script_for_the_example_client_works_unchanged() {
+fn runs_scripts_of_the_example_client() {
     let server = RealServer::start(2);
     let present = server.client();
     let (status, out, error) = run(&server, "dump\nint 0 1\nint 0 all\nint all\n");
@@ -66,7 +67,7 @@ fn a_script_for_the_example_client_works_unchanged() {
 }
 
 #[test]
-fn notifications_and_news_are_told_while_nothing_is_typed() {
+fn prints_events_without_input() {
     let server = RealServer::start(2);
     let mut shell = Shell::start(&server.socket());
     shell.type_line("peers");
@@ -81,14 +82,14 @@ fn notifications_and_news_are_told_while_nothing_is_typed() {
 }
 
 #[test]
-fn a_script_may_have_comments() {
+fn accepts_comments() {
     let server = RealServer::start(2);
     let script = "# who is there; nonsense\npeers; # this one; nonsense\n";
     assert_eq!(run(&server, script), (Some(0), "peer 0  2 vectors (this one)\n".into(), String::new()));
 }
 
 #[test]
-fn rings_that_merge_are_one_line_that_says_so() {
+fn coalesced_rings_are_one_line_with_count() {
     let server = RealServer::start(1);
     let (status, out, _) = run(&server, "ring 0 0 3; read 0 1");
     assert_eq!(status, Some(0));
@@ -98,7 +99,7 @@ fn rings_that_merge_are_one_line_that_says_so() {
 }
 
 #[test]
-fn memory_is_changed_and_shown() {
+fn writes_and_reads_memory() {
     let server = RealServer::start(1);
     let (status, out, error) = run(&server, "write 4K 68 65 6c6c 6f\nread 0x1000 5\n");
     assert_eq!((status, error.as_str()), (Some(0), ""));
@@ -107,7 +108,7 @@ fn memory_is_changed_and_shown() {
 }
 
 #[test]
-fn a_wait_ends_with_its_doorbell_or_fails_with_its_time() {
+fn wait_ends_with_doorbell_or_timeout() {
     let server = RealServer::start(2);
     let (status, out, error) = run(&server, "int 0 0; int 0 1; wait 1 60s; peers\n");
     assert_eq!(status, Some(0), "{error}");
@@ -122,18 +123,18 @@ fn a_wait_ends_with_its_doorbell_or_fails_with_its_time() {
 }
 
 #[test]
-fn a_command_that_fails_does_not_end_the_shell_but_decides_its_status() {
+fn failed_command_sets_the_status_only() {
     let server = RealServer::start(1);
     let script = "nonsense\nint 9 0\nint 0 7\nwait 7\nread 1M 1\nwrite 0 zz\nint\n\n;;\nhelp\n";
     let (status, out, error) = run(&server, script);
     assert_eq!(status, Some(1));
     let expected = [
         "invalid command, type help: nonsense",
-        "there is no peer 9; present: nobody",
-        "peer 0 has no vector 7: it has 1, counted from 0",
-        "peer 0 has no vector 7: it has 1, counted from 0",
+        "peer 9 is not connected; connected: none",
+        "peer 0 does not have vector 7; it has 1, counted from 0",
+        "peer 0 does not have vector 7; it has 1, counted from 0",
         "1 byte at offset 0x100000 leaves the shared memory of 1048576 bytes",
-        "zz is no hexadecimal: two digits a byte are expected",
+        "zz is not hexadecimal: two digits per byte are expected",
         "usage: int PEER VECTOR, int PEER all, or int all",
     ];
     assert_eq!(error.lines().collect::<Vec<_>>(), expected);
@@ -141,7 +142,7 @@ fn a_command_that_fails_does_not_end_the_shell_but_decides_its_status() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_an_invalid_command_and_the_next_line_counts() {
+fn invalid_utf_8_is_an_invalid_command() {
     let server = RealServer::start(1);
     let mut shell = Shell::start(&server.socket());
     shell.stdin.as_mut().unwrap().write_all(b"int 0 \xff\xfe\npeers\n").unwrap();
@@ -151,20 +152,20 @@ fn bytes_that_are_no_text_are_an_invalid_command_and_the_next_line_counts() {
 }
 
 #[test]
-fn quit_ends_it_at_once_and_the_rest_is_not_done() {
+fn quit_skips_the_rest() {
     let server = RealServer::start(1);
     assert_eq!(run(&server, "quit; nonsense\nnonsense\n"), (Some(0), String::new(), String::new()));
 }
 
 #[test]
-fn when_the_server_goes_away_the_known_peers_can_still_be_rung() {
+fn rings_known_peers_without_the_server() {
     let mut server = RealServer::start(1);
     let other = server.client();
     let mut shell = Shell::start(&server.socket());
     shell.type_line("read 0 1");
     shell.line();
     server.stop();
-    // The server tells at its end that everybody leaves.
+    // At its end the server reports that every peer left.
     assert_eq!(shell.line(), "peer 0 left");
     shell.type_line("int 1 0");
     assert_eq!(shell.line(), "receive notification from peer_id=1 vector=0");

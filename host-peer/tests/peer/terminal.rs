@@ -1,4 +1,4 @@
-//! The shell and `read` at a real terminal.
+//! The shell and `read` at a pseudoterminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
@@ -11,19 +11,20 @@ use proto::wire::{PeerId, Vector};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::real::{RealServer, host_peer};
-use crate::scripted::LONG;
+use crate::host_peer;
+use test_support::LONG;
+use test_support::real_server::RealServer;
 
-/// A command at a terminal, ended with the test.
+/// A command at a terminal; killed when dropped.
 struct Session {
     terminal: File,
     child: Child,
-    /// What was shown and not looked at yet.
+    /// Output that no `expect` has consumed.
     shown: String,
 }
 
 impl Session {
-    /// The terminal's other end is the command's alone, so that it hangs up when the command ends.
+    /// Only the command holds the other end: the terminal hangs up when it ends.
     fn start(mut command: Command) -> Self {
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -40,7 +41,7 @@ impl Session {
         self.terminal.write_all(text.as_bytes()).unwrap();
     }
 
-    /// Reads until the terminal shows `text`; what it showed up to there.
+    /// Reads until the terminal shows `text`; returns the output up to there.
     #[track_caller]
     fn expect(&mut self, text: &str) -> String {
         let mut bytes = [0; 256];
@@ -71,7 +72,7 @@ impl Drop for Session {
 }
 
 #[test]
-fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
+fn has_prompt_completion_events_and_history() {
     let server = RealServer::start(1);
     let mut other = server.client();
     let folder = tempfile::tempdir().unwrap();
@@ -80,14 +81,14 @@ fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
     command.arg("shell").arg("--history").arg(&history);
     let mut shell = Session::start(command);
     shell.expect("cmd> ");
-    // "pe" and a tab are "peers".
+    // Tab completes "pe" to "peers".
     shell.type_text("pe\t\r");
     shell.expect("peer 1  1 vector (this one)");
     shell.expect("cmd> ");
     while other.peers().is_empty() {
-        other.pump(LONG).unwrap();
+        other.poll_events(LONG).unwrap();
     }
-    // While a line is being edited.
+    // During the input of a line.
     shell.type_text("int 0");
     shell.expect("int 0");
     other.ring(PeerId(1), Vector(0)).unwrap();
@@ -96,7 +97,7 @@ fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
     shell.expect("our_id = 1");
     shell.expect("cmd> ");
     assert_eq!(other.wait(Vector(0), Some(LONG)).unwrap(), Some(1));
-    // Ctrl-C gives the line up, Ctrl-D ends the input; what failed does not count at a terminal.
+    // Ctrl-C discards the line, Ctrl-D ends the input. Failed commands do not affect the status.
     shell.type_text("given up");
     shell.expect("given up");
     shell.type_text("\x03");
@@ -112,7 +113,7 @@ fn a_person_gets_a_prompt_completion_notifications_and_a_history() {
 }
 
 #[test]
-fn ctrl_c_ends_a_wait_and_not_the_shell() {
+fn ctrl_c_ends_a_command_not_the_shell() {
     let server = RealServer::start(2);
     let mut command = host_peer(&server.socket());
     command.arg("shell");
@@ -122,10 +123,10 @@ fn ctrl_c_ends_a_wait_and_not_the_shell() {
         shell.expect("cmd> ");
         shell.type_text(&format!("dump;{long};peers\r"));
         shell.expect("our_id = 0");
-        // What the terminal sends for a Ctrl-C.
+        // The signal of Ctrl-C.
         kill_process(id, Signal::INT).unwrap();
         let shown = shell.expect("cmd> ");
-        assert!(!shown.contains("this one"), "the rest of the line is given up as well: {shown:?}");
+        assert!(!shown.contains("this one"), "the rest of the line is skipped: {shown:?}");
         shell.type_text("peers\r");
         shell.expect("peer 0  2 vectors (this one)");
     }
@@ -135,19 +136,19 @@ fn ctrl_c_ends_a_wait_and_not_the_shell() {
 }
 
 #[test]
-fn a_terminal_that_hangs_up_ends_the_shell() {
+fn hangup_ends_the_shell() {
     let server = RealServer::start(1);
     let mut command = host_peer(&server.socket());
     command.arg("shell");
     let mut shell = Session::start(command);
     shell.expect("cmd> ");
-    // Any other file will do in its place.
+    // Closes the terminal.
     shell.terminal = File::open("/dev/null").unwrap();
-    assert!(shell.end().code().is_some(), "it ends by itself");
+    assert!(shell.end().code().is_some(), "ends without a signal");
 }
 
 #[test]
-fn raw_bytes_are_not_thrown_at_a_terminal() {
+fn refuses_raw_bytes_at_a_terminal() {
     let server = RealServer::start(1);
     let mut command = host_peer(&server.socket());
     command.args(["read", "0", "16"]);

@@ -1,11 +1,11 @@
-//! Whether the machine can hold what is asked for, asked before anybody maps it.
+//! Checks that memory and file systems have enough space, before a client maps the object.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
 use rustix::fs::{FallocateFlags, fallocate, statfs};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::{MemoryError, huge_pages};
 
@@ -14,7 +14,7 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 const HUGETLBFS_MAGIC: u64 = 0x9584_58f6;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum FileSystemKind {
     /// Files take memory, up to the mount's limit.
     Tmpfs,
     /// Files take huge pages from a pool.
@@ -23,36 +23,36 @@ enum Kind {
 }
 
 struct FileSystem {
-    kind: Kind,
+    kind: FileSystemKind,
     block: u64,
-    /// Free bytes; none where the mount has no limit.
+    /// Free bytes; `None` if the mount has no limit.
     free: Option<u64>,
 }
 
 /// See [statfs(2)](https://man7.org/linux/man-pages/man2/statfs.2.html).
-fn file_system(folder: &Path) -> io::Result<FileSystem> {
-    let stat = statfs(folder)?;
+fn file_system(directory: &Path) -> io::Result<FileSystem> {
+    let stat = statfs(directory)?;
     let kind = match stat.f_type.cast_unsigned() & 0xffff_ffff {
-        TMPFS_MAGIC => Kind::Tmpfs,
-        HUGETLBFS_MAGIC => Kind::Hugetlbfs,
-        _ => Kind::Other,
+        TMPFS_MAGIC => FileSystemKind::Tmpfs,
+        HUGETLBFS_MAGIC => FileSystemKind::Hugetlbfs,
+        _ => FileSystemKind::Other,
     };
     let block = stat.f_bsize.cast_unsigned();
     let free = (stat.f_blocks != 0).then(|| stat.f_bavail.saturating_mul(block));
     Ok(FileSystem { kind, block, free })
 }
 
-/// The unit in which files of this folder can be mapped.
-pub(super) fn page_size_of(folder: &Path) -> io::Result<u64> {
-    let file_system = file_system(folder)?;
+/// The page size for mappings of files in this directory.
+pub(super) fn page_size_of(directory: &Path) -> io::Result<u64> {
+    let file_system = file_system(directory)?;
     Ok(match file_system.kind {
-        Kind::Hugetlbfs => file_system.block,
-        Kind::Tmpfs | Kind::Other => super::page_size(),
+        FileSystemKind::Hugetlbfs => file_system.block,
+        FileSystemKind::Tmpfs | FileSystemKind::Other => super::page_size(),
     })
 }
 
-/// Whether the machine has `size` bytes of memory to give. What the kernel would still grant beyond
-/// that ends with the OOM killer, and it picks its victim itself.
+/// Checks that `size` bytes of memory are available. The kernel may grant more, but then the OOM killer ends some process
+/// later.
 pub(super) fn check_memory(size: u64) -> Result<(), MemoryError> {
     match fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text)) {
         Some(available) if available < size => Err(MemoryError::NoMemory { size, available }),
@@ -70,56 +70,52 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(bytes("MemAvailable:")? + bytes("SwapFree:").unwrap_or(0))
 }
 
-/// Whether the file system of a folder has `size` free bytes.
-pub(super) fn check_space(folder: &Path, size: u64) -> Result<(), MemoryError> {
-    let file_system = file_system(folder).map_err(|source| MemoryError::Make {
-        step: "find room for",
-        place: folder.display().to_string(),
+/// Checks that the file system of a directory has `size` free bytes.
+pub(super) fn check_space(directory: &Path, size: u64) -> Result<(), MemoryError> {
+    let file_system = file_system(directory).map_err(|source| MemoryError::Create {
+        step: "check the space for",
+        place: directory.display().to_string(),
         source,
     })?;
     if let Some(free) = file_system.free.filter(|&free| free < size) {
-        return Err(no_space(folder, size, free, file_system.kind));
+        return Err(no_space(directory, size, free, file_system.kind));
     }
     match file_system.kind {
-        Kind::Tmpfs => check_memory(size),
-        Kind::Hugetlbfs => huge_pages::check_mount(file_system.block, size),
-        Kind::Other => Ok(()),
+        FileSystemKind::Tmpfs => check_memory(size),
+        FileSystemKind::Hugetlbfs => huge_pages::check_mount(file_system.block, size),
+        FileSystemKind::Other => Ok(()),
     }
 }
 
-/// Reserves all blocks of a file, so that touching a page cannot fail later
+/// Reserves all blocks of a file, because accessing a page must not fail later
 /// ([fallocate(2)](https://man7.org/linux/man-pages/man2/fallocate.2.html)).
-pub(super) fn reserve(file: &File, folder: &Path, size: u64) -> Result<(), MemoryError> {
-    loop {
-        return match fallocate(file, FallocateFlags::empty(), 0, size) {
-            Ok(()) => Ok(()),
-            Err(Errno::INTR) => continue,
-            Err(Errno::NOSPC) => Err(taken_meanwhile(folder, size)),
-            Err(errno) => Err(MemoryError::Make {
-                step: "reserve the blocks of",
-                place: folder.display().to_string(),
-                source: errno.into(),
-            }),
-        };
+pub(super) fn reserve(file: &File, directory: &Path, size: u64) -> Result<(), MemoryError> {
+    retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)).map_err(|errno| match errno {
+        Errno::NOSPC => out_of_space(directory, size),
+        _ => MemoryError::Create {
+            step: "reserve the blocks of",
+            place: directory.display().to_string(),
+            source: errno.into(),
+        },
+    })
+}
+
+/// The error for space that ran out after the check.
+fn out_of_space(directory: &Path, size: u64) -> MemoryError {
+    match file_system(directory) {
+        Ok(FileSystem { kind: FileSystemKind::Hugetlbfs, block, .. }) => huge_pages::out_of_pages(block, size),
+        Ok(FileSystem { kind, free, .. }) => no_space(directory, size, free.unwrap_or(0), kind),
+        Err(_) => no_space(directory, size, 0, FileSystemKind::Other),
     }
 }
 
-/// There was room, and now there is none.
-fn taken_meanwhile(folder: &Path, size: u64) -> MemoryError {
-    match file_system(folder) {
-        Ok(FileSystem { kind: Kind::Hugetlbfs, block, .. }) => huge_pages::taken_meanwhile(block, size),
-        Ok(FileSystem { kind, free, .. }) => no_space(folder, size, free.unwrap_or(0), kind),
-        Err(_) => no_space(folder, size, 0, Kind::Other),
-    }
-}
-
-fn no_space(folder: &Path, size: u64, free: u64, kind: Kind) -> MemoryError {
-    let cure = match kind {
-        Kind::Tmpfs => "enlarge it (mount -o remount,size=SIZE FOLDER)",
-        Kind::Hugetlbfs => "raise the mount's limit (its size= option)",
-        Kind::Other => "make room there",
+fn no_space(directory: &Path, size: u64, free: u64, kind: FileSystemKind) -> MemoryError {
+    let hint = match kind {
+        FileSystemKind::Tmpfs => "enlarge the mount (mount -o remount,size=SIZE DIR)",
+        FileSystemKind::Hugetlbfs => "raise the mount's limit (its size= option)",
+        FileSystemKind::Other => "free space there",
     };
-    MemoryError::NoSpace { folder: folder.into(), size, free, cure }
+    MemoryError::NoSpace { directory: directory.into(), size, free, hint }
 }
 
 #[cfg(test)]
@@ -127,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn available_memory_counts_swap() {
+    fn available_memory_includes_swap() {
         let meminfo = "MemTotal:  100 kB\nMemAvailable:   3 kB\nSwapFree:    2 kB\n";
         assert_eq!(available(meminfo), Some(5 << 10));
         assert_eq!(available("MemAvailable: 3 kB\n"), Some(3 << 10));
@@ -135,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_machine_has_is_refused() {
+    fn refuses_more_than_the_available_memory() {
         let error = check_memory(1 << 60).unwrap_err();
         assert!(matches!(error, MemoryError::NoMemory { .. }), "{error}");
     }

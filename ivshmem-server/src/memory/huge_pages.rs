@@ -1,24 +1,25 @@
-//! Huge pages, which the kernel gives only from a pool that somebody reserved
+//! Huge pages, which the kernel takes from a pool that the administrator reserves
 //! ([hugetlbpage](https://docs.kernel.org/admin-guide/mm/hugetlbpage.html)).
 
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use memfd::HugetlbSize;
 use rustix::fs::{FallocateFlags, fallocate};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::MemoryError;
 
 const POOLS: &str = "/sys/kernel/mm/hugepages";
 
-/// A size of huge pages that x86-64 has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Sizes of huge pages on x86-64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum HugePageSize {
-    /// 2 MiB.
+    /// 2 MiB
+    #[value(name = "2M", alias = "2m")]
     TwoMegabytes,
-    /// 1 GiB.
+    /// 1 GiB
+    #[value(name = "1G", alias = "1g")]
     OneGigabyte,
 }
 
@@ -32,7 +33,7 @@ impl From<HugePageSize> for HugetlbSize {
 }
 
 impl HugePageSize {
-    /// A page's size.
+    /// The size in bytes.
     #[must_use]
     pub fn bytes(self) -> u64 {
         match self {
@@ -41,105 +42,97 @@ impl HugePageSize {
         }
     }
 
-    /// Whether so many bytes are free in the pool.
+    /// Checks that the pool has `size` free bytes.
     pub(super) fn check(self, size: u64) -> Result<(), MemoryError> {
         self.pool(Path::new(POOLS)).check(size)
     }
 
     /// Takes all pages of a file from the pool.
     pub(super) fn reserve(self, file: &File, size: u64) -> Result<(), MemoryError> {
-        loop {
-            return match fallocate(file, FallocateFlags::empty(), 0, size) {
-                Ok(()) => Ok(()),
-                Err(Errno::INTR) => continue,
-                Err(Errno::NOSPC | Errno::NOMEM) => Err(self.pool(Path::new(POOLS)).lacking(size, 0)),
-                Err(errno) => Err(MemoryError::Make {
-                    step: "take the huge pages of",
-                    place: "memfd".into(),
-                    source: errno.into(),
-                }),
-            };
-        }
+        retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)).map_err(|errno| match errno {
+            Errno::NOSPC | Errno::NOMEM => self.pool(Path::new(POOLS)).missing_pages(size, 0),
+            _ => MemoryError::Create { step: "take the huge pages of", place: "memfd".into(), source: errno.into() },
+        })
     }
 
     fn pool(self, pools: &Path) -> Pool {
-        Pool::of(pools, self.bytes(), "leave --hugepages out")
+        Pool::new(pools, self.bytes(), "leave --hugepages out")
     }
 }
 
-/// Whether so many bytes are free in the pool behind a mount of hugetlbfs, whose files have pages of this size. The mount
-/// itself knows only its own limit.
+/// Checks that the pool of a hugetlbfs mount with this page size has `size` free bytes. statfs(2) reports only the mount's
+/// own limit.
 pub(super) fn check_mount(page: u64, size: u64) -> Result<(), MemoryError> {
-    match mounted(Path::new(POOLS), page).check(size) {
-        // Without /sys the taking of the pages shows it.
-        Err(MemoryError::HugePagesUnknown(_)) => Ok(()),
+    match mount_pool(Path::new(POOLS), page).check(size) {
+        // Without /sys, reserving the pages detects missing ones.
+        Err(MemoryError::HugePagesUnsupported(_)) => Ok(()),
         checked => checked,
     }
 }
 
-/// The pages of such a mount turned out to be taken, though they were free before.
-pub(super) fn taken_meanwhile(page: u64, size: u64) -> MemoryError {
-    mounted(Path::new(POOLS), page).lacking(size, 0)
+/// The error for a mount's pages that ran out after the check.
+pub(super) fn out_of_pages(page: u64, size: u64) -> MemoryError {
+    mount_pool(Path::new(POOLS), page).missing_pages(size, 0)
 }
 
-fn mounted(pools: &Path, page: u64) -> Pool {
-    Pool::of(pools, page, "choose another --shm-dir")
+fn mount_pool(pools: &Path, page: u64) -> Pool {
+    Pool::new(pools, page, "choose another --shm-dir")
 }
 
-/// The pages of one size that are reserved on this machine.
+/// The machine's huge pages of one size.
 struct Pool {
     page: u64,
-    folder: PathBuf,
-    /// What to do without them.
-    otherwise: &'static str,
+    path: PathBuf,
+    /// How to do without them.
+    alternative: &'static str,
 }
 
 impl Pool {
-    fn of(pools: &Path, page: u64, otherwise: &'static str) -> Self {
-        Self { page, folder: pools.join(format!("hugepages-{}kB", page >> 10)), otherwise }
+    fn new(pools: &Path, page: u64, alternative: &'static str) -> Self {
+        Self { page, path: pools.join(format!("hugepages-{}kB", page >> 10)), alternative }
     }
 
     fn check(&self, size: u64) -> Result<(), MemoryError> {
-        let Ok(free) = number(&self.folder.join("free_hugepages")) else {
-            return Err(MemoryError::HugePagesUnknown(self.page));
+        let Some(free) = self.read("free_hugepages") else {
+            return Err(MemoryError::HugePagesUnsupported(self.page));
         };
-        // Promised to others, though still counted as free.
-        let promised = number(&self.folder.join("resv_hugepages")).unwrap_or(0);
-        // What the kernel may add to the pool when asked; taking the pages shows whether it can.
-        let more = number(&self.folder.join("nr_overcommit_hugepages")).unwrap_or(0);
-        let added = number(&self.folder.join("surplus_hugepages")).unwrap_or(0);
-        let free = free.saturating_sub(promised) + more.saturating_sub(added);
-        if free >= size / self.page { Ok(()) } else { Err(self.lacking(size, free)) }
+        // Reserved by mappings, but still counted as free.
+        let reserved = self.read("resv_hugepages").unwrap_or(0);
+        // The kernel may add these to the pool on demand. Reserving the pages detects whether it can.
+        let overcommit = self.read("nr_overcommit_hugepages").unwrap_or(0);
+        let surplus = self.read("surplus_hugepages").unwrap_or(0);
+        let free = free.saturating_sub(reserved) + overcommit.saturating_sub(surplus);
+        if free >= size / self.page { Ok(()) } else { Err(self.missing_pages(size, free)) }
     }
 
-    fn lacking(&self, size: u64, free: u64) -> MemoryError {
-        let total = number(&self.folder.join("nr_hugepages")).unwrap_or(0);
+    fn missing_pages(&self, size: u64, free: u64) -> MemoryError {
+        let total = self.read("nr_hugepages").unwrap_or(0);
         let reserve = total + (size / self.page).saturating_sub(free);
-        let folder = self.folder.display().to_string();
-        MemoryError::NoHugePages { size, page: self.page, free, reserve, folder, otherwise: self.otherwise }
+        let pool = self.path.display().to_string();
+        MemoryError::NoHugePages { size, page: self.page, free, reserve, pool, alternative: self.alternative }
     }
-}
 
-fn number(path: &Path) -> io::Result<u64> {
-    fs::read_to_string(path)?.trim().parse().map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+    fn read(&self, name: &str) -> Option<u64> {
+        fs::read_to_string(self.path.join(name)).ok()?.trim().parse().ok()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn pools(total: u64, free: u64, promised: u64) -> tempfile::TempDir {
+    fn pools(total: u64, free: u64, reserved: u64) -> tempfile::TempDir {
         let pools = tempfile::tempdir().unwrap();
-        let folder = pools.path().join("hugepages-2048kB");
-        fs::create_dir(&folder).unwrap();
-        for (name, value) in [("nr_hugepages", total), ("free_hugepages", free), ("resv_hugepages", promised)] {
-            fs::write(folder.join(name), format!("{value}\n")).unwrap();
+        let pool = pools.path().join("hugepages-2048kB");
+        fs::create_dir(&pool).unwrap();
+        for (name, value) in [("nr_hugepages", total), ("free_hugepages", free), ("resv_hugepages", reserved)] {
+            fs::write(pool.join(name), format!("{value}\n")).unwrap();
         }
         pools
     }
 
     #[test]
-    fn what_is_free_and_not_promised_is_enough_or_the_cure_says_how_many_to_reserve() {
+    fn missing_pages_are_reported_with_a_hint() {
         let page = HugePageSize::TwoMegabytes;
         page.pool(pools(10, 8, 2).path()).check(12 << 20).unwrap();
         let error = page.pool(pools(10, 8, 3).path()).check(12 << 20).unwrap_err();
@@ -148,30 +141,30 @@ mod tests {
     }
 
     #[test]
-    fn a_mount_without_a_limit_has_what_the_pool_has() {
+    fn a_mount_without_a_limit_is_limited_by_the_pool() {
         let page = 2 << 20;
-        mounted(pools(4, 4, 0).path(), page).check(8 << 20).unwrap();
-        let error = mounted(pools(4, 4, 0).path(), page).check(64 << 20).unwrap_err().to_string();
-        for part in ["64M of huge pages are wanted, but 4 of 2M are free", "echo 32 >", "choose another --shm-dir"] {
+        mount_pool(pools(4, 4, 0).path(), page).check(8 << 20).unwrap();
+        let error = mount_pool(pools(4, 4, 0).path(), page).check(64 << 20).unwrap_err().to_string();
+        for part in ["64M of huge pages requested, but 4 of 2M are free", "echo 32 >", "choose another --shm-dir"] {
             assert!(error.contains(part), "{error}");
         }
         assert!(!error.contains("--hugepages"), "{error}");
     }
 
     #[test]
-    fn what_the_kernel_may_add_to_the_pool_counts() {
+    fn overcommitted_pages_count_as_free() {
         let pools = pools(0, 0, 0);
-        let folder = pools.path().join("hugepages-2048kB");
+        let pool = pools.path().join("hugepages-2048kB");
         let page = HugePageSize::TwoMegabytes;
-        fs::write(folder.join("nr_overcommit_hugepages"), "3\n").unwrap();
+        fs::write(pool.join("nr_overcommit_hugepages"), "3\n").unwrap();
         page.pool(pools.path()).check(6 << 20).unwrap();
-        fs::write(folder.join("surplus_hugepages"), "1\n").unwrap();
+        fs::write(pool.join("surplus_hugepages"), "1\n").unwrap();
         page.pool(pools.path()).check(6 << 20).unwrap_err();
     }
 
     #[test]
-    fn a_size_that_the_machine_does_not_know_is_named() {
+    fn refuses_an_unsupported_page_size() {
         let error = HugePageSize::OneGigabyte.pool(pools(1, 1, 0).path()).check(1 << 30).unwrap_err();
-        assert!(matches!(error, MemoryError::HugePagesUnknown(_)), "{error}");
+        assert!(matches!(error, MemoryError::HugePagesUnsupported(_)), "{error}");
     }
 }

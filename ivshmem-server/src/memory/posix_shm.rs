@@ -1,4 +1,4 @@
-//! POSIX shared memory objects, which Linux keeps as files in /dev/shm.
+//! POSIX shared memory objects: files in /dev/shm.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -13,17 +13,17 @@ use rustix::process::geteuid;
 use thiserror::Error;
 use tracing::{info, warn};
 
-use super::{MemoryError, capacity, leads_to, length};
+use super::{MemoryError, capacity, length, refers_to};
 use cli_common::size::Bytes;
 
-/// Where the objects lie.
-pub(super) const FOLDER: &str = "/dev/shm";
+/// The directory of the objects.
+pub(super) const DIRECTORY: &str = "/dev/shm";
 
 /// The name of a POSIX shared memory object, without the leading slash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShmName(String);
 
-/// A text that names no object.
+/// A text that is not a valid name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("expected a name of 1 to 255 bytes without a slash, such as ivshmem")]
 pub struct ShmNameError;
@@ -38,45 +38,44 @@ impl FromStr for ShmName {
     type Err = ShmNameError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // shm_open(3) takes names with a leading slash, so scripts write them.
+        // shm_open(3) takes names with a leading slash, so scripts use them.
         let name = text.strip_prefix('/').unwrap_or(text);
         let valid = (1..=255).contains(&name.len()) && !name.contains(['/', '\0']) && !matches!(name, "." | "..");
         valid.then(|| Self(name.into())).ok_or(ShmNameError)
     }
 }
 
-/// An object in use by this server, removed when dropped.
+/// The object of this server, removed when dropped.
 #[derive(Debug)]
 pub(super) struct ShmObject {
     path: PathBuf,
-    /// Holds the lock that tells other servers that this one lives. Never given to a client: the lock
-    /// would live as long as the client.
+    /// Holds the lock that keeps other servers off the object. Not for clients, because the lock would last as long as the
+    /// client.
     lock: File,
-    /// It belongs to another user, who keeps it.
+    /// The object of another user is not removed.
     is_foreign: bool,
 }
 
 impl ShmObject {
-    /// Opens the object, or makes it, with exactly `size` bytes. As with QEMU's example server, one
-    /// that exists is taken with what is in it, since others may have it mapped; it may grow, but
-    /// never shrink under them.
+    /// Opens or creates the object with exactly `size` bytes. As in QEMU's example server, an existing object keeps its
+    /// contents, because other processes may have it mapped. It may grow, but must not shrink.
     pub(super) fn open(name: &ShmName, size: u64) -> Result<(Self, File), MemoryError> {
-        let path = Path::new(FOLDER).join(&name.0);
+        let path = Path::new(DIRECTORY).join(&name.0);
         let failed = |step| {
             let place = path.display().to_string();
-            move |source| MemoryError::Make { step, place, source }
+            move |source| MemoryError::Create { step, place, source }
         };
         let lock = open_or_create(&path).map_err(|source| {
             let is_foreign = fs::symlink_metadata(&path).is_ok_and(|found| found.uid() != geteuid().as_raw());
             match source.kind() {
-                io::ErrorKind::PermissionDenied if is_foreign => MemoryError::ShmForeign(path.clone()),
+                io::ErrorKind::PermissionDenied if is_foreign => MemoryError::ShmOfOtherUser(path.clone()),
                 _ => failed("open")(source),
             }
         })?;
         let owner = lock.metadata().map_err(failed("open"))?.uid();
         let is_foreign = owner != geteuid().as_raw();
         if is_foreign && !geteuid().is_root() {
-            return Err(MemoryError::ShmForeign(path));
+            return Err(MemoryError::ShmOfOtherUser(path));
         }
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -84,26 +83,25 @@ impl ShmObject {
             Err(errno) => return Err(failed("lock")(errno.into())),
         }
         let file = open(&path, Create::No).map_err(failed("open"))?;
-        if !leads_to(&path, &lock) {
+        if !refers_to(&path, &lock) {
             return Err(MemoryError::ShmInUse(path));
         }
-        let found = length(&file).map_err(failed("open"))?;
-        if found > size {
-            let size = found;
+        let existing = length(&file).map_err(failed("open"))?;
+        if existing > size {
+            let size = existing;
             return Err(MemoryError::ShmLarger { path, size });
         }
         if is_foreign {
             warn!(
-                "{} belongs to user {owner}, who can change its size and what is in it at any time; it is not removed at the \
-                 end",
+                "{} belongs to user {owner}, who can change its size and contents at any time. It is not removed at the end",
                 path.display()
             );
         }
         let object = Self { path: path.clone(), lock, is_foreign };
-        if found > 0 {
-            info!("{} exists with {}: used with what is in it", path.display(), Bytes(found));
+        if existing > 0 {
+            info!("{} exists with a size of {}: it is used with its contents", path.display(), Bytes(existing));
         }
-        capacity::check_space(FOLDER.as_ref(), size - found)?;
+        capacity::check_space(DIRECTORY.as_ref(), size - existing)?;
         file.set_len(size).map_err(failed("size"))?;
         Ok((object, file))
     }
@@ -114,16 +112,16 @@ impl ShmObject {
 }
 
 impl Drop for ShmObject {
-    /// Leaves the name alone when somebody gave it to another object meanwhile.
+    /// Keeps an object that another process has created with the same name.
     fn drop(&mut self) {
-        if !self.is_foreign && leads_to(&self.path, &self.lock) {
+        if !self.is_foreign && refers_to(&self.path, &self.lock) {
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// With `O_CREAT` the kernel refuses an existing object of another user to everyone, root too, because /dev/shm is sticky and
-/// everyone may write there (`fs.protected_regular`, see
+/// Opens without `O_CREAT` first. With it, the kernel does not open an existing object of another user, even for root,
+/// because /dev/shm is sticky and world-writable (`fs.protected_regular`, see
 /// [proc_sys_fs(5)](https://man7.org/linux/man-pages/man5/proc_sys_fs.5.html)).
 fn open_or_create(path: &Path) -> io::Result<File> {
     loop {
@@ -159,13 +157,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_may_have_the_leading_slash_of_shm_open() {
+    fn accepts_the_leading_slash_of_shm_open() {
         assert_eq!("/ivshmem".parse(), Ok(ShmName("ivshmem".into())));
         assert_eq!("ivshmem".parse(), Ok(ShmName("ivshmem".into())));
     }
 
     #[test]
-    fn names_that_lead_elsewhere_are_refused() {
+    fn refuses_names_with_other_slashes_and_dots() {
         let long = "x".repeat(256);
         for text in ["", "/", "a/b", "..", ".", "//x", &long] {
             assert_eq!(text.parse::<ShmName>(), Err(ShmNameError), "{text}");

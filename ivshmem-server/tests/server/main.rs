@@ -1,20 +1,7 @@
-//! The server as its clients and its operator see it: the real command, real sockets, real signals.
+//! Tests of the real command with real sockets and signals.
 
-mod access;
-mod background;
-mod crowd;
-mod hand_over;
-mod harness;
-mod host_peer;
-mod hostile;
-mod lifecycle;
-mod limits;
-mod logging;
+mod clients;
 mod memory;
-mod misbehaviour;
+mod operation;
 mod qemu;
-mod schedules;
-mod startup;
-mod status;
-mod systemd;
-mod witness;
+mod support;

@@ -1,4 +1,4 @@
-//! QEMU's device as a client, where QEMU is installed. The guest's CPUs never run, so this is quick under emulation, too.
+//! QEMU's device as a client, if QEMU is installed. The vCPUs do not run, so emulation is fast enough.
 
 use std::io::Write;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use proto::wire::PeerId;
 
-use crate::harness::{PATIENCE, Server, command};
-use crate::witness::eventually;
+use crate::support::harness::{ServerProcess, TIMEOUT, command};
+use crate::support::leak_check::eventually;
 
-/// What the shell runs once the socket's path exists, as a test runner does it.
+/// Waits for the socket's path and starts QEMU, as a test runner does.
 const QEMU: &str = "until [ -S socket ]; do :; done; exec qemu-system-x86_64 -nodefaults -no-user-config -display none \
     -machine q35 -S -monitor stdio -chardev socket,path=socket,id=ivshmem \
     -device ivshmem-doorbell,chardev=ivshmem,vectors=${VECTORS:-1}";
@@ -25,12 +25,12 @@ fn qemu(folder: &Path, vectors: u16) -> Child {
     shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Lets QEMU end by its monitor. One that spins instead is killed.
+/// Ends QEMU by its monitor, or kills it after a timeout.
 fn quit(mut qemu: Child) -> Output {
     let _ = qemu.stdin.take().unwrap().write_all(b"quit\n");
-    let begun = Instant::now();
+    let start = Instant::now();
     while qemu.try_wait().unwrap().is_none() {
-        if begun.elapsed() > PATIENCE {
+        if start.elapsed() > TIMEOUT {
             qemu.kill().unwrap();
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -49,9 +49,9 @@ fn qemu_started_once_the_path_exists_joins_and_leaves() {
     }
     for _ in 0..3 {
         let folder = tempfile::tempdir().unwrap();
-        // Before the server, so that it waits for the path.
+        // Started first, so QEMU waits for the path.
         let qemu = qemu(folder.path(), 2);
-        let server = Server::start_in(folder, command(), &["-n", "2", "-l", "1M"]);
+        let server = ServerProcess::start_in(folder, command(), &["-n", "2", "-l", "1M"]);
         server.log_until("peer 0 joined");
         let output = quit(qemu);
         assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
@@ -60,11 +60,11 @@ fn qemu_started_once_the_path_exists_joins_and_leaves() {
 }
 
 #[test]
-fn a_pair_of_qemus_gets_the_same_ids_after_both_restarted() {
+fn a_pair_of_qemus_gets_the_same_ids_after_a_restart() {
     if !is_installed() {
         return;
     }
-    let server = Server::start(&["-n", "1", "-l", "1M"]);
+    let server = ServerProcess::start(&["-n", "1", "-l", "1M"]);
     let folder = server.socket().parent().unwrap().to_owned();
     for _ in 0..2 {
         let first = qemu(&folder, 1);
@@ -84,7 +84,7 @@ fn a_refused_qemu_ends_with_an_error() {
     if !is_installed() {
         return;
     }
-    let server = Server::start(&["--max-peers", "1", "-l", "1M"]);
+    let server = ServerProcess::start(&["--max-peers", "1", "-l", "1M"]);
     let _first = server.member(1);
     let output = quit(qemu(server.socket().parent().unwrap(), 1));
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));

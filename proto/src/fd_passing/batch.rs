@@ -1,4 +1,4 @@
-//! Many messages in one system call, for a sender that has many to tell.
+//! Sends many messages in one system call.
 //!
 //! Several descriptors in one `sendmsg` would all arrive with its first byte, so each message that has one is a
 //! `sendmsg` of its own; `sendmmsg` makes many of them at the price of one change into the kernel, which on machines

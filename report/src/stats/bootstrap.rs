@@ -16,8 +16,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use super::block_bootstrap::Series;
 use super::percentile::{Interval, TAIL};
-use super::resample::Series;
 
 /// How often a series is drawn again.
 const REPLICATES: usize = 2_000;
@@ -86,12 +86,12 @@ pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed
     Some(Ratio::of(ratio(a.median() as f64, b.median() as f64)?, replicates, a.blocks().min(b.blocks())))
 }
 
-/// What one block contributes to a quotient of totals, such as its CPU time and its operations.
+/// One block's part of a ratio of totals, such as its CPU time and its operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share {
-    /// What is shared out.
+    /// The numerator.
     pub sum: f64,
-    /// Among how much.
+    /// The denominator.
     pub over: f64,
 }
 
@@ -103,7 +103,7 @@ pub struct Share {
 /// `None` where either has fewer than 2 blocks, or a quotient that is, or would be if drawn again, not finite or not above
 /// zero.
 #[must_use]
-pub fn ratio_of_quotients(a: &[Share], b: &[Share], seed: u64) -> Option<Ratio> {
+pub fn ratio_of_totals(a: &[Share], b: &[Share], seed: u64) -> Option<Ratio> {
     let blocks = a.len().min(b.len());
     if blocks < 2 {
         return None;
@@ -130,7 +130,7 @@ impl Ratio {
     }
 }
 
-/// Of two figures above zero; anything else has no ratio worth a word, and JSON has no infinity.
+/// The ratio of two values above zero; JSON has no infinity.
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0 && b > 0.0).then(|| a / b).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
 }
@@ -146,7 +146,7 @@ fn tail(blocks: usize) -> f64 {
     }
 }
 
-/// What is left of ascending replicates without a share on each side.
+/// Ascending replicates without a share on each side.
 fn middle<T: Copy>(replicates: &[T], tail: f64) -> Interval<T> {
     let beyond = replicates
         .iter()
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn one_figure_per_block_is_enough_from_two_blocks_on() {
-        let of = |a: &[f64], b: &[f64]| ratio_of_quotients(&single(a), &single(b), 1);
+        let of = |a: &[f64], b: &[f64]| ratio_of_totals(&single(a), &single(b), 1);
         let ratio = of(&[3.0, 3.2], &[1.0, 1.1]).expect("two blocks each");
         assert!((ratio.ratio - 6.2 / 2.1).abs() < 1e-12);
         assert!((ratio.low - 3.0 / 1.1).abs() < 1e-12 && (ratio.high - 3.2).abs() < 1e-12, "{ratio:?}");
@@ -282,7 +282,7 @@ mod tests {
         let base: Vec<Share> = (0..8).map(|block| Share { sum: 1_000.0 + f64::from(block), over: 1_000.0 }).collect();
         let this: Vec<Share> =
             base.iter().map(|one| Share { over: one.over * 2.0, ..*one }).chain([stuck; 2]).collect();
-        let ratio = ratio_of_quotients(&this, &base, 1).expect("eight blocks");
+        let ratio = ratio_of_totals(&this, &base, 1).expect("eight blocks");
         let totals = (8_028.0 + 2_000.0) / 16_020.0 / (8_028.0 / 8_000.0);
         assert!((ratio.ratio - totals).abs() < 1e-12, "{ratio:?}");
         assert!(ratio.low < ratio.ratio && ratio.ratio < ratio.high && ratio.high < 2.0, "{ratio:?}");
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn quotients_that_cannot_be_divided_have_no_ratio() {
-        let of = |a: &[f64], b: &[f64]| ratio_of_quotients(&single(a), &single(b), 1);
+        let of = |a: &[f64], b: &[f64]| ratio_of_totals(&single(a), &single(b), 1);
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(of(&[1.0, 2.0], &[bad, bad]), None, "{bad}");
             assert_eq!(of(&[bad, bad], &[1.0, 2.0]), None, "{bad}");
@@ -298,7 +298,7 @@ mod tests {
         assert_eq!(of(&[1.0, 2.0], &[1.0, f64::NAN]), None);
         assert_eq!(of(&[f64::MAX, f64::MAX], &[f64::MIN_POSITIVE; 2]), None);
         let nothing = [Share { sum: 1.0, over: 0.0 }; 2];
-        assert_eq!(ratio_of_quotients(&nothing, &single(&[1.0, 2.0]), 1), None);
+        assert_eq!(ratio_of_totals(&nothing, &single(&[1.0, 2.0]), 1), None);
     }
 
     #[test]

@@ -1,16 +1,16 @@
-//! How far a series lies from itself, and when two series may be said to differ.
+//! Noise floor of a series, and the outcome of a comparison.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_quotients};
+use super::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_totals};
 
-/// What a comparison shows where there is nothing to show (an A/A test): one half of a series against the other, as
-/// [`ratio_of_medians`] has it. All three are finite and above zero.
+/// An A/A comparison: one half of a series against the other, as [`ratio_of_medians`] does it. All three are finite and
+/// above zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NoiseFloor {
-    /// Of the halves as they were measured.
+    /// Ratio of the halves.
     pub ratio: f64,
     /// The lower end of its 95 % interval.
     pub low: f64,
@@ -19,26 +19,25 @@ pub struct NoiseFloor {
 }
 
 impl NoiseFloor {
-    /// Splits blocks, in the order of their measurement, as ABBA rounds interleave two modes, so that a steady drift
-    /// falls on both halves alike. Empty blocks are passed over.
+    /// Splits blocks in ABBA order, as rounds interleave two modes, so a steady drift affects both halves alike. Empty
+    /// blocks are skipped.
     ///
-    /// `None` from fewer than 2 blocks, and where the halves have no ratio with an interval.
+    /// `None` for fewer than 2 blocks, and if the halves have no ratio with an interval.
     #[must_use]
     pub fn of<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Self> {
         let (a, b) = halves(blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty()));
         ratio_of_medians(&a, &b, seed).map(Self::from)
     }
 
-    /// The same of a quotient of totals, such as a stream's time per message. `None` from fewer than 4 blocks, for half of
-    /// them has to be drawn again.
+    /// The same for a ratio of totals, such as time per message. `None` for fewer than 4 blocks: each half is
+    /// resampled.
     #[must_use]
-    pub fn of_shares(blocks: &[Share], seed: u64) -> Option<Self> {
+    pub fn from_totals(blocks: &[Share], seed: u64) -> Option<Self> {
         let (a, b) = halves(blocks.iter().copied());
-        ratio_of_quotients(&a, &b, seed).map(Self::from)
+        ratio_of_totals(&a, &b, seed).map(Self::from)
     }
 
-    /// The largest factor, at least 1, by which the halves may differ in either direction, going by the interval and the
-    /// ratio itself. What differs from something else by less cannot be told from noise.
+    /// The largest factor, at least 1, by which the halves may differ in either direction, from ratio and interval.
     #[must_use]
     pub fn floor(&self) -> f64 {
         [self.ratio, self.low, self.high].into_iter().map(either_way).fold(1.0, f64::max)
@@ -60,59 +59,61 @@ pub(crate) fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
     (a, b)
 }
 
-/// A factor, at least 1, whichever of the two was the larger.
+/// The ratio or its inverse, whichever is at least 1.
 fn either_way(ratio: f64) -> f64 {
     ratio.max(1.0 / ratio)
 }
 
-/// What a comparison of times or costs comes to, said of the first of the two. As text: "faster", "no difference seen",
-/// "not judged".
+/// The outcome of a comparison of times or costs, for the first of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Word"))]
 #[serde(rename_all = "snake_case")]
-pub enum Word {
+pub enum Change {
     /// The whole interval lies below the noise.
     Faster,
     /// The whole interval lies above the noise.
     Slower,
-    /// The interval holds a ratio that noise explains. That is not to say that there is no difference.
-    NoDifferenceSeen,
-    /// There is no interval, or nothing is known of the noise that it would have to exceed.
+    /// The interval contains a ratio that noise explains. There may still be a difference.
+    #[serde(rename = "no_difference_seen")]
+    NotSignificant,
+    /// There is no interval, or the noise floor is unknown.
     #[default]
-    Unknown,
+    #[serde(rename = "unknown")]
+    Inconclusive,
 }
 
-impl Word {
-    /// Claims a difference only where the interval excludes both 1 and the noise, from 1 ∕ `floor` to `floor` (see
-    /// [`NoiseFloor::floor`]). Where the noise is not known, nothing is said, not even that no difference was seen: an
-    /// interval of a few samples holds 1 whatever they are of.
+impl Change {
+    /// Reports a difference only if the interval excludes 1 and the noise floor, from 1 ∕ `floor` to `floor` (see
+    /// [`NoiseFloor::floor`]). With an unknown floor the outcome is inconclusive: an interval of a few samples contains
+    /// 1 whatever they are.
     #[must_use]
     pub fn of(ratio: Option<&Ratio>, floor: Option<f64>) -> Self {
         let Some(&Ratio { low, high, .. }) = ratio else {
-            return Self::Unknown;
+            return Self::Inconclusive;
         };
         let Some(floor) = floor.map(either_way).filter(|floor| floor.is_finite()) else {
-            return Self::Unknown;
+            return Self::Inconclusive;
         };
         if low <= 1.0 && high >= 1.0 {
-            Self::NoDifferenceSeen
+            Self::NotSignificant
         } else if high < 1.0 / floor {
             Self::Faster
         } else if low > floor {
             Self::Slower
         } else {
-            Self::NoDifferenceSeen
+            Self::NotSignificant
         }
     }
 }
 
-impl fmt::Display for Word {
+impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Faster => "faster",
             Self::Slower => "slower",
-            Self::NoDifferenceSeen => "not significant",
-            Self::Unknown => "inconclusive",
+            Self::NotSignificant => "not significant",
+            Self::Inconclusive => "inconclusive",
         })
     }
 }
@@ -134,11 +135,11 @@ mod tests {
         fn the_other_way_round_the_word_is_the_opposite(
             low in 0.1_f64..2.0, width in 1.0_f64..2.0, floor in 1.0_f64..1.5,
         ) {
-            let there = Word::of(Some(&between(low, low * width)), Some(floor));
-            let back = Word::of(Some(&between(1.0 / (low * width), 1.0 / low)), Some(floor));
+            let there = Change::of(Some(&between(low, low * width)), Some(floor));
+            let back = Change::of(Some(&between(1.0 / (low * width), 1.0 / low)), Some(floor));
             let opposite = match there {
-                Word::Faster => Word::Slower,
-                Word::Slower => Word::Faster,
+                Change::Faster => Change::Slower,
+                Change::Slower => Change::Faster,
                 same => same,
             };
             prop_assert_eq!(back, opposite);
@@ -158,38 +159,42 @@ mod tests {
 
     #[test]
     fn a_difference_is_claimed_only_beyond_one_and_the_noise() {
-        let word = |low, high| Word::of(Some(&between(low, high)), Some(1.25));
-        assert_eq!(word(0.5, 0.79), Word::Faster);
-        assert_eq!(word(0.5, 0.8), Word::NoDifferenceSeen);
-        assert_eq!(word(0.9, 1.1), Word::NoDifferenceSeen);
-        assert_eq!(word(1.25, 2.0), Word::NoDifferenceSeen);
-        assert_eq!(word(1.26, 2.0), Word::Slower);
-        assert_eq!(word(0.1, 10.0), Word::NoDifferenceSeen);
+        let word = |low, high| Change::of(Some(&between(low, high)), Some(1.25));
+        assert_eq!(word(0.5, 0.79), Change::Faster);
+        assert_eq!(word(0.5, 0.8), Change::NotSignificant);
+        assert_eq!(word(0.9, 1.1), Change::NotSignificant);
+        assert_eq!(word(1.25, 2.0), Change::NotSignificant);
+        assert_eq!(word(1.26, 2.0), Change::Slower);
+        assert_eq!(word(0.1, 10.0), Change::NotSignificant);
     }
 
     #[test]
     fn the_end_that_touches_one_is_no_difference() {
-        assert_eq!(Word::of(Some(&between(1.0, 1.5)), Some(1.0)), Word::NoDifferenceSeen);
-        assert_eq!(Word::of(Some(&between(0.5, 1.0)), Some(1.0)), Word::NoDifferenceSeen);
+        assert_eq!(Change::of(Some(&between(1.0, 1.5)), Some(1.0)), Change::NotSignificant);
+        assert_eq!(Change::of(Some(&between(0.5, 1.0)), Some(1.0)), Change::NotSignificant);
     }
 
     #[test]
     fn without_an_interval_or_the_noise_there_is_no_claim() {
-        assert_eq!(Word::of(None, Some(1.1)), Word::Unknown);
-        assert_eq!(Word::of(Some(&between(2.0, 3.0)), None), Word::Unknown);
-        assert_eq!(Word::of(Some(&between(2.0, 3.0)), Some(f64::NAN)), Word::Unknown);
-        assert_eq!(Word::of(Some(&between(2.0, 3.0)), Some(0.0)), Word::Unknown);
-        assert_eq!(Word::of(Some(&between(0.9, 1.1)), None), Word::Unknown, "an interval that holds 1 proves nothing");
+        assert_eq!(Change::of(None, Some(1.1)), Change::Inconclusive);
+        assert_eq!(Change::of(Some(&between(2.0, 3.0)), None), Change::Inconclusive);
+        assert_eq!(Change::of(Some(&between(2.0, 3.0)), Some(f64::NAN)), Change::Inconclusive);
+        assert_eq!(Change::of(Some(&between(2.0, 3.0)), Some(0.0)), Change::Inconclusive);
+        assert_eq!(
+            Change::of(Some(&between(0.9, 1.1)), None),
+            Change::Inconclusive,
+            "an interval that holds 1 proves nothing"
+        );
     }
 
     #[test]
     fn verdicts_have_names_for_files_and_for_text() {
-        let words = [Word::Faster, Word::Slower, Word::NoDifferenceSeen, Word::Unknown];
+        let words = [Change::Faster, Change::Slower, Change::NotSignificant, Change::Inconclusive];
         let json = serde_json::to_string(&words).expect("JSON");
         assert_eq!(json, r#"["faster","slower","no_difference_seen","unknown"]"#);
-        let text: Vec<String> = words.iter().map(Word::to_string).collect();
+        let text: Vec<String> = words.iter().map(Change::to_string).collect();
         assert_eq!(text, ["faster", "slower", "not significant", "inconclusive"]);
-        assert_eq!(format!("{:>8}", Word::Faster), "  faster");
+        assert_eq!(format!("{:>8}", Change::Faster), "  faster");
     }
 
     #[test]
@@ -212,7 +217,7 @@ mod tests {
     fn totals_of_four_blocks_have_a_floor_and_of_three_none() {
         let of = |sums: &[f64]| {
             let blocks: Vec<Share> = sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect();
-            NoiseFloor::of_shares(&blocks, 1)
+            NoiseFloor::from_totals(&blocks, 1)
         };
         assert_eq!(of(&[10.0, 11.0, 12.0]), None);
         assert_eq!(of(&[]), None);

@@ -1,5 +1,4 @@
-//! What lies far outside the middle half. It is counted and left where it is: on this machinery the rare slow operation
-//! is a finding, not a fault of the measurement.
+//! Outliers. They are counted and not removed: a rare slow operation is a finding, not a fault of the measurement.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,8 +7,8 @@ use super::percentile::Percentile;
 /// Samples beyond Tukey's fences (*Exploratory Data Analysis*, 1977, chapter 2), by side and by distance from the
 /// nearer quartile: *mild* beyond 1.5 and *severe* beyond 3 interquartile ranges. Quartiles are taken by nearest rank.
 ///
-/// Latencies have a long right tail, so that some high outliers are no sign of trouble: of lognormal ones, several
-/// percent. Where half of the samples are equal the fences close in on them, and every other sample is severe.
+/// Latencies have a long right tail, so some high outliers are normal: of lognormal samples, several percent. If half
+/// of the samples are equal, the fences coincide with them, and every other sample is severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Outliers {

@@ -1,9 +1,9 @@
-//! Percentiles by nearest rank, so that each one is a sample that was seen, and only where there are enough samples
-//! that more than a handful lie beyond it. Their intervals are samples too.
+//! Percentiles by nearest rank: each is a sample, and given only with enough samples beyond it. Their intervals are
+//! samples too.
 
 use serde::{Deserialize, Serialize};
 
-/// What an interval may miss on each side: 95 % are left between them.
+/// Probability outside an interval on each side: 95 % inside.
 pub(super) const TAIL: f64 = 0.025;
 
 /// A weight of this share of the largest one no longer changes a sum of them.
@@ -44,7 +44,7 @@ impl Percentile {
     /// 99.99 %, from 100,000 samples on.
     pub const P9999: Self = Self { basis_points: 9_999, from: 100_000 };
 
-    /// Any other one, for curves: given from the first sample on, so that whoever draws it says where it ends.
+    /// Any other percentile, for curves: given from the first sample on.
     pub(crate) const fn at(basis_points: u32) -> Self {
         Self { basis_points, from: 1 }
     }
@@ -77,8 +77,8 @@ impl Percentile {
     /// `None` from fewer than [`least_samples`](Self::least_samples), and where even the extreme sample on one side
     /// may be too near: the median needs 6 samples, p90 needs 36 and p95 needs 72.
     ///
-    /// It takes the samples for independent. Where neighbours resemble each other it is too narrow, and
-    /// [`median_interval`](super::median_interval) is for such.
+    /// It assumes independent samples. For correlated neighbours it is too narrow: use
+    /// [`median_interval`](super::median_interval).
     #[must_use]
     pub fn interval<T: Copy>(self, sorted: &[T]) -> Option<Interval<T>> {
         if sorted.len() < self.from {

@@ -1,4 +1,4 @@
-//! What a result holds of one cell's latencies and of one leg.
+//! Summary of a cell's latencies or of one leg.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,16 +32,16 @@ pub struct Summary {
     pub mean: f64,
     /// Standard deviation of the sample (divisor n − 1); `None` for a single one.
     pub stddev: Option<f64>,
-    /// How far each percentile is to be trusted.
+    /// 95 % intervals of the percentiles.
     #[serde(default)]
     pub intervals: Intervals,
-    /// Samples far outside the middle half. All of them are in the figures above.
+    /// Outliers. They are included in all of the above.
     #[serde(default)]
     pub outliers: Outliers,
 }
 
-/// 95 % intervals of a [`Summary`]'s percentiles, by [`Percentile::interval`]. `None` where there is no percentile, or
-/// where the samples do not reach far enough beyond it.
+/// 95 % intervals of a [`Summary`]'s percentiles, by [`Percentile::interval`]. `None` if there are too few samples
+/// beyond the percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]

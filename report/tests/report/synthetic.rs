@@ -1,22 +1,22 @@
 //! A small run in which everything is right.
 
-use report::environment::Environment;
-use report::evaluate::evaluate;
-use report::frame_size::FRAME_1080P;
-use report::measured::{
-    Ceiling, Ceilings, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Measured, MeasuredBlock, Overhead,
-    PlacementSeen, ThreadSeen, Traffic,
+use bench_model::frame_size::FRAME_1080P;
+use bench_model::raw::{
+    BlockPlacement, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Overhead, PeakBandwidth, PeakBandwidths,
+    RawBlock, RawRun, ThreadAffinity, Traffic,
 };
-use report::plan::{Block, Conditions, Pinning, Wait, Workload};
+use bench_model::samples::{Row, Status, mode_name};
+use bench_model::thread_usage::{ContextSwitches, Switches};
+use bench_model::{Block, Conditions, Pinning, WaitMode, Workload};
+use report::evaluate::evaluate;
+use report::io::run::Run;
+use report::result::environment::Environment;
 use report::result::{RunResult, SelfCheck};
-use report::run::Run;
-use report::samples::{Row, Status, mode_name};
-use report::thread_cost::{PartySwitches, Switches};
 
 /// What the initiator would have brought back.
 #[derive(Debug, Clone)]
 pub(crate) struct Synthetic {
-    pub(crate) measured: Measured,
+    pub(crate) measured: RawRun,
     pub(crate) rows: Vec<Row>,
 }
 
@@ -40,7 +40,7 @@ impl Synthetic {
             interrupts: true,
             interrupts_missing: String::new(),
         };
-        let measured = Measured {
+        let measured = RawRun {
             guest,
             tsc_hz: 2e9,
             host_peer: 1,
@@ -59,15 +59,15 @@ impl Synthetic {
     /// Polling and blocking, round trips and frames: blocks 0 to 3.
     pub(crate) fn both_modes() -> Self {
         Self::empty()
-            .with(Workload::Pingpong, Wait::Poll, Wait::Poll, 64, 40)
-            .with(Workload::Pingpong, Wait::Irq, Wait::Irq, 64, 40)
-            .with(Workload::Frame, Wait::Poll, Wait::Poll, FRAME_1080P, 10)
-            .with(Workload::Frame, Wait::Irq, Wait::Irq, FRAME_1080P, 10)
+            .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 40)
+            .with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 40)
+            .with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, FRAME_1080P, 10)
+            .with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, FRAME_1080P, 10)
     }
 
     /// A storm of so many doorbells of which few became interrupts, with the row of its last message.
     pub(crate) fn with_storm(self, rings: u64) -> Self {
-        let mut run = self.with(Workload::Storm, Wait::Irq, Wait::Irq, 64, 1);
+        let mut run = self.with(Workload::Storm, WaitMode::Irq, WaitMode::Irq, 64, 1);
         let block = run.measured.blocks.last_mut().expect("just added");
         (block.block.count, block.operations) = (rings, rings);
         block.counters.rings = rings;
@@ -79,7 +79,7 @@ impl Synthetic {
 
     /// A stream of so many messages.
     pub(crate) fn with_stream(self, size_bytes: u64, messages: u64) -> Self {
-        let mut run = self.with(Workload::Stream, Wait::Poll, Wait::Poll, size_bytes, 0);
+        let mut run = self.with(Workload::Stream, WaitMode::Poll, WaitMode::Poll, size_bytes, 0);
         let block = run.measured.blocks.last_mut().expect("just added");
         block.block.limit_ms = Some(500);
         block.operations = messages;
@@ -92,8 +92,8 @@ impl Synthetic {
     pub(crate) fn with(
         mut self,
         workload: Workload,
-        host_wait: Wait,
-        guest_wait: Wait,
+        host_wait: WaitMode,
+        guest_wait: WaitMode,
         size_bytes: u64,
         count: u64,
     ) -> Self {
@@ -127,7 +127,7 @@ impl Synthetic {
     }
 
     /// The block at this index, to be spoiled.
-    pub(crate) fn block(&mut self, index: usize) -> &mut MeasuredBlock {
+    pub(crate) fn block(&mut self, index: usize) -> &mut RawBlock {
         &mut self.measured.blocks[index]
     }
 
@@ -160,8 +160,8 @@ impl Synthetic {
 }
 
 /// Both sides alike, and faster than anything that the frames do.
-fn ceilings(size_bytes: u64) -> Ceilings {
-    let side = |copy: f64| Ceiling {
+fn ceilings(size_bytes: u64) -> PeakBandwidths {
+    let side = |copy: f64| PeakBandwidth {
         heap_to_heap: copy,
         heap_to_region: copy,
         region_to_heap: copy,
@@ -171,13 +171,13 @@ fn ceilings(size_bytes: u64) -> Ceilings {
         sha256: copy / 45.0,
         stamp_ns: 10.0,
     };
-    Ceilings { size_bytes, host: side(17e9), guest: side(17e9) }
+    PeakBandwidths { size_bytes, host: side(17e9), guest: side(17e9) }
 }
 
-fn measured(block: Block) -> MeasuredBlock {
-    let is_irq = |wait| wait == Wait::Irq;
+fn measured(block: Block) -> RawBlock {
+    let is_irq = |wait| wait == WaitMode::Irq;
     let sent = block.count + block.warmup + u64::from(block.corrupt_one);
-    let doorbells = |wait: Wait| if is_irq(wait) { sent } else { 0 };
+    let doorbells = |wait: WaitMode| if is_irq(wait) { sent } else { 0 };
     let counters = Counters {
         rings: doorbells(block.guest_wait),
         interrupts: Some(doorbells(block.guest_wait)),
@@ -191,7 +191,7 @@ fn measured(block: Block) -> MeasuredBlock {
     let wall_ns = block.count * 100_000;
     let busy = if is_irq(block.host_wait) { wall_ns / 4 } else { wall_ns };
     let is_frame = block.workload == Workload::Frame;
-    MeasuredBlock {
+    RawBlock {
         wall_ns,
         operations: block.count,
         counters,
@@ -216,12 +216,12 @@ fn measured(block: Block) -> MeasuredBlock {
 
 /// As under emulation, where QEMU's main loop takes each doorbell to the guest. Only frames last long enough for somebody
 /// else to want the CPU.
-fn switches(block: &Block) -> PartySwitches {
-    let once_per_operation = |wait: Wait| {
-        let voluntary = if wait == Wait::Irq { block.count } else { 0 };
+fn switches(block: &Block) -> ContextSwitches {
+    let once_per_operation = |wait: WaitMode| {
+        let voluntary = if wait == WaitMode::Irq { block.count } else { 0 };
         Some(Switches { voluntary, involuntary: u64::from(block.workload == Workload::Frame) })
     };
-    PartySwitches {
+    ContextSwitches {
         host: once_per_operation(block.host_wait),
         vcpus: once_per_operation(block.guest_wait),
         main_loop: once_per_operation(block.guest_wait),
@@ -229,9 +229,9 @@ fn switches(block: &Block) -> PartySwitches {
 }
 
 /// The initiator and the virtual CPU where they were to be, QEMU's main loop free.
-fn placement() -> PlacementSeen {
-    let on = |allowed: &[usize], cpu| Some(ThreadSeen { allowed: allowed.to_vec(), last_cpu: Some(cpu) });
-    PlacementSeen {
+fn placement() -> BlockPlacement {
+    let on = |allowed: &[usize], cpu| Some(ThreadAffinity { allowed: allowed.to_vec(), last_cpu: Some(cpu) });
+    BlockPlacement {
         wanted: Pinning { host: Some(0), vcpus: vec![Some(1)], main_loop: None },
         host: on(&[0], 0),
         vcpus: vec![on(&[1], 1)],
@@ -243,7 +243,7 @@ fn placement() -> PlacementSeen {
 /// has no H0, H1 and G2, and a polling guest does not stamp when it knew of one.
 fn row(block: &Block, position: u64) -> Row {
     let is_frame = block.workload == Workload::Frame;
-    let is_irq = block.guest_wait == Wait::Irq;
+    let is_irq = block.guest_wait == WaitMode::Irq;
     let way = if is_irq { 30_000 } else { 100 } + position;
     let (write, read, verify) = if is_frame { (500_000, 4_000_000, 180_000_000) } else { (0, 0, 0) };
     let h0 = 1_000_000_000 * u64::from(block.index) + 200_000_000 * position;

@@ -3,7 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use report::stats::{NoiseFloor, Percentile, Word, median_interval, ratio_of_medians};
+use report::stats::{Change, NoiseFloor, Percentile, median_interval, ratio_of_medians};
 
 /// What a distribution's scale is in nanoseconds; large, so that rounding does not matter.
 const SCALE: f64 = 1e6;
@@ -119,17 +119,17 @@ fn drawing_blocks_covers_where_they_drift() {
 }
 
 /// The word for a mode that takes `factor` times as long as the other, as a run of so many blocks finds it.
-fn word(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Word {
+fn word(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Change {
     let (base, this) = (blocks(count, samples, 1.0, rng), blocks(count, samples, factor, rng));
     let floor = NoiseFloor::of(&base, 6).map(|noise| noise.floor());
-    Word::of(ratio_of_medians(&this, &base, 7).as_ref(), floor)
+    Change::of(ratio_of_medians(&this, &base, 7).as_ref(), floor)
 }
 
 #[test]
 fn of_the_same_distribution_no_difference_is_seen() {
     let mut rng = StdRng::seed_from_u64(8);
     for count in [2, 4, 8] {
-        let unseen = share(100, || word(count, 100, 1.0, &mut rng) == Word::NoDifferenceSeen);
+        let unseen = share(100, || word(count, 100, 1.0, &mut rng) == Change::NotSignificant);
         assert!(unseen >= 0.97, "{count} blocks: {unseen}");
     }
 }
@@ -139,8 +139,8 @@ fn a_fifth_more_or_less_is_seen() {
     let mut rng = StdRng::seed_from_u64(9);
     // A quick run has four blocks of more than these; with more blocks, fewer samples will do.
     for (count, samples) in [(4, 1_500), (8, 500)] {
-        let slower = share(30, || word(count, samples, 1.2, &mut rng) == Word::Slower);
-        let faster = share(30, || word(count, samples, 1.0 / 1.2, &mut rng) == Word::Faster);
+        let slower = share(30, || word(count, samples, 1.2, &mut rng) == Change::Slower);
+        let faster = share(30, || word(count, samples, 1.0 / 1.2, &mut rng) == Change::Faster);
         assert!(slower >= 0.95 && faster >= 0.95, "{count} blocks: {slower} {faster}");
     }
 }

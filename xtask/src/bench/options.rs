@@ -1,70 +1,68 @@
-//! `cargo xtask bench`'s flags.
+//! The flags of `cargo xtask bench`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum};
-use cli_common::{duration, number};
-use report::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
-use report::plan::Fault;
-use serde::Serialize;
+use bench_model::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
+use bench_model::{Accelerator, Fault, WaitMode, Workload};
+use clap::Args;
+use clap::builder::TypedValueParser;
+use cli_common::{duration, number, size};
 
 use super::pinning::Pin;
-use crate::accel::Accel;
-use crate::cpu::Cpu;
-use crate::deadline::{self, DeadlineArgs};
-use crate::driver::Driver;
-use crate::provision::{Consent, CustomKernel};
-use crate::size;
+use crate::arguments::{self, AutoOr, choice};
+use crate::provision::{CustomKernel, InstallPolicy};
+use crate::timeouts::{self, TimeoutArgs};
+use crate::vm::cpu_model::CpuModel;
+use bench_protocol::boot::{Bar2Map, GuestDriver};
 
-/// From the start of the initiator; the guest boots meanwhile.
+/// Default of `--ready-timeout`, from the start of the initiator. The guest boots in this time.
 const READY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Measures polling and interrupts side by side on a real guest
+/// Compares busy polling and interrupts on a real guest
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "Examples:
-  cargo xtask bench                       poll and irq side by side, in one boot
+  cargo xtask bench                       poll and irq, interleaved in one boot
   cargo xtask bench --mode irq            interrupts only
   cargo xtask bench --full --out run1     ten times as many operations, into ./run1
   cargo xtask bench --workload pingpong --matrix      nine cells: each side in each mode
-  cargo xtask bench --workload frame --frames 4k --full       every size has a cost of its own
+  cargo xtask bench --workload frame --frames 4k --full       4K frames only
   cargo xtask bench --workload openloop --rate 1000,4000 --p99-limit 500us
   cargo xtask bench --driver uio_pci_msix,igb_uio,vfio-pci --mode irq,hybrid --workload pingpong
 
-Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 the machine lacks something.")]
+Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 a dependency is missing.")]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(crate) struct BenchArgs {
-    /// How both sides wait
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "poll,irq")]
-    pub(super) mode: Vec<Mode>,
-    /// What is measured
+    /// Wait modes to compare, for both sides
+    #[arg(long, value_parser = mode(), value_delimiter = ',', default_value = "poll,irq")]
+    pub(super) mode: Vec<ModeArg>,
+    /// Workloads to measure
     #[arg(
         long,
-        value_enum,
+        value_parser = workload(),
         value_delimiter = ',',
         default_value = "baseline,pingpong,paced,frame,storm,idle,contention"
     )]
     pub(super) workload: Vec<WorkloadArg>,
-    /// Every way to wait of the host with every one of the guest: nine cells of pingpong and of paced
+    /// Combine every wait mode of the host with every wait mode of the guest, for pingpong and paced
     #[arg(long)]
     pub(super) matrix: bool,
-    /// Frames: the sizes to measure
-    #[arg(long, value_name = "SIZE", value_enum, value_delimiter = ',', default_value = "1080p,1440p,4k")]
-    pub(super) frames: Vec<FrameArg>,
-    /// Paced and contention: time between an answer and the next message [default: 2ms]
+    /// Frame sizes to measure
+    #[arg(long, value_name = "SIZE", value_parser = frame_size(), value_delimiter = ',', default_value = "1080p,1440p,4k")]
+    pub(super) frames: Vec<u64>,
+    /// Paced and contention: time between an acknowledgement and the next message [default: 2ms]
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) gap: Option<Duration>,
-    /// Open loop: messages per second to offer [default: 500,1000,2000,5000,10000; --full ten rates up to 50000]
+    /// Open loop: offered load in messages per second [default: 500,1000,2000,5000,10000; --full ten rates up to 50000]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = number::in_range::<u64>(1..=10_000_000))]
     pub(super) rate: Vec<u64>,
-    /// Open loop: what p99, from when a message was due, must stay below [default: 1ms]
+    /// Open loop: limit of the corrected p99 latency [default: 1ms]
     #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
     pub(super) p99_limit: Option<Duration>,
-    /// Contention: busy threads [default: 0 to one more than there are cores, and both sides on one core]
+    /// Contention: number of busy threads [default: 0 to the number of cores + 1, and both sides on one core]
     #[arg(long, value_name = "N", value_parser = number::in_range::<u32>(0..=1024))]
     pub(super) load: Option<u32>,
-    /// Measure everything of pingpong and paced twice, to see how far equal things differ
+    /// A/A test: measure each mode of pingpong and paced twice to estimate the noise floor
     #[arg(long)]
     pub(super) aa: bool,
     /// Few operations: about a minute (default)
@@ -73,200 +71,126 @@ pub(crate) struct BenchArgs {
     /// Ten times as many operations
     #[arg(long)]
     pub(super) full: bool,
-    /// The guest's kernel driver, or several to compare, each in a boot of its own; auto takes the stock one for polling,
-    /// and one that delivers interrupts otherwise
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "auto")]
-    pub(super) driver: Vec<DriverArg>,
-    /// What executes the guest's code; auto takes KVM if a guest really starts under it
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub(crate) accel: Accel,
-    /// The guest's processor, as QEMU's -cpu takes it [default: host under KVM, max under emulation]
+    /// Guest driver, or several to compare, each in its own boot. auto: uio_pci_generic if polling only, otherwise
+    /// uio_pci_msix
+    #[arg(long, value_parser = driver(), value_delimiter = ',', default_value = "auto")]
+    pub(super) driver: Vec<AutoOr<GuestDriver>>,
+    /// Accelerator; auto uses KVM if a guest starts under it
+    #[arg(long, value_parser = arguments::accelerator(), default_value = "auto")]
+    pub(crate) accel: AutoOr<Accelerator>,
+    /// CPU model of the guest, as for QEMU's -cpu [default: host under KVM, max under emulation]
     #[arg(long, value_name = "MODEL[,FLAGS]")]
-    pub(crate) cpu: Option<Cpu>,
+    pub(crate) cpu: Option<CpuModel>,
     #[command(flatten)]
-    pub(crate) deadlines: DeadlineArgs,
-    /// Shared memory, a power of two
+    pub(crate) timeouts: TimeoutArgs,
+    /// Size of the shared memory, a power of two
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,
     /// Doorbell vectors per peer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=256))]
     pub(crate) vectors: u16,
-    /// The guest's CPUs
+    /// Number of vCPUs
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
     pub(crate) smp: u16,
-    /// The guest's own memory
+    /// Memory of the guest
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
     pub(crate) mem: u64,
-    /// How long a hybrid wait spins before it blocks, 100ms at most [default: as long as blocking is measured to take]
+    /// How long a hybrid wait polls before it blocks, at most 100ms [default: the measured cost of blocking]
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) spin: Option<Duration>,
-    /// How the guest maps the memory: uncached, write-combined, write-back, or what the driver does best
-    #[arg(long, value_enum, default_value_t = Bar2Map::Auto)]
+    /// Memory type of the guest's mapping of BAR2
+    #[arg(long, value_parser = choice(Bar2Map::ALL.map(|map| (map.name(), map.help(), map))), default_value = "auto")]
     pub(super) bar2_map: Bar2Map,
-    /// Which threads stay on which CPU: auto (the initiator on the first, the guest's CPUs on those behind), none, or a
-    /// map such as host=0,vcpu=1,main=2; with several guest CPUs vcpu0=1,vcpu1=2
+    /// CPU affinity: auto (the initiator on the first CPU, vCPUs on the next ones), none, or a map such as
+    /// host=0,vcpu=1,main=2 (several vCPUs: vcpu0=1,vcpu1=2)
     #[arg(long, default_value = "auto", value_name = "auto|none|MAP")]
     pub(crate) pin: Pin,
-    /// The results' folder [default: results/DATE-MODES]
+    /// Directory for the results [default: results/DATE-MODES]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
-    /// Seed of the frames' content and of the blocks' order
+    /// Seed of the frame content and of the block order
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::parse::<u64>)]
     pub(super) seed: u64,
-    /// One JSON document on stdout instead of the table
+    /// Print one JSON document instead of the summary
     #[arg(long)]
     pub(crate) json: bool,
     /// Install missing packages without asking
     #[arg(long)]
     pub(super) yes: bool,
-    /// Print the commands that are run
+    /// Print the commands of the processes
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// Another kernel's image, with --modules
+    /// Kernel image for the guest, with --modules
     #[arg(long, value_name = "FILE", requires = "modules")]
     pub(super) kernel: Option<PathBuf>,
-    /// That kernel's /lib/modules/RELEASE folder
+    /// Its modules: a directory like /lib/modules/RELEASE
     #[arg(long, value_name = "DIR", requires = "kernel")]
     pub(super) modules: Option<PathBuf>,
-    /// More words for the guest's kernel command line
+    /// Additional parameters for the guest's kernel command line
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub(crate) append: String,
-    /// How long the guest may take to get ready [default: 60s]
+    /// Time limit for the guest to become ready [default: 60s]
     #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
     ready_timeout: Option<Duration>,
-    /// Break one party on purpose, to see that a self-check notices
-    #[arg(long, value_parser = fault())]
+    /// Inject a fault to verify that a self-check catches it
+    #[arg(long, value_parser = choice(Fault::ALL.map(|fault| (fault.name(), "", fault))))]
     pub(super) fault: Option<Fault>,
 }
 
-/// A way to wait, on both sides.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub(crate) enum Mode {
-    /// Spin
-    Poll,
-    /// Block on the doorbell
-    Irq,
-    /// Spin for a while, then block
-    Hybrid,
-    /// All three
-    All,
-}
-
-/// A workload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum WorkloadArg {
-    /// What each side's memory, hash and clock can do; measured in every run
-    Baseline,
-    /// Round trips of 64 bytes, back to back
-    Pingpong,
-    /// The same with a gap before each message
-    Paced,
-    /// Messages offered at fixed and at random times, whether or not answers came
-    Openloop,
-    /// 1080p, 1440p and 4K frames, verified, cold and warm
-    Frame,
-    /// Messages through a ring of slots, as many as go through
-    Stream,
-    /// Doorbells that wait for nothing
-    Storm,
-    /// Waiting for nothing
-    Idle,
-    /// Pingpong and paced beside busy threads, and on one core
-    Contention,
-    /// All of them
-    All,
-}
-
-/// A frame's size, at 24 bits per pixel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum FrameArg {
-    /// 1920 × 1080
-    #[value(name = "1080p")]
-    P1080,
-    /// 2560 × 1440
-    #[value(name = "1440p")]
-    P1440,
-    /// 3840 × 2160
-    #[value(name = "4k")]
-    K4,
-}
-
-impl FrameArg {
-    pub(super) fn bytes(self) -> u64 {
-        match self {
-            Self::P1080 => FRAME_1080P,
-            Self::P1440 => FRAME_1440P,
-            Self::K4 => FRAME_4K,
-        }
-    }
-}
-
-/// A kernel driver of the guest.
+/// Wait modes of `--mode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum DriverArg {
-    /// Whatever the modes take.
-    Auto,
-    /// This one.
-    Is(Driver),
+pub(super) enum ModeArg {
+    /// One.
+    Only(WaitMode),
+    /// All.
+    All,
 }
 
-impl ValueEnum for DriverArg {
-    fn value_variants<'a>() -> &'a [Self] {
-        use Driver::{IgbUio, UioPciGeneric, UioPciMsix, VfioPci};
-        &[Self::Auto, Self::Is(UioPciMsix), Self::Is(UioPciGeneric), Self::Is(IgbUio), Self::Is(VfioPci)]
-    }
-
-    fn to_possible_value(&self) -> Option<PossibleValue> {
-        match self {
-            Self::Auto => Some(PossibleValue::new("auto")),
-            Self::Is(driver) => driver.to_possible_value(),
-        }
-    }
+fn mode() -> impl TypedValueParser<Value = ModeArg> {
+    let modes = WaitMode::ALL.map(|mode| (mode.name(), mode.help(), ModeArg::Only(mode)));
+    choice(modes.into_iter().chain([("all", "All of them", ModeArg::All)]))
 }
 
-/// How BAR2 is mapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Bar2Map {
-    /// What the driver does best
-    Auto,
-    /// Uncached
-    Uc,
-    /// Write-combined
-    Wc,
-    /// Write-back; moves BAR2 above 4 GiB
-    Wb,
+/// Workloads of `--workload`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WorkloadArg {
+    /// The peak bandwidths and the instrument overhead. They are measured in every run.
+    Baseline,
+    /// One workload.
+    Only(Workload),
+    /// All workloads.
+    All,
 }
 
-impl Bar2Map {
-    /// As the guest's kernel command line says it.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Uc => "uc",
-            Self::Wc => "wc",
-            Self::Wb => "wb",
-        }
-    }
+fn workload() -> impl TypedValueParser<Value = WorkloadArg> {
+    let workloads = Workload::ALL.map(|workload| (workload.name(), workload.help(), WorkloadArg::Only(workload)));
+    let baseline =
+        ("baseline", "Peak bandwidths and instrument overhead; measured in every run", WorkloadArg::Baseline);
+    choice([baseline].into_iter().chain(workloads).chain([("all", "All of them", WorkloadArg::All)]))
 }
 
-/// A fault by its name.
-fn fault() -> impl TypedValueParser<Value = Fault> {
-    PossibleValuesParser::new(Fault::ALL.map(Fault::name)).try_map(|name| {
-        let named = Fault::ALL.into_iter().find(|fault| fault.name() == name);
-        named.ok_or_else(|| format!("no fault {name}"))
-    })
+fn frame_size() -> impl TypedValueParser<Value = u64> {
+    choice([
+        ("1080p", "1920 × 1080", FRAME_1080P),
+        ("1440p", "2560 × 1440", FRAME_1440P),
+        ("4k", "3840 × 2160", FRAME_4K),
+    ])
+}
+
+fn driver() -> impl TypedValueParser<Value = AutoOr<GuestDriver>> {
+    let drivers = GuestDriver::ALL.map(|driver| (driver.name(), driver.help(), AutoOr::Only(driver)));
+    choice([("auto", "The one that suits the modes", AutoOr::Auto)].into_iter().chain(drivers))
 }
 
 impl BenchArgs {
-    /// How packages may be installed.
-    pub(crate) fn consent(&self) -> Consent {
-        Consent::new(self.yes)
+    /// Whether packages may be installed.
+    pub(crate) fn install_policy(&self) -> InstallPolicy {
+        InstallPolicy::new(self.yes)
     }
 
-    /// How long the guest may take to get ready.
+    /// The time limit for the guest to become ready.
     pub(crate) fn ready_timeout(&self) -> Duration {
-        self.ready_timeout.unwrap_or(deadline::scaled(READY_TIMEOUT))
+        self.ready_timeout.unwrap_or(timeouts::scaled(READY_TIMEOUT))
     }
 
     /// The kernel that the user names.

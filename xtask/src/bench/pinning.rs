@@ -1,23 +1,23 @@
-//! `--pin`: which thread stays on which CPU of this machine.
+//! `--pin`: the CPU affinity of a run's threads.
 
 use std::str::FromStr;
 
-use report::pinning::Pinning;
+use bench_model::Pinning;
 
-use crate::failure::usage;
+use crate::exit_status::usage;
 
-/// What was asked for.
+/// The value of `--pin`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Pin {
-    /// A CPU for the initiator and for each virtual CPU, as far as there are enough.
+    /// The initiator and each vCPU on its own CPU, as far as there are enough.
     Auto,
-    /// Every thread runs where the kernel lets it.
+    /// No pinning.
     None,
-    /// As named.
+    /// This map.
     Map(Pinning),
 }
 
-/// The form of a map, for messages.
+/// The accepted values, for messages.
 const FORM: &str = "auto, none, or a map such as host=0,vcpu=1,main=2 (several vCPUs: vcpu0=1,vcpu1=2)";
 
 impl FromStr for Pin {
@@ -33,12 +33,12 @@ impl FromStr for Pin {
 }
 
 fn parse_map(text: &str) -> Result<Pinning, String> {
-    /// As many as `--smp` takes.
-    const MOST_VCPUS: usize = 64;
+    /// The limit of `--smp`.
+    const MAX_VCPUS: usize = 64;
     let mut pinning = Pinning::default();
     for part in text.split(',') {
-        let (key, cpu) = part.split_once('=').ok_or_else(|| format!("{part:?} names no CPU; use {FORM}"))?;
-        let cpu: usize = cpu.parse().map_err(|_| format!("{cpu:?} is no CPU's number; use {FORM}"))?;
+        let (key, cpu) = part.split_once('=').ok_or_else(|| format!("{part:?} lacks a CPU; use {FORM}"))?;
+        let cpu: usize = cpu.parse().map_err(|_| format!("{cpu:?} is not a CPU number; use {FORM}"))?;
         let vcpu = match key {
             "vcpu" => Some(0),
             other => other.strip_prefix("vcpu").and_then(|number| number.parse().ok()),
@@ -46,22 +46,22 @@ fn parse_map(text: &str) -> Result<Pinning, String> {
         let place = match (key, vcpu) {
             ("host", _) => &mut pinning.host,
             ("main", _) => &mut pinning.main_loop,
-            (_, Some(index)) if index < MOST_VCPUS => {
+            (_, Some(index)) if index < MAX_VCPUS => {
                 let len = pinning.vcpus.len().max(index + 1);
                 pinning.vcpus.resize(len, None);
                 &mut pinning.vcpus[index]
             }
-            _ => return Err(format!("{key:?} is no thread of a run; use {FORM}")),
+            _ => return Err(format!("{key:?} is not a thread of a run; use {FORM}")),
         };
         if place.replace(cpu).is_some() {
-            return Err(format!("{key:?} is named twice; give each thread one CPU"));
+            return Err(format!("{key:?} occurs twice; give each thread one CPU"));
         }
     }
     Ok(pinning)
 }
 
 impl Pin {
-    /// What that is on a machine with these CPUs, for a guest with so many. An error is one of usage.
+    /// The pinning on a host with these CPUs. An error is wrong usage.
     pub(crate) fn on(&self, cpus: &[usize], guest_cpus: usize) -> anyhow::Result<Pinning> {
         match self {
             Self::None => Ok(Pinning::default()),
@@ -76,8 +76,8 @@ impl Pin {
                         let may: Vec<String> = cpus.iter().map(ToString::to_string).collect();
                         let may = may.join(", ");
                         return Err(usage(format!(
-                            "--pin {thread}={cpu}: this process may not use that CPU; take one of {may}, or widen what \
-                             it may use (taskset, cpuset)"
+                            "--pin {thread}={cpu}: this process may not use that CPU; use one of {may}, or extend its \
+                             CPU affinity (taskset, cpuset)"
                         )));
                     }
                 }
@@ -87,8 +87,8 @@ impl Pin {
     }
 }
 
-/// The initiator on the first CPU, virtual CPUs from the second on. QEMU's main loop stays free: it works only when
-/// neither side does. With a single CPU nobody is pinned.
+/// The initiator on the first CPU, vCPUs from the second on. QEMU's main loop is not pinned, because it works only while
+/// both sides wait. With a single CPU, no thread is pinned.
 fn automatic(cpus: &[usize], guest_cpus: usize) -> Pinning {
     match cpus {
         [host, others @ ..] if !others.is_empty() => Pinning {
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn auto_takes_one_cpu_each_as_far_as_there_are_enough() {
+    fn auto_uses_one_cpu_per_thread() {
         assert_eq!(on("auto", &[2, 3, 5], 1).unwrap(), "host=2,vcpu0=3");
         assert_eq!(on("auto", &[2, 3, 5], 4).unwrap(), "host=2,vcpu0=3,vcpu1=5");
         assert_eq!(on("auto", &[2], 1).unwrap(), "none");
@@ -118,25 +118,25 @@ mod tests {
     }
 
     #[test]
-    fn a_map_names_each_thread() {
+    fn map_names_each_thread() {
         assert_eq!(on("host=0,vcpu=1,main=2", &[0, 1, 2], 1).unwrap(), "host=0,vcpu0=1,main=2");
         assert_eq!(on("vcpu1=1,vcpu0=0", &[0, 1], 2).unwrap(), "vcpu0=0,vcpu1=1");
     }
 
     #[test]
-    fn a_map_that_makes_no_sense_names_the_cure() {
-        for (map, cure) in [
+    fn wrong_map_has_a_hint() {
+        for (map, hint) in [
             ("guest=1", "host=0,vcpu=1"),
             ("host", "host=0,vcpu=1"),
             ("host=a", "host=0,vcpu=1"),
             ("vcpu99=1", "host=0,vcpu=1"),
             ("host=0,host=1", "give each thread one CPU"),
             ("vcpu=0,vcpu0=1", "give each thread one CPU"),
-            ("host=7", "take one of 0, 1"),
+            ("host=7", "use one of 0, 1"),
             ("vcpu1=1", "--smp 2"),
         ] {
             let error = on(map, &[0, 1], 1).unwrap_err();
-            assert!(error.contains(cure), "{map}: {error}");
+            assert!(error.contains(hint), "{map}: {error}");
         }
     }
 }

@@ -1,50 +1,49 @@
-//! A configuration becomes a plan: its blocks, and what goes with them.
+//! Makes the initiator's plan from a configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use report::plan::{Block, Pinning, Plan, QemuThreads};
+use bench_model::{Block, Plan, QemuThreads};
 
-use super::config::Config;
+use super::config::BenchConfig;
 use super::options::BenchArgs;
-use crate::deadline::scaled;
+use super::plan_blocks;
+use crate::timeouts::scaled;
 
-/// How long one operation may take. A 4K frame's hash takes a second under emulation.
+/// Time limit of one operation. The hash of a 4K frame takes a second under emulation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
-impl Config {
-    /// What the initiator gets.
-    pub(crate) fn plan(&self, socket: PathBuf, qemu: QemuThreads, pinning: Pinning, args: &BenchArgs) -> Plan {
-        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        Plan {
-            nonce: nonce(),
-            seed: self.seed,
-            socket,
-            pinning,
-            qemu: Some(qemu),
-            ready_timeout_ms: millis(args.ready_timeout()),
-            operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
-            timeout_scale: args.deadlines.scale(),
-            spin_ns: self.spin_ns,
-            ceiling_sizes: self.ceiling_sizes(),
-            blocks: self.blocks(),
-            fault: self.fault,
-        }
+/// Makes the plan.
+pub(super) fn build(config: &BenchConfig, socket: PathBuf, qemu: QemuThreads, args: &BenchArgs) -> Plan {
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Plan {
+        nonce: nonce(),
+        seed: config.seed,
+        socket,
+        pinning: config.pinning.clone(),
+        qemu: Some(qemu),
+        ready_timeout_ms: millis(args.ready_timeout()),
+        operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
+        timeout_scale: args.timeouts.scale(),
+        spin_ns: config.spin_ns,
+        ceiling_sizes: plan_blocks::peak_sizes(config),
+        blocks: plan_blocks::blocks(config),
+        fault: config.fault,
     }
 }
 
-/// How long the longest block takes by its own pace, however fast the machine is: the initiator reports nothing meanwhile.
+/// The longest scheduled duration of a block. The initiator reports no progress within a block.
 pub(super) fn longest_block(blocks: &[Block]) -> Duration {
     let paced = |block: &Block| {
         let conditions = &block.conditions;
         let period_ns = conditions.gap_ns.or(conditions.rate_per_s.map(|rate| 1_000_000_000 / rate.max(1)));
-        let by_pace = period_ns.unwrap_or(0).saturating_mul(block.warmup.saturating_add(block.count));
-        Duration::from_nanos(by_pace)
+        let scheduled_ns = period_ns.unwrap_or(0).saturating_mul(block.warmup.saturating_add(block.count));
+        Duration::from_nanos(scheduled_ns)
     };
     blocks.iter().map(paced).max().unwrap_or_default()
 }
 
-/// Different for every run, and never zero.
+/// Differs from run to run and is not zero.
 fn nonce() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let nanos = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
@@ -53,13 +52,13 @@ fn nonce() -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::tests::parse_with_args;
+    use super::super::flag_checks::tests::parse_with_args;
     use super::*;
 
     fn plan(words: &str) -> Plan {
         let (args, configs) = parse_with_args(words).unwrap();
         let qemu = QemuThreads { pid: 1, vcpus: Vec::new() };
-        configs[0].plan("/socket".into(), qemu, Pinning::default(), &args)
+        build(&configs[0], "/socket".into(), qemu, &args)
     }
 
     #[test]
@@ -69,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn ready_timeout_of_its_own_is_carried() {
+    fn ready_timeout_flag_is_not_scaled() {
         assert_eq!(plan("--ready-timeout 5m --timeout-scale 20").ready_timeout_ms, 300_000);
     }
 

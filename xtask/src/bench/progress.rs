@@ -1,125 +1,92 @@
-//! What a person sees while it works: a line per step, then a bar with the time that is left. On stderr. Where nobody
-//! watches, a line now and then instead of a bar.
+//! Progress on stderr: a line per step, then a bar with the remaining time. Without a terminal, a line every ten seconds.
 
-use std::fmt::Write;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::cell::Cell;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressState, ProgressStyle};
-use report::plan::Block;
+use bench_model::Block;
+use bench_model::frame_size::size_name;
+use bench_model::samples::mode_name;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
-use super::remaining::{Remaining, told};
+use crate::ui;
 
-/// Between two lines where nobody watches.
-const SILENCE: Duration = Duration::from_secs(10);
+/// Minimum time between two lines without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The steps of a run.
+/// Shows the steps and the blocks of a run.
 #[derive(Debug)]
-pub(super) struct Steps {
+pub(super) struct ProgressUi {
     bar: ProgressBar,
-    watched: bool,
-    clock: Arc<Mutex<Clock>>,
+    is_terminal: bool,
+    /// A label for each block.
+    blocks: Vec<String>,
+    last_line: Cell<Instant>,
 }
 
-/// What is known of the time.
-#[derive(Debug)]
-struct Clock {
-    remaining: Remaining,
-    /// When the block under way began, as far as is known.
-    since: Instant,
-    /// When the last line was written.
-    told: Instant,
-}
-
-impl Steps {
+impl ProgressUi {
     pub(super) fn new() -> Self {
         let bar = ProgressBar::new_spinner();
-        let watched = super::watched();
-        if watched {
+        let is_terminal = std::io::stderr().is_terminal();
+        if is_terminal {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
-        let now = Instant::now();
-        let clock = Clock { remaining: Remaining::default(), since: now, told: now };
-        Self { bar, watched, clock: Arc::new(Mutex::new(clock)) }
+        Self { bar, is_terminal, blocks: Vec::new(), last_line: Cell::new(Instant::now()) }
     }
 
-    /// What will be measured.
-    pub(super) fn plan(&self, blocks: &[Block]) {
-        locked(&self.clock).remaining = Remaining::of(blocks);
+    /// Sets the blocks that will be measured.
+    pub(super) fn plan(&mut self, blocks: &[Block]) {
+        self.blocks = blocks.iter().map(label).collect();
     }
 
-    /// What is being done now.
-    pub(super) fn say(&self, step: &str) {
-        let now = Instant::now();
-        let mut clock = locked(&self.clock);
-        (clock.since, clock.told) = (now, now);
-        drop(clock);
-        if self.watched {
+    /// Shows the current step.
+    pub(super) fn status(&self, step: &str) {
+        self.last_line.set(Instant::now());
+        if self.is_terminal {
             self.bar.set_message(step.to_owned());
         } else {
-            crate::out::say(step);
+            ui::status(step);
         }
     }
 
-    /// Something that stays on the screen.
+    /// Prints a line that stays on the screen.
     pub(super) fn note(&self, text: &str) {
-        if self.watched {
+        if self.is_terminal {
             self.bar.println(text);
         } else {
-            crate::out::say(text);
+            ui::status(text);
         }
     }
 
-    /// So many blocks of so many are done.
-    pub(super) fn blocks(&self, done: usize, of: usize) {
-        let now = Instant::now();
-        let mut clock = locked(&self.clock);
-        let took = now.duration_since(clock.since);
-        clock.remaining.took(took);
-        clock.since = now;
-        let (spent, left) = (clock.remaining.spent(), clock.remaining.left());
-        let current = clock.remaining.current().unwrap_or_default();
-        let is_due = now.duration_since(clock.told) >= SILENCE || done == of;
-        if is_due {
-            clock.told = now;
-        }
-        drop(clock);
-        if self.watched {
-            if self.bar.length().is_none() {
-                self.bar.set_style(self.style());
-            }
-            self.bar.set_length(millis(spent + left).max(1));
-            self.bar.set_position(millis(spent));
-            self.bar.set_message(format!("{done}/{of} {current}"));
-        } else if is_due {
-            let rest = if done == of { String::new() } else { format!(", about {} left", told(left)) };
-            crate::out::say(&format!("measured {done} of {of} blocks{rest}"));
+    /// Replaces the steps by a bar over the blocks.
+    pub(super) fn start_blocks(&self) {
+        self.status("measuring");
+        let style = ProgressStyle::with_template("{msg:32} {wide_bar} about {eta} left");
+        self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.bar.set_length(self.blocks.len() as u64);
+        self.bar.reset();
+    }
+
+    /// Shows that `done` of `total` blocks are done.
+    pub(super) fn blocks(&self, done: usize, total: usize) {
+        self.bar.set_position(done as u64);
+        if self.is_terminal {
+            let current = self.blocks.get(done).map_or("", String::as_str);
+            self.bar.set_message(format!("{done}/{total} {current}"));
+        } else if self.last_line.get().elapsed() >= LINE_INTERVAL || done == total {
+            self.last_line.set(Instant::now());
+            let left =
+                if done == total { String::new() } else { format!(", about {} left", HumanDuration(self.bar.eta())) };
+            ui::status(&format!("measured {done} of {total} blocks{left}"));
         }
     }
 
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
-
-    /// The time that is left goes down while a block lasts, and not only when it ends.
-    fn style(&self) -> ProgressStyle {
-        let clock = Arc::clone(&self.clock);
-        let left = move |_: &ProgressState, out: &mut dyn Write| {
-            let clock = locked(&clock);
-            let left = clock.remaining.left().saturating_sub(clock.since.elapsed());
-            // A bar that cannot be drawn is no reason to stop measuring.
-            let _ = out.write_str(&told(left));
-        };
-        let style = ProgressStyle::with_template("{msg:32} {wide_bar} about {left} left");
-        style.unwrap_or_else(|_| ProgressStyle::default_bar()).with_key("left", left)
-    }
 }
 
-/// A clock is whole whoever panicked while holding it.
-fn locked(clock: &Mutex<Clock>) -> MutexGuard<'_, Clock> {
-    clock.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+/// Names a block, such as `frame 4k irq`.
+fn label(block: &Block) -> String {
+    format!("{} {} {}", block.workload, size_name(block.size_bytes), mode_name(block.host_wait, block.guest_wait))
 }

@@ -1,4 +1,4 @@
-//! A run's processes: the server, the guest, the initiator; watched until the plan is done or one of them fails.
+//! Starts a run's processes (server, guest, initiator) and watches them until the plan is done or one of them fails.
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt;
@@ -10,64 +10,65 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use bench_model::pinning::ThreadName;
+use bench_model::progress::Progress;
+use bench_model::{Pinning, Plan, QemuThreads};
 use nix::sys::signal::Signal;
-use report::pinning::ThreadName;
-use report::plan::{Pinning, Plan, QemuThreads};
-use report::progress::Progress;
 
-use super::machine::bind_thread;
+use super::host_info::bind_thread;
 use super::plan::longest_block;
-use super::progress::Steps;
-use crate::capture::Capture;
-use crate::child::{Process, Ties};
-use crate::console::Console;
-use crate::deadline::scaled;
-use crate::ended;
-use crate::qemu::{Accelerator, QemuOptions, Vm};
-use crate::server::{Server, ServerOptions};
-use crate::stop::Stop;
+use super::progress::ProgressUi;
+use crate::process::captured_output::CapturedOutput;
+use crate::process::child::{Process, SpawnOptions};
+use crate::process::exit_description;
+use crate::signals::StopFlag;
+use crate::timeouts::scaled;
+use crate::vm::guest_console::GuestConsole;
+use crate::vm::qemu::{QemuOptions, Vm};
+use crate::vm::server::{ServerOptions, ServerProcess};
+use bench_model::Accelerator;
 
-/// Between two looks at the processes.
+/// Interval of checking the processes.
 const PAUSE: Duration = Duration::from_millis(20);
-/// How long the guest may take to power off after the last block.
+/// Time limit for the guest to power off after the last block.
 const POWER_OFF: Duration = Duration::from_secs(15);
-/// How long the initiator may take to write what it has, once the run is broken off.
-const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long the initiator may say nothing: its own deadlines are shorter, this one is for an initiator that is stuck.
-const SILENCE: Duration = Duration::from_secs(180);
+/// Time limit for the initiator to write its measurements after an abort.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit without progress of the initiator. Its own timeouts are shorter; this one catches a stuck initiator.
+const STALL_TIMEOUT: Duration = Duration::from_secs(180);
 
-/// A server with a guest on it. Dropping it ends both, the guest first.
+/// A server and its guest. Dropping it ends both, the guest first.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct BenchSession {
     vm: Vm,
-    server: Server,
-    console: Console,
-    /// What the monitor said of the accelerator when it was asked last.
+    server: ServerProcess,
+    console: GuestConsole,
+    /// The accelerator that QEMU's monitor reported last.
     seen: Option<Accelerator>,
-    /// Whether the initiator has said that the last block is done.
-    measured: bool,
+    /// Whether the initiator has finished the last block.
+    is_measured: bool,
 }
 
-impl Session {
+impl BenchSession {
     /// Starts the server and then the guest.
     pub(super) fn start(server: &ServerOptions, qemu: &QemuOptions, out: &Path) -> anyhow::Result<Self> {
-        outlive_file_size_limit()?;
+        handle_file_size_limit()?;
         let server = server.start(&out.join("server.log"))?;
         let console = out.join("console.log");
         let vm = qemu.start(&console, &out.join("qemu.log"))?;
-        Ok(Self { vm, server, console: Console::new(&console), seen: None, measured: false })
+        Ok(Self { vm, server, console: GuestConsole::new(&console), seen: None, is_measured: false })
     }
 
-    /// What really runs the guest, in its monitor's word.
-    pub(super) fn prove(&mut self, expected: Accelerator) -> anyhow::Result<Accelerator> {
-        let proved = self.ask_accelerator()?;
+    /// Asks QEMU's monitor for the accelerator, and fails if it is not the expected one.
+    pub(super) fn verify_accelerator(&mut self, expected: Accelerator) -> anyhow::Result<Accelerator> {
+        let reported = self.ask_accelerator()?;
         anyhow::ensure!(
-            proved == expected,
-            "QEMU was to run the guest under {}, but its monitor says {}",
+            reported == expected,
+            "QEMU should run the guest under {}, but its monitor reports {}",
             expected.name(),
-            proved.name()
+            reported.name()
         );
-        Ok(proved)
+        Ok(reported)
     }
 
     fn ask_accelerator(&mut self) -> anyhow::Result<Accelerator> {
@@ -76,7 +77,7 @@ impl Session {
         Ok(seen)
     }
 
-    /// What the monitor said when it was asked last: after the last block of a run that came so far.
+    /// The accelerator that QEMU's monitor reported last: after the last block of a complete run.
     pub(super) fn seen(&self) -> Option<Accelerator> {
         self.seen
     }
@@ -90,50 +91,52 @@ impl Session {
         Ok(QemuThreads { pid: self.vm.process.pid(), vcpus: self.vm.qmp.vcpus()? })
     }
 
-    /// Keeps QEMU's threads on their CPUs. The initiator goes to its own.
+    /// Pins QEMU's threads. The initiator pins itself.
     pub(super) fn pin(&mut self, pinning: &Pinning) -> anyhow::Result<()> {
         let QemuThreads { pid, vcpus } = self.threads()?;
         for (name, cpu) in pinning.threads() {
             let thread = match name {
                 ThreadName::Host => None,
-                ThreadName::Vcpu(index) => Some(*vcpus.get(index).context("the guest has fewer CPUs than are pinned")?),
+                ThreadName::Vcpu(index) => {
+                    Some(*vcpus.get(index).context("the guest has fewer CPUs than --pin names")?)
+                }
                 ThreadName::MainLoop => Some(pid),
             };
             if let Some(thread) = thread {
                 bind_thread(thread, cpu)
-                    .with_context(|| format!("cannot keep {name} on CPU {cpu}; try --pin none, or another CPU"))?;
+                    .with_context(|| format!("cannot pin {name} to CPU {cpu}; try --pin none, or another CPU"))?;
             }
         }
         Ok(())
     }
 
-    /// Runs the initiator until the plan is done. Whatever fails first is the error.
+    /// Runs the initiator until the plan is done. Returns the first failure.
     pub(super) fn measure(
         &mut self,
         mut initiator: Command,
         out: &Path,
         plan: &Plan,
-        steps: &Steps,
-        stop: &Stop,
+        steps: &ProgressUi,
+        stop: &StopFlag,
     ) -> anyhow::Result<()> {
-        steps.say("waiting for the guest");
+        steps.status("waiting for the guest");
         initiator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let ties = Ties { on_death: Some(Signal::SIGTERM), ..Ties::default() };
+        let ties = SpawnOptions { parent_death_signal: Some(Signal::SIGTERM), ..SpawnOptions::default() };
         let mut process = Process::start("host-peer", &mut initiator, ties)?;
         let stderr = process.take_stderr().context("the initiator's stderr was not piped")?;
-        let output = Capture::start(stderr, &out.join("host-peer.log"))?;
+        let output = CapturedOutput::start(stderr, &out.join("host-peer.log"))?;
         let events = events(&mut process)?;
         let mut initiator = Initiator { process, output };
-        let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(SILENCE) + longest_block(&plan.blocks);
+        let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(STALL_TIMEOUT) + longest_block(&plan.blocks);
         let outcome = self.watch(&mut initiator, &events, steps, stop, limit);
         if outcome.is_err() {
-            // It writes what it has before it ends.
+            // On SIGTERM it writes its measurements.
             let pid = nix::unistd::Pid::from_raw(initiator.process.pid().cast_signed());
             nix::sys::signal::kill(pid, Signal::SIGTERM).ok();
-            initiator.process.wait(scaled(LAST_WORDS))?;
+            initiator.process.wait(scaled(FLUSH_TIMEOUT))?;
         }
         let outputs = [&self.server.output, &self.vm.output, &initiator.output];
-        for unwritten in outputs.into_iter().filter_map(Capture::unwritten) {
+        for unwritten in outputs.into_iter().filter_map(CapturedOutput::unwritten) {
             steps.note(&format!("warning: {unwritten}"));
         }
         outcome?;
@@ -144,9 +147,10 @@ impl Session {
         }
     }
 
-    /// How QEMU ended, with what it and the guest wrote last.
+    /// How QEMU ended, with the last lines of QEMU and of the guest.
     fn qemu_ended(&mut self) -> anyhow::Result<String> {
-        let how = self.vm.process.ended()?.map_or_else(|| "still runs".to_owned(), ended::describe);
+        let how =
+            self.vm.process.exit_status()?.map_or_else(|| "is still running".to_owned(), exit_description::describe);
         let own = last_lines(&self.vm.output.rest());
         let own = if own.is_empty() { String::new() } else { format!("\n{own}") };
         Ok(format!("QEMU {how}{own}\n{}", self.guest_console()))
@@ -166,75 +170,75 @@ impl Session {
         &mut self,
         initiator: &mut Initiator,
         events: &Receiver<Progress>,
-        steps: &Steps,
-        stop: &Stop,
+        steps: &ProgressUi,
+        stop: &StopFlag,
         limit: Duration,
     ) -> anyhow::Result<()> {
-        let mut last_word = Instant::now();
+        let mut last_progress = Instant::now();
         loop {
-            // Waiting for its word instead of sleeping, so that QEMU is asked before the guest can have powered off.
+            // Waits for events instead of sleeping: QEMU must be asked before the guest has powered off.
             let waited = Instant::now();
             if let Ok(event) = events.recv_timeout(PAUSE) {
-                last_word = Instant::now();
-                self.hear(&event, steps);
+                last_progress = Instant::now();
+                self.on_progress(&event, steps);
             } else {
-                // Nobody is left to wait for once the initiator has closed its end.
+                // The channel is closed, and recv_timeout returned early.
                 thread::sleep(PAUSE.saturating_sub(waited.elapsed()));
             }
             stop.check()?;
-            if let Some(status) = initiator.process.ended()? {
+            if let Some(status) = initiator.process.exit_status()? {
                 for event in events {
-                    self.hear(&event, steps);
+                    self.on_progress(&event, steps);
                 }
-                return self.judge(status, &initiator.output);
+                return self.check_exit(status, &initiator.output);
             }
             if let Some(reason) = self.console.fatal() {
                 bail!("the guest failed: {reason}");
             }
-            if let Some(status) = self.vm.process.ended()?
+            if let Some(status) = self.vm.process.exit_status()?
                 && !self.has_finished(status, events, steps)
             {
                 bail!("{}", self.qemu_ended()?);
             }
-            if let Some(status) = self.server.process.ended()? {
+            if let Some(status) = self.server.process.exit_status()? {
                 bail!("{}", self.server_ended(status));
             }
-            if last_word.elapsed() > limit {
+            if last_progress.elapsed() > limit {
                 bail!("host-peer made no progress for {limit:?}; {}", self.guest_console());
             }
         }
     }
 
-    /// Whether the guest has powered off because all is measured: the initiator may still be writing down what it has.
-    fn has_finished(&mut self, status: ExitStatus, events: &Receiver<Progress>, steps: &Steps) -> bool {
+    /// Whether the guest has powered off after the last block. The initiator may still be writing.
+    fn has_finished(&mut self, status: ExitStatus, events: &Receiver<Progress>, steps: &ProgressUi) -> bool {
         for event in events.try_iter() {
-            self.hear(&event, steps);
+            self.on_progress(&event, steps);
         }
-        self.measured && status.success()
+        self.is_measured && status.success()
     }
 
-    /// What the initiator says meanwhile.
-    fn hear(&mut self, event: &Progress, steps: &Steps) {
+    /// Handles a progress event of the initiator.
+    fn on_progress(&mut self, event: &Progress, steps: &ProgressUi) {
         match *event {
-            Progress::Ready { .. } => steps.say("measuring"),
+            Progress::Ready { .. } => steps.start_blocks(),
             Progress::Block { done, of } => {
                 steps.blocks(done, of);
                 if done == of {
-                    self.measured = true;
-                    // Asking takes QEMU's main loop, which would be in a block's figures before. A QEMU that is gone
-                    // by now has been asked when it started.
+                    self.is_measured = true;
+                    // Not earlier: the question occupies QEMU's main loop. An error is ignored, because QEMU was also asked
+                    // at the start.
                     let _ = self.ask_accelerator();
                 }
             }
         }
     }
 
-    /// What the initiator's end means.
-    fn judge(&mut self, status: ExitStatus, output: &Capture) -> anyhow::Result<()> {
+    /// The outcome of a run, from the initiator's exit status.
+    fn check_exit(&mut self, status: ExitStatus, output: &CapturedOutput) -> anyhow::Result<()> {
         if status.success() {
             return Ok(());
         }
-        // Where the guest or the server ended first, that is the cause of the initiator's own error.
+        // If the guest or the server ended first, that caused the initiator's error.
         if let Some(reason) = self.console.fatal() {
             bail!("the guest failed: {reason}");
         }
@@ -250,25 +254,25 @@ impl Session {
     }
 
     fn server_ended(&self, status: ExitStatus) -> String {
-        let how = format!("ivshmem-server {} during the run", ended::describe(status));
+        let how = format!("ivshmem-server {} during the run", exit_description::describe(status));
         let own = last_lines(&self.server.output.rest());
         if own.is_empty() { how } else { format!("{how}; its log ends with:\n{own}") }
     }
 }
 
-/// Lets a write beyond the limit of a file's size (`ulimit -f`) fail with EFBIG, where the default is death by SIGXFSZ.
-fn outlive_file_size_limit() -> anyhow::Result<()> {
+/// Makes a write beyond the file size limit (`ulimit -f`) fail with EFBIG instead of killing the process by SIGXFSZ.
+fn handle_file_size_limit() -> anyhow::Result<()> {
     let handled = signal_hook::flag::register(Signal::SIGXFSZ as i32, Arc::default());
     handled.map(drop).context("cannot handle SIGXFSZ")
 }
 
-/// The measured process and its log.
+/// The initiator and its log.
 struct Initiator {
     process: Process,
-    output: Capture,
+    output: CapturedOutput,
 }
 
-/// Lines of a process's log that an error shows.
+/// Lines of a log that an error shows.
 const LINES: usize = 5;
 
 fn last_lines(text: &str) -> String {
@@ -276,14 +280,14 @@ fn last_lines(text: &str) -> String {
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
-/// Why the initiator failed: the signal that killed it, its own error, its panic, or else what it wrote last.
+/// The cause of an initiator's failure: its signal, its error, its panic, or the last lines of its log.
 fn initiator_failed(status: ExitStatus, stderr: &str) -> String {
-    let how = format!("host-peer {}", ended::describe(status));
+    let how = format!("host-peer {}", exit_description::describe(status));
     if let Some(panic) = stderr.find("panicked at ") {
         let lines: Vec<&str> = stderr[panic..].lines().take(2).map(str::trim).collect();
         return format!("host-peer {}; this is a bug in host-peer", lines.join(" "));
     }
-    // A process that was killed had no chance to write why.
+    // A killed process could not write a reason.
     if status.signal().is_some() {
         return how;
     }
@@ -301,7 +305,7 @@ pub(super) fn initiator(program: &Path, out: &Path) -> Command {
     command
 }
 
-/// The initiator's stdout, line by line, read by a thread of its own.
+/// Reads the events on the initiator's stdout in a thread.
 fn events(initiator: &mut Process) -> anyhow::Result<Receiver<Progress>> {
     let stdout = initiator.take_stdout().context("the initiator's stdout was not piped")?;
     let (sender, receiver) = channel();
@@ -326,22 +330,22 @@ mod tests {
     }
 
     #[test]
-    fn own_error_of_the_initiator_is_the_reason() {
+    fn reason_is_the_error_of_the_initiator() {
         let log = "WARN something\nhost-peer: cannot write /full/samples.csv: No space left on device (os error 28)\n";
         assert_eq!(failed(1 << 8, log), "cannot write /full/samples.csv: No space left on device (os error 28)");
     }
 
     #[test]
-    fn killed_initiator_is_named_with_the_signal() {
+    fn killed_initiator_is_named_with_its_signal() {
         let killed = "host-peer was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg";
         assert_eq!(failed(9, ""), killed);
         assert_eq!(failed(9, "WARN something earlier\n"), killed);
     }
 
     #[test]
-    fn panic_is_named_with_its_place_and_message() {
-        let log = "\nthread 'main' (77) panicked at host-peer/src/bench/block.rs:7:9:\nno spin\nnote: run with\n";
-        let panicked = "host-peer panicked at host-peer/src/bench/block.rs:7:9: no spin; this is a bug in host-peer";
+    fn panic_is_named_with_its_location_and_message() {
+        let log = "\nthread 'main' (77) panicked at crates/initiator/src/block.rs:7:9:\nno spin\nnote: run with\n";
+        let panicked = "host-peer panicked at crates/initiator/src/block.rs:7:9: no spin; this is a bug in host-peer";
         assert_eq!(failed(101 << 8, log), panicked);
         assert_eq!(failed(6, log), panicked, "a panic that aborts");
     }

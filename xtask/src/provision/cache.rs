@@ -1,8 +1,7 @@
-//! The folder of what has been made ready: downloads unpacked, modules built, archives written.
+//! The cache of provisioning: unpacked packages, built modules, archives.
 //!
-//! Entries appear whole or not at all: they are made under a temporary name and renamed. A name says what is inside (a
-//! digest of what it was made from), so an entry that exists is right and is never looked into again. One run at a time
-//! works here; another one waits.
+//! Entries appear atomically: they are created under a temporary name and renamed. A name contains a digest of the inputs, so
+//! an existing entry is valid without a check. A lock admits one process at a time.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -15,13 +14,15 @@ use std::time::SystemTime;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
-use super::error::ProvisionError;
-use super::files::entries;
+use crate::provision::error::ProvisionError;
+use crate::provision::files::entries;
 
-/// Marks entries that are not finished. Whoever holds the lock may remove them.
+/// Number of old archives and modules that are kept.
+pub(crate) const KEPT: usize = 4;
+/// Prefix of unfinished entries. The holder of the lock may remove them.
 const PARTIAL: &str = ".partial-";
 
-/// The folder, and the lock on it as long as this lives.
+/// The locked cache directory.
 #[derive(Debug)]
 pub(crate) struct Cache {
     root: PathBuf,
@@ -29,7 +30,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens `root`, creating it where needed, and waits until no other run works in it.
+    /// Creates `root` if needed, and waits for the lock.
     pub(crate) fn open(root: &Path, progress: &dyn Fn(&str)) -> Result<Self, ProvisionError> {
         fs::create_dir_all(root).map_err(ProvisionError::io("create", root))?;
         let path = root.join("lock");
@@ -41,7 +42,7 @@ impl Cache {
             .open(&path)
             .map_err(ProvisionError::io("create", &path))?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-            progress("another run makes the guest ready; waiting for it");
+            progress("waiting for another run that prepares the guest");
             flock(&lock, FlockOperation::LockExclusive)
                 .map_err(|error| ProvisionError::io("lock", &path)(error.into()))?;
         }
@@ -50,19 +51,19 @@ impl Cache {
         Ok(cache)
     }
 
-    /// Lets `command` hold the lock too: should this process be killed, the next run waits until the orphan has ended,
-    /// instead of working against it. The lock file, which is empty, becomes its standard input.
+    /// Makes `command` hold the lock too: if this process is killed, the next run waits until the orphan has ended. The empty
+    /// lock file becomes its standard input.
     pub(crate) fn hold_while<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command, ProvisionError> {
         let lock = self.lock.try_clone().map_err(ProvisionError::io("duplicate the lock of", &self.root))?;
         Ok(command.stdin(lock))
     }
 
-    /// Where an entry is or would be.
+    /// The path of an entry, which may not exist.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
-    /// The folder `name`, made by `fill` if it is not there yet.
+    /// The directory `name`. If it does not exist, `fill` creates its content.
     pub(crate) fn folder<E: From<ProvisionError>>(
         &self,
         name: &str,
@@ -83,7 +84,7 @@ impl Cache {
         Ok(path)
     }
 
-    /// The file `name`, written with what `content` returns if it is not there yet.
+    /// The file `name`. If it does not exist, it is created with `content`.
     pub(crate) fn file<E: From<ProvisionError>>(
         &self,
         name: &str,
@@ -99,7 +100,7 @@ impl Cache {
         Ok(path)
     }
 
-    /// Writes the file `name` anew; a reader sees the old content or the new, nothing between.
+    /// Replaces the file `name` atomically.
     pub(crate) fn replace(&self, name: &str, content: &[u8]) -> Result<PathBuf, ProvisionError> {
         let path = self.path(name);
         let mut partial = tempfile::Builder::new()
@@ -112,7 +113,7 @@ impl Cache {
         Ok(path)
     }
 
-    /// Keeps the newest `keep` entries whose names start with `prefix`, so that years of rebuilding do not fill the disk.
+    /// Removes all but the newest `keep` entries with this prefix.
     pub(crate) fn keep_newest(&self, prefix: &str, keep: usize) -> Result<(), ProvisionError> {
         let mut dated: Vec<_> = entries(&self.root)?
             .into_iter()
@@ -126,13 +127,13 @@ impl Cache {
         Ok(())
     }
 
-    /// Removes an entry, if it is there.
+    /// Removes an entry if it exists.
     pub(crate) fn discard(&self, name: &str) -> Result<(), ProvisionError> {
         let path = self.path(name);
         if path.exists() { remove(&path) } else { Ok(()) }
     }
 
-    /// Removes what killed runs left behind.
+    /// Removes the unfinished entries of killed runs.
     fn sweep(&self) -> Result<(), ProvisionError> {
         for path in entries(&self.root)? {
             if name_starts_with(&path, PARTIAL) {
@@ -143,7 +144,7 @@ impl Cache {
     }
 }
 
-/// Makes an old entry that is in use again a new one for `keep_newest`. Should it fail, the entry is only made again sooner.
+/// Makes a reused entry new for `keep_newest`. Errors are ignored: the entry is only rebuilt earlier.
 fn mark_used(path: &Path) {
     let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
 }
@@ -157,12 +158,12 @@ fn remove(path: &Path) -> Result<(), ProvisionError> {
         .map_err(ProvisionError::io("remove", path))
 }
 
-/// Collects what an entry is made from into its name.
+/// The digest of an entry's inputs, for its name.
 #[derive(Clone, Default)]
 pub(crate) struct Key(Sha256);
 
 impl Key {
-    /// Adds a part. Lengths are hashed too: ("ab", "c") and ("a", "bc") differ.
+    /// Adds an input. Lengths are hashed too: ("ab", "c") and ("a", "bc") differ.
     #[must_use]
     pub(crate) fn with(mut self, part: impl AsRef<[u8]>) -> Self {
         let part = part.as_ref();
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_filled_once() {
+    fn directory_is_filled_once() {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path());
         for content in ["first", "second"] {
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_fill_leaves_no_entry() {
+    fn failed_fill_leaves_no_entry() {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path());
         let failed = cache.folder("entry", |partial| {
@@ -216,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_run_left_is_swept_and_not_taken_for_an_entry() {
+    fn sweeps_unfinished_entries_of_killed_runs() {
         let root = tempfile::tempdir().unwrap();
         let left = root.path().join(format!("{PARTIAL}abc"));
         fs::create_dir(&left).unwrap();
@@ -227,46 +228,46 @@ mod tests {
     }
 
     #[test]
-    fn a_second_run_waits_until_the_first_is_done() {
+    fn second_run_waits_for_the_first() {
         let root = tempfile::tempdir().unwrap();
         let first = cache(root.path());
-        let told = std::sync::mpsc::channel();
+        let progress = std::sync::mpsc::channel();
         let path = root.path().to_path_buf();
         let second = std::thread::spawn(move || {
-            let cache = Cache::open(&path, &|text| told.0.send(text.to_owned()).unwrap()).unwrap();
+            let cache = Cache::open(&path, &|text| progress.0.send(text.to_owned()).unwrap()).unwrap();
             assert!(cache.path("made by the first").exists());
         });
-        assert!(told.1.recv().unwrap().contains("waiting"));
+        assert!(progress.1.recv().unwrap().contains("waiting"));
         first.replace("made by the first", b"").unwrap();
         drop(first);
         second.join().unwrap();
     }
 
     #[test]
-    fn an_orphan_keeps_the_lock_until_it_ends() {
+    fn orphan_holds_the_lock_until_it_ends() {
         let root = tempfile::tempdir().unwrap();
         let first = cache(root.path());
         let mut command = Command::new("sh");
         command.args(["-c", "read line < go; touch done"]).current_dir(root.path());
         assert!(Command::new("mkfifo").arg(root.path().join("go")).status().unwrap().success());
         let mut orphan = first.hold_while(&mut command).unwrap().spawn().unwrap();
-        // The command has a copy of its own.
+        // The command holds a copy of the lock.
         drop(command);
         drop(first);
-        let told = std::sync::mpsc::channel();
+        let progress = std::sync::mpsc::channel();
         let path = root.path().to_path_buf();
         let second = std::thread::spawn(move || {
-            let cache = Cache::open(&path, &|text| told.0.send(text.to_owned()).unwrap()).unwrap();
+            let cache = Cache::open(&path, &|text| progress.0.send(text.to_owned()).unwrap()).unwrap();
             assert!(cache.path("done").exists());
         });
-        assert!(told.1.recv().unwrap().contains("waiting"));
+        assert!(progress.1.recv().unwrap().contains("waiting"));
         fs::write(root.path().join("go"), "\n").unwrap();
         orphan.wait().unwrap();
         second.join().unwrap();
     }
 
     #[test]
-    fn only_the_newest_entries_are_kept() {
+    fn keeps_only_the_newest_entries() {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path());
         for (age, name) in [(30, "a-old"), (20, "a-mid"), (10, "a-new"), (40, "b-old")] {
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_entry_that_is_used_again_is_kept() {
+    fn keeps_an_old_entry_that_is_used_again() {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path());
         for (age, name) in [(30, "a-old"), (10, "a-new")] {
@@ -294,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_tell_parts_apart() {
+    fn keys_separate_their_inputs() {
         let key = |parts: &[&str]| parts.iter().fold(Key::default(), Key::with).hex();
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
         assert_eq!(key(&["ab", "c"]), key(&["ab", "c"]));

@@ -1,18 +1,18 @@
-//! Runs other programs: their output is captured and becomes part of the error.
+//! Runs programs. The output of a failed program becomes part of the error.
 
 use std::io::{BufRead, BufReader, Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use super::cache_folder;
-use super::error::ProvisionError;
-use super::excerpt::FailedOutput;
+use crate::process::child::command_line;
+use crate::provision::error::ProvisionError;
+use crate::provision::output_excerpt::FailedOutput;
+use crate::workspace::cache_folder;
 
-/// The folder of the logs of failed programs, below the cache.
+/// The directory for logs of failed programs, below the cache.
 const LOGS: &str = "logs";
 
-/// Runs `command` to its end, without input unless it has one; a status other than 0 is an error that names `what` it was
-/// run for.
+/// Runs `command` to its end. A non-zero exit status is an error that contains `what`, the purpose.
 pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, ProvisionError> {
     let output = output(command)?;
     if output.status.success() {
@@ -20,27 +20,26 @@ pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, Provision
     }
     Err(ProvisionError::CommandFailed {
         what: what.to_owned(),
-        command: shown(command),
+        command: command_line(command),
         status: output.status,
         output: failed_output(command, &both_streams(&output)),
     })
 }
 
-/// What an error shows of the output of a failed program.
+/// The excerpt of a failed program's output.
 pub(crate) fn failed_output(command: &Command, output: &str) -> FailedOutput {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     FailedOutput::new(output, &cache_folder().join(LOGS), &program.to_string_lossy())
 }
 
-/// Runs `command` to its end, without input unless it has one, whatever its status.
+/// Runs `command` to its end and returns its output, whatever its exit status.
 pub(crate) fn output(command: &mut Command) -> Result<Output, ProvisionError> {
     command.output().map_err(spawn_error(command))
 }
 
-/// Runs `command` and hands each line of its standard output to `line` as it comes. `Err` within `Ok` means that the
-/// command failed, and holds its output.
+/// Runs `command` and passes each line of its standard output to `line`. `Err` within `Ok` is the output of a failed command.
 pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Result<(), FailedOutput>, ProvisionError> {
-    // Standard error goes to a file: a second pipe would have to be read at the same time.
+    // Standard error goes to a file: a second pipe would need a second reader.
     let mut errors = tempfile::tempfile().map_err(ProvisionError::io("create", &std::env::temp_dir()))?;
     let copy = errors.try_clone().map_err(ProvisionError::io("clone", &std::env::temp_dir()))?;
     let mut child = command.stdout(Stdio::piped()).stderr(copy).spawn().map_err(spawn_error(command))?;
@@ -57,33 +56,21 @@ pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Resul
         return Ok(Ok(()));
     }
     let mut messages = Vec::new();
-    // Messages that cannot be read back are lost; the failure is not.
+    // Best effort: the failure is reported without these messages.
     let _ = errors.rewind().and_then(|()| errors.read_to_end(&mut messages));
     text.push_str(&String::from_utf8_lossy(&messages));
     Ok(Err(failed_output(command, &text)))
 }
 
-/// Both streams of a finished program, errors last.
+/// Standard output and then standard error of a finished program.
 pub(crate) fn both_streams(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
     text
 }
 
-/// The command line, for a person to read.
-pub(crate) fn shown(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| {
-            let word = word.to_string_lossy();
-            if word.contains(char::is_whitespace) { format!("'{word}'") } else { word.into_owned() }
-        })
-        .collect::<Vec<_>>()
-        .join(" ")
-}
-
 fn spawn_error(command: &Command) -> impl FnOnce(std::io::Error) -> ProvisionError {
-    let command = shown(command);
+    let command = command_line(command);
     move |source| ProvisionError::Spawn { command, source }
 }
 
@@ -92,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_command_is_reported_with_its_words_and_its_purpose() {
+    fn error_contains_output_and_purpose_of_the_command() {
         let error = run("trying", Command::new("sh").args(["-c", "echo no luck >&2; exit 7"])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("trying") && text.contains("no luck") && text.contains('7'), "{text}");
@@ -100,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_streamed_and_errors_kept() {
+    fn streams_lines_and_keeps_errors() {
         let seen = std::cell::RefCell::new(Vec::new());
         let ended = stream(Command::new("sh").args(["-c", "echo one; echo two; echo bad >&2; exit 1"]), &|line| {
             seen.borrow_mut().push(line.to_owned());

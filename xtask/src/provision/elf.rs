@@ -1,5 +1,4 @@
-//! The two things about ELF files that matter here: whether a program is static, and whether a kernel can be entered
-//! without firmware.
+//! Reads ELF files: whether a program is static, and whether a kernel has a PVH entry.
 //!
 //! Layout: System V ABI, AMD64 supplement; the note: Linux `include/xen/interface/elfnote.h`, `XEN_ELFNOTE_PHYS32_ENTRY`.
 
@@ -9,11 +8,10 @@ const PT_DYNAMIC_LOADER: u64 = 3;
 const PT_NOTE: u64 = 4;
 const NOTE_PHYS32_ENTRY: u64 = 18;
 
-/// Says why `file` is not a static x86-64 program, or `None` if it is one. A static-pie has a dynamic section but
-/// names no loader.
+/// The reason why `file` is not a static x86-64 program; `None` if it is. A static-pie has a dynamic section, but no loader.
 pub(crate) fn not_static(file: &[u8]) -> Option<&'static str> {
     match segments(file) {
-        None => Some("no 64-bit ELF file for x86-64"),
+        None => Some("not a 64-bit ELF file for x86-64"),
         Some(segments) if segments.iter().any(|segment| segment.kind == PT_DYNAMIC_LOADER) => {
             Some("it names a dynamic loader")
         }
@@ -32,7 +30,7 @@ pub(crate) fn has_pvh_entry(file: &[u8]) -> bool {
     })
 }
 
-/// The release in the text that a kernel prints at boot.
+/// The release in the kernel's boot message.
 pub(crate) fn linux_release(file: &[u8]) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";
     let start = file.windows(BANNER.len()).position(|bytes| bytes == BANNER)? + BANNER.len();
@@ -101,7 +99,7 @@ pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
 mod tests {
     use super::*;
 
-    /// A file with one program header of `kind` and `content` behind it.
+    /// A file with one program header of `kind` and its `content`.
     fn elf(kind: u32, content: &[u8]) -> Vec<u8> {
         let mut file = vec![0; 64 + 56];
         file[..6].copy_from_slice(MAGIC);
@@ -124,34 +122,34 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_names_a_loader_is_not_static() {
+    fn program_with_a_loader_is_not_static() {
         assert_eq!(not_static(&elf(3, b"/lib64/ld\0")), Some("it names a dynamic loader"));
         assert_eq!(not_static(&elf(2, b"")), None);
     }
 
     #[test]
-    fn the_test_itself_is_a_dynamic_program() {
+    fn this_test_is_a_dynamic_program() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         assert_eq!(not_static(&own), Some("it names a dynamic loader"));
         assert!(!has_pvh_entry(&own));
     }
 
     #[test]
-    fn scripts_and_truncated_files_are_no_programs() {
+    fn scripts_and_truncated_files_are_not_static() {
         let whole = elf(2, b"");
         for file in [&b"#!/bin/sh\n"[..], b"", MAGIC, &whole[..100]] {
-            assert_eq!(not_static(file), Some("no 64-bit ELF file for x86-64"));
+            assert_eq!(not_static(file), Some("not a 64-bit ELF file for x86-64"));
         }
     }
 
     #[test]
-    fn the_entry_note_is_found_behind_others() {
+    fn finds_the_entry_note_after_others() {
         let notes = [note(b"Xen\0", 6), note(b"Xen\0", 18)].concat();
         assert!(has_pvh_entry(&elf(4, &notes)));
     }
 
     #[test]
-    fn notes_of_others_and_cut_ones_are_no_entry() {
+    fn ignores_other_and_truncated_notes() {
         assert!(!has_pvh_entry(&elf(4, &note(b"GNU\0", 18))));
         assert!(!has_pvh_entry(&elf(4, &note(b"Xen\0", 18)[..10])));
         assert!(!has_pvh_entry(&elf(4, &[0xff; 40])));

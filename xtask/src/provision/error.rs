@@ -1,36 +1,36 @@
-//! What can go wrong while the guest is made ready, by meaning. Each text says what was tried and what to do next.
+//! Errors of provisioning. Each message has a hint.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
-use super::excerpt::FailedOutput;
+use crate::provision::output_excerpt::FailedOutput;
 
-/// Why the guest is not ready.
+/// An error of provisioning.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ProvisionError {
-    /// The machine lacks packages and nobody allowed to install them.
-    #[error("missing on this machine: {what}\ninstall with:  {command}\n(or run this again with --yes)")]
+    /// Packages are missing and may not be installed.
+    #[error("missing on this host: {what}\ninstall with:  {command}\n(or run again with --yes)")]
     PackagesMissing {
-        /// What is missing and what it is for.
+        /// The missing tools and their purposes.
         what: String,
-        /// The command that brings it.
+        /// The command that installs them.
         command: String,
     },
 
     /// `apt-get install` ran and failed.
-    #[error("`{command}` ended with {status}; read its messages above, cure the cause and run it by hand")]
+    #[error("`{command}` ended with {status}; see its messages above, fix the cause and run it by hand")]
     InstallFailed {
-        /// The command as it was run.
+        /// The command line.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
     },
 
     /// Missing programs whose packages are not known on this distribution.
-    #[error("missing on this machine: {what}\ninstall them with the package manager of {distro}, then run this again")]
+    #[error("missing on this host: {what}\ninstall them with the package manager of {distro}, then run again")]
     NoInstaller {
-        /// What is missing and what it is for.
+        /// The missing tools and their purposes.
         what: String,
         /// The distribution's name.
         distro: String,
@@ -39,20 +39,20 @@ pub(crate) enum ProvisionError {
     /// A distribution whose packages this program cannot download.
     #[error("{what} cannot be downloaded on {distro}: {hint}")]
     NoRepository {
-        /// What was wanted.
+        /// The wanted package or file.
         what: String,
         /// The distribution's name.
         distro: String,
-        /// What to do.
+        /// A hint.
         hint: &'static str,
     },
 
-    /// A packed file, and no program that unpacks it.
-    #[error("{path} is packed, and this machine has no {program}: {install}")]
+    /// The program that decompresses a file is missing.
+    #[error("{path} needs {program} to be decompressed: {install}")]
     NoUnpacker {
         /// The file.
         path: PathBuf,
-        /// The program that unpacks it.
+        /// The program.
         program: &'static str,
         /// How to install it.
         install: String,
@@ -62,53 +62,53 @@ pub(crate) enum ProvisionError {
     #[error("{0}")]
     Usage(String),
 
-    /// The guest is an x86-64 one, and so are its packages.
-    #[error("the guest needs an x86-64 host; this one is {0}")]
+    /// The guest and its packages need x86-64.
+    #[error("the guest needs an x86-64 host, not {0}")]
     Architecture(&'static str),
 
-    /// No package of that name in any package list, not even in fresh ones.
+    /// The package is missing in the package lists, even after an update.
     #[error(
-        "no package {package} in the package lists; check the sources of the package manager, \
-         or name a kernel with --kernel FILE --modules DIR"
+        "package {package} is not in the package lists; check the sources of the package manager, \
+         or specify a kernel with --kernel FILE --modules DIR"
     )]
     NoSuchPackage {
-        /// The package that was looked for.
+        /// The package.
         package: String,
     },
 
-    /// A download failed with the system's package lists and with fresh ones.
+    /// A download failed, even after an update of the package lists.
     #[error(
-        "downloading {packages} failed:\n{output}\ncheck the network and {check}, then run this again; \
-         it continues where it stopped"
+        "downloading {packages} failed:\n{output}\ncheck the network and {check}, then run again; \
+         finished downloads are kept"
     )]
     Download {
         /// The packages.
         packages: String,
         /// The package manager's messages.
         output: String,
-        /// What else to look at.
+        /// What else to check.
         check: &'static str,
     },
 
-    /// A command that should always work did not.
+    /// A command failed.
     #[error("{what}: `{command}` ended with {status}:\n{output}")]
     CommandFailed {
-        /// What it was run for.
+        /// Its purpose.
         what: String,
         /// The command line.
         command: String,
-        /// How it ended.
+        /// The exit status.
         status: ExitStatus,
-        /// Its messages.
+        /// Its output.
         output: FailedOutput,
     },
 
-    /// A command could not even be started.
-    #[error("`{command}` cannot be started")]
+    /// A command could not be started.
+    #[error("cannot start `{command}`")]
     Spawn {
         /// The command line.
         command: String,
-        /// Why.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
@@ -118,38 +118,38 @@ pub(crate) enum ProvisionError {
     Io {
         /// read, write, create …
         action: &'static str,
-        /// Which one.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The system's reason.
         #[source]
         source: io::Error,
     },
 
-    /// The kernel image or its modules are not what they should be.
+    /// The kernel image or its modules are invalid.
     #[error("{path}: {why}")]
     Kernel {
         /// The file or folder.
         path: PathBuf,
-        /// What is wrong with it, and the cure.
+        /// The reason, with a hint.
         why: String,
     },
 
-    /// A module that the guest cannot do without.
+    /// A required module is missing.
     #[error(
-        "{tree} has no module {name}, and the kernel has it not built in; take a kernel with CONFIG_UIO=m or =y, \
-         or leave out --kernel"
+        "module {name} is neither in {tree} nor built into the kernel; use a kernel with CONFIG_UIO=m or =y, or omit \
+         --kernel"
     )]
     ModuleMissing {
         /// The module's name.
         name: String,
-        /// The folder that was searched.
+        /// The searched directory.
         tree: PathBuf,
     },
 
-    /// No headers to build a module against.
+    /// Kernel headers are missing.
     #[error(
-        "{modules} has no kernel headers, which building {module} needs: {install}; --driver vfio-pci and, for polling \
-         only, --driver uio_pci_generic need none"
+        "{modules} lacks kernel headers, which building {module} needs: {install}; or use --driver vfio-pci or, for \
+         polling only, --driver uio_pci_generic"
     )]
     NoHeaders {
         /// The modules.
@@ -162,11 +162,11 @@ pub(crate) enum ProvisionError {
 
     /// make splits its arguments at blanks and its targets at colons.
     #[error(
-        "{0}: kernel modules cannot be built below a path with a blank or a colon; move the checkout or set CARGO_TARGET_DIR"
+        "{0}: make cannot build kernel modules in a path with a blank or a colon; move the checkout or set CARGO_TARGET_DIR"
     )]
     AwkwardPath(PathBuf),
 
-    /// The compiler refused the module.
+    /// Building the module failed.
     #[error("building {name} for kernel {release} failed:\n{output}")]
     ModuleBuild {
         /// The module's name.
@@ -177,20 +177,20 @@ pub(crate) enum ProvisionError {
         output: FailedOutput,
     },
 
-    /// A guest binary that needs a dynamic loader does not run as init.
+    /// A program for the guest is not static.
     #[error(
         "{path} is not a static x86-64 program ({why}), so it cannot be the guest's init; is libc.a installed (package libc6-dev)?"
     )]
     NotStatic {
         /// The binary.
         path: PathBuf,
-        /// What gave it away.
+        /// The reason.
         why: &'static str,
     },
 }
 
 impl ProvisionError {
-    /// The process's exit status: 2 for wrong usage, 3 when the machine lacks something, otherwise 1.
+    /// The exit status: 2 for wrong usage, 3 for a missing dependency, otherwise 1.
     pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::PackagesMissing { .. }
@@ -214,7 +214,7 @@ impl ProvisionError {
         }
     }
 
-    /// For `map_err`: names the action and the path that an I/O error lacks.
+    /// For `map_err`: adds action and path to an I/O error.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { action, path, source }

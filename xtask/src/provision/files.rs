@@ -1,12 +1,12 @@
-//! Folders, with errors that name them.
+//! Reads directories, with the path in errors.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::error::ProvisionError;
+use crate::provision::error::ProvisionError;
 
-/// What is in `folder`, sorted.
+/// The sorted paths in `folder`.
 pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>, ProvisionError> {
     let read = || -> io::Result<Vec<PathBuf>> {
         let mut paths = Vec::new();

@@ -1,145 +1,144 @@
-//! Makes the guest ready: its kernel, our module, its program and the archive that holds them.
+//! Prepares the guest: kernel, modules, program and initramfs.
 //!
-//! Read in this order: `host` (what is specific to a distribution), `packages` (what the
-//! machine must have), `kernel` or `custom_kernel` (with `bzimage`), `module`
-//! (with `headers` and `dpdk`), `guest_binary`, `initramfs` (with `modinfo` and `busybox`). `cache` keeps the results,
-//! `offers` has the kernels and QEMU versions of the reach test, `command` runs programs, `excerpt` shortens their output, `error` lists what can go wrong. Everything lies below Cargo's target folder; packages are the only thing ever installed, and
-//! only with consent. After the first time no network is needed and apt is not asked.
+//! - `host` and `host_packages`: the distribution, and the tools that the host must have.
+//! - `kernel`: the kernel and its modules. `guest_image`: the program, the shell and the archive.
+//! - `cache` keeps the results. `package_offers` serves the reach test.
+//! - `command` runs programs, `output_excerpt` shortens their output, `elf` and `files` read files, `error` has all errors.
+//!
+//! All results are below cargo's target directory. Only packages are installed, and only with consent. After the first time,
+//! neither a network nor apt is needed.
 
-mod busybox;
-mod bzimage;
 mod cache;
 mod command;
-mod custom_kernel;
-mod dpdk;
 mod elf;
 mod error;
-mod excerpt;
 mod files;
-mod guest_binary;
-mod headers;
+mod guest_image;
 pub(crate) mod host;
-mod initramfs;
+pub(crate) mod host_packages;
 mod kernel;
-mod modinfo;
-mod module;
-pub(crate) mod offers;
-pub(crate) mod packages;
+mod output_excerpt;
+pub(crate) mod package_offers;
 
 use std::path::PathBuf;
 
-use cache::{Cache, Key};
-use modinfo::{Module, ModuleTree, Wanted};
+use crate::workspace::{cache_folder, target_folder, workspace_root};
+use bench_protocol::boot::GuestDriver;
+use cache::{Cache, KEPT, Key};
+use guest_image::{busybox, guest_binary, initramfs};
+use kernel::module_tree::{Module, ModuleTree, Wanted};
+use kernel::{igb_uio, module_build, packaged};
 
-use crate::driver::Driver;
-
-pub(crate) use custom_kernel::CustomKernel;
 pub(crate) use error::ProvisionError;
-pub(crate) use guest_binary::workspace_root;
-pub(crate) use packages::Consent;
+pub(crate) use host_packages::InstallPolicy;
+pub(crate) use kernel::custom::CustomKernel;
 
-/// Archives and modules that are kept for the next change back.
-const KEPT: usize = 4;
-
-/// What guest is wanted.
+/// The requested guest.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
-    /// Another kernel than that of the distribution's package.
+    /// A kernel instead of the distribution's.
     pub(crate) kernel: Option<CustomKernel>,
-    /// The driver that it is made for. All are in it, except `igb_uio`, which is fetched only if it is this one.
-    pub(crate) driver: Option<Driver>,
-    /// Whether the guest has busybox and with it a shell.
+    /// The driver to bind. All drivers are included, except `igb_uio`, which is built only on request.
+    pub(crate) driver: Option<GuestDriver>,
+    /// Whether the guest has a shell (busybox).
     pub(crate) shell: bool,
     /// Whether packages may be installed.
-    pub(crate) consent: Consent,
+    pub(crate) install: InstallPolicy,
 }
 
-/// A guest that is ready to be started.
+/// A guest that is ready to start.
 #[derive(Debug, Clone)]
-pub(crate) struct Guest {
-    /// For `qemu -kernel`: the kernel proper (entered through PVH) where it could be had, else the bzImage.
+pub(crate) struct GuestImage {
+    /// For `qemu -kernel`: the uncompressed kernel (entered through PVH) if possible, otherwise the bzImage.
     pub(crate) kernel: PathBuf,
-    /// What `uname -r` says in it.
+    /// The kernel's release, as printed by `uname -r`.
     pub(crate) kernel_release: String,
-    /// The package's version, or a digest of the image that the user named.
+    /// The package's version, or a digest of a custom image.
     pub(crate) kernel_version: String,
     /// For `qemu -initrd`.
     pub(crate) initramfs: PathBuf,
-    /// The modules in the archive, by name, in the order in which they load.
+    /// The names of the modules, in load order.
     pub(crate) modules: Vec<String>,
+    /// The names of wanted modules that are built into the kernel.
+    pub(crate) built_in: Vec<String>,
 }
 
-/// Where the results are kept.
-pub(crate) fn cache_folder() -> PathBuf {
-    guest_binary::target_folder(&workspace_root()).join("vm")
+impl GuestImage {
+    /// Whether the kernel has the driver, as a module or built in.
+    pub(crate) fn has(&self, driver: GuestDriver) -> bool {
+        let module = driver.module();
+        self.modules.contains(&module) || self.built_in.contains(&module)
+    }
 }
 
-/// The release and package version of the kernel that is already there, if one is.
+/// The release and package version of the downloaded kernel, if there is one.
 pub(crate) fn cached_kernel() -> Option<(String, String)> {
-    kernel::cached(&cache_folder()).map(|kernel| (kernel.release, kernel.version))
+    packaged::cached(&cache_folder()).map(|kernel| (kernel.release, kernel.version))
 }
 
-/// Checks the kernel that the user names: wrong usage and missing headers are found before anything is built.
-pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<Driver>) -> Result<(), ProvisionError> {
+/// Checks a custom kernel before anything is built.
+pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<GuestDriver>) -> Result<(), ProvisionError> {
     kernel.map_or(Ok(()), |custom| custom.check(driver, host::detect().as_ref()))
 }
 
-/// Modules that the guest takes from its kernel: UIO must be there for a UIO driver, the others are drivers to choose.
-fn wanted(driver: Option<Driver>) -> [Wanted; 4] {
+/// The guest's modules from the kernel's packages. UIO is required for a UIO driver.
+fn wanted(driver: Option<GuestDriver>) -> [Wanted; 4] {
     [
-        Wanted { name: "uio", required: driver.is_some_and(Driver::needs_uio) },
+        Wanted { name: "uio", required: driver.is_some_and(GuestDriver::needs_uio) },
         Wanted { name: "uio_pci_generic", required: false },
         Wanted { name: "vfio_pci", required: false },
         Wanted { name: "vfio_iommu_type1", required: false },
     ]
 }
 
-/// Makes the guest ready, and says through `progress` what takes time.
-pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Guest, ProvisionError> {
+/// Prepares the guest. Reports slow steps through `progress`.
+pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<GuestImage, ProvisionError> {
     if !cfg!(target_arch = "x86_64") {
         return Err(ProvisionError::Architecture(std::env::consts::ARCH));
     }
     let distro = host::detect();
     let distro = distro.as_ref();
     check(options.kernel.as_ref(), options.driver)?;
-    let mut tools = packages::GUEST.to_vec();
+    let mut tools = host_packages::GUEST.to_vec();
     if options.kernel.is_none() {
-        tools = packages::requirements(distro);
+        tools = host_packages::requirements(distro);
     }
-    packages::ensure(distro, &tools, options.consent, progress)?;
+    host_packages::ensure(distro, &tools, options.install, progress)?;
 
     let workspace = workspace_root();
-    let target = guest_binary::target_folder(&workspace);
+    let target = target_folder(&workspace);
     let cache = Cache::open(&cache_folder(), progress)?;
 
     let kernel = match &options.kernel {
         Some(custom) => custom.prepare(&cache)?,
-        None => kernel::from_packages(&cache, distro, progress)?,
+        None => packaged::from_packages(&cache, distro, progress)?,
     };
     let busybox = match busybox::fetch(&cache, distro, progress) {
         Ok(busybox) => Some(busybox),
         Err(error) if options.shell => return Err(error),
-        // Only fetched beforehand, so that a shell can be had offline, later.
+        // Not needed now, only downloaded for a later offline use.
         Err(_) => None,
     };
-    // `check` has refused a kernel without headers if its driver needs them.
+    // If the driver needs headers, `check` has refused a kernel without them.
     let mut sources = Vec::new();
     if let Some(headers) = &kernel.headers {
-        packages::ensure(distro, &packages::MODULE_BUILD, options.consent, progress)?;
-        sources.push((module::own(&workspace), headers));
-        if options.driver == Some(Driver::IgbUio) {
-            sources.push((dpdk::fetch(&cache, distro, progress)?, headers));
+        host_packages::ensure(distro, &host_packages::MODULE_BUILD, options.install, progress)?;
+        sources.push((module_build::uio_pci_msix(&workspace), headers));
+        if options.driver == Some(GuestDriver::IgbUio) {
+            sources.push((igb_uio::fetch(&cache, distro, progress)?, headers));
         }
     } else {
-        progress(&format!("kernel {} has no headers, so the guest has no uio_pci_msix", kernel.release));
+        progress(&format!("kernel {} lacks headers: uio_pci_msix is not available", kernel.release));
     }
-    cache.discard(host::DOWNLOADS)?;
+    cache.discard(host::distro::DOWNLOADS)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 
-    let mut modules = ModuleTree::open(&kernel.modules, &kernel.release)?.load(&wanted(options.driver))?;
-    // They need UIO, so they come last.
+    let wanted = wanted(options.driver);
+    let tree = ModuleTree::open(&kernel.modules, &kernel.release)?;
+    let mut modules = tree.load(&wanted)?;
+    // Built modules need UIO, so they come last.
     for (source, headers) in sources {
-        let object = module::build(&cache, &source, &kernel, headers, (distro, options.consent), progress)?;
+        let object = module_build::build(&cache, &source, &kernel, headers, (distro, options.install), progress)?;
         modules.push(Module { name: source.name.to_owned(), object });
     }
     let content =
@@ -150,11 +149,12 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     cache.keep_newest("initramfs-", KEPT)?;
     cache.keep_newest("module-", KEPT)?;
 
-    Ok(Guest {
+    Ok(GuestImage {
         kernel: kernel.image,
         kernel_release: kernel.release,
         kernel_version: kernel.version,
         initramfs,
         modules: modules.into_iter().map(|module| module.name).collect(),
+        built_in: tree.built_in(&wanted),
     })
 }

@@ -1,21 +1,7 @@
-//! The whole, with real processes and real guests: what a user gets, and what bad luck gets. `cargo xtask test` runs
-//! these; each starts at least one QEMU, so they are ignored by a plain `cargo test`.
+//! End-to-end tests with real processes and real guests. `cargo xtask test` runs them. Each starts at least one QEMU, so a plain
+//! `cargo test` ignores them.
 
-mod acceleration;
-mod bad_luck;
-mod devices;
-mod drivers;
-mod faults;
+mod bench;
 mod guest;
-mod measuring;
-mod module;
-mod named_kernel;
-mod placement;
-mod probe;
-mod shell;
+mod long;
 mod support;
-mod syscalls;
-mod two_guests;
-mod uio_ivshmem;
-mod wide_addresses;
-mod workloads;

@@ -1,54 +1,56 @@
-//! The host machine as a whole.
+//! The host as a whole.
 
-use report::environment::HostMachine;
+use report::result::environment::HostMachine;
 
-use super::tree::Tree;
+use super::sysroot::SysRoot;
 use super::{power, process, processor};
 
-/// What this machine says of itself.
-pub(super) fn read(tree: &Tree) -> HostMachine {
+/// Reads the description of the host.
+pub(super) fn read(sysroot: &SysRoot) -> HostMachine {
     let mut host = HostMachine {
-        distribution: tree.value("etc/os-release", "PRETTY_NAME"),
-        product: product(tree),
-        numa_nodes: tree.list("sys/devices/system/node/online").and_then(|nodes| u32::try_from(nodes.len()).ok()),
-        isolated_cpus: tree.text("sys/devices/system/cpu/isolated"),
-        halt_poll_ns: tree.number("sys/module/kvm/parameters/halt_poll_ns"),
-        transparent_hugepages: tree.text("sys/kernel/mm/transparent_hugepage/enabled").and_then(|text| chosen(&text)),
-        host_clocksource: tree.text("sys/devices/system/clocksource/clocksource0/current_clocksource"),
-        host_command_line: tree.text("proc/cmdline"),
-        mitigations: mitigations(tree),
-        host_memory_bytes: memory(tree),
+        distribution: sysroot.value("etc/os-release", "PRETTY_NAME"),
+        product: product(sysroot),
+        numa_nodes: sysroot.list("sys/devices/system/node/online").and_then(|nodes| u32::try_from(nodes.len()).ok()),
+        isolated_cpus: sysroot.text("sys/devices/system/cpu/isolated"),
+        halt_poll_ns: sysroot.number("sys/module/kvm/parameters/halt_poll_ns"),
+        transparent_hugepages: sysroot
+            .text("sys/kernel/mm/transparent_hugepage/enabled")
+            .and_then(|text| chosen(&text)),
+        host_clocksource: sysroot.text("sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        host_command_line: sysroot.text("proc/cmdline"),
+        mitigations: mitigations(sysroot),
+        host_memory_bytes: memory(sysroot),
         page_bytes: u64::try_from(rustix::param::page_size()).ok(),
         ..HostMachine::default()
     };
-    processor::read(tree, &mut host);
-    power::read(tree, &mut host);
-    process::read(tree, &mut host);
+    processor::read(sysroot, &mut host);
+    power::read(sysroot, &mut host);
+    process::read(sysroot, &mut host);
     host
 }
 
-/// A cloud's machine says here which kind it is.
-fn product(tree: &Tree) -> Option<String> {
-    let dmi = |name: &str| tree.text(format!("sys/class/dmi/id/{name}"));
+/// Vendor and product. In a cloud they name the machine type.
+fn product(sysroot: &SysRoot) -> Option<String> {
+    let dmi = |name: &str| sysroot.text(format!("sys/class/dmi/id/{name}"));
     let words: Vec<String> = ["sys_vendor", "product_name"].into_iter().filter_map(dmi).collect();
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Of `always [madvise] never` the one in brackets.
+/// The bracketed word of `always [madvise] never`.
 fn chosen(text: &str) -> Option<String> {
     Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
-/// What the processor is not affected by costs nothing and is left out.
-fn mitigations(tree: &Tree) -> Vec<String> {
+/// Without vulnerabilities that do not affect the CPU.
+fn mitigations(sysroot: &SysRoot) -> Vec<String> {
     let folder = "sys/devices/system/cpu/vulnerabilities";
-    let state = |name: String| Some((tree.text(format!("{folder}/{name}"))?, name));
-    let affected = tree.names(folder).into_iter().filter_map(state).filter(|(state, _)| state != "Not affected");
+    let state = |name: String| Some((sysroot.text(format!("{folder}/{name}"))?, name));
+    let affected = sysroot.names(folder).into_iter().filter_map(state).filter(|(state, _)| state != "Not affected");
     affected.map(|(state, name)| format!("{name}: {state}")).collect()
 }
 
-fn memory(tree: &Tree) -> Option<u64> {
-    let kib: u64 = tree.value("proc/meminfo", "MemTotal")?.strip_suffix("kB")?.trim().parse().ok()?;
+fn memory(sysroot: &SysRoot) -> Option<u64> {
+    let kib: u64 = sysroot.value("proc/meminfo", "MemTotal")?.strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }
 
@@ -66,12 +68,12 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap_or(Path::new("/"))).unwrap();
             fs::write(path, text).unwrap();
         }
-        let host = read(&Tree::at(root.path()));
+        let host = read(&SysRoot::at(root.path()));
         (root, host)
     }
 
     #[test]
-    fn a_machine_that_says_nothing_is_not_known() {
+    fn empty_sysroot_gives_no_values() {
         let (_root, host) = machine(&[]);
         let unknown = HostMachine {
             page_bytes: host.page_bytes,
@@ -82,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn cores_threads_and_siblings_are_told_apart() {
+    fn counts_cores_threads_and_siblings() {
         let cpu = "sys/devices/system/cpu";
         let mut files = vec![(format!("{cpu}/online"), "0-3\n".to_owned())];
         for (number, siblings) in [(0, "0,2"), (1, "1,3"), (2, "0,2"), (3, "1,3")] {
@@ -96,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn settings_are_read_as_the_kernel_writes_them() {
+    fn reads_settings_in_the_kernels_format() {
         let (_root, host) = machine(&[
             ("etc/os-release", "NAME=\"X\"\nPRETTY_NAME=\"Some Linux 12\"\n"),
             ("proc/cpuinfo", "processor\t: 0\nmicrocode\t: 0x1\nflags\t\t: fpu constant_tsc hypervisor avx2\n"),

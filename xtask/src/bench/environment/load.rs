@@ -1,35 +1,35 @@
-//! What else the host has to do.
+//! The other load of the host.
 
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
-/// Tasks that ran or wanted to, averaged over the last minute.
+/// Runnable tasks, averaged over the last minute.
 pub(crate) fn load_average() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
-/// For so long others are watched: dozens of ticks.
-const LOOK: Duration = Duration::from_millis(300);
+/// Observation time: dozens of ticks.
+const OBSERVATION: Duration = Duration::from_millis(300);
 
-/// How many of these CPUs somebody keeps busy, while this process waits for the answer.
+/// How many of these CPUs other processes keep busy. This process sleeps meanwhile.
 pub(crate) fn busy_cpus(cpus: &[usize]) -> Option<f64> {
-    let look = || fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, cpus));
-    let before = look()?;
-    thread::sleep(LOOK);
-    let after = look()?;
+    let read = || fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, cpus));
+    let before = read()?;
+    thread::sleep(OBSERVATION);
+    let after = read()?;
     let (busy, total) = (after.busy.checked_sub(before.busy)?, after.total.checked_sub(before.total)?);
     (total > 0).then(|| busy as f64 / total as f64 * cpus.len() as f64)
 }
 
-/// Time that a hypervisor took from CPUs of this machine, from one reading of /proc/stat to another.
+/// Measures the steal time of CPUs, from the difference of two readings of /proc/stat.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Stolen {
+pub(crate) struct StealMeter {
     cpus: Vec<usize>,
     before: Option<Ticks>,
 }
 
-/// Ticks since boot, over some CPUs.
+/// Ticks since boot, summed over some CPUs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Ticks {
     stolen: u64,
@@ -37,14 +37,14 @@ struct Ticks {
     total: u64,
 }
 
-impl Stolen {
-    /// Begins now, for these CPUs.
-    pub(crate) fn begin(cpus: Vec<usize>) -> Self {
+impl StealMeter {
+    /// Takes the first reading.
+    pub(crate) fn start(cpus: Vec<usize>) -> Self {
         let before = fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, &cpus));
         Self { cpus, before }
     }
 
-    /// Per cent of the time since then. `None` if the kernel does not say, or no tick has passed.
+    /// Steal time in per cent since the start. `None` if it is unknown or no tick has passed.
     pub(crate) fn percent(&self) -> Option<f64> {
         let after = ticks(&fs::read_to_string("/proc/stat").ok()?, &self.cpus)?;
         percent(self.before?, after)
@@ -66,9 +66,9 @@ fn ticks(stat: &str, cpus: &[usize]) -> Option<Ticks> {
         if number.is_some_and(|cpu| cpus.contains(&cpu)) {
             let numbers: Vec<u64> = words.take(8).map_while(|word| word.parse().ok()).collect();
             let Ticks { stolen, busy, total } = sum.unwrap_or(Ticks { stolen: 0, busy: 0, total: 0 });
-            let &[user, nice, system, _, _, irq, softirq, more] = &numbers[..] else { return None };
+            let &[user, nice, system, _, _, irq, softirq, steal] = &numbers[..] else { return None };
             sum = Some(Ticks {
-                stolen: stolen + more,
+                stolen: stolen + steal,
                 busy: busy + user + nice + system + irq + softirq,
                 total: total + numbers.iter().sum::<u64>(),
             });
@@ -87,14 +87,14 @@ mod tests {
     const STAT: &str = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 10 0 20 60 0 0 0 10 7 7\ncpu1 0 0 0 50 0 0 0 50 0 0\nintr 5";
 
     #[test]
-    fn only_the_named_cpus_count() {
+    fn counts_only_the_given_cpus() {
         assert_eq!(ticks(STAT, &[0]), Some(Ticks { stolen: 10, busy: 30, total: 100 }));
         assert_eq!(ticks(STAT, &[0, 1]), Some(Ticks { stolen: 60, busy: 30, total: 200 }));
         assert_eq!(ticks(STAT, &[7]), None);
     }
 
     #[test]
-    fn a_thread_that_spins_keeps_a_cpu_busy() {
+    fn busy_thread_keeps_a_cpu_busy() {
         let done = AtomicBool::new(false);
         let cpus: Vec<usize> = (0..std::thread::available_parallelism().unwrap().get()).collect();
         let busy = thread::scope(|scope| {
@@ -111,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn a_share_needs_time_to_have_passed() {
+    fn percentage_needs_elapsed_ticks() {
         let at = |stolen, total| Ticks { stolen, busy: 0, total };
         let before = at(10, 100);
         assert_eq!(percent(before, at(15, 200)), Some(5.0));
         assert_eq!(percent(before, before), None);
-        assert_eq!(percent(before, at(5, 200)), None, "a count that went back is none");
+        assert_eq!(percent(before, at(5, 200)), None, "a count that decreased");
     }
 }

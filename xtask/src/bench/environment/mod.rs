@@ -1,9 +1,9 @@
-//! What the machine is, read from /proc and /sys: each reading may be missing, none is worth failing a run.
+//! Describes the host, from /proc and /sys. Missing values do not fail a run.
 //!
-//! 1. [`tree`]: small files below one root, so that tests can bring a machine of their own.
-//! 2. [`processor`], [`power`], [`process`] and [`host`](mod@host): the host's part of the environment.
-//! 3. [`load`]: what else it has to do, before and during the run.
-//! 4. [`software`](mod@software): what was built and started.
+//! 1. [`sysroot`] reads small files below a root, which tests replace.
+//! 2. [`processor`], [`power`], [`process`] and [`host`](mod@host) describe the hardware and its settings.
+//! 3. [`load`] measures the other load, before and during the run.
+//! 4. [`software`](mod@software) records compiler and QEMU.
 
 mod host;
 mod load;
@@ -11,15 +11,15 @@ mod power;
 mod process;
 mod processor;
 mod software;
-mod tree;
+mod sysroot;
 
-pub(super) use load::{Stolen, busy_cpus, load_average};
+pub(super) use load::{StealMeter, busy_cpus, load_average};
 pub(super) use software::software;
 
-use report::environment::HostMachine;
-use tree::Tree;
+use report::result::environment::HostMachine;
+use sysroot::SysRoot;
 
-/// This machine.
+/// Describes this host.
 pub(super) fn host() -> HostMachine {
-    host::read(&Tree::of_this_machine())
+    host::read(&SysRoot::real())
 }

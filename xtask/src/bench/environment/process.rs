@@ -1,22 +1,22 @@
-//! What this process was given, and everything that it starts inherits.
+//! Limits and scheduling of this process, which its children inherit.
 
 use std::path::Path;
 
-use report::environment::HostMachine;
+use report::result::environment::HostMachine;
 use rustix::process::{Resource, getrlimit};
 
-use super::tree::Tree;
+use super::sysroot::SysRoot;
 
-/// Fills in what limits the run's processes, whatever the machine could do.
-pub(super) fn read(tree: &Tree, host: &mut HostMachine) {
-    host.timer_slack_ns = tree.number("proc/self/timerslack_ns");
+/// Fills in limits and scheduling.
+pub(super) fn read(sysroot: &SysRoot, host: &mut HostMachine) {
+    host.timer_slack_ns = sysroot.number("proc/self/timerslack_ns");
     host.memlock_limit =
         Some(getrlimit(Resource::Memlock).current.map_or_else(|| "unlimited".to_owned(), |bytes| bytes.to_string()));
-    if let Some(scheduling) = tree.text("proc/self/stat").as_deref().and_then(scheduling) {
+    if let Some(scheduling) = sysroot.text("proc/self/stat").as_deref().and_then(scheduling) {
         host.scheduling_policy = Some(scheduling.policy);
         host.nice = Some(scheduling.nice);
     }
-    host.cpu_quota = tree.text("proc/self/cgroup").and_then(|groups| cpu_quota(tree, &groups));
+    host.cpu_quota = sysroot.text("proc/self/cgroup").and_then(|groups| cpu_quota(sysroot, &groups));
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -25,8 +25,8 @@ struct Scheduling {
     nice: i64,
 }
 
-/// Fields 19, 40 and 41 of [proc_pid_stat(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). The second is a
-/// name in parentheses, which may hold anything.
+/// Fields 19, 40 and 41 of [proc_pid_stat(5)](https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html). Field 2 is a name
+/// in parentheses, which may contain any character.
 fn scheduling(stat: &str) -> Option<Scheduling> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let number = |field: usize| fields.get(field - 3)?.parse::<i64>().ok();
@@ -42,11 +42,11 @@ fn scheduling(stat: &str) -> Option<Scheduling> {
     Some(Scheduling { policy, nice: number(19)? })
 }
 
-/// How many CPUs' time the control group (version 2) grants, by the tightest of its own limit and those above it.
-fn cpu_quota(tree: &Tree, groups: &str) -> Option<f64> {
+/// CPU quota of the control group (version 2), in CPUs: the minimum of its limit and those of its ancestors.
+fn cpu_quota(sysroot: &SysRoot, groups: &str) -> Option<f64> {
     let group = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
     let limits = Path::new(group).ancestors().filter_map(|group| {
-        let limit = tree.text(Path::new("sys/fs/cgroup").join(group).join("cpu.max"))?;
+        let limit = sysroot.text(Path::new("sys/fs/cgroup").join(group).join("cpu.max"))?;
         let (quota, period) = limit.split_once(' ')?;
         Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok().filter(|period| *period > 0.0)?)
     });
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_policy_is_named_with_its_priority() {
+    fn policy_has_name_and_priority() {
         let of = |nice, priority, policy| scheduling(&stat(nice, priority, policy));
         let is = |policy: &str, nice| Some(Scheduling { policy: policy.to_owned(), nice });
         assert_eq!(of(0, 0, 0), is("other", 0));
@@ -77,23 +77,23 @@ mod tests {
     }
 
     #[test]
-    fn this_process_says_how_it_is_scheduled() {
+    fn reads_scheduling_of_this_process() {
         let mut host = HostMachine::default();
-        read(&Tree::of_this_machine(), &mut host);
+        read(&SysRoot::real(), &mut host);
         let own = fs::read_to_string("/proc/self/stat").unwrap();
         assert_eq!(host.nice, scheduling(&own).map(|own| own.nice));
         assert!(host.scheduling_policy.is_some_and(|policy| policy.parse::<u32>().is_err()), "by name");
     }
 
     #[test]
-    fn of_all_quotas_above_a_process_the_tightest_counts() {
+    fn smallest_quota_of_all_ancestors_counts() {
         let root = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {
             let path = root.path().join("sys/fs/cgroup").join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        let quota = |groups: &str| cpu_quota(&Tree::at(root.path()), groups);
+        let quota = |groups: &str| cpu_quota(&SysRoot::at(root.path()), groups);
         assert_eq!(quota("0::/a/b\n"), None);
         write("a/b/cpu.max", "max 100000\n");
         assert_eq!(quota("0::/a/b\n"), None, "no limit");
@@ -102,7 +102,7 @@ mod tests {
         write("a/b/cpu.max", "50000 100000\n");
         assert_eq!(quota("0::/a/b\n"), Some(0.5));
         write("a/b/cpu.max", "50000 0\n");
-        assert_eq!(quota("0::/a/b\n"), Some(1.5), "a period of nothing is no limit");
-        assert_eq!(quota("3:cpu:/a\n"), None, "version 1 is not looked at");
+        assert_eq!(quota("0::/a/b\n"), Some(1.5), "a zero period is ignored");
+        assert_eq!(quota("3:cpu:/a\n"), None, "version 1 is ignored");
     }
 }

@@ -1,27 +1,27 @@
-//! What was built and started.
+//! The compiler and QEMU's command line.
 
 use std::process::{Command, Stdio};
 
-use report::environment::Software;
+use report::result::environment::Software;
 
-use crate::cpu::Cpu;
-use crate::provision::workspace_root;
-use crate::qemu::QemuOptions;
+use crate::vm::cpu_model::CpuModel;
+use crate::vm::qemu::QemuOptions;
+use crate::workspace::workspace_root;
 
-/// The profile with which the host's programs are built.
+/// The build profile of the host's programs.
 const PROFILE: &str = "release";
 
-/// The compiler that built the programs, and QEMU's command line.
+/// Describes the compiler of the programs and QEMU.
 pub(crate) fn software(qemu: &QemuOptions) -> Software {
     Software {
         rustc_version: rustc_version(),
         build_profile: Some(PROFILE.to_owned()),
-        qemu_command: Some(crate::child::shown(&qemu.command())),
-        qemu_cpu: Some(Cpu::or_default(qemu.cpu.as_ref(), qemu.accelerator).to_string()),
+        qemu_command: Some(crate::process::child::command_line(&qemu.command())),
+        qemu_cpu: Some(CpuModel::or_default(qemu.cpu.as_ref(), qemu.accelerator).to_string()),
     }
 }
 
-/// Asked in the workspace, where a toolchain file may choose another compiler.
+/// Runs in the workspace, where a toolchain file may select another compiler.
 fn rustc_version() -> Option<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);

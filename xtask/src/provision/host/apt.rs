@@ -1,39 +1,39 @@
-//! Asks apt which packages make up the guest's kernel, and downloads them. Nothing is installed and no rights are needed:
-//! where the system's package lists are missing or too old, fresh ones are fetched into a folder of our own.
+//! Finds and downloads packages with apt, without installing them and without privileges. If the system's package lists are
+//! missing or too old, new ones are fetched into the cache.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::super::cache::Cache;
-use super::super::command;
-use super::super::error::ProvisionError;
-use super::super::excerpt::FailedOutput;
-use super::super::files::entries;
-use super::{DOWNLOADS, Emulator, KernelPackages, Repository};
-use record::{NEWEST_KERNEL, Record};
+use super::distro::{DOWNLOADS, Emulator, KernelPackages, Repository};
+use crate::provision::cache::Cache;
+use crate::provision::command;
+use crate::provision::error::ProvisionError;
+use crate::provision::files::entries;
+use crate::provision::output_excerpt::FailedOutput;
+use package_record::{KERNEL_METAPACKAGES, PackageRecord};
 
 mod offers;
-mod record;
+mod package_record;
 
-/// What to look at when a download failed.
+/// What to check when a download failed.
 const CHECK: &str = "the proxy in /etc/apt";
-/// Our own package lists, where there are any.
+/// The directory of our own package lists.
 const LISTS: &str = "lists";
 /// The package of QEMU.
 const QEMU: &str = "qemu-system-x86";
 
-/// apt with a choice of package lists.
+/// apt with the system's or our own package lists.
 pub(crate) struct Apt<'a> {
     cache: &'a Cache,
-    /// A folder of our own: fresh lists and unfinished downloads.
+    /// Our own lists and downloads.
     folder: PathBuf,
     own_lists: bool,
     fetched: bool,
 }
 
 impl<'a> Apt<'a> {
-    /// Starts with the lists that an earlier call has fetched, else with the system's.
+    /// Uses our own lists if there are any, otherwise the system's.
     pub(crate) fn new(cache: &'a Cache) -> Self {
         let folder = cache.path(DOWNLOADS);
         let own_lists = folder.join(LISTS).is_dir();
@@ -41,17 +41,17 @@ impl<'a> Apt<'a> {
     }
 
     fn resolve_kernel(&self) -> Result<Option<KernelPackages>, ProvisionError> {
-        record::newest_kernel(&|package| self.show(package))
+        package_record::newest_kernel(&|package| self.show(package))
     }
 
-    fn show(&self, package: &str) -> Result<Option<Record>, ProvisionError> {
+    fn show(&self, package: &str) -> Result<Option<PackageRecord>, ProvisionError> {
         let mut command = self.apt("apt-cache")?;
         command.args(["show", "--no-all-versions", package]);
         let output = command::output(&mut command)?;
-        Ok(Record::parse(&String::from_utf8_lossy(&output.stdout)))
+        Ok(PackageRecord::parse(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// What a program of apt prints; nothing if it fails.
+    /// The output of an apt program; empty if it fails.
     fn query(&self, program: &str, arguments: &[&str]) -> Result<String, ProvisionError> {
         let output = command::output(self.apt(program)?.args(arguments))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -63,9 +63,9 @@ impl<'a> Apt<'a> {
         let mut kernels = Vec::new();
         for series in offers::images_by_series(&names) {
             for image in series {
-                let Some(release) = record::release_of(&image) else { continue };
-                // Lists also name images without headers, and those that they no longer have.
-                if let Some(packages) = record::kernel(&|package| self.show(package), &image, release)? {
+                let Some(release) = package_record::release_of(&image) else { continue };
+                // The lists may contain images without headers, and removed images.
+                if let Some(packages) = package_record::kernel(&|package| self.show(package), &image, release)? {
                     kernels.push(packages);
                     break;
                 }
@@ -74,12 +74,12 @@ impl<'a> Apt<'a> {
         Ok(kernels)
     }
 
-    fn emulator(&self, offered: offers::Version) -> Result<Emulator, ProvisionError> {
+    fn emulator(&self, offered: offers::OfferedVersion) -> Result<Emulator, ProvisionError> {
         let version = offered.number;
         if offered.installed {
             return Ok(Emulator::Installed { version });
         }
-        // By suite: the packages that QEMU needs in the same version come from there, too.
+        // With the suite, because QEMU's other packages must have the same version.
         let wanted = offered.suite.map_or_else(|| format!("{QEMU}={version}"), |suite| format!("{QEMU}/{suite}"));
         let mut command = self.apt("apt-get")?;
         command.args(["-s", "install", "--no-install-recommends", &wanted]);
@@ -88,11 +88,11 @@ impl<'a> Apt<'a> {
             return Ok(offers::closure(&version, &String::from_utf8_lossy(&output.stdout)));
         }
         let messages = String::from_utf8_lossy(&output.stderr).into_owned();
-        let why = messages.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or("apt-get gives no reason");
+        let why = messages.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or("unknown reason");
         Ok(Emulator::LeftOut { version, why: format!("`apt-get -s install {wanted}`: {why}") })
     }
 
-    /// `Err` within `Ok`: apt's messages about why it failed.
+    /// `Err` within `Ok`: the messages of a failed download.
     fn try_download(
         &self,
         names: &[String],
@@ -109,15 +109,15 @@ impl<'a> Apt<'a> {
         })
     }
 
-    /// `Err` within `Ok`: apt's messages about a list that could not be fetched. It need not be the one that matters.
+    /// `Err` within `Ok`: messages about a list that could not be fetched, which may be irrelevant.
     fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> Result<Result<(), FailedOutput>, ProvisionError> {
         let partial = self.folder.join(LISTS).join("partial");
         fs::create_dir_all(&partial).map_err(ProvisionError::io("create", &partial))?;
         self.own_lists = true;
         self.fetched = true;
-        progress("fetching package lists, because the system's are missing or out of date");
+        progress("fetching package lists, because the system's are missing or outdated");
         let mut command = self.apt("apt-get")?;
-        // By default a list that cannot be fetched is only a warning.
+        // By default, a failed list is only a warning.
         command.args(["-o", "APT::Update::Error-Mode=any", "update"]);
         command::stream(&mut command, &|_| {})
     }
@@ -127,9 +127,9 @@ impl<'a> Apt<'a> {
         fs::create_dir_all(&cache).map_err(ProvisionError::io("create", &cache))?;
         let mut command = Command::new(program);
         self.cache.hold_while(&mut command)?;
-        // apt-get download as root would drop its rights and then not be able to write here.
+        // As root, apt-get download would drop its privileges and could not write here.
         command.env("LC_ALL", "C").args(["-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=2"]);
-        // Without its index, which container images switch off, every single call reads all lists: a second each.
+        // Without its index, which container images disable, each call reads all lists, which takes a second.
         for index in ["pkgcache", "srcpkgcache"] {
             let file = cache.join(format!("{index}.bin"));
             command.arg("-o").arg(format!("Dir::Cache::{index}={}", file.display()));
@@ -159,7 +159,7 @@ impl Repository for Apt<'_> {
                 output: output.to_string(),
                 check: CHECK,
             }),
-            (None, None) => Err(ProvisionError::NoSuchPackage { package: NEWEST_KERNEL[0].to_owned() }),
+            (None, None) => Err(ProvisionError::NoSuchPackage { package: KERNEL_METAPACKAGES[0].to_owned() }),
         }
     }
 
@@ -181,7 +181,7 @@ impl Repository for Apt<'_> {
     fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError> {
         let failed = |output: String| ProvisionError::Download { packages: names.join(" "), output, check: CHECK };
         if let Err(output) = self.try_download(names, progress)? {
-            // The usual cause: lists that name versions which the mirror has replaced.
+            // The usual cause: the lists contain versions that the mirror has replaced.
             if self.fetched || self.fetch_lists(progress)?.is_err() {
                 return Err(failed(output.to_string()));
             }
@@ -191,7 +191,7 @@ impl Repository for Apt<'_> {
         if files.len() == names.len() {
             return Ok(files);
         }
-        Err(failed(format!("apt-get ended well, but {} holds {files:?}", self.downloads().display())))
+        Err(failed(format!("apt-get reported success, but {} contains {files:?}", self.downloads().display())))
     }
 
     fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError> {
@@ -216,7 +216,7 @@ fn deb_files(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, ProvisionE
 
 fn is_file_of(wanted: &str, name: &str, rest: &str) -> bool {
     match wanted.split_once('=') {
-        // apt writes the colon of an epoch as %3a.
+        // apt encodes the colon of an epoch as %3a.
         Some((wanted, version)) => {
             wanted == name && rest.split('_').next().is_some_and(|file| file.replace("%3a", ":") == version)
         }
@@ -229,14 +229,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn downloads_of_another_version_are_not_taken() {
+    fn ignores_downloads_of_another_version() {
         assert!(is_file_of("a=1:1.0", "a", "1%3a1.0_amd64.deb"));
         assert!(!is_file_of("a=1:1.0", "a", "1%3a1.1_amd64.deb"));
         assert!(!is_file_of("a=1:1.0", "b", "1%3a1.0_amd64.deb"));
     }
 
     #[test]
-    fn downloads_are_found_by_name_and_unfinished_ones_are_not() {
+    fn ignores_unfinished_downloads() {
         let folder = tempfile::tempdir().unwrap();
         for file in ["a_1%3a1.0_amd64.deb", "ab_1_amd64.deb", "b_1_amd64.deb.FAILED", "lock"] {
             fs::write(folder.path().join(file), "").unwrap();

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use super::super::cache::Cache;
 use super::apt::Apt;
-use super::{HostDistro, Repository, Tool};
+use super::distro::{HostDistro, Repository, Tool};
+use crate::provision::cache::Cache;
 
 /// Debian, Ubuntu and distributions derived from them.
 #[derive(Debug)]
@@ -13,7 +13,7 @@ pub(crate) struct Debian {
 }
 
 impl Debian {
-    /// `name` is for messages.
+    /// With a name for messages.
     pub(crate) fn new(name: String) -> Self {
         Self { name }
     }

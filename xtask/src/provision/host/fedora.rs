@@ -1,8 +1,8 @@
 //! Fedora and its derivatives. Modelled on dnf's documentation; never run on Fedora.
 
-use super::super::cache::Cache;
+use super::distro::{HostDistro, Repository, Tool};
 use super::rpm::Dnf;
-use super::{HostDistro, Repository, Tool};
+use crate::provision::cache::Cache;
 
 /// Fedora, RHEL and distributions derived from them.
 #[derive(Debug)]

@@ -1,19 +1,19 @@
-//! Packages of rpm distributions: dnf names and downloads them, rpm2cpio and cpio unpack them. Modelled on the documentation
-//! of these programs; never run on Fedora.
+//! Packages of rpm distributions: dnf lists and downloads them, rpm2cpio and cpio unpack them. Modelled on the documentation of
+//! these programs; never run on Fedora.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::super::cache::Cache;
-use super::super::error::ProvisionError;
-use super::super::{command, files};
-use super::{DOWNLOADS, KernelPackages, Repository};
+use super::distro::{DOWNLOADS, KernelPackages, Repository};
+use crate::provision::cache::Cache;
+use crate::provision::error::ProvisionError;
+use crate::provision::{command, files};
 
-/// The packages of a kernel: image, modules (UIO and VFIO are in the second or third), and what builds others.
+/// The packages of a kernel: image, modules (UIO and VFIO are in the second or third), and headers.
 const PARTS: [&str; 5] =
     ["kernel-core", "kernel-modules-core", "kernel-modules", "kernel-modules-extra", "kernel-devel"];
-/// What `dnf repoquery` prints of each package.
+/// The query format of `dnf repoquery`.
 const FORMAT: &str = "%{name} %{version}-%{release} %{arch} %{downloadsize}\n";
 
 /// dnf, downloading into the cache.
@@ -58,7 +58,7 @@ impl Repository for Dnf<'_> {
         if found.len() == names.len() {
             return Ok(found);
         }
-        Err(failed(format!("dnf ended without an error, but {} holds {found:?}", folder.display())))
+        Err(failed(format!("dnf reported success, but {} contains {found:?}", folder.display())))
     }
 
     fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError> {
@@ -82,7 +82,7 @@ fn is_package(file: &str, name: &str) -> bool {
     rest.starts_with('.') || rest.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The newest kernel in the output of `dnf repoquery`: that of the image, with the parts of the same version.
+/// The newest kernel in the output of `dnf repoquery`: the image and the other packages of its version.
 fn newest_kernel(listed: &str) -> Option<KernelPackages> {
     let lines: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
     let image = lines.iter().find(|words| words.first() == Some(&PARTS[0]) && words.len() == 4)?;
@@ -115,7 +115,7 @@ mod tests {
         kernel-modules-extra 6.11.4-301.fc41 x86_64 3906041\n";
 
     #[test]
-    fn a_kernel_is_all_parts_of_the_image_version() {
+    fn kernel_has_all_packages_of_the_image_version() {
         let packages = newest_kernel(LISTED).unwrap();
         assert_eq!(packages.release, "6.11.4-301.fc41.x86_64");
         assert_eq!(packages.names.len(), 5);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_headers_of_its_version_is_not_offered() {
+    fn kernel_without_headers_is_not_offered() {
         let older = LISTED.replace("kernel-devel 6.11.4", "kernel-devel 6.10.0");
         assert_eq!(newest_kernel(&older), None);
         assert_eq!(newest_kernel(""), None);

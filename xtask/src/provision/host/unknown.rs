@@ -1,7 +1,7 @@
-//! A distribution that this program does not know: it names what is missing, and leaves installing to the user.
+//! An unknown distribution: missing tools are named, but not installed.
 
-use super::super::cache::Cache;
-use super::{HostDistro, Repository, Tool};
+use super::distro::{HostDistro, Repository, Tool};
+use crate::provision::cache::Cache;
 
 /// Any other distribution.
 #[derive(Debug)]

@@ -1,18 +1,18 @@
-//! Which kernels and which versions of QEMU the package lists offer: parses the output of apt-cache and `apt-get -s`.
+//! Lists the kernels and QEMU versions of the package lists, from the output of apt-cache and `apt-get -s`.
 
-use super::super::Emulator;
-use super::record::release_of;
+use super::package_record::release_of;
+use crate::provision::host::distro::Emulator;
 
-/// The flavours of kernel that serve as guests: Debian's, then Ubuntu's.
+/// The kernel flavours for guests: Debian's, then Ubuntu's.
 const FLAVOURS: [&str; 2] = ["-amd64", "-generic"];
-/// Debian's other flavours, whose names end like the first.
+/// Debian's other flavours, whose names have the same suffix.
 const OTHER_FLAVOURS: [&str; 2] = ["-cloud-amd64", "-rt-amd64"];
-/// The C library. A program cannot use another one than that of its dynamic loader.
+/// The C library, which must match the host's dynamic loader.
 const LIBC: &str = "libc6";
 
 /// A version of a package, with the suite that has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Version {
+pub(super) struct OfferedVersion {
     pub(super) number: String,
     pub(super) installed: bool,
     /// Such as `bookworm-backports`; `None` if only the installed package has this version.
@@ -27,7 +27,7 @@ pub(super) fn images_by_series(listed: &str) -> Vec<Vec<String>> {
         .filter_map(|image| Some((numbers(release_of(image)?), image)))
         .filter(|(_, image)| FLAVOURS.iter().any(|flavour| image.ends_with(flavour)))
         .filter(|(_, image)| !OTHER_FLAVOURS.iter().any(|flavour| image.ends_with(flavour)))
-        // `linux-image-6.12-amd64` only depends on the newest of its series.
+        // `linux-image-6.12-amd64` is a metapackage of its series.
         .filter(|(numbers, _)| numbers.len() > 3)
         .collect();
     images.sort_unstable();
@@ -42,25 +42,25 @@ fn numbers(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|digits| digits.parse().ok()).collect()
 }
 
-/// The newest version of each series in the output of `apt-cache policy PACKAGE`. An installed version stands for its series.
-pub(super) fn versions(policy: &str) -> Vec<Version> {
-    let mut all: Vec<Version> = Vec::new();
+/// The newest version of each series in the output of `apt-cache policy PACKAGE`. An installed version represents its series.
+pub(super) fn versions(policy: &str) -> Vec<OfferedVersion> {
+    let mut all: Vec<OfferedVersion> = Vec::new();
     let table = policy.lines().skip_while(|line| line.trim() != "Version table:").skip(1);
     for line in table {
         let words: Vec<&str> = line.split_whitespace().collect();
-        // Sources are indented by eight blanks, versions by five characters.
+        // Sources are indented by eight blanks, versions by five.
         if line.starts_with("        ") {
             if let (Some(last), [_, _, suite, ..]) = (all.last_mut(), &words[..]) {
                 last.suite.get_or_insert_with(|| suite.split('/').next().unwrap_or(suite).to_owned());
             }
         } else if let [.., version, _] = words[..] {
             let installed = line.starts_with(" ***");
-            all.push(Version { number: version.to_owned(), installed, suite: None });
+            all.push(OfferedVersion { number: version.to_owned(), installed, suite: None });
         }
     }
-    let mut newest: Vec<Version> = Vec::new();
+    let mut newest: Vec<OfferedVersion> = Vec::new();
     for version in all.iter().filter(|version| version.installed).chain(&all) {
-        if !newest.iter().any(|known| series(&known.number) == series(&version.number)) {
+        if !newest.iter().any(|other| series(&other.number) == series(&version.number)) {
             newest.push(version.clone());
         }
     }
@@ -82,13 +82,13 @@ pub(super) fn closure(version: &str, simulated: &str) -> Emulator {
         let Some(new) = rest.split_once('(').and_then(|(_, new)| new.split_whitespace().next()) else { continue };
         if name == LIBC {
             let old = rest.split_once('[').and_then(|(_, old)| old.split(']').next()).unwrap_or("another version");
-            let why = format!("needs {LIBC} {new}, and this machine has {old}");
+            let why = format!("needs {LIBC} {new}, but this host has {old}");
             return Emulator::LeftOut { version: version.to_owned(), why };
         }
         packages.push(format!("{name}={new}"));
     }
     if packages.is_empty() {
-        let why = "apt-get names no packages to install".to_owned();
+        let why = "apt-get lists no packages to install".to_owned();
         return Emulator::LeftOut { version: version.to_owned(), why };
     }
     Emulator::Packages { version: version.to_owned(), packages }
@@ -120,8 +120,8 @@ mod tests {
     }
 
     #[test]
-    fn each_series_of_qemu_is_offered_once() {
-        let version = |number: &str, installed, suite: &str| Version {
+    fn offers_each_series_of_qemu_once() {
+        let version = |number: &str, installed, suite: &str| OfferedVersion {
             number: number.to_owned(),
             installed,
             suite: Some(suite.to_owned()),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_installed_package_all_versions_are_candidates() {
+    fn without_installed_package_all_versions_are_candidates() {
         let none = POLICY.replace(" ***", "    ");
         assert!(versions(&none).iter().all(|version| !version.installed));
         assert_eq!(versions(&none).len(), 2);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn closure_is_what_apt_would_install() {
+    fn closure_has_the_packages_that_apt_would_install() {
         let Emulator::Packages { packages, .. } = closure(BACKPORT, SIMULATED) else { panic!("left out") };
         assert_eq!(
             packages,
@@ -159,7 +159,7 @@ mod tests {
     fn closure_with_another_libc_is_left_out() {
         let libc = format!("{SIMULATED}Inst libc6 [2.36-9+deb12u14] (2.41-12 Debian:13/stable [amd64]) []\n");
         let Emulator::LeftOut { why, .. } = closure(BACKPORT, &libc) else { panic!("offered") };
-        assert_eq!(why, "needs libc6 2.41-12, and this machine has 2.36-9+deb12u14");
+        assert_eq!(why, "needs libc6 2.41-12, but this host has 2.36-9+deb12u14");
         assert!(matches!(closure(BACKPORT, ""), Emulator::LeftOut { .. }));
         // Another package whose name begins alike.
         let dev = format!("{SIMULATED}Inst libc6-dev [1] (2 Debian:13/stable [amd64]) []\n");

@@ -1,0 +1,87 @@
+//! Copy speed of a block against the peak bandwidth.
+
+use crate::raw::{PeakBandwidths, RawBlock};
+use crate::samples::{Row, Status};
+use crate::workload::Workload;
+
+/// Tolerance above the peak: a peak is the best of a few rounds, which other load affects too.
+pub const TOLERANCE: f64 = 1.1;
+
+/// Median speeds of one block, in bytes per second. `None`: not such a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct CopySpeed {
+    /// Frames: from the host's heap into the region.
+    pub host_writes: Option<f64>,
+    /// Frames: from the region to the guest's heap.
+    pub guest_reads: Option<f64>,
+    /// Streams: all bytes over the whole span.
+    pub carried: Option<f64>,
+}
+
+/// A speed and the peak that limits it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Beside {
+    /// The copy.
+    pub what: &'static str,
+    /// Bytes per second.
+    pub seen: f64,
+    /// The peak of the same side, in bytes per second.
+    pub ceiling: f64,
+}
+
+impl Beside {
+    /// Whether it exceeds the peak: an error, or the peak was measured with interference.
+    #[must_use]
+    pub fn exceeds_peak(&self) -> bool {
+        self.seen > self.ceiling * TOLERANCE
+    }
+}
+
+impl CopySpeed {
+    /// The speeds of a block; only rows that ended ok count.
+    #[must_use]
+    pub fn of(block: &RawBlock, rows: &[Row]) -> Self {
+        let size = block.block.size_bytes;
+        match block.block.workload {
+            Workload::Frame => Self {
+                host_writes: median_speed(size, rows, |row| row.write_ns),
+                guest_reads: median_speed(size, rows, |row| row.read_ns),
+                carried: None,
+            },
+            Workload::Stream => Self { carried: carried(block), ..Self::default() },
+            _ => Self::default(),
+        }
+    }
+
+    /// Each with its peak, if both are known. A stream is written and read: the slower side limits it.
+    pub fn beside(self, ceilings: &PeakBandwidths) -> impl Iterator<Item = Beside> {
+        let (write, read) = (ceilings.host.heap_to_region, ceilings.guest.region_to_heap);
+        let all = [
+            ("the host writes", self.host_writes, write),
+            ("the guest reads", self.guest_reads, read),
+            ("the stream carries", self.carried, write.min(read)),
+        ];
+        all.into_iter()
+            .filter(|(_, _, ceiling)| *ceiling > 0.0)
+            .filter_map(|(what, seen, ceiling)| Some(Beside { what, seen: seen?, ceiling }))
+    }
+
+    /// Whether one of them exceeds its peak.
+    #[must_use]
+    pub fn exceeds_peak(self, ceilings: &PeakBandwidths) -> bool {
+        self.beside(ceilings).any(|copy| copy.exceeds_peak())
+    }
+}
+
+/// The size over the median of a leg, in bytes per second. A leg of zero counts as one nanosecond.
+pub fn median_speed(size_bytes: u64, rows: &[Row], leg: fn(&Row) -> Option<u64>) -> Option<f64> {
+    let mut legs: Vec<u64> = rows.iter().filter(|row| row.status == Status::Ok).filter_map(leg).collect();
+    legs.sort_unstable();
+    let median = *legs.get(legs.len() / 2)?;
+    Some(size_bytes as f64 * 1e9 / median.max(1) as f64)
+}
+
+fn carried(block: &RawBlock) -> Option<f64> {
+    let traffic = block.traffic.as_ref().filter(|traffic| traffic.span_ns > 0)?;
+    Some(traffic.seen as f64 * block.block.size_bytes as f64 * 1e9 / traffic.span_ns as f64)
+}

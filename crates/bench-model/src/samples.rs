@@ -1,0 +1,174 @@
+//! One row per measured operation (`samples.csv`). Times are nanoseconds; stamps count from the run's start on the
+//! host's time line. An empty field was not taken or cannot be known.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wait_mode::WaitMode;
+use crate::workload::Workload;
+
+/// How an operation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// PROCESSED; frames were verified.
+    Ok,
+    /// The guest answered that the content does not match its hash.
+    HashMismatch,
+    /// The guest answered that the slot's header makes no sense.
+    BadHeader,
+    /// The guest answered with an error that has no name here.
+    GuestError,
+    /// No answer within the time limit.
+    Timeout,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::HashMismatch => "hash_mismatch",
+            Self::BadHeader => "bad_header",
+            Self::GuestError => "guest_error",
+            Self::Timeout => "timeout",
+        })
+    }
+}
+
+/// The table's header.
+pub const COLUMNS: [&str; 34] = [
+    "block",
+    "workload",
+    "mode",
+    "host_wait",
+    "guest_wait",
+    "seq",
+    "size_bytes",
+    "due_ns",
+    "h0_ns",
+    "h1_ns",
+    "h2_ns",
+    "h3_ns",
+    "g0_ns",
+    "g1_ns",
+    "g2_ns",
+    "g3_ns",
+    "g4_ns",
+    "g5_ns",
+    "h4_ns",
+    "h5_ns",
+    "write_ns",
+    "ring_ns",
+    "inject_ns",
+    "wake_ns",
+    "notify_ns",
+    "ack_ns",
+    "read_ns",
+    "verify_ns",
+    "handle_ns",
+    "answer_ns",
+    "rtt_ns",
+    "end_to_end_ns",
+    "corrected_ns",
+    "status",
+];
+
+/// An operation's row. The columns stand in this order in the file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The block's index in the plan.
+    pub block: u32,
+    /// The block's workload.
+    pub workload: Workload,
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    pub mode: String,
+    /// How the host waited.
+    pub host_wait: WaitMode,
+    /// How the guest waited.
+    pub guest_wait: WaitMode,
+    /// The operation's sequence number, unique in the run.
+    pub seq: u64,
+    /// Bytes of payload.
+    pub size_bytes: u64,
+    /// Scheduled send time of a paced or open-loop message.
+    #[serde(default)]
+    pub due_ns: Option<u64>,
+    /// H0: before the payload is written.
+    pub h0_ns: Option<u64>,
+    /// H1: payload written.
+    pub h1_ns: Option<u64>,
+    /// H2: sequence about to be published.
+    pub h2_ns: Option<u64>,
+    /// H3: ring returned.
+    pub h3_ns: Option<u64>,
+    /// G0: the guest's interrupt handler was entered.
+    pub g0_ns: Option<u64>,
+    /// G1: the guest detected the message.
+    pub g1_ns: Option<u64>,
+    /// G2: RECEIVED stored.
+    pub g2_ns: Option<u64>,
+    /// G3: payload read.
+    pub g3_ns: Option<u64>,
+    /// G4: SHA-256 done.
+    pub g4_ns: Option<u64>,
+    /// G5: PROCESSED or ERROR about to be stored; where a guest polls back to back, stored.
+    pub g5_ns: Option<u64>,
+    /// H4: the host saw RECEIVED (or, when it was late, the end).
+    pub h4_ns: Option<u64>,
+    /// H5: the host saw the end.
+    pub h5_ns: Option<u64>,
+    /// H1 − H0.
+    pub write_ns: Option<u64>,
+    /// H3 − H2.
+    pub ring_ns: Option<u64>,
+    /// G0 − H2; may be negative by the clock bound.
+    pub inject_ns: Option<i64>,
+    /// G1 − G0.
+    pub wake_ns: Option<u64>,
+    /// G1 − H2, which is `inject_ns` and `wake_ns` where both are known; may be negative by the clock bound.
+    pub notify_ns: Option<i64>,
+    /// H4 − G2. Negative by the clock bound, or where the guest was held up between its store and its stamp.
+    pub ack_ns: Option<i64>,
+    /// G3 − G2.
+    pub read_ns: Option<u64>,
+    /// G4 − G3.
+    pub verify_ns: Option<u64>,
+    /// G5 − G1 without `read_ns` and `verify_ns`: what else the guest does between knowing and answering. Not in tables of
+    /// earlier versions.
+    #[serde(default)]
+    pub handle_ns: Option<u64>,
+    /// H5 − G5. Where G5 lies before the answer, negative by the clock bound at most; elsewhere as `ack_ns` may be.
+    pub answer_ns: Option<i64>,
+    /// H5 − H2.
+    pub rtt_ns: Option<u64>,
+    /// H5 − H0.
+    pub end_to_end_ns: Option<u64>,
+    /// H5 − due: what whoever wanted the message sent at that time waited for it.
+    #[serde(default)]
+    pub corrected_ns: Option<u64>,
+    /// How it ended.
+    pub status: Status,
+}
+
+/// The wait modes of both sides, as `--mode` spells them.
+#[must_use]
+pub fn mode_name(host: WaitMode, guest: WaitMode) -> String {
+    if host == guest { host.to_string() } else { format!("{host}/{guest}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_columns_are_those_that_a_row_has() {
+        let empty = ",".repeat(COLUMNS.len() - 7);
+        let text = format!("{}\n0,pingpong,poll,poll,poll,1,64{empty}ok\n", COLUMNS.join(","));
+        let rows: Vec<Row> = csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();
+        let mut out = csv::Writer::from_writer(Vec::new());
+        out.serialize(&rows[0]).unwrap();
+        assert_eq!(String::from_utf8(out.into_inner().unwrap()).unwrap(), text);
+    }
+}

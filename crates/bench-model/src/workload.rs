@@ -1,0 +1,84 @@
+//! What a block measures.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// What a block measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "lowercase")]
+pub enum Workload {
+    /// Minimum latency: a closed loop of 64-byte messages.
+    Pingpong,
+    /// A closed loop with a gap before each message, as a periodic user sees it.
+    Paced,
+    /// Latency at an offered load: messages have scheduled times that do not depend on answers.
+    Openloop,
+    /// Frames of a given size, written, announced, read and verified.
+    Frame,
+    /// Messages and bytes per second through a ring of slots.
+    Stream,
+    /// Coalescing: doorbells without waiting for acknowledgement.
+    Storm,
+    /// The cost of waiting while nothing arrives.
+    Idle,
+    /// Pingpong and paced with busy threads on the same cores.
+    Contention,
+}
+
+impl Workload {
+    /// Every workload, in the order of cells.
+    pub const ALL: [Self; 8] = [
+        Self::Pingpong,
+        Self::Paced,
+        Self::Openloop,
+        Self::Frame,
+        Self::Stream,
+        Self::Storm,
+        Self::Idle,
+        Self::Contention,
+    ];
+
+    /// The spelling of `--workload`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Pingpong => "pingpong",
+            Self::Paced => "paced",
+            Self::Openloop => "openloop",
+            Self::Frame => "frame",
+            Self::Stream => "stream",
+            Self::Storm => "storm",
+            Self::Idle => "idle",
+            Self::Contention => "contention",
+        }
+    }
+
+    /// Its description in a line, for `--help`.
+    #[must_use]
+    pub fn help(self) -> &'static str {
+        match self {
+            Self::Pingpong => "Round trips of 64 bytes, back to back",
+            Self::Paced => "The same with a gap before each message",
+            Self::Openloop => "Messages sent at a fixed and at a random rate, independent of acknowledgements",
+            Self::Frame => "1080p, 1440p and 4K frames, verified, cold and warm",
+            Self::Stream => "Maximum throughput through a ring of slots",
+            Self::Storm => "Doorbells that do not wait for acknowledgement",
+            Self::Idle => "Waiting without messages",
+            Self::Contention => "Pingpong and paced with busy threads, and with both sides on one core",
+        }
+    }
+
+    /// Whether each message waits for the previous answer: then each doorbell is one interrupt.
+    #[must_use]
+    pub fn is_closed_loop(self) -> bool {
+        !matches!(self, Self::Stream | Self::Storm | Self::Idle)
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,68 @@
+//! Options and events of a client.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use proto::wire::{PeerId, Vector};
+
+/// How to join.
+#[derive(Debug, Clone)]
+pub struct JoinOptions {
+    /// Where the server listens.
+    pub socket: PathBuf,
+    /// Vectors that the client needs. Default: as many as the other peers have; without peers, all that arrive before a
+    /// pause.
+    pub vectors: Option<u16>,
+    /// Limit of the whole handshake.
+    pub timeout: Duration,
+}
+
+impl JoinOptions {
+    /// Joins the server at `socket` within five seconds, with the default vectors.
+    ///
+    /// ```
+    /// use client::JoinOptions;
+    ///
+    /// let options = JoinOptions { vectors: Some(2), ..JoinOptions::at("/tmp/ivshmem_socket") };
+    /// assert_eq!(options.timeout.as_secs(), 5);
+    /// ```
+    pub fn at(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into(), vectors: None, timeout: Duration::from_secs(5) }
+    }
+}
+
+/// A change among the peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PeerChange {
+    /// A peer joined. Its vector 0 can be rung.
+    Joined {
+        /// The peer.
+        peer: PeerId,
+    },
+    /// A further vector of a peer or of this client.
+    VectorAdded {
+        /// Owner of the vector.
+        peer: PeerId,
+        /// Its index, 1 or more for a peer.
+        vector: Vector,
+    },
+    /// A peer left, and its vectors are closed.
+    Left {
+        /// The peer.
+        peer: PeerId,
+    },
+}
+
+/// An event that a client waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientEvent {
+    /// A doorbell of this client was rung. The protocol does not identify the sender.
+    Rung {
+        /// The vector.
+        vector: Vector,
+        /// Rings since the last event of this vector.
+        rings: u64,
+    },
+    /// A peer joined or left.
+    Peer(PeerChange),
+}

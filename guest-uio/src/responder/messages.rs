@@ -1,0 +1,272 @@
+//! Handles the messages of a closed loop. Measured path: it contains only the protocol and the stamps.
+
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bench_protocol::ack::{END, NackReason, PROCESSED, RECEIVED, SENT, SeqState};
+use bench_protocol::control::{BlockParams, Fault, WaitMode};
+use bench_protocol::frame::FrameHeader;
+use bench_protocol::guest_stamps::{GuestStamps, StampTable};
+use bench_protocol::layout::Layout;
+use bench_protocol::memory_map::{GUEST_ACK, GUEST_STAMP, HOST_MESSAGE, HOST_PAYLOAD, PAGE, PAYLOAD_WORDS};
+use doorbell::notify::Notifier;
+use doorbell::region::{RegionError, SharedRegion};
+use doorbell::tsc::tsc_now;
+use doorbell::wait::{WaitError, Waiter};
+use sha2::{Digest, Sha256};
+use zerocopy::{FromZeros, IntoBytes};
+
+use super::fault::FaultPolicy;
+
+/// The frame that the fault `CorruptFrame` corrupts: the first after the warm-up.
+const CORRUPTED: u64 = 3;
+
+/// Why a block was aborted. The text is sent to the host.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BlockError {
+    #[error("invalid block parameters")]
+    InvalidParams,
+    #[error("{0}")]
+    NoInterrupts(String),
+    #[error("the host aborted the block")]
+    Aborted,
+    #[error("{}", describe_wait(.0))]
+    Wait(io::Error),
+    #[error(transparent)]
+    Region(#[from] RegionError),
+}
+
+/// All drivers report a removed device as EIO.
+fn describe_wait(error: &io::Error) -> String {
+    if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) {
+        "the guest's device was unplugged, or taken from its driver".to_owned()
+    } else {
+        format!("waiting for a doorbell failed: {error}")
+    }
+}
+
+/// Totals of a block's messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Handled {
+    /// Messages handled; in a storm, messages received.
+    pub(super) operations: u64,
+    /// Sequence number of the last message.
+    pub(super) last_seen: u64,
+    /// Messages of a stream with wrong content.
+    pub(super) mismatches: u64,
+}
+
+/// Waits for a message. A failed or aborted wait aborts the block.
+pub(super) fn wait<W: Waiter, T>(
+    waiter: &mut W,
+    look: impl FnMut() -> Option<T>,
+    idle: &impl Fn() -> ControlFlow<()>,
+) -> Result<T, BlockError> {
+    let check_abort = || if idle().is_break() { Err(()) } else { Ok(()) };
+    waiter.wait(look, check_abort).map_err(|error| match error {
+        WaitError::Source(source) => BlockError::Wait(source),
+        WaitError::Abandoned(()) => BlockError::Aborted,
+    })
+}
+
+/// Handles a block's messages. Holds their words, looked up once.
+pub(super) struct MessageHandler<'m, C> {
+    memory: &'m SharedRegion,
+    layout: Layout,
+    epoch: u64,
+    block: BlockParams,
+    message: &'m AtomicU64,
+    payload: [&'m AtomicU64; PAYLOAD_WORDS],
+    ack: &'m AtomicU64,
+    stamp: &'m AtomicU64,
+    records: StampTable<'m>,
+    /// The private copy of a frame.
+    frame: &'m mut [u8],
+    /// Whether short messages are also stamped before their acknowledgement.
+    stamps_all: bool,
+    policy: C,
+}
+
+impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
+    pub(super) fn new(
+        memory: &'m SharedRegion,
+        layout: Layout,
+        epoch: u64,
+        block: BlockParams,
+        frame: &'m mut [u8],
+        policy: C,
+    ) -> Result<Self, BlockError> {
+        let message = memory.word(HOST_MESSAGE)?;
+        let mut payload = [message; PAYLOAD_WORDS];
+        for (i, word) in payload.iter_mut().enumerate() {
+            *word = memory.word(HOST_PAYLOAD + 8 * i)?;
+        }
+        let records = StampTable::new(memory)?;
+        let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_STAMP)?);
+        let stamps_all = block.stamped || block.guest_wait == WaitMode::Irq;
+        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
+    }
+
+    /// Handles clock handshakes until the block's last message or END.
+    pub(super) fn serve_clock<W: Waiter>(
+        mut self,
+        waiter: &mut W,
+        idle: impl Fn() -> ControlFlow<()>,
+    ) -> Result<Handled, BlockError> {
+        self.serve_each(waiter, &idle, |messages, seq, _| {
+            messages.handshake(seq);
+            Ok(())
+        })
+    }
+
+    /// Handles short messages until the block's last one or END.
+    pub(super) fn serve_pingpong<W: Waiter, N: Notifier>(
+        mut self,
+        waiter: &mut W,
+        notifier: &mut N,
+        idle: impl Fn() -> ControlFlow<()>,
+    ) -> Result<Handled, BlockError> {
+        self.serve_each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier))
+    }
+
+    /// Handles frames until the block's last one or END.
+    pub(super) fn serve_frames<W: Waiter, N: Notifier>(
+        mut self,
+        waiter: &mut W,
+        notifier: &mut N,
+        idle: impl Fn() -> ControlFlow<()>,
+    ) -> Result<Handled, BlockError> {
+        self.serve_each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))
+    }
+
+    /// Waits for each message and handles it. Not inlined, to keep the loop within one page of code: QEMU's translator (TCG)
+    /// chains jumps within a page only, and looks up every jump that leaves it.
+    #[inline(never)]
+    fn serve_each<W: Waiter>(
+        &mut self,
+        waiter: &mut W,
+        idle: &impl Fn() -> ControlFlow<()>,
+        mut handle: impl FnMut(&mut Self, u64, &mut W) -> Result<(), BlockError>,
+    ) -> Result<Handled, BlockError> {
+        let (first, operations) = (self.block.first_seq, self.block.operations);
+        for seq in first..first + operations {
+            let (sent, end) = (SeqState::pack(seq, SENT), SeqState::pack(seq, END));
+            let message = self.message;
+            // SYNC POINT: pairs with the host's release of the message word; the payload is visible.
+            let look = || Some(message.load(Ordering::Acquire)).filter(|word| *word == sent || *word == end);
+            if wait(waiter, look, idle)? == end {
+                return Ok(Handled { operations: seq - first, last_seen: seq - 1, mismatches: 0 });
+            }
+            self.policy.stall(seq - first);
+            handle(self, seq, waiter)?;
+        }
+        Ok(Handled { operations, last_seen: first + operations - 1, mismatches: 0 })
+    }
+
+    #[inline]
+    fn write_ack(&self, seq: u64, state: u8) {
+        // SYNC POINT: pairs with the host's acquire of the acknowledgement.
+        self.ack.store(SeqState::pack(seq, state), Ordering::Release);
+    }
+
+    /// Takes the guest's stamp of a clock handshake, between the host's two stamps.
+    fn handshake(&self, seq: u64) {
+        self.stamp.store(self.policy.clock(self.epoch), Ordering::Relaxed);
+        self.write_ack(seq, PROCESSED);
+    }
+
+    /// Both phases follow immediately after each other, so one doorbell announces both. A guest that polls stamps only after
+    /// its acknowledgement: under emulation the stamps before it cost a sixth of a round trip.
+    #[inline]
+    fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
+        let detected = if self.stamps_all { tsc_now() } else { 0 };
+        let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
+        self.write_ack(seq, RECEIVED);
+        let received = if self.stamps_all { tsc_now() } else { 0 };
+        let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
+        self.acknowledge_early(seq);
+        // Arm before the acknowledgement, which lets the host send the next message.
+        waiter.arm_early();
+        let state = if sum == seq { PROCESSED } else { NackReason::Payload as u8 };
+        let before = if self.stamps_all { self.policy.stamp() } else { 0 };
+        self.write_ack(seq, state);
+        let acked = if self.stamps_all { before } else { self.policy.stamp() };
+        notifier.notify().map_err(BlockError::Wait)?;
+        self.records.publish(&GuestStamps { seq, irq_entry, detected, received, acked, ..GuestStamps::default() });
+        Ok(())
+    }
+
+    /// Fault `EarlyAck`: acknowledges the next message before it was sent.
+    #[inline]
+    fn acknowledge_early(&self, seq: u64) {
+        if self.policy.fires_at(Fault::EarlyAck, seq - self.block.first_seq) {
+            self.write_ack(seq + 1, PROCESSED);
+            // Long enough for the host to notice.
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
+    /// Copies the header and the payload, and uses only the copies: the host could change the originals.
+    fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
+        let detected = tsc_now();
+        let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
+        self.write_ack(seq, RECEIVED);
+        let received = tsc_now();
+        notifier.notify().map_err(BlockError::Wait)?;
+
+        let mut record = GuestStamps { seq, irq_entry, detected, received, ..GuestStamps::default() };
+        let state = match self.slot(seq)? {
+            None => NackReason::Header as u8,
+            Some((payload_at, len, sha256)) => {
+                self.read(payload_at, len, &mut record)?;
+                if self.policy.fault() == Some(Fault::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
+                    self.frame[len / 2] ^= 1;
+                }
+                let digest = self.verify(len, &mut record);
+                let accepted = digest == sha256 || self.policy.is_active(Fault::SkipVerify);
+                if accepted { PROCESSED } else { NackReason::Hash as u8 }
+            }
+        };
+        waiter.arm_early();
+        record.acked = self.policy.stamp();
+        self.write_ack(seq, state);
+        notifier.notify().map_err(BlockError::Wait)?;
+        self.records.publish(&record);
+        Ok(())
+    }
+
+    /// Copies the payload out. Fault `ShortRead`: stamps the copy as complete after a quarter.
+    #[inline]
+    fn read(&mut self, at: usize, len: usize, record: &mut GuestStamps) -> Result<(), RegionError> {
+        if self.policy.is_active(Fault::ShortRead) {
+            let quarter = len / 4;
+            self.memory.copy_out(at, &mut self.frame[..quarter])?;
+            record.read = tsc_now();
+            return self.memory.copy_out(at + quarter, &mut self.frame[quarter..len]);
+        }
+        self.memory.copy_out(at, &mut self.frame[..len])?;
+        if !self.policy.is_active(Fault::ShortVerify) {
+            record.read = tsc_now();
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn verify(&self, len: usize, record: &mut GuestStamps) -> [u8; 32] {
+        let digest = Sha256::digest(&self.frame[..len]).into();
+        if self.policy.is_active(Fault::ShortVerify) {
+            record.read = tsc_now();
+        }
+        record.verified = tsc_now();
+        digest
+    }
+
+    /// Offset, length and hash of the frame's payload; `None` if the slot or the header is invalid.
+    fn slot(&self, seq: u64) -> Result<Option<(usize, usize, [u8; 32])>, RegionError> {
+        let Some(at) = self.layout.slot(self.payload[0].load(Ordering::Relaxed)) else { return Ok(None) };
+        let mut header = FrameHeader::new_zeroed();
+        self.memory.copy_out(at, header.as_mut_bytes())?;
+        Ok(header.validate(seq, self.layout.payload_bytes()).map(|len| (at + PAGE, len, header.sha256)))
+    }
+}

@@ -1,0 +1,83 @@
+//! The notifications that one client got, and its next ones.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use proto::wire::PeerId;
+
+use super::Doorbells;
+use super::ids::{IdSet, Stamp};
+
+/// Progress of a client's handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HandshakePhase {
+    /// Not yet begun.
+    Init,
+    /// Sending the peers that joined before this client.
+    PeerList,
+    /// Complete: joins and leaves follow.
+    Updates,
+}
+
+/// A client's view of the server: the notifications taken for it. Its outbox keeps those that are not sent yet.
+///
+/// [`Registry::join`](super::Registry::join) creates it and [`Registry::leave`](super::Registry::leave) needs it, so a client
+/// joins and leaves once.
+#[derive(Debug)]
+#[cfg_attr(test, derive(Clone))]
+pub(crate) struct ClientView {
+    pub(crate) id: PeerId,
+    /// When it joined.
+    pub(crate) joined: Stamp,
+    pub(crate) own: Doorbells,
+    pub(crate) phase: HandshakePhase,
+    /// The first join to look at: earlier ones were taken, or do not concern this client.
+    pub(crate) joins_from: Stamp,
+    /// The same for departures.
+    pub(crate) departures_from: Stamp,
+    /// Other peers that are present for this client: it was notified of them and not of their leave.
+    pub(crate) present: IdSet,
+    /// All ids that this client was ever notified of, including its own. They get no new owner until it leaves.
+    pub(crate) notified: IdSet,
+    pub(crate) stats: Arc<ClientStats>,
+}
+
+/// Statistics of a client for the server's status. Its task writes them. No decision depends on them.
+#[derive(Debug, Default)]
+pub(crate) struct ClientStats {
+    /// Messages sent.
+    pub(crate) messages: AtomicU64,
+    /// Copies of the view's fields.
+    pub(crate) joins_from: AtomicU64,
+    pub(crate) departures_from: AtomicU64,
+    pub(crate) notified: AtomicU32,
+    /// Notifications in its outbox.
+    pub(crate) unsent: AtomicUsize,
+}
+
+impl ClientView {
+    pub(crate) fn new(id: PeerId, joined: Stamp, own: Doorbells) -> Self {
+        let mut notified = IdSet::default();
+        notified.insert(id);
+        let stats = ClientStats { departures_from: joined.into(), ..ClientStats::default() };
+        Self {
+            id,
+            joined,
+            own,
+            phase: HandshakePhase::Init,
+            joins_from: 0,
+            // It gets no notification of peers that left before it joined.
+            departures_from: joined,
+            present: IdSet::default(),
+            notified,
+            stats: Arc::new(stats),
+        }
+    }
+
+    /// Copies the statistics of this view for the status.
+    pub(crate) fn publish(&self) {
+        self.stats.joins_from.store(self.joins_from, Relaxed);
+        self.stats.departures_from.store(self.departures_from, Relaxed);
+        self.stats.notified.store(self.notified.len(), Relaxed);
+    }
+}

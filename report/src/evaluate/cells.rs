@@ -1,0 +1,196 @@
+//! Groups blocks into cells. Metrics cover the operations that ended ok.
+
+use std::collections::BTreeMap;
+
+use crate::evaluate::cost;
+use crate::evaluate::open_loop;
+use crate::io::run::{Run, RunBlock};
+use crate::result::cell_key::{CellId, CellKey};
+use crate::result::metric::Metric;
+use crate::result::{Cell, CellCounters, Legs, PhaseRates};
+use crate::stats::{LegSummary, NoiseFloor, Summary, median_interval};
+use crate::stats::{sum_known, total};
+use bench_model::Workload;
+use bench_model::raw::{Counters, Traffic};
+use bench_model::samples::{Row, Status};
+
+/// Seed of the bootstrap: the same folder gives the same document.
+pub(crate) const SEED: u64 = 1;
+
+/// Equal blocks.
+#[derive(Debug)]
+pub struct CellBlocks<'a> {
+    key: CellKey,
+    blocks: Vec<RunBlock<'a>>,
+}
+
+/// Groups a run's finished blocks.
+#[must_use]
+pub fn groups(run: &Run) -> Vec<CellBlocks<'_>> {
+    let mut groups: BTreeMap<CellKey, Vec<RunBlock<'_>>> = BTreeMap::new();
+    for block in run.blocks() {
+        groups.entry(CellKey::of_block(block.plan())).or_default().push(block);
+    }
+    groups.into_iter().map(|(key, blocks)| CellBlocks { key, blocks }).collect()
+}
+
+impl<'a> CellBlocks<'a> {
+    /// A metric, block by block as measured. Blocks are empty for a metric that operations do not have.
+    #[must_use]
+    pub fn series(&self, figure: Metric) -> Vec<Vec<u64>> {
+        let of_block =
+            |block: &RunBlock<'_>| block.ok_rows().filter_map(|row| figure.of_row(self.key.workload, row)).collect();
+        self.blocks.iter().map(of_block).collect()
+    }
+
+    /// Its key.
+    pub(crate) fn name(&self) -> CellId {
+        self.key.into()
+    }
+
+    /// The blocks, in the order in which they were measured.
+    pub(crate) fn blocks(&self) -> &[RunBlock<'a>] {
+        &self.blocks
+    }
+
+    /// The cell of these blocks.
+    #[must_use]
+    pub fn cell(&self, driver: Option<&str>) -> Cell {
+        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = self.key;
+        let blocks = &self.blocks[..];
+        let (series, corrected) = (self.series(Metric::Latency), self.series(Metric::CorrectedLatency));
+        let latency_ns = Summary::of(series.concat());
+        let legs_ns = legs(blocks);
+        let is_frame = workload == Workload::Frame;
+        let rate = |mean_ns: f64| (mean_ns > 0.0).then(|| size_bytes as f64 * 1e9 / mean_ns);
+        let leg_rate = |leg: &Option<LegSummary>| leg.as_ref().and_then(|leg| rate(leg.mean));
+        let messages_per_second = messages_per_second(workload, blocks);
+        Cell {
+            workload,
+            mode: self.key.mode(),
+            host_wait,
+            guest_wait,
+            driver: driver.map(str::to_owned),
+            size_bytes,
+            conditions,
+            n: ok_rows(blocks).count() as u64,
+            failures: failures(blocks),
+            bytes_per_second: match workload {
+                Workload::Frame => latency_ns.as_ref().and_then(|latency| rate(latency.mean)),
+                Workload::Stream => messages_per_second.map(|messages| messages * size_bytes as f64),
+                _ => None,
+            },
+            messages_per_second,
+            unsent: open_loop::unsent(workload, blocks),
+            sent_in_time: open_loop::sent_in_time(workload, blocks),
+            traffic: traffic(blocks),
+            phase_bytes_per_second: is_frame.then(|| PhaseRates {
+                write: leg_rate(&legs_ns.write),
+                read: leg_rate(&legs_ns.read),
+                verify: leg_rate(&legs_ns.verify),
+            }),
+            p50_interval_ns: median_interval(&series, SEED),
+            noise_floor: NoiseFloor::of(&series, SEED).map(|noise| noise.floor()),
+            latency_ns,
+            corrected_p50_interval_ns: median_interval(&corrected, SEED),
+            corrected_noise_floor: NoiseFloor::of(&corrected, SEED).map(|noise| noise.floor()),
+            corrected_ns: Summary::of(corrected.concat()),
+            legs_ns,
+            bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
+            cpu: cost::cpu(blocks),
+            counters: counters(blocks),
+        }
+    }
+}
+
+/// Storms: doorbells rung; streams: messages that went through; open loops: messages answered.
+fn messages_per_second(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f64> {
+    let per_second = |count: u64, ns: u64| (ns > 0).then(|| count as f64 * 1e9 / ns as f64);
+    match workload {
+        Workload::Storm | Workload::Stream => {
+            let all = || blocks.iter().filter_map(|block| block.measured.traffic.as_ref());
+            all().next()?;
+            per_second(total(all().map(|one| one.within_span(workload))), total(all().map(|one| one.span_ns)))
+        }
+        Workload::Openloop => {
+            let measured = || blocks.iter().map(|block| block.measured);
+            per_second(total(measured().map(|block| block.operations)), total(measured().map(|block| block.wall_ns)))
+        }
+        _ => None,
+    }
+}
+
+fn traffic(blocks: &[RunBlock<'_>]) -> Option<Traffic> {
+    let all = || blocks.iter().filter_map(|block| block.measured.traffic.as_ref());
+    all().next()?;
+    Some(Traffic {
+        sent: total(all().map(|one| one.sent)),
+        seen: total(all().map(|one| one.seen)),
+        last_seen: all().all(|one| one.last_seen),
+        span_ns: total(all().map(|one| one.span_ns)),
+        full: total(all().map(|one| one.full)),
+    })
+}
+
+fn ok_rows<'a>(blocks: &[RunBlock<'a>]) -> impl Iterator<Item = &'a Row> {
+    blocks.iter().flat_map(RunBlock::ok_rows)
+}
+
+fn failures(blocks: &[RunBlock<'_>]) -> BTreeMap<Status, u64> {
+    let mut failures = BTreeMap::new();
+    for row in blocks.iter().flat_map(|block| block.rows).filter(|row| row.status != Status::Ok) {
+        *failures.entry(row.status).or_default() += 1;
+    }
+    failures
+}
+
+fn legs(blocks: &[RunBlock<'_>]) -> Legs {
+    // A leg on one clock.
+    let local = |leg: fn(&Row) -> Option<u64>| {
+        let samples = ok_rows(blocks).filter_map(leg).filter_map(|ns| i64::try_from(ns).ok());
+        LegSummary::of(samples.collect())
+    };
+    // A one-way leg is valid only while the clock offset was stable.
+    let one_way = |leg: fn(&Row) -> Option<i64>| {
+        let stable = blocks.iter().filter(|block| block.measured.clock.is_stable());
+        LegSummary::of(stable.flat_map(RunBlock::ok_rows).filter_map(leg).collect())
+    };
+    Legs {
+        write: local(|row| row.write_ns),
+        ring: local(|row| row.ring_ns),
+        inject: one_way(|row| row.inject_ns),
+        wake: local(|row| row.wake_ns),
+        notify: one_way(|row| row.notify_ns),
+        ack: one_way(|row| row.ack_ns),
+        read: local(|row| row.read_ns),
+        verify: local(|row| row.verify_ns),
+        handle: local(|row| row.handle_ns),
+        answer: one_way(|row| row.answer_ns),
+    }
+}
+
+fn counters(blocks: &[RunBlock<'_>]) -> CellCounters {
+    let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
+    let sum_if_all =
+        |count: fn(&Counters) -> Option<u64>| sum_known(blocks.iter().map(|block| count(&block.measured.counters)));
+    let rings = sum(|seen| seen.rings);
+    let interrupts = sum_if_all(|seen| seen.interrupts);
+    let guest_waits = sum(|seen| seen.guest_waits);
+    let host_waits = sum(|seen| seen.host_waits);
+    CellCounters {
+        rings,
+        interrupts,
+        uio_events: sum_if_all(|seen| seen.uio_events),
+        wakeups: guest_waits.saturating_add(host_waits),
+        coalesced: interrupts.map(|interrupts| rings.saturating_sub(interrupts)),
+        deadline_wakeups: sum(|seen| seen.guest_deadline_wakeups.saturating_add(seen.host_deadline_wakeups)),
+        guest_rings: sum(|seen| seen.guest_rings),
+        host_events: sum(|seen| seen.host_events),
+        guest_waits,
+        host_waits,
+        guest_found_armed: sum(|seen| seen.guest_found_armed),
+        host_found_armed: sum(|seen| seen.host_found_armed),
+        stale_acks: sum(|seen| seen.stale_acks),
+        lost_wakeups: sum(Counters::lost_wakeups),
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether the guest ran with the claimed accelerator: results under emulation must not pass for KVM's.
+
+use crate::evaluate::checks::{not_applicable, outcome};
+use crate::io::run::{Run, RunBlock};
+use crate::result::SelfCheck;
+use crate::result::environment::Environment;
+use bench_model::WaitMode;
+use bench_model::units::sig3;
+
+/// Minimum number of doorbells: the main loop also wakes for timers.
+const MIN_RINGS: f64 = 100.0;
+
+/// With irqfd, KVM delivers doorbells itself: the main loop sleeps through most of them.
+const MAX_WITH_IRQFD: f64 = 0.5;
+
+/// Without it, the main loop wakes for each doorbell, except those that arrive while it is awake.
+const MIN_WITHOUT_IRQFD: f64 = 0.2;
+
+/// Minimum CPU time per doorbell, in nanoseconds, of a main loop that handles them: it reads an eventfd and raises an
+/// interrupt.
+const MIN_HANDLING_NS: f64 = 500.0;
+
+/// 11: after the last block, QEMU's monitor reports the claimed accelerator; the main loop woke for doorbells without
+/// irqfd and slept through them with it.
+#[must_use]
+pub fn accelerator(run: &Run, environment: &Environment) -> SelfCheck {
+    const NAME: &str = "acceleration and irqfd are as claimed";
+    let claimed = environment.accel.as_str();
+    let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
+    let wakes: Vec<(String, MainLoop)> =
+        run.blocks().filter_map(|block| Some((block.name(), per_ring(&block)?))).collect();
+    let irqfd = environment.irqfd.filter(|_| !wakes.is_empty());
+    if said.is_none() && irqfd.is_none() {
+        return not_applicable(11, NAME, "neither QEMU's monitor nor its main loop was observed");
+    }
+    let mut faults = Vec::new();
+    let mut seen = Vec::new();
+    if let Some(said) = said {
+        seen.push(format!("QEMU's monitor reports {said}"));
+        if said != claimed {
+            faults.push(format!("the run claims {claimed}, but QEMU's monitor reports {said}"));
+        }
+    }
+    if let Some(irqfd) = irqfd {
+        seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
+        faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, wakes)));
+    }
+    outcome(11, NAME, &faults, seen.join("; "))
+}
+
+/// Work of the main loop per doorbell of the host.
+struct MainLoop {
+    wakes: f64,
+    /// CPU time; `None`: unknown.
+    ns: Option<f64>,
+}
+
+fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
+    let told = sig3(seen.wakes);
+    // A preempted main loop finds the next doorbell before it sleeps, but uses CPU time all the same.
+    let is_idle = seen.ns.is_none_or(|ns| ns < MIN_HANDLING_NS);
+    match irqfd {
+        true if seen.wakes > MAX_WITH_IRQFD => {
+            Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {told} times per doorbell"))
+        }
+        false if seen.wakes < MIN_WITHOUT_IRQFD && is_idle => {
+            Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {told} times per doorbell"))
+        }
+        _ => None,
+    }
+}
+
+/// Voluntary context switches of the main loop per doorbell of the host. `None`: unknown, or too few doorbells.
+/// Doorbells cover the whole block, switches the measured operations, so doorbells are scaled. Not for open traffic,
+/// where doorbells share a wake-up, not with busy threads, which preempt the main loop, and not for hybrid waits, which
+/// ring mostly during warm-up.
+fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
+    let asked = block.plan();
+    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.is_closed_loop() {
+        return None;
+    }
+    let sleeps = block.measured.cpu.switches.main_loop?.voluntary;
+    let share = block.measured.operations as f64 / block.operations_in_all() as f64;
+    let rings = block.measured.counters.rings as f64 * share;
+    let ns = block.measured.cpu.main_loop_ns.map(|ns| ns as f64 / rings);
+    (rings >= MIN_RINGS).then_some(MainLoop { wakes: sleeps as f64 / rings, ns })
+}
+
+/// The range.
+fn range(seen: &[(String, MainLoop)]) -> String {
+    let each = || seen.iter().map(|(_, main_loop)| main_loop.wakes);
+    let least = sig3(each().fold(f64::INFINITY, f64::min));
+    let most = sig3(each().fold(0.0, f64::max));
+    if least == most { least } else { format!("{least} to {most}") }
+}

@@ -1,0 +1,184 @@
+//! Whether every doorbell woke its receiver, and each side waited in its wait mode.
+
+use crate::evaluate::checks::{not_applicable, outcome};
+use crate::io::run::{Run, RunBlock};
+use crate::result::SelfCheck;
+use crate::stats::total;
+use bench_model::WaitMode;
+use bench_model::raw::Counters;
+use bench_model::units::{plural, thousands};
+
+/// Voluntary context switches that a polling thread may have per block, whatever the number of operations.
+const TOLERATED_YIELDS: u64 = 10;
+
+/// 4: in a closed loop, each doorbell is one interrupt and one event for a blocking guest, and one event for a blocking
+/// host. Lost doorbells are left to check 6. A guest that reports neither interrupts nor events cannot have blocked.
+#[must_use]
+pub fn ring_event_counts(run: &Run) -> SelfCheck {
+    const NAME: &str = "irq, closed loop: rings = interrupts = events";
+    let blocks: Vec<RunBlock<'_>> = closed_loops(run).filter(RunBlock::any_side_blocks).collect();
+    if blocks.is_empty() {
+        return not_applicable(4, NAME, "no side waited for doorbells");
+    }
+    let faults: Vec<String> =
+        blocks.iter().flat_map(|block| [lost_to_guest(block), lost_to_host(block)]).flatten().collect();
+    let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
+    let seen = format!(
+        "to the guest {}, {}, {}; to the host {}, {}",
+        plural(sum(|counters| counters.rings), "ring"),
+        plural(sum(|counters| counters.interrupts.unwrap_or(0)), "interrupt"),
+        plural(sum(|counters| counters.uio_events.unwrap_or(0)), "event"),
+        plural(sum(|counters| counters.guest_rings), "ring"),
+        plural(sum(|counters| counters.host_events), "event"),
+    );
+    outcome(4, NAME, &faults, seen)
+}
+
+fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    let rings = counters.rings.saturating_sub(counters.guest_lost_wakeups);
+    let (interrupts, events) = (counters.interrupts, counters.uio_events);
+    let seen = [interrupts, events];
+    if block.plan().guest_wait == WaitMode::Poll {
+        return None;
+    }
+    let rung = plural(rings, "ring");
+    if block.plan().guest_wait == WaitMode::Irq && seen.iter().flatten().all(|&count| count == 0) {
+        return Some(format!("{}: {rung}, but the guest reports neither an interrupt nor an event", block.name()));
+    }
+    // A missing count is not a match.
+    seen.iter().any(|&count| count != Some(rings)).then(|| {
+        let told = |count: Option<u64>| count.map_or("no count of".to_owned(), thousands);
+        format!("{}: {rung}, {} interrupts, {} events", block.name(), told(interrupts), told(events))
+    })
+}
+
+fn lost_to_host(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    let (rings, events) = (counters.guest_rings.saturating_sub(counters.host_lost_wakeups), counters.host_events);
+    (block.plan().host_wait.blocks() && rings != events).then(|| {
+        format!("{}: {} by the guest, {} on the host", block.name(), plural(rings, "ring"), plural(events, "event"))
+    })
+}
+
+/// 6: no wait timed out whose event never arrived.
+#[must_use]
+pub fn lost_wakeups(run: &Run) -> SelfCheck {
+    const NAME: &str = "no wake-up was lost";
+    let blocks: Vec<RunBlock<'_>> = with_operations(run).filter(RunBlock::any_side_blocks).collect();
+    if blocks.is_empty() {
+        return not_applicable(6, NAME, "no side blocked");
+    }
+    let faults: Vec<String> = blocks
+        .iter()
+        .filter(|block| block.measured.counters.lost_wakeups() > 0)
+        .map(|block| format!("{}: {}", block.name(), plural(block.measured.counters.lost_wakeups(), "lost wake-up")))
+        .collect();
+    let waits = |block: &RunBlock<'_>| {
+        let counters = &block.measured.counters;
+        counters.guest_waits.saturating_add(counters.host_waits)
+    };
+    outcome(6, NAME, &faults, format!("{}, none lost", plural(total(blocks.iter().map(waits)), "blocking wait")))
+}
+
+/// 7: a polling side never blocks, takes no interrupt and does not sleep. In a closed loop, a blocking side blocks once
+/// per operation; one in a hundred may find its message after arming. If the other side polls, it may answer before
+/// this side blocks: then the two counts must cover all operations, and some must have blocked. A hybrid side may do
+/// either.
+#[must_use]
+pub fn wait_mode(run: &Run) -> SelfCheck {
+    const NAME: &str = "poll takes no interrupts and does not block, irq blocks for every operation";
+    let blocks: Vec<RunBlock<'_>> = with_operations(run).collect();
+    if blocks.is_empty() {
+        return not_applicable(7, NAME, "no block was finished");
+    }
+    let faults: Vec<String> =
+        blocks.iter().flat_map(|block| [guest_waited(block), host_waited(block)]).flatten().collect();
+    let seen = format!(
+        "{}: {} blocking waits in the guest and {} on the host",
+        plural(blocks.len() as u64, "block"),
+        thousands(total(blocks.iter().map(|block| block.measured.counters.guest_waits))),
+        thousands(total(blocks.iter().map(|block| block.measured.counters.host_waits))),
+    );
+    outcome(7, NAME, &faults, seen)
+}
+
+/// A polling thread sleeps rarely: for a page fault or a kernel timer.
+fn slept(block: &RunBlock<'_>, side: &str, yields: u64) -> Option<String> {
+    (yields > (block.operations_with_warmup() / 100).max(TOLERATED_YIELDS)).then(|| {
+        format!(
+            "{}: the {side} was to poll, but it gave its CPU up {} in {}",
+            block.name(),
+            plural(yields, "time"),
+            plural(block.operations_with_warmup(), "operation")
+        )
+    })
+}
+
+fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    if block.plan().guest_wait == WaitMode::Irq {
+        if !block.plan().workload.is_closed_loop() {
+            return None;
+        }
+        return blocked_too_seldom(block, "guest", counters.guest_waits, counters.guest_found_armed);
+    }
+    if block.plan().guest_wait == WaitMode::Hybrid {
+        return None;
+    }
+    let (interrupts, events) = (counters.interrupts.unwrap_or(0), counters.uio_events.unwrap_or(0));
+    (counters.guest_waits > 0 || interrupts > 0 || events > 0)
+        .then(|| {
+            format!(
+                "{}: the guest was to poll, but it blocked {} and took {} and {}",
+                block.name(),
+                plural(counters.guest_waits, "time"),
+                plural(interrupts, "interrupt"),
+                plural(events, "event")
+            )
+        })
+        .or_else(|| slept(block, "guest", counters.guest_yields))
+}
+
+fn host_waited(block: &RunBlock<'_>) -> Option<String> {
+    let counters = &block.measured.counters;
+    if block.plan().host_wait == WaitMode::Irq {
+        if !block.plan().workload.is_closed_loop() {
+            return None;
+        }
+        return blocked_too_seldom(block, "host", counters.host_waits, counters.host_found_armed);
+    }
+    if block.plan().host_wait == WaitMode::Hybrid {
+        return None;
+    }
+    (counters.host_waits > 0)
+        .then(|| {
+            format!("{}: the host was to poll, but it blocked {}", block.name(), plural(counters.host_waits, "time"))
+        })
+        .or_else(|| slept(block, "host", block.measured.cpu.switches.host.map_or(0, |switches| switches.voluntary)))
+}
+
+fn blocked_too_seldom(block: &RunBlock<'_>, side: &str, waits: u64, found_armed: u64) -> Option<String> {
+    let operations = block.operations_with_warmup();
+    let unblocked = operations.saturating_sub(waits);
+    // A polling side answers before the other can block.
+    let other_spins = [block.plan().host_wait, block.plan().guest_wait].iter().any(|wait| *wait != WaitMode::Irq);
+    let too_many = !other_spins && unblocked > (operations / 100).max(1);
+    (waits == 0 || unblocked > found_armed || too_many).then(|| {
+        format!(
+            "{}: the {side} blocked {} and found {} on looking again, in {}",
+            block.name(),
+            plural(waits, "time"),
+            plural(found_armed, "message"),
+            plural(operations, "operation")
+        )
+    })
+}
+
+fn with_operations(run: &Run) -> impl Iterator<Item = RunBlock<'_>> {
+    run.blocks().filter(|block| block.operations_with_warmup() > 0)
+}
+
+fn closed_loops(run: &Run) -> impl Iterator<Item = RunBlock<'_>> {
+    with_operations(run).filter(|block| block.plan().workload.is_closed_loop())
+}

@@ -1,0 +1,69 @@
+//! Whether the threads stayed where the plan had put them.
+
+use crate::evaluate::checks::{not_applicable, outcome};
+use crate::io::run::{Run, RunBlock};
+use crate::result::SelfCheck;
+use bench_model::pinning::{Pinning, ThreadName};
+use bench_model::raw::{BlockPlacement, ThreadAffinity};
+use bench_model::units::plural;
+
+/// 12: after each block every thread that the plan pins may run on that CPU and no other, and last ran there.
+#[must_use]
+pub fn affinity(run: &Run) -> SelfCheck {
+    const NAME: &str = "threads stayed on their CPUs";
+    let looked_at = |block: &RunBlock<'_>| block.measured.placement.as_ref().is_some_and(|seen| !seen.wanted.is_none());
+    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(looked_at).collect();
+    if blocks.is_empty() {
+        return not_applicable(12, NAME, "no thread was pinned");
+    }
+    let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
+    outcome(12, NAME, &faults, pinnings(&blocks))
+}
+
+/// Every pinning that there was and in how many blocks, the most frequent first: blocks that put both sides on one core have
+/// another one.
+fn pinnings(blocks: &[RunBlock<'_>]) -> String {
+    let mut all: Vec<(&Pinning, u64)> = Vec::new();
+    for wanted in blocks.iter().filter_map(|block| Some(&block.measured.placement.as_ref()?.wanted)) {
+        match all.iter_mut().find(|(known, _)| *known == wanted) {
+            Some((_, count)) => *count += 1,
+            None => all.push((wanted, 1)),
+        }
+    }
+    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    match &all[..] {
+        [(only, count)] => format!("{only} in each of {}", plural(*count, "block")),
+        _ => all
+            .iter()
+            .map(|(one, count)| format!("{one} in {}", plural(*count, "block")))
+            .collect::<Vec<_>>()
+            .join("; "),
+    }
+}
+
+fn faults(block: &RunBlock<'_>) -> Vec<String> {
+    let Some(placement) = &block.measured.placement else { return Vec::new() };
+    let fault = |(name, wanted)| {
+        let seen = fault(thread(placement, name), wanted)?;
+        Some(format!("{}: {name} was to stay on CPU {wanted}, but {seen}", block.name()))
+    };
+    placement.wanted.threads().filter_map(fault).collect()
+}
+
+fn thread(placement: &BlockPlacement, name: ThreadName) -> Option<&ThreadAffinity> {
+    match name {
+        ThreadName::Host => placement.host.as_ref(),
+        ThreadName::Vcpu(index) => placement.vcpus.get(index)?.as_ref(),
+        ThreadName::MainLoop => placement.main_loop.as_ref(),
+    }
+}
+
+fn fault(seen: Option<&ThreadAffinity>, wanted: usize) -> Option<String> {
+    let Some(ThreadAffinity { allowed, last_cpu, .. }) = seen else { return Some("it could not be seen".to_owned()) };
+    match last_cpu {
+        Some(cpu) if *cpu != wanted => return Some(format!("it ran on CPU {cpu}")),
+        _ => {}
+    }
+    let elsewhere: Vec<String> = allowed.iter().filter(|cpu| **cpu != wanted).map(ToString::to_string).collect();
+    (!elsewhere.is_empty()).then(|| format!("it may run on CPU {} too", elsewhere.join(", ")))
+}

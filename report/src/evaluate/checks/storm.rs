@@ -1,0 +1,47 @@
+//! Whether doorbells that coalesce still tell of the last message.
+
+use crate::evaluate::checks::{not_applicable, outcome};
+use crate::io::run::{Run, RunBlock};
+use crate::result::SelfCheck;
+use crate::stats::total;
+use bench_model::Workload;
+use bench_model::units::{plural, thousands};
+
+/// 5: where doorbells are rung without waiting, at least one and at most all of them become interrupts, and the last
+/// message is seen.
+#[must_use]
+pub fn last_always_seen(run: &Run) -> SelfCheck {
+    const NAME: &str = "storm: 1 ≤ interrupts ≤ rings, and the last message is seen";
+    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(is_unanswered).collect();
+    if blocks.is_empty() {
+        return not_applicable(5, NAME, "no doorbell was rung without waiting for an answer");
+    }
+    let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
+    let seen = format!(
+        "{} became {}; the last message was seen in {}",
+        plural(total(blocks.iter().map(|block| block.measured.counters.rings)), "ring"),
+        plural(total(blocks.iter().filter_map(|block| block.measured.counters.interrupts)), "interrupt"),
+        plural(blocks.len() as u64, "block")
+    );
+    outcome(5, NAME, &faults, seen)
+}
+
+fn is_unanswered(block: &RunBlock<'_>) -> bool {
+    let asked = block.plan();
+    asked.guest_wait.blocks() && (asked.workload == Workload::Storm || asked.conditions.always_ring)
+}
+
+fn faults(block: &RunBlock<'_>) -> Vec<String> {
+    let counters = &block.measured.counters;
+    let mut faults = Vec::new();
+    // A count that the guest cannot give is no agreement.
+    let interrupts = counters.interrupts.or(counters.uio_events);
+    if interrupts.is_none_or(|count| count == 0 || count > counters.rings) {
+        let told = interrupts.map_or("no count of".to_owned(), thousands);
+        faults.push(format!("{}: {}, {told} interrupts", block.name(), plural(counters.rings, "ring")));
+    }
+    if !block.measured.traffic.as_ref().is_some_and(|traffic| traffic.last_seen) {
+        faults.push(format!("{}: the guest did not see the last message", block.name()));
+    }
+    faults
+}

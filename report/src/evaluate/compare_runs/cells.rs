@@ -1,0 +1,131 @@
+//! Compares a cell of a run with the same cell of the baseline.
+
+use serde::Serialize;
+
+use crate::evaluate::cells::CellBlocks;
+use crate::evaluate::ratio::{self, RatioEstimate};
+use crate::result::Cell;
+use crate::result::cell_key::CellId;
+use crate::result::comparison::inconclusive_reason;
+use crate::result::metric::Metric;
+use crate::stats::{Change, Interval, Ratio};
+
+use super::p99::{self, P99Ratio};
+
+/// A metric in one run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Figures {
+    /// Operations that ended ok.
+    pub n: u64,
+    /// The value of the [`Metric`]: nanoseconds, or cores.
+    pub value: Option<f64>,
+    /// Its 99th percentile.
+    pub p99_ns: Option<u64>,
+}
+
+/// A cell that both runs have. Ratios are this run over the baseline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CellDelta {
+    /// The cell.
+    #[serde(flatten)]
+    pub name: CellId,
+    /// The compared metric.
+    pub figure: Metric,
+    /// In the baseline.
+    pub baseline: Figures,
+    /// In this run.
+    pub this: Figures,
+    /// Whether both have identical samples and costs.
+    pub identical: bool,
+    /// The ratio.
+    pub ratio: Option<f64>,
+    /// Its 95 % interval by a block bootstrap of the same estimator; for latencies over the raw samples.
+    pub interval: Option<Interval<f64>>,
+    /// The larger noise floor of both runs.
+    pub noise_floor: Option<f64>,
+    /// The outcome for this run.
+    pub word: Change,
+    /// Why it is inconclusive.
+    pub unknown_because: Option<&'static str>,
+    /// If both have enough samples.
+    pub p99: Option<P99Ratio>,
+    /// Ratio of the CPU time per operation, all threads.
+    pub cpu_per_op_ratio: Option<f64>,
+    /// Its 95 % interval, drawn from the blocks.
+    pub cpu_per_op_interval: Option<Interval<f64>>,
+    /// Ratio of the cores in use.
+    pub cores_ratio: Option<f64>,
+    /// Ratio of bytes per second, for frames and streams. Above 1 is better.
+    pub bandwidth_ratio: Option<f64>,
+}
+
+/// A cell with its blocks.
+pub(super) struct CellData<'a> {
+    pub(super) name: CellId,
+    cell: Cell,
+    group: &'a CellBlocks<'a>,
+}
+
+impl<'a> CellData<'a> {
+    pub(super) fn of(group: &'a CellBlocks<'a>) -> Self {
+        Self { name: group.name(), cell: group.cell(None), group }
+    }
+}
+
+/// Compares the cell of a run with that of the baseline.
+pub(super) fn compare_cell(this: &CellData<'_>, base: &CellData<'_>) -> CellDelta {
+    let name = this.name.clone();
+    let (this_group, base_group) = (this.group, base.group);
+    let (this, base) = (&this.cell, &base.cell);
+    let figure = Metric::between(this, base);
+    let (this_series, base_series) = (this_group.series(figure), base_group.series(figure));
+    let identical = is_identical(this, base) && this_series == base_series;
+    let RatioEstimate { ratio: drawn, noise_floor } =
+        ratio::estimate_ratio(figure, (this, this_group), (base, base_group));
+    let (this_value, base_value) = (ratio::metric_value(figure, this), ratio::metric_value(figure, base));
+    let word = if identical { Change::NotSignificant } else { Change::of(drawn.as_ref(), noise_floor) };
+    let cpu = ratio::cpu_per_op(this_group, base_group);
+    CellDelta {
+        figure,
+        baseline: Figures { n: base.n, value: base_value, p99_ns: p99(figure, base) },
+        this: Figures { n: this.n, value: this_value, p99_ns: p99(figure, this) },
+        identical,
+        ratio: over(this_value, base_value),
+        interval: drawn.as_ref().map(interval),
+        noise_floor,
+        unknown_because: (word == Change::Inconclusive)
+            .then(|| inconclusive_reason(figure, name.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
+        word,
+        p99: p99::p99_ratio(&this_series, &base_series),
+        cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
+        cpu_per_op_interval: cpu.as_ref().map(interval),
+        cores_ratio: over(this.cpu.cores, base.cpu.cores),
+        bandwidth_ratio: over(this.bytes_per_second, base.bytes_per_second),
+        name,
+    }
+}
+
+/// Drivers are ignored: they are listed with the environment.
+fn is_identical(this: &Cell, base: &Cell) -> bool {
+    (this.n, &this.failures, &this.latency_ns, &this.corrected_ns)
+        == (base.n, &base.failures, &base.latency_ns, &base.corrected_ns)
+        && (&this.traffic, &this.cpu, &this.counters) == (&base.traffic, &base.cpu, &base.counters)
+}
+
+fn p99(figure: Metric, cell: &Cell) -> Option<u64> {
+    cell.latencies_by(figure)?.ns.p99
+}
+
+fn interval(ratio: &Ratio) -> Interval<f64> {
+    Interval { low: ratio.low, high: ratio.high }
+}
+
+/// Equal values have the ratio 1, even zeros. JSON has no infinity: a nonzero value over zero has no ratio.
+fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
+    let (this, base) = this.zip(base)?;
+    #[expect(clippy::float_cmp, reason = "only the very same figure counts as equal")]
+    if this == base {
+        return Some(1.0);
+    }
+    Some(this / base).filter(|ratio| ratio.is_finite())
+}

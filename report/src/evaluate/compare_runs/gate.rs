@@ -1,0 +1,196 @@
+//! Pass or fail by limits: fails on a significant slowdown, and if nothing could be compared; noise alone does not
+//! fail.
+//!
+//! A cell fails if the *whole* interval of the ratio lies above the limit and above the noise floor. A ratio above the
+//! limit whose interval reaches below it does not fail: such a ratio comes and goes from run to run. Inconclusive
+//! metrics are listed with the reason. If all are inconclusive, or a run failed its own checks, the gate fails with
+//! that reason.
+//!
+//! Each cell of either run is examined once per limit that applies to it, so compared and inconclusive ones add up.
+
+use serde::Serialize;
+
+use super::cells::CellDelta;
+use super::p99::P99Ratio;
+use super::{RunDelta, RunInfo};
+use crate::result::cell_key::{CellId, short};
+use crate::result::metric::Metric;
+use crate::stats::{Change, Interval};
+use bench_model::units::plural;
+
+pub(crate) const P50: &str = "p50";
+pub(crate) const P99: &str = "p99";
+
+/// Half of a run's blocks need a 99th percentile of their own.
+const TAIL_NOISE_UNKNOWN: &str =
+    "too few samples for a noise floor: half of the blocks hold fewer than 1,000 (use --full)";
+
+/// Allowed slowdown against the baseline, such as 0.1 for 10 %. `None`: no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Limits {
+    /// Of each cell's [`Metric`]: median latency, for streams the time per message.
+    pub p50: Option<f64>,
+    /// The 99th percentile.
+    pub p99: Option<f64>,
+}
+
+/// A metric that is slower than its limit allows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Regression {
+    /// The run's place among the runs.
+    pub run: usize,
+    /// The cell.
+    pub cell: CellId,
+    /// `p50` or `p99`.
+    pub figure: &'static str,
+    /// This run's over the baseline's.
+    pub ratio: f64,
+    /// Its interval, all of it above the limit.
+    pub interval: Interval<f64>,
+}
+
+/// A limited metric whose comparison is inconclusive.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct NotJudged {
+    /// The run's place among the runs.
+    pub run: usize,
+    /// The cell.
+    pub cell: CellId,
+    /// `p50` or `p99`.
+    pub figure: &'static str,
+    /// The reason, with a hint if there is one.
+    pub because: &'static str,
+}
+
+/// The outcome of the limits.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gate {
+    /// The limits.
+    pub limits: Limits,
+    /// Whether all runs pass.
+    pub passed: bool,
+    /// Why not; empty if they pass.
+    pub reasons: Vec<String>,
+    /// Metrics that are significantly slower.
+    pub regressions: Vec<Regression>,
+    /// Metrics that were compared.
+    pub judged: usize,
+    /// Of these, metrics whose noise would hide a slowdown of just the limit.
+    pub too_noisy: usize,
+    /// Inconclusive metrics.
+    pub not_judged: Vec<NotJudged>,
+}
+
+impl Gate {
+    pub(super) fn of(limits: &Limits, heads: &[RunInfo], comparisons: &[RunDelta]) -> Self {
+        let mut gate = Self {
+            limits: *limits,
+            passed: false,
+            reasons: Vec::new(),
+            regressions: Vec::new(),
+            judged: 0,
+            too_noisy: 0,
+            not_judged: Vec::new(),
+        };
+        for head in heads.iter().filter(|head| !head.failed_checks.is_empty()) {
+            let failed = plural(head.failed_checks.len() as u64, "self-check");
+            gate.reasons.push(format!("{} is not trustworthy: {failed} failed", head.folder.display()));
+        }
+        for against in comparisons {
+            gate.judge_run(against, &heads[against.run]);
+        }
+        let slower = gate.regressions.iter().map(|one| {
+            let Regression { cell, figure, ratio, interval, .. } = one;
+            let Interval { low, high } = interval;
+            format!("{}: {figure} is {ratio:.2} times the baseline's ({low:.2} to {high:.2})", short(cell))
+        });
+        gate.reasons.extend(slower);
+        gate.passed = gate.reasons.is_empty();
+        gate
+    }
+
+    fn judge_run(&mut self, against: &RunDelta, head: &RunInfo) {
+        let before = self.judged;
+        for cell in &against.cells {
+            self.outcome(against.run, cell);
+        }
+        let alone = [
+            (&against.only_in_baseline, "only the baseline has it"),
+            (&against.only_in_run, "only this run has it; nothing to compare it with"),
+        ];
+        for (cells, because) in alone {
+            for cell in cells {
+                let figure = Metric::of(cell.workload, &cell.conditions);
+                for (name, _) in self.limits.on(figure) {
+                    self.not_judged.push(NotJudged { run: against.run, cell: cell.clone(), figure: name, because });
+                }
+            }
+        }
+        let folder = head.folder.display();
+        if against.cells.is_empty() {
+            self.reasons.push(format!("{folder} has no cell in common with the baseline; nothing was compared"));
+        } else if self.judged == before {
+            self.reasons.push(format!("no cell of {folder} could be compared, for the reasons below"));
+        }
+    }
+
+    fn outcome(&mut self, run: usize, cell: &CellDelta) {
+        for (name, limit) in self.limits.on(cell.figure) {
+            let known = if name == P50 { Evidence::p50(cell) } else { Evidence::p99(cell) };
+            self.judge_one(run, cell, name, limit, &known);
+        }
+    }
+
+    fn judge_one(&mut self, run: usize, cell: &CellDelta, figure: &'static str, limit: f64, known: &Evidence) {
+        if let Some(because) = known.unknown_because {
+            self.not_judged.push(NotJudged { run, cell: cell.name.clone(), figure, because });
+            return;
+        }
+        self.judged += 1;
+        // Identical samples hide nothing.
+        let Some((ratio, interval)) = known.ratio.filter(|_| !cell.identical) else { return };
+        if known.word == Change::Slower && interval.low.min(ratio) > 1.0 + limit {
+            self.regressions.push(Regression { run, cell: cell.name.clone(), figure, ratio, interval });
+        } else if known.floor.is_some_and(|floor| floor > 1.0 + limit) || ratio / interval.low > 1.0 + limit {
+            self.too_noisy += 1;
+        }
+    }
+}
+
+impl Limits {
+    /// The limits that apply to a metric, by name. Idling has none, and a stream no 99th percentile.
+    fn on(self, figure: Metric) -> impl Iterator<Item = (&'static str, f64)> {
+        let p50 = self.p50.filter(|_| figure != Metric::BusyCores);
+        let p99 = self.p99.filter(|_| matches!(figure, Metric::Latency | Metric::CorrectedLatency));
+        [(P50, p50), (P99, p99)].into_iter().filter_map(|(name, limit)| Some((name, limit?)))
+    }
+}
+
+/// The evidence about one metric.
+struct Evidence {
+    word: Change,
+    /// Why it is inconclusive.
+    unknown_because: Option<&'static str>,
+    ratio: Option<(f64, Interval<f64>)>,
+    floor: Option<f64>,
+}
+
+impl Evidence {
+    fn p50(cell: &CellDelta) -> Self {
+        Self {
+            word: cell.word,
+            unknown_because: cell.unknown_because,
+            ratio: cell.ratio.zip(cell.interval),
+            floor: cell.noise_floor,
+        }
+    }
+
+    fn p99(cell: &CellDelta) -> Self {
+        let Some(P99Ratio { ratio, interval, word, noise_floor }) = cell.p99 else {
+            let because = "fewer than 1,000 samples in one of the runs; --full measures more";
+            return Self { word: Change::Inconclusive, unknown_because: Some(because), ratio: None, floor: None };
+        };
+        let unknown_because = (word == Change::Inconclusive).then_some(TAIL_NOISE_UNKNOWN);
+        Self { word, unknown_because, ratio: Some((ratio, interval)), floor: noise_floor }
+    }
+}

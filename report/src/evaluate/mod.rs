@@ -1,0 +1,42 @@
+//! Evaluates a run into its result. Pure: no file access.
+
+use crate::io::run::Run;
+use crate::result::environment::Environment;
+use crate::result::{RunResult, SCHEMA_VERSION, Warning};
+
+pub mod cells;
+pub mod checks;
+pub mod compare_runs;
+mod cost;
+pub(crate) mod findings;
+pub mod mode_comparison;
+mod open_loop;
+mod ratio;
+pub mod warnings;
+
+/// Evaluates. `on_reading` are warnings from reading the files.
+#[must_use]
+pub fn evaluate(
+    environment: Environment,
+    config: serde_json::Value,
+    run: &Run,
+    on_reading: impl IntoIterator<Item = Warning>,
+) -> RunResult {
+    let environment = environment.completed_by(run.measured());
+    let groups = cells::groups(run);
+    let cells: Vec<_> = groups.iter().map(|group| group.cell(environment.driver.as_deref())).collect();
+    let measured = run.measured();
+    let comparisons = mode_comparison::comparisons(&cells, &groups);
+    RunResult {
+        schema_version: SCHEMA_VERSION,
+        self_checks: checks::all(run, &environment),
+        warnings: on_reading.into_iter().chain(warnings::of(run, &environment, &config)).collect(),
+        findings: findings::findings(&cells, &comparisons, &measured.ceilings, &config),
+        comparisons,
+        ceilings: measured.ceilings.clone(),
+        overhead: measured.overhead,
+        environment,
+        config,
+        cells,
+    }
+}

@@ -1,0 +1,74 @@
+//! Compares each wait mode with polling on both sides, cell by cell; with `--aa` also the second arm with the first.
+
+use bench_model::{Conditions, WaitMode};
+
+use crate::evaluate::cells::CellBlocks;
+use crate::evaluate::ratio::{self as estimate, RatioEstimate};
+use crate::result::{Cell, CellKey, Comparison, Metric};
+use crate::stats::{Change, Interval};
+
+/// Compares every cell with the polling cell of its workload, size and conditions, and an A/A repeat with the first
+/// series. A cell without a baseline is not compared. `groups` belong to the cells.
+#[must_use]
+pub fn comparisons(cells: &[Cell], groups: &[CellBlocks<'_>]) -> Vec<Comparison> {
+    let all: Vec<(&Cell, &CellBlocks<'_>)> = cells.iter().zip(groups).collect();
+    all.iter()
+        .filter_map(|&this| {
+            let base = *all.iter().find(|base| is_baseline(base.0, this.0))?;
+            Some(comparison(this, base))
+        })
+        .collect()
+}
+
+fn is_baseline(base: &Cell, cell: &Cell) -> bool {
+    let key = cell.key();
+    let wanted = if key.conditions.aa_repeat {
+        CellKey { conditions: Conditions { aa_repeat: false, ..key.conditions }, ..key }
+    } else {
+        CellKey { host_wait: WaitMode::Poll, guest_wait: WaitMode::Poll, ..key }
+    };
+    wanted != key && base.key() == wanted
+}
+
+fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) -> Comparison {
+    let (cell, baseline) = (this.0, base.0);
+    let figure = Metric::between(cell, baseline);
+    // Idling has only a cost, given as `cores_ratio`.
+    let is_judged = figure != Metric::BusyCores;
+    let RatioEstimate { ratio: drawn, noise_floor } =
+        if is_judged { estimate::estimate_ratio(figure, this, base) } else { RatioEstimate::default() };
+    let values = if is_judged {
+        estimate::metric_value(figure, cell).zip(estimate::metric_value(figure, baseline))
+    } else {
+        None
+    };
+    let medians = [cell, baseline].map(|cell| cell.latencies_by(figure)?.ns.p50);
+    let medians = medians[0].zip(medians[1]);
+    Comparison {
+        workload: cell.workload,
+        size_bytes: cell.size_bytes,
+        conditions: cell.conditions,
+        mode: cell.mode.clone(),
+        baseline: baseline.mode.clone(),
+        figure,
+        p50_ratio: values.and_then(|(this, base)| ratio(this, base)),
+        p50_ratio_interval: drawn.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
+        noise_floor,
+        word: Change::of(drawn.as_ref(), noise_floor),
+        mean: matches!(figure, Metric::Latency | Metric::CorrectedLatency)
+            .then(|| estimate::mean_ratio(figure, this.1, base.1))
+            .flatten(),
+        p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
+        cpu_per_op_ratio: cell
+            .cpu
+            .total_us_per_op()
+            .zip(baseline.cpu.total_us_per_op())
+            .and_then(|(this, base)| ratio(this, base)),
+        cores_ratio: cell.cpu.cores.zip(baseline.cpu.cores).and_then(|(this, base)| ratio(this, base)),
+    }
+}
+
+/// `None` for division by zero: JSON has no infinity.
+fn ratio(this: f64, base: f64) -> Option<f64> {
+    Some(this / base).filter(|ratio| ratio.is_finite())
+}

@@ -1,0 +1,110 @@
+//! Compares two cells by one metric: values, ratio with interval, noise floor. Ratio and interval come from the same
+//! estimator.
+
+use crate::evaluate::cells::{CellBlocks, SEED};
+use crate::io::run::RunBlock;
+use crate::result::Cell;
+use crate::result::comparison::MeanRatio;
+use crate::result::metric::Metric;
+use crate::stats::{Change, Interval, NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_totals};
+
+/// A ratio with its noise floor.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct RatioEstimate {
+    /// With its interval.
+    pub(crate) ratio: Option<Ratio>,
+    /// The larger noise floor of both cells; if one is unknown, that of the other.
+    pub(crate) noise_floor: Option<f64>,
+}
+
+/// Estimates the ratio of two cells.
+pub(crate) fn estimate_ratio(
+    figure: Metric,
+    this: (&Cell, &CellBlocks<'_>),
+    base: (&Cell, &CellBlocks<'_>),
+) -> RatioEstimate {
+    let groups = [this.1, base.1];
+    match figure {
+        Metric::Latency | Metric::CorrectedLatency => {
+            let [this_series, base_series] = groups.map(|group| group.series(figure));
+            let floors = [this.0, base.0].into_iter().filter_map(|cell| cell.latencies_by(figure)?.noise_floor);
+            RatioEstimate {
+                ratio: ratio_of_medians(&this_series, &base_series, SEED),
+                noise_floor: floors.reduce(f64::max),
+            }
+        }
+        Metric::TimePerMessage => {
+            let [this, base] = groups.map(|group| known(group, time_per_message));
+            let floor_of = |blocks: &Vec<Share>| NoiseFloor::from_totals(blocks, SEED).map(|noise| noise.floor());
+            RatioEstimate {
+                ratio: ratio_of_totals(&this, &base, SEED),
+                noise_floor: [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max),
+            }
+        }
+        Metric::BusyCores => RatioEstimate { ratio: quotients(groups[0], groups[1], cores), noise_floor: None },
+    }
+}
+
+/// The same for mean latencies. `None`: one cell has none.
+pub(crate) fn mean_ratio(figure: Metric, this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<MeanRatio> {
+    let [this, base] = [this, base].map(|group| sums(&group.series(figure)));
+    let mean = |blocks: &[Share]| {
+        let [sum, over] = [|one: &Share| one.sum, |one: &Share| one.over].map(|of| blocks.iter().map(of).sum::<f64>());
+        sum / over
+    };
+    let ratio = Some(mean(&this) / mean(&base)).filter(|ratio| ratio.is_finite() && *ratio > 0.0)?;
+    let drawn = ratio_of_totals(&this, &base, SEED);
+    let floor_of = |blocks: &Vec<Share>| NoiseFloor::from_totals(blocks, SEED).map(|noise| noise.floor());
+    let noise_floor = [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max);
+    let interval = drawn.as_ref().map(|drawn| Interval { low: drawn.low, high: drawn.high });
+    Some(MeanRatio { ratio, interval, noise_floor, word: Change::of(drawn.as_ref(), noise_floor) })
+}
+
+/// Each block's part of the mean.
+fn sums(series: &[Vec<u64>]) -> Vec<Share> {
+    let sum = |block: &Vec<u64>| Share { sum: block.iter().map(|&ns| ns as f64).sum(), over: block.len() as f64 };
+    series.iter().filter(|block| !block.is_empty()).map(sum).collect()
+}
+
+/// The ratio of the CPU time per operation, all threads.
+pub(crate) fn cpu_per_op(this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<Ratio> {
+    quotients(this, base, cpu)
+}
+
+/// A cell's metric: nanoseconds, or cores.
+pub(crate) fn metric_value(figure: Metric, cell: &Cell) -> Option<f64> {
+    match figure {
+        Metric::Latency | Metric::CorrectedLatency => cell.latencies_by(figure)?.ns.p50.map(|ns| ns as f64),
+        Metric::TimePerMessage => cell.messages_per_second.filter(|rate| *rate > 0.0).map(|rate| 1e9 / rate),
+        Metric::BusyCores => cell.cpu.cores,
+    }
+}
+
+/// A ratio of costs, which a cell has only if each block has it.
+fn quotients(this: &CellBlocks<'_>, base: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Option<Ratio> {
+    let all = |group: &CellBlocks<'_>| group.blocks().iter().map(share).collect::<Option<Vec<Share>>>();
+    ratio_of_totals(&all(this)?, &all(base)?, SEED)
+}
+
+/// Of the blocks that have it, like the cell's rate.
+fn known(group: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
+    group.blocks().iter().filter_map(share).collect()
+}
+
+fn time_per_message(block: &RunBlock<'_>) -> Option<Share> {
+    let traffic = block.measured.traffic.as_ref()?;
+    Some(Share { sum: traffic.span_ns as f64, over: traffic.seen as f64 })
+}
+
+fn cpu(block: &RunBlock<'_>) -> Option<Share> {
+    Some(Share { sum: all_cpu_ns(block)?, over: block.measured.operations as f64 })
+}
+
+fn cores(block: &RunBlock<'_>) -> Option<Share> {
+    Some(Share { sum: all_cpu_ns(block)?, over: block.measured.wall_ns as f64 })
+}
+
+fn all_cpu_ns(block: &RunBlock<'_>) -> Option<f64> {
+    let cpu = &block.measured.cpu;
+    Some(cpu.host_ns as f64 + cpu.vcpu_ns? as f64 + cpu.main_loop_ns? as f64)
+}

@@ -1,0 +1,62 @@
+//! Interference by other load during the run, as the run itself observed it.
+
+use super::STOP_LOAD;
+use crate::io::run::{Run, RunBlock};
+use crate::result::Warning;
+use crate::result::environment::Environment;
+use crate::stats::total;
+use bench_model::units::{duration, plural};
+use bench_model::{Conditions, WaitMode, Workload};
+
+/// By how much the calibrated spin may exceed the later cost of blocking.
+const SPIN_FACTOR: f64 = 10.0;
+
+/// Share of operations from which preemptions show in more than the tail.
+const PREEMPTED_FROM: f64 = 0.01;
+
+/// Preemptions of a benchmark thread while it exchanges messages. Frames and idling take so long that some are normal there,
+/// and with busy threads they are what is measured.
+pub(super) fn preempted(run: &Run) -> Option<Warning> {
+    let blocks = run.blocks().filter(|block| matches!(block.plan().workload, Workload::Pingpong | Workload::Paced));
+    let known: Vec<(u64, u64)> =
+        blocks.filter_map(|one| Some((one.measured.cpu.switches.preemptions()?, one.measured.operations))).collect();
+    let times = total(known.iter().map(|(times, _)| *times));
+    let operations = total(known.iter().map(|(_, operations)| *operations));
+    (times as f64 > operations as f64 * PREEMPTED_FROM).then(|| Warning {
+        message: format!(
+            "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced",
+            plural(times, "time"),
+            plural(operations, "operation"),
+        ),
+        hint: STOP_LOAD.to_owned(),
+    })
+}
+
+/// Hybrid waits spin for the cost of blocking, calibrated with few operations when the run begins. If the rest of the run
+/// contradicts it, all hybrid figures are those of another spin. A spin given by --spin is intended.
+pub(super) fn spin(run: &Run, environment: &Environment, config: &serde_json::Value) -> Option<Warning> {
+    let spin_ns = environment.hybrid_spin_ns.filter(|_| config["spin_ns"].is_null())? as f64;
+    let median_ns = median_of_blocking(run)? as f64;
+    (spin_ns > SPIN_FACTOR * median_ns).then(|| Warning {
+        message: format!(
+            "hybrid waits spin for {}, the cost of blocking when the run began; its p50 was {} later, so the calibration \
+             was disturbed",
+            duration(spin_ns),
+            duration(median_ns)
+        ),
+        hint: format!("run again, or with --spin {}us", (median_ns / 1e3).ceil()),
+    })
+}
+
+/// Median round trip of messages back to back for which both sides block.
+fn median_of_blocking(run: &Run) -> Option<u64> {
+    let blocks = |block: &RunBlock<'_>| {
+        let asked = block.plan();
+        let is_plain = asked.workload == Workload::Pingpong && asked.conditions == Conditions::default();
+        is_plain && asked.host_wait == WaitMode::Irq && asked.guest_wait == WaitMode::Irq
+    };
+    let trips = run.blocks().filter(blocks).flat_map(|block| block.ok_rows().filter_map(|row| row.rtt_ns));
+    let mut trips: Vec<u64> = trips.collect();
+    trips.sort_unstable();
+    trips.get(trips.len() / 2).copied()
+}

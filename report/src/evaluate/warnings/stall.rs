@@ -1,0 +1,253 @@
+//! Stalls: the machine, or a process of the run, stood still for a time that no scheduler takes. Means, rates and CPU
+//! figures then contain the stall, so each warning gives block, length and effect.
+//!
+//! An operation stalls if it, or the delay before it, exceeds the third quartile of its cell by all of
+//!
+//! - [`LEAST`]: with both CPUs of a machine fourfold overcommitted, the longest of 24,500 operations took 51 ms, and 30
+//!   runnable threads with slices of 3 ms delay each other by 90 ms. With busy threads of the run's own, where waiting for
+//!   a CPU is what is measured, up to 0.9 s were seen: there [`MIN_CROWDED`];
+//! - three times that quartile, for operations that are long themselves, such as frames under emulation;
+//! - ten times the distance between first and third quartile.
+//!
+//! Quartiles, because a stall must not hide itself in the measure of what is usual.
+
+use std::collections::HashSet;
+
+use crate::evaluate::cells::{self, CellBlocks};
+use crate::evaluate::cost;
+use crate::io::run::{Run, RunBlock};
+use crate::result::metric::Metric;
+use crate::result::{Cpu, Warning};
+use bench_model::samples::Row;
+use bench_model::units::{duration, plural, sig3, thousands};
+use bench_model::{WaitMode, Workload};
+
+/// Least length of a stall, in nanoseconds.
+const LEAST: u64 = 150_000_000;
+/// The same where the run itself keeps its threads off their CPUs.
+const MIN_CROWDED: u64 = 2_000_000_000;
+/// Share of a block's time that a polling thread may be off its CPU.
+const OFF_CPU_FROM: f64 = 0.25;
+/// Warnings that are written out; the rest is counted.
+const SHOWN: usize = 3;
+
+const HINT: &str =
+    "run again, and look for what stopped (dmesg, vmstat 1: swapping, steal, suspend, a stopped process)";
+
+/// A stall of one block.
+struct Stall {
+    /// In nanoseconds, of its longest operation.
+    longest: u64,
+    message: String,
+}
+
+/// The longest stalls of a run, one warning per block.
+pub(super) fn of(run: &Run) -> Vec<Warning> {
+    let mut stalls: Vec<Stall> = cells::groups(run).iter().flat_map(of_cell).collect();
+    stalls.sort_by_key(|stall| std::cmp::Reverse(stall.longest));
+    let more = stalls.len().saturating_sub(SHOWN);
+    let longest_of_more = stalls.get(SHOWN).map_or(0, |stall| stall.longest);
+    stalls.truncate(SHOWN);
+    if let Some(last) = stalls.last_mut().filter(|_| more > 0) {
+        let longest = duration(longest_of_more as f64);
+        let more = plural(more as u64, "more block");
+        last.message = format!("{}. {more} stalled too, for up to {longest}", last.message);
+    }
+    stalls.into_iter().map(|stall| Warning { message: stall.message, hint: HINT.to_owned() }).collect()
+}
+
+fn of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
+    let blocks = cell.blocks();
+    let spans = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.span));
+    let delays = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.delay));
+    let is_stalled = |one: &Operation<'_>| one.exceeds_peak(spans, delays);
+    let stalled: Vec<Vec<Operation<'_>>> =
+        blocks.iter().map(|block| operations(block).into_iter().filter(is_stalled).collect()).collect();
+    let effect = effect(cell, &stalled);
+    let by_operation = blocks.iter().zip(&stalled).filter_map(|(block, stalled)| {
+        let longest = stalled.iter().map(Operation::longest).max()?;
+        let late = stalled.iter().all(|one| !spans.is_some_and(|usual| usual.is_exceeded_by(one.span)));
+        let verb = if late { "started late by" } else { "took" };
+        let up_to = if stalled.len() > 1 { " up to" } else { "" };
+        let message = format!(
+            "{}: {} of {} {verb}{up_to} {} (machine or process stopped){}",
+            block.name(),
+            thousands(stalled.len() as u64),
+            plural(block.rows.len() as u64, "operation"),
+            duration(longest as f64),
+            effect,
+        );
+        Some(Stall { longest, message })
+    });
+    by_operation.chain(blocks.iter().filter_map(|block| of_block(block, blocks))).collect()
+}
+
+/// A row, with the two times in which it can stall.
+struct Operation<'a> {
+    row: &'a Row,
+    /// What the cell's latency is made of.
+    span: Option<u64>,
+    /// From when it could have been sent, after the answer before it or at its due time, until it was. Of frames unknown:
+    /// they are made meanwhile, which is in no figure.
+    delay: Option<u64>,
+}
+
+impl Operation<'_> {
+    fn longest(&self) -> u64 {
+        self.span.unwrap_or(0).max(self.delay.unwrap_or(0))
+    }
+
+    fn exceeds_peak(&self, spans: Option<Usual>, delays: Option<Usual>) -> bool {
+        let beyond = |usual: Option<Usual>, value| usual.is_some_and(|usual| usual.is_exceeded_by(value));
+        beyond(spans, self.span) || beyond(delays, self.delay)
+    }
+}
+
+/// The operations that enter figures, in order.
+fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
+    let workload = block.plan().workload;
+    let mut ended_before = None;
+    let operation = |row: &'a Row| {
+        let earliest = [row.due_ns, ended_before].into_iter().flatten().max();
+        ended_before = row.h5_ns;
+        let sent = row.h2_ns.filter(|_| workload != Workload::Frame);
+        let delay = sent.zip(earliest).map(|(sent, earliest)| sent.saturating_sub(earliest));
+        Operation { row, span: Metric::Latency.of_row(workload, row), delay }
+    };
+    // Failed operations are in no figure, but the next one starts after them.
+    let all: Vec<Operation<'_>> = block.rows.iter().map(operation).collect();
+    all.into_iter().filter(|one| one.row.status == bench_model::samples::Status::Ok).collect()
+}
+
+/// The usual latency of a cell.
+#[derive(Clone, Copy)]
+struct Usual {
+    /// Above this, in nanoseconds, a value is a stall.
+    bound: u64,
+}
+
+impl Usual {
+    fn of(blocks: &[RunBlock<'_>], values: impl Iterator<Item = u64>) -> Option<Self> {
+        let mut values: Vec<u64> = values.collect();
+        values.sort_unstable();
+        let top = values.len().checked_sub(1)?;
+        let (first, third) = (values[top / 4], values[top * 3 / 4]);
+        let is_contended = blocks.iter().any(|block| block.plan().conditions.is_contended());
+        let least = if is_contended { MIN_CROWDED } else { LEAST };
+        let beyond = least.max(third.saturating_mul(3)).max((third - first).saturating_mul(10));
+        Some(Self { bound: third.saturating_add(beyond) })
+    }
+
+    fn is_exceeded_by(self, value: Option<u64>) -> bool {
+        value.is_some_and(|value| value > self.bound)
+    }
+}
+
+/// What the stalls, given by block, do to the mean and to the CPU figures of their cell.
+fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
+    let blocks = cell.blocks();
+    let figure = if cell.series(Metric::CorrectedLatency).concat().is_empty() {
+        Metric::Latency
+    } else {
+        Metric::CorrectedLatency
+    };
+    let name = if figure == Metric::CorrectedLatency { "mean corrected latency" } else { "mean latency" };
+    let stalled_rows: HashSet<u64> = stalled.iter().flatten().map(|one| one.row.seq).collect();
+    let rows = || blocks.iter().flat_map(RunBlock::ok_rows);
+    let value = |row: &&Row| figure.of_row(blocks[0].plan().workload, row);
+    let with = mean(rows().filter_map(|row| value(&row)));
+    let without = mean(rows().filter(|row| !stalled_rows.contains(&row.seq)).filter_map(|row| value(&row)));
+    // A stall between round trips is in none of them.
+    let means = with.zip(without).map(|(with, without)| (duration(with), duration(without)));
+    let means = means.filter(|(with, without)| with != without);
+    let means = means.map(|(with, without)| format!("; {name} of the cell {with} with it, {without} without"));
+    let quiet = blocks.iter().zip(stalled).filter(|(_, stalled)| stalled.is_empty());
+    let quiet: Vec<RunBlock<'_>> = quiet.map(|(block, _)| *block).collect();
+    let per_operation = |blocks: &[RunBlock<'_>]| cpu_per_operation(&cost::cpu(blocks));
+    let cpu = match (per_operation(blocks), per_operation(&quiet)) {
+        (Some(with), Some(without)) => {
+            let (with, without) = (duration(with * 1e3), duration(without * 1e3));
+            format!("; CPU per operation {with}, in blocks without a stall {without}")
+        }
+        (Some(_), None) => "; CPU per operation includes it".to_owned(),
+        (None, _) => String::new(),
+    };
+    means.unwrap_or_default() + &cpu
+}
+
+fn mean(values: impl Iterator<Item = u64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value as f64, count + 1));
+    (count > 0).then(|| sum / count as f64)
+}
+
+/// In microseconds, of all threads.
+fn cpu_per_operation(cpu: &Cpu) -> Option<f64> {
+    Some(cpu.host_us_per_op? + cpu.vcpu_us_per_op? + cpu.main_loop_us_per_op?)
+}
+
+/// What shows in a block as a whole: a suspended machine, a stream or storm that took longer than planned, and a thread
+/// that polls without using its CPU.
+fn of_block(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
+    let suspended = Some(block.measured.suspended_ns).filter(|ns| *ns >= LEAST).map(|longest| Stall {
+        longest,
+        message: format!("{}: the machine was suspended for {}", block.name(), duration(longest as f64)),
+    });
+    suspended.or_else(|| overrun(block, cell)).or_else(|| off_cpu(block))
+}
+
+fn overrun(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
+    let span = |block: &RunBlock<'_>| Some(block.measured.traffic.as_ref()?.span_ns);
+    let longest = span(block)?;
+    let mut spans: Vec<u64> = cell.iter().filter_map(span).collect();
+    spans.sort_unstable();
+    let median = spans[(spans.len() - 1) / 2];
+    let usual = median.max(planned(block).unwrap_or(0));
+    (longest > usual.saturating_add(LEAST.max(usual))).then(|| {
+        let rate = sig3(longest as f64 / usual.max(1) as f64);
+        let message = format!(
+            "{}: its messages took {} where {} is usual (machine or process stopped); its rate is underestimated {rate} times",
+            block.name(),
+            duration(longest as f64),
+            duration(usual as f64),
+        );
+        Stall { longest: longest - usual, message }
+    })
+}
+
+/// How long the messages of a stream or a storm were to take, in nanoseconds; `None`: as long as it takes.
+fn planned(block: &RunBlock<'_>) -> Option<u64> {
+    let asked = block.plan();
+    match asked.workload {
+        Workload::Stream => asked.limit_ms.map(|ms| ms.saturating_mul(1_000_000)),
+        Workload::Storm => {
+            let rate = asked.conditions.rate_per_s.filter(|rate| *rate > 0)?;
+            Some(asked.count.saturating_sub(1).saturating_mul(1_000_000_000) / rate)
+        }
+        _ => None,
+    }
+}
+
+/// Only for blocks without operations: otherwise context switches show preemption.
+fn off_cpu(block: &RunBlock<'_>) -> Option<Stall> {
+    let asked = block.plan();
+    if !matches!(asked.workload, Workload::Idle | Workload::Stream | Workload::Storm) || asked.conditions.is_contended()
+    {
+        return None;
+    }
+    let (wall, cpu) = (block.measured.wall_ns, &block.measured.cpu);
+    let host =
+        (asked.host_wait == WaitMode::Poll).then_some(("initiator", cpu.host_ns.saturating_add(cpu.host_pacing_ns)));
+    let vcpu = cpu.vcpus_ns.iter().max().copied().or(cpu.vcpu_ns).filter(|_| asked.guest_wait == WaitMode::Poll);
+    let threads = [host, vcpu.map(|ns| ("vCPU", ns))].into_iter().flatten();
+    let (name, ran) = threads.min_by_key(|(_, ran)| *ran)?;
+    let off = wall.saturating_sub(ran);
+    (off >= LEAST && off as f64 >= wall as f64 * OFF_CPU_FROM).then(|| Stall {
+        longest: off,
+        message: format!(
+            "{}: the polling {name} ran for {} of {} (stopped or preempted); cores in use are underestimated",
+            block.name(),
+            duration(ran as f64),
+            duration(wall as f64),
+        ),
+    })
+}

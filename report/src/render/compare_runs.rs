@@ -1,0 +1,286 @@
+//! The comparison of runs for a terminal of 100 columns.
+
+use crate::evaluate::compare_runs::cells::CellDelta;
+use crate::evaluate::compare_runs::gate::{Gate, NotJudged, P50, P99};
+use crate::evaluate::compare_runs::{NotRecorded, RunComparison, RunDelta, RunInfo};
+use crate::render::terminal::table::aligned;
+use crate::render::terminal::text::wrapped;
+use crate::result::cell_key::{CellId, short};
+use crate::result::metric::Metric;
+use crate::stats::Change;
+use bench_model::Workload;
+use bench_model::units::{duration, plural, sig3};
+
+/// Lines that one remark may take.
+const LINES_EACH: usize = 4;
+
+/// Cells that are named one by one where only one run has them; the rest is in the JSON form.
+const NAMED: usize = 12;
+
+/// The whole comparison, with a line end after each line.
+#[must_use]
+pub fn text(across: &RunComparison) -> String {
+    let mut lines = trust_warnings(across);
+    lines.extend(across.runs.iter().enumerate().flat_map(|(place, head)| wrapped(&title(place, head), 2)));
+    lines.push(String::new());
+    lines.extend(differences(across));
+    lines.extend(not_recorded(across));
+    for against in &across.comparisons {
+        lines.push(String::new());
+        lines.extend(comparison(across, against));
+    }
+    if !across.comparisons.iter().all(|against| against.cells.is_empty()) {
+        lines.push(String::new());
+        lines.extend(legend());
+    }
+    if let Some(gate) = &across.gate {
+        lines.push(String::new());
+        lines.extend(verdict(gate));
+        lines.extend(unjudged(gate));
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What comes before every figure.
+fn trust_warnings(across: &RunComparison) -> Vec<String> {
+    let of_run = |head: &RunInfo| {
+        let folder = head.folder.display();
+        let failed = head.failed_checks.iter().map(|check| {
+            format!("not trustworthy: {folder}: self-check {} failed: {}: {}", check.id, check.name, check.detail)
+        });
+        let warned =
+            head.warnings.iter().map(|warning| format!("{folder}: {}. Hint: {}", warning.message, warning.hint));
+        failed.chain(warned).flat_map(|line| wrapped(&line, LINES_EACH)).collect::<Vec<_>>()
+    };
+    let mut lines: Vec<String> = across.runs.iter().flat_map(of_run).collect();
+    if !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines
+}
+
+fn name(place: usize) -> String {
+    if place == 0 { "baseline".to_owned() } else { format!("run {place}") }
+}
+
+fn title(place: usize, head: &RunInfo) -> String {
+    let known = [head.started.as_deref(), head.git_revision.as_deref(), Some(head.accel.as_str())];
+    let known: Vec<&str> = known.into_iter().flatten().filter(|word| !word.is_empty()).collect();
+    format!("{}: {}, {}", name(place), head.folder.display(), known.join(", "))
+}
+
+fn differences(across: &RunComparison) -> Vec<String> {
+    if across.differences.is_empty() {
+        return vec!["machine, programs and settings: no relevant difference".to_owned()];
+    }
+    let mut lines = vec!["different machines, programs or settings:".to_owned()];
+    for difference in &across.differences {
+        for place in 0..across.runs.len() {
+            let field = if place == 0 { difference.field.as_str() } else { "" };
+            let line = format!("  {field:<22} {:<8} {}", name(place), difference.shown(place));
+            // Only the values are broken between words; the columns stay.
+            lines.extend(columns(&line));
+        }
+    }
+    lines
+}
+
+/// What cannot be compared is no difference: fields by the runs that lack them.
+fn not_recorded(across: &RunComparison) -> Vec<String> {
+    let lacks = |place: usize| {
+        let lacking = across.not_recorded.iter().filter(|one| one.runs.contains(&place));
+        let fields: Vec<&str> = lacking.map(|NotRecorded { field, .. }| field.as_str()).collect();
+        (!fields.is_empty())
+            .then(|| format!("not recorded by the {}, so not compared: {}", name(place), fields.join(", ")))
+    };
+    (0..across.runs.len()).filter_map(lacks).flat_map(|line| wrapped(&line, LINES_EACH)).collect()
+}
+
+/// A line whose columns are kept where it fits, and broken between words where it does not.
+fn columns(line: &str) -> Vec<String> {
+    let printable = crate::render::terminal::text::printable(line);
+    let fits = printable.chars().count() <= crate::render::terminal::text::WIDTH;
+    if fits { vec![printable.trim_end().to_owned()] } else { wrapped(line, LINES_EACH) }
+}
+
+fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
+    let mut lines = wrapped(&format!("{} compared with the baseline", across.runs[against.run].folder.display()), 2);
+    if against.identical {
+        lines.push("both have the same samples".to_owned());
+    }
+    if against.cells.is_empty() {
+        lines.push("no cell in common; nothing to compare".to_owned());
+    }
+    let of = |figure: Metric, frames: bool| {
+        let is_it = move |cell: &&CellDelta| cell.figure == figure && (cell.name.workload == Workload::Frame) == frames;
+        against.cells.iter().filter(is_it).collect::<Vec<_>>()
+    };
+    let tables = [
+        ("messages, round trips", messages(&of(Metric::Latency, false))),
+        ("messages, corrected latency", messages(&of(Metric::CorrectedLatency, false))),
+        ("frames, end to end", throughput_table(&of(Metric::Latency, true))),
+        ("streams, time per message", throughput_table(&of(Metric::TimePerMessage, false))),
+        ("idle, CPU in use", idle(&of(Metric::BusyCores, false))),
+    ];
+    for (heading, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
+        lines.push(String::new());
+        lines.push(format!("{heading}:"));
+        lines.extend(table);
+    }
+    // With limits, what could not be judged is told with them.
+    if across.gate.is_none() {
+        let unknown = against.cells.iter().filter(|cell| cell.figure != Metric::BusyCores);
+        let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, &cell.name)));
+        lines.extend(by_reason("inconclusive, ", unknown));
+    }
+    for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
+        if !cells.is_empty() {
+            lines.extend(wrapped(&format!("only {whose} has: {}", some(cells.iter())), LINES_EACH));
+        }
+    }
+    lines
+}
+
+/// Cells that share a reason, a remark per reason, in the order in which reasons first come.
+fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, &'a CellId)>) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<&CellId>)> = Vec::new();
+    for (because, cell) in cells {
+        match reasons.iter_mut().find(|(known, _)| *known == because) {
+            Some((_, named)) => named.push(cell),
+            None => reasons.push((because, vec![cell])),
+        }
+    }
+    let told = |(because, cells): (&str, Vec<&CellId>)| {
+        wrapped(&format!("{head}{because}: {}", some(cells.iter().copied())), LINES_EACH + 1)
+    };
+    reasons.into_iter().flat_map(told).collect()
+}
+
+/// The names of the first few, and how many there are besides.
+fn some<'a>(cells: impl ExactSizeIterator<Item = &'a CellId>) -> String {
+    let more = cells.len().saturating_sub(NAMED);
+    let named: Vec<String> = cells.take(NAMED).map(short).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
+}
+
+fn messages(cells: &[&CellDelta]) -> Vec<String> {
+    const HEADER: [&str; 9] = ["cell", "base p50", "p50", "ratio", "95 %", "noise", "p99", "cpu/op", "verdict"];
+    table(&HEADER, cells, |cell| {
+        let tail = cell.p99.as_ref().map(|tail| tail.ratio);
+        vec![
+            time(cell.baseline.value),
+            time(cell.this.value),
+            ratio(cell.ratio),
+            interval(cell),
+            ratio(cell.noise_floor),
+            ratio(tail),
+            ratio(cell.cpu_per_op_ratio),
+            verdict_of(cell),
+        ]
+    })
+}
+
+fn throughput_table(cells: &[&CellDelta]) -> Vec<String> {
+    const HEADER: [&str; 9] = ["cell", "baseline", "time", "ratio", "95 %", "noise", "bytes/s", "cpu/op", "verdict"];
+    table(&HEADER, cells, |cell| {
+        vec![
+            time(cell.baseline.value),
+            time(cell.this.value),
+            ratio(cell.ratio),
+            interval(cell),
+            ratio(cell.noise_floor),
+            ratio(cell.bandwidth_ratio),
+            ratio(cell.cpu_per_op_ratio),
+            verdict_of(cell),
+        ]
+    })
+}
+
+fn idle(cells: &[&CellDelta]) -> Vec<String> {
+    const HEADER: [&str; 6] = ["cell", "baseline", "cores", "ratio", "95 %", "verdict"];
+    table(&HEADER, cells, |cell| {
+        vec![ratio(cell.baseline.value), ratio(cell.this.value), ratio(cell.ratio), interval(cell), verdict_of(cell)]
+    })
+}
+
+fn table(header: &[&str], cells: &[&CellDelta], row: fn(&CellDelta) -> Vec<String>) -> Vec<String> {
+    if cells.is_empty() {
+        return Vec::new();
+    }
+    let rows = cells.iter().map(|cell| [vec![short(&cell.name)], row(cell)].concat());
+    aligned(header, rows, 1)
+}
+
+fn time(ns: Option<f64>) -> String {
+    ns.map_or_else(dash, |ns| duration(ns).replace(' ', ""))
+}
+
+fn ratio(ratio: Option<f64>) -> String {
+    ratio.map_or_else(dash, short_ratio)
+}
+
+/// Three digits; a ratio beyond a hundred thousand is no figure that a table needs to hold.
+fn short_ratio(value: f64) -> String {
+    if value < 1e5 { sig3(value) } else { format!("{value:.0e}") }
+}
+
+fn interval(cell: &CellDelta) -> String {
+    cell.interval.map_or_else(dash, |interval| format!("{}-{}", short_ratio(interval.low), short_ratio(interval.high)))
+}
+
+fn dash() -> String {
+    "-".to_owned()
+}
+
+/// A cost is never judged, which is no lack.
+fn verdict_of(cell: &CellDelta) -> String {
+    if cell.word == Change::Inconclusive && cell.figure == Metric::BusyCores { dash() } else { cell.word.to_string() }
+}
+
+fn legend() -> Vec<String> {
+    [
+        "ratio: this run over the baseline; below 1 is faster, of bytes/s above 1. 95 %: block bootstrap.",
+        "noise: noise floor of the noisier run. A difference is significant if the interval excludes it.",
+        "inconclusive: no noise floor is known. -: unknown. p99 needs 1,000 samples.",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+fn verdict(gate: &Gate) -> Vec<String> {
+    let limit = |limit: Option<f64>, name: &str| limit.map(|limit| format!("{name} {}", percent(limit)));
+    let limits = [limit(gate.limits.p50, "p50"), limit(gate.limits.p99, "p99")];
+    let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let counts = format!("{} compared, {} inconclusive", plural(gate.judged as u64, "figure"), gate.not_judged.len());
+    if gate.passed {
+        let noisy = match gate.too_noisy {
+            0 => String::new(),
+            count => format!("; in {count} of them the noise floor exceeds the limit"),
+        };
+        let proved = |limit: Option<f64>, name: &str| {
+            limit.map(|limit| format!("no {name} is significantly slower by more than {}", percent(limit)))
+        };
+        let proved = [proved(gate.limits.p50, "p50"), proved(gate.limits.p99, "p99")];
+        let proved = proved.into_iter().flatten().collect::<Vec<_>>().join(", ");
+        let passed = format!("passed: {proved} ({counts}{noisy})");
+        return wrapped(&passed, LINES_EACH);
+    }
+    let mut lines = wrapped(&format!("failed, limit {limits} ({counts}):"), LINES_EACH);
+    lines.extend(gate.reasons.iter().flat_map(|reason| wrapped(&format!("  {reason}"), LINES_EACH)));
+    lines
+}
+
+/// What passed unseen, with the reasons.
+fn unjudged(gate: &Gate) -> Vec<String> {
+    let of = |figure: &'static str| {
+        let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
+        by_reason(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, cell)))
+    };
+    [P50, P99].into_iter().flat_map(of).collect()
+}
+
+fn percent(share: f64) -> String {
+    let percent = format!("{:.2}", share * 100.0);
+    format!("{} %", percent.trim_end_matches('0').trim_end_matches('.'))
+}

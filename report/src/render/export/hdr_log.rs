@@ -1,0 +1,85 @@
+//! `run.hlog`: every block's latencies as a compressed histogram, tagged with its cell, when it began and how long it
+//! took: the interval log of `HdrHistogram` (format 1.3, histograms V2). Values are nanoseconds, the maxima beside them
+//! milliseconds.
+
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use hdrhistogram::serialization::V2DeflateSerializer;
+use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
+
+use super::Export;
+use super::hdr::{histogram, recordings};
+use crate::io::run::{Run, RunBlock};
+use crate::result::RunResult;
+
+/// Writes the log.
+#[derive(Debug, Clone, Copy)]
+pub struct Hlog;
+
+const LEGEND: &str = r#""StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram""#;
+
+const NS_PER_MS: f64 = 1e6;
+
+/// A line.
+struct Interval<'a> {
+    start: Duration,
+    length: Duration,
+    tag: &'a str,
+    samples: &'a [u64],
+}
+
+impl Export for Hlog {
+    fn file_name(&self) -> &'static str {
+        "run.hlog"
+    }
+
+    fn write(&self, result: &RunResult, run: &Run, mut out: &mut dyn Write) -> io::Result<()> {
+        let recordings = recordings(run);
+        let mut intervals: Vec<Interval<'_>> = recordings
+            .iter()
+            .flat_map(|cell| cell.blocks.iter().map(|(block, series)| (&cell.name, block, series)))
+            .filter(|(_, _, series)| !series.is_empty())
+            .map(|(tag, block, samples)| {
+                let (start, length) = span(block);
+                Interval { start, length, tag, samples }
+            })
+            .collect();
+        // Readers take a log's lines for ordered by time.
+        intervals.sort_by_key(|interval| interval.start);
+
+        let mut head = IntervalLogWriterBuilder::new();
+        head.add_comment("[Histogram log format version 1.3]");
+        head.add_comment("[Values are nanoseconds, Interval_Max is milliseconds]");
+        if let Some(started) = started(result) {
+            head.with_start_time(started).with_base_time(started);
+        }
+        let mut serializer = V2DeflateSerializer::new();
+        head.begin_log_with(&mut out, &mut serializer)?;
+        writeln!(out, "{LEGEND}")?;
+        let mut log = IntervalLogWriterBuilder::new()
+            .with_max_value_divisor(NS_PER_MS)
+            .begin_log_with(&mut out, &mut serializer)?;
+        for Interval { start, length, tag, samples } in intervals {
+            let (histogram, beyond) = histogram(samples.iter().copied());
+            if beyond > 0 {
+                log.write_comment(&format!("[{tag}: {beyond} values beyond the range are left out]"))?;
+            }
+            log.write_histogram(&histogram, start, length, Tag::new(tag)).map_err(io::Error::other)?;
+        }
+        Ok(())
+    }
+}
+
+/// When a block's first measured operation began, since the run did, and how long it was until the last one ended.
+fn span(block: &RunBlock<'_>) -> (Duration, Duration) {
+    let began = block.ok_rows().filter_map(|row| [row.due_ns, row.h0_ns, row.h2_ns].into_iter().flatten().min());
+    let ended = block.ok_rows().filter_map(|row| row.h5_ns);
+    let (start, end) = (began.min().unwrap_or(0), ended.max().unwrap_or(0));
+    (Duration::from_nanos(start), Duration::from_nanos(end.saturating_sub(start)))
+}
+
+fn started(result: &RunResult) -> Option<SystemTime> {
+    let text = result.environment.started.as_ref()?;
+    SystemTime::try_from(text.parse::<jiff::Timestamp>().ok()?).ok()
+}

@@ -1,0 +1,95 @@
+//! What lies in a run's folder beside the result.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::io::read::read_document;
+
+/// The name of the plan in a run's folder.
+pub const PLAN_FILE: &str = "plan.json";
+
+/// The files that a reader may want to open, and what each holds. Others are nobody's business.
+const FILES: [(&str, &str); 15] = [
+    ("result.json", "every figure, the environment and the self-checks, for programs"),
+    ("performance_report.txt", "short text report, for a mail"),
+    ("samples.csv", "a row per measured operation with all timestamps and legs in nanoseconds"),
+    ("latency_results.csv", "a row per round trip"),
+    ("bandwidth_results.csv", "a row per frame"),
+    ("cpu.csv", "CPU time by thread and block"),
+    ("run.hlog", "latency histograms over time (HdrHistogram log)"),
+    ("measured.json", "counters of the initiator, block by block"),
+    ("measured.jsonl", "the same, one line per block, written when the block was finished"),
+    ("plan.json", "the planned blocks"),
+    ("commands.sh", "commands that repeat the run by hand"),
+    ("console.log", "console of the guest"),
+    ("qemu.log", "log of QEMU"),
+    ("server.log", "log of the server"),
+    ("host-peer.log", "log of the initiator"),
+];
+
+/// What is known of the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folder {
+    /// Files that a reader may want to open, by their names from the folder, and what they hold.
+    pub files: Vec<(String, &'static str)>,
+    /// How many blocks were planned. `None`: there is no plan that can be read.
+    pub planned_blocks: Option<usize>,
+}
+
+/// The part of a plan that is told; the rest may be of another version.
+#[derive(Deserialize)]
+struct Plan {
+    blocks: Vec<serde::de::IgnoredAny>,
+}
+
+impl Folder {
+    /// Looks around. What cannot be read is not there.
+    #[must_use]
+    pub fn look(dir: &Path) -> Self {
+        let plan = read_document(&dir.join(PLAN_FILE)).ok();
+        let plan = plan.and_then(|text| serde_json::from_slice::<Plan>(&text).ok());
+        let known = FILES.into_iter().filter(|(name, _)| dir.join(name).is_file());
+        let mut files: Vec<(String, &'static str)> = known.map(|(name, about)| (name.to_owned(), about)).collect();
+        files.extend(names(dir, "", ".hgrm").into_iter().map(|name| (name, "percentiles (HdrHistogram)")));
+        for kind in [".svg", ".png"] {
+            files.extend(names(&dir.join("plots"), "plots/", kind).into_iter().map(|name| (name, "plot")));
+        }
+        Self { files, planned_blocks: plan.map(|plan| plan.blocks.len()) }
+    }
+}
+
+/// Sorted, so that the page does not depend on the order of a directory.
+fn names(dir: &Path, prefix: &str, ending: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter(|name| name.ends_with(ending)).map(|name| format!("{prefix}{name}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_files_are_found_and_others_are_not() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for name in ["samples.csv", "diary.txt", "b.hgrm", "a.hgrm"] {
+            fs::write(dir.path().join(name), "").expect("written");
+        }
+        fs::write(dir.path().join(PLAN_FILE), r#"{"blocks": [{}, {}], "more": 1}"#).expect("written");
+        let folder = Folder::look(dir.path());
+        let names: Vec<&str> = folder.files.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["samples.csv", "plan.json", "a.hgrm", "b.hgrm"]);
+        assert_eq!(folder.planned_blocks, Some(2));
+    }
+
+    #[test]
+    fn a_plan_that_is_none_is_not_counted() {
+        let dir = tempfile::tempdir().expect("a folder");
+        fs::write(dir.path().join(PLAN_FILE), "{").expect("written");
+        assert_eq!(Folder::look(dir.path()).planned_blocks, None);
+        assert_eq!(Folder::look(&dir.path().join("nowhere")), Folder::default());
+    }
+}

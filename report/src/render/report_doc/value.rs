@@ -1,0 +1,181 @@
+//! A figure as people read it, beside its exact value: three digits are for eyes, the rest for whoever checks.
+
+use crate::stats::Interval;
+use bench_model::units::{duration, sig3, speed, thousands};
+
+/// What stands where nothing is known.
+pub const UNKNOWN: &str = "–";
+
+/// One figure or word.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Value {
+    /// As it is read, with its unit.
+    pub text: String,
+    /// The same number as `result.json` has it, in the unit of `unit`. `None` for words and for what is not known.
+    pub exact: Option<String>,
+    /// The unit of `exact`: `ns`, `B/s`, `µs`, or nothing for counts and ratios.
+    pub unit: &'static str,
+    /// Its 95 % interval, as it is read.
+    pub interval: Option<(String, String)>,
+}
+
+impl Value {
+    /// A word.
+    #[must_use]
+    pub fn word(text: impl Into<String>) -> Self {
+        Self { text: text.into(), ..Self::default() }
+    }
+
+    /// Nothing is known.
+    #[must_use]
+    pub fn unknown() -> Self {
+        Self::word(UNKNOWN)
+    }
+
+    /// Nanoseconds.
+    #[must_use]
+    pub fn ns(ns: impl Into<Option<u64>>) -> Self {
+        ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
+    }
+
+    /// Nanoseconds of a leg, which may be negative by the clocks' bound.
+    #[must_use]
+    pub fn signed_ns(ns: impl Into<Option<i64>>) -> Self {
+        ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
+    }
+
+    fn whole_ns(ns: f64, exact: String) -> Self {
+        Self { text: duration(ns), exact: Some(exact), unit: "ns", interval: None }
+    }
+
+    /// Nanoseconds that were averaged.
+    #[must_use]
+    pub fn mean_ns(ns: impl Into<Option<f64>>) -> Self {
+        Self::real(ns, "ns", duration)
+    }
+
+    /// CPU time in microseconds.
+    #[must_use]
+    pub fn cpu_us(us: impl Into<Option<f64>>) -> Self {
+        Self::real(us, "µs", |us| duration(us * 1e3))
+    }
+
+    /// Bytes per second.
+    #[must_use]
+    pub fn speed(bytes_per_second: impl Into<Option<f64>>) -> Self {
+        Self::real(bytes_per_second, "B/s", speed)
+    }
+
+    /// A ratio, cores, or a count per operation.
+    #[must_use]
+    pub fn number(value: impl Into<Option<f64>>) -> Self {
+        Self::real(value, "", sig3)
+    }
+
+    /// A ratio, with three significant digits however small it is.
+    #[must_use]
+    pub fn ratio(value: impl Into<Option<f64>>) -> Self {
+        Self::real(value, "", significant)
+    }
+
+    /// Something per second.
+    #[must_use]
+    pub fn per_second(rate: impl Into<Option<f64>>) -> Self {
+        Self::real(rate, "/s", |rate| format!("{}/s", thousands(whole(rate))))
+    }
+
+    /// How often.
+    #[must_use]
+    pub fn count(count: impl Into<Option<u64>>) -> Self {
+        count.into().map_or_else(Self::unknown, |count| Self {
+            text: thousands(count),
+            exact: Some(count.to_string()),
+            unit: "",
+            interval: None,
+        })
+    }
+
+    /// A share, from 0 to 1, in per cent.
+    #[must_use]
+    pub fn share(share: impl Into<Option<f64>>) -> Self {
+        Self::real(share, "", |share| format!("{} %", sig3(share * 100.0)))
+    }
+
+    /// With the interval in which the true figure lies, in nanoseconds.
+    #[must_use]
+    pub fn within_ns(mut self, interval: Option<Interval<u64>>) -> Self {
+        self.interval = interval.map(|Interval { low, high }| (duration(low as f64), duration(high as f64)));
+        self
+    }
+
+    /// With the interval of a ratio.
+    #[must_use]
+    pub fn within(mut self, interval: Option<&Interval<f64>>) -> Self {
+        self.interval = interval.map(|interval| (significant(interval.low), significant(interval.high)));
+        self
+    }
+
+    /// Metric and interval in one line.
+    #[must_use]
+    pub fn line(&self) -> String {
+        match &self.interval {
+            Some((low, high)) => format!("{} ({low} to {high})", self.text),
+            None => self.text.clone(),
+        }
+    }
+
+    /// JSON has no infinity, and a document that somebody made up may hold what is no number of anything.
+    fn real(value: impl Into<Option<f64>>, unit: &'static str, told: impl FnOnce(f64) -> String) -> Self {
+        value.into().filter(|value| value.is_finite()).map_or_else(Self::unknown, |value| Self {
+            text: told(value),
+            exact: Some(value.to_string()),
+            unit,
+            interval: None,
+        })
+    }
+}
+
+/// Ratios below a tenth say something too.
+fn significant(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size < 0.000_995 => format!("{value:.2e}"),
+        size if size < 0.009_95 => format!("{value:.5}"),
+        size if size < 0.099_5 => format!("{value:.4}"),
+        size if size < 0.995 => format!("{value:.3}"),
+        _ => sig3(value),
+    }
+}
+
+/// A rate for people.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and negative ones show as none")]
+fn whole(rate: f64) -> u64 {
+    rate.max(0.0).round() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_keeps_its_exact_value_beside_the_one_that_is_read() {
+        let value = Value::ns(62_397).within_ns(Some(Interval { low: 60_000, high: 64_100 }));
+        assert_eq!((value.text.as_str(), value.exact.as_deref(), value.unit), ("62.4 µs", Some("62397"), "ns"));
+        assert_eq!(value.line(), "62.4 µs (60.0 µs to 64.1 µs)");
+        assert_eq!(Value::share(0.5).line(), "50.0 %");
+        assert_eq!(Value::per_second(14_654.08).text, "14,654/s");
+    }
+
+    #[test]
+    fn small_ratios_keep_three_digits() {
+        let told = [0.016_29, 0.9, 0.005_1, 260.4, 0.000_012_34, 0.0].map(significant);
+        assert_eq!(told, ["0.0163", "0.900", "0.00510", "260", "1.23e-5", "0"]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_unknown() {
+        for value in [Value::ns(None), Value::number(f64::NAN), Value::speed(f64::INFINITY), Value::count(None)] {
+            assert_eq!((value.text.as_str(), value.exact), (UNKNOWN, None));
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! The headline: the result of the run in one or two sentences.
+
+use crate::evaluate::findings;
+use crate::render::report_doc::comparison::briefly;
+use crate::result::comparison::Comparison;
+use crate::result::metric::Metric;
+use crate::result::{Cell, CheckOutcome, RunResult};
+use crate::stats::Change;
+use bench_model::frame_size::size_name;
+use bench_model::units::{duration, plural, speed, thousands};
+use bench_model::{WaitMode, Workload};
+
+/// The headline, for instance `Round-trip p50: poll 110 ns, irq 59.2 µs. CPU in use: poll 2.0 cores, irq 0.9 cores.`
+pub(crate) fn answer(result: &RunResult) -> String {
+    let failed = result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail).count() as u64;
+    let doubt = match failed {
+        0 => String::new(),
+        _ => format!("Not trustworthy: {} failed. ", plural(failed, "self-check")),
+    };
+    // A storm has one latency per block, which is too few.
+    let comparisons = || result.comparisons.iter().filter(|comparison| comparison.workload != Workload::Storm);
+    let compared = comparisons()
+        .find(|comparison| comparison.mode == WaitMode::Irq.to_string() && comparison.baseline != comparison.mode)
+        .or(comparisons().next())
+        .and_then(|comparison| compared(result, comparison));
+    let answer = compared
+        .or_else(|| result.cells.iter().filter(|cell| cell.workload != Workload::Storm).find_map(alone))
+        .or_else(|| streamed(result))
+        .or_else(|| stormed(result))
+        .or_else(|| idled(result))
+        .or_else(|| copied(result));
+    answer.map_or_else(|| no_figures(result), |answer| doubt + &answer)
+}
+
+/// Why there are no figures: the self-check of the record has the reason for which the run ended, another one the next best.
+fn no_figures(result: &RunResult) -> String {
+    let mut failed = result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail);
+    let reason = failed.clone().find(|check| check.detail.contains("ended early")).or_else(|| failed.next());
+    let reason = reason.map_or("no operation ended ok", |check| check.detail.as_str());
+    format!("No figures: {}.", reason.trim_end_matches('.'))
+}
+
+fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
+    let (this, base) = comparison.cells(&result.cells)?;
+    let basis = comparison.basis()?;
+    let value = |cell: &Cell| {
+        let all = cell.latencies_by(comparison.figure)?.ns;
+        Some(duration(if basis.is_mean { all.mean } else { all.p50? as f64 }))
+    };
+    let again = if comparison.conditions.aa_repeat { " again" } else { "" };
+    let (base_name, this_name) = (&base.mode, format!("{}{again}", this.mode));
+    let metric = metric(this, comparison.figure, basis.is_mean);
+    let latency = format!("{metric}: {base_name} {}, {this_name} {}.", value(base)?, value(this)?);
+    let cores = this.cpu.cores.zip(base.cpu.cores).map(|(this_cores, base_cores)| {
+        format!("CPU in use: {base_name} {base_cores:.1} cores, {this_name} {this_cores:.1} cores.")
+    });
+    let verdict = match basis.word {
+        Change::Faster | Change::Slower => None,
+        Change::NotSignificant => Some("The difference is not significant.".to_owned()),
+        Change::Inconclusive => {
+            let because = basis.because.unwrap_or("too few samples (use --full)");
+            Some(format!("Inconclusive: {}.", briefly(because)))
+        }
+    };
+    Some([Some(latency), cores, verdict].into_iter().flatten().collect::<Vec<_>>().join(" "))
+}
+
+/// The name of a cell's figure, for instance `Round-trip p50` or `1080p frame p50, end to end`.
+fn metric(cell: &Cell, figure: Metric, is_mean: bool) -> String {
+    let [by, before] = if is_mean { ["", "Mean "] } else { [" p50", ""] };
+    let name = match (cell.workload, figure, is_mean) {
+        (Workload::Frame, ..) => return format!("{before}{} frame{by}, end to end", size_name(cell.size_bytes)),
+        (_, Metric::CorrectedLatency, false) => "Corrected latency",
+        (_, Metric::CorrectedLatency, true) => "corrected latency",
+        (_, _, false) => "Round-trip",
+        (_, _, true) => "round trip",
+    };
+    let conditions = bench_model::Conditions { aa_repeat: false, ..cell.conditions }.to_string();
+    let conditions = if conditions.is_empty() { conditions } else { format!(" ({conditions})") };
+    format!("{before}{name}{by}{conditions}")
+}
+
+/// A run of nothing but streams, which have no latency: the fastest of each mode.
+fn streamed(result: &RunResult) -> Option<String> {
+    let cells = findings::fastest_per_mode(result.cells.iter().filter(|cell| cell.workload == Workload::Stream));
+    let told: Vec<String> = cells.iter().map(|(cell, rate)| format!("{} {}", cell.mode, speed(*rate))).collect();
+    (!told.is_empty()).then(|| format!("Peak stream bandwidth: {}.", told.join(", ")))
+}
+
+/// A run of nothing but storms: the one with the most coalescing.
+fn stormed(result: &RunResult) -> Option<String> {
+    let storms = result.cells.iter().filter(|cell| cell.workload == Workload::Storm);
+    let (cell, interrupts) = storms
+        .filter_map(|cell| Some((cell, cell.counters.interrupts.filter(|count| *count > 0)?)))
+        .max_by_key(|(cell, interrupts)| cell.counters.rings / interrupts)?;
+    let seen = if cell.traffic.as_ref()?.last_seen { "was" } else { "was not" };
+    Some(format!("{}. The last message {seen} seen.", coalesced(cell, interrupts)))
+}
+
+/// For instance `20,000 doorbells coalesced into 39 interrupts (513:1)`.
+pub(super) fn coalesced(cell: &Cell, interrupts: u64) -> String {
+    let rings = cell.counters.rings;
+    let factor = rings.checked_div(interrupts).map_or_else(String::new, |factor| format!(" ({}:1)", thousands(factor)));
+    format!("{} coalesced into {}{factor}", plural(rings, "doorbell"), plural(interrupts, "interrupt"))
+}
+
+/// A run of nothing but idling.
+fn idled(result: &RunResult) -> Option<String> {
+    let idle = result.cells.iter().filter(|cell| cell.workload == Workload::Idle);
+    let told: Vec<String> =
+        idle.filter_map(|cell| Some(format!("{} {:.2} cores", cell.mode, cell.cpu.cores?))).collect();
+    (!told.is_empty()).then(|| format!("CPU in use while idle: {}.", told.join(", ")))
+}
+
+/// A run that measured peak bandwidths only.
+fn copied(result: &RunResult) -> Option<String> {
+    let is_all = result.cells.is_empty() && result.self_checks.iter().all(|check| check.pass != CheckOutcome::Fail);
+    let largest = result.ceilings.iter().max_by_key(|both| both.size_bytes).filter(|_| is_all)?;
+    let [host, guest] = [largest.host, largest.guest].map(|side| speed(side.heap_to_heap));
+    Some(format!("Peak copy bandwidth: host {host}, guest {guest}. No messages were measured."))
+}
+
+/// A cell without a comparison.
+fn alone(cell: &Cell) -> Option<String> {
+    let p50 = duration(cell.latencies()?.ns.p50? as f64);
+    let metric = metric(cell, cell.metric(), false);
+    Some(format!("{metric}: {} {p50} ({}).", cell.mode, plural(cell.n, "operation")))
+}

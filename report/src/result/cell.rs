@@ -1,0 +1,181 @@
+//! A cell: all blocks of one workload, size, wait mode and conditions, with their metrics.
+
+use std::collections::BTreeMap;
+
+use bench_model::raw::Traffic;
+use bench_model::samples::Status;
+use bench_model::{Conditions, WaitMode, Workload};
+use serde::{Deserialize, Serialize};
+
+use super::cpu::Cpu;
+use crate::stats::{Interval, LegSummary, Summary, total};
+
+/// All blocks of the same workload, size, wait modes and conditions. Metrics cover the operations that ended ok;
+/// `failures` counts the others.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Cell {
+    /// The workload.
+    pub workload: Workload,
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    pub mode: String,
+    /// How the host waited.
+    pub host_wait: WaitMode,
+    /// How the guest waited.
+    pub guest_wait: WaitMode,
+    /// The guest's driver.
+    pub driver: Option<String>,
+    /// Bytes of payload per operation.
+    pub size_bytes: u64,
+    /// Conditions that distinguish it from other cells of its workload.
+    #[serde(default)]
+    pub conditions: Conditions,
+    /// Operations that ended ok.
+    pub n: u64,
+    /// Operations that did not, by how they ended.
+    pub failures: BTreeMap<Status, u64>,
+    /// Messages: the round trip, from publishing the sequence to seeing the end (H5 − H2); in a storm that of the last one.
+    /// Frames: end to end, from before the payload is written (H5 − H0). `None` if no operation ended ok, and of streams
+    /// and idling.
+    pub latency_ns: Option<Summary>,
+    /// 95 % interval of the median by a block bootstrap. It accounts for drift between blocks and correlation within
+    /// them; the intervals of the summary assume independent samples.
+    #[serde(default)]
+    pub p50_interval_ns: Option<Interval<u64>>,
+    /// Noise floor: the factor by which halves of the cell's blocks may differ.
+    #[serde(default)]
+    pub noise_floor: Option<f64>,
+    /// Corrected latency of paced and open loops, and of paced messages with busy threads: from the scheduled send time
+    /// (H5 − due), whatever delayed the sending. It is what a periodic user waits for, including its own late timer or
+    /// preemption.
+    #[serde(default)]
+    pub corrected_ns: Option<Summary>,
+    /// 95 % interval of the median of `corrected_ns` by a block bootstrap.
+    #[serde(default)]
+    pub corrected_p50_interval_ns: Option<Interval<u64>>,
+    /// The noise floor of `corrected_ns`.
+    #[serde(default)]
+    pub corrected_noise_floor: Option<f64>,
+    /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.
+    #[serde(default)]
+    pub messages_per_second: Option<f64>,
+    /// Open loops: messages not sent before their block's time limit. No other metric includes them, so `corrected_ns`
+    /// depends on the time limit.
+    #[serde(default)]
+    pub unsent: Option<u64>,
+    /// Open loops: share of all messages that were sent before the last one was scheduled. Far below 1, the offered
+    /// load exceeds the throughput.
+    #[serde(default)]
+    pub sent_in_time: Option<f64>,
+    /// Storms and streams: what went through.
+    #[serde(default)]
+    pub traffic: Option<Traffic>,
+    /// The legs.
+    pub legs_ns: Legs,
+    /// Frames: size over the mean of `latency_ns`. Streams: bytes that went through.
+    pub bytes_per_second: Option<f64>,
+    /// Frames: size over the mean of each phase.
+    pub phase_bytes_per_second: Option<PhaseRates>,
+    /// Bytes whose hash the guest confirmed.
+    pub bytes_verified: u64,
+    /// CPU time and context switches.
+    pub cpu: Cpu,
+    /// Events, warm-up included.
+    pub counters: CellCounters,
+}
+
+/// The legs of an operation. `None`: not stamped, or, for the one-way legs (inject, notify, ack, answer), only in blocks over
+/// which the clocks' offset was not stable.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Legs {
+    /// H1 − H0: the host writes the payload.
+    pub write: Option<LegSummary>,
+    /// H3 − H2: publishing and ringing, as the sender pays for it.
+    pub ring: Option<LegSummary>,
+    /// G0 − H2: until the guest's interrupt handler is entered.
+    #[serde(default)]
+    pub inject: Option<LegSummary>,
+    /// G1 − G0: from there until the guest's user space knows.
+    #[serde(default)]
+    pub wake: Option<LegSummary>,
+    /// G1 − H2: until the guest knows; `inject` and `wake` together.
+    pub notify: Option<LegSummary>,
+    /// H4 − G2: until the host knows that it was received.
+    pub ack: Option<LegSummary>,
+    /// G3 − G2: the guest reads the payload.
+    pub read: Option<LegSummary>,
+    /// G4 − G3: the guest computes SHA-256.
+    pub verify: Option<LegSummary>,
+    /// G5 − G1 without `read` and `verify`: the guest's other work before the answer.
+    #[serde(default)]
+    pub handle: Option<LegSummary>,
+    /// H5 − G5: until the host knows the end.
+    pub answer: Option<LegSummary>,
+}
+
+/// Speed of a frame's phases in bytes per second.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct PhaseRates {
+    /// The host's write.
+    pub write: Option<f64>,
+    /// The guest's read.
+    pub read: Option<f64>,
+    /// The guest's SHA-256.
+    pub verify: Option<f64>,
+}
+
+/// Events of a cell's blocks, warm-up included. `None`: at least one block could not see it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct CellCounters {
+    /// Doorbells that the host rang.
+    pub rings: u64,
+    /// Interrupts of the device in the guest.
+    pub interrupts: Option<u64>,
+    /// Events that the guest's driver reported.
+    pub uio_events: Option<u64>,
+    /// Times a side blocked and was woken: `guest_waits` and `host_waits` together.
+    pub wakeups: u64,
+    /// Doorbells that shared an interrupt with another one: rings less interrupts.
+    pub coalesced: Option<u64>,
+    /// Wait timeouts although the message was there, both sides.
+    pub deadline_wakeups: u64,
+    /// Doorbells that the guest rang.
+    pub guest_rings: u64,
+    /// Events that the host read.
+    pub host_events: u64,
+    /// Times the guest blocked.
+    pub guest_waits: u64,
+    /// Times the host blocked.
+    pub host_waits: u64,
+    /// Messages that the guest found after arming.
+    pub guest_found_armed: u64,
+    /// Acknowledgements that the host found after arming.
+    pub host_found_armed: u64,
+    /// Acknowledgements with a wrong sequence number.
+    pub stale_acks: u64,
+    /// Waits whose event never arrived.
+    pub lost_wakeups: u64,
+}
+
+impl CellCounters {
+    /// Whether any event was counted.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        let known = |count: Option<u64>| Some(count.unwrap_or(0));
+        let Self { interrupts, uio_events, coalesced, .. } = *self;
+        let [interrupts, uio_events, coalesced] = [interrupts, uio_events, coalesced].map(known);
+        let none = Self { interrupts: Some(0), uio_events: Some(0), coalesced: Some(0), ..Self::default() };
+        Self { interrupts, uio_events, coalesced, ..self.clone() } != none
+    }
+}
+
+impl Cell {
+    /// Operations that did not end ok. Saturates: a document may hold any number.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        total(self.failures.values().copied())
+    }
+}

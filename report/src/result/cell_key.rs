@@ -1,0 +1,231 @@
+//! The key of a cell, its label in tables and its file name.
+
+use serde::Serialize;
+
+use crate::result::Cell;
+use bench_model::frame_size::size_name;
+use bench_model::samples::mode_name;
+use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
+
+/// The key of a cell: blocks with equal keys form one cell. Cells are sorted by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CellKey {
+    /// The workload.
+    pub workload: Workload,
+    /// Bytes of payload per operation.
+    pub size_bytes: u64,
+    /// Conditions.
+    pub conditions: Conditions,
+    /// How the host waited.
+    pub host_wait: WaitMode,
+    /// How the guest waited.
+    pub guest_wait: WaitMode,
+}
+
+impl CellKey {
+    /// The key of a block's cell.
+    #[must_use]
+    pub fn of_block(block: &Block) -> Self {
+        let &Block { workload, size_bytes, conditions, host_wait, guest_wait, .. } = block;
+        Self { workload, size_bytes, conditions, host_wait, guest_wait }
+    }
+
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    #[must_use]
+    pub fn mode(&self) -> String {
+        mode_name(self.host_wait, self.guest_wait)
+    }
+}
+
+impl Cell {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> CellKey {
+        let &Self { workload, size_bytes, conditions, host_wait, guest_wait, .. } = self;
+        CellKey { workload, size_bytes, conditions, host_wait, guest_wait }
+    }
+}
+
+impl From<CellKey> for CellId {
+    fn from(key: CellKey) -> Self {
+        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = key;
+        Self { workload, size_bytes, mode: key.mode(), host_wait, guest_wait, conditions }
+    }
+}
+
+/// A cell's key for documents and labels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CellId {
+    /// The workload.
+    pub workload: Workload,
+    /// Bytes of payload per operation.
+    pub size_bytes: u64,
+    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
+    pub mode: String,
+    /// How the host waited.
+    pub host_wait: WaitMode,
+    /// How the guest waited.
+    pub guest_wait: WaitMode,
+    /// Conditions.
+    pub conditions: Conditions,
+}
+
+/// For instance `pingpong 64B irq`, `contention irq 3busy 2ms`, or `openloop irq =5000/s` where messages are due at fixed
+/// times and `~5000/s` where at random ones.
+pub(crate) fn short(cell: &CellId) -> String {
+    let CellId { workload, size_bytes, mode, conditions, .. } = cell;
+    let size = size_name(*size_bytes).replace(' ', "");
+    let size = match (workload, conditions.slots) {
+        // Messages of these have one size.
+        (Workload::Openloop | Workload::Storm | Workload::Idle | Workload::Contention, _) => String::new(),
+        (_, Some(slots)) => format!("{size}x{slots}"),
+        _ => size,
+    };
+    let words = [workload.to_string(), size, mode.clone()].into_iter().chain(words(conditions));
+    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// The name of the cell's files without extension, for instance `pingpong-64B-poll` or
+/// `contention-64B-irq-3busy-gap2ms`: letters, digits and hyphens only, and no two cells have the same.
+pub(crate) fn file_stem(cell: &CellId) -> String {
+    let CellId { workload, size_bytes, conditions, .. } = cell;
+    let flag = |set: bool, name: &str| set.then(|| name.to_owned());
+    let parts = [
+        Some(workload.to_string()),
+        Some(size_name(*size_bytes).replace(' ', "")),
+        Some(cell.mode.replace('/', "-")),
+        conditions.busy_threads.map(|threads| format!("{threads}busy")),
+        flag(conditions.shared_core, "1core"),
+        conditions.gap_ns.map(|ns| format!("gap{}", exact(ns))),
+        conditions.rate_per_s.map(|rate| format!("{rate}per-s")),
+        conditions.arrivals.map(|arrivals| match arrivals {
+            Arrivals::Fixed => "fixed".to_owned(),
+            Arrivals::Poisson => "poisson".to_owned(),
+        }),
+        flag(conditions.cold, "cold"),
+        conditions.slots.map(|slots| format!("{slots}slots")),
+        flag(conditions.always_ring, "rung"),
+        flag(conditions.full_stamps, "stamped"),
+        flag(conditions.aa_repeat, "again"),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("-")
+}
+
+fn words(conditions: &Conditions) -> impl Iterator<Item = String> {
+    let flag = |set: bool, name: &str| set.then(|| name.to_owned());
+    let arrivals = |rate| match conditions.arrivals {
+        None => format!("{rate}/s"),
+        Some(Arrivals::Fixed) => format!("={rate}/s"),
+        Some(Arrivals::Poisson) => format!("~{rate}/s"),
+    };
+    [
+        conditions.busy_threads.map(|threads| format!("{threads}busy")),
+        flag(conditions.shared_core, "1core"),
+        conditions.gap_ns.map(exact),
+        conditions.rate_per_s.map(arrivals),
+        flag(conditions.cold, "cold"),
+        flag(conditions.always_ring, "rung"),
+        flag(conditions.full_stamps, "stamped"),
+        flag(conditions.aa_repeat, "again"),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// A duration in the largest unit that divides it: 1.5 ms and 1.6 ms need different names.
+fn exact(ns: u64) -> String {
+    let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")];
+    let unit = units.into_iter().find(|&(unit, _)| ns >= unit && ns.is_multiple_of(unit));
+    unit.map_or_else(|| format!("{ns}ns"), |(unit, name)| format!("{}{name}", ns / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_tell_conditions_apart() {
+        let name = |workload, mode: &str, conditions| {
+            short(&CellId {
+                workload,
+                size_bytes: 64,
+                mode: mode.to_owned(),
+                host_wait: WaitMode::Irq,
+                guest_wait: WaitMode::Irq,
+                conditions,
+            })
+        };
+        assert_eq!(name(Workload::Pingpong, "hybrid/poll", Conditions::default()), "pingpong 64B hybrid/poll");
+        let paced = Conditions { gap_ns: Some(1_500_000), ..Conditions::default() };
+        assert_eq!(name(Workload::Paced, "irq", paced), "paced 64B irq 1500us");
+        let beside =
+            Conditions { busy_threads: Some(0), shared_core: true, gap_ns: Some(2_000_000), ..Conditions::default() };
+        assert_eq!(name(Workload::Contention, "irq", beside), "contention irq 0busy 1core 2ms");
+        let open = Conditions { rate_per_s: Some(5_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
+        assert_eq!(name(Workload::Openloop, "irq", open), "openloop irq ~5000/s");
+        let stream = Conditions { slots: Some(16), always_ring: true, ..Conditions::default() };
+        assert_eq!(name(Workload::Stream, "irq", stream), "stream 64Bx16 irq rung");
+    }
+
+    #[test]
+    fn a_duration_keeps_every_digit() {
+        assert_eq!([2_000_000, 1_001, 0, 3_000_000_000].map(exact), ["2ms", "1001ns", "0ns", "3s"]);
+    }
+
+    /// Every condition by itself, and all together, for every workload and pair of waits.
+    fn many() -> Vec<CellId> {
+        let none = Conditions::default();
+        let mut conditions = vec![
+            none,
+            Conditions { busy_threads: Some(1), ..none },
+            Conditions { busy_threads: Some(11), ..none },
+            Conditions { shared_core: true, ..none },
+            Conditions { gap_ns: Some(1_000), ..none },
+            Conditions { gap_ns: Some(1_000_000), ..none },
+            Conditions { rate_per_s: Some(1_000), ..none },
+            Conditions { rate_per_s: Some(1_000), arrivals: Some(Arrivals::Fixed), ..none },
+            Conditions { rate_per_s: Some(1_000), arrivals: Some(Arrivals::Poisson), ..none },
+            Conditions { cold: true, ..none },
+            Conditions { slots: Some(1), ..none },
+            Conditions { slots: Some(16), always_ring: true, ..none },
+            Conditions { full_stamps: true, ..none },
+        ];
+        conditions.extend(conditions.clone().into_iter().map(|one| Conditions { aa_repeat: true, ..one }));
+        let waits = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
+        let pairs = waits.iter().flat_map(|&host_wait| waits.map(|guest_wait| (host_wait, guest_wait)));
+        let mut all = Vec::new();
+        for (host_wait, guest_wait) in pairs {
+            for (workload, size_bytes) in [(Workload::Pingpong, 64), (Workload::Pingpong, 640), (Workload::Frame, 64)] {
+                all.extend(conditions.iter().map(|&conditions| CellId {
+                    workload,
+                    size_bytes,
+                    mode: bench_model::samples::mode_name(host_wait, guest_wait),
+                    host_wait,
+                    guest_wait,
+                    conditions,
+                }));
+            }
+        }
+        all
+    }
+
+    #[test]
+    fn no_two_cells_share_a_file_or_a_line() {
+        let all = many();
+        for named in [file_stem, short] {
+            let names: HashSet<String> = all.iter().map(named).collect();
+            assert_eq!(names.len(), all.len());
+        }
+    }
+
+    #[test]
+    fn files_have_names_that_every_system_takes() {
+        for name in many().iter().map(file_stem) {
+            assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
+            assert!(name.len() < 100, "{name}");
+        }
+        assert_eq!(file_stem(&many()[0]), "pingpong-64B-poll");
+    }
+}

@@ -1,0 +1,16 @@
+//! Facts that only the guest can see. Untrusted: shown, never relied on.
+
+use serde::{Deserialize, Serialize};
+
+/// The guest's view of its machine. `None`: not reported.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(default)]
+pub struct GuestMachine {
+    /// The processor that the guest sees.
+    pub guest_cpu_model: Option<String>,
+    /// The guest kernel's command line.
+    pub guest_command_line: Option<String>,
+    /// Share of the guest's time since its boot that the host gave to others, in per cent, when the run began.
+    pub guest_steal_percent: Option<f64>,
+}

@@ -1,0 +1,158 @@
+//! The metric that a cell is compared, plotted and summarized by. Only decided here.
+//!
+//! Scheduled messages count from the scheduled send time (H5 − due). Counted from the actual send time, a preempted
+//! sender would look fast: it sends late and is answered at once (coordinated omission). Closed-loop messages are
+//! scheduled when sent, frames when the host begins to write.
+
+use serde::{Deserialize, Serialize};
+
+use crate::result::Cell;
+use crate::stats::{Interval, Summary};
+use bench_model::samples::Row;
+use bench_model::{Conditions, Workload};
+
+/// The metric. Less is better.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, schemars(rename = "Figure"))]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// The median of `latency_ns`: of messages the round trip, of frames end to end, of a storm that of its last message.
+    #[default]
+    Latency,
+    /// The median of `corrected_ns`: from the scheduled send time to the end.
+    #[serde(rename = "from_due")]
+    CorrectedLatency,
+    /// Streams: the mean time per message that went through.
+    TimePerMessage,
+    /// Idling: cores in use. A cost, never faster or slower.
+    BusyCores,
+}
+
+/// A cell's latencies by a metric that has a median.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Latencies<'a> {
+    /// Nanoseconds.
+    pub ns: &'a Summary,
+    /// 95 % interval of the median by a block bootstrap.
+    pub p50_interval_ns: Option<Interval<u64>>,
+    /// Noise floor.
+    pub noise_floor: Option<f64>,
+}
+
+impl Metric {
+    /// The metric of a workload under these conditions.
+    #[must_use]
+    pub fn of(workload: Workload, conditions: &Conditions) -> Self {
+        match workload {
+            Workload::Stream => Self::TimePerMessage,
+            Workload::Idle => Self::BusyCores,
+            Workload::Paced | Workload::Openloop => Self::CorrectedLatency,
+            // With busy threads there are both: messages back to back and scheduled ones.
+            Workload::Contention if conditions.gap_ns.is_some() => Self::CorrectedLatency,
+            Workload::Pingpong | Workload::Frame | Workload::Storm | Workload::Contention => Self::Latency,
+        }
+    }
+
+    /// The metric by which two cells of one workload are compared. Tables of earlier versions have no scheduled times;
+    /// with one of those, round trips are compared.
+    #[must_use]
+    pub fn between(one: &Cell, other: &Cell) -> Self {
+        let (one, other) = (one.metric(), other.metric());
+        if one == other { one } else { Self::Latency }
+    }
+
+    /// An operation's value, in nanoseconds. `None`: not stamped, or the metric does not apply to single operations.
+    #[must_use]
+    pub fn of_row(self, workload: Workload, row: &Row) -> Option<u64> {
+        match (self, workload) {
+            (Self::CorrectedLatency, _) => row.corrected_ns,
+            (Self::TimePerMessage | Self::BusyCores, _) | (_, Workload::Stream | Workload::Idle) => None,
+            (Self::Latency, Workload::Frame) => row.end_to_end_ns,
+            (Self::Latency, _) => row.rtt_ns,
+        }
+    }
+
+    /// Its name in text.
+    #[must_use]
+    pub fn words(self, workload: Workload) -> &'static str {
+        match (self, workload) {
+            (Self::Latency, Workload::Frame) => "end to end",
+            (Self::Latency, _) => "round trip",
+            (Self::CorrectedLatency, _) => "corrected latency",
+            (Self::TimePerMessage, _) => "time per message",
+            (Self::BusyCores, _) => "cores in use",
+        }
+    }
+
+    /// Its name in a table's header.
+    #[must_use]
+    pub fn short(self, workload: Workload) -> &'static str {
+        match (self, workload) {
+            (Self::CorrectedLatency, _) => "corrected",
+            (Self::TimePerMessage, _) => "per message",
+            (Self::BusyCores, _) => "cores",
+            (Self::Latency, _) => self.words(workload),
+        }
+    }
+}
+
+impl Cell {
+    /// The metric by which it is compared: that of its workload, if its table has it.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        match Metric::of(self.workload, &self.conditions) {
+            Metric::CorrectedLatency if self.corrected_ns.is_none() && self.latency_ns.is_some() => Metric::Latency,
+            figure => figure,
+        }
+    }
+
+    /// Its latencies by its metric. `None` for streams and idling, and if no operation ended ok.
+    #[must_use]
+    pub fn latencies(&self) -> Option<Latencies<'_>> {
+        self.latencies_by(self.metric())
+    }
+
+    /// Its latencies by a given metric.
+    #[must_use]
+    pub fn latencies_by(&self, figure: Metric) -> Option<Latencies<'_>> {
+        match figure {
+            Metric::Latency => Some(Latencies {
+                ns: self.latency_ns.as_ref()?,
+                p50_interval_ns: self.p50_interval_ns,
+                noise_floor: self.noise_floor,
+            }),
+            Metric::CorrectedLatency => Some(Latencies {
+                ns: self.corrected_ns.as_ref()?,
+                p50_interval_ns: self.corrected_p50_interval_ns,
+                noise_floor: self.corrected_noise_floor,
+            }),
+            Metric::TimePerMessage | Metric::BusyCores => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_at_a_time_counts_from_then() {
+        let gap = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
+        for workload in [Workload::Paced, Workload::Openloop, Workload::Contention] {
+            assert_eq!(Metric::of(workload, &gap), Metric::CorrectedLatency, "{workload}");
+        }
+        for workload in [Workload::Pingpong, Workload::Contention, Workload::Frame, Workload::Storm] {
+            assert_eq!(Metric::of(workload, &Conditions::default()), Metric::Latency, "{workload}");
+        }
+        assert_eq!(Metric::of(Workload::Stream, &Conditions::default()), Metric::TimePerMessage);
+        assert_eq!(Metric::of(Workload::Idle, &Conditions::default()), Metric::BusyCores);
+    }
+
+    #[test]
+    fn the_names_in_files_are_a_promise() {
+        let all = [Metric::Latency, Metric::CorrectedLatency, Metric::TimePerMessage, Metric::BusyCores];
+        let json = serde_json::to_string(&all).expect("JSON");
+        assert_eq!(json, r#"["latency","from_due","time_per_message","busy_cores"]"#);
+    }
+}

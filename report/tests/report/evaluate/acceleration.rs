@@ -1,0 +1,117 @@
+//! Check 11 weighs what a run claims of its acceleration against what was seen of QEMU.
+
+use bench_model::thread_usage::Switches;
+use bench_model::{WaitMode, Workload};
+use report::result::environment::Environment;
+use report::result::{CheckOutcome, SelfCheck};
+
+use crate::synthetic::Synthetic;
+
+fn claims(accel: &str, irqfd: Option<bool>, seen: Option<&str>) -> Environment {
+    Environment { accel: accel.into(), irqfd, accel_seen: seen.map(str::to_owned), ..Environment::default() }
+}
+
+/// 200 doorbells one after the other, each of which wakes QEMU's main loop so many times.
+fn rung(wakes_per_ring: f64) -> Synthetic {
+    let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 200);
+    let voluntary = if wakes_per_ring > 0.0 { (200.0 * wakes_per_ring).round() } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number above zero")]
+    let switches = Switches { voluntary: voluntary as u64, involuntary: 0 };
+    run.block(0).cpu.switches.main_loop = Some(switches);
+    // Some microseconds for each waking.
+    run.block(0).cpu.main_loop_ns = Some(switches.voluntary * 5_000);
+    run
+}
+
+fn check(run: Synthetic, environment: Environment) -> SelfCheck {
+    let checks = run.result_on(environment).self_checks;
+    checks.into_iter().find(|check| check.id == 11).expect("every run has it")
+}
+
+#[test]
+fn emulation_that_says_so_passes() {
+    let SelfCheck { pass, detail, .. } = check(rung(1.0), claims("tcg", Some(false), Some("tcg")));
+    assert_eq!(pass, CheckOutcome::Pass, "{detail}");
+    assert_eq!(detail, "QEMU's monitor reports tcg; its main loop woke 1.00 times per doorbell");
+}
+
+#[test]
+fn kvm_whose_doorbells_do_not_wake_the_main_loop_passes() {
+    assert_eq!(check(rung(0.01), claims("kvm", Some(true), Some("kvm"))).pass, CheckOutcome::Pass);
+}
+
+#[test]
+fn a_claim_that_the_monitor_denies_fails() {
+    let SelfCheck { pass, detail, .. } = check(rung(0.01), claims("kvm", Some(true), Some("tcg")));
+    assert_eq!((pass, detail.as_str()), (CheckOutcome::Fail, "the run claims kvm, but QEMU's monitor reports tcg"));
+}
+
+#[test]
+fn irqfd_that_wakes_the_main_loop_fails() {
+    let SelfCheck { pass, detail, .. } = check(rung(1.0), claims("kvm", Some(true), Some("kvm")));
+    assert_eq!(pass, CheckOutcome::Fail);
+    assert!(detail.contains("irqfd is claimed, but QEMU's main loop woke 1.00 times per doorbell"), "{detail}");
+}
+
+#[test]
+fn a_main_loop_that_sleeps_through_doorbells_without_irqfd_fails() {
+    let SelfCheck { pass, detail, .. } = check(rung(0.0), claims("tcg", Some(false), Some("tcg")));
+    assert_eq!(pass, CheckOutcome::Fail);
+    assert!(detail.contains("no irqfd is claimed, but QEMU's main loop woke only 0.00 times"), "{detail}");
+}
+
+#[test]
+fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
+    let claim = || claims("tcg", Some(false), Some("tcg"));
+    let beside = |busy_threads, shared_core| {
+        let mut run = rung(0.1);
+        let conditions = &mut run.block(0).block.conditions;
+        (conditions.busy_threads, conditions.shared_core) = (Some(busy_threads), shared_core);
+        run.block(0).cpu.main_loop_ns = Some(0);
+        check(run, claim()).pass
+    };
+    assert_eq!(beside(1, false), CheckOutcome::Pass);
+    assert_eq!(beside(0, true), CheckOutcome::Pass);
+    assert_eq!(beside(0, false), CheckOutcome::Fail, "nobody keeps it");
+}
+
+#[test]
+fn a_main_loop_that_handles_doorbells_without_going_to_sleep_passes() {
+    let mut run = rung(0.1);
+    assert_eq!(
+        check(run.clone(), claims("tcg", Some(false), Some("tcg"))).pass,
+        CheckOutcome::Pass,
+        "500 ns a doorbell"
+    );
+    run.block(0).cpu.main_loop_ns = Some(200 * 400);
+    assert_eq!(check(run.clone(), claims("tcg", Some(false), Some("tcg"))).pass, CheckOutcome::Fail);
+    run.block(0).cpu.main_loop_ns = None;
+    assert_eq!(check(run, claims("tcg", Some(false), Some("tcg"))).pass, CheckOutcome::Fail, "nothing speaks for it");
+}
+
+#[test]
+fn doorbells_of_one_that_spins_first_say_nothing() {
+    let mut run = rung(0.0);
+    run.block(0).block.guest_wait = WaitMode::Hybrid;
+    assert_eq!(check(run, claims("tcg", Some(false), None)).pass, CheckOutcome::NotApplicable);
+}
+
+#[test]
+fn a_few_doorbells_say_nothing_of_irqfd() {
+    // 40 doorbells per block; the monitor's word remains.
+    let SelfCheck { pass, detail, .. } = check(Synthetic::both_modes(), claims("kvm", Some(true), Some("kvm")));
+    assert_eq!((pass, detail.as_str()), (CheckOutcome::Pass, "QEMU's monitor reports kvm"));
+}
+
+#[test]
+fn a_main_loop_that_nobody_observed_says_nothing() {
+    let mut run = rung(1.0);
+    run.block(0).cpu.switches.main_loop = None;
+    assert_eq!(check(run, claims("kvm", Some(true), None)).pass, CheckOutcome::NotApplicable);
+}
+
+#[test]
+fn without_a_claim_there_is_nothing_to_weigh() {
+    assert_eq!(check(rung(1.0), claims("", None, Some("tcg"))).pass, CheckOutcome::NotApplicable);
+    assert_eq!(check(rung(1.0), claims("tcg", None, None)).pass, CheckOutcome::NotApplicable);
+}

@@ -1,0 +1,93 @@
+//! The check that threads stayed on their CPUs, and what of it the environment tells.
+
+use bench_model::raw::{BlockPlacement, ThreadAffinity};
+use bench_model::thread_usage::Switches;
+use bench_model::{Pinning, WaitMode, Workload};
+use report::result::CheckOutcome;
+
+use crate::synthetic::Synthetic;
+
+/// Spoils what was seen after one block and expects the check to fail with these words.
+fn fails(words: &str, spoil: impl FnOnce(&mut BlockPlacement)) {
+    let mut run = Synthetic::both_modes();
+    spoil(run.block(1).placement.as_mut().expect("somebody looked"));
+    let check = run.check(12);
+    assert_eq!(check.pass, CheckOutcome::Fail, "{}", check.detail);
+    let words = format!("block 1 (pingpong 64 B irq): {words}");
+    assert_eq!(check.detail, words);
+}
+
+fn free() -> ThreadAffinity {
+    ThreadAffinity { allowed: vec![0, 1], last_cpu: Some(0) }
+}
+
+#[test]
+fn threads_that_stayed_pass_and_are_named() {
+    let check = Synthetic::both_modes().check(12);
+    assert_eq!((check.pass, check.detail.as_str()), (CheckOutcome::Pass, "host=0,vcpu0=1 in each of 4 blocks"));
+}
+
+#[test]
+fn a_thread_that_ran_elsewhere_fails() {
+    fails("host was to stay on CPU 0, but it ran on CPU 1", |seen| {
+        seen.host = Some(ThreadAffinity { allowed: vec![1], last_cpu: Some(1) });
+    });
+    fails("vcpu0 was to stay on CPU 1, but it ran on CPU 0", |seen| seen.vcpus = vec![Some(free())]);
+}
+
+#[test]
+fn a_thread_that_may_run_elsewhere_fails_although_it_did_not() {
+    fails("host was to stay on CPU 0, but it may run on CPU 1 too", |seen| seen.host = Some(free()));
+}
+
+#[test]
+fn a_thread_that_cannot_be_seen_fails() {
+    fails("vcpu0 was to stay on CPU 1, but it could not be seen", |seen| seen.vcpus.clear());
+    fails("main was to stay on CPU 1, but it could not be seen", |seen| {
+        (seen.wanted.main_loop, seen.main_loop) = (Some(1), None);
+    });
+}
+
+#[test]
+fn each_block_has_its_own_expectation() {
+    let mut run = Synthetic::both_modes();
+    let seen = run.block(1).placement.as_mut().expect("somebody looked");
+    seen.wanted.vcpus = vec![Some(0)];
+    seen.vcpus = vec![Some(ThreadAffinity { allowed: vec![0], last_cpu: Some(0) })];
+    let check = run.check(12);
+    assert_eq!(check.pass, CheckOutcome::Pass);
+    assert_eq!(check.detail, "host=0,vcpu0=1 in 3 blocks; host=0,vcpu0=0 in 1 block");
+}
+
+#[test]
+fn without_pinning_there_is_nothing_to_look_at() {
+    for index in 0..2 {
+        let mut run = Synthetic::both_modes();
+        for block in &mut run.measured.blocks {
+            match &mut block.placement {
+                Some(seen) if index == 0 => seen.wanted = Pinning::default(),
+                seen => *seen = None,
+            }
+        }
+        assert_eq!(run.check(12).pass, CheckOutcome::NotApplicable);
+    }
+}
+
+#[test]
+fn switches_beside_busy_threads_are_not_among_those_of_the_run() {
+    let switches = |run: Synthetic| run.result().environment.load.involuntary_switches;
+    let mut run = Synthetic::both_modes().with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 10);
+    run.block(4).cpu.switches.host = Some(Switches { voluntary: 0, involuntary: 1_000 });
+    assert_eq!(switches(run.clone()), switches(Synthetic::both_modes()));
+    run.measured.blocks.drain(..4);
+    assert_eq!(switches(run), None, "none is left to tell of");
+}
+
+#[test]
+fn switches_are_told_only_if_every_block_knows_them() {
+    let environment = Synthetic::both_modes().result().environment;
+    assert_eq!(environment.load.involuntary_switches, Some(2 * (1 + 1)));
+    let mut run = Synthetic::both_modes();
+    run.block(2).cpu.switches.vcpus = None;
+    assert_eq!(run.result().environment.load.involuntary_switches, None);
+}

@@ -1,0 +1,337 @@
+//! A folder rendered again: byte for byte where nothing is missing, and as far as the run came where something is.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use bench_model::journal::Entry;
+use bench_model::raw::RawRun;
+use bench_model::samples::{COLUMNS, Status};
+use bench_model::{WaitMode, Workload};
+use report::result::environment::Environment;
+use report::{ReportError, Rerendered, render_ended, rerender};
+
+use crate::run::{folder, rendered};
+use crate::synthetic::Synthetic;
+
+/// Every file's name and content, those of the plots included.
+fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {
+        let name = entry.file_name().into_string().expect("a name");
+        if entry.path().is_dir() {
+            let below = self::files(&entry.path());
+            files.extend(below.into_iter().map(|(below, content)| (format!("{name}/{below}"), content)));
+        } else {
+            files.insert(name, fs::read(entry.path()).expect("a file"));
+        }
+    }
+    files
+}
+
+fn page(dir: &Path) -> String {
+    fs::read_to_string(dir.join("report.html")).expect("written")
+}
+
+/// What the page and the text report say is missing.
+fn said_missing(dir: &Path) -> String {
+    let text = fs::read_to_string(dir.join("performance_report.txt")).expect("written");
+    let (_, missing) = text.split_once("Missing\n-------\n").expect("something is missing");
+    let missing = missing.split_once("\n\n").map_or(missing, |(missing, _)| missing);
+    assert!(page(dir).contains("id=\"missing\">Missing"));
+    missing.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_table_that_lacks_rows_is_said_to() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    let samples = dir.path().join("samples.csv");
+    let text = fs::read_to_string(&samples).expect("there");
+    let lines: Vec<&str> = text.lines().collect();
+    fs::write(&samples, lines[..lines.len() - 1].join("\n") + "\n").expect("written");
+    rendered(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
+    fs::remove_file(&samples).expect("removed");
+    rendered(dir.path()).expect_err("nothing to read");
+    rerender(dir.path()).expect("rendered as far as it goes");
+    let said = said_missing(dir.path());
+    assert!(
+        said.contains(&format!("samples.csv lacks rows of {} measured blocks", run.measured.blocks.len())),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes_again_and_again() {
+    let dir = folder(&Synthetic::both_modes().with_storm(100).with_stream(4_096, 10));
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}, {}, {}]}"#).expect("written");
+    rendered(dir.path()).expect("rendered");
+    let first = files(dir.path());
+    assert!(first.len() >= 8 && first.contains_key("plots/latency_percentiles.svg"), "{:?}", first.keys());
+    rerender(dir.path()).expect("rendered again");
+    let again = files(dir.path());
+    assert_eq!(again.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>());
+    for (name, content) in &first {
+        assert_eq!(again.get(name), Some(content), "{name}");
+    }
+    let text = String::from_utf8(first["performance_report.txt"].clone()).expect("text");
+    assert!(!text.contains("\nMissing\n"), "a whole run has nothing missing: {text}");
+}
+
+#[test]
+fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
+    let mut run = Synthetic::both_modes();
+    run.measured.blocks.pop();
+    let dir = folder(&run);
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
+    assert_eq!((result.cells.len(), result.passed()), (3, false));
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
+    assert!(missing.contains("the environment was not recorded"), "{missing}");
+    assert!(missing.contains("10 rows of an unfinished block"), "{missing}");
+    let first = files(dir.path());
+    rerender(dir.path()).expect("rendered again");
+    assert!(files(dir.path()) == first, "the second time nothing changes");
+}
+
+#[test]
+fn a_plan_alone_is_rendered_without_figures() {
+    let dir = tempfile::tempdir().expect("a folder");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}]}"#).expect("written");
+    let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
+    assert!(result.cells.is_empty() && !result.passed());
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("killed before it could write measured.json"), "{missing}");
+    assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
+    assert!(page(dir.path()).contains("No figures: the initiator was killed"));
+}
+
+#[test]
+fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
+    let dir = folder(&Synthetic::both_modes());
+    fs::remove_file(dir.path().join("measured.json")).expect("removed");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    rerender(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are not in the figures"));
+}
+
+/// The lines that an initiator has written when it is killed: facts, peak bandwidths, and some blocks.
+fn lines(run: &Synthetic, blocks: usize) -> Vec<u8> {
+    let facts = RawRun { blocks: Vec::new(), ..run.measured.clone() };
+    let finished = run.measured.blocks.iter().take(blocks).map(|block| Entry::Block(Cow::Borrowed(block)));
+    let entries = std::iter::once(Entry::Run(Cow::Owned(facts))).chain(finished);
+    entries.flat_map(|entry| entry.to_line().expect("JSON")).collect()
+}
+
+#[test]
+fn finished_blocks_of_a_killed_initiator_are_rendered() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    fs::remove_file(dir.path().join("measured.json")).expect("removed");
+    let mut lines = lines(&run, 3);
+    lines.extend_from_slice(b"{\"block\": {\"half");
+    fs::write(dir.path().join("measured.jsonl"), lines).expect("written");
+    fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
+    let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
+    assert_eq!((result.cells.len(), result.passed()), (3, false));
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("the initiator ended before it could write measured.json"), "{missing}");
+    assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
+    assert!(missing.contains("10 rows of an unfinished block"), "{missing}");
+}
+
+#[test]
+fn run_that_ended_early_is_rendered_with_its_cause() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    fs::remove_file(dir.path().join("measured.json")).expect("removed");
+    fs::write(dir.path().join("measured.jsonl"), lines(&run, 2)).expect("written");
+    let reason = "host-peer was killed by signal 9 (SIGKILL)";
+    let ended = render_ended(dir.path(), Environment::default(), &"config", reason).expect("rendered");
+    assert!(ended.unwritten.is_none(), "{:?}", ended.unwritten);
+    let check = ended.result.self_checks.iter().find(|check| check.id == 15).expect("15");
+    assert!(check.detail.starts_with(reason), "{}", check.detail);
+    assert_eq!(ended.result.cells.len(), 2);
+    let again = rerender(dir.path()).expect("rendered again").result;
+    assert_eq!(again.self_checks, ended.result.self_checks, "the folder keeps the cause");
+    assert!(page(dir.path()).contains(reason));
+}
+
+#[test]
+fn run_that_ended_before_it_measured_is_rendered_with_its_cause() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let ended = render_ended(dir.path(), Environment::default(), &"config", "killed in boot").expect("rendered");
+    assert!(ended.unwritten.is_none() && ended.result.cells.is_empty() && !ended.result.passed());
+    assert!(page(dir.path()).contains("killed in boot"));
+}
+
+#[test]
+fn report_that_cannot_be_written_still_has_a_result() {
+    let run = Synthetic::both_modes();
+    let dir = folder(&run);
+    // Rendering cannot make its own folder of plots where the run's folder is read-only.
+    let read_only = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).expect("set");
+    read_only(0o500);
+    let is_root = fs::write(dir.path().join("probe"), "").is_ok();
+    let ended = render_ended(dir.path(), Environment::default(), &"config", "no space left").expect("evaluated");
+    read_only(0o700);
+    assert_eq!(ended.result.cells.len(), 4);
+    assert_eq!(ended.unwritten.is_some(), !is_root, "{:?}", ended.unwritten);
+}
+
+#[test]
+fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let error = rerender(&dir.path().join("nowhere")).expect_err("no folder");
+    assert!(matches!(error, ReportError::NoFolder { .. }), "{error}");
+    fs::write(dir.path().join("notes.txt"), "").expect("written");
+    let error = rerender(dir.path()).expect_err("no run");
+    assert!(matches!(error, ReportError::NotARun { .. }) && error.to_string().contains("cargo xtask bench"), "{error}");
+    assert_eq!(files(dir.path()).len(), 1, "nothing is written into a folder that is not ours");
+}
+
+/// Four cells of which there is nothing to draw, so that rendering takes no time.
+fn plain() -> Synthetic {
+    let idle = |run: Synthetic, (host, guest)| run.with(Workload::Idle, host, guest, 64, 0);
+    let waits = [WaitMode::Poll, WaitMode::Irq]
+        .into_iter()
+        .flat_map(|host| [WaitMode::Poll, WaitMode::Irq].map(|guest| (host, guest)));
+    waits.fold(Synthetic::empty(), idle)
+}
+
+#[test]
+fn an_empty_table_of_samples_gets_its_header() {
+    let dir = folder(&Synthetic::empty());
+    let samples = dir.path().join("samples.csv");
+    fs::write(&samples, "").expect("written");
+    rerender(dir.path()).expect("rendered");
+    assert_eq!(fs::read_to_string(&samples).expect("read"), COLUMNS.join(",") + "\n");
+}
+
+#[test]
+fn a_damaged_document_is_made_again_and_kept() {
+    let dir = folder(&plain());
+    rendered(dir.path()).expect("rendered");
+    let first = files(dir.path());
+    let whole = first["result.json"].clone();
+    let mut was_kept = Vec::new();
+    for tenth in 0..10 {
+        let damaged = &whole[..whole.len() * tenth / 10];
+        fs::write(dir.path().join("result.json"), damaged).expect("written");
+        let told = rerender(dir.path()).expect("rendered").repaired.expect("something was repaired");
+        assert!(told.message.contains("result.json was damaged at line "), "{told:?}");
+        let mut again = files(dir.path());
+        assert_eq!(again.remove("result.json.damaged").as_deref(), Some(damaged));
+        // Environment and configuration come first: from some place on nothing is lost.
+        let is_whole = again == first;
+        assert_eq!(told.message.contains("environment and configuration were kept"), is_whole, "{told:?}");
+        let says_so = page(dir.path()).contains("the environment was not recorded");
+        assert!(is_whole || says_so || told.message.contains("lost"), "{tenth}: {told:?}");
+        was_kept.push(is_whole);
+    }
+    assert!(was_kept[9] && !was_kept[0] && was_kept.is_sorted(), "{was_kept:?}");
+    assert_eq!(rerender(dir.path()).expect("rendered").repaired, None, "it is whole again");
+}
+
+#[test]
+fn a_damaged_document_of_another_version_is_not_made_again() {
+    let dir = folder(&Synthetic::both_modes());
+    fs::write(dir.path().join("result.json"), r#"{"schema_version": 7, "environment": {"#).expect("written");
+    let error = rerender(dir.path()).expect_err("newer");
+    assert!(matches!(error, ReportError::Schema { found: 7, .. }), "{error}");
+    assert!(!dir.path().join("report.html").exists());
+}
+
+#[test]
+fn damaged_raw_run_falls_back_to_the_journal() {
+    let dir = folder(&plain());
+    rendered(dir.path()).expect("rendered");
+    let whole = fs::read_to_string(dir.path().join("measured.json")).expect("there");
+    fs::write(dir.path().join("measured.json"), &whole[..whole.len() / 2]).expect("damaged");
+    let error = rerender(dir.path()).expect_err("no journal").to_string();
+    assert!(
+        error.contains("measured.json, line ") && error.contains("the file ends too early; copy it again"),
+        "{error}"
+    );
+
+    let mut lines = lines(&plain(), usize::MAX);
+    lines.extend(Entry::End(None).to_line().expect("JSON"));
+    fs::write(dir.path().join("measured.jsonl"), lines).expect("written");
+    let Rerendered { result, repaired, .. } = rerender(dir.path()).expect("rendered");
+    assert_eq!((result.cells.len(), repaired), (4, None));
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
+    for name in ["result.json", "measured.json", "samples.csv"] {
+        let dir = folder(&plain());
+        fs::write(dir.path().join("plan.json"), "{}").expect("written");
+        let path = dir.path().join(name);
+        let _ = fs::remove_file(&path);
+        fs::create_dir(&path).expect("created");
+        let error = rerender(dir.path()).expect_err("a folder").to_string();
+        // The document is written as well, and not only read.
+        let told = if name == "result.json" { "refusing to replace it" } else { "is not a regular file; restore" };
+        assert!(error.contains(&format!("{name} {told}")), "{error}");
+        assert!(!dir.path().join("report.html").exists());
+    }
+}
+
+#[test]
+fn a_row_that_makes_no_sense_is_named_with_its_place_and_can_be_taken_out() {
+    let dir = folder(&Synthetic::both_modes());
+    let path = dir.path().join("samples.csv");
+    let whole = fs::read_to_string(&path).expect("there");
+    let mut lines: Vec<&str> = whole.lines().collect();
+    let byte: usize = lines[..5].iter().map(|line| line.len() + 1).sum();
+    lines[5] = "0,pingpong,nonsense";
+    fs::write(&path, lines.join("\n") + "\n").expect("written");
+    let error = rerender(dir.path()).expect_err("no row").to_string();
+    assert!(error.contains(&format!("samples.csv, line 6, byte {byte}: not a row of samples")), "{error}");
+    lines.remove(5);
+    fs::write(&path, lines.join("\n") + "\n").expect("written");
+    rerender(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
+}
+
+#[test]
+fn a_single_mode_says_that_nothing_is_compared() {
+    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20));
+    rendered(dir.path()).expect("rendered");
+    let missing = said_missing(dir.path());
+    assert!(missing.contains("only irq was measured: there is no comparison"), "{missing}");
+    assert!(!page(dir.path()).contains("id=\"comparisons\""));
+}
+
+#[test]
+fn without_polling_there_is_no_baseline_and_that_is_said() {
+    let run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20);
+    let dir = folder(&run.with(Workload::Pingpong, WaitMode::Hybrid, WaitMode::Hybrid, 64, 20));
+    rendered(dir.path()).expect("rendered");
+    assert!(said_missing(dir.path()).contains("poll, the baseline of all comparisons, was not measured"));
+}
+
+#[test]
+fn one_sample_has_a_median_and_no_percentile_beyond() {
+    let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1));
+    rendered(dir.path()).expect("rendered");
+    let names = crate::render::html_parser::heads(&page(dir.path()), "table-percentiles-pingpong");
+    assert_eq!(names, ["case", "mode", "p50", "max"]);
+}
+
+#[test]
+fn failures_are_counted_and_a_cell_of_nothing_else_has_no_figures() {
+    let mut run = Synthetic::both_modes();
+    for row in run.rows.iter_mut().filter(|row| row.block == 2) {
+        row.status = Status::Timeout;
+    }
+    let dir = folder(&run);
+    rendered(dir.path()).expect("rendered");
+    let rows = crate::render::html_parser::table(&page(dir.path()), "table-frames");
+    let poll = rows.iter().find(|row| row[1] == "poll").expect("its row");
+    assert_eq!(poll[2..6], ["0", "10", "0", "–"]);
+}

@@ -1,0 +1,164 @@
+//! Selects KVM or emulation by starting a guest. An accessible /dev/kvm does not suffice: on some hosts QEMU aborts with `-cpu
+//! host`, on others the guest's kernel hangs early.
+//!
+//! `kvm_probe` starts the guest; `probe_cache` keeps the result.
+
+mod kvm_probe;
+mod probe_cache;
+
+use std::time::Duration;
+
+use crate::arguments::AutoOr;
+use crate::exit_status::missing_dependency;
+use crate::provision::GuestImage;
+use crate::signals::StopFlag;
+use crate::timeouts::{TimeoutArgs, format_duration};
+use crate::vm::cpu_model::CpuModel;
+use bench_model::Accelerator;
+use kvm_probe::open_kvm;
+use probe_cache::{ProbeCache, ProbeKey};
+
+/// The selected accelerator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Choice {
+    /// The accelerator.
+    pub(crate) accelerator: Accelerator,
+    /// The reason, in one line.
+    pub(crate) why: String,
+}
+
+impl Choice {
+    fn kvm(why: String) -> Self {
+        Self { accelerator: Accelerator::Kvm, why }
+    }
+
+    fn tcg(why: String) -> Self {
+        Self { accelerator: Accelerator::Tcg, why }
+    }
+}
+
+/// The result of starting a guest under KVM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum KvmProbe {
+    /// Its init printed that it is up.
+    Works {
+        /// From the start of QEMU.
+        took: Duration,
+    },
+    /// It did not come up.
+    Failed {
+        /// What happened, in one line.
+        reason: String,
+        /// The last lines on the guest's console.
+        console: Vec<String>,
+        /// The timeout, if it expired.
+        waited: Option<Duration>,
+    },
+}
+
+/// Options of the KVM probe.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProbeOptions<'a> {
+    /// `--cpu`
+    pub(crate) cpu: Option<&'a CpuModel>,
+    /// `--kvm-timeout` and `--timeout-scale`
+    pub(crate) timeouts: &'a TimeoutArgs,
+}
+
+/// Selects the accelerator. `--accel kvm` fails as a missing dependency if no guest starts under KVM.
+pub(crate) fn select(
+    wanted: AutoOr<Accelerator>,
+    options: ProbeOptions<'_>,
+    guest: &GuestImage,
+    stop: &StopFlag,
+    progress: &dyn Fn(&str),
+) -> anyhow::Result<Choice> {
+    if wanted == AutoOr::Only(Accelerator::Tcg) {
+        return Ok(Choice::tcg("tcg: asked for".to_owned()));
+    }
+    let reuse = if wanted == AutoOr::Only(Accelerator::Kvm) { Reuse::Success } else { Reuse::All };
+    let checked = check_kvm(options, reuse, guest, stop, progress)?;
+    let choice = match (checked.probe, checked.is_cached) {
+        (KvmProbe::Works { .. }, true) => {
+            Choice::kvm("kvm: a guest started under KVM earlier, since the last boot".to_owned())
+        }
+        (KvmProbe::Works { took }, false) => {
+            Choice::kvm(format!("kvm: the guest was up in {:.1} s", took.as_secs_f64()))
+        }
+        (KvmProbe::Failed { reason, console, waited }, _) if wanted == AutoOr::Only(Accelerator::Kvm) => {
+            let console = console_text(&console);
+            let longer = if waited.is_some() { "a longer --kvm-timeout, " } else { "" };
+            return Err(missing_dependency(format!(
+                "no guest under KVM: {reason}{console}\nuse {longer}--accel tcg, or a host with working KVM"
+            )));
+        }
+        (KvmProbe::Failed { reason, .. }, true) => {
+            Choice::tcg(format!("tcg: KVM failed earlier, since the last boot ({reason})"))
+        }
+        (KvmProbe::Failed { reason, .. }, false) => Choice::tcg(format!("tcg: no guest under KVM ({reason})")),
+    };
+    match options.cpu.filter(|cpu| cpu.needs_kvm() && choice.accelerator == Accelerator::Tcg) {
+        Some(cpu) => Err(missing_dependency(format!(
+            "--cpu {cpu} needs KVM: {}; use another model, such as --cpu max",
+            choice.why.trim_start_matches("tcg: ")
+        ))),
+        None => Ok(choice),
+    }
+}
+
+/// Which cached results replace a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reuse {
+    /// None.
+    Nothing,
+    /// Only successes.
+    Success,
+    /// All.
+    All,
+}
+
+/// A result of the KVM probe.
+#[derive(Debug)]
+pub(crate) struct KvmCheck {
+    /// The result.
+    pub(crate) probe: KvmProbe,
+    /// Whether it is from an earlier probe.
+    pub(crate) is_cached: bool,
+}
+
+/// Determines whether a guest starts under KVM, and caches the result.
+pub(crate) fn check_kvm(
+    options: ProbeOptions<'_>,
+    reuse: Reuse,
+    guest: &GuestImage,
+    stop: &StopFlag,
+    progress: &dyn Fn(&str),
+) -> anyhow::Result<KvmCheck> {
+    let cpu = CpuModel::or_default(options.cpu, Accelerator::Kvm);
+    let timeout = options.timeouts.kvm_timeout();
+    let key = ProbeKey::now(guest, &cpu);
+    let path = ProbeCache::path();
+    let is_reusable = |probe: &KvmProbe| match (reuse, probe) {
+        (Reuse::Nothing, _) | (Reuse::Success, KvmProbe::Failed { .. }) => false,
+        // If the device has become inaccessible, a new probe gives the reason.
+        (_, KvmProbe::Works { .. }) => open_kvm().is_ok(),
+        (Reuse::All, KvmProbe::Failed { .. }) => true,
+    };
+    if let Some(probe) = ProbeCache::read(&path).find(&key, timeout).filter(is_reusable) {
+        return Ok(KvmCheck { probe, is_cached: true });
+    }
+    progress(&format!("waiting up to {} for a guest to start under KVM (--kvm-timeout)", format_duration(timeout)));
+    let probe = kvm_probe::probe_kvm(guest, &cpu, timeout, stop)?;
+    // An inaccessible device is not cached: trying again is cheap, and access may be granted without a boot.
+    if matches!(probe, KvmProbe::Works { .. }) || open_kvm().is_ok() {
+        // Another process may have written in the meantime.
+        let mut cache = ProbeCache::read(&path);
+        cache.put(key, &probe);
+        cache.write(&path);
+    }
+    Ok(KvmCheck { probe, is_cached: false })
+}
+
+fn console_text(console: &[String]) -> String {
+    if console.is_empty() { String::new() } else { format!("\nlast lines of its console:\n  {}", console.join("\n  ")) }
+}

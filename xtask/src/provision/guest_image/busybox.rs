@@ -1,0 +1,65 @@
+//! A shell for the guest of `xtask vm`: busybox from its package, or the host's if that is static.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use crate::provision::cache::Cache;
+use crate::provision::error::ProvisionError;
+use crate::provision::host::distro::HostDistro;
+use crate::provision::{command, elf, host_packages};
+
+/// Paths in the package: Debian's before and since version 13, and Fedora's.
+const PLACES: [&str; 4] = ["bin/busybox", "usr/bin/busybox", "sbin/busybox", "usr/sbin/busybox"];
+
+/// The program and its commands.
+pub(crate) struct Busybox {
+    /// The static program.
+    pub(crate) program: Vec<u8>,
+    /// The names of its commands.
+    pub(crate) applets: Vec<String>,
+}
+
+/// Busybox from the cache. The first call downloads it.
+pub(crate) fn fetch(
+    cache: &Cache,
+    distro: &dyn HostDistro,
+    progress: &dyn Fn(&str),
+) -> Result<Busybox, ProvisionError> {
+    let folder = cache.folder("busybox", |partial| {
+        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
+            what: "busybox".to_owned(),
+            distro: distro.name().to_owned(),
+            hint: "install a static busybox",
+        })?;
+        progress("downloading busybox for the guest, 1 MB (only once)");
+        for file in repository.download(&[distro.busybox_package().to_owned()], progress)? {
+            repository.unpack(&file, partial)?;
+        }
+        read(partial).map(|_| ())
+    });
+    // Without package tools, the host may have one.
+    folder.and_then(|folder| read(&folder)).or_else(|error| installed().ok_or(error))
+}
+
+fn installed() -> Option<Busybox> {
+    load(&host_packages::program("busybox")?).ok()
+}
+
+fn read(folder: &Path) -> Result<Busybox, ProvisionError> {
+    let path = PLACES.map(|place| folder.join(place)).into_iter().find(|path| path.is_file()).ok_or_else(|| {
+        ProvisionError::Kernel { path: folder.to_path_buf(), why: "the package lacks busybox".to_owned() }
+    })?;
+    load(&path)
+}
+
+fn load(path: &Path) -> Result<Busybox, ProvisionError> {
+    let program = fs::read(path).map_err(ProvisionError::io("read", path))?;
+    if let Some(why) = elf::not_static(&program) {
+        return Err(ProvisionError::NotStatic { path: path.to_path_buf(), why });
+    }
+    // A static program for the same architecture also runs on the host.
+    let list = command::run("listing the commands of busybox", Command::new(path).arg("--list"))?;
+    let applets = String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect();
+    Ok(Busybox { program, applets })
+}

@@ -1,0 +1,4 @@
+//! Tests that take too long for CI. `cargo xtask test --long` runs them.
+
+mod stalls;
+mod wide_addresses;
