@@ -5,13 +5,12 @@
 //!    has a [`pinning`] and, in a test of the self-checks, a [`fault`].
 //! 2. [`raw`], [`thread_usage`] and [`samples`]: the initiator's measurements, per block and per operation. [`journal`] is
 //!    the file that receives each finished block, [`progress`] the initiator's output on stdout.
-//! 3. [`copy_speed`], [`units`] and [`frame_size`]: what several crates derive or print in the same way.
+//! 3. [`copy_speed`] and [`units`]: what several crates derive or print in the same way.
 
 pub mod accelerator;
 pub mod conditions;
 pub mod copy_speed;
 pub mod fault;
-pub mod frame_size;
 pub mod journal;
 pub mod pinning;
 pub mod plan;

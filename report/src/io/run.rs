@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use crate::result::Cell;
 use crate::result::cell_key::CellKey;
 use bench_model::Block;
-use bench_model::frame_size::size_name;
 use bench_model::raw::{RawBlock, RawRun};
 use bench_model::samples::{Row, Status, mode_name};
+use bench_model::units::size_name;
 
 /// The raw run with the rows of each block.
 #[derive(Debug, Clone)]

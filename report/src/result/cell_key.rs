@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use crate::result::Cell;
-use bench_model::frame_size::size_name;
 use bench_model::samples::mode_name;
+use bench_model::units::size_name;
 use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
 
 /// The key of a cell: blocks with equal keys form one cell. Cells are sorted by it.

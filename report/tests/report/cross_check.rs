@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use bench_model::frame_size::FRAME_1080P;
 use bench_model::samples::Status;
+use bench_model::units::FRAME_1080P;
 use bench_model::{WaitMode, Workload};
 use serde_json::Value;
 

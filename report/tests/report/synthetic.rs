@@ -1,12 +1,12 @@
 //! A small run in which everything is right.
 
-use bench_model::frame_size::FRAME_1080P;
 use bench_model::raw::{
     BlockPlacement, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Overhead, PeakBandwidth, PeakBandwidths,
     RawBlock, RawRun, ThreadAffinity, Traffic,
 };
 use bench_model::samples::{Row, Status, mode_name};
 use bench_model::thread_usage::{ContextSwitches, Switches};
+use bench_model::units::FRAME_1080P;
 use bench_model::{Block, Conditions, Pinning, WaitMode, Workload};
 use report::evaluate::evaluate;
 use report::io::run::Run;

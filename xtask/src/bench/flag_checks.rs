@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::{Block, WaitMode, Workload};
 use cli_common::size::Bytes;
 

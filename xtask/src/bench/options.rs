@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bench_model::frame_size::{FRAME_4K, FRAME_1080P, FRAME_1440P};
+use bench_model::units::{FRAME_4K, FRAME_1080P, FRAME_1440P};
 use bench_model::{Accelerator, Fault, WaitMode, Workload};
 use clap::Args;
 use clap::builder::TypedValueParser;

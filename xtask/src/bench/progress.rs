@@ -5,8 +5,8 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use bench_model::Block;
-use bench_model::frame_size::size_name;
 use bench_model::samples::mode_name;
+use bench_model::units::size_name;
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::ui;

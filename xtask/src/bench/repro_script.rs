@@ -14,7 +14,7 @@ pub(super) fn invocation(arguments: impl Iterator<Item = OsString>) -> String {
     arguments.fold("cargo xtask".to_owned(), |line, argument| line + " " + &shell_quote(&argument))
 }
 
-/// Writes the commands of a run into its folder.
+/// Writes the commands of a run into its directory.
 pub(super) fn write(
     out: &Path,
     server: &Command,

@@ -28,7 +28,7 @@ files, byte by byte. The summary has up to 100 columns, or $COLUMNS.
 Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered,
 2 not a run's folder.")]
 pub(crate) struct ReportArgs {
-    /// The run's folder [default: results/latest]
+    /// Directory of the run [default: results/latest]
     dir: Option<PathBuf>,
     /// result.json on stdout instead of the summary
     #[arg(long)]

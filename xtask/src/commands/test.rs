@@ -39,7 +39,7 @@ pub(crate) struct TestArgs {
     #[arg(long)]
     yes: bool,
     /// Instead of the tests, run bench --quick on every kernel and QEMU that the package lists offer: the newest of each
-    /// series. They are unpacked below the target folder; nothing is installed
+    /// series. They are unpacked below the target directory; nothing is installed
     #[arg(long, conflicts_with_all = ["quick", "long"])]
     reach: bool,
     /// With --reach: more arguments for bench

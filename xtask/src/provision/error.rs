@@ -113,7 +113,7 @@ pub(crate) enum ProvisionError {
         source: io::Error,
     },
 
-    /// A file or folder could not be read or written.
+    /// A file or directory could not be read or written.
     #[error("cannot {action} {path}")]
     Io {
         /// read, write, create …
@@ -128,7 +128,7 @@ pub(crate) enum ProvisionError {
     /// The kernel image or its modules are invalid.
     #[error("{path}: {why}")]
     Kernel {
-        /// The file or folder.
+        /// The file or directory.
         path: PathBuf,
         /// The reason, with a hint.
         why: String,

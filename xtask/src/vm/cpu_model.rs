@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cpu_option_has_a_model_and_whole_flags() {
+    fn option_needs_a_model_and_complete_flags() {
         for wrong in ["", ",avx2", "max,", "max,,avx2", "+avx2", "-avx2", "help", "?", "max\n", "max,a=\u{7f}", "mäx"]
         {
             assert!(wrong.parse::<CpuModel>().is_err(), "{wrong:?}");

@@ -9,8 +9,8 @@ use crate::io::run::Run;
 use crate::render::export::Export;
 use crate::result::RunResult;
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
 use bench_model::samples::{Status, mode_name};
+use bench_model::units::size_name;
 
 /// Writes the frames.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,7 @@ use super::{Plot, layout};
 use crate::result::Cell;
 use crate::stats::Percentile;
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::{duration, speed, thousands};
 
 /// Above a panel with a heading and an axis' title.

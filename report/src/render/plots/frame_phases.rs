@@ -10,9 +10,9 @@ use super::palette::{INK, MUTED, NOTIFY, READ, VERIFY, WRITE};
 use super::panel::{Axis, BELOW, Panel};
 use super::scale::{Scale, Tick, Unit};
 use crate::result::Cell;
-use bench_model::frame_size::size_name;
 use bench_model::raw::PeakBandwidths;
 use bench_model::units::duration;
+use bench_model::units::size_name;
 
 const PHASES: [(&str, &str); 4] = [("write", WRITE), ("notify", NOTIFY), ("read", READ), ("verify (SHA-256)", VERIFY)];
 /// Above a panel with a heading alone.

@@ -6,7 +6,7 @@ use super::palette::MUTED;
 use super::panel::Panel;
 use crate::result::Cell;
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 
 /// Height of a row.
 pub(crate) const ROW: f64 = 19.0;

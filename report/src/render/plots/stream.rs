@@ -9,7 +9,7 @@ use super::scale::{Scale, Tick, Unit};
 use super::{Plot, layout};
 use crate::result::Cell;
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::{plural, speed, thousands};
 
 const HIGH: f64 = 290.0;

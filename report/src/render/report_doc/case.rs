@@ -2,7 +2,7 @@
 
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 
 use super::value::Value;
 

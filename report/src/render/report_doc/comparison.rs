@@ -4,7 +4,7 @@ use crate::result::comparison::{Basis, Comparison};
 use crate::result::findings::ContentionResult;
 use crate::result::{Cell, RunResult};
 use crate::stats::Change;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::{WaitMode, Workload};
 
 use super::case;

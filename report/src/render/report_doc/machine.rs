@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 
 use crate::result::RunResult;
-use bench_model::frame_size::size_name;
 use bench_model::raw::PeakBandwidth;
+use bench_model::units::size_name;
 use bench_model::units::{duration, factor, plural, speed};
 
 use super::table::{Part, Row, Table, columns};

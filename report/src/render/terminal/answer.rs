@@ -6,7 +6,7 @@ use crate::result::comparison::Comparison;
 use crate::result::metric::Metric;
 use crate::result::{Cell, CheckOutcome, RunResult};
 use crate::stats::Change;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::{duration, plural, speed, thousands};
 use bench_model::{WaitMode, Workload};
 

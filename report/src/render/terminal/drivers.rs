@@ -2,7 +2,7 @@
 
 use crate::result::{Cell, CheckOutcome, RunResult};
 use crate::stats::Summary;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::thousands;
 
 use super::table::{aligned, time};

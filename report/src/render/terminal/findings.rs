@@ -8,7 +8,7 @@ use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::{duration, factor, factor_within, sig3, speed, thousands};
 
 use super::answer::coalesced;

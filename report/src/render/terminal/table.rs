@@ -4,7 +4,7 @@ use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
 use crate::result::Cell;
 use crate::stats::Summary;
-use bench_model::frame_size::size_name;
+use bench_model::units::size_name;
 use bench_model::units::{duration, sig3};
 use bench_model::{Arrivals, Workload};
 

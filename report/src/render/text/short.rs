@@ -9,8 +9,8 @@ use crate::render::terminal::text::{elided, wrapped};
 use crate::render::terminal::{LINES_EACH, has_row, legend};
 use crate::result::{Cell, CheckOutcome, RunResult};
 use crate::stats::Interval;
-use bench_model::frame_size::size_name;
 use bench_model::raw::PeakBandwidth;
+use bench_model::units::size_name;
 use bench_model::units::{duration, sig3, speed, thousands};
 
 use super::{FILE_NAME, heading, item, paragraph};

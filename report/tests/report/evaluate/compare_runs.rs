@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use bench_model::frame_size::FRAME_1080P;
 use bench_model::samples::Row;
+use bench_model::units::FRAME_1080P;
 use bench_model::{WaitMode, Workload};
 use report::evaluate::compare_runs::{Limits, RunComparison, RunFolder, compare};
 use report::render;

@@ -3,9 +3,9 @@
 
 use std::fs;
 
-use bench_model::frame_size::{FRAME_4K, FRAME_1080P};
 use bench_model::raw::Traffic;
 use bench_model::samples::Status;
+use bench_model::units::{FRAME_4K, FRAME_1080P};
 use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use proptest::prelude::*;
 use report::RunResult;

@@ -66,7 +66,7 @@ fn vfio_without_iommu_has_a_hint_and_keeps_the_driver() {
     let mut terminal = Terminal::open("vm --accel tcg");
     terminal.expect("guest is up");
     terminal.type_line("guest-uio bind --driver vfio-pci; echo status $((40+2)) $?");
-    let message = terminal.expect("is behind no IOMMU");
+    let message = terminal.expect("is not behind one");
     assert!(message.contains("-device intel-iommu,intremap=on"), "{message}");
     assert!(message.contains("intel_iommu=on iommu=pt"), "{message}");
     terminal.expect("status 42 3");

@@ -60,7 +60,7 @@ fn two_guests_ring_each_other_and_the_host() {
     assert_eq!(events(&mut first), ["2", "0"]);
 
     first.end();
-    let mut last = host.until("nobody new will come");
+    let mut last = host.until("no new peer can join");
     // All output on the other stream precedes the answer to this command.
     host.type_line("dump");
     last.extend(host.until("our_id"));
