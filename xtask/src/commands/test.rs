@@ -27,6 +27,7 @@ Durations on two cores under emulation, without the first build: format, lints a
 more, --reach 5 minutes for each combination.
 
 Exit status: 0 all passed, 1 something failed, 3 a dependency is missing.")]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct TestArgs {
     /// Leave out the tests that start a guest
     #[arg(long)]
