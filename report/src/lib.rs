@@ -4,7 +4,7 @@
 //! 2. [`result`]: the types of `result.json`. [`stats`]: statistics over raw samples.
 //! 3. [`evaluate`](evaluate::evaluate) derives the result: cells, comparisons, findings, self-checks, warnings.
 //!    [`evaluate::compare_runs`] compares several runs.
-//! 4. [`render`]: exports, plots, the HTML and text reports, the terminal summary.
+//! 4. [`mod@render`]: exports, plots, the HTML and text reports, the terminal summary.
 //! 5. [`render()`] and [`rerender()`] run all of it on a folder.
 
 pub mod evaluate;

@@ -1,15 +1,14 @@
-//! What a run verifies about itself from its rows and counters. Numbers are the same in every run; those that are
-//! missing here need figures that this data does not hold.
+//! Self-checks of a run, from its rows and counters. Each has the same number in every run.
 //!
-//! - [`record`]: did everything end as it should, and is all of it there (14, 15)?
-//! - [`content`]: did the right bytes arrive, and was each answer the answer to its message (2, 3)?
-//! - [`ceilings`]: was nothing faster than the machine can be (1, 9)?
-//! - [`doorbells`]: did every doorbell wake its receiver, and did nobody block who should not (4, 6, 7)?
-//! - [`storm`]: did doorbells that nobody waits for still tell of the last message (5)?
-//! - [`clocks`]: do the stamps make sense (8, 10)?
-//! - [`acceleration`]: was the guest executed as the run claims (11)?
-//! - [`overhead`]: how much of a figure is the instrument (13)?
-//! - [`placement`]: did every thread stay on its CPU (12)?
+//! - [`completeness`]: every operation ended ok, and the record is whole (14, 15)
+//! - [`integrity`]: the right bytes arrived, and each acknowledgement belongs to its message (2, 3)
+//! - [`ceilings`]: no copy or hash was faster than the machine allows (1, 9)
+//! - [`doorbells`]: doorbells are counted, wake-ups arrive, wait modes hold (4, 6, 7)
+//! - [`storm`]: coalesced doorbells still announce the last message (5)
+//! - [`timestamps`]: timestamps are in order, and the clocks are stable (8, 10)
+//! - [`acceleration`]: accelerator and irqfd are as claimed (11)
+//! - [`instrument_overhead`]: the instrument's share of a round trip is small (13)
+//! - [`placement`]: threads stayed on their CPUs (12)
 
 pub mod acceleration;
 pub mod ceilings;
