@@ -36,7 +36,7 @@
 //!
 //! 1. `connection`: bytes in, events out. `descriptor`: checks received descriptors. `vector_count`: vectors per peer.
 //! 2. `memory`: mapping, reading, writing.
-//! 3. `eventfd`, `events`: ringing and waiting. [`stream`] (feature `tokio`): waiting in tokio.
+//! 3. `eventfd`, `events`: ringing and waiting. `stream` (feature `tokio`): waiting in tokio.
 //! 4. [`status`]: the server's status, without joining. [`fd_limit`]: for servers with many peers.
 
 mod connection;

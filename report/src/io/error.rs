@@ -55,7 +55,7 @@ pub enum ReportError {
         source: csv::Error,
     },
     /// A required column is missing.
-    #[error("{}, line 1: column {missing} is missing in the header; copy the folder again", path.display())]
+    #[error("{}, line 1: missing columns in the header: {missing}. Hint: copy the directory again", path.display())]
     Columns {
         /// The file.
         path: PathBuf,
