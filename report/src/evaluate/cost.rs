@@ -92,7 +92,7 @@ fn thread_counts(blocks: &[HardwareCounts], operations: u64) -> Option<ThreadCou
 }
 
 /// Factor that scales a count to the whole time. `None`: the thread ran but the group never counted. A thread that did
-/// not run has nothing to count.
+/// not run has no counts to scale.
 fn scale(counts: &HardwareCounts) -> Option<f64> {
     match counts.share() {
         None => Some(1.0),

@@ -1,4 +1,4 @@
-//! Derives from several cells: from which rate polling costs less, latency with busy threads, the rates that each mode carries.
+//! Derives findings from several cells: break-even rate of polling, latency with busy threads, throughput of each mode.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
         let idle_cores = diagonal(cells, Workload::Idle, wait).find_map(|cell| cell.cpu.cores)?;
         let busy = diagonal(cells, Workload::Pingpong, wait).next()?;
         let us_per_op = busy.cpu.total_us_per_op()?;
-        // Back to back, an operation takes less CPU time than with a wake-up each.
+        // The CPU time per operation is lower back to back than with a wake-up for each operation.
         let paced = diagonal(cells, Workload::Paced, wait).next().and_then(at_its_rate);
         let measured = [Some((0.0, idle_cores)), paced, at_its_rate(busy)];
         let (fastest_per_s, _) = at_its_rate(busy)?;
@@ -105,7 +105,7 @@ pub(crate) fn carries(cell: &Cell) -> bool {
     cell.unsent.unwrap_or(0) == 0 && cell.sent_in_time.is_some_and(|share| share >= CARRIED)
 }
 
-/// Whether a rate was sent in time with p99 below the limit; `None`: too few messages.
+/// Whether messages at this rate were sent on schedule with a p99 below the limit. `None`: too few messages.
 fn keeps(cell: &Cell, p99_limit_ns: u64) -> Option<bool> {
     let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
     if carries(cell) { p99.map(|p99| p99 < p99_limit_ns) } else { Some(false) }
@@ -134,7 +134,7 @@ fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
     waits.into_iter().flat_map(|wait| [Arrivals::Fixed, Arrivals::Poisson].map(|a| one(wait, a))).flatten().collect()
 }
 
-/// The cell with the highest throughput per wait mode, with that rate. Cells without a rate are ignored.
+/// The cell with the highest throughput per wait mode, with that throughput. Cells without a rate are ignored.
 pub(crate) fn fastest_per_mode<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<(&'a Cell, f64)> {
     let mut fastest: BTreeMap<(WaitMode, WaitMode), (&Cell, f64)> = BTreeMap::new();
     for cell in cells {

@@ -1,4 +1,5 @@
-//! Compares each wait mode with polling on both sides, cell by cell; with `--aa` also the second arm with the first.
+//! Compares each wait mode with polling on both sides, cell by cell. With `--aa`, also compares the repeat with the
+//! first series.
 
 use bench_model::{Conditions, WaitMode};
 
@@ -7,8 +8,8 @@ use crate::evaluate::ratio::{self as estimate, RatioEstimate};
 use crate::result::{Cell, CellKey, Comparison, Metric};
 use crate::stats::{Change, Interval};
 
-/// Compares every cell with the polling cell of its workload, size and conditions, and an A/A repeat with the first
-/// series. A cell without a baseline is not compared. `groups` belong to the cells.
+/// Compares every cell with the polling cell of its workload, size and conditions, and each A/A repeat with its first
+/// series. Cells without a baseline are skipped. `groups` are the blocks of `cells`, in the same order.
 #[must_use]
 pub fn comparisons(cells: &[Cell], groups: &[CellBlocks<'_>]) -> Vec<Comparison> {
     let all: Vec<(&Cell, &CellBlocks<'_>)> = cells.iter().zip(groups).collect();
@@ -33,7 +34,7 @@ fn is_baseline(base: &Cell, cell: &Cell) -> bool {
 fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) -> Comparison {
     let (cell, baseline) = (this.0, base.0);
     let figure = Metric::between(cell, baseline);
-    // Idling has only a cost, given as `cores_ratio`.
+    // Idle cells have only a cost, given as `cores_ratio`.
     let is_judged = figure != Metric::BusyCores;
     let RatioEstimate { ratio: drawn, noise_floor } =
         if is_judged { estimate::estimate_ratio(figure, this, base) } else { RatioEstimate::default() };
@@ -68,7 +69,7 @@ fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) ->
     }
 }
 
-/// `None` for division by zero: JSON has no infinity.
+/// `None` for division by zero: JSON cannot represent infinity.
 fn ratio(this: f64, base: f64) -> Option<f64> {
     Some(this / base).filter(|ratio| ratio.is_finite())
 }

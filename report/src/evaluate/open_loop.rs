@@ -1,5 +1,5 @@
-//! Messages of an open loop against its actual schedule. The nominal rate would not do: a thousand random arrivals take
-//! 5 % more or less time by chance.
+//! Messages of an open loop against its actual schedule. The nominal rate is not used: by chance, the duration of a
+//! thousand random arrivals varies by 5 % or more.
 
 use crate::io::run::RunBlock;
 use crate::stats::total;

@@ -45,7 +45,7 @@ pub(crate) fn estimate_ratio(
     }
 }
 
-/// The same for mean latencies. `None`: one cell has none.
+/// The ratio of mean latencies. `None`: one cell has none.
 pub(crate) fn mean_ratio(figure: Metric, this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<MeanRatio> {
     let [this, base] = [this, base].map(|group| sums(&group.series(figure)));
     let mean = |blocks: &[Share]| {
@@ -60,7 +60,7 @@ pub(crate) fn mean_ratio(figure: Metric, this: &CellBlocks<'_>, base: &CellBlock
     Some(MeanRatio { ratio, interval, noise_floor, word: Change::of(drawn.as_ref(), noise_floor) })
 }
 
-/// Each block's part of the mean.
+/// Sum and count of each block, for the mean.
 fn sums(series: &[Vec<u64>]) -> Vec<Share> {
     let sum = |block: &Vec<u64>| Share { sum: block.iter().map(|&ns| ns as f64).sum(), over: block.len() as f64 };
     series.iter().filter(|block| !block.is_empty()).map(sum).collect()
@@ -80,13 +80,13 @@ pub(crate) fn metric_value(figure: Metric, cell: &Cell) -> Option<f64> {
     }
 }
 
-/// A ratio of costs, which a cell has only if each block has it.
+/// A ratio of costs. `None` unless each block of both cells has that cost.
 fn quotients(this: &CellBlocks<'_>, base: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Option<Ratio> {
     let all = |group: &CellBlocks<'_>| group.blocks().iter().map(share).collect::<Option<Vec<Share>>>();
     ratio_of_totals(&all(this)?, &all(base)?, SEED)
 }
 
-/// Of the blocks that have it, like the cell's rate.
+/// The costs of the blocks that have one, as for the cell's rate.
 fn known(group: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
     group.blocks().iter().filter_map(share).collect()
 }

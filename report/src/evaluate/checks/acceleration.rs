@@ -1,4 +1,4 @@
-//! Whether the guest ran with the claimed accelerator: results under emulation must not pass for KVM's.
+//! Checks that the guest ran with the claimed accelerator: results under emulation must not be reported as KVM results.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};

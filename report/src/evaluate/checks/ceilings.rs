@@ -1,4 +1,4 @@
-//! Whether copies and hashes stay within the peak bandwidth of the same side.
+//! Checks that copies and hashes stay within the peak bandwidth of the same side.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
@@ -8,7 +8,7 @@ use bench_model::copy_speed::{CopySpeed, TOLERANCE, median_speed};
 use bench_model::raw::PeakBandwidths;
 use bench_model::units::{plural, speed};
 
-/// 1: by medians, no frame was written or read, and no stream ran, faster than the peak copy rate of that size.
+/// 1: by medians, no frame was written or read faster than the peak copy rate of that size, and no stream ran faster.
 #[must_use]
 pub fn within_peak(run: &Run) -> SelfCheck {
     const NAME: &str = "no copy is faster than the memory's ceiling";

@@ -1,4 +1,4 @@
-//! Whether the run ended normally and its record is complete.
+//! Checks that the run ended normally and its record is complete.
 
 use std::collections::BTreeMap;
 
@@ -55,8 +55,8 @@ pub fn completed(run: &Run) -> SelfCheck {
     )
 }
 
-/// Why a run has no results, for its headline: the reason of its early end, or how its operations failed. `None`: no
-/// self-check about its record failed.
+/// The reason why a run has no results, for its headline: the cause of its early end, or how its operations failed.
+/// `None` if the self-checks of its record passed.
 #[must_use]
 pub fn why_no_figures(checks: &[SelfCheck]) -> Option<&str> {
     let failed = |id| checks.iter().find(|check| check.id == id && check.pass == CheckOutcome::Fail);
@@ -87,7 +87,7 @@ fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {
     (unstamped > 0).then(|| format!("{}: {} without the guest's stamps", block.name(), plural(unstamped, "operation")))
 }
 
-/// Operations without the guest's stamps although its clock was known. Open traffic has none.
+/// Operations without guest stamps although the clock offset was known. Messages of open traffic have no such stamps.
 fn unstamped(block: &RunBlock<'_>) -> u64 {
     let without = matches!(block.plan().workload, Workload::Storm | Workload::Stream | Workload::Idle);
     if without || !block.measured.clock.is_stable() {

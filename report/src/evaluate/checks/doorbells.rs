@@ -1,4 +1,4 @@
-//! Whether every doorbell woke its receiver, and each side waited in its wait mode.
+//! Checks that every doorbell woke its receiver, and that each side waited in its wait mode.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};

@@ -1,4 +1,4 @@
-//! Share of the instrument in a latency.
+//! Checks the share of the instrument overhead in the latencies.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::Run;
@@ -6,13 +6,13 @@ use crate::result::SelfCheck;
 use bench_model::Workload;
 use bench_model::units::duration;
 
-/// From this share of a median on, there is a warning.
+/// Share of a median from which there is a warning.
 pub(crate) const WARNED_FROM: f64 = 0.05;
-/// From this share on, the latency is mostly the instrument's.
+/// Share from which the check fails: most of the latency is then instrument overhead.
 const FAILED_FROM: f64 = 0.5;
 
-/// 13: the empty operation takes less than half of the smallest median that includes it. From 5 % on there is a
-/// warning.
+/// 13: the instrument overhead (empty operation) is less than half of the smallest median that includes it. From 5 % on
+/// there is a warning.
 #[must_use]
 pub fn instrument_is_small(run: &Run) -> SelfCheck {
     const NAME: &str = "the empty operation is small beside the medians it is part of";

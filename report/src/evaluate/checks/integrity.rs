@@ -1,4 +1,4 @@
-//! Whether payloads arrived intact and each answer belongs to its message.
+//! Checks that payloads arrived intact and each answer belongs to its message.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
@@ -10,8 +10,8 @@ use bench_model::samples::Status;
 use bench_model::units::{plural, thousands};
 
 /// 2: the guest verified all bytes of the frames that ended ok, no hash differed, and each deliberately corrupted frame
-/// was refused. Every message of a stream was seen with its sequence number in its first and last word; the bytes
-/// between are read and not verified.
+/// was rejected. Every message of a stream was seen with its sequence number in its first and last word. The bytes
+/// between are read but not verified.
 #[must_use]
 pub fn bytes_verified(run: &Run) -> SelfCheck {
     const NAME: &str = "bytes verified = bytes counted, and a corrupted frame is refused";
@@ -38,7 +38,7 @@ pub fn bytes_verified(run: &Run) -> SelfCheck {
     outcome(2, NAME, &faults, seen.join("; "))
 }
 
-/// What is wrong with a stream.
+/// The fault of a stream, if any.
 fn not_whole(block: &RunBlock<'_>) -> Option<String> {
     let (traffic, torn) = (block.measured.traffic.as_ref()?, block.measured.counters.mismatches);
     (traffic.seen != traffic.sent || torn > 0).then(|| {
@@ -88,7 +88,7 @@ fn bytes_counted(block: &RunBlock<'_>) -> u64 {
 #[must_use]
 pub fn acks_in_sequence(run: &Run) -> SelfCheck {
     const NAME: &str = "every acknowledgement carries its sequence number";
-    // Messages of a stream have no answer each.
+    // Stream messages are not answered one by one.
     let blocks = || run.blocks().filter(|block| block.plan().workload != Workload::Stream);
     let operations = total(blocks().map(|block| block.operations_with_warmup()));
     if operations == 0 {

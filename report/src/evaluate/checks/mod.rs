@@ -24,7 +24,7 @@ use crate::io::run::Run;
 use crate::result::environment::Environment;
 use crate::result::{CheckOutcome, SelfCheck};
 
-/// Runs every check, in the order of their numbers. `environment` is what the run claims of itself.
+/// Runs every check, in the order of their numbers. `environment` is what the run claims about itself.
 #[must_use]
 pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
     vec![
@@ -46,10 +46,10 @@ pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
     ]
 }
 
-/// Faults that are told one by one; more would hide the rest of the summary.
+/// Faults listed one by one. A longer list would hide the rest of the summary.
 const TOLD: usize = 2;
 
-/// Passes without faults, with `seen` as detail; fails with the first faults.
+/// Passes without faults, with `seen` as detail. Otherwise fails with the first faults.
 fn outcome(id: u32, name: &str, faults: &[String], seen: String) -> SelfCheck {
     let (pass, detail) = match faults.len() {
         0 => (CheckOutcome::Pass, seen),
@@ -59,7 +59,7 @@ fn outcome(id: u32, name: &str, faults: &[String], seen: String) -> SelfCheck {
     SelfCheck { id, name: name.to_owned(), pass, detail }
 }
 
-/// There is nothing to look at, or nothing that can be judged.
+/// The check does not apply: there are no data for it, or they do not allow an outcome.
 fn not_applicable(id: u32, name: &str, why: impl Into<String>) -> SelfCheck {
     SelfCheck { id, name: name.to_owned(), pass: CheckOutcome::NotApplicable, detail: why.into() }
 }

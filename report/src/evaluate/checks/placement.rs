@@ -1,4 +1,4 @@
-//! Whether the threads stayed where the plan had put them.
+//! Checks that the threads stayed on their planned CPUs.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
@@ -7,7 +7,7 @@ use bench_model::pinning::{Pinning, ThreadName};
 use bench_model::raw::{BlockPlacement, ThreadAffinity};
 use bench_model::units::plural;
 
-/// 12: after each block every thread that the plan pins may run on that CPU and no other, and last ran there.
+/// 12: after each block, every pinned thread is allowed on its planned CPU only, and last ran there.
 #[must_use]
 pub fn affinity(run: &Run) -> SelfCheck {
     const NAME: &str = "threads stayed on their CPUs";
@@ -20,8 +20,8 @@ pub fn affinity(run: &Run) -> SelfCheck {
     outcome(12, NAME, &faults, pinnings(&blocks))
 }
 
-/// Every pinning that there was and in how many blocks, the most frequent first: blocks that put both sides on one core have
-/// another one.
+/// Every pinning of the run with its number of blocks, the most frequent first. Blocks that put both sides on one core
+/// have a different pinning.
 fn pinnings(blocks: &[RunBlock<'_>]) -> String {
     let mut all: Vec<(&Pinning, u64)> = Vec::new();
     for wanted in blocks.iter().filter_map(|block| Some(&block.measured.placement.as_ref()?.wanted)) {

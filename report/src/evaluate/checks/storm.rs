@@ -1,4 +1,4 @@
-//! Whether doorbells that coalesce still tell of the last message.
+//! Checks that coalesced doorbells still announce the last message.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
@@ -7,8 +7,8 @@ use crate::stats::total;
 use bench_model::Workload;
 use bench_model::units::{plural, thousands};
 
-/// 5: where doorbells are rung without waiting, at least one and at most all of them become interrupts, and the last
-/// message is seen.
+/// 5: where doorbells are rung without waiting for acknowledgement, at least one and at most all of them become
+/// interrupts, and the guest sees the last message.
 #[must_use]
 pub fn last_always_seen(run: &Run) -> SelfCheck {
     const NAME: &str = "storm: 1 ≤ interrupts ≤ rings, and the last message is seen";
@@ -34,7 +34,7 @@ fn is_unanswered(block: &RunBlock<'_>) -> bool {
 fn faults(block: &RunBlock<'_>) -> Vec<String> {
     let counters = &block.measured.counters;
     let mut faults = Vec::new();
-    // A count that the guest cannot give is no agreement.
+    // A missing count is not a match.
     let interrupts = counters.interrupts.or(counters.uio_events);
     if interrupts.is_none_or(|count| count == 0 || count > counters.rings) {
         let told = interrupts.map_or("no count of".to_owned(), thousands);

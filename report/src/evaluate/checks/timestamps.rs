@@ -1,4 +1,4 @@
-//! Whether the stamps make sense: one side's order, both sides' sum, and the offset between the clocks.
+//! Checks the stamps: their order on each side, the sum of the legs, and the offset between the clocks.
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
@@ -7,17 +7,17 @@ use bench_model::raw::ClockFit;
 use bench_model::samples::Row;
 use bench_model::units::{duration, plural, thousands};
 
-/// Share of the total that may lie outside of the legs.
+/// Share of the total that may lie outside the legs.
 const TOLERANCE: f64 = 0.01;
 
-/// Between a store and the stamp behind it lies at least as much as an emulated instruction or two.
+/// Minimum time between a store and the stamp after it: one or two emulated instructions.
 const STAMP_FLOOR_NS: f64 = 500.0;
 
-/// Stamps and legs are rounded to nanoseconds one by one.
+/// Each stamp and each leg is rounded to nanoseconds separately.
 const ROUNDING_NS: i128 = 8;
 
-/// 8: the legs sum to the total within 1 %, by their medians; with what lies between them each operation's sum to its own;
-/// and nothing arrives before it was sent by more than the clocks are apart. Only blocks with a stable offset.
+/// 8: the medians of the legs sum to the median total within 1 %. In each operation, legs and gaps sum to the total. No
+/// message arrives before it was sent by more than the clock accuracy. Covers only blocks with a stable offset.
 #[must_use]
 pub fn legs_sum(run: &Run) -> SelfCheck {
     const NAME: &str = "legs sum to the total, and nothing arrives before it was sent";
@@ -61,13 +61,13 @@ struct StampChain {
     total_ns: i128,
     /// Whether each side's stamps are in order.
     in_order: bool,
-    /// Whether legs cover all of it, except the step from payload to sequence number.
+    /// Whether the legs cover the whole chain, except the step from payload to sequence number.
     is_whole: bool,
 }
 
 impl StampChain {
-    /// From the first stamp to H5; `None` without stamps of both sides. A short message has no H0, and without reading
-    /// or verifying no G3 or G4.
+    /// From the first stamp to H5; `None` if stamps of either side are missing. A short message has no H0. Without
+    /// reading there is no G3, and without verifying no G4.
     fn of(row: &Row) -> Option<Self> {
         let from_host = [(row.h0_ns, row.write_ns), (row.h1_ns, None)];
         let from_guest = [(row.g1_ns, None), (row.g2_ns, row.read_ns), (row.g3_ns, row.verify_ns), (row.g4_ns, None)];
@@ -106,7 +106,7 @@ struct Side {
     in_order: bool,
 }
 
-/// Follows one side's stamps, each with the leg that begins at it, to `last`.
+/// Adds up one side's stamps, each with the leg that begins at it, until `last`.
 fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> Side {
     let taken: Vec<(u64, Option<u64>)> = stamps.iter().filter_map(|&(stamp, leg)| Some((stamp?, leg))).collect();
     let ends = taken.iter().map(|&(stamp, _)| stamp).skip(1).chain([last]);
@@ -159,7 +159,7 @@ fn crossings(row: &Row, stamped_before: bool) -> impl Iterator<Item = i128> {
 
 fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
     let (least, clock) = (least?, &block.measured.clock);
-    // The offset lies between both measurements; one nanosecond for rounding.
+    // The offset lies between both measurements. One nanosecond is for rounding.
     let bound = clock.bound_ns + (clock.after_ns - clock.before_ns).abs() / 2.0;
     ((least as f64) < -bound - 1.0).then(|| {
         let (least, bound) = (duration(least as f64), duration(bound));
@@ -180,8 +180,8 @@ fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
 }
 
 /// 10: across each block, the clock offset changed by at most twice the accuracy of a measurement. A block with a
-/// larger change has no one-way latencies; its other results stay valid. With such blocks the check is not applicable,
-/// and fails if they are more than half.
+/// larger change gives no one-way latencies; its other results stay valid. With such blocks the check is not
+/// applicable; it fails if they are more than half.
 #[must_use]
 pub fn offset_stable(run: &Run) -> SelfCheck {
     const NAME: &str = "the clocks' offset is stable across each block";

@@ -120,7 +120,8 @@ fn interval(ratio: &Ratio) -> Interval<f64> {
     Interval { low: ratio.low, high: ratio.high }
 }
 
-/// Equal values have the ratio 1, even zeros. JSON has no infinity: a nonzero value over zero has no ratio.
+/// Equal values have the ratio 1, even zeros. A nonzero value over zero gives `None`, because JSON cannot represent
+/// infinity.
 fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
     let (this, base) = this.zip(base)?;
     #[expect(clippy::float_cmp, reason = "only the very same figure counts as equal")]

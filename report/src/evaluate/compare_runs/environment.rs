@@ -51,14 +51,14 @@ const COMPARED_FIELDS: [&str; 42] = [
     "rustc_version",
 ];
 
-/// Emulation has no memory types: a value that an earlier version recorded there is noise.
+/// Emulation ignores memory types. Earlier versions recorded one; such a value has no meaning.
 const NOT_UNDER_EMULATION: &str = "bar2_cached";
 
 /// Fields that always vary: listed only if they differ by more than this.
 const LOAD_TOLERANCES: [(&str, f64); 4] =
     [("load_average", 0.5), ("busy_cpus", 0.3), ("steal_percent", 1.0), ("guest_steal_percent", 1.0)];
 
-/// Fields of the configuration that the environment repeats with their effective values.
+/// Fields of the configuration that the environment repeats with their effective values: compared only there.
 const TOLD_BY_ENVIRONMENT: [&str; 7] =
     ["driver", "driver_reason", "bar2_map", "pinning", "vectors", "smp", "size_bytes"];
 
@@ -71,7 +71,7 @@ pub struct Difference {
     pub values: Vec<Value>,
 }
 
-/// A field that some runs did not record, as earlier versions did not.
+/// A field that some runs did not record, usually runs of earlier versions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct NotRecorded {
     /// As in a [`Difference`].
@@ -80,7 +80,7 @@ pub struct NotRecorded {
     pub runs: Vec<usize>,
 }
 
-/// The differences. A run that did not record a field differs from none in it.
+/// The fields that differ. Runs that did not record a field are left out of its comparison.
 pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
     let mut all: Vec<Difference> = facts(runs).filter(|one| is_unequal(&one.values)).map(Fact::difference).collect();
     let of_load = LOAD_TOLERANCES.iter().map(|&(field, apart)| (Fact::of_environment(runs, field), apart));

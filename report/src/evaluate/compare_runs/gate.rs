@@ -1,12 +1,12 @@
-//! Pass or fail by limits: fails on a significant slowdown, and if nothing could be compared; noise alone does not
+//! Pass or fail by limits: fails on a significant slowdown, and if nothing could be compared. Noise alone does not
 //! fail.
 //!
 //! A cell fails if the *whole* interval of the ratio lies above the limit and above the noise floor. A ratio above the
-//! limit whose interval reaches below it does not fail: such a ratio comes and goes from run to run. Inconclusive
-//! metrics are listed with the reason. If all are inconclusive, or a run failed its own checks, the gate fails with
-//! that reason.
+//! limit whose interval reaches below it does not fail, because such a ratio is not reproducible. Inconclusive metrics
+//! are listed with the reason. The gate also fails if all metrics are inconclusive, or if a run failed its own checks,
+//! with that reason.
 //!
-//! Each cell of either run is examined once per limit that applies to it, so compared and inconclusive ones add up.
+//! Each cell of either run is counted once per limit that applies to it: as compared or as inconclusive.
 
 use serde::Serialize;
 
@@ -21,7 +21,7 @@ use bench_model::units::plural;
 pub(crate) const P50: &str = "p50";
 pub(crate) const P99: &str = "p99";
 
-/// Half of a run's blocks need a 99th percentile of their own.
+/// The noise floor of p99 needs a 99th percentile of each half of a run's blocks.
 const TAIL_NOISE_UNKNOWN: &str =
     "too few samples for a noise floor: half of the blocks hold fewer than 1,000 (use --full)";
 
@@ -43,7 +43,7 @@ pub struct Regression {
     pub cell: CellId,
     /// `p50` or `p99`.
     pub figure: &'static str,
-    /// This run's over the baseline's.
+    /// This run's value over the baseline's.
     pub ratio: f64,
     /// Its interval, all of it above the limit.
     pub interval: Interval<f64>,
@@ -75,7 +75,7 @@ pub struct Gate {
     pub regressions: Vec<Regression>,
     /// Metrics that were compared.
     pub judged: usize,
-    /// Of these, metrics whose noise would hide a slowdown of just the limit.
+    /// Compared metrics whose noise floor exceeds the limit: a slowdown by just the limit would be missed.
     pub too_noisy: usize,
     /// Inconclusive metrics.
     pub not_judged: Vec<NotJudged>,
@@ -147,7 +147,7 @@ impl Gate {
             return;
         }
         self.judged += 1;
-        // Identical samples hide nothing.
+        // Identical samples: the noise floor does not matter.
         let Some((ratio, interval)) = known.ratio.filter(|_| !cell.identical) else { return };
         if known.word == Change::Slower && interval.low.min(ratio) > 1.0 + limit {
             self.regressions.push(Regression { run, cell: cell.name.clone(), figure, ratio, interval });
@@ -158,7 +158,7 @@ impl Gate {
 }
 
 impl Limits {
-    /// The limits that apply to a metric, by name. Idling has none, and a stream no 99th percentile.
+    /// The limits that apply to a metric, by name. There is no limit for idle cells, and no p99 limit for streams.
     fn on(self, figure: Metric) -> impl Iterator<Item = (&'static str, f64)> {
         let p50 = self.p50.filter(|_| figure != Metric::BusyCores);
         let p99 = self.p99.filter(|_| matches!(figure, Metric::Latency | Metric::CorrectedLatency));

@@ -1,5 +1,5 @@
-//! Ratio of the 99th percentiles of two series, with an interval from order statistics. The block bootstrap is for
-//! medians; few blocks contain too little of a tail to resample it.
+//! Ratio of the 99th percentiles of two series, with an interval from order statistics. The block bootstrap serves only
+//! medians: a few blocks contain too few tail samples to resample.
 
 use serde::Serialize;
 

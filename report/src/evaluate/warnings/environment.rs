@@ -1,4 +1,4 @@
-//! Warnings about the machine, its settings and how the run was started. Settings that are not known give none.
+//! Warnings about the machine, its settings and how the run was started. Unknown settings give no warning.
 
 use super::STOP_LOAD;
 use crate::result::Warning;
@@ -6,17 +6,19 @@ use crate::result::environment::Environment;
 use bench_model::pinning::{Pinning, ThreadName};
 use bench_model::units::{plural, sig3};
 
-/// Steal from which it shows in the figures, in per cent.
+/// Steal time, in per cent, from which it affects the metrics.
 const STEAL_FROM: f64 = 1.0;
 
-/// CPUs that others may keep busy at the start beyond those that the run leaves: less than that every machine does.
+/// CPUs that other processes may use at the start in addition to those that the run leaves free. Every machine has that
+/// much background load.
 const BUSY_TOLERANCE: f64 = 0.3;
 
-/// Tasks by which the load may exceed the free CPUs: the average of a minute keeps a trace of what has ended.
+/// Tasks by which the load average may exceed the free CPUs: an average over one minute includes processes that have
+/// ended.
 const LOAD_TOLERANCE: f64 = 0.5;
 
-/// All warnings of the environment: those that distort figures first, those that limit their meaning last. `pinning` is
-/// what the blocks asked for; `handshakes` shows whether the guest's counter is sound.
+/// All warnings about the environment: first those that distort metrics, then those that limit what they apply to.
+/// `pinning` is the planned pinning of the blocks; `handshakes` shows whether the guest's counter is constant.
 pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Handshakes) -> Vec<Warning> {
     let warnings = [
         other_benchmarks(environment),
@@ -41,7 +43,7 @@ fn warning(message: String, hint: impl Into<String>) -> Warning {
     Warning { message, hint: hint.into() }
 }
 
-/// Each side's spinning threads take the other's CPUs, caches and memory bandwidth.
+/// The polling threads of each side compete for the other side's CPUs, caches and memory bandwidth.
 fn other_benchmarks(environment: &Environment) -> Option<Warning> {
     let others: Vec<String> = environment.load.other_benchmarks.iter().map(ToString::to_string).collect();
     let message = match &others[..] {
@@ -67,7 +69,7 @@ fn not_pinned(environment: &Environment) -> Option<Warning> {
     })
 }
 
-/// The threads of a run that spin in some block: the initiator and the virtual CPUs.
+/// The threads that busy-poll in at least one block: the initiator and the vCPUs.
 fn spinning(environment: &Environment) -> Option<u32> {
     environment.guest_cpus.map(|guest| guest.saturating_add(1))
 }
@@ -88,7 +90,7 @@ fn oversubscribed(environment: &Environment) -> Option<Warning> {
     })
 }
 
-/// The CPU of the initiator and those of virtual CPUs, where both are pinned.
+/// The CPUs of the initiator and of the vCPUs, if both are pinned.
 fn host_and_vcpus(pinning: &Pinning) -> impl Iterator<Item = (usize, ThreadName, usize)> + '_ {
     let vcpus = pinning.threads().filter(|(name, _)| matches!(name, ThreadName::Vcpu(_)));
     vcpus.filter_map(|(name, cpu)| Some((pinning.host?, name, cpu)))
@@ -117,7 +119,7 @@ fn siblings(environment: &Environment, pinning: &Pinning) -> Option<Warning> {
     ))
 }
 
-/// Other load just before the run. Where that is not known, by the load average, which also contains processes that have
+/// Other load just before the run. If it is unknown, the load average is used. That also includes processes that have
 /// ended, such as the build of these programs.
 fn loaded(environment: &Environment) -> Option<Warning> {
     let threads = spinning(environment)?;
@@ -133,7 +135,7 @@ fn loaded(environment: &Environment) -> Option<Warning> {
         });
     }
     let load = environment.load.load_average?;
-    // The average is over the whole machine, of which the run may have only a part.
+    // The load average covers the whole machine, of which the run may have only a part.
     let cpus = environment.host.hardware_threads.unwrap_or(0).max(environment.cores);
     let free = f64::from(cpus.saturating_sub(threads));
     (cpus > 0 && load > free + LOAD_TOLERANCE).then(|| {
@@ -145,7 +147,7 @@ fn loaded(environment: &Environment) -> Option<Warning> {
     })
 }
 
-/// Low-priority processes measure the time that others leave.
+/// With low priority, results include the time for which other processes preempt the run.
 fn low_priority(environment: &Environment) -> Option<Warning> {
     let (policy, nice) = (environment.host.scheduling_policy.as_deref()?, environment.host.nice.unwrap_or(0));
     (["batch", "idle"].contains(&policy) || nice > 0).then(|| {
@@ -199,25 +201,26 @@ fn host_clock(environment: &Environment) -> Option<Warning> {
     ))
 }
 
-/// Blocks, by whether the handshakes before and after them show the same offset of the guest's counter.
+/// Blocks, and those in which the handshakes before and after the block show different offsets of the guest's counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Handshakes {
     /// All blocks.
     pub(super) blocks: usize,
-    /// Those in which it moved.
+    /// Blocks in which the offset changed.
     pub(super) moved: usize,
 }
 
 impl Handshakes {
-    /// A disturbed machine moves the offset of some blocks, a counter that is not constant that of most.
+    /// Load on the machine shifts the offset in some blocks; a counter with a varying rate shifts it in most.
     fn show_a_sound_counter(self) -> bool {
         self.moved * 2 <= self.blocks
     }
 }
 
-/// `tsc-early` is the same counter, in the second after boot in which Linux still measures its frequency. Stamps are read
-/// from the counter, whichever clock source the guest's kernel takes. Under KVM that is kvm-clock by default, on sound
-/// counters too: KVM does not show a guest that its counter is constant unless asked to. There the handshakes decide.
+/// `tsc-early` is the same counter, during the second after boot in which Linux measures its frequency. Stamps are read
+/// from the counter, whichever clock source the guest kernel uses. Under KVM the default is kvm-clock even on constant
+/// counters: KVM does not expose to a guest that its counter is constant unless configured to. In that case the
+/// handshakes decide.
 fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warning> {
     if environment.accel == "kvm" && environment.clocksource.as_deref() == Some("kvm-clock") {
         return (!handshakes.show_a_sound_counter()).then(|| {

@@ -1,4 +1,4 @@
-//! Interference by other load during the run, as the run itself observed it.
+//! Interference by other load during the run, from the run's own data.
 
 use super::STOP_LOAD;
 use crate::io::run::{Run, RunBlock};
@@ -8,14 +8,14 @@ use crate::stats::total;
 use bench_model::units::{duration, plural};
 use bench_model::{Conditions, WaitMode, Workload};
 
-/// By how much the calibrated spin may exceed the later cost of blocking.
+/// Maximum ratio of the calibrated spin budget to the cost of blocking measured later.
 const SPIN_FACTOR: f64 = 10.0;
 
-/// Share of operations from which preemptions show in more than the tail.
+/// Preemptions per operation above which they affect more than the tail.
 const PREEMPTED_FROM: f64 = 0.01;
 
-/// Preemptions of a benchmark thread while it exchanges messages. Frames and idling take so long that some are normal there,
-/// and with busy threads they are what is measured.
+/// Preemptions of a benchmark thread while it exchanges messages. Frames and idle blocks take so long that some
+/// preemptions are normal. With busy threads, preemption is the subject of the measurement.
 pub(super) fn preempted(run: &Run) -> Option<Warning> {
     let blocks = run.blocks().filter(|block| matches!(block.plan().workload, Workload::Pingpong | Workload::Paced));
     let known: Vec<(u64, u64)> =
@@ -32,8 +32,8 @@ pub(super) fn preempted(run: &Run) -> Option<Warning> {
     })
 }
 
-/// Hybrid waits spin for the cost of blocking, calibrated with few operations when the run begins. If the rest of the run
-/// contradicts it, all hybrid figures are those of another spin. A spin given by --spin is intended.
+/// Hybrid waits spin for the cost of blocking, which is calibrated with few operations at the start of the run. If
+/// later blocks contradict it, all hybrid metrics apply to a wrong spin budget. A budget set by --spin is intended.
 pub(super) fn spin(run: &Run, environment: &Environment, config: &serde_json::Value) -> Option<Warning> {
     let spin_ns = environment.hybrid_spin_ns.filter(|_| config["spin_ns"].is_null())? as f64;
     let median_ns = median_of_blocking(run)? as f64;
@@ -48,7 +48,7 @@ pub(super) fn spin(run: &Run, environment: &Environment, config: &serde_json::Va
     })
 }
 
-/// Median round trip of messages back to back for which both sides block.
+/// Median back-to-back round trip with both sides blocking.
 fn median_of_blocking(run: &Run) -> Option<u64> {
     let blocks = |block: &RunBlock<'_>| {
         let asked = block.plan();

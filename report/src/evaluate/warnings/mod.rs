@@ -1,4 +1,4 @@
-//! Warnings: the run passed its self-checks, but something limits its figures. Each has a hint (`cure` in JSON).
+//! Warnings: the run passed its self-checks, but something limits its metrics. Each has a hint (JSON field `cure`).
 
 mod environment;
 mod interference;
@@ -62,7 +62,7 @@ fn no_interrupts(run: &Run) -> Option<Warning> {
     })
 }
 
-/// Emulation has no memory types: a record of one by an earlier guest program is noise.
+/// Emulation ignores memory types. Earlier guest programs recorded one; such a value has no meaning.
 fn uncached_memory(run: &Run, environment: &Environment) -> Option<Warning> {
     if environment.accel == "tcg" {
         return None;
@@ -95,7 +95,7 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
     })
 }
 
-/// The longest waits are missing, so results depend on the time limit.
+/// The longest waits are missing, so the results depend on the time limit.
 fn unsent(run: &Run) -> Option<Warning> {
     let cut: Vec<RunBlock<'_>> = run.blocks().filter(|block| block.measured.unsent > 0).collect();
     let first = cut.first()?;
@@ -111,7 +111,7 @@ fn unsent(run: &Run) -> Option<Warning> {
     })
 }
 
-/// With busy threads of the run's own, late doorbells are expected.
+/// With the run's own busy threads, late doorbells are expected.
 fn waits_timed_out(run: &Run) -> Option<Warning> {
     let others = run.blocks().filter(|block| !block.plan().conditions.is_contended());
     let late = total(others.map(|block| {
@@ -140,7 +140,7 @@ fn instrument_shows(run: &Run) -> Option<Warning> {
     })
 }
 
-/// A guest whose memory is much slower than its host's. Under emulation that is expected.
+/// The guest's memory is much slower than the host's. Under emulation that is expected.
 fn unhealthy_guest(run: &Run, environment: &Environment) -> Option<Warning> {
     const HEALTHY: f64 = 1.5;
     let largest = run.measured().ceilings.iter().max_by_key(|ceiling| ceiling.size_bytes)?;

@@ -1,15 +1,15 @@
-//! Stalls: the machine, or a process of the run, stood still for a time that no scheduler takes. Means, rates and CPU
-//! figures then contain the stall, so each warning gives block, length and effect.
+//! Stalls: the machine, or a process of the run, stopped for longer than any scheduling delay. Means, rates and CPU
+//! metrics then contain the stall, so each warning gives block, length and effect.
 //!
-//! An operation stalls if it, or the delay before it, exceeds the third quartile of its cell by all of
+//! An operation stalls if its duration, or the delay before it, exceeds the third quartile of its cell by all of
 //!
-//! - [`LEAST`]: with both CPUs of a machine fourfold overcommitted, the longest of 24,500 operations took 51 ms, and 30
-//!   runnable threads with slices of 3 ms delay each other by 90 ms. With busy threads of the run's own, where waiting for
-//!   a CPU is what is measured, up to 0.9 s were seen: there [`MIN_CROWDED`];
-//! - three times that quartile, for operations that are long themselves, such as frames under emulation;
-//! - ten times the distance between first and third quartile.
+//! - [`LEAST`]: with both CPUs of a machine overcommitted fourfold, the longest of 24,500 operations took 51 ms. 30
+//!   runnable threads with slices of 3 ms delay each other by 90 ms. With the run's own busy threads, where scheduling
+//!   delay is the subject of the measurement, delays up to 0.9 s were observed, so the limit is [`MIN_CROWDED`];
+//! - three times that quartile, for operations that take long anyway, such as frames under emulation;
+//! - ten times the interquartile range.
 //!
-//! Quartiles, because a stall must not hide itself in the measure of what is usual.
+//! Quartiles are robust: a stall hardly changes them.
 
 use std::collections::HashSet;
 
@@ -22,13 +22,13 @@ use bench_model::samples::Row;
 use bench_model::units::{duration, plural, sig3, thousands};
 use bench_model::{WaitMode, Workload};
 
-/// Least length of a stall, in nanoseconds.
+/// Minimum length of a stall, in nanoseconds.
 const LEAST: u64 = 150_000_000;
-/// The same where the run itself keeps its threads off their CPUs.
+/// The same if the run's own busy threads preempt the measured threads.
 const MIN_CROWDED: u64 = 2_000_000_000;
-/// Share of a block's time that a polling thread may be off its CPU.
+/// Share of a block's time during which a polling thread may be preempted.
 const OFF_CPU_FROM: f64 = 0.25;
-/// Warnings that are written out; the rest is counted.
+/// Maximum number of warnings printed; the others are only counted.
 const SHOWN: usize = 3;
 
 const HINT: &str =
@@ -36,7 +36,7 @@ const HINT: &str =
 
 /// A stall of one block.
 struct Stall {
-    /// In nanoseconds, of its longest operation.
+    /// In nanoseconds, for the block's longest operation.
     longest: u64,
     message: String,
 }
@@ -82,13 +82,13 @@ fn of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
     by_operation.chain(blocks.iter().filter_map(|block| of_block(block, blocks))).collect()
 }
 
-/// A row, with the two times in which it can stall.
+/// A row with the two durations in which it can stall.
 struct Operation<'a> {
     row: &'a Row,
-    /// What the cell's latency is made of.
+    /// The duration that counts as the cell's latency.
     span: Option<u64>,
-    /// From when it could have been sent, after the answer before it or at its due time, until it was. Of frames unknown:
-    /// they are made meanwhile, which is in no figure.
+    /// The delay before sending: from the end of the previous operation or the scheduled send time, whichever is later,
+    /// to the send. `None` for frames: they are generated in that time, which no metric includes.
     delay: Option<u64>,
 }
 
@@ -103,7 +103,7 @@ impl Operation<'_> {
     }
 }
 
-/// The operations that enter figures, in order.
+/// The operations that count for metrics, in order.
 fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
     let workload = block.plan().workload;
     let mut ended_before = None;
@@ -114,7 +114,7 @@ fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
         let delay = sent.zip(earliest).map(|(sent, earliest)| sent.saturating_sub(earliest));
         Operation { row, span: Metric::Latency.of_row(workload, row), delay }
     };
-    // Failed operations are in no figure, but the next one starts after them.
+    // Failed operations count for no metric, but the next operation starts after them.
     let all: Vec<Operation<'_>> = block.rows.iter().map(operation).collect();
     all.into_iter().filter(|one| one.row.status == bench_model::samples::Status::Ok).collect()
 }
@@ -143,7 +143,7 @@ impl Usual {
     }
 }
 
-/// What the stalls, given by block, do to the mean and to the CPU figures of their cell.
+/// The effect of the stalls, given by block, on the mean and the CPU metrics of their cell.
 fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
     let blocks = cell.blocks();
     let figure = if cell.series(Metric::CorrectedLatency).concat().is_empty() {
@@ -157,7 +157,7 @@ fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
     let value = |row: &&Row| figure.of_row(blocks[0].plan().workload, row);
     let with = mean(rows().filter_map(|row| value(&row)));
     let without = mean(rows().filter(|row| !stalled_rows.contains(&row.seq)).filter_map(|row| value(&row)));
-    // A stall between round trips is in none of them.
+    // Stalls between round trips do not change the mean.
     let means = with.zip(without).map(|(with, without)| (duration(with), duration(without)));
     let means = means.filter(|(with, without)| with != without);
     let means = means.map(|(with, without)| format!("; {name} of the cell {with} with it, {without} without"));
@@ -180,13 +180,13 @@ fn mean(values: impl Iterator<Item = u64>) -> Option<f64> {
     (count > 0).then(|| sum / count as f64)
 }
 
-/// In microseconds, of all threads.
+/// CPU time of all threads, in microseconds.
 fn cpu_per_operation(cpu: &Cpu) -> Option<f64> {
     Some(cpu.host_us_per_op? + cpu.vcpu_us_per_op? + cpu.main_loop_us_per_op?)
 }
 
-/// What shows in a block as a whole: a suspended machine, a stream or storm that took longer than planned, and a thread
-/// that polls without using its CPU.
+/// Stalls that are visible only for a whole block: a suspended machine, a stream or storm that took longer than
+/// planned, or a polling thread that did not use its CPU.
 fn of_block(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
     let suspended = Some(block.measured.suspended_ns).filter(|ns| *ns >= LEAST).map(|longest| Stall {
         longest,
@@ -214,7 +214,7 @@ fn overrun(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
     })
 }
 
-/// How long the messages of a stream or a storm were to take, in nanoseconds; `None`: as long as it takes.
+/// Planned duration of a stream or a storm, in nanoseconds; `None`: no time limit.
 fn planned(block: &RunBlock<'_>) -> Option<u64> {
     let asked = block.plan();
     match asked.workload {
@@ -227,7 +227,7 @@ fn planned(block: &RunBlock<'_>) -> Option<u64> {
     }
 }
 
-/// Only for blocks without operations: otherwise context switches show preemption.
+/// Only for blocks without operations: in other blocks, context switches show preemption.
 fn off_cpu(block: &RunBlock<'_>) -> Option<Stall> {
     let asked = block.plan();
     if !matches!(asked.workload, Workload::Idle | Workload::Stream | Workload::Storm) || asked.conditions.is_contended()
