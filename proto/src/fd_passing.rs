@@ -1,13 +1,12 @@
 //! Messages with descriptors over a UNIX stream socket.
 //!
 //! A descriptor is sent with the bytes as `SCM_RIGHTS` control data
-//! ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). Sent, it is borrowed: the sender
-//! keeps its own. Received, it is owned and close-on-exec. Control data that did not fit means that
-//! a descriptor is lost, hence that every later vector would be counted wrongly: an error, after
-//! which what did come is closed.
+//! ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)). For sending, it is borrowed: the sender keeps its
+//! own. A received descriptor is owned and close-on-exec. Truncated control data means that a descriptor was lost, and
+//! every later vector would be numbered wrongly. This is an error, and the descriptors that did arrive are closed.
 //!
-//! The functions do on a non-blocking socket what they do on a blocking one, except that they say so
-//! when there is nothing to do yet.
+//! On a non-blocking socket, the functions report when they would block: [`SendError::WouldBlock`] and
+//! [`Received::NotYet`].
 
 mod batch;
 
@@ -26,7 +25,7 @@ pub use batch::send_batch;
 
 use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, encode};
 
-/// Room for more descriptors than a message may carry, to distinguish a surplus from truncation.
+/// Room for more descriptors than a message may carry, to distinguish extra descriptors from truncation.
 const DESCRIPTOR_ROOM: usize = 4;
 
 /// Why a message could not be sent.
@@ -35,13 +34,13 @@ pub enum SendError {
     /// The non-blocking socket's buffer is full. Nothing of the message was sent.
     #[error("the socket's buffer is full")]
     WouldBlock,
-    /// The other end is closed.
+    /// The peer has closed the connection.
     #[error("the other end of the socket is closed")]
     Disconnected,
-    /// The user has more descriptors under way than its descriptor limit allows. Nothing was sent.
+    /// The user has more descriptors in flight than its descriptor limit allows. Nothing was sent.
     #[error("too many descriptors are on their way to receivers that do not read them")]
     TooManyInFlight,
-    /// Anything else.
+    /// Any other error.
     #[error("cannot send on the socket")]
     Socket(#[source] io::Error),
 }
@@ -57,42 +56,42 @@ impl From<Errno> for SendError {
     }
 }
 
-/// Why a message could not be received. The connection is of no more use.
+/// Why a message could not be received. The connection cannot be used further.
 #[derive(Debug, Error)]
 pub enum ReceiveError {
-    /// Control data was cut off, and a descriptor with it.
+    /// Control data was truncated, and a descriptor was lost.
     #[error(
         "a descriptor was lost on the way: control data was cut off; \
          if this process is at its limit of open files, raise it (ulimit -n)"
     )]
     DescriptorLost,
-    /// A single read brought more than one descriptor.
+    /// A single read returned more than one descriptor.
     #[error("a message came with {0} descriptors, but each may carry only one")]
     TooManyDescriptors(usize),
     /// The bytes are not a sequence of messages.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// Anything else.
+    /// Any other error.
     #[error("cannot receive from the socket")]
     Socket(#[source] io::Error),
 }
 
-/// What [`receive`] found.
+/// The result of [`receive`].
 #[derive(Debug)]
 pub enum Received {
-    /// A whole message.
+    /// A complete message.
     Message(Message<OwnedFd>),
-    /// The non-blocking socket has not received a whole message yet.
+    /// The non-blocking socket has not received a complete message yet.
     NotYet,
-    /// The other end closed the connection between two messages.
+    /// The peer closed the connection between two messages.
     Closed,
 }
 
 /// Sends one message, with at most one descriptor
 /// ([sendmsg(2)](https://man7.org/linux/man-pages/man2/sendmsg.2.html)).
 ///
-/// A message goes out whole or not at all: where a non-blocking socket takes a part of it, this
-/// waits until it takes the rest. The process must ignore SIGPIPE, as every Rust program does.
+/// A message is sent completely or not at all: if a non-blocking socket accepts only a part, this function waits until
+/// it accepts the rest. The process must ignore SIGPIPE, as every Rust program does.
 ///
 /// ```
 /// use std::os::fd::AsFd;
@@ -112,7 +111,7 @@ pub fn send(socket: &UnixStream, value: i64, fd: Option<BorrowedFd<'_>>) -> Resu
     let fd = fd.map(|fd| fd.as_raw_fd());
     let mut sent = 0;
     while sent < MESSAGE_BYTES {
-        // The descriptor goes with the first byte, and only with it.
+        // The descriptor is sent with the first byte only.
         let fds = if sent == 0 { fd.as_slice() } else { &[] };
         match socket.send_with_fd(&bytes[sent..], fds) {
             Ok(count) => sent += count,
@@ -137,8 +136,7 @@ fn wait_until_writable(socket: &UnixStream) -> Result<(), SendError> {
 /// Receives up to the end of one message
 /// ([recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html)).
 ///
-/// The decoder keeps a part of a message from one call to the next, so each connection needs one of
-/// its own, used for nothing else.
+/// The decoder keeps a partial message from one call to the next, so each connection needs its own decoder.
 pub fn receive(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Result<Received, ReceiveError> {
     let mut bytes = [0; MESSAGE_BYTES];
     loop {
@@ -146,7 +144,7 @@ pub fn receive(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Result<Re
             Ok(part) => part,
             Err(PartError::Errno(Errno::INTR)) => continue,
             Err(PartError::Errno(Errno::AGAIN)) => return Ok(Received::NotYet),
-            // A peer that closes with unread bytes of ours: it is gone all the same.
+            // The peer closed the connection with unread bytes from this side. Treated like a normal close.
             Err(PartError::Errno(Errno::CONNRESET)) => (0, None),
             Err(PartError::Errno(errno)) => return Err(ReceiveError::Socket(errno.into())),
             Err(PartError::Descriptors(error)) => return Err(error),
@@ -166,7 +164,7 @@ enum PartError {
     Descriptors(ReceiveError),
 }
 
-/// One recvmsg call: the number of bytes, and their descriptor.
+/// One recvmsg call: the number of bytes, and the descriptor, if any.
 fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), PartError> {
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut room);

@@ -1,13 +1,13 @@
 //! The client's side of the protocol as a pure state machine.
 //!
-//! A server sends, in this order: the version; the client's own id; the shared memory; then, for
-//! each peer that is there already, its id once per vector, each with an eventfd; then the client's
-//! own id once per vector, likewise. From then on: the id of a newcomer once per vector, or an id
-//! without a descriptor for a peer that left.
+//! A server sends, in this order: the version; the client's own id; the shared memory; for each peer that is already
+//! present, its id once per vector, each with an eventfd; the client's own id once per vector, each with an eventfd.
+//! After that it sends the id of each peer that joins, once per vector with an eventfd, and the id of each peer that
+//! leaves, without a descriptor.
 //!
-//! The machine is strict: a vector's index is the number of messages before it, so a client that
-//! ignored an error would ring wrong doorbells. The number of vectors of a peer is not part of the
-//! protocol. Missing vectors and the end of the handshake cannot be detected.
+//! The machine is strict. A vector's index is the number of earlier messages with the same id, so a client that ignored
+//! an error would ring wrong doorbells. The number of vectors of a peer is not part of the protocol. Missing vectors
+//! and the end of the handshake cannot be detected.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,23 +31,23 @@ pub enum Event<F> {
         /// Its eventfd.
         fd: F,
     },
-    /// The eventfd that rings a vector of a peer. Vector 0 announces the peer.
+    /// The eventfd that rings a vector of a peer. Vector 0 means that the peer joined.
     PeerVector {
-        /// Whose vector.
+        /// The peer.
         peer: PeerId,
         /// The vector's index.
         vector: Vector,
         /// Its eventfd.
         fd: F,
     },
-    /// A peer left. Its id does not come again on this connection.
+    /// A peer left. Its id is not used again on this connection.
     PeerLeft(PeerId),
 }
 
 /// A message that the protocol does not allow. The connection cannot be used further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum SessionError {
-    /// The first number is another version.
+    /// The server sent another protocol version.
     #[error("expected protocol version {PROTOCOL_VERSION}, got {0}")]
     WrongVersion(i64),
     /// The server refused the client.
@@ -71,13 +71,13 @@ pub enum SessionError {
     /// A later number is not a peer id.
     #[error("expected the id of a peer, from 0 to 65535, got {0}")]
     PeerIdOutOfRange(i64),
-    /// The client's own id came as if it had left.
+    /// The client's own id came without a descriptor, which means that it left.
     #[error("expected an eventfd with the client's own id {0}, got none")]
     OwnVectorWithoutDescriptor(PeerId),
-    /// A peer left that never came, or that left before.
+    /// A peer left that had not joined, or that had left before.
     #[error("expected a present peer's id or an eventfd, got {0} without one, which is not present")]
     UnknownPeerLeft(PeerId),
-    /// A peer joined under the id of one that left, of which this client was notified.
+    /// A peer joined under an id for which this client has received a disconnect notice.
     #[error("expected an id that this client was not notified of before, got {0}, whose peer has left")]
     IdReused(PeerId),
     /// A peer has more vectors than a [`Vector`] can count.
@@ -109,13 +109,13 @@ enum Expecting {
 #[derive(Debug)]
 pub struct Session {
     expecting: Expecting,
-    /// How many vectors of each present peer were announced, the client's own among them.
+    /// The number of announced vectors of each present peer, including the client itself.
     vectors: BTreeMap<PeerId, u32>,
     departed: BTreeSet<PeerId>,
 }
 
 impl Session {
-    /// A connection before the first message.
+    /// A connection before its first message.
     #[must_use]
     pub fn new() -> Self {
         Self { expecting: Expecting::Version, vectors: BTreeMap::new(), departed: BTreeSet::new() }

@@ -1,10 +1,9 @@
-//! The client-server protocol's messages, version 0.
+//! The messages of the client-server protocol, version 0.
 //!
-//! Each message is one signed 64-bit little-endian number, accompanied by at most one file
-//! descriptor. It flows from server to client only. What the numbers mean, and in which order they
-//! may come, is the business of [`session`](crate::session); how a descriptor travels, that of
-//! [`fd_passing`](crate::fd_passing). Nothing here touches a socket: the descriptor's type is a
-//! parameter.
+//! Each message is one signed 64-bit little-endian number, with at most one file descriptor. Messages flow from server
+//! to client only. [`session`](crate::session) defines the meaning and order of the numbers, and
+//! [`fd_passing`](crate::fd_passing) transfers the descriptors. This module does not use sockets: the type of the
+//! descriptor is a parameter.
 //!
 //! Source: "Client-Server protocol" in QEMU's `docs/specs/ivshmem-spec.rst`.
 
@@ -12,36 +11,36 @@ use std::fmt;
 
 use thiserror::Error;
 
-/// The only version of the protocol there is; the first number a server sends.
+/// The only protocol version. It is the first number that a server sends.
 pub const PROTOCOL_VERSION: i64 = 0;
 
 /// The number that accompanies the shared memory's descriptor.
 pub const MEMORY: i64 = -1;
 
-/// What this project's server sends in the place of the version to a client that it cannot take in,
-/// before it closes the connection. A client that knows only version 0 ends with a plain error, where
-/// a bare end of the stream makes QEMU's device loop endlessly.
+/// Sent by this project's server instead of the version to a client that it rejects, before it closes the connection. A
+/// client that supports only version 0 then ends with an error. Without this number, QEMU's device would loop endlessly
+/// at the end of the stream.
 pub const REFUSAL: i64 = -1;
 
-/// All that a refused client is sent: the refusal in the place of the version, of the client's id and of the memory. A client
-/// that ignores the version, as QEMU's `ivshmem-flat` does, ends at the third one, which lacks the descriptor.
+/// All numbers sent to a rejected client: the refusal in place of the version, the client's id and the memory. A client
+/// that ignores the version, as QEMU's `ivshmem-flat` does, ends at the third number, which lacks the descriptor.
 pub const REFUSAL_MESSAGES: [i64; 3] = [REFUSAL; 3];
 
 /// The length of every message.
 pub const MESSAGE_BYTES: usize = size_of::<i64>();
 
-/// The number a server gives to one of its clients, and the address of a doorbell.
+/// The number that a server assigns to a client. It is also the address of the client's doorbells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerId(pub u16);
 
 impl PeerId {
-    /// The number that stands for this peer on the wire.
+    /// The number of this peer in messages.
     #[must_use]
     pub fn to_wire(self) -> i64 {
         i64::from(self.0)
     }
 
-    /// The peer that a number on the wire stands for; `None` outside of 0..=65535.
+    /// The peer with this number; `None` outside 0..=65535.
     #[must_use]
     pub fn from_wire(value: i64) -> Option<Self> {
         u16::try_from(value).ok().map(Self)
@@ -54,8 +53,8 @@ impl fmt::Display for PeerId {
     }
 }
 
-/// The index of one of a peer's interrupt vectors. It never crosses the wire: it is the count of
-/// the messages that named the peer before.
+/// The index of one of a peer's interrupt vectors. It is not sent: it is the number of earlier messages with the peer's
+/// id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vector(pub u16);
 
@@ -65,7 +64,7 @@ impl fmt::Display for Vector {
     }
 }
 
-/// One message with the descriptor that came with it, if any.
+/// One message with its descriptor, if any.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message<F> {
     /// The number.
@@ -83,30 +82,30 @@ pub fn encode(value: i64) -> [u8; MESSAGE_BYTES] {
 /// The stream is not a sequence of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum DecodeError {
-    /// Two descriptors came with one message.
+    /// One message had two descriptors.
     #[error("a message came with a second descriptor, but each may carry only one")]
     SecondDescriptor,
     /// The stream ended within a message.
     #[error("the stream ended after {received} of a message's {MESSAGE_BYTES} bytes")]
     EndWithinMessage {
-        /// How many bytes of it had come.
+        /// The number of bytes received of that message.
         received: usize,
     },
-    /// The caller read more than [`Decoder::wanted`] bytes. The message of a descriptor is then unknown.
+    /// The caller read more than [`Decoder::wanted`] bytes, so the message of a descriptor is unknown.
     #[error("{given} bytes were read where the current message lacks only {wanted}")]
     Overread {
-        /// How many bytes were handed in.
+        /// The number of bytes passed.
         given: usize,
-        /// How many the current message lacked.
+        /// The number of bytes missing in the current message.
         wanted: usize,
     },
 }
 
-/// Puts messages together from what single reads of the stream return.
+/// Assembles messages from the results of single reads of the stream.
 ///
-/// A read must ask for no more than [`wanted`](Self::wanted) bytes. The kernel would otherwise merge
-/// plain messages with the next one that has a descriptor, and the descriptor's message would be unknown. When
-/// the eight bytes come in parts, the descriptor comes with the first, and is kept until the last.
+/// A read must request at most [`wanted`](Self::wanted) bytes. Otherwise the kernel would merge plain messages with the
+/// next one that has a descriptor, and the descriptor's message would be unknown. If the eight bytes arrive in parts,
+/// the descriptor arrives with the first part and is kept until the last.
 ///
 /// ```
 /// use proto::wire::{Decoder, encode};
@@ -133,13 +132,13 @@ impl<F> Decoder<F> {
         Self { bytes: [0; MESSAGE_BYTES], received: 0, fd: None }
     }
 
-    /// How many bytes the current message lacks, from 1 to [`MESSAGE_BYTES`].
+    /// The number of bytes missing in the current message, from 1 to [`MESSAGE_BYTES`].
     #[must_use]
     pub fn wanted(&self) -> usize {
         MESSAGE_BYTES - self.received
     }
 
-    /// Takes what one read returned. After an error the stream is of no more use.
+    /// Processes the result of one read. After an error, the stream cannot be used further.
     pub fn feed(&mut self, bytes: &[u8], fd: Option<F>) -> Result<Option<Message<F>>, DecodeError> {
         let wanted = self.wanted();
         if bytes.len() > wanted {
@@ -158,7 +157,7 @@ impl<F> Decoder<F> {
         Ok(Some(Message { value: i64::from_le_bytes(self.bytes), fd: self.fd.take() }))
     }
 
-    /// To be asked at the end of the stream: whether it ended between two messages.
+    /// Call at the end of the stream. Fails if the stream ended within a message.
     pub fn finish(&self) -> Result<(), DecodeError> {
         match self.received {
             0 => Ok(()),

@@ -1,4 +1,4 @@
-//! Checks a run's paths before reading or writing: they may belong to someone else or lead elsewhere.
+//! Checks a run's paths before reading or writing: they may belong to another user or lead outside the folder.
 
 use std::fs;
 use std::path::Path;

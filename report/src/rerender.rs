@@ -35,9 +35,9 @@ pub struct Rerendered {
 /// Renders the run in `dir` again: the same input gives the same files. Environment and configuration are those in
 /// `result.json`, not those of this machine.
 ///
-/// Without `result.json` there is no environment. Without `measured.json`, the finished blocks of `measured.jsonl` are
-/// rendered. A damaged `result.json` is written again with the environment and configuration that precede the damage;
-/// the damaged file is kept.
+/// If `result.json` is missing, the environment is unknown. If `measured.json` is missing, the finished blocks of
+/// `measured.jsonl` are rendered. A damaged `result.json` is written again with the environment and configuration that
+/// precede the damage; the damaged file is kept.
 pub fn rerender(dir: &Path) -> Result<Rerendered, ReportError> {
     let there = |name: &str| dir.join(name).is_file();
     if !dir.is_dir() {
@@ -58,7 +58,7 @@ pub fn rerender(dir: &Path) -> Result<Rerendered, ReportError> {
     Ok(Rerendered { result, run, repaired })
 }
 
-/// Writes the header into an empty table, which earlier versions left: other programs need the columns.
+/// Writes the header into an empty table, which earlier versions wrote: other programs need the columns.
 fn ensure_header(samples: &Path) -> Result<(), ReportError> {
     if !samples.symlink_metadata().is_ok_and(|seen| seen.is_file() && seen.len() == 0) {
         return Ok(());
@@ -77,7 +77,7 @@ fn keep_damaged_copy(damaged: &Path, kept: &Path) -> Result<(), ReportError> {
     fs::hard_link(damaged, kept).map_err(failed)
 }
 
-/// Whether the path exists. A dangling link does: rendering must not replace it silently.
+/// Whether the path exists. A dangling link counts as existing: rendering must not replace it silently.
 fn exists(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
 }
@@ -123,7 +123,7 @@ fn recorded(dir: &Path) -> Result<(Environment, Value, Option<Warning>), ReportE
     };
     let ReportError::Json { line, byte, .. } = error else { return Err(error) };
     let mut recorded = Recorded::default();
-    // The error is known; the fields before it count.
+    // The error was handled above; only the fields before the damage are needed here.
     let _ = serde_json::Deserializer::from_slice(&read::read_document(&path)?).deserialize_map(&mut recorded);
     if ![0, SCHEMA_VERSION].contains(&recorded.schema_version) {
         return Err(ReportError::Schema { path, found: recorded.schema_version, known: SCHEMA_VERSION });

@@ -1,5 +1,5 @@
-//! The schema of `result.json` (JSON Schema 2020-12) from the types that it is written by. The committed file is what
-//! other programs rely on; the test below sees to it that it is this one.
+//! Generates the schema of `result.json` (JSON Schema 2020-12) from its types. Other programs rely on the committed
+//! file, so a test below compares it with the generated one.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::result::RunResult;
 
-/// Where the schema is committed.
+/// Path of the committed schema.
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/result.schema.json");
 
-/// Set to anything to write the file anew.
+/// Environment variable: if set, the test writes the file.
 const UPDATE: &str = "UPDATE_SCHEMA";
 
 fn generated() -> String {
@@ -22,7 +22,7 @@ fn generated() -> String {
     serde_json::to_string_pretty(&schema).expect("a value is JSON") + "\n"
 }
 
-/// Descriptions are doc comments, whose lines and links mean nothing here.
+/// Descriptions come from doc comments. Line breaks and links are removed.
 fn as_prose(value: &mut Value) {
     match value {
         Value::Object(fields) => {

@@ -21,7 +21,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// The atomic operations that arming needs. A trait, so that loom can replace the processor.
+/// The atomic operations that arming needs. A trait, so loom can replace the processor's atomics.
 pub trait AtomicWord {
     /// See [`AtomicU64::load`].
     fn load(&self, order: Ordering) -> u64;

@@ -1,7 +1,7 @@
 //! Memory that another process or machine writes at the same time.
 //!
 //! This is the only file that accesses shared memory through raw pointers. It returns atomic words and copies, never a
-//! `&[u8]` or a `&T` of a plain type: a Rust reference guarantees that there is no other writer.
+//! `&[u8]` or a `&T` of a plain type: a Rust reference must not have other writers.
 //!
 //! The same type serves for device registers (BAR0): a 32-bit atomic store is one 32-bit bus access.
 #![expect(unsafe_code, reason = "maps and dereferences memory that other processes share")]
@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use memmap2::{MmapOptions, MmapRaw};
 use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
 
-/// Why memory could not be mapped or reached.
+/// Why memory could not be mapped or accessed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegionError {
     /// The system refused the mapping.
@@ -113,27 +113,28 @@ impl SharedRegion {
     /// The 64-bit word at `offset`, which must be a multiple of 8.
     pub fn word(&self, offset: usize) -> Result<&AtomicU64, RegionError> {
         let at = self.at(offset, 8, 8)?;
-        // SAFETY: in bounds, aligned (the mapping starts on a page), mapped for as long as `self` is borrowed; every
-        // party accesses these bytes by atomic or volatile instructions.
+        // SAFETY: in bounds, aligned (the mapping starts on a page), mapped for as long as `self` is borrowed. All
+        // readers and writers access these bytes by atomic or volatile instructions.
         Ok(unsafe { AtomicU64::from_ptr(at.as_ptr().cast()) })
     }
 
-    /// `count` words from `offset` on, which must be a multiple of 8: for loops, which would otherwise check the bounds of each word.
+    /// `count` words from `offset` on, which must be a multiple of 8. For loops: bounds are checked once, not for each
+    /// word.
     pub fn words(&self, offset: usize, count: usize) -> Result<&[AtomicU64], RegionError> {
         let at = self.at(offset, count.saturating_mul(8), 8)?;
-        // SAFETY: as in `word`, for all of them: `at` has checked the whole length.
+        // SAFETY: as in `word`; `at` has checked the whole length.
         Ok(unsafe { std::slice::from_raw_parts(at.as_ptr().cast(), count) })
     }
 
     /// The 32-bit word at `offset`, which must be a multiple of 4.
     pub fn word32(&self, offset: usize) -> Result<&AtomicU32, RegionError> {
         let at = self.at(offset, 4, 4)?;
-        // SAFETY: as in `word`, with four bytes.
+        // SAFETY: as in `word`, for four bytes.
         Ok(unsafe { AtomicU32::from_ptr(at.as_ptr().cast()) })
     }
 
-    /// Copies `from` into the region. The protocol must give this side the bytes: a concurrent write by the other side
-    /// corrupts them.
+    /// Copies `from` into the region. The protocol must assign these bytes to this side: a concurrent write by the
+    /// other side corrupts them.
     pub fn copy_in(&self, offset: usize, from: &[u8]) -> Result<(), RegionError> {
         let at = self.at(offset, from.len(), 1)?;
         // SAFETY: the destination is in bounds; `from` is a private slice and cannot overlap a foreign mapping.
@@ -144,7 +145,7 @@ impl SharedRegion {
     /// Copies bytes out of the region. Validate the copy: the original can change after the check.
     pub fn copy_out(&self, offset: usize, to: &mut [u8]) -> Result<(), RegionError> {
         let at = self.at(offset, to.len(), 1)?;
-        // SAFETY: the source is in bounds; `to` is exclusively ours.
+        // SAFETY: the source is in bounds; `to` is exclusively borrowed.
         unsafe { std::ptr::copy_nonoverlapping(at.as_ptr(), to.as_mut_ptr(), to.len()) };
         Ok(())
     }
@@ -175,8 +176,8 @@ impl SharedRegion {
         Some(self.at(offset, to.len(), 8).map(|from| {
             let from: *const u64 = from.as_ptr().cast();
             for (i, word) in to.chunks_exact_mut(8).enumerate() {
-                // SAFETY: word `i` lies within the bytes that `at` has checked, aligned to 8. Volatile: the other side
-                // writes too, and the loop is to stay one of words.
+                // SAFETY: word `i` lies within the bytes that `at` has checked, aligned to 8. Volatile, because the
+                // other side writes too, and because the compiler must not replace the word-by-word loop.
                 word.copy_from_slice(&unsafe { from.add(i).read_volatile() }.to_ne_bytes());
             }
         }))
@@ -190,7 +191,7 @@ impl SharedRegion {
             return None;
         }
         Some(self.at(offset, len, 8).map(|from| {
-            // SAFETY: `at` has checked the bytes, and aligned to 8.
+            // SAFETY: `at` has checked bounds and alignment.
             unsafe { all_words(from.as_ptr().cast(), len / 8) }
         }))
     }
@@ -212,15 +213,15 @@ pub fn read_private_words(words: &[u64]) -> u64 {
 }
 
 /// # Safety
-/// `from` must be readable for so many words, and aligned.
+/// `from` must be aligned, and readable for `words` words.
 unsafe fn all_words(from: *const u64, words: usize) -> u64 {
-    // SAFETY: by contract. Volatile: another side may write, and each word is to be a load of its own.
+    // SAFETY: by contract. Volatile, because another side may write, and because each word must be a separate load.
     (0..words).fold(0, |all, i| all ^ unsafe { from.add(i).read_volatile() })
 }
 
 /// Evicts private bytes from all caches, see [`SharedRegion::flush`].
 pub fn flush_private(bytes: &[u8]) {
-    // SAFETY: the slice is mapped, and flushing changes nothing of it.
+    // SAFETY: the slice is mapped, and flushing does not change it.
     unsafe { flush_lines(bytes.as_ptr(), bytes.len()) };
 }
 

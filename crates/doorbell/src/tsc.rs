@@ -1,7 +1,7 @@
-//! The time stamp counter: the one clock that host and guest share.
+//! The time stamp counter: the clock that host and guest share.
 //!
-//! Under TCG and KVM a guest's counter is the host's plus a constant (KVM can scale it as well). With that constant, stamps of
-//! both sides are on one time line. Intel SDM volume 3, "Time-Stamp Counter"; AMD APM volume 2.
+//! Under TCG and KVM a guest's counter is the host's plus a constant (KVM can also scale it). With that constant,
+//! stamps of both sides are on one time line. Intel SDM volume 3, "Time-Stamp Counter"; AMD APM volume 2.
 #![expect(unsafe_code, reason = "rdtsc and lfence are compiler intrinsics")]
 
 use std::arch::x86_64::{_mm_lfence, _rdtsc};
@@ -18,7 +18,7 @@ pub fn tsc_now() -> u64 {
     }
 }
 
-/// The counter at an instant of the system's clock, to measure the counter's rate.
+/// The counter at an instant of the system clock, to measure the counter's rate.
 #[derive(Debug, Clone, Copy)]
 pub struct TscSample {
     instant: Instant,

@@ -8,10 +8,11 @@ use crate::arming::{AtomicWord, arm};
 use crate::deadline::scaled;
 use crate::tsc::tsc_now;
 
-/// A doorbell that has not arrived this long after it was rung counts as lost. A busy machine stalls for tens of
-/// milliseconds; a lost interrupt never arrives.
+/// A doorbell that has not arrived this long after it was rung counts as lost. A busy machine can stall for tens of
+/// milliseconds, so the limit is much longer.
 const LOST_AFTER: Duration = Duration::from_secs(1);
-/// Checks between two calls of `on_idle` while polling: rare enough to cost nothing, often enough to notice a deadline.
+/// Checks between two calls of `on_idle` while polling: rare enough for a negligible cost, often enough to notice a
+/// deadline.
 const CHECKS_PER_IDLE: u32 = 1 << 14;
 /// Checks between two pause hints. On hardware, a pause leaves execution resources to the sibling hyper-thread. Under
 /// emulation it leaves the translated code, which costs half of a round trip.
@@ -112,7 +113,7 @@ impl Waiter for Poll {
             if let Some(found) = try_take() {
                 return Ok(found);
             }
-            // One counter and no inner loop, which the compiler would unroll until it fills a page.
+            // One counter and no inner loop: the compiler would unroll an inner loop to the size of a page.
             checks = checks.wrapping_add(1);
             if checks.is_multiple_of(CHECKS_PER_PAUSE) {
                 std::hint::spin_loop();
@@ -179,7 +180,7 @@ impl<W: AtomicWord, S: EventSource> Waiter for Irq<'_, W, S> {
         mut try_take: impl FnMut() -> Option<T>,
         mut on_idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>> {
-        // Armed words that the sender claimed, and the events that arrived for them.
+        // Armed words that the sender claimed, and events that arrived for them.
         let (mut claimed, mut events) = (0_u64, 0_u64);
         let mut blocked = false;
         if !std::mem::take(&mut self.armed_early) {

@@ -1,5 +1,5 @@
 //! Loom model of the arming protocol: all interleavings of one message, and those of two messages with at most four
-//! preemptions. A lost wake-up is an error: the receiver blocks although the sender has ended and rings no more.
+//! preemptions. A lost wake-up is an error: the receiver blocks although the sender has ended and will not ring again.
 
 use std::convert::Infallible;
 use std::io;

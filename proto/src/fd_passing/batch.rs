@@ -1,9 +1,9 @@
 //! Sends many messages in one system call.
 //!
-//! Several descriptors in one `sendmsg` would all arrive with its first byte, so each message that has one is a
-//! `sendmsg` of its own; `sendmmsg` makes many of them at the price of one change into the kernel, which on machines
-//! with mitigations costs as much as the message itself. Plain messages that follow each other go out as one write:
-//! who reads eight bytes at a time cannot tell.
+//! Several descriptors in one `sendmsg` would all arrive with its first byte, so each message with a descriptor needs
+//! its own `sendmsg`. `sendmmsg` sends many of them with one system call. On machines with mitigations, a system call
+//! costs as much as the message itself. Consecutive plain messages are sent as one write: a reader that reads eight
+//! bytes at a time sees no difference.
 
 use std::io::IoSlice;
 use std::mem::MaybeUninit;
@@ -18,18 +18,18 @@ use crate::wire::{MESSAGE_BYTES, Message, encode};
 /// Room for the control data of one descriptor.
 const ROOM: usize = rustix::cmsg_space!(ScmRights(1));
 
-/// What one `sendmsg` carries: a message with its descriptor, or a run of plain ones.
+/// The content of one `sendmsg`: a message with its descriptor, or consecutive plain messages.
 struct Part<'fd> {
     end: usize,
     fd: Option<BorrowedFd<'fd>>,
 }
 
-/// Sends as many of the messages as the socket takes, in order, and returns how many bytes that were: at least one. The
-/// last message may have gone out in part; its descriptor went with the first byte. To go on, pass it as the first of
-/// the rest, with `sent` for the number of its bytes that went out before; otherwise `sent` is 0. With no messages,
-/// nothing happens.
+/// Sends as many of the messages as the socket accepts, in order. Returns the number of bytes sent, at least one. The
+/// last message may have been sent partially; its descriptor was sent with the first byte. To continue, pass that
+/// message as the first one, with `sent` as the number of its bytes that were sent before; otherwise `sent` is 0.
+/// Without messages, nothing is sent.
 ///
-/// Fails only if nothing was sent, and waits for nothing on a non-blocking socket
+/// Fails only if nothing was sent. Does not wait on a non-blocking socket
 /// ([sendmmsg(2)](https://man7.org/linux/man-pages/man2/sendmmsg.2.html)).
 ///
 /// ```
@@ -92,14 +92,14 @@ fn send_parts(
         _ => {
             let mut headers: Vec<MMsgHdr<'_>> =
                 slices.iter().zip(controls).map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
-            // The kernel stops behind the first part that did not go out whole.
+            // The kernel stops after the first part that was not sent completely.
             let count = sendmmsg(socket, &mut headers, flags)?;
             Ok(headers[..count].iter().map(MMsgHdr::bytes_sent).sum())
         }
     }
 }
 
-/// Splits messages, of the first of which `sent` bytes and the descriptor are gone already.
+/// Splits messages into parts. `sent` bytes and the descriptor of the first message have been sent before.
 fn parts<'fd>(messages: &[Message<BorrowedFd<'fd>>], sent: usize) -> Vec<Part<'fd>> {
     let mut parts: Vec<Part<'fd>> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {

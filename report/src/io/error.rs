@@ -13,13 +13,13 @@ pub enum ReportError {
     /// The path is not a folder.
     #[error("{} is not a folder; name the folder of a run, such as results/latest", path.display())]
     NoFolder {
-        /// What was named.
+        /// The given path.
         path: PathBuf,
     },
     /// The folder contains no file of a run.
     #[error("{} is not the folder of a run: it has neither measured.json nor plan.json; name one that cargo xtask bench made", path.display())]
     NotARun {
-        /// What was named.
+        /// The given path.
         path: PathBuf,
     },
     /// The file cannot be read.
@@ -65,13 +65,13 @@ pub enum ReportError {
     /// The path is not a regular file.
     #[error("{} is not a regular file; restore the file of the run, or run again", path.display())]
     NoFile {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
     /// An output path holds something other than a regular file or folder. Rendering must not replace or follow it.
     #[error("{} is not {wanted}; refusing to replace it: move it away and render again", path.display())]
     NotRegularFile {
-        /// Where.
+        /// The path.
         path: PathBuf,
         /// Expected kind.
         wanted: &'static str,
@@ -94,7 +94,7 @@ pub enum ReportError {
         /// The blocks' index.
         index: u32,
     },
-    /// Unsupported schema version.
+    /// The schema version is not supported.
     #[error("{}: schema version {found} is not supported (this program reads version {known}); {}", path.display(), hint(*found, *known))]
     Schema {
         /// The file.

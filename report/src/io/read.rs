@@ -19,7 +19,7 @@ use bench_model::units::plural;
 
 /// Size limit of a JSON file. Those of a full run take one megabyte.
 const MAX_JSON: u64 = 64 << 20;
-/// Size limit of the table: some seven million operations. Those of a full run take a few hundred megabytes.
+/// Size limit of the table: about seven million operations. Those of a full run take a few hundred megabytes.
 const MAX_SAMPLES: u64 = 1 << 30;
 /// Length limit of a line: three times what all columns can take.
 const LONGEST_LINE: u64 = 2_048;
@@ -93,7 +93,7 @@ fn checked(path: &Path, measured: RawRun) -> Result<RawRun, ReportError> {
     }
 }
 
-/// Reads `samples.csv`. An empty file has no rows. The warning reports a truncated last line.
+/// Reads `samples.csv`. An empty file gives no rows. The warning reports a truncated last line.
 pub fn read_samples(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
     let failed = |source| ReportError::Read { path: path.to_owned(), source };
     let (mut file, length) = open(path, MAX_SAMPLES)?;
@@ -141,7 +141,7 @@ fn open(path: &Path, most: u64) -> Result<(File, u64), ReportError> {
     Ok((File::open(path).map_err(failed)?, seen.len()))
 }
 
-/// The end of the last complete line; 0 if there is none.
+/// The end of the last complete line, or 0.
 fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
     let start = length.saturating_sub(LONGEST_LINE + 1);
     file.seek(SeekFrom::Start(start))?;

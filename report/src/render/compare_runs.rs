@@ -11,13 +11,13 @@ use crate::stats::Change;
 use bench_model::Workload;
 use bench_model::units::{duration, plural, sig3};
 
-/// Lines that one remark may take.
+/// Maximum number of lines per remark.
 const LINES_EACH: usize = 4;
 
-/// Cells that are named one by one where only one run has them; the rest is in the JSON form.
+/// Maximum number of listed cells that only one run has. The JSON form has all of them.
 const NAMED: usize = 12;
 
-/// The whole comparison, with a line end after each line.
+/// The whole comparison. Every line ends with a line feed.
 #[must_use]
 pub fn text(across: &RunComparison) -> String {
     let mut lines = trust_warnings(across);
@@ -41,7 +41,7 @@ pub fn text(across: &RunComparison) -> String {
     lines.join("\n") + "\n"
 }
 
-/// What comes before every figure.
+/// Warnings that precede all metrics.
 fn trust_warnings(across: &RunComparison) -> Vec<String> {
     let of_run = |head: &RunInfo| {
         let folder = head.folder.display();
@@ -78,14 +78,14 @@ fn differences(across: &RunComparison) -> Vec<String> {
         for place in 0..across.runs.len() {
             let field = if place == 0 { difference.field.as_str() } else { "" };
             let line = format!("  {field:<22} {:<8} {}", name(place), difference.shown(place));
-            // Only the values are broken between words; the columns stay.
+            // Only the values are wrapped, so the columns stay aligned.
             lines.extend(columns(&line));
         }
     }
     lines
 }
 
-/// What cannot be compared is no difference: fields by the runs that lack them.
+/// Fields that some runs did not record cannot be compared; listed per run.
 fn not_recorded(across: &RunComparison) -> Vec<String> {
     let lacks = |place: usize| {
         let lacking = across.not_recorded.iter().filter(|one| one.runs.contains(&place));
@@ -96,7 +96,7 @@ fn not_recorded(across: &RunComparison) -> Vec<String> {
     (0..across.runs.len()).filter_map(lacks).flat_map(|line| wrapped(&line, LINES_EACH)).collect()
 }
 
-/// A line whose columns are kept where it fits, and broken between words where it does not.
+/// Keeps the columns of a line that fits the width; otherwise wraps the line at spaces.
 fn columns(line: &str) -> Vec<String> {
     let printable = crate::render::wrap::printable(line);
     let fits = printable.chars().count() <= crate::render::wrap::WIDTH;
@@ -127,7 +127,7 @@ fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
         lines.push(format!("{heading}:"));
         lines.extend(table);
     }
-    // With limits, what could not be judged is told with them.
+    // With limits, the outcome of the limits lists the inconclusive metrics.
     if across.gate.is_none() {
         let unknown = against.cells.iter().filter(|cell| cell.figure != Metric::BusyCores);
         let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, &cell.name)));
@@ -141,7 +141,7 @@ fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
     lines
 }
 
-/// Cells that share a reason, a remark per reason, in the order in which reasons first come.
+/// Groups cells by reason, one remark per reason, in order of first occurrence.
 fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, &'a CellId)>) -> Vec<String> {
     let mut reasons: Vec<(&str, Vec<&CellId>)> = Vec::new();
     for (because, cell) in cells {
@@ -156,7 +156,7 @@ fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, &'a CellId)>)
     reasons.into_iter().flat_map(told).collect()
 }
 
-/// The names of the first few, and how many there are besides.
+/// The names of the first cells, and the number of the others.
 fn some<'a>(cells: impl ExactSizeIterator<Item = &'a CellId>) -> String {
     let more = cells.len().saturating_sub(NAMED);
     let named: Vec<String> = cells.take(NAMED).map(short).collect();
@@ -220,7 +220,7 @@ fn ratio(ratio: Option<f64>) -> String {
     ratio.map_or_else(dash, short_ratio)
 }
 
-/// Three digits; a ratio beyond a hundred thousand is no figure that a table needs to hold.
+/// Three significant digits; from a hundred thousand on in exponent form, to keep the column narrow.
 fn short_ratio(value: f64) -> String {
     if value < 1e5 { sig3(value) } else { format!("{value:.0e}") }
 }
@@ -233,7 +233,7 @@ fn dash() -> String {
     "-".to_owned()
 }
 
-/// A cost is never judged, which is no lack.
+/// For CPU cores there is no outcome by design, so "inconclusive" would mislead.
 fn verdict_of(cell: &CellDelta) -> String {
     if cell.word == Change::Inconclusive && cell.figure == Metric::BusyCores { dash() } else { cell.word.to_string() }
 }
@@ -271,7 +271,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
     lines
 }
 
-/// What passed unseen, with the reasons.
+/// Inconclusive metrics, by reason.
 fn unjudged(gate: &Gate) -> Vec<String> {
     let of = |figure: &'static str| {
         let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);

@@ -1,10 +1,10 @@
-//! Draws a series again, in blocks and chunks, and finds the median of what was drawn without sorting it.
+//! Resamples a series in blocks and chunks, and finds the medians of the replicates without sorting.
 //!
-//! Samples are written as ranks among the distinct values. A replicate is a list of chunks, and its median is where the
-//! counts of ranks reach half. Nearly all replicates have their median in a narrow [`Window`] of ranks, and how many
-//! samples of a chunk lie below the window is a difference of two running totals. So only the few samples inside are
-//! counted one by one, and a replicate costs about as much as it has chunks. The result is exact: a median outside of
-//! the window is looked for again without one.
+//! Samples are stored as ranks among the distinct values. A replicate is a list of chunks. Its median is the rank at
+//! which the cumulative counts reach half. Nearly all replicates have their median in a narrow [`Window`] of ranks. The
+//! number of samples of a chunk below the window is the difference of two prefix sums, so only the few samples inside
+//! are counted one by one. The cost of a replicate is therefore about proportional to its number of chunks. The result
+//! is exact: if a median lies outside the window, it is searched again in the window of all ranks.
 
 use std::ops::Range;
 
@@ -13,11 +13,11 @@ use rand::rngs::StdRng;
 
 use super::percentile::Percentile;
 
-/// Replicates that are counted in full, to see where the window has to be. It gets a margin on either side of as much
-/// as they spread, so that few others miss it.
+/// Replicates that are counted in full to place the window. The window extends their range by its width on either side,
+/// so few other medians lie outside.
 const PILOTS: usize = 24;
 
-/// A series of one sample or more, in blocks that are not empty.
+/// A series of at least one sample, in non-empty blocks.
 pub(super) struct Series {
     /// The distinct values, ascending.
     values: Vec<u64>,
@@ -26,31 +26,31 @@ pub(super) struct Series {
     blocks: Vec<Block>,
 }
 
-/// Which samples a block has, and the length of its chunks.
+/// The samples of a block, and its chunk length.
 struct Block {
     samples: Range<usize>,
     chunk: usize,
 }
 
-/// The ranks from `first` on, up to some other, and where they are in the series.
+/// A range of ranks from `first` on, and the positions of these ranks in the series.
 struct Window {
     first: usize,
-    /// For each place in the series: how many samples before it lie below the window, and how many inside.
+    /// For each position in the series: the number of earlier samples below the window, and of those inside.
     before: Vec<(u32, u32)>,
     /// The samples inside, as ranks from `first`.
     inside: Vec<u32>,
-    /// How often a replicate has each rank of the window.
+    /// The count of each rank of the window in a replicate.
     counts: Vec<u32>,
 }
 
 impl Series {
-    /// `None` where the median has no interval even if the samples are independent, which takes 6 of them.
+    /// `None` if there are fewer than 6 samples: the median has no interval then, even for independent samples.
     pub(super) fn of<B: AsRef<[u64]>>(blocks: &[B]) -> Option<Self> {
         let filled = || blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty());
         let mut values: Vec<u64> = filled().flatten().copied().collect();
         values.sort_unstable();
         Percentile::P50.interval(&values)?;
-        // Counts and ranks are 32 bits wide, and a replicate may be longer than the series.
+        // Counts and ranks have 32 bits, and a replicate may be longer than the series.
         u32::try_from(filled().map(<[u64]>::len).max()?.checked_mul(blocks.len())?).ok()?;
         values.dedup();
         let rank = |sample: &u64| u32::try_from(values.partition_point(|value| value < sample)).ok();
@@ -71,12 +71,12 @@ impl Series {
         self.blocks.len()
     }
 
-    /// The median of the samples as they were measured, by nearest rank.
+    /// The median of the measured samples, by nearest rank.
     pub(super) fn median(&self) -> u64 {
         self.median_of(std::slice::from_ref(&(0..self.ranks.len())), &mut self.everything())
     }
 
-    /// The medians of so many replicates, by nearest rank.
+    /// The medians of the given number of replicates, by nearest rank.
     pub(super) fn replicate_medians(&self, replicates: usize, rng: &mut StdRng) -> Vec<u64> {
         let mut everything = self.everything();
         let mut chunks = Vec::new();
@@ -98,13 +98,13 @@ impl Series {
     fn draw(&self, chunks: &mut Vec<Range<usize>>, rng: &mut StdRng) {
         chunks.clear();
         for _ in &self.blocks {
-            // With a single block, there is no other to draw.
+            // A single block is always drawn, without using the random generator.
             let drawn = if self.blocks.len() > 1 { rng.random_range(0..self.blocks.len()) } else { 0 };
             let Block { samples, chunk } = &self.blocks[drawn];
             let mut left = samples.len();
             while left > 0 {
                 let start = rng.random_range(samples.start..=samples.end - chunk);
-                // The last chunk is cut, so that the block keeps its weight.
+                // The last chunk is truncated to keep the weight of the block.
                 let taken = left.min(*chunk);
                 chunks.push(start..start + taken);
                 left -= taken;
@@ -121,7 +121,7 @@ impl Series {
         Window::of(&self.ranks, 0..self.values.len())
     }
 
-    /// The window in which most medians lie, if these are some of them.
+    /// A window that contains most medians, from a sample of them.
     fn around(&self, medians: &[u64]) -> Window {
         let rank = |median: Option<&u64>| self.values.partition_point(|value| Some(value) < median);
         let (low, high) = (rank(medians.iter().min()), rank(medians.iter().max()));
@@ -151,8 +151,8 @@ impl Window {
         Self { first: window.start, before, inside, counts: vec![0; window.len()] }
     }
 
-    /// The rank of the chunks' median, the smallest that at least half of their samples do not exceed; `None` if it is
-    /// not inside.
+    /// The rank of the chunks' median: the smallest rank that at least half of their samples do not exceed. `None` if
+    /// it is outside the window.
     fn median_rank(&mut self, chunks: &[Range<usize>]) -> Option<usize> {
         self.counts.fill(0);
         let (mut samples, mut below) = (0, 0);
@@ -175,10 +175,10 @@ impl Window {
     }
 }
 
-/// About the cube root of a block's length, the order that Künsch finds best for the variance; at least 1.
+/// About the cube root of a block's length, at least 1. Künsch shows that this order is optimal for the variance.
 fn chunk_length(samples: usize) -> usize {
     let mut length = 1;
-    // Up to the nearest: as long as half-way to the next one, cubed, is not beyond.
+    // Rounds to nearest: increments while (length + ½)³ does not exceed the number of samples.
     while (2 * length + 1_usize).pow(3) <= samples.saturating_mul(8) {
         length += 1;
     }
@@ -196,7 +196,7 @@ mod tests {
         prop::collection::vec(prop::collection::vec(0_u64..50, 0..20), 1..6)
     }
 
-    /// By sorting what was drawn.
+    /// The median by sorting the drawn samples.
     fn naive(blocks: &[Vec<u64>], chunks: &[Range<usize>]) -> u64 {
         let all: Vec<u64> = blocks.concat();
         let mut drawn: Vec<u64> = chunks.iter().flat_map(|chunk| &all[chunk.clone()]).copied().collect();

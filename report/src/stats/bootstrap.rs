@@ -1,14 +1,14 @@
-//! Intervals of medians, quotients and their ratios for series that were measured in blocks. Samples that follow each other
-//! resemble each other, and the machine drifts from block to block; both make a median less certain than as many
-//! independent samples would, so both are part of what is drawn again.
+//! Intervals of medians, quotients and their ratios for series measured in blocks. Consecutive samples are correlated,
+//! and the machine drifts from block to block. Both make a median less certain than with as many independent samples,
+//! so the bootstrap resamples both chunks and blocks.
 //!
 //! A replicate is drawn in two stages (Davison and Hinkley, *Bootstrap Methods and their Application*, 1997, section
-//! 3.8): as many blocks as were measured, with replacement, and within each of them moving chunks of neighbours
-//! (Künsch, *The Jackknife and the Bootstrap for General Stationary Observations*, 1989) of about the cube root of its
-//! length. The ends of an interval are percentiles of the replicates. A few blocks vary less when they are drawn again
-//! than the next few would, which is made up for by percentiles that lie further out: the expanded percentile interval
-//! of Hesterberg, *What Teachers Should Know About the Bootstrap* (2015), section 4.2. Two or three blocks still promise
-//! too much where drift is most of the noise, and a single one says nothing of drift at all.
+//! 3.8): as many blocks as were measured, with replacement, and within each block moving chunks of neighbours (Künsch,
+//! *The Jackknife and the Bootstrap for General Stationary Observations*, 1989) of about the cube root of its length.
+//! The ends of an interval are percentiles of the replicates. With few blocks, resampling underestimates the variance
+//! between blocks. Percentiles further out correct this: the expanded percentile interval of Hesterberg, *What Teachers
+//! Should Know About the Bootstrap* (2015), section 4.2. With two or three blocks the interval is still too narrow if
+//! drift is most of the noise, and a single block contains no information about drift.
 //!
 //! Every function takes a seed: the same samples, seed and version of `rand` give the same interval.
 
@@ -19,10 +19,10 @@ use serde::{Deserialize, Serialize};
 use super::block_bootstrap::Series;
 use super::percentile::{Interval, TAIL};
 
-/// How often a series is drawn again.
+/// The number of replicates.
 const REPLICATES: usize = 2_000;
 
-/// The share of the replicates beyond either end of an interval, from two blocks on: Φ(−√(B ∕ (B − 1)) · t), with t the
+/// The share of the replicates beyond each end of an interval, from two blocks on: Φ(−√(B ∕ (B − 1)) · t), with t the
 /// 97.5 % quantile of Student's distribution with B − 1 degrees of freedom.
 const TAILS: [f64; 19] = [
     1.695_219e-72,
@@ -46,11 +46,11 @@ const TAILS: [f64; 19] = [
     1.588_083e-2,
 ];
 
-/// A ratio of two series, a figure of the first over that of the second, with a 95 % interval. All are finite and the
-/// ratio is above zero. Of times or costs, below 1 means that the first is the better one.
+/// A ratio of two series, a statistic of the first over that of the second, with a 95 % interval. All values are finite
+/// and the ratio is above zero. For times or costs, a ratio below 1 means that the first is better.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Ratio {
-    /// Of the samples as they were measured.
+    /// Of the measured samples.
     pub ratio: f64,
     /// The lower end.
     pub low: f64,
@@ -58,11 +58,10 @@ pub struct Ratio {
     pub high: f64,
 }
 
-/// A 95 % interval of the median of a series that comes as blocks in the order of their measurement; the median is
-/// [`Percentile::P50`](super::Percentile::P50) of all samples. Blocks may differ in length, and empty ones are passed
-/// over.
+/// A 95 % interval of the median of a series, given as blocks in order of measurement. The median is
+/// [`Percentile::P50`](super::Percentile::P50) of all samples. Blocks may differ in length, and empty ones are skipped.
 ///
-/// `None` from fewer than 6 samples, as for [`Percentile::interval`](super::Percentile::interval).
+/// `None` for fewer than 6 samples, as for [`Percentile::interval`](super::Percentile::interval).
 #[must_use]
 pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Interval<u64>> {
     let series = Series::of(blocks)?;
@@ -71,14 +70,15 @@ pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Inter
     Some(middle(&medians, tail(series.blocks())))
 }
 
-/// The median of `a` over that of `b`, each as [`median_interval`] takes it. They are drawn independently of each other,
-/// which is on the safe side where their blocks alternated and drifted together.
+/// The median of `a` over that of `b`, each in blocks as for [`median_interval`]. They are resampled independently of
+/// each other, which is conservative if their blocks alternated and drifted together.
 ///
-/// `None` where either has fewer than 6 samples, a median of zero, or a median that would be zero if drawn again.
+/// `None` if either has fewer than 6 samples, a median of zero, or a replicate with a median of zero.
 #[must_use]
 pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed: u64) -> Option<Ratio> {
     let (a, b) = (Series::of(a)?, Series::of(b)?);
-    // One generator for both: with a seed each, equal series would be drawn alike, and their ratio would never vary.
+    // One generator for both: with the same seed each, equal series would give equal replicates, and their ratio would
+    // not vary.
     let mut rng = StdRng::seed_from_u64(seed);
     let medians = [&a, &b].map(|series| series.replicate_medians(REPLICATES, &mut rng));
     let pairs = medians[0].iter().zip(&medians[1]);
@@ -95,13 +95,12 @@ pub struct Share {
     pub over: f64,
 }
 
-/// The quotient of the totals of `a`, Σ `sum` ∕ Σ `over`, over that of `b`: time per message, or CPU time per operation.
-/// Every message counts alike, whichever block it is in, for the ratio as for its interval: blocks are drawn, and the
-/// totals taken again (the ratio estimator of Cochran, *Sampling Techniques*, 1977, section 6.2). There is nothing within
-/// a block to draw.
+/// The quotient of the totals of `a`, Σ `sum` ∕ Σ `over`, over that of `b`: time per message, or CPU time per
+/// operation. Every message has the same weight, whichever block it is in, for the ratio and for its interval. Blocks
+/// are resampled, and the totals computed again (the ratio estimator of Cochran, *Sampling Techniques*, 1977, section
+/// 6.2). Within a block, nothing is resampled.
 ///
-/// `None` where either has fewer than 2 blocks, or a quotient that is, or would be if drawn again, not finite or not above
-/// zero.
+/// `None` if either has fewer than 2 blocks, or if a quotient, measured or resampled, is not finite or not above zero.
 #[must_use]
 pub fn ratio_of_totals(a: &[Share], b: &[Share], seed: u64) -> Option<Ratio> {
     let blocks = a.len().min(b.len());
@@ -115,7 +114,7 @@ pub fn ratio_of_totals(a: &[Share], b: &[Share], seed: u64) -> Option<Ratio> {
     Some(Ratio::of(ratio(of(a)?, of(b)?)?, replicates, blocks))
 }
 
-/// Of the totals.
+/// The quotient of the totals.
 fn quotient(all: impl Iterator<Item = Share>) -> Option<f64> {
     let Share { sum, over } =
         all.fold(Share { sum: 0.0, over: 0.0 }, |all, one| Share { sum: all.sum + one.sum, over: all.over + one.over });
@@ -130,23 +129,23 @@ impl Ratio {
     }
 }
 
-/// The ratio of two values above zero; JSON has no infinity.
+/// The ratio of two values above zero. `None` if it is not finite: JSON cannot represent infinity.
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0 && b > 0.0).then(|| a / b).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
 }
 
-/// The share of replicates to leave out on each side, for so many blocks.
+/// The share of replicates to leave out on each side, by number of blocks.
 fn tail(blocks: usize) -> f64 {
     match blocks {
-        // Chunks alone are drawn, and of those there are many.
+        // Only chunks are resampled, and there are many of them.
         0 | 1 => TAIL,
-        // What the exact values of 20 blocks and more follow to the third digit.
+        // Fits the exact values from 20 blocks on to the third digit.
         21.. => TAIL - 0.19 / blocks as f64,
         _ => TAILS[blocks - 2],
     }
 }
 
-/// Ascending replicates without a share on each side.
+/// The range of ascending replicates without the share `tail` on each side.
 fn middle<T: Copy>(replicates: &[T], tail: f64) -> Interval<T> {
     let beyond = replicates
         .iter()
@@ -277,7 +276,7 @@ mod tests {
 
     #[test]
     fn a_ratio_lies_in_its_interval_however_unequal_the_blocks_are() {
-        // A few blocks that got stuck carry next to nothing: the mean of the blocks' quotients would be all theirs.
+        // Two slow blocks have very few messages. A mean of the blocks' quotients would depend mostly on them.
         let stuck = Share { sum: 1_000.0, over: 10.0 };
         let base: Vec<Share> = (0..8).map(|block| Share { sum: 1_000.0 + f64::from(block), over: 1_000.0 }).collect();
         let this: Vec<Share> =

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_totals};
 
-/// An A/A comparison: one half of a series against the other, as [`ratio_of_medians`] does it. All three are finite and
+/// An A/A comparison: one half of a series against the other, by [`ratio_of_medians`]. All three values are finite and
 /// above zero.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NoiseFloor {
@@ -85,8 +85,8 @@ pub enum Change {
 
 impl Change {
     /// Reports a difference only if the interval excludes 1 and the noise floor, from 1 ∕ `floor` to `floor` (see
-    /// [`NoiseFloor::floor`]). With an unknown floor the outcome is inconclusive: an interval of a few samples contains
-    /// 1 whatever they are.
+    /// [`NoiseFloor::floor`]). With an unknown floor the outcome is inconclusive: the interval of a few samples
+    /// contains 1 whether or not there is a difference.
     #[must_use]
     pub fn of(ratio: Option<&Ratio>, floor: Option<f64>) -> Self {
         let Some(&Ratio { low, high, .. }) = ratio else {
@@ -222,7 +222,7 @@ mod tests {
         assert_eq!(of(&[10.0, 11.0, 12.0]), None);
         assert_eq!(of(&[]), None);
         let noise = of(&[10.0, 20.0, 22.0, 12.0]).expect("two in each half");
-        // Blocks 0 and 3 against 1 and 2; of two blocks the interval is all that drawing them again can give.
+        // Blocks 0 and 3 against 1 and 2. With two blocks, the interval spans all possible replicates.
         assert!((noise.ratio - 11.0 / 21.0).abs() < 1e-12, "{noise:?}");
         assert!((noise.floor() - 2.2).abs() < 1e-12, "22 over 10: {noise:?}");
     }

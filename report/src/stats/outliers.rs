@@ -23,7 +23,7 @@ pub struct Outliers {
 }
 
 impl Outliers {
-    /// Counts them in ascending samples; no samples have none.
+    /// Counts the outliers of ascending samples.
     #[must_use]
     pub fn of(sorted: &[u64]) -> Self {
         let quartiles = Percentile::P25.of(sorted).zip(Percentile::P75.of(sorted));
@@ -31,7 +31,7 @@ impl Outliers {
             return Self::default();
         };
         let range = u128::from(upper - lower);
-        // Twice the distance against 3 and 6 ranges: whole numbers, with nothing rounded at the fence.
+        // Twice the distance against 3 and 6 interquartile ranges: integers avoid rounding at the fence.
         let below =
             |ranges: u128| sorted.partition_point(|&x| 2 * u128::from(lower.saturating_sub(x)) > ranges * range);
         let above = |ranges: u128| {
@@ -45,7 +45,7 @@ impl Outliers {
         }
     }
 
-    /// All of them.
+    /// The number of all outliers.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.low_severe + self.low_mild + self.high_mild + self.high_severe

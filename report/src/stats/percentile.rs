@@ -1,15 +1,15 @@
-//! Percentiles by nearest rank: each is a sample, and given only with enough samples beyond it. Their intervals are
-//! samples too.
+//! Percentiles by nearest rank: each is a sample, and given only with enough samples beyond it. The ends of their
+//! intervals are samples too.
 
 use serde::{Deserialize, Serialize};
 
 /// Probability outside an interval on each side: 95 % inside.
 pub(super) const TAIL: f64 = 0.025;
 
-/// A weight of this share of the largest one no longer changes a sum of them.
+/// Weights below this share of the largest one do not change the sum.
 const NEGLIGIBLE: f64 = 1e-22;
 
-/// A percentile in hundredths of a percent, and the least number of samples from which it is given.
+/// A percentile in hundredths of a percent, and the minimum number of samples from which it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Percentile {
     basis_points: u32,
@@ -49,7 +49,7 @@ impl Percentile {
         Self { basis_points, from: 1 }
     }
 
-    /// The least number of samples from which it is given.
+    /// The minimum number of samples from which it is given.
     #[must_use]
     pub fn least_samples(self) -> usize {
         self.from
@@ -63,19 +63,20 @@ impl Percentile {
         if sorted.len() < self.from {
             return None;
         }
-        // In integers: 0.9999 is no binary fraction, and a rank that is off by one would be another sample.
+        // Integer arithmetic: 0.9999 is not exact in binary, and a rank that is off by one gives another sample.
         let rank = (sorted.len() as u128 * u128::from(self.basis_points)).div_ceil(10_000);
         let position = usize::try_from(rank.max(1) - 1).ok()?;
         sorted.get(position).copied()
     }
 
-    /// A 95 % interval of the percentile of what the samples were drawn from, whatever its distribution: between two
-    /// order statistics, whose ranks come from the exact binomial distribution (Conover, *Practical Nonparametric
-    /// Statistics*, 3rd edition, section 3.2). They are the innermost ranks beyond which the percentile lies with a
-    /// probability of at most 2.5 % on either side. `sorted` ascends.
+    /// A 95 % interval of the percentile of the distribution that the samples come from, whatever its shape. The ends
+    /// are two order statistics, whose ranks come from the exact binomial distribution (Conover, *Practical
+    /// Nonparametric Statistics*, 3rd edition, section 3.2). They are the innermost ranks beyond which the percentile
+    /// lies with a probability of at most 2.5 % on either side. `sorted` ascends.
     ///
-    /// `None` from fewer than [`least_samples`](Self::least_samples), and where even the extreme sample on one side
-    /// may be too near: the median needs 6 samples, p90 needs 36 and p95 needs 72.
+    /// `None` for fewer than [`least_samples`](Self::least_samples), and if even the most extreme sample on one side
+    /// does not bound the percentile with a probability of 97.5 %: the median needs 6 samples, p90 needs 36 and p95
+    /// needs 72.
     ///
     /// It assumes independent samples. For correlated neighbours it is too narrow: use
     /// [`median_interval`](super::median_interval).
@@ -99,7 +100,7 @@ fn interval_ranks(n: usize, basis_points: u32) -> Option<(usize, usize)> {
     (low >= 1 && high <= n).then_some((low, high))
 }
 
-/// How many of the weights, from the outermost inwards, add up to no more than `tail`.
+/// The number of weights, from the outermost inwards, whose sum does not exceed `tail`.
 fn within<'a>(weights: impl Iterator<Item = &'a f64>, tail: f64) -> usize {
     let sums = weights.scan(0.0, |sum, weight| {
         *sum += weight;
@@ -108,10 +109,10 @@ fn within<'a>(weights: impl Iterator<Item = &'a f64>, tail: f64) -> usize {
     sums.take_while(|&sum| sum <= tail).count()
 }
 
-/// The binomial probabilities of `n` trials, of which a share of `basis_points` succeeds, as multiples of the largest
-/// one, and the count that the first of them belongs to. They start from the mode and go outwards by the ratio of
-/// neighbours, which needs no factorial and loses no digits; the negligible ones are left out, so that there are some
-/// ten standard deviations' worth of them on either side.
+/// The binomial probabilities of `n` trials with a success probability of `basis_points`, relative to the largest one,
+/// and the count of the first of them. They are computed outwards from the mode by the ratio of neighbours, which
+/// avoids factorials and loss of precision. Negligible ones are left out, so about ten standard deviations remain on
+/// either side.
 fn binomial_weights(n: usize, basis_points: u32) -> (usize, Vec<f64>) {
     let odds = f64::from(basis_points) / f64::from(10_000 - basis_points);
     let mode = (n as u128 + 1) * u128::from(basis_points) / 10_000;
@@ -149,7 +150,7 @@ mod tests {
     const ALL: [Percentile; 6] =
         [Percentile::P50, Percentile::P90, Percentile::P95, Percentile::P99, Percentile::P999, Percentile::P9999];
 
-    /// The definition, by counting: the smallest sample that at least this share of all does not exceed.
+    /// The definition, by counting: the smallest sample that at least the given share of all samples does not exceed.
     fn naive(samples: &[u64], basis_points: u32) -> Option<u64> {
         samples
             .iter()
@@ -161,7 +162,7 @@ mod tests {
             .min()
     }
 
-    /// P(B < `count`) for `n` trials, from Pascal's triangle: slow, and with nothing in common with the code above.
+    /// P(B < `count`) for `n` trials, from Pascal's triangle: slow, but independent of the code above.
     fn below(count: usize, n: usize, p: f64) -> f64 {
         let mut probabilities = vec![1.0];
         for _ in 0..n {
@@ -191,7 +192,7 @@ mod tests {
             let p = f64::from(basis_points) / 10_000.0;
             if let Some((low, high)) = interval_ranks(n, basis_points) {
                 let (left, right) = (below(low, n, p), 1.0 - below(high, n, p));
-                // 1 − x costs the last digits.
+                // 1 − x loses the last digits, hence the tolerance.
                 prop_assert!(left <= TAIL + 1e-12 && right <= TAIL + 1e-12, "{} {}", left, right);
                 prop_assert!(below(low + 1, n, p) > TAIL - 1e-12);
                 prop_assert!(1.0 - below(high - 1, n, p) > TAIL - 1e-12);

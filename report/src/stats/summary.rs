@@ -61,7 +61,7 @@ pub struct Intervals {
 }
 
 impl Intervals {
-    /// Those of ascending samples.
+    /// The intervals of ascending samples.
     #[must_use]
     pub fn of(sorted: &[u64]) -> Self {
         Self {
@@ -158,11 +158,11 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     values.sum::<f64>() / n
 }
 
-/// Standard deviation of the sample; `None` of fewer than two.
+/// Standard deviation of the sample; `None` for fewer than two.
 pub(crate) fn deviation(values: impl ExactSizeIterator<Item = f64> + Clone) -> Option<f64> {
     let n = values.len();
     let mean = mean(values.clone());
-    // Around the mean in a second pass: the sum of squares of nanoseconds would eat the digits of the difference.
+    // A second pass around the mean: a sum of squared nanoseconds would lose the digits of the difference.
     let squares: f64 = values.map(|value| (value - mean).powi(2)).sum();
     (n > 1).then(|| (squares / (n - 1) as f64).sqrt())
 }

@@ -1,4 +1,4 @@
-//! `bandwidth_results.csv`: a line per frame, failed ones included with their status.
+//! `bandwidth_results.csv`: one line per frame, including failed ones with their status.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -34,21 +34,21 @@ const HEADER: [&str; 12] = [
 #[derive(Serialize)]
 struct Line<'a> {
     frame: &'a str,
-    /// From 0 within its size, mode and state of the caches, failed frames included.
+    /// Counts from 0 within size, mode and cache state, including failed frames.
     iteration: u64,
     size_bytes: u64,
     mode: &'a str,
     write_ns: Option<u64>,
-    /// Empty where the clocks' offset was not stable.
+    /// Empty if the clock offset was not stable.
     notify_ns: Option<i64>,
     read_ns: Option<u64>,
     verify_ns: Option<u64>,
     /// End to end.
     total_ns: Option<u64>,
-    /// Size over the end-to-end time, in 10⁹ bytes per second; empty for a frame that failed.
+    /// Size over the end-to-end time, in 10⁹ bytes per second; empty for a failed frame.
     gb_per_s: Option<f64>,
     status: Status,
-    /// Whether frame and slot were flushed from all caches before: a cell of its own.
+    /// Whether frame and slot were flushed from all caches before the operation. Such frames are separate cells.
     cold: bool,
 }
 
@@ -59,7 +59,7 @@ impl Export for BandwidthCsv {
 
     fn write(&self, _result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        // By hand, so that a run without frames still leaves a table.
+        // Written explicitly: the CSV writer would omit the header of a run without frames.
         writer.write_record(HEADER)?;
         let mut iterations: HashMap<(u64, String, bool), u64> = HashMap::new();
         for block in run.blocks().filter(|block| block.plan().workload == Workload::Frame) {
@@ -81,7 +81,7 @@ impl Export for BandwidthCsv {
                     read_ns: row.read_ns,
                     verify_ns: row.verify_ns,
                     total_ns: row.end_to_end_ns,
-                    // To the kilobyte per second: more digits would only seem exact.
+                    // Rounded to 1 kB/s: more digits would suggest a precision that the measurement does not have.
                     gb_per_s: speed.filter(|_| row.status == Status::Ok).map(|speed| (speed * 1e6).round() / 1e6),
                     status: row.status,
                     cold,

@@ -1,4 +1,4 @@
-//! `cpu.csv`: a line per block with CPU time, switches and counters per thread. An empty field is unknown.
+//! `cpu.csv`: one line per block with CPU time, context switches and counters per thread. An empty field is unknown.
 
 use std::io::{self, Write};
 
@@ -26,7 +26,7 @@ impl Export for CpuCsv {
         let blocks = || run.blocks().map(|block| block.measured);
         let vcpus = blocks().map(|block| block.cpu.vcpus_ns.len()).max().unwrap_or(0);
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        // The names do not depend on the block, so that a run without blocks still leaves a table.
+        // The names do not depend on the block: a run without blocks still gets a header.
         writer.write_record(columns(&nothing(), vcpus).into_iter().map(|(name, _)| name))?;
         for block in blocks() {
             writer.write_record(columns(block, vcpus).into_iter().map(|(_, field)| field))?;
@@ -35,7 +35,7 @@ impl Export for CpuCsv {
     }
 }
 
-/// An empty block.
+/// An empty block, for the column names.
 fn nothing() -> RawBlock {
     RawBlock {
         block: Block {
@@ -184,7 +184,7 @@ fn counters(measured: &RawBlock) -> Vec<Column> {
     [of("host", perf.host), of("vcpu0", perf.vcpu)].concat()
 }
 
-/// Behind all others, so that readers who go by position find those where they were.
+/// The last column, because other programs may read the earlier ones by position.
 fn pacing(measured: &RawBlock) -> Vec<Column> {
     vec![column("host_pacing_ns", &measured.cpu.host_pacing_ns)]
 }

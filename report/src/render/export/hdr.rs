@@ -1,4 +1,4 @@
-//! What both histogram formats have in common: which samples go into which histogram, its range, and its name.
+//! Common parts of both histogram formats: the samples of each histogram, its range, and its name.
 
 use hdrhistogram::Histogram;
 
@@ -7,25 +7,25 @@ use crate::io::run::{Run, RunBlock};
 use crate::result::Metric;
 use crate::result::cell_key::file_stem;
 
-/// The longest latency that a histogram tells apart, an hour: far beyond any deadline of an operation.
+/// The largest recordable latency: one hour, longer than any deadline of an operation.
 const MAX_NS: u64 = 3_600_000_000_000;
 
-/// Significant decimal digits that are kept of each value.
+/// Significant decimal digits of each value.
 const DIGITS: u8 = 3;
 
-/// Entries of a bucket, which follow from the digits: a power of two that tells 2 × 10³ values apart.
+/// Sub-buckets per bucket, which follow from the digits: the smallest power of two from 2 × 10³ on.
 pub(super) const SUB_BUCKETS: u32 = 2_048;
 
-/// Samples of equal blocks.
+/// Samples of a cell.
 pub(super) struct Recording<'a> {
-    /// Of which cell: the name of its file, and its tag in the log.
+    /// Name of the cell: the name of its file and its tag in the log.
     pub(super) name: String,
-    /// Nanoseconds, with the block that each series is of.
+    /// The blocks, each with its series in nanoseconds.
     pub(super) blocks: Vec<(RunBlock<'a>, Vec<u64>)>,
 }
 
-/// Each cell's latencies; where messages were due at some time, also those from then on, as `…-corrected`. Cells without
-/// a sample are left out.
+/// The latencies of each cell, and in an open loop the corrected latencies as `…-corrected`. Cells without samples are
+/// left out.
 pub(super) fn recordings(run: &Run) -> Vec<Recording<'_>> {
     groups(run).iter().flat_map(of_cell).filter(|one| one.blocks.iter().any(|(_, series)| !series.is_empty())).collect()
 }
@@ -38,12 +38,12 @@ fn of_cell<'a>(group: &CellBlocks<'a>) -> [Recording<'a>; 2] {
     [Recording { name: format!("{name}-corrected"), blocks: corrected }, Recording { name, blocks }]
 }
 
-/// A histogram, and how many samples lie beyond its range.
+/// A histogram, and the number of samples beyond its range.
 pub(super) fn histogram(samples: impl Iterator<Item = u64>) -> (Histogram<u64>, u64) {
     let mut histogram = Histogram::new_with_bounds(1, MAX_NS, DIGITS).expect("bounds that every version takes");
     let mut beyond = 0;
     for sample in samples {
-        // The only reason to refuse a value is that it is too large.
+        // A value is rejected only if it is too large.
         if histogram.record(sample).is_err() {
             beyond += 1;
         }

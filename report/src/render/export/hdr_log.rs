@@ -1,6 +1,6 @@
-//! `run.hlog`: every block's latencies as a compressed histogram, tagged with its cell, when it began and how long it
-//! took: the interval log of `HdrHistogram` (format 1.3, histograms V2). Values are nanoseconds, the maxima beside them
-//! milliseconds.
+//! `run.hlog`: the latencies of every block as a compressed histogram, with its cell as tag, its start and its
+//! duration. The format is the interval log of `HdrHistogram` (format 1.3, histograms V2). Values are nanoseconds;
+//! `Interval_Max` is in milliseconds.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -21,7 +21,7 @@ const LEGEND: &str = r#""StartTimestamp","Interval_Length","Interval_Max","Inter
 
 const NS_PER_MS: f64 = 1e6;
 
-/// A line.
+/// One line of the log.
 struct Interval<'a> {
     start: Duration,
     length: Duration,
@@ -45,7 +45,7 @@ impl Export for Hlog {
                 Interval { start, length, tag, samples }
             })
             .collect();
-        // Readers take a log's lines for ordered by time.
+        // Readers expect the lines in order of time.
         intervals.sort_by_key(|interval| interval.start);
 
         let mut head = IntervalLogWriterBuilder::new();
@@ -71,7 +71,8 @@ impl Export for Hlog {
     }
 }
 
-/// When a block's first measured operation began, since the run did, and how long it was until the last one ended.
+/// The start of a block's first measured operation, since the start of the run, and the time until the end of its last
+/// one.
 fn span(block: &RunBlock<'_>) -> (Duration, Duration) {
     let began = block.ok_rows().filter_map(|row| [row.due_ns, row.h0_ns, row.h2_ns].into_iter().flatten().min());
     let ended = block.ok_rows().filter_map(|row| row.h5_ns);

@@ -1,5 +1,5 @@
-//! `<cell>.hgrm`: a cell's percentiles as `HdrHistogram` prints them (`outputPercentileDistribution`), for its plotter and
-//! for everything else that reads this format. Values are microseconds, with nanoseconds behind the point.
+//! `<cell>.hgrm`: a cell's percentiles as `HdrHistogram` prints them (`outputPercentileDistribution`), for its plotter
+//! and other programs that read this format. Values are microseconds, with nanoseconds as decimals.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,13 +14,13 @@ use crate::io::run::Run;
 use crate::io::write::replace;
 use bench_model::Workload;
 
-/// Lines per halving of what is left above a percentile, the format's customary number.
+/// Percentile ticks per half distance, the usual value of the format.
 const TICKS_PER_HALF: f64 = 5.0;
 
 const NS_PER_US: f64 = 1e3;
 
-/// Writes a file for each cell that has latencies. Those of an earlier rendering that this one does not have are removed, so
-/// that none is taken for this run's.
+/// Writes a file for each cell that has latencies. Removes the files of an earlier rendering for cells that this run
+/// does not have, so they are not mistaken for this run's.
 pub(crate) fn write_all(dir: &Path, run: &Run) -> Result<(), ReportError> {
     let recordings = recordings(run);
     remove_stale(dir, &recordings.iter().map(|recording| format!("{}.hgrm", recording.name)).collect())?;
@@ -31,7 +31,7 @@ pub(crate) fn write_all(dir: &Path, run: &Run) -> Result<(), ReportError> {
     Ok(())
 }
 
-/// Files that are named as cells are, and that no cell is named as.
+/// Removes files that are named like a cell's file and are not in `wanted`.
 fn remove_stale(dir: &Path, wanted: &BTreeSet<String>) -> Result<(), ReportError> {
     let is_ours = |name: &str| {
         let cell = name.strip_suffix(".hgrm").and_then(|cell| cell.split_once('-'));
@@ -52,7 +52,7 @@ fn write(histogram: &Histogram<u64>, beyond: u64, out: &mut dyn Write) -> io::Re
     for Step { ns, percent, so_far } in steps(histogram) {
         let share = percent / 100.0;
         write!(out, "{:12.3} {share:14.12} {so_far:10}", us(ns))?;
-        // Above all samples nothing is left to divide by.
+        // At 100 % the divisor is zero.
         if percent < 100.0 {
             write!(out, " {:14.2}", 1.0 / (1.0 - share))?;
         }
@@ -65,16 +65,16 @@ fn write(histogram: &Histogram<u64>, beyond: u64, out: &mut dyn Write) -> io::Re
     writeln!(out, "#[Unit    = microseconds, Beyond range   = {beyond:12}]")
 }
 
-/// A line: up to a value lie so many samples, which are at least this percentage of all.
+/// One line: a value, the number of samples up to it, and the percentage of all samples that this number reaches.
 struct Step {
     ns: u64,
     percent: f64,
     so_far: u64,
 }
 
-/// The percentages that the format asks for, each with the least value that reaches it. The library's own iterator adds
-/// its percentages up as shares, and so passes over a value that reaches one exactly: of ten samples, the third is the
-/// 30th percentile.
+/// The percentages of the format, each with the smallest value that reaches it. The library's own iterator accumulates
+/// percentages as floating-point shares, so it skips a value that reaches a percentage exactly: of ten samples, the
+/// third is the 30th percentile.
 fn steps(histogram: &Histogram<u64>) -> Vec<Step> {
     let all = histogram.len();
     let (mut steps, mut percent, mut so_far) = (Vec::new(), 0.0, 0);

@@ -1,4 +1,4 @@
-//! `latency_results.csv`: a line per round trip that ended ok, in the order in which each mode measured them.
+//! `latency_results.csv`: one line per round trip that ended ok, for each mode in order of measurement.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -17,7 +17,7 @@ pub struct LatencyCsv;
 
 #[derive(Serialize)]
 struct Line<'a> {
-    /// From 0 within its mode.
+    /// Counts from 0 within its mode.
     iteration: u64,
     latency_ns: u64,
     latency_us: f64,
@@ -31,7 +31,7 @@ impl Export for LatencyCsv {
 
     fn write(&self, _result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        // By hand, so that a run without round trips still leaves a table.
+        // Written explicitly: the CSV writer would omit the header of a run without round trips.
         writer.write_record(["iteration", "latency_ns", "latency_us", "mode"])?;
         let mut iterations: HashMap<String, u64> = HashMap::new();
         for block in run.blocks().filter(|block| is_plain_round_trip(block.plan())) {
@@ -51,7 +51,7 @@ impl Export for LatencyCsv {
     }
 }
 
-/// Round trips under special conditions are another question's.
+/// Whether the block has round trips without special conditions. Only these are exported.
 fn is_plain_round_trip(block: &Block) -> bool {
     block.workload == Workload::Pingpong && block.conditions == Conditions::default()
 }

@@ -1,4 +1,4 @@
-//! Exports, one per file format. Each is written to a temporary name and renamed, so readers never see half of a file.
+//! Exports, one per file format. Each is written to a temporary name and renamed, so readers never see a partial file.
 
 mod bandwidth_csv;
 mod cpu_csv;
@@ -31,7 +31,7 @@ pub trait Export {
     fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()>;
 }
 
-/// Every exporter. The document comes last: where it is, the others are.
+/// Every exporter. The document is written last: if it exists, so do the others.
 #[must_use]
 pub fn all() -> [&'static dyn Export; 5] {
     [&LatencyCsv, &BandwidthCsv, &CpuCsv, &Hlog, &ResultJson]

@@ -1,4 +1,4 @@
-//! `result.json`: the document itself, indented, since people read it too.
+//! `result.json`: the document, indented for human readers.
 
 use std::io::{self, Write};
 
