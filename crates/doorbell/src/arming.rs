@@ -10,14 +10,14 @@
 //! block                          ring, if it was armed
 //! ```
 //!
-//! excludes a lost wake-up: each thread writes, executes a full fence, and reads what the other one writes. At least one
-//! of them sees the other's write. So the sender sees the armed word, or the receiver sees the message.
+//! excludes a lost wake-up: each thread writes, executes a full fence, and reads what the other thread writes. At least
+//! one of them sees the other's write. So the sender sees the armed word, or the receiver sees the message.
 //! `tests/wait_model.rs` checks this with loom: every interleaving of one message, and those of two messages with few
 //! preemptions. It also shows that a wake-up is lost without the fences.
 //!
-//! The sender *claims* the armed word instead of reading it, so both sides agree on whether a doorbell is on its way. One
-//! arming gives at most one doorbell. A receiver that finds the message without blocking knows whether it has an event
-//! left to collect. Therefore the counts of rings and events are equal in every closed loop.
+//! The sender *claims* the armed word instead of reading it, so both sides agree on whether a doorbell is in flight.
+//! One arming gives at most one doorbell. A receiver that finds the message without blocking knows whether it still has
+//! to collect an event. Therefore the counts of rings and events are equal in every closed loop.
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 

@@ -61,8 +61,8 @@ impl<W: AtomicWord, F: FnMut() -> io::Result<()>> Notifier for RingIfArmed<'_, W
     }
 }
 
-/// Rings for every message, armed or not: for storms, and for streams that measure doorbells without the armed word. The
-/// receiver collects events without a message and continues to wait.
+/// Rings for every message, armed or not: for storms, and for streams that measure doorbells without the armed word.
+/// The receiver collects events without a message and continues to wait.
 #[derive(Debug)]
 pub struct RingAlways<F> {
     ring: F,

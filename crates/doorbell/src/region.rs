@@ -58,9 +58,9 @@ pub fn may_shrink(fd: impl AsFd) -> bool {
 
 /// A mapping of memory that has other writers.
 ///
-/// Invariant: `base .. base + len` stays mapped, readable and writable for the value's life. A memory object that is not
-/// sealed against shrinking can be shrunk by any of its holders (see [`may_shrink`]). Access to the missing pages then
-/// raises SIGBUS, which ends the process and corrupts nothing. A PCI BAR has a fixed size.
+/// Invariant: `base .. base + len` stays mapped, readable and writable for the value's life. A memory object that is
+/// not sealed against shrinking can be shrunk by any of its holders (see [`may_shrink`]). Access to the missing pages
+/// then raises SIGBUS, which ends the process and corrupts nothing. A PCI BAR has a fixed size.
 #[derive(Debug)]
 pub struct SharedRegion {
     map: MmapRaw,
@@ -152,9 +152,9 @@ impl SharedRegion {
 }
 
 impl SharedRegion {
-    /// Copies out as [`copy_out`](Self::copy_out) does, with loads that fetch a whole line of write-combined memory at a
-    /// time (MOVNTDQA, Intel SDM volume 1, "Streaming load hint instruction"). On cached memory they are ordinary loads.
-    /// `None` if the processor lacks them, or if `offset` or length is not a multiple of 16.
+    /// Copies out like [`copy_out`](Self::copy_out), with loads that fetch a whole line of write-combined memory at a
+    /// time (MOVNTDQA, Intel SDM volume 1, "Streaming load hint instruction"). On cached memory they are ordinary
+    /// loads. `None` if the processor lacks them, or if `offset` or length is not a multiple of 16.
     pub fn copy_out_streaming(&self, offset: usize, to: &mut [u8]) -> Option<Result<(), RegionError>> {
         if !is_x86_feature_detected!("sse4.1") || !offset.is_multiple_of(16) || !to.len().is_multiple_of(16) {
             return None;
@@ -183,8 +183,8 @@ impl SharedRegion {
         }))
     }
 
-    /// Loads every word and returns their exclusive or, so the compiler keeps every load. `None` if `offset` or `len` is not
-    /// a multiple of 8.
+    /// Loads every word and returns their exclusive or, so the compiler keeps every load. `None` if `offset` or `len`
+    /// is not a multiple of 8.
     #[must_use]
     pub fn read_words(&self, offset: usize, len: usize) -> Option<Result<u64, RegionError>> {
         if !offset.is_multiple_of(8) || !len.is_multiple_of(8) {
@@ -196,7 +196,8 @@ impl SharedRegion {
         }))
     }
 
-    /// Evicts bytes from all caches of this machine (CLFLUSH, Intel SDM volume 2). The next access reads them from memory.
+    /// Evicts bytes from all caches of this machine (CLFLUSH, Intel SDM volume 2). The next access reads them from
+    /// memory.
     pub fn flush(&self, offset: usize, len: usize) -> Result<(), RegionError> {
         let at = self.at(offset, len, 1)?;
         // SAFETY: the bytes are mapped (checked above), and flushing changes none of them.

@@ -77,8 +77,8 @@ pub struct WaitCounts {
 
 /// A wait mode.
 pub trait Waiter {
-    /// Arms for the next wait before the acknowledgement lets the other side send. A receiver that always blocks is then
-    /// always rung, even by a sender that is faster than the return to [`wait`](Self::wait).
+    /// Arms for the next wait before the acknowledgement lets the other side send. A receiver that always blocks is
+    /// then always rung, even by a sender that is faster than the return to [`wait`](Self::wait).
     fn arm_early(&mut self) {}
 
     /// Waits until `try_take` returns a value. Calls `on_idle` periodically until then; its error ends the wait.
@@ -147,8 +147,8 @@ impl<'a, W: AtomicWord, S: EventSource> Irq<'a, W, S> {
         Self { armed, armed_early: false, by_event: false, source, counts: WaitCounts::default() }
     }
 
-    /// Collects the doorbell of a sender that has claimed the armed word. A doorbell that does not arrive counts as lost
-    /// and as collected.
+    /// Collects the doorbell of a sender that has claimed the armed word. A doorbell that does not arrive counts as
+    /// lost and as collected.
     fn collect<E>(&mut self) -> Result<u64, WaitError<E>> {
         let start = Instant::now();
         loop {

@@ -201,7 +201,8 @@ mod tests {
     fn the_halves_alternate_so_that_a_steady_drift_cancels() {
         let drifting: Vec<Vec<u64>> = (0..8).map(|block| vec![1_000 + 100 * block; 10]).collect();
         let noise = NoiseFloor::of(&drifting, 1).expect("eight blocks");
-        // Blocks 0 3 4 7 against 1 2 5 6: by nearest rank, medians 1,300 and 1,200; halves in order would give 1,100 and 1,500.
+        // Blocks 0 3 4 7 against 1 2 5 6: by nearest rank, medians 1,300 and 1,200. Halves in order would give 1,100
+        // and 1,500.
         assert!((noise.ratio - 1_300.0 / 1_200.0).abs() < 1e-12, "{noise:?}");
     }
 
