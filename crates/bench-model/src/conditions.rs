@@ -23,7 +23,7 @@ pub enum Arrivals {
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "each applies or not, whatever the others do")]
 pub struct Conditions {
-    /// Contention: busy threads. They are not pinned.
+    /// Contention: number of busy threads. They may run on every core that is available to the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy_threads: Option<u32>,
     /// Contention: initiator and virtual CPU share one core.
