@@ -1,11 +1,11 @@
-//! What executes the guest's code.
+//! QEMU's accelerators.
 
 /// An accelerator of QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
-    /// The processor.
+    /// Hardware virtualization by the host's kernel (KVM).
     Kvm,
-    /// QEMU's translator: emulation.
+    /// Emulation by QEMU's translator (TCG).
     Tcg,
 }
 
@@ -13,7 +13,7 @@ impl Accelerator {
     /// All accelerators.
     pub const ALL: [Self; 2] = [Self::Kvm, Self::Tcg];
 
-    /// Its name for QEMU, in the result and for `--accel`.
+    /// The spelling of `--accel`, of QEMU and of the result.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

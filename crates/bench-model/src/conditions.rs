@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::units::{duration, plural, thousands};
 
-/// When the messages of an open loop are due.
+/// Distribution of the scheduled send times of an open loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
@@ -23,19 +23,19 @@ pub enum Arrivals {
 #[serde(default)]
 #[expect(clippy::struct_excessive_bools, reason = "each applies or not, whatever the others do")]
 pub struct Conditions {
-    /// Contention: threads that only burn time, on whichever core is free.
+    /// Contention: number of busy threads. They may run on every core that is available to the run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub busy_threads: Option<u32>,
     /// Contention: initiator and virtual CPU share one core.
     #[serde(rename = "one_core", skip_serializing_if = "is_false")]
     pub shared_core: bool,
-    /// Paced: time between an answer and the next message, in nanoseconds.
+    /// Paced: time between an acknowledgement and the next message, in nanoseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap_ns: Option<u64>,
-    /// Open loop: messages due per second. Storm: doorbells per second; without it, as fast as they can be rung.
+    /// Open loop: offered load in messages per second. Storm: doorbells per second; `None`: as fast as possible.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_per_s: Option<u64>,
-    /// Open loop: when messages are due.
+    /// Open loop: distribution of the scheduled send times.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arrivals: Option<Arrivals>,
     /// Frame: neither the frame nor its slot is in a cache when the host begins to write.
@@ -44,20 +44,20 @@ pub struct Conditions {
     /// Stream: slots of the ring.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub slots: Option<u32>,
-    /// Stream: a doorbell for every message, not only for a receiver that is armed.
+    /// Stream: a doorbell for every message, not only for an armed receiver.
     #[serde(skip_serializing_if = "is_false")]
     pub always_ring: bool,
-    /// A polling guest takes all stamps before it answers: every leg is known, and the round trip is longer by their
-    /// cost.
+    /// A polling guest takes all stamps before it acknowledges. Every leg is known, and the stamps add to the round
+    /// trip.
     #[serde(rename = "stamped", skip_serializing_if = "is_false")]
     pub full_stamps: bool,
-    /// The second of two equal series, for an A/A test.
+    /// The second of two equal series of an A/A test.
     #[serde(rename = "again", skip_serializing_if = "is_false")]
     pub aa_repeat: bool,
 }
 
 impl Conditions {
-    /// Whether the run's own load delays its threads, so that delays are expected.
+    /// Whether the run's own load preempts its threads, so delays are expected.
     #[must_use]
     pub fn is_contended(&self) -> bool {
         self.shared_core || self.busy_threads.is_some_and(|threads| threads > 0)

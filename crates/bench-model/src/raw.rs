@@ -1,5 +1,4 @@
-//! What the initiator brings back from a run, block by block (`measured.json`). The operations themselves are in
-//! [`samples`](crate::samples).
+//! The raw result of a run, block by block (`measured.json`). The operations are in [`samples`](crate::samples).
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +7,7 @@ use crate::plan::Block;
 use crate::thread_usage::{ContextSwitches, PerfTime};
 use crate::workload::Workload;
 
-/// What the guest says of itself. Its words, not facts: shown, never relied on.
+/// Facts reported by the guest. Untrusted: shown, never relied on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuestFacts {
@@ -18,7 +17,7 @@ pub struct GuestFacts {
     pub bar2_map: String,
     /// Whether caches answer loads from BAR2.
     pub bar2_cached: Option<bool>,
-    /// What a load from BAR2 costs that depends on the load before, in nanoseconds.
+    /// Duration of a load from BAR2 that depends on the previous load, in nanoseconds.
     pub bar2_ns_per_load: Option<f64>,
     /// Gigabytes (10⁹) per second that the guest copies out of BAR2.
     pub bar2_read_gb_per_s: Option<f64>,
@@ -28,29 +27,29 @@ pub struct GuestFacts {
     pub bar2_write_gb_per_s: Option<f64>,
     /// The running kernel's release.
     pub kernel: String,
-    /// The kernel's clock source.
+    /// The guest kernel's clock source.
     pub clocksource: String,
-    /// CPUs that the guest has online.
+    /// Online CPUs of the guest.
     pub cpus: u32,
     /// The processor that the guest sees.
     pub cpu_model: String,
     /// The kernel's command line.
     pub command_line: String,
-    /// Share of the guest's time since its boot that the host gave to others, in per cent.
+    /// Steal time since the guest's boot, in per cent.
     pub steal_percent: Option<f64>,
     /// Whether doorbells reach the guest's user space.
     pub interrupts: bool,
-    /// Why not, and the cure; empty when they do.
+    /// Why not, with a hint; empty if they do.
     pub interrupts_missing: String,
 }
 
-/// Events of one block, counted where they happen. `None`: the guest cannot see it.
+/// Counters of one block. `None`: not available in the guest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Counters {
     /// Doorbells that the host rang.
     pub rings: u64,
-    /// CPU time of the guest's thread that answers, in nanoseconds of the guest's clock.
+    /// CPU time of the responder's thread, in nanoseconds of the guest's clock.
     pub guest_cpu_ns: u64,
     /// Interrupts of the device, from the guest's /proc/interrupts.
     pub interrupts: Option<u64>,
@@ -58,11 +57,11 @@ pub struct Counters {
     pub uio_events: Option<u64>,
     /// Times the guest blocked.
     pub guest_waits: u64,
-    /// Messages that the guest found while it spun, before it armed.
+    /// Messages that the guest found while spinning, before arming.
     pub guest_found_spinning: u64,
-    /// Messages that the guest found when it looked again after arming, so that it did not block.
+    /// Messages that the guest found after arming, without blocking.
     pub guest_found_armed: u64,
-    /// Times the guest's guard ended a wait although the message was there.
+    /// Waits of the guest that ended by timeout although the message was there.
     pub guest_deadline_wakeups: u64,
     /// Doorbells that the guest rang.
     pub guest_rings: u64,
@@ -70,52 +69,52 @@ pub struct Counters {
     pub host_events: u64,
     /// Times the host blocked.
     pub host_waits: u64,
-    /// Acknowledgements that the host found while it spun, before it armed.
+    /// Acknowledgements that the host found while spinning, before arming.
     pub host_found_spinning: u64,
-    /// Acknowledgements that the host found when it looked again after arming.
+    /// Acknowledgements that the host found after arming, without blocking.
     pub host_found_armed: u64,
-    /// Times the host's guard ended a wait although the acknowledgement was there.
+    /// Waits of the host that ended by timeout although the acknowledgement was there.
     pub host_deadline_wakeups: u64,
-    /// Acknowledgements that carried a sequence number other than the awaited one or the one before it.
+    /// Acknowledgements with a sequence number other than the expected one and the one before it.
     pub stale_acks: u64,
-    /// Doorbells of the host that did not reach the guest within a second after their message was there.
+    /// Doorbells of the host that did not reach the guest within a second after their message.
     pub guest_lost_wakeups: u64,
-    /// Doorbells of the guest that did not reach the host within a second after their answer was there.
+    /// Doorbells of the guest that did not reach the host within a second after their acknowledgement.
     pub host_lost_wakeups: u64,
-    /// Times the guest's thread gave its CPU up, in its own word.
+    /// Voluntary context switches of the responder's thread, as the guest reports them.
     pub guest_yields: u64,
-    /// Messages of a stream whose content was wrong.
+    /// Messages of a stream with wrong content.
     pub mismatches: u64,
 }
 
 impl Counters {
-    /// Doorbells lost on either way.
+    /// Lost doorbells of both directions.
     #[must_use]
     pub fn lost_wakeups(&self) -> u64 {
         self.guest_lost_wakeups.saturating_add(self.host_lost_wakeups)
     }
 }
 
-/// What went through in a storm or a stream, where operations do not wait for each other.
+/// Messages of a storm or a stream, where operations do not wait for each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Traffic {
     /// Messages that the host published.
     pub sent: u64,
-    /// Messages that the guest saw: all of a stream's, and whichever of a storm's were the newest when it looked.
+    /// Messages that the guest read. Streams: every message. Storms: the newest message at each wake-up.
     pub seen: u64,
-    /// Whether the guest saw the last one, in its own word.
+    /// Whether the guest read the last message, as it reports.
     pub last_seen: bool,
-    /// Streams: from before the first message to after the answer to the last. Storms: from the first ring to the last, in
-    /// which all but the last were rung. In nanoseconds.
+    /// Duration in nanoseconds. Streams: from before the first message to after the last acknowledgement. Storms: from
+    /// the first ring to the last one, which is not part of the duration.
     pub span_ns: u64,
-    /// Times the host had to wait because the ring was full: the first look for a free slot found none.
+    /// Times the host waited because the ring was full: its first check found no free slot.
     pub full: u64,
 }
 
 impl Traffic {
-    /// Messages that the span holds, of those that `workload` counts: rings of a storm, without the last, at which the span
-    /// ends; of a stream what went through.
+    /// Number of messages within `span_ns`. Storms: rings, without the last one, which ends the span. Streams: messages
+    /// that the guest read.
     #[must_use]
     pub fn within_span(&self, workload: Workload) -> u64 {
         if workload == Workload::Storm { self.sent.saturating_sub(1) } else { self.seen }
@@ -139,8 +138,8 @@ pub struct PeakBandwidth {
     pub region_read: f64,
     /// SHA-256 of private memory.
     pub sha256: f64,
-    /// SHA-256 of the shared region, copied out in chunks of 4 KiB: bytes that the other side may change cannot be hashed
-    /// in place.
+    /// SHA-256 of the shared region, copied out in chunks of 4 KiB. Bytes that the other side may change cannot be
+    /// hashed in place.
     pub region_sha256: f64,
     /// Duration of one time stamp in nanoseconds.
     pub stamp_ns: f64,
@@ -158,42 +157,42 @@ pub struct PeakBandwidths {
     pub guest: PeakBandwidth,
 }
 
-/// What the initiator itself costs, measured with an operation that is answered at once by nobody.
+/// Instrument overhead: the cost of an empty operation, which the initiator acknowledges itself.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Overhead {
-    /// Median of the span that such an operation reports, in nanoseconds: part of every round trip.
+    /// Median round trip of an empty operation, in nanoseconds. It is part of every round trip.
     pub empty_operation_ns: f64,
-    /// From one such operation to the next, in nanoseconds: what lies between two round trips.
+    /// Mean time from one empty operation to the next, in nanoseconds. It includes the work between two round trips.
     pub per_operation_ns: f64,
 }
 
-/// CPU time of a block's measured operations in nanoseconds. Making frames and checking them at the source is left out.
+/// CPU time of a block's measured operations in nanoseconds, without the generation and check of frames on the host.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CpuTime {
     /// The initiator's thread, without `host_pacing_ns`.
     pub host_ns: u64,
-    /// All virtual CPUs together. `None`: the plan named none.
+    /// All virtual CPUs together. `None`: the plan names no virtual CPU.
     pub vcpu_ns: Option<u64>,
     /// QEMU's main loop.
     pub main_loop_ns: Option<u64>,
-    /// Each virtual CPU by itself, in the plan's order. Empty where `vcpu_ns` is `None`.
+    /// Each virtual CPU, in the plan's order. Empty if `vcpu_ns` is `None`.
     #[serde(default)]
     pub vcpus_ns: Vec<u64>,
-    /// Context switches over the same stretches.
+    /// Context switches during the same time.
     #[serde(default)]
     pub switches: ContextSwitches,
-    /// What the processor counted over the same stretches.
+    /// Hardware counters during the same time.
     #[serde(default)]
     pub perf: PerfTime,
-    /// What an initiator that sleeps spun before messages so that they are sent when they are due: the instrument's, and
-    /// taken off `host_ns`.
+    /// Time that a blocking initiator spins before scheduled send times, to send on time. It is instrument overhead and
+    /// not part of `host_ns`.
     #[serde(default)]
     pub host_pacing_ns: u64,
 }
 
 impl CpuTime {
-    /// Takes what pacing spun off the initiator's time, of which it cannot be more.
+    /// Subtracts the spin time of pacing from the initiator's time. The result is at least 0.
     #[must_use]
     pub fn without_pacing(mut self, spun_ns: u64) -> Self {
         self.host_pacing_ns = spun_ns.min(self.host_ns);
@@ -202,69 +201,69 @@ impl CpuTime {
     }
 }
 
-/// How the guest's clock stood to the host's around a block.
+/// Clock offset before and after a block, from clock handshakes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ClockFit {
     /// Guest minus host before the block, in nanoseconds.
     pub before_ns: f64,
     /// Guest minus host after the block, in nanoseconds.
     pub after_ns: f64,
-    /// Half of the least round trip seen while fitting: each look knows the offset to plus or minus this, the less exact one
-    /// of the two.
+    /// Error bound of both offsets, plus or minus: half of the shortest handshake's round trip, the larger of both
+    /// values.
     pub bound_ns: f64,
 }
 
 impl ClockFit {
-    /// Whether one-way figures may be derived: both looks may show the same offset. Each is off by the bound at most, so that
-    /// they differ by twice the bound at most if it did not move.
+    /// Whether one-way latencies are valid: both measurements may show the same offset. Each has an error of at most
+    /// the bound, so they differ by at most twice the bound if the offset did not change.
     #[must_use]
     pub fn is_stable(&self) -> bool {
         (self.after_ns - self.before_ns).abs() <= 2.0 * self.bound_ns
     }
 }
 
-/// How the guest answered the frame that was corrupted on purpose.
+/// The guest's acknowledgement of the deliberately corrupted frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CorruptAnswer {
-    /// With ERROR(hash), as it must.
+    /// ERROR(hash), the correct one.
     Refused,
-    /// With PROCESSED: it does not verify.
+    /// PROCESSED: the guest does not verify.
     Accepted,
-    /// Otherwise, or not at all.
+    /// Another one, or none.
     Other,
 }
 
-/// Where a thread may run and did, at the end of a block.
+/// A thread's CPU affinity and last CPU, at the end of a block.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ThreadAffinity {
-    /// The CPUs that it may use.
+    /// The CPUs on which it may run.
     pub allowed: Vec<usize>,
-    /// The one on which it last ran. `None`: the kernel does not say.
+    /// The CPU on which it last ran. `None`: not available.
     pub last_cpu: Option<usize>,
 }
 
-/// Where a block's threads were. `None`: the thread could not be seen.
+/// CPU affinity of a block's threads. `None`: the thread could not be observed.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BlockPlacement {
-    /// Where they were to be.
+    /// The requested affinity.
     pub wanted: Pinning,
     /// The initiator.
     pub host: Option<ThreadAffinity>,
-    /// Each virtual CPU, in their order.
+    /// Each virtual CPU, in order.
     pub vcpus: Vec<Option<ThreadAffinity>>,
     /// QEMU's main loop.
     pub main_loop: Option<ThreadAffinity>,
 }
 
-/// One block as it went.
+/// The raw result of one block.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RawBlock {
-    /// What was asked.
+    /// The block of the plan.
     pub block: Block,
-    /// Time in which the measured operations were under way, in nanoseconds; making frames is left out.
+    /// Wall time of the measured operations in nanoseconds, without the generation of frames.
     pub wall_ns: u64,
     /// Operations measured, failed ones included.
     pub operations: u64,
@@ -272,29 +271,28 @@ pub struct RawBlock {
     pub counters: Counters,
     /// CPU time of the measured operations.
     pub cpu: CpuTime,
-    /// How the clocks stood.
+    /// The clock offset.
     pub clock: ClockFit,
-    /// Where the block had a frame corrupted on purpose.
+    /// Set if the block has a deliberately corrupted frame.
     pub corrupt_answer: Option<CorruptAnswer>,
-    /// Bytes of measured frames whose hash the guest confirmed, and of a stream's messages that it found whole.
+    /// Bytes of measured frames whose hash the guest confirmed, and of a stream's intact messages.
     pub bytes_verified: u64,
-    /// Storms and streams.
+    /// Set for storms and streams.
     #[serde(default)]
     pub traffic: Option<Traffic>,
-    /// Open loops: messages that were due and not sent when the block's time was up. They are in no other figure.
+    /// Open loops: scheduled messages that were not sent before the block's time limit. No other metric includes them.
     #[serde(default)]
     pub unsent: u64,
-    /// Where the threads were. `None`: nobody looked.
+    /// CPU affinity of the threads. `None`: not observed.
     #[serde(default)]
     pub placement: Option<BlockPlacement>,
-    /// How long the machine was suspended while the operations were under way, in nanoseconds.
+    /// Time for which the machine was suspended during the operations, in nanoseconds.
     #[serde(default)]
     pub suspended_ns: u64,
 }
 
 impl RawBlock {
-    /// How many rows `samples.csv` must have of it: none of a stream and of idling, one of a storm, which is its last
-    /// message's.
+    /// Number of its rows in `samples.csv`: 0 for streams and idle blocks, 1 for a storm (its last message).
     #[must_use]
     pub fn rows(&self) -> u64 {
         match self.block.workload {
@@ -305,34 +303,34 @@ impl RawBlock {
     }
 }
 
-/// A whole run.
+/// The raw result of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RawRun {
-    /// What the guest said of itself.
+    /// Facts reported by the guest.
     pub guest: GuestFacts,
-    /// The host's time stamp counter, in Hz.
+    /// Frequency of the host's time stamp counter, in Hz.
     pub tsc_hz: f64,
-    /// This side's id at the server.
+    /// The host's peer id.
     pub host_peer: u16,
-    /// The guest's id at the server.
+    /// The guest's peer id.
     pub guest_peer: u16,
-    /// How long hybrid waits spun before they blocked, in nanoseconds; `None`: there were none.
+    /// Spin time of hybrid waits, in nanoseconds; `None`: the run has no hybrid waits.
     #[serde(default)]
     pub spin_ns: Option<u64>,
-    /// Which of the processor's counters could not be had, and why; `None`: none is missing, or nobody asked.
+    /// Hardware counters that were not available, with the reason. `None`: all were available, or none was requested.
     #[serde(default)]
     pub perf_missing: Option<String>,
     /// Size of the shared memory.
     pub memory_bytes: u64,
-    /// What each side's memory can do, by size.
+    /// Peak bandwidth of both sides, by size.
     #[serde(default)]
     pub ceilings: Vec<PeakBandwidths>,
-    /// What the initiator costs.
+    /// Instrument overhead.
     #[serde(default)]
     pub overhead: Option<Overhead>,
-    /// Blocks that were finished, in order.
+    /// Finished blocks, in order.
     pub blocks: Vec<RawBlock>,
-    /// Why the run ended early; `None` when it did not.
+    /// Why the run ended early; `None` if it did not.
     pub aborted: Option<String>,
 }
 

@@ -1,5 +1,5 @@
 //! One row per measured operation (`samples.csv`). Times are nanoseconds; stamps count from the run's start on the
-//! host's time line. An empty field was not taken or cannot be known.
+//! host's time line. An empty field was not taken or is unknown.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use serde::{Deserialize, Serialize};
 use crate::wait_mode::WaitMode;
 use crate::workload::Workload;
 
-/// How an operation ended.
+/// The outcome of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// PROCESSED; frames were verified.
     Ok,
-    /// The guest answered that the content does not match its hash.
+    /// ERROR: the content does not match its hash.
     HashMismatch,
-    /// The guest answered that the slot's header makes no sense.
+    /// ERROR: the slot's header is invalid.
     BadHeader,
-    /// The guest answered with an error that has no name here.
+    /// ERROR with an unknown code.
     GuestError,
-    /// No answer within the time limit.
+    /// No acknowledgement within the time limit.
     Timeout,
 }
 
@@ -75,7 +75,7 @@ pub const COLUMNS: [&str; 34] = [
     "status",
 ];
 
-/// An operation's row. The columns stand in this order in the file.
+/// An operation's row. The fields have the order of the file's columns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// The block's index in the plan.
@@ -115,9 +115,9 @@ pub struct Row {
     pub g4_ns: Option<u64>,
     /// G5: PROCESSED or ERROR about to be stored; where a guest polls back to back, stored.
     pub g5_ns: Option<u64>,
-    /// H4: the host saw RECEIVED (or, when it was late, the end).
+    /// H4: the host detected RECEIVED, or the final acknowledgement if that came first.
     pub h4_ns: Option<u64>,
-    /// H5: the host saw the end.
+    /// H5: the host detected the final acknowledgement.
     pub h5_ns: Option<u64>,
     /// H1 − H0.
     pub write_ns: Option<u64>,
@@ -127,28 +127,29 @@ pub struct Row {
     pub inject_ns: Option<i64>,
     /// G1 − G0.
     pub wake_ns: Option<u64>,
-    /// G1 − H2, which is `inject_ns` and `wake_ns` where both are known; may be negative by the clock bound.
+    /// G1 − H2: the sum of `inject_ns` and `wake_ns` if both are known; may be negative by the clock bound.
     pub notify_ns: Option<i64>,
-    /// H4 − G2. Negative by the clock bound, or where the guest was held up between its store and its stamp.
+    /// H4 − G2. Negative within the clock bound, or if the guest was delayed between its store and its stamp.
     pub ack_ns: Option<i64>,
     /// G3 − G2.
     pub read_ns: Option<u64>,
     /// G4 − G3.
     pub verify_ns: Option<u64>,
-    /// G5 − G1 without `read_ns` and `verify_ns`: what else the guest does between knowing and answering. Not in tables of
-    /// earlier versions.
+    /// G5 − G1 without `read_ns` and `verify_ns`: the guest's other work before the acknowledgement. Earlier versions
+    /// do not record it.
     #[serde(default)]
     pub handle_ns: Option<u64>,
-    /// H5 − G5. Where G5 lies before the answer, negative by the clock bound at most; elsewhere as `ack_ns` may be.
+    /// H5 − G5. If G5 is stamped before the acknowledgement, negative by at most the clock bound; otherwise like
+    /// `ack_ns`.
     pub answer_ns: Option<i64>,
     /// H5 − H2.
     pub rtt_ns: Option<u64>,
     /// H5 − H0.
     pub end_to_end_ns: Option<u64>,
-    /// H5 − due: what whoever wanted the message sent at that time waited for it.
+    /// H5 − due: the corrected latency.
     #[serde(default)]
     pub corrected_ns: Option<u64>,
-    /// How it ended.
+    /// The outcome.
     pub status: Status,
 }
 

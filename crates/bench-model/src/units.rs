@@ -3,7 +3,7 @@
 /// A duration in the unit that keeps its number short, for instance `212 ns`, `63.1 µs` or `1.20 s`.
 #[must_use]
 pub fn duration(ns: f64) -> String {
-    // The steps lie below the next unit by half of the last digit, so that 999.7 ns does not become "1000 ns".
+    // Each threshold is half of the last digit below the next unit; otherwise 999.7 ns would become "1000 ns".
     match ns {
         ns if ns.abs() < 999.5 => format!("{ns:.0} ns"),
         ns if ns.abs() < 999.5e3 => format!("{} µs", sig3(ns / 1e3)),

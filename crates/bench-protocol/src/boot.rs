@@ -1,4 +1,4 @@
-//! What xtask passes to the guest program on the kernel command line, and what it reads on the console.
+//! Parameters that xtask passes to the guest program on the kernel command line, and console lines that it reads.
 
 /// Prefix of each line that the guest program prints on the console.
 pub const CONSOLE_PREFIX: &str = "ivshmem-doorbell:";

@@ -30,7 +30,7 @@ word_struct! {
 
 const _: () = assert!(GuestStamps::WORDS <= STAMP_WORDS);
 
-/// The guest's view of the table. Looked up once, so that publishing costs seven stores.
+/// The guest's view of the table. Looked up once; publishing then costs seven stores.
 #[derive(Debug, Clone, Copy)]
 pub struct StampTable<'m> {
     words: &'m [AtomicU64],

@@ -34,9 +34,9 @@ pub struct Cell {
     pub n: u64,
     /// Operations that did not, by how they ended.
     pub failures: BTreeMap<Status, u64>,
-    /// Messages: the round trip, from publishing the sequence to seeing the end (H5 − H2); in a storm that of the last one.
-    /// Frames: end to end, from before the payload is written (H5 − H0). `None` if no operation ended ok, and of streams
-    /// and idling.
+    /// Messages: the round trip, from publishing the sequence number to the final acknowledgement (H5 − H2); in a storm
+    /// that of the last message. Frames: end to end, from before the payload is written (H5 − H0). `None` for streams
+    /// and idle cells, and if no operation ended ok.
     pub latency_ns: Option<Summary>,
     /// 95 % interval of the median by a block bootstrap. It accounts for drift between blocks and correlation within
     /// them; the intervals of the summary assume independent samples.
@@ -46,8 +46,7 @@ pub struct Cell {
     #[serde(default)]
     pub noise_floor: Option<f64>,
     /// Corrected latency of paced and open loops, and of paced messages with busy threads: from the scheduled send time
-    /// (H5 − due), whatever delayed the sending. It is what a periodic user waits for, including its own late timer or
-    /// preemption.
+    /// (H5 − due). It includes every delay before the sending, such as a late timer or a preemption of the sender.
     #[serde(default)]
     pub corrected_ns: Option<Summary>,
     /// 95 % interval of the median of `corrected_ns` by a block bootstrap.
@@ -56,7 +55,8 @@ pub struct Cell {
     /// The noise floor of `corrected_ns`.
     #[serde(default)]
     pub corrected_noise_floor: Option<f64>,
-    /// Storms: doorbells rung per second. Streams: messages that went through. Open loops: messages answered.
+    /// Storms: doorbells rung per second. Streams: messages received per second. Open loops: messages acknowledged per
+    /// second.
     #[serde(default)]
     pub messages_per_second: Option<f64>,
     /// Open loops: messages not sent before their block's time limit. No other metric includes them, so `corrected_ns`
@@ -67,12 +67,12 @@ pub struct Cell {
     /// load exceeds the throughput.
     #[serde(default)]
     pub sent_in_time: Option<f64>,
-    /// Storms and streams: what went through.
+    /// Storms and streams: messages sent and received.
     #[serde(default)]
     pub traffic: Option<Traffic>,
     /// The legs.
     pub legs_ns: Legs,
-    /// Frames: size over the mean of `latency_ns`. Streams: bytes that went through.
+    /// Frames: size over the mean of `latency_ns`. Streams: bytes received per second.
     pub bytes_per_second: Option<f64>,
     /// Frames: size over the mean of each phase.
     pub phase_bytes_per_second: Option<PhaseRates>,
@@ -91,26 +91,26 @@ pub struct Cell {
 pub struct Legs {
     /// H1 − H0: the host writes the payload.
     pub write: Option<LegSummary>,
-    /// H3 − H2: publishing and ringing, as the sender pays for it.
+    /// H3 − H2: the sender's cost of publishing and ringing.
     pub ring: Option<LegSummary>,
-    /// G0 − H2: until the guest's interrupt handler is entered.
+    /// G0 − H2: interrupt injection, until the guest's interrupt handler is entered.
     #[serde(default)]
     pub inject: Option<LegSummary>,
-    /// G1 − G0: from there until the guest's user space knows.
+    /// G1 − G0: wake-up, from the interrupt handler until the guest's user space detects the message.
     #[serde(default)]
     pub wake: Option<LegSummary>,
-    /// G1 − H2: until the guest knows; `inject` and `wake` together.
+    /// G1 − H2: until the guest detects the message; `inject` and `wake` together.
     pub notify: Option<LegSummary>,
-    /// H4 − G2: until the host knows that it was received.
+    /// H4 − G2: until the host detects RECEIVED.
     pub ack: Option<LegSummary>,
     /// G3 − G2: the guest reads the payload.
     pub read: Option<LegSummary>,
     /// G4 − G3: the guest computes SHA-256.
     pub verify: Option<LegSummary>,
-    /// G5 − G1 without `read` and `verify`: the guest's other work before the answer.
+    /// G5 − G1 without `read` and `verify`: the guest's other work before the acknowledgement.
     #[serde(default)]
     pub handle: Option<LegSummary>,
-    /// H5 − G5: until the host knows the end.
+    /// H5 − G5: until the host detects the final acknowledgement.
     pub answer: Option<LegSummary>,
 }
 
@@ -126,7 +126,7 @@ pub struct PhaseRates {
     pub verify: Option<f64>,
 }
 
-/// Events of a cell's blocks, warm-up included. `None`: at least one block could not see it.
+/// Events of a cell's blocks, warm-up included. `None`: not available in at least one block.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct CellCounters {
@@ -136,11 +136,11 @@ pub struct CellCounters {
     pub interrupts: Option<u64>,
     /// Events that the guest's driver reported.
     pub uio_events: Option<u64>,
-    /// Times a side blocked and was woken: `guest_waits` and `host_waits` together.
+    /// Times that a side blocked: `guest_waits` and `host_waits` together.
     pub wakeups: u64,
-    /// Doorbells that shared an interrupt with another one: rings less interrupts.
+    /// Coalesced doorbells: rings minus interrupts.
     pub coalesced: Option<u64>,
-    /// Wait timeouts although the message was there, both sides.
+    /// Waits that ended by timeout although the message was there, both sides.
     pub deadline_wakeups: u64,
     /// Doorbells that the guest rang.
     pub guest_rings: u64,

@@ -70,8 +70,8 @@ pub struct CellId {
     pub conditions: Conditions,
 }
 
-/// For instance `pingpong 64B irq`, `contention irq 3busy 2ms`, or `openloop irq =5000/s` where messages are due at fixed
-/// times and `~5000/s` where at random ones.
+/// For instance `pingpong 64B irq` or `contention irq 3busy 2ms`. Open loops: `openloop irq =5000/s` for fixed
+/// intervals, `~5000/s` for random ones.
 pub(crate) fn short(cell: &CellId) -> String {
     let CellId { workload, size_bytes, mode, conditions, .. } = cell;
     let size = size_name(*size_bytes).replace(' ', "");
@@ -174,7 +174,7 @@ mod tests {
         assert_eq!([2_000_000, 1_001, 0, 3_000_000_000].map(exact), ["2ms", "1001ns", "0ns", "3s"]);
     }
 
-    /// Every condition by itself, and all together, for every workload and pair of waits.
+    /// Every condition by itself, and all together, for every workload and pair of wait modes.
     fn many() -> Vec<CellId> {
         let none = Conditions::default();
         let mut conditions = vec![

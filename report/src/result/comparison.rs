@@ -15,7 +15,7 @@ pub struct Comparison {
     pub workload: Workload,
     /// The size of both cells.
     pub size_bytes: u64,
-    /// The conditions of the compared cell; those of the baseline are the same, but for `again`.
+    /// The conditions of the compared cell. Those of the baseline are the same, except `again`.
     #[serde(default)]
     pub conditions: Conditions,
     /// The compared mode.

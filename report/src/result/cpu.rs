@@ -20,7 +20,7 @@ pub struct Cpu {
     /// Voluntary context switches per operation: a thread blocked and was woken.
     #[serde(default)]
     pub switches_per_op: SwitchesPerOp,
-    /// Times a side blocked and was woken, both sides together, per operation (warm-up included).
+    /// Times that a side blocked, both sides together, per operation (warm-up included).
     #[serde(default)]
     pub wakeups_per_op: Option<f64>,
     /// Hardware counters. `None`: none; the environment's `perf_missing` has the reason.
@@ -61,7 +61,7 @@ pub struct PerfPerOp {
 }
 
 /// One thread's counts per measured operation. If the group had the hardware for part of the time, they are scaled to
-/// the whole. `None`: the machine has no such counter.
+/// the whole time. `None`: the machine lacks this counter.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
@@ -80,7 +80,7 @@ pub struct ThreadCounts {
     pub dtlb_misses: Option<f64>,
     /// Context switches, voluntary or not.
     pub context_switches: Option<f64>,
-    /// The share of the time for which the group counted, from 0 to 1. Below 1, the counts are scaled.
+    /// Share of the time for which the group counted, from 0 to 1. Below 1, the counts are scaled.
     pub counted_share: f64,
     /// Whether kernel mode is counted.
     pub with_kernel: bool,

@@ -1,4 +1,4 @@
-//! What several cells show together: break-even rates, latency with busy threads, capacity.
+//! Findings over several cells: break-even rates, latency with busy threads, capacity.
 
 use bench_model::{Arrivals, WaitMode};
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ use crate::stats::Change;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Findings {
-    /// Break-even rates of blocking. Hybrid has none: it costs as much as polling at high rates, and as blocking at low
-    /// ones.
+    /// Break-even rates of blocking. Not defined for hybrid, which costs as much as polling at high rates, and as much
+    /// as blocking at low ones.
     pub break_even: Vec<BreakEven>,
     /// Polling and blocking with busy threads.
     pub contention: Vec<ContentionResult>,
-    /// Per wait mode and kind of arrivals.
+    /// Capacity per wait mode and distribution of send times.
     pub capacity: Vec<Capacity>,
-    /// The host's copy speed over the guest's, private memory, largest size: near 1 under healthy KVM, far above under
+    /// The host's copy speed over the guest's, private memory, largest size: near 1 under KVM, far above under
     /// emulation.
     pub copy_host_over_guest: Option<f64>,
 }
@@ -34,9 +34,8 @@ pub struct BreakEven {
     pub idle_cores: f64,
     /// CPU time per operation, all threads, back to back.
     pub us_per_op: f64,
-    /// Operations per second at which both cost the same: where the cores in use by this mode, interpolated between
-    /// idle, paced and back to back, reach those of polling. Beyond these points, extrapolated from the cost back to
-    /// back.
+    /// Operations per second at which both modes use the same number of cores. Cores in use by this mode are
+    /// interpolated between idle, paced and back to back, and extrapolated beyond from the cost back to back.
     pub rate_per_s: f64,
     /// Throughput of this mode back to back. A break-even rate above it: always cheaper.
     pub fastest_per_s: f64,
@@ -69,7 +68,8 @@ pub struct ContentionResult {
     /// The outcome for blocking. Noise may explain even a large difference of medians.
     #[serde(default)]
     pub word: Change,
-    /// Polling's mean. A poller answers at once or after others had its core; the mean weighs both.
+    /// Polling's mean. A poller acknowledges immediately or after other threads had its core; the mean covers both
+    /// cases.
     #[serde(default)]
     pub poll_mean_ns: Option<u64>,
     /// Blocking's mean, likewise.
@@ -114,7 +114,7 @@ pub struct Capacity {
     pub arrivals: Arrivals,
     /// The limit of the corrected p99.
     pub p99_limit_ns: u64,
-    /// Messages per second; `None`: the lowest conclusive rate failed, or there is none.
+    /// Messages per second; `None`: the lowest conclusive rate failed, or every rate is inconclusive.
     pub rate_per_s: Option<u64>,
     /// The highest offered load.
     pub offered_per_s: u64,

@@ -1,8 +1,8 @@
 //! The metric that a cell is compared, plotted and summarized by. Only decided here.
 //!
-//! Scheduled messages count from the scheduled send time (H5 − due). Counted from the actual send time, a preempted
-//! sender would look fast: it sends late and is answered at once (coordinated omission). Closed-loop messages are
-//! scheduled when sent, frames when the host begins to write.
+//! Latencies of scheduled messages count from the scheduled send time (H5 − due). From the actual send time, a
+//! preempted sender would look fast: it sends late and gets its acknowledgement immediately (coordinated omission).
+//! Closed-loop messages are scheduled when they are sent, frames when the host begins to write.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,15 +17,15 @@ use bench_model::{Conditions, Workload};
 #[cfg_attr(test, schemars(rename = "Figure"))]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
-    /// The median of `latency_ns`: of messages the round trip, of frames end to end, of a storm that of its last message.
+    /// The median of `latency_ns`. Messages: round trip. Frames: end to end. Storms: round trip of the last message.
     #[default]
     Latency,
-    /// The median of `corrected_ns`: from the scheduled send time to the end.
+    /// The median of `corrected_ns`: from the scheduled send time to the final acknowledgement.
     #[serde(rename = "from_due")]
     CorrectedLatency,
-    /// Streams: the mean time per message that went through.
+    /// Streams: the mean time per received message.
     TimePerMessage,
-    /// Idling: cores in use. A cost, never faster or slower.
+    /// Idle: cores in use. It is a cost, which is never called faster or slower.
     BusyCores,
 }
 
@@ -54,8 +54,8 @@ impl Metric {
         }
     }
 
-    /// The metric by which two cells of one workload are compared. Tables of earlier versions have no scheduled times;
-    /// with one of those, round trips are compared.
+    /// The metric by which two cells of one workload are compared. Tables of earlier versions lack scheduled send
+    /// times; if one cell comes from such a table, round trips are compared.
     #[must_use]
     pub fn between(one: &Cell, other: &Cell) -> Self {
         let (one, other) = (one.metric(), other.metric());
@@ -107,7 +107,7 @@ impl Cell {
         }
     }
 
-    /// Its latencies by its metric. `None` for streams and idling, and if no operation ended ok.
+    /// Its latencies by its metric. `None` for streams and idle cells, and if no operation ended ok.
     #[must_use]
     pub fn latencies(&self) -> Option<Latencies<'_>> {
         self.latencies_by(self.metric())

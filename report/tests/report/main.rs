@@ -1,5 +1,5 @@
-//! The crate as the front door uses it, over runs that never took place: [`synthetic`] makes a run in which everything
-//! is right, and each test spoils one thing.
+//! The crate through its public interface, with synthetic runs: [`synthetic`] creates a correct run, and each test
+//! changes one property of it.
 
 mod consistency;
 mod cross_check;

@@ -1,4 +1,4 @@
-//! From a folder to its files, also where the run left less than it should.
+//! Rendering a run's folder, complete or incomplete.
 
 use std::error::Error;
 use std::fs;
@@ -19,7 +19,7 @@ pub(crate) fn folder(run: &Synthetic) -> TempDir {
     fs::write(dir.path().join("measured.json"), serde_json::to_vec(&run.measured).expect("JSON")).expect("written");
     let file = fs::File::create(dir.path().join("samples.csv")).expect("created");
     let mut rows = csv::WriterBuilder::new().has_headers(false).from_writer(file);
-    // As the initiator does: a run without rows leaves a table all the same.
+    // Like the initiator, which writes the header even if there are no rows.
     rows.write_record(COLUMNS).expect("a header");
     for row in &run.rows {
         rows.serialize(row).expect("a row");
@@ -28,12 +28,12 @@ pub(crate) fn folder(run: &Synthetic) -> TempDir {
     dir
 }
 
-/// Renders; what comes out is held against the schema, whatever the test is about.
+/// Renders. Every test validates the document against the schema.
 pub(crate) fn rendered(dir: &Path) -> Result<RunResult, ReportError> {
     let environment = Environment {
         accel: "tcg".into(),
         started: Some("2026-08-01T09:00:00+00:00".into()),
-        // A figure that a reader in a hurry takes for its neighbour.
+        // A number that an imprecise float parser rounds to a neighbouring value.
         load: HostLoad { steal_percent: Some(0.222_507_911_392_405_06), ..HostLoad::default() },
         ..Environment::default()
     };
@@ -232,7 +232,7 @@ fn a_last_line_that_was_cut_off_is_left_out_and_told() {
     let dir = folder(&Synthetic::both_modes());
     let path = dir.path().join("samples.csv");
     let text = fs::read(&path).expect("written");
-    // Without its line end alone, the last line still reads as a row; it is not taken for one.
+    // Without its line end, the last line is still a readable row, but it may be incomplete and is ignored.
     fs::write(&path, &text[..text.len() - 1]).expect("cut");
     let result = rendered(dir.path()).expect("rendered");
     assert!(result.warnings[0].message.contains("99 rows remain"), "{:?}", result.warnings);

@@ -1,4 +1,4 @@
-//! A small run in which everything is right.
+//! A small correct run.
 
 use bench_model::raw::{
     BlockPlacement, ClockFit, CorruptAnswer, Counters, CpuTime, GuestFacts, Overhead, PeakBandwidth, PeakBandwidths,
@@ -13,7 +13,7 @@ use report::io::run::Run;
 use report::result::environment::Environment;
 use report::result::{RunResult, SelfCheck};
 
-/// What the initiator would have brought back.
+/// The raw result and the samples of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct Synthetic {
     pub(crate) measured: RawRun,
@@ -21,7 +21,7 @@ pub(crate) struct Synthetic {
 }
 
 impl Synthetic {
-    /// No blocks yet.
+    /// A run without blocks.
     pub(crate) fn empty() -> Self {
         let guest = GuestFacts {
             driver: "uio_pci_msix".into(),
@@ -65,7 +65,7 @@ impl Synthetic {
             .with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, FRAME_1080P, 10)
     }
 
-    /// A storm of so many doorbells of which few became interrupts, with the row of its last message.
+    /// Adds a storm of `rings` doorbells, with a quarter as many interrupts, and the row of its last message.
     pub(crate) fn with_storm(self, rings: u64) -> Self {
         let mut run = self.with(Workload::Storm, WaitMode::Irq, WaitMode::Irq, 64, 1);
         let block = run.measured.blocks.last_mut().expect("just added");
@@ -77,7 +77,7 @@ impl Synthetic {
         run
     }
 
-    /// A stream of so many messages.
+    /// Adds a stream of `messages` messages.
     pub(crate) fn with_stream(self, size_bytes: u64, messages: u64) -> Self {
         let mut run = self.with(Workload::Stream, WaitMode::Poll, WaitMode::Poll, size_bytes, 0);
         let block = run.measured.blocks.last_mut().expect("just added");
@@ -115,7 +115,7 @@ impl Synthetic {
         self
     }
 
-    /// With the blocks of another run behind its own.
+    /// Appends the blocks of another run.
     pub(crate) fn and(mut self, other: Self) -> Self {
         let behind = u32::try_from(self.measured.blocks.len()).expect("few blocks");
         self.measured.blocks.extend(other.measured.blocks.into_iter().map(|mut block| {
@@ -126,17 +126,17 @@ impl Synthetic {
         self
     }
 
-    /// The block at this index, to be spoiled.
+    /// The block at this index, for changes.
     pub(crate) fn block(&mut self, index: usize) -> &mut RawBlock {
         &mut self.measured.blocks[index]
     }
 
-    /// The first row of a block, to be spoiled.
+    /// The first row of a block, for changes.
     pub(crate) fn first_row(&mut self, block: u32) -> &mut Row {
         self.rows.iter_mut().find(|row| row.block == block).expect("the block has rows")
     }
 
-    /// The document. Nothing is to be warned of but emulation.
+    /// The document. Its only warning is about emulation.
     pub(crate) fn result(self) -> RunResult {
         let environment = Environment {
             accel: "tcg".into(),
@@ -148,7 +148,7 @@ impl Synthetic {
         self.result_on(environment)
     }
 
-    /// The document of a run that took place elsewhere.
+    /// The document of the run in another environment.
     pub(crate) fn result_on(self, environment: Environment) -> RunResult {
         evaluate(environment, serde_json::json!({"workload": "all"}), &Run::new(self.measured, self.rows), None)
     }
@@ -159,7 +159,7 @@ impl Synthetic {
     }
 }
 
-/// Both sides alike, and faster than anything that the frames do.
+/// Equal for both sides, and above the copy rates of the frames.
 fn ceilings(size_bytes: u64) -> PeakBandwidths {
     let side = |copy: f64| PeakBandwidth {
         heap_to_heap: copy,
@@ -214,8 +214,8 @@ fn measured(block: Block) -> RawBlock {
     }
 }
 
-/// As under emulation, where QEMU's main loop takes each doorbell to the guest. Only frames last long enough for somebody
-/// else to want the CPU.
+/// As under emulation, where QEMU's main loop forwards each doorbell to the guest. Only frames last long enough to be
+/// preempted.
 fn switches(block: &Block) -> ContextSwitches {
     let once_per_operation = |wait: WaitMode| {
         let voluntary = if wait == WaitMode::Irq { block.count } else { 0 };
@@ -228,7 +228,7 @@ fn switches(block: &Block) -> ContextSwitches {
     }
 }
 
-/// The initiator and the virtual CPU where they were to be, QEMU's main loop free.
+/// The initiator and the virtual CPU on their requested CPUs, QEMU's main loop not pinned.
 fn placement() -> BlockPlacement {
     let on = |allowed: &[usize], cpu| Some(ThreadAffinity { allowed: allowed.to_vec(), last_cpu: Some(cpu) });
     BlockPlacement {
@@ -239,8 +239,8 @@ fn placement() -> BlockPlacement {
     }
 }
 
-/// Legs of a plausible length, growing with the position, so that percentiles differ. As in a real run, a round trip
-/// has no H0, H1 and G2, and a polling guest does not stamp when it knew of one.
+/// Plausible legs that increase with the position, so percentiles differ. As in a real run, round trips lack H0, H1 and
+/// G2, and a polling guest does not stamp the detection of a message.
 fn row(block: &Block, position: u64) -> Row {
     let is_frame = block.workload == Workload::Frame;
     let is_irq = block.guest_wait == WaitMode::Irq;

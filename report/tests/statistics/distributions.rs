@@ -1,11 +1,11 @@
-//! How often an interval holds the true value, and how often a word is the right one, over some hundred series from
-//! known distributions. The shares asked for leave room for the chance that is in so few.
+//! Coverage of intervals and correctness of outcomes, over a few hundred series from known distributions. The required
+//! shares allow for the variation of so few series.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use report::stats::{Change, NoiseFloor, Percentile, median_interval, ratio_of_medians};
 
-/// What a distribution's scale is in nanoseconds; large, so that rounding does not matter.
+/// Nanoseconds per unit of a distribution. Large, to make rounding negligible.
 const SCALE: f64 = 1e6;
 
 /// Draws one value.
@@ -16,7 +16,7 @@ fn uniform(rng: &mut StdRng) -> f64 {
     1.0 - rng.random::<f64>()
 }
 
-/// The normal distribution, by the method of Box and Muller.
+/// The normal distribution, by the Box-Muller transform.
 fn normal(rng: &mut StdRng) -> f64 {
     (-2.0 * uniform(rng).ln()).sqrt() * (std::f64::consts::TAU * uniform(rng)).cos()
 }
@@ -45,7 +45,7 @@ fn autoregressive(n: usize, correlation: f64, rng: &mut StdRng) -> Vec<u64> {
     (0..n).map(|_| next()).collect()
 }
 
-/// Blocks of lognormal latencies, as two modes in turn have them, that drift by 1 % from block to block.
+/// Blocks of lognormal latencies whose level varies by 1 % between blocks.
 fn blocks(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Vec<Vec<u64>> {
     let block = |rng: &mut StdRng| {
         let level = factor * (0.01 * normal(rng)).exp();
@@ -54,7 +54,7 @@ fn blocks(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Vec<Ve
     (0..count).map(|_| block(rng)).collect()
 }
 
-/// The share of so many trials in which something is so.
+/// The share of trials in which `holds` returns true.
 fn share(trials: u32, mut holds: impl FnMut() -> bool) -> f64 {
     f64::from((0..trials).map(|_| u32::from(holds())).sum::<u32>()) / f64::from(trials)
 }
@@ -105,7 +105,7 @@ fn drawing_chunks_covers_better_than_taking_correlated_samples_for_independent()
 fn drawing_blocks_covers_where_they_drift() {
     let mut rng = StdRng::seed_from_u64(4);
     let covered = share(150, || {
-        // Four blocks whose levels differ far more than their own samples would make them.
+        // Four blocks whose levels differ far more than the variation of their samples explains.
         let blocks: Vec<Vec<u64>> = (0..4)
             .map(|_| {
                 let level = 10.0 + normal(&mut rng);
@@ -118,7 +118,7 @@ fn drawing_blocks_covers_where_they_drift() {
     assert!(covered > 0.8, "{covered}");
 }
 
-/// The word for a mode that takes `factor` times as long as the other, as a run of so many blocks finds it.
+/// The outcome for a mode that takes `factor` times as long as the other, in a run of `count` blocks per mode.
 fn word(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Change {
     let (base, this) = (blocks(count, samples, 1.0, rng), blocks(count, samples, factor, rng));
     let floor = NoiseFloor::of(&base, 6).map(|noise| noise.floor());
@@ -137,7 +137,7 @@ fn of_the_same_distribution_no_difference_is_seen() {
 #[test]
 fn a_fifth_more_or_less_is_seen() {
     let mut rng = StdRng::seed_from_u64(9);
-    // A quick run has four blocks of more than these; with more blocks, fewer samples will do.
+    // A quick run has four blocks with more samples than these. More blocks need fewer samples.
     for (count, samples) in [(4, 1_500), (8, 500)] {
         let slower = share(30, || word(count, samples, 1.2, &mut rng) == Change::Slower);
         let faster = share(30, || word(count, samples, 1.0 / 1.2, &mut rng) == Change::Faster);

@@ -1,5 +1,5 @@
-//! The statistics against what is known otherwise: another implementation of the same definitions, and distributions
-//! whose true percentiles are known. Everything is drawn from fixed seeds, so that a test passes always or never.
+//! Verifies the statistics against another implementation of the same definitions, and against distributions with known
+//! percentiles. Seeds are fixed, so results are reproducible.
 
 mod distributions;
 mod second_implementation;

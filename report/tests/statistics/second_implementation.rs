@@ -1,5 +1,5 @@
-//! The same figures of the same numbers from `NumPy` and `SciPy`, as `second_implementation.py` beside this file prints
-//! them.
+//! Compares with `NumPy` and `SciPy` on the same numbers. `second_implementation.py` in this directory prints the
+//! expected values.
 
 use report::stats::{Interval, LegSummary, Outliers, Percentile, Summary, ratio_of_medians};
 
@@ -71,7 +71,7 @@ fn ranks_are_those_of_the_binomial_distribution_of_scipy() {
         (Percentile::P999, 1_000_000, Some((998_938, 999_062))),
         (Percentile::P50, 3_000_000, Some((1_498_303, 1_501_698))),
     ] {
-        // Of the numbers from 1 on, each is its own rank.
+        // Each of the numbers 1 to `n` is its own rank.
         let numbers: Vec<u32> = (1..=n).collect();
         let interval = percentile.interval(&numbers);
         assert_eq!(interval, ranks.map(|(low, high)| Interval { low, high }), "{percentile:?} of {n}");
@@ -89,8 +89,8 @@ fn outliers_are_those_of_numpys_quartiles() {
     assert_eq!(low, Outliers { low_severe: 8_268, low_mild: 4_122, ..Outliers::default() });
 }
 
-/// Eight blocks each, of 1,000 and of 500 samples. The ratio is exact; the interval's ends are from other random
-/// numbers, and ten times as many replicates.
+/// Eight blocks each, of 1,000 and of 500 samples. The ratio is exact. The expected ends of the interval are from other
+/// random numbers and ten times as many replicates.
 #[test]
 fn the_ratio_of_medians_is_that_of_numpy_and_its_interval_about_that_of_a_bootstrap_there() {
     let (a, b) = (series(3, 8_000), series(4, 4_000));

@@ -11,6 +11,6 @@ pub struct GuestMachine {
     pub guest_cpu_model: Option<String>,
     /// The guest kernel's command line.
     pub guest_command_line: Option<String>,
-    /// Share of the guest's time since its boot that the host gave to others, in per cent, when the run began.
+    /// Steal time since the guest's boot, in per cent, at the start of the run.
     pub guest_steal_percent: Option<f64>,
 }

@@ -1,4 +1,5 @@
-//! The host machine, as Linux describes it: what makes two machines with the same processor measure differently.
+//! The host machine, as Linux describes it: the settings that make results differ between machines with the same
+//! processor.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +14,9 @@ pub struct HostMachine {
     pub distribution: Option<String>,
     /// Whether the host is itself a virtual machine (the processor's hypervisor flag).
     pub virtualized: Option<bool>,
-    /// What the machine calls itself: DMI's vendor and product.
+    /// The machine's vendor and product, from DMI.
     pub product: Option<String>,
-    /// Those of the processor's flags on which figures depend: constant clocks, vector and hash instructions.
+    /// The processor's flags that affect results: constant clocks, vector and hash instructions.
     pub cpu_flags: Vec<String>,
     /// The microcode's revision.
     pub microcode: Option<String>,
@@ -33,38 +34,39 @@ pub struct HostMachine {
     pub numa_nodes: Option<u32>,
     /// CPUs kept free of ordinary tasks (`isolcpus=`).
     pub isolated_cpus: Option<String>,
-    /// What chooses the frequency; all of them where CPUs differ.
+    /// The frequency governor; all of them if CPUs differ.
     pub governor: Option<String>,
     /// The kernel's frequency driver.
     pub frequency_driver: Option<String>,
     /// Whether the processor may exceed its nominal frequency.
     pub turbo: Option<bool>,
-    /// What puts idle CPUs to sleep.
+    /// The kernel's cpuidle driver.
     pub cpuidle_driver: Option<String>,
-    /// The deepest sleep that is not disabled, with the time that it takes to wake, such as `C6 (133 µs)`.
+    /// The deepest enabled C-state with its exit latency, such as `C6 (133 µs)`.
     pub deepest_c_state: Option<String>,
     /// How long KVM polls for a halted virtual CPU before it blocks, in nanoseconds.
     pub halt_poll_ns: Option<u64>,
-    /// `always`, `madvise` or `never`.
+    /// Transparent huge pages: `always`, `madvise` or `never`.
     pub transparent_hugepages: Option<String>,
     /// The host's clock source.
     pub host_clocksource: Option<String>,
     /// The host kernel's command line.
     pub host_command_line: Option<String>,
-    /// What the kernel does about each weakness that this processor has, such as `spectre_v2: Mitigation: Retpolines`.
+    /// The kernel's mitigation of each vulnerability of this processor, such as `spectre_v2: Mitigation: Retpolines`.
     pub mitigations: Vec<String>,
     /// The host's memory, in bytes.
     pub host_memory_bytes: Option<u64>,
     /// The size of a page, in bytes.
     pub page_bytes: Option<u64>,
-    /// How late the kernel may make a timer of this process, in nanoseconds.
+    /// The timer slack of this process, in nanoseconds.
     pub timer_slack_ns: Option<u64>,
-    /// How much memory a process may lock: bytes, or `unlimited`.
+    /// The limit of locked memory per process: bytes, or `unlimited`.
     pub memlock_limit: Option<String>,
-    /// How the run's processes were scheduled: `other`, `batch`, `idle`, or a real-time policy with its priority (`fifo 50`).
+    /// The scheduling policy of the run's processes: `other`, `batch`, `idle`, or a real-time policy with its priority
+    /// (`fifo 50`).
     pub scheduling_policy: Option<String>,
     /// Their nice value.
     pub nice: Option<i64>,
-    /// How many CPUs' time the control group of the run grants it. `null`: as much as there is.
+    /// The CPU quota of the run's control group, in CPUs. `null`: unlimited.
     pub cpu_quota: Option<f64>,
 }

@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct HostLoad {
-    /// Tasks that ran or wanted to, averaged over the minute before the run.
+    /// Load average of the minute before the run.
     pub load_average: Option<f64>,
-    /// CPUs of the run in use by others just before the guest was started.
+    /// CPUs of the run in use by other processes just before the guest was started.
     pub busy_cpus: Option<f64>,
-    /// Share of the time of the run's CPUs that the hypervisor gave to others while the run lasted, in per cent.
+    /// Steal time of the run's CPUs during the run, in per cent.
     pub steal_percent: Option<f64>,
     /// Preemptions of initiator and vCPUs during measured operations, without contention blocks, where they are
     /// expected.
     pub involuntary_switches: Option<u64>,
-    /// Other benchmarks of this machine that ran at some time during the run.
+    /// Other benchmarks on this machine that ran during the run, or a part of it.
     pub other_benchmarks: Vec<OtherBenchmark>,
 }
 
@@ -29,11 +29,11 @@ pub struct HostLoad {
 pub struct OtherBenchmark {
     /// Its process id.
     pub pid: u32,
-    /// The CPUs that it used, as the kernel writes lists of CPUs, such as `0-1`. Empty: not known.
+    /// The CPUs that it used, as a CPU list of the kernel, such as `0-1`. Empty: not known.
     pub cpus: String,
 }
 
-/// As messages name it.
+/// Its description in messages.
 impl fmt::Display for OtherBenchmark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.pid, self.cpus.as_str()) {

@@ -1,5 +1,5 @@
-//! The environment of a run: what is needed to interpret its results and repeat it. Flat in the document; groups that
-//! are collected separately have a file of their own.
+//! The environment of a run: the facts that are needed to interpret its results and to repeat it. Flat in the document;
+//! groups that are collected separately have their own files.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,15 +22,15 @@ pub use self::software::Software;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Environment {
-    /// Accelerator, proved by starting a guest: `kvm` or `tcg`.
+    /// Accelerator, verified by starting a guest: `kvm` or `tcg`.
     pub accel: String,
-    /// How that was proved, or why it is not KVM.
+    /// How that was verified, or why it is not KVM.
     pub accel_reason: String,
     /// Whether interrupts went through KVM's irqfd instead of QEMU's main loop.
     pub irqfd: Option<bool>,
     /// Accelerator reported by QEMU's monitor after the last block: `kvm` or `tcg`.
     pub accel_seen: Option<String>,
-    /// The emulator's version.
+    /// QEMU's version.
     pub qemu_version: Option<String>,
     /// The host kernel's release.
     pub host_kernel: Option<String>,
@@ -46,13 +46,13 @@ pub struct Environment {
     pub clocksource: Option<String>,
     /// The driver bound to the device in the guest.
     pub driver: Option<String>,
-    /// Why that one.
+    /// Why this driver was selected.
     pub driver_reason: Option<String>,
-    /// How the guest mapped BAR2: through which driver, and which of its mappings.
+    /// How the guest mapped BAR2: driver and mapping.
     pub bar2_map: Option<String>,
-    /// Whether loads from that mapping are cached, by their cost compared with private memory.
+    /// Whether loads from that mapping are cached, determined by their duration compared with private memory.
     pub bar2_cached: Option<bool>,
-    /// What one load from that mapping costs, in nanoseconds.
+    /// Duration of one load from that mapping, in nanoseconds.
     pub bar2_ns_per_load: Option<f64>,
     /// CPU affinity of the measured threads.
     pub pinning: Option<String>,
@@ -66,18 +66,18 @@ pub struct Environment {
     pub vectors: u32,
     /// Size of the shared memory.
     pub memory_bytes: u64,
-    /// The revision of this project, with `-dirty` if it was changed since.
+    /// The git revision of this project, with `-dirty` if files were changed since.
     pub git_revision: Option<String>,
     /// Hardware counters that were not available, and why.
     pub perf_missing: Option<String>,
     /// When the run began (RFC 3339).
     pub started: Option<String>,
-    /// The command that began it.
+    /// The command that started the run.
     pub command: Option<String>,
-    /// The host's time stamp counter, in Hz.
+    /// Frequency of the host's time stamp counter, in Hz.
     pub tsc_hz: Option<f64>,
-    /// How long hybrid waits spun before they blocked, in nanoseconds: as long as was asked for, or as blocking was measured
-    /// to take when the run began. `--spin` repeats it. `null`: none were hybrid.
+    /// Spin time of hybrid waits, in nanoseconds: as requested, or the cost of blocking, measured at the start of the
+    /// run. `--spin` repeats it. `null`: the run has no hybrid waits.
     pub hybrid_spin_ns: Option<u64>,
     /// The host.
     #[serde(flatten)]

@@ -1,4 +1,4 @@
-//! Programs of a run: enough to build and start them again.
+//! Programs of a run: the facts that are needed to build and start them again.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Software {
-    /// The compiler, as `rustc -V` names itself.
+    /// The compiler, as `rustc -V` prints it.
     pub rustc_version: Option<String>,
     /// Cargo's profile of the programs on the host.
     pub build_profile: Option<String>,
-    /// QEMU's command line, less console and monitor; the guest kernel's own is in its `-append`.
+    /// QEMU's command line, without console and monitor. Its `-append` has the guest kernel's command line.
     pub qemu_command: Option<String>,
     /// The guest's processor as QEMU's `-cpu` option: model and flags, such as `host` or `max,phys-bits=46`.
     pub qemu_cpu: Option<String>,

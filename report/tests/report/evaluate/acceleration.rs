@@ -1,4 +1,4 @@
-//! Check 11 weighs what a run claims of its acceleration against what was seen of QEMU.
+//! Check 11 compares the acceleration that a run claims with the observed behaviour of QEMU.
 
 use bench_model::thread_usage::Switches;
 use bench_model::{WaitMode, Workload};
@@ -11,14 +11,14 @@ fn claims(accel: &str, irqfd: Option<bool>, seen: Option<&str>) -> Environment {
     Environment { accel: accel.into(), irqfd, accel_seen: seen.map(str::to_owned), ..Environment::default() }
 }
 
-/// 200 doorbells one after the other, each of which wakes QEMU's main loop so many times.
+/// 200 doorbells in sequence. Each wakes QEMU's main loop `wakes_per_ring` times.
 fn rung(wakes_per_ring: f64) -> Synthetic {
     let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 200);
     let voluntary = if wakes_per_ring > 0.0 { (200.0 * wakes_per_ring).round() } else { 0.0 };
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small number above zero")]
     let switches = Switches { voluntary: voluntary as u64, involuntary: 0 };
     run.block(0).cpu.switches.main_loop = Some(switches);
-    // Some microseconds for each waking.
+    // A few microseconds of CPU time per wake-up.
     run.block(0).cpu.main_loop_ns = Some(switches.voluntary * 5_000);
     run
 }
@@ -98,7 +98,7 @@ fn doorbells_of_one_that_spins_first_say_nothing() {
 
 #[test]
 fn a_few_doorbells_say_nothing_of_irqfd() {
-    // 40 doorbells per block; the monitor's word remains.
+    // 40 doorbells per block are too few. Only the monitor's report remains.
     let SelfCheck { pass, detail, .. } = check(Synthetic::both_modes(), claims("kvm", Some(true), Some("kvm")));
     assert_eq!((pass, detail.as_str()), (CheckOutcome::Pass, "QEMU's monitor reports kvm"));
 }

@@ -1,5 +1,5 @@
-//! Each self-check passes on a run in which everything is right, fails when the one thing that it is about is spoiled,
-//! and says so when there is nothing to look at.
+//! Each self-check passes on a correct run, fails on a run with the one defect that it must catch, and is inapplicable
+//! without data.
 
 use bench_model::raw::{ClockFit, CorruptAnswer};
 use bench_model::samples::Status;
@@ -10,12 +10,12 @@ use report::result::{CheckOutcome, SelfCheck};
 
 use crate::synthetic::Synthetic;
 
-/// Every kind of operation: blocks 0 to 5.
+/// A run with every kind of operation: blocks 0 to 5.
 fn everything() -> Synthetic {
     Synthetic::both_modes().with_storm(400).with_stream(4096, 1_000)
 }
 
-/// Spoils a run and expects one check to fail with these words.
+/// Injects a defect and expects one check to fail with this detail.
 fn fails(id: u32, words: &str, spoil: impl FnOnce(&mut Synthetic)) {
     let mut run = everything();
     spoil(&mut run);
@@ -47,7 +47,7 @@ fn a_run_without_blocks_has_nothing_to_look_at_and_was_not_completed() {
     let result = run.result();
     for check in &result.self_checks {
         let expected = match check.id {
-            // The monitor's word needs no blocks.
+            // The monitor's report does not depend on blocks.
             11 => CheckOutcome::Pass,
             15 => CheckOutcome::Fail,
             _ => CheckOutcome::NotApplicable,
@@ -213,7 +213,7 @@ fn time_in_no_leg_fails() {
     });
 }
 
-/// Moves a stamp of the first frame to so many nanoseconds after another one.
+/// Moves H4 of the first frame to `ns` nanoseconds after G1.
 fn moved(run: &mut Synthetic, ns: i64) {
     let row = run.first_row(2);
     row.h4_ns = row.g1_ns.and_then(|known| known.checked_add_signed(ns));
@@ -239,7 +239,7 @@ fn what_lies_within_the_clocks_bound_passes() {
 #[test]
 fn a_stamp_that_the_host_may_outrun_passes() {
     let mut run = Synthetic::both_modes();
-    // The guest was preempted between its answer and the stamp of it.
+    // The guest was preempted between its acknowledgement and its stamp.
     let row = run.first_row(0);
     row.g5_ns = row.h5_ns.map(|ended| ended + 4_000_000);
     row.answer_ns = Some(-4_000_000);
@@ -261,7 +261,7 @@ fn stamps_that_a_guest_made_up_do_not_overflow() {
 fn a_clock_that_moved_warns_and_gives_no_one_way_figures() {
     let mut run = Synthetic::both_modes();
     run.block(1).clock = ClockFit { before_ns: 0.0, after_ns: 400.0, bound_ns: 25.0 };
-    // A leg that would be wrong, were the clocks one.
+    // With a stable clock offset, this leg would be an error.
     run.first_row(1).notify_ns = Some(-400);
     let result = run.result();
     assert!(result.passed(), "{:?}", result.self_checks);
@@ -442,7 +442,7 @@ fn an_answer_that_was_seen_before_it_was_given_fails_where_the_stamp_lies_before
         row.answer_ns = Some(-400);
     };
     fails(8, "something arrived after -400 ns", |run| late(run, 1));
-    // One that polls back to back stamps behind its answer, and may be held up in between.
+    // A guest that polls back to back stamps after its acknowledgement, and may be delayed in between.
     let mut run = everything();
     late(&mut run, 0);
     assert_eq!(run.check(8).pass, CheckOutcome::Pass);

@@ -1,4 +1,4 @@
-//! Runs beside each other: what is claimed, what is not, and what shuts the gate.
+//! Comparison of runs: reported differences, inconclusive cells, and regressions that exceed a limit.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,7 +21,8 @@ use crate::synthetic::Synthetic;
 
 const TEN_PERCENT: Limits = Limits { p50: Some(0.1), p99: None };
 
-/// Round trips of both modes in eight blocks each, polling slower by a factor. No two factors give the same samples.
+/// Round trips of both modes in eight blocks each. `factor` scales those of polling. No two factors give the same
+/// samples.
 fn run(factor: f64) -> Synthetic {
     let mut run = Synthetic::empty();
     for block in 0..16 {
@@ -38,7 +39,7 @@ fn run(factor: f64) -> Synthetic {
     run
 }
 
-/// Lets an operation take so long, half of it on the way there and half on the way back.
+/// Sets the round trip of an operation, with equal latencies in both directions.
 fn takes(row: &mut Row, rtt_ns: u64) {
     let (there, sent) = (rtt_ns / 2, row.h2_ns.expect("sent"));
     let back = Some((rtt_ns - there).cast_signed());
@@ -73,7 +74,7 @@ fn of(base: &Synthetic, this: &Synthetic, limits: Limits) -> RunComparison {
     across(&[base.path(), this.path()], Some(&limits))
 }
 
-/// The text, however it was broken into lines.
+/// The text without its line breaks.
 fn words(across: &RunComparison) -> String {
     text(across).split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -134,7 +135,8 @@ fn a_slowdown_within_the_limit_passes_although_it_is_proved() {
 
 #[test]
 fn a_slowdown_that_noise_may_explain_passes_and_is_counted_as_too_noisy() {
-    // Half of the blocks twice as slow: a median anywhere between.
+    // Half of the polling blocks and a quarter of the others are twice as slow, which widens the intervals of the
+    // medians.
     let mut noisy = run(1.0);
     for row in noisy.rows.iter_mut().filter(|row| row.block % 3 == 0) {
         takes(row, 2 * row.rtt_ns.expect("answered"));
@@ -147,7 +149,7 @@ fn a_slowdown_that_noise_may_explain_passes_and_is_counted_as_too_noisy() {
 
 #[test]
 fn a_tail_is_judged_when_it_is_asked_for() {
-    // Every 50th round trip is five times as long: the median stays.
+    // Every 50th round trip is five times as long. The median does not change.
     let mut long_tail = run(1.0);
     for row in long_tail.rows.iter_mut().step_by(50) {
         takes(row, 5 * row.rtt_ns.expect("answered"));
@@ -164,7 +166,8 @@ fn a_tail_is_judged_when_it_is_asked_for() {
     assert!(gate.regressions.iter().all(|one| one.figure == "p99") && !gate.regressions.is_empty());
 }
 
-/// Paced messages of both modes in four blocks each: round trips of 10 µs, and due so much before they were sent.
+/// Paced messages of both modes in four blocks each, with round trips of 10 µs, sent `late_ns` after their scheduled
+/// send time.
 fn paced(late_ns: u64) -> Synthetic {
     let mut run = Synthetic::empty();
     for block in 0..8 {
@@ -184,7 +187,7 @@ fn what_is_due_at_a_time_is_compared_from_then_on_and_not_by_its_round_trip() {
     let later = of(&paced(1_000), &paced(10_000), TEN_PERCENT);
     for cell in &later.comparisons[0].cells {
         assert_eq!((cell.figure, cell.word), (Metric::CorrectedLatency, Change::Slower), "{cell:?}");
-        // 20 µs over 11 µs, where the round trips are the same.
+        // 20 µs over 11 µs. The round trips are equal.
         assert!((cell.ratio.expect("a ratio") - 20.0 / 11.0).abs() < 0.01, "{cell:?}");
     }
     let text = text(&later);
@@ -203,7 +206,7 @@ fn a_run_that_does_not_say_when_messages_were_due_is_compared_by_round_trips_and
     assert!(text(&across).contains("messages, round trips:"));
 }
 
-/// A stream in so many blocks, each message taking a factor as long, a little more or less from block to block.
+/// A stream in `blocks` blocks. `factor` scales the time per message, which varies slightly between blocks.
 fn stream(blocks: u64, factor: f64) -> Synthetic {
     let mut run = Synthetic::empty();
     for block in 0..blocks {
@@ -243,7 +246,7 @@ fn a_slower_stream_breaks_the_limit_from_four_blocks_on_and_is_named_as_not_judg
 
 #[test]
 fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
-    // Each run gets stuck in two blocks, which carry next to nothing; this run is twice as fast in all others.
+    // Both runs stall in two blocks, which complete few messages. This run is twice as fast in all other blocks.
     let stuck = |factor: f64| {
         let mut run = stream(8, factor);
         for index in [2, 5] {
@@ -268,7 +271,7 @@ fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
     let is_within = |ratio: Option<f64>, interval: Option<report::stats::Interval<f64>>| {
         ratio.zip(interval).is_some_and(|(ratio, all)| all.low <= ratio && ratio <= all.high)
     };
-    // 60,200 messages in the time of 120,200; each block's own time per message would give 0.99.
+    // 60,200 messages against 120,200 in the same time. Each block's own time per message would give 0.99.
     assert!((cell.ratio.expect("a ratio") - 60_200.0 / 120_200.0).abs() < 1e-9, "{cell:?}");
     assert!(is_within(cell.ratio, cell.interval), "{cell:?}");
     assert!(is_within(cell.cpu_per_op_ratio, cell.cpu_per_op_interval), "{cell:?}");
@@ -282,7 +285,7 @@ fn every_cell_is_judged_or_named_once_per_limit_that_applies_to_it() {
     let (base, this) = (saved(&base), saved(&this));
     for (limits, expected) in [(TEN_PERCENT, (2, 3)), (both, (4, 5))] {
         let gate = across(&[base.path(), this.path()], Some(&limits)).gate.expect("a limit");
-        // Two cells in common; the stream has no p99; idling has no limit at all.
+        // Two cells are common to both runs. The stream has no p99. No limit applies to idle cells.
         assert_eq!((gate.judged, gate.not_judged.len()), expected, "{:?}", gate.not_judged);
         assert!(gate.not_judged.iter().all(|one| one.because.starts_with("only ")), "{:?}", gate.not_judged);
     }
@@ -294,7 +297,7 @@ fn what_an_earlier_version_did_not_record_is_no_difference() {
     let path = base.path().join("result.json");
     let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
     let environment = document["environment"].as_object_mut().expect("an object");
-    // As if only this version knew of them.
+    // As in a document of an earlier version.
     for field in ["vectors", "accel"] {
         environment.remove(field).expect("a field");
     }
@@ -412,7 +415,7 @@ fn lines_fit_a_terminal_and_cannot_command_it() {
     let text = text(&across(&[base.path(), this.path(), base.path()], Some(&TEN_PERCENT)));
     assert!(!text.contains('\u{1b}'));
     let widest = text.lines().max_by_key(|line| line.chars().count()).expect("lines");
-    // A path is one word, however long.
+    // A path is never broken, whatever its length.
     assert!(widest.chars().count() <= 101, "{widest}");
 }
 

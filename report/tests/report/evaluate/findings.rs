@@ -1,4 +1,4 @@
-//! What follows from several cells together.
+//! Findings over several cells.
 
 use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use report::render::report_doc::key_results::key_results;
@@ -32,7 +32,7 @@ fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
     }
     let result = run.result();
     let known = &result.findings.break_even[0];
-    // Two cores spin, and blocking takes 50 µs of CPU time per operation beside 0.02 cores.
+    // Polling uses two cores. Blocking uses 0.02 cores while idle, and 50 µs of CPU time per operation.
     assert_eq!((known.polling_cores, known.idle_cores, known.us_per_op), (2.0, 0.02, 50.0));
     assert!((known.rate_per_s - 1.98e6 / 50.0).abs() < 1.0, "{known:?}");
     assert!(known.is_always_cheaper(), "it carries no more than {:.0}", known.fastest_per_s);
@@ -46,7 +46,8 @@ fn the_rate_at_which_both_cost_the_same_lies_between_measured_ones() {
         run = run.with(workload, wait, wait, 64, 0);
     }
     run = under(run, Workload::Paced, WaitMode::Irq, paced);
-    // Polling keeps two cores busy; blocking none, half a core at 1,000 per second, and three at 10,000.
+    // Polling uses two cores. Blocking uses none while idle, half a core at 1,000 per second, and three cores at
+    // 10,000.
     for (index, operations, cores) in [(1, 10_000, 3.0), (4, 0, 2.0), (5, 0, 0.0), (6, 1_000, 0.5)] {
         let block = run.block(index);
         block.wall_ns = 1_000_000_000;
@@ -80,7 +81,7 @@ fn each_way_wins_on_its_side_of_the_break_even_rate_and_neither_as_a_whole() {
     assert_eq!((below.winner.as_deref(), below.verdict.contains("poll above")), (None, true), "{below:?}");
 }
 
-/// Four blocks of paced messages of each mode; polling was late to send, blocking was not.
+/// Four blocks of paced messages of each mode. Polling sent late, blocking did not.
 fn late() -> Synthetic {
     let gap = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
     let mut run = Synthetic::empty();
@@ -129,8 +130,8 @@ fn of_polling_and_blocking_beside_busy_threads_the_faster_one_is_named_only_wher
         run = under(run, Workload::Contention, wait, beside(block / 4 % 3));
     }
     run = run.clone().and(run);
-    // Beside one thread, polling lost its core for half of its blocks: medians far apart that noise explains. Beside two, in
-    // all of them.
+    // With one busy thread, polling is preempted in half of its blocks: the medians differ much, but within the noise
+    // floor. With two, it is preempted in all of them.
     for row in run.rows.iter_mut().filter(|row| row.host_wait == WaitMode::Poll) {
         let lost = matches!(row.block, 4 | 7) || matches!(row.block % 12, 8..);
         row.rtt_ns = row.rtt_ns.map(|ns| if lost { 8_000_000 + ns } else { ns });
@@ -168,8 +169,8 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
         let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
         run = under(run, Workload::Contention, wait, paced(block / 4 % 2));
     }
-    // Beside one thread, of each block's messages a little less or more than half wait for a time slice of others: in which
-    // heap the median lies is chance, and noise explains it.
+    // With one busy thread, slightly less or more than half of each block's messages wait for a time slice of other
+    // threads. Chance decides in which mode of the distribution the median lies.
     for row in &mut run.rows {
         let late_of_20 = match (row.host_wait, row.block) {
             (WaitMode::Poll, 4 | 15) => 11,
@@ -185,7 +186,7 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
     assert_eq!((beside.lower_mean(), beside.faster()), (Some(WaitMode::Irq), None), "{beside:?}");
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(summary.contains("contention, mean corrected latency, poll / irq by busy threads: 0: "), "{summary}");
-    // The median and its noise floor mean nothing there, so the comparison goes by the mean.
+    // The median and its noise floor are meaningless for bimodal latencies, so the means are compared.
     let comparison = result.comparisons.iter().find(|one| one.conditions.busy_threads == Some(1)).expect("compared");
     let basis = comparison.basis().expect("a ratio");
     assert!(comparison.is_bimodal() && basis.is_mean && basis.word == Change::Faster, "{comparison:?}");
@@ -198,7 +199,7 @@ fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
     );
 }
 
-/// Streams of both modes in eight blocks each, which irq is slower to take by a factor, in one block more than in another.
+/// Streams of both modes in eight blocks each. Times vary between blocks; `factor` scales those of irq.
 fn streams(factor: u64) -> Synthetic {
     let mut run = Synthetic::empty();
     for block in 0..16 {
@@ -236,7 +237,7 @@ fn streams_of_a_run_are_compared_by_time_per_message_and_a_winner_is_named_only_
     assert!(point.verdict.ends_with("difference not significant"), "{}", point.verdict);
 }
 
-/// Adds a block of an open loop of which every message was sent as it was due, and that took so long from then on.
+/// Adds a block of an open loop. Every message was sent on time, with this corrected latency.
 fn offered(run: Synthetic, rate_per_s: u64, count: u64, corrected_ns: u64) -> Synthetic {
     let conditions =
         Conditions { rate_per_s: Some(rate_per_s), arrivals: Some(Arrivals::Fixed), ..Conditions::default() };
@@ -265,7 +266,8 @@ fn the_highest_rate_is_that_whose_corrected_p99_keeps_below_the_limit() {
     assert_eq!(found[0].rate_per_s, Some(100), "below 400 there is one that did not keep the limit");
     let found = run.clone().result().findings.capacity;
     assert_eq!((found[0].rate_per_s, found[0].offered_per_s), (Some(200), 400));
-    // A rate of which only half had been sent when the last message was due was not carried, however quick the answers were.
+    // Only half of the messages were sent before the last one was scheduled: the rate is not sustained, whatever the
+    // latency.
     let dues = run.rows.iter().filter(|row| row.block == 1).filter_map(|row| row.due_ns);
     let (first, last) = dues.fold((u64::MAX, 0), |(first, last), due| (first.min(due), last.max(due)));
     for row in run.rows.iter_mut().filter(|row| row.block == 1) {
@@ -298,7 +300,7 @@ fn a_rate_with_too_few_messages_for_its_p99_is_neither_kept_nor_broken() {
 #[test]
 fn a_schedule_that_took_longer_than_its_rate_by_chance_was_carried() {
     let mut run = offered(Synthetic::empty(), 500, 1_000, 100_000);
-    // A tenth more than a thousand intervals of 2 ms.
+    // 10 % more than a thousand intervals of 2 ms.
     run.block(0).wall_ns = 2_200_000_000;
     for row in &mut run.rows {
         row.due_ns = row.due_ns.map(|due| due + due / 10);

@@ -1,4 +1,4 @@
-//! The check that threads stayed on their CPUs, and what of it the environment tells.
+//! The self-check of CPU affinity, and the affinity in the environment.
 
 use bench_model::raw::{BlockPlacement, ThreadAffinity};
 use bench_model::thread_usage::Switches;
@@ -7,7 +7,7 @@ use report::result::CheckOutcome;
 
 use crate::synthetic::Synthetic;
 
-/// Spoils what was seen after one block and expects the check to fail with these words.
+/// Changes the observed affinity of one block and expects the check to fail with this detail.
 fn fails(words: &str, spoil: impl FnOnce(&mut BlockPlacement)) {
     let mut run = Synthetic::both_modes();
     spoil(run.block(1).placement.as_mut().expect("somebody looked"));

@@ -1,4 +1,4 @@
-//! A machine or a process that stood still is named with block, length and effect; ordinary tails are not.
+//! A stall of the machine or of a process is reported with block, duration and effect. Ordinary tails are not reported.
 
 use bench_model::samples::Row;
 use bench_model::{Conditions, WaitMode, Workload};
@@ -10,7 +10,7 @@ use crate::synthetic::Synthetic;
 const MS: u64 = 1_000_000;
 const SECOND: u64 = 1_000 * MS;
 
-/// Four blocks of 250 messages with a gap of 2 ms, each answered after 1 to 2 µs.
+/// Four blocks of 250 messages with a gap of 2 ms, each acknowledged after 1 to 5 µs.
 fn paced(wait: WaitMode) -> Synthetic {
     let mut run = (0..4).fold(Synthetic::empty(), |run, _| run.with(Workload::Paced, wait, wait, 64, 250));
     for block in &mut run.measured.blocks {
@@ -20,7 +20,8 @@ fn paced(wait: WaitMode) -> Synthetic {
     run
 }
 
-/// Puts a cell's operations on the time line: each starts `gap` after the answer before it and takes what `span` gives.
+/// Sets the stamps of a cell's operations. Each starts `gap` after the previous acknowledgement and takes
+/// `span(position)`.
 fn lay_out(run: &mut Synthetic, gap: u64, span: impl Fn(u64) -> u64) {
     let mut now = 0;
     for (position, row) in (0..).zip(&mut run.rows) {
@@ -38,7 +39,7 @@ fn add(field: &mut Option<u64>, ns: u64) {
     *field = field.map(|value| value + ns);
 }
 
-/// All stamps of the rows from this one on are later.
+/// Delays all stamps of these rows.
 fn delay(rows: &mut [Row], ns: u64) {
     for row in rows {
         for stamp in [&mut row.due_ns, &mut row.h0_ns, &mut row.h2_ns, &mut row.h5_ns] {
@@ -47,7 +48,7 @@ fn delay(rows: &mut [Row], ns: u64) {
     }
 }
 
-/// A stop between sending and answer.
+/// A stall between sending and acknowledgement.
 fn stop_within(run: &mut Synthetic, position: usize, ns: u64) {
     let row = &mut run.rows[position];
     for figure in [&mut row.h5_ns, &mut row.rtt_ns, &mut row.end_to_end_ns, &mut row.corrected_ns] {
@@ -56,7 +57,7 @@ fn stop_within(run: &mut Synthetic, position: usize, ns: u64) {
     delay(&mut run.rows[position + 1..], ns);
 }
 
-/// A stop before sending, when the message was due already.
+/// A stall between the scheduled and the actual send time.
 fn stop_before(run: &mut Synthetic, position: usize, ns: u64) {
     let row = &mut run.rows[position];
     for figure in [&mut row.h2_ns, &mut row.h5_ns, &mut row.corrected_ns] {
@@ -135,7 +136,7 @@ fn several_stalls_of_a_block_are_one_warning() {
     assert!(message.contains("2 of 250 operations took up to 2.00 s"), "{message}");
 }
 
-/// The tails that a run under emulation had while other processes kept both CPUs fourfold busy.
+/// Tails as measured under emulation with four busy processes per CPU.
 #[test]
 fn ordinary_tails_under_load_are_no_stall() {
     let tail = |position: u64| match position % 1_000 {
@@ -170,7 +171,7 @@ fn waiting_for_a_crowded_cpu_is_what_is_measured() {
     let crowded = |stop| {
         let mut run = Synthetic::empty().with(Workload::Contention, WaitMode::Poll, WaitMode::Poll, 64, 400);
         run.block(0).block.conditions = Conditions { busy_threads: Some(3), ..Conditions::default() };
-        // A poller that shares its CPU answers at once or after a time slice.
+        // A poller that shares its CPU acknowledges immediately or after a time slice.
         lay_out(&mut run, 0, |position| if position % 5 == 0 { 12 * MS } else { 300 });
         stop_within(&mut run, 100, 900 * MS);
         stop_before(&mut run, 300, stop);
@@ -190,7 +191,7 @@ fn frames_are_long_by_themselves() {
             6_220_800,
             7,
         );
-        // Making a frame takes time, which is in no figure.
+        // The generation of a frame takes time that no metric includes.
         lay_out(&mut run, 0, |position| (120 + position * 6) * MS);
         delay(&mut run.rows[9..], 3 * SECOND);
         stop_within(&mut run, 3, 420 * MS);

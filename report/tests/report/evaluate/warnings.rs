@@ -1,4 +1,4 @@
-//! Each warning of the environment comes when it is called for, with its figures and a cure, and not otherwise.
+//! Each warning about the environment appears under its condition only, with numbers and a hint.
 
 use bench_model::thread_usage::Switches;
 use bench_model::{Pinning, WaitMode, Workload};
@@ -8,7 +8,7 @@ use report::summary;
 
 use crate::synthetic::Synthetic;
 
-/// A machine of which there is nothing to say.
+/// A machine without any reason for a warning.
 pub(crate) fn good() -> Environment {
     let mut environment = Environment {
         accel: "kvm".into(),
@@ -34,7 +34,7 @@ fn warnings(spoil: impl FnOnce(&mut Environment)) -> Vec<Warning> {
     Synthetic::both_modes().result_on(environment).warnings
 }
 
-/// Spoils one thing and expects one warning, with these words and this cure.
+/// Changes the environment and expects one warning, with this message and this hint.
 #[track_caller]
 fn warns(words: &str, hint: &str, spoil: impl FnOnce(&mut Environment)) {
     let all = warnings(spoil);
@@ -42,7 +42,7 @@ fn warns(words: &str, hint: &str, spoil: impl FnOnce(&mut Environment)) {
     assert!(warning.message.contains(words) && warning.hint.contains(hint), "{warning:?}");
 }
 
-/// The warnings of a run whose blocks asked for this pinning.
+/// The warnings of a run whose blocks request this pinning.
 fn pinned(pinning: &Pinning) -> Vec<Warning> {
     let mut run = Synthetic::both_modes();
     for block in &mut run.measured.blocks {
@@ -196,7 +196,7 @@ fn a_cure_is_never_cut_off_on_the_terminal() {
 fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
     let all = |hybrid_spin_ns| {
         let environment = Environment { hybrid_spin_ns: Some(hybrid_spin_ns), ..good() };
-        // Blocking takes some 60 us.
+        // Blocking takes about 60 µs.
         Synthetic::both_modes().result_on(environment).warnings
     };
     assert_eq!(all(590_000), []);

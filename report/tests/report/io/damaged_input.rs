@@ -1,4 +1,4 @@
-//! Folders that are not as a run leaves them: a clear error or a result, and never a panic, a hang, or much memory.
+//! Damaged folders: they cause a clear error or a result, and never a panic, a hang or high memory usage.
 
 use std::error::Error;
 use std::fs::{self, File};
@@ -91,7 +91,7 @@ fn a_link_to_a_file_is_the_file() {
 #[test]
 fn a_file_of_ten_gigabytes_is_not_read() {
     for name in FILES {
-        // Without a byte on the disk.
+        // A sparse file, which occupies no disk space.
         let large = error_after(|dir| {
             File::options().write(true).open(dir.join(name)).and_then(|file| file.set_len(10 << 30)).expect("grown");
         });
@@ -156,7 +156,8 @@ fn columns_may_stand_in_any_order_and_must_be_there() {
     fs::write(&path, text.lines().map(reversed).collect::<Vec<_>>().join("\n") + "\n").expect("written");
     assert_eq!(RunFolder::open(dir.path()).expect("a run").run.rows(), original.run.rows());
 
-    // A column less, in the header and in every line: without a look at the header, its figures would just be missing.
+    // One column less in the header and in every line. Without a check of the header, its values would be missing
+    // silently.
     let place = text.lines().next().expect("a header").split(',').position(|name| name == "rtt_ns").expect("there");
     let without = |line: &str| {
         let mut fields: Vec<&str> = line.split(',').collect();
@@ -237,7 +238,7 @@ fn a_document_of_this_version_that_lacks_what_came_later_still_reads() {
     assert!(read_result(dir.path()).expect("reads").ceilings.is_empty());
 }
 
-/// What is put into a file, at a place from 0 to 1.
+/// A change of a file, at a relative position from 0 to 1.
 #[derive(Debug, Clone)]
 enum Spoil {
     Cut(f64),
@@ -295,7 +296,7 @@ fn spoiled(mut bytes: Vec<u8>, spoil: &Spoil) -> Vec<u8> {
             let place = at(place, bytes.len());
             bytes.splice(place..place, word.bytes());
         }
-        // Whole numbers, which keeps the rest readable: this is what gets furthest.
+        // Replaces whole numbers. The rest stays valid, so these changes pass the most checks.
         Spoil::Replace(place, word) => {
             let from = at(place, bytes.len());
             if let Some(start) = bytes[from..].iter().position(is_digit).map(|start| from + start) {
@@ -342,7 +343,7 @@ proptest! {
             (Ok(_), Err(error)) => prop_assert!(told(&error).contains(FILES[file]), "{}", told(&error)),
             (Err(error), _) => prop_assert!(false, "{}", told(&error)),
         }
-        // What can be rendered can be read again, and is what the schema says.
+        // A rendered document can be read again, and conforms to the schema.
         if rendered(dir.path()).is_ok() {
             read_result(dir.path()).expect("its own document");
         }

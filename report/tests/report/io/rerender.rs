@@ -1,4 +1,4 @@
-//! A folder rendered again: byte for byte where nothing is missing, and as far as the run came where something is.
+//! Rendering a folder again: identical files if it is complete, otherwise the finished part of the run.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use report::{ReportError, Rerendered, render_ended, rerender};
 use crate::run::{folder, rendered};
 use crate::synthetic::Synthetic;
 
-/// Every file's name and content, those of the plots included.
+/// Name and content of every file, plots included.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {
@@ -35,7 +35,7 @@ fn page(dir: &Path) -> String {
     fs::read_to_string(dir.join("report.html")).expect("written")
 }
 
-/// What the page and the text report say is missing.
+/// The list of missing data in the text report. The HTML report must have one, too.
 fn said_missing(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join("performance_report.txt")).expect("written");
     let (_, missing) = text.split_once("Missing\n-------\n").expect("something is missing");
@@ -119,7 +119,7 @@ fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
     assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are excluded from the results"));
 }
 
-/// The lines that an initiator has written when it is killed: facts, peak bandwidths, and some blocks.
+/// The lines that a killed initiator leaves: facts, peak bandwidths, and the first `blocks` blocks.
 fn lines(run: &Synthetic, blocks: usize) -> Vec<u8> {
     let facts = RawRun { blocks: Vec::new(), ..run.measured.clone() };
     let finished = run.measured.blocks.iter().take(blocks).map(|block| Entry::Block(Cow::Borrowed(block)));
@@ -173,7 +173,7 @@ fn run_that_ended_before_it_measured_is_rendered_with_its_cause() {
 fn report_that_cannot_be_written_still_has_a_result() {
     let run = Synthetic::both_modes();
     let dir = folder(&run);
-    // Rendering cannot make its own folder of plots where the run's folder is read-only.
+    // Rendering cannot create the directory of plots in a read-only directory.
     let read_only = |mode| fs::set_permissions(dir.path(), fs::Permissions::from_mode(mode)).expect("set");
     read_only(0o500);
     let is_root = fs::write(dir.path().join("probe"), "").is_ok();
@@ -194,7 +194,7 @@ fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
     assert_eq!(files(dir.path()).len(), 1, "nothing is written into a folder that is not ours");
 }
 
-/// Four cells of which there is nothing to draw, so that rendering takes no time.
+/// Four cells without plots, which makes rendering fast.
 fn plain() -> Synthetic {
     let idle = |run: Synthetic, (host, guest)| run.with(Workload::Idle, host, guest, 64, 0);
     let waits = [WaitMode::Poll, WaitMode::Irq]
@@ -226,7 +226,7 @@ fn a_damaged_document_is_made_again_and_kept() {
         assert!(told.message.contains("result.json was damaged at line "), "{told:?}");
         let mut again = files(dir.path());
         assert_eq!(again.remove("result.json.damaged").as_deref(), Some(damaged));
-        // Environment and configuration come first: from some place on nothing is lost.
+        // Environment and configuration come first, so damage after them loses nothing.
         let is_whole = again == first;
         assert_eq!(told.message.contains("environment and configuration were kept"), is_whole, "{told:?}");
         let says_so = page(dir.path()).contains("the environment was not recorded");
@@ -274,7 +274,7 @@ fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
         let _ = fs::remove_file(&path);
         fs::create_dir(&path).expect("created");
         let error = rerender(dir.path()).expect_err("a folder").to_string();
-        // The document is written as well, and not only read.
+        // The document is written, too, and not only read.
         let told = if name == "result.json" {
             "is not a regular file; refusing to replace it"
         } else {

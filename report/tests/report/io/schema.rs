@@ -1,4 +1,4 @@
-//! Documents against the committed schema, by a validator that knows nothing of the types.
+//! Validates documents against the committed schema, independently of the Rust types.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ static VALIDATOR: LazyLock<jsonschema::Validator> = LazyLock::new(|| {
     jsonschema::draft202012::new(&schema).expect("the schema is one")
 });
 
-/// In what a document is not what the schema says, each with its place.
+/// The document's violations of the schema, each with its location.
 pub(crate) fn violations(document: &Value) -> Vec<String> {
     VALIDATOR.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
@@ -74,7 +74,7 @@ fn a_field_of_another_type_is_found() {
         let mut broken = document();
         *broken.pointer_mut(place).unwrap_or_else(|| panic!("{place} is there")) = value.clone();
         let found = violations(&broken);
-        // The validator names the field, one in it, or where there is a choice of types the object that it is in.
+        // The validator reports the field, a field within it, or, for a choice of types, the enclosing object.
         let is_there = |one: &String| {
             one.split_once(':')
                 .is_some_and(|(at, _)| !at.is_empty() && (place.starts_with(at) || at.starts_with(place)))

@@ -1,4 +1,5 @@
-//! A guest and a machine that lie about themselves reach neither the reader's browser nor his terminal.
+//! Untrusted strings of the guest and of the machine cannot inject markup into the HTML report or escapes into the
+//! terminal.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::render::html_parser::tags;
 use crate::run::{folder, rendered};
 use crate::synthetic::Synthetic;
 
-/// Markup, an attribute's end, a policy's end, escapes, direction, and something endless.
+/// Markup, the end of an attribute, the end of a policy, escape sequences, direction controls, and entities.
 const WORDS: &str =
     "</script><script>alert(1)</script>\"><img src=x onerror=alert(2)>'; \u{1b}[2J\u{0}\u{202e}\u{2066}&lt;";
 
@@ -91,7 +92,7 @@ fn pipe_at(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo runs").success());
 }
 
-/// Every entry of a folder, at any depth, with what files hold; pipes and links are not opened.
+/// Every entry of a directory, recursively, with the content of files. Pipes and links are not opened.
 fn all_of(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut all = BTreeMap::new();
     for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {

@@ -1,4 +1,4 @@
-//! The files for other programs: what stands in them, line by line.
+//! The content of the files for other programs, line by line.
 
 use std::path::Path;
 
