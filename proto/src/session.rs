@@ -51,7 +51,7 @@ pub enum SessionError {
     #[error("expected protocol version {PROTOCOL_VERSION}, got {0}")]
     WrongVersion(i64),
     /// The server refused the client.
-    #[error("expected protocol version {PROTOCOL_VERSION}, got a refusal; the server's log says why")]
+    #[error("expected protocol version {PROTOCOL_VERSION}, got a refusal; see the server's log")]
     Refused,
     /// The first message has a descriptor.
     #[error("expected the protocol version without a descriptor, got one with it")]

@@ -156,7 +156,7 @@ pub(crate) fn inconclusive_reason(
 ) -> &'static str {
     match (figure, has_values, has_interval) {
         (_, true, _) if workload == Workload::Storm => "a storm has one latency per block, too few for a verdict",
-        (_, false, _) => "one of the two has no such figure",
+        (_, false, _) => "one side lacks this metric",
         (Metric::BusyCores, ..) => "a cost has no noise floor",
         (Metric::TimePerMessage, true, false) => {
             "too few blocks: an interval needs two blocks of a stream; measure more blocks"

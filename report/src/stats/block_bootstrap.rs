@@ -146,7 +146,7 @@ impl Window {
             before.push(seen);
         }
         for rank in &mut inside {
-            *rank -= u32::try_from(window.start).expect("a rank inside is no less, and has 32 bits");
+            *rank -= u32::try_from(window.start).expect("ranks in the window start at its first rank and fit 32 bits");
         }
         Self { first: window.start, before, inside, counts: vec![0; window.len()] }
     }

@@ -35,10 +35,10 @@ pub fn accelerator(run: &Run, environment: &Environment) -> SelfCheck {
     }
     let mut faults = Vec::new();
     let mut seen = Vec::new();
-    if let Some(said) = said {
-        seen.push(format!("QEMU's monitor reports {said}"));
-        if said != claimed {
-            faults.push(format!("the run claims {claimed}, but QEMU's monitor reports {said}"));
+    if let Some(reported) = said {
+        seen.push(format!("QEMU's monitor reports {reported}"));
+        if reported != claimed {
+            faults.push(format!("the run claims {claimed}, but QEMU's monitor reports {reported}"));
         }
     }
     if let Some(irqfd) = irqfd {
@@ -56,15 +56,15 @@ struct MainLoop {
 }
 
 fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
-    let told = sig3(seen.wakes);
+    let wakeups = sig3(seen.wakes);
     // A preempted main loop finds the next doorbell before it sleeps, but uses CPU time all the same.
     let is_idle = seen.ns.is_none_or(|ns| ns < MIN_HANDLING_NS);
     match irqfd {
         true if seen.wakes > MAX_WITH_IRQFD => {
-            Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {told} times per doorbell"))
+            Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {wakeups} times per doorbell"))
         }
         false if seen.wakes < MIN_WITHOUT_IRQFD && is_idle => {
-            Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {told} times per doorbell"))
+            Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {wakeups} times per doorbell"))
         }
         _ => None,
     }

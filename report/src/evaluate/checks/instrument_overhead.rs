@@ -15,7 +15,7 @@ const FAILED_FROM: f64 = 0.5;
 /// there is a warning.
 #[must_use]
 pub fn instrument_is_small(run: &Run) -> SelfCheck {
-    const NAME: &str = "the empty operation is small beside the medians it is part of";
+    const NAME: &str = "the empty operation is small compared with the medians that include it";
     let Some((empty, median)) = share_of_smallest_median(run) else {
         return not_applicable(13, NAME, "no empty operation or no round trip was measured");
     };

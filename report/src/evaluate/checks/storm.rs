@@ -37,8 +37,8 @@ fn faults(block: &RunBlock<'_>) -> Vec<String> {
     // A missing count is not a match.
     let interrupts = counters.interrupts.or(counters.uio_events);
     if interrupts.is_none_or(|count| count == 0 || count > counters.rings) {
-        let told = interrupts.map_or("no count of".to_owned(), thousands);
-        faults.push(format!("{}: {}, {told} interrupts", block.name(), plural(counters.rings, "ring")));
+        let count = interrupts.map_or("no count of".to_owned(), thousands);
+        faults.push(format!("{}: {}, {count} interrupts", block.name(), plural(counters.rings, "ring")));
     }
     if !block.measured.traffic.as_ref().is_some_and(|traffic| traffic.last_seen) {
         faults.push(format!("{}: the guest did not see the last message", block.name()));

@@ -195,7 +195,7 @@ pub fn offset_stable(run: &Run) -> SelfCheck {
         return outcome(
             10,
             NAME,
-            &[format!("it moved in {unstable} of {blocks}: the clocks are no common time line")],
+            &[format!("it moved in {unstable} of {blocks}: the clocks do not share a time line")],
             String::new(),
         );
     }

@@ -194,7 +194,10 @@ mod tests {
         let values = |all: &[f64]| all.iter().map(|load| Some(Value::from(*load))).collect::<Vec<_>>();
         assert!(!is_apart(&values(&[0.1, 0.5]), 0.5));
         assert!(is_apart(&values(&[0.1, 0.5, 1.9]), 0.5));
-        assert!(!is_apart(&[Some(Value::Null), None, Some(Value::from(3.0))], 0.5), "what is not known is not apart");
+        assert!(
+            !is_apart(&[Some(Value::Null), None, Some(Value::from(3.0))], 0.5),
+            "unknown values are not a difference"
+        );
     }
 
     #[test]
@@ -202,7 +205,7 @@ mod tests {
         let value = |text: &str| Some(Value::from(text));
         assert!(!is_unequal(&[value("a"), None, value("a")]));
         assert!(is_unequal(&[None, value("a"), value("b")]));
-        assert!(is_unequal(&[Some(Value::Null), value("a")]), "a machine that does not say is another one");
+        assert!(is_unequal(&[Some(Value::Null), value("a")]), "an unknown machine is another one");
         assert!(!is_unequal(&[None, None]));
     }
 

@@ -72,7 +72,7 @@ fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
     };
     assert_eq!(beside(1, false), CheckOutcome::Pass);
     assert_eq!(beside(0, true), CheckOutcome::Pass);
-    assert_eq!(beside(0, false), CheckOutcome::Fail, "nobody keeps it");
+    assert_eq!(beside(0, false), CheckOutcome::Fail, "it is not kept");
 }
 
 #[test]

@@ -287,7 +287,7 @@ fn clocks_are_stable_up_to_twice_the_bound_and_fail_only_where_more_than_half_of
         }
         run.check(10).pass
     };
-    assert_eq!(verdict(50.0, 4), CheckOutcome::Pass, "what the looks cannot tell from none");
+    assert_eq!(verdict(50.0, 4), CheckOutcome::Pass, "a change within the error bound");
     assert_eq!(verdict(50.1, 2), CheckOutcome::NotApplicable);
     assert_eq!(verdict(50.1, 3), CheckOutcome::Fail);
 }

@@ -80,7 +80,7 @@ fn switches_beside_busy_threads_are_not_among_those_of_the_run() {
     run.block(4).cpu.switches.host = Some(Switches { voluntary: 0, involuntary: 1_000 });
     assert_eq!(switches(run.clone()), switches(Synthetic::both_modes()));
     run.measured.blocks.drain(..4);
-    assert_eq!(switches(run), None, "none is left to tell of");
+    assert_eq!(switches(run), None, "no other fault is reported");
 }
 
 #[test]

@@ -166,7 +166,10 @@ fn columns_may_stand_in_any_order_and_must_be_there() {
     };
     fs::write(&path, text.lines().map(without).collect::<Vec<_>>().join("\n") + "\n").expect("written");
     let missing = told(&RunFolder::open(dir.path()).expect_err("a column less"));
-    assert!(missing.contains("samples.csv, line 1") && missing.contains("missing columns in the header: rtt_ns"), "{missing}");
+    assert!(
+        missing.contains("samples.csv, line 1") && missing.contains("missing columns in the header: rtt_ns"),
+        "{missing}"
+    );
     fs::write(&path, text.split_once('\n').expect("a header").1).expect("written");
     let headless = told(&RunFolder::open(dir.path()).expect_err("no header"));
     assert!(headless.contains("missing columns in the header: block, workload"), "{headless}");
