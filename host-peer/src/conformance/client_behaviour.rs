@@ -2,9 +2,9 @@
 
 use proto::wire::REFUSAL;
 
-use super::handshake::{self, INIT_MESSAGES};
+use super::handshake;
 use super::notices;
-use super::recorder::{ReadSize, RecordingClient};
+use super::recorder::{INIT_MESSAGES, ReadSize, RecordingClient};
 use super::rule::Rule;
 use super::suite::{Aborted, ConformanceSuite};
 use client::plural::plural;

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::io::{Errno, read, write};
 
-use super::recorder::{RecordedMessage, RecordingClient};
+use super::recorder::{INIT_MESSAGES, RecordedMessage, RecordingClient};
 use client::descriptor;
 
 /// Rings per doorbell: one that does not count would return 1.
@@ -13,13 +13,7 @@ const RINGS: u64 = 3;
 
 /// The doorbells of a peer that a client received, by vector.
 fn doorbells_of(client: &RecordingClient, peer: i64) -> Vec<&OwnedFd> {
-    client
-        .log
-        .iter()
-        .skip(super::handshake::INIT_MESSAGES)
-        .filter(|message| message.value == peer)
-        .flat_map(|s| &s.fds)
-        .collect()
+    client.log.iter().skip(INIT_MESSAGES).filter(|message| message.value == peer).flat_map(|s| &s.fds).collect()
 }
 
 pub(super) fn are_eventfds(messages: &[RecordedMessage]) -> Result<(), String> {

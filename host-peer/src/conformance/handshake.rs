@@ -1,12 +1,11 @@
-//! Checks the handshake: the peer list, then the client's own vectors.
+//! Checks the handshake: the init messages, the peer list, then the client's own vectors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::recorder::RecordedMessage;
 use client::plural::plural;
+use proto::wire::{MEMORY, PROTOCOL_VERSION};
 
-/// Messages before the first vector: version, id, memory.
-pub(super) const INIT_MESSAGES: usize = 3;
+use super::recorder::{INIT_MESSAGES, RecordedMessage, RecordingClient};
 
 /// The messages after the init messages, up to `end`: the announcement of the next client.
 pub(super) fn of(log: &[RecordedMessage], end: usize) -> &[RecordedMessage] {
@@ -68,6 +67,39 @@ pub(super) fn equal_vectors(vectors: &BTreeMap<i64, usize>, expected: usize) -> 
         }
         None => Ok(()),
     }
+}
+
+/// Checks an init message by its value and whether it has a descriptor.
+pub(super) type InitCheck = fn(i64, bool) -> Result<(), String>;
+
+pub(super) fn version(value: i64, has_fd: bool) -> Result<(), String> {
+    match (value, has_fd) {
+        (PROTOCOL_VERSION, false) => Ok(()),
+        (PROTOCOL_VERSION, true) => Err("it has a descriptor".into()),
+        (other, _) => Err(format!("it is {other}")),
+    }
+}
+
+pub(super) fn own_id(value: i64, has_fd: bool) -> Result<(), String> {
+    match (u16::try_from(value), has_fd) {
+        (Ok(_), false) => Ok(()),
+        (Ok(_), true) => Err("it has a descriptor".into()),
+        (Err(_), _) => Err(format!("it is {value}")),
+    }
+}
+
+pub(super) fn memory_message(value: i64, has_fd: bool) -> Result<(), String> {
+    match (value, has_fd) {
+        (MEMORY, true) => Ok(()),
+        (MEMORY, false) => Err("it lacks a descriptor".into()),
+        (other, _) => Err(format!("it is {other}")),
+    }
+}
+
+/// Index of the first announcement of a new client.
+pub(super) fn handshake_end(client: &RecordingClient, next_client: i64) -> usize {
+    let found = client.log.iter().skip(INIT_MESSAGES).position(|message| message.is_join_notice(next_client));
+    found.map_or(client.log.len(), |at| at + INIT_MESSAGES)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Checks the notices to connected clients.
 
-use super::handshake::INIT_MESSAGES;
-use super::recorder::RecordedMessage;
+use super::recorder::{INIT_MESSAGES, RecordedMessage};
 use client::plural::plural;
 
 /// A join: one notice per vector.

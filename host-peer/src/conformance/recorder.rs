@@ -13,8 +13,10 @@ use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use thiserror::Error;
 
-use super::handshake::INIT_MESSAGES;
 use client::{ClientError, deadline};
+
+/// Messages before the first vector: version, id, memory.
+pub(super) const INIT_MESSAGES: usize = 3;
 
 /// More descriptors than any server sends.
 const MAX_DESCRIPTORS: usize = 16;

@@ -9,10 +9,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use proto::wire::{MEMORY, PROTOCOL_VERSION, REFUSAL};
+use proto::wire::REFUSAL;
 
-use super::handshake::{self, INIT_MESSAGES};
-use super::recorder::{ReadSize, RecordingClient, RecordingError};
+use super::handshake::{self, InitCheck, handshake_end};
+use super::recorder::{INIT_MESSAGES, ReadSize, RecordingClient, RecordingError};
 use super::rule::{ConformanceReport, Rule, RuleResult, Verdict};
 use super::{doorbells, memory, notices};
 use client::ClientError;
@@ -142,7 +142,11 @@ impl ConformanceSuite {
     }
 
     fn read_init_messages(&mut self, mut client: RecordingClient) -> Result<RecordingClient, Aborted> {
-        let checks = [(Rule::Version, version as InitCheck), (Rule::OwnId, own_id), (Rule::Memory, memory_message)];
+        let checks = [
+            (Rule::Version, handshake::version as InitCheck),
+            (Rule::OwnId, handshake::own_id),
+            (Rule::Memory, handshake::memory_message),
+        ];
         for (index, (rule, check)) in checks.into_iter().enumerate() {
             client.read().map_err(|error| self.abort_with(rule, "", &error))?;
             let message = &client.log[index];
@@ -392,37 +396,4 @@ impl ConformanceSuite {
         self.check_last_handshake();
         Ok(fifth)
     }
-}
-
-/// Checks an init message by its value and whether it has a descriptor.
-type InitCheck = fn(i64, bool) -> Result<(), String>;
-
-fn version(value: i64, has_fd: bool) -> Result<(), String> {
-    match (value, has_fd) {
-        (PROTOCOL_VERSION, false) => Ok(()),
-        (PROTOCOL_VERSION, true) => Err("it has a descriptor".into()),
-        (other, _) => Err(format!("it is {other}")),
-    }
-}
-
-fn own_id(value: i64, has_fd: bool) -> Result<(), String> {
-    match (u16::try_from(value), has_fd) {
-        (Ok(_), false) => Ok(()),
-        (Ok(_), true) => Err("it has a descriptor".into()),
-        (Err(_), _) => Err(format!("it is {value}")),
-    }
-}
-
-fn memory_message(value: i64, has_fd: bool) -> Result<(), String> {
-    match (value, has_fd) {
-        (MEMORY, true) => Ok(()),
-        (MEMORY, false) => Err("it lacks a descriptor".into()),
-        (other, _) => Err(format!("it is {other}")),
-    }
-}
-
-/// Index of the first announcement of a new client.
-fn handshake_end(client: &RecordingClient, next_client: i64) -> usize {
-    let found = client.log.iter().skip(INIT_MESSAGES).position(|message| message.is_join_notice(next_client));
-    found.map_or(client.log.len(), |at| at + INIT_MESSAGES)
 }

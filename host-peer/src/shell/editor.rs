@@ -17,7 +17,13 @@ use rustyline::{Context, ExternalPrinter, Helper};
 
 use super::Output;
 use super::command::WORDS;
-use super::input::Line;
+
+/// An input line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Line {
+    Text(String),
+    End,
+}
 
 /// The prompt of QEMU's example client.
 const PROMPT: &str = "cmd> ";

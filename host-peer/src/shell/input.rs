@@ -12,14 +12,7 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
 use super::Output;
-use super::editor::{CommandCompleter, Editor};
-
-/// An input line.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
-    Text(String),
-    End,
-}
+use super::editor::{CommandCompleter, Editor, Line};
 
 /// The receiver of lines.
 #[derive(Debug)]

@@ -24,8 +24,8 @@ use rustix::io::Errno;
 
 use action::Flow;
 use command::{ShellCommand, commands};
-use editor::CommandCompleter;
-use input::{Input, Line};
+use editor::{CommandCompleter, Line};
+use input::Input;
 use interrupt::{Interrupt, Interrupted};
 
 /// Prints a line: above the edited line of a terminal, or to stdout.
