@@ -83,6 +83,13 @@ fn grouped_real(value: f64) -> String {
     thousands(value.max(0.0).round() as u64)
 }
 
+/// A rate or a count, rounded to an integer, with a comma between thousands. Negative values become 0.
+#[must_use]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded and not negative")]
+pub fn rounded_thousands(value: f64) -> String {
+    thousands(value.max(0.0).round() as u64)
+}
+
 /// An integer with a comma between thousands.
 #[must_use]
 pub fn thousands(value: u64) -> String {
@@ -175,6 +182,7 @@ mod tests {
     #[test]
     fn thousands_are_parted() {
         assert_eq!([0, 999, 1_000, 24_883_200].map(thousands), ["0", "999", "1,000", "24,883,200"]);
+        assert_eq!([-1.0, 0.5, 14_654.4].map(rounded_thousands), ["0", "1", "14,654"]);
         assert_eq!([plural(1, "frame"), plural(2_000, "frame")], ["1 frame", "2,000 frames"]);
     }
 

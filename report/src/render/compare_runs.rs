@@ -166,35 +166,26 @@ fn some<'a>(cells: impl ExactSizeIterator<Item = &'a CellId>) -> String {
 
 fn messages(cells: &[&CellDelta]) -> Vec<String> {
     const HEADER: [&str; 9] = ["cell", "base p50", "p50", "ratio", "95 %", "noise", "p99", "cpu/op", "verdict"];
-    table(&HEADER, cells, |cell| {
-        let tail = cell.p99.as_ref().map(|tail| tail.ratio);
-        vec![
-            time(cell.baseline.value),
-            time(cell.this.value),
-            ratio(cell.ratio),
-            interval(cell),
-            ratio(cell.noise_floor),
-            ratio(tail),
-            ratio(cell.cpu_per_op_ratio),
-            verdict_of(cell),
-        ]
-    })
+    table(&HEADER, cells, |cell| timed(cell, cell.p99.as_ref().map(|tail| tail.ratio)))
 }
 
 fn throughput_table(cells: &[&CellDelta]) -> Vec<String> {
     const HEADER: [&str; 9] = ["cell", "baseline", "time", "ratio", "95 %", "noise", "bytes/s", "cpu/op", "verdict"];
-    table(&HEADER, cells, |cell| {
-        vec![
-            time(cell.baseline.value),
-            time(cell.this.value),
-            ratio(cell.ratio),
-            interval(cell),
-            ratio(cell.noise_floor),
-            ratio(cell.bandwidth_ratio),
-            ratio(cell.cpu_per_op_ratio),
-            verdict_of(cell),
-        ]
-    })
+    table(&HEADER, cells, |cell| timed(cell, cell.bandwidth_ratio))
+}
+
+/// The columns of a compared time, with a second ratio.
+fn timed(cell: &CellDelta, second: Option<f64>) -> Vec<String> {
+    vec![
+        time(cell.baseline.value),
+        time(cell.this.value),
+        ratio(cell.ratio),
+        interval(cell),
+        ratio(cell.noise_floor),
+        ratio(second),
+        ratio(cell.cpu_per_op_ratio),
+        verdict_of(cell),
+    ]
 }
 
 fn idle(cells: &[&CellDelta]) -> Vec<String> {

@@ -13,8 +13,7 @@ use super::series::{ModeSamples, PlotData, counts, legend_of_cells, mode};
 use crate::result::Cell;
 use crate::stats::Percentile;
 use bench_model::Workload;
-use bench_model::units::size_name;
-use bench_model::units::{duration, speed, thousands};
+use bench_model::units::{duration, size_name, speed, thousands};
 
 /// Space above a panel for its heading and axis title.
 const ABOVE: f64 = 46.0;

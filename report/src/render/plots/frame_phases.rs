@@ -11,8 +11,7 @@ use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows, series};
 use super::series::{ModeSamples, PlotData, middle_half, mode};
 use crate::result::Cell;
 use bench_model::raw::PeakBandwidths;
-use bench_model::units::duration;
-use bench_model::units::size_name;
+use bench_model::units::{duration, size_name};
 
 const PHASES: [(&str, &str); 4] = [("write", WRITE), ("notify", NOTIFY), ("read", READ), ("verify (SHA-256)", VERIFY)];
 /// Space above a panel with a heading only.

@@ -6,8 +6,7 @@ use crate::evaluate::findings::carries;
 use crate::io::run::{Run, RunBlock};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
-use bench_model::units::size_name;
-use bench_model::units::{acceleration, duration, thousands};
+use bench_model::units::{acceleration, duration, size_name, thousands};
 use bench_model::{Arrivals, Workload};
 
 /// Input of all plots.

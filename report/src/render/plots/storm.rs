@@ -5,12 +5,12 @@ use super::draw::axes::{Axes, Axis, BELOW, LEFT};
 use super::draw::chart::{Chart, LegendEntry, LegendSymbol, MARGIN, WIDTH};
 use super::draw::line::{self, DataPoint, LineStyle};
 use super::draw::palette::{LIMIT, MUTED, Marker, series_style};
-use super::draw::scale::{AxisUnit, Scale, whole};
+use super::draw::scale::{AxisUnit, Scale};
 use super::draw::svg::Stroke;
 use super::series::{PlotData, legend_of_cells, mode};
 use crate::result::{Cell, CellCounters};
 use bench_model::Workload;
-use bench_model::units::thousands;
+use bench_model::units::{rounded_thousands, thousands};
 
 const HEIGHT: f64 = 330.0;
 
@@ -113,7 +113,7 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
 }
 
 fn per_second(cell: &Cell) -> String {
-    format!("{}/s", thousands(whole(cell.messages_per_second.unwrap_or(0.0).round())))
+    format!("{}/s", rounded_thousands(cell.messages_per_second.unwrap_or(0.0)))
 }
 
 fn describe(cell: &Cell) -> String {

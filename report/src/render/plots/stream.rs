@@ -5,12 +5,11 @@ use super::draw::axes::{ABOVE, Axes, Axis, BELOW, side_by_side};
 use super::draw::chart::{Chart, LegendEntry, LegendSymbol};
 use super::draw::line::{self, DataPoint, LineStyle};
 use super::draw::palette::{MUTED, Marker, series_style};
-use super::draw::scale::{AxisUnit, Scale, Tick, whole};
+use super::draw::scale::{AxisUnit, Scale, Tick};
 use super::series::{PlotData, count_range, legend_of_cells, mode};
 use crate::result::Cell;
 use bench_model::Workload;
-use bench_model::units::size_name;
-use bench_model::units::{plural, speed, thousands};
+use bench_model::units::{plural, rounded_thousands, size_name, speed};
 
 const HEIGHT: f64 = 290.0;
 
@@ -122,6 +121,6 @@ fn describe(cell: &Cell) -> String {
         size_name(cell.size_bytes),
         cell.conditions,
         speed(cell.bytes_per_second.unwrap_or(0.0)),
-        thousands(whole(cell.messages_per_second.unwrap_or(0.0).round()))
+        rounded_thousands(cell.messages_per_second.unwrap_or(0.0))
     )
 }

@@ -6,8 +6,7 @@ use crate::result::comparison::Comparison;
 use crate::result::metric::Metric;
 use crate::result::{Cell, CheckOutcome, RunResult};
 use crate::stats::Change;
-use bench_model::units::size_name;
-use bench_model::units::{duration, plural, speed, thousands};
+use bench_model::units::{duration, plural, size_name, speed, thousands};
 use bench_model::{WaitMode, Workload};
 
 /// The headline, for instance `Round-trip p50: poll 110 ns, irq 59.2 µs. CPU in use: poll 2.0 cores, irq 0.9 cores.`

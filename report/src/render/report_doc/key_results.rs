@@ -6,8 +6,7 @@ use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
 use crate::stats::{Change, Interval};
-use bench_model::units::size_name;
-use bench_model::units::{duration, factor, factor_within, plural, sig3, speed, thousands};
+use bench_model::units::{duration, factor, factor_within, plural, sig3, size_name, speed, thousands};
 use bench_model::{Arrivals, WaitMode, Workload};
 
 use super::cell_label;

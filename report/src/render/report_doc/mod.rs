@@ -14,6 +14,7 @@ pub mod incomplete;
 pub mod key_results;
 pub mod notes;
 pub mod overview;
+pub(crate) mod overview_rows;
 pub mod run_files;
 pub mod sections;
 pub mod table;

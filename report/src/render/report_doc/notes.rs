@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::headline::coalesced;
-use super::overview::has_row;
+use super::overview_rows::has_row;
 use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
 use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, ThreadCounts};
-use bench_model::units::size_name;
-use bench_model::units::{duration, factor, factor_within, sig3, speed, thousands};
+use bench_model::units::{duration, factor, factor_within, rounded_thousands, sig3, size_name, speed, thousands};
 use bench_model::{Arrivals, Workload};
 
 /// One line of the overview.
@@ -31,14 +30,6 @@ pub enum NoteKind {
     Tabulated,
     /// Memory type and hardware counters.
     Environment,
-}
-
-/// Whether a note covers the cells of this workload. The overview table omits these cells.
-pub(super) fn has_own_line(workload: Workload) -> bool {
-    match workload {
-        Workload::Stream | Workload::Storm | Workload::Idle | Workload::Contention => true,
-        Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Frame => false,
-    }
 }
 
 /// The notes of a run, the most important first.
@@ -112,7 +103,7 @@ fn ratios(result: &RunResult) -> Option<String> {
 
 fn idle(result: &RunResult) -> Option<String> {
     let mode = |break_even: &BreakEven| {
-        let [rate, fastest] = [break_even.rate_per_s, break_even.fastest_per_s].map(|rate| thousands(whole(rate)));
+        let [rate, fastest] = [break_even.rate_per_s, break_even.fastest_per_s].map(rounded_thousands);
         let cheaper = if break_even.is_always_cheaper() {
             format!("less CPU up to its maximum rate, {fastest} msg/s")
         } else {
@@ -170,7 +161,7 @@ fn storm(result: &RunResult) -> Option<String> {
     Some(format!(
         "storm, {}: {doorbells} at {}/s; {} messages seen, {} the last one",
         fastest.mode,
-        thousands(whole(fastest.messages_per_second?)),
+        rounded_thousands(fastest.messages_per_second?),
         thousands(traffic.seen),
         if traffic.last_seen { "including" } else { "without" }
     ))
@@ -254,12 +245,6 @@ fn short(count: f64) -> String {
         count if count < 999.5e3 => format!("{}k", sig3(count / 1e3)),
         count => format!("{}M", sig3(count / 1e6)),
     }
-}
-
-/// Rounds a rate; negative rates become 0.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded and not negative")]
-fn whole(rate: f64) -> u64 {
-    rate.max(0.0).round() as u64
 }
 
 #[cfg(test)]

@@ -4,14 +4,14 @@
 use super::cell_label;
 use super::checks::CheckSummary;
 use super::headline::headline;
-use super::notes::{Note, has_own_line, notes};
+use super::notes::{Note, notes};
+use super::overview_rows::{has_own_line, has_row};
 use super::table::{Table, TableRow, columns};
 use super::value::Value;
 use crate::render::wrap::printable;
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, Warning};
-use bench_model::units::acceleration;
-use bench_model::units::size_name;
+use bench_model::units::{acceleration, size_name};
 use bench_model::{Arrivals, Workload};
 
 /// The short form of the report.
@@ -54,12 +54,6 @@ impl Overview {
             notes: notes(result),
         }
     }
-}
-
-/// Whether the overview has a row for the cell. Other cells have a note, or repeat a cell under other conditions.
-pub(crate) fn has_row(cell: &Cell) -> bool {
-    let conditions = &cell.conditions;
-    !has_own_line(cell.workload) && !conditions.cold && !conditions.aa_repeat && !conditions.full_stamps
 }
 
 /// The accelerator, and what the results are valid for.

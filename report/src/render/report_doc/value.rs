@@ -1,7 +1,7 @@
 //! A value as text with three significant digits, and its exact number.
 
 use crate::stats::Interval;
-use bench_model::units::{duration, sig3, speed, thousands};
+use bench_model::units::{duration, rounded_thousands, sig3, speed, thousands};
 
 /// The text of an unknown value.
 pub const UNKNOWN: &str = "–";
@@ -91,7 +91,7 @@ impl Value {
     /// A rate per second.
     #[must_use]
     pub fn per_second(rate: impl Into<Option<f64>>) -> Self {
-        Self::real(rate, "/s", |rate| format!("{}/s", thousands(whole(rate))))
+        Self::real(rate, "/s", |rate| format!("{}/s", rounded_thousands(rate)))
     }
 
     /// A count.
@@ -155,12 +155,6 @@ fn significant(value: f64) -> String {
         size if size < 0.995 => format!("{value:.3}"),
         _ => sig3(value),
     }
-}
-
-/// Rounds a rate.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded and not negative")]
-fn whole(rate: f64) -> u64 {
-    rate.max(0.0).round() as u64
 }
 
 #[cfg(test)]

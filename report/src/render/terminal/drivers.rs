@@ -1,6 +1,7 @@
 //! One table for several runs with different guest drivers.
 
-use crate::render::report_doc::overview::{cell_table, has_row};
+use crate::render::report_doc::overview::cell_table;
+use crate::render::report_doc::overview_rows::has_row;
 use crate::render::text_table::{aligned, compact};
 use crate::result::{Cell, CheckOutcome, RunResult};
 

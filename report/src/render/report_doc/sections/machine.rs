@@ -4,8 +4,7 @@ use serde_json::Value as Json;
 
 use crate::result::RunResult;
 use bench_model::raw::PeakBandwidth;
-use bench_model::units::size_name;
-use bench_model::units::{duration, factor, plural, speed};
+use bench_model::units::{duration, factor, plural, size_name, speed};
 
 use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
 use crate::render::report_doc::value::Value;
