@@ -185,9 +185,15 @@ impl TestHost {
         value != NOT_RUNG
     }
 
-    /// The guest's stamps of a message. The guest writes them after its doorbell.
+    /// Waits until the guest writes the stamps of a message, after its doorbell. They are complete only after the block.
+    pub(crate) fn await_stamps(&self, seq: u64) {
+        wait_for("stamps", || GuestStamps::load(&self.memory, seq).unwrap());
+    }
+
+    /// The guest's stamps of a message of the block that has ended.
     pub(crate) fn stamps(&self, seq: u64) -> GuestStamps {
-        wait_for("stamps", || GuestStamps::load(&self.memory, seq).unwrap())
+        assert_eq!(read_status(&self.memory).unwrap(), SeqState { seq: self.epoch, state: DONE });
+        GuestStamps::load(&self.memory, seq).unwrap().expect("stamps")
     }
 
     pub(crate) fn word(&self, offset: usize) -> &AtomicU64 {

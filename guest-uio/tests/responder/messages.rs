@@ -81,7 +81,7 @@ fn guest_rings_armed_host_once_per_message() {
             host.arm();
         }
         assert_eq!(host.pingpong(seq), Ack::Processed);
-        host.stamps(seq);
+        host.await_stamps(seq);
         assert_eq!(host.take_ring(), armed, "message {seq}");
     }
     assert_eq!(host.end().rings, MESSAGES / 2);
@@ -131,15 +131,18 @@ fn stamps_are_ordered_within_the_round_trip() {
     let mut host = TestHost::start();
     let params = host.params(BlockKind::Pingpong, 10);
     host.begin(&params);
+    let mut round_trips = Vec::new();
     for seq in params.first_seq..params.first_seq + 10 {
         let sent = tsc_now();
         host.pingpong(seq);
-        let back = tsc_now();
+        round_trips.push((seq, sent, tsc_now()));
+    }
+    host.end();
+    for (seq, sent, back) in round_trips {
         let stamps = host.stamps(seq);
         let order = [sent, stamps.detected, stamps.received, stamps.acked, back];
         assert!(order.is_sorted(), "{order:?}");
     }
-    host.end();
     host.finish().unwrap();
 }
 
