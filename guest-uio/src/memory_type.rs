@@ -45,13 +45,14 @@ pub struct MemoryType {
 impl MemoryType {
     /// Measures loads and reads. Does not change the memory.
     pub fn measure(region: &SharedRegion) -> Result<Self, RegionError> {
-        let (at, mut private) = window(region);
+        let (at, mut private) = window(region, 0);
         Self::new(region, at, &mut private, None)
     }
 
-    /// Also measures writes. Overwrites the last 8 MiB with their own content: no other peer may write to them meanwhile.
-    pub fn measure_exclusively(region: &SharedRegion) -> Result<Self, RegionError> {
-        let (at, mut private) = window(region);
+    /// Also measures writes. Overwrites up to 8 MiB at the end, but nothing before `first`, with their own content: no
+    /// other peer may write to them meanwhile.
+    pub fn measure_exclusively(region: &SharedRegion, first: usize) -> Result<Self, RegionError> {
+        let (at, mut private) = window(region, first);
         region.copy_out(at, &mut private)?;
         let write = fastest(private.len(), || region.copy_in(at, &private))?;
         Self::new(region, at, &mut private, Some(write))
@@ -103,9 +104,9 @@ fn round(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// The end of the region, and private memory of the same size.
-fn window(region: &SharedRegion) -> (usize, Vec<u8>) {
-    let len = region.len().min(COPY_BYTES);
+/// The end of the region from `first` on, and private memory of the same size.
+fn window(region: &SharedRegion, first: usize) -> (usize, Vec<u8>) {
+    let len = (region.len() - first).min(COPY_BYTES);
     (region.len() - len, vec![1; len])
 }
 
@@ -164,11 +165,21 @@ mod tests {
         file.set_len(16 << 20).unwrap();
         let region = SharedRegion::map_object(file.as_fd()).unwrap();
         region.copy_in(region.len() - 5, b"still").unwrap();
-        let kind = MemoryType::measure_exclusively(&region).unwrap();
+        let kind = MemoryType::measure_exclusively(&region, 0).unwrap();
         assert!(kind.write_gb_per_s.is_some());
         let mut kept = [0; 5];
         region.copy_out(region.len() - 5, &mut kept).unwrap();
         assert_eq!(&kept, b"still");
+    }
+
+    #[test]
+    fn window_excludes_control_pages_of_a_small_region() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(6 << 20).unwrap();
+        let region = SharedRegion::map_object(file.as_fd()).unwrap();
+        let (at, private) = window(&region, 4 << 20);
+        assert_eq!((at, private.len()), (4 << 20, 2 << 20));
+        assert_eq!(window(&region, 0).0, 0);
     }
 
     fn kind(ns_per_load: f64, private_ns_per_load: f64) -> MemoryType {

@@ -15,7 +15,7 @@ use bench_protocol::control::{
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::hello::{Hello, write_text};
 use bench_protocol::layout::{Layout, LayoutError};
-use bench_protocol::memory_map::{GUEST_ARMED, HOST_ARMED};
+use bench_protocol::memory_map::{GUEST_ARMED, HOST_ARMED, SLOTS};
 use bench_protocol::peak_bandwidth::{measure, target_bytes};
 use doorbell::deadline::scaled;
 use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
@@ -106,7 +106,7 @@ impl<'d> Responder<'d> {
         let responder = Self { driver, memory: driver.memory(), layout, interrupt, frame };
         let missing = responder.interrupt.as_ref().err().map(ToString::to_string);
         // The host uses the slots only after the hello, so writes can be measured, too.
-        let memory_type = MemoryType::measure_exclusively(responder.memory)?;
+        let memory_type = MemoryType::measure_exclusively(responder.memory, SLOTS)?;
         let text = serde_json::json!(probe::facts(driver, missing.as_deref(), Some(memory_type))).to_string();
         let peer = registers::own_id(driver.registers())?.0;
         Hello { peer, text }.publish(responder.memory, layout.nonce)?;
