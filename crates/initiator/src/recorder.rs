@@ -50,11 +50,16 @@ impl Recorder {
 
     /// Writes a finished block, and the peak bandwidth if it changed. A run that is killed later keeps both.
     pub(super) fn finished(&mut self, block: &RawBlock, ceilings: &[PeakBandwidths]) -> Result<(), BenchError> {
-        if self.journal.ceilings != ceilings {
-            ceilings.clone_into(&mut self.journal.ceilings);
-            self.journal.append(&Entry::Ceilings(Cow::Borrowed(ceilings)))?;
-        }
+        self.peaks(ceilings)?;
         self.journal.append(&Entry::Block(Cow::Borrowed(block)))
+    }
+
+    fn peaks(&mut self, ceilings: &[PeakBandwidths]) -> Result<(), BenchError> {
+        if self.journal.ceilings == ceilings {
+            return Ok(());
+        }
+        ceilings.clone_into(&mut self.journal.ceilings);
+        self.journal.append(&Entry::Ceilings(Cow::Borrowed(ceilings)))
     }
 
     /// Appends the operations of a block and returns their rows. Without a stable `offset` the guest's stamps and the
@@ -87,7 +92,9 @@ impl Recorder {
     /// Writes the result document, and the reason of an early end as the last line of the journal: on a full disk the
     /// line may still fit.
     pub(super) fn finish(&mut self, measured: &RawRun) -> Result<(), BenchError> {
-        let written = self.write_document(measured);
+        // Peaks that were measured again after the last block.
+        let peaks = self.peaks(&measured.ceilings);
+        let written = self.write_document(measured).and(peaks);
         let reason = measured.aborted.clone().or_else(|| written.as_ref().err().map(|error| super::chain(error)));
         let ended = self.journal.append(&Entry::End(reason.map(Cow::Owned)));
         written.and(ended)
@@ -166,6 +173,16 @@ mod tests {
         let killed = read(out.path());
         assert_eq!((killed.measured.memory_bytes, killed.ended), (7, false));
         assert!(!out.path().join("measured.json").exists());
+    }
+
+    #[test]
+    fn journal_keeps_peaks_measured_after_the_last_block() {
+        let out = tempfile::tempdir().unwrap();
+        let mut recorder = recorder(out.path());
+        recorder.facts(&journal::nothing()).unwrap();
+        let ceilings = vec![PeakBandwidths { size_bytes: 64, ..PeakBandwidths::default() }];
+        recorder.finish(&RawRun { ceilings: ceilings.clone(), ..journal::nothing() }).unwrap();
+        assert_eq!(read(out.path()).measured.ceilings, ceilings);
     }
 
     #[test]
