@@ -49,7 +49,12 @@ impl CopySpeed {
                 carried: None,
             },
             Workload::Stream => Self { carried: carried(block), ..Self::default() },
-            _ => Self::default(),
+            Workload::Pingpong
+            | Workload::Paced
+            | Workload::Openloop
+            | Workload::Storm
+            | Workload::Idle
+            | Workload::Contention => Self::default(),
         }
     }
 

@@ -298,7 +298,9 @@ impl RawBlock {
         match self.block.workload {
             Workload::Stream | Workload::Idle => 0,
             Workload::Storm => 1,
-            _ => self.operations,
+            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Frame | Workload::Contention => {
+                self.operations
+            }
         }
     }
 }

@@ -78,7 +78,12 @@ impl<'a> CellBlocks<'a> {
             bytes_per_second: match workload {
                 Workload::Frame => latency_ns.as_ref().and_then(|latency| rate(latency.mean)),
                 Workload::Stream => messages_per_second.map(|messages| messages * size_bytes as f64),
-                _ => None,
+                Workload::Pingpong
+                | Workload::Paced
+                | Workload::Openloop
+                | Workload::Storm
+                | Workload::Idle
+                | Workload::Contention => None,
             },
             messages_per_second,
             unsent: open_loop::unsent(workload, blocks),
@@ -116,7 +121,7 @@ fn messages_per_second(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f6
             let measured = || blocks.iter().map(|block| block.measured);
             per_second(total(measured().map(|block| block.operations)), total(measured().map(|block| block.wall_ns)))
         }
-        _ => None,
+        Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Idle | Workload::Contention => None,
     }
 }
 

@@ -78,8 +78,10 @@ pub(crate) fn short(cell: &CellId) -> String {
     let size = match (workload, conditions.slots) {
         // Messages of these have one size.
         (Workload::Openloop | Workload::Storm | Workload::Idle | Workload::Contention, _) => String::new(),
-        (_, Some(slots)) => format!("{size}x{slots}"),
-        _ => size,
+        (Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Stream, Some(slots)) => {
+            format!("{size}x{slots}")
+        }
+        (Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Stream, None) => size,
     };
     let words = [workload.to_string(), size, mode.clone()].into_iter().chain(words(conditions));
     words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")

@@ -223,7 +223,12 @@ fn planned(block: &RunBlock<'_>) -> Option<u64> {
             let rate = asked.conditions.rate_per_s.filter(|rate| *rate > 0)?;
             Some(asked.count.saturating_sub(1).saturating_mul(1_000_000_000) / rate)
         }
-        _ => None,
+        Workload::Pingpong
+        | Workload::Paced
+        | Workload::Openloop
+        | Workload::Frame
+        | Workload::Idle
+        | Workload::Contention => None,
     }
 }
 

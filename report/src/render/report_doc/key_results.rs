@@ -87,7 +87,12 @@ fn question(comparison: &Comparison) -> String {
     match comparison.workload {
         Workload::Frame => format!("{size} frames, verified"),
         Workload::Contention => format!("both sides on one core, {gap}"),
-        _ => format!("{size} messages, {gap}"),
+        Workload::Pingpong
+        | Workload::Paced
+        | Workload::Openloop
+        | Workload::Stream
+        | Workload::Storm
+        | Workload::Idle => format!("{size} messages, {gap}"),
     }
 }
 
