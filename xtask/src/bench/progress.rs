@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use bench_model::Block;
 use bench_model::samples::mode_name;
 use bench_model::units::size_name;
+use bench_model::{Block, Workload};
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::ui;
@@ -21,6 +21,8 @@ pub(super) struct ProgressUi {
     is_terminal: bool,
     /// A label for each block.
     blocks: Vec<String>,
+    /// When each block is expected to begin and the last one to end, in milliseconds.
+    expected_ms: Vec<u64>,
     last_line: Cell<Instant>,
 }
 
@@ -31,12 +33,17 @@ impl ProgressUi {
         if is_terminal {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
-        Self { bar, is_terminal, blocks: Vec::new(), last_line: Cell::new(Instant::now()) }
+        Self { bar, is_terminal, blocks: Vec::new(), expected_ms: Vec::new(), last_line: Cell::new(Instant::now()) }
     }
 
     /// Sets the blocks that will be measured.
     pub(super) fn plan(&mut self, blocks: &[Block]) {
         self.blocks = blocks.iter().map(label).collect();
+        let ends = blocks.iter().scan(0, |end, block| {
+            *end += expected_ms(block);
+            Some(*end)
+        });
+        self.expected_ms = std::iter::once(0).chain(ends).collect();
     }
 
     /// Shows the current step.
@@ -63,13 +70,15 @@ impl ProgressUi {
         self.status("measuring");
         let style = ProgressStyle::with_template("{msg:32} {wide_bar} about {eta} left");
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        self.bar.set_length(self.blocks.len() as u64);
+        self.bar.set_length(self.expected_ms.last().copied().unwrap_or(0));
         self.bar.reset();
     }
 
     /// Shows that `done` of `total` blocks are done.
     pub(super) fn blocks(&self, done: usize, total: usize) {
-        self.bar.set_position(done as u64);
+        if let Some(position) = self.expected_ms.get(done) {
+            self.bar.set_position(*position);
+        }
         if self.is_terminal {
             let current = self.blocks.get(done).map_or("", String::as_str);
             self.bar.set_message(format!("{done}/{total} {current}"));
@@ -86,7 +95,57 @@ impl ProgressUi {
     }
 }
 
+/// A rough duration under emulation: blocks differ by a factor of hundreds, and the bar's estimate needs equal units.
+fn expected_ms(block: &Block) -> u64 {
+    /// Clock handshakes, commands and rows.
+    const OVERHEAD: u64 = 100;
+    const ROUND_TRIP_NS: u64 = 100_000;
+    const FRAME_BYTES_PER_MS: u64 = 50_000;
+    let operations = block.warmup.saturating_add(block.count);
+    let gap_ns = block.conditions.gap_ns.unwrap_or(0).max(ROUND_TRIP_NS);
+    let paced = operations.saturating_mul(gap_ns) / 1_000_000;
+    let ms = match block.workload {
+        Workload::Pingpong | Workload::Paced | Workload::Contention => paced,
+        Workload::Openloop | Workload::Storm => {
+            block.conditions.rate_per_s.map_or(0, |rate| block.count.saturating_mul(1000) / rate.max(1))
+        }
+        Workload::Frame => operations.saturating_mul(block.size_bytes) / FRAME_BYTES_PER_MS,
+        Workload::Stream | Workload::Idle => block.limit_ms.unwrap_or(0),
+    };
+    OVERHEAD + ms.min(block.limit_ms.unwrap_or(u64::MAX))
+}
+
 /// Names a block, such as `frame 4k irq`.
 fn label(block: &Block) -> String {
     format!("{} {} {}", block.workload, size_name(block.size_bytes), mode_name(block.host_wait, block.guest_wait))
+}
+
+#[cfg(test)]
+mod tests {
+    use bench_model::{Conditions, WaitMode};
+
+    use super::*;
+
+    fn block(workload: Workload, size_bytes: u64, count: u64, limit_ms: Option<u64>) -> Block {
+        Block {
+            index: 0,
+            workload,
+            host_wait: WaitMode::Poll,
+            guest_wait: WaitMode::Poll,
+            size_bytes,
+            warmup: 0,
+            count,
+            limit_ms,
+            corrupt_one: false,
+            conditions: Conditions::default(),
+        }
+    }
+
+    #[test]
+    fn expects_more_time_for_frames_and_no_more_than_the_limit() {
+        let frame = expected_ms(&block(Workload::Frame, 24_883_200, 5, None));
+        assert!(frame > 5 * expected_ms(&block(Workload::Pingpong, 64, 1250, None)), "{frame}");
+        assert_eq!(expected_ms(&block(Workload::Contention, 64, u64::MAX, Some(300))), 400);
+        assert_eq!(expected_ms(&block(Workload::Idle, 0, 0, Some(3000))), 3100);
+    }
 }
