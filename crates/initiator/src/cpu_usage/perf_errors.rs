@@ -38,7 +38,7 @@ pub(super) fn describe_errno(error: &io::Error, support: PerfSupport) -> String 
             "not permitted: grant CAP_PERFMON, or allow perf_event_open in the sandbox"
         }
         (Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV, _) if support.virtual_machine => {
-            "hardware counters are not visible in this virtual machine"
+            "this virtual machine does not provide them"
         }
         (Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV, _) => {
             "this processor or its kernel driver does not support it"
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn missing_counter_depends_on_the_machine() {
-        let hidden = "hardware counters are not visible in this virtual machine (ENOENT)";
+        let hidden = "this virtual machine does not provide them (ENOENT)";
         assert_eq!(describe(Errno::ENOENT, 2, true), hidden);
         assert!(describe(Errno::ENOENT, 2, false).starts_with("this processor"));
         assert!(describe(Errno::EOPNOTSUPP, 2, true).contains("virtual machine"));

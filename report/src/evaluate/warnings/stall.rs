@@ -160,7 +160,7 @@ fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
     // Stalls between round trips do not change the mean.
     let means = with.zip(without).map(|(with, without)| (duration(with), duration(without)));
     let means = means.filter(|(with, without)| with != without);
-    let means = means.map(|(with, without)| format!("; {name} of the cell {with} with it, {without} without"));
+    let means = means.map(|(with, without)| format!("; {name} of the cell {with} with the stall, {without} without"));
     let quiet = blocks.iter().zip(stalled).filter(|(_, stalled)| stalled.is_empty());
     let quiet: Vec<RunBlock<'_>> = quiet.map(|(block, _)| *block).collect();
     let per_operation = |blocks: &[RunBlock<'_>]| cpu_per_operation(&cost::cpu(blocks));

@@ -88,7 +88,7 @@ fn stalled_operation_is_named_with_block_and_effect() {
     assert_eq!(
         only_warning(run),
         "block 2 (paced 64 B poll, 2.00 ms gap): 1 of 250 operations took 3.00 s (machine or process stopped); mean \
-         corrected latency of the cell 3.00 ms with it, 3.00 µs without; CPU per operation 3.20 ms, in blocks without a \
+         corrected latency of the cell 3.00 ms with the stall, 3.00 µs without; CPU per operation 3.20 ms, in blocks without a \
          stall 200 µs"
     );
 }
@@ -100,7 +100,7 @@ fn initiator_stopped_before_sending_is_named() {
     let message = only_warning(run);
     let wanted = "block 1 (paced 64 B irq, 2.00 ms gap): 1 of 250 operations started late by 3.00 s";
     assert!(message.starts_with(wanted), "{message}");
-    assert!(message.contains("mean corrected latency of the cell 3.00 ms with it"), "{message}");
+    assert!(message.contains("mean corrected latency of the cell 3.00 ms with the stall"), "{message}");
 }
 
 #[test]
