@@ -12,35 +12,32 @@ mod batch;
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
-use sendfd::SendWithFd;
 use thiserror::Error;
 
 pub use batch::send_batch;
 
-use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, encode};
+use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message};
 
 /// Room for more descriptors than a message may carry, to distinguish extra descriptors from truncation.
 const DESCRIPTOR_ROOM: usize = 4;
 
 /// Why a message could not be sent.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum SendError {
     /// The non-blocking socket's buffer is full. Nothing of the message was sent.
     #[error("the socket's buffer is full")]
     WouldBlock,
-    /// The peer has closed the connection.
     #[error("the other end of the socket is closed")]
     Disconnected,
     /// The user has more descriptors in flight than its descriptor limit allows. Nothing was sent.
     #[error("too many descriptors are on their way to receivers that do not read them")]
     TooManyInFlight,
-    /// Any other error.
     #[error("cannot send on the socket")]
     Socket(#[source] io::Error),
 }
@@ -58,6 +55,7 @@ impl From<Errno> for SendError {
 
 /// Why a message could not be received. The connection cannot be used further.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum ReceiveError {
     /// Control data was truncated, and a descriptor was lost.
     #[error(
@@ -68,10 +66,8 @@ pub enum ReceiveError {
     /// A single read returned more than one descriptor.
     #[error("a message came with {0} descriptors, but each may carry only one")]
     TooManyDescriptors(usize),
-    /// The bytes are not a sequence of messages.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// Any other error.
     #[error("cannot receive from the socket")]
     Socket(#[source] io::Error),
 }
@@ -90,8 +86,7 @@ pub enum Received {
 /// Sends one message, with at most one descriptor
 /// ([sendmsg(2)](https://man7.org/linux/man-pages/man2/sendmsg.2.html)).
 ///
-/// A message is sent completely or not at all: if a non-blocking socket accepts only a part, this function waits until
-/// it accepts the rest. The process must ignore SIGPIPE, as every Rust program does.
+/// A message is sent completely or not at all: the kernel does not split eight bytes.
 ///
 /// ```
 /// use std::os::fd::AsFd;
@@ -106,31 +101,8 @@ pub enum Received {
 /// assert!(message.fd.is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn send(socket: &UnixStream, value: i64, fd: Option<BorrowedFd<'_>>) -> Result<(), SendError> {
-    let bytes = encode(value);
-    let fd = fd.map(|fd| fd.as_raw_fd());
-    let mut sent = 0;
-    while sent < MESSAGE_BYTES {
-        // The descriptor is sent with the first byte only.
-        let fds = if sent == 0 { fd.as_slice() } else { &[] };
-        match socket.send_with_fd(&bytes[sent..], fds) {
-            Ok(count) => sent += count,
-            Err(error) => match Errno::from_io_error(&error) {
-                Some(Errno::INTR) => {}
-                Some(Errno::AGAIN) if sent > 0 => wait_until_writable(socket)?,
-                Some(errno) => return Err(errno.into()),
-                None => return Err(SendError::Socket(error)),
-            },
-        }
-    }
-    Ok(())
-}
-
-fn wait_until_writable(socket: &UnixStream) -> Result<(), SendError> {
-    match poll(&mut [PollFd::new(socket, PollFlags::OUT)], None) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(errno) => Err(SendError::Socket(errno.into())),
-    }
+pub fn send(socket: impl AsFd, value: i64, fd: Option<BorrowedFd<'_>>) -> Result<(), SendError> {
+    send_batch(socket, &[Message { value, fd }], 0).map(drop)
 }
 
 /// Receives up to the end of one message
@@ -141,13 +113,12 @@ pub fn receive(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Result<Re
     let mut bytes = [0; MESSAGE_BYTES];
     loop {
         let (count, fd) = match receive_part(socket, &mut bytes[..decoder.wanted()]) {
-            Ok(part) => part,
-            Err(PartError::Errno(Errno::INTR)) => continue,
-            Err(PartError::Errno(Errno::AGAIN)) => return Ok(Received::NotYet),
+            Ok(part) => part?,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => return Ok(Received::NotYet),
             // The peer closed the connection with unread bytes from this side. Treated like a normal close.
-            Err(PartError::Errno(Errno::CONNRESET)) => (0, None),
-            Err(PartError::Errno(errno)) => return Err(ReceiveError::Socket(errno.into())),
-            Err(PartError::Descriptors(error)) => return Err(error),
+            Err(Errno::CONNRESET) => (0, None),
+            Err(errno) => return Err(ReceiveError::Socket(errno.into())),
         };
         if count == 0 {
             decoder.finish()?;
@@ -159,17 +130,15 @@ pub fn receive(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Result<Re
     }
 }
 
-enum PartError {
-    Errno(Errno),
-    Descriptors(ReceiveError),
-}
+/// The number of bytes, and the descriptor, if any.
+type Part = Result<(usize, Option<OwnedFd>), ReceiveError>;
 
-/// One recvmsg call: the number of bytes, and the descriptor, if any.
-fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Option<OwnedFd>), PartError> {
+/// One recvmsg call.
+fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
     let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
     let mut control = RecvAncillaryBuffer::new(&mut room);
     let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, flags).map_err(PartError::Errno)?;
+    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
     // Owned before the checks, so every return closes them.
     let mut fds: Vec<OwnedFd> = control
         .drain()
@@ -179,12 +148,9 @@ fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<(usize, Option<
         })
         .flatten()
         .collect();
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(PartError::Descriptors(ReceiveError::DescriptorLost));
-    }
-    if fds.len() > 1 {
-        let error = ReceiveError::TooManyDescriptors(fds.len());
-        return Err(PartError::Descriptors(error));
-    }
-    Ok((received.bytes, fds.pop()))
+    Ok(match fds.len() {
+        _ if received.flags.contains(ReturnFlags::CTRUNC) => Err(ReceiveError::DescriptorLost),
+        0 | 1 => Ok((received.bytes, fds.pop())),
+        count => Err(ReceiveError::TooManyDescriptors(count)),
+    })
 }

@@ -17,6 +17,7 @@ use crate::wire::{MEMORY, PROTOCOL_VERSION, PeerId, REFUSAL, Vector};
 
 /// The meaning of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants describe their fields")]
 pub enum Event<F> {
     /// The server speaks the same version of the protocol.
     VersionAgreed,
@@ -25,62 +26,39 @@ pub enum Event<F> {
     /// The shared memory.
     Memory(F),
     /// The eventfd that wakes this client for one of its own vectors.
-    OwnVector {
-        /// The vector's index.
-        vector: Vector,
-        /// Its eventfd.
-        fd: F,
-    },
+    OwnVector { vector: Vector, fd: F },
     /// The eventfd that rings a vector of a peer. Vector 0 means that the peer joined.
-    PeerVector {
-        /// The peer.
-        peer: PeerId,
-        /// The vector's index.
-        vector: Vector,
-        /// Its eventfd.
-        fd: F,
-    },
+    PeerVector { peer: PeerId, vector: Vector, fd: F },
     /// A peer left. Its id is not used again on this connection.
     PeerLeft(PeerId),
 }
 
 /// A message that the protocol does not allow. The connection cannot be used further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum SessionError {
-    /// The server sent another protocol version.
     #[error("expected protocol version {PROTOCOL_VERSION}, got {0}")]
     WrongVersion(i64),
-    /// The server refused the client.
     #[error("expected protocol version {PROTOCOL_VERSION}, got a refusal; see the server's log")]
     Refused,
-    /// The first message has a descriptor.
     #[error("expected the protocol version without a descriptor, got one with it")]
     VersionWithDescriptor,
-    /// The second number is not a peer id.
     #[error("expected the client's own id, from 0 to 65535, got {0}")]
     OwnIdOutOfRange(i64),
-    /// The second message has a descriptor.
     #[error("expected the client's own id without a descriptor, got {0} with one")]
     OwnIdWithDescriptor(PeerId),
-    /// The third number does not announce the memory.
     #[error("expected {MEMORY} with the shared memory's descriptor, got {0}")]
     MemoryExpected(i64),
-    /// The third message lacks its descriptor.
     #[error("expected {MEMORY} with the shared memory's descriptor, got it without one")]
     MemoryWithoutDescriptor,
-    /// A later number is not a peer id.
     #[error("expected the id of a peer, from 0 to 65535, got {0}")]
     PeerIdOutOfRange(i64),
-    /// The client's own id came without a descriptor, which means that it left.
     #[error("expected an eventfd with the client's own id {0}, got none")]
     OwnVectorWithoutDescriptor(PeerId),
-    /// A peer left that had not joined, or that had left before.
     #[error("expected a present peer's id or an eventfd, got {0} without one, which is not present")]
     UnknownPeerLeft(PeerId),
-    /// A peer joined under an id for which this client has received a disconnect notice.
     #[error("expected an id that this client was not notified of before, got {0}, whose peer has left")]
     IdReused(PeerId),
-    /// A peer has more vectors than a [`Vector`] can count.
     #[error("expected at most 65536 vectors of peer {0}, got one more")]
     TooManyVectors(PeerId),
 }

@@ -81,24 +81,15 @@ pub fn encode(value: i64) -> [u8; MESSAGE_BYTES] {
 
 /// The stream is not a sequence of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum DecodeError {
-    /// One message had two descriptors.
     #[error("a message came with a second descriptor, but each may carry only one")]
     SecondDescriptor,
-    /// The stream ended within a message.
     #[error("the stream ended after {received} of a message's {MESSAGE_BYTES} bytes")]
-    EndWithinMessage {
-        /// The number of bytes received of that message.
-        received: usize,
-    },
+    EndWithinMessage { received: usize },
     /// The caller read more than [`Decoder::wanted`] bytes, so the message of a descriptor is unknown.
     #[error("{given} bytes were read where the current message lacks only {wanted}")]
-    Overread {
-        /// The number of bytes passed.
-        given: usize,
-        /// The number of bytes missing in the current message.
-        wanted: usize,
-    },
+    Overread { given: usize, wanted: usize },
 }
 
 /// Assembles messages from the results of single reads of the stream.

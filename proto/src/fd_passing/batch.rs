@@ -9,8 +9,8 @@ use std::io::IoSlice;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::io::Errno;
-use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmmsg, sendmsg};
+use rustix::io::retry_on_intr;
+use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmmsg};
 
 use super::SendError;
 use crate::wire::{MESSAGE_BYTES, Message, encode};
@@ -71,32 +71,11 @@ pub fn send_batch(socket: impl AsFd, messages: &[Message<BorrowedFd<'_>>], sent:
         controls.push(control);
         start = part.end;
     }
-    loop {
-        return match send_parts(socket.as_fd(), &slices, &mut controls) {
-            Ok(count) => Ok(count),
-            Err(Errno::INTR) => continue,
-            Err(errno) => Err(errno.into()),
-        };
-    }
-}
-
-fn send_parts(
-    socket: BorrowedFd<'_>,
-    slices: &[[IoSlice<'_>; 1]],
-    controls: &mut [SendAncillaryBuffer<'_, '_, '_>],
-) -> Result<usize, Errno> {
-    let flags = SendFlags::NOSIGNAL;
-    match (slices, &mut *controls) {
-        ([], _) => Ok(0),
-        ([slice], [control]) => sendmsg(socket, slice, control, flags),
-        _ => {
-            let mut headers: Vec<MMsgHdr<'_>> =
-                slices.iter().zip(controls).map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
-            // The kernel stops after the first part that was not sent completely.
-            let count = sendmmsg(socket, &mut headers, flags)?;
-            Ok(headers[..count].iter().map(MMsgHdr::bytes_sent).sum())
-        }
-    }
+    let mut headers: Vec<_> =
+        slices.iter().zip(&mut controls).map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
+    // The kernel stops after the first part that was not sent completely.
+    let count = retry_on_intr(|| sendmmsg(&socket, &mut headers, SendFlags::NOSIGNAL))?;
+    Ok(headers[..count].iter().map(MMsgHdr::bytes_sent).sum())
 }
 
 /// Splits messages into parts. `sent` bytes and the descriptor of the first message have been sent before.
