@@ -77,7 +77,7 @@ Status 0 means that the doorbell register was written. The device silently ignor
 On the host, `host-peer list` shows the peers and their vectors.")]
     Ring {
         /// The peer's id at the server
-        #[arg(value_parser = number::parse::<u16>)]
+        #[arg(value_parser = number::in_range(0..=u16::MAX))]
         peer: u16,
         /// The peer's vector
         #[arg(value_parser = number::in_range::<u16>(0..=255))]
@@ -96,7 +96,7 @@ can exceed --count. --timeout limits the whole command and is checked ten times 
         #[arg(long, value_name = "V", default_value = "0", value_parser = number::in_range::<u16>(0..=255))]
         vector: u16,
         /// Doorbells to wait for
-        #[arg(long, value_name = "N", default_value = "1", value_parser = number::in_range::<u64>(1..))]
+        #[arg(long, value_name = "N", default_value = "1", value_parser = number::in_range(1..=u64::MAX))]
         count: u64,
         /// Time limit, such as 500ms or 5s [default: none]
         #[arg(long, value_name = "D", value_parser = duration::parse_above_zero)]
@@ -113,7 +113,7 @@ Prints one line per test. Status 1 if a test failed.")]
         #[arg(long, value_name = "N", default_value = "1", value_parser = number::in_range::<u16>(1..=256))]
         vectors: u16,
         /// Doorbells to ring one at a time
-        #[arg(long, value_name = "N", default_value = "10000", value_parser = number::in_range::<u64>(1..))]
+        #[arg(long, value_name = "N", default_value = "10000", value_parser = number::in_range(1..=u64::MAX))]
         count: u64,
     },
     /// Writes bytes of the shared memory to stdout
@@ -122,10 +122,10 @@ Prints one line per test. Status 1 if a test failed.")]
   guest-uio read 4096 1024 > slot.bin")]
     Read {
         /// Offset in the memory
-        #[arg(value_parser = number::parse::<usize>)]
+        #[arg(value_parser = number::in_range(0..=usize::MAX))]
         offset: usize,
         /// Number of bytes
-        #[arg(value_parser = number::parse::<usize>)]
+        #[arg(value_parser = number::in_range(0..=usize::MAX))]
         len: usize,
     },
     /// Writes stdin into the shared memory
@@ -136,7 +136,7 @@ Prints one line per test. Status 1 if a test failed.")]
 Writes nothing if the input does not fit.")]
     Write {
         /// Offset in the memory
-        #[arg(value_parser = number::parse::<usize>)]
+        #[arg(value_parser = number::in_range(0..=usize::MAX))]
         offset: usize,
     },
     /// Runs the guest's side of the benchmark

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use clap_complete::Shell;
+use cli_common::man_pages::Packaging;
 use cli_common::{duration, number, size};
 
 /// Joins an ivshmem server as a peer.
@@ -83,13 +83,13 @@ JSON:
   host-peer ring 3 1 --count 1000    rings that are not read in time coalesce")]
     Ring {
         /// The peer's id
-        #[arg(allow_negative_numbers = true, value_parser = number::parse::<u16>)]
+        #[arg(allow_negative_numbers = true, value_parser = number::in_range(0..=u16::MAX))]
         peer: u16,
         /// The peer's vector
-        #[arg(allow_negative_numbers = true, value_parser = number::parse::<u16>)]
+        #[arg(allow_negative_numbers = true, value_parser = number::in_range(0..=u16::MAX))]
         vector: u16,
         /// Number of rings
-        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range::<u64>(1..))]
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range(1..=u64::MAX))]
         count: u64,
         /// One JSON document
         #[arg(long)]
@@ -104,10 +104,10 @@ JSON:
 Prints the number of rings. Status 1 if too few arrive in time or the server is gone.")]
     Wait {
         /// Vector of this peer
-        #[arg(long, value_name = "V", default_value_t = 0, allow_negative_numbers = true, value_parser = number::parse::<u16>)]
+        #[arg(long, value_name = "V", default_value_t = 0, allow_negative_numbers = true, value_parser = number::in_range(0..=u16::MAX))]
         vector: u16,
         /// Doorbells to wait for
-        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range::<u64>(1..))]
+        #[arg(long, value_name = "N", default_value_t = 1, allow_negative_numbers = true, value_parser = number::in_range(1..=u64::MAX))]
         count: u64,
         /// Time limit, such as 500ms or 5s; default: none
         #[arg(long, value_name = "D", value_parser = duration::parse)]
@@ -170,18 +170,8 @@ Exit status 1 if a rule failed or could not be checked; notes do not count. docs
         #[arg(long)]
         out: PathBuf,
     },
-    /// Writes the man pages to a directory, for packagers
-    #[command(hide = true)]
-    Man {
-        /// An existing directory, such as /usr/local/share/man/man1
-        folder: PathBuf,
-    },
-    /// Prints shell completions, for packagers
-    #[command(hide = true)]
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    #[command(flatten)]
+    Packaging(Packaging),
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! `host-peer`: joins an ivshmem server as a peer, and runs the measured initiator of the benchmark.
 //!
 //! 1. `cli`: flags and help. 2. `commands`: one operation each, for scripts. 3. `shell`: interactive use.
-//! 4. `man_pages`: man pages and completions. 5. `qemu_client`: the program under the name `ivshmem-client`.
+//! 4. `qemu_client`: the program under the name `ivshmem-client`.
 
 mod cli;
 mod commands;
-mod man_pages;
 mod qemu_client;
 mod shell;
 
@@ -22,7 +21,8 @@ use host_peer::conformance;
 use proto::wire::{PeerId, Vector};
 
 use cli::{Arguments, CliCommand};
-use commands::{WaitFor, join};
+use commands::join;
+use qemu_client::QemuClientArguments;
 
 fn main() -> ExitCode {
     if qemu_client::is_called_by_this_name(env::args_os().next()) {
@@ -53,8 +53,7 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             commands::ring(join(socket)?, PeerId(peer), Vector(vector), count, json)?;
         }
         CliCommand::Wait { vector, count, timeout, json } => {
-            let wanted = WaitFor { vector: Vector(vector), count, timeout };
-            commands::wait(&mut join(socket)?, wanted, json)?;
+            commands::wait(&mut join(socket)?, Vector(vector), count, timeout, json)?;
         }
         CliCommand::Read { offset, len, hex } => commands::read(&join(socket)?, offset, len, hex)?,
         CliCommand::Write { offset } => commands::write(&join(socket)?, offset)?,
@@ -74,8 +73,9 @@ fn act(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             }
             initiator::run(plan, out, stop)?;
         }
-        CliCommand::Man { ref folder } => man_pages::write(folder, Arguments::command())?,
-        CliCommand::Completions { shell } => man_pages::completions(shell, Arguments::command())?,
+        CliCommand::Packaging(ref packaging) => {
+            packaging.run(Arguments::command(), Some(QemuClientArguments::command()))?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

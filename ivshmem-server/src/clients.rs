@@ -93,9 +93,7 @@ impl ClientManager {
         match joined {
             Ok(view) => {
                 let peers = self.shared.registry().len();
-                let pid = credentials.and_then(|credentials| credentials.pid);
-                let uid = credentials.map(|credentials| credentials.uid);
-                debug!(peers, pid, uid, "peer {} joined", view.id);
+                debug!(peers, pid = credentials.pid, uid = credentials.uid, "peer {} joined", view.id);
                 self.warn_if_ids_low();
                 let budget = self.send_budget.take();
                 let shared = Arc::clone(&self.shared);
@@ -128,11 +126,9 @@ impl ClientManager {
     }
 
     /// Counts and logs a rejection. Clients can cause any number of them, so the log is throttled.
-    fn count_rejection(&mut self, credentials: Option<Credentials>, reason: &str) {
+    fn count_rejection(&mut self, credentials: Credentials, reason: &str) {
         self.shared.totals.refused.fetch_add(1, Relaxed);
-        let pid = credentials.and_then(|credentials| credentials.pid);
-        let uid = credentials.map(|credentials| credentials.uid);
-        let gid = credentials.map(|credentials| credentials.gid);
+        let Credentials { pid, uid, gid } = credentials;
         // Details that vary come after a colon.
         let cause = reason.split(':').next().unwrap_or(reason);
         match self.throttle.check(cause, Instant::now()) {
@@ -193,7 +189,7 @@ impl ClientManager {
         match Errno::from_io_error(error) {
             Some(Errno::CONNABORTED | Errno::INTR) => {}
             Some(Errno::MFILE | Errno::NFILE) if self.reject_without_fd(listener) => {
-                self.count_rejection(None, &error.to_string());
+                self.count_rejection(Credentials::default(), &error.to_string());
             }
             _ => {
                 let text = format!("cannot accept a client: {error}");

@@ -3,18 +3,11 @@
 use std::fs::{self, File};
 use std::io;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+pub use client::fd_limit::raise_limit;
+use rustix::process::{Resource, getrlimit};
 
 /// Descriptors reserved for the server itself: connections that are being refused, the runtime, short reads of /proc.
 const RESERVE: u64 = 16;
-
-/// Raises the limit of open files to the hard limit
-/// ([setrlimit(2)](https://man7.org/linux/man-pages/man2/setrlimit.2.html)).
-pub fn raise_limit() -> io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    let current = maximum;
-    Ok(setrlimit(Resource::Nofile, Rlimit { current, maximum })?)
-}
 
 /// Checks that the descriptors for a start are available. Without them, libraries would panic later.
 pub fn check_for_start() -> io::Result<()> {

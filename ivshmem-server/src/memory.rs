@@ -19,9 +19,10 @@ use thiserror::Error;
 use tracing::{debug, warn};
 
 pub use huge_pages::HugePageSize;
-pub use posix_shm::{ShmName, ShmNameError};
+pub use posix_shm::ShmName;
 
 use cli_common::size::{ApproxBytes, Bytes};
+use huge_pages::Pool;
 use posix_shm::ShmObject;
 
 /// Opens the memory again for one client ([proc_pid_fd(5)](https://man7.org/linux/man-pages/man5/proc_pid_fd.5.html)). The
@@ -69,48 +70,25 @@ impl Backing {
 
 /// Why the shared memory cannot be created.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum MemoryError {
-    /// Smaller than a page.
     #[error("the size {} is below the page size {}: use a larger --size", Bytes(*requested), Bytes(*page))]
-    BelowPage {
-        /// The requested size.
-        requested: u64,
-        /// The page size.
-        page: u64,
-    },
-    /// Larger than a file can be.
+    BelowPage { requested: u64, page: u64 },
     #[error("the size {} exceeds the maximum size of a file: use a smaller --size", Bytes(*.0))]
     TooLarge(u64),
-    /// Not enough memory is available.
     #[error(
         "{} of shared memory requested, but only {} available: use a smaller --size, or free memory",
         Bytes(*size),
         ApproxBytes(*available)
     )]
-    NoMemory {
-        /// The requested size.
-        size: u64,
-        /// Available memory.
-        available: u64,
-    },
-    /// Not enough space on the file system.
+    NoMemory { size: u64, available: u64 },
     #[error(
         "{} requested in {}, but only {} free: use a smaller --size, or {hint}",
         Bytes(*size),
         directory.display(),
         ApproxBytes(*free)
     )]
-    NoSpace {
-        /// A directory of the file system.
-        directory: PathBuf,
-        /// The requested size.
-        size: u64,
-        /// Free space.
-        free: u64,
-        /// How to get more.
-        hint: &'static str,
-    },
-    /// The path for the unlinked file is not a directory.
+    NoSpace { directory: PathBuf, size: u64, free: u64, hint: &'static str },
     #[error(
         "{directory} is not a directory: -m (--shm-dir) takes a directory, such as a mount of hugetlbfs{}",
         name.as_ref().map_or_else(String::new, |name| format!(
@@ -119,12 +97,10 @@ pub enum MemoryError {
         directory = directory.display()
     )]
     NotADirectory {
-        /// The path.
         directory: PathBuf,
         /// The path as the name of a POSIX shared memory object, if valid.
         name: Option<ShmName>,
     },
-    /// Not enough huge pages are reserved.
     #[error(
         "{} of huge pages requested, but {free} of {} are free: reserve more with \
          `echo {reserve} > {pool}/nr_hugepages`, use a smaller --size, or {alternative}",
@@ -132,27 +108,20 @@ pub enum MemoryError {
         Bytes(*page)
     )]
     NoHugePages {
-        /// The requested size.
         size: u64,
-        /// The page size.
         page: u64,
-        /// Free pages.
         free: u64,
-        /// Total pages to reserve.
         reserve: u64,
-        /// The kernel's directory of the pool.
         pool: String,
         /// How to do without them.
         alternative: &'static str,
     },
-    /// The kernel or the processor does not support huge pages of this size.
     #[error(
         "this machine does not support huge pages of {}: choose another size for --hugepages, or leave it out (1G needs a \
          processor with pdpe1gb, and CONFIG_HUGETLBFS)",
         Bytes(*.0)
     )]
     HugePagesUnsupported(u64),
-    /// A running server uses the name.
     #[error("another server uses {}: stop it, or choose another --shm-name", .0.display())]
     ShmInUse(PathBuf),
     /// The object belongs to another user. Only root may use it.
@@ -164,22 +133,9 @@ pub enum MemoryError {
         path.display(),
         Bytes(*size)
     )]
-    ShmLarger {
-        /// The object's path.
-        path: PathBuf,
-        /// Its size.
-        size: u64,
-    },
-    /// A step of the creation failed.
+    ShmLarger { path: PathBuf, size: u64 },
     #[error("cannot {step} the shared memory ({place})")]
-    Create {
-        /// The step.
-        step: &'static str,
-        /// The object's path or kind.
-        place: String,
-        /// The cause.
-        source: io::Error,
-    },
+    Create { step: &'static str, place: String, source: io::Error },
 }
 
 /// The shared memory object of a running server.
@@ -201,6 +157,10 @@ impl SharedMemory {
             Backing::Shm(name) => Self::shm(name, requested),
             Backing::Directory(directory) => Self::unlinked(directory, requested),
         }
+    }
+
+    fn new(file: File, size: u64, place: &str, shm: Option<ShmObject>) -> Self {
+        Self { fd: Arc::new(file.into()), size, description: format!("{} in {place}", Bytes(size)), shm }
     }
 
     /// The size in bytes at creation: a power of two.
@@ -255,26 +215,17 @@ impl SharedMemory {
     fn memfd(requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page_size())?;
         capacity::check_memory(size)?;
-        Ok(Self {
-            fd: Arc::new(sealed(MemfdOptions::new(), size)?.into()),
-            size,
-            description: format!("{} in a sealed memfd", Bytes(size)),
-            shm: None,
-        })
+        Ok(Self::new(sealed(MemfdOptions::new(), size)?, size, "a sealed memfd", None))
     }
 
     /// Takes all pages now: a client that accesses a page missing in the pool would get SIGBUS.
     fn huge(page: HugePageSize, requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page.bytes())?;
-        page.check(size)?;
+        let pool = Pool::of_memfd(page);
+        pool.check(size)?;
         let file = sealed(MemfdOptions::new().hugetlb(Some(page.into())), size)?;
-        page.reserve(&file, size)?;
-        Ok(Self {
-            fd: Arc::new(file.into()),
-            size,
-            description: format!("{} in a sealed memfd of {} pages", Bytes(size), Bytes(page.bytes())),
-            shm: None,
-        })
+        pool.reserve(&file, size)?;
+        Ok(Self::new(file, size, &format!("a sealed memfd of {} pages", Bytes(page.bytes())), None))
     }
 
     /// See [shm_overview(7)](https://man7.org/linux/man-pages/man7/shm_overview.7.html). Such objects cannot be sealed.
@@ -282,12 +233,8 @@ impl SharedMemory {
         let size = round_up(requested, page_size())?;
         let (object, file) = ShmObject::open(name, size)?;
         capacity::reserve(&file, posix_shm::DIRECTORY.as_ref(), size)?;
-        Ok(Self {
-            fd: Arc::new(file.into()),
-            size,
-            description: format!("{} in {}", Bytes(size), object.path().display()),
-            shm: Some(object),
-        })
+        let place = object.path().display().to_string();
+        Ok(Self::new(file, size, &place, Some(object)))
     }
 
     fn unlinked(directory: &Path, requested: u64) -> Result<Self, MemoryError> {
@@ -304,12 +251,7 @@ impl SharedMemory {
         capacity::check_space(directory, size)?;
         file.set_len(size).map_err(failed("size"))?;
         capacity::reserve(&file, directory, size)?;
-        Ok(Self {
-            fd: Arc::new(file.into()),
-            size,
-            description: format!("{} in an unlinked file in {}", Bytes(size), directory.display()),
-            shm: None,
-        })
+        Ok(Self::new(file, size, &format!("an unlinked file in {}", directory.display()), None))
     }
 }
 

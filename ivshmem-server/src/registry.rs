@@ -10,7 +10,6 @@ mod client_view;
 mod ids;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
 use std::hint::black_box;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -18,12 +17,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use client::status::PeerStatus;
 use proto::wire::PeerId;
 use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;
 
 use crate::access::Credentials;
-use crate::status::PeerStatus;
 pub(crate) use client_view::ClientView;
 use client_view::{ClientStats, HandshakePhase};
 use ids::{IDS, Ids, Stamp};
@@ -66,29 +65,13 @@ pub(crate) enum JoinError {
     Full(usize),
     #[error(
         "no id is free: the ids of peers that left are held until every peer that was notified of them has left, too{}",
-        .0.map_or_else(String::new, |holder| format!(". {holder}"))
+        .0.as_ref().map_or_else(String::new, |holder| format!(". {holder}"))
     )]
-    OutOfIds(Option<IdHolder>),
+    OutOfIds(Option<String>),
     #[error("the server has less than {} MiB of memory left: raise its limit (ulimit -v, the machine's memory)", HEADROOM >> 20)]
     NoMemory,
     #[error("cannot create its eventfds: {0}")]
     Eventfd(io::Error),
-}
-
-/// A present peer that was notified of many ids. They are held until it leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct IdHolder {
-    peer: PeerId,
-    pid: Option<i32>,
-    ids: u32,
-}
-
-impl fmt::Display for IdHolder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer, pid, ids } = self;
-        let process = pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
-        write!(f, "Stop or restart peer {peer}{process}, which was notified of {ids} ids")
-    }
 }
 
 /// Whether there are notifications for a client.
@@ -107,9 +90,17 @@ pub(crate) enum Batch {
 struct Member {
     id: PeerId,
     eventfds: Arc<[OwnedFd]>,
-    credentials: Option<Credentials>,
+    credentials: Credentials,
     since: SystemTime,
     stats: Arc<ClientStats>,
+}
+
+impl Member {
+    /// The peer with its process, for messages.
+    fn name(&self) -> String {
+        let process = self.credentials.pid.map_or_else(String::new, |pid| format!(" (process {pid})"));
+        format!("peer {}{process}", self.id)
+    }
 }
 
 /// All present peers.
@@ -160,7 +151,7 @@ impl Registry {
     }
 
     /// Adds a client with the lowest free id.
-    pub(crate) fn join(&mut self, credentials: Option<Credentials>) -> Result<ClientView, JoinError> {
+    pub(crate) fn join(&mut self, credentials: Credentials) -> Result<ClientView, JoinError> {
         if self.members.len() >= self.max_peers {
             return Err(JoinError::Full(self.max_peers));
         }
@@ -184,8 +175,8 @@ impl Registry {
         if self.members.remove(&view.joined).is_some() {
             self.depart(view.id);
         }
-        for id in view.notified.iter() {
-            if let Some(departed) = self.ids.remove_notified(id) {
+        for id in view.notified.iter().filter_map(|id| u16::try_from(id).ok()) {
+            if let Some(departed) = self.ids.remove_notified(PeerId(id)) {
                 self.departures.remove(&departed);
             }
         }
@@ -251,7 +242,7 @@ impl Registry {
                     if let Some(notification) = self.next_join(view, until) {
                         notifications.push_back(notification);
                     } else if let Some((stamp, peer)) = departure {
-                        view.present.remove(peer);
+                        view.present.remove(peer.0.into());
                         notifications.push_back(Notification::Left(peer));
                         view.departures_from = stamp + 1;
                     } else {
@@ -272,8 +263,8 @@ impl Registry {
     fn next_join(&mut self, view: &mut ClientView, until: Stamp) -> Option<Notification> {
         let (&joined, member) = self.members.range(view.joins_from.min(until)..until).next()?;
         view.joins_from = joined + 1;
-        view.present.insert(member.id);
-        if view.notified.insert(member.id) {
+        view.present.insert(member.id.0.into());
+        if view.notified.insert(member.id.0.into()) {
             self.ids.add_notified(member.id);
         }
         let eventfds = Arc::downgrade(&member.eventfds);
@@ -283,7 +274,7 @@ impl Registry {
     /// The next departure of a peer that the client was notified of. Skips the others permanently.
     fn next_departure(&self, view: &mut ClientView) -> Option<(Stamp, PeerId)> {
         let mut departures = self.departures.range(view.departures_from..).map(|(&stamp, &peer)| (stamp, peer));
-        let next = departures.find(|&(_, peer)| view.present.contains(peer));
+        let next = departures.find(|&(_, peer)| view.present.contains(peer.0.into()));
         view.departures_from = next.map_or(self.now, |(stamp, _)| stamp);
         next
     }
@@ -291,11 +282,7 @@ impl Registry {
     /// The first present peers with their processes, and the number of the others, for a log line.
     pub(crate) fn at_risk(&self) -> String {
         const MAX_NAMED: usize = 16;
-        let name = |member: &Member| match member.credentials.and_then(|credentials| credentials.pid) {
-            Some(pid) => format!("peer {} (process {pid})", member.id),
-            None => format!("peer {}", member.id),
-        };
-        let named: Vec<String> = self.members.values().take(MAX_NAMED).map(name).collect();
+        let named: Vec<String> = self.members.values().take(MAX_NAMED).map(Member::name).collect();
         match self.members.len() {
             0 => "no peer".into(),
             count if count > MAX_NAMED => format!("{} and {} others", named.join(", "), count - MAX_NAMED),
@@ -303,14 +290,11 @@ impl Registry {
         }
     }
 
-    /// The present peer that was notified of the most ids.
-    fn id_holder(&self) -> Option<IdHolder> {
-        let holders = self.members.values().map(|member| IdHolder {
-            peer: member.id,
-            pid: member.credentials.and_then(|credentials| credentials.pid),
-            ids: member.stats.notified.load(Relaxed),
-        });
-        holders.max_by_key(|holder| holder.ids)
+    /// The present peer that was notified of the most ids, which are held until it leaves, as a hint.
+    fn id_holder(&self) -> Option<String> {
+        let notified = |member: &&Member| member.stats.notified.load(Relaxed);
+        let holder = self.members.values().max_by_key(notified)?;
+        Some(format!("Stop or restart {}, which was notified of {} ids", holder.name(), notified(&holder)))
     }
 
     /// The present peers by id, for the status.
@@ -324,12 +308,12 @@ impl Registry {
         let stats = &member.stats;
         let joins = self.members.range(stats.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
         let departures = self.departures.range(stats.departures_from.load(Relaxed)..);
-        let credentials = member.credentials;
+        let Credentials { pid, uid, gid } = member.credentials;
         PeerStatus {
             id: member.id.0,
-            pid: credentials.and_then(|credentials| credentials.pid),
-            uid: credentials.map(|credentials| credentials.uid),
-            gid: credentials.map(|credentials| credentials.gid),
+            pid,
+            uid,
+            gid,
             vectors: self.vectors,
             connected_since: humantime::format_rfc3339_seconds(member.since).to_string(),
             queued_notices: joins.count() + departures.count() + stats.unsent.load(Relaxed),
@@ -355,7 +339,5 @@ pub(crate) fn new_eventfd() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }
 
-#[cfg(test)]
-mod model;
 #[cfg(test)]
 mod tests;

@@ -23,7 +23,7 @@ use crate::registry::{Registry, new_eventfd};
 use crate::shared::SharedState;
 use crate::socket_activation::InheritedSockets;
 use crate::socket_file::{SocketError, SocketFile};
-use crate::status::serve::{self, StaticStatus};
+use crate::status::{self, StaticStatus};
 
 /// The number of ids.
 const MAX_PEERS: usize = 1 << u16::BITS;
@@ -36,44 +36,24 @@ const SIZE_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why a server cannot start or go on.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum ServerError {
-    /// The shared memory cannot be created.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The server cannot listen.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// Client socket and status socket have the same path.
     #[error("{} cannot be both --socket and --status-socket: give two different paths", .0.display())]
     SameSocket(PathBuf),
-    /// The pid file cannot be written.
     #[error("cannot write the process id to {}", path.display())]
-    PidFile {
-        /// The file's path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The limit of open files is too low for one peer.
+    PidFile { path: PathBuf, source: io::Error },
     #[error(
         "a peer with {vectors} vector{} does not fit into the limit of {limit} open files: \
          raise it (ulimit -Hn), or use fewer --vectors",
         if *.vectors == 1 { "" } else { "s" }
     )]
-    TooFewDescriptors {
-        /// Vectors of each peer.
-        vectors: u16,
-        /// The limit.
-        limit: u64,
-    },
-    /// A system call that every server needs failed.
+    TooFewDescriptors { vectors: u16, limit: u64 },
     #[error("cannot {step}")]
-    System {
-        /// The failed step.
-        step: &'static str,
-        /// The cause.
-        source: io::Error,
-    },
+    System { step: &'static str, source: io::Error },
 }
 
 /// A listening server. Clients that connect before [`run`](Self::run) wait in the backlog.
@@ -223,7 +203,7 @@ impl Server {
                 _ = size_checks.tick(), if !memory.is_sealed() => clients.check_memory(&memory),
                 Some(_) = readers.join_next() => {}
                 Some(reader) = next_reader(status_listener.as_ref()), if readers.len() < MAX_READERS => {
-                    readers.spawn(serve::send(reader, static_status.snapshot(&clients.shared, &memory)));
+                    readers.spawn(status::send(reader, static_status.snapshot(&clients.shared, &memory)));
                 }
             }
         }

@@ -26,35 +26,20 @@ pub struct InheritedSockets {
 
 /// Why inherited sockets cannot be used.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum ActivationError {
-    /// Not a UNIX stream socket.
     #[error("file descriptor {fd} from systemd is not a UNIX stream socket: use ListenStream= with a path")]
-    NotASocket {
-        /// The descriptor.
-        fd: usize,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Not a listening socket, such as the connection of a client.
+    NotASocket { fd: usize, source: io::Error },
     #[error(
         "file descriptor {fd} from systemd does not listen: set Accept=no in the socket's unit, otherwise systemd passes the \
          connection of one client"
     )]
-    NotListening {
-        /// The descriptor.
-        fd: usize,
-    },
-    /// Several sockets for the same purpose.
+    NotListening { fd: usize },
     #[error(
         "systemd passed {count} sockets {purpose}, at most one is allowed: the unit of the status socket needs \
          FileDescriptorName={STATUS_NAME}"
     )]
-    TooMany {
-        /// How many.
-        count: usize,
-        /// Their purpose.
-        purpose: &'static str,
-    },
+    TooMany { count: usize, purpose: &'static str },
 }
 
 impl InheritedSockets {

@@ -27,8 +27,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a server cannot listen at a path.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum SocketError {
-    /// The path of a UNIX socket has at most 107 bytes.
     #[error("the socket path {} is longer than 107 bytes", .0.display())]
     PathTooLong(PathBuf),
     /// An address of the abstract namespace, which has no permissions.
@@ -37,45 +37,25 @@ pub enum SocketError {
         path = .0.display()
     )]
     Abstract(PathBuf),
-    /// Another server listens there.
     #[error(
         "a server already answers at {}: use it, stop it, or choose another path (--socket, --status-socket)",
         .0.display()
     )]
     InUse(PathBuf),
-    /// The path exists and is not a socket.
     #[error(
         "{} exists and is not a socket: remove it, or choose another path (--socket, --status-socket)",
         .0.display()
     )]
     NotASocket(PathBuf),
-    /// The test connection to an existing socket failed.
     #[error("cannot determine whether a server answers at {}", path.display())]
-    Probe {
-        /// The socket's path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// An unused socket cannot be removed.
+    Probe { path: PathBuf, source: io::Error },
     #[error("cannot remove the unused socket {}", path.display())]
-    Remove {
-        /// The socket's path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// Another failure.
+    Remove { path: PathBuf, source: io::Error },
     #[error(
         "cannot listen at {}: its directory must exist and be writable for this user",
         path.display()
     )]
-    Listen {
-        /// The socket's path.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
+    Listen { path: PathBuf, source: io::Error },
 }
 
 /// The path of a listening socket, removed when dropped.

@@ -2,96 +2,78 @@
 //!
 //! The server does not read from such a connection. No code here changes the server.
 
-mod query;
-pub(crate) mod serve;
+use std::path::Path;
+use std::process;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, SystemTime};
 
-use std::time::Duration;
+use client::status::{MemoryStatus, SCHEMA_VERSION, ServerStatus};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+use tracing::debug;
 
-use serde::{Deserialize, Serialize};
+use crate::memory::SharedMemory;
+use crate::shared::SharedState;
 
-pub use query::{StatusError, query};
-
-/// Time limit for sending a status, and for reading it.
+/// Time limit for sending a status.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Changes when a field is removed or changes its meaning. New fields do not change it.
-pub const SCHEMA_VERSION: u32 = 1;
-
-/// A snapshot of the server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Status {
-    /// [`SCHEMA_VERSION`].
-    pub schema_version: u32,
-    /// The server's version.
-    pub version: String,
-    /// The server's process id.
-    pub pid: u32,
-    /// Path of the client socket.
-    pub socket: String,
-    /// Time when it began to listen, RFC 3339 in UTC.
-    pub started: String,
-    /// The shared memory.
-    pub memory: MemoryStatus,
-    /// Vectors of each peer.
-    pub vectors: u16,
-    /// Peer limit.
-    pub max_peers: usize,
-    /// The id of the next peer, which is the lowest free id; 65536 if no id is free.
-    pub next_id: u32,
-    /// Free ids.
-    pub ids_left: u32,
-    /// Ids of peers that left, held because present peers were notified of those. Earlier versions never freed an id and do
-    /// not report this.
-    #[serde(default)]
-    pub ids_held: u32,
-    /// Messages sent to all clients.
-    pub messages_sent: u64,
-    /// Clients that were refused.
-    pub refused: u64,
-    /// Peers that were disconnected because they did not read, or sent data.
-    pub cut_off: u64,
-    /// Clients that wait now because too many descriptors are in flight to others. Earlier versions do not report this.
-    #[serde(default)]
-    pub held_up: u64,
-    /// Present peers by id.
-    pub peers: Vec<PeerStatus>,
+/// The constant part of the status.
+#[derive(Debug)]
+pub(crate) struct StaticStatus {
+    socket: String,
+    started: SystemTime,
+    memory: MemoryStatus,
 }
 
-/// The shared memory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MemoryStatus {
-    /// The size at creation.
-    pub size_bytes: u64,
-    /// Size and kind, for display.
-    pub description: String,
-    /// The present size. If it is below `size_bytes`, a peer that accesses the missing part ends with SIGBUS. Absent if
-    /// unknown.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current_bytes: Option<u64>,
-    /// The seals: `shrink`, `grow`, `seal`, `write`. Empty without seals.
-    pub seals: Vec<String>,
+impl StaticStatus {
+    pub(crate) fn new(socket: &Path, memory: &SharedMemory) -> Self {
+        let memory = MemoryStatus {
+            size_bytes: memory.size(),
+            current_bytes: None,
+            description: memory.description().into(),
+            seals: memory.seals().into_iter().map(String::from).collect(),
+        };
+        Self { socket: socket.display().to_string(), started: SystemTime::now(), memory }
+    }
+
+    pub(crate) fn snapshot(&self, shared: &SharedState, memory: &SharedMemory) -> ServerStatus {
+        let registry = shared.registry();
+        ServerStatus {
+            schema_version: SCHEMA_VERSION,
+            version: env!("CARGO_PKG_VERSION").into(),
+            pid: process::id(),
+            socket: self.socket.clone(),
+            started: humantime::format_rfc3339_seconds(self.started).to_string(),
+            memory: MemoryStatus { current_bytes: memory.current_size(), ..self.memory.clone() },
+            vectors: shared.vectors,
+            max_peers: registry.max_peers(),
+            next_id: registry.next_id(),
+            ids_left: registry.free_ids(),
+            ids_held: registry.held_ids(),
+            messages_sent: shared.totals.messages.load(Relaxed),
+            refused: shared.totals.refused.load(Relaxed),
+            cut_off: shared.totals.cut_off.load(Relaxed),
+            held_up: shared.totals.held_up.load(Relaxed),
+            peers: registry.peers(),
+        }
+    }
 }
 
-/// One peer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PeerStatus {
-    /// Its id, which a doorbell addresses.
-    pub id: u16,
-    /// The process that connected, if the kernel reports it.
-    pub pid: Option<i32>,
-    /// Its user.
-    pub uid: Option<u32>,
-    /// Its primary group.
-    pub gid: Option<u32>,
-    /// Number of vectors.
-    pub vectors: u16,
-    /// Time when it connected, RFC 3339 in UTC.
-    pub connected_since: String,
-    /// Joins and leaves that were not sent yet, because the peer does not read.
-    pub queued_notices: usize,
-    /// Messages sent to it.
-    pub messages_sent: u64,
-    /// Ids that it was notified of. They are held until it leaves. Earlier versions do not report this.
-    #[serde(default)]
-    pub notified_ids: u32,
+/// Sends the status to a reader.
+pub(crate) async fn send(mut stream: UnixStream, status: ServerStatus) {
+    let document = match serde_json::to_vec(&status) {
+        Ok(mut document) => {
+            document.push(b'\n');
+            document
+        }
+        Err(error) => {
+            debug!("cannot encode the status: {error}");
+            return;
+        }
+    };
+    if !matches!(timeout(TIMEOUT, stream.write_all(&document)).await, Ok(Ok(()))) {
+        debug!("a reader of the status did not read all of it");
+    }
 }

@@ -4,50 +4,43 @@
 
 use std::time::Duration;
 
-use thiserror::Error;
+/// Not a number with a unit.
+const MALFORMED: &str = "expected a duration with a unit, such as 5s or 500ms";
 
-/// A text that is not a duration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-pub enum ParseDurationError {
-    /// Not a number with a unit.
-    #[error("expected a duration with a unit, such as 5s or 500ms")]
-    Malformed,
-    /// Zero, or not a number with a unit, where zero is not allowed.
-    #[error("expected a duration above zero with a unit, such as 5s or 500ms")]
-    NotAboveZero,
-    /// Too long, or not a whole number of nanoseconds.
-    #[error("expected a duration from 1ns to 500 years")]
-    OutOfRange,
-}
+/// Zero, or not a number with a unit, where zero is not allowed.
+const NOT_ABOVE_ZERO: &str = "expected a duration above zero with a unit, such as 5s or 500ms";
+
+/// Too long, or not a whole number of nanoseconds.
+const OUT_OF_RANGE: &str = "expected a duration from 1ns to 500 years";
 
 /// Parses a duration. Zero is allowed, and needs no unit.
 ///
 /// ```
 /// use std::time::Duration;
-/// use cli_common::duration::{self, ParseDurationError};
+/// use cli_common::duration;
 ///
 /// assert_eq!(duration::parse("500ms"), Ok(Duration::from_millis(500)));
 /// assert_eq!(duration::parse("0"), Ok(Duration::ZERO));
-/// assert_eq!(duration::parse("5"), Err(ParseDurationError::Malformed));
+/// assert!(duration::parse("5").is_err());
 /// ```
-pub fn parse(text: &str) -> Result<Duration, ParseDurationError> {
+pub fn parse(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|error| match error {
-        humantime::DurationError::NumberOverflow => ParseDurationError::OutOfRange,
-        _ => ParseDurationError::Malformed,
+        humantime::DurationError::NumberOverflow => OUT_OF_RANGE,
+        _ => MALFORMED,
     })
 }
 
 /// Parses a duration that must be above zero, such as a timeout.
 ///
 /// ```
-/// use cli_common::duration::{self, ParseDurationError};
+/// use cli_common::duration;
 ///
 /// assert!(duration::parse_above_zero("5s").is_ok());
-/// assert_eq!(duration::parse_above_zero("0s"), Err(ParseDurationError::NotAboveZero));
+/// assert!(duration::parse_above_zero("0s").is_err());
 /// ```
-pub fn parse_above_zero(text: &str) -> Result<Duration, ParseDurationError> {
+pub fn parse_above_zero(text: &str) -> Result<Duration, &'static str> {
     match parse(text) {
-        Ok(Duration::ZERO) | Err(ParseDurationError::Malformed) => Err(ParseDurationError::NotAboveZero),
+        Ok(Duration::ZERO) | Err(MALFORMED) => Err(NOT_ABOVE_ZERO),
         parsed => parsed,
     }
 }
@@ -69,14 +62,14 @@ mod tests {
             assert_eq!(parse(text), Ok(expected), "{text}");
         }
         for text in ["", " ", "5", "-1s", "s", "5x", "never", "1e3s", "5 s 3", "٣s"] {
-            assert_eq!(parse(text), Err(ParseDurationError::Malformed), "{text}");
+            assert_eq!(parse(text), Err(MALFORMED), "{text}");
         }
     }
 
     #[test]
     fn refuses_zero_only_above_zero() {
         for text in ["0", "0s", "0.0ms", "5", ""] {
-            assert_eq!(parse_above_zero(text), Err(ParseDurationError::NotAboveZero), "{text}");
+            assert_eq!(parse_above_zero(text), Err(NOT_ABOVE_ZERO), "{text}");
         }
         assert_eq!(parse_above_zero("1ns"), Ok(Duration::from_nanos(1)));
     }
@@ -84,8 +77,8 @@ mod tests {
     #[test]
     fn too_long_and_too_fine_durations_name_the_range() {
         for text in ["99999999999999999999s", "18446744073709551615years", "0.5ns"] {
-            assert_eq!(parse(text), Err(ParseDurationError::OutOfRange), "{text}");
-            assert_eq!(parse_above_zero(text), Err(ParseDurationError::OutOfRange), "{text}");
+            assert_eq!(parse(text), Err(OUT_OF_RANGE), "{text}");
+            assert_eq!(parse_above_zero(text), Err(OUT_OF_RANGE), "{text}");
         }
         assert!(parse("500years").is_ok());
     }

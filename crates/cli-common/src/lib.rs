@@ -3,7 +3,7 @@
 //! - [`duration`], [`number`] and [`size`]: value parsers for clap, without a dependency on clap.
 //! - [`output`] and [`exit_status`]: output that survives a closed pipe, and the statuses that scripts rely on.
 //! - `arguments` (feature `arguments`): parses a command line.
-//! - `man_pages` (feature `man-pages`): writes man pages. Off in the guest's binary, which must stay small.
+//! - `man_pages` (feature `man-pages`): man pages and completions. Off in the guest's binary, which must stay small.
 
 #[cfg(feature = "arguments")]
 pub mod arguments;

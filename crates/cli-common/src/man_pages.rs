@@ -1,22 +1,64 @@
-//! Man pages from the same definitions as `--help`.
+//! Man pages and completions from the same definitions as `--help`.
 //!
 //! `clap_mangen` puts the text below the flags of `--help` into one section EXTRA and joins its lines, which makes a paragraph of
 //! the examples. Here each heading becomes a section, and examples keep their lines ([man-pages(7)](https://man7.org/linux/man-pages/man7/man-pages.7.html)).
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use clap::{Arg, Command};
+use anyhow::Context;
+use clap::{Arg, Command, Subcommand};
+use clap_complete::Shell;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
+
+use crate::output;
 
 /// The heading whose lines are commands.
 const EXAMPLES: &str = "EXAMPLES";
 
+/// The commands for packagers.
+#[derive(Debug, Subcommand)]
+pub enum Packaging {
+    /// Write the man pages to a directory, for packagers
+    #[command(hide = true)]
+    Man {
+        /// An existing directory, such as /usr/local/share/man/man1
+        directory: PathBuf,
+    },
+    /// Print shell completions, for packagers
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+impl Packaging {
+    /// Writes the man pages of the program and of its other names, or prints the completions of the program.
+    pub fn run(&self, mut program: Command, other_names: Option<Command>) -> anyhow::Result<()> {
+        match self {
+            Self::Man { directory } => std::iter::once(program)
+                .chain(other_names)
+                .try_for_each(|command| write_pages(command, directory))
+                .with_context(|| {
+                    format!("cannot write man pages to the directory {0} (mkdir -p {0})", directory.display())
+                }),
+            Self::Completions { shell } => {
+                let name = program.get_name().to_owned();
+                // Generated in memory: clap_complete panics if it cannot write.
+                let mut script = Vec::new();
+                clap_complete::generate(*shell, &mut program, name, &mut script);
+                Ok(output::print(&String::from_utf8_lossy(&script))?)
+            }
+        }
+    }
+}
+
 /// Writes a page for the command and one for each visible subcommand to a directory. It must exist, so a misspelled name is
 /// an error.
-pub fn write_pages(command: Command, directory: &Path) -> io::Result<()> {
+fn write_pages(command: Command, directory: &Path) -> io::Result<()> {
     if !fs::metadata(directory)?.is_dir() {
         return Err(io::ErrorKind::NotADirectory.into());
     }

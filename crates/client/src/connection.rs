@@ -12,7 +12,7 @@ use proto::session::{Event, Session, SessionError};
 use proto::wire::{Decoder, PeerId};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
 use super::error::MAX_PATH_BYTES;
 use super::{ClientError, deadline, descriptor};
@@ -33,42 +33,9 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects; retries until the deadline while the server's accept queue is full.
     pub(super) fn open(path: &Path, deadline: Instant) -> Result<Self, ClientError> {
-        if path.as_os_str().len() > MAX_PATH_BYTES {
-            return Err(ClientError::PathTooLong(path.into()));
-        }
-        let started = Instant::now();
-        loop {
-            return match try_connect(path) {
-                Ok(stream) => Ok(Self {
-                    path: path.into(),
-                    stream,
-                    decoder: Decoder::new(),
-                    session: Session::new(),
-                    ended: false,
-                }),
-                Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
-                    sleep(RETRY);
-                    continue;
-                }
-                Err(Errno::AGAIN) => {
-                    Err(ClientError::HandshakeTimeout { path: path.into(), waited: started.elapsed() })
-                }
-                Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
-                // connect(2) returns the same error for a path that is not a socket.
-                Err(Errno::CONNREFUSED) if !is_socket(path) => Err(ClientError::NotASocket(path.into())),
-                Err(Errno::CONNREFUSED) => Err(ClientError::NotListening(path.into())),
-                Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
-            };
-        }
-    }
-
-    /// The stream, made blocking.
-    pub(super) fn into_stream(self) -> Result<UnixStream, ClientError> {
-        let made = self.stream.set_nonblocking(false);
-        made.map_err(|source| ClientError::Connect { path: self.path, source })?;
-        Ok(self.stream)
+        let stream = connect(path, deadline)?;
+        Ok(Self { path: path.into(), stream, decoder: Decoder::new(), session: Session::new(), ended: false })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -163,12 +130,36 @@ fn is_socket(path: &Path) -> bool {
     std::fs::metadata(path).map_or(true, |metadata| metadata.file_type().is_socket())
 }
 
+/// Connects to a server's socket without reading from it. The stream is non-blocking. Retries until the deadline while the
+/// server's accept queue is full.
+pub fn connect(path: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
+    if path.as_os_str().len() > MAX_PATH_BYTES {
+        return Err(ClientError::PathTooLong(path.into()));
+    }
+    let started = Instant::now();
+    loop {
+        return match try_connect(path) {
+            Ok(stream) => Ok(stream),
+            Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
+                sleep(RETRY);
+                continue;
+            }
+            Err(Errno::AGAIN) => Err(ClientError::HandshakeTimeout { path: path.into(), waited: started.elapsed() }),
+            Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
+            // connect(2) returns the same error for a path that is not a socket.
+            Err(Errno::CONNREFUSED) if !is_socket(path) => Err(ClientError::NotASocket(path.into())),
+            Err(Errno::CONNREFUSED) => Err(ClientError::NotListening(path.into())),
+            Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
+        };
+    }
+}
+
 /// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html). Non-blocking from the start: a blocking
 /// connect hangs if the server does not accept.
 fn try_connect(path: &Path) -> Result<UnixStream, Errno> {
     let address = SocketAddrUnix::new(path)?;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &address)?;
+    rustix::net::connect(&socket, &address)?;
     Ok(socket.into())
 }

@@ -7,7 +7,7 @@ use proto::wire::Vector;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-use super::{Client, ClientError, ClientEvent, deadline, eventfd};
+use super::{Client, ClientError, ClientEvent, deadline};
 
 impl Client {
     /// Waits for the next event: a doorbell of this client or a change among the peers. `None` after the timeout; no
@@ -24,7 +24,10 @@ impl Client {
             }
             let Some(ready) = self.poll_all(deadline, true)? else { return Ok(None) };
             match ready {
-                Ready::Server => self.queue_changes()?,
+                Ready::Server => {
+                    let changes = self.poll_events(Duration::ZERO)?;
+                    self.queued.extend(changes);
+                }
                 Ready::Doorbell(vector) => {
                     if let Some(rings) = self.wait(vector, Some(Duration::ZERO))? {
                         return Ok(Some(ClientEvent::Rung { vector, rings }));
@@ -46,13 +49,6 @@ impl Client {
             }
         }
         Ok(None)
-    }
-
-    /// Handles the messages that have arrived.
-    fn queue_changes(&mut self) -> Result<(), ClientError> {
-        let changes = self.poll_events(Duration::ZERO)?;
-        self.queued.extend(changes);
-        Ok(())
     }
 
     /// The next readable descriptor, round robin: a doorbell that rings all the time must not starve the others.
@@ -78,17 +74,6 @@ impl Client {
             Ok(vector) if index < self.own_vectors.len() => Ready::Doorbell(Vector(vector)),
             _ => Ready::Server,
         }))
-    }
-
-    /// Clears all pending rings and returns their number.
-    pub fn drain(&self) -> Result<u64, ClientError> {
-        let mut rings = 0;
-        for (index, fd) in (0..).zip(&self.own_vectors) {
-            let taken = eventfd::wait(fd.as_fd(), Some(Instant::now()));
-            let taken = taken.map_err(|source| ClientError::Wait { vector: Vector(index), source })?;
-            rings += taken.unwrap_or(0);
-        }
-        Ok(rings)
     }
 }
 

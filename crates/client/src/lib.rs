@@ -61,13 +61,11 @@ pub mod stream;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use ::doorbell::region::SharedRegion;
 use proto::session::Event;
 
+pub use connection::connect;
 pub use error::ClientError;
 pub use options::{ClientEvent, JoinOptions, PeerChange};
 // So that a program needs no other crate.
@@ -75,7 +73,7 @@ pub use proto::wire::{PeerId, Vector};
 
 use connection::Connection;
 use memory::Memory;
-use vector_count::{VectorCountError, VectorCounter};
+use vector_count::VectorCounter;
 
 /// A client without other peers has all of its vectors once the server sends nothing for this long. The protocol does
 /// not state the number of vectors, and a server sends them back to back.
@@ -127,7 +125,7 @@ impl Client {
             memory: Memory::accept(memory)?,
             own_vectors: Vec::new(),
             peers: BTreeMap::new(),
-            counter: VectorCounter::default(),
+            counter: VectorCounter::new(&options.socket),
             queued: VecDeque::new(),
             deferred_error: None,
             next_polled: 0,
@@ -180,7 +178,7 @@ impl Client {
         let asked = options.vectors.map(usize::from).filter(|asked| *asked >= per_peer);
         match self.counter.unfinished() {
             // The client's own vectors are complete, another peer's are not.
-            Some(error) if received == per_peer => self.count_error(error),
+            Some(error) if received == per_peer => error,
             _ => {
                 let wanted = asked.unwrap_or(per_peer);
                 ClientError::TooFewVectors { path, wanted, received, asked: asked.is_some() }
@@ -188,63 +186,10 @@ impl Client {
         }
     }
 
-    fn count_error(&self, error: VectorCountError) -> ClientError {
-        let path = self.connection.path().into();
-        match error {
-            VectorCountError::Surplus { peer, each } => ClientError::SurplusVector { path, peer, each },
-            VectorCountError::CutShort { peer, received, each } => {
-                ClientError::MissingVectors { path, peer, received, each }
-            }
-            VectorCountError::TooMany { peer } => ClientError::TooManyVectors { path, peer },
-        }
-    }
-
     /// The id that the server assigned to this client.
     #[must_use]
     pub fn id(&self) -> PeerId {
         self.id
-    }
-
-    /// The memory object.
-    #[must_use]
-    pub fn memory(&self) -> BorrowedFd<'_> {
-        self.memory.fd()
-    }
-
-    /// The shared memory's size in bytes.
-    #[must_use]
-    pub fn memory_size(&self) -> u64 {
-        self.memory.size()
-    }
-
-    /// Whether another holder of the shared memory can shrink it: it is not sealed (`F_SEAL_SHRINK`).
-    #[must_use]
-    pub fn is_shrinkable(&self) -> bool {
-        self.memory.may_shrink()
-    }
-
-    /// Maps the shared memory. Fails if the memory is not sealed against shrinking: any process with the descriptor, a
-    /// guest's QEMU included, could then kill this process with SIGBUS.
-    pub fn map(&self) -> Result<SharedRegion, ClientError> {
-        self.memory.map()
-    }
-
-    /// Maps the shared memory, sealed or not. Use it only if every process with the descriptor is trusted not to shrink
-    /// it. QEMU's example server cannot seal.
-    pub fn map_unsealed(&self) -> Result<SharedRegion, ClientError> {
-        self.memory.map_anyway()
-    }
-
-    /// Reads the shared memory through its descriptor. Slower than a mapping, but safe with unsealed memory: returns
-    /// [`ClientError::MemoryShrank`] if another process shrank it.
-    pub fn read_at(&self, offset: u64, to: &mut [u8]) -> Result<(), ClientError> {
-        self.memory.read_at(offset, to)
-    }
-
-    /// Writes the shared memory, as safely as [`read_at`](Self::read_at) reads it. Always writes at `offset`, even if
-    /// another process sets `O_APPEND` on the descriptor.
-    pub fn write_at(&self, offset: u64, from: &[u8]) -> Result<(), ClientError> {
-        self.memory.write_at(offset, from)
     }
 
     /// Eventfds that this client waits on, by vector. Non-blocking.
@@ -257,6 +202,15 @@ impl Client {
     #[must_use]
     pub fn peers(&self) -> &BTreeMap<PeerId, Vec<OwnedFd>> {
         &self.peers
+    }
+
+    /// The eventfds of a peer or of this client, by vector; `None` if the peer is not connected.
+    #[must_use]
+    pub fn vectors_of(&self, peer: PeerId) -> Option<&[OwnedFd]> {
+        match self.peers.get(&peer) {
+            None if peer == self.id => Some(&self.own_vectors),
+            vectors => vectors.map(Vec::as_slice),
+        }
     }
 
     /// The connection to the server, for the caller's own poll loop. Call [`poll_events`](Self::poll_events) when it is
@@ -300,11 +254,7 @@ impl Client {
             Event::PeerVector { peer, vector, .. } => self.counter.add(peer, vector),
             Event::PeerLeft(peer) => self.counter.leave(peer),
         };
-        let change = match counted {
-            Ok(()) => self.apply(event),
-            Err(error) => Err(self.count_error(error)),
-        };
-        change.inspect_err(|_| self.connection.stop())
+        counted.and_then(|()| self.apply(event)).inspect_err(|_| self.connection.stop())
     }
 
     fn apply(&mut self, event: Event<OwnedFd>) -> Result<Option<PeerChange>, ClientError> {
@@ -333,11 +283,7 @@ impl Client {
 
     /// Rings a doorbell of a peer or of this client. Returns without waiting for the receiver.
     pub fn ring(&self, peer: PeerId, vector: Vector) -> Result<(), ClientError> {
-        let vectors = match self.peers.get(&peer) {
-            Some(vectors) => vectors,
-            None if peer == self.id => &self.own_vectors,
-            None => return Err(ClientError::unknown_peer(peer, self.peers.keys())),
-        };
+        let vectors = self.vectors_of(peer).ok_or_else(|| ClientError::unknown_peer(peer, self.peers.keys()))?;
         eventfd::ring(vector_of(peer, vectors, vector)?).map_err(|source| ClientError::Ring { peer, vector, source })
     }
 
@@ -347,11 +293,6 @@ impl Client {
         let fd = vector_of(self.id, &self.own_vectors, vector)?;
         eventfd::wait(fd, timeout.map(deadline::after)).map_err(|source| ClientError::Wait { vector, source })
     }
-}
-
-/// Connects to a server's socket without reading from it. The stream is blocking.
-pub fn connect(socket: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
-    Connection::open(socket, deadline)?.into_stream()
 }
 
 fn vector_of(peer: PeerId, vectors: &[OwnedFd], vector: Vector) -> Result<BorrowedFd<'_>, ClientError> {

@@ -33,36 +33,23 @@ impl JoinOptions {
 
 /// A change among the peers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants describe their fields")]
 pub enum PeerChange {
     /// A peer joined. Its vector 0 can be rung.
-    Joined {
-        /// The peer.
-        peer: PeerId,
-    },
-    /// A further vector of a peer or of this client.
-    VectorAdded {
-        /// Owner of the vector.
-        peer: PeerId,
-        /// Its index, 1 or more for a peer.
-        vector: Vector,
-    },
+    Joined { peer: PeerId },
+    /// A further vector of this client, or of a peer, where it is 1 or more.
+    VectorAdded { peer: PeerId, vector: Vector },
     /// A peer left, and its vectors are closed.
-    Left {
-        /// The peer.
-        peer: PeerId,
-    },
+    Left { peer: PeerId },
 }
 
 /// An event that a client waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the variants describe their fields")]
 pub enum ClientEvent {
-    /// A doorbell of this client was rung. The protocol does not identify the sender.
-    Rung {
-        /// The vector.
-        vector: Vector,
-        /// Rings since the last event of this vector.
-        rings: u64,
-    },
+    /// A doorbell of this client was rung: a vector, and its rings since the last event of it. The protocol does not identify
+    /// the sender.
+    Rung { vector: Vector, rings: u64 },
     /// A peer joined or left.
     Peer(PeerChange),
 }

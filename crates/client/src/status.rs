@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{ClientError, connect, deadline};
@@ -19,70 +19,106 @@ const BEGIN: [u8; 2] = *b"{\"";
 /// Upper limit of a status: 65,536 peers at about 200 bytes.
 const MAX_BYTES: usize = 64 << 20;
 
-/// The status fields that clients use. Other fields are ignored.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// Changes when a field is removed or changes its meaning. New fields do not change it.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A snapshot of the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {
-    /// Where clients connect.
-    pub socket: PathBuf,
-    /// Vectors per peer.
-    pub vectors: u16,
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// The server's version.
+    pub version: String,
+    /// The server's process id.
+    pub pid: u32,
+    /// Path of the client socket.
+    pub socket: String,
+    /// Time when it began to listen, RFC 3339 in UTC.
+    pub started: String,
     /// The shared memory.
     pub memory: MemoryStatus,
-    /// The connected peers, by id.
+    /// Vectors of each peer.
+    pub vectors: u16,
+    /// Peer limit.
+    pub max_peers: usize,
+    /// The id of the next peer, which is the lowest free id; 65536 if no id is free.
+    pub next_id: u32,
+    /// Free ids.
+    pub ids_left: u32,
+    /// Ids of peers that left, held because present peers were notified of those. Earlier versions never freed an id and do
+    /// not report this.
+    #[serde(default)]
+    pub ids_held: u32,
+    /// Messages sent to all clients.
+    pub messages_sent: u64,
+    /// Clients that were refused.
+    pub refused: u64,
+    /// Peers that were disconnected because they did not read, or sent data.
+    pub cut_off: u64,
+    /// Clients that wait now because too many descriptors are in flight to others. Earlier versions do not report this.
+    #[serde(default)]
+    pub held_up: u64,
+    /// Present peers by id.
     pub peers: Vec<PeerStatus>,
 }
 
 /// The shared memory.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryStatus {
-    /// Size at creation.
+    /// The size at creation.
     pub size_bytes: u64,
-    /// Its size at this moment; absent if it is unknown.
-    #[serde(default)]
+    /// Size and kind, for display.
+    pub description: String,
+    /// The present size. If it is below `size_bytes`, a peer that accesses the missing part ends with SIGBUS. Absent if
+    /// unknown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub current_bytes: Option<u64>,
-    /// Its seals, such as `shrink`.
+    /// The seals: `shrink`, `grow`, `seal`, `write`. Empty without seals.
     pub seals: Vec<String>,
 }
 
-/// A connected peer.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+/// One peer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerStatus {
-    /// Its id.
+    /// Its id, which a doorbell addresses.
     pub id: u16,
-    /// Its vectors.
-    pub vectors: u16,
-    /// Its process id, if the kernel reports it.
+    /// The process that connected, if the kernel reports it.
     pub pid: Option<i32>,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// Its primary group.
+    pub gid: Option<u32>,
+    /// Number of vectors.
+    pub vectors: u16,
+    /// Time when it connected, RFC 3339 in UTC.
+    pub connected_since: String,
+    /// Joins and leaves that were not sent yet, because the peer does not read.
+    pub queued_notices: usize,
+    /// Messages sent to it.
+    pub messages_sent: u64,
+    /// Ids that it was notified of. They are held until it leaves. Earlier versions do not report this.
+    #[serde(default)]
+    pub notified_ids: usize,
 }
 
 /// Why the status is not available.
 #[derive(Debug, Error)]
+#[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum StatusError {
-    /// No server answers.
-    #[error(
-        "no server reports its status at {path}. Hint: start one with `ivshmem-server --status-socket {path}`",
-        path = .0.display()
-    )]
+    #[error("no server answers at {path}. Hint: start one with `ivshmem-server --status-socket {path}`", path = .0.display())]
     NotRunning(PathBuf),
-    /// The connection failed for another reason.
+    #[error(
+        "permission denied at {}. Hint: run this as the server's user, or allow other users (the server's --socket-mode, or \
+         SocketMode= and SocketGroup= of its unit, and the permissions of the directories)",
+        path.display()
+    )]
+    PermissionDenied { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Connect(ClientError),
-    /// The connection broke or timed out.
     #[error("cannot read the status at {}", path.display())]
-    Read {
-        /// The status socket.
-        path: PathBuf,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The document is not a status.
-    #[error("{} is not a status socket of ivshmem-server", path.display())]
-    NotAStatus {
-        /// The socket.
-        path: PathBuf,
-        /// The parse error.
-        source: serde_json::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
+    #[error("{} is not a status socket of ivshmem-server; its --socket is for peers only", path.display())]
+    NotAStatus { path: PathBuf, source: serde_json::Error },
 }
 
 /// Whether the first message of a server is the start of a status document.
@@ -93,16 +129,29 @@ pub fn is_status_document(first_message: i64) -> bool {
 
 /// Reads the status at a status socket.
 pub fn read(path: &Path, timeout: Duration) -> Result<ServerStatus, StatusError> {
+    query(path, timeout).map(|(_, status)| status)
+}
+
+/// Reads the status at a status socket. Returns the document as the server sent it, and its contents.
+pub fn query(path: &Path, timeout: Duration) -> Result<(String, ServerStatus), StatusError> {
     let deadline = deadline::after(timeout);
     let stream = connect(path, deadline).map_err(|error| match error {
         ClientError::NoSocket(path) | ClientError::NotListening(path) => StatusError::NotRunning(path),
+        ClientError::Connect { path, source } if source.kind() == ErrorKind::PermissionDenied => {
+            StatusError::PermissionDenied { path, source }
+        }
         error => StatusError::Connect(error),
     })?;
-    let document = read_document(stream, deadline).map_err(|source| StatusError::Read { path: path.into(), source })?;
-    serde_json::from_slice(&document).map_err(|source| StatusError::NotAStatus { path: path.into(), source })
+    let document =
+        read_document(stream, deadline, MAX_BYTES).map_err(|source| StatusError::Read { path: path.into(), source })?;
+    let status =
+        serde_json::from_slice(&document).map_err(|source| StatusError::NotAStatus { path: path.into(), source })?;
+    Ok((String::from_utf8_lossy(&document).into_owned(), status))
 }
 
-fn read_document(mut stream: UnixStream, deadline: Instant) -> io::Result<Vec<u8>> {
+/// Reads to the end of the stream, or until the bytes cannot be a status.
+fn read_document(mut stream: UnixStream, deadline: Instant, max_bytes: usize) -> io::Result<Vec<u8>> {
+    stream.set_nonblocking(false)?;
     let (mut document, mut part) = (Vec::new(), [0; 1 << 14]);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -118,7 +167,7 @@ fn read_document(mut stream: UnixStream, deadline: Instant) -> io::Result<Vec<u8
             Err(error) => return Err(error),
         }
         // A client socket sends a binary number and stays open.
-        if document.first().is_some_and(|first| *first != BEGIN[0]) || document.len() > MAX_BYTES {
+        if document.first().is_some_and(|first| *first != BEGIN[0]) || document.len() > max_bytes {
             return Ok(document);
         }
     }
@@ -131,7 +180,7 @@ pub fn find(socket: &Path, timeout: Duration) -> Option<ServerStatus> {
     let places = conventional_paths(socket).into_iter().filter(|path| has_same_owner(path, socket));
     let mut readable = places.filter_map(|path| read(&path, timeout).ok());
     // The path may belong to another server.
-    readable.find(|status| is_same_path(&status.socket, socket))
+    readable.find(|status| is_same_path(Path::new(&status.socket), socket))
 }
 
 fn conventional_paths(socket: &Path) -> [PathBuf; 2] {
@@ -153,6 +202,8 @@ fn is_same_path(one: &Path, other: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -161,6 +212,21 @@ mod tests {
         for version in [0, -1, 1, 0x7b] {
             assert!(!is_status_document(version), "{version}");
         }
+    }
+
+    #[test]
+    fn an_endless_document_ends_by_time_or_size() {
+        let read = |bytes: &'static [u8], timeout, max_bytes| {
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let server = std::thread::spawn(move || while theirs.write_all(bytes).is_ok() {});
+            let read = read_document(ours, deadline::after(timeout), max_bytes);
+            server.join().unwrap();
+            read
+        };
+        let error = read(b"{", Duration::from_millis(200), usize::MAX).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
+        let document = read(&[b'{'; 4096], Duration::from_secs(60), 1 << 16).unwrap();
+        assert!(serde_json::from_slice::<ServerStatus>(&document).is_err());
     }
 
     #[test]

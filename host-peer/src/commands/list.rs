@@ -1,6 +1,7 @@
 //! `list`: the connected peers.
 
 use std::fmt::Write as _;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,16 +37,16 @@ struct Peer {
 /// Prints the memory and the peers: from a status socket if there is one, otherwise by joining.
 pub(crate) fn list(socket: &Path, status_socket: Option<&Path>, as_json: bool) -> anyhow::Result<()> {
     let listing = match status_socket {
-        Some(path) => of_status(status::read(path, STATUS_TIMEOUT)?),
+        Some(path) => of_status(&status::read(path, STATUS_TIMEOUT)?),
         None => match status::find(socket, FIND_TIMEOUT) {
-            Some(status) => of_status(status),
+            Some(status) => of_status(&status),
             None => joined(socket)?,
         },
     };
     if as_json { print_json(&listing.document()) } else { Ok(output::print(&listing.text())?) }
 }
 
-fn of_status(status: ServerStatus) -> Listing {
+fn of_status(status: &ServerStatus) -> Listing {
     let size = status.memory.size_bytes;
     if let Some(now) = status.memory.current_bytes.filter(|now| *now < size) {
         output::print_error(&format!(
@@ -53,14 +54,21 @@ fn of_status(status: ServerStatus) -> Listing {
              end with SIGBUS"
         ));
     }
-    status.into()
+    let peers = status.peers.iter();
+    Listing {
+        own: None,
+        vectors: status.vectors.into(),
+        memory_bytes: size,
+        is_shrinkable: !status.memory.seals.iter().any(|seal| seal == "shrink"),
+        peers: peers.map(|peer| Peer { id: PeerId(peer.id), vectors: peer.vectors.into(), pid: peer.pid }).collect(),
+    }
 }
 
 fn joined(socket: &Path) -> anyhow::Result<Listing> {
-    fd_limit::raise_limit();
+    let _ = fd_limit::raise_limit();
     let client = match Client::join(&JoinOptions::at(socket)) {
         Ok(client) => client,
-        Err(ClientError::StatusSocket(path)) => return Ok(of_status(status::read(&path, STATUS_TIMEOUT)?)),
+        Err(ClientError::StatusSocket(path)) => return Ok(of_status(&status::read(&path, STATUS_TIMEOUT)?)),
         Err(error) => return Err(error.into()),
     };
     warn_if_unsealed(&client);
@@ -80,21 +88,6 @@ fn joined(socket: &Path) -> anyhow::Result<Listing> {
         is_shrinkable: client.is_shrinkable(),
         peers: std::iter::once(own).chain(others).collect(),
     })
-}
-
-impl From<ServerStatus> for Listing {
-    fn from(status: ServerStatus) -> Self {
-        let peers = status.peers.iter();
-        Self {
-            own: None,
-            vectors: status.vectors.into(),
-            memory_bytes: status.memory.size_bytes,
-            is_shrinkable: !status.memory.seals.iter().any(|seal| seal == "shrink"),
-            peers: peers
-                .map(|peer| Peer { id: PeerId(peer.id), vectors: peer.vectors.into(), pid: peer.pid })
-                .collect(),
-        }
-    }
 }
 
 impl Listing {
@@ -130,4 +123,19 @@ impl Listing {
         }
         text
     }
+}
+
+/// This peer and the others with the descriptors of their vectors, in the format of QEMU's example client.
+pub(crate) fn dump(client: &Client) -> String {
+    let mut text = String::new();
+    let own = (format!("our_id = {}", client.id()), client.own_vectors());
+    let others = client.peers().iter().map(|(peer, vectors)| (format!("peer_id = {peer}"), vectors.as_slice()));
+    for (name, vectors) in std::iter::once(own).chain(others) {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{name}");
+        for (vector, fd) in vectors.iter().enumerate() {
+            let _ = writeln!(text, "  vector {vector} is enabled (fd={})", fd.as_raw_fd());
+        }
+    }
+    text
 }

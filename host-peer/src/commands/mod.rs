@@ -17,10 +17,10 @@ use proto::fd_passing::ReceiveError;
 use rustix::io::Errno;
 use serde_json::Value;
 
-pub(crate) use list::list;
+pub(crate) use list::{dump, list};
 pub(crate) use memory::{hex_dump, read, write};
 pub(crate) use ring::ring;
-pub(crate) use wait::{WaitFor, wait};
+pub(crate) use wait::wait;
 
 /// Timeout for the status of a server.
 const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub(crate) struct UsageError(pub(crate) String);
 
 /// Joins a server and warns if its memory is not sealed.
 pub(crate) fn join(socket: &Path) -> anyhow::Result<Client> {
-    fd_limit::raise_limit();
+    let _ = fd_limit::raise_limit();
     let client = Client::join(&JoinOptions::at(socket)).map_err(explain)?;
     warn_if_unsealed(&client);
     Ok(client)
@@ -52,7 +52,7 @@ fn warn_if_unsealed(client: &Client) {
 pub(crate) fn explain(error: ClientError) -> anyhow::Error {
     let ClientError::StatusSocket(path) = &error else { return error.into() };
     let hint = match status::read(path, STATUS_TIMEOUT) {
-        Ok(status) => format!(". Hint: join at -S {}", status.socket.display()),
+        Ok(status) => format!(". Hint: join at -S {}", status.socket),
         Err(_) => ". Hint: join at the path of its --socket".into(),
     };
     UsageError(format!("{} is the status socket of a server{hint}", path.display())).into()

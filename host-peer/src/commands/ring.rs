@@ -19,8 +19,7 @@ const RING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Rings a doorbell `count` times. Rings that the peer has not read yet coalesce.
 pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_json: bool) -> anyhow::Result<()> {
-    let outcome = repeat(count, RING_TIMEOUT, move || Ok(client.ring(peer, vector)?))?;
-    if let RingOutcome::StuckAfter(rings) = outcome {
+    if let Some(rings) = repeat(count, RING_TIMEOUT, move || Ok(client.ring(peer, vector)?))? {
         bail!(
             "vector {vector} of peer {peer} blocks after {rings} of {count} rings: the peer filled its counter. \
              Hint: restart that peer"
@@ -32,19 +31,13 @@ pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_
     Ok(())
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum RingOutcome {
-    Done,
-    StuckAfter(u64),
-}
-
-/// Calls `act` repeatedly; stops if one call exceeds the timeout. Runs in a separate thread that may never end: a peer
+/// Calls `act` repeatedly; stops if one call exceeds the timeout, and returns the number of calls before it. Runs in a separate thread that may never end: a peer
 /// can make a ring of its eventfd block.
 fn repeat(
     count: u64,
     timeout: Duration,
     mut act: impl FnMut() -> anyhow::Result<()> + Send + 'static,
-) -> anyhow::Result<RingOutcome> {
+) -> anyhow::Result<Option<u64>> {
     let done = Arc::new(AtomicU64::new(0));
     let progress = Arc::clone(&done);
     let (sender, outcome) = channel();
@@ -59,11 +52,11 @@ fn repeat(
     let mut before = None;
     loop {
         match outcome.recv_timeout(timeout) {
-            Ok(acted) => return acted.map(|()| RingOutcome::Done),
+            Ok(acted) => return acted.map(|()| None),
             Err(RecvTimeoutError::Timeout) => {
                 let now = done.load(Relaxed);
                 if before == Some(now) {
-                    return Ok(RingOutcome::StuckAfter(now));
+                    return Ok(Some(now));
                 }
                 before = Some(now);
             }
@@ -84,8 +77,8 @@ mod tests {
             rings += 1;
             if rings > 3 { never.recv().context("released") } else { Ok(()) }
         });
-        assert_eq!(stuck.unwrap(), RingOutcome::StuckAfter(3));
+        assert_eq!(stuck.unwrap(), Some(3));
         assert!(repeat(9, RING_TIMEOUT, || bail!("no such peer")).unwrap_err().to_string().contains("no such peer"));
-        assert_eq!(repeat(9, RING_TIMEOUT, || Ok(())).unwrap(), RingOutcome::Done);
+        assert_eq!(repeat(9, RING_TIMEOUT, || Ok(())).unwrap(), None);
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use client::plural::plural;
-use proto::wire::{MEMORY, PROTOCOL_VERSION};
 
 use super::recorder::{INIT_MESSAGES, RecordedMessage, RecordingClient};
 
@@ -66,33 +65,6 @@ pub(super) fn equal_vectors(vectors: &BTreeMap<i64, usize>, expected: usize) -> 
             Err(format!("peer {id} was announced with {}, others with {expected}", plural(*count, "vector")))
         }
         None => Ok(()),
-    }
-}
-
-/// Checks an init message by its value and whether it has a descriptor.
-pub(super) type InitCheck = fn(i64, bool) -> Result<(), String>;
-
-pub(super) fn version(value: i64, has_fd: bool) -> Result<(), String> {
-    match (value, has_fd) {
-        (PROTOCOL_VERSION, false) => Ok(()),
-        (PROTOCOL_VERSION, true) => Err("it has a descriptor".into()),
-        (other, _) => Err(format!("it is {other}")),
-    }
-}
-
-pub(super) fn own_id(value: i64, has_fd: bool) -> Result<(), String> {
-    match (u16::try_from(value), has_fd) {
-        (Ok(_), false) => Ok(()),
-        (Ok(_), true) => Err("it has a descriptor".into()),
-        (Err(_), _) => Err(format!("it is {value}")),
-    }
-}
-
-pub(super) fn memory_message(value: i64, has_fd: bool) -> Result<(), String> {
-    match (value, has_fd) {
-        (MEMORY, true) => Ok(()),
-        (MEMORY, false) => Err("it lacks a descriptor".into()),
-        (other, _) => Err(format!("it is {other}")),
     }
 }
 

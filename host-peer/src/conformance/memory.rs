@@ -1,6 +1,7 @@
 //! Checks the shared memory.
 
 use std::os::fd::OwnedFd;
+use std::path::Path;
 
 use rustix::fs::{FileType, SealFlags, Stat, fcntl_get_seals, fstat};
 
@@ -46,9 +47,26 @@ pub(super) fn check_size(size: u64, expected: u64) -> Result<u64, String> {
     }
 }
 
+/// Why an earlier truncation to another power of two cannot be excluded.
+pub(super) fn unknown_size(socket: &Path) -> String {
+    format!(
+        "another process may have truncated it before this check, because it is not sealed, and no status socket reports its \
+         original size. Hint: start ivshmem-server with --status-socket {}.status",
+        socket.display()
+    )
+}
+
+fn seals(fd: &OwnedFd) -> SealFlags {
+    fcntl_get_seals(fd).unwrap_or(SealFlags::empty())
+}
+
+pub(super) fn may_shrink(fd: &OwnedFd) -> bool {
+    !seals(fd).contains(SealFlags::SHRINK)
+}
+
 /// The missing seals with the consequence, if any.
 pub(super) fn missing_seals(fd: &OwnedFd) -> Option<String> {
-    let seals = fcntl_get_seals(fd).unwrap_or(SealFlags::empty());
+    let seals = seals(fd);
     let wanted = [(SealFlags::SHRINK, "shrinking"), (SealFlags::GROW, "growing")];
     let missing: Vec<&str> = wanted.iter().filter(|(seal, _)| !seals.contains(*seal)).map(|(_, name)| *name).collect();
     let harm = if seals.contains(SealFlags::SHRINK) {

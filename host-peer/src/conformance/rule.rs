@@ -3,117 +3,71 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
 use serde::{Serialize, Serializer};
 
-/// A rule of the client-server protocol or an assumption of its clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "`title` describes each rule")]
+/// A rule of the client-server protocol or an assumption of its clients, with its requirement. In the order of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
 pub enum Rule {
+    /// the first message is version 0, without a descriptor
     Version,
+    /// the second message is the client's id, 0 to 65535, without a descriptor
     OwnId,
+    /// the third message is -1 with the descriptor of a file that can be mapped
     Memory,
+    /// the memory's size is a power of two, at least a page, and does not change
     MemorySize,
+    /// the memory is sealed against shrinking and growing
     MemorySeals,
+    /// all clients receive the same memory
     SameMemory,
+    /// no two clients have the same id
     UniqueIds,
+    /// a new client receives the vectors of the connected peers, then its own, peer by peer
+    #[value(name = "hand-over-order")]
     HandshakeOrder,
+    /// no message carries more than one descriptor
     OneDescriptor,
+    /// every doorbell is an eventfd
     Eventfds,
+    /// every doorbell is non-blocking
     NonBlocking,
+    /// every peer has the same number of vectors
     EqualVectors,
+    /// each doorbell rings exactly its vector, and counts
     Doorbells,
+    /// connected peers are notified of a new peer once per vector
     JoinNotices,
+    /// connected peers are notified once that a peer left, by its id without a descriptor
     LeaveNotices,
+    /// an id is not reused while clients that knew its former peer are connected
     NoReuse,
+    /// a client that reads byte by byte receives each descriptor with the first byte of a message
     SplitReading,
+    /// a client that does not read delays no other client and misses no part of a peer
     SlowReader,
+    /// a client that disconnects early does not affect the server
+    #[value(name = "hasty-client")]
     EarlyDisconnect,
 }
 
 impl Rule {
-    /// All rules, in the order of the report.
-    pub const ALL: [Self; 19] = [
-        Self::Version,
-        Self::OwnId,
-        Self::Memory,
-        Self::MemorySize,
-        Self::MemorySeals,
-        Self::SameMemory,
-        Self::UniqueIds,
-        Self::HandshakeOrder,
-        Self::OneDescriptor,
-        Self::Eventfds,
-        Self::NonBlocking,
-        Self::EqualVectors,
-        Self::Doorbells,
-        Self::JoinNotices,
-        Self::LeaveNotices,
-        Self::NoReuse,
-        Self::SplitReading,
-        Self::SlowReader,
-        Self::EarlyDisconnect,
-    ];
-
     /// Its name in reports.
     #[must_use]
-    pub const fn id(self) -> &'static str {
-        match self {
-            Self::Version => "version",
-            Self::OwnId => "own-id",
-            Self::Memory => "memory",
-            Self::MemorySize => "memory-size",
-            Self::MemorySeals => "memory-seals",
-            Self::SameMemory => "same-memory",
-            Self::UniqueIds => "unique-ids",
-            Self::HandshakeOrder => "hand-over-order",
-            Self::OneDescriptor => "one-descriptor",
-            Self::Eventfds => "eventfds",
-            Self::NonBlocking => "non-blocking",
-            Self::EqualVectors => "equal-vectors",
-            Self::Doorbells => "doorbells",
-            Self::JoinNotices => "join-notices",
-            Self::LeaveNotices => "leave-notices",
-            Self::NoReuse => "no-reuse",
-            Self::SplitReading => "split-reading",
-            Self::SlowReader => "slow-reader",
-            Self::EarlyDisconnect => "hasty-client",
-        }
+    pub fn id(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
     /// The requirement.
     #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Self::Version => "the first message is version 0, without a descriptor",
-            Self::OwnId => "the second message is the client's id, 0 to 65535, without a descriptor",
-            Self::Memory => "the third message is -1 with the descriptor of a file that can be mapped",
-            Self::MemorySize => "the memory's size is a power of two, at least a page, and does not change",
-            Self::MemorySeals => "the memory is sealed against shrinking and growing",
-            Self::SameMemory => "all clients receive the same memory",
-            Self::UniqueIds => "no two clients have the same id",
-            Self::HandshakeOrder => {
-                "a new client receives the vectors of the connected peers, then its own, peer by peer"
-            }
-            Self::OneDescriptor => "no message carries more than one descriptor",
-            Self::Eventfds => "every doorbell is an eventfd",
-            Self::NonBlocking => "every doorbell is non-blocking",
-            Self::EqualVectors => "every peer has the same number of vectors",
-            Self::Doorbells => "each doorbell rings exactly its vector, and counts",
-            Self::JoinNotices => "connected peers are notified of a new peer once per vector",
-            Self::LeaveNotices => "connected peers are notified once that a peer left, by its id without a descriptor",
-            Self::NoReuse => "an id is not reused while clients that knew its former peer are connected",
-            Self::SplitReading => {
-                "a client that reads byte by byte receives each descriptor with the first byte of a message"
-            }
-            Self::SlowReader => "a client that does not read delays no other client and misses no part of a peer",
-            Self::EarlyDisconnect => "a client that disconnects early does not affect the server",
-        }
+    pub fn title(self) -> String {
+        self.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 }
 
 impl Serialize for Rule {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.id())
+        serializer.serialize_str(&self.id())
     }
 }
 
@@ -148,14 +102,14 @@ pub struct RuleResult {
     /// The rule.
     pub rule: Rule,
     /// The requirement.
-    pub title: &'static str,
+    pub title: String,
     /// The verdict.
     pub verdict: Verdict,
     /// Observed behaviour; empty for a pass.
     pub detail: String,
 }
 
-/// All verdicts, in the order of [`Rule::ALL`].
+/// All verdicts, in the order of [`Rule`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConformanceReport {
     /// The server's socket.
@@ -218,8 +172,8 @@ mod tests {
 
     #[test]
     fn rule_names_are_unique() {
-        let names: BTreeSet<_> = Rule::ALL.iter().map(|rule| rule.id()).collect();
-        assert_eq!(names.len(), Rule::ALL.len());
+        let names: BTreeSet<_> = Rule::value_variants().iter().map(|rule| rule.id()).collect();
+        assert_eq!(names.len(), Rule::value_variants().len());
     }
 
     #[test]

@@ -9,9 +9,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use clap::ValueEnum;
+use proto::session::Session;
 use proto::wire::REFUSAL;
 
-use super::handshake::{self, InitCheck, handshake_end};
+use super::handshake::{self, handshake_end};
 use super::recorder::{INIT_MESSAGES, ReadSize, RecordingClient, RecordingError};
 use super::rule::{ConformanceReport, Rule, RuleResult, Verdict};
 use super::{doorbells, memory, notices};
@@ -45,7 +47,7 @@ impl ConformanceSuite {
     /// Connects to the server and checks it.
     pub(super) fn begin(socket: &Path, timeout: Duration) -> Result<Self, ClientError> {
         // Every client holds the doorbells of all others.
-        fd_limit::raise_limit();
+        let _ = fd_limit::raise_limit();
         let first = RecordingClient::connect(socket, timeout, ReadSize::Message)?;
         let mut suite = Self {
             socket: socket.into(),
@@ -70,7 +72,7 @@ impl ConformanceSuite {
             };
             // The reason of a refusal appears once, at the first skipped rule.
             let mut reason = suite.refused.clone();
-            for rule in Rule::ALL {
+            for &rule in Rule::value_variants() {
                 let skip = || (Verdict::Skip, reason.take().unwrap_or_else(|| why.clone()));
                 suite.verdicts.entry(rule).or_insert_with(skip);
             }
@@ -79,12 +81,12 @@ impl ConformanceSuite {
     }
 
     pub(super) fn finish(mut self) -> ConformanceReport {
-        let record = |rule: Rule| {
+        let record = |&rule: &Rule| {
             let verdict_and_detail = self.verdicts.remove(&rule);
             let (verdict, detail) = verdict_and_detail.unwrap_or_else(|| (Verdict::Skip, "not checked".into()));
             RuleResult { rule, title: rule.title(), verdict, detail }
         };
-        let rules = Rule::ALL.map(record).into();
+        let rules = Rule::value_variants().iter().map(record).collect();
         ConformanceReport { socket: self.socket, vectors: self.vectors, refused: self.refused.is_some(), rules }
     }
 
@@ -142,12 +144,8 @@ impl ConformanceSuite {
     }
 
     fn read_init_messages(&mut self, mut client: RecordingClient) -> Result<RecordingClient, Aborted> {
-        let checks = [
-            (Rule::Version, handshake::version as InitCheck),
-            (Rule::OwnId, handshake::own_id),
-            (Rule::Memory, handshake::memory_message),
-        ];
-        for (index, (rule, check)) in checks.into_iter().enumerate() {
+        let mut session = Session::new();
+        for (index, rule) in [Rule::Version, Rule::OwnId, Rule::Memory].into_iter().enumerate() {
             client.read().map_err(|error| self.abort_with(rule, "", &error))?;
             let message = &client.log[index];
             if rule == Rule::Version {
@@ -160,7 +158,8 @@ impl ConformanceSuite {
                 let surplus = format!("a message has {} descriptors", message.descriptors);
                 return Err(self.abort(Rule::OneDescriptor, surplus));
             }
-            check(message.value, message.descriptors > 0).map_err(|detail| self.abort(rule, detail))?;
+            let fd = (message.descriptors > 0).then_some(());
+            session.feed(message.value, fd).map_err(|error| self.abort(rule, error))?;
             self.record(rule, Ok(()));
         }
         let taken = self.present.iter().any(|other| other.id() == client.id());
@@ -262,8 +261,14 @@ impl ConformanceSuite {
                 }
             }
             Ok(stat) => {
-                let size = memory::size(&stat).and_then(|size| self.matches_server_status(size));
+                // The object may have been truncated before, to another power of two. Only the server's status shows that.
+                let status = status::find(&self.socket, self.timeout);
+                let original = status.as_ref().map(|status| status.memory.size_bytes);
+                let size = memory::size(&stat).and_then(|size| memory::check_size(size, original.unwrap_or(size)));
                 self.memory = size.as_ref().ok().and_then(|size| Some((fd.try_clone().ok()?, *size)));
+                if size.is_ok() && original.is_none() && memory::may_shrink(fd) {
+                    self.verdicts.insert(Rule::MemorySize, (Verdict::Note, memory::unknown_size(&self.socket)));
+                }
                 self.record(Rule::MemorySize, size.map(|_| ()));
                 match memory::missing_seals(fd) {
                     None => self.record(Rule::MemorySeals, Ok(())),
@@ -271,15 +276,6 @@ impl ConformanceSuite {
                     Some(missing) => _ = self.verdicts.insert(Rule::MemorySeals, (Verdict::Note, missing)),
                 }
             }
-        }
-    }
-
-    /// Compares the memory size with the server's status, if available: the object may have been truncated before, to
-    /// another power of two.
-    fn matches_server_status(&self, size: u64) -> Result<u64, String> {
-        match status::find(&self.socket, self.timeout) {
-            Some(status) => memory::check_size(size, status.memory.size_bytes),
-            None => Ok(size),
         }
     }
 

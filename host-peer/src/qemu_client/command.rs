@@ -1,7 +1,5 @@
 //! Parses commands like QEMU's client.
 
-use proto::wire::PeerId;
-
 /// The commands, as the client prints them at the start and on request.
 pub(super) const HELP: &str = "dump: dump peers (including us)
 int <peer> <vector>: notify one vector on a peer
@@ -42,11 +40,6 @@ impl QemuCommand {
     }
 }
 
-/// The peer id, if the number is in range.
-pub(super) fn peer_id(number: i64) -> Option<PeerId> {
-    u16::try_from(number).ok().map(PeerId)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,11 +63,5 @@ mod tests {
             assert_eq!(QemuCommand::parse(line), Some(QemuCommand::Invalid), "{line}");
         }
         assert_eq!(QemuCommand::parse(" \t"), None);
-    }
-
-    #[test]
-    fn peer_id_has_16_bits() {
-        assert_eq!([0, 65_535].map(peer_id), [Some(PeerId(0)), Some(PeerId(65_535))]);
-        assert_eq!([-1, 65_536].map(peer_id), [None, None]);
     }
 }

@@ -99,7 +99,7 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
-    fd_limit::raise_limit();
+    let _ = fd_limit::raise_limit();
     let verbose = arguments.verbose > 0;
     let mut input = Input::default();
     print_to_reader(&format!("{HELP}{PROMPT}"))?;

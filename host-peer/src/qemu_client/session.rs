@@ -1,6 +1,5 @@
 //! One connection: executes commands and prints lines in the format of QEMU's client.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -13,9 +12,10 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::stdio::stdin;
 
-use super::command::{HELP, QemuCommand, peer_id};
+use super::command::{HELP, QemuCommand};
 use super::input::Input;
 use super::{NAME, PROMPT};
+use crate::commands::dump;
 
 /// Events reported before commands are read again: a busy doorbell must not block commands.
 const MAX_EVENTS: usize = 1000;
@@ -130,7 +130,7 @@ impl Session {
     fn execute(&self, command: QemuCommand) -> anyhow::Result<()> {
         match command {
             QemuCommand::Help => print_to_reader(HELP)?,
-            QemuCommand::Dump => print_to_reader(&self.dump())?,
+            QemuCommand::Dump => print_to_reader(&dump(&self.client))?,
             QemuCommand::NotifyAll => {
                 for (&peer, vectors) in self.client.peers() {
                     self.notify_all_vectors(peer, vectors)?;
@@ -153,18 +153,11 @@ impl Session {
 
     /// A connected peer, possibly this one, with its vectors. Reports an unknown peer.
     fn find_peer(&self, number: i64) -> anyhow::Result<Option<(PeerId, &[OwnedFd])>> {
-        let find_peer = peer_id(number).and_then(|peer| Some((peer, self.vectors_of(peer)?)));
+        let find_peer = PeerId::from_wire(number).and_then(|peer| Some((peer, self.client.vectors_of(peer)?)));
         if find_peer.is_none() {
             print_to_reader(&format!("cannot find peer_id = {number}\n"))?;
         }
         Ok(find_peer)
-    }
-
-    fn vectors_of(&self, peer: PeerId) -> Option<&[OwnedFd]> {
-        if peer == self.client.id() {
-            return Some(self.client.own_vectors());
-        }
-        self.client.peers().get(&peer).map(Vec::as_slice)
     }
 
     fn notify_all_vectors(&self, peer: PeerId, vectors: &[OwnedFd]) -> anyhow::Result<()> {
@@ -186,20 +179,9 @@ impl Session {
         Ok(())
     }
 
-    fn dump(&self) -> String {
-        let mut text = format!("our_id = {}\n", self.client.id());
-        add_vectors(&mut text, self.client.own_vectors());
-        for (peer, vectors) in self.client.peers() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "peer_id = {peer}");
-            add_vectors(&mut text, vectors);
-        }
-        text
-    }
-
     fn new_vector(&self, peer: PeerId, vector: Vector) -> String {
         let index = usize::from(vector.0);
-        let vectors = self.vectors_of(peer).unwrap_or_default();
+        let vectors = self.client.vectors_of(peer).unwrap_or_default();
         // A peer that left in the same batch has no vectors.
         new_vectors(peer, vectors.get(index..=index).unwrap_or_default(), index)
     }
@@ -218,10 +200,4 @@ fn new_vectors(peer: PeerId, vectors: &[OwnedFd], first: usize) -> String {
     let line =
         |(fd, vector): (&OwnedFd, usize)| format!("  new vector {vector} (fd={}) for peer id {peer}\n", fd.as_raw_fd());
     lines.map(line).collect()
-}
-
-fn add_vectors(text: &mut String, vectors: &[OwnedFd]) {
-    for (vector, fd) in vectors.iter().enumerate() {
-        let _ = writeln!(text, "  vector {vector} is enabled (fd={})", fd.as_raw_fd());
-    }
 }

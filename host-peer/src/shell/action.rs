@@ -1,7 +1,6 @@
 //! Executes commands.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
@@ -12,7 +11,7 @@ use proto::wire::{PeerId, Vector};
 use super::Shell;
 use super::command::{HELP, ShellCommand, Target};
 use super::interrupt::Interrupted;
-use crate::commands::hex_dump;
+use crate::commands::{dump, hex_dump};
 
 /// Rings between two checks for Ctrl-C.
 const RINGS_PER_CHECK: u64 = 1000;
@@ -31,7 +30,7 @@ impl Shell {
     pub(super) fn act(&mut self, command: ShellCommand) -> anyhow::Result<Flow> {
         match command {
             ShellCommand::Help => self.print(HELP),
-            ShellCommand::Dump => self.dump(),
+            ShellCommand::Dump => self.print(dump(&self.client).trim_end()),
             ShellCommand::Peers => self.peers(),
             ShellCommand::Ring { target, count } => self.ring(target, count)?,
             ShellCommand::Wait { vector, timeout } => self.wait(vector, timeout)?,
@@ -44,18 +43,6 @@ impl Shell {
             ShellCommand::Quit => return Ok(Flow::Quit),
         }
         Ok(Flow::Next)
-    }
-
-    /// In the format of QEMU's example client.
-    fn dump(&mut self) {
-        let mut text = format!("our_id = {}", self.client.id());
-        add_vectors(&mut text, self.client.own_vectors());
-        for (peer, vectors) in self.client.peers() {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "\npeer_id = {peer}");
-            add_vectors(&mut text, vectors);
-        }
-        self.print(&text);
     }
 
     fn peers(&mut self) {
@@ -82,12 +69,8 @@ impl Shell {
     }
 
     fn ring_all_of(&self, peer: PeerId) -> Result<(), ClientError> {
-        let vectors = match self.client.peers().get(&peer) {
-            Some(vectors) => vectors.len(),
-            None if peer == self.client.id() => self.client.own_vectors().len(),
-            // Rung anyway, for the error that lists the connected peers.
-            None => 1,
-        };
+        // A vector of an unknown peer is rung anyway, for the error that lists the connected peers.
+        let vectors = self.client.vectors_of(peer).map_or(1, <[_]>::len);
         (0..=u16::MAX).take(vectors).try_for_each(|vector| self.client.ring(peer, Vector(vector)))
     }
 
@@ -108,11 +91,5 @@ impl Shell {
                 _ => bail!("no doorbell within {:?}", timeout.unwrap_or_default()),
             }
         }
-    }
-}
-
-fn add_vectors(text: &mut String, vectors: &[OwnedFd]) {
-    for (vector, fd) in vectors.iter().enumerate() {
-        let _ = write!(text, "\n  vector {vector} is enabled (fd={})", fd.as_raw_fd());
     }
 }

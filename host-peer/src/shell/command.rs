@@ -71,84 +71,74 @@ impl ShellCommand {
     /// Parses a command; `None` if it is empty.
     pub(super) fn parse(line: &str) -> Result<Option<Self>, CommandError> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let Some((&verb, arguments)) = words.split_first() else { return Ok(None) };
-        let command = match (verb, arguments) {
-            ("help" | "?", []) => Self::Help,
-            ("dump", []) => Self::Dump,
-            ("peers", []) => Self::Peers,
-            ("quit" | "exit", []) => Self::Quit,
-            ("int", arguments) => Self::Ring { target: target(arguments)?, count: 1 },
-            ("ring", arguments) => ring(arguments)?,
-            ("wait", arguments) => wait(arguments)?,
-            ("read", [offset, len]) => read(offset, len)?,
-            ("read", _) => return Err(CommandError::Usage("read OFFSET LEN")),
-            ("write", [offset, hex @ ..]) if !hex.is_empty() => write(offset, hex)?,
-            ("write", _) => return Err(CommandError::Usage("write OFFSET HEX")),
-            _ => return Err(CommandError::Unknown(line.trim().to_owned())),
+        let usage = match words.first() {
+            None => return Ok(None),
+            Some(&"int") => "int PEER VECTOR, int PEER all, or int all",
+            Some(&"ring") => "ring PEER VECTOR [N]",
+            Some(&"wait") => "wait [VECTOR] [TIME]",
+            Some(&"read") => "read OFFSET LEN",
+            Some(&"write") => "write OFFSET HEX",
+            Some(_) => {
+                let plain = Self::without_arguments(&words);
+                return plain.map(Some).ok_or_else(|| CommandError::Unknown(line.trim().to_owned()));
+            }
         };
+        let command = Self::with_arguments(&words).ok_or(CommandError::Usage(usage))??;
         Ok(Some(command))
     }
-}
 
-fn target(arguments: &[&str]) -> Result<Target, CommandError> {
-    let usage = CommandError::Usage("int PEER VECTOR, int PEER all, or int all");
-    let parsed = match arguments {
-        ["all"] => Some(Target::All),
-        [peer, "all"] => peer.parse().ok().map(|peer| Target::AllOf(PeerId(peer))),
-        [peer, vector] => one(peer, vector),
-        _ => None,
-    };
-    parsed.ok_or(usage)
-}
-
-fn one(peer: &str, vector: &str) -> Option<Target> {
-    Some(Target::One(PeerId(peer.parse().ok()?), Vector(vector.parse().ok()?)))
-}
-
-fn ring(arguments: &[&str]) -> Result<ShellCommand, CommandError> {
-    let parsed = match arguments {
-        [peer, vector] => one(peer, vector).map(|target| (target, 1)),
-        [peer, vector, count] => one(peer, vector).zip(number::in_range(1_u64..)(count).ok()),
-        _ => None,
-    };
-    let (target, count) = parsed.ok_or(CommandError::Usage("ring PEER VECTOR [N]"))?;
-    Ok(ShellCommand::Ring { target, count })
-}
-
-fn wait(arguments: &[&str]) -> Result<ShellCommand, CommandError> {
-    let vector = |word: &str| word.parse().ok().map(Vector);
-    let time = |word: &str| duration::parse(word).ok();
-    let parsed = match arguments {
-        [] => Some((None, None)),
-        [word] => match vector(word) {
-            Some(vector) => Some((Some(vector), None)),
-            None => time(word).map(|time| (None, Some(time))),
-        },
-        [word, limit] => vector(word).zip(time(limit)).map(|(vector, time)| (Some(vector), Some(time))),
-        _ => None,
-    };
-    let (vector, timeout) = parsed.ok_or(CommandError::Usage("wait [VECTOR] [TIME]"))?;
-    Ok(ShellCommand::Wait { vector, timeout })
-}
-
-fn read(offset: &str, len: &str) -> Result<ShellCommand, CommandError> {
-    let usage = || CommandError::Usage("read OFFSET LEN");
-    let (offset, len) = (size::parse(offset).map_err(|_| usage())?, size::parse(len).map_err(|_| usage())?);
-    if len > MAX_READ { Err(CommandError::TooMuch(len)) } else { Ok(ShellCommand::Read { offset, len }) }
-}
-
-fn write(offset: &str, hex: &[&str]) -> Result<ShellCommand, CommandError> {
-    let offset = size::parse(offset).map_err(|_| CommandError::Usage("write OFFSET HEX"))?;
-    let digits = hex.concat();
-    let no_hex = || CommandError::NoHex(digits.clone());
-    if !digits.len().is_multiple_of(2) || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-        return Err(no_hex());
+    fn without_arguments(words: &[&str]) -> Option<Self> {
+        match words {
+            ["help" | "?"] => Some(Self::Help),
+            ["dump"] => Some(Self::Dump),
+            ["peers"] => Some(Self::Peers),
+            ["quit" | "exit"] => Some(Self::Quit),
+            _ => None,
+        }
     }
-    let pairs = digits.as_bytes().chunks(2).map(|pair| {
-        let pair = std::str::from_utf8(pair).map_err(|_| no_hex())?;
-        u8::from_str_radix(pair, 16).map_err(|_| no_hex())
-    });
-    Ok(ShellCommand::Write { offset, bytes: pairs.collect::<Result<_, _>>()? })
+
+    /// `None` for wrong usage.
+    fn with_arguments(words: &[&str]) -> Option<Result<Self, CommandError>> {
+        let peer = |word: &str| word.parse().ok().map(PeerId);
+        let vector = |word: &str| word.parse().ok().map(Vector);
+        let time = |word| duration::parse(word).ok();
+        let size = |word| size::parse(word).ok();
+        let ring = |target, count| Self::Ring { target, count };
+        Some(Ok(match *words {
+            ["int", "all"] => ring(Target::All, 1),
+            ["int", to, "all"] => ring(Target::AllOf(peer(to)?), 1),
+            ["int" | "ring", to, at] => ring(Target::One(peer(to)?, vector(at)?), 1),
+            ["ring", to, at, count] => {
+                ring(Target::One(peer(to)?, vector(at)?), number::in_range(1..=u64::MAX)(count).ok()?)
+            }
+            ["wait"] => Self::Wait { vector: None, timeout: None },
+            ["wait", word] => match vector(word) {
+                None => Self::Wait { vector: None, timeout: Some(time(word)?) },
+                vector => Self::Wait { vector, timeout: None },
+            },
+            ["wait", at, limit] => Self::Wait { vector: Some(vector(at)?), timeout: Some(time(limit)?) },
+            ["read", offset, len] => match (size(offset)?, size(len)?) {
+                (_, len) if len > MAX_READ => return Some(Err(CommandError::TooMuch(len))),
+                (offset, len) => Self::Read { offset, len },
+            },
+            ["write", offset, ref hex @ ..] if !hex.is_empty() => {
+                let offset = size(offset)?;
+                let digits = hex.concat();
+                return Some(match bytes(&digits) {
+                    Some(bytes) => Ok(Self::Write { offset, bytes }),
+                    None => Err(CommandError::NoHex(digits)),
+                });
+            }
+            _ => return None,
+        }))
+    }
+}
+
+/// The bytes of hexadecimal digits.
+fn bytes(digits: &str) -> Option<Vec<u8>> {
+    let digits: Option<Vec<u8>> = digits.chars().map(|digit| digit.to_digit(16)?.try_into().ok()).collect();
+    let (pairs, []) = digits.as_deref()?.as_chunks::<2>() else { return None };
+    Some(pairs.iter().map(|[high, low]| high << 4 | low).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,5 @@
 //! The line editor of a terminal: history, completion of commands and connected peers.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -61,12 +60,6 @@ impl CommandCompleter {
 pub(super) struct Editor {
     editor: rustyline::Editor<CommandCompleter, DefaultHistory>,
     history: Option<PathBuf>,
-}
-
-impl fmt::Debug for Editor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Editor").field("history", &self.history).finish_non_exhaustive()
-    }
 }
 
 impl Editor {

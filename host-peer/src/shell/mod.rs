@@ -74,7 +74,7 @@ impl Shell {
                 let enough = error.kind() == ErrorKind::BrokenPipe;
                 return if enough { Ok(()) } else { Err(error).context("cannot write to stdout") };
             }
-            self.wait_for_input(input)?;
+            self.wait_for(input.ready(), None).context("cannot wait for commands and doorbells")?;
             match input.take()? {
                 None => {}
                 Some(Line::End) => {
@@ -96,10 +96,6 @@ impl Shell {
                 }
             }
         }
-    }
-
-    fn wait_for_input(&self, input: &Input) -> anyhow::Result<()> {
-        self.wait_for(input.ready(), None).context("cannot wait for commands and doorbells")
     }
 
     /// Waits until there is something to read from `other`, from a doorbell or from the server.

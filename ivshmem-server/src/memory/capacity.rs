@@ -7,7 +7,8 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, fallocate, statfs};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{MemoryError, huge_pages};
+use super::MemoryError;
+use super::huge_pages::Pool;
 
 /// `f_type` of statfs(2): linux/magic.h.
 const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -82,7 +83,11 @@ pub(super) fn check_space(directory: &Path, size: u64) -> Result<(), MemoryError
     }
     match file_system.kind {
         FileSystemKind::Tmpfs => check_memory(size),
-        FileSystemKind::Hugetlbfs => huge_pages::check_mount(file_system.block, size),
+        FileSystemKind::Hugetlbfs => match Pool::of_mount(file_system.block).check(size) {
+            // Without /sys, reserving the pages detects missing ones.
+            Err(MemoryError::HugePagesUnsupported(_)) => Ok(()),
+            checked => checked,
+        },
         FileSystemKind::Other => Ok(()),
     }
 }
@@ -103,7 +108,7 @@ pub(super) fn reserve(file: &File, directory: &Path, size: u64) -> Result<(), Me
 /// The error for space that ran out after the check.
 fn out_of_space(directory: &Path, size: u64) -> MemoryError {
     match file_system(directory) {
-        Ok(FileSystem { kind: FileSystemKind::Hugetlbfs, block, .. }) => huge_pages::out_of_pages(block, size),
+        Ok(FileSystem { kind: FileSystemKind::Hugetlbfs, block, .. }) => Pool::of_mount(block).missing_pages(size, 0),
         Ok(FileSystem { kind, free, .. }) => no_space(directory, size, free.unwrap_or(0), kind),
         Err(_) => no_space(directory, size, 0, FileSystemKind::Other),
     }

@@ -41,46 +41,10 @@ impl HugePageSize {
             Self::OneGigabyte => 1 << 30,
         }
     }
-
-    /// Checks that the pool has `size` free bytes.
-    pub(super) fn check(self, size: u64) -> Result<(), MemoryError> {
-        self.pool(Path::new(POOLS)).check(size)
-    }
-
-    /// Takes all pages of a file from the pool.
-    pub(super) fn reserve(self, file: &File, size: u64) -> Result<(), MemoryError> {
-        retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, size)).map_err(|errno| match errno {
-            Errno::NOSPC | Errno::NOMEM => self.pool(Path::new(POOLS)).missing_pages(size, 0),
-            _ => MemoryError::Create { step: "take the huge pages of", place: "memfd".into(), source: errno.into() },
-        })
-    }
-
-    fn pool(self, pools: &Path) -> Pool {
-        Pool::new(pools, self.bytes(), "leave --hugepages out")
-    }
-}
-
-/// Checks that the pool of a hugetlbfs mount with this page size has `size` free bytes. statfs(2) reports only the mount's
-/// own limit.
-pub(super) fn check_mount(page: u64, size: u64) -> Result<(), MemoryError> {
-    match mount_pool(Path::new(POOLS), page).check(size) {
-        // Without /sys, reserving the pages detects missing ones.
-        Err(MemoryError::HugePagesUnsupported(_)) => Ok(()),
-        checked => checked,
-    }
-}
-
-/// The error for a mount's pages that ran out after the check.
-pub(super) fn out_of_pages(page: u64, size: u64) -> MemoryError {
-    mount_pool(Path::new(POOLS), page).missing_pages(size, 0)
-}
-
-fn mount_pool(pools: &Path, page: u64) -> Pool {
-    Pool::new(pools, page, "choose another --shm-dir")
 }
 
 /// The machine's huge pages of one size.
-struct Pool {
+pub(super) struct Pool {
     page: u64,
     path: PathBuf,
     /// How to do without them.
@@ -92,7 +56,18 @@ impl Pool {
         Self { page, path: pools.join(format!("hugepages-{}kB", page >> 10)), alternative }
     }
 
-    fn check(&self, size: u64) -> Result<(), MemoryError> {
+    /// The pool of a memfd.
+    pub(super) fn of_memfd(page: HugePageSize) -> Self {
+        Self::new(Path::new(POOLS), page.bytes(), "leave --hugepages out")
+    }
+
+    /// The pool of a hugetlbfs mount with this page size. statfs(2) reports only the mount's own limit.
+    pub(super) fn of_mount(page: u64) -> Self {
+        Self::new(Path::new(POOLS), page, "choose another --shm-dir")
+    }
+
+    /// Checks that the pool has `size` free bytes.
+    pub(super) fn check(&self, size: u64) -> Result<(), MemoryError> {
         let Some(free) = self.read("free_hugepages") else {
             return Err(MemoryError::HugePagesUnsupported(self.page));
         };
@@ -105,7 +80,15 @@ impl Pool {
         if free >= size / self.page { Ok(()) } else { Err(self.missing_pages(size, free)) }
     }
 
-    fn missing_pages(&self, size: u64, free: u64) -> MemoryError {
+    /// Takes all pages of a memfd from the pool.
+    pub(super) fn reserve(&self, memfd: &File, size: u64) -> Result<(), MemoryError> {
+        retry_on_intr(|| fallocate(memfd, FallocateFlags::empty(), 0, size)).map_err(|errno| match errno {
+            Errno::NOSPC | Errno::NOMEM => self.missing_pages(size, 0),
+            _ => MemoryError::Create { step: "take the huge pages of", place: "memfd".into(), source: errno.into() },
+        })
+    }
+
+    pub(super) fn missing_pages(&self, size: u64, free: u64) -> MemoryError {
         let total = self.read("nr_hugepages").unwrap_or(0);
         let reserve = total + (size / self.page).saturating_sub(free);
         let pool = self.path.display().to_string();
@@ -131,20 +114,25 @@ mod tests {
         pools
     }
 
+    fn pool(pools: &Path, page: HugePageSize) -> Pool {
+        Pool::new(pools, page.bytes(), "leave --hugepages out")
+    }
+
     #[test]
     fn missing_pages_are_reported_with_a_hint() {
         let page = HugePageSize::TwoMegabytes;
-        page.pool(pools(10, 8, 2).path()).check(12 << 20).unwrap();
-        let error = page.pool(pools(10, 8, 3).path()).check(12 << 20).unwrap_err();
+        pool(pools(10, 8, 2).path(), page).check(12 << 20).unwrap();
+        let error = pool(pools(10, 8, 3).path(), page).check(12 << 20).unwrap_err();
         let MemoryError::NoHugePages { free: 5, reserve: 11, .. } = error else { panic!("{error}") };
         assert!(error.to_string().contains("echo 11 >"), "{error}");
     }
 
     #[test]
     fn a_mount_without_a_limit_is_limited_by_the_pool() {
-        let page = 2 << 20;
-        mount_pool(pools(4, 4, 0).path(), page).check(8 << 20).unwrap();
-        let error = mount_pool(pools(4, 4, 0).path(), page).check(64 << 20).unwrap_err().to_string();
+        let pools = pools(4, 4, 0);
+        let pool = Pool::new(pools.path(), 2 << 20, Pool::of_mount(2 << 20).alternative);
+        pool.check(8 << 20).unwrap();
+        let error = pool.check(64 << 20).unwrap_err().to_string();
         for part in ["64M of huge pages requested, but 4 of 2M are free", "echo 32 >", "choose another --shm-dir"] {
             assert!(error.contains(part), "{error}");
         }
@@ -154,17 +142,16 @@ mod tests {
     #[test]
     fn overcommitted_pages_count_as_free() {
         let pools = pools(0, 0, 0);
-        let pool = pools.path().join("hugepages-2048kB");
-        let page = HugePageSize::TwoMegabytes;
-        fs::write(pool.join("nr_overcommit_hugepages"), "3\n").unwrap();
-        page.pool(pools.path()).check(6 << 20).unwrap();
-        fs::write(pool.join("surplus_hugepages"), "1\n").unwrap();
-        page.pool(pools.path()).check(6 << 20).unwrap_err();
+        let pool = pool(pools.path(), HugePageSize::TwoMegabytes);
+        fs::write(pool.path.join("nr_overcommit_hugepages"), "3\n").unwrap();
+        pool.check(6 << 20).unwrap();
+        fs::write(pool.path.join("surplus_hugepages"), "1\n").unwrap();
+        pool.check(6 << 20).unwrap_err();
     }
 
     #[test]
     fn refuses_an_unsupported_page_size() {
-        let error = HugePageSize::OneGigabyte.pool(pools(1, 1, 0).path()).check(1 << 30).unwrap_err();
+        let error = pool(pools(1, 1, 0).path(), HugePageSize::OneGigabyte).check(1 << 30).unwrap_err();
         assert!(matches!(error, MemoryError::HugePagesUnsupported(_)), "{error}");
     }
 }

@@ -10,7 +10,6 @@ use std::str::FromStr;
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
-use thiserror::Error;
 use tracing::{info, warn};
 
 use super::{MemoryError, capacity, length, refers_to};
@@ -23,11 +22,6 @@ pub(super) const DIRECTORY: &str = "/dev/shm";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShmName(String);
 
-/// A text that is not a valid name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("expected a name of 1 to 255 bytes without a slash, such as ivshmem")]
-pub struct ShmNameError;
-
 impl fmt::Display for ShmName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -35,13 +29,13 @@ impl fmt::Display for ShmName {
 }
 
 impl FromStr for ShmName {
-    type Err = ShmNameError;
+    type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // shm_open(3) takes names with a leading slash, so scripts use them.
         let name = text.strip_prefix('/').unwrap_or(text);
         let valid = (1..=255).contains(&name.len()) && !name.contains(['/', '\0']) && !matches!(name, "." | "..");
-        valid.then(|| Self(name.into())).ok_or(ShmNameError)
+        valid.then(|| Self(name.into())).ok_or("expected a name of 1 to 255 bytes without a slash, such as ivshmem")
     }
 }
 
@@ -82,7 +76,7 @@ impl ShmObject {
             Err(Errno::WOULDBLOCK) => return Err(MemoryError::ShmInUse(path)),
             Err(errno) => return Err(failed("lock")(errno.into())),
         }
-        let file = open(&path, Create::No).map_err(failed("open"))?;
+        let file = options().open(&path).map_err(failed("open"))?;
         if !refers_to(&path, &lock) {
             return Err(MemoryError::ShmInUse(path));
         }
@@ -125,31 +119,21 @@ impl Drop for ShmObject {
 /// [proc_sys_fs(5)](https://man7.org/linux/man-pages/man5/proc_sys_fs.5.html)).
 fn open_or_create(path: &Path) -> io::Result<File> {
     loop {
-        match open(path, Create::No) {
+        match options().open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             opened => return opened,
         }
-        match open(path, Create::New) {
+        match options().create_new(true).open(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             opened => return opened,
         }
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Create {
-    No,
-    New,
-}
-
-fn open(path: &Path, create: Create) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(create == Create::New)
-        .mode(0o600)
-        .custom_flags(OFlags::NOFOLLOW.bits().cast_signed())
-        .open(path)
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 #[cfg(test)]
@@ -166,7 +150,7 @@ mod tests {
     fn refuses_names_with_other_slashes_and_dots() {
         let long = "x".repeat(256);
         for text in ["", "/", "a/b", "..", ".", "//x", &long] {
-            assert_eq!(text.parse::<ShmName>(), Err(ShmNameError), "{text}");
+            assert!(text.parse::<ShmName>().is_err(), "{text}");
         }
     }
 }

@@ -1,12 +1,13 @@
 //! The notifications that one client got, and its next ones.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
+use bit_set::BitSet;
 use proto::wire::PeerId;
 
 use super::Doorbells;
-use super::ids::{IdSet, Stamp};
+use super::ids::Stamp;
 
 /// Progress of a client's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +37,9 @@ pub(crate) struct ClientView {
     /// The same for departures.
     pub(crate) departures_from: Stamp,
     /// Other peers that are present for this client: it was notified of them and not of their leave.
-    pub(crate) present: IdSet,
+    pub(crate) present: BitSet,
     /// All ids that this client was ever notified of, including its own. They get no new owner until it leaves.
-    pub(crate) notified: IdSet,
+    pub(crate) notified: BitSet,
     pub(crate) stats: Arc<ClientStats>,
 }
 
@@ -50,15 +51,15 @@ pub(crate) struct ClientStats {
     /// Copies of the view's fields.
     pub(crate) joins_from: AtomicU64,
     pub(crate) departures_from: AtomicU64,
-    pub(crate) notified: AtomicU32,
+    pub(crate) notified: AtomicUsize,
     /// Notifications in its outbox.
     pub(crate) unsent: AtomicUsize,
 }
 
 impl ClientView {
     pub(crate) fn new(id: PeerId, joined: Stamp, own: Doorbells) -> Self {
-        let mut notified = IdSet::default();
-        notified.insert(id);
+        let mut notified = BitSet::default();
+        notified.insert(id.0.into());
         let stats = ClientStats { departures_from: joined.into(), ..ClientStats::default() };
         Self {
             id,
@@ -68,7 +69,7 @@ impl ClientView {
             joins_from: 0,
             // It gets no notification of peers that left before it joined.
             departures_from: joined,
-            present: IdSet::default(),
+            present: BitSet::default(),
             notified,
             stats: Arc::new(stats),
         }

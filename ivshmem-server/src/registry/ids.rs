@@ -93,68 +93,6 @@ impl Ids {
     }
 }
 
-/// A set of ids: one bit each.
-#[derive(Debug, Default)]
-#[cfg_attr(test, derive(Clone))]
-pub(crate) struct IdSet {
-    words: Vec<u64>,
-    len: u32,
-}
-
-impl IdSet {
-    /// Returns whether the id is new in the set.
-    pub(crate) fn insert(&mut self, id: PeerId) -> bool {
-        let (word, bit) = position(id);
-        if self.words.len() <= word {
-            self.words.resize(word + 1, 0);
-        }
-        let is_new = self.words[word] & bit == 0;
-        self.words[word] |= bit;
-        self.len += u32::from(is_new);
-        is_new
-    }
-
-    /// Returns whether the id was in the set.
-    pub(crate) fn remove(&mut self, id: PeerId) -> bool {
-        let (word, bit) = position(id);
-        let Some(found) = self.words.get_mut(word) else {
-            return false;
-        };
-        let was_in = *found & bit != 0;
-        *found &= !bit;
-        self.len -= u32::from(was_in);
-        was_in
-    }
-
-    pub(crate) fn contains(&self, id: PeerId) -> bool {
-        let (word, bit) = position(id);
-        self.words.get(word).is_some_and(|found| found & bit != 0)
-    }
-
-    pub(crate) fn len(&self) -> u32 {
-        self.len
-    }
-
-    /// The ids in ascending order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = PeerId> + '_ {
-        (0_u16..).zip(&self.words).flat_map(|(at, &word)| bits(word).map(move |bit| PeerId(at * 64 + bit)))
-    }
-}
-
-/// The set bits of a word, in ascending order.
-fn bits(word: u64) -> impl Iterator<Item = u16> {
-    let mut rest = word;
-    std::iter::from_fn(move || {
-        let bit = u16::try_from(rest.trailing_zeros()).ok().filter(|_| rest != 0)?;
-        rest &= rest - 1;
-        Some(bit)
-    })
-}
-
-fn position(PeerId(id): PeerId) -> (usize, u64) {
-    (usize::from(id / 64), 1 << (id % 64))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,20 +130,5 @@ mod tests {
         assert_eq!((ids.allocate(), ids.free()), (None, 0));
         assert_eq!(ids.remove_notified(PeerId(u16::MAX)), None);
         assert_eq!((ids.free(), ids.allocate()), (1, Some(PeerId(u16::MAX))));
-    }
-
-    #[test]
-    fn set_holds_each_id_once() {
-        let mut set = IdSet::default();
-        let ids = [0, 63, 64, u16::MAX].map(PeerId);
-        for id in ids {
-            assert!(!set.remove(id), "{id}");
-            assert!(set.insert(id) && !set.insert(id), "{id}");
-        }
-        assert_eq!((set.len(), set.iter().collect::<Vec<_>>()), (4, ids.to_vec()));
-        for id in ids {
-            assert!(set.remove(id) && !set.remove(id), "{id}");
-        }
-        assert_eq!((set.len(), set.iter().next()), (0, None));
     }
 }

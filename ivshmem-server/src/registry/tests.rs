@@ -1,5 +1,7 @@
 //! Single cases of notifications, without sockets. `model` checks whole schedules.
 
+mod model;
+
 use super::*;
 
 fn registry(max_peers: usize) -> Registry {
@@ -11,7 +13,7 @@ fn registry_without_vectors(max_peers: usize) -> Registry {
 }
 
 fn joined<const N: usize>(registry: &mut Registry) -> [ClientView; N] {
-    [(); N].map(|()| registry.join(None).unwrap())
+    [(); N].map(|()| registry.join(Credentials::default()).unwrap())
 }
 
 fn read_all(registry: &mut Registry, view: &mut ClientView) -> Vec<Notification> {
@@ -82,13 +84,13 @@ fn close_notifies_each_client_of_all_leaves() {
 fn a_leave_lowers_the_peer_count_but_holds_the_id() {
     let mut registry = registry(2);
     let mut views = joined::<2>(&mut registry);
-    assert!(matches!(registry.join(None), Err(JoinError::Full(2))));
+    assert!(matches!(registry.join(Credentials::default()), Err(JoinError::Full(2))));
     summary(&mut registry, &mut views[1]);
     registry.leave(&views[0]);
-    let held = registry.join(None).unwrap();
+    let held = registry.join(Credentials::default()).unwrap();
     assert_eq!((held.id, registry.held_ids()), (PeerId(2), 1));
     registry.leave(&views[1]);
-    assert_eq!(registry.join(None).unwrap().id, PeerId(0), "peer 2 was never notified of it");
+    assert_eq!(registry.join(Credentials::default()).unwrap().id, PeerId(0), "peer 2 was never notified of it");
 }
 
 #[test]
@@ -123,7 +125,7 @@ fn a_slow_client_is_not_notified_of_a_reused_id_twice() {
     assert_eq!((last.id, summary(&mut registry, &mut slow).as_str()), (PeerId(1), "+1"));
     registry.leave(&last);
     assert_eq!(summary(&mut registry, &mut slow), "-1");
-    assert_eq!(registry.join(None).unwrap().id, PeerId(2));
+    assert_eq!(registry.join(Credentials::default()).unwrap().id, PeerId(2));
 }
 
 #[test]
@@ -131,18 +133,18 @@ fn without_a_free_id_the_error_names_the_holder() {
     let mut registry = registry_without_vectors(3);
     let [mut reader] = joined(&mut registry);
     for expected in 1..=u16::MAX {
-        let view = registry.join(None).unwrap();
+        let view = registry.join(Credentials::default()).unwrap();
         assert_eq!(view.id, PeerId(expected));
         read_all(&mut registry, &mut reader);
         registry.leave(&view);
     }
-    let error = registry.join(None).unwrap_err().to_string();
+    let error = registry.join(Credentials::default()).unwrap_err().to_string();
     assert!(error.contains("peer 0, which was notified of 65536 ids"), "{error}");
     assert_eq!((registry.next_id(), registry.free_ids(), registry.held_ids()), (IDS, 0, 65_535));
     assert_eq!(registry.departures.len(), 65_535, "one for each held id");
     registry.leave(&reader);
     assert_eq!((registry.free_ids(), registry.departures.len()), (IDS, 0));
-    assert_eq!(registry.join(None).unwrap().id, PeerId(0));
+    assert_eq!(registry.join(Credentials::default()).unwrap().id, PeerId(0));
 }
 
 /// Peers join and leave while one client reads nothing and another is replaced every 1,000 joins.
@@ -150,13 +152,13 @@ fn churn(joins: u32) {
     let mut registry = registry_without_vectors(4);
     let [_stuck, mut reader] = joined(&mut registry);
     for count in 0..joins {
-        let mut view = registry.join(None).unwrap();
+        let mut view = registry.join(Credentials::default()).unwrap();
         registry.next_batch(&mut view, &mut VecDeque::new());
         registry.next_batch(&mut reader, &mut VecDeque::new());
         registry.leave(&view);
         if count % 1000 == 999 {
             registry.leave(&reader);
-            reader = registry.join(None).unwrap();
+            reader = registry.join(Credentials::default()).unwrap();
             assert_eq!(reader.id, PeerId(1));
         }
         let kept = registry.departures.len();

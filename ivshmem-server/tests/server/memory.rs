@@ -5,12 +5,11 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use client::{Client as Peer, JoinOptions};
-use ivshmem_server::status;
+use client::{Client as Peer, JoinOptions, status};
 use rustix::fs::{OFlags, SealFlags, fcntl_get_seals, fcntl_getfl, fcntl_setfl, fstat};
 use rustix::process::{Signal, geteuid};
 
-use crate::support::harness::{ServerProcess, command, run};
+use crate::support::harness::{ServerProcess, TIMEOUT, command, run};
 
 #[test]
 fn the_memfd_is_sealed_against_resizing() {
@@ -119,7 +118,7 @@ fn huge_pages_reach_the_client_and_the_status() {
     let mut of_memory = smaps.lines().skip_while(|line| line.split_whitespace().nth(4) != Some(&inode));
     let page = of_memory.find(|line| line.starts_with("KernelPageSize:")).unwrap();
     assert_eq!(page.split_whitespace().collect::<Vec<_>>(), ["KernelPageSize:", "2048", "kB"]);
-    let memory = status::query(&status_path).unwrap().1.memory;
+    let memory = status::read(&status_path, TIMEOUT).unwrap().memory;
     assert_eq!(memory.description, "4M in a sealed memfd of 2M pages");
     assert_eq!(memory.seals, ["shrink", "grow", "seal"]);
 }
@@ -273,7 +272,7 @@ fn logs_shrunk_memory_with_the_peers_at_risk() {
     let flags = ["-l", "64K", "-M", &shm.name, "--status-socket", status_path.to_str().unwrap()];
     let server = ServerProcess::start_in(folder, command(), &flags);
     let _peer = server.member(1);
-    let current = || status::query(&status_path).unwrap().1.memory.current_bytes;
+    let current = || status::read(&status_path, TIMEOUT).unwrap().memory.current_bytes;
     assert_eq!(current(), Some(65_536));
     let script = format!("truncate -s 4K /dev/shm/{}", shm.name);
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());

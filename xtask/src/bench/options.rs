@@ -109,7 +109,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Seed of the frame content and of the block order
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::parse::<u64>)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range(0..=u64::MAX))]
     pub(super) seed: u64,
     /// Print one JSON document instead of the summary
     #[arg(long)]

@@ -1,14 +1,10 @@
-//! The command line. The flags of QEMU's example server have the same meaning.
+//! The command line: the settings of [`Config`], and flags of the program only.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
-use clap_complete::Shell;
-use cli_common::{duration, number, size};
+use cli_common::man_pages::Packaging;
 use ivshmem_server::Config;
-use ivshmem_server::access::{self, Access};
-use ivshmem_server::config::{DEFAULT_SOCKET, MAX_VECTORS};
 use ivshmem_server::memory::{Backing, HugePageSize, ShmName};
 
 const AFTER_HELP: &str = "\
@@ -43,30 +39,8 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Option<Subcommand>,
 
-    /// Path of the client socket
-    #[arg(short = 'S', long, value_name = "PATH", default_value = DEFAULT_SOCKET)]
-    socket: PathBuf,
-
-    /// Permissions of the sockets
-    #[arg(long, value_name = "OCTAL", default_value = "0600", value_parser = parse_mode)]
-    socket_mode: u32,
-
-    /// Allow this user, by number or name; repeatable. Without this and --allow-gid, all users that can open the socket are
-    /// allowed
-    #[arg(long, value_name = "USER", num_args = 1.., value_delimiter = ',', value_parser = access::parse_uid)]
-    allow_uid: Vec<u32>,
-
-    /// Allow users with this primary group, by number or name; repeatable
-    #[arg(long, value_name = "GROUP", num_args = 1.., value_delimiter = ',', value_parser = access::parse_gid)]
-    allow_gid: Vec<u32>,
-
-    /// Size of the shared memory in bytes, decimal or 0x…, or a number with K, M, G or T; rounded up to a power of two
-    #[arg(short = 'l', long, value_name = "SIZE", default_value = "64M", value_parser = size::parse)]
-    size: u64,
-
-    /// Number of interrupt vectors of each peer, from 1 to 256
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 1, value_parser = parse_vectors)]
-    vectors: u16,
+    #[command(flatten)]
+    config: Config,
 
     /// Use the POSIX shared memory object /dev/shm/NAME instead of a sealed memfd; removed at the end
     #[arg(short = 'M', long, value_name = "NAME", overrides_with = "shm_dir")]
@@ -79,23 +53,6 @@ pub(crate) struct Args {
     /// Use a sealed memfd of huge pages, which must be reserved
     #[arg(long, value_name = "2M|1G", value_enum, conflicts_with_all = ["shm_name", "shm_dir"])]
     hugepages: Option<HugePageSize>,
-
-    /// Maximum number of peers [default: the limit of open files decides]
-    #[arg(long, value_name = "N", value_parser = number::in_range::<u32>(1..=65536))]
-    max_peers: Option<u32>,
-
-    /// Disconnect a client that leaves pending messages unread for this time
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse_above_zero)]
-    stall_timeout: Duration,
-
-    /// Send the status, one JSON document per connection, at PATH; with the permissions of --socket-mode
-    #[arg(long, value_name = "PATH")]
-    status_socket: Option<PathBuf>,
-
-    /// Write the process id to FILE; removed at the end. Without --foreground the server also goes to the background, as
-    /// QEMU's example server does
-    #[arg(short = 'p', long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
 
     /// Go to the background once the socket listens, and exit with status 0. If the start fails, print the reason and exit
     /// with its status
@@ -131,18 +88,8 @@ pub(crate) enum Subcommand {
         #[arg(long)]
         json: bool,
     },
-    /// Write the man pages to a directory, for packagers
-    #[command(hide = true)]
-    Man {
-        /// The directory, such as /usr/local/share/man/man1
-        directory: PathBuf,
-    },
-    /// Print shell completions, for packagers
-    #[command(hide = true)]
-    Completions {
-        /// The shell
-        shell: Shell,
-    },
+    #[command(flatten)]
+    Packaging(Packaging),
 }
 
 /// Format of the log.
@@ -157,7 +104,7 @@ pub(crate) enum LogFormat {
 impl Args {
     /// Whether the server runs in the background.
     pub(crate) fn is_background(&self) -> bool {
-        let requested = self.daemonize > 0 || (self.pid_file.is_some() && self.foreground == 0);
+        let requested = self.daemonize > 0 || (self.config.pid_file.is_some() && self.foreground == 0);
         requested && self.command.is_none()
     }
 
@@ -168,42 +115,14 @@ impl Args {
             (None, None, Some(directory)) => Backing::Directory(directory),
             (None, None, None) => Backing::Memfd,
         };
-        Config {
-            socket: self.socket,
-            socket_mode: self.socket_mode,
-            access: Access { uids: self.allow_uid, gids: self.allow_gid },
-            status_socket: self.status_socket,
-            stall_timeout: self.stall_timeout,
-            backing,
-            size: self.size,
-            vectors: self.vectors,
-            max_peers: self.max_peers.map(|count| count as usize),
-            pid_file: self.pid_file,
-        }
+        Config { backing, ..self.config }
     }
-}
-
-fn parse_mode(text: &str) -> Result<u32, String> {
-    u32::from_str_radix(text, 8)
-        .ok()
-        .filter(|mode| *mode <= 0o777)
-        .ok_or_else(|| "expected octal permissions from 0 to 777, such as 0660".into())
-}
-
-/// Like strtoul(3) with base 0, which the example server uses: `0x` marks a hexadecimal number, a leading zero an octal one.
-fn parse_vectors(text: &str) -> Result<u16, String> {
-    let hexadecimal = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).map(|digits| (digits, 16));
-    let octal = || text.strip_prefix('0').filter(|digits| !digits.is_empty()).map(|digits| (digits, 8));
-    let (digits, radix) = hexadecimal.or_else(octal).unwrap_or((text, 10));
-    Some(digits)
-        .filter(|digits| !digits.starts_with('+'))
-        .and_then(|digits| u16::from_str_radix(digits, radix).ok())
-        .filter(|vectors| (1..=MAX_VECTORS).contains(vectors))
-        .ok_or_else(|| format!("expected a number from 1 to {MAX_VECTORS}, decimal or 0x…"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::CommandFactory;
 
     use super::*;
@@ -275,12 +194,6 @@ mod tests {
     fn parses_numbers_like_the_example_server() {
         let config = parse(&["-l", "0x400000", "-n", "0x2"]);
         assert_eq!((config.size, config.vectors), (4 << 20, 2));
-        for (text, vectors) in [("1", 1), ("256", 256), ("0X100", 256), ("010", 8)] {
-            assert_eq!(parse_vectors(text), Ok(vectors), "{text}");
-        }
-        for text in ["", "0", "0x", "0x0", "257", "0x101", "08", "-1", "+1", "0x+1", "1.5", "2 "] {
-            assert!(parse_vectors(text).is_err(), "{text}");
-        }
     }
 
     #[test]
@@ -305,12 +218,5 @@ mod tests {
             let error = Args::try_parse_from(["ivshmem-server", "--stall-timeout", text]).unwrap_err().to_string();
             assert!(error.contains("expected a duration above zero with a unit, such as 5s or 500ms"), "{error}");
         }
-    }
-
-    #[test]
-    fn permissions_are_octal() {
-        assert_eq!(parse_mode("0660"), Ok(0o660));
-        assert!(parse_mode("0999").is_err());
-        assert!(parse_mode("7777").is_err());
     }
 }

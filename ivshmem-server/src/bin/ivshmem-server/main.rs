@@ -10,14 +10,16 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::CommandFactory;
-use cli_common::arguments;
 use cli_common::exit_status::{FAILED, MISSING, USAGE};
+use cli_common::{arguments, output};
+use client::ClientError;
+use client::status::{self, StatusError};
 use ivshmem_server::memory::MemoryError;
 use ivshmem_server::socket_activation::{ActivationError, InheritedSockets};
-use ivshmem_server::status::{self, StatusError};
 use ivshmem_server::{Config, Server, ServerError, SocketError, fd_limit};
 use rustix::io::Errno;
 use sd_notify::NotifyState;
@@ -26,7 +28,10 @@ use tracing::{Level, debug, info};
 
 use background::{Caller, Forked};
 use cli::{Args, LogFormat, Subcommand};
-use nonblocking_log::{Log, Syslog, Tee};
+use nonblocking_log::{Log, syslog};
+
+/// Time limit of the subcommand `status`.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     // Before any file is opened.
@@ -84,10 +89,12 @@ fn open_log(path: &Path) -> anyhow::Result<File> {
 
 /// Until the server listens, the log always goes to stderr, and to the log file as well.
 fn start_log(file: Option<&File>) -> io::Result<Log> {
-    match file {
-        Some(file) => Log::start(Tee(io::stderr(), file.try_clone()?)),
-        None => Log::start(io::stderr()),
-    }
+    let Some(file) = file else { return Log::start(Box::new(|_, line| io::stderr().write_all(line))) };
+    let mut file = file.try_clone()?;
+    Log::start(Box::new(move |_, line| {
+        let _ = io::stderr().write_all(line);
+        file.write_all(line)
+    }))
 }
 
 /// The changes once the server listens.
@@ -105,8 +112,8 @@ impl Detach {
             info!(pid = std::process::id(), "going to the background: the log continues in {place}");
         }
         match self.log_file {
-            Some(file) => log.redirect(file),
-            None if self.caller.is_some() => log.redirect(Syslog),
+            Some(mut file) => log.redirect(Box::new(move |_, line| file.write_all(line))),
+            None if self.caller.is_some() => log.redirect(Box::new(syslog)),
             None => {}
         }
         self.caller.map_or(Ok(()), Caller::release)
@@ -131,7 +138,7 @@ fn serve(config: &Config, inherited: InheritedSockets, detach: Detach, log: &Log
             tokio::select! {
                 _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
-                Some(()) = sighup::next(hangup.as_mut()) => {}
+                Some(()) = async { hangup.as_mut()?.recv().await } => {}
             }
             notify(NotifyState::Stopping);
         };
@@ -152,26 +159,12 @@ fn notify(state: NotifyState<'_>) {
 
 /// Runs a subcommand, which prints to stdout.
 fn run_command(command: Subcommand) -> anyhow::Result<()> {
-    let mut out = Vec::new();
     match command {
         Subcommand::Status { status_socket, json } => {
-            let (document, status) = status::query(&status_socket)?;
-            let text = if json { document } else { status_table::render(&status) };
-            out.extend_from_slice(text.as_bytes());
+            let (document, status) = status::query(&status_socket, STATUS_TIMEOUT)?;
+            Ok(output::print(&if json { document } else { status_table::render(&status) })?)
         }
-        Subcommand::Man { directory } => {
-            cli_common::man_pages::write_pages(Args::command(), &directory).with_context(|| {
-                format!("cannot write man pages to the directory {0} (mkdir -p {0})", directory.display())
-            })?;
-        }
-        Subcommand::Completions { shell } => {
-            clap_complete::generate(shell, &mut Args::command(), "ivshmem-server", &mut out);
-        }
-    }
-    match io::stdout().write_all(&out) {
-        // As in `ivshmem-server status | head`.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to stdout"),
+        Subcommand::Packaging(packaging) => packaging.run(Args::command(), None),
     }
 }
 
@@ -179,8 +172,10 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ActivationError>() {
         return USAGE;
     }
-    if matches!(error.downcast_ref(), Some(StatusError::NotRunning { .. })) || error.chain().any(is_out_of_descriptors)
-    {
+    if error.chain().any(is_out_of_descriptors) {
+        return MISSING;
+    }
+    if let Some(StatusError::NotRunning(_) | StatusError::Connect(ClientError::NotASocket(_))) = error.downcast_ref() {
         return MISSING;
     }
     let Some(error) = error.downcast_ref::<ServerError>() else { return FAILED };

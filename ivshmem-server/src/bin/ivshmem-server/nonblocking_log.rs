@@ -3,14 +3,16 @@
 //! The reader of stderr may stop reading or exit, and a disk may be full. So a separate thread writes, and the others only
 //! append to a queue. Lines that cannot be written are dropped and counted. The count is logged when writing works again.
 //!
-//! tracing-appender cannot replace this: it neither counts failed writes nor changes the destination after the queued lines.
+//! tracing-appender cannot replace this: it neither counts failed writes nor changes the destination after the queued lines,
+//! and its writers do not know the level of a line, which syslog needs.
 
-use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::fmt::MakeWriter;
@@ -21,51 +23,95 @@ const MAX_LINES: usize = 1024;
 /// How long the end of the process waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Writes one line, including its line feed, to a destination of the log.
+pub(crate) type Sink = Box<dyn FnMut(Level, &[u8]) -> io::Result<()> + Send>;
+
 /// Queues lines without blocking.
 #[derive(Clone)]
-pub(crate) struct Log(Arc<Shared>);
+pub(crate) struct Log {
+    entries: Sender<Entry>,
+    counters: Arc<Counters>,
+}
+
+enum Entry {
+    Line(Level, Vec<u8>),
+    Redirect(Sink),
+}
 
 #[derive(Default)]
-struct Shared {
-    queue: Mutex<Queue>,
-    changed: Condvar,
+struct Counters {
+    /// Lines that are queued or being written.
+    pending: AtomicUsize,
+    /// Lines lost since the last report.
+    lost: AtomicUsize,
 }
 
-/// A destination of the log.
-pub(crate) trait Sink: Send {
-    /// Writes one line including its line feed.
-    fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()>;
-}
+impl Log {
+    /// Starts the writing thread. It is never joined, because a write may block forever.
+    pub(crate) fn start(sink: Sink) -> io::Result<Self> {
+        let (entries, queue) = channel();
+        let counters = Arc::<Counters>::default();
+        let shared = Arc::clone(&counters);
+        thread::Builder::new().name("log".into()).spawn(move || write_lines(&queue, sink, &shared))?;
+        Ok(Self { entries, counters })
+    }
 
-impl<W: Write + Send> Sink for W {
-    fn write_line(&mut self, _: Level, line: &[u8]) -> io::Result<()> {
-        self.write_all(line)
+    /// Writes the queued lines to the old sink, and later ones to the new sink.
+    pub(crate) fn redirect(&self, sink: Sink) {
+        self.flush();
+        // The receiver lives as long as the process.
+        let _ = self.entries.send(Entry::Redirect(sink));
+    }
+
+    /// Waits until all lines are written, with a time limit, because the log may be blocked.
+    pub(crate) fn flush(&self) {
+        let start = Instant::now();
+        while self.counters.pending.load(Relaxed) > 0 && start.elapsed() < FLUSH_TIMEOUT {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn push(&self, level: Level, line: &[u8]) {
+        let Counters { pending, lost } = &*self.counters;
+        // One line is being written.
+        if pending.fetch_add(1, Relaxed) <= MAX_LINES {
+            let _ = self.entries.send(Entry::Line(level, escape_line_breaks(line)));
+        } else {
+            pending.fetch_sub(1, Relaxed);
+            lost.fetch_add(1, Relaxed);
+        }
     }
 }
 
-/// Writes to two sinks. A line counts as written if the second one accepts it.
-pub(crate) struct Tee<A, B>(pub(crate) A, pub(crate) B);
-
-impl<A: Sink, B: Sink> Sink for Tee<A, B> {
-    fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()> {
-        let _ = self.0.write_line(level, line);
-        self.1.write_line(level, line)
+fn write_lines(queue: &Receiver<Entry>, mut sink: Sink, Counters { pending, lost }: &Counters) {
+    for entry in queue {
+        match entry {
+            Entry::Redirect(next) => sink = next,
+            Entry::Line(level, line) => {
+                if sink(level, &line).is_err() {
+                    lost.fetch_add(1, Relaxed);
+                } else {
+                    let lost = lost.swap(0, Relaxed);
+                    if lost > 0 {
+                        // Through the queue, for the same format as other lines.
+                        warn!(lost, "lines of this log were lost: its destination was full or not read");
+                    }
+                }
+                pending.fetch_sub(1, Relaxed);
+            }
+        }
     }
 }
-
-/// The system log, for a server in the background: one datagram per line
-/// ([syslog(3)](https://man7.org/linux/man-pages/man3/syslog.3.html)).
-pub(crate) struct Syslog;
 
 /// The socket of syslogd and systemd-journald.
-pub(crate) const SYSLOG_SOCKET: &str = "/dev/log";
+const SYSLOG_SOCKET: &str = "/dev/log";
 
-impl Sink for Syslog {
-    fn write_line(&mut self, level: Level, line: &[u8]) -> io::Result<()> {
-        // A new socket for each line, because syslogd may restart.
-        let socket = UnixDatagram::unbound()?;
-        socket.send_to(&syslog_message(level, std::process::id(), line), SYSLOG_SOCKET).map(drop)
-    }
+/// The sink of a server in the background: the system log, one datagram per line
+/// ([syslog(3)](https://man7.org/linux/man-pages/man3/syslog.3.html)).
+pub(crate) fn syslog(level: Level, line: &[u8]) -> io::Result<()> {
+    // A new socket for each line, because syslogd may restart.
+    let socket = UnixDatagram::unbound()?;
+    socket.send_to(&syslog_message(level, std::process::id(), line), SYSLOG_SOCKET).map(drop)
 }
 
 /// A message with the facility daemon (3) and the severities of syslog(3).
@@ -79,93 +125,6 @@ fn syslog_message(level: Level, pid: u32, line: &[u8]) -> Vec<u8> {
     let mut message = format!("<{}>ivshmem-server[{pid}]: ", 3 << 3 | severity).into_bytes();
     message.extend_from_slice(line.trim_ascii_end());
     message
-}
-
-#[derive(Default)]
-struct Queue {
-    lines: VecDeque<(Level, Vec<u8>)>,
-    /// Replaces the sink before the next line.
-    next_sink: Option<Box<dyn Sink>>,
-    /// Whether a line outside the queue is being written.
-    is_writing: bool,
-    /// Lines lost since the last report.
-    lost: u64,
-}
-
-impl Log {
-    /// Starts the writing thread. It is never joined, because a write may block forever.
-    pub(crate) fn start(sink: impl Sink + 'static) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
-        let writer = Arc::clone(&shared);
-        thread::Builder::new().name("log".into()).spawn(move || writer.write_lines(Box::new(sink)))?;
-        Ok(Self(shared))
-    }
-
-    /// Writes the queued lines to the old sink, and later ones to the new sink.
-    pub(crate) fn redirect(&self, sink: impl Sink + 'static) {
-        self.flush();
-        self.0.queue().next_sink = Some(Box::new(sink));
-    }
-
-    /// Waits until all lines are written, with a time limit.
-    pub(crate) fn flush(&self) {
-        let pending = |queue: &mut Queue| queue.is_writing || !queue.lines.is_empty();
-        // A timeout cannot be reported: the log is blocked.
-        let _ = self.0.changed.wait_timeout_while(self.0.queue(), FLUSH_TIMEOUT, pending);
-    }
-}
-
-impl Shared {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(&self, level: Level, line: &[u8]) {
-        let line = escape_line_breaks(line);
-        let mut queue = self.queue();
-        if queue.lines.len() < MAX_LINES {
-            queue.lines.push_back((level, line));
-            self.changed.notify_all();
-        } else {
-            queue.lost += 1;
-        }
-    }
-
-    fn next_line(&self) -> (Level, Vec<u8>) {
-        let mut queue = self.queue();
-        loop {
-            if let Some(line) = queue.lines.pop_front() {
-                queue.is_writing = true;
-                return line;
-            }
-            queue = self.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn write_lines(&self, mut sink: Box<dyn Sink>) {
-        loop {
-            let (level, line) = self.next_line();
-            if let Some(next) = self.queue().next_sink.take() {
-                sink = next;
-            }
-            let is_written = sink.write_line(level, &line).is_ok();
-            let lost = {
-                let mut queue = self.queue();
-                if is_written {
-                    std::mem::take(&mut queue.lost)
-                } else {
-                    queue.lost += 1;
-                    0
-                }
-            };
-            if lost > 0 {
-                // Through the queue, for the same format as other lines.
-                warn!(lost, "lines of this log were lost: its destination was full or not read");
-            }
-            self.queue().is_writing = false;
-            self.changed.notify_all();
-        }
-    }
 }
 
 /// Escapes line breaks within an entry, because a path may contain one.
@@ -204,7 +163,7 @@ impl<'a> MakeWriter<'a> for Log {
 /// Never fails. The logger writes one complete line at a time.
 impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.log.0.push(self.level, line);
+        self.log.push(self.level, line);
         Ok(line.len())
     }
 
@@ -219,50 +178,40 @@ mod tests {
 
     use super::*;
 
-    /// A sink that accepts or fails each line as the test decides.
-    struct TestSink {
-        accept: Receiver<bool>,
-        lines: Sender<Vec<u8>>,
-    }
-
-    impl Write for TestSink {
-        fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-            match self.accept.recv() {
-                Ok(true) => self.lines.send(line.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe)?,
-                Ok(false) => return Err(io::ErrorKind::StorageFull.into()),
-                Err(_) => return Err(io::ErrorKind::BrokenPipe.into()),
-            }
-            Ok(line.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
+    /// A sink that accepts or fails each line as the test decides, and the lines that it accepted.
+    fn test_sink(accept: Receiver<bool>) -> (Sink, Receiver<Vec<u8>>) {
+        let (lines, accepted) = channel();
+        let sink = move |_: Level, line: &[u8]| match accept.recv() {
+            Ok(true) => lines.send(line.to_vec()).map_err(|_| io::ErrorKind::BrokenPipe.into()),
+            Ok(false) => Err(io::ErrorKind::StorageFull.into()),
+            Err(_) => Err(io::ErrorKind::BrokenPipe.into()),
+        };
+        (Box::new(sink), accepted)
     }
 
     fn start_log() -> (Log, Sender<bool>, Receiver<Vec<u8>>) {
-        let (accept_tx, accept) = channel();
-        let (lines, lines_rx) = channel();
-        (Log::start(TestSink { accept, lines }).unwrap(), accept_tx, lines_rx)
+        let (accept, accepted) = channel();
+        let (sink, lines) = test_sink(accepted);
+        (Log::start(sink).unwrap(), accept, lines)
+    }
+
+    fn lost(log: &Log) -> usize {
+        log.counters.lost.load(Relaxed)
     }
 
     #[test]
     fn a_blocked_sink_drops_and_counts_lines_without_blocking() {
         let (log, accept, lines) = start_log();
         let write = |number: usize| log.make_writer().write_all(format!("{number}\n").as_bytes()).unwrap();
-        write(0);
         // The sink blocks on the first line. The next ones are queued or lost.
-        while !log.0.queue().is_writing {
-            thread::yield_now();
-        }
-        (1..=2 * MAX_LINES).for_each(write);
-        assert_eq!(log.0.queue().lost, MAX_LINES as u64);
+        (0..=2 * MAX_LINES).for_each(write);
+        assert_eq!(lost(&log), MAX_LINES);
         for number in 0..=MAX_LINES {
             accept.send(true).unwrap();
             assert_eq!(lines.recv().unwrap(), format!("{number}\n").into_bytes(), "the oldest lines are kept in order");
         }
         log.flush();
-        assert_eq!(log.0.queue().lost, 0, "the loss was reported");
+        assert_eq!(lost(&log), 0, "the loss was reported");
     }
 
     #[test]
@@ -271,7 +220,7 @@ mod tests {
         accept.send(false).unwrap();
         log.make_writer().write_all(b"lost\n").unwrap();
         log.flush();
-        assert_eq!(log.0.queue().lost, 1);
+        assert_eq!(lost(&log), 1);
         accept.send(true).unwrap();
         log.make_writer().write_all(b"kept\n").unwrap();
         assert_eq!(lines.recv().unwrap(), b"kept\n");
@@ -286,11 +235,11 @@ mod tests {
     #[test]
     fn redirects_later_lines() {
         let (log, accept_old, before) = start_log();
-        let (accept_new, accept) = channel();
-        let (lines, after) = channel();
+        let (accept_new, accepted) = channel();
+        let (sink, after) = test_sink(accepted);
         accept_old.send(true).unwrap();
         log.make_writer().write_all(b"before\n").unwrap();
-        log.redirect(TestSink { accept, lines });
+        log.redirect(sink);
         accept_new.send(true).unwrap();
         log.make_writer().write_all(b"after\n").unwrap();
         assert_eq!((before.recv().unwrap(), after.recv().unwrap()), (b"before\n".to_vec(), b"after\n".to_vec()));

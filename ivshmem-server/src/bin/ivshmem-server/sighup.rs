@@ -2,9 +2,6 @@
 //! nohup(1).
 
 use std::fs;
-use std::future::pending;
-
-use tokio::signal::unix::Signal;
 
 /// The mask of ignored signals in `/proc/self/status`
 /// ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html)).
@@ -19,14 +16,6 @@ fn is_ignored_in(status: &str) -> bool {
     let mask = status.lines().find_map(|line| line.strip_prefix(IGNORED));
     // Signal n is bit n - 1, and SIGHUP is 1.
     mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 != 0)
-}
-
-/// The next SIGHUP. Pending forever if it is ignored.
-pub(crate) async fn next(signal: Option<&mut Signal>) -> Option<()> {
-    match signal {
-        Some(signal) => signal.recv().await,
-        None => pending().await,
-    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! The server's status as a table.
 
+use client::status::{PeerStatus, ServerStatus};
 use comfy_table::{CellAlignment, Table, presets};
 use ivshmem_server::size::Bytes;
-use ivshmem_server::status::{PeerStatus, Status};
 
 const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "messages", "connected since"];
 
 /// A few lines about the server, and a row for each peer.
-pub(crate) fn render(status: &Status) -> String {
-    let Status { memory, peers, .. } = status;
+pub(crate) fn render(status: &ServerStatus) -> String {
+    let ServerStatus { memory, peers, .. } = status;
     let seals = if memory.seals.is_empty() { "none".into() } else { memory.seals.join(", ") };
     let shrunk = match memory.current_bytes {
         Some(current) if current < memory.size_bytes => {

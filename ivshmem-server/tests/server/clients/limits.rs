@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, geteuid, prlimit};
 
-use crate::support::harness::{ServerProcess, TestClient, command};
+use crate::support::harness::{ServerProcess, TIMEOUT, TestClient, command};
 use crate::support::leak_check::eventually;
 
 /// The command under a limit of open files.
@@ -41,7 +41,7 @@ fn a_client_waits_while_unread_descriptors_reach_the_limit() {
     let unread: Vec<TestClient> = (0..60).map(|_| server.client()).collect();
     server.log_until("a client waits: the kernel counts too many descriptors");
     let mut client = server.client();
-    let query = || ivshmem_server::status::query(&status).unwrap().1;
+    let query = || client::status::read(&status, TIMEOUT).unwrap();
     assert!(query().held_up > 0);
     drop(unread);
     client.join(1);

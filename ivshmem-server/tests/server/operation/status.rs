@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use ivshmem_server::status::Status;
+use client::status::ServerStatus;
 use rustix::process::geteuid;
 
 use crate::support::harness::{ServerProcess, command};
@@ -25,7 +25,7 @@ fn prints_the_status_as_table_or_json() {
     first.expect_join(second.id(), 2);
 
     let (code, document, _) = run_status(&["--status-socket", &path, "--json"]);
-    let status: Status = serde_json::from_str(&document).unwrap();
+    let status: ServerStatus = serde_json::from_str(&document).unwrap();
     assert_eq!((code, status.schema_version, status.memory.size_bytes), (Some(0), 1, 1 << 20));
     let peers: Vec<_> = status.peers.iter().map(|peer| (peer.id, peer.queued_notices, peer.messages_sent)).collect();
     // Version, id, memory, and two vectors for each.

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use ivshmem_server::status;
+use client::status;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, socket};
 use rustix::process::{Signal, kill_process};
 
@@ -52,7 +52,7 @@ fn serves_inherited_sockets_and_keeps_them() {
     assert_eq!(notification(&systemd).trim(), "READY=1");
     early.join(1);
     assert_eq!(early.id().0, 0);
-    let status = status::query(&status_path).unwrap().1;
+    let status = status::read(&status_path, TIMEOUT).unwrap();
     assert_eq!((status.socket.as_str(), status.peers.len()), (socket.to_str().unwrap(), 1));
 
     kill_process(server.pid(), Signal::TERM).unwrap();

@@ -5,7 +5,7 @@ use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use ivshmem_server::status::{self, Status};
+use client::status::{self, ServerStatus};
 use proto::session::Event;
 use proto::wire::PeerId;
 
@@ -45,7 +45,7 @@ impl LeakCheckedServer {
         Self { server, vectors, observer, present, joined, before }
     }
 
-    pub(crate) fn status(&self) -> Status {
+    pub(crate) fn status(&self) -> ServerStatus {
         status_of(&self.server)
     }
 
@@ -98,8 +98,8 @@ impl LeakCheckedServer {
     }
 }
 
-pub(crate) fn status_of(server: &ServerProcess) -> Status {
-    status::query(&server.socket().with_file_name("status")).unwrap().1
+pub(crate) fn status_of(server: &ServerProcess) -> ServerStatus {
+    status::read(&server.socket().with_file_name("status"), TIMEOUT).unwrap()
 }
 
 /// Queries the status first: its connection must be closed before descriptors are counted.

@@ -71,7 +71,7 @@ pub(crate) struct VmArgs {
     #[arg(long, value_name = "SOCKET", conflicts_with = "size")]
     server: Option<PathBuf>,
     /// Number of additional host peers, which print received doorbells here
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::in_range::<u16>(..=64))]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::in_range::<u16>(0..=64))]
     peers: u16,
     /// Install missing packages without asking
     #[arg(long)]

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::*;
+use super::super::*;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Policy {
@@ -94,7 +94,7 @@ impl ModelState {
     }
 
     fn join(&mut self) {
-        self.clients.push(ModelClient::new(self.registry.join(None).unwrap()));
+        self.clients.push(ModelClient::new(self.registry.join(Credentials::default()).unwrap()));
     }
 
     fn leave(&mut self, at: usize) {
@@ -130,7 +130,7 @@ impl ModelState {
                 view.phase as u8,
                 registry.members.range(..view.joins_from).count(),
                 registry.departures.range(..view.departures_from).count(),
-                view.present.iter().map(|id| id.0).collect::<Vec<_>>(),
+                view.present.iter().collect::<Vec<_>>(),
                 client.notified.keys().map(|id| id.0).collect::<Vec<_>>(),
             )
         });
