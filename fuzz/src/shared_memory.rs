@@ -83,7 +83,7 @@ fn check_block_params(region: &SharedRegion) {
     assert!(block.first_seq.checked_add(block.operations).is_some_and(|end| end < 1 << 56));
     if let Some(ring) = SlotRing::new(region.len(), block.slots, block.bytes) {
         for seq in [0, block.slots - 1, block.first_seq, u64::MAX] {
-            assert!(ring.slot(seq) + ring.bytes() <= region.len());
+            assert!(ring.slot(seq) + ring.bytes <= region.len());
         }
     }
 }

@@ -144,5 +144,5 @@ fn recorded(dir: &Path) -> Result<(Environment, Value, Option<Warning>), ReportE
 /// The raw run if the initiator was killed before it wrote one.
 fn nothing_measured() -> RawRun {
     let reason = format!("the initiator was killed before it wrote {MEASURED_FILE}; run again");
-    RawRun { aborted: Some(reason), ..journal::nothing() }
+    RawRun { aborted: Some(reason), ..RawRun::default() }
 }

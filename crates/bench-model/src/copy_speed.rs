@@ -2,7 +2,7 @@
 
 use crate::raw::{PeakBandwidths, RawBlock};
 use crate::samples::{Row, Status};
-use crate::workload::Workload;
+use crate::workload::Exchange;
 
 /// Tolerance above the peak: a peak is the best of a few rounds, which other load affects too.
 pub const TOLERANCE: f64 = 1.1;
@@ -42,19 +42,14 @@ impl CopySpeed {
     #[must_use]
     pub fn of(block: &RawBlock, rows: &[Row]) -> Self {
         let size = block.block.size_bytes;
-        match block.block.workload {
-            Workload::Frame => Self {
+        match block.block.workload.exchange() {
+            Exchange::Frames => Self {
                 host_writes: median_speed(size, rows, |row| row.write_ns),
                 guest_reads: median_speed(size, rows, |row| row.read_ns),
                 carried: None,
             },
-            Workload::Stream => Self { carried: carried(block), ..Self::default() },
-            Workload::Pingpong
-            | Workload::Paced
-            | Workload::Openloop
-            | Workload::Storm
-            | Workload::Idle
-            | Workload::Contention => Self::default(),
+            Exchange::Stream => Self { carried: carried(block), ..Self::default() },
+            Exchange::Messages | Exchange::Storm | Exchange::Idle => Self::default(),
         }
     }
 

@@ -1,10 +1,12 @@
 //! Faults injected to verify that a self-check catches each one.
 
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// A deliberate fault, with the self-check that catches it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
+#[strum(serialize_all = "kebab-case")]
 pub enum Fault {
     /// The guest stamps a frame as read when it has read a quarter of it (1).
     ShortRead,
@@ -46,50 +48,12 @@ pub enum Fault {
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 18] = [
-        Self::ShortRead,
-        Self::WrongHash,
-        Self::CorruptFrame,
-        Self::SkipVerify,
-        Self::EarlyAck,
-        Self::UncountedDoorbell,
-        Self::BlindStorm,
-        Self::DropDoorbell,
-        Self::DropAnswer,
-        Self::SleepyHost,
-        Self::SleepyGuest,
-        Self::WrongStamp,
-        Self::ShortVerify,
-        Self::DriftingClock,
-        Self::ClaimKvm,
-        Self::Wander,
-        Self::SlowStamps,
-        Self::Stall,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.first_chunk().expect("as many");
 
     /// The spelling of `--fault`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::ShortRead => "short-read",
-            Self::WrongHash => "wrong-hash",
-            Self::CorruptFrame => "corrupt-frame",
-            Self::SkipVerify => "skip-verify",
-            Self::EarlyAck => "early-ack",
-            Self::UncountedDoorbell => "uncounted-doorbell",
-            Self::BlindStorm => "blind-storm",
-            Self::DropDoorbell => "drop-doorbell",
-            Self::DropAnswer => "drop-answer",
-            Self::SleepyHost => "sleepy-host",
-            Self::SleepyGuest => "sleepy-guest",
-            Self::WrongStamp => "wrong-stamp",
-            Self::ShortVerify => "short-verify",
-            Self::DriftingClock => "drifting-clock",
-            Self::ClaimKvm => "claim-kvm",
-            Self::Wander => "wander",
-            Self::SlowStamps => "slow-stamps",
-            Self::Stall => "stall",
-        }
+        self.into()
     }
 
     /// The self-check that must catch it; `None`: results show it, no check does.

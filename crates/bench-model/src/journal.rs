@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::raw::{GuestFacts, PeakBandwidths, RawBlock, RawRun};
+use crate::raw::{PeakBandwidths, RawBlock, RawRun};
 
 /// The name of the file in a run's folder.
 pub const FILE_NAME: &str = "measured.jsonl";
@@ -48,7 +48,7 @@ pub struct Journal {
 /// Replays a journal. A last line without its end was cut off and is ignored.
 #[must_use]
 pub fn replay(text: &[u8]) -> Journal {
-    let mut journal = Journal { measured: nothing(), ended: false, damaged_from: None };
+    let mut journal = Journal { measured: RawRun::default(), ended: false, damaged_from: None };
     let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     for (line, number) in text[..whole].split_inclusive(|&byte| byte == b'\n').zip(1..) {
         let Ok(entry) = serde_json::from_slice::<Entry<'static>>(line) else {
@@ -77,31 +77,13 @@ impl Journal {
     }
 }
 
-/// An empty run.
-#[must_use]
-pub fn nothing() -> RawRun {
-    RawRun {
-        guest: GuestFacts::default(),
-        tsc_hz: 0.0,
-        host_peer: 0,
-        guest_peer: 0,
-        spin_ns: None,
-        perf_missing: None,
-        memory_bytes: 0,
-        ceilings: Vec::new(),
-        overhead: None,
-        blocks: Vec::new(),
-        aborted: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::raw::CpuTime;
 
     fn run(memory_bytes: u64) -> Entry<'static> {
-        Entry::Run(Cow::Owned(RawRun { memory_bytes, ..nothing() }))
+        Entry::Run(Cow::Owned(RawRun { memory_bytes, ..RawRun::default() }))
     }
 
     fn block(index: u32) -> Entry<'static> {

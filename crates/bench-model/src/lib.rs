@@ -28,4 +28,4 @@ pub use crate::fault::Fault;
 pub use crate::pinning::Pinning;
 pub use crate::plan::{Block, Plan, QemuThreads};
 pub use crate::wait_mode::WaitMode;
-pub use crate::workload::Workload;
+pub use crate::workload::{Exchange, Workload};

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::pinning::Pinning;
 use crate::plan::Block;
 use crate::thread_usage::{ContextSwitches, PerfTime};
-use crate::workload::Workload;
+use crate::workload::{Exchange, Workload};
 
 /// Facts reported by the guest. Untrusted: shown, never relied on.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -295,18 +295,16 @@ impl RawBlock {
     /// Number of its rows in `samples.csv`: 0 for streams and idle blocks, 1 for a storm (its last message).
     #[must_use]
     pub fn rows(&self) -> u64 {
-        match self.block.workload {
-            Workload::Stream | Workload::Idle => 0,
-            Workload::Storm => 1,
-            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Frame | Workload::Contention => {
-                self.operations
-            }
+        match self.block.workload.exchange() {
+            Exchange::Stream | Exchange::Idle => 0,
+            Exchange::Storm => 1,
+            Exchange::Messages | Exchange::Frames => self.operations,
         }
     }
 }
 
-/// The raw result of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The raw result of a run. The default is empty.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct RawRun {
     /// Facts reported by the guest.
     pub guest: GuestFacts,

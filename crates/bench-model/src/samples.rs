@@ -1,17 +1,17 @@
 //! One row per measured operation (`samples.csv`). Times are nanoseconds; stamps count from the run's start on the
 //! host's time line. An empty field was not taken or is unknown.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use struct_field_names_as_array::FieldNamesAsArray;
 
 use crate::wait_mode::WaitMode;
 use crate::workload::Workload;
 
 /// The outcome of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, strum::Display, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Status {
     /// PROCESSED; frames were verified.
     Ok,
@@ -25,58 +25,11 @@ pub enum Status {
     Timeout,
 }
 
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Ok => "ok",
-            Self::HashMismatch => "hash_mismatch",
-            Self::BadHeader => "bad_header",
-            Self::GuestError => "guest_error",
-            Self::Timeout => "timeout",
-        })
-    }
-}
-
 /// The table's header.
-pub const COLUMNS: [&str; 34] = [
-    "block",
-    "workload",
-    "mode",
-    "host_wait",
-    "guest_wait",
-    "seq",
-    "size_bytes",
-    "due_ns",
-    "h0_ns",
-    "h1_ns",
-    "h2_ns",
-    "h3_ns",
-    "g0_ns",
-    "g1_ns",
-    "g2_ns",
-    "g3_ns",
-    "g4_ns",
-    "g5_ns",
-    "h4_ns",
-    "h5_ns",
-    "write_ns",
-    "ring_ns",
-    "inject_ns",
-    "wake_ns",
-    "notify_ns",
-    "ack_ns",
-    "read_ns",
-    "verify_ns",
-    "handle_ns",
-    "answer_ns",
-    "rtt_ns",
-    "end_to_end_ns",
-    "corrected_ns",
-    "status",
-];
+pub const COLUMNS: [&str; 34] = Row::FIELD_NAMES_AS_ARRAY;
 
 /// An operation's row. The fields have the order of the file's columns.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, FieldNamesAsArray, Serialize, Deserialize)]
 pub struct Row {
     /// The block's index in the plan.
     pub block: u32,

@@ -68,7 +68,7 @@ fn ratio_digits(value: f64) -> String {
 /// Two significant digits, and no fewer than its integer part has.
 fn two_digits(value: f64) -> String {
     match value.abs() {
-        size if size >= 9.95 => grouped_real(value),
+        size if size >= 9.95 => rounded_thousands(value),
         size if size >= 0.995 => format!("{value:.1}"),
         size if size >= 0.099_5 => format!("{value:.2}"),
         size if size >= 0.009_95 => format!("{value:.3}"),
@@ -76,11 +76,6 @@ fn two_digits(value: f64) -> String {
         size if size > 0.0 => format!("{value:.1e}"),
         _ => "0".to_owned(),
     }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded, and a ratio is positive")]
-fn grouped_real(value: f64) -> String {
-    thousands(value.max(0.0).round() as u64)
 }
 
 /// A rate or a count, rounded to an integer, with a comma between thousands. Negative values become 0.

@@ -1,13 +1,27 @@
 //! How a side waits for the other.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// How a side waits for the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    IntoStaticStr,
+    Serialize,
+    Deserialize,
+    VariantArray,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Wait"))]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum WaitMode {
     /// Busy polling of the word in shared memory.
     Poll,
@@ -19,16 +33,12 @@ pub enum WaitMode {
 
 impl WaitMode {
     /// All wait modes.
-    pub const ALL: [Self; 3] = [Self::Poll, Self::Irq, Self::Hybrid];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.first_chunk().expect("as many");
 
     /// Its name, as `--mode` takes it.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Poll => "poll",
-            Self::Irq => "irq",
-            Self::Hybrid => "hybrid",
-        }
+        self.into()
     }
 
     /// Its description in a line, for `--help`.
@@ -45,11 +55,5 @@ impl WaitMode {
     #[must_use]
     pub fn blocks(self) -> bool {
         self != Self::Poll
-    }
-}
-
-impl fmt::Display for WaitMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
     }
 }

@@ -1,13 +1,27 @@
 //! What a block measures.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 
 /// What a block measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    strum::Display,
+    IntoStaticStr,
+    Serialize,
+    Deserialize,
+    VariantArray,
+)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
 pub enum Workload {
     /// Minimum latency: a closed loop of 64-byte messages.
     Pingpong,
@@ -29,30 +43,12 @@ pub enum Workload {
 
 impl Workload {
     /// Every workload, in the order of cells.
-    pub const ALL: [Self; 8] = [
-        Self::Pingpong,
-        Self::Paced,
-        Self::Openloop,
-        Self::Frame,
-        Self::Stream,
-        Self::Storm,
-        Self::Idle,
-        Self::Contention,
-    ];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.first_chunk().expect("as many");
 
     /// The spelling of `--workload`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Pingpong => "pingpong",
-            Self::Paced => "paced",
-            Self::Openloop => "openloop",
-            Self::Frame => "frame",
-            Self::Stream => "stream",
-            Self::Storm => "storm",
-            Self::Idle => "idle",
-            Self::Contention => "contention",
-        }
+        self.into()
     }
 
     /// Its description in a line, for `--help`.
@@ -70,15 +66,36 @@ impl Workload {
         }
     }
 
+    /// What its blocks exchange.
+    #[must_use]
+    pub fn exchange(self) -> Exchange {
+        match self {
+            Self::Pingpong | Self::Paced | Self::Openloop | Self::Contention => Exchange::Messages,
+            Self::Frame => Exchange::Frames,
+            Self::Stream => Exchange::Stream,
+            Self::Storm => Exchange::Storm,
+            Self::Idle => Exchange::Idle,
+        }
+    }
+
     /// Whether each message waits for the previous answer: then each doorbell is one interrupt.
     #[must_use]
     pub fn is_closed_loop(self) -> bool {
-        !matches!(self, Self::Stream | Self::Storm | Self::Idle)
+        matches!(self.exchange(), Exchange::Messages | Exchange::Frames)
     }
 }
 
-impl fmt::Display for Workload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
+/// What host and guest exchange in a block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exchange {
+    /// Short messages, each acknowledged before the next.
+    Messages,
+    /// Frames in slots, each acknowledged before the next.
+    Frames,
+    /// Messages in a ring of slots.
+    Stream,
+    /// Messages and doorbells; only the last message is acknowledged.
+    Storm,
+    /// A single message, after the measurement.
+    Idle,
 }

@@ -1,5 +1,7 @@
 //! Parameters that xtask passes to the guest program on the kernel command line, and console lines that it reads.
 
+use strum::{EnumString, IntoStaticStr, VariantArray};
+
 /// Prefix of each line that the guest program prints on the console.
 pub const CONSOLE_PREFIX: &str = "ivshmem-doorbell:";
 /// Follows the prefix in the first line, which shows that user space runs.
@@ -27,7 +29,8 @@ pub fn parameter(key: &str, value: &str) -> String {
 }
 
 /// What the guest program does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum RunMode {
     /// Responds to the host.
     Respond,
@@ -38,22 +41,15 @@ pub enum RunMode {
 }
 
 impl RunMode {
-    /// All modes.
-    pub const ALL: [Self; 3] = [Self::Respond, Self::Shell, Self::Proof];
-
     /// The parameter's value.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Respond => "respond",
-            Self::Shell => "shell",
-            Self::Proof => "proof",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 }
 
 /// A kernel driver that the guest binds to the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray)]
 pub enum GuestDriver {
     /// This project's UIO driver, with MSI-X.
     UioPciMsix,
@@ -67,7 +63,7 @@ pub enum GuestDriver {
 
 impl GuestDriver {
     /// All drivers.
-    pub const ALL: [Self; 4] = [Self::UioPciMsix, Self::UioPciGeneric, Self::IgbUio, Self::VfioPci];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.first_chunk().expect("as many");
 
     /// The kernel's spelling.
     #[must_use]
@@ -143,32 +139,31 @@ impl GuestDriver {
 }
 
 /// The requested memory type of BAR2's mapping.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Bar2Map {
     /// The fastest type that the driver offers.
     #[default]
     Auto,
     /// UC: every access reaches the device.
+    #[strum(serialize = "uc")]
     Uncached,
     /// WC: writes are combined; reads reach the device.
+    #[strum(serialize = "wc")]
     WriteCombined,
     /// WB: ordinary cached memory.
+    #[strum(serialize = "wb")]
     WriteBack,
 }
 
 impl Bar2Map {
     /// All memory types.
-    pub const ALL: [Self; 4] = [Self::Auto, Self::Uncached, Self::WriteCombined, Self::WriteBack];
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.first_chunk().expect("as many");
 
     /// The parameter's value.
     #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Uncached => "uc",
-            Self::WriteCombined => "wc",
-            Self::WriteBack => "wb",
-        }
+    pub fn name(self) -> &'static str {
+        self.into()
     }
 
     /// Its properties in a line, for `--help`.
@@ -180,11 +175,5 @@ impl Bar2Map {
             Self::WriteCombined => "Write-combined",
             Self::WriteBack => "Write-back; moves BAR2 above 4 GiB",
         }
-    }
-
-    /// The type with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|map| map.name() == name)
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 pub use bench_model::{Fault, WaitMode};
 use doorbell::region::{RegionError, SharedRegion};
+use strum::VariantArray;
 
 use crate::ack::SeqState;
 use crate::memory_map::{GUEST_STATUS, HOST_COMMAND, HOST_PARAMS, LINE_WORDS, STAMP_COUNT};
@@ -27,7 +28,7 @@ pub const DONE: u8 = 2;
 pub const FAILED: u8 = 3;
 
 /// What the guest does in a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::VariantArray)]
 pub enum BlockKind {
     /// Clock handshakes: the guest's time stamp follows the acknowledgement word.
     Clock,
@@ -43,17 +44,12 @@ pub enum BlockKind {
     PeakBandwidth,
 }
 
-impl BlockKind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Clock, Self::Pingpong, Self::Frame, Self::Stream, Self::Storm, Self::PeakBandwidth];
-}
-
 impl Word for BlockKind {
     fn to_word(self) -> u64 {
         self as u64 + 1
     }
     fn from_word(word: u64) -> Option<Self> {
-        enumerated(&Self::ALL, word)
+        enumerated(Self::VARIANTS, word)
     }
 }
 
@@ -106,6 +102,24 @@ word_struct! {
 const _: () = assert!(BlockParams::WORDS < LINE_WORDS);
 
 impl BlockParams {
+    /// A block in which both sides poll. The parameters that not every kind of block has are zero.
+    #[must_use]
+    pub const fn polling(kind: BlockKind, first_seq: u64, operations: u64) -> Self {
+        Self {
+            kind,
+            guest_wait: WaitMode::Poll,
+            host_wait: WaitMode::Poll,
+            operations,
+            first_seq,
+            spin_ticks: 0,
+            slots: 0,
+            bytes: 0,
+            always_ring: false,
+            fault: None,
+            stamped: false,
+        }
+    }
+
     /// Writes the parameters and then the command word.
     pub fn publish(&self, region: &SharedRegion, epoch: u64) -> Result<(), RegionError> {
         store(region, HOST_PARAMS, &self.to_words())?;

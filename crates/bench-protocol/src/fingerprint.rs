@@ -1,6 +1,7 @@
 //! A hash of the layout, by which builds with different layouts refuse each other.
 
 use bench_model::{Fault, WaitMode};
+use strum::VariantArray;
 
 use crate::control::{BlockKind, BlockParams};
 use crate::counters::GuestCounters;
@@ -29,7 +30,7 @@ pub fn fingerprint() -> u64 {
         GuestStamps::DEFINITION,
         FrameHeader::DEFINITION,
     ];
-    let enumerations = format!("{:?}{:?}{:?}", BlockKind::ALL, WaitMode::ALL, Fault::ALL);
+    let enumerations = format!("{:?}{:?}{:?}", BlockKind::VARIANTS, WaitMode::ALL, Fault::ALL);
     let sizes = format!("{:?}", [size_of::<MemoryMap>(), LINE_WORDS, PAYLOAD_WORDS, STAMP_COUNT, STAMP_WORDS, SLOTS]);
     hash(definitions.into_iter().chain([&*enumerations, &*sizes]))
 }

@@ -11,7 +11,8 @@ const ALIGN: usize = 64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SlotRing {
     slots: u64,
-    bytes: usize,
+    /// Bytes per message.
+    pub bytes: usize,
     stride: usize,
 }
 
@@ -24,12 +25,6 @@ impl SlotRing {
         let stride = bytes.checked_next_multiple_of(ALIGN)?;
         let all = usize::try_from(slots).ok().filter(|slots| *slots > 0)?.checked_mul(stride)?;
         (SLOTS.checked_add(all)? <= region).then_some(Self { slots, bytes, stride })
-    }
-
-    /// Bytes per message.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
     }
 
     /// Offset of a message's slot.

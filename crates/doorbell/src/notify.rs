@@ -30,59 +30,33 @@ impl Notifier for NoNotify {
     }
 }
 
-/// For a blocking receiver: rings if the receiver is armed.
-#[derive(Debug)]
-pub struct RingIfArmed<'a, W, F> {
-    armed: &'a W,
-    ring: F,
+/// For a blocking receiver: calls `ring` if the receiver's `armed` word is set.
+pub fn ring_if_armed<W: AtomicWord, F: FnMut() -> io::Result<()>>(armed: &W, ring: F) -> impl Notifier {
+    Ring { is_needed: || claim_armed(armed), notify: ring, rings: 0 }
+}
+
+/// Calls `ring` for every message, armed or not: for storms, and for streams that measure doorbells without the armed
+/// word. The receiver collects events without a message and continues to wait.
+pub fn ring_always<F: FnMut() -> io::Result<()>>(ring: F) -> impl Notifier {
+    Ring { is_needed: || true, notify: ring, rings: 0 }
+}
+
+struct Ring<C, F> {
+    is_needed: C,
+    notify: F,
     rings: u64,
 }
 
-impl<'a, W: AtomicWord, F: FnMut() -> io::Result<()>> RingIfArmed<'a, W, F> {
-    /// Calls `ring` if the receiver's `armed` word is set.
-    pub fn new(armed: &'a W, ring: F) -> Self {
-        Self { armed, ring, rings: 0 }
-    }
-}
-
-impl<W: AtomicWord, F: FnMut() -> io::Result<()>> Notifier for RingIfArmed<'_, W, F> {
+impl<C: FnMut() -> bool, F: FnMut() -> io::Result<()>> Notifier for Ring<C, F> {
     const RINGS: bool = true;
 
     #[inline]
     fn notify(&mut self) -> io::Result<()> {
-        if claim_armed(self.armed) {
+        if (self.is_needed)() {
             self.rings += 1;
-            (self.ring)()?;
+            (self.notify)()?;
         }
         Ok(())
-    }
-    fn rings(&self) -> u64 {
-        self.rings
-    }
-}
-
-/// Rings for every message, armed or not: for storms, and for streams that measure doorbells without the armed word.
-/// The receiver collects events without a message and continues to wait.
-#[derive(Debug)]
-pub struct RingAlways<F> {
-    ring: F,
-    rings: u64,
-}
-
-impl<F: FnMut() -> io::Result<()>> RingAlways<F> {
-    /// Rings by calling `ring`.
-    pub fn new(ring: F) -> Self {
-        Self { ring, rings: 0 }
-    }
-}
-
-impl<F: FnMut() -> io::Result<()>> Notifier for RingAlways<F> {
-    const RINGS: bool = true;
-
-    #[inline]
-    fn notify(&mut self) -> io::Result<()> {
-        self.rings += 1;
-        (self.ring)()
     }
     fn rings(&self) -> u64 {
         self.rings

@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::wait::{WaitCounts, WaitError, Waiter};
+use crate::wait::{WaitError, Waiter};
 
 /// Sleep between two checks. Timer slack extends it to 60 µs and more.
 const SLEEP: Duration = Duration::from_micros(10);
@@ -25,9 +25,5 @@ impl Waiter for SleepPoll {
             sleep(SLEEP);
             on_idle().map_err(WaitError::Abandoned)?;
         }
-    }
-
-    fn counts(&self) -> WaitCounts {
-        WaitCounts::default()
     }
 }

@@ -88,8 +88,10 @@ pub trait Waiter {
         on_idle: impl FnMut() -> Result<(), E>,
     ) -> Result<T, WaitError<E>>;
 
-    /// The counters.
-    fn counts(&self) -> WaitCounts;
+    /// The counters; a waiter that never blocks has none.
+    fn counts(&self) -> WaitCounts {
+        WaitCounts::default()
+    }
 
     /// See [`EventSource::irq_entry_tsc`]; `None` if the last wait needed no event.
     fn irq_entry_tsc(&self) -> Option<u64> {
@@ -122,10 +124,6 @@ impl Waiter for Poll {
                 }
             }
         }
-    }
-
-    fn counts(&self) -> WaitCounts {
-        WaitCounts::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io;
 
 use doorbell::arming::AtomicWord;
-use doorbell::notify::{Notifier, RingIfArmed};
+use doorbell::notify::{Notifier, ring_if_armed};
 use doorbell::wait::{EventSource, Irq, Waiter, Wakeup};
 use loom::sync::atomic::{AtomicU64, Ordering, fence};
 use loom::sync::{Arc, Condvar, Mutex};
@@ -90,7 +90,7 @@ fn exchange<const FENCED: bool>(messages: u64, receiver: Receiver) {
         let sender = {
             let (message, answer, armed, event) = (message.clone(), answer.clone(), armed.clone(), event.clone());
             thread::spawn(move || {
-                let mut doorbell = RingIfArmed::new(&*armed, || {
+                let mut doorbell = ring_if_armed(&*armed, || {
                     event.change(|state| state.count += 1);
                     Ok(())
                 });

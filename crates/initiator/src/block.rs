@@ -1,21 +1,20 @@
 //! Runs a block of operations and measures clocks, counters and CPU usage around it.
 
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bench_model::copy_speed::CopySpeed;
 use bench_model::raw::{ClockFit, RawBlock};
-use bench_model::{Block, Conditions, Fault, Plan, WaitMode, Workload};
+use bench_model::{Block, Conditions, Exchange, Fault, Plan, WaitMode, Workload};
 use bench_protocol::clock::ClockOffset;
 use bench_protocol::control::{BlockKind, BlockParams};
 use bench_protocol::memory_map::STAMP_COUNT;
-use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
+use doorbell::notify::{NoNotify, Notifier, ring_always, ring_if_armed};
 use doorbell::sleep_poll::SleepPoll;
 use doorbell::wait::{Hybrid, Irq, Poll, Waiter};
 
-use super::BenchError;
 use super::block_result::ExchangeResult;
 use super::cpu_usage::Meter;
+use super::error::system;
 use super::eventfd::{EventFd, ring};
 use super::faults::{FaultPolicy, SlowWaiter, ring_with_fault};
 use super::guest::Guest;
@@ -26,6 +25,7 @@ use super::shared_words::SharedWords;
 use super::suspend::SuspendClock;
 use super::threads::{AffinitySampler, Contention};
 use super::workload::{BlockContext, FrameGenerator};
+use super::{BenchError, StopReason};
 
 /// Handshakes per clock measurement: at least one is not interrupted.
 const HANDSHAKES: u64 = 300;
@@ -35,23 +35,23 @@ const CALIBRATION_ROUNDS: u64 = 400;
 const FIRES_AT: u64 = 20;
 
 /// Runs blocks one after the other.
-pub(super) struct BlockRunner<'r, 'l> {
-    words: &'r SharedWords<'l>,
+pub(super) struct BlockRunner<'r> {
+    pub(super) words: &'r SharedWords<'r>,
     tsc_hz: f64,
     deadline: OperationTimeout,
-    meter: Meter,
-    frames: FrameGenerator,
+    pub(super) meter: Meter,
+    pub(super) frames: FrameGenerator,
     next_seq: u64,
     /// Spin time of hybrid waits.
     spin_ticks: u64,
-    fault: FaultPolicy,
+    pub(super) fault: FaultPolicy,
     contention: Contention,
-    seed: u64,
+    pub(super) seed: u64,
     placement: &'r AffinitySampler,
 }
 
-impl<'r, 'l> BlockRunner<'r, 'l> {
-    pub(super) fn new(plan: &Plan, words: &'r SharedWords<'l>, tsc_hz: f64, placement: &'r AffinitySampler) -> Self {
+impl<'r> BlockRunner<'r> {
+    pub(super) fn new(plan: &Plan, words: &'r SharedWords<'r>, tsc_hz: f64, placement: &'r AffinitySampler) -> Self {
         let deadline = OperationTimeout::new(Duration::from_millis(plan.operation_timeout_ms), tsc_hz);
         let meter = Meter::new(plan.qemu.as_ref());
         let frames = FrameGenerator::new(plan.seed);
@@ -61,9 +61,9 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         Self { words, tsc_hz, deadline, meter, frames, next_seq: 1, spin_ticks: 0, fault, contention, seed, placement }
     }
 
-    /// The missing hardware counters, with reasons.
-    pub(super) fn perf_missing(&self) -> Option<String> {
-        self.meter.perf_missing().map(str::to_owned)
+    /// Ticks of the time stamp counter per nanosecond.
+    pub(super) fn ticks_per_ns(&self) -> f64 {
+        self.tsc_hz / 1e9
     }
 
     /// Sets the spin time of hybrid waits: the value of the plan, or the measured cost of blocking. A waiter that spins
@@ -71,10 +71,9 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
     pub(super) fn calibrate_spin(
         &mut self,
         requested_ns: Option<u64>,
-        guest: &mut Guest<'_>,
-        monitor: &mut RunMonitor<'_>,
+        guest: &mut Guest<'_, '_>,
     ) -> Result<u64, BenchError> {
-        let ticks_per_ns = self.tsc_hz / 1e9;
+        let ticks_per_ns = self.ticks_per_ns();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a spin fits 64 bits of ticks")]
         let in_ticks = |ns: u64| (ns as f64 * ticks_per_ns) as u64;
         if let Some(ns) = requested_ns {
@@ -94,13 +93,13 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             conditions: Conditions::default(),
         };
         // Nothing is recorded here, so a one-shot fault would be lost.
-        let fault = self.fault.take();
+        let fault = self.fault.0.take();
         let params = self.block_params(&block, BlockKind::Pingpong, CALIBRATION_ROUNDS);
-        guest.begin(params, monitor, block.index)?;
+        guest.begin(params, block.index)?;
         let mut samples = Vec::new();
-        self.dispatch(&block, guest, monitor, params.first_seq, &mut samples)?;
-        guest.end(monitor, block.index)?;
-        self.fault.set(fault);
+        self.dispatch(&block, guest, params.first_seq, &mut samples)?;
+        guest.end()?;
+        self.fault.0.set(fault);
         let mut durations: Vec<u64> = samples.iter().map(|s| s.ended.saturating_sub(s.published)).collect();
         durations.sort_unstable();
         self.spin_ticks = durations[durations.len() / 2];
@@ -112,31 +111,28 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
     pub(super) fn run(
         &mut self,
         block: &Block,
-        guest: &mut Guest<'_>,
-        monitor: &mut RunMonitor<'_>,
+        guest: &mut Guest<'_, '_>,
         recorder: &mut Recorder,
     ) -> Result<(RawBlock, CopySpeed), BenchError> {
-        let before = self.measure_clock_offset(guest, monitor, block.index)?;
-        let (kind, operations) = match block.workload {
-            Workload::Frame => (BlockKind::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
-            Workload::Storm => (BlockKind::Storm, block.count),
-            Workload::Stream => (BlockKind::Stream, STAMP_COUNT as u64),
-            Workload::Idle => (BlockKind::Pingpong, 1),
-            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Contention => {
-                (BlockKind::Pingpong, block.warmup + block.count)
-            }
+        let before = self.measure_clock_offset(guest, block.index)?;
+        let (kind, operations) = match block.workload.exchange() {
+            Exchange::Messages => (BlockKind::Pingpong, block.warmup + block.count),
+            Exchange::Frames => (BlockKind::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
+            Exchange::Storm => (BlockKind::Storm, block.count),
+            Exchange::Stream => (BlockKind::Stream, STAMP_COUNT as u64),
+            Exchange::Idle => (BlockKind::Pingpong, 1),
         };
         let params = self.block_params(block, kind, operations);
-        guest.begin(params, monitor, block.index)?;
+        guest.begin(params, block.index)?;
         let mut samples = Vec::with_capacity(usize::try_from(operations).unwrap_or(STAMP_COUNT));
         // Before the load starts, which restores the affinity that it found.
         self.placement.apply_wander_fault(block)?;
         let load = self.contention.start(block.conditions)?;
         let awake = SuspendClock::start();
-        let outcome = self.dispatch(block, guest, monitor, params.first_seq, &mut samples);
+        let outcome = self.dispatch(block, guest, params.first_seq, &mut samples);
         let suspended_ns = awake.elapsed_ns();
         let restored = load.stop_and_restore();
-        let ended = outcome.and_then(|result| Ok((result, guest.end(monitor, block.index)?)));
+        let ended = outcome.and_then(|result| Ok((result, guest.end()?)));
         let left_out = if block.workload == Workload::Storm { 0 } else { block.warmup };
         let measured: Vec<Sample> = samples.into_iter().skip(usize::try_from(left_out).unwrap_or(0)).collect();
         let (result, counted) = match ended {
@@ -149,7 +145,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             }
         };
         restored?;
-        let after = self.measure_clock_offset(guest, monitor, block.index)?;
+        let after = self.measure_clock_offset(guest, block.index)?;
         let clock = self.clock_fit(before, after);
         let offset = ClockOffset { ticks: before.ticks.midpoint(after.ticks), bound: before.bound.max(after.bound) };
         let stable = clock.is_stable().then_some(offset);
@@ -181,29 +177,13 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
     }
 
     /// The offset between the counters of guest and host, from the shortest of a few hundred handshakes.
-    fn measure_clock_offset(
-        &mut self,
-        guest: &mut Guest<'_>,
-        monitor: &mut RunMonitor<'_>,
-        index: u32,
-    ) -> Result<ClockOffset, BenchError> {
-        let params = BlockParams {
-            kind: BlockKind::Clock,
-            guest_wait: WaitMode::Poll,
-            host_wait: WaitMode::Poll,
-            operations: HANDSHAKES,
-            first_seq: self.next_seq,
-            spin_ticks: 0,
-            slots: 0,
-            bytes: 0,
-            always_ring: false,
-            stamped: false,
-            fault: self.fault.is_active(Fault::DriftingClock).then_some(Fault::DriftingClock),
-        };
+    fn measure_clock_offset(&mut self, guest: &mut Guest<'_, '_>, index: u32) -> Result<ClockOffset, BenchError> {
+        let fault = self.fault.is_active(Fault::DriftingClock).then_some(Fault::DriftingClock);
+        let params = BlockParams { fault, ..BlockParams::polling(BlockKind::Clock, self.next_seq, HANDSHAKES) };
         self.next_seq += HANDSHAKES;
-        guest.begin(params, monitor, index)?;
+        guest.begin(params, index)?;
         let words = self.words;
-        let mut channel = Channel::new(words, monitor, Poll, NoNotify, self.deadline);
+        let mut channel = Channel::new(words, &mut guest.monitor, Poll, NoNotify, self.deadline);
         let mut handshakes = Vec::new();
         for seq in params.first_seq..params.first_seq + HANDSHAKES {
             let mut sample = Sample { seq, ..Sample::default() };
@@ -211,7 +191,7 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
             let stamp = words.stamp.load(std::sync::atomic::Ordering::Relaxed);
             handshakes.push(ClockOffset::from_handshake(sample.published, stamp, sample.ended));
         }
-        guest.end(monitor, index)?;
+        guest.end()?;
         Ok(ClockOffset::best(handshakes).expect("HANDSHAKES is not zero"))
     }
 
@@ -228,16 +208,14 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
     fn dispatch(
         &mut self,
         block: &Block,
-        guest: &Guest<'_>,
-        monitor: &mut RunMonitor<'_>,
+        guest: &mut Guest<'_, '_>,
         first_seq: u64,
         samples: &mut Vec<Sample>,
     ) -> Result<ExchangeResult, BenchError> {
-        let words = self.words;
-        let system = |what| move |source| BenchError::System { what, source };
-        let own: OwnedFd = monitor.client().own_vectors()[0].try_clone().map_err(system("copying an eventfd"))?;
-        let theirs = monitor.client().peers().get(&guest.peer()).and_then(|vectors| vectors.first());
-        let theirs = theirs.ok_or(BenchError::Stopped(super::StopReason::GuestLeft(guest.peer())))?;
+        let (words, monitor) = (self.words, &mut guest.monitor);
+        let own = monitor.client.own_vectors()[0].try_clone().map_err(system("copying an eventfd"))?;
+        let theirs = monitor.client.peers().get(&guest.peer).and_then(|vectors| vectors.first());
+        let theirs = theirs.ok_or(BenchError::Stopped(StopReason::GuestLeft(guest.peer)))?;
         let theirs = theirs.try_clone().map_err(system("copying an eventfd"))?;
 
         let fault = self.fault.clone();
@@ -251,73 +229,49 @@ impl<'r, 'l> BlockRunner<'r, 'l> {
         let timeout = block.limit_ms.filter(|_| block.workload == Workload::Idle).map(|limit| limit / 4);
         let mut event = EventFd::new(&own, timeout);
         event.drain().map_err(system("reading the eventfd"))?;
-        let at = BlockStart { block, first_seq };
+        let context = BlockContext { runner: self, block, first_seq, samples };
         if !block.guest_wait.blocks() {
-            self.dispatch_waiter(NoNotify, at, monitor, event, samples)
+            context.dispatch_waiter(NoNotify, monitor, event)
         } else if block.workload == Workload::Storm || block.conditions.always_ring {
-            self.dispatch_waiter(RingAlways::new(ring_once), at, monitor, event, samples)
+            context.dispatch_waiter(ring_always(ring_once), monitor, event)
         } else {
-            self.dispatch_waiter(RingIfArmed::new(words.guest_armed, ring_once), at, monitor, event, samples)
+            context.dispatch_waiter(ring_if_armed(words.guest_armed, ring_once), monitor, event)
         }
     }
+}
 
+impl BlockContext<'_, '_> {
     fn dispatch_waiter<N: Notifier>(
-        &mut self,
+        self,
         notifier: N,
-        at: BlockStart<'_>,
         monitor: &mut RunMonitor<'_>,
         event: EventFd<'_>,
-        samples: &mut Vec<Sample>,
     ) -> Result<ExchangeResult, BenchError> {
-        let armed = self.words.host_armed;
-        match (at.block.host_wait, self.fault.fault()) {
-            (WaitMode::Poll, Some(Fault::SleepyHost)) => self.run_channel(SleepPoll, notifier, at, monitor, samples),
-            (WaitMode::Poll, Some(Fault::SlowStamps)) => {
-                self.run_channel(SlowWaiter(Poll), notifier, at, monitor, samples)
-            }
-            (WaitMode::Poll, _) => self.run_channel(Poll, notifier, at, monitor, samples),
-            (WaitMode::Irq, _) => self.run_channel(Irq::new(armed, event), notifier, at, monitor, samples),
-            (WaitMode::Hybrid, _) => {
-                self.run_channel(Hybrid::new(armed, event, self.spin_ticks), notifier, at, monitor, samples)
-            }
+        let (armed, spin_ticks) = (self.runner.words.host_armed, self.runner.spin_ticks);
+        match (self.block.host_wait, self.runner.fault.fault()) {
+            (WaitMode::Poll, Some(Fault::SleepyHost)) => self.run_channel(SleepPoll, notifier, monitor),
+            (WaitMode::Poll, Some(Fault::SlowStamps)) => self.run_channel(SlowWaiter(Poll), notifier, monitor),
+            (WaitMode::Poll, _) => self.run_channel(Poll, notifier, monitor),
+            (WaitMode::Irq, _) => self.run_channel(Irq::new(armed, event), notifier, monitor),
+            (WaitMode::Hybrid, _) => self.run_channel(Hybrid::new(armed, event, spin_ticks), notifier, monitor),
         }
     }
 
     fn run_channel<W: Waiter, N: Notifier>(
-        &mut self,
+        mut self,
         waiter: W,
         notifier: N,
-        at: BlockStart<'_>,
         monitor: &mut RunMonitor<'_>,
-        samples: &mut Vec<Sample>,
     ) -> Result<ExchangeResult, BenchError> {
-        let mut channel = Channel::new(self.words, monitor, waiter, notifier, self.deadline);
-        self.meter.drain();
-        let outcome = BlockContext {
-            block: at.block,
-            first_seq: at.first_seq,
-            words: self.words,
-            meter: &mut self.meter,
-            frames: &mut self.frames,
-            fault: &self.fault,
-            ticks_per_ns: self.tsc_hz / 1e9,
-            seed: self.seed,
-            samples,
-        }
-        .run(&mut channel)?;
+        let mut channel = Channel::new(self.runner.words, monitor, waiter, notifier, self.runner.deadline);
+        self.runner.meter.drain();
+        let outcome = self.run(&mut channel)?;
         let (counts, rings, stale) = (channel.waiter.counts(), channel.notifier.rings(), channel.stale);
-        let (cpu, wall) = self.meter.drain();
+        let (cpu, wall) = self.runner.meter.drain();
         if let Some(traffic) = &outcome.traffic {
             // A stream sends more messages than its parameters state.
-            self.next_seq = self.next_seq.max(traffic.last_seq + 2);
+            self.runner.next_seq = self.runner.next_seq.max(traffic.last_seq + 2);
         }
         Ok(ExchangeResult { counts, rings, stale, cpu, wall, outcome })
     }
-}
-
-/// A block and its first sequence number.
-#[derive(Clone, Copy)]
-struct BlockStart<'b> {
-    block: &'b Block,
-    first_seq: u64,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bench_model::raw::{ClockFit, Counters, CpuTime, RawBlock, Traffic};
-use bench_model::{Block, Workload};
+use bench_model::{Block, Exchange};
 use bench_protocol::ack::Ack;
 use bench_protocol::counters::GuestCounters;
 use doorbell::wait::WaitCounts;
@@ -40,16 +40,10 @@ impl ExchangeResult {
             full: sent.full,
         });
         let sent = traffic.as_ref().map(|traffic| traffic.sent);
-        let bytes_verified = match block.workload {
-            Workload::Frame => verified * block.size_bytes,
+        let bytes_verified = match block.workload.exchange() {
+            Exchange::Frames => verified * block.size_bytes,
             // Only the first and last words of a stream's messages are checked.
-            Workload::Pingpong
-            | Workload::Paced
-            | Workload::Openloop
-            | Workload::Contention
-            | Workload::Storm
-            | Workload::Stream
-            | Workload::Idle => 0,
+            Exchange::Messages | Exchange::Storm | Exchange::Stream | Exchange::Idle => 0,
         };
         RawBlock {
             block: block.clone(),

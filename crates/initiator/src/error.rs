@@ -1,7 +1,7 @@
 //! Why a run ends early.
 
-use std::path::PathBuf;
-use std::time::Duration;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use bench_protocol::layout::LayoutError;
 use client::ClientError;
@@ -12,18 +12,11 @@ use super::run_monitor::StopReason;
 /// Errors of a run.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
-    /// The plan could not be read.
-    #[error("cannot read the plan {}", path.display())]
-    Plan {
-        /// The plan's file.
-        path: PathBuf,
-        /// The cause.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A result could not be written.
-    #[error("cannot write {}", path.display())]
-    Write {
+    /// The plan could not be read, or a result could not be written.
+    #[error("cannot {action} {}", path.display())]
+    File {
+        /// What was to be done with the file.
+        action: &'static str,
         /// The file.
         path: PathBuf,
         /// The cause.
@@ -39,49 +32,9 @@ pub enum BenchError {
     /// The shared memory does not fit the layout.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// No guest announced itself.
-    #[error(
-        "no guest answered within {waited:?}. Hint: run guest-uio respond in a VM on this server; use a longer \
-         --ready-timeout on a slow machine"
-    )]
-    NoGuest {
-        /// The timeout.
-        waited: Duration,
-    },
-    /// The guest has no interrupts, which the plan needs.
-    #[error("cannot measure irq mode with this guest: {why}")]
-    NoInterrupts {
-        /// The reason that the guest reports.
-        why: String,
-    },
-    /// The guest aborted a block.
-    #[error("the guest aborted block {block}: {why}")]
-    GuestAborted {
-        /// The block.
-        block: u32,
-        /// The reason that the guest reports.
-        why: String,
-    },
-    /// An operation was not acknowledged in time.
-    #[error("no acknowledgement of operation {seq} within {waited:?}; {states}")]
-    Timeout {
-        /// Its sequence number.
-        seq: u64,
-        /// The timeout.
-        waited: Duration,
-        /// Last states of both sides.
-        states: String,
-    },
-    /// The guest did not start or finish a block in time.
-    #[error("the guest was not {what} within {waited:?}; {states}")]
-    GuestTimeout {
-        /// The awaited state.
-        what: &'static str,
-        /// The timeout.
-        waited: Duration,
-        /// Last states of both sides.
-        states: String,
-    },
+    /// The guest did not answer in time, aborted a block, or lacks interrupts that the plan needs.
+    #[error("{0}")]
+    Guest(String),
     /// A signal, the guest or the server ended the run.
     #[error(transparent)]
     Stopped(#[from] StopReason),
@@ -92,6 +45,20 @@ pub enum BenchError {
         what: &'static str,
         /// The cause.
         #[source]
-        source: std::io::Error,
+        source: io::Error,
     },
+}
+
+/// Converts the cause of a failed system call.
+pub(crate) fn system<E: Into<io::Error>>(what: &'static str) -> impl FnOnce(E) -> BenchError {
+    move |source| BenchError::System { what, source: source.into() }
+}
+
+/// Converts the cause of a failed access to a file, such as `read the plan`.
+pub(crate) fn file_error<E>(action: &'static str, path: &Path) -> impl FnOnce(E) -> BenchError
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let path = path.to_owned();
+    move |source| BenchError::File { action, path, source: source.into() }
 }

@@ -18,7 +18,7 @@ const EXTRA_WAIT: Duration = Duration::from_micros(50);
 
 /// The fault of the run, if any. Clones share it: a one-shot fault fires once.
 #[derive(Debug, Clone)]
-pub(super) struct FaultPolicy(Rc<Cell<Option<Fault>>>);
+pub(super) struct FaultPolicy(pub(super) Rc<Cell<Option<Fault>>>);
 
 impl FaultPolicy {
     pub(super) fn new(fault: Option<Fault>) -> Self {
@@ -39,18 +39,9 @@ impl FaultPolicy {
     pub(super) fn fires(&self, fault: Fault) -> bool {
         let fires = self.is_active(fault);
         if fires {
-            self.set(None);
+            self.0.set(None);
         }
         fires
-    }
-
-    /// Removes the fault.
-    pub(super) fn take(&self) -> Option<Fault> {
-        self.0.take()
-    }
-
-    pub(super) fn set(&self, fault: Option<Fault>) {
-        self.0.set(fault);
     }
 
     /// Whether the fault drops or adds a doorbell of this block. Only blocking round trips show it.
@@ -64,7 +55,7 @@ impl FaultPolicy {
 /// Handles the doorbell that the fault concerns: drops it, or rings it twice.
 #[cold]
 pub(super) fn ring_with_fault(eventfd: &OwnedFd, fault: &FaultPolicy) -> io::Result<()> {
-    if fault.take() == Some(Fault::UncountedDoorbell) {
+    if fault.0.take() == Some(Fault::UncountedDoorbell) {
         ring(eventfd)?;
         std::thread::sleep(NO_COALESCING);
         ring(eventfd)?;

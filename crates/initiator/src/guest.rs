@@ -21,80 +21,67 @@ const REACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The guest of this run.
 #[derive(Debug)]
-pub(super) struct Guest<'l> {
-    words: &'l SharedWords<'l>,
-    peer: PeerId,
+pub(super) struct Guest<'l, 'c> {
+    pub(super) words: &'l SharedWords<'l>,
+    /// Checked during each wait for the guest.
+    pub(super) monitor: RunMonitor<'c>,
+    pub(super) peer: PeerId,
     epoch: u64,
+    /// The current block's index in the plan.
+    block: u32,
 }
 
-impl<'l> Guest<'l> {
+impl<'l, 'c> Guest<'l, 'c> {
     /// Waits for the guest's hello.
     pub(super) fn wait_for_hello(
         words: &'l SharedWords<'l>,
-        monitor: &mut RunMonitor<'_>,
+        mut monitor: RunMonitor<'c>,
         timeout: Duration,
     ) -> Result<(Self, GuestFacts), BenchError> {
         let start = Instant::now();
+        // The guest's hello can arrive before the server announces the guest.
         let hello = loop {
-            if let Some(hello) = Hello::read(words.memory, words.layout.nonce)? {
+            if let Some(hello) = Hello::read(words.memory, words.layout.nonce)?
+                && monitor.client.peers().contains_key(&PeerId(hello.peer))
+            {
                 break hello;
             }
             if start.elapsed() > timeout {
-                return Err(BenchError::NoGuest { waited: timeout });
+                return Err(BenchError::Guest(format!(
+                    "no guest answered within {timeout:?}. Hint: run guest-uio respond in a VM on this server; use a longer \
+                     --ready-timeout on a slow machine"
+                )));
             }
             monitor.check()?;
             sleep(PAUSE);
         };
         let peer = PeerId(hello.peer);
-        // The guest's hello can arrive before the server announces the guest.
-        while !monitor.client().peers().contains_key(&peer) {
-            if start.elapsed() > timeout {
-                return Err(BenchError::NoGuest { waited: timeout });
-            }
-            monitor.check()?;
-            sleep(PAUSE);
-        }
-        monitor.expect(peer);
+        monitor.guest = Some(peer);
         // The facts are only displayed: invalid JSON leaves them empty.
         let facts = serde_json::from_str(&hello.text).unwrap_or_default();
-        Ok((Self { words, peer, epoch: 0 }, facts))
-    }
-
-    pub(super) fn peer(&self) -> PeerId {
-        self.peer
+        Ok((Self { words, monitor, peer, epoch: 0, block: 0 }, facts))
     }
 
     /// Starts a block and waits until the guest is ready for the first message.
-    pub(super) fn begin(
-        &mut self,
-        block: BlockParams,
-        monitor: &mut RunMonitor<'_>,
-        index: u32,
-    ) -> Result<(), BenchError> {
+    pub(super) fn begin(&mut self, params: BlockParams, index: u32) -> Result<(), BenchError> {
         self.epoch += 1;
-        block.publish(self.words.memory, self.epoch)?;
-        self.barrier(READY, "ready for a block", monitor, index, PAUSE)
+        self.block = index;
+        params.publish(self.words.memory, self.epoch)?;
+        self.barrier(READY, "ready for a block", PAUSE)
     }
 
     /// Waits until the guest has finished the block, and returns its counters.
-    pub(super) fn end(&mut self, monitor: &mut RunMonitor<'_>, index: u32) -> Result<GuestCounters, BenchError> {
-        self.barrier(DONE, "done with a block", monitor, index, PAUSE)?;
+    pub(super) fn end(&mut self) -> Result<GuestCounters, BenchError> {
+        self.barrier(DONE, "done with a block", PAUSE)?;
         Ok(GuestCounters::read(self.words.memory)?)
     }
 
     /// Waits without sleeping: an idle core can slow down the core that measures.
-    pub(super) fn end_spinning(&mut self, monitor: &mut RunMonitor<'_>, index: u32) -> Result<(), BenchError> {
-        self.barrier(DONE, "done with its peak bandwidth", monitor, index, Duration::ZERO)
+    pub(super) fn end_spinning(&mut self) -> Result<(), BenchError> {
+        self.barrier(DONE, "done with its peak bandwidth", Duration::ZERO)
     }
 
-    fn barrier(
-        &self,
-        state: u8,
-        what: &'static str,
-        monitor: &mut RunMonitor<'_>,
-        block: u32,
-        pause: Duration,
-    ) -> Result<(), BenchError> {
+    fn barrier(&mut self, state: u8, what: &str, pause: Duration) -> Result<(), BenchError> {
         let (start, answer) = (Instant::now(), scaled(REACTION_TIMEOUT));
         loop {
             let status = control::read_status(self.words.memory)?;
@@ -102,12 +89,14 @@ impl<'l> Guest<'l> {
                 return Ok(());
             }
             if status.seq == self.epoch && status.state == FAILED {
-                return Err(BenchError::GuestAborted { block, why: hello::read_text(self.words.memory)? });
+                let why = hello::read_text(self.words.memory)?;
+                return Err(BenchError::Guest(format!("the guest aborted block {}: {why}", self.block)));
             }
             if start.elapsed() > answer {
-                return Err(BenchError::GuestTimeout { what, waited: answer, states: self.words.states() });
+                let sides = self.words.states();
+                return Err(BenchError::Guest(format!("the guest was not {what} within {answer:?}; {sides}")));
             }
-            monitor.check()?;
+            self.monitor.check()?;
             if pause.is_zero() {
                 std::hint::spin_loop();
             } else {

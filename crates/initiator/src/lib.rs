@@ -9,7 +9,6 @@
 //! 7. `peak_bandwidth`, `overhead`: limits of the machine and overhead of the instrument.
 //! 8. `faults`: fault injection on the host.
 
-use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +47,7 @@ mod workload;
 pub use error::BenchError;
 pub use run_monitor::StopReason;
 
+use error::system;
 use guest::Guest;
 use recorder::Recorder;
 use run_monitor::RunMonitor;
@@ -65,12 +65,10 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     set_scale(plan.timeout_scale);
     ignore_sigxfsz()?;
     if let Some(cpu) = plan.pinning.host {
-        let pinned = pin_current_thread(cpu);
-        pinned.map_err(|error| BenchError::System { what: "pinning to a core", source: error.into() })?;
+        pin_current_thread(cpu).map_err(system("pinning to a core"))?;
     }
     // The default timer slack delays each wake-up by up to 50 µs: prctl(2), PR_SET_TIMERSLACK.
-    nix::sys::prctl::set_timerslack(1)
-        .map_err(|error| BenchError::System { what: "setting the timer slack", source: error.into() })?;
+    nix::sys::prctl::set_timerslack(1).map_err(system("setting the timer slack"))?;
     let mut recorder = Recorder::create(out)?;
     let anchor = TscSample::take();
     let mut client =
@@ -79,8 +77,7 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
     let largest = plan.blocks.iter().map(|b| b.size_bytes).max().unwrap_or(1);
     let largest = usize::try_from(largest).unwrap_or(usize::MAX / 4);
     let layout = Layout::plan(memory.len(), largest, plan.nonce, client.id().0)?;
-    let mut measured =
-        RawRun { host_peer: client.id().0, memory_bytes: memory.len() as u64, ..bench_model::journal::nothing() };
+    let mut measured = RawRun { host_peer: client.id().0, memory_bytes: memory.len() as u64, ..RawRun::default() };
     let words = SharedWords::new(&memory, layout)?;
     let outcome = drive(&plan, &mut client, &words, &mut measured, &mut recorder, (anchor, stop));
     measured.aborted = outcome.as_ref().err().map(|error| chain(error));
@@ -92,8 +89,7 @@ pub fn run(plan: &Path, out: &Path, stop: Arc<AtomicBool>) -> Result<(), BenchEr
 /// Makes writes beyond `ulimit -f` fail with EFBIG instead of killing the process with SIGXFSZ.
 fn ignore_sigxfsz() -> Result<(), BenchError> {
     let ignored = Arc::new(AtomicBool::new(false));
-    let handled = signal_hook::flag::register(Signal::SIGXFSZ as i32, ignored);
-    handled.map(drop).map_err(|source| BenchError::System { what: "handling SIGXFSZ", source })
+    signal_hook::flag::register(Signal::SIGXFSZ as i32, ignored).map(drop).map_err(system("handling SIGXFSZ"))
 }
 
 fn drive(
@@ -105,51 +101,51 @@ fn drive(
     (anchor, stop): (TscSample, Arc<AtomicBool>),
 ) -> Result<(), BenchError> {
     words.layout.publish(words.memory)?;
-    let mut monitor = RunMonitor::new(client, stop);
-    let (mut guest, facts) = Guest::wait_for_hello(words, &mut monitor, Duration::from_millis(plan.ready_timeout_ms))?;
+    let monitor = RunMonitor::new(client, stop);
+    let (mut guest, facts) = Guest::wait_for_hello(words, monitor, Duration::from_millis(plan.ready_timeout_ms))?;
     progress(&Progress::Ready { guest: Box::new(facts.clone()) });
-    measured.guest_peer = guest.peer().0;
+    measured.guest_peer = guest.peer.0;
     measured.guest = facts;
     recorder.facts(measured)?;
     if !measured.guest.interrupts && plan.blocks.iter().any(|b| b.guest_wait.blocks()) {
         guest.finish()?;
-        return Err(BenchError::NoInterrupts { why: measured.guest.interrupts_missing.clone() });
+        let why = &measured.guest.interrupts_missing;
+        return Err(BenchError::Guest(format!("cannot measure irq mode with this guest: {why}")));
     }
     anchor.settle(RATE_BASELINE);
     measured.tsc_hz = anchor.rate_hz();
-    measured.overhead = Some(overhead::measure(&mut monitor, measured.tsc_hz, plan.fault)?);
+    measured.overhead = Some(overhead::measure(&mut guest.monitor, measured.tsc_hz, plan.fault)?);
     let mut peaks = peak_bandwidth::PeakTracker::new(&plan.ceiling_sizes);
-    peaks.measure_all(words, &mut guest, &mut monitor)?;
-    let resolved = resolve_qemu_threads(plan, monitor.client().memory());
-    let plan = &resolved.map_err(|source| BenchError::System { what: "finding QEMU by the shared memory", source })?;
+    peaks.measure_all(&mut guest)?;
+    let resolved = resolve_qemu_threads(plan, guest.monitor.client.memory());
+    let plan = &resolved.map_err(system("finding QEMU by the shared memory"))?;
     let placement = AffinitySampler::new(plan);
     let mut runner = block::BlockRunner::new(plan, words, measured.tsc_hz, &placement);
-    measured.perf_missing = runner.perf_missing();
+    measured.perf_missing.clone_from(&runner.meter.perf_missing);
     if plan.blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid)) {
-        measured.spin_ns = Some(runner.calibrate_spin(plan.spin_ns, &mut guest, &mut monitor)?);
+        measured.spin_ns = Some(runner.calibrate_spin(plan.spin_ns, &mut guest)?);
     }
     measured.ceilings.clone_from(&peaks.known);
     recorder.facts(measured)?;
     for (position, block) in plan.blocks.iter().enumerate() {
-        peaks.remeasure_before(position, &plan.blocks, (words, &mut guest, &mut monitor))?;
+        peaks.remeasure_before(position, &plan.blocks, &mut guest)?;
         measured.ceilings.clone_from(&peaks.known);
-        let (mut done, copied) = runner.run(block, &mut guest, &mut monitor, recorder)?;
-        peaks.record_copy_speed(block.size_bytes, copied);
+        let (mut done, copied) = runner.run(block, &mut guest, recorder)?;
+        peaks.copied.push((block.size_bytes, copied));
         done.placement = Some(placement.sample());
         recorder.finished(&done, &measured.ceilings)?;
         measured.blocks.push(done);
         progress(&Progress::Block { done: measured.blocks.len(), of: plan.blocks.len() });
     }
-    peaks.measure_all(words, &mut guest, &mut monitor)?;
-    peaks.remeasure_exceeded(words, &mut guest, &mut monitor)?;
+    peaks.measure_all(&mut guest)?;
+    peaks.remeasure_exceeded(&mut guest)?;
     measured.ceilings = peaks.known;
     guest.finish()
 }
 
 fn read_plan(path: &Path) -> Result<Plan, BenchError> {
-    let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Plan { path: path.to_owned(), source };
-    let file = File::open(path).map_err(|e| failed(e.into()))?;
-    serde_json::from_reader(std::io::BufReader::new(file)).map_err(|e| failed(e.into()))
+    let text = std::fs::read(path).map_err(error::file_error("read the plan", path))?;
+    serde_json::from_slice(&text).map_err(error::file_error("read the plan", path))
 }
 
 /// Prints one line of JSON per event for a progress display. A closed stdout is ignored.

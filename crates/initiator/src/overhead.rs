@@ -1,6 +1,5 @@
 //! Instrument overhead: operations that the waiter acknowledges itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -13,9 +12,10 @@ use doorbell::deadline::scaled;
 use doorbell::notify::NoNotify;
 use doorbell::region::SharedRegion;
 use doorbell::tsc::tsc_now;
-use doorbell::wait::{Poll, WaitCounts, WaitError, Waiter};
+use doorbell::wait::{Poll, WaitError, Waiter};
 
 use super::BenchError;
+use super::error::system;
 use super::faults::SlowWaiter;
 use super::round_trip::{Channel, OperationTimeout, Sample};
 use super::run_monitor::RunMonitor;
@@ -43,26 +43,21 @@ impl<W: Waiter> Waiter for SelfAnswering<'_, W> {
         self.ack.store(SeqState::pack(self.seq, PROCESSED), Ordering::Release);
         self.inner.wait(look, idle)
     }
-
-    fn counts(&self) -> WaitCounts {
-        WaitCounts::default()
-    }
 }
 
 /// Runs empty operations in private memory. `fault` can slow down each wait.
 pub(super) fn measure(monitor: &mut RunMonitor<'_>, tsc_hz: f64, fault: Option<Fault>) -> Result<Overhead, BenchError> {
-    let system = |source: std::io::Error| BenchError::System { what: "creating private memory", source };
+    let creating = "creating private memory";
     let file = rustix::fs::memfd_create("ivshmem-doorbell-empty", rustix::fs::MemfdFlags::CLOEXEC);
-    let file = file.map_err(|error| system(error.into()))?;
-    rustix::fs::ftruncate(&file, 2 * SLOTS as u64).map_err(|error| system(error.into()))?;
-    let memory = Arc::new(SharedRegion::map_object(&file)?);
+    let file = file.map_err(system(creating))?;
+    rustix::fs::ftruncate(&file, 2 * SLOTS as u64).map_err(system(creating))?;
+    let memory = SharedRegion::map_object(&file)?;
     let words = SharedWords::new(&memory, Layout::plan(memory.len(), 64, 1, 0)?)?;
     let deadline = OperationTimeout::new(scaled(Duration::from_secs(1)), tsc_hz);
-    let self_answering = |inner| SelfAnswering { ack: words.ack, seq: 0, inner };
     let (durations, total) = if fault == Some(Fault::SlowStamps) {
-        run(Channel::new(&words, monitor, slow_self_answering(words.ack), NoNotify, deadline))?
+        run(&words, monitor, SlowWaiter(Poll), deadline)?
     } else {
-        run(Channel::new(&words, monitor, self_answering(Poll), NoNotify, deadline))?
+        run(&words, monitor, Poll, deadline)?
     };
     let ns = |ticks: f64| ticks * 1e9 / tsc_hz;
     Ok(Overhead {
@@ -71,12 +66,15 @@ pub(super) fn measure(monitor: &mut RunMonitor<'_>, tsc_hz: f64, fault: Option<F
     })
 }
 
-fn slow_self_answering(ack: &AtomicU64) -> SelfAnswering<'_, SlowWaiter<Poll>> {
-    SelfAnswering { ack, seq: 0, inner: SlowWaiter(Poll) }
-}
-
 /// The sorted durations of the operations, and their total.
-fn run<W: Waiter>(mut channel: Channel<'_, '_, '_, W, NoNotify>) -> Result<(Vec<u64>, u64), BenchError> {
+fn run(
+    words: &SharedWords<'_>,
+    monitor: &mut RunMonitor<'_>,
+    inner: impl Waiter,
+    deadline: OperationTimeout,
+) -> Result<(Vec<u64>, u64), BenchError> {
+    let waiter = SelfAnswering { ack: words.ack, seq: 0, inner };
+    let mut channel = Channel::new(words, monitor, waiter, NoNotify, deadline);
     let mut samples: Vec<Sample> = Vec::with_capacity(usize::try_from(OPERATIONS).unwrap_or(0));
     let start = tsc_now();
     for seq in 1..=OPERATIONS {

@@ -4,14 +4,12 @@
 use bench_model::copy_speed::CopySpeed;
 use bench_model::raw::{PeakBandwidth, PeakBandwidths};
 use bench_model::{Block, Workload};
-use bench_protocol::control::{BlockKind, BlockParams, WaitMode};
+use bench_protocol::control::{BlockKind, BlockParams};
 use bench_protocol::hello;
 use bench_protocol::peak_bandwidth::{measure, target_bytes};
 
 use super::BenchError;
 use super::guest::Guest;
-use super::run_monitor::RunMonitor;
-use super::shared_words::SharedWords;
 
 /// Extra measurements of a peak that a block exceeded.
 const MAX_REPEATS: u32 = 3;
@@ -21,7 +19,7 @@ pub(super) struct PeakTracker {
     /// By size, in the order of the plan.
     pub(super) known: Vec<PeakBandwidths>,
     /// Copy speed of the blocks, with their sizes.
-    copied: Vec<(u64, CopySpeed)>,
+    pub(super) copied: Vec<(u64, CopySpeed)>,
 }
 
 impl PeakTracker {
@@ -33,13 +31,8 @@ impl PeakTracker {
     }
 
     /// Measures every size.
-    pub(super) fn measure_all(
-        &mut self,
-        words: &SharedWords<'_>,
-        guest: &mut Guest<'_>,
-        monitor: &mut RunMonitor<'_>,
-    ) -> Result<(), BenchError> {
-        self.known.iter_mut().try_for_each(|known| update_peak(known, words, guest, monitor))
+    pub(super) fn measure_all(&mut self, guest: &mut Guest<'_, '_>) -> Result<(), BenchError> {
+        self.known.iter_mut().try_for_each(|known| update_peak(known, guest))
     }
 
     /// Measures the sizes of the blocks before and at `position`, if both differ and copy.
@@ -47,7 +40,7 @@ impl PeakTracker {
         &mut self,
         position: usize,
         blocks: &[Block],
-        (words, guest, monitor): (&SharedWords<'_>, &mut Guest<'_>, &mut RunMonitor<'_>),
+        guest: &mut Guest<'_, '_>,
     ) -> Result<(), BenchError> {
         let copied = |block: &Block| {
             matches!(block.workload, Workload::Frame | Workload::Stream).then_some((block.workload, block.size_bytes))
@@ -59,44 +52,36 @@ impl PeakTracker {
         }
         let sizes = [last, next].map(|block| block.map(|(_, size)| size));
         let concerned = self.known.iter_mut().filter(|known| sizes.contains(&Some(known.size_bytes)));
-        concerned.into_iter().try_for_each(|known| update_peak(known, words, guest, monitor))
-    }
-
-    /// Records the copy speed of a block for [`remeasure_exceeded`](Self::remeasure_exceeded).
-    pub(super) fn record_copy_speed(&mut self, size_bytes: u64, copies: CopySpeed) {
-        self.copied.push((size_bytes, copies));
+        concerned.into_iter().try_for_each(|known| update_peak(known, guest))
     }
 
     /// Repeats the measurement of peaks that a block exceeded. Either every measurement was disturbed, which a
     /// repetition corrects, or the value of the block is wrong.
-    pub(super) fn remeasure_exceeded(
-        &mut self,
-        words: &SharedWords<'_>,
-        guest: &mut Guest<'_>,
-        monitor: &mut RunMonitor<'_>,
-    ) -> Result<(), BenchError> {
+    pub(super) fn remeasure_exceeded(&mut self, guest: &mut Guest<'_, '_>) -> Result<(), BenchError> {
         for known in &mut self.known {
             for _ in 0..MAX_REPEATS {
                 let mut blocks = self.copied.iter().filter(|(size, _)| *size == known.size_bytes);
                 if !blocks.any(|(_, copies)| copies.exceeds_peak(known)) {
                     break;
                 }
-                update_peak(known, words, guest, monitor)?;
+                update_peak(known, guest)?;
             }
         }
         Ok(())
     }
 }
 
-fn update_peak(
-    known: &mut PeakBandwidths,
-    words: &SharedWords<'_>,
-    guest: &mut Guest<'_>,
-    monitor: &mut RunMonitor<'_>,
-) -> Result<(), BenchError> {
-    let new = measure_both(words, guest, monitor, known.size_bytes)?;
-    known.host = higher(known.host, new.host);
-    known.guest = higher(known.guest, new.guest);
+fn update_peak(known: &mut PeakBandwidths, guest: &mut Guest<'_, '_>) -> Result<(), BenchError> {
+    let (words, size) = (guest.words, known.size_bytes);
+    let bytes = usize::try_from(size).unwrap_or(usize::MAX);
+    let mut target = vec![2; target_bytes(bytes)];
+    let of_host = measure(words.memory, &words.layout.copy_offsets(bytes), bytes, &mut target)?;
+    guest.begin(BlockParams { bytes: size, ..BlockParams::polling(BlockKind::PeakBandwidth, 1, 1) }, 0)?;
+    guest.end_spinning()?;
+    // Invalid JSON leaves the values of the guest unknown.
+    let of_guest = serde_json::from_str(&hello::read_text(words.memory)?).unwrap_or_default();
+    known.host = higher(known.host, of_host);
+    known.guest = higher(known.guest, of_guest);
     Ok(())
 }
 
@@ -113,33 +98,4 @@ fn higher(first: PeakBandwidth, second: PeakBandwidth) -> PeakBandwidth {
         region_sha256: first.region_sha256.max(second.region_sha256),
         stamp_ns: stamps.reduce(f64::min).unwrap_or(0.0),
     }
-}
-
-fn measure_both(
-    words: &SharedWords<'_>,
-    guest: &mut Guest<'_>,
-    monitor: &mut RunMonitor<'_>,
-    size: u64,
-) -> Result<PeakBandwidths, BenchError> {
-    let bytes = usize::try_from(size).unwrap_or(usize::MAX);
-    let mut target = vec![2; target_bytes(bytes)];
-    let host = measure(words.memory, &words.layout.copy_offsets(bytes), bytes, &mut target)?;
-    let params = BlockParams {
-        kind: BlockKind::PeakBandwidth,
-        guest_wait: WaitMode::Poll,
-        host_wait: WaitMode::Poll,
-        operations: 1,
-        first_seq: 1,
-        spin_ticks: 0,
-        slots: 0,
-        bytes: size,
-        always_ring: false,
-        stamped: false,
-        fault: None,
-    };
-    guest.begin(params, monitor, 0)?;
-    guest.end_spinning(monitor, 0)?;
-    // Invalid JSON leaves the values of the guest unknown.
-    let guest = serde_json::from_str(&hello::read_text(words.memory)?).unwrap_or_default();
-    Ok(PeakBandwidths { size_bytes: size, host, guest })
 }

@@ -15,6 +15,7 @@ use bench_protocol::guest_stamps::GuestStamps;
 use doorbell::region::SharedRegion;
 
 use super::BenchError;
+use super::error::file_error;
 use super::round_trip::Sample;
 use super::row::{TimeBase, earliest, row};
 
@@ -32,12 +33,11 @@ impl Recorder {
     /// Creates the files before the first measurement: a read-only directory ends the run early.
     pub(super) fn create(out: &Path) -> Result<Self, BenchError> {
         let (samples_path, measured_path) = (out.join("samples.csv"), out.join("measured.json"));
-        let failed = |source: std::io::Error| BenchError::Write { path: samples_path.clone(), source: source.into() };
-        let file = File::create(&samples_path).map_err(failed)?;
+        let file = File::create(&samples_path).map_err(file_error("write", &samples_path))?;
         let mut samples = csv::WriterBuilder::new().has_headers(false).from_writer(BufWriter::new(file));
         // Written here: a run without rows still has a valid table.
-        let headed = samples.write_record(COLUMNS).and_then(|()| Ok(samples.flush()?));
-        headed.map_err(|source: csv::Error| BenchError::Write { path: samples_path.clone(), source: source.into() })?;
+        samples.write_record(COLUMNS).map_err(file_error("write", &samples_path))?;
+        samples.flush().map_err(file_error("write", &samples_path))?;
         let journal = JournalFile::create(out.join(journal::FILE_NAME))?;
         Ok(Self { samples, samples_path, journal, measured_path, zero: None })
     }
@@ -78,14 +78,10 @@ impl Recorder {
             let record = GuestStamps::load(memory, sample.seq)?.unwrap_or_default();
             let line = TimeBase { zero, ns_per_tick: 1e9 / tsc_hz };
             let row = row(block, sample, &record, offset, line);
-            let failed =
-                |source: csv::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
-            self.samples.serialize(&row).map_err(failed)?;
+            self.samples.serialize(&row).map_err(file_error("write", &self.samples_path))?;
             rows.push(row);
         }
-        let failed =
-            |source: std::io::Error| BenchError::Write { path: self.samples_path.clone(), source: source.into() };
-        self.samples.flush().map_err(failed)?;
+        self.samples.flush().map_err(file_error("write", &self.samples_path))?;
         Ok(rows)
     }
 
@@ -101,17 +97,13 @@ impl Recorder {
     }
 
     fn write_document(&self, measured: &RawRun) -> Result<(), BenchError> {
-        let failed = |source: Box<dyn std::error::Error + Send + Sync>| BenchError::Write {
-            path: self.measured_path.clone(),
-            source,
-        };
-        let text = serde_json::to_vec_pretty(measured).map_err(|e| failed(e.into()))?;
+        let text = serde_json::to_vec_pretty(measured).map_err(file_error("write", &self.measured_path))?;
         // Atomic: a reader must never find a truncated document.
         let temporary = self.measured_path.with_extension("json.new");
         let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, &self.measured_path));
         written.map_err(|error| {
             let _ = std::fs::remove_file(&temporary);
-            failed(error.into())
+            file_error("write", &self.measured_path)(error)
         })
     }
 }
@@ -128,10 +120,8 @@ struct JournalFile {
 
 impl JournalFile {
     fn create(path: PathBuf) -> Result<Self, BenchError> {
-        match File::create(&path) {
-            Ok(file) => Ok(Self { file, path, len: 0, ceilings: Vec::new() }),
-            Err(source) => Err(BenchError::Write { path, source: source.into() }),
-        }
+        let file = File::create(&path).map_err(file_error("write", &path))?;
+        Ok(Self { file, path, len: 0, ceilings: Vec::new() })
     }
 
     fn append(&mut self, entry: &Entry<'_>) -> Result<(), BenchError> {
@@ -147,7 +137,7 @@ impl JournalFile {
             Err(source) => {
                 // A partial line would corrupt the next one. Truncation is best effort: readers detect partial lines.
                 let _ = self.file.set_len(self.len);
-                Err(BenchError::Write { path: self.path.clone(), source: source.into() })
+                Err(file_error("write", &self.path)(source))
             }
         }
     }
@@ -169,7 +159,7 @@ mod tests {
     fn facts_are_on_disk_before_the_run_ends() {
         let out = tempfile::tempdir().unwrap();
         let mut recorder = recorder(out.path());
-        recorder.facts(&RawRun { memory_bytes: 7, ..journal::nothing() }).unwrap();
+        recorder.facts(&RawRun { memory_bytes: 7, ..RawRun::default() }).unwrap();
         let killed = read(out.path());
         assert_eq!((killed.measured.memory_bytes, killed.ended), (7, false));
         assert!(!out.path().join("measured.json").exists());
@@ -179,9 +169,9 @@ mod tests {
     fn journal_keeps_peaks_measured_after_the_last_block() {
         let out = tempfile::tempdir().unwrap();
         let mut recorder = recorder(out.path());
-        recorder.facts(&journal::nothing()).unwrap();
+        recorder.facts(&RawRun::default()).unwrap();
         let ceilings = vec![PeakBandwidths { size_bytes: 64, ..PeakBandwidths::default() }];
-        recorder.finish(&RawRun { ceilings: ceilings.clone(), ..journal::nothing() }).unwrap();
+        recorder.finish(&RawRun { ceilings: ceilings.clone(), ..RawRun::default() }).unwrap();
         assert_eq!(read(out.path()).measured.ceilings, ceilings);
     }
 
@@ -190,7 +180,7 @@ mod tests {
         let out = tempfile::tempdir().unwrap();
         let mut recorder = recorder(out.path());
         recorder.journal.file = File::options().write(true).open("/dev/full").unwrap();
-        let error = recorder.facts(&journal::nothing()).unwrap_err();
+        let error = recorder.facts(&RawRun::default()).unwrap_err();
         let text = super::super::chain(&error);
         assert!(text.contains("measured.jsonl: No space left on device"), "{text}");
     }
@@ -199,13 +189,13 @@ mod tests {
     fn partial_line_is_truncated() {
         let out = tempfile::tempdir().unwrap();
         let mut recorder = recorder(out.path());
-        recorder.facts(&journal::nothing()).unwrap();
+        recorder.facts(&RawRun::default()).unwrap();
         let whole = recorder.journal.len;
         recorder.journal.file.write_all_at(b"{\"block\": {", whole).unwrap();
         recorder.journal.file = File::open(out.path().join(journal::FILE_NAME)).unwrap();
-        assert!(recorder.facts(&journal::nothing()).is_err(), "opened read-only");
+        assert!(recorder.facts(&RawRun::default()).is_err(), "opened read-only");
         recorder.journal.file = File::options().write(true).open(out.path().join(journal::FILE_NAME)).unwrap();
-        recorder.finish(&RawRun { aborted: Some("no space".into()), ..journal::nothing() }).unwrap();
+        recorder.finish(&RawRun { aborted: Some("no space".into()), ..RawRun::default() }).unwrap();
         let journal = read(out.path());
         assert_eq!((journal.ended, journal.measured.aborted.as_deref()), (true, Some("no space")));
     }
@@ -216,7 +206,7 @@ mod tests {
         let mut recorder = recorder(out.path());
         // A directory at the path of the document.
         std::fs::create_dir_all(out.path().join("measured.json/in the way")).unwrap();
-        assert!(recorder.finish(&journal::nothing()).is_err());
+        assert!(recorder.finish(&RawRun::default()).is_err());
         let reason = read(out.path()).measured.aborted.unwrap();
         assert!(reason.starts_with("cannot write") && reason.contains("measured.json"), "{reason}");
     }

@@ -10,8 +10,12 @@ use doorbell::tsc::tsc_now;
 use doorbell::wait::{WaitError, Waiter};
 
 use super::BenchError;
+use super::error::system;
 use super::run_monitor::{RunMonitor, StopReason};
 use super::shared_words::SharedWords;
+
+/// The step of a failed doorbell.
+pub(super) const RINGING: &str = "ringing the guest";
 
 /// The host's stamps of an operation in ticks, and its acknowledgement. Zero: not taken.
 #[derive(Debug, Clone, Copy, Default)]
@@ -46,13 +50,13 @@ pub(super) struct Channel<'e, 'l, 'c, W, N> {
     last: u64,
     /// Acknowledgements of other operations than the awaited one.
     pub(super) stale: u64,
-    deadline: OperationTimeout,
+    pub(super) deadline: OperationTimeout,
 }
 
 /// Limit of an operation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct OperationTimeout {
-    ticks: u64,
+    pub(super) ticks: u64,
     time: Duration,
 }
 
@@ -90,7 +94,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         self.waiter.arm_early();
         sample.published = tsc_now();
         self.words.publish(seq);
-        self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })?;
+        self.notifier.notify().map_err(system(RINGING))?;
         if N::RINGS {
             sample.rung = tsc_now();
         }
@@ -119,7 +123,7 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
     /// Ends a block early: `seq` is the first message that will not be sent.
     pub(super) fn end(&mut self, seq: u64) -> Result<(), BenchError> {
         self.words.publish_end(seq);
-        self.notifier.notify().map_err(|source| BenchError::System { what: "ringing the guest", source })
+        self.notifier.notify().map_err(system(RINGING))
     }
 
     /// Waits until `found` accepts the acknowledgement word; `None` after `until` (in ticks).
@@ -152,11 +156,6 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
         self.to_bench_error(WaitError::Abandoned(AbortReason::Timeout), seq)
     }
 
-    /// Limit of an operation, in ticks.
-    pub(super) fn timeout_ticks(&self) -> u64 {
-        self.deadline.ticks
-    }
-
     /// Waits until the acknowledgement of `seq` changes.
     #[inline]
     fn next_state(&mut self, seq: u64, published: u64) -> Result<Ack, BenchError> {
@@ -187,10 +186,11 @@ impl<'e, 'l, 'c, W: Waiter, N: Notifier> Channel<'e, 'l, 'c, W, N> {
     #[cold]
     fn to_bench_error(&self, error: WaitError<AbortReason>, seq: u64) -> BenchError {
         match error {
-            WaitError::Source(source) => BenchError::System { what: "waiting for the guest's doorbell", source },
+            WaitError::Source(source) => system("waiting for the guest's doorbell")(source),
             WaitError::Abandoned(AbortReason::StopReason(stopped)) => stopped.into(),
             WaitError::Abandoned(AbortReason::Timeout) => {
-                BenchError::Timeout { seq, waited: self.deadline.time, states: self.words.states() }
+                let (waited, states) = (self.deadline.time, self.words.states());
+                BenchError::Guest(format!("no acknowledgement of operation {seq} within {waited:?}; {states}"))
             }
         }
     }

@@ -29,24 +29,16 @@ pub enum StopReason {
 /// Checks for reasons to stop.
 #[derive(Debug)]
 pub(super) struct RunMonitor<'c> {
-    client: &'c mut Client,
+    pub(super) client: &'c mut Client,
     stop: Arc<AtomicBool>,
-    guest: Option<PeerId>,
+    /// The run ends if this peer leaves.
+    pub(super) guest: Option<PeerId>,
     last: Instant,
 }
 
 impl<'c> RunMonitor<'c> {
     pub(super) fn new(client: &'c mut Client, stop: Arc<AtomicBool>) -> Self {
         Self { client, stop, guest: None, last: Instant::now() }
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        self.client
-    }
-
-    /// From now on the run ends if this peer leaves.
-    pub(super) fn expect(&mut self, guest: PeerId) {
-        self.guest = Some(guest);
     }
 
     /// Checks the signal flag, and the server if the last check was long enough ago.

@@ -9,78 +9,50 @@ use perf_event::{Builder, Counter, Group};
 use super::perf_errors::{PerfSupport, describe_errno};
 
 /// A counted event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum HardwareEvent {
-    Cycles,
-    Instructions,
-    L1dMisses,
-    LlcMisses,
-    DtlbMisses,
-    ContextSwitches,
+struct HardwareEvent {
+    name: &'static str,
+    event: fn() -> Builder<'static>,
+    count: fn(&mut HardwareCounts) -> &mut Option<u64>,
+}
+
+const CONTEXT_SWITCHES: HardwareEvent = HardwareEvent {
+    name: "context switches",
+    event: || Builder::new(Software::CONTEXT_SWITCHES),
+    count: |counts| &mut counts.context_switches,
+};
+
+/// By priority: if the processor has too few counters, the first events get them.
+const EVENTS: [HardwareEvent; 6] = [
+    HardwareEvent { name: "cycles", event: || Builder::new(Hardware::CPU_CYCLES), count: |counts| &mut counts.cycles },
+    HardwareEvent {
+        name: "instructions",
+        event: || Builder::new(Hardware::INSTRUCTIONS),
+        count: |counts| &mut counts.instructions,
+    },
+    HardwareEvent { name: "LLC misses", event: || misses(CacheId::LL), count: |counts| &mut counts.llc_misses },
+    HardwareEvent { name: "L1d misses", event: || misses(CacheId::L1D), count: |counts| &mut counts.l1d_misses },
+    HardwareEvent { name: "dTLB misses", event: || misses(CacheId::DTLB), count: |counts| &mut counts.dtlb_misses },
+    CONTEXT_SWITCHES,
+];
+
+fn misses(which: CacheId) -> Builder<'static> {
+    Builder::new(Cache { which, operation: CacheOp::READ, result: CacheResult::MISS })
 }
 
 impl HardwareEvent {
-    /// By priority: if the processor has too few counters, the first events get them.
-    const ALL: [Self; 6] =
-        [Self::Cycles, Self::Instructions, Self::LlcMisses, Self::L1dMisses, Self::DtlbMisses, Self::ContextSwitches];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Cycles => "cycles",
-            Self::Instructions => "instructions",
-            Self::L1dMisses => "L1d misses",
-            Self::LlcMisses => "LLC misses",
-            Self::DtlbMisses => "dTLB misses",
-            Self::ContextSwitches => "context switches",
-        }
-    }
-
-    fn is_hardware(self) -> bool {
-        self != Self::ContextSwitches
-    }
-
-    fn event(self) -> Builder<'static> {
-        let loads = |which| Builder::new(Cache { which, operation: CacheOp::READ, result: CacheResult::MISS });
-        match self {
-            Self::Cycles => Builder::new(Hardware::CPU_CYCLES),
-            Self::Instructions => Builder::new(Hardware::INSTRUCTIONS),
-            Self::L1dMisses => loads(CacheId::L1D),
-            Self::LlcMisses => loads(CacheId::LL),
-            Self::DtlbMisses => loads(CacheId::DTLB),
-            Self::ContextSwitches => Builder::new(Software::CONTEXT_SWITCHES),
-        }
-    }
-
-    fn of(self, counts: &mut HardwareCounts) -> &mut Option<u64> {
-        match self {
-            Self::Cycles => &mut counts.cycles,
-            Self::Instructions => &mut counts.instructions,
-            Self::L1dMisses => &mut counts.l1d_misses,
-            Self::LlcMisses => &mut counts.llc_misses,
-            Self::DtlbMisses => &mut counts.dtlb_misses,
-            Self::ContextSwitches => &mut counts.context_switches,
-        }
+    fn is_hardware(&self) -> bool {
+        self.name != CONTEXT_SWITCHES.name
     }
 }
 
-/// The thread to count.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum CounterTarget {
-    /// The calling thread.
-    Own,
-    /// Another thread, by its id.
-    Other(u32),
-}
-
-impl CounterTarget {
-    fn observe(self, mut event: Builder<'static>, with_kernel: bool) -> Builder<'static> {
-        event.exclude_kernel(!with_kernel);
-        match self {
-            Self::Own => event.observe_self(),
-            Self::Other(tid) => event.observe_pid(tid.cast_signed()),
-        };
-        event
-    }
+/// Lets the event count in another thread, by its id, or in the calling one.
+fn observe(thread: Option<u32>, mut event: Builder<'static>, with_kernel: bool) -> Builder<'static> {
+    event.exclude_kernel(!with_kernel);
+    match thread {
+        Some(tid) => event.observe_pid(tid.cast_signed()),
+        None => event.observe_self(),
+    };
+    event
 }
 
 /// An event that cannot be counted.
@@ -99,16 +71,16 @@ const KERNEL_PART: &str = "the kernel's part";
 pub(super) struct CounterGroup {
     /// Counts nothing; its members are scheduled and read together.
     leader: Group,
-    members: Vec<(HardwareEvent, Counter)>,
+    members: Vec<(&'static HardwareEvent, Counter)>,
     with_kernel: bool,
 }
 
 impl CounterGroup {
-    /// Opens every available counter. Without hardware counters there is no group: context switches have another
+    /// Opens every available counter of a thread, by default the calling one. Without hardware counters there is no group: context switches have another
     /// source, and a group slows down each of them.
-    pub(super) fn open(thread: CounterTarget, support: PerfSupport) -> Opened {
-        let (group, mut missing) = Self::open_kinds(thread, &HardwareEvent::ALL, support);
-        let group = group.filter(|group| group.members.iter().any(|(kind, _)| kind.is_hardware()));
+    pub(super) fn open(thread: Option<u32>, support: PerfSupport) -> Opened {
+        let (group, mut missing) = Self::open_events(thread, &EVENTS, support);
+        let group = group.filter(|group| group.members.iter().any(|(event, _)| event.is_hardware()));
         if group.is_none() {
             // Without counters, the kernel's part is irrelevant.
             missing.retain(|missing| missing.what != KERNEL_PART);
@@ -116,8 +88,8 @@ impl CounterGroup {
         (group, missing)
     }
 
-    fn open_kinds(thread: CounterTarget, kinds: &[HardwareEvent], support: PerfSupport) -> Opened {
-        let leader = |with_kernel| thread.observe(Group::builder(), with_kernel).build_group();
+    fn open_events(thread: Option<u32>, events: &'static [HardwareEvent], support: PerfSupport) -> Opened {
+        let leader = |with_kernel| observe(thread, Group::builder(), with_kernel).build_group();
         let mut missing = Vec::new();
         let (leader, with_kernel) = match leader(true) {
             Ok(leader) => (Ok(leader), true),
@@ -129,21 +101,21 @@ impl CounterGroup {
         };
         let all_missing = |error: &io::Error| {
             let reason = describe_errno(error, support);
-            (None, kinds.iter().map(|kind| MissingCounter { what: kind.name(), why: reason.clone() }).collect())
+            (None, events.iter().map(|event| MissingCounter { what: event.name, why: reason.clone() }).collect())
         };
         let mut leader = match leader {
             Ok(leader) => leader,
             Err(error) => return all_missing(&error),
         };
         let mut members = Vec::new();
-        for kind in kinds {
+        for event in events {
             // Context switches happen in the kernel: the count would stay 0.
-            if *kind == HardwareEvent::ContextSwitches && !with_kernel {
+            if !event.is_hardware() && !with_kernel {
                 continue;
             }
-            match leader.add(&thread.observe(kind.event(), with_kernel)) {
-                Ok(counter) => members.push((*kind, counter)),
-                Err(error) => missing.push(MissingCounter { what: kind.name(), why: describe_errno(&error, support) }),
+            match leader.add(&observe(thread, (event.event)(), with_kernel)) {
+                Ok(counter) => members.push((event, counter)),
+                Err(error) => missing.push(MissingCounter { what: event.name, why: describe_errno(&error, support) }),
             }
         }
         match leader.enable() {
@@ -162,36 +134,35 @@ impl CounterGroup {
             with_kernel: self.with_kernel,
             ..HardwareCounts::default()
         };
-        for (kind, counter) in &self.members {
-            *kind.of(&mut counts) = data.get(counter).map(|entry| entry.value());
+        for (event, counter) in &self.members {
+            *(event.count)(&mut counts) = data.get(counter).map(|entry| entry.value());
         }
         Some(counts)
     }
 }
 
 /// Counts from `before` to `after`.
-pub(super) fn between(before: &HardwareCounts, after: &HardwareCounts) -> HardwareCounts {
+pub(super) fn between(before: HardwareCounts, after: HardwareCounts) -> HardwareCounts {
     combine(before, after, |before, after| after.saturating_sub(before))
 }
 
 /// Sum of two intervals.
-pub(super) fn plus(sum: &HardwareCounts, part: &HardwareCounts) -> HardwareCounts {
+pub(super) fn plus(sum: HardwareCounts, part: HardwareCounts) -> HardwareCounts {
     combine(sum, part, u64::saturating_add)
 }
 
-fn combine(one: &HardwareCounts, other: &HardwareCounts, with: fn(u64, u64) -> u64) -> HardwareCounts {
-    let both = |one: Option<u64>, other: Option<u64>| Some(with(one?, other?));
-    HardwareCounts {
-        cycles: both(one.cycles, other.cycles),
-        instructions: both(one.instructions, other.instructions),
-        l1d_misses: both(one.l1d_misses, other.l1d_misses),
-        llc_misses: both(one.llc_misses, other.llc_misses),
-        dtlb_misses: both(one.dtlb_misses, other.dtlb_misses),
-        context_switches: both(one.context_switches, other.context_switches),
+/// A count that is unknown in one of both is unknown in the result.
+fn combine(mut one: HardwareCounts, mut other: HardwareCounts, with: fn(u64, u64) -> u64) -> HardwareCounts {
+    let mut result = HardwareCounts {
         enabled_ns: with(one.enabled_ns, other.enabled_ns),
         running_ns: with(one.running_ns, other.running_ns),
         with_kernel: other.with_kernel,
+        ..HardwareCounts::default()
+    };
+    for HardwareEvent { count, .. } in &EVENTS {
+        *count(&mut result) = count(&mut one).zip(*count(&mut other)).map(|(one, other)| with(one, other));
     }
+    result
 }
 
 #[cfg(test)]
@@ -206,11 +177,11 @@ mod tests {
 
     #[test]
     fn missing_hardware_counters_have_a_reason() {
-        let (group, missing) = CounterGroup::open(CounterTarget::Own, PerfSupport::here());
+        let (group, missing) = CounterGroup::open(None, PerfSupport::here());
         let counts = group.map(|mut group| {
             let before = group.read().unwrap();
             std::hint::black_box(work());
-            between(&before, &group.read().unwrap())
+            between(before, group.read().unwrap())
         });
         let counted = |name, count: Option<u64>| match count {
             Some(count) => assert!(count > 0 && counts.unwrap().running_ns > 0, "{name}: {counts:?}"),
@@ -222,8 +193,7 @@ mod tests {
 
     #[test]
     fn group_counts_between_two_readings() {
-        let (group, missing) =
-            CounterGroup::open_kinds(CounterTarget::Own, &[HardwareEvent::ContextSwitches], PerfSupport::here());
+        let (group, missing) = CounterGroup::open_events(None, &[CONTEXT_SWITCHES], PerfSupport::here());
         let Some(mut group) = group.filter(|group| group.with_kernel) else {
             assert!(!missing.is_empty());
             return;
@@ -232,23 +202,23 @@ mod tests {
         for _ in 0..3 {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let counts = between(&before, &group.read().unwrap());
+        let counts = between(before, group.read().unwrap());
         assert!(counts.context_switches.unwrap() >= 3, "{counts:?}");
         assert!(counts.running_ns > 0 && counts.running_ns == counts.enabled_ns, "{counts:?}");
     }
 
     #[test]
     fn missing_thread_has_a_reason_and_no_counters() {
-        let (group, missing) = CounterGroup::open(CounterTarget::Other(u32::MAX >> 1), PerfSupport::here());
-        assert!(group.is_none() && missing.len() >= HardwareEvent::ALL.len(), "{missing:?}");
+        let (group, missing) = CounterGroup::open(Some(u32::MAX >> 1), PerfSupport::here());
+        assert!(group.is_none() && missing.len() >= EVENTS.len(), "{missing:?}");
     }
 
     #[test]
     fn unknown_part_makes_the_sum_unknown() {
         let known = HardwareCounts { cycles: Some(5), enabled_ns: 10, running_ns: 5, ..HardwareCounts::default() };
-        let sum = plus(&known, &known);
+        let sum = plus(known, known);
         assert_eq!((sum.cycles, sum.enabled_ns, sum.running_ns), (Some(10), 20, 10));
-        assert_eq!(plus(&known, &HardwareCounts::default()).cycles, None);
-        assert_eq!(between(&known, &sum), known);
+        assert_eq!(plus(known, HardwareCounts::default()).cycles, None);
+        assert_eq!(between(known, sum), known);
     }
 }

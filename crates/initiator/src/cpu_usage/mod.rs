@@ -17,7 +17,7 @@ mod proc_file;
 mod switches;
 
 use cpu_time::{CpuClock, CpuTimeSample};
-use hardware::{CounterGroup, CounterTarget, MissingCounter};
+use hardware::{CounterGroup, MissingCounter};
 use perf_errors::PerfSupport;
 use switches::SwitchCount;
 
@@ -27,7 +27,8 @@ pub(super) struct Meter {
     main_loop: Option<ThreadMeter>,
     host_counters: Option<CounterGroup>,
     vcpu_counters: Option<CounterGroup>,
-    perf_missing: Option<String>,
+    /// The missing hardware counters, with reasons.
+    pub(super) perf_missing: Option<String>,
     started: Option<Instant>,
     before: Snapshot,
     after: Snapshot,
@@ -61,10 +62,10 @@ impl Meter {
     /// Opens all counters. Must be called by the measured thread.
     pub(super) fn new(qemu: Option<&QemuThreads>) -> Self {
         let support = PerfSupport::here();
-        let (host_counters, host_missing) = CounterGroup::open(CounterTarget::Own, support);
+        let (host_counters, host_missing) = CounterGroup::open(None, support);
         let first = qemu.and_then(|qemu| qemu.vcpus.first());
         let (vcpu_counters, vcpu_missing) =
-            first.map_or((None, Vec::new()), |tid| CounterGroup::open(CounterTarget::Other(*tid), support));
+            first.map_or((None, Vec::new()), |tid| CounterGroup::open(Some(*tid), support));
         Self {
             vcpus: qemu.iter().flat_map(|q| q.vcpus.iter().map(|tid| ThreadMeter::of(q.pid, *tid))).collect(),
             main_loop: qemu.map(|q| ThreadMeter::of(q.pid, q.pid)),
@@ -77,11 +78,6 @@ impl Meter {
             cpu: CpuTime::default(),
             wall: Duration::ZERO,
         }
-    }
-
-    /// The missing hardware counters, with reasons.
-    pub(super) fn perf_missing(&self) -> Option<&str> {
-        self.perf_missing.as_deref()
     }
 
     /// Most expensive first: its cost must not appear in a later reading. The clocks come last.
@@ -175,8 +171,8 @@ fn add(sum: &mut CpuTime, before: &Snapshot, after: &Snapshot, wall: Duration) {
     add_switches(&mut switches.host, from.host, to.host);
     add_switches(&mut switches.vcpus, from.vcpus, to.vcpus);
     add_switches(&mut switches.main_loop, from.main_loop, to.main_loop);
-    add_counts(&mut sum.perf.host, before.perf.host.as_ref(), after.perf.host.as_ref());
-    add_counts(&mut sum.perf.vcpu, before.perf.vcpu.as_ref(), after.perf.vcpu.as_ref());
+    add_counts(&mut sum.perf.host, before.perf.host, after.perf.host);
+    add_counts(&mut sum.perf.vcpu, before.perf.vcpu, after.perf.vcpu);
 }
 
 fn add_switches(sum: &mut Option<Switches>, before: Option<Switches>, after: Option<Switches>) {
@@ -185,10 +181,10 @@ fn add_switches(sum: &mut Option<Switches>, before: Option<Switches>, after: Opt
     }
 }
 
-fn add_counts(sum: &mut Option<HardwareCounts>, before: Option<&HardwareCounts>, after: Option<&HardwareCounts>) {
+fn add_counts(sum: &mut Option<HardwareCounts>, before: Option<HardwareCounts>, after: Option<HardwareCounts>) {
     if let Some((before, after)) = before.zip(after) {
         let part = hardware::between(before, after);
-        *sum = Some(sum.as_ref().map_or(part, |sum| hardware::plus(sum, &part)));
+        *sum = Some(sum.map_or(part, |sum| hardware::plus(sum, part)));
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::fs;
 
-use bench_model::pinning::{Pinning, ThreadName, cpu_list};
+use bench_model::pinning::{Pinning, cpu_list};
 use bench_model::raw::{BlockPlacement, ThreadAffinity};
 use bench_model::{Block, Fault, Plan, QemuThreads};
 use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
-use nix::unistd::{Pid, gettid};
+use nix::unistd::Pid;
 
 use crate::BenchError;
+use crate::error::system;
 
 /// Samples the threads of a run.
 #[derive(Debug)]
@@ -29,21 +30,18 @@ impl AffinitySampler {
 
     /// Samples the threads, after a block.
     pub(crate) fn sample(&self) -> BlockPlacement {
-        let mut placement = BlockPlacement { wanted: self.pinning.clone(), ..BlockPlacement::default() };
-        for (name, path) in self.threads() {
-            let thread = path.as_deref().and_then(thread_affinity).map(|mut thread| {
-                if name == ThreadName::Host {
-                    thread.last_cpu = sched_getcpu().ok().or(thread.last_cpu);
-                }
-                thread
-            });
-            match name {
-                ThreadName::Host => placement.host = thread,
-                ThreadName::Vcpu(_) => placement.vcpus.push(thread),
-                ThreadName::MainLoop => placement.main_loop = thread,
-            }
+        let task = |qemu: &QemuThreads, tid: u32| thread_affinity(&format!("/proc/{}/task/{tid}", qemu.pid));
+        let host = thread_affinity("/proc/thread-self").map(|thread| {
+            // Of the own thread the kernel knows the CPU at this moment.
+            ThreadAffinity { last_cpu: sched_getcpu().ok().or(thread.last_cpu), ..thread }
+        });
+        let qemu = self.qemu.as_ref();
+        BlockPlacement {
+            wanted: self.pinning.clone(),
+            host,
+            vcpus: qemu.iter().flat_map(|qemu| qemu.vcpus.iter().map(|tid| task(qemu, *tid))).collect(),
+            main_loop: qemu.and_then(|qemu| task(qemu, qemu.pid)),
         }
-        placement
     }
 
     /// Moves the initiator if the fault is for this block.
@@ -67,17 +65,7 @@ impl AffinitySampler {
                 Err(error) => last = error,
             }
         }
-        Err(BenchError::System { what: "moving to another CPU", source: last.into() })
-    }
-
-    /// The threads with their directories in /proc; the initiator first.
-    fn threads(&self) -> impl Iterator<Item = (ThreadName, Option<String>)> + '_ {
-        let task = |pid: u32, tid: u32| Some(format!("/proc/{pid}/task/{tid}"));
-        let qemu = self.qemu.as_ref();
-        let vcpus = qemu.into_iter().flat_map(move |q| q.vcpus.iter().map(move |tid| task(q.pid, *tid)));
-        std::iter::once((ThreadName::Host, Some(format!("/proc/self/task/{}", gettid()))))
-            .chain(vcpus.enumerate().map(|(index, path)| (ThreadName::Vcpu(index), path)))
-            .chain(qemu.map(|q| (ThreadName::MainLoop, task(q.pid, q.pid))))
+        Err(system("moving to another CPU")(last))
     }
 }
 
@@ -90,7 +78,8 @@ pub(crate) fn pin_current_thread(cpu: usize) -> nix::Result<()> {
 
 /// Affinity of a thread by its directory in /proc; `None` if it ended.
 fn thread_affinity(folder: &str) -> Option<ThreadAffinity> {
-    let allowed = status(folder, "Cpus_allowed_list").and_then(|list| cpu_list(&list))?;
+    let status = fs::read_to_string(format!("{folder}/status")).ok()?;
+    let allowed = cpu_list(status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?)?;
     let last_cpu = fs::read_to_string(format!("{folder}/stat")).ok().and_then(|stat| last_cpu(&stat));
     Some(ThreadAffinity { allowed, last_cpu })
 }
@@ -99,12 +88,6 @@ fn thread_affinity(folder: &str) -> Option<ThreadAffinity> {
 /// the first after the last parenthesis.
 fn last_cpu(stat: &str) -> Option<usize> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(39 - 3)?.parse().ok()
-}
-
-fn status(folder: &str, key: &str) -> Option<String> {
-    let text = fs::read_to_string(format!("{folder}/status")).ok()?;
-    let value = |line: &str| Some(line.strip_prefix(key)?.strip_prefix(':')?.trim().to_owned());
-    text.lines().find_map(value)
 }
 
 #[cfg(test)]
@@ -120,7 +103,7 @@ mod tests {
 
     #[test]
     fn samples_the_calling_thread() {
-        let placement = thread_affinity(&format!("/proc/self/task/{}", gettid())).unwrap();
+        let placement = thread_affinity("/proc/thread-self").unwrap();
         assert!(placement.allowed.contains(&placement.last_cpu.unwrap()), "{placement:?}");
     }
 }

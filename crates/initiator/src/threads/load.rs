@@ -9,6 +9,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
 use crate::BenchError;
+use crate::error::system;
 
 /// Creates contention for blocks that ask for it.
 pub(crate) struct Contention {
@@ -99,7 +100,7 @@ fn busy_loop(stop: &AtomicBool, cores: &CpuSet) {
 }
 
 fn failed(error: nix::errno::Errno) -> BenchError {
-    BenchError::System { what: "moving a thread to another core", source: error.into() }
+    system("moving a thread to another core")(error)
 }
 
 #[cfg(test)]

@@ -13,8 +13,8 @@ use tracing::warn;
 /// The plan with the current QEMU. Call it after the hello of the guest: its QEMU then has the memory open.
 pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::Result<Plan> {
     let Some(planned) = &plan.qemu else { return Ok(plan.clone()) };
-    let memory = MemoryFile::of(memory)?;
-    if memory.is_held_by(planned.pid) && planned.vcpus.iter().all(|tid| is_task(planned.pid, *tid)) {
+    let memory = identity(&File::from(memory.try_clone_to_owned()?).metadata()?);
+    if holds(planned.pid, memory) && planned.vcpus.iter().all(|tid| is_task(planned.pid, *tid)) {
         return Ok(plan.clone());
     }
     let found = find(memory);
@@ -38,27 +38,15 @@ pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::R
     Ok(plan)
 }
 
-/// Identity of the shared memory's file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct MemoryFile {
-    device: u64,
-    inode: u64,
+/// Identity of a file: device and inode.
+fn identity(file: &fs::Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
 }
 
-impl MemoryFile {
-    fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
-        Ok(Self::at(&File::from(fd.try_clone_to_owned()?).metadata()?))
-    }
-
-    fn at(file: &fs::Metadata) -> Self {
-        Self { device: file.dev(), inode: file.ino() }
-    }
-
-    /// Whether a process has it open; false without the permission to check.
-    fn is_held_by(self, pid: u32) -> bool {
-        let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        open.into_iter().any(|fd| fs::metadata(fd.path()).is_ok_and(|file| Self::at(&file) == self))
-    }
+/// Whether a process has the file of this identity open; false without the permission to check.
+fn holds(pid: u32, memory: (u64, u64)) -> bool {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    open.into_iter().any(|fd| fs::metadata(fd.path()).is_ok_and(|file| identity(&file) == memory))
 }
 
 fn is_task(pid: u32, tid: u32) -> bool {
@@ -66,10 +54,10 @@ fn is_task(pid: u32, tid: u32) -> bool {
 }
 
 /// The only QEMU that has the memory open; `None` if there are several.
-fn find(memory: MemoryFile) -> Option<QemuThreads> {
+fn find(memory: (u64, u64)) -> Option<QemuThreads> {
     let processes = numbers("/proc");
     let is_qemu = |pid: &u32| name(&format!("/proc/{pid}")).is_some_and(|name| name.starts_with("qemu"));
-    let mut holders = processes.into_iter().filter(is_qemu).filter(|pid| memory.is_held_by(*pid));
+    let mut holders = processes.into_iter().filter(is_qemu).filter(|pid| holds(*pid, memory));
     let pid = holders.next().filter(|_| holders.next().is_none())?;
     let tasks = format!("/proc/{pid}/task");
     let vcpu = |tid: &u32| Some((vcpu_number(&name(&format!("{tasks}/{tid}"))?)?, *tid));

@@ -15,14 +15,14 @@ use crate::round_trip::{Channel, Sample};
 const MEASURING: &std::ffi::CStr = c"measuring";
 const NOT_MEASURING: &std::ffi::CStr = c"host-peer";
 
-impl BlockContext<'_> {
+impl BlockContext<'_, '_> {
     pub(super) fn messages<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
         let conditions = self.block.conditions;
-        let sleeper = TscSleeper { sleeps: self.block.host_wait.blocks(), ticks_per_ns: self.ticks_per_ns };
-        let seed = self.seed ^ u64::from(self.block.index) << 32;
+        let sleeper = TscSleeper { sleeps: self.block.host_wait.blocks(), ticks_per_ns: self.runner.ticks_per_ns() };
+        let seed = self.runner.seed ^ u64::from(self.block.index) << 32;
         match (conditions.arrivals.zip(conditions.rate_per_s), conditions.gap_ns) {
             (Some((arrivals, rate)), _) => {
                 // The warm-up is not part of the schedule.
@@ -54,7 +54,7 @@ impl BlockContext<'_> {
         let mut end = u64::MAX;
         for position in positions {
             if position == first_measured {
-                self.meter.start();
+                self.runner.meter.start();
                 end = tsc_now() + self.limit();
                 // The name is only a label: errors are ignored.
                 let _ = prctl::set_name(MEASURING);
@@ -82,7 +82,7 @@ impl BlockContext<'_> {
 
     fn finish_measuring(&mut self) {
         let _ = prctl::set_name(NOT_MEASURING);
-        self.meter.stop();
+        self.runner.meter.stop();
     }
 
     /// Waits idle in the block's wait mode, and ends with one message to the guest.
@@ -90,10 +90,10 @@ impl BlockContext<'_> {
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
-        self.meter.start();
+        self.runner.meter.start();
         let until = tsc_now() + self.limit();
         channel.await_ack(until, self.first_seq, |_| false)?;
-        self.meter.stop();
+        self.runner.meter.stop();
         pingpong(channel, &mut Sample { seq: self.first_seq, ..Sample::default() })?;
         Ok(BlockOutcome::default())
     }

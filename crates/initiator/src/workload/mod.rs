@@ -1,15 +1,13 @@
 //! What a block's operations are, workload by workload, over whichever ways to wait and to ring.
 
 use bench_model::raw::CorruptAnswer;
-use bench_model::{Block, Workload};
+use bench_model::{Block, Exchange};
 use doorbell::notify::Notifier;
 use doorbell::wait::Waiter;
 
 use super::BenchError;
-use super::cpu_usage::Meter;
-use super::faults::FaultPolicy;
+use super::block::BlockRunner;
 use super::round_trip::{Channel, Sample};
-use super::shared_words::SharedWords;
 
 mod frame;
 mod frame_gen;
@@ -21,15 +19,10 @@ pub(super) use frame_gen::FrameGenerator;
 pub(super) use messages::pingpong;
 
 /// Context of a block's operations.
-pub(super) struct BlockContext<'s> {
+pub(super) struct BlockContext<'s, 'r> {
+    pub(super) runner: &'s mut BlockRunner<'r>,
     pub(super) block: &'s Block,
     pub(super) first_seq: u64,
-    pub(super) words: &'s SharedWords<'s>,
-    pub(super) meter: &'s mut Meter,
-    pub(super) frames: &'s mut FrameGenerator,
-    pub(super) fault: &'s FaultPolicy,
-    pub(super) ticks_per_ns: f64,
-    pub(super) seed: u64,
     /// Receives every operation, including one that fails.
     pub(super) samples: &'s mut Vec<Sample>,
 }
@@ -54,25 +47,25 @@ pub(super) struct StreamTotals {
     pub(super) full: u64,
 }
 
-impl BlockContext<'_> {
+impl BlockContext<'_, '_> {
     /// Runs the block's operations.
     pub(super) fn run<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
-        match self.block.workload {
-            Workload::Frame => self.frames(channel),
-            Workload::Storm => self.storm(channel),
-            Workload::Stream => self.stream(channel),
-            Workload::Idle => self.idle(channel),
-            Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Contention => self.messages(channel),
+        match self.block.workload.exchange() {
+            Exchange::Messages => self.messages(channel),
+            Exchange::Frames => self.frames(channel),
+            Exchange::Storm => self.storm(channel),
+            Exchange::Stream => self.stream(channel),
+            Exchange::Idle => self.idle(channel),
         }
     }
 
     /// Converts nanoseconds to ticks.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a block fits 64 bits of ticks")]
     fn ticks(&self, ns: f64) -> u64 {
-        (ns * self.ticks_per_ns) as u64
+        (ns * self.runner.ticks_per_ns()) as u64
     }
 
     /// Time limit of the block in ticks; effectively infinite without one.

@@ -11,19 +11,20 @@ use doorbell::wait::Waiter;
 
 use super::{BlockContext, BlockOutcome, StreamTotals};
 use crate::BenchError;
-use crate::round_trip::{Channel, Sample};
+use crate::error::system;
+use crate::round_trip::{Channel, RINGING, Sample};
 
-impl BlockContext<'_> {
+impl BlockContext<'_, '_> {
     /// Sends a doorbell per message, at the block's rate or as fast as possible. Waits only for the last
     /// acknowledgement.
     pub(super) fn storm<W: Waiter, N: Notifier>(
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
-        let interval =
-            self.block.conditions.rate_per_s.map_or(0.0, |rate| 1e9 * self.ticks_per_ns / rate.max(1) as f64);
+        let (words, ticks_per_s) = (self.runner.words, 1e9 * self.runner.ticks_per_ns());
+        let interval = self.block.conditions.rate_per_s.map_or(0.0, |rate| ticks_per_s / rate.max(1) as f64);
         let last_seq = self.first_seq + self.block.count - 1;
-        self.meter.start();
+        self.runner.meter.start();
         let start = tsc_now();
         let until_due = |position: u64| {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time of this run")]
@@ -34,13 +35,13 @@ impl BlockContext<'_> {
         };
         for position in 0..self.block.count - 1 {
             until_due(position);
-            self.words.publish(self.first_seq + position);
-            channel.notifier.notify().map_err(ringing)?;
+            words.publish(self.first_seq + position);
+            channel.notifier.notify().map_err(system(RINGING))?;
         }
         until_due(self.block.count - 1);
         let mut sample = Sample { seq: last_seq, ..Sample::default() };
         let done = channel.round_trip(&mut sample);
-        self.meter.stop();
+        self.runner.meter.stop();
         self.samples.push(sample);
         done?;
         // The last message is paced too: the span then has one interval per earlier ring.
@@ -54,7 +55,7 @@ impl BlockContext<'_> {
         &mut self,
         channel: &mut Channel<'_, '_, '_, W, N>,
     ) -> Result<BlockOutcome, BenchError> {
-        let (memory, first) = (self.words.memory, self.first_seq);
+        let (words, memory, first) = (self.runner.words, self.runner.words.memory, self.first_seq);
         let slots = u64::from(self.block.conditions.slots.unwrap_or(1));
         let out_of_bounds = || RegionError::OutOfBounds {
             offset: bench_protocol::memory_map::SLOTS,
@@ -62,15 +63,15 @@ impl BlockContext<'_> {
             region: memory.len(),
         };
         let ring = SlotRing::new(memory.len(), slots, self.block.size_bytes).ok_or_else(out_of_bounds)?;
-        let mut message = self.frames.next_frame(ring.bytes()).bytes.clone();
+        let mut message = self.runner.frames.next_frame(ring.bytes).bytes.clone();
         // `taken`: the first slot that may still be in use.
         let (mut seq, mut taken, mut full) = (first, first, 0);
-        self.meter.start();
+        self.runner.meter.start();
         let start = tsc_now();
         let end = start + self.limit();
         loop {
             if seq - taken == slots {
-                let timeout_ticks = tsc_now() + channel.timeout_ticks();
+                let timeout_ticks = tsc_now() + channel.deadline.ticks;
                 let room = CountedCheck::new(|word: SeqState| word.seq >= taken && word.seq < seq);
                 let found = channel.await_ack(timeout_ticks, seq, |word| room.check(word))?;
                 let Some(word) = found else { return Err(channel.timeout(seq)) };
@@ -82,15 +83,15 @@ impl BlockContext<'_> {
             }
             stamp_ends(&mut message, seq);
             memory.copy_in(ring.slot(seq), &message)?;
-            self.words.publish(seq);
-            channel.notifier.notify().map_err(ringing)?;
+            words.publish(seq);
+            channel.notifier.notify().map_err(system(RINGING))?;
             seq += 1;
         }
         let last_seq = seq - 1;
-        let timeout_ticks = tsc_now() + channel.timeout_ticks();
+        let timeout_ticks = tsc_now() + channel.deadline.ticks;
         let last = channel.await_ack(timeout_ticks, last_seq, |word| word.seq == last_seq)?;
         let span_ticks = tsc_now() - start;
-        self.meter.stop();
+        self.runner.meter.stop();
         let Some(word) = last else { return Err(channel.timeout(last_seq)) };
         if !matches!(Ack::from_state(word.state), Ack::Processed | Ack::Refused(_)) {
             channel.stale += 1;
@@ -120,10 +121,6 @@ impl<F: Fn(SeqState) -> bool> CountedCheck<F> {
     fn had_to_wait(&self) -> bool {
         self.count.get() > 1
     }
-}
-
-fn ringing(source: std::io::Error) -> BenchError {
-    BenchError::System { what: "ringing the guest", source }
 }
 
 #[cfg(test)]
