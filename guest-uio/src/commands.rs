@@ -5,9 +5,12 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use bench_protocol::boot::Bar2Map;
+use cli_common::output::print;
 use doorbell::wait::Wakeup;
 use doorbell::{PeerId, Vector};
-use guest_uio::driver::{self, Driver, DriverError};
+use guest_uio::driver::{self, Driver};
+use guest_uio::error::DeviceError;
 use guest_uio::pci::{Needs, PciDevice};
 use guest_uio::periodic_signal::PeriodicSignal;
 use guest_uio::{driver_check, probe as prober, registers, responder};
@@ -24,21 +27,21 @@ pub(crate) struct OpenDevice {
 /// Selects and opens the device of a verb.
 pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<OpenDevice> {
     let device = PciDevice::select(address, needs)?;
-    let driver = driver::open(&device).context("cannot use the device")?;
+    let driver = driver::open(&device, Bar2Map::Auto).context("cannot use the device")?;
     Ok(OpenDevice { device, driver })
 }
 
 pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
     let result = prober::probe(address)?;
     let text = if json { format!("{:#}\n", result.found) } else { result.to_string() };
-    print(text.as_bytes())?;
+    print(&text)?;
     Ok(ExitCode::from(if result.hint.is_some() { 3 } else { 0 }))
 }
 
 pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {
     let device = PciDevice::select(address, Needs::Memory)?;
     driver::bind(&device, name)?;
-    print(format!("bound {} to {name}\n", device.address()).as_bytes())
+    Ok(print(&format!("bound {} to {name}\n", device.address()))?)
 }
 
 pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {
@@ -48,13 +51,13 @@ pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {
         None => format!("{} has no driver\n", device.address()),
     };
     device.unbind()?;
-    print(text.as_bytes())
+    Ok(print(&text)?)
 }
 
 /// Prints a note for a vector that the own device lacks: a server gives all peers the same number, and the device does not
 /// report a lost ring.
 pub(crate) fn ring(opened: &OpenDevice, peer: PeerId, vector: Vector) -> anyhow::Result<()> {
-    registers::ring(opened.driver.registers(), peer, vector)?;
+    registers::ring(&opened.driver.bars().registers, peer, vector)?;
     if let Some(own) = opened.device.msix_vectors().filter(|own| vector.0 >= *own) {
         let s = if own == 1 { "" } else { "s" };
         eprintln!(
@@ -85,7 +88,7 @@ pub(crate) fn wait(
             }
         }
     }
-    print(format!("{received}\n").as_bytes())?;
+    print(&format!("{received}\n"))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -94,12 +97,12 @@ pub(crate) fn check(address: Option<&str>, vectors: u16, count: u64) -> anyhow::
     let failed = results.iter().filter(|result| result.fault.is_some()).count();
     let mut lines: Vec<String> = results.iter().map(ToString::to_string).collect();
     lines.push(format!("{} passed, {failed} failed\n", results.len() - failed));
-    print(lines.join("\n").as_bytes())?;
+    print(&lines.join("\n"))?;
     Ok(ExitCode::from(u8::from(failed > 0)))
 }
 
 pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Result<()> {
-    let memory = opened.driver.memory();
+    let memory = &opened.driver.bars().memory;
     let end = offset.checked_add(len).filter(|end| *end <= memory.len());
     let end =
         end.with_context(|| format!("{len} bytes at offset {offset} exceed the memory of {} bytes", memory.len()))?;
@@ -110,8 +113,7 @@ pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Re
         memory.copy_out(at, &mut bytes)?;
         // The memory of an unplugged device reads as ones.
         if !opened.device.is_present() {
-            let address = opened.device.address().to_owned();
-            return Err(DriverError::Gone { address, source: ErrorKind::NotFound.into() }.into());
+            return Err(DeviceError::gone(opened.device.address(), ErrorKind::NotFound.into()).into());
         }
         match out.write_all(&bytes) {
             // The reader closed the pipe.
@@ -125,7 +127,7 @@ pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Re
 
 /// Writes all of stdin, or nothing if it does not fit.
 pub(crate) fn write(opened: &OpenDevice, offset: usize) -> anyhow::Result<()> {
-    let memory = opened.driver.memory();
+    let memory = &opened.driver.bars().memory;
     let room = memory.len().saturating_sub(offset);
     let mut bytes = Vec::new();
     // Read one byte beyond the limit to detect oversized input.
@@ -138,14 +140,5 @@ pub(crate) fn write(opened: &OpenDevice, offset: usize) -> anyhow::Result<()> {
 }
 
 pub(crate) fn respond(opened: &OpenDevice, once: bool) -> anyhow::Result<()> {
-    Ok(responder::respond(&*opened.driver, once)?)
-}
-
-/// Prints to stdout. A closed pipe is not an error.
-fn print(bytes: &[u8]) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write to stdout"),
-    }
+    responder::respond(&*opened.driver, once)
 }

@@ -2,15 +2,17 @@
 //! peer.
 
 use std::fmt;
-use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use bench_protocol::boot::Bar2Map;
 use doorbell::deadline::scaled;
+use doorbell::region::RegionError;
 use doorbell::wait::Wakeup;
 use doorbell::{PeerId, Vector};
 
-use crate::driver::{Driver, DriverError, IrqSource};
+use crate::driver::{Driver, IrqSource};
+use crate::error::DeviceError;
 use crate::pci::PciDevice;
 use crate::periodic_signal::PeriodicSignal;
 use crate::registers;
@@ -44,8 +46,8 @@ impl fmt::Display for CheckResult {
 ///
 /// A vector that does not exist or never fires is reported once and excluded from the other rules. A driver without
 /// interrupts is an error.
-pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<CheckResult>, DriverError> {
-    let driver = crate::driver::open(device)?;
+pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<CheckResult>, DeviceError> {
+    let driver = crate::driver::open(device, Bar2Map::Auto)?;
     driver.interrupt(Vector(0))?;
     let mut results = Vec::new();
     let mut present = vectors;
@@ -55,7 +57,7 @@ pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<C
             let missing: Vec<Vector> = (present..vectors).map(Vector).collect();
             results.push(result(
                 format!("{} can be opened", vectors_without_interrupt::list(&missing)),
-                Err(error.to_string()),
+                Err(error.into()),
             ));
             break;
         }
@@ -81,16 +83,16 @@ pub fn check(device: &PciDevice, vectors: u16, closed_loop: u64) -> Result<Vec<C
     Ok(results)
 }
 
-fn every_vector_fires(dead: &[Vector], tried: u16) -> Result<(), String> {
+fn every_vector_fires(dead: &[Vector], tried: u16) -> anyhow::Result<()> {
     if dead.is_empty() {
         return Ok(());
     }
     let (message, hint) = vectors_without_interrupt::explain(dead, tried);
-    Err(format!("{message}; {hint}"))
+    anyhow::bail!("{message}; {hint}")
 }
 
-fn result(rule: impl Into<String>, outcome: Result<(), String>) -> CheckResult {
-    CheckResult { rule: rule.into(), fault: outcome.err() }
+fn result(rule: impl Into<String>, outcome: anyhow::Result<()>) -> CheckResult {
+    CheckResult { rule: rule.into(), fault: outcome.err().map(|error| error.to_string()) }
 }
 
 struct DriverCheck {
@@ -101,142 +103,123 @@ struct DriverCheck {
 }
 
 impl DriverCheck {
-    fn own_id(&self) -> Result<PeerId, String> {
-        registers::own_id(self.driver.registers()).map_err(|e| e.to_string())
+    fn own_id(&self) -> Result<PeerId, RegionError> {
+        registers::own_id(&self.driver.bars().registers)
     }
 
-    fn ring(&self, vector: Vector) -> Result<(), String> {
-        registers::ring(self.driver.registers(), self.own_id()?, vector).map_err(|e| e.to_string())
+    fn ring(&self, vector: Vector) -> anyhow::Result<()> {
+        Ok(registers::ring(&self.driver.bars().registers, self.own_id()?, vector)?)
     }
 
-    fn open(&self, vector: Vector) -> Result<Box<dyn IrqSource>, String> {
-        self.driver.interrupt(vector).map_err(|e| e.to_string())
+    /// Opens a vector, discards its events, and starts the signal that ends waits.
+    fn open(&self, vector: Vector) -> anyhow::Result<(Box<dyn IrqSource>, PeriodicSignal)> {
+        let mut interrupt = self.driver.interrupt(vector)?;
+        interrupt.drain()?;
+        Ok((interrupt, PeriodicSignal::start()?))
     }
 
-    fn id_is_stable(&self) -> Result<(), String> {
+    fn id_is_stable(&self) -> anyhow::Result<()> {
         let first = self.own_id()?;
         for _ in 0..100 {
             let now = self.own_id()?;
-            if now != first {
-                return Err(format!("{first}, then {now}"));
-            }
+            anyhow::ensure!(now == first, "{first}, then {now}");
         }
         Ok(())
     }
 
-    fn memory_keeps_content(&self) -> Result<(), String> {
-        let memory = self.driver.memory();
+    fn memory_keeps_content(&self) -> anyhow::Result<()> {
+        let memory = &self.driver.bars().memory;
         for offset in [0, memory.len() - 8] {
-            let word = memory.word(offset).map_err(|e| e.to_string())?;
+            let word = memory.word(offset)?;
             let before = word.load(Ordering::Acquire);
             for pattern in [u64::MAX, 0, 0x0123_4567_89ab_cdef] {
                 word.store(pattern, Ordering::Release);
                 let read = word.load(Ordering::Acquire);
-                if read != pattern {
-                    return Err(format!("wrote {pattern:#x} at {offset:#x}, read {read:#x}"));
-                }
+                anyhow::ensure!(read == pattern, "wrote {pattern:#x} at {offset:#x}, read {read:#x}");
             }
             word.store(before, Ordering::Release);
         }
         Ok(())
     }
 
-    fn refuses_missing_vector(&self) -> Result<(), String> {
-        match self.driver.interrupt(Vector(u16::MAX)) {
-            Ok(_) => Err("vector 65535 was opened".to_owned()),
-            Err(_) => Ok(()),
-        }
+    fn refuses_missing_vector(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(self.driver.interrupt(Vector(u16::MAX)).is_err(), "vector 65535 was opened");
+        Ok(())
     }
 
-    fn is_silent(&self, vector: Vector) -> Result<(), String> {
-        let mut interrupt = self.open(vector)?;
-        let events = drain(&mut *interrupt)?;
-        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
-        match interrupt.wait_event().map_err(|e| e.to_string())? {
+    fn is_silent(&self, vector: Vector) -> anyhow::Result<()> {
+        let mut interrupt = self.driver.interrupt(vector)?;
+        let events = interrupt.drain()?;
+        let _signal = PeriodicSignal::start()?;
+        match interrupt.wait_event()? {
             Wakeup::Timeout => Ok(()),
-            Wakeup::Events(n) => Err(format!("{n} events after {events} were drained")),
+            Wakeup::Events(n) => anyhow::bail!("{n} events after {events} were drained"),
         }
     }
 
-    fn closed_loop(&self, vector: Vector) -> Result<(), String> {
-        let mut interrupt = self.open(vector)?;
-        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
-        drain(&mut *interrupt)?;
+    fn closed_loop(&self, vector: Vector) -> anyhow::Result<()> {
+        let (mut interrupt, _signal) = self.open(vector)?;
         for ring in 1..=self.closed_loop {
             self.ring(vector)?;
             let events = next_events(&mut *interrupt)?;
-            if events != 1 {
-                return Err(format!("{events} events for doorbell {ring}"));
-            }
+            anyhow::ensure!(events == 1, "{events} events for doorbell {ring}");
         }
         Ok(())
     }
 
-    fn storm(&self, vector: Vector) -> Result<(), String> {
-        let mut interrupt = self.open(vector)?;
-        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
-        drain(&mut *interrupt)?;
+    fn storm(&self, vector: Vector) -> anyhow::Result<()> {
+        let (mut interrupt, _signal) = self.open(vector)?;
         for _ in 0..STORM {
             self.ring(vector)?;
         }
         let mut events = next_events(&mut *interrupt)?;
         // Pending events arrive before the next signal.
-        while let Wakeup::Events(n) = interrupt.wait_event().map_err(|e| e.to_string())? {
+        while let Wakeup::Events(n) = interrupt.wait_event()? {
             events += n;
         }
-        if events > STORM {
-            return Err(format!("{events} events for {STORM} doorbells"));
-        }
+        anyhow::ensure!(events <= STORM, "{events} events for {STORM} doorbells");
         self.ring(vector)?;
         next_events(&mut *interrupt).map(drop)
     }
 
-    fn reopens(&self, vector: Vector) -> Result<(), String> {
+    fn reopens(&self, vector: Vector) -> anyhow::Result<()> {
         for _ in 0..3 {
-            let mut interrupt = self.open(vector)?;
-            let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
-            drain(&mut *interrupt)?;
+            let (mut interrupt, _signal) = self.open(vector)?;
             self.ring(vector)?;
             next_events(&mut *interrupt)?;
         }
         Ok(())
     }
 
-    fn doorbell_wakes_only_its_vector(&self) -> Result<(), String> {
-        let opened: Result<Vec<_>, String> =
-            self.vectors.iter().map(|vector| Ok((*vector, self.open(*vector)?))).collect();
+    fn doorbell_wakes_only_its_vector(&self) -> anyhow::Result<()> {
+        let opened: Result<Vec<_>, DeviceError> =
+            self.vectors.iter().map(|vector| Ok((*vector, self.driver.interrupt(*vector)?))).collect();
         let mut opened = opened?;
-        let _signal = PeriodicSignal::start().map_err(|e| e.to_string())?;
+        let _signal = PeriodicSignal::start()?;
         for (_, interrupt) in &mut opened {
-            drain(&mut **interrupt)?;
+            interrupt.drain()?;
         }
         for rung in 0..opened.len() {
             let vector = opened[rung].0;
             self.ring(vector)?;
             next_events(&mut *opened[rung].1)?;
             for (other, interrupt) in opened.iter_mut().filter(|(other, _)| *other != vector) {
-                let events = drain(&mut **interrupt)?;
-                if events > 0 {
-                    return Err(format!("vector {vector} was rung, and vector {other} had {events} events"));
-                }
+                let events = interrupt.drain()?;
+                anyhow::ensure!(events == 0, "vector {vector} was rung, and vector {other} had {events} events");
             }
         }
         Ok(())
     }
 }
 
-fn drain(interrupt: &mut dyn IrqSource) -> Result<u64, String> {
-    interrupt.drain().map_err(|e: io::Error| e.to_string())
-}
-
 /// Blocks until there are events.
-fn next_events(interrupt: &mut dyn IrqSource) -> Result<u64, String> {
+fn next_events(interrupt: &mut dyn IrqSource) -> anyhow::Result<u64> {
     let start = Instant::now();
     loop {
-        match interrupt.wait_event().map_err(|e| e.to_string())? {
+        match interrupt.wait_event()? {
             Wakeup::Events(n) => return Ok(n),
             Wakeup::Timeout if start.elapsed() >= scaled(LOST_AFTER) => {
-                return Err(format!("no event within {:?}", scaled(LOST_AFTER)));
+                anyhow::bail!("no event within {:?}", scaled(LOST_AFTER));
             }
             Wakeup::Timeout => {}
         }

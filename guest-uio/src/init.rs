@@ -17,8 +17,9 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::driver::{self, IGB_UIO, UIO_PCI_MSIX, VFIO_PCI};
-use crate::modules::{self, ModuleError};
-use crate::pci::{Needs, PciDevice, PciError};
+use crate::error::DeviceError;
+use crate::modules;
+use crate::pci::{Needs, PciDevice};
 use crate::responder;
 
 /// Directory of the kernel modules in the initramfs, without subdirectories.
@@ -75,9 +76,9 @@ fn run_init() -> anyhow::Result<()> {
     set_scale(scale_in(&command_line).unwrap_or(1));
     let options = BootOptions::parse(&command_line);
     println!("{CONSOLE_PREFIX} {GUEST_IS_UP}");
-    let mode = RunMode::ALL.into_iter().find(|mode| mode.name() == options.run);
-    let mode = mode.with_context(|| format!("ivshmem.run={} is not one of respond, shell, proof", options.run))?;
-    match mode {
+    let mode: Result<RunMode, _> = options.run.parse();
+    let mode = mode.ok().with_context(|| format!("ivshmem.run={} is not one of respond, shell, proof", options.run));
+    match mode? {
         RunMode::Proof => Ok(()),
         RunMode::Shell => {
             // The shell must start even if the device cannot be used.
@@ -88,11 +89,12 @@ fn run_init() -> anyhow::Result<()> {
         }
         RunMode::Respond => {
             let device = bind(&options)?;
-            let kind = Bar2Map::from_name(&options.bar2);
-            let kind = kind.with_context(|| format!("ivshmem.bar2={} is not one of auto, uc, wc, wb", options.bar2))?;
-            let driver = driver::open_mapped(&device, kind)?;
-            println!("{CONSOLE_PREFIX} {} responds through {}", device.address(), driver.name());
-            Ok(responder::respond(&*driver, true)?)
+            let kind: Result<Bar2Map, _> = options.bar2.parse();
+            let kind =
+                kind.ok().with_context(|| format!("ivshmem.bar2={} is not one of auto, uc, wc, wb", options.bar2));
+            let driver = driver::open(&device, kind?)?;
+            println!("{CONSOLE_PREFIX} {} responds through {}", device.address(), driver.bars().driver);
+            responder::respond(&*driver, true)
         }
     }
 }
@@ -117,10 +119,10 @@ fn bind(options: &BootOptions) -> anyhow::Result<PciDevice> {
     Ok(device)
 }
 
-/// Selects the device. Replaces the hint of [`PciError::Ambiguous`] by the option of the kernel command line.
+/// Selects the device. Replaces the hint of [`DeviceError::Ambiguous`] by the option of the kernel command line.
 fn select(options: &BootOptions) -> anyhow::Result<PciDevice> {
     PciDevice::select(options.device.as_deref(), Needs::Memory).map_err(|error| match error {
-        PciError::Ambiguous { devices } if options.run != "shell" => {
+        DeviceError::Ambiguous(devices) if options.run != "shell" => {
             anyhow::anyhow!("several ivshmem devices: {devices}; select one with ivshmem.device=ADDRESS")
         }
         other => other.into(),
@@ -136,7 +138,7 @@ fn load_all_modules(options: &BootOptions) -> anyhow::Result<()> {
 }
 
 /// Loads a driver's modules.
-fn load_modules(driver: &str, options: &BootOptions) -> Result<(), ModuleError> {
+fn load_modules(driver: &str, options: &BootOptions) -> anyhow::Result<()> {
     let modules: &[(&str, &CStr)] = match driver {
         // Without wc_activate the module maps the BARs uncached, which makes every later mapping uncached.
         IGB_UIO => &[(IGB_UIO, c"intr_mode=msix wc_activate=1")],

@@ -4,7 +4,7 @@
 //!
 //! Read in this order:
 //! 1. [`pci`]: the device in sysfs, its BARs, binding a driver.
-//! 2. [`driver`]: registers, memory and interrupts through one of several kernel drivers.
+//! 2. [`driver`]: registers, memory and interrupts through one of several kernel drivers. [`error`]: their error.
 //! 3. [`registers`]: the device's registers.
 //! 4. [`responder`]: the guest side of the benchmark.
 //! 5. [`memory_type`], [`proc_info`] and [`probe`]: facts about the device and the guest.
@@ -13,6 +13,7 @@
 
 pub mod driver;
 pub mod driver_check;
+pub mod error;
 pub mod init;
 pub mod memory_type;
 pub mod modules;

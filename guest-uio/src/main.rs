@@ -10,10 +10,9 @@ use std::process::ExitCode;
 use cli_common::arguments;
 use doorbell::deadline::{scale_in, set_scale};
 use doorbell::{PeerId, Vector};
-use guest_uio::driver::DriverError;
+use guest_uio::error::DeviceError;
 use guest_uio::init;
-use guest_uio::pci::{Needs, PciError};
-use guest_uio::responder::RespondError;
+use guest_uio::pci::Needs;
 
 use cli::{Arguments, Verb};
 
@@ -58,14 +57,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 
 /// 1 failed, 2 wrong usage, 3 a device, driver or vector is missing.
 fn exit_status(error: &anyhow::Error) -> u8 {
-    let status = error.chain().find_map(|cause| {
-        if let Some(RespondError::Driver(driver)) = cause.downcast_ref() {
-            return Some(driver.exit_status());
-        }
-        let driver = cause.downcast_ref().map(DriverError::exit_status);
-        driver.or_else(|| cause.downcast_ref().map(PciError::exit_status))
-    });
-    status.unwrap_or(1)
+    error.chain().find_map(|cause| cause.downcast_ref().map(DeviceError::exit_status)).unwrap_or(1)
 }
 
 #[cfg(test)]
@@ -74,16 +66,14 @@ mod tests {
 
     #[test]
     fn exit_status_follows_the_kind_of_error() {
-        let ambiguous = || PciError::Ambiguous { devices: String::new() };
-        let no_interrupts = || DriverError::NoInterrupts { why: String::new() };
+        let ambiguous = || DeviceError::Ambiguous(String::new());
         for (error, status) in [
             (anyhow::Error::msg("too late"), 1),
             (ambiguous().into(), 2),
-            (anyhow::Error::from(DriverError::Pci(ambiguous())).context("cannot use the device"), 2),
-            (PciError::NoDevice.into(), 3),
-            (PciError::NoDriver { driver: "igb_uio".into() }.into(), 3),
-            (no_interrupts().into(), 3),
-            (RespondError::from(no_interrupts()).into(), 3),
+            (anyhow::Error::from(ambiguous()).context("cannot use the device"), 2),
+            (DeviceError::NoDevice.into(), 3),
+            (DeviceError::Missing(String::new()).into(), 3),
+            (DeviceError::gone("0000:00:03.0", std::io::ErrorKind::NotFound.into()).into(), 1),
         ] {
             assert_eq!(exit_status(&error), status, "{error:#}");
         }

@@ -130,13 +130,8 @@ fn least_of_rounds(mut shared: impl FnMut() -> f64, mut private: impl FnMut() ->
 
 /// Whether QEMU's translator (TCG) executes this program.
 fn is_emulated() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        let leaf = std::arch::x86_64::__cpuid(HYPERVISOR_LEAF);
-        is_tcg([leaf.ebx, leaf.ecx, leaf.edx])
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    let leaf = std::arch::x86_64::__cpuid(HYPERVISOR_LEAF);
+    is_tcg([leaf.ebx, leaf.ecx, leaf.edx])
 }
 
 fn is_tcg(registers: [u32; 3]) -> bool {

@@ -3,36 +3,26 @@
 use std::ffi::CStr;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use anyhow::Context;
 use nix::errno::Errno;
 use nix::kmod::init_module;
 
-/// Loading a module failed.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot load {}", path.display())]
-pub struct ModuleError {
-    /// The file.
-    pub path: PathBuf,
-    /// The system's reason.
-    #[source]
-    pub source: io::Error,
-}
-
 /// Loads `NAME.ko` from `folder`, after its dependencies. A module that is already loaded is not an error. A missing file
 /// is not an error either: the module may be built in, and a missing driver is reported when it is bound.
-pub fn load(folder: &Path, name: &str, parameters: &CStr) -> Result<(), ModuleError> {
+pub fn load(folder: &Path, name: &str, parameters: &CStr) -> anyhow::Result<()> {
     let path = folder.join(format!("{name}.ko"));
     let object = match fs::read(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        read => read.map_err(|source| ModuleError { path: path.clone(), source })?,
+        read => read.with_context(|| format!("cannot load {}", path.display()))?,
     };
     for needed in dependencies(&object) {
         load(folder, &needed, c"")?;
     }
     match init_module(&object, parameters) {
-        Ok(()) | Err(Errno::EEXIST) => Ok(()),
-        Err(error) => Err(ModuleError { path, source: error.into() }),
+        Err(Errno::EEXIST) => Ok(()),
+        loaded => loaded.with_context(|| format!("cannot load {}", path.display())),
     }
 }
 

@@ -4,11 +4,13 @@ use std::fmt;
 use std::fs;
 
 use bench_model::raw::GuestFacts;
+use bench_protocol::boot::Bar2Map;
 use serde_json::{Value, json};
 
-use crate::driver::{self, Driver, DriverError, UIO_PCI_MSIX};
+use crate::driver::{self, Driver, UIO_PCI_MSIX};
+use crate::error::DeviceError;
 use crate::memory_type::MemoryType;
-use crate::pci::{Needs, PciDevice, PciError};
+use crate::pci::{Needs, PciDevice};
 use crate::proc_info;
 use crate::registers;
 use crate::vectors_without_interrupt;
@@ -18,8 +20,8 @@ use crate::vectors_without_interrupt;
 pub fn facts(driver: &dyn Driver, interrupts_missing: Option<&str>, memory_type: Option<MemoryType>) -> GuestFacts {
     let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     GuestFacts {
-        driver: driver.name().to_string(),
-        bar2_map: driver.memory_map().to_string(),
+        driver: driver.bars().driver.to_owned(),
+        bar2_map: driver.bars().memory_map.clone(),
         bar2_cached: memory_type.and_then(|kind| kind.is_cached()),
         bar2_ns_per_load: memory_type.map(|kind| kind.ns_per_load),
         bar2_read_gb_per_s: memory_type.map(|kind| kind.read_gb_per_s),
@@ -61,10 +63,10 @@ impl ProbeResult {
 }
 
 /// Examines the device and tests its interrupts: the device rings itself. Does not bind a driver or write to the memory.
-pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
+pub fn probe(address: Option<&str>) -> Result<ProbeResult, DeviceError> {
     let pci = match PciDevice::select(address, Needs::Memory) {
         Ok(pci) => pci,
-        Err(error @ PciError::NoDevice) => {
+        Err(error @ DeviceError::NoDevice) => {
             return Ok(with_hint(json!({ "address": null }), &error.to_string(), ""));
         }
         Err(other) => return Err(other),
@@ -84,14 +86,15 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
         "others": pci.others().iter().map(PciDevice::describe).collect::<Vec<_>>(),
         "kernel": read("/proc/sys/kernel/osrelease"),
     });
-    let driver = match driver::open(&pci) {
+    let driver = match driver::open(&pci, Bar2Map::Auto) {
         Ok(driver) => driver,
         Err(error) => return Ok(with_hint(found, &format!("the device cannot be used: {error}"), &bind_hint())),
     };
-    found["id"] = json!(registers::own_id(driver.registers()).map(|id| id.0).ok());
-    found["memory_bytes"] = json!(driver.memory().len());
-    found["bar2_map"] = json!(driver.memory_map());
-    found["bar2"] = MemoryType::measure(driver.memory()).map_or(Value::Null, |kind| kind.to_json());
+    let bars = driver.bars();
+    found["id"] = json!(registers::own_id(&bars.registers).map(|id| id.0).ok());
+    found["memory_bytes"] = json!(bars.memory.len());
+    found["bar2_map"] = json!(bars.memory_map);
+    found["bar2"] = MemoryType::measure(&bars.memory).map_or(Value::Null, |kind| kind.to_json());
     if !has_doorbell {
         return Ok(ProbeResult::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
     }
@@ -100,9 +103,7 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
     let missing = vectors_without_interrupt::find(&pci, &*driver, allocated);
     found["interrupts"] = json!(missing.as_ref().is_ok_and(Vec::is_empty));
     Ok(match missing {
-        Err(error @ (DriverError::Wait { .. } | DriverError::Gone { .. })) => {
-            with_hint(found, &format!("{error}: {}", source_of(&error)), &bind_hint())
-        }
+        Err(DeviceError::System { what, source }) => with_hint(found, &format!("{what}: {source}"), &bind_hint()),
         Err(error) => with_hint(found, &error.to_string(), &bind_hint()),
         Ok(missing) if missing.is_empty() => {
             ProbeResult::new(found, "memory, doorbell and interrupts can be used", None)
@@ -118,10 +119,6 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, PciError> {
 fn with_hint(found: Value, text: &str, otherwise: &str) -> ProbeResult {
     let (verdict, hint) = text.split_once("; ").unwrap_or((text, otherwise));
     ProbeResult::new(found, verdict, Some(hint.to_owned()))
-}
-
-fn source_of(error: &dyn std::error::Error) -> String {
-    error.source().map(ToString::to_string).unwrap_or_default()
 }
 
 fn bind_hint() -> String {

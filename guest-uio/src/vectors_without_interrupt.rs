@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use doorbell::Vector;
 use doorbell::deadline::scaled;
 
-use crate::driver::{self, Driver, DriverError};
+use crate::driver::{self, Driver};
+use crate::error::DeviceError;
 use crate::pci::PciDevice;
 use crate::registers;
 
@@ -20,9 +21,9 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Rings the device's first `vectors` vectors; returns those without an interrupt.
-pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Vector>, DriverError> {
+pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Vector>, DeviceError> {
     let failed = |source| driver::wait_error(pci, source);
-    let id = registers::own_id(driver.registers()).map_err(std::io::Error::other).map_err(failed)?;
+    let id = registers::own_id(&driver.bars().registers).map_err(std::io::Error::other).map_err(failed)?;
     // All vectors are opened first and share one timeout: 256 dead vectors take as long as one.
     let mut pending = Vec::new();
     for vector in (0..vectors).map(Vector) {
@@ -31,7 +32,7 @@ pub fn find(pci: &PciDevice, driver: &dyn Driver, vectors: u16) -> Result<Vec<Ve
         pending.push((vector, interrupt));
     }
     for (vector, _) in &pending {
-        registers::ring(driver.registers(), id, *vector).map_err(std::io::Error::other).map_err(failed)?;
+        registers::ring(&driver.bars().registers, id, *vector).map_err(std::io::Error::other).map_err(failed)?;
     }
     let start = Instant::now();
     loop {

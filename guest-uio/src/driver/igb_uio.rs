@@ -3,11 +3,10 @@
 //! BARs are mapped through sysfs, as DPDK does. UIO cannot map the 256-byte BAR0, because a mapping is at least a page.
 
 use doorbell::Vector;
-use doorbell::region::SharedRegion;
 
-use super::sysfs::Bars;
-use super::uio::{self as node, UioIrq};
-use super::{Driver, DriverError, IGB_UIO, IrqSource};
+use super::uio::{Node, UioIrq};
+use super::{Bars, Driver, IGB_UIO, IrqSource, UIO_PCI_MSIX, VFIO_PCI, sysfs};
+use crate::error::DeviceError;
 use crate::pci::PciDevice;
 use bench_protocol::boot::Bar2Map;
 
@@ -19,8 +18,8 @@ pub(super) struct IgbUio {
 }
 
 impl IgbUio {
-    pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DriverError> {
-        Ok(Self { device: device.clone(), bars: Bars::map(device, kind)? })
+    pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DeviceError> {
+        Ok(Self { device: device.clone(), bars: sysfs::map_bars(device, IGB_UIO, kind)? })
     }
 
     /// Whether MSI-X is enabled. Without vectors the module silently falls back to INTx, which ivshmem never raises.
@@ -30,31 +29,24 @@ impl IgbUio {
 }
 
 impl Driver for IgbUio {
-    fn name(&self) -> &'static str {
-        IGB_UIO
-    }
-    fn registers(&self) -> &SharedRegion {
-        &self.bars.registers
-    }
-    fn memory(&self) -> &SharedRegion {
-        &self.bars.memory
-    }
-    fn memory_map(&self) -> &'static str {
-        self.bars.memory_map
+    fn bars(&self) -> &Bars {
+        &self.bars
     }
     /// The module enables MSI-X and bus mastering when the node is opened, and disables both on the last close.
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DeviceError> {
         if vector != Vector(0) {
-            return Err(DriverError::OneVector { vector });
+            return Err(DeviceError::Missing(format!(
+                "{IGB_UIO} supports vector 0 only; for vector {vector} use {UIO_PCI_MSIX} or {VFIO_PCI}"
+            )));
         }
-        let no_interrupts = |why: &str| DriverError::NoInterrupts { why: why.to_owned() };
-        let node = node::open(&self.device, IGB_UIO)?
-            .ok_or_else(|| no_interrupts("igb_uio created no /dev/uioN; check dmesg"))?;
+        let missing = |why: &str| DeviceError::Missing(why.to_owned());
+        let node = Node::open(&self.device, IGB_UIO)?;
+        let node = node.ok_or_else(|| missing("igb_uio created no /dev/uioN; check dmesg"))?;
         if !self.has_msi_x() {
-            return Err(no_interrupts(
+            return Err(missing(
                 "igb_uio did not allocate an MSI-X vector; load it with intr_mode=msix, and check dmesg",
             ));
         }
-        Ok(Box::new(UioIrq::new(node, IGB_UIO.to_owned())))
+        Ok(Box::new(UioIrq::new(node, IGB_UIO.to_owned(), None)))
     }
 }

@@ -1,55 +1,44 @@
 //! A /dev/uioN, found by the name that its driver assigned. Node numbers depend on the order of allocation.
-//!
-//! The `uio` crate reads the sysfs attributes and opens the device file. Its own wait is not used, because it retries after
-//! a signal and cannot be aborted. Its own map is not used either, because it never unmaps.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
-use doorbell::deadline::scaled;
 use doorbell::region::SharedView;
 use doorbell::wait::{EventSource, Wakeup};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rustix::fs::FlockOperation;
-use uio::UioDevice;
 
-use super::{DriverError, IrqSource};
+use super::{IrqSource, UIO_PCI_MSIX};
+use crate::error::{DeviceError, system};
 use crate::pci::PciDevice;
 
-/// Time limit for another process to release the lock on a node.
-const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Opens the node of this name; `None` if the device lacks it.
-pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<UioDevice>, DriverError> {
-    let is_named = |number: &usize| {
-        let attribute = device.folder().join(format!("uio/uio{number}/name"));
-        fs::read_to_string(attribute).is_ok_and(|text| text.trim() == name)
-    };
-    let Some(number) = numbers(device).find(is_named) else { return Ok(None) };
-    let failed = |source| DriverError::Open { path: path(number), source };
-    let node = open_shared(number).map_err(failed)?;
-    Ok(Some(node))
+/// An open node.
+pub(super) struct Node {
+    pub(super) file: File,
+    /// Its folder in sysfs.
+    folder: PathBuf,
 }
 
-/// Opens a node without an exclusive lock. The `uio` crate locks a node when it opens it; the lock is released immediately,
-/// because several processes may wait for a vector. Another process may hold the lock briefly while it opens the node.
-fn open_shared(number: usize) -> io::Result<UioDevice> {
-    let start = Instant::now();
-    loop {
-        match UioDevice::try_new(number) {
-            Ok(node) => {
-                rustix::fs::flock(&node, FlockOperation::Unlock)?;
-                return Ok(node);
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < scaled(LOCK_TIMEOUT) => {
-                sleep(Duration::from_millis(1));
-            }
-            Err(error) => return Err(error),
-        }
+impl Node {
+    /// Opens the node of this name; `None` if the device lacks it. Several processes may wait for a vector.
+    pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<Self>, DeviceError> {
+        let is_named = |folder: &PathBuf| fs::read_to_string(folder.join("name")).is_ok_and(|text| text.trim() == name);
+        let Some(folder) = folders(device).find(is_named) else { return Ok(None) };
+        let path = path(&folder);
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        Ok(Some(Self { file: file.map_err(system(format!("cannot open {}", path.display())))?, folder }))
+    }
+
+    /// The map of this name. Map numbers differ between versions of a driver, and a store to the wrong map could ring
+    /// doorbells.
+    pub(super) fn map(&self, name: &str) -> Result<UioMap, DeviceError> {
+        UioMap::find_in(&self.folder.join("maps"), name)
+    }
+
+    /// Interrupts since the driver was bound.
+    fn event_count(&self) -> Option<u32> {
+        fs::read_to_string(self.folder.join("event")).ok()?.trim().parse().ok()
     }
 }
 
@@ -61,13 +50,7 @@ pub(super) struct UioMap {
 }
 
 impl UioMap {
-    /// The map of this name. Map numbers differ between versions of a driver, and a store to the wrong map could ring
-    /// doorbells.
-    pub(super) fn find(device: &PciDevice, node: &UioDevice, name: &'static str) -> Result<Self, DriverError> {
-        Self::find_in(&device.folder().join(format!("uio/uio{}/maps", node.get_num())), name)
-    }
-
-    fn find_in(maps: &Path, name: &'static str) -> Result<Self, DriverError> {
+    fn find_in(maps: &Path, name: &str) -> Result<Self, DeviceError> {
         let mut present = Vec::new();
         // The kernel numbers maps without gaps.
         for index in 0.. {
@@ -76,16 +59,20 @@ impl UioMap {
             let found = found.trim().to_owned();
             if found == name {
                 let path = map.join("size");
-                let size = fs::read_to_string(&path);
-                let size = size.map_err(|source| DriverError::Open { path: path.clone(), source })?;
-                let len = usize::from_str_radix(size.trim().trim_start_matches("0x"), 16);
-                let len = len.map_err(|error| DriverError::Open { path, source: io::Error::other(error) })?;
+                let len = fs::read_to_string(&path).and_then(|size| {
+                    usize::from_str_radix(size.trim().trim_start_matches("0x"), 16).map_err(io::Error::other)
+                });
+                let len = len.map_err(system(format!("cannot open {}", path.display())))?;
                 return Ok(Self { index, len });
             }
             present.push(found);
         }
         let present = if present.is_empty() { "none".to_owned() } else { present.join(", ") };
-        Err(DriverError::NoMap { path: maps.to_owned(), name, present })
+        Err(DeviceError::Missing(format!(
+            "{} has no map named {name} (it has: {present}): another version of {UIO_PCI_MSIX} is loaded; rmmod \
+             {UIO_PCI_MSIX}, then build and load guest-uio/kmod of this version",
+            maps.display()
+        )))
     }
 
     /// The offset for mmap(2).
@@ -96,21 +83,22 @@ impl UioMap {
 
 /// The device's first node, of any name.
 pub(super) fn first(device: &PciDevice) -> Option<PathBuf> {
-    numbers(device).next().map(path)
+    folders(device).next().map(|folder| path(&folder))
 }
 
-fn path(number: usize) -> PathBuf {
-    format!("/dev/uio{number}").into()
+/// The device file of the node with this folder in sysfs.
+fn path(folder: &Path) -> PathBuf {
+    Path::new("/dev").join(folder.file_name().unwrap_or_default())
 }
 
-fn numbers(device: &PciDevice) -> impl Iterator<Item = usize> {
-    let entries = fs::read_dir(device.folder().join("uio")).into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.strip_prefix("uio")?.parse().ok())
+/// The folders of the device's nodes in sysfs.
+fn folders(device: &PciDevice) -> impl Iterator<Item = PathBuf> {
+    fs::read_dir(device.folder().join("uio")).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// The interrupts of one node. `read` blocks and returns the total since the driver was bound.
 pub(super) struct UioIrq {
-    node: UioDevice,
+    node: File,
     total: u32,
     line: String,
     stamp: Option<IrqEntryStamp>,
@@ -124,15 +112,10 @@ pub(super) struct IrqEntryStamp {
 
 impl UioIrq {
     /// Counts interrupts from now on. `line` is the interrupt's name in /proc/interrupts.
-    pub(super) fn new(node: UioDevice, line: String) -> Self {
+    pub(super) fn new(node: Node, line: String, stamp: Option<IrqEntryStamp>) -> Self {
         // `read` blocks until the total differs from its value at open.
-        let total = node.get_event_count().unwrap_or(0);
-        Self { node, total, line, stamp: None }
-    }
-
-    /// Adds the time of each handler's entry.
-    pub(super) fn stamped(self, stamp: IrqEntryStamp) -> Self {
-        Self { stamp: Some(stamp), ..self }
+        let total = node.event_count().unwrap_or(0);
+        Self { node: node.file, total, line, stamp }
     }
 }
 

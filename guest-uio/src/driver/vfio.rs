@@ -17,7 +17,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-use super::{Driver, DriverError, IrqSource, VFIO_PCI};
+use super::{Bars, Driver, IrqSource, UIO_PCI_MSIX, VFIO_PCI, map_error, no_vector};
+use crate::error::{DeviceError, system};
 use crate::pci::PciDevice;
 
 mod ioctl;
@@ -28,89 +29,24 @@ const VFIO_DIR: &str = "/dev/vfio";
 const COMMAND: u64 = 4;
 const BUS_MASTER: u16 = 1 << 2;
 
-/// A failed use of VFIO.
-#[derive(Debug, thiserror::Error)]
-pub enum VfioError {
-    /// The device is not in an IOMMU group.
-    #[error(
-        "{VFIO_PCI} needs an IOMMU, and {address} is not behind one: start QEMU with -machine q35,kernel-irqchip=split \
-         -device intel-iommu,intremap=on (before the ivshmem device) and the guest's kernel with \
-         intel_iommu=on iommu=pt; or use {}, which works without an IOMMU",
-        super::UIO_PCI_MSIX
-    )]
-    NoIommu {
-        /// The device.
-        address: String,
-    },
-    /// Another device of the group is bound to a kernel driver.
-    #[error(
-        "IOMMU group {group} of {address} is not viable: other drivers are bound to {others}; unbind them, or attach the \
-         ivshmem device where it has an IOMMU group of its own"
-    )]
-    NotViable {
-        /// The device.
-        address: String,
-        /// The group.
-        group: String,
-        /// Devices and their drivers.
-        others: String,
-    },
-    /// Another process has opened the group's file, which permits one user.
-    #[error("another process uses IOMMU group {group}; a VFIO device has one user at a time")]
-    Busy {
-        /// The group.
-        group: String,
-    },
-    /// The IOMMU does not remap interrupts. VFIO requires that, because devices could forge interrupts otherwise.
-    #[error("the IOMMU does not remap interrupts; start QEMU with -device intel-iommu,intremap=on")]
-    NoRemapping,
-    /// VFIO has another API version.
-    #[error("VFIO has API version {0}; this program needs version {expected}", expected = ioctl::API_VERSION)]
-    Version(i32),
-    /// The kernel does not permit mapping a BAR.
-    #[error("the kernel does not permit mapping {what} of {address}; is CONFIG_VFIO_PCI_MMAP off?")]
-    NotMappable {
-        /// The device.
-        address: String,
-        /// Which BAR.
-        what: &'static str,
-    },
-    /// An ioctl failed.
-    #[error("{VFIO_PCI} cannot {step}")]
-    Refused {
-        /// The failed step.
-        step: &'static str,
-        /// The system's reason.
-        #[source]
-        source: io::Error,
-    },
-}
-
-impl VfioError {
-    /// The exit status: 1 failed, 3 a device, driver or feature is missing.
-    #[must_use]
-    pub fn exit_status(&self) -> u8 {
-        match self {
-            Self::Busy { .. } | Self::Refused { .. } => 1,
-            Self::NoIommu { .. }
-            | Self::NotViable { .. }
-            | Self::NoRemapping
-            | Self::Version(_)
-            | Self::NotMappable { .. } => 3,
-        }
-    }
-}
-
-fn refused<E: Into<io::Error>>(step: &'static str) -> impl FnOnce(E) -> VfioError {
-    move |source| VfioError::Refused { step, source: source.into() }
+/// The error of a refused step.
+fn refused<E: Into<io::Error>>(step: &str) -> impl FnOnce(E) -> DeviceError {
+    system(format!("{VFIO_PCI} cannot {step}"))
 }
 
 /// The number of the device's IOMMU group.
-pub(super) fn group(device: &PciDevice) -> Result<String, VfioError> {
+pub(super) fn group(device: &PciDevice) -> Result<String, DeviceError> {
     fs::read_link(device.folder().join("iommu_group"))
         .ok()
         .and_then(|link| Some(link.file_name()?.to_str()?.to_owned()))
-        .ok_or_else(|| VfioError::NoIommu { address: device.address().to_owned() })
+        .ok_or_else(|| {
+            DeviceError::Missing(format!(
+                "{VFIO_PCI} needs an IOMMU, and {} is not behind one: start QEMU with -machine q35,kernel-irqchip=split \
+                 -device intel-iommu,intremap=on (before the ivshmem device) and the guest's kernel with intel_iommu=on \
+                 iommu=pt; or use {UIO_PCI_MSIX}, which works without an IOMMU",
+                device.address()
+            ))
+        })
 }
 
 /// See the module.
@@ -118,8 +54,7 @@ pub(super) fn group(device: &PciDevice) -> Result<String, VfioError> {
 pub(super) struct Vfio {
     handles: Rc<Handles>,
     address: String,
-    registers: SharedRegion,
-    memory: SharedRegion,
+    bars: Bars,
 }
 
 /// Files that must stay open while interrupts are in use. Closed in this order: the device first.
@@ -134,16 +69,17 @@ struct Handles {
 }
 
 impl Vfio {
-    pub(super) fn open(device: &PciDevice) -> Result<Self, DriverError> {
+    pub(super) fn open(device: &PciDevice) -> Result<Self, DeviceError> {
         let handles = Handles::open(device)?;
         let registers = handles.map(device, 0, "BAR0")?;
         let memory = handles.map(device, 2, "BAR2")?;
-        Ok(Self { handles: Rc::new(handles), address: device.address().to_owned(), registers, memory })
+        let bars = Bars { driver: VFIO_PCI, registers, memory, memory_map: "vfio-pci region 2".to_owned() };
+        Ok(Self { handles: Rc::new(handles), address: device.address().to_owned(), bars })
     }
 }
 
 impl Handles {
-    fn open(device: &PciDevice) -> Result<Self, DriverError> {
+    fn open(device: &PciDevice) -> Result<Self, DeviceError> {
         let (container, group) = open_container(device)?;
         let device = open_device(&group, device.address())?;
         let vectors = take_vectors(&device)?;
@@ -151,51 +87,62 @@ impl Handles {
         Ok(Self { device, vectors, removal, _group: group, _container: container })
     }
 
-    fn map(&self, device: &PciDevice, bar: u32, what: &'static str) -> Result<SharedRegion, DriverError> {
-        let address = || device.address().to_owned();
+    fn map(&self, device: &PciDevice, bar: u32, what: &str) -> Result<SharedRegion, DeviceError> {
+        let address = device.address();
         let info = ioctl::region_info(&self.device, bar).map_err(refused("describe a BAR"))?;
-        if !info.can_be_mapped() {
-            return Err(VfioError::NotMappable { address: address(), what }.into());
+        if !ioctl::can_be_mapped(&info) {
+            return Err(DeviceError::Missing(format!(
+                "the kernel does not permit mapping {what} of {address}; is CONFIG_VFIO_PCI_MMAP off?"
+            )));
         }
         // A BAR smaller than a page is mapped as its whole page.
         let len = usize::try_from(info.size).unwrap_or(0).next_multiple_of(bench_protocol::memory_map::PAGE);
-        SharedRegion::map_device(&self.device, info.offset, len).map_err(|source| DriverError::Map {
-            what,
-            address: address(),
-            source,
-        })
+        SharedRegion::map_device(&self.device, info.offset, len).map_err(map_error(what, address))
     }
 }
 
 /// Creates a container that has the device's group.
-fn open_container(device: &PciDevice) -> Result<(File, File), DriverError> {
+fn open_container(device: &PciDevice) -> Result<(File, File), DeviceError> {
     let number = group(device)?;
-    let container = open_file(&Path::new(VFIO_DIR).join("vfio"))?;
+    let path = Path::new(VFIO_DIR).join("vfio");
+    let container = open_file(&path).map_err(system(format!("cannot open {}", path.display())))?;
     let version = ioctl::api_version(&container).map_err(refused("read the API version"))?;
     if version != ioctl::API_VERSION {
-        return Err(VfioError::Version(version).into());
+        let expected = ioctl::API_VERSION;
+        return Err(DeviceError::Missing(format!(
+            "VFIO has API version {version}; this program needs version {expected}"
+        )));
     }
-    let group = match open_file(&Path::new(VFIO_DIR).join(&number)) {
-        Err(DriverError::Open { source, .. }) if source.raw_os_error() == Some(Errno::EBUSY as i32) => {
-            return Err(VfioError::Busy { group: number }.into());
+    let path = Path::new(VFIO_DIR).join(&number);
+    let group = open_file(&path).map_err(|error| {
+        // The group's file permits one user.
+        if error.raw_os_error() == Some(Errno::EBUSY as i32) {
+            let text = format!("another process uses IOMMU group {number}; a VFIO device has one user at a time");
+            return DeviceError::Failed(text);
         }
-        opened => opened?,
-    };
+        system(format!("cannot open {}", path.display()))(error)
+    })?;
     if !ioctl::group_is_viable(&group).map_err(refused("read the group's state"))? {
-        let others = others(device);
-        return Err(VfioError::NotViable { address: device.address().to_owned(), group: number, others }.into());
+        return Err(DeviceError::Missing(format!(
+            "IOMMU group {number} of {} is not viable: other drivers are bound to {}; unbind them, or attach the ivshmem \
+             device where it has an IOMMU group of its own",
+            device.address(),
+            others(device)
+        )));
     }
     ioctl::set_container(&group, &container).map_err(refused("add the group to a container"))?;
     ioctl::set_iommu(&container).map_err(|error| match error {
-        Errno::EPERM => VfioError::NoRemapping,
+        // VFIO requires remapping, because devices could forge interrupts otherwise.
+        Errno::EPERM => DeviceError::Missing(
+            "the IOMMU does not remap interrupts; start QEMU with -device intel-iommu,intremap=on".to_owned(),
+        ),
         error => refused("set the IOMMU model (is the module vfio_iommu_type1 loaded?)")(error),
     })?;
     Ok((container, group))
 }
 
-fn open_file(path: &Path) -> Result<File, DriverError> {
-    let opened = OpenOptions::new().read(true).write(true).open(path);
-    opened.map_err(|source| DriverError::Open { path: path.to_owned(), source })
+fn open_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(path)
 }
 
 /// The group's other devices that are bound to a driver: `0000:00:1f.2 (ahci)`.
@@ -214,7 +161,7 @@ fn others(device: &PciDevice) -> String {
 
 /// Opens the device and enables bus mastering. An MSI-X message is a memory write by the device, so it requires the bus
 /// master bit, which VFIO does not set.
-fn open_device(group: &File, address: &str) -> Result<File, VfioError> {
+fn open_device(group: &File, address: &str) -> Result<File, DeviceError> {
     let name = CString::new(address).map_err(io::Error::from).map_err(refused("open the device"))?;
     let device: OwnedFd = ioctl::open_device(group, &name).map_err(refused("open the device"))?;
     let device = File::from(device);
@@ -228,7 +175,7 @@ fn open_device(group: &File, address: &str) -> Result<File, VfioError> {
 }
 
 /// Creates one eventfd per vector and enables all vectors in one step: enabling more later briefly disables MSI-X.
-fn take_vectors(device: &File) -> Result<Vec<EventFd>, VfioError> {
+fn take_vectors(device: &File) -> Result<Vec<EventFd>, DeviceError> {
     let count = ioctl::msix_vectors(device).map_err(refused("count the vectors"))?;
     // Blocking, because waiting is a plain read.
     let eventfds: Vec<EventFd> = (0..count)
@@ -243,7 +190,7 @@ fn take_vectors(device: &File) -> Result<Vec<EventFd>, VfioError> {
 
 /// Creates the eventfd that the kernel signals to request the device's release. The kernel waits until the device is closed:
 /// a user that ignores the eventfd blocks the removal forever.
-fn watch_removal(device: &File) -> Result<EventFd, VfioError> {
+fn watch_removal(device: &File) -> Result<EventFd, DeviceError> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     let removal = EventFd::from_flags(flags).map_err(refused("create an eventfd for the device's removal"))?;
     ioctl::set_request_eventfd(device, &removal).map_err(refused("watch for the device's removal"))?;
@@ -251,28 +198,19 @@ fn watch_removal(device: &File) -> Result<EventFd, VfioError> {
 }
 
 impl Driver for Vfio {
-    fn name(&self) -> &'static str {
-        VFIO_PCI
+    fn bars(&self) -> &Bars {
+        &self.bars
     }
-    fn registers(&self) -> &SharedRegion {
-        &self.registers
-    }
-    fn memory(&self) -> &SharedRegion {
-        &self.memory
-    }
-    fn memory_map(&self) -> &'static str {
-        "vfio-pci region 2"
-    }
-    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
+    fn interrupt(&self, vector: Vector) -> Result<Box<dyn IrqSource>, DeviceError> {
         let address = &self.address;
         let index = usize::from(vector.0);
         if index >= self.handles.vectors.len() {
-            return Err(DriverError::NoVector { address: address.clone(), vector });
+            return Err(no_vector(address, vector));
         }
         let line = format!("vfio-msix[{vector}]({address})");
         let mut interrupt = VfioIrq { handles: Rc::clone(&self.handles), index, line };
         // The eventfd has counted since the device was opened; discard earlier events.
-        interrupt.drain().map_err(|source| DriverError::Open { path: "eventfd".into(), source })?;
+        interrupt.drain().map_err(system("cannot open eventfd"))?;
         Ok(Box::new(interrupt))
     }
 }

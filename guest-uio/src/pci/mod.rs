@@ -1,16 +1,16 @@
 //! The ivshmem device in sysfs: its ids, BARs and capabilities; binding and unbinding drivers.
 //!
-//! `select` picks a command's device; `error` has the errors of selection and binding.
+//! `select` picks a command's device.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-mod error;
 mod select;
 
-pub use error::PciError;
 pub use select::Needs;
+
+use crate::error::{DeviceError, system};
 
 /// Red Hat's PCI vendor id, used by QEMU's devices.
 pub const VENDOR: &str = "0x1af4";
@@ -37,12 +37,12 @@ pub struct Bar {
 
 impl PciDevice {
     /// All ivshmem devices in a sysfs PCI folder, sorted by address.
-    pub fn all_in(bus: &Path) -> Result<Vec<Self>, PciError> {
+    pub fn all_in(bus: &Path) -> Result<Vec<Self>, DeviceError> {
         let folder = bus.join("devices");
         let entries = match fs::read_dir(&folder) {
             // A kernel without PCI, or a container without sysfs.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            listed => listed.map_err(|source| PciError::Sysfs { path: folder, source })?,
+            listed => listed.map_err(access(&folder))?,
         };
         let mut found: Vec<Self> = entries
             .filter_map(Result::ok)
@@ -73,9 +73,9 @@ impl PciDevice {
     }
 
     /// A BAR's address range.
-    pub fn bar(&self, index: usize) -> Result<Bar, PciError> {
+    pub fn bar(&self, index: usize) -> Result<Bar, DeviceError> {
         let path = self.folder().join("resource");
-        let text = fs::read_to_string(&path).map_err(|source| PciError::Sysfs { path, source })?;
+        let text = fs::read_to_string(&path).map_err(access(&path))?;
         Ok(text.lines().nth(index).and_then(parse_bar).unwrap_or(Bar { start: 0, len: 0 }))
     }
 
@@ -101,11 +101,18 @@ impl PciDevice {
     }
 
     /// Fails if BAR0 or BAR2 lacks an address, for example after hot-plugging behind a bridge with a small window.
-    pub fn check_addresses(&self) -> Result<(), PciError> {
+    pub fn check_addresses(&self) -> Result<(), DeviceError> {
         for index in [0, 2] {
             let bar = self.bar(index)?;
             if bar.start == 0 {
-                return Err(PciError::NoRoom { address: self.address.clone(), bar: index, bytes: bar.len });
+                // The kernel drops the size of a BAR that it could not place.
+                let size = if bar.len == 0 { String::new() } else { format!(" ({} bytes)", bar.len) };
+                return Err(DeviceError::Missing(format!(
+                    "BAR{index} of {}{size} has no address, because its PCI bridge's window is too small; start QEMU with a \
+                     larger window (-device pcie-root-port,pref64-reserve=SIZE), or with the device on the root bus \
+                     (bus=pcie.0)",
+                    self.address
+                )));
             }
         }
         Ok(())
@@ -120,24 +127,21 @@ impl PciDevice {
 
     /// Binds the device to `driver`. Uses `driver_override`, because `new_id` would also bind every other device with these
     /// ids.
-    pub fn bind(&self, driver: &str) -> Result<(), PciError> {
+    pub fn bind(&self, driver: &str) -> Result<(), DeviceError> {
         if self.driver().as_deref() == Some(driver) {
             return Ok(());
         }
         let folder = self.bus.join("drivers").join(driver);
         if !folder.exists() {
-            return Err(PciError::NoDriver { driver: driver.to_owned() });
+            return Err(DeviceError::Missing(format!(
+                "driver {driver} is not loaded; load its module first (modprobe {driver}, or insmod {driver}.ko)"
+            )));
         }
         let previous = self.driver();
         self.unbind()?;
         write(&self.folder().join("driver_override"), driver)?;
-        let bound = write(&folder.join("bind"), &self.address).map_err(|error| match error {
-            PciError::Sysfs { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                PciError::NoVectors { driver: driver.to_owned(), address: self.address.clone() }
-            }
-            PciError::Sysfs { .. } => PciError::Refused { driver: driver.to_owned(), address: self.address.clone() },
-            other => other,
-        });
+        let bind = folder.join("bind");
+        let bound = fs::write(&bind, &self.address);
         if self.driver().as_deref() == Some(driver) {
             return Ok(());
         }
@@ -148,12 +152,20 @@ impl PciDevice {
             let _ = write(&self.folder().join("driver_override"), &previous);
             let _ = write(&self.bus.join("drivers").join(&previous).join("bind"), &self.address);
         }
-        bound?;
-        Err(PciError::Refused { driver: driver.to_owned(), address: self.address.clone() })
+        let address = &self.address;
+        Err(match bound {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => access(&bind)(error),
+            // The guest's CPUs cannot provide enough interrupt vectors.
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => DeviceError::Missing(format!(
+                "{driver} cannot allocate an interrupt vector for each of {address}'s; one CPU provides about 200: give the \
+                 device fewer vectors, or the guest more CPUs"
+            )),
+            _ => DeviceError::Failed(format!("{driver} did not bind to {address}; see the kernel log (dmesg)")),
+        })
     }
 
     /// Unbinds the device from its driver, if it has one.
-    pub fn unbind(&self) -> Result<(), PciError> {
+    pub fn unbind(&self) -> Result<(), DeviceError> {
         if self.driver().is_some() {
             write(&self.folder().join("driver/unbind"), &self.address)?;
         }
@@ -161,14 +173,18 @@ impl PciDevice {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), PciError> {
-    fs::write(path, text).map_err(|source| {
-        let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::PermissionDenied => PciError::Denied { path, source },
-            _ => PciError::Sysfs { path, source },
-        }
-    })
+fn write(path: &Path, text: &str) -> Result<(), DeviceError> {
+    fs::write(path, text).map_err(access(path))
+}
+
+/// The error of a failed access to a file in sysfs.
+fn access(path: &Path) -> impl FnOnce(io::Error) -> DeviceError {
+    let path = path.display().to_string();
+    move |source| {
+        let denied = source.kind() == io::ErrorKind::PermissionDenied;
+        let root = if denied { ": binding and mapping need root" } else { "" };
+        system(format!("cannot access {path}{root}"))(source)
+    }
 }
 
 /// The size of the MSI-X table, from the capability list in configuration space.

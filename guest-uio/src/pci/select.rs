@@ -5,7 +5,8 @@
 
 use std::path::Path;
 
-use super::{PciDevice, PciError, SYSFS};
+use super::{PciDevice, SYSFS};
+use crate::error::{DeviceError, START_QEMU};
 
 /// The device features that a command requires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,14 +20,14 @@ pub enum Needs {
 impl PciDevice {
     /// The device at `address`. Without an address: the only doorbell device. Without a doorbell device: the only plain
     /// device, if the command needs memory only.
-    pub fn select(address: Option<&str>, needs: Needs) -> Result<Self, PciError> {
+    pub fn select(address: Option<&str>, needs: Needs) -> Result<Self, DeviceError> {
         Self::select_in(Path::new(SYSFS), address, needs)
     }
 
-    fn select_in(bus: &Path, address: Option<&str>, needs: Needs) -> Result<Self, PciError> {
+    fn select_in(bus: &Path, address: Option<&str>, needs: Needs) -> Result<Self, DeviceError> {
         let devices = Self::all_in(bus)?;
         if devices.is_empty() {
-            return Err(PciError::NoDevice);
+            return Err(DeviceError::NoDevice);
         }
         if let Some(address) = address {
             return at(&devices, address, needs);
@@ -34,10 +35,13 @@ impl PciDevice {
         let (mut doorbell, mut plain): (Vec<Self>, Vec<Self>) = devices.into_iter().partition(Self::has_doorbell);
         match (doorbell.len(), plain.len()) {
             (1, _) => Ok(doorbell.swap_remove(0)),
-            (0, _) if needs == Needs::Doorbells => Err(PciError::NoDoorbell { devices: list(&plain) }),
+            (0, _) if needs == Needs::Doorbells => Err(DeviceError::Missing(format!(
+                "no ivshmem-doorbell device in this machine, only {} (no doorbells); {START_QEMU}",
+                list(&plain)
+            ))),
             (0, 1) => Ok(plain.swap_remove(0)),
-            (0, _) => Err(PciError::Ambiguous { devices: list(&plain) }),
-            _ => Err(PciError::Ambiguous { devices: list(&doorbell) }),
+            (0, _) => Err(DeviceError::Ambiguous(list(&plain))),
+            _ => Err(DeviceError::Ambiguous(list(&doorbell))),
         }
     }
 
@@ -58,14 +62,19 @@ impl PciDevice {
     }
 }
 
-fn at(devices: &[PciDevice], address: &str, needs: Needs) -> Result<PciDevice, PciError> {
+fn at(devices: &[PciDevice], address: &str, needs: Needs) -> Result<PciDevice, DeviceError> {
     // lspci omits the domain if there is only one.
     let full = if address.matches(':').count() == 1 { format!("0000:{address}") } else { address.to_owned() };
     let Some(device) = devices.iter().find(|device| device.address == full) else {
-        return Err(PciError::NotAt { address: address.to_owned(), devices: list(devices) });
+        let devices = list(devices);
+        return Err(DeviceError::Usage(format!(
+            "{address} is not an ivshmem device (PCI 1af4:1110); there is {devices}"
+        )));
     };
     if needs == Needs::Doorbells && !device.has_doorbell() {
-        return Err(PciError::Plain { address: full });
+        return Err(DeviceError::Usage(format!(
+            "{full} is ivshmem-plain, which has memory but no doorbells; select another with --device ADDRESS"
+        )));
     }
     Ok(device.clone())
 }
@@ -98,7 +107,7 @@ mod tests {
         bus
     }
 
-    fn select(devices: &[(&str, &str)], address: Option<&str>, needs: Needs) -> Result<String, PciError> {
+    fn select(devices: &[(&str, &str)], address: Option<&str>, needs: Needs) -> Result<String, DeviceError> {
         let bus = bus_with(devices);
         PciDevice::select_in(bus.path(), address, needs).map(|device| device.address().to_owned())
     }

@@ -108,43 +108,11 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
     }
 
-    /// Handles clock handshakes until the block's last message or END.
-    pub(super) fn serve_clock<W: Waiter>(
-        mut self,
-        waiter: &mut W,
-        idle: impl Fn() -> ControlFlow<()>,
-    ) -> Result<Handled, BlockError> {
-        self.serve_each(waiter, &idle, |messages, seq, _| {
-            messages.handshake(seq);
-            Ok(())
-        })
-    }
-
-    /// Handles short messages until the block's last one or END.
-    pub(super) fn serve_pingpong<W: Waiter, N: Notifier>(
-        mut self,
-        waiter: &mut W,
-        notifier: &mut N,
-        idle: impl Fn() -> ControlFlow<()>,
-    ) -> Result<Handled, BlockError> {
-        self.serve_each(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier))
-    }
-
-    /// Handles frames until the block's last one or END.
-    pub(super) fn serve_frames<W: Waiter, N: Notifier>(
-        mut self,
-        waiter: &mut W,
-        notifier: &mut N,
-        idle: impl Fn() -> ControlFlow<()>,
-    ) -> Result<Handled, BlockError> {
-        self.serve_each(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))
-    }
-
-    /// Waits for each message and handles it. Not inlined, to keep the loop within one page of code: QEMU's translator (TCG)
+    /// Waits for each message and handles it, until the block's last one or END. Not inlined, to keep the loop within one page of code: QEMU's translator (TCG)
     /// chains jumps within a page only, and looks up every jump that leaves it.
     #[inline(never)]
-    fn serve_each<W: Waiter>(
-        &mut self,
+    pub(super) fn serve<W: Waiter>(
+        mut self,
         waiter: &mut W,
         idle: &impl Fn() -> ControlFlow<()>,
         mut handle: impl FnMut(&mut Self, u64, &mut W) -> Result<(), BlockError>,
@@ -159,7 +127,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
                 return Ok(Handled { operations: seq - first, last_seen: seq - 1, mismatches: 0 });
             }
             self.policy.stall(seq - first);
-            handle(self, seq, waiter)?;
+            handle(&mut self, seq, waiter)?;
         }
         Ok(Handled { operations, last_seen: first + operations - 1, mismatches: 0 })
     }
@@ -171,7 +139,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     }
 
     /// Takes the guest's stamp of a clock handshake, between the host's two stamps.
-    fn handshake(&self, seq: u64) {
+    pub(super) fn handshake(&self, seq: u64) {
         self.stamp.store(self.policy.clock(self.epoch), Ordering::Relaxed);
         self.write_ack(seq, PROCESSED);
     }
@@ -179,7 +147,12 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     /// Both phases follow immediately after each other, so one doorbell announces both. A guest that polls stamps only after
     /// its acknowledgement: under emulation the stamps before it cost a sixth of a round trip.
     #[inline]
-    fn pingpong(&self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
+    pub(super) fn pingpong(
+        &self,
+        seq: u64,
+        waiter: &mut impl Waiter,
+        notifier: &mut impl Notifier,
+    ) -> Result<(), BlockError> {
         let detected = if self.stamps_all { tsc_now() } else { 0 };
         let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
         self.write_ack(seq, RECEIVED);
@@ -208,7 +181,12 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     }
 
     /// Copies the header and the payload, and uses only the copies: the host could change the originals.
-    fn frame(&mut self, seq: u64, waiter: &mut impl Waiter, notifier: &mut impl Notifier) -> Result<(), BlockError> {
+    pub(super) fn frame(
+        &mut self,
+        seq: u64,
+        waiter: &mut impl Waiter,
+        notifier: &mut impl Notifier,
+    ) -> Result<(), BlockError> {
         let detected = tsc_now();
         let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
         self.write_ack(seq, RECEIVED);

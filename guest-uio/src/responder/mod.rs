@@ -18,13 +18,14 @@ use bench_protocol::layout::{Layout, LayoutError};
 use bench_protocol::memory_map::{GUEST_ARMED, HOST_ARMED, SLOTS};
 use bench_protocol::peak_bandwidth::{measure, target_bytes};
 use doorbell::deadline::scaled;
-use doorbell::notify::{NoNotify, Notifier, RingAlways, RingIfArmed};
-use doorbell::region::{RegionError, SharedRegion};
+use doorbell::notify::{NoNotify, Notifier, ring_always, ring_if_armed};
+use doorbell::region::SharedRegion;
 use doorbell::sleep_poll::SleepPoll;
-use doorbell::wait::{Hybrid, Irq, Poll, WaitCounts, Waiter};
+use doorbell::wait::{Hybrid, Irq, Poll, Waiter};
 use doorbell::{PeerId, Vector};
 
-use crate::driver::{Driver, DriverError, IrqSource};
+use crate::driver::{Driver, IrqSource};
+use crate::error::DeviceError;
 use crate::memory_type::MemoryType;
 use crate::periodic_signal::PeriodicSignal;
 use crate::probe;
@@ -37,7 +38,7 @@ mod thread_cost;
 mod traffic;
 
 use fault::{FIRES_AT, FaultPolicy, InjectFault, NoFault};
-use messages::{BlockError, Handled, MessageHandler};
+use messages::{BlockError, MessageHandler};
 use thread_cost::ThreadCost;
 
 /// Polling interval while no host has published a header.
@@ -47,30 +48,17 @@ const SETTLE_TIME: Duration = Duration::from_millis(20);
 /// Polling interval of the command word.
 const COMMAND_POLL_INTERVAL: Duration = Duration::from_micros(200);
 
-/// Errors that end the responder. Errors within a block are sent to the host instead.
-#[derive(Debug, thiserror::Error)]
-pub enum RespondError {
-    /// The host's layout is incompatible or invalid.
-    #[error(transparent)]
-    Layout(#[from] LayoutError),
-    /// An offset is outside the memory.
-    #[error(transparent)]
-    Region(#[from] RegionError),
-    /// The driver failed.
-    #[error(transparent)]
-    Driver(#[from] DriverError),
-}
-
-/// Serves hosts, one run after another. Returns after the first run if `once` is set.
-pub fn respond(driver: &dyn Driver, once: bool) -> Result<(), RespondError> {
+/// Serves hosts, one run after another. Returns after the first run if `once` is set. Errors within a block are sent to the
+/// host instead.
+pub fn respond(driver: &dyn Driver, once: bool) -> anyhow::Result<()> {
     loop {
-        let layout = await_host(driver.memory())?;
+        let layout = await_host(&driver.bars().memory)?;
         let responder = Responder::new(driver, layout)?;
         responder.serve()?;
         if once {
             return Ok(());
         }
-        while Layout::read(driver.memory())?.is_some_and(|now| now.nonce == layout.nonce) {
+        while Layout::read(&driver.bars().memory)?.is_some_and(|now| now.nonce == layout.nonce) {
             sleep(HOST_POLL_INTERVAL);
         }
     }
@@ -91,30 +79,30 @@ struct Responder<'d> {
     memory: &'d SharedRegion,
     layout: Layout,
     /// The interrupts of vector 0, or why they are not available.
-    interrupt: Result<Box<dyn IrqSource>, DriverError>,
+    interrupt: Result<Box<dyn IrqSource>, DeviceError>,
     /// Destination of frame copies. The peak bandwidth is measured with the same buffer, because copy rates depend on the
     /// pages of a buffer.
     frame: Vec<u8>,
 }
 
 impl<'d> Responder<'d> {
-    fn new(driver: &'d dyn Driver, layout: Layout) -> Result<Self, RespondError> {
+    fn new(driver: &'d dyn Driver, layout: Layout) -> anyhow::Result<Self> {
         // Open before hello: a doorbell that arrives earlier is lost.
         let interrupt = driver.interrupt(Vector(0));
         // Not zero, so the pages are faulted in here and not in a block.
         let frame = vec![1; target_bytes(layout.payload_bytes())];
-        let responder = Self { driver, memory: driver.memory(), layout, interrupt, frame };
+        let responder = Self { driver, memory: &driver.bars().memory, layout, interrupt, frame };
         let missing = responder.interrupt.as_ref().err().map(ToString::to_string);
         // The host uses the slots only after the hello, so writes can be measured, too.
         let memory_type = MemoryType::measure_exclusively(responder.memory, SLOTS)?;
         let text = serde_json::json!(probe::facts(driver, missing.as_deref(), Some(memory_type))).to_string();
-        let peer = registers::own_id(driver.registers())?.0;
+        let peer = registers::own_id(&driver.bars().registers)?.0;
         Hello { peer, text }.publish(responder.memory, layout.nonce)?;
         Ok(responder)
     }
 
     /// Executes commands until FINISH, or until the header of another run is published.
-    fn serve(mut self) -> Result<(), RespondError> {
+    fn serve(mut self) -> anyhow::Result<()> {
         let mut last = 0;
         loop {
             let command = read_command(self.memory)?;
@@ -130,11 +118,11 @@ impl<'d> Responder<'d> {
         }
     }
 
-    fn is_over(&self) -> Result<bool, RespondError> {
+    fn is_over(&self) -> anyhow::Result<bool> {
         Ok(Layout::read(self.memory)?.is_none_or(|now| now.nonce != self.layout.nonce))
     }
 
-    fn block(&mut self, epoch: u64) -> Result<(), RespondError> {
+    fn block(&mut self, epoch: u64) -> anyhow::Result<()> {
         let outcome = match BlockParams::read(self.memory)? {
             Some(block) => self.run_block(epoch, block),
             None => Err(BlockError::InvalidParams),
@@ -181,15 +169,15 @@ impl<'d> Responder<'d> {
             if count == dropped {
                 return Ok(());
             }
-            registers::ring(driver.registers(), host, Vector(0)).map_err(io::Error::other)
+            registers::ring(&driver.bars().registers, host, Vector(0)).map_err(io::Error::other)
         };
         match block.host_wait {
             WaitMode::Poll => self.exchange_with_notifier(epoch, block, NoNotify, policy),
             WaitMode::Irq | WaitMode::Hybrid if block.always_ring => {
-                self.exchange_with_notifier(epoch, block, RingAlways::new(ring), policy)
+                self.exchange_with_notifier(epoch, block, ring_always(ring), policy)
             }
             WaitMode::Irq | WaitMode::Hybrid => {
-                self.exchange_with_notifier(epoch, block, RingIfArmed::new(armed, ring), policy)
+                self.exchange_with_notifier(epoch, block, ring_if_armed(armed, ring), policy)
             }
         }
     }
@@ -204,23 +192,25 @@ impl<'d> Responder<'d> {
         let (memory, layout) = (self.memory, self.layout);
         let interrupt = self.interrupt.as_mut();
         let line = interrupt.as_ref().ok().map(|i| i.line().to_owned());
-        let frame = &mut self.frame[..];
-        let mut context = BlockContext { memory, layout, epoch, block, frame, line, notifier, policy, before: None };
+        let interrupts = || line.as_deref().and_then(proc_info::interrupt_count);
+        let armed = memory.word(GUEST_ARMED)?;
+        let context = BlockContext { memory, layout, epoch, block, frame: &mut self.frame, notifier, policy };
         if block.guest_wait == WaitMode::Poll {
-            let outcome = if policy.is_active(Fault::SleepyGuest) {
+            let before = interrupts();
+            let counters = if policy.is_active(Fault::SleepyGuest) {
                 context.run(&mut SleepPoll)?
             } else {
                 context.run(&mut Poll)?
             };
-            let counters = context.counters(&outcome);
             // Without an interrupt line the event count is unknown.
-            return Ok(GuestCounters { events: counters.events.filter(|_| context.line.is_some()), ..counters });
+            let events = counters.events.filter(|_| line.is_some());
+            return Ok(GuestCounters { interrupts: difference(before, interrupts()), events, ..counters });
         }
         let interrupt = interrupt.map_err(|error| BlockError::NoInterrupts(error.to_string()))?;
         let _signal = PeriodicSignal::start().map_err(BlockError::Wait)?;
         interrupt.drain().map_err(BlockError::Wait)?;
-        let armed = memory.word(GUEST_ARMED)?;
-        let mut outcome = if block.guest_wait == WaitMode::Irq {
+        let before = interrupts();
+        let mut counters = if block.guest_wait == WaitMode::Irq {
             context.run(&mut Irq::new(armed, &mut **interrupt))?
         } else {
             context.run(&mut Hybrid::new(armed, &mut **interrupt, block.spin_ticks))?
@@ -228,9 +218,10 @@ impl<'d> Responder<'d> {
         if block.kind == BlockKind::Storm || block.always_ring {
             // Collect doorbells that arrive after the last wait.
             sleep(scaled(SETTLE_TIME));
-            outcome.counts.events += interrupt.drain().map_err(BlockError::Wait)?;
+            let late = interrupt.drain().map_err(BlockError::Wait)?;
+            counters.events = counters.events.map(|events| events + late);
         }
-        Ok(context.counters(&outcome))
+        Ok(GuestCounters { interrupts: difference(before, interrupts()), ..counters })
     }
 
     /// Measures the guest's peak bandwidth; returns JSON. The host does not use the slots meanwhile.
@@ -244,6 +235,10 @@ impl<'d> Responder<'d> {
     }
 }
 
+fn difference(before: Option<u64>, after: Option<u64>) -> Option<u64> {
+    before.zip(after).map(|(before, after)| after - before)
+}
+
 /// Everything of a block except its waiter.
 struct BlockContext<'m, N, C> {
     memory: &'m SharedRegion,
@@ -251,33 +246,18 @@ struct BlockContext<'m, N, C> {
     epoch: u64,
     block: BlockParams,
     frame: &'m mut [u8],
-    /// The interrupt's name in /proc/interrupts.
-    line: Option<String>,
     notifier: N,
     policy: C,
-    /// Interrupt count before the block.
-    before: Option<u64>,
-}
-
-/// The result of a block.
-struct BlockOutcome {
-    handled: Handled,
-    counts: WaitCounts,
-    cost: ThreadCost,
 }
 
 impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
-    fn interrupts(&self) -> Option<u64> {
-        self.line.as_deref().and_then(|line| proc_info::interrupt_count(line).ok().flatten())
-    }
-
-    fn run<W: Waiter>(&mut self, waiter: &mut W) -> Result<BlockOutcome, BlockError> {
+    /// Handles the block's messages; returns the counters except the interrupts.
+    fn run<W: Waiter>(mut self, waiter: &mut W) -> Result<GuestCounters, BlockError> {
         let (memory, epoch, block) = (self.memory, self.epoch, self.block);
         let idle = || match read_command(memory) {
             Ok(SeqState { seq, state }) if seq == epoch && state == RUN => ControlFlow::Continue(()),
             _ => ControlFlow::Break(()),
         };
-        self.before = self.interrupts();
         let messages = MessageHandler::new(memory, self.layout, epoch, block, self.frame, self.policy)?;
         let before = ThreadCost::now();
         let notifier = &mut self.notifier;
@@ -285,19 +265,22 @@ impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
         let handled = match block.kind {
             BlockKind::Storm => traffic::storm(memory, &block, (waiter, notifier), self.policy, idle)?,
             BlockKind::Stream => traffic::stream(memory, &block, (waiter, notifier), idle)?,
-            BlockKind::Clock => messages.serve_clock(waiter, idle)?,
-            BlockKind::Pingpong => messages.serve_pingpong(waiter, notifier, idle)?,
-            BlockKind::Frame => messages.serve_frames(waiter, notifier, idle)?,
+            BlockKind::Clock => messages.serve(waiter, &idle, |messages, seq, _| {
+                messages.handshake(seq);
+                Ok(())
+            })?,
+            BlockKind::Pingpong => {
+                messages.serve(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier))?
+            }
+            BlockKind::Frame => {
+                messages.serve(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))?
+            }
             // `run_block` handles it without messages.
             BlockKind::PeakBandwidth => return Err(BlockError::InvalidParams),
         };
-        Ok(BlockOutcome { handled, counts: waiter.counts(), cost: before.since() })
-    }
-
-    fn counters(&self, outcome: &BlockOutcome) -> GuestCounters {
-        let BlockOutcome { handled, counts, cost } = outcome;
-        GuestCounters {
-            interrupts: self.before.zip(self.interrupts()).map(|(before, after)| after - before),
+        let (counts, cost) = (waiter.counts(), before.since());
+        Ok(GuestCounters {
+            interrupts: None,
             events: Some(counts.events),
             waits: counts.waits,
             found_after_arm: counts.found_after_arm,
@@ -310,6 +293,6 @@ impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
             mismatches: handled.mismatches,
             voluntary_switches: cost.voluntary_switches,
             cpu_ns: cost.cpu_ns,
-        }
+        })
     }
 }

@@ -55,7 +55,7 @@ pub(super) fn stream<W: Waiter, N: Notifier>(
 ) -> Result<Handled, BlockError> {
     let (message, ack) = (memory.word(HOST_MESSAGE)?, memory.word(GUEST_ACK)?);
     let ring = SlotRing::new(memory.len(), block.slots, block.bytes).ok_or(BlockError::InvalidParams)?;
-    let mut copy = vec![0; ring.bytes()];
+    let mut copy = vec![0; ring.bytes];
     let mut next = block.first_seq;
     let mut mismatches = 0;
     loop {

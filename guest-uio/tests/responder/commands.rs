@@ -9,7 +9,6 @@ use bench_protocol::control::{ABORT, BlockKind, BlockParams, WaitMode, write_com
 use bench_protocol::hello::read_text;
 use bench_protocol::layout::{Layout, LayoutError};
 use bench_protocol::memory_map::STAMP_COUNT;
-use guest_uio::responder::RespondError;
 use serde_json::Value;
 
 use crate::driver::{Device, GUEST_ID};
@@ -140,7 +139,7 @@ fn incompatible_layout_is_an_error() {
     host.word(FINGERPRINT).fetch_xor(1, Ordering::Relaxed);
     host.start_guest(true);
     let error = host.join().unwrap_err();
-    assert!(matches!(error, RespondError::Layout(LayoutError::Incompatible { .. })), "{error}");
+    assert!(matches!(error.downcast_ref(), Some(LayoutError::Incompatible { .. })), "{error}");
 }
 
 #[test]

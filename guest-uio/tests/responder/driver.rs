@@ -10,7 +10,8 @@ use doorbell::Vector;
 use doorbell::region::SharedRegion;
 use doorbell::tsc::tsc_now;
 use doorbell::wait::{EventSource, Wakeup};
-use guest_uio::driver::{Driver, DriverError, IrqSource};
+use guest_uio::driver::{Bars, Driver, IrqSource};
+use guest_uio::error::DeviceError;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -60,7 +61,9 @@ impl Device {
     }
 
     pub(crate) fn driver(&self) -> TestDriver {
-        TestDriver { device: self.clone(), memory: self.map_memory(), registers: self.map_registers() }
+        let memory_map = "memory object".to_owned();
+        let bars = Bars { driver: "test", registers: self.map_registers(), memory: self.map_memory(), memory_map };
+        TestDriver { device: self.clone(), bars }
     }
 }
 
@@ -72,26 +75,16 @@ fn memory_object(bytes: u64) -> File {
 
 pub(crate) struct TestDriver {
     device: Device,
-    memory: SharedRegion,
-    registers: SharedRegion,
+    bars: Bars,
 }
 
 impl Driver for TestDriver {
-    fn name(&self) -> &'static str {
-        "test"
+    fn bars(&self) -> &Bars {
+        &self.bars
     }
-    fn registers(&self) -> &SharedRegion {
-        &self.registers
-    }
-    fn memory(&self) -> &SharedRegion {
-        &self.memory
-    }
-    fn memory_map(&self) -> &'static str {
-        "memory object"
-    }
-    fn interrupt(&self, _: Vector) -> Result<Box<dyn IrqSource>, DriverError> {
+    fn interrupt(&self, _: Vector) -> Result<Box<dyn IrqSource>, DeviceError> {
         let Some(eventfd) = &self.device.vector else {
-            return Err(DriverError::NoInterrupts { why: "the test driver lacks interrupts".to_owned() });
+            return Err(DeviceError::Missing("the test driver lacks interrupts".to_owned()));
         };
         let (eventfd, removed) = (Arc::clone(eventfd), Arc::clone(&self.device.removed));
         Ok(Box::new(EventFdIrq { eventfd, removed, entry: None }))

@@ -14,7 +14,7 @@ use bench_protocol::hello::{Hello, read_text};
 use bench_protocol::layout::Layout;
 use bench_protocol::memory_map::{GUEST_ACK, GUEST_ARMED, HOST_ARMED, HOST_COMMAND, HOST_MESSAGE, HOST_PAYLOAD};
 use doorbell::region::SharedRegion;
-use guest_uio::responder::{RespondError, respond};
+use guest_uio::responder::respond;
 
 use crate::driver::Device;
 
@@ -37,7 +37,7 @@ pub(crate) struct TestHost {
     pub(crate) next_seq: u64,
     /// Doorbells that this host rang.
     pub(crate) rings: u64,
-    guest: Option<JoinHandle<Result<(), RespondError>>>,
+    guest: Option<JoinHandle<anyhow::Result<()>>>,
 }
 
 impl TestHost {
@@ -201,13 +201,13 @@ impl TestHost {
     }
 
     /// Ends the run; returns the responder's result.
-    pub(crate) fn finish(mut self) -> Result<(), RespondError> {
+    pub(crate) fn finish(mut self) -> anyhow::Result<()> {
         write_command(&self.memory, self.epoch, FINISH).unwrap();
         self.join()
     }
 
     /// Waits for the responder's end.
-    pub(crate) fn join(&mut self) -> Result<(), RespondError> {
+    pub(crate) fn join(&mut self) -> anyhow::Result<()> {
         let guest = self.guest.take().unwrap();
         wait_for("the responder's end", || guest.is_finished().then_some(()));
         guest.join().unwrap()
