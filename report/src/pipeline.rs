@@ -5,7 +5,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use bench_model::journal;
 use bench_model::raw::RawRun;
 use bench_model::samples::Row;
 
@@ -60,7 +59,7 @@ pub fn render_ended(
     reason: &str,
 ) -> Result<Ended, ReportError> {
     check_paths(dir)?;
-    let measured = read::read_finished_blocks(dir)?.unwrap_or_else(journal::nothing);
+    let measured = read::read_finished_blocks(dir)?.unwrap_or_default();
     let measured = RawRun { aborted: Some(reason.to_owned()), ..measured };
     let (rows, cut_off) = read::read_samples_if_there(&dir.join(SAMPLES_FILE))?;
     let config = serde_json::to_value(config).map_err(ReportError::Config)?;

@@ -9,7 +9,6 @@ use serde::Deserializer as _;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
-use bench_model::journal;
 use bench_model::raw::RawRun;
 use bench_model::samples::COLUMNS;
 
