@@ -1,7 +1,7 @@
 //! Evaluates and renders the folder of a run. Starts no process and measures nothing.
 //!
 //! 1. [`io`] reads the initiator's files into a [`Run`](io::Run) and writes files.
-//! 2. [`result`]: the types of `result.json`. [`stats`]: statistics over raw samples.
+//! 2. [`result`]: the types of `result.json`. The statistics over raw samples are in the `statistics` crate.
 //! 3. [`evaluate`](evaluate::evaluate) derives the result: cells, comparisons, findings, self-checks, warnings.
 //!    [`evaluate::compare_runs`] compares several runs.
 //! 4. [`mod@render`]: exports, plots, the HTML and text reports, the terminal summary.
@@ -16,7 +16,6 @@ mod rerender;
 pub mod result;
 #[cfg(test)]
 mod schema;
-pub mod stats;
 
 pub use crate::io::ReportError;
 pub use crate::pipeline::{Ended, render, render_ended};

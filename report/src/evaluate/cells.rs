@@ -8,11 +8,11 @@ use crate::io::run::{Run, RunBlock};
 use crate::result::cell_key::{CellId, CellKey};
 use crate::result::metric::Metric;
 use crate::result::{Cell, CellCounters, Legs, PhaseRates};
-use crate::stats::{LegSummary, NoiseFloor, Summary, median_interval};
-use crate::stats::{sum_known, total};
 use bench_model::Workload;
 use bench_model::raw::{Counters, Traffic};
 use bench_model::samples::{Row, Status};
+use statistics::{LegSummary, NoiseFloor, Summary, median_interval};
+use statistics::{sum_known, total};
 
 /// Seed of the bootstrap: the same folder gives the same document.
 pub(crate) const SEED: u64 = 1;

@@ -2,9 +2,9 @@
 
 use crate::io::run::RunBlock;
 use crate::result::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
-use crate::stats::{sum_known, total};
 use bench_model::raw::{CpuTime, RawBlock};
 use bench_model::thread_usage::{HardwareCounts, PerfTime, Switches};
+use statistics::{sum_known, total};
 
 /// CPU figures of a cell's blocks.
 pub(crate) fn cpu(blocks: &[RunBlock<'_>]) -> Cpu {

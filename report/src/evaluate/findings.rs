@@ -6,7 +6,7 @@ use bench_model::raw::PeakBandwidths;
 use bench_model::{Arrivals, WaitMode, Workload};
 
 use crate::result::{BreakEven, Capacity, Cell, Comparison, ContentionResult, Findings};
-use crate::stats::Change;
+use statistics::Change;
 
 /// Default limit of an open loop's p99: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;

@@ -6,7 +6,7 @@ use bench_model::{Conditions, WaitMode};
 use crate::evaluate::cells::CellBlocks;
 use crate::evaluate::ratio::{self as estimate, RatioEstimate};
 use crate::result::{Cell, CellKey, Comparison, Metric};
-use crate::stats::{Change, Interval};
+use statistics::{Change, Interval};
 
 /// Compares every cell with the polling cell of its workload, size and conditions, and each A/A repeat with its first
 /// series. Cells without a baseline are skipped. `groups` are the blocks of `cells`, in the same order.

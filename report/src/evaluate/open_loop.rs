@@ -2,8 +2,8 @@
 //! thousand random arrivals varies by 5 % or more.
 
 use crate::io::run::RunBlock;
-use crate::stats::total;
 use bench_model::Workload;
+use statistics::total;
 
 /// Messages not sent before their block's time limit; `None`: not an open loop.
 pub(crate) fn unsent(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<u64> {

@@ -6,7 +6,7 @@ use crate::io::run::RunBlock;
 use crate::result::Cell;
 use crate::result::comparison::MeanRatio;
 use crate::result::metric::Metric;
-use crate::stats::{Change, Interval, NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_totals};
+use statistics::{Change, Interval, NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_totals};
 
 /// A ratio with its noise floor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

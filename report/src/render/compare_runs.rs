@@ -7,9 +7,9 @@ use crate::render::text_table::aligned;
 use crate::render::wrap::wrapped;
 use crate::result::cell_key::{CellId, short};
 use crate::result::metric::Metric;
-use crate::stats::Change;
 use bench_model::Workload;
 use bench_model::units::{duration, plural, sig3};
+use statistics::Change;
 
 /// Maximum number of lines per remark.
 const LINES_EACH: usize = 4;

@@ -8,7 +8,7 @@ use bench_model::{Conditions, WaitMode, Workload};
 use serde::{Deserialize, Serialize};
 
 use super::cpu::Cpu;
-use crate::stats::{Interval, LegSummary, Summary, total};
+use statistics::{Interval, LegSummary, Summary, total};
 
 /// All blocks of the same workload, size, wait modes and conditions. Metrics cover the operations that ended ok;
 /// `failures` counts the others.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::Cell;
 use super::metric::Metric;
-use crate::stats::{Change, Interval};
+use statistics::{Change, Interval};
 
 /// A wait mode compared with polling, same workload and size. A ratio above 1: `mode` takes more than `baseline`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use bench_model::{Arrivals, WaitMode};
 use serde::{Deserialize, Serialize};
 
-use crate::stats::Change;
+use statistics::Change;
 
 /// Findings over several cells. A list is empty if its cells were not measured.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

@@ -7,9 +7,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::result::Cell;
-use crate::stats::{Interval, Summary};
 use bench_model::samples::Row;
 use bench_model::{Conditions, Workload};
+use statistics::{Interval, Summary};
 
 /// The metric. Less is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,10 +3,10 @@
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
-use crate::stats::total;
 use bench_model::WaitMode;
 use bench_model::raw::Counters;
 use bench_model::units::{plural, thousands};
+use statistics::total;
 
 /// Voluntary context switches that a polling thread may have per block, whatever the number of operations.
 const TOLERATED_YIELDS: u64 = 10;

@@ -3,11 +3,11 @@
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
-use crate::stats::total;
 use bench_model::Workload;
 use bench_model::raw::CorruptAnswer;
 use bench_model::samples::Status;
 use bench_model::units::{plural, thousands};
+use statistics::total;
 
 /// 2: the guest verified all bytes of the frames that ended ok, no hash differed, and each deliberately corrupted frame
 /// was rejected. Every message of a stream was seen with its sequence number in its first and last word. The bytes

@@ -3,9 +3,9 @@
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::SelfCheck;
-use crate::stats::total;
 use bench_model::Workload;
 use bench_model::units::{plural, thousands};
+use statistics::total;
 
 /// 5: where doorbells are rung without waiting for acknowledgement, at least one and at most all of them become
 /// interrupts, and the guest sees the last message.

@@ -8,7 +8,7 @@ use crate::result::Cell;
 use crate::result::cell_key::CellId;
 use crate::result::comparison::inconclusive_reason;
 use crate::result::metric::Metric;
-use crate::stats::{Change, Interval, Ratio};
+use statistics::{Change, Interval, Ratio};
 
 use super::p99::{self, P99Ratio};
 

@@ -15,8 +15,8 @@ use super::p99::P99Ratio;
 use super::{RunDelta, RunInfo};
 use crate::result::cell_key::{CellId, short};
 use crate::result::metric::Metric;
-use crate::stats::{Change, Interval};
 use bench_model::units::plural;
+use statistics::{Change, Interval};
 
 pub(crate) const P50: &str = "p50";
 pub(crate) const P99: &str = "p99";

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::stats::{Change, Interval, Percentile, Ratio, halves};
+use statistics::{Change, Interval, Percentile, Ratio, halves};
 
 /// The ratio of the 99th percentiles.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]

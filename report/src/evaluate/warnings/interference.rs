@@ -4,9 +4,9 @@ use super::STOP_LOAD;
 use crate::io::run::{Run, RunBlock};
 use crate::result::Warning;
 use crate::result::environment::Environment;
-use crate::stats::total;
 use bench_model::units::{duration, plural};
 use bench_model::{Conditions, WaitMode, Workload};
+use statistics::total;
 
 /// Maximum ratio of the calibrated spin budget to the cost of blocking measured later.
 const SPIN_FACTOR: f64 = 10.0;

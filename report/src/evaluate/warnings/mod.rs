@@ -8,9 +8,9 @@ use crate::evaluate::checks::instrument_overhead::{WARNED_FROM, share_of_smalles
 use crate::io::run::{Run, RunBlock};
 use crate::result::Warning;
 use crate::result::environment::Environment;
-use crate::stats::total;
 use bench_model::units::{duration, plural, thousands};
 use environment::Handshakes;
+use statistics::total;
 
 /// The hint where other load is the likely cause.
 const STOP_LOAD: &str = "stop other load on this machine (top shows it), or give the run CPUs of its own";

@@ -11,9 +11,9 @@ use super::draw::svg::{Point, Rect, Stroke, TextAnchor, TextStyle};
 use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows};
 use super::series::{ModeSamples, PlotData, counts, legend_of_cells, mode};
 use crate::result::Cell;
-use crate::stats::Percentile;
 use bench_model::Workload;
 use bench_model::units::{duration, size_name, speed, thousands};
+use statistics::Percentile;
 
 /// Space above a panel for its heading and axis title.
 const ABOVE: f64 = 46.0;

@@ -9,8 +9,8 @@ use super::draw::scale::{AxisUnit, Scale, position};
 use super::draw::svg::{Point, Stroke};
 use super::percentile_curve::sample_counts;
 use super::series::{BlockSamples, ModeSamples, PanelGroup, PlotData, legend_of_groups, mode};
-use crate::stats::Percentile;
 use bench_model::units::duration;
+use statistics::Percentile;
 
 const HEIGHT: f64 = 230.0;
 /// Width of a pixel column, which shows minimum, median and maximum.

@@ -10,9 +10,9 @@ use super::draw::scale::{AxisUnit, Scale};
 use super::draw::svg::Stroke;
 use super::series::{PlotData, count_range, legend_of_cells, mode};
 use crate::result::Cell;
-use crate::stats::{Percentile, Summary};
 use bench_model::units::{duration, thousands};
 use bench_model::{Arrivals, Workload};
+use statistics::{Percentile, Summary};
 
 const HEIGHT: f64 = 250.0;
 

@@ -8,8 +8,8 @@ use super::draw::palette::{LIMIT, MUTED, Marker};
 use super::draw::scale::{AxisUnit, Scale};
 use super::draw::svg::{Point, Stroke, TextAnchor, TextStyle};
 use super::series::{ModeSamples, PanelGroup, PlotData, counts, legend_of_groups, mode};
-use crate::stats::Percentile;
 use bench_model::units::{duration, thousands};
+use statistics::Percentile;
 
 const HEIGHT: f64 = 300.0;
 /// Space on the right for the maximum.

@@ -5,9 +5,9 @@ use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
 use crate::result::metric::Metric;
 use crate::result::{Cell, CheckOutcome, RunResult};
-use crate::stats::Change;
 use bench_model::units::{duration, plural, size_name, speed, thousands};
 use bench_model::{WaitMode, Workload};
+use statistics::Change;
 
 /// The headline, for instance `Round-trip p50: poll 110 ns, irq 59.2 µs. CPU in use: poll 2.0 cores, irq 0.9 cores.`
 pub(super) fn headline(result: &RunResult) -> String {

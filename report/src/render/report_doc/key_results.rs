@@ -5,9 +5,9 @@ use crate::result::comparison::{Basis, Comparison};
 use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
-use crate::stats::{Change, Interval};
 use bench_model::units::{duration, factor, factor_within, plural, sig3, size_name, speed, thousands};
 use bench_model::{Arrivals, WaitMode, Workload};
+use statistics::{Change, Interval};
 
 use super::cell_label;
 use super::value::Value;

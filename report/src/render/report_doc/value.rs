@@ -1,7 +1,7 @@
 //! A value as text with three significant digits, and its exact number.
 
-use crate::stats::Interval;
 use bench_model::units::{duration, rounded_thousands, sig3, speed, thousands};
+use statistics::Interval;
 
 /// The text of an unknown value.
 pub const UNKNOWN: &str = "–";

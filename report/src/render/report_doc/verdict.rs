@@ -3,8 +3,8 @@
 use crate::result::RunResult;
 use crate::result::comparison::Comparison;
 use crate::result::findings::ContentionResult;
-use crate::stats::Change;
 use bench_model::{WaitMode, Workload};
+use statistics::Change;
 
 /// The reason without its explanation.
 pub(super) fn without_explanation(reason: &str) -> &str {

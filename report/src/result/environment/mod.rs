@@ -3,9 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::sum_known;
 use bench_model::Workload;
 use bench_model::raw::RawRun;
+use statistics::sum_known;
 
 mod guest;
 mod host;

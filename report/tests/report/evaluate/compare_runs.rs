@@ -13,7 +13,7 @@ use report::render::compare_runs::text;
 use report::result::CheckOutcome;
 use report::result::environment::Environment;
 use report::result::metric::Metric;
-use report::stats::Change;
+use statistics::Change;
 use tempfile::TempDir;
 
 use crate::run::folder;
@@ -268,7 +268,7 @@ fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
     }
     let across = of(&base, &this, TEN_PERCENT);
     let cell = &across.comparisons[0].cells[0];
-    let is_within = |ratio: Option<f64>, interval: Option<report::stats::Interval<f64>>| {
+    let is_within = |ratio: Option<f64>, interval: Option<statistics::Interval<f64>>| {
         ratio.zip(interval).is_some_and(|(ratio, all)| all.low <= ratio && ratio <= all.high)
     };
     // 60,200 messages against 120,200 in the same time. Each block's own time per message would give 0.99.

@@ -4,7 +4,7 @@ use bench_model::{Arrivals, Conditions, WaitMode, Workload};
 use report::render::report_doc::key_results::key_results;
 use report::result::findings::BreakEven;
 use report::result::metric::Metric;
-use report::stats::Change;
+use statistics::Change;
 
 use crate::synthetic::Synthetic;
 

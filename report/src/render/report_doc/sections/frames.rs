@@ -2,8 +2,8 @@
 
 use crate::io::run::Run;
 use crate::result::{Cell, RunResult};
-use crate::stats::deviation;
 use bench_model::Workload;
+use statistics::deviation;
 
 use crate::render::report_doc::cell_label;
 use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};

@@ -1,9 +1,9 @@
 //! Section "Legs of a round trip", with the longest leg of each cell.
 
 use crate::result::{Cell, Legs, RunResult};
-use crate::stats::LegSummary;
 use bench_model::Workload;
 use bench_model::units::{duration, sig3};
+use statistics::LegSummary;
 
 use crate::render::report_doc::cell_label;
 use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};

@@ -11,14 +11,14 @@ use std::ops::Range;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use super::percentile::Percentile;
+use crate::percentile::Percentile;
 
 /// Replicates that are counted in full to place the window. The window extends their range by its width on either side,
 /// so few other medians lie outside.
 const PILOTS: usize = 24;
 
 /// A series of at least one sample, in non-empty blocks.
-pub(super) struct Series {
+pub(crate) struct Series {
     /// The distinct values, ascending.
     values: Vec<u64>,
     /// The samples' ranks among the values, in the order of measurement.
@@ -45,7 +45,7 @@ struct Window {
 
 impl Series {
     /// `None` if there are fewer than 6 samples: the median has no interval then, even for independent samples.
-    pub(super) fn of<B: AsRef<[u64]>>(blocks: &[B]) -> Option<Self> {
+    pub(crate) fn of<B: AsRef<[u64]>>(blocks: &[B]) -> Option<Self> {
         let filled = || blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty());
         let mut values: Vec<u64> = filled().flatten().copied().collect();
         values.sort_unstable();
@@ -67,17 +67,17 @@ impl Series {
     }
 
     /// Blocks that are not empty.
-    pub(super) fn blocks(&self) -> usize {
+    pub(crate) fn blocks(&self) -> usize {
         self.blocks.len()
     }
 
     /// The median of the measured samples, by nearest rank.
-    pub(super) fn median(&self) -> u64 {
+    pub(crate) fn median(&self) -> u64 {
         self.median_of(std::slice::from_ref(&(0..self.ranks.len())), &mut self.everything())
     }
 
     /// The medians of the given number of replicates, by nearest rank.
-    pub(super) fn replicate_medians(&self, replicates: usize, rng: &mut StdRng) -> Vec<u64> {
+    pub(crate) fn replicate_medians(&self, replicates: usize, rng: &mut StdRng) -> Vec<u64> {
         let mut everything = self.everything();
         let mut chunks = Vec::new();
         let mut medians = Vec::with_capacity(replicates);

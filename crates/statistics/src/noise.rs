@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_totals};
+use crate::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_totals};
 
 /// An A/A comparison: one half of a series against the other, by [`ratio_of_medians`]. All three values are finite and
 /// above zero.
@@ -51,7 +51,7 @@ impl From<Ratio> for NoiseFloor {
 }
 
 /// Splits blocks as ABBA rounds interleave two modes: 0, 3, 4, 7, … and 1, 2, 5, 6, ….
-pub(crate) fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
+pub fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for (index, block) in blocks.enumerate() {
         if matches!(index % 4, 0 | 3) { a.push(block) } else { b.push(block) }
@@ -66,8 +66,8 @@ fn either_way(ratio: f64) -> f64 {
 
 /// The outcome of a comparison of times or costs, for the first of the two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[cfg_attr(test, schemars(rename = "Word"))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "Word"))]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// The whole interval lies below the noise.

@@ -1,7 +1,7 @@
 //! Compares with `NumPy` and `SciPy` on the same numbers. `second_implementation.py` in this directory prints the
 //! expected values.
 
-use report::stats::{Interval, LegSummary, Outliers, Percentile, Summary, ratio_of_medians};
+use statistics::{Interval, LegSummary, Outliers, Percentile, Summary, ratio_of_medians};
 
 /// A linear congruential generator's upper 24 bits as a reciprocal, which gives a long right tail.
 fn series(seed: u64, n: usize) -> Vec<u64> {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::percentile::Percentile;
+use crate::percentile::Percentile;
 
 /// Samples beyond Tukey's fences (*Exploratory Data Analysis*, 1977, chapter 2), by side and by distance from the
 /// nearer quartile: *mild* beyond 1.5 and *severe* beyond 3 interquartile ranges. Quartiles are taken by nearest rank.
@@ -10,7 +10,7 @@ use super::percentile::Percentile;
 /// Latencies have a long right tail, so some high outliers are normal: of lognormal samples, several percent. If half
 /// of the samples are equal, the fences coincide with them, and every other sample is severe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Outliers {
     /// More than 3 interquartile ranges below the lower quartile.
     pub low_severe: u64,

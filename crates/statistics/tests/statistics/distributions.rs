@@ -3,7 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use report::stats::{Change, NoiseFloor, Percentile, median_interval, ratio_of_medians};
+use statistics::{Change, NoiseFloor, Percentile, median_interval, ratio_of_medians};
 
 /// Nanoseconds per unit of a distribution. Large, to make rounding negligible.
 const SCALE: f64 = 1e6;

@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::outliers::Outliers;
-use super::percentile::{Interval, Percentile};
+use crate::outliers::Outliers;
+use crate::percentile::{Interval, Percentile};
 
 /// Latency of one cell in nanoseconds. A percentile is `None` unless there are enough samples: p50 from 1, p90 from 10,
 /// p95 from 20, p99 from 1,000, p99.9 from 10,000, p99.99 from 100,000.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Summary {
     /// Samples.
     pub n: usize,
@@ -43,7 +43,7 @@ pub struct Summary {
 /// 95 % intervals of a [`Summary`]'s percentiles, by [`Percentile::interval`]. `None` if there are too few samples
 /// beyond the percentile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Intervals {
     /// Of the median.
@@ -102,7 +102,7 @@ impl Summary {
 
 /// One leg of an operation in nanoseconds. Signed, because a one-way leg may be negative by the clocks' bound.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct LegSummary {
     /// Operations that have this leg.
     pub n: usize,
@@ -159,7 +159,7 @@ fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
 }
 
 /// Standard deviation of the sample; `None` for fewer than two.
-pub(crate) fn deviation(values: impl ExactSizeIterator<Item = f64> + Clone) -> Option<f64> {
+pub fn deviation(values: impl ExactSizeIterator<Item = f64> + Clone) -> Option<f64> {
     let n = values.len();
     let mean = mean(values.clone());
     // A second pass around the mean: a sum of squared nanoseconds would lose the digits of the difference.

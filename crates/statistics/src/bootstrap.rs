@@ -16,8 +16,8 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde::{Deserialize, Serialize};
 
-use super::block_bootstrap::Series;
-use super::percentile::{Interval, TAIL};
+use crate::block_bootstrap::Series;
+use crate::percentile::{Interval, TAIL};
 
 /// The number of replicates.
 const REPLICATES: usize = 2_000;
@@ -59,9 +59,9 @@ pub struct Ratio {
 }
 
 /// A 95 % interval of the median of a series, given as blocks in order of measurement. The median is
-/// [`Percentile::P50`](super::Percentile::P50) of all samples. Blocks may differ in length, and empty ones are skipped.
+/// [`Percentile::P50`](crate::Percentile::P50) of all samples. Blocks may differ in length, and empty ones are skipped.
 ///
-/// `None` for fewer than 6 samples, as for [`Percentile::interval`](super::Percentile::interval).
+/// `None` for fewer than 6 samples, as for [`Percentile::interval`](crate::Percentile::interval).
 #[must_use]
 pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Interval<u64>> {
     let series = Series::of(blocks)?;

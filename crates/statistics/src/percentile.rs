@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Probability outside an interval on each side: 95 % inside.
-pub(super) const TAIL: f64 = 0.025;
+pub(crate) const TAIL: f64 = 0.025;
 
 /// Weights below this share of the largest one do not change the sum.
 const NEGLIGIBLE: f64 = 1e-22;
@@ -18,7 +18,7 @@ pub struct Percentile {
 
 /// A 95 % interval; both ends belong to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Interval<T> {
     /// The lower end.
     pub low: T,
@@ -27,10 +27,10 @@ pub struct Interval<T> {
 }
 
 impl Percentile {
-    /// The lower quartile, for the fences of [`Outliers`](super::Outliers).
-    pub(super) const P25: Self = Self { basis_points: 2_500, from: 1 };
+    /// The lower quartile, for the fences of [`Outliers`](crate::Outliers).
+    pub(crate) const P25: Self = Self { basis_points: 2_500, from: 1 };
     /// The upper quartile.
-    pub(super) const P75: Self = Self { basis_points: 7_500, from: 1 };
+    pub(crate) const P75: Self = Self { basis_points: 7_500, from: 1 };
     /// The median, from the first sample on.
     pub const P50: Self = Self { basis_points: 5_000, from: 1 };
     /// From 10 samples on.
@@ -45,7 +45,7 @@ impl Percentile {
     pub const P9999: Self = Self { basis_points: 9_999, from: 100_000 };
 
     /// Any other percentile, for curves: given from the first sample on.
-    pub(crate) const fn at(basis_points: u32) -> Self {
+    pub const fn at(basis_points: u32) -> Self {
         Self { basis_points, from: 1 }
     }
 
@@ -79,7 +79,7 @@ impl Percentile {
     /// needs 72.
     ///
     /// It assumes independent samples. For correlated neighbours it is too narrow: use
-    /// [`median_interval`](super::median_interval).
+    /// [`median_interval`](crate::median_interval).
     #[must_use]
     pub fn interval<T: Copy>(self, sorted: &[T]) -> Option<Interval<T>> {
         if sorted.len() < self.from {
