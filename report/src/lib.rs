@@ -12,13 +12,11 @@ pub mod io;
 mod paths;
 mod pipeline;
 pub mod render;
-mod rerender;
 pub mod result;
 #[cfg(test)]
 mod schema;
 
 pub use crate::io::ReportError;
-pub use crate::pipeline::{Ended, render, render_ended};
+pub use crate::pipeline::{Ended, Rerendered, render, render_ended, rerender};
 pub use crate::render::terminal::{driver_table, styled_summary, styled_summary_within, summary, summary_within};
-pub use crate::rerender::{Rerendered, rerender};
 pub use crate::result::RunResult;

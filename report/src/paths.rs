@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::io::ReportError;
+use crate::io::error::ReportError;
 use crate::io::file_names::{DAMAGED_RESULT_FILE, HTML_FILE, MEASURED_FILE, PLAN_FILE, SAMPLES_FILE, TEXT_FILE};
+use crate::io::read::exists;
 use crate::render::export::{self, Export};
 use crate::render::plots;
 
@@ -15,8 +16,7 @@ use bench_model::journal;
 pub(crate) fn check_paths(dir: &Path) -> Result<(), ReportError> {
     for name in [MEASURED_FILE, journal::FILE_NAME, SAMPLES_FILE, PLAN_FILE] {
         let path = dir.join(name);
-        let is_there = path.symlink_metadata().is_ok();
-        if is_there && !path.metadata().is_ok_and(|seen| seen.is_file()) {
+        if exists(&path) && !path.metadata().is_ok_and(|seen| seen.is_file()) {
             return Err(ReportError::NoFile { path });
         }
     }

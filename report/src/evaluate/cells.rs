@@ -1,13 +1,13 @@
-//! Groups blocks into cells. Metrics cover the operations that ended ok.
+//! Computes the cells of a run from its blocks. Metrics cover the operations that ended ok.
 
 use std::collections::BTreeMap;
 
 use crate::evaluate::cost;
 use crate::evaluate::open_loop;
-use crate::io::run::{Run, RunBlock};
-use crate::result::cell_key::{CellId, CellKey};
+use crate::io::run::{CellBlocks, Run, RunBlock};
+use crate::result::cell::{Cell, CellCounters, Legs, PhaseRates};
+use crate::result::cell_key::CellKey;
 use crate::result::metric::Metric;
-use crate::result::{Cell, CellCounters, Legs, PhaseRates};
 use bench_model::Workload;
 use bench_model::raw::{Counters, Traffic};
 use bench_model::samples::{Row, Status};
@@ -17,94 +17,67 @@ use statistics::{sum_known, total};
 /// Seed of the bootstrap: the same folder gives the same document.
 pub(crate) const SEED: u64 = 1;
 
-/// Equal blocks.
+/// A cell with the blocks that it was computed from.
 #[derive(Debug)]
-pub struct CellBlocks<'a> {
-    key: CellKey,
-    blocks: Vec<RunBlock<'a>>,
+pub(crate) struct MeasuredCell<'a> {
+    pub(crate) cell: Cell,
+    pub(crate) blocks: CellBlocks<'a>,
 }
 
-/// Groups a run's finished blocks.
-#[must_use]
-pub fn groups(run: &Run) -> Vec<CellBlocks<'_>> {
-    let mut groups: BTreeMap<CellKey, Vec<RunBlock<'_>>> = BTreeMap::new();
-    for block in run.blocks() {
-        groups.entry(CellKey::of_block(block.plan())).or_default().push(block);
-    }
-    groups.into_iter().map(|(key, blocks)| CellBlocks { key, blocks }).collect()
+/// The cells of a run.
+pub(crate) fn cells<'a>(run: &'a Run, driver: Option<&str>) -> Vec<MeasuredCell<'a>> {
+    run.cells().into_iter().map(|blocks| MeasuredCell { cell: cell(&blocks, driver), blocks }).collect()
 }
 
-impl<'a> CellBlocks<'a> {
-    /// A metric, block by block as measured. Blocks are empty for a metric that operations do not have.
-    #[must_use]
-    pub fn series(&self, figure: Metric) -> Vec<Vec<u64>> {
-        let of_block =
-            |block: &RunBlock<'_>| block.ok_rows().filter_map(|row| figure.of_row(self.key.workload, row)).collect();
-        self.blocks.iter().map(of_block).collect()
-    }
-
-    /// Its key.
-    pub(crate) fn name(&self) -> CellId {
-        self.key.into()
-    }
-
-    /// The blocks, in the order in which they were measured.
-    pub(crate) fn blocks(&self) -> &[RunBlock<'a>] {
-        &self.blocks
-    }
-
-    /// The cell of these blocks.
-    #[must_use]
-    pub fn cell(&self, driver: Option<&str>) -> Cell {
-        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = self.key;
-        let blocks = &self.blocks[..];
-        let (series, corrected) = (self.series(Metric::Latency), self.series(Metric::CorrectedLatency));
-        let latency_ns = Summary::of(series.concat());
-        let legs_ns = legs(blocks);
-        let is_frame = workload == Workload::Frame;
-        let rate = |mean_ns: f64| (mean_ns > 0.0).then(|| size_bytes as f64 * 1e9 / mean_ns);
-        let leg_rate = |leg: &Option<LegSummary>| leg.as_ref().and_then(|leg| rate(leg.mean));
-        let messages_per_second = messages_per_second(workload, blocks);
-        Cell {
-            workload,
-            mode: self.key.mode(),
-            host_wait,
-            guest_wait,
-            driver: driver.map(str::to_owned),
-            size_bytes,
-            conditions,
-            n: ok_rows(blocks).count() as u64,
-            failures: failures(blocks),
-            bytes_per_second: match workload {
-                Workload::Frame => latency_ns.as_ref().and_then(|latency| rate(latency.mean)),
-                Workload::Stream => messages_per_second.map(|messages| messages * size_bytes as f64),
-                Workload::Pingpong
-                | Workload::Paced
-                | Workload::Openloop
-                | Workload::Storm
-                | Workload::Idle
-                | Workload::Contention => None,
-            },
-            messages_per_second,
-            unsent: open_loop::unsent(workload, blocks),
-            sent_in_time: open_loop::sent_in_time(workload, blocks),
-            traffic: traffic(blocks),
-            phase_bytes_per_second: is_frame.then(|| PhaseRates {
-                write: leg_rate(&legs_ns.write),
-                read: leg_rate(&legs_ns.read),
-                verify: leg_rate(&legs_ns.verify),
-            }),
-            p50_interval_ns: median_interval(&series, SEED),
-            noise_floor: NoiseFloor::of(&series, SEED).map(|noise| noise.floor()),
-            latency_ns,
-            corrected_p50_interval_ns: median_interval(&corrected, SEED),
-            corrected_noise_floor: NoiseFloor::of(&corrected, SEED).map(|noise| noise.floor()),
-            corrected_ns: Summary::of(corrected.concat()),
-            legs_ns,
-            bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
-            cpu: cost::cpu(blocks),
-            counters: counters(blocks),
-        }
+fn cell(group: &CellBlocks<'_>, driver: Option<&str>) -> Cell {
+    let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = group.key;
+    let blocks = &group.blocks[..];
+    let (series, corrected) = (group.series(Metric::Latency), group.series(Metric::CorrectedLatency));
+    let latency_ns = Summary::of(series.concat());
+    let legs_ns = legs(blocks);
+    let is_frame = workload == Workload::Frame;
+    let rate = |mean_ns: f64| (mean_ns > 0.0).then(|| size_bytes as f64 * 1e9 / mean_ns);
+    let leg_rate = |leg: &Option<LegSummary>| leg.as_ref().and_then(|leg| rate(leg.mean));
+    let messages_per_second = messages_per_second(workload, blocks);
+    Cell {
+        workload,
+        mode: group.key.mode(),
+        host_wait,
+        guest_wait,
+        driver: driver.map(str::to_owned),
+        size_bytes,
+        conditions,
+        n: ok_rows(blocks).count() as u64,
+        failures: failures(blocks),
+        bytes_per_second: match workload {
+            Workload::Frame => latency_ns.as_ref().and_then(|latency| rate(latency.mean)),
+            Workload::Stream => messages_per_second.map(|messages| messages * size_bytes as f64),
+            Workload::Pingpong
+            | Workload::Paced
+            | Workload::Openloop
+            | Workload::Storm
+            | Workload::Idle
+            | Workload::Contention => None,
+        },
+        messages_per_second,
+        unsent: open_loop::unsent(workload, blocks),
+        sent_in_time: open_loop::sent_in_time(workload, blocks),
+        traffic: traffic(blocks),
+        phase_bytes_per_second: is_frame.then(|| PhaseRates {
+            write: leg_rate(&legs_ns.write),
+            read: leg_rate(&legs_ns.read),
+            verify: leg_rate(&legs_ns.verify),
+        }),
+        p50_interval_ns: median_interval(&series, SEED),
+        noise_floor: NoiseFloor::of(&series, SEED).map(|noise| noise.floor()),
+        latency_ns,
+        corrected_p50_interval_ns: median_interval(&corrected, SEED),
+        corrected_noise_floor: NoiseFloor::of(&corrected, SEED).map(|noise| noise.floor()),
+        corrected_ns: Summary::of(corrected.concat()),
+        legs_ns,
+        bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
+        cpu: cost::cpu(blocks),
+        counters: counters(blocks),
     }
 }
 

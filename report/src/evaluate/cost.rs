@@ -1,7 +1,7 @@
 //! CPU time, context switches and hardware counters per operation.
 
 use crate::io::run::RunBlock;
-use crate::result::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
+use crate::result::cpu::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
 use bench_model::raw::{CpuTime, RawBlock};
 use bench_model::thread_usage::{HardwareCounts, PerfTime, Switches};
 use statistics::{sum_known, total};

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use bench_model::raw::PeakBandwidths;
 use bench_model::{Arrivals, WaitMode, Workload};
 
-use crate::result::{BreakEven, Capacity, Cell, Comparison, ContentionResult, Findings};
+use crate::result::cell::Cell;
+use crate::result::comparison::Comparison;
+use crate::result::findings::{BreakEven, Capacity, ContentionResult, Findings};
 use statistics::Change;
 
 /// Default limit of an open loop's p99: 1 ms.

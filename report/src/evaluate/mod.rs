@@ -4,12 +4,12 @@ use crate::io::run::Run;
 use crate::result::environment::Environment;
 use crate::result::{RunResult, SCHEMA_VERSION, Warning};
 
-pub mod cells;
+mod cells;
 pub mod checks;
 pub mod compare_runs;
 mod cost;
 pub(crate) mod findings;
-pub mod mode_comparison;
+mod mode_comparison;
 mod open_loop;
 mod ratio;
 pub mod warnings;
@@ -23,10 +23,10 @@ pub fn evaluate(
     on_reading: impl IntoIterator<Item = Warning>,
 ) -> RunResult {
     let environment = environment.completed_by(run.measured());
-    let groups = cells::groups(run);
-    let cells: Vec<_> = groups.iter().map(|group| group.cell(environment.driver.as_deref())).collect();
+    let cells = cells::cells(run, environment.driver.as_deref());
+    let comparisons = mode_comparison::comparisons(&cells);
+    let cells: Vec<_> = cells.into_iter().map(|measured| measured.cell).collect();
     let measured = run.measured();
-    let comparisons = mode_comparison::comparisons(&cells, &groups);
     RunResult {
         schema_version: SCHEMA_VERSION,
         self_checks: checks::all(run, &environment),

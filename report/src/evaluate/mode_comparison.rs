@@ -3,22 +3,19 @@
 
 use bench_model::{Conditions, WaitMode};
 
-use crate::evaluate::cells::CellBlocks;
+use crate::evaluate::cells::MeasuredCell;
 use crate::evaluate::ratio::{self as estimate, RatioEstimate};
-use crate::result::{Cell, CellKey, Comparison, Metric};
+use crate::result::cell::Cell;
+use crate::result::cell_key::CellKey;
+use crate::result::comparison::Comparison;
+use crate::result::metric::Metric;
 use statistics::{Change, Interval};
 
 /// Compares every cell with the polling cell of its workload, size and conditions, and each A/A repeat with its first
-/// series. Cells without a baseline are skipped. `groups` are the blocks of `cells`, in the same order.
-#[must_use]
-pub fn comparisons(cells: &[Cell], groups: &[CellBlocks<'_>]) -> Vec<Comparison> {
-    let all: Vec<(&Cell, &CellBlocks<'_>)> = cells.iter().zip(groups).collect();
-    all.iter()
-        .filter_map(|&this| {
-            let base = *all.iter().find(|base| is_baseline(base.0, this.0))?;
-            Some(comparison(this, base))
-        })
-        .collect()
+/// series. Cells without a baseline are skipped.
+pub(crate) fn comparisons(cells: &[MeasuredCell<'_>]) -> Vec<Comparison> {
+    let baseline = |this: &MeasuredCell<'_>| cells.iter().find(|base| is_baseline(&base.cell, &this.cell));
+    cells.iter().filter_map(|this| Some(comparison(this, baseline(this)?))).collect()
 }
 
 fn is_baseline(base: &Cell, cell: &Cell) -> bool {
@@ -31,9 +28,9 @@ fn is_baseline(base: &Cell, cell: &Cell) -> bool {
     wanted != key && base.key() == wanted
 }
 
-fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) -> Comparison {
-    let (cell, baseline) = (this.0, base.0);
-    let figure = Metric::between(cell, baseline);
+fn comparison(this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Comparison {
+    let (cell, baseline) = (&this.cell, &base.cell);
+    let figure = cell.common_metric(baseline);
     // Idle cells have only a cost, given as `cores_ratio`.
     let is_judged = figure != Metric::BusyCores;
     let RatioEstimate { ratio: drawn, noise_floor } =
@@ -57,7 +54,7 @@ fn comparison(this: (&Cell, &CellBlocks<'_>), base: (&Cell, &CellBlocks<'_>)) ->
         noise_floor,
         word: Change::of(drawn.as_ref(), noise_floor),
         mean: matches!(figure, Metric::Latency | Metric::CorrectedLatency)
-            .then(|| estimate::mean_ratio(figure, this.1, base.1))
+            .then(|| estimate::mean_ratio(figure, this, base))
             .flatten(),
         p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
         cpu_per_op_ratio: cell

@@ -1,9 +1,9 @@
 //! Compares two cells by one metric: values, ratio with interval, noise floor. Ratio and interval come from the same
 //! estimator.
 
-use crate::evaluate::cells::{CellBlocks, SEED};
+use crate::evaluate::cells::{MeasuredCell, SEED};
 use crate::io::run::RunBlock;
-use crate::result::Cell;
+use crate::result::cell::Cell;
 use crate::result::comparison::MeanRatio;
 use crate::result::metric::Metric;
 use statistics::{Change, Interval, NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_totals};
@@ -18,36 +18,32 @@ pub(crate) struct RatioEstimate {
 }
 
 /// Estimates the ratio of two cells.
-pub(crate) fn estimate_ratio(
-    figure: Metric,
-    this: (&Cell, &CellBlocks<'_>),
-    base: (&Cell, &CellBlocks<'_>),
-) -> RatioEstimate {
-    let groups = [this.1, base.1];
+pub(crate) fn estimate_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> RatioEstimate {
+    let both = [this, base];
     match figure {
         Metric::Latency | Metric::CorrectedLatency => {
-            let [this_series, base_series] = groups.map(|group| group.series(figure));
-            let floors = [this.0, base.0].into_iter().filter_map(|cell| cell.latencies_by(figure)?.noise_floor);
+            let [this_series, base_series] = both.map(|one| one.blocks.series(figure));
+            let floors = both.into_iter().filter_map(|one| one.cell.latencies_by(figure)?.noise_floor);
             RatioEstimate {
                 ratio: ratio_of_medians(&this_series, &base_series, SEED),
                 noise_floor: floors.reduce(f64::max),
             }
         }
         Metric::TimePerMessage => {
-            let [this, base] = groups.map(|group| known(group, time_per_message));
+            let [this, base] = both.map(|one| known(one, time_per_message));
             let floor_of = |blocks: &Vec<Share>| NoiseFloor::from_totals(blocks, SEED).map(|noise| noise.floor());
             RatioEstimate {
                 ratio: ratio_of_totals(&this, &base, SEED),
                 noise_floor: [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max),
             }
         }
-        Metric::BusyCores => RatioEstimate { ratio: quotients(groups[0], groups[1], cores), noise_floor: None },
+        Metric::BusyCores => RatioEstimate { ratio: quotients(this, base, cores), noise_floor: None },
     }
 }
 
 /// The ratio of mean latencies. `None`: one cell has none.
-pub(crate) fn mean_ratio(figure: Metric, this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<MeanRatio> {
-    let [this, base] = [this, base].map(|group| sums(&group.series(figure)));
+pub(crate) fn mean_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Option<MeanRatio> {
+    let [this, base] = [this, base].map(|one| sums(&one.blocks.series(figure)));
     let mean = |blocks: &[Share]| {
         let [sum, over] = [|one: &Share| one.sum, |one: &Share| one.over].map(|of| blocks.iter().map(of).sum::<f64>());
         sum / over
@@ -67,7 +63,7 @@ fn sums(series: &[Vec<u64>]) -> Vec<Share> {
 }
 
 /// The ratio of the CPU time per operation, all threads.
-pub(crate) fn cpu_per_op(this: &CellBlocks<'_>, base: &CellBlocks<'_>) -> Option<Ratio> {
+pub(crate) fn cpu_per_op(this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Option<Ratio> {
     quotients(this, base, cpu)
 }
 
@@ -81,14 +77,18 @@ pub(crate) fn metric_value(figure: Metric, cell: &Cell) -> Option<f64> {
 }
 
 /// A ratio of costs. `None` unless each block of both cells has that cost.
-fn quotients(this: &CellBlocks<'_>, base: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Option<Ratio> {
-    let all = |group: &CellBlocks<'_>| group.blocks().iter().map(share).collect::<Option<Vec<Share>>>();
+fn quotients(
+    this: &MeasuredCell<'_>,
+    base: &MeasuredCell<'_>,
+    share: fn(&RunBlock<'_>) -> Option<Share>,
+) -> Option<Ratio> {
+    let all = |one: &MeasuredCell<'_>| one.blocks.blocks.iter().map(share).collect::<Option<Vec<Share>>>();
     ratio_of_totals(&all(this)?, &all(base)?, SEED)
 }
 
 /// The costs of the blocks that have one, as for the cell's rate.
-fn known(group: &CellBlocks<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
-    group.blocks().iter().filter_map(share).collect()
+fn known(one: &MeasuredCell<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
+    one.blocks.blocks.iter().filter_map(share).collect()
 }
 
 fn time_per_message(block: &RunBlock<'_>) -> Option<Share> {

@@ -35,8 +35,6 @@ pub fn read_measured(path: &Path) -> Result<RawRun, ReportError> {
 /// Reads the raw run: `measured.json`, or the finished blocks of `measured.jsonl` if the former is missing or damaged.
 /// `None`: neither exists.
 pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<RawRun>, ReportError> {
-    // A dangling link is an error, not a missing file.
-    let exists = |path: &Path| path.symlink_metadata().is_ok();
     let (document, lines) = (dir.join(MEASURED_FILE), dir.join(journal::FILE_NAME));
     if exists(&document) {
         match read_measured(&document) {
@@ -55,6 +53,11 @@ pub(crate) fn read_finished_blocks(dir: &Path) -> Result<Option<RawRun>, ReportE
         measured.aborted = Some(format!("the initiator ended before it could write {MEASURED_FILE}"));
     }
     checked(&lines, measured).map(Some)
+}
+
+/// Whether the path exists. A dangling link counts as existing: it must be an error, and must not be replaced silently.
+pub(crate) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Reads `result.json`.
@@ -76,7 +79,7 @@ struct Version {
 
 /// Reads `samples.csv`, or no rows if the initiator ended before it wrote the file.
 pub(crate) fn read_samples_if_there(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportError> {
-    if path.symlink_metadata().is_ok() { read_samples(path) } else { Ok((Vec::new(), None)) }
+    if exists(path) { read_samples(path) } else { Ok((Vec::new(), None)) }
 }
 
 /// Parses a JSON file.

@@ -1,9 +1,9 @@
-//! A run: its blocks, each with its rows.
+//! A run: its blocks with their rows, one by one and by cell.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
-use crate::result::Cell;
 use crate::result::cell_key::CellKey;
+use crate::result::metric::Metric;
 use bench_model::Block;
 use bench_model::raw::{RawBlock, RawRun};
 use bench_model::samples::{Row, Status, mode_name};
@@ -43,9 +43,18 @@ impl Run {
     }
 
     /// The finished blocks of a cell.
-    pub fn blocks_of<'a>(&'a self, cell: &Cell) -> impl Iterator<Item = RunBlock<'a>> + use<'a> {
-        let key = cell.key();
+    pub fn blocks_of(&self, key: CellKey) -> impl Iterator<Item = RunBlock<'_>> {
         self.blocks().filter(move |block| CellKey::of_block(block.plan()) == key)
+    }
+
+    /// The finished blocks by cell.
+    #[must_use]
+    pub fn cells(&self) -> Vec<CellBlocks<'_>> {
+        let mut cells: BTreeMap<CellKey, Vec<RunBlock<'_>>> = BTreeMap::new();
+        for block in self.blocks() {
+            cells.entry(CellKey::of_block(block.plan())).or_default().push(block);
+        }
+        cells.into_iter().map(|(key, blocks)| CellBlocks { key, blocks }).collect()
     }
 
     /// Rows of the block in which the run ended.
@@ -108,5 +117,24 @@ impl<'a> RunBlock<'a> {
         let comma = if conditions.is_empty() { "" } else { ", " };
         let mode = mode_name(*host_wait, *guest_wait);
         format!("block {index} ({workload} {} {mode}{comma}{conditions})", size_name(*size_bytes))
+    }
+}
+
+/// The blocks of a cell.
+#[derive(Debug)]
+pub struct CellBlocks<'a> {
+    /// Their key.
+    pub key: CellKey,
+    /// In the order in which they were measured.
+    pub blocks: Vec<RunBlock<'a>>,
+}
+
+impl CellBlocks<'_> {
+    /// A metric, block by block. Blocks are empty for a metric that operations do not have.
+    #[must_use]
+    pub fn series(&self, metric: Metric) -> Vec<Vec<u64>> {
+        let workload = self.key.workload;
+        let of_block = |block: &RunBlock<'_>| block.ok_rows().filter_map(|row| metric.of_row(workload, row)).collect();
+        self.blocks.iter().map(of_block).collect()
     }
 }

@@ -2,8 +2,8 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table, presets};
 
-use super::report_doc::Value;
-use super::report_doc::value::UNKNOWN;
+use super::report_doc::table;
+use super::report_doc::value::{UNKNOWN, Value};
 
 /// Formats a table. Columns from `first_number` on are right-aligned.
 pub(crate) fn aligned(header: &[&str], rows: impl Iterator<Item = Vec<String>>, first_number: usize) -> Vec<String> {
@@ -27,11 +27,11 @@ pub(crate) fn compact(value: &Value) -> String {
 }
 
 /// A table of the report in compact form. Keys and prose keep their spaces.
-pub(crate) fn compact_lines(table: &super::report_doc::Table) -> Vec<String> {
+pub(crate) fn compact_lines(table: &table::Table) -> Vec<String> {
     let header: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
     let rows = table.rows.iter().map(|row| {
         let cells = row.values.iter().zip(&table.columns).enumerate();
-        let text = |(index, (value, column)): (usize, (&Value, &super::report_doc::TableColumn))| {
+        let text = |(index, (value, column)): (usize, (&Value, &table::TableColumn))| {
             if index < table.keys || column.prose { value.text.clone() } else { compact(value) }
         };
         cells.map(text).collect()

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use bench_model::raw::Traffic;
 use bench_model::samples::Status;
+use bench_model::units::{plural, thousands};
 use bench_model::{Conditions, WaitMode, Workload};
 use serde::{Deserialize, Serialize};
 
+use super::cell_key::CellKey;
 use super::cpu::Cpu;
+use super::metric::Metric;
 use statistics::{Interval, LegSummary, Summary, total};
 
 /// All blocks of the same workload, size, wait modes and conditions. Metrics cover the operations that ended ok;
@@ -82,6 +85,17 @@ pub struct Cell {
     pub cpu: Cpu,
     /// Events, warm-up included.
     pub counters: CellCounters,
+}
+
+/// A cell's latencies by a metric that has a median.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Latencies<'a> {
+    /// Nanoseconds.
+    pub ns: &'a Summary,
+    /// 95 % interval of the median by a block bootstrap.
+    pub p50_interval_ns: Option<Interval<u64>>,
+    /// Noise floor.
+    pub noise_floor: Option<f64>,
 }
 
 /// The legs of an operation. `None`: not stamped, or, for the one-way legs (inject, notify, ack, answer), only in blocks over
@@ -161,6 +175,14 @@ pub struct CellCounters {
 }
 
 impl CellCounters {
+    /// For instance `20,000 doorbells coalesced into 39 interrupts (513:1)`.
+    #[must_use]
+    pub fn coalescing(&self, interrupts: u64) -> String {
+        let ratio = self.rings.checked_div(interrupts);
+        let ratio = ratio.map_or_else(String::new, |ratio| format!(" ({}:1)", thousands(ratio)));
+        format!("{} coalesced into {}{ratio}", plural(self.rings, "doorbell"), plural(interrupts, "interrupt"))
+    }
+
     /// Whether any event was counted.
     #[must_use]
     pub fn has_events(&self) -> bool {
@@ -173,9 +195,57 @@ impl CellCounters {
 }
 
 impl Cell {
+    /// Its key.
+    #[must_use]
+    pub fn key(&self) -> CellKey {
+        let &Self { workload, size_bytes, conditions, host_wait, guest_wait, .. } = self;
+        CellKey { workload, size_bytes, conditions, host_wait, guest_wait }
+    }
+
     /// Operations that did not end ok. Saturates: a document may hold any number.
     #[must_use]
     pub fn failed(&self) -> u64 {
         total(self.failures.values().copied())
+    }
+
+    /// The metric by which it is compared: that of its workload, if its table has it.
+    #[must_use]
+    pub fn metric(&self) -> Metric {
+        match Metric::of(self.workload, &self.conditions) {
+            Metric::CorrectedLatency if self.corrected_ns.is_none() && self.latency_ns.is_some() => Metric::Latency,
+            figure => figure,
+        }
+    }
+
+    /// The metric by which it is compared with another cell of its workload. Tables of earlier versions lack scheduled
+    /// send times; if one cell comes from such a table, round trips are compared.
+    #[must_use]
+    pub fn common_metric(&self, other: &Self) -> Metric {
+        let (one, other) = (self.metric(), other.metric());
+        if one == other { one } else { Metric::Latency }
+    }
+
+    /// Its latencies by its metric. `None` for streams and idle cells, and if no operation ended ok.
+    #[must_use]
+    pub fn latencies(&self) -> Option<Latencies<'_>> {
+        self.latencies_by(self.metric())
+    }
+
+    /// Its latencies by a given metric.
+    #[must_use]
+    pub fn latencies_by(&self, figure: Metric) -> Option<Latencies<'_>> {
+        match figure {
+            Metric::Latency => Some(Latencies {
+                ns: self.latency_ns.as_ref()?,
+                p50_interval_ns: self.p50_interval_ns,
+                noise_floor: self.noise_floor,
+            }),
+            Metric::CorrectedLatency => Some(Latencies {
+                ns: self.corrected_ns.as_ref()?,
+                p50_interval_ns: self.corrected_p50_interval_ns,
+                noise_floor: self.corrected_noise_floor,
+            }),
+            Metric::TimePerMessage | Metric::BusyCores => None,
+        }
     }
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use crate::result::Cell;
 use bench_model::samples::mode_name;
 use bench_model::units::size_name;
 use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
@@ -34,15 +33,6 @@ impl CellKey {
     #[must_use]
     pub fn mode(&self) -> String {
         mode_name(self.host_wait, self.guest_wait)
-    }
-}
-
-impl Cell {
-    /// Its key.
-    #[must_use]
-    pub fn key(&self) -> CellKey {
-        let &Self { workload, size_bytes, conditions, host_wait, guest_wait, .. } = self;
-        CellKey { workload, size_bytes, conditions, host_wait, guest_wait }
     }
 }
 

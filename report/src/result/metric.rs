@@ -1,4 +1,4 @@
-//! The metric that a cell is compared, plotted and summarized by. Only decided here.
+//! The metric that a cell is compared, plotted and summarized by.
 //!
 //! Latencies of scheduled messages count from the scheduled send time (H5 − due). From the actual send time, a
 //! preempted sender would look fast: it sends late and gets its acknowledgement immediately (coordinated omission).
@@ -6,10 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::result::Cell;
 use bench_model::samples::Row;
 use bench_model::{Conditions, Workload};
-use statistics::{Interval, Summary};
 
 /// The metric. Less is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,17 +27,6 @@ pub enum Metric {
     BusyCores,
 }
 
-/// A cell's latencies by a metric that has a median.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Latencies<'a> {
-    /// Nanoseconds.
-    pub ns: &'a Summary,
-    /// 95 % interval of the median by a block bootstrap.
-    pub p50_interval_ns: Option<Interval<u64>>,
-    /// Noise floor.
-    pub noise_floor: Option<f64>,
-}
-
 impl Metric {
     /// The metric of a workload under these conditions.
     #[must_use]
@@ -52,14 +39,6 @@ impl Metric {
             Workload::Contention if conditions.gap_ns.is_some() => Self::CorrectedLatency,
             Workload::Pingpong | Workload::Frame | Workload::Storm | Workload::Contention => Self::Latency,
         }
-    }
-
-    /// The metric by which two cells of one workload are compared. Tables of earlier versions lack scheduled send
-    /// times; if one cell comes from such a table, round trips are compared.
-    #[must_use]
-    pub fn between(one: &Cell, other: &Cell) -> Self {
-        let (one, other) = (one.metric(), other.metric());
-        if one == other { one } else { Self::Latency }
     }
 
     /// An operation's value, in nanoseconds. `None`: not stamped, or the metric does not apply to single operations.
@@ -93,41 +72,6 @@ impl Metric {
             (Self::TimePerMessage, _) => "per message",
             (Self::BusyCores, _) => "cores",
             (Self::Latency, _) => self.words(workload),
-        }
-    }
-}
-
-impl Cell {
-    /// The metric by which it is compared: that of its workload, if its table has it.
-    #[must_use]
-    pub fn metric(&self) -> Metric {
-        match Metric::of(self.workload, &self.conditions) {
-            Metric::CorrectedLatency if self.corrected_ns.is_none() && self.latency_ns.is_some() => Metric::Latency,
-            figure => figure,
-        }
-    }
-
-    /// Its latencies by its metric. `None` for streams and idle cells, and if no operation ended ok.
-    #[must_use]
-    pub fn latencies(&self) -> Option<Latencies<'_>> {
-        self.latencies_by(self.metric())
-    }
-
-    /// Its latencies by a given metric.
-    #[must_use]
-    pub fn latencies_by(&self, figure: Metric) -> Option<Latencies<'_>> {
-        match figure {
-            Metric::Latency => Some(Latencies {
-                ns: self.latency_ns.as_ref()?,
-                p50_interval_ns: self.p50_interval_ns,
-                noise_floor: self.noise_floor,
-            }),
-            Metric::CorrectedLatency => Some(Latencies {
-                ns: self.corrected_ns.as_ref()?,
-                p50_interval_ns: self.corrected_p50_interval_ns,
-                noise_floor: self.corrected_noise_floor,
-            }),
-            Metric::TimePerMessage | Metric::BusyCores => None,
         }
     }
 }

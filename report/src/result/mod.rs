@@ -5,23 +5,23 @@ use serde::{Deserialize, Serialize};
 
 use bench_model::raw::{Overhead, PeakBandwidths};
 
-mod cell;
+pub mod cell;
 pub mod cell_key;
 pub mod comparison;
-mod cpu;
+pub mod cpu;
 pub mod environment;
 pub mod findings;
 pub mod metric;
-mod self_check;
-mod warning;
+pub mod self_check;
+pub mod warning;
 
-pub use self::cell::{Cell, CellCounters, Legs, PhaseRates};
+pub use self::cell::{Cell, CellCounters, Latencies, Legs, PhaseRates};
 pub use self::cell_key::{CellId, CellKey};
 pub use self::comparison::{Basis, Comparison, MeanRatio};
 pub use self::cpu::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
 pub use self::environment::Environment;
 pub use self::findings::{BreakEven, Capacity, ContentionResult, Findings};
-pub use self::metric::{Latencies, Metric};
+pub use self::metric::Metric;
 pub use self::self_check::{CheckOutcome, SelfCheck};
 pub use self::warning::Warning;
 

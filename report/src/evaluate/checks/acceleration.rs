@@ -2,8 +2,8 @@
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
-use crate::result::SelfCheck;
 use crate::result::environment::Environment;
+use crate::result::self_check::SelfCheck;
 use bench_model::WaitMode;
 use bench_model::units::sig3;
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
-use crate::result::{CheckOutcome, SelfCheck};
+use crate::result::self_check::{CheckOutcome, SelfCheck};
 use bench_model::Workload;
 use bench_model::samples::Status;
 use bench_model::units::{plural, thousands};

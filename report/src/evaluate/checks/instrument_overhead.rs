@@ -2,7 +2,7 @@
 
 use crate::evaluate::checks::{not_applicable, outcome};
 use crate::io::run::Run;
-use crate::result::SelfCheck;
+use crate::result::self_check::SelfCheck;
 use bench_model::Workload;
 use bench_model::units::duration;
 

@@ -22,7 +22,7 @@ pub mod timestamps;
 
 use crate::io::run::Run;
 use crate::result::environment::Environment;
-use crate::result::{CheckOutcome, SelfCheck};
+use crate::result::self_check::{CheckOutcome, SelfCheck};
 
 /// Runs every check, in the order of their numbers. `environment` is what the run claims about itself.
 #[must_use]

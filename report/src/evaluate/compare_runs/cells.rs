@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use crate::evaluate::cells::CellBlocks;
+use crate::evaluate::cells::MeasuredCell;
 use crate::evaluate::ratio::{self, RatioEstimate};
-use crate::result::Cell;
+use crate::result::cell::Cell;
 use crate::result::cell_key::CellId;
 use crate::result::comparison::inconclusive_reason;
 use crate::result::metric::Metric;
@@ -59,32 +59,16 @@ pub struct CellDelta {
     pub bandwidth_ratio: Option<f64>,
 }
 
-/// A cell with its blocks.
-pub(super) struct CellData<'a> {
-    pub(super) name: CellId,
-    cell: Cell,
-    group: &'a CellBlocks<'a>,
-}
-
-impl<'a> CellData<'a> {
-    pub(super) fn of(group: &'a CellBlocks<'a>) -> Self {
-        Self { name: group.name(), cell: group.cell(None), group }
-    }
-}
-
 /// Compares the cell of a run with that of the baseline.
-pub(super) fn compare_cell(this: &CellData<'_>, base: &CellData<'_>) -> CellDelta {
-    let name = this.name.clone();
-    let (this_group, base_group) = (this.group, base.group);
-    let (this, base) = (&this.cell, &base.cell);
-    let figure = Metric::between(this, base);
-    let (this_series, base_series) = (this_group.series(figure), base_group.series(figure));
+pub(super) fn compare_cell(measured: &MeasuredCell<'_>, baseline: &MeasuredCell<'_>) -> CellDelta {
+    let (this, base) = (&measured.cell, &baseline.cell);
+    let figure = this.common_metric(base);
+    let (this_series, base_series) = (measured.blocks.series(figure), baseline.blocks.series(figure));
     let identical = is_identical(this, base) && this_series == base_series;
-    let RatioEstimate { ratio: drawn, noise_floor } =
-        ratio::estimate_ratio(figure, (this, this_group), (base, base_group));
+    let RatioEstimate { ratio: drawn, noise_floor } = ratio::estimate_ratio(figure, measured, baseline);
     let (this_value, base_value) = (ratio::metric_value(figure, this), ratio::metric_value(figure, base));
     let word = if identical { Change::NotSignificant } else { Change::of(drawn.as_ref(), noise_floor) };
-    let cpu = ratio::cpu_per_op(this_group, base_group);
+    let cpu = ratio::cpu_per_op(measured, baseline);
     CellDelta {
         figure,
         baseline: Figures { n: base.n, value: base_value, p99_ns: p99(figure, base) },
@@ -94,14 +78,14 @@ pub(super) fn compare_cell(this: &CellData<'_>, base: &CellData<'_>) -> CellDelt
         interval: drawn.as_ref().map(interval),
         noise_floor,
         unknown_because: (word == Change::Inconclusive)
-            .then(|| inconclusive_reason(figure, name.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
+            .then(|| inconclusive_reason(figure, this.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
         word,
         p99: p99::p99_ratio(&this_series, &base_series),
         cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
         cpu_per_op_interval: cpu.as_ref().map(interval),
         cores_ratio: over(this.cpu.cores, base.cpu.cores),
         bandwidth_ratio: over(this.bytes_per_second, base.bytes_per_second),
-        name,
+        name: this.key().into(),
     }
 }
 

@@ -19,13 +19,13 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use self::cells::CellData;
 pub use self::cells::CellDelta;
+use self::cells::compare_cell;
 pub use self::environment::{Difference, NotRecorded};
 pub use self::folder::{FolderError, RunFolder};
 pub use self::gate::{Gate, Limits};
 pub use self::p99::P99Ratio;
-use crate::evaluate::cells::groups;
+use crate::evaluate::cells::{MeasuredCell, cells};
 pub use crate::result::CellId;
 use crate::result::{CheckOutcome, SelfCheck, Warning};
 
@@ -84,16 +84,15 @@ pub struct RunDelta {
 /// Compares every run with the first one.
 #[must_use]
 pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> RunComparison {
-    let thousands: Vec<_> = runs.iter().map(|folder| groups(&folder.run)).collect();
-    let made: Vec<Vec<CellData<'_>>> =
-        thousands.iter().map(|groups| groups.iter().map(CellData::of).collect()).collect();
+    let measured: Vec<Vec<MeasuredCell<'_>>> = runs.iter().map(|folder| cells(&folder.run, None)).collect();
     let against = |run: usize| {
-        let (base, this) = (&made[0], &made[run]);
-        let in_both = this.iter().filter_map(|this| Some((this, base.iter().find(|base| base.name == this.name)?)));
-        let cells: Vec<CellDelta> = in_both.map(|(this, base)| cells::compare_cell(this, base)).collect();
-        let only = |these: &[CellData<'_>], those: &[CellData<'_>]| -> Vec<CellId> {
-            let names = these.iter().map(|made| &made.name);
-            names.filter(|name| those.iter().all(|made| made.name != **name)).cloned().collect()
+        let (base, this) = (&measured[0], &measured[run]);
+        let counterpart = |this: &MeasuredCell<'_>| base.iter().find(|base| base.blocks.key == this.blocks.key);
+        let in_both = this.iter().filter_map(|this| Some((this, counterpart(this)?)));
+        let cells: Vec<CellDelta> = in_both.map(|(this, base)| compare_cell(this, base)).collect();
+        let only = |these: &[MeasuredCell<'_>], those: &[MeasuredCell<'_>]| -> Vec<CellId> {
+            let keys = these.iter().map(|one| one.blocks.key);
+            keys.filter(|key| those.iter().all(|one| one.blocks.key != *key)).map(CellId::from).collect()
         };
         let (only_in_baseline, only_in_run) = (only(base, this), only(this, base));
         let nothing_else = only_in_baseline.is_empty() && only_in_run.is_empty();

@@ -1,8 +1,8 @@
 //! Warnings about the machine, its settings and how the run was started. Unknown settings give no warning.
 
 use super::STOP_LOAD;
-use crate::result::Warning;
 use crate::result::environment::Environment;
+use crate::result::warning::Warning;
 use bench_model::pinning::{Pinning, ThreadName};
 use bench_model::units::{plural, sig3};
 

@@ -2,8 +2,8 @@
 
 use super::STOP_LOAD;
 use crate::io::run::{Run, RunBlock};
-use crate::result::Warning;
 use crate::result::environment::Environment;
+use crate::result::warning::Warning;
 use bench_model::units::{duration, plural};
 use bench_model::{Conditions, WaitMode, Workload};
 use statistics::total;

@@ -6,8 +6,8 @@ mod stall;
 
 use crate::evaluate::checks::instrument_overhead::{WARNED_FROM, share_of_smallest_median};
 use crate::io::run::{Run, RunBlock};
-use crate::result::Warning;
 use crate::result::environment::Environment;
+use crate::result::warning::Warning;
 use bench_model::units::{duration, plural, thousands};
 use environment::Handshakes;
 use statistics::total;

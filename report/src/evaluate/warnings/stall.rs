@@ -13,11 +13,11 @@
 
 use std::collections::HashSet;
 
-use crate::evaluate::cells::{self, CellBlocks};
 use crate::evaluate::cost;
-use crate::io::run::{Run, RunBlock};
+use crate::io::run::{CellBlocks, Run, RunBlock};
+use crate::result::cpu::Cpu;
 use crate::result::metric::Metric;
-use crate::result::{Cpu, Warning};
+use crate::result::warning::Warning;
 use bench_model::samples::Row;
 use bench_model::units::{duration, plural, sig3, thousands};
 use bench_model::{WaitMode, Workload};
@@ -43,7 +43,7 @@ struct Stall {
 
 /// The longest stalls of a run, one warning per block.
 pub(super) fn of(run: &Run) -> Vec<Warning> {
-    let mut stalls: Vec<Stall> = cells::groups(run).iter().flat_map(of_cell).collect();
+    let mut stalls: Vec<Stall> = run.cells().iter().flat_map(of_cell).collect();
     stalls.sort_by_key(|stall| std::cmp::Reverse(stall.longest));
     let more = stalls.len().saturating_sub(SHOWN);
     let longest_of_more = stalls.get(SHOWN).map_or(0, |stall| stall.longest);
@@ -57,7 +57,7 @@ pub(super) fn of(run: &Run) -> Vec<Warning> {
 }
 
 fn of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
-    let blocks = cell.blocks();
+    let blocks = &cell.blocks[..];
     let spans = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.span));
     let delays = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.delay));
     let is_stalled = |one: &Operation<'_>| one.exceeds_peak(spans, delays);
@@ -145,7 +145,7 @@ impl Usual {
 
 /// The effect of the stalls, given by block, on the mean and the CPU metrics of their cell.
 fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
-    let blocks = cell.blocks();
+    let blocks = &cell.blocks[..];
     let figure = if cell.series(Metric::CorrectedLatency).concat().is_empty() {
         Metric::Latency
     } else {

@@ -2,10 +2,9 @@
 
 use hdrhistogram::Histogram;
 
-use crate::evaluate::cells::{CellBlocks, groups};
-use crate::io::run::{Run, RunBlock};
-use crate::result::Metric;
+use crate::io::run::{CellBlocks, Run, RunBlock};
 use crate::result::cell_key::file_stem;
+use crate::result::metric::Metric;
 
 /// The largest recordable latency: one hour, longer than any deadline of an operation.
 const MAX_NS: u64 = 3_600_000_000_000;
@@ -27,14 +26,14 @@ pub(super) struct Recording<'a> {
 /// The latencies of each cell, and in an open loop the corrected latencies as `…-corrected`. Cells without samples are
 /// left out.
 pub(super) fn recordings(run: &Run) -> Vec<Recording<'_>> {
-    groups(run).iter().flat_map(of_cell).filter(|one| one.blocks.iter().any(|(_, series)| !series.is_empty())).collect()
+    run.cells().iter().flat_map(of_cell).filter(|one| one.blocks.iter().any(|(_, series)| !series.is_empty())).collect()
 }
 
 fn of_cell<'a>(group: &CellBlocks<'a>) -> [Recording<'a>; 2] {
-    let name = file_stem(&group.name());
+    let name = file_stem(&group.key.into());
     let of_block = |block: &RunBlock<'a>| block.ok_rows().filter_map(|row| row.corrected_ns).collect();
-    let corrected = group.blocks().iter().map(|block| (*block, of_block(block))).collect();
-    let blocks = group.blocks().iter().copied().zip(group.series(Metric::Latency)).collect();
+    let corrected = group.blocks.iter().map(|block| (*block, of_block(block))).collect();
+    let blocks = group.blocks.iter().copied().zip(group.series(Metric::Latency)).collect();
     [Recording { name: format!("{name}-corrected"), blocks: corrected }, Recording { name, blocks }]
 }
 

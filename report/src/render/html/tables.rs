@@ -3,7 +3,9 @@
 use maud::{Markup, html};
 
 use super::sanitize::safe;
-use crate::render::report_doc::{Section, SectionPart, Table, TableRow, Value};
+use crate::render::report_doc::sections::Section;
+use crate::render::report_doc::table::{SectionPart, Table, TableRow};
+use crate::render::report_doc::value::Value;
 
 /// A section under its heading.
 pub(super) fn section(section: &Section) -> Markup {

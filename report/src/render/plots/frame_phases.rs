@@ -61,7 +61,7 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
 }
 
 fn frame<'a>(data: &PlotData<'a>, series: ModeSamples<'a>) -> Option<FrameBar<'a>> {
-    let stable = data.run.blocks_of(series.cell).filter(|block| block.measured.clock.is_stable());
+    let stable = data.run.blocks_of(series.cell.key()).filter(|block| block.measured.clock.is_stable());
     let operations: Vec<(u64, [f64; 4])> = stable
         .flat_map(|block| block.ok_rows())
         .filter_map(|row| {

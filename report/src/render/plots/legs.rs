@@ -75,7 +75,7 @@ fn waterfalls<'a>(data: &PlotData<'a>, group: &PanelGroup<'a>) -> Vec<Waterfall<
 }
 
 fn waterfall<'a>(data: &PlotData<'a>, cell: &'a Cell, heading: &str) -> Option<Waterfall<'a>> {
-    let stable = data.run.blocks_of(cell).filter(|block| block.measured.clock.is_stable());
+    let stable = data.run.blocks_of(cell.key()).filter(|block| block.measured.clock.is_stable());
     let rows: Vec<&Row> = stable.flat_map(|block| block.ok_rows()).collect();
     let detected = rows.iter().filter(|row| row.g1_ns.is_some());
     let (interrupted, total) = (detected.clone().filter(|row| row.g0_ns.is_some()).count(), detected.count());

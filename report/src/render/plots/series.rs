@@ -81,7 +81,7 @@ impl<'a> PlotData<'a> {
             samples: block.ok_rows().filter_map(|row| metric.of_row(cell.workload, row)).collect(),
         };
         let blocks: Vec<BlockSamples> =
-            self.run.blocks_of(cell).map(samples_of).filter(|block| !block.samples.is_empty()).collect();
+            self.run.blocks_of(cell.key()).map(samples_of).filter(|block| !block.samples.is_empty()).collect();
         let mut sorted: Vec<u64> = blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
         sorted.sort_unstable();
         let style = series_style(cell.host_wait, cell.guest_wait);

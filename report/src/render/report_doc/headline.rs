@@ -5,7 +5,7 @@ use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
 use crate::result::metric::Metric;
 use crate::result::{Cell, CheckOutcome, RunResult};
-use bench_model::units::{duration, plural, size_name, speed, thousands};
+use bench_model::units::{duration, plural, size_name, speed};
 use bench_model::{WaitMode, Workload};
 use statistics::Change;
 
@@ -93,14 +93,7 @@ fn headline_storm(result: &RunResult) -> Option<String> {
         .filter_map(|cell| Some((cell, cell.counters.interrupts.filter(|count| *count > 0)?)))
         .max_by_key(|(cell, interrupts)| cell.counters.rings / interrupts)?;
     let seen = if cell.traffic.as_ref()?.last_seen { "was" } else { "was not" };
-    Some(format!("{}. The last message {seen} seen.", coalesced(cell, interrupts)))
-}
-
-/// For instance `20,000 doorbells coalesced into 39 interrupts (513:1)`.
-pub(super) fn coalesced(cell: &Cell, interrupts: u64) -> String {
-    let rings = cell.counters.rings;
-    let factor = rings.checked_div(interrupts).map_or_else(String::new, |factor| format!(" ({}:1)", thousands(factor)));
-    format!("{} coalesced into {}{factor}", plural(rings, "doorbell"), plural(interrupts, "interrupt"))
+    Some(format!("{}. The last message {seen} seen.", cell.counters.coalescing(interrupts)))
 }
 
 /// A run of nothing but idling.

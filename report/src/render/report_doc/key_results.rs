@@ -215,7 +215,12 @@ fn contention_result(result: &RunResult) -> Option<KeyResult> {
         .iter()
         .filter_map(|contention| {
             let [poll, irq] = [contention.poll_mean_ns?, contention.irq_mean_ns?].map(|ns| duration(ns as f64));
-            Some(vec![thousands(contention.busy_threads.into()), poll, irq, lower_mean(result, contention)])
+            Some(vec![
+                thousands(contention.busy_threads.into()),
+                poll,
+                irq,
+                lower_mean(&result.comparisons, contention),
+            ])
         })
         .collect();
     if rows.is_empty() {

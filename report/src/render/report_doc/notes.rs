@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::headline::coalesced;
 use super::overview_rows::has_row;
 use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
@@ -156,7 +155,7 @@ fn storm(result: &RunResult) -> Option<String> {
     let traffic = fastest.traffic.as_ref()?;
     let doorbells = fastest.counters.interrupts.map_or_else(
         || format!("{} doorbells, number of interrupts unknown", thousands(fastest.counters.rings)),
-        |interrupts| coalesced(fastest, interrupts),
+        |interrupts| fastest.counters.coalescing(interrupts),
     );
     Some(format!(
         "storm, {}: {doorbells} at {}/s; {} messages seen, {} the last one",

@@ -2,7 +2,7 @@
 
 use bench_model::Workload;
 
-use crate::result::Cell;
+use crate::result::cell::Cell;
 
 /// Whether the overview has a row for the cell. Other cells have a note, or repeat a cell under other conditions.
 pub(crate) fn has_row(cell: &Cell) -> bool {

@@ -1,6 +1,5 @@
 //! Verdicts of comparisons as text.
 
-use crate::result::RunResult;
 use crate::result::comparison::Comparison;
 use crate::result::findings::ContentionResult;
 use bench_model::{WaitMode, Workload};
@@ -20,9 +19,9 @@ pub(super) fn verdict(change: Change, reason: Option<&str>) -> String {
 }
 
 /// The comparison of irq with poll from which a contention result was derived.
-fn comparison_of<'a>(result: &'a RunResult, contention: &ContentionResult) -> Option<&'a Comparison> {
+fn comparison_of<'a>(all: &'a [Comparison], contention: &ContentionResult) -> Option<&'a Comparison> {
     let (irq, poll) = (WaitMode::Irq.to_string(), WaitMode::Poll.to_string());
-    result.comparisons.iter().find(|comparison| {
+    all.iter().find(|comparison| {
         let conditions = &comparison.conditions;
         comparison.workload == Workload::Contention
             && (&comparison.mode, &comparison.baseline) == (&irq, &poll)
@@ -32,15 +31,15 @@ fn comparison_of<'a>(result: &'a RunResult, contention: &ContentionResult) -> Op
 }
 
 /// The mode with the lower mean under contention, or why none is reported.
-pub(super) fn lower_mean(result: &RunResult, contention: &ContentionResult) -> String {
+pub(super) fn lower_mean(comparisons: &[Comparison], contention: &ContentionResult) -> String {
     let reason =
-        comparison_of(result, contention).and_then(|comparison| comparison.mean.as_ref()?.inconclusive_because());
+        comparison_of(comparisons, contention).and_then(|comparison| comparison.mean.as_ref()?.inconclusive_because());
     winner_or_verdict(contention.lower_mean(), contention.mean_word, reason)
 }
 
 /// The mode with the lower median under contention, or why none is reported. Medians of bimodal latencies are not compared.
-pub(super) fn lower_p50(result: &RunResult, contention: &ContentionResult) -> String {
-    let comparison = comparison_of(result, contention);
+pub(super) fn lower_p50(comparisons: &[Comparison], contention: &ContentionResult) -> String {
+    let comparison = comparison_of(comparisons, contention);
     if comparison.is_some_and(Comparison::is_bimodal) {
         return "bimodal".to_owned();
     }

@@ -1,6 +1,6 @@
 //! The table of cells, with as many columns as fit.
 
-use crate::render::report_doc::Table;
+use crate::render::report_doc::table::Table;
 use crate::render::text_table::{aligned, compact};
 
 /// Lines above the rows.

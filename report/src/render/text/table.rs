@@ -1,6 +1,6 @@
 //! Wide tables are split by columns into several tables, each with the keys.
 
-use crate::render::report_doc::Table;
+use crate::render::report_doc::table::Table;
 use crate::render::text_table::aligned;
 use crate::render::wrap::{WIDTH, printable};
 

@@ -69,10 +69,10 @@ fn contention_row(result: &RunResult, contention: &ContentionResult) -> TableRow
         contention.gap_ns.map_or_else(|| Value::word("none"), Value::ns),
         Value::ns(contention.poll_mean_ns),
         Value::ns(contention.irq_mean_ns),
-        Value::word(verdict::lower_mean(result, contention)),
+        Value::word(verdict::lower_mean(&result.comparisons, contention)),
         Value::ns(contention.poll_p50_ns),
         Value::ns(contention.irq_p50_ns),
-        Value::word(verdict::lower_p50(result, contention)),
+        Value::word(verdict::lower_p50(&result.comparisons, contention)),
         p90(WaitMode::Poll),
         p90(WaitMode::Irq),
     ];

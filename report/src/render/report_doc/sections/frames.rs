@@ -83,7 +83,7 @@ fn speed_row(cell: &Cell, run: &Run) -> TableRow {
 
 /// Bytes per second of each successful frame.
 fn rates(cell: &Cell, run: &Run) -> Vec<f64> {
-    let rows = run.blocks_of(cell).flat_map(|block| block.ok_rows());
+    let rows = run.blocks_of(cell.key()).flat_map(|block| block.ok_rows());
     let times = rows.filter_map(|row| row.end_to_end_ns).filter(|&ns| ns > 0);
     times.map(|ns| cell.size_bytes as f64 * 1e9 / ns as f64).collect()
 }

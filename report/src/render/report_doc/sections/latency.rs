@@ -1,6 +1,7 @@
 //! Section "Latency": percentiles with intervals; count, range, mean and deviation.
 
-use crate::result::metric::{Latencies, Metric};
+use crate::result::cell::Latencies;
+use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
