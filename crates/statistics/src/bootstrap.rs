@@ -14,7 +14,6 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use serde::{Deserialize, Serialize};
 
 use crate::block_bootstrap::Series;
 use crate::percentile::{Interval, TAIL};
@@ -48,14 +47,12 @@ const TAILS: [f64; 19] = [
 
 /// A ratio of two series, a statistic of the first over that of the second, with a 95 % interval. All values are finite
 /// and the ratio is above zero. For times or costs, a ratio below 1 means that the first is better.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ratio {
     /// Of the measured samples.
     pub ratio: f64,
-    /// The lower end.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
+    /// The interval.
+    pub interval: Interval<f64>,
 }
 
 /// A 95 % interval of the median of a series, given as blocks in order of measurement. The median is
@@ -124,14 +121,25 @@ fn quotient(all: impl Iterator<Item = Share>) -> Option<f64> {
 impl Ratio {
     fn of(ratio: f64, mut replicates: Vec<f64>, blocks: usize) -> Self {
         replicates.sort_unstable_by(f64::total_cmp);
-        let Interval { low, high } = middle(&replicates, tail(blocks));
-        Self { ratio, low, high }
+        Self { ratio, interval: middle(&replicates, tail(blocks)) }
+    }
+
+    /// The largest factor, at least 1, by which the two series may differ in either direction.
+    #[must_use]
+    pub fn factor(&self) -> f64 {
+        let Self { ratio, interval: Interval { low, high } } = *self;
+        [ratio, low, high].into_iter().map(either_way).fold(1.0, f64::max)
     }
 }
 
 /// The ratio of two values above zero. `None` if it is not finite: JSON cannot represent infinity.
 fn ratio(a: f64, b: f64) -> Option<f64> {
     (a > 0.0 && b > 0.0).then(|| a / b).filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+}
+
+/// The ratio or its inverse, whichever is at least 1.
+pub(crate) fn either_way(ratio: f64) -> f64 {
+    ratio.max(1.0 / ratio)
 }
 
 /// The share of replicates to leave out on each side, by number of blocks.
@@ -182,7 +190,7 @@ mod tests {
             let thrice: Vec<Vec<u64>> = blocks.iter().map(|block| block.iter().map(|sample| 3 * sample).collect()).collect();
             let plain = ratio_of_medians(&blocks, &blocks, seed).expect("six samples");
             let scaled = ratio_of_medians(&thrice, &blocks, seed).expect("six samples");
-            for (plain, scaled) in [(plain.ratio, scaled.ratio), (plain.low, scaled.low), (plain.high, scaled.high)] {
+            for (plain, scaled) in [(plain.ratio, scaled.ratio), (plain.interval.low, scaled.interval.low), (plain.interval.high, scaled.interval.high)] {
                 prop_assert!((3.0 * plain - scaled).abs() < 1e-9, "{} {}", plain, scaled);
             }
         }
@@ -194,6 +202,7 @@ mod tests {
         let once = ratio_of_medians(&blocks, &blocks[..1], 5);
         assert_eq!(once, ratio_of_medians(&blocks, &blocks[..1], 5));
         let (once, other) = (once.expect("a ratio"), ratio_of_medians(&blocks, &blocks[..1], 6).expect("a ratio"));
+        let (once, other) = (once.interval, other.interval);
         assert!((once.low - other.low).abs() < 0.1 && (once.high - other.high).abs() < 0.1, "{once:?} {other:?}");
     }
 
@@ -202,7 +211,7 @@ mod tests {
         let block = scattered(500, 1_000);
         let ratio = ratio_of_medians(&[&block], &[&block], 1).expect("a ratio");
         assert!((ratio.ratio - 1.0).abs() < f64::EPSILON);
-        assert!(ratio.low < 1.0 && ratio.high > 1.0, "{ratio:?}");
+        assert!(ratio.interval.low < 1.0 && ratio.interval.high > 1.0, "{ratio:?}");
     }
 
     #[test]
@@ -269,7 +278,8 @@ mod tests {
         let of = |a: &[f64], b: &[f64]| ratio_of_totals(&single(a), &single(b), 1);
         let ratio = of(&[3.0, 3.2], &[1.0, 1.1]).expect("two blocks each");
         assert!((ratio.ratio - 6.2 / 2.1).abs() < 1e-12);
-        assert!((ratio.low - 3.0 / 1.1).abs() < 1e-12 && (ratio.high - 3.2).abs() < 1e-12, "{ratio:?}");
+        let Interval { low, high } = ratio.interval;
+        assert!((low - 3.0 / 1.1).abs() < 1e-12 && (high - 3.2).abs() < 1e-12, "{ratio:?}");
         assert_eq!(of(&[3.0], &[1.0, 1.1]), None);
         assert_eq!(of(&[3.0, 3.2], &[]), None);
     }
@@ -284,7 +294,8 @@ mod tests {
         let ratio = ratio_of_totals(&this, &base, 1).expect("eight blocks");
         let totals = (8_028.0 + 2_000.0) / 16_020.0 / (8_028.0 / 8_000.0);
         assert!((ratio.ratio - totals).abs() < 1e-12, "{ratio:?}");
-        assert!(ratio.low < ratio.ratio && ratio.ratio < ratio.high && ratio.high < 2.0, "{ratio:?}");
+        let Interval { low, high } = ratio.interval;
+        assert!(low < ratio.ratio && ratio.ratio < high && high < 2.0, "{ratio:?}");
     }
 
     #[test]

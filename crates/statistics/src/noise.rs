@@ -4,50 +4,29 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{Ratio, Share, ratio_of_medians, ratio_of_totals};
+use crate::bootstrap::{Ratio, Share, either_way, ratio_of_medians, ratio_of_totals};
+use crate::percentile::Interval;
 
-/// An A/A comparison: one half of a series against the other, by [`ratio_of_medians`]. All three values are finite and
-/// above zero.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct NoiseFloor {
-    /// Ratio of the halves.
-    pub ratio: f64,
-    /// The lower end of its 95 % interval.
-    pub low: f64,
-    /// The upper end.
-    pub high: f64,
+/// The noise floor of a series: an A/A comparison of its halves by [`ratio_of_medians`], as the largest factor by which
+/// they may differ. Halves are blocks in ABBA order, as rounds interleave two modes, so a steady drift affects both
+/// alike. Empty blocks are skipped.
+///
+/// `None` for fewer than 2 blocks, and if the halves have no ratio with an interval.
+#[must_use]
+pub fn noise_floor<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<f64> {
+    ratio_of_halves(blocks, seed).map(|ratio| ratio.factor())
 }
 
-impl NoiseFloor {
-    /// Splits blocks in ABBA order, as rounds interleave two modes, so a steady drift affects both halves alike. Empty
-    /// blocks are skipped.
-    ///
-    /// `None` for fewer than 2 blocks, and if the halves have no ratio with an interval.
-    #[must_use]
-    pub fn of<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Self> {
-        let (a, b) = halves(blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty()));
-        ratio_of_medians(&a, &b, seed).map(Self::from)
-    }
-
-    /// The same for a ratio of totals, such as time per message. `None` for fewer than 4 blocks: each half is
-    /// resampled.
-    #[must_use]
-    pub fn from_totals(blocks: &[Share], seed: u64) -> Option<Self> {
-        let (a, b) = halves(blocks.iter().copied());
-        ratio_of_totals(&a, &b, seed).map(Self::from)
-    }
-
-    /// The largest factor, at least 1, by which the halves may differ in either direction, from ratio and interval.
-    #[must_use]
-    pub fn floor(&self) -> f64 {
-        [self.ratio, self.low, self.high].into_iter().map(either_way).fold(1.0, f64::max)
-    }
+fn ratio_of_halves<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Ratio> {
+    let (a, b) = halves(blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty()));
+    ratio_of_medians(&a, &b, seed)
 }
 
-impl From<Ratio> for NoiseFloor {
-    fn from(Ratio { ratio, low, high }: Ratio) -> Self {
-        Self { ratio, low, high }
-    }
+/// The same for a ratio of totals, such as time per message. `None` for fewer than 4 blocks: each half is resampled.
+#[must_use]
+pub fn noise_floor_of_totals(blocks: &[Share], seed: u64) -> Option<f64> {
+    let (a, b) = halves(blocks.iter().copied());
+    ratio_of_totals(&a, &b, seed).map(|ratio| ratio.factor())
 }
 
 /// Splits blocks as ABBA rounds interleave two modes: 0, 3, 4, 7, … and 1, 2, 5, 6, ….
@@ -57,11 +36,6 @@ pub fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
         if matches!(index % 4, 0 | 3) { a.push(block) } else { b.push(block) }
     }
     (a, b)
-}
-
-/// The ratio or its inverse, whichever is at least 1.
-fn either_way(ratio: f64) -> f64 {
-    ratio.max(1.0 / ratio)
 }
 
 /// The outcome of a comparison of times or costs, for the first of the two.
@@ -84,12 +58,12 @@ pub enum Change {
 }
 
 impl Change {
-    /// Reports a difference only if the interval excludes 1 and the noise floor, from 1 ∕ `floor` to `floor` (see
-    /// [`NoiseFloor::floor`]). With an unknown floor the outcome is inconclusive: the interval of a few samples
+    /// By the interval of a ratio. Reports a difference only if it excludes 1 and the noise floor, from 1 ∕ `floor` to
+    /// `floor` (see [`noise_floor`]). With an unknown floor the outcome is inconclusive: the interval of a few samples
     /// contains 1 whether or not there is a difference.
     #[must_use]
-    pub fn of(ratio: Option<&Ratio>, floor: Option<f64>) -> Self {
-        let Some(&Ratio { low, high, .. }) = ratio else {
+    pub fn of(interval: Option<Interval<f64>>, floor: Option<f64>) -> Self {
+        let Some(Interval { low, high }) = interval else {
             return Self::Inconclusive;
         };
         let Some(floor) = floor.map(either_way).filter(|floor| floor.is_finite()) else {
@@ -124,8 +98,8 @@ mod tests {
 
     use super::*;
 
-    fn between(low: f64, high: f64) -> Ratio {
-        Ratio { ratio: (low * high).sqrt(), low, high }
+    fn between(low: f64, high: f64) -> Interval<f64> {
+        Interval { low, high }
     }
 
     proptest! {
@@ -135,8 +109,8 @@ mod tests {
         fn the_other_way_round_the_word_is_the_opposite(
             low in 0.1_f64..2.0, width in 1.0_f64..2.0, floor in 1.0_f64..1.5,
         ) {
-            let there = Change::of(Some(&between(low, low * width)), Some(floor));
-            let back = Change::of(Some(&between(1.0 / (low * width), 1.0 / low)), Some(floor));
+            let there = Change::of(Some(between(low, low * width)), Some(floor));
+            let back = Change::of(Some(between(1.0 / (low * width), 1.0 / low)), Some(floor));
             let opposite = match there {
                 Change::Faster => Change::Slower,
                 Change::Slower => Change::Faster,
@@ -149,17 +123,17 @@ mod tests {
         fn a_floor_is_at_least_one_and_holds_its_interval(
             blocks in prop::collection::vec(prop::collection::vec(1_u64..1_000, 6..20), 2..6), seed in any::<u64>(),
         ) {
-            let noise = NoiseFloor::of(&blocks, seed).expect("two blocks of six");
-            let floor = noise.floor();
+            let Ratio { ratio, interval } = ratio_of_halves(&blocks, seed).expect("two blocks of six");
+            let floor = noise_floor(&blocks, seed).expect("two blocks of six");
             prop_assert!(floor.is_finite() && floor >= 1.0);
-            prop_assert!(noise.high <= floor && noise.low >= 1.0 / floor * (1.0 - 1e-12));
-            prop_assert!(noise.ratio <= floor && noise.ratio >= 1.0 / floor * (1.0 - 1e-12));
+            prop_assert!(interval.high <= floor && interval.low >= 1.0 / floor * (1.0 - 1e-12));
+            prop_assert!(ratio <= floor && ratio >= 1.0 / floor * (1.0 - 1e-12));
         }
     }
 
     #[test]
     fn a_difference_is_claimed_only_beyond_one_and_the_noise() {
-        let word = |low, high| Change::of(Some(&between(low, high)), Some(1.25));
+        let word = |low, high| Change::of(Some(between(low, high)), Some(1.25));
         assert_eq!(word(0.5, 0.79), Change::Faster);
         assert_eq!(word(0.5, 0.8), Change::NotSignificant);
         assert_eq!(word(0.9, 1.1), Change::NotSignificant);
@@ -170,18 +144,18 @@ mod tests {
 
     #[test]
     fn the_end_that_touches_one_is_no_difference() {
-        assert_eq!(Change::of(Some(&between(1.0, 1.5)), Some(1.0)), Change::NotSignificant);
-        assert_eq!(Change::of(Some(&between(0.5, 1.0)), Some(1.0)), Change::NotSignificant);
+        assert_eq!(Change::of(Some(between(1.0, 1.5)), Some(1.0)), Change::NotSignificant);
+        assert_eq!(Change::of(Some(between(0.5, 1.0)), Some(1.0)), Change::NotSignificant);
     }
 
     #[test]
     fn without_an_interval_or_the_noise_there_is_no_claim() {
         assert_eq!(Change::of(None, Some(1.1)), Change::Inconclusive);
-        assert_eq!(Change::of(Some(&between(2.0, 3.0)), None), Change::Inconclusive);
-        assert_eq!(Change::of(Some(&between(2.0, 3.0)), Some(f64::NAN)), Change::Inconclusive);
-        assert_eq!(Change::of(Some(&between(2.0, 3.0)), Some(0.0)), Change::Inconclusive);
+        assert_eq!(Change::of(Some(between(2.0, 3.0)), None), Change::Inconclusive);
+        assert_eq!(Change::of(Some(between(2.0, 3.0)), Some(f64::NAN)), Change::Inconclusive);
+        assert_eq!(Change::of(Some(between(2.0, 3.0)), Some(0.0)), Change::Inconclusive);
         assert_eq!(
-            Change::of(Some(&between(0.9, 1.1)), None),
+            Change::of(Some(between(0.9, 1.1)), None),
             Change::Inconclusive,
             "an interval that holds 1 proves nothing"
         );
@@ -200,7 +174,7 @@ mod tests {
     #[test]
     fn the_halves_alternate_so_that_a_steady_drift_cancels() {
         let drifting: Vec<Vec<u64>> = (0..8).map(|block| vec![1_000 + 100 * block; 10]).collect();
-        let noise = NoiseFloor::of(&drifting, 1).expect("eight blocks");
+        let noise = ratio_of_halves(&drifting, 1).expect("eight blocks");
         // Blocks 0 3 4 7 against 1 2 5 6: by nearest rank, medians 1,300 and 1,200. Halves in order would give 1,100
         // and 1,500.
         assert!((noise.ratio - 1_300.0 / 1_200.0).abs() < 1e-12, "{noise:?}");
@@ -208,29 +182,28 @@ mod tests {
 
     #[test]
     fn a_single_block_or_nothing_but_zeros_has_no_floor() {
-        assert_eq!(NoiseFloor::of(&[vec![5_u64; 100]], 1), None);
-        assert_eq!(NoiseFloor::of(&[vec![5_u64; 100], vec![]], 1), None);
-        assert_eq!(NoiseFloor::of(&[vec![0_u64; 100], vec![0; 100]], 1), None);
-        assert_eq!(NoiseFloor::of::<Vec<u64>>(&[], 1), None);
+        assert_eq!(noise_floor(&[vec![5_u64; 100]], 1), None);
+        assert_eq!(noise_floor(&[vec![5_u64; 100], vec![]], 1), None);
+        assert_eq!(noise_floor(&[vec![0_u64; 100], vec![0; 100]], 1), None);
+        assert_eq!(noise_floor::<Vec<u64>>(&[], 1), None);
     }
 
     #[test]
     fn totals_of_four_blocks_have_a_floor_and_of_three_none() {
         let of = |sums: &[f64]| {
             let blocks: Vec<Share> = sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect();
-            NoiseFloor::from_totals(&blocks, 1)
+            noise_floor_of_totals(&blocks, 1)
         };
         assert_eq!(of(&[10.0, 11.0, 12.0]), None);
         assert_eq!(of(&[]), None);
-        let noise = of(&[10.0, 20.0, 22.0, 12.0]).expect("two in each half");
+        let floor = of(&[10.0, 20.0, 22.0, 12.0]).expect("two in each half");
         // Blocks 0 and 3 against 1 and 2. With two blocks, the interval spans all possible replicates.
-        assert!((noise.ratio - 11.0 / 21.0).abs() < 1e-12, "{noise:?}");
-        assert!((noise.floor() - 2.2).abs() < 1e-12, "22 over 10: {noise:?}");
+        assert!((floor - 2.2).abs() < 1e-12, "22 over 10: {floor}");
     }
 
     #[test]
     fn a_series_that_never_varies_has_a_floor_of_one() {
-        let noise = NoiseFloor::of(&[vec![7_u64; 50], vec![7; 50]], 1).expect("two blocks");
-        assert!((noise.floor() - 1.0).abs() < f64::EPSILON);
+        let floor = noise_floor(&[vec![7_u64; 50], vec![7; 50]], 1).expect("two blocks");
+        assert!((floor - 1.0).abs() < f64::EPSILON);
     }
 }

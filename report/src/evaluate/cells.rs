@@ -11,8 +11,7 @@ use crate::result::metric::Metric;
 use bench_model::Workload;
 use bench_model::raw::{Counters, Traffic};
 use bench_model::samples::{Row, Status};
-use statistics::{LegSummary, NoiseFloor, Summary, median_interval};
-use statistics::{sum_known, total};
+use statistics::{LegSummary, Summary, median_interval, noise_floor, sum_known, total};
 
 /// Seed of the bootstrap: the same folder gives the same document.
 pub(crate) const SEED: u64 = 1;
@@ -69,10 +68,10 @@ fn cell(group: &CellBlocks<'_>, driver: Option<&str>) -> Cell {
             verify: leg_rate(&legs_ns.verify),
         }),
         p50_interval_ns: median_interval(&series, SEED),
-        noise_floor: NoiseFloor::of(&series, SEED).map(|noise| noise.floor()),
+        noise_floor: noise_floor(&series, SEED),
         latency_ns,
         corrected_p50_interval_ns: median_interval(&corrected, SEED),
-        corrected_noise_floor: NoiseFloor::of(&corrected, SEED).map(|noise| noise.floor()),
+        corrected_noise_floor: noise_floor(&corrected, SEED),
         corrected_ns: Summary::of(corrected.concat()),
         legs_ns,
         bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),

@@ -4,12 +4,11 @@
 use bench_model::{Conditions, WaitMode};
 
 use crate::evaluate::cells::MeasuredCell;
-use crate::evaluate::ratio::{self as estimate, RatioEstimate};
+use crate::evaluate::ratio::{RatioEstimate, estimate_ratio, mean_ratio, metric_value, over};
 use crate::result::cell::Cell;
 use crate::result::cell_key::CellKey;
 use crate::result::comparison::Comparison;
 use crate::result::metric::Metric;
-use statistics::{Change, Interval};
 
 /// Compares every cell with the polling cell of its workload, size and conditions, and each A/A repeat with its first
 /// series. Cells without a baseline are skipped.
@@ -32,14 +31,12 @@ fn comparison(this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Comparison {
     let (cell, baseline) = (&this.cell, &base.cell);
     let figure = cell.common_metric(baseline);
     // Idle cells have only a cost, given as `cores_ratio`.
-    let is_judged = figure != Metric::BusyCores;
-    let RatioEstimate { ratio: drawn, noise_floor } =
-        if is_judged { estimate::estimate_ratio(figure, this, base) } else { RatioEstimate::default() };
-    let values = if is_judged {
-        estimate::metric_value(figure, cell).zip(estimate::metric_value(figure, baseline))
+    let (estimate, ratio) = if figure == Metric::BusyCores {
+        (RatioEstimate::default(), None)
     } else {
-        None
+        (estimate_ratio(figure, this, base), over(metric_value(figure, cell), metric_value(figure, baseline)))
     };
+    let has_mean = matches!(figure, Metric::Latency | Metric::CorrectedLatency);
     let medians = [cell, baseline].map(|cell| cell.latencies_by(figure)?.ns.p50);
     let medians = medians[0].zip(medians[1]);
     Comparison {
@@ -49,24 +46,13 @@ fn comparison(this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Comparison {
         mode: cell.mode.clone(),
         baseline: baseline.mode.clone(),
         figure,
-        p50_ratio: values.and_then(|(this, base)| ratio(this, base)),
-        p50_ratio_interval: drawn.as_ref().map(|ratio| Interval { low: ratio.low, high: ratio.high }),
-        noise_floor,
-        word: Change::of(drawn.as_ref(), noise_floor),
-        mean: matches!(figure, Metric::Latency | Metric::CorrectedLatency)
-            .then(|| estimate::mean_ratio(figure, this, base))
-            .flatten(),
+        p50_ratio: ratio,
+        p50_ratio_interval: estimate.interval(),
+        noise_floor: estimate.noise_floor,
+        word: estimate.change(),
+        mean: has_mean.then(|| mean_ratio(figure, this, base)).flatten(),
         p50_difference_ns: medians.and_then(|(this, base)| i64::try_from(i128::from(this) - i128::from(base)).ok()),
-        cpu_per_op_ratio: cell
-            .cpu
-            .total_us_per_op()
-            .zip(baseline.cpu.total_us_per_op())
-            .and_then(|(this, base)| ratio(this, base)),
-        cores_ratio: cell.cpu.cores.zip(baseline.cpu.cores).and_then(|(this, base)| ratio(this, base)),
+        cpu_per_op_ratio: over(cell.cpu.total_us_per_op(), baseline.cpu.total_us_per_op()),
+        cores_ratio: over(cell.cpu.cores, baseline.cpu.cores),
     }
-}
-
-/// `None` for division by zero: JSON cannot represent infinity.
-fn ratio(this: f64, base: f64) -> Option<f64> {
-    Some(this / base).filter(|ratio| ratio.is_finite())
 }

@@ -6,7 +6,7 @@ use crate::io::run::RunBlock;
 use crate::result::cell::Cell;
 use crate::result::comparison::MeanRatio;
 use crate::result::metric::Metric;
-use statistics::{Change, Interval, NoiseFloor, Ratio, Share, ratio_of_medians, ratio_of_totals};
+use statistics::{Change, Interval, Ratio, Share, noise_floor_of_totals, ratio_of_medians, ratio_of_totals};
 
 /// A ratio with its noise floor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -17,25 +17,34 @@ pub(crate) struct RatioEstimate {
     pub(crate) noise_floor: Option<f64>,
 }
 
+impl RatioEstimate {
+    pub(crate) fn interval(&self) -> Option<Interval<f64>> {
+        Some(self.ratio?.interval)
+    }
+
+    pub(crate) fn change(&self) -> Change {
+        Change::of(self.interval(), self.noise_floor)
+    }
+
+    fn of_totals(this: &[Share], base: &[Share]) -> Self {
+        let floors = [this, base].into_iter().filter_map(|blocks| noise_floor_of_totals(blocks, SEED));
+        Self { ratio: ratio_of_totals(this, base, SEED), noise_floor: floors.reduce(f64::max) }
+    }
+}
+
 /// Estimates the ratio of two cells.
 pub(crate) fn estimate_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> RatioEstimate {
-    let both = [this, base];
     match figure {
         Metric::Latency | Metric::CorrectedLatency => {
-            let [this_series, base_series] = both.map(|one| one.blocks.series(figure));
-            let floors = both.into_iter().filter_map(|one| one.cell.latencies_by(figure)?.noise_floor);
+            let [this_series, base_series] = [this, base].map(|one| one.blocks.series(figure));
+            let floors = [this, base].into_iter().filter_map(|one| one.cell.latencies_by(figure)?.noise_floor);
             RatioEstimate {
                 ratio: ratio_of_medians(&this_series, &base_series, SEED),
                 noise_floor: floors.reduce(f64::max),
             }
         }
         Metric::TimePerMessage => {
-            let [this, base] = both.map(|one| known(one, time_per_message));
-            let floor_of = |blocks: &Vec<Share>| NoiseFloor::from_totals(blocks, SEED).map(|noise| noise.floor());
-            RatioEstimate {
-                ratio: ratio_of_totals(&this, &base, SEED),
-                noise_floor: [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max),
-            }
+            RatioEstimate::of_totals(&known(this, time_per_message), &known(base, time_per_message))
         }
         Metric::BusyCores => RatioEstimate { ratio: quotients(this, base, cores), noise_floor: None },
     }
@@ -45,15 +54,17 @@ pub(crate) fn estimate_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &Mea
 pub(crate) fn mean_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Option<MeanRatio> {
     let [this, base] = [this, base].map(|one| sums(&one.blocks.series(figure)));
     let mean = |blocks: &[Share]| {
-        let [sum, over] = [|one: &Share| one.sum, |one: &Share| one.over].map(|of| blocks.iter().map(of).sum::<f64>());
-        sum / over
+        blocks.iter().map(|block| block.sum).sum::<f64>() / blocks.iter().map(|block| block.over).sum::<f64>()
     };
     let ratio = Some(mean(&this) / mean(&base)).filter(|ratio| ratio.is_finite() && *ratio > 0.0)?;
-    let drawn = ratio_of_totals(&this, &base, SEED);
-    let floor_of = |blocks: &Vec<Share>| NoiseFloor::from_totals(blocks, SEED).map(|noise| noise.floor());
-    let noise_floor = [&this, &base].into_iter().filter_map(floor_of).reduce(f64::max);
-    let interval = drawn.as_ref().map(|drawn| Interval { low: drawn.low, high: drawn.high });
-    Some(MeanRatio { ratio, interval, noise_floor, word: Change::of(drawn.as_ref(), noise_floor) })
+    let estimate = RatioEstimate::of_totals(&this, &base);
+    let (interval, word) = (estimate.interval(), estimate.change());
+    Some(MeanRatio { ratio, interval, noise_floor: estimate.noise_floor, word })
+}
+
+/// `None` for division by zero: JSON cannot represent infinity.
+pub(crate) fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
+    Some(this? / base?).filter(|ratio| ratio.is_finite())
 }
 
 /// Sum and count of each block, for the mean.

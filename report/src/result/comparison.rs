@@ -49,7 +49,7 @@ pub struct Comparison {
 
 /// Ratio of mean latencies. For bimodal latencies, such as polling on a shared core, a median shows only which mode
 /// holds more than half of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct MeanRatio {
     /// Ratio of the means.

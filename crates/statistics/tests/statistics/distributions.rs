@@ -3,7 +3,7 @@
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use statistics::{Change, NoiseFloor, Percentile, median_interval, ratio_of_medians};
+use statistics::{Change, Percentile, median_interval, noise_floor, ratio_of_medians};
 
 /// Nanoseconds per unit of a distribution. Large, to make rounding negligible.
 const SCALE: f64 = 1e6;
@@ -121,8 +121,7 @@ fn drawing_blocks_covers_where_they_drift() {
 /// The outcome for a mode that takes `factor` times as long as the other, in a run of `count` blocks per mode.
 fn word(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Change {
     let (base, this) = (blocks(count, samples, 1.0, rng), blocks(count, samples, factor, rng));
-    let floor = NoiseFloor::of(&base, 6).map(|noise| noise.floor());
-    Change::of(ratio_of_medians(&this, &base, 7).as_ref(), floor)
+    Change::of(ratio_of_medians(&this, &base, 7).map(|ratio| ratio.interval), noise_floor(&base, 6))
 }
 
 #[test]

@@ -3,14 +3,14 @@
 use serde::Serialize;
 
 use crate::evaluate::cells::MeasuredCell;
-use crate::evaluate::ratio::{self, RatioEstimate};
+use crate::evaluate::ratio::{cpu_per_op, estimate_ratio, metric_value, over};
 use crate::result::cell::Cell;
 use crate::result::cell_key::CellId;
 use crate::result::comparison::inconclusive_reason;
 use crate::result::metric::Metric;
-use statistics::{Change, Interval, Ratio};
+use statistics::{Change, Interval};
 
-use super::p99::{self, P99Ratio};
+use super::p99::{P99Ratio, p99_ratio};
 
 /// A metric in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
@@ -65,26 +65,26 @@ pub(super) fn compare_cell(measured: &MeasuredCell<'_>, baseline: &MeasuredCell<
     let figure = this.common_metric(base);
     let (this_series, base_series) = (measured.blocks.series(figure), baseline.blocks.series(figure));
     let identical = is_identical(this, base) && this_series == base_series;
-    let RatioEstimate { ratio: drawn, noise_floor } = ratio::estimate_ratio(figure, measured, baseline);
-    let (this_value, base_value) = (ratio::metric_value(figure, this), ratio::metric_value(figure, base));
-    let word = if identical { Change::NotSignificant } else { Change::of(drawn.as_ref(), noise_floor) };
-    let cpu = ratio::cpu_per_op(measured, baseline);
+    let estimate = estimate_ratio(figure, measured, baseline);
+    let (this_value, base_value) = (metric_value(figure, this), metric_value(figure, base));
+    let has_values = this_value.is_some() && base_value.is_some();
+    let word = if identical { Change::NotSignificant } else { estimate.change() };
     CellDelta {
         figure,
         baseline: Figures { n: base.n, value: base_value, p99_ns: p99(figure, base) },
         this: Figures { n: this.n, value: this_value, p99_ns: p99(figure, this) },
         identical,
-        ratio: over(this_value, base_value),
-        interval: drawn.as_ref().map(interval),
-        noise_floor,
+        ratio: ratio_of(this_value, base_value),
+        interval: estimate.interval(),
+        noise_floor: estimate.noise_floor,
         unknown_because: (word == Change::Inconclusive)
-            .then(|| inconclusive_reason(figure, this.workload, this_value.zip(base_value).is_some(), drawn.is_some())),
+            .then(|| inconclusive_reason(figure, this.workload, has_values, estimate.ratio.is_some())),
         word,
-        p99: p99::p99_ratio(&this_series, &base_series),
-        cpu_per_op_ratio: over(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
-        cpu_per_op_interval: cpu.as_ref().map(interval),
-        cores_ratio: over(this.cpu.cores, base.cpu.cores),
-        bandwidth_ratio: over(this.bytes_per_second, base.bytes_per_second),
+        p99: p99_ratio(&this_series, &base_series),
+        cpu_per_op_ratio: ratio_of(this.cpu.total_us_per_op(), base.cpu.total_us_per_op()),
+        cpu_per_op_interval: cpu_per_op(measured, baseline).map(|ratio| ratio.interval),
+        cores_ratio: ratio_of(this.cpu.cores, base.cpu.cores),
+        bandwidth_ratio: ratio_of(this.bytes_per_second, base.bytes_per_second),
         name: this.key().into(),
     }
 }
@@ -100,17 +100,8 @@ fn p99(figure: Metric, cell: &Cell) -> Option<u64> {
     cell.latencies_by(figure)?.ns.p99
 }
 
-fn interval(ratio: &Ratio) -> Interval<f64> {
-    Interval { low: ratio.low, high: ratio.high }
-}
-
-/// Equal values have the ratio 1, even zeros. A nonzero value over zero gives `None`, because JSON cannot represent
-/// infinity.
-fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
-    let (this, base) = this.zip(base)?;
-    #[expect(clippy::float_cmp, reason = "only the very same figure counts as equal")]
-    if this == base {
-        return Some(1.0);
-    }
-    Some(this / base).filter(|ratio| ratio.is_finite())
+/// Equal values have the ratio 1, even zeros.
+fn ratio_of(this: Option<f64>, base: Option<f64>) -> Option<f64> {
+    let is_equal = this.is_some() && this == base;
+    if is_equal { Some(1.0) } else { over(this, base) }
 }

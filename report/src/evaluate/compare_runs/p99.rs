@@ -20,14 +20,9 @@ pub struct P99Ratio {
 
 /// `None` if either series has too few samples for a 99th percentile.
 pub(super) fn p99_ratio(this: &[Vec<u64>], base: &[Vec<u64>]) -> Option<P99Ratio> {
-    let ratio = ratio(this.concat(), base.concat())?;
-    let floor = floor(this).into_iter().chain(floor(base)).reduce(f64::max);
-    Some(P99Ratio {
-        ratio: ratio.ratio,
-        interval: Interval { low: ratio.low, high: ratio.high },
-        noise_floor: floor,
-        word: Change::of(Some(&ratio), floor),
-    })
+    let Ratio { ratio, interval } = ratio(this.concat(), base.concat())?;
+    let noise_floor = [this, base].into_iter().filter_map(floor).reduce(f64::max);
+    Some(P99Ratio { ratio, interval, noise_floor, word: Change::of(Some(interval), noise_floor) })
 }
 
 /// The outermost ratios that both intervals allow: wider than 95 %, because each end combines the worst ends of both.
@@ -39,19 +34,15 @@ fn ratio(mut this: Vec<u64>, mut base: Vec<u64>) -> Option<Ratio> {
     };
     let ((this, this_ends), (base, base_ends)) = (tail(&mut this)?, tail(&mut base)?);
     let over = |a: u64, b: u64| (a > 0 && b > 0).then(|| a as f64 / b as f64);
-    Some(Ratio {
-        ratio: over(this, base)?,
-        low: over(this_ends.low, base_ends.high)?,
-        high: over(this_ends.high, base_ends.low)?,
-    })
+    let interval = Interval { low: over(this_ends.low, base_ends.high)?, high: over(this_ends.high, base_ends.low)? };
+    Some(Ratio { ratio: over(this, base)?, interval })
 }
 
 /// The noise floor of the tail: ratio of the 99th percentiles of both halves.
 fn floor(series: &[Vec<u64>]) -> Option<f64> {
     let (a, b) = halves(series.iter().filter(|block| !block.is_empty()));
     let all = |half: Vec<&Vec<u64>>| half.into_iter().flatten().copied().collect();
-    let Ratio { low, high, .. } = ratio(all(a), all(b))?;
-    Some([low, high].into_iter().map(|end| end.max(1.0 / end)).fold(1.0, f64::max))
+    ratio(all(a), all(b)).map(|ratio| ratio.factor())
 }
 
 #[cfg(test)]
