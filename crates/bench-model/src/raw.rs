@@ -88,6 +88,18 @@ pub struct Counters {
 }
 
 impl Counters {
+    /// Times that a side blocked.
+    #[must_use]
+    pub fn waits(&self) -> u64 {
+        self.guest_waits.saturating_add(self.host_waits)
+    }
+
+    /// Waits of both sides that ended by timeout although the message was there.
+    #[must_use]
+    pub fn deadline_wakeups(&self) -> u64 {
+        self.guest_deadline_wakeups.saturating_add(self.host_deadline_wakeups)
+    }
+
     /// Lost doorbells of both directions.
     #[must_use]
     pub fn lost_wakeups(&self) -> u64 {
@@ -218,7 +230,13 @@ impl ClockFit {
     /// the bound, so they differ by at most twice the bound if the offset did not change.
     #[must_use]
     pub fn is_stable(&self) -> bool {
-        (self.after_ns - self.before_ns).abs() <= 2.0 * self.bound_ns
+        self.moved_ns() <= 2.0 * self.bound_ns
+    }
+
+    /// How far the offset changed.
+    #[must_use]
+    pub fn moved_ns(&self) -> f64 {
+        (self.after_ns - self.before_ns).abs()
     }
 }
 

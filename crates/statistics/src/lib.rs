@@ -19,6 +19,6 @@ mod sums;
 pub use bootstrap::{Ratio, Share, median_interval, ratio_of_medians, ratio_of_totals};
 pub use noise::{Change, halves, noise_floor, noise_floor_of_totals};
 pub use outliers::Outliers;
-pub use percentile::{Interval, Percentile};
+pub use percentile::{Interval, Percentile, median};
 pub use summary::{Intervals, LegSummary, Summary, deviation};
 pub use sums::{sum_known, total};

@@ -90,6 +90,14 @@ impl Percentile {
     }
 }
 
+/// The median of values in any order; the upper one of an even number.
+pub fn median<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_unstable();
+    let middle = values.len() / 2;
+    values.into_iter().nth(middle)
+}
+
 /// The ranks, from 1, between which a percentile lies: the largest `low` with P(B < low) ≤ [`TAIL`] and the smallest
 /// `high` with P(B ≥ high) ≤ [`TAIL`], where B, the number of samples below the percentile, is binomial.
 fn interval_ranks(n: usize, basis_points: u32) -> Option<(usize, usize)> {

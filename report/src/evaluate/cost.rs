@@ -2,7 +2,7 @@
 
 use crate::io::run::RunBlock;
 use crate::result::cpu::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
-use bench_model::raw::{CpuTime, RawBlock};
+use bench_model::raw::CpuTime;
 use bench_model::thread_usage::{HardwareCounts, PerfTime, Switches};
 use statistics::{sum_known, total};
 
@@ -53,8 +53,7 @@ fn each_vcpu(blocks: &[RunBlock<'_>]) -> Vec<u64> {
 
 /// Counters cover whole blocks, so all operations count here.
 fn wakeups_per_op(blocks: &[RunBlock<'_>]) -> Option<f64> {
-    let waits = |block: &RawBlock| block.counters.guest_waits.saturating_add(block.counters.host_waits);
-    let waits = total(blocks.iter().map(|block| waits(block.measured)));
+    let waits = total(blocks.iter().map(|block| block.measured.counters.waits()));
     ratio(waits as f64, total(blocks.iter().map(RunBlock::operations_in_all)))
 }
 

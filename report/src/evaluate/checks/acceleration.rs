@@ -1,9 +1,8 @@
 //! Checks that the guest ran with the claimed accelerator: results under emulation must not be reported as KVM results.
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
 use crate::result::environment::Environment;
-use crate::result::self_check::SelfCheck;
 use bench_model::WaitMode;
 use bench_model::units::sig3;
 
@@ -20,18 +19,16 @@ const MIN_WITHOUT_IRQFD: f64 = 0.2;
 /// interrupt.
 const MIN_HANDLING_NS: f64 = 500.0;
 
-/// 11: after the last block, QEMU's monitor reports the claimed accelerator; the main loop woke for doorbells without
+/// After the last block, QEMU's monitor reports the claimed accelerator; the main loop woke for doorbells without
 /// irqfd and slept through them with it.
-#[must_use]
-pub fn accelerator(run: &Run, environment: &Environment) -> SelfCheck {
-    const NAME: &str = "acceleration and irqfd are as claimed";
+pub(super) fn accelerator(run: &Run, environment: &Environment) -> Outcome {
     let claimed = environment.accel.as_str();
     let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
     let wakes: Vec<(String, MainLoop)> =
         run.blocks().filter_map(|block| Some((block.name(), per_ring(&block)?))).collect();
     let irqfd = environment.irqfd.filter(|_| !wakes.is_empty());
     if said.is_none() && irqfd.is_none() {
-        return not_applicable(11, NAME, "neither QEMU's monitor nor its main loop was observed");
+        return not_applicable("neither QEMU's monitor nor its main loop was observed");
     }
     let mut faults = Vec::new();
     let mut seen = Vec::new();
@@ -45,7 +42,7 @@ pub fn accelerator(run: &Run, environment: &Environment) -> SelfCheck {
         seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
         faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, wakes)));
     }
-    outcome(11, NAME, &faults, seen.join("; "))
+    outcome(&faults, seen.join("; "))
 }
 
 /// Work of the main loop per doorbell of the host.

@@ -1,17 +1,14 @@
 //! Checks that copies and hashes stay within the peak bandwidth of the same side.
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
-use crate::result::self_check::SelfCheck;
 use bench_model::Workload;
 use bench_model::copy_speed::{CopySpeed, TOLERANCE, median_speed};
 use bench_model::raw::PeakBandwidths;
 use bench_model::units::{plural, speed};
 
-/// 1: by medians, no frame was written or read faster than the peak copy rate of that size, and no stream ran faster.
-#[must_use]
-pub fn within_peak(run: &Run) -> SelfCheck {
-    const NAME: &str = "no copy is faster than the memory's ceiling";
+/// By medians, no frame was written or read faster than the peak copy rate of that size, and no stream ran faster.
+pub(super) fn within_peak(run: &Run) -> Outcome {
     let mut faults = Vec::new();
     let mut highest: f64 = 0.0;
     let mut looked = 0;
@@ -27,16 +24,14 @@ pub fn within_peak(run: &Run) -> SelfCheck {
         }
     }
     if looked == 0 {
-        return not_applicable(1, NAME, "nothing was copied of which the ceiling is known");
+        return not_applicable("nothing was copied of which the ceiling is known");
     }
     let seen = format!("{}, the fastest at {:.0} % of its ceiling", plural(looked, "figure"), highest * 100.0);
-    outcome(1, NAME, &faults, seen)
+    outcome(&faults, seen)
 }
 
-/// 9: by medians, no frame was verified faster than the guest's peak hash rate.
-#[must_use]
-pub fn hash_time_plausible(run: &Run) -> SelfCheck {
-    const NAME: &str = "verifying takes as long as hashing does";
+/// By medians, no frame was verified faster than the guest's peak hash rate.
+pub(super) fn hash_time_plausible(run: &Run) -> Outcome {
     let mut faults = Vec::new();
     let mut highest: f64 = 0.0;
     let mut looked = 0;
@@ -54,10 +49,10 @@ pub fn hash_time_plausible(run: &Run) -> SelfCheck {
         }
     }
     if looked == 0 {
-        return not_applicable(9, NAME, "no frame was verified, or the guest's speed of hashing is not known");
+        return not_applicable("no frame was verified, or the guest's speed of hashing is not known");
     }
     let seen = format!("{}, the fastest at {:.0} % of the guest's SHA-256", plural(looked, "block"), highest * 100.0);
-    outcome(9, NAME, &faults, seen)
+    outcome(&faults, seen)
 }
 
 fn ceiling_of<'a>(run: &'a Run, block: &RunBlock<'_>) -> Option<&'a PeakBandwidths> {

@@ -2,20 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
-use crate::result::self_check::{CheckOutcome, SelfCheck};
 use bench_model::Workload;
 use bench_model::samples::Status;
 use bench_model::units::{plural, thousands};
 
-/// 14: every operation ended ok, including those of an unfinished block. Check 2 covers frames whose hash differs.
-#[must_use]
-pub fn every_operation_ok(run: &Run) -> SelfCheck {
-    const NAME: &str = "every operation ended ok";
+/// Every operation ended ok, including those of an unfinished block. Check 2 covers frames whose hash differs.
+pub(super) fn every_operation_ok(run: &Run) -> Outcome {
     let operations = run.rows().len() as u64;
     if operations == 0 {
-        return not_applicable(14, NAME, "no operation was recorded");
+        return not_applicable("no operation was recorded");
     }
     let mut failures: BTreeMap<Status, u64> = BTreeMap::new();
     for row in run.rows().iter().filter(|row| !matches!(row.status, Status::Ok | Status::HashMismatch)) {
@@ -27,12 +24,11 @@ pub fn every_operation_ok(run: &Run) -> SelfCheck {
             format!("{} of {} ended with {status}", thousands(count), plural(operations, "operation"))
         })
         .collect();
-    outcome(14, NAME, &faults, format!("{}, none failed", plural(operations, "operation")))
+    outcome(&faults, format!("{}, none failed", plural(operations, "operation")))
 }
 
-/// 15: the run was not interrupted, and each block has a row per planned operation.
-#[must_use]
-pub fn completed(run: &Run) -> SelfCheck {
+/// The run was not interrupted, and each block has a row per planned operation.
+pub(super) fn completed(run: &Run) -> Outcome {
     let mut faults = Vec::new();
     let (aborted, blocks) = (run.measured().aborted.as_ref(), &run.measured().blocks);
     // The first line is the cause; log lines may follow.
@@ -47,20 +43,7 @@ pub fn completed(run: &Run) -> SelfCheck {
         faults.push(format!("{} of an unfinished block", plural(stray, "row")));
     }
     let blocks = plural(run.measured().blocks.len() as u64, "block");
-    outcome(
-        15,
-        "the run was completed and its record is whole",
-        &faults,
-        format!("{blocks}, each with all of its rows"),
-    )
-}
-
-/// The reason why a run has no results, for its headline: the cause of its early end, or how its operations failed.
-/// `None` if the self-checks of its record passed.
-#[must_use]
-pub fn why_no_figures(checks: &[SelfCheck]) -> Option<&str> {
-    let failed = |id| checks.iter().find(|check| check.id == id && check.pass == CheckOutcome::Fail);
-    failed(15).or_else(|| failed(14)).map(|check| check.detail.as_str())
+    outcome(&faults, format!("{blocks}, each with all of its rows"))
 }
 
 fn fault_in_record(block: &RunBlock<'_>) -> Option<String> {

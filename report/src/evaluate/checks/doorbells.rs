@@ -1,8 +1,7 @@
 //! Checks that every doorbell woke its receiver, and that each side waited in its wait mode.
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome_of_blocks};
 use crate::io::run::{Run, RunBlock};
-use crate::result::self_check::SelfCheck;
 use bench_model::WaitMode;
 use bench_model::raw::Counters;
 use bench_model::units::{plural, thousands};
@@ -11,17 +10,13 @@ use statistics::total;
 /// Voluntary context switches that a polling thread may have per block, whatever the number of operations.
 const TOLERATED_YIELDS: u64 = 10;
 
-/// 4: in a closed loop, each doorbell is one interrupt and one event for a blocking guest, and one event for a blocking
+/// In a closed loop, each doorbell is one interrupt and one event for a blocking guest, and one event for a blocking
 /// host. Lost doorbells are left to check 6. A guest that reports neither interrupts nor events cannot have blocked.
-#[must_use]
-pub fn ring_event_counts(run: &Run) -> SelfCheck {
-    const NAME: &str = "irq, closed loop: rings = interrupts = events";
+pub(super) fn ring_event_counts(run: &Run) -> Outcome {
     let blocks: Vec<RunBlock<'_>> = closed_loops(run).filter(RunBlock::any_side_blocks).collect();
     if blocks.is_empty() {
-        return not_applicable(4, NAME, "no side waited for doorbells");
+        return not_applicable("no side waited for doorbells");
     }
-    let faults: Vec<String> =
-        blocks.iter().flat_map(|block| [lost_to_guest(block), lost_to_host(block)]).flatten().collect();
     let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
     let seen = format!(
         "to the guest {}, {}, {}; to the host {}, {}",
@@ -31,7 +26,7 @@ pub fn ring_event_counts(run: &Run) -> SelfCheck {
         plural(sum(|counters| counters.guest_rings), "ring"),
         plural(sum(|counters| counters.host_events), "event"),
     );
-    outcome(4, NAME, &faults, seen)
+    outcome_of_blocks(blocks, |block| [lost_to_guest(block), lost_to_host(block)].into_iter().flatten(), seen)
 }
 
 fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
@@ -44,71 +39,59 @@ fn lost_to_guest(block: &RunBlock<'_>) -> Option<String> {
     }
     let rung = plural(rings, "ring");
     if block.plan().guest_wait == WaitMode::Irq && seen.iter().flatten().all(|&count| count == 0) {
-        return Some(format!("{}: {rung}, but the guest reports neither an interrupt nor an event", block.name()));
+        return Some(format!("{rung}, but the guest reports neither an interrupt nor an event"));
     }
     // A missing count is not a match.
     seen.iter().any(|&count| count != Some(rings)).then(|| {
         let told = |count: Option<u64>| count.map_or("no count of".to_owned(), thousands);
-        format!("{}: {rung}, {} interrupts, {} events", block.name(), told(interrupts), told(events))
+        format!("{rung}, {} interrupts, {} events", told(interrupts), told(events))
     })
 }
 
 fn lost_to_host(block: &RunBlock<'_>) -> Option<String> {
     let counters = &block.measured.counters;
     let (rings, events) = (counters.guest_rings.saturating_sub(counters.host_lost_wakeups), counters.host_events);
-    (block.plan().host_wait.blocks() && rings != events).then(|| {
-        format!("{}: {} by the guest, {} on the host", block.name(), plural(rings, "ring"), plural(events, "event"))
-    })
+    (block.plan().host_wait.blocks() && rings != events)
+        .then(|| format!("{} by the guest, {} on the host", plural(rings, "ring"), plural(events, "event")))
 }
 
-/// 6: no wait timed out whose event never arrived.
-#[must_use]
-pub fn lost_wakeups(run: &Run) -> SelfCheck {
-    const NAME: &str = "no wake-up was lost";
+/// No wait timed out whose event never arrived.
+pub(super) fn lost_wakeups(run: &Run) -> Outcome {
     let blocks: Vec<RunBlock<'_>> = with_operations(run).filter(RunBlock::any_side_blocks).collect();
     if blocks.is_empty() {
-        return not_applicable(6, NAME, "no side blocked");
+        return not_applicable("no side blocked");
     }
-    let faults: Vec<String> = blocks
-        .iter()
-        .filter(|block| block.measured.counters.lost_wakeups() > 0)
-        .map(|block| format!("{}: {}", block.name(), plural(block.measured.counters.lost_wakeups(), "lost wake-up")))
-        .collect();
-    let waits = |block: &RunBlock<'_>| {
-        let counters = &block.measured.counters;
-        counters.guest_waits.saturating_add(counters.host_waits)
+    let waits = total(blocks.iter().map(|block| block.measured.counters.waits()));
+    let fault = |block: &RunBlock<'_>| {
+        let lost = block.measured.counters.lost_wakeups();
+        (lost > 0).then(|| plural(lost, "lost wake-up"))
     };
-    outcome(6, NAME, &faults, format!("{}, none lost", plural(total(blocks.iter().map(waits)), "blocking wait")))
+    outcome_of_blocks(blocks, fault, format!("{}, none lost", plural(waits, "blocking wait")))
 }
 
-/// 7: a polling side never blocks, takes no interrupt and does not sleep. In a closed loop, a blocking side blocks once
+/// A polling side never blocks, takes no interrupt and does not sleep. In a closed loop, a blocking side blocks once
 /// per operation; one in a hundred may find its message after arming. If the other side polls, it may answer before
 /// this side blocks: then the two counts must cover all operations, and some must have blocked. A hybrid side may do
 /// either.
-#[must_use]
-pub fn wait_mode(run: &Run) -> SelfCheck {
-    const NAME: &str = "poll takes no interrupts and does not block, irq blocks for every operation";
+pub(super) fn wait_mode(run: &Run) -> Outcome {
     let blocks: Vec<RunBlock<'_>> = with_operations(run).collect();
     if blocks.is_empty() {
-        return not_applicable(7, NAME, "no block was finished");
+        return not_applicable("no block was finished");
     }
-    let faults: Vec<String> =
-        blocks.iter().flat_map(|block| [guest_waited(block), host_waited(block)]).flatten().collect();
     let seen = format!(
         "{}: {} blocking waits in the guest and {} on the host",
         plural(blocks.len() as u64, "block"),
         thousands(total(blocks.iter().map(|block| block.measured.counters.guest_waits))),
         thousands(total(blocks.iter().map(|block| block.measured.counters.host_waits))),
     );
-    outcome(7, NAME, &faults, seen)
+    outcome_of_blocks(blocks, |block| [guest_waited(block), host_waited(block)].into_iter().flatten(), seen)
 }
 
 /// A polling thread sleeps rarely: for a page fault or a kernel timer.
 fn slept(block: &RunBlock<'_>, side: &str, yields: u64) -> Option<String> {
     (yields > (block.operations_with_warmup() / 100).max(TOLERATED_YIELDS)).then(|| {
         format!(
-            "{}: the {side} was to poll, but it gave its CPU up {} in {}",
-            block.name(),
+            "the {side} was to poll, but it gave its CPU up {} in {}",
             plural(yields, "time"),
             plural(block.operations_with_warmup(), "operation")
         )
@@ -130,8 +113,7 @@ fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
     (counters.guest_waits > 0 || interrupts > 0 || events > 0)
         .then(|| {
             format!(
-                "{}: the guest was to poll, but it blocked {} and took {} and {}",
-                block.name(),
+                "the guest was to poll, but it blocked {} and took {} and {}",
                 plural(counters.guest_waits, "time"),
                 plural(interrupts, "interrupt"),
                 plural(events, "event")
@@ -152,9 +134,7 @@ fn host_waited(block: &RunBlock<'_>) -> Option<String> {
         return None;
     }
     (counters.host_waits > 0)
-        .then(|| {
-            format!("{}: the host was to poll, but it blocked {}", block.name(), plural(counters.host_waits, "time"))
-        })
+        .then(|| format!("the host was to poll, but it blocked {}", plural(counters.host_waits, "time")))
         .or_else(|| slept(block, "host", block.measured.cpu.switches.host.map_or(0, |switches| switches.voluntary)))
 }
 
@@ -166,8 +146,7 @@ fn blocked_too_seldom(block: &RunBlock<'_>, side: &str, waits: u64, found_armed:
     let too_many = !other_spins && unblocked > (operations / 100).max(1);
     (waits == 0 || unblocked > found_armed || too_many).then(|| {
         format!(
-            "{}: the {side} blocked {} and found {} on looking again, in {}",
-            block.name(),
+            "the {side} blocked {} and found {} on looking again, in {}",
             plural(waits, "time"),
             plural(found_armed, "message"),
             plural(operations, "operation")

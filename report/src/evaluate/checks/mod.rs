@@ -1,65 +1,104 @@
-//! Self-checks of a run, from its rows and counters. Each has the same number in every run.
+//! Self-checks of a run, from its rows and counters.
 //!
-//! - [`completeness`]: every operation ended ok, and the record is whole (14, 15)
-//! - [`integrity`]: the right bytes arrived, and each acknowledgement belongs to its message (2, 3)
-//! - [`ceilings`]: no copy or hash was faster than the machine allows (1, 9)
-//! - [`doorbells`]: doorbells are counted, wake-ups arrive, wait modes hold (4, 6, 7)
-//! - [`storm`]: coalesced doorbells still announce the last message (5)
-//! - [`timestamps`]: timestamps are in order, and the clocks are stable (8, 10)
-//! - [`acceleration`]: accelerator and irqfd are as claimed (11)
-//! - [`instrument_overhead`]: the instrument's share of a round trip is small (13)
-//! - [`placement`]: threads stayed on their CPUs (12)
+//! - [`completeness`]: every operation ended ok, and the record is whole
+//! - [`integrity`]: the right bytes arrived, and each acknowledgement belongs to its message
+//! - [`ceilings`]: no copy or hash was faster than the machine allows
+//! - [`doorbells`]: doorbells are counted, wake-ups arrive, wait modes hold
+//! - [`storm`]: coalesced doorbells still announce the last message
+//! - [`timestamps`]: timestamps are in order, and the clocks are stable
+//! - [`acceleration`]: accelerator and irqfd are as claimed
+//! - [`instrument_overhead`]: the instrument's share of a round trip is small
+//! - [`placement`]: threads stayed on their CPUs
 
-pub mod acceleration;
-pub mod ceilings;
-pub mod completeness;
-pub mod doorbells;
-pub mod instrument_overhead;
-pub mod integrity;
-pub mod placement;
-pub mod storm;
-pub mod timestamps;
+mod acceleration;
+mod ceilings;
+mod completeness;
+mod doorbells;
+pub(super) mod instrument_overhead;
+mod integrity;
+mod placement;
+mod storm;
+mod timestamps;
 
-use crate::io::run::Run;
+use crate::io::run::{Run, RunBlock};
 use crate::result::environment::Environment;
 use crate::result::self_check::{CheckOutcome, SelfCheck};
 
-/// Runs every check, in the order of their numbers. `environment` is what the run claims about itself.
+/// A self-check.
+struct Check {
+    /// Stable across runs and versions.
+    id: u32,
+    /// The assertion.
+    name: &'static str,
+    /// Evaluates it. The environment is what the run claims about itself.
+    outcome: fn(&Run, &Environment) -> Outcome,
+}
+
+/// How a check ended, and details with numbers.
+type Outcome = (CheckOutcome, String);
+
+const fn check(id: u32, name: &'static str, outcome: fn(&Run, &Environment) -> Outcome) -> Check {
+    Check { id, name, outcome }
+}
+
+/// Every check, in the order of their numbers.
+const CHECKS: [Check; 15] = [
+    check(1, "no copy is faster than the memory's ceiling", |run, _| ceilings::within_peak(run)),
+    check(2, "bytes verified = bytes counted, and a corrupted frame is refused", |run, _| {
+        integrity::bytes_verified(run)
+    }),
+    check(3, "every acknowledgement carries its sequence number", |run, _| integrity::acks_in_sequence(run)),
+    check(4, "irq, closed loop: rings = interrupts = events", |run, _| doorbells::ring_event_counts(run)),
+    check(5, "storm: 1 ≤ interrupts ≤ rings, and the last message is seen", |run, _| storm::last_always_seen(run)),
+    check(6, "no wake-up was lost", |run, _| doorbells::lost_wakeups(run)),
+    check(7, "poll takes no interrupts and does not block, irq blocks for every operation", |run, _| {
+        doorbells::wait_mode(run)
+    }),
+    check(8, "legs sum to the total, and nothing arrives before it was sent", |run, _| timestamps::legs_sum(run)),
+    check(9, "verifying takes as long as hashing does", |run, _| ceilings::hash_time_plausible(run)),
+    check(10, "the clocks' offset is stable across each block", |run, _| timestamps::offset_stable(run)),
+    check(11, "acceleration and irqfd are as claimed", acceleration::accelerator),
+    check(12, "threads stayed on their CPUs", |run, _| placement::affinity(run)),
+    check(13, "the empty operation is small compared with the medians that include it", |run, _| {
+        instrument_overhead::instrument_is_small(run)
+    }),
+    check(14, "every operation ended ok", |run, _| completeness::every_operation_ok(run)),
+    check(15, "the run was completed and its record is whole", |run, _| completeness::completed(run)),
+];
+
+/// Runs every check. `environment` is what the run claims about itself.
 #[must_use]
 pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
-    vec![
-        ceilings::within_peak(run),
-        integrity::bytes_verified(run),
-        integrity::acks_in_sequence(run),
-        doorbells::ring_event_counts(run),
-        storm::last_always_seen(run),
-        doorbells::lost_wakeups(run),
-        doorbells::wait_mode(run),
-        timestamps::legs_sum(run),
-        ceilings::hash_time_plausible(run),
-        timestamps::offset_stable(run),
-        acceleration::accelerator(run, environment),
-        placement::affinity(run),
-        instrument_overhead::instrument_is_small(run),
-        completeness::every_operation_ok(run),
-        completeness::completed(run),
-    ]
+    let evaluated = |&Check { id, name, outcome }: &Check| {
+        let (pass, detail) = outcome(run, environment);
+        SelfCheck { id, name: name.to_owned(), pass, detail }
+    };
+    CHECKS.iter().map(evaluated).collect()
 }
 
 /// Faults listed one by one. A longer list would hide the rest of the summary.
 const TOLD: usize = 2;
 
 /// Passes without faults, with `seen` as detail. Otherwise fails with the first faults.
-fn outcome(id: u32, name: &str, faults: &[String], seen: String) -> SelfCheck {
-    let (pass, detail) = match faults.len() {
+fn outcome(faults: &[String], seen: String) -> Outcome {
+    match faults.len() {
         0 => (CheckOutcome::Pass, seen),
         n if n <= TOLD => (CheckOutcome::Fail, faults.join("; ")),
         n => (CheckOutcome::Fail, format!("{}; and {} more", faults[..TOLD].join("; "), n - TOLD)),
-    };
-    SelfCheck { id, name: name.to_owned(), pass, detail }
+    }
+}
+
+/// The same for the faults of each block.
+fn outcome_of_blocks<'a, F: IntoIterator<Item = String>>(
+    blocks: impl IntoIterator<Item = RunBlock<'a>>,
+    faults: impl Fn(&RunBlock<'a>) -> F,
+    seen: String,
+) -> Outcome {
+    let named = |block: RunBlock<'a>| faults(&block).into_iter().map(move |fault| format!("{}: {fault}", block.name()));
+    outcome(&blocks.into_iter().flat_map(named).collect::<Vec<_>>(), seen)
 }
 
 /// The check does not apply: there are no data for it, or they do not allow an outcome.
-fn not_applicable(id: u32, name: &str, why: impl Into<String>) -> SelfCheck {
-    SelfCheck { id, name: name.to_owned(), pass: CheckOutcome::NotApplicable, detail: why.into() }
+fn not_applicable(why: impl Into<String>) -> Outcome {
+    (CheckOutcome::NotApplicable, why.into())
 }

@@ -1,23 +1,20 @@
 //! Checks that the threads stayed on their planned CPUs.
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome_of_blocks};
 use crate::io::run::{Run, RunBlock};
-use crate::result::self_check::SelfCheck;
 use bench_model::pinning::{Pinning, ThreadName};
 use bench_model::raw::{BlockPlacement, ThreadAffinity};
 use bench_model::units::plural;
 
-/// 12: after each block, every pinned thread is allowed on its planned CPU only, and last ran there.
-#[must_use]
-pub fn affinity(run: &Run) -> SelfCheck {
-    const NAME: &str = "threads stayed on their CPUs";
+/// After each block, every pinned thread is allowed on its planned CPU only, and last ran there.
+pub(super) fn affinity(run: &Run) -> Outcome {
     let looked_at = |block: &RunBlock<'_>| block.measured.placement.as_ref().is_some_and(|seen| !seen.wanted.is_none());
     let blocks: Vec<RunBlock<'_>> = run.blocks().filter(looked_at).collect();
     if blocks.is_empty() {
-        return not_applicable(12, NAME, "no thread was pinned");
+        return not_applicable("no thread was pinned");
     }
-    let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
-    outcome(12, NAME, &faults, pinnings(&blocks))
+    let seen = pinnings(&blocks);
+    outcome_of_blocks(blocks, faults, seen)
 }
 
 /// Every pinning of the run with its number of blocks, the most frequent first. Blocks that put both sides on one core
@@ -45,7 +42,7 @@ fn faults(block: &RunBlock<'_>) -> Vec<String> {
     let Some(placement) = &block.measured.placement else { return Vec::new() };
     let fault = |(name, wanted)| {
         let seen = fault(thread(placement, name), wanted)?;
-        Some(format!("{}: {name} was to stay on CPU {wanted}, but {seen}", block.name()))
+        Some(format!("{name} was to stay on CPU {wanted}, but {seen}"))
     };
     placement.wanted.threads().filter_map(fault).collect()
 }

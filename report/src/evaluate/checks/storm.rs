@@ -1,29 +1,25 @@
 //! Checks that coalesced doorbells still announce the last message.
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome_of_blocks};
 use crate::io::run::{Run, RunBlock};
-use crate::result::self_check::SelfCheck;
 use bench_model::Workload;
 use bench_model::units::{plural, thousands};
 use statistics::total;
 
-/// 5: where doorbells are rung without waiting for acknowledgement, at least one and at most all of them become
+/// Where doorbells are rung without waiting for acknowledgement, at least one and at most all of them become
 /// interrupts, and the guest sees the last message.
-#[must_use]
-pub fn last_always_seen(run: &Run) -> SelfCheck {
-    const NAME: &str = "storm: 1 ≤ interrupts ≤ rings, and the last message is seen";
+pub(super) fn last_always_seen(run: &Run) -> Outcome {
     let blocks: Vec<RunBlock<'_>> = run.blocks().filter(is_unanswered).collect();
     if blocks.is_empty() {
-        return not_applicable(5, NAME, "no doorbell was rung without waiting for an answer");
+        return not_applicable("no doorbell was rung without waiting for an answer");
     }
-    let faults: Vec<String> = blocks.iter().flat_map(faults).collect();
     let seen = format!(
         "{} became {}; the last message was seen in {}",
         plural(total(blocks.iter().map(|block| block.measured.counters.rings)), "ring"),
         plural(total(blocks.iter().filter_map(|block| block.measured.counters.interrupts)), "interrupt"),
         plural(blocks.len() as u64, "block")
     );
-    outcome(5, NAME, &faults, seen)
+    outcome_of_blocks(blocks, faults, seen)
 }
 
 fn is_unanswered(block: &RunBlock<'_>) -> bool {
@@ -38,10 +34,10 @@ fn faults(block: &RunBlock<'_>) -> Vec<String> {
     let interrupts = counters.interrupts.or(counters.uio_events);
     if interrupts.is_none_or(|count| count == 0 || count > counters.rings) {
         let count = interrupts.map_or("no count of".to_owned(), thousands);
-        faults.push(format!("{}: {}, {count} interrupts", block.name(), plural(counters.rings, "ring")));
+        faults.push(format!("{}, {count} interrupts", plural(counters.rings, "ring")));
     }
     if !block.measured.traffic.as_ref().is_some_and(|traffic| traffic.last_seen) {
-        faults.push(format!("{}: the guest did not see the last message", block.name()));
+        faults.push("the guest did not see the last message".to_owned());
     }
     faults
 }

@@ -1,11 +1,11 @@
 //! Checks the stamps: their order on each side, the sum of the legs, and the offset between the clocks.
 
-use crate::evaluate::checks::{not_applicable, outcome};
+use super::{Outcome, not_applicable, outcome};
 use crate::io::run::{Run, RunBlock};
-use crate::result::self_check::SelfCheck;
 use bench_model::raw::ClockFit;
 use bench_model::samples::Row;
 use bench_model::units::{duration, plural, thousands};
+use statistics::median;
 
 /// Share of the total that may lie outside the legs.
 const TOLERANCE: f64 = 0.01;
@@ -16,11 +16,9 @@ const STAMP_FLOOR_NS: f64 = 500.0;
 /// Each stamp and each leg is rounded to nanoseconds separately.
 const ROUNDING_NS: i128 = 8;
 
-/// 8: the medians of the legs sum to the median total within 1 %. In each operation, legs and gaps sum to the total. No
+/// The medians of the legs sum to the median total within 1 %. In each operation, legs and gaps sum to the total. No
 /// message arrives before it was sent by more than the clock accuracy. Covers only blocks with a stable offset.
-#[must_use]
-pub fn legs_sum(run: &Run) -> SelfCheck {
-    const NAME: &str = "legs sum to the total, and nothing arrives before it was sent";
+pub(super) fn legs_sum(run: &Run) -> Outcome {
     let mut faults = Vec::new();
     let (mut whole, mut partly) = (0, 0);
     let mut least_seen: Option<i128> = None;
@@ -40,7 +38,7 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
         }
     }
     let Some(least) = least_seen else {
-        return not_applicable(8, NAME, "no operation has stamps of both sides on one time line");
+        return not_applicable("no operation has stamps of both sides on one time line");
     };
     // A guest that polls back to back does not stamp G1: only the order of stamps can be checked.
     let others = if partly > 0 { format!(", {} have an answer's leg alone", thousands(partly)) } else { String::new() };
@@ -49,7 +47,7 @@ pub fn legs_sum(run: &Run) -> SelfCheck {
         plural(whole, "operation"),
         duration(least as f64)
     );
-    outcome(8, NAME, &faults, seen)
+    outcome(&faults, seen)
 }
 
 /// The chain of stamps of an operation, from the host through the guest and back. Wide integers: forged stamps must not
@@ -137,12 +135,8 @@ fn legs_differ(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
 
 /// By medians: preemption between two legs must not fail the check.
 fn gaps_too_wide(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
-    let median = |of: fn(&StampChain) -> i128| {
-        let mut values: Vec<i128> = walks.iter().filter(|walk| walk.is_whole).map(of).collect();
-        values.sort_unstable();
-        values.get(values.len() / 2).copied()
-    };
-    let (gaps, total) = (median(|walk| walk.gaps_ns)?, median(|walk| walk.total_ns)?);
+    let whole = || walks.iter().filter(|walk| walk.is_whole);
+    let (gaps, total) = (median(whole().map(|walk| walk.gaps_ns))?, median(whole().map(|walk| walk.total_ns))?);
     (gaps > ROUNDING_NS && gaps as f64 > total as f64 * TOLERANCE)
         .then(|| format!("{}: {} of {} lie in no leg", block.name(), duration(gaps as f64), duration(total as f64)))
 }
@@ -160,7 +154,7 @@ fn crossings(row: &Row, stamped_before: bool) -> impl Iterator<Item = i128> {
 fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
     let (least, clock) = (least?, &block.measured.clock);
     // The offset lies between both measurements. One nanosecond is for rounding.
-    let bound = clock.bound_ns + (clock.after_ns - clock.before_ns).abs() / 2.0;
+    let bound = clock.bound_ns + clock.moved_ns() / 2.0;
     ((least as f64) < -bound - 1.0).then(|| {
         let (least, bound) = (duration(least as f64), duration(bound));
         format!("{}: something arrived after {least}, with clocks known to ± {bound}", block.name())
@@ -170,39 +164,31 @@ fn too_early(block: &RunBlock<'_>, least: Option<i128>) -> Option<String> {
 /// The guest stamps an answer right after the store. By medians the stamp may be later than the host's observation only
 /// by the clock accuracy and the cost of a stamp.
 fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
-    let mut answers: Vec<i64> = block.ok_rows().filter_map(|row| row.answer_ns).collect();
-    answers.sort_unstable();
-    let median = *answers.get(answers.len() / 2)? as f64;
+    let median = median(block.ok_rows().filter_map(|row| row.answer_ns))? as f64;
     let stamp = run.measured().ceilings.first().map_or(0.0, |ceiling| ceiling.guest.stamp_ns);
     let clock = &block.measured.clock;
-    let bound = clock.bound_ns + (clock.after_ns - clock.before_ns).abs() / 2.0 + stamp + STAMP_FLOOR_NS;
+    let bound = clock.bound_ns + clock.moved_ns() / 2.0 + stamp + STAMP_FLOOR_NS;
     (median < -bound).then(|| format!("{}: answers were seen {} before their stamp", block.name(), duration(-median)))
 }
 
-/// 10: across each block, the clock offset changed by at most twice the accuracy of a measurement. A block with a
+/// Across each block, the clock offset changed by at most twice the accuracy of a measurement. A block with a
 /// larger change gives no one-way latencies; its other results stay valid. With such blocks the check is not
 /// applicable; it fails if they are more than half.
-#[must_use]
-pub fn offset_stable(run: &Run) -> SelfCheck {
-    const NAME: &str = "the clocks' offset is stable across each block";
+pub(super) fn offset_stable(run: &Run) -> Outcome {
     let fits: Vec<&ClockFit> = run.measured().blocks.iter().map(|block| &block.clock).collect();
     if fits.iter().all(|&fit| *fit == ClockFit::default()) {
-        return not_applicable(10, NAME, "the clocks were not compared");
+        return not_applicable("the clocks were not compared");
     }
     let unstable = fits.iter().filter(|fit| !fit.is_stable()).count();
     let blocks = plural(fits.len() as u64, "block");
     if unstable * 2 > fits.len() {
-        return outcome(
-            10,
-            NAME,
-            &[format!("it moved in {unstable} of {blocks}: the clocks do not share a time line")],
-            String::new(),
-        );
+        let fault = format!("it moved in {unstable} of {blocks}: the clocks do not share a time line");
+        return outcome(&[fault], String::new());
     }
     if unstable > 0 {
-        return not_applicable(10, NAME, format!("it moved in {unstable} of {blocks}, which give no one-way figures"));
+        return not_applicable(format!("it moved in {unstable} of {blocks}, which give no one-way figures"));
     }
     let most = |of: fn(&ClockFit) -> f64| duration(fits.iter().map(|&fit| of(fit)).fold(0.0, f64::max));
-    let moved = most(|fit| (fit.after_ns - fit.before_ns).abs());
-    outcome(10, NAME, &[], format!("it moved by {moved} at most and is known to ± {}", most(|fit| fit.bound_ns)))
+    let moved = most(ClockFit::moved_ns);
+    outcome(&[], format!("it moved by {moved} at most and is known to ± {}", most(|fit| fit.bound_ns)))
 }

@@ -6,7 +6,7 @@ use crate::result::environment::Environment;
 use crate::result::warning::Warning;
 use bench_model::units::{duration, plural};
 use bench_model::{Conditions, WaitMode, Workload};
-use statistics::total;
+use statistics::{median, total};
 
 /// Maximum ratio of the calibrated spin budget to the cost of blocking measured later.
 const SPIN_FACTOR: f64 = 10.0;
@@ -56,7 +56,5 @@ fn median_of_blocking(run: &Run) -> Option<u64> {
         is_plain && asked.host_wait == WaitMode::Irq && asked.guest_wait == WaitMode::Irq
     };
     let trips = run.blocks().filter(blocks).flat_map(|block| block.ok_rows().filter_map(|row| row.rtt_ns));
-    let mut trips: Vec<u64> = trips.collect();
-    trips.sort_unstable();
-    trips.get(trips.len() / 2).copied()
+    median(trips)
 }

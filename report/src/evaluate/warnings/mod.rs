@@ -88,7 +88,7 @@ fn clocks_moved(run: &Run) -> Option<Warning> {
              latencies",
             plural(count, "block"),
             first.name(),
-            duration((clock.after_ns - clock.before_ns).abs()),
+            duration(clock.moved_ns()),
             duration(clock.bound_ns)
         ),
         hint: "run again on an idle machine with pinned threads; round trips are not affected".to_owned(),
@@ -114,10 +114,7 @@ fn unsent(run: &Run) -> Option<Warning> {
 /// With the run's own busy threads, late doorbells are expected.
 fn waits_timed_out(run: &Run) -> Option<Warning> {
     let others = run.blocks().filter(|block| !block.plan().conditions.is_contended());
-    let late = total(others.map(|block| {
-        let counters = &block.measured.counters;
-        counters.guest_deadline_wakeups.saturating_add(counters.host_deadline_wakeups)
-    }));
+    let late = total(others.map(|block| block.measured.counters.deadline_wakeups()));
     (late > 0).then(|| Warning {
         message: format!(
             "{} timed out before the doorbell arrived (late doorbell, machine stall)",

@@ -4,7 +4,6 @@
 use bench_model::raw::{ClockFit, CorruptAnswer};
 use bench_model::samples::Status;
 use bench_model::{WaitMode, Workload};
-use report::evaluate::checks::completeness::why_no_figures;
 use report::result::environment::Environment;
 use report::result::{CheckOutcome, SelfCheck};
 
@@ -452,15 +451,10 @@ fn an_answer_that_was_seen_before_it_was_given_fails_where_the_stamp_lies_before
 fn run_without_figures_gives_its_reason_in_a_line() {
     let mut run = Synthetic::empty();
     run.measured.ceilings.clear();
-    let why = |run: &Synthetic| {
-        let checks = run.clone().result().self_checks;
-        why_no_figures(&checks).map(str::to_owned)
-    };
-    assert_eq!(why(&run).as_deref(), Some("no block was finished"));
+    assert_eq!(run.clone().check(15).detail, "no block was finished");
     run.measured.aborted = Some("QEMU was killed by signal 9 (SIGKILL)\nthe guest's console is empty".into());
-    assert_eq!(why(&run).as_deref(), Some("QEMU was killed by signal 9 (SIGKILL)"));
+    assert_eq!(run.check(15).detail, "QEMU was killed by signal 9 (SIGKILL)");
     let mut refused = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 10);
     refused.rows.iter_mut().for_each(|row| row.status = Status::Timeout);
-    assert_eq!(why(&refused).as_deref(), Some("10 of 10 operations ended with timeout"));
-    assert_eq!(why(&Synthetic::both_modes()), None);
+    assert_eq!(refused.check(14).detail, "10 of 10 operations ended with timeout");
 }
