@@ -5,7 +5,7 @@ use crate::evaluate::compare_runs::gate::{Gate, NotJudged, P50, P99};
 use crate::evaluate::compare_runs::{NotRecorded, RunComparison, RunDelta, RunInfo};
 use crate::render::text_table::aligned;
 use crate::render::wrap::wrapped;
-use crate::result::cell_key::{CellId, short};
+use crate::result::cell_key::CellKey;
 use crate::result::metric::Metric;
 use bench_model::Workload;
 use bench_model::units::{duration, plural, sig3};
@@ -130,36 +130,35 @@ fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
     // With limits, the outcome of the limits lists the inconclusive metrics.
     if across.gate.is_none() {
         let unknown = against.cells.iter().filter(|cell| cell.figure != Metric::BusyCores);
-        let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, &cell.name)));
+        let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, cell.name)));
         lines.extend(by_reason("inconclusive, ", unknown));
     }
     for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
         if !cells.is_empty() {
-            lines.extend(wrapped(&format!("only {whose} has: {}", some(cells.iter())), LINES_EACH));
+            lines.extend(wrapped(&format!("only {whose} has: {}", some(cells)), LINES_EACH));
         }
     }
     lines
 }
 
 /// Groups cells by reason, one remark per reason, in order of first occurrence.
-fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, &'a CellId)>) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<&CellId>)> = Vec::new();
+fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, CellKey)>) -> Vec<String> {
+    let mut reasons: Vec<(&str, Vec<CellKey>)> = Vec::new();
     for (because, cell) in cells {
         match reasons.iter_mut().find(|(known, _)| *known == because) {
             Some((_, named)) => named.push(cell),
             None => reasons.push((because, vec![cell])),
         }
     }
-    let told = |(because, cells): (&str, Vec<&CellId>)| {
-        wrapped(&format!("{head}{because}: {}", some(cells.iter().copied())), LINES_EACH + 1)
-    };
+    let told =
+        |(because, cells): (&str, Vec<CellKey>)| wrapped(&format!("{head}{because}: {}", some(&cells)), LINES_EACH + 1);
     reasons.into_iter().flat_map(told).collect()
 }
 
 /// The names of the first cells, and the number of the others.
-fn some<'a>(cells: impl ExactSizeIterator<Item = &'a CellId>) -> String {
+fn some(cells: &[CellKey]) -> String {
     let more = cells.len().saturating_sub(NAMED);
-    let named: Vec<String> = cells.take(NAMED).map(short).collect();
+    let named: Vec<String> = cells.iter().take(NAMED).map(CellKey::short).collect();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     named.join(", ") + &more
 }
@@ -199,7 +198,7 @@ fn table(header: &[&str], cells: &[&CellDelta], row: fn(&CellDelta) -> Vec<Strin
     if cells.is_empty() {
         return Vec::new();
     }
-    let rows = cells.iter().map(|cell| [vec![short(&cell.name)], row(cell)].concat());
+    let rows = cells.iter().map(|cell| [vec![cell.name.short()], row(cell)].concat());
     aligned(header, rows, 1)
 }
 

@@ -7,7 +7,8 @@ use bench_model::units::size_name;
 use bench_model::{Arrivals, Block, Conditions, WaitMode, Workload};
 
 /// The key of a cell: blocks with equal keys form one cell. Cells are sorted by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(into = "CellId")]
 pub struct CellKey {
     /// The workload.
     pub workload: Workload,
@@ -19,6 +20,24 @@ pub struct CellKey {
     pub host_wait: WaitMode,
     /// How the guest waited.
     pub guest_wait: WaitMode,
+}
+
+/// The key as it is written: with the name of both wait modes.
+#[derive(Serialize)]
+struct CellId {
+    workload: Workload,
+    size_bytes: u64,
+    mode: String,
+    host_wait: WaitMode,
+    guest_wait: WaitMode,
+    conditions: Conditions,
+}
+
+impl From<CellKey> for CellId {
+    fn from(key: CellKey) -> Self {
+        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = key;
+        Self { workload, size_bytes, mode: key.mode(), host_wait, guest_wait, conditions }
+    }
 }
 
 impl CellKey {
@@ -34,94 +53,81 @@ impl CellKey {
     pub fn mode(&self) -> String {
         mode_name(self.host_wait, self.guest_wait)
     }
-}
 
-impl From<CellKey> for CellId {
-    fn from(key: CellKey) -> Self {
-        let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = key;
-        Self { workload, size_bytes, mode: key.mode(), host_wait, guest_wait, conditions }
+    /// For instance `pingpong 64B irq` or `contention irq 3busy 2ms`. Open loops: `openloop irq =5000/s` for fixed
+    /// intervals, `~5000/s` for random ones.
+    pub(crate) fn short(&self) -> String {
+        let conditions = &self.conditions;
+        let size = match (self.workload, conditions.slots) {
+            // Messages of these have one size.
+            (Workload::Openloop | Workload::Storm | Workload::Idle | Workload::Contention, _) => None,
+            (Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Stream, Some(slots)) => {
+                Some(format!("{}x{slots}", self.size()))
+            }
+            (Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Stream, None) => Some(self.size()),
+        };
+        let arrivals = match conditions.arrivals {
+            None => "",
+            Some(Arrivals::Fixed) => "=",
+            Some(Arrivals::Poisson) => "~",
+        };
+        joined(
+            " ",
+            [
+                Some(self.workload.to_string()),
+                size,
+                Some(self.mode()),
+                conditions.busy_threads.map(|threads| format!("{threads}busy")),
+                flag(conditions.shared_core, "1core"),
+                conditions.gap_ns.map(exact),
+                conditions.rate_per_s.map(|rate| format!("{arrivals}{rate}/s")),
+                flag(conditions.cold, "cold"),
+                flag(conditions.always_ring, "rung"),
+                flag(conditions.full_stamps, "stamped"),
+                flag(conditions.aa_repeat, "again"),
+            ],
+        )
+    }
+
+    /// The name of the cell's files without extension, for instance `pingpong-64B-poll` or
+    /// `contention-64B-irq-3busy-gap2ms`: letters, digits and hyphens only, and no two cells have the same.
+    pub(crate) fn file_stem(&self) -> String {
+        let conditions = &self.conditions;
+        let arrivals = conditions.arrivals.map(|arrivals| match arrivals {
+            Arrivals::Fixed => "fixed".to_owned(),
+            Arrivals::Poisson => "poisson".to_owned(),
+        });
+        joined(
+            "-",
+            [
+                Some(self.workload.to_string()),
+                Some(self.size()),
+                Some(self.mode().replace('/', "-")),
+                conditions.busy_threads.map(|threads| format!("{threads}busy")),
+                flag(conditions.shared_core, "1core"),
+                conditions.gap_ns.map(|ns| format!("gap{}", exact(ns))),
+                conditions.rate_per_s.map(|rate| format!("{rate}per-s")),
+                arrivals,
+                flag(conditions.cold, "cold"),
+                conditions.slots.map(|slots| format!("{slots}slots")),
+                flag(conditions.always_ring, "rung"),
+                flag(conditions.full_stamps, "stamped"),
+                flag(conditions.aa_repeat, "again"),
+            ],
+        )
+    }
+
+    fn size(&self) -> String {
+        size_name(self.size_bytes).replace(' ', "")
     }
 }
 
-/// A cell's key for documents and labels.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct CellId {
-    /// The workload.
-    pub workload: Workload,
-    /// Bytes of payload per operation.
-    pub size_bytes: u64,
-    /// How both sides waited: `poll`, `irq`, or `host/guest` where they differ.
-    pub mode: String,
-    /// How the host waited.
-    pub host_wait: WaitMode,
-    /// How the guest waited.
-    pub guest_wait: WaitMode,
-    /// Conditions.
-    pub conditions: Conditions,
+fn flag(set: bool, name: &str) -> Option<String> {
+    set.then(|| name.to_owned())
 }
 
-/// For instance `pingpong 64B irq` or `contention irq 3busy 2ms`. Open loops: `openloop irq =5000/s` for fixed
-/// intervals, `~5000/s` for random ones.
-pub(crate) fn short(cell: &CellId) -> String {
-    let CellId { workload, size_bytes, mode, conditions, .. } = cell;
-    let size = size_name(*size_bytes).replace(' ', "");
-    let size = match (workload, conditions.slots) {
-        // Messages of these have one size.
-        (Workload::Openloop | Workload::Storm | Workload::Idle | Workload::Contention, _) => String::new(),
-        (Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Stream, Some(slots)) => {
-            format!("{size}x{slots}")
-        }
-        (Workload::Pingpong | Workload::Paced | Workload::Frame | Workload::Stream, None) => size,
-    };
-    let words = [workload.to_string(), size, mode.clone()].into_iter().chain(words(conditions));
-    words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-/// The name of the cell's files without extension, for instance `pingpong-64B-poll` or
-/// `contention-64B-irq-3busy-gap2ms`: letters, digits and hyphens only, and no two cells have the same.
-pub(crate) fn file_stem(cell: &CellId) -> String {
-    let CellId { workload, size_bytes, conditions, .. } = cell;
-    let flag = |set: bool, name: &str| set.then(|| name.to_owned());
-    let parts = [
-        Some(workload.to_string()),
-        Some(size_name(*size_bytes).replace(' ', "")),
-        Some(cell.mode.replace('/', "-")),
-        conditions.busy_threads.map(|threads| format!("{threads}busy")),
-        flag(conditions.shared_core, "1core"),
-        conditions.gap_ns.map(|ns| format!("gap{}", exact(ns))),
-        conditions.rate_per_s.map(|rate| format!("{rate}per-s")),
-        conditions.arrivals.map(|arrivals| match arrivals {
-            Arrivals::Fixed => "fixed".to_owned(),
-            Arrivals::Poisson => "poisson".to_owned(),
-        }),
-        flag(conditions.cold, "cold"),
-        conditions.slots.map(|slots| format!("{slots}slots")),
-        flag(conditions.always_ring, "rung"),
-        flag(conditions.full_stamps, "stamped"),
-        flag(conditions.aa_repeat, "again"),
-    ];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("-")
-}
-
-fn words(conditions: &Conditions) -> impl Iterator<Item = String> {
-    let flag = |set: bool, name: &str| set.then(|| name.to_owned());
-    let arrivals = |rate| match conditions.arrivals {
-        None => format!("{rate}/s"),
-        Some(Arrivals::Fixed) => format!("={rate}/s"),
-        Some(Arrivals::Poisson) => format!("~{rate}/s"),
-    };
-    [
-        conditions.busy_threads.map(|threads| format!("{threads}busy")),
-        flag(conditions.shared_core, "1core"),
-        conditions.gap_ns.map(exact),
-        conditions.rate_per_s.map(arrivals),
-        flag(conditions.cold, "cold"),
-        flag(conditions.always_ring, "rung"),
-        flag(conditions.full_stamps, "stamped"),
-        flag(conditions.aa_repeat, "again"),
-    ]
-    .into_iter()
-    .flatten()
+fn joined<const N: usize>(separator: &str, parts: [Option<String>; N]) -> String {
+    parts.into_iter().flatten().collect::<Vec<_>>().join(separator)
 }
 
 /// A duration in the largest unit that divides it: 1.5 ms and 1.6 ms need different names.
@@ -139,26 +145,25 @@ mod tests {
 
     #[test]
     fn names_are_short_and_tell_conditions_apart() {
-        let name = |workload, mode: &str, conditions| {
-            short(&CellId {
-                workload,
-                size_bytes: 64,
-                mode: mode.to_owned(),
-                host_wait: WaitMode::Irq,
-                guest_wait: WaitMode::Irq,
-                conditions,
-            })
+        let irq = CellKey {
+            workload: Workload::Pingpong,
+            size_bytes: 64,
+            conditions: Conditions::default(),
+            host_wait: WaitMode::Irq,
+            guest_wait: WaitMode::Irq,
         };
-        assert_eq!(name(Workload::Pingpong, "hybrid/poll", Conditions::default()), "pingpong 64B hybrid/poll");
+        let name = |workload, conditions| CellKey { workload, conditions, ..irq }.short();
+        let mixed = CellKey { host_wait: WaitMode::Hybrid, guest_wait: WaitMode::Poll, ..irq };
+        assert_eq!(mixed.short(), "pingpong 64B hybrid/poll");
         let paced = Conditions { gap_ns: Some(1_500_000), ..Conditions::default() };
-        assert_eq!(name(Workload::Paced, "irq", paced), "paced 64B irq 1500us");
+        assert_eq!(name(Workload::Paced, paced), "paced 64B irq 1500us");
         let beside =
             Conditions { busy_threads: Some(0), shared_core: true, gap_ns: Some(2_000_000), ..Conditions::default() };
-        assert_eq!(name(Workload::Contention, "irq", beside), "contention irq 0busy 1core 2ms");
+        assert_eq!(name(Workload::Contention, beside), "contention irq 0busy 1core 2ms");
         let open = Conditions { rate_per_s: Some(5_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
-        assert_eq!(name(Workload::Openloop, "irq", open), "openloop irq ~5000/s");
+        assert_eq!(name(Workload::Openloop, open), "openloop irq ~5000/s");
         let stream = Conditions { slots: Some(16), always_ring: true, ..Conditions::default() };
-        assert_eq!(name(Workload::Stream, "irq", stream), "stream 64Bx16 irq rung");
+        assert_eq!(name(Workload::Stream, stream), "stream 64Bx16 irq rung");
     }
 
     #[test]
@@ -167,7 +172,7 @@ mod tests {
     }
 
     /// Every condition by itself, and all together, for every workload and pair of wait modes.
-    fn many() -> Vec<CellId> {
+    fn many() -> Vec<CellKey> {
         let none = Conditions::default();
         let mut conditions = vec![
             none,
@@ -190,13 +195,12 @@ mod tests {
         let mut all = Vec::new();
         for (host_wait, guest_wait) in pairs {
             for (workload, size_bytes) in [(Workload::Pingpong, 64), (Workload::Pingpong, 640), (Workload::Frame, 64)] {
-                all.extend(conditions.iter().map(|&conditions| CellId {
+                all.extend(conditions.iter().map(|&conditions| CellKey {
                     workload,
                     size_bytes,
-                    mode: bench_model::samples::mode_name(host_wait, guest_wait),
+                    conditions,
                     host_wait,
                     guest_wait,
-                    conditions,
                 }));
             }
         }
@@ -206,7 +210,7 @@ mod tests {
     #[test]
     fn no_two_cells_share_a_file_or_a_line() {
         let all = many();
-        for named in [file_stem, short] {
+        for named in [CellKey::file_stem, CellKey::short] {
             let names: HashSet<String> = all.iter().map(named).collect();
             assert_eq!(names.len(), all.len());
         }
@@ -214,10 +218,10 @@ mod tests {
 
     #[test]
     fn files_have_names_that_every_system_takes() {
-        for name in many().iter().map(file_stem) {
+        for name in many().iter().map(CellKey::file_stem) {
             assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
             assert!(name.len() < 100, "{name}");
         }
-        assert_eq!(file_stem(&many()[0]), "pingpong-64B-poll");
+        assert_eq!(many()[0].file_stem(), "pingpong-64B-poll");
     }
 }

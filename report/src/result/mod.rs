@@ -16,7 +16,7 @@ pub mod self_check;
 pub mod warning;
 
 pub use self::cell::{Cell, CellCounters, Latencies, Legs, PhaseRates};
-pub use self::cell_key::{CellId, CellKey};
+pub use self::cell_key::CellKey;
 pub use self::comparison::{Basis, Comparison, MeanRatio};
 pub use self::cpu::{Cpu, PerfPerOp, SwitchesPerOp, ThreadCounts};
 pub use self::environment::Environment;

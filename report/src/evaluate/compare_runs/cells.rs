@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::evaluate::cells::MeasuredCell;
 use crate::evaluate::ratio::{cpu_per_op, estimate_ratio, metric_value, over};
 use crate::result::cell::Cell;
-use crate::result::cell_key::CellId;
+use crate::result::cell_key::CellKey;
 use crate::result::comparison::inconclusive_reason;
 use crate::result::metric::Metric;
 use statistics::{Change, Interval};
@@ -28,7 +28,7 @@ pub struct Figures {
 pub struct CellDelta {
     /// The cell.
     #[serde(flatten)]
-    pub name: CellId,
+    pub name: CellKey,
     /// The compared metric.
     pub figure: Metric,
     /// In the baseline.
@@ -85,7 +85,7 @@ pub(super) fn compare_cell(measured: &MeasuredCell<'_>, baseline: &MeasuredCell<
         cpu_per_op_interval: cpu_per_op(measured, baseline).map(|ratio| ratio.interval),
         cores_ratio: ratio_of(this.cpu.cores, base.cpu.cores),
         bandwidth_ratio: ratio_of(this.bytes_per_second, base.bytes_per_second),
-        name: this.key().into(),
+        name: this.key(),
     }
 }
 

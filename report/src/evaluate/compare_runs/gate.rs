@@ -13,13 +13,15 @@ use serde::Serialize;
 use super::cells::CellDelta;
 use super::p99::P99Ratio;
 use super::{RunDelta, RunInfo};
-use crate::result::cell_key::{CellId, short};
+use crate::result::cell_key::CellKey;
 use crate::result::metric::Metric;
 use bench_model::units::plural;
 use statistics::{Change, Interval};
 
 pub(crate) const P50: &str = "p50";
 pub(crate) const P99: &str = "p99";
+
+const NO_TAIL: &str = "fewer than 1,000 samples in one of the runs; --full measures more";
 
 /// The noise floor of p99 needs a 99th percentile of each half of a run's blocks.
 const TAIL_NOISE_UNKNOWN: &str =
@@ -40,7 +42,7 @@ pub struct Regression {
     /// The run's place among the runs.
     pub run: usize,
     /// The cell.
-    pub cell: CellId,
+    pub cell: CellKey,
     /// `p50` or `p99`.
     pub figure: &'static str,
     /// This run's value over the baseline's.
@@ -55,7 +57,7 @@ pub struct NotJudged {
     /// The run's place among the runs.
     pub run: usize,
     /// The cell.
-    pub cell: CellId,
+    pub cell: CellKey,
     /// `p50` or `p99`.
     pub figure: &'static str,
     /// The reason, with a hint if there is one.
@@ -63,7 +65,7 @@ pub struct NotJudged {
 }
 
 /// The outcome of the limits.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct Gate {
     /// The limits.
     pub limits: Limits,
@@ -83,15 +85,7 @@ pub struct Gate {
 
 impl Gate {
     pub(super) fn of(limits: &Limits, heads: &[RunInfo], comparisons: &[RunDelta]) -> Self {
-        let mut gate = Self {
-            limits: *limits,
-            passed: false,
-            reasons: Vec::new(),
-            regressions: Vec::new(),
-            judged: 0,
-            too_noisy: 0,
-            not_judged: Vec::new(),
-        };
+        let mut gate = Self { limits: *limits, ..Self::default() };
         for head in heads.iter().filter(|head| !head.failed_checks.is_empty()) {
             let failed = plural(head.failed_checks.len() as u64, "self-check");
             gate.reasons.push(format!("{} is not trustworthy: {failed} failed", head.folder.display()));
@@ -102,7 +96,7 @@ impl Gate {
         let slower = gate.regressions.iter().map(|one| {
             let Regression { cell, figure, ratio, interval, .. } = one;
             let Interval { low, high } = interval;
-            format!("{}: {figure} is {ratio:.2} times the baseline's ({low:.2} to {high:.2})", short(cell))
+            format!("{}: {figure} is {ratio:.2} times the baseline's ({low:.2} to {high:.2})", cell.short())
         });
         gate.reasons.extend(slower);
         gate.passed = gate.reasons.is_empty();
@@ -112,7 +106,7 @@ impl Gate {
     fn judge_run(&mut self, against: &RunDelta, head: &RunInfo) {
         let before = self.judged;
         for cell in &against.cells {
-            self.outcome(against.run, cell);
+            self.judge_cell(against.run, cell);
         }
         let alone = [
             (&against.only_in_baseline, "only the baseline has it"),
@@ -122,7 +116,7 @@ impl Gate {
             for cell in cells {
                 let figure = Metric::of(cell.workload, &cell.conditions);
                 for (name, _) in self.limits.on(figure) {
-                    self.not_judged.push(NotJudged { run: against.run, cell: cell.clone(), figure: name, because });
+                    self.not_judged.push(NotJudged { run: against.run, cell: *cell, figure: name, because });
                 }
             }
         }
@@ -134,25 +128,28 @@ impl Gate {
         }
     }
 
-    fn outcome(&mut self, run: usize, cell: &CellDelta) {
-        for (name, limit) in self.limits.on(cell.figure) {
-            let known = if name == P50 { Evidence::p50(cell) } else { Evidence::p99(cell) };
-            self.judge_one(run, cell, name, limit, &known);
-        }
-    }
-
-    fn judge_one(&mut self, run: usize, cell: &CellDelta, figure: &'static str, limit: f64, known: &Evidence) {
-        if let Some(because) = known.unknown_because {
-            self.not_judged.push(NotJudged { run, cell: cell.name.clone(), figure, because });
-            return;
-        }
-        self.judged += 1;
-        // Identical samples: the noise floor does not matter.
-        let Some((ratio, interval)) = known.ratio.filter(|_| !cell.identical) else { return };
-        if known.word == Change::Slower && interval.low.min(ratio) > 1.0 + limit {
-            self.regressions.push(Regression { run, cell: cell.name.clone(), figure, ratio, interval });
-        } else if known.floor.is_some_and(|floor| floor > 1.0 + limit) || ratio / interval.low > 1.0 + limit {
-            self.too_noisy += 1;
+    fn judge_cell(&mut self, run: usize, cell: &CellDelta) {
+        for (figure, limit) in self.limits.on(cell.figure) {
+            let (unknown_because, word, ratio, floor) = match (figure, &cell.p99) {
+                (P50, _) => (cell.unknown_because, cell.word, cell.ratio.zip(cell.interval), cell.noise_floor),
+                (_, None) => (Some(NO_TAIL), Change::Inconclusive, None, None),
+                (_, Some(P99Ratio { ratio, interval, word, noise_floor })) => {
+                    let because = (*word == Change::Inconclusive).then_some(TAIL_NOISE_UNKNOWN);
+                    (because, *word, Some((*ratio, *interval)), *noise_floor)
+                }
+            };
+            if let Some(because) = unknown_because {
+                self.not_judged.push(NotJudged { run, cell: cell.name, figure, because });
+                continue;
+            }
+            self.judged += 1;
+            // Identical samples: the noise floor does not matter.
+            let Some((ratio, interval)) = ratio.filter(|_| !cell.identical) else { continue };
+            if word == Change::Slower && interval.low.min(ratio) > 1.0 + limit {
+                self.regressions.push(Regression { run, cell: cell.name, figure, ratio, interval });
+            } else if floor.is_some_and(|floor| floor > 1.0 + limit) || ratio / interval.low > 1.0 + limit {
+                self.too_noisy += 1;
+            }
         }
     }
 }
@@ -163,34 +160,5 @@ impl Limits {
         let p50 = self.p50.filter(|_| figure != Metric::BusyCores);
         let p99 = self.p99.filter(|_| matches!(figure, Metric::Latency | Metric::CorrectedLatency));
         [(P50, p50), (P99, p99)].into_iter().filter_map(|(name, limit)| Some((name, limit?)))
-    }
-}
-
-/// The evidence about one metric.
-struct Evidence {
-    word: Change,
-    /// Why it is inconclusive.
-    unknown_because: Option<&'static str>,
-    ratio: Option<(f64, Interval<f64>)>,
-    floor: Option<f64>,
-}
-
-impl Evidence {
-    fn p50(cell: &CellDelta) -> Self {
-        Self {
-            word: cell.word,
-            unknown_because: cell.unknown_because,
-            ratio: cell.ratio.zip(cell.interval),
-            floor: cell.noise_floor,
-        }
-    }
-
-    fn p99(cell: &CellDelta) -> Self {
-        let Some(P99Ratio { ratio, interval, word, noise_floor }) = cell.p99 else {
-            let because = "fewer than 1,000 samples in one of the runs; --full measures more";
-            return Self { word: Change::Inconclusive, unknown_because: Some(because), ratio: None, floor: None };
-        };
-        let unknown_because = (word == Change::Inconclusive).then_some(TAIL_NOISE_UNKNOWN);
-        Self { word, unknown_because, ratio: Some((ratio, interval)), floor: noise_floor }
     }
 }

@@ -26,7 +26,7 @@ pub use self::folder::{FolderError, RunFolder};
 pub use self::gate::{Gate, Limits};
 pub use self::p99::P99Ratio;
 use crate::evaluate::cells::{MeasuredCell, cells};
-pub use crate::result::CellId;
+use crate::result::cell_key::CellKey;
 use crate::result::{CheckOutcome, SelfCheck, Warning};
 
 /// The version of the JSON form of [`RunComparison`].
@@ -76,9 +76,9 @@ pub struct RunDelta {
     /// Cells that both have.
     pub cells: Vec<CellDelta>,
     /// Cells that only the baseline has.
-    pub only_in_baseline: Vec<CellId>,
+    pub only_in_baseline: Vec<CellKey>,
     /// Cells that only this run has.
-    pub only_in_run: Vec<CellId>,
+    pub only_in_run: Vec<CellKey>,
 }
 
 /// Compares every run with the first one.
@@ -90,9 +90,9 @@ pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> RunComparison {
         let counterpart = |this: &MeasuredCell<'_>| base.iter().find(|base| base.blocks.key == this.blocks.key);
         let in_both = this.iter().filter_map(|this| Some((this, counterpart(this)?)));
         let cells: Vec<CellDelta> = in_both.map(|(this, base)| compare_cell(this, base)).collect();
-        let only = |these: &[MeasuredCell<'_>], those: &[MeasuredCell<'_>]| -> Vec<CellId> {
+        let only = |these: &[MeasuredCell<'_>], those: &[MeasuredCell<'_>]| -> Vec<CellKey> {
             let keys = these.iter().map(|one| one.blocks.key);
-            keys.filter(|key| those.iter().all(|one| one.blocks.key != *key)).map(CellId::from).collect()
+            keys.filter(|key| those.iter().all(|one| one.blocks.key != *key)).collect()
         };
         let (only_in_baseline, only_in_run) = (only(base, this), only(this, base));
         let nothing_else = only_in_baseline.is_empty() && only_in_run.is_empty();

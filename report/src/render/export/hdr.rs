@@ -3,7 +3,6 @@
 use hdrhistogram::Histogram;
 
 use crate::io::run::{CellBlocks, Run, RunBlock};
-use crate::result::cell_key::file_stem;
 use crate::result::metric::Metric;
 
 /// The largest recordable latency: one hour, longer than any deadline of an operation.
@@ -30,7 +29,7 @@ pub(super) fn recordings(run: &Run) -> Vec<Recording<'_>> {
 }
 
 fn of_cell<'a>(group: &CellBlocks<'a>) -> [Recording<'a>; 2] {
-    let name = file_stem(&group.key.into());
+    let name = group.key.file_stem();
     let of_block = |block: &RunBlock<'a>| block.ok_rows().filter_map(|row| row.corrected_ns).collect();
     let corrected = group.blocks.iter().map(|block| (*block, of_block(block))).collect();
     let blocks = group.blocks.iter().copied().zip(group.series(Metric::Latency)).collect();
