@@ -14,7 +14,7 @@ mod pipeline;
 pub mod render;
 pub mod result;
 #[cfg(test)]
-mod schema;
+mod schema_tests;
 
 pub use crate::io::ReportError;
 pub use crate::pipeline::{Ended, Rerendered, render, render_ended, rerender};

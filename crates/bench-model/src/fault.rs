@@ -3,44 +3,48 @@
 use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
+use crate::plan::Block;
+use crate::wait_mode::WaitMode;
+use crate::workload::Workload;
+
 /// A deliberate fault, with the self-check that catches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Fault {
-    /// The guest stamps a frame as read when it has read a quarter of it (1).
+    /// The guest stamps a frame as read when it has read a quarter of it.
     ShortRead,
-    /// The host announces one measured frame with a wrong hash (2).
+    /// The host announces one measured frame with a wrong hash.
     WrongHash,
-    /// The guest flips a bit of its copy of one frame (2).
+    /// The guest flips a bit of its copy of one frame.
     CorruptFrame,
-    /// The guest ignores the result of its hash comparison (2).
+    /// The guest ignores the result of its hash comparison.
     SkipVerify,
-    /// The guest acknowledges a message before it was sent (3).
+    /// The guest acknowledges a message before it was sent.
     EarlyAck,
-    /// The host rings a doorbell that it does not count (4).
+    /// The host rings a doorbell that it does not count.
     UncountedDoorbell,
-    /// The guest does not report a storm's last message (5).
+    /// The guest does not report a storm's last message.
     BlindStorm,
-    /// The host counts one doorbell that it never rings (6).
+    /// The host counts one doorbell that it never rings.
     DropDoorbell,
-    /// The guest counts one doorbell that it never rings (6).
+    /// The guest counts one doorbell that it never rings.
     DropAnswer,
-    /// The host sleeps instead of polling (7).
+    /// The host sleeps instead of polling.
     SleepyHost,
-    /// The guest sleeps instead of polling (7).
+    /// The guest sleeps instead of polling.
     SleepyGuest,
-    /// The guest's stamp of its answer is a millisecond late (8).
+    /// The guest's stamp of its answer is a millisecond late.
     WrongStamp,
-    /// The guest hashes a frame before it stamps it as read (9).
+    /// The guest hashes a frame before it stamps it as read.
     ShortVerify,
-    /// The guest's clock moves by 100 µs whenever it is compared (10).
+    /// The guest's clock moves by 100 µs whenever it is compared.
     DriftingClock,
-    /// xtask claims KVM with irqfd for an emulated guest; the initiator is not involved (11).
+    /// xtask claims KVM with irqfd for an emulated guest; the initiator is not involved.
     ClaimKvm,
-    /// The initiator moves to another CPU in the last block (12).
+    /// The initiator moves to another CPU in the last block.
     Wander,
-    /// The host delays each stamp (13).
+    /// The host delays each stamp.
     SlowStamps,
     /// The guest stops once for 200 ms. No check fails: the corrected latencies of the open loop show it.
     Stall,
@@ -56,45 +60,117 @@ impl Fault {
         self.into()
     }
 
+    /// The self-check that must catch it, and the party that injects it.
+    fn properties(self) -> (Option<u32>, Party) {
+        use Party::{Guest, Host, Xtask};
+        match self {
+            Self::ShortRead => (Some(1), Guest),
+            Self::WrongHash => (Some(2), Host),
+            Self::CorruptFrame => (Some(2), Guest),
+            Self::SkipVerify => (Some(2), Guest),
+            Self::EarlyAck => (Some(3), Guest),
+            Self::UncountedDoorbell => (Some(4), Host),
+            Self::BlindStorm => (Some(5), Guest),
+            Self::DropDoorbell => (Some(6), Host),
+            Self::DropAnswer => (Some(6), Guest),
+            Self::SleepyHost => (Some(7), Host),
+            Self::SleepyGuest => (Some(7), Guest),
+            Self::WrongStamp => (Some(8), Guest),
+            Self::ShortVerify => (Some(9), Guest),
+            Self::DriftingClock => (Some(10), Guest),
+            Self::ClaimKvm => (Some(11), Xtask),
+            Self::Wander => (Some(12), Host),
+            Self::SlowStamps => (Some(13), Host),
+            Self::Stall => (None, Guest),
+        }
+    }
+
     /// The self-check that must catch it; `None`: results show it, no check does.
     #[must_use]
     pub fn caught_by(self) -> Option<u32> {
-        Some(match self {
-            Self::ShortRead => 1,
-            Self::WrongHash | Self::CorruptFrame | Self::SkipVerify => 2,
-            Self::EarlyAck => 3,
-            Self::UncountedDoorbell => 4,
-            Self::BlindStorm => 5,
-            Self::DropDoorbell | Self::DropAnswer => 6,
-            Self::SleepyHost | Self::SleepyGuest => 7,
-            Self::WrongStamp => 8,
-            Self::ShortVerify => 9,
-            Self::DriftingClock => 10,
-            Self::ClaimKvm => 11,
-            Self::Wander => 12,
-            Self::SlowStamps => 13,
-            Self::Stall => return None,
-        })
+        self.properties().0
     }
 
     /// Whether the guest injects it.
     #[must_use]
     pub fn is_guests(self) -> bool {
-        matches!(
-            self,
-            Self::ShortRead
-                | Self::CorruptFrame
-                | Self::SkipVerify
-                | Self::EarlyAck
-                | Self::BlindStorm
-                | Self::DropAnswer
-                | Self::SleepyGuest
-                | Self::WrongStamp
-                | Self::ShortVerify
-                | Self::DriftingClock
-                | Self::Stall
-        )
+        self.properties().1 == Party::Guest
     }
+
+    /// The blocks that it needs. `None`: it does not depend on the blocks.
+    #[must_use]
+    pub fn needs(self) -> Option<FaultNeeds> {
+        let (blocks, hint, is_met_by): (_, _, fn(&Block) -> bool) = match self {
+            Self::ShortRead | Self::WrongHash | Self::CorruptFrame | Self::SkipVerify | Self::ShortVerify => {
+                ("frames", "--workload frame", |block| block.workload == Workload::Frame)
+            }
+            Self::EarlyAck | Self::WrongStamp => {
+                ("round trips", "--workload pingpong", |block| block.workload == Workload::Pingpong)
+            }
+            // Compared with the latency of a doorbell, the host's own time may be small.
+            Self::SlowStamps => ("round trips with both sides polling", "--workload pingpong --mode poll", |block| {
+                block.workload == Workload::Pingpong && is_of(block, WaitMode::Poll, WaitMode::Poll)
+            }),
+            // Elsewhere doorbells coalesce, or the receiver does not block.
+            Self::UncountedDoorbell | Self::DropDoorbell | Self::DropAnswer => {
+                ("doorbells that are acknowledged one by one", "--workload pingpong --mode irq", |block| {
+                    block.workload.is_closed_loop()
+                        && is_of(block, WaitMode::Irq, WaitMode::Irq)
+                        && guaranteed_operations(block) >= DOORBELLS
+                })
+            }
+            Self::BlindStorm => ("a storm of doorbells", "--workload storm --mode irq", |block| {
+                block.workload == Workload::Storm && block.guest_wait.blocks()
+            }),
+            Self::SleepyHost => {
+                ("a host that polls for acknowledgements", "--workload pingpong --mode poll", |block| {
+                    block.workload.is_closed_loop() && block.host_wait == WaitMode::Poll
+                })
+            }
+            Self::SleepyGuest => ("a guest that polls for messages", "--workload pingpong --mode poll", |block| {
+                block.workload.is_closed_loop() && block.guest_wait == WaitMode::Poll
+            }),
+            Self::Stall => {
+                ("an open loop of 400 messages per second or more", "--workload openloop --rate 1000", |block| {
+                    block.workload == Workload::Openloop
+                })
+            }
+            Self::DriftingClock | Self::Wander => ("a workload with messages", "--workload pingpong", |_| true),
+            Self::ClaimKvm => return None,
+        };
+        Some(FaultNeeds { blocks, hint, is_met_by })
+    }
+}
+
+/// The party that injects a fault.
+#[derive(PartialEq, Eq)]
+enum Party {
+    Guest,
+    Host,
+    Xtask,
+}
+
+/// A fault of one doorbell concerns the twentieth of a block.
+const DOORBELLS: u64 = 20;
+
+/// The blocks that a fault needs.
+#[derive(Debug)]
+pub struct FaultNeeds {
+    /// In words.
+    pub blocks: &'static str,
+    /// Flags that add such blocks.
+    pub hint: &'static str,
+    /// Whether a block is one of them.
+    pub is_met_by: fn(&Block) -> bool,
+}
+
+fn is_of(block: &Block, host: WaitMode, guest: WaitMode) -> bool {
+    (block.host_wait, block.guest_wait) == (host, guest)
+}
+
+/// Operations that a block runs regardless of its time limit.
+fn guaranteed_operations(block: &Block) -> u64 {
+    block.warmup + if block.limit_ms.is_none() { block.count } else { 0 }
 }
 
 #[cfg(test)]

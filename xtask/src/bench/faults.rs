@@ -1,6 +1,6 @@
 //! Refuses faults that no block can take: the run would pass although it must fail.
 
-use bench_model::{Block, Fault, WaitMode, Workload};
+use bench_model::{Block, Fault};
 
 use super::config::BenchConfig;
 use super::options::BenchArgs;
@@ -8,17 +8,6 @@ use super::plan_blocks;
 use crate::arguments::AutoOr;
 use crate::exit_status::usage;
 use bench_model::Accelerator;
-
-/// A fault of one doorbell concerns the twentieth of a block.
-const DOORBELLS: u64 = 20;
-
-/// The blocks that a fault needs.
-struct FaultRequirement {
-    blocks: &'static str,
-    /// Flags that add such blocks.
-    hint: &'static str,
-    is_met_by: fn(&Block) -> bool,
-}
 
 /// At least one driver's run must have blocks that the fault needs.
 pub(super) fn check(args: &BenchArgs, configs: &[BenchConfig], cpus: usize) -> anyhow::Result<()> {
@@ -31,7 +20,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[BenchConfig], cpus: usize) -> a
     if fault == Fault::Wander && (cpus < 2 || configs.iter().any(|config| config.pinning.host.is_none())) {
         return Err(usage("--fault wander needs a pinned initiator and at least two CPUs: --pin auto"));
     }
-    let Some(needed) = requirement(fault) else { return Ok(()) };
+    let Some(needed) = fault.needs() else { return Ok(()) };
     let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();
     // It is injected at message 300 of a block, whose time limit is a second.
     let is_too_slow = fault == Fault::Stall && args.rate.iter().any(|&rate| rate < 400);
@@ -39,55 +28,6 @@ pub(super) fn check(args: &BenchArgs, configs: &[BenchConfig], cpus: usize) -> a
         return Err(usage(format!("--fault {name} needs {}: {}", needed.blocks, needed.hint)));
     }
     Ok(())
-}
-
-fn requirement(fault: Fault) -> Option<FaultRequirement> {
-    let (blocks, hint, is_met_by): (_, _, fn(&Block) -> bool) = match fault {
-        Fault::ShortRead | Fault::WrongHash | Fault::CorruptFrame | Fault::SkipVerify | Fault::ShortVerify => {
-            ("frames", "--workload frame", |block| block.workload == Workload::Frame)
-        }
-        Fault::EarlyAck | Fault::WrongStamp => {
-            ("round trips", "--workload pingpong", |block| block.workload == Workload::Pingpong)
-        }
-        // Compared with the latency of a doorbell, the host's own time may be small.
-        Fault::SlowStamps => ("round trips with both sides polling", "--workload pingpong --mode poll", |block| {
-            block.workload == Workload::Pingpong && is_of(block, WaitMode::Poll, WaitMode::Poll)
-        }),
-        // Elsewhere doorbells coalesce, or the receiver does not block.
-        Fault::UncountedDoorbell | Fault::DropDoorbell | Fault::DropAnswer => {
-            ("doorbells that are acknowledged one by one", "--workload pingpong --mode irq", |block| {
-                block.workload.is_closed_loop()
-                    && is_of(block, WaitMode::Irq, WaitMode::Irq)
-                    && guaranteed_operations(block) >= DOORBELLS
-            })
-        }
-        Fault::BlindStorm => ("a storm of doorbells", "--workload storm --mode irq", |block| {
-            block.workload == Workload::Storm && block.guest_wait.blocks()
-        }),
-        Fault::SleepyHost => ("a host that polls for acknowledgements", "--workload pingpong --mode poll", |block| {
-            block.workload.is_closed_loop() && block.host_wait == WaitMode::Poll
-        }),
-        Fault::SleepyGuest => ("a guest that polls for messages", "--workload pingpong --mode poll", |block| {
-            block.workload.is_closed_loop() && block.guest_wait == WaitMode::Poll
-        }),
-        Fault::Stall => {
-            ("an open loop of 400 messages per second or more", "--workload openloop --rate 1000", |block| {
-                block.workload == Workload::Openloop
-            })
-        }
-        Fault::DriftingClock | Fault::Wander => ("a workload with messages", "--workload pingpong", |_| true),
-        Fault::ClaimKvm => return None,
-    };
-    Some(FaultRequirement { blocks, hint, is_met_by })
-}
-
-fn is_of(block: &Block, host: WaitMode, guest: WaitMode) -> bool {
-    (block.host_wait, block.guest_wait) == (host, guest)
-}
-
-/// Operations that a block runs regardless of its time limit.
-fn guaranteed_operations(block: &Block) -> u64 {
-    block.warmup + if block.limit_ms.is_none() { block.count } else { 0 }
 }
 
 #[cfg(test)]
