@@ -114,10 +114,10 @@ pub fn read_samples(path: &Path) -> Result<(Vec<Row>, Option<Warning>), ReportEr
         return Err(ReportError::Columns { path: path.to_owned(), missing: missing.join(", ") });
     }
     let rows = reader.deserialize().collect::<Result<Vec<Row>, csv::Error>>().map_err(wrong)?;
-    let cut_off = (whole < length).then(|| Warning {
-        message: format!("the last line of {SAMPLES_FILE} is incomplete and was ignored; {} rows remain", rows.len()),
-        hint: "run again: the initiator was stopped while writing".to_owned(),
-    });
+    let remain = rows.len();
+    let message = format!("the last line of {SAMPLES_FILE} is incomplete and was ignored; {remain} rows remain");
+    let hint = "run again: the initiator was stopped while writing";
+    let cut_off = (whole < length).then(|| Warning::new(message, hint));
     Ok((rows, cut_off))
 }
 

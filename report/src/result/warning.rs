@@ -12,3 +12,9 @@ pub struct Warning {
     #[serde(rename = "cure")]
     pub hint: String,
 }
+
+impl Warning {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}

@@ -39,10 +39,6 @@ pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Hands
     warnings.into_iter().flatten().collect()
 }
 
-fn warning(message: String, hint: impl Into<String>) -> Warning {
-    Warning { message, hint: hint.into() }
-}
-
 /// The polling threads of each side compete for the other side's CPUs, caches and memory bandwidth.
 fn other_benchmarks(environment: &Environment) -> Option<Warning> {
     let others: Vec<String> = environment.load.other_benchmarks.iter().map(ToString::to_string).collect();
@@ -55,7 +51,7 @@ fn other_benchmarks(environment: &Environment) -> Option<Warning> {
             several.join(", ")
         ),
     };
-    Some(warning(message, "run one benchmark at a time"))
+    Some(Warning::new(message, "run one benchmark at a time"))
 }
 
 fn not_pinned(environment: &Environment) -> Option<Warning> {
@@ -65,7 +61,7 @@ fn not_pinned(environment: &Environment) -> Option<Warning> {
         } else {
             "run with --pin auto"
         };
-        warning("no thread was pinned: the scheduler may move the initiator or a vCPU at any time".into(), hint)
+        Warning::new("no thread was pinned: the scheduler may move the initiator or a vCPU at any time", hint)
     })
 }
 
@@ -86,7 +82,7 @@ fn oversubscribed(environment: &Environment) -> Option<Warning> {
             1 => "give the run at least two CPUs".to_owned(),
             _ => format!("run with --smp {}, or on {threads} CPUs", cores - 1),
         };
-        warning(message, hint)
+        Warning::new(message, hint)
     })
 }
 
@@ -98,7 +94,7 @@ fn host_and_vcpus(pinning: &Pinning) -> impl Iterator<Item = (usize, ThreadName,
 
 fn one_cpu_for_two(pinning: &Pinning) -> Option<Warning> {
     let (_, name, cpu) = host_and_vcpus(pinning).find(|(host, _, cpu)| host == cpu)?;
-    Some(warning(
+    Some(Warning::new(
         format!(
             "the initiator and {name} are both pinned to CPU {cpu}: the side that polls keeps the other from running"
         ),
@@ -111,7 +107,7 @@ fn siblings(environment: &Environment, pinning: &Pinning) -> Option<Warning> {
         a != b && environment.host.smt_siblings.iter().any(|core| core.contains(a) && core.contains(b))
     };
     let (host, name, cpu) = host_and_vcpus(pinning).find(|(host, _, cpu)| share(host, cpu))?;
-    Some(warning(
+    Some(Warning::new(
         format!(
             "the initiator (CPU {host}) and {name} (CPU {cpu}) are hyperthreads of one core: polling on one slows the other"
         ),
@@ -131,7 +127,7 @@ fn loaded(environment: &Environment) -> Option<Warning> {
                 sig3(busy),
                 plural(environment.cores.into(), "CPU"),
             );
-            warning(message, STOP_LOAD)
+            Warning::new(message, STOP_LOAD)
         });
     }
     let load = environment.load.load_average?;
@@ -143,7 +139,7 @@ fn loaded(environment: &Environment) -> Option<Warning> {
             "the load average was {load:.2} when the run began; its {threads} polling threads leave {free:.0} of {}",
             plural(cpus.into(), "CPU")
         );
-        warning(message, "stop other load, wait a minute (uptime shows the load), and run again")
+        Warning::new(message, "stop other load, wait a minute (uptime shows the load), and run again")
     })
 }
 
@@ -151,7 +147,7 @@ fn loaded(environment: &Environment) -> Option<Warning> {
 fn low_priority(environment: &Environment) -> Option<Warning> {
     let (policy, nice) = (environment.host.scheduling_policy.as_deref()?, environment.host.nice.unwrap_or(0));
     (["batch", "idle"].contains(&policy) || nice > 0).then(|| {
-        warning(
+        Warning::new(
             format!("the run had low scheduling priority (policy {policy}, nice {nice})"),
             "start it without nice and chrt, or with chrt --other 0 nice -n 0",
         )
@@ -161,7 +157,7 @@ fn low_priority(environment: &Environment) -> Option<Warning> {
 fn throttled(environment: &Environment) -> Option<Warning> {
     let (quota, threads) = (environment.host.cpu_quota?, spinning(environment)?);
     (quota < f64::from(threads)).then(|| {
-        warning(
+        Warning::new(
             format!(
                 "the control group's quota is {} CPUs and {threads} threads poll: the kernel stops them for milliseconds \
                  when it is used up",
@@ -174,7 +170,7 @@ fn throttled(environment: &Environment) -> Option<Warning> {
 
 fn stolen(environment: &Environment) -> Option<Warning> {
     let steal = environment.load.steal_percent.filter(|percent| *percent > STEAL_FROM)?;
-    Some(warning(
+    Some(Warning::new(
         format!("steal time: the hypervisor withheld {steal:.1} % of this machine's CPU time during the run"),
         "do not rely on maxima and high percentiles; run again on a machine with dedicated CPUs",
     ))
@@ -182,7 +178,7 @@ fn stolen(environment: &Environment) -> Option<Warning> {
 
 fn governor(environment: &Environment) -> Option<Warning> {
     let governor = environment.host.governor.as_deref().filter(|governor| *governor != "performance")?;
-    Some(warning(
+    Some(Warning::new(
         format!(
             "the frequency governor is {governor}: after blocking, a CPU runs at a lower frequency than while polling"
         ),
@@ -192,7 +188,7 @@ fn governor(environment: &Environment) -> Option<Warning> {
 
 fn host_clock(environment: &Environment) -> Option<Warning> {
     let source = environment.host.host_clocksource.as_deref().filter(|source| *source != "tsc")?;
-    Some(warning(
+    Some(Warning::new(
         format!(
             "the host's clock source is {source}, not tsc: the kernel considers the TSC unstable, from which timestamps are \
              taken"
@@ -224,12 +220,11 @@ impl Handshakes {
 fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warning> {
     if environment.accel == "kvm" && environment.clocksource.as_deref() == Some("kvm-clock") {
         return (!handshakes.show_a_sound_counter()).then(|| {
-            warning(
+            let (moved, blocks) = (handshakes.moved, plural(handshakes.blocks as u64, "block"));
+            Warning::new(
                 format!(
-                    "the guest's clock source is kvm-clock, and its counter moved against the host's in {} of {}: one-way \
-                     figures may not be on one time line",
-                    handshakes.moved,
-                    plural(handshakes.blocks as u64, "block")
+                    "the guest's clock source is kvm-clock, and its counter moved against the host's in {moved} of \
+                     {blocks}: one-way figures may not be on one time line"
                 ),
                 "see why the host's counter is not constant (dmesg | grep -i tsc); round trips are not affected",
             )
@@ -237,7 +232,7 @@ fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warn
     }
     let source =
         environment.clocksource.as_deref().filter(|source| !["tsc", "tsc-early", "unknown", ""].contains(source))?;
-    Some(warning(
+    Some(Warning::new(
         format!("the guest's clock source is {source}, not tsc: one-way latencies may mix two clocks"),
         "run with --append clocksource=tsc; console.log has the reason",
     ))
@@ -247,7 +242,7 @@ fn nested(environment: &Environment) -> Option<Warning> {
     (environment.accel == "kvm" && environment.host.virtualized == Some(true)).then(|| {
         let message = "KVM is nested (the host is a virtual machine): interrupts and wake-ups cost several times more than \
                        on bare metal";
-        warning(message.to_owned(), "run on bare metal for figures of bare metal")
+        Warning::new(message, "run on bare metal for figures of bare metal")
     })
 }
 
@@ -262,6 +257,6 @@ fn emulated(environment: &Environment) -> Option<Warning> {
         };
         let message =
             format!("the guest ran under emulation (TCG{reason}): compare modes only, figures do not predict KVM");
-        warning(message, hint)
+        Warning::new(message, hint)
     })
 }

@@ -22,14 +22,10 @@ pub(super) fn preempted(run: &Run) -> Option<Warning> {
         blocks.filter_map(|one| Some((one.measured.cpu.switches.preemptions()?, one.measured.operations))).collect();
     let times = total(known.iter().map(|(times, _)| *times));
     let operations = total(known.iter().map(|(_, operations)| *operations));
-    (times as f64 > operations as f64 * PREEMPTED_FROM).then(|| Warning {
-        message: format!(
-            "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced",
-            plural(times, "time"),
-            plural(operations, "operation"),
-        ),
-        hint: STOP_LOAD.to_owned(),
-    })
+    let (counted, of) = (plural(times, "time"), plural(operations, "operation"));
+    let message =
+        format!("benchmark threads (initiator, vCPUs) were preempted {counted} in {of} of pingpong and paced");
+    (times as f64 > operations as f64 * PREEMPTED_FROM).then(|| Warning::new(message, STOP_LOAD))
 }
 
 /// Hybrid waits spin for the cost of blocking, which is calibrated with few operations at the start of the run. If
@@ -37,15 +33,13 @@ pub(super) fn preempted(run: &Run) -> Option<Warning> {
 pub(super) fn spin(run: &Run, environment: &Environment, config: &serde_json::Value) -> Option<Warning> {
     let spin_ns = environment.hybrid_spin_ns.filter(|_| config["spin_ns"].is_null())? as f64;
     let median_ns = median_of_blocking(run)? as f64;
-    (spin_ns > SPIN_FACTOR * median_ns).then(|| Warning {
-        message: format!(
-            "hybrid waits spin for {}, the cost of blocking when the run began; its p50 was {} later, so the calibration \
-             was disturbed",
-            duration(spin_ns),
-            duration(median_ns)
-        ),
-        hint: format!("run again, or with --spin {}us", (median_ns / 1e3).ceil()),
-    })
+    let [spin, median] = [spin_ns, median_ns].map(duration);
+    let message = format!(
+        "hybrid waits spin for {spin}, the cost of blocking when the run began; its p50 was {median} later, so the \
+         calibration was disturbed"
+    );
+    let hint = format!("run again, or with --spin {}us", (median_ns / 1e3).ceil());
+    (spin_ns > SPIN_FACTOR * median_ns).then(|| Warning::new(message, hint))
 }
 
 /// Median back-to-back round trip with both sides blocking.

@@ -15,7 +15,6 @@ use std::collections::HashSet;
 
 use crate::evaluate::cost;
 use crate::io::run::{CellBlocks, Run, RunBlock};
-use crate::result::cpu::Cpu;
 use crate::result::metric::Metric;
 use crate::result::warning::Warning;
 use bench_model::samples::Row;
@@ -53,20 +52,21 @@ pub(super) fn of(run: &Run) -> Vec<Warning> {
         let more = plural(more as u64, "more block");
         last.message = format!("{}. {more} stalled too, for up to {longest}", last.message);
     }
-    stalls.into_iter().map(|stall| Warning { message: stall.message, hint: HINT.to_owned() }).collect()
+    stalls.into_iter().map(|stall| Warning::new(stall.message, HINT)).collect()
 }
 
 fn of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
     let blocks = &cell.blocks[..];
-    let spans = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.span));
-    let delays = Usual::of(blocks, blocks.iter().flat_map(|block| operations(block)).filter_map(|one| one.delay));
-    let is_stalled = |one: &Operation<'_>| one.exceeds_peak(spans, delays);
+    let all = || blocks.iter().flat_map(operations);
+    let (span_limit, delay_limit) =
+        (limit(blocks, all().filter_map(|one| one.span)), limit(blocks, all().filter_map(|one| one.delay)));
+    let is_stalled = |one: &Operation<'_>| exceeds(one.span, span_limit) || exceeds(one.delay, delay_limit);
     let stalled: Vec<Vec<Operation<'_>>> =
         blocks.iter().map(|block| operations(block).into_iter().filter(is_stalled).collect()).collect();
     let effect = effect(cell, &stalled);
     let by_operation = blocks.iter().zip(&stalled).filter_map(|(block, stalled)| {
         let longest = stalled.iter().map(Operation::longest).max()?;
-        let late = stalled.iter().all(|one| !spans.is_some_and(|usual| usual.is_exceeded_by(one.span)));
+        let late = stalled.iter().all(|one| !exceeds(one.span, span_limit));
         let verb = if late { "started late by" } else { "took" };
         let up_to = if stalled.len() > 1 { " up to" } else { "" };
         let message = format!(
@@ -96,11 +96,6 @@ impl Operation<'_> {
     fn longest(&self) -> u64 {
         self.span.unwrap_or(0).max(self.delay.unwrap_or(0))
     }
-
-    fn exceeds_peak(&self, spans: Option<Usual>, delays: Option<Usual>) -> bool {
-        let beyond = |usual: Option<Usual>, value| usual.is_some_and(|usual| usual.is_exceeded_by(value));
-        beyond(spans, self.span) || beyond(delays, self.delay)
-    }
 }
 
 /// The operations that count for metrics, in order.
@@ -119,28 +114,20 @@ fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
     all.into_iter().filter(|one| one.row.status == bench_model::samples::Status::Ok).collect()
 }
 
-/// The usual latency of a cell.
-#[derive(Clone, Copy)]
-struct Usual {
-    /// Above this, in nanoseconds, a value is a stall.
-    bound: u64,
+/// Above this, in nanoseconds, a value is a stall. `None` without values.
+fn limit(blocks: &[RunBlock<'_>], values: impl Iterator<Item = u64>) -> Option<u64> {
+    let mut values: Vec<u64> = values.collect();
+    values.sort_unstable();
+    let top = values.len().checked_sub(1)?;
+    let (first, third) = (values[top / 4], values[top * 3 / 4]);
+    let is_contended = blocks.iter().any(|block| block.plan().conditions.is_contended());
+    let least = if is_contended { MIN_CROWDED } else { LEAST };
+    let beyond = least.max(third.saturating_mul(3)).max((third - first).saturating_mul(10));
+    Some(third.saturating_add(beyond))
 }
 
-impl Usual {
-    fn of(blocks: &[RunBlock<'_>], values: impl Iterator<Item = u64>) -> Option<Self> {
-        let mut values: Vec<u64> = values.collect();
-        values.sort_unstable();
-        let top = values.len().checked_sub(1)?;
-        let (first, third) = (values[top / 4], values[top * 3 / 4]);
-        let is_contended = blocks.iter().any(|block| block.plan().conditions.is_contended());
-        let least = if is_contended { MIN_CROWDED } else { LEAST };
-        let beyond = least.max(third.saturating_mul(3)).max((third - first).saturating_mul(10));
-        Some(Self { bound: third.saturating_add(beyond) })
-    }
-
-    fn is_exceeded_by(self, value: Option<u64>) -> bool {
-        value.is_some_and(|value| value > self.bound)
-    }
+fn exceeds(value: Option<u64>, limit: Option<u64>) -> bool {
+    value.zip(limit).is_some_and(|(value, limit)| value > limit)
 }
 
 /// The effect of the stalls, given by block, on the mean and the CPU metrics of their cell.
@@ -163,7 +150,7 @@ fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
     let means = means.map(|(with, without)| format!("; {name} of the cell {with} with the stall, {without} without"));
     let quiet = blocks.iter().zip(stalled).filter(|(_, stalled)| stalled.is_empty());
     let quiet: Vec<RunBlock<'_>> = quiet.map(|(block, _)| *block).collect();
-    let per_operation = |blocks: &[RunBlock<'_>]| cpu_per_operation(&cost::cpu(blocks));
+    let per_operation = |blocks: &[RunBlock<'_>]| cost::cpu(blocks).total_us_per_op();
     let cpu = match (per_operation(blocks), per_operation(&quiet)) {
         (Some(with), Some(without)) => {
             let (with, without) = (duration(with * 1e3), duration(without * 1e3));
@@ -178,11 +165,6 @@ fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
 fn mean(values: impl Iterator<Item = u64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value as f64, count + 1));
     (count > 0).then(|| sum / count as f64)
-}
-
-/// CPU time of all threads, in microseconds.
-fn cpu_per_operation(cpu: &Cpu) -> Option<f64> {
-    Some(cpu.host_us_per_op? + cpu.vcpu_us_per_op? + cpu.main_loop_us_per_op?)
 }
 
 /// Stalls that are visible only for a whole block: a suspended machine, a stream or storm that took longer than
