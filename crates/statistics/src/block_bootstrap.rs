@@ -4,7 +4,7 @@
 //! which the cumulative counts reach half. Nearly all replicates have their median in a narrow [`Window`] of ranks. The
 //! number of samples of a chunk below the window is the difference of two prefix sums, so only the few samples inside
 //! are counted one by one. The cost of a replicate is therefore about proportional to its number of chunks. The result
-//! is exact: if a median lies outside the window, it is searched again in the window of all ranks.
+//! is exact: if a median lies outside the window, the samples are sorted.
 
 use std::ops::Range;
 
@@ -13,34 +13,20 @@ use rand::rngs::StdRng;
 
 use crate::percentile::Percentile;
 
-/// Replicates that are counted in full to place the window. The window extends their range by its width on either side,
+/// Replicates that are sorted to place the window. The window extends their range by its width on either side,
 /// so few other medians lie outside.
 const PILOTS: usize = 24;
 
-/// A series of at least one sample, in non-empty blocks.
+/// A series in non-empty blocks.
 pub(crate) struct Series {
+    /// By nearest rank.
+    pub(crate) median: u64,
     /// The distinct values, ascending.
     values: Vec<u64>,
     /// The samples' ranks among the values, in the order of measurement.
     ranks: Vec<u32>,
-    blocks: Vec<Block>,
-}
-
-/// The samples of a block, and its chunk length.
-struct Block {
-    samples: Range<usize>,
-    chunk: usize,
-}
-
-/// A range of ranks from `first` on, and the positions of these ranks in the series.
-struct Window {
-    first: usize,
-    /// For each position in the series: the number of earlier samples below the window, and of those inside.
-    before: Vec<(u32, u32)>,
-    /// The samples inside, as ranks from `first`.
-    inside: Vec<u32>,
-    /// The count of each rank of the window in a replicate.
-    counts: Vec<u32>,
+    /// The samples of each block.
+    blocks: Vec<Range<usize>>,
 }
 
 impl Series {
@@ -50,20 +36,17 @@ impl Series {
         let mut values: Vec<u64> = filled().flatten().copied().collect();
         values.sort_unstable();
         Percentile::P50.interval(&values)?;
-        // Counts and ranks have 32 bits, and a replicate may be longer than the series.
-        u32::try_from(filled().map(<[u64]>::len).max()?.checked_mul(blocks.len())?).ok()?;
+        let median = Percentile::P50.of(&values)?;
         values.dedup();
+        // Ranks have 32 bits.
         let rank = |sample: &u64| u32::try_from(values.partition_point(|value| value < sample)).ok();
         let ranks = filled().flatten().map(rank).collect::<Option<Vec<u32>>>()?;
-        let mut start = 0;
-        let blocks = filled()
-            .map(|block| {
-                let samples = start..start + block.len();
-                start = samples.end;
-                Block { samples, chunk: chunk_length(block.len()) }
-            })
-            .collect();
-        Some(Self { values, ranks, blocks })
+        let mut end = 0;
+        let range = |block: &[u64]| {
+            end += block.len();
+            end - block.len()..end
+        };
+        Some(Self { median, blocks: filled().map(range).collect(), values, ranks })
     }
 
     /// Blocks that are not empty.
@@ -71,82 +54,70 @@ impl Series {
         self.blocks.len()
     }
 
-    /// The median of the measured samples, by nearest rank.
-    pub(crate) fn median(&self) -> u64 {
-        self.median_of(std::slice::from_ref(&(0..self.ranks.len())), &mut self.everything())
-    }
-
     /// The medians of the given number of replicates, by nearest rank.
     pub(crate) fn replicate_medians(&self, replicates: usize, rng: &mut StdRng) -> Vec<u64> {
-        let mut everything = self.everything();
-        let mut chunks = Vec::new();
-        let mut medians = Vec::with_capacity(replicates);
-        for _ in 0..replicates.min(PILOTS) {
-            self.draw(&mut chunks, rng);
-            medians.push(self.median_of(&chunks, &mut everything));
-        }
-        let mut window = self.around(&medians);
+        let mut medians: Vec<usize> = (0..replicates.min(PILOTS)).map(|_| self.median_rank(&self.draw(rng))).collect();
+        let (low, high) = (medians.iter().min().copied().unwrap_or(0), medians.iter().max().copied().unwrap_or(0));
+        let margin = high - low + 1;
+        let window = low.saturating_sub(margin)..(high + margin + 1).min(self.values.len());
+        let mut window = Window::of(&self.ranks, window);
         while medians.len() < replicates {
-            self.draw(&mut chunks, rng);
-            let rank = window.median_rank(&chunks);
-            medians.push(rank.map_or_else(|| self.median_of(&chunks, &mut everything), |rank| self.values[rank]));
+            let chunks = self.draw(rng);
+            medians.push(window.median_rank(&chunks).unwrap_or_else(|| self.median_rank(&chunks)));
         }
-        medians
+        medians.into_iter().map(|rank| self.values[rank]).collect()
     }
 
     /// Draws the chunks of one replicate.
-    fn draw(&self, chunks: &mut Vec<Range<usize>>, rng: &mut StdRng) {
-        chunks.clear();
+    fn draw(&self, rng: &mut StdRng) -> Vec<Range<usize>> {
+        let mut chunks = Vec::new();
         for _ in &self.blocks {
             // A single block is always drawn, without using the random generator.
             let drawn = if self.blocks.len() > 1 { rng.random_range(0..self.blocks.len()) } else { 0 };
-            let Block { samples, chunk } = &self.blocks[drawn];
+            let samples = &self.blocks[drawn];
+            let chunk = chunk_length(samples.len());
             let mut left = samples.len();
             while left > 0 {
                 let start = rng.random_range(samples.start..=samples.end - chunk);
                 // The last chunk is truncated to keep the weight of the block.
-                let taken = left.min(*chunk);
+                let taken = left.min(chunk);
                 chunks.push(start..start + taken);
                 left -= taken;
             }
         }
+        chunks
     }
 
-    fn median_of(&self, chunks: &[Range<usize>], everything: &mut Window) -> u64 {
-        self.values[everything.median_rank(chunks).expect("some rank is the median's, and all are inside")]
+    /// The rank of the chunks' median, by sorting their samples.
+    fn median_rank(&self, chunks: &[Range<usize>]) -> usize {
+        let mut drawn: Vec<u32> = chunks.iter().flat_map(|chunk| &self.ranks[chunk.clone()]).copied().collect();
+        let middle = drawn.len().div_ceil(2) - 1;
+        *drawn.select_nth_unstable(middle).1 as usize
     }
+}
 
-    /// The window of all ranks.
-    fn everything(&self) -> Window {
-        Window::of(&self.ranks, 0..self.values.len())
-    }
-
-    /// A window that contains most medians, from a sample of them.
-    fn around(&self, medians: &[u64]) -> Window {
-        let rank = |median: Option<&u64>| self.values.partition_point(|value| Some(value) < median);
-        let (low, high) = (rank(medians.iter().min()), rank(medians.iter().max()));
-        let margin = high - low + 1;
-        Window::of(&self.ranks, low.saturating_sub(margin)..(high + margin + 1).min(self.values.len()))
-    }
+/// A range of ranks from `first` on, and the positions of these ranks in the series.
+struct Window {
+    first: usize,
+    /// For each position in the series: the number of earlier samples below the window, and of those inside.
+    before: Vec<(usize, usize)>,
+    /// The samples inside, as ranks from `first`.
+    inside: Vec<usize>,
+    /// The count of each rank of the window in a replicate.
+    counts: Vec<usize>,
 }
 
 impl Window {
     fn of(series: &[u32], window: Range<usize>) -> Self {
-        let mut before = Vec::with_capacity(series.len() + 1);
+        let mut before = vec![(0, 0)];
         let mut inside = Vec::new();
-        let mut seen = (0, 0);
-        before.push(seen);
-        for &rank in series {
-            if (rank as usize) < window.start {
-                seen.0 += 1;
-            } else if (rank as usize) < window.end {
-                seen.1 += 1;
-                inside.push(rank);
+        let mut below = 0;
+        for rank in series.iter().map(|&rank| rank as usize) {
+            below += usize::from(rank < window.start);
+            if window.contains(&rank) {
+                inside.push(rank - window.start);
             }
-            before.push(seen);
-        }
-        for rank in &mut inside {
-            *rank -= u32::try_from(window.start).expect("ranks in the window start at its first rank and fit 32 bits");
+            before.push((below, inside.len()));
         }
         Self { first: window.start, before, inside, counts: vec![0; window.len()] }
     }
@@ -159,19 +130,18 @@ impl Window {
         for chunk in chunks {
             let (from, to) = (self.before[chunk.start], self.before[chunk.end]);
             samples += chunk.len();
-            below += (to.0 - from.0) as usize;
-            for &rank in &self.inside[from.1 as usize..to.1 as usize] {
-                self.counts[rank as usize] += 1;
+            below += to.0 - from.0;
+            for &rank in &self.inside[from.1..to.1] {
+                self.counts[rank] += 1;
             }
         }
-        let mut left = samples.div_ceil(2).checked_sub(below).filter(|&left| left > 0)?;
-        for (rank, &count) in self.counts.iter().enumerate() {
-            match left.checked_sub(count as usize) {
-                None | Some(0) => return Some(self.first + rank),
-                Some(rest) => left = rest,
-            }
-        }
-        None
+        let half = samples.div_ceil(2);
+        let up_to = self.counts.iter().scan(below, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        let rank = up_to.take_while(|sum| *sum < half).count();
+        (below < half && rank < self.counts.len()).then_some(self.first + rank)
     }
 }
 
@@ -210,7 +180,7 @@ mod tests {
             let mut all: Vec<u64> = blocks.concat();
             all.sort_unstable();
             if let Some(series) = Series::of(&blocks) {
-                prop_assert_eq!(Some(series.median()), Percentile::P50.of(&all));
+                prop_assert_eq!(Some(series.median), Percentile::P50.of(&all));
             } else {
                 prop_assert!(all.len() < 6);
             }
@@ -222,8 +192,7 @@ mod tests {
             let low = low.min(series.values.len() - 1);
             let mut window = Window::of(&series.ranks, low..(low + width).min(series.values.len()));
             let inside = series.values[low]..=series.values[(low + width).min(series.values.len()) - 1];
-            let mut chunks = Vec::new();
-            series.draw(&mut chunks, &mut StdRng::seed_from_u64(seed));
+            let chunks = series.draw(&mut StdRng::seed_from_u64(seed));
             let median = naive(&blocks, &chunks);
             let found = window.median_rank(&chunks).map(|rank| series.values[rank]);
             prop_assert_eq!(found, Some(median).filter(|median| inside.contains(median)));
@@ -234,26 +203,22 @@ mod tests {
             let Some(series) = Series::of(&blocks) else { return Ok(()) };
             let medians = series.replicate_medians(60, &mut StdRng::seed_from_u64(seed));
             let mut rng = StdRng::seed_from_u64(seed);
-            let mut chunks = Vec::new();
             for median in medians {
-                series.draw(&mut chunks, &mut rng);
-                prop_assert_eq!(median, naive(&blocks, &chunks));
+                prop_assert_eq!(median, naive(&blocks, &series.draw(&mut rng)));
             }
         }
 
         #[test]
         fn chunks_stay_in_their_block_and_keep_its_length(blocks in blocks(), seed in any::<u64>()) {
             let Some(series) = Series::of(&blocks) else { return Ok(()) };
-            let mut chunks = Vec::new();
-            series.draw(&mut chunks, &mut StdRng::seed_from_u64(seed));
-            let mut chunks = chunks.into_iter();
+            let mut chunks = series.draw(&mut StdRng::seed_from_u64(seed)).into_iter();
             for _ in 0..series.blocks() {
                 let first = chunks.next().expect("a chunk per block");
-                let block = series.blocks.iter().find(|block| block.samples.contains(&first.start)).expect("a block");
-                let mut left = block.samples.len() - first.len();
+                let block = series.blocks.iter().find(|block| block.contains(&first.start)).expect("a block");
+                let mut left = block.len() - first.len();
                 while left > 0 {
                     let chunk = chunks.next().expect("the block goes on");
-                    prop_assert!(chunk.start >= block.samples.start && chunk.end <= block.samples.end);
+                    prop_assert!(chunk.start >= block.start && chunk.end <= block.end);
                     left -= chunk.len();
                 }
             }

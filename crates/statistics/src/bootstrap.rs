@@ -80,7 +80,7 @@ pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed
     let medians = [&a, &b].map(|series| series.replicate_medians(REPLICATES, &mut rng));
     let pairs = medians[0].iter().zip(&medians[1]);
     let replicates = pairs.map(|(&a, &b)| ratio(a as f64, b as f64)).collect::<Option<Vec<f64>>>()?;
-    Some(Ratio::of(ratio(a.median() as f64, b.median() as f64)?, replicates, a.blocks().min(b.blocks())))
+    Some(Ratio::of(ratio(a.median as f64, b.median as f64)?, replicates, a.blocks().min(b.blocks())))
 }
 
 /// One block's part of a ratio of totals, such as its CPU time and its operations.

@@ -30,6 +30,7 @@ pub fn noise_floor_of_totals(blocks: &[Share], seed: u64) -> Option<f64> {
 }
 
 /// Splits blocks as ABBA rounds interleave two modes: 0, 3, 4, 7, … and 1, 2, 5, 6, ….
+#[must_use]
 pub fn halves<T>(blocks: impl Iterator<Item = T>) -> (Vec<T>, Vec<T>) {
     let (mut a, mut b) = (Vec::new(), Vec::new());
     for (index, block) in blocks.enumerate() {

@@ -45,6 +45,7 @@ impl Percentile {
     pub const P9999: Self = Self { basis_points: 9_999, from: 100_000 };
 
     /// Any other percentile, for curves: given from the first sample on.
+    #[must_use]
     pub const fn at(basis_points: u32) -> Self {
         Self { basis_points, from: 1 }
     }
