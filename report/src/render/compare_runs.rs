@@ -265,7 +265,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
 fn unjudged(gate: &Gate) -> Vec<String> {
     let of = |figure: &'static str| {
         let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
-        by_reason(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, cell)))
+        by_reason(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, *cell)))
     };
     [P50, P99].into_iter().flat_map(of).collect()
 }
