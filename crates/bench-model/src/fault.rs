@@ -66,8 +66,7 @@ impl Fault {
         match self {
             Self::ShortRead => (Some(1), Guest),
             Self::WrongHash => (Some(2), Host),
-            Self::CorruptFrame => (Some(2), Guest),
-            Self::SkipVerify => (Some(2), Guest),
+            Self::CorruptFrame | Self::SkipVerify => (Some(2), Guest),
             Self::EarlyAck => (Some(3), Guest),
             Self::UncountedDoorbell => (Some(4), Host),
             Self::BlindStorm => (Some(5), Guest),
