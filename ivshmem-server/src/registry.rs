@@ -31,9 +31,6 @@ use ids::{IDS, Ids, Stamp};
 /// end the process. About 2,000 peers use this much when all have many notifications pending.
 const HEADROOM: usize = 16 << 20;
 
-/// Maximum number of notifications in a batch.
-const BATCH_SIZE: usize = 64;
-
 /// A notification for one client.
 #[derive(Debug)]
 pub(crate) enum Notification {
@@ -204,12 +201,9 @@ impl Registry {
         self.now - 1
     }
 
-    /// Appends the next notifications for a client. It counts as notified from now on, even if they are not sent.
-    pub(crate) fn next_batch(&mut self, view: &mut ClientView, notifications: &mut VecDeque<Notification>) -> Batch {
-        self.next_batch_up_to(BATCH_SIZE, view, notifications)
-    }
-
-    fn next_batch_up_to(
+    /// Appends the next notifications for a client, up to `limit`. It counts as notified from now on, even if they are not
+    /// sent.
+    pub(crate) fn next_batch(
         &mut self,
         limit: usize,
         view: &mut ClientView,

@@ -105,52 +105,56 @@ pub fn send(socket: impl AsFd, value: i64, fd: Option<BorrowedFd<'_>>) -> Result
     send_batch(socket, &[Message { value, fd }], 0).map(drop)
 }
 
-/// Receives up to the end of one message
-/// ([recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html)).
+/// Receives up to the end of one message.
 ///
 /// The decoder keeps a partial message from one call to the next, so each connection needs its own decoder.
 pub fn receive(socket: &UnixStream, decoder: &mut Decoder<OwnedFd>) -> Result<Received, ReceiveError> {
     let mut bytes = [0; MESSAGE_BYTES];
     loop {
-        let (count, fd) = match receive_part(socket, &mut bytes[..decoder.wanted()]) {
-            Ok(part) => part?,
+        let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
+        let mut part = match receive_part(socket, &mut bytes[..decoder.wanted()], &mut room) {
+            Ok(part) => part,
             Err(Errno::INTR) => continue,
             Err(Errno::AGAIN) => return Ok(Received::NotYet),
             // The peer closed the connection with unread bytes from this side. Treated like a normal close.
-            Err(Errno::CONNRESET) => (0, None),
+            Err(Errno::CONNRESET) => Part { count: 0, fds: Vec::new(), is_truncated: false },
             Err(errno) => return Err(ReceiveError::Socket(errno.into())),
         };
-        if count == 0 {
+        if part.is_truncated {
+            return Err(ReceiveError::DescriptorLost);
+        }
+        if part.fds.len() > 1 {
+            return Err(ReceiveError::TooManyDescriptors(part.fds.len()));
+        }
+        if part.count == 0 {
             decoder.finish()?;
             return Ok(Received::Closed);
         }
-        if let Some(message) = decoder.feed(&bytes[..count], fd)? {
+        if let Some(message) = decoder.feed(&bytes[..part.count], part.fds.pop())? {
             return Ok(Received::Message(message));
         }
     }
 }
 
-/// The number of bytes, and the descriptor, if any.
-type Part = Result<(usize, Option<OwnedFd>), ReceiveError>;
+/// The result of one read.
+#[derive(Debug)]
+pub struct Part {
+    /// The number of bytes.
+    pub count: usize,
+    /// The descriptors, which are closed if the part is dropped.
+    pub fds: Vec<OwnedFd>,
+    /// Whether a descriptor was lost: it exceeded `room`, or this process's limit of open files.
+    pub is_truncated: bool,
+}
 
-/// One recvmsg call.
-fn receive_part(socket: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
-    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTOR_ROOM))];
-    let mut control = RecvAncillaryBuffer::new(&mut room);
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
-    // Owned before the checks, so every return closes them.
-    let mut fds: Vec<OwnedFd> = control
-        .drain()
-        .filter_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    Ok(match fds.len() {
-        _ if received.flags.contains(ReturnFlags::CTRUNC) => Err(ReceiveError::DescriptorLost),
-        0 | 1 => Ok((received.bytes, fds.pop())),
-        count => Err(ReceiveError::TooManyDescriptors(count)),
-    })
+/// Calls [recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html) once, with `room` for control data.
+pub fn receive_part(socket: &UnixStream, bytes: &mut [u8], room: &mut [MaybeUninit<u8>]) -> Result<Part, Errno> {
+    let mut control = RecvAncillaryBuffer::new(room);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let rights = control.drain().filter_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
+        _ => None,
+    });
+    let fds = rights.flatten().collect();
+    Ok(Part { count: received.bytes, fds, is_truncated: received.flags.contains(ReturnFlags::CTRUNC) })
 }

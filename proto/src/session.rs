@@ -63,8 +63,9 @@ pub enum SessionError {
     TooManyVectors(PeerId),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Expecting {
+    #[default]
     Version,
     OwnId,
     Memory(PeerId),
@@ -84,7 +85,7 @@ enum Expecting {
 /// let vector = Vector(0);
 /// assert_eq!(session.feed(7, Some("bell")), Ok(Event::OwnVector { vector, fd: "bell" }));
 /// ```
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Session {
     expecting: Expecting,
     /// The number of announced vectors of each present peer, including the client itself.
@@ -96,52 +97,30 @@ impl Session {
     /// A connection before its first message.
     #[must_use]
     pub fn new() -> Self {
-        Self { expecting: Expecting::Version, vectors: BTreeMap::new(), departed: BTreeSet::new() }
+        Self::default()
     }
 
     /// Returns the meaning of a message. The descriptor of an invalid message is closed.
     pub fn feed<F>(&mut self, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
-        match self.expecting {
-            Expecting::Version => {
-                let version = self.version(value, fd.is_some());
-                version.map(|()| Event::VersionAgreed)
+        let (event, next) = match (self.expecting, value, fd) {
+            (Expecting::Version, PROTOCOL_VERSION, None) => (Event::VersionAgreed, Expecting::OwnId),
+            (Expecting::Version, PROTOCOL_VERSION, Some(_)) => return Err(SessionError::VersionWithDescriptor),
+            (Expecting::Version, REFUSAL, _) => return Err(SessionError::Refused),
+            (Expecting::Version, version, _) => return Err(SessionError::WrongVersion(version)),
+            (Expecting::OwnId, id, fd) => {
+                let own = PeerId::from_wire(id).ok_or(SessionError::OwnIdOutOfRange(id))?;
+                if fd.is_some() {
+                    return Err(SessionError::OwnIdWithDescriptor(own));
+                }
+                (Event::Joined(own), Expecting::Memory(own))
             }
-            Expecting::OwnId => self.own_id(value, fd.is_some()).map(Event::Joined),
-            Expecting::Memory(own) => self.memory(own, value, fd),
-            Expecting::Peers(own) => self.peer(own, value, fd),
-        }
-    }
-
-    fn version(&mut self, value: i64, has_fd: bool) -> Result<(), SessionError> {
-        if value == REFUSAL {
-            return Err(SessionError::Refused);
-        }
-        if value != PROTOCOL_VERSION {
-            return Err(SessionError::WrongVersion(value));
-        }
-        if has_fd {
-            return Err(SessionError::VersionWithDescriptor);
-        }
-        self.expecting = Expecting::OwnId;
-        Ok(())
-    }
-
-    fn own_id(&mut self, value: i64, has_fd: bool) -> Result<PeerId, SessionError> {
-        let own = PeerId::from_wire(value).ok_or(SessionError::OwnIdOutOfRange(value))?;
-        if has_fd {
-            return Err(SessionError::OwnIdWithDescriptor(own));
-        }
-        self.expecting = Expecting::Memory(own);
-        Ok(own)
-    }
-
-    fn memory<F>(&mut self, own: PeerId, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
-        if value != MEMORY {
-            return Err(SessionError::MemoryExpected(value));
-        }
-        let fd = fd.ok_or(SessionError::MemoryWithoutDescriptor)?;
-        self.expecting = Expecting::Peers(own);
-        Ok(Event::Memory(fd))
+            (Expecting::Memory(own), MEMORY, Some(fd)) => (Event::Memory(fd), Expecting::Peers(own)),
+            (Expecting::Memory(_), MEMORY, None) => return Err(SessionError::MemoryWithoutDescriptor),
+            (Expecting::Memory(_), value, _) => return Err(SessionError::MemoryExpected(value)),
+            (Expecting::Peers(own), id, fd) => (self.peer(own, id, fd)?, Expecting::Peers(own)),
+        };
+        self.expecting = next;
+        Ok(event)
     }
 
     fn peer<F>(&mut self, own: PeerId, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
@@ -169,12 +148,6 @@ impl Session {
         }
         self.departed.insert(peer);
         Ok(())
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

@@ -1,16 +1,16 @@
 //! A client that records each message with its descriptors.
 
-use std::io::{self, IoSliceMut};
+use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use proto::fd_passing::{Part, receive_part};
 use proto::wire::MESSAGE_BYTES;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
 use thiserror::Error;
 
 use client::{ClientError, deadline};
@@ -145,7 +145,8 @@ impl RecordingClient {
         while received < MESSAGE_BYTES {
             let end = if self.read_size == ReadSize::Byte { received + 1 } else { MESSAGE_BYTES };
             self.wait(received)?;
-            let (count, received_fds) = match receive(&self.stream, &mut bytes[received..end]) {
+            let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
+            let (count, received_fds) = match receive_part(&self.stream, &mut bytes[received..end], &mut room) {
                 Ok(Part { count: 0, .. }) | Err(Errno::CONNRESET) if received == 0 => {
                     return Err(RecordingError::Closed);
                 }
@@ -156,10 +157,10 @@ impl RecordingClient {
                 Err(errno) => return Err(io::Error::from(errno).into()),
                 // If the buffer is full, there were more descriptors. Otherwise this process reached its limit of open
                 // files.
-                Ok(part) if part.truncated && part.fds.len() >= MAX_DESCRIPTORS => {
+                Ok(part) if part.is_truncated && part.fds.len() >= MAX_DESCRIPTORS => {
                     return Err(RecordingError::TooManyDescriptors);
                 }
-                Ok(part) if part.truncated => return Err(RecordingError::DescriptorLost),
+                Ok(part) if part.is_truncated => return Err(RecordingError::DescriptorLost),
                 Ok(part) => (part.count, part.fds),
             };
             if self.read_size == ReadSize::Byte && !received_fds.is_empty() && fd_with_byte.is_none() {
@@ -193,27 +194,4 @@ impl RecordingClient {
             }
         }
     }
-}
-
-/// Result of one read.
-struct Part {
-    count: usize,
-    fds: Vec<OwnedFd>,
-    /// Whether a descriptor was truncated.
-    truncated: bool,
-}
-
-/// See [recvmsg(2)](https://man7.org/linux/man-pages/man2/recvmsg.2.html). Returns all descriptors;
-/// [`proto::fd_passing`] rejects more than one.
-fn receive(stream: &UnixStream, bytes: &mut [u8]) -> Result<Part, Errno> {
-    let mut room = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS))];
-    let mut control = RecvAncillaryBuffer::new(&mut room);
-    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let received = recvmsg(stream, &mut [IoSliceMut::new(bytes)], &mut control, flags)?;
-    let rights = control.drain().filter_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(fds) => Some(fds),
-        _ => None,
-    });
-    let fds = rights.flatten().collect();
-    Ok(Part { count: received.bytes, fds, truncated: received.flags.contains(ReturnFlags::CTRUNC) })
 }

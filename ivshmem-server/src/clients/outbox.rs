@@ -25,7 +25,7 @@ use crate::shared::SharedState;
 /// Pause while too many descriptors are in flight. The kernel does not signal when there are fewer.
 const IN_FLIGHT_PAUSE: Duration = Duration::from_millis(10);
 
-/// Messages sent by one system call.
+/// Messages sent by one system call, and notifications taken for it.
 const MAX_BATCH: usize = 64;
 
 /// Capacity of an idle client's queue.
@@ -52,7 +52,7 @@ pub(crate) async fn deliver(
     loop {
         if outbox.notifications.is_empty() {
             updates.mark_unchanged();
-            let batch = shared.registry().next_batch(view, &mut outbox.notifications);
+            let batch = shared.registry().next_batch(MAX_BATCH, view, &mut outbox.notifications);
             match batch {
                 Batch::Ready => {}
                 Batch::Closed => return Ok(()),

@@ -4,6 +4,8 @@ mod model;
 
 use super::*;
 
+const BATCH_SIZE: usize = 64;
+
 fn registry(max_peers: usize) -> Registry {
     Registry::new(Arc::new(new_eventfd().unwrap()), 2, max_peers)
 }
@@ -19,7 +21,7 @@ fn joined<const N: usize>(registry: &mut Registry) -> [ClientView; N] {
 fn read_all(registry: &mut Registry, view: &mut ClientView) -> Vec<Notification> {
     let mut all = Vec::new();
     let mut notifications = VecDeque::new();
-    while registry.next_batch(view, &mut notifications) == Batch::Ready {
+    while registry.next_batch(BATCH_SIZE, view, &mut notifications) == Batch::Ready {
         all.extend(notifications.drain(..));
     }
     all
@@ -77,7 +79,7 @@ fn close_notifies_each_client_of_all_leaves() {
     let summaries = views.each_mut().map(|view| summary(&mut registry, view));
     assert_eq!(summaries, ["-1 -2", "-0 -2", "-0 -1"]);
     assert_eq!(summary(&mut registry, &mut late), "version id 3 memory +3");
-    assert_eq!(registry.next_batch(&mut late, &mut VecDeque::new()), Batch::Closed);
+    assert_eq!(registry.next_batch(BATCH_SIZE, &mut late, &mut VecDeque::new()), Batch::Closed);
 }
 
 #[test]
@@ -153,8 +155,8 @@ fn churn(joins: u32) {
     let [_stuck, mut reader] = joined(&mut registry);
     for count in 0..joins {
         let mut view = registry.join(Credentials::default()).unwrap();
-        registry.next_batch(&mut view, &mut VecDeque::new());
-        registry.next_batch(&mut reader, &mut VecDeque::new());
+        registry.next_batch(BATCH_SIZE, &mut view, &mut VecDeque::new());
+        registry.next_batch(BATCH_SIZE, &mut reader, &mut VecDeque::new());
         registry.leave(&view);
         if count % 1000 == 999 {
             registry.leave(&reader);

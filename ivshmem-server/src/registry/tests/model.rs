@@ -63,7 +63,7 @@ impl ModelClient {
     /// Takes and reads one batch. Returns whether there was a notification.
     fn read_batch(&mut self, registry: &mut Registry, limit: usize) -> Result<bool, String> {
         let mut notifications = VecDeque::new();
-        let batch = registry.next_batch_up_to(limit, &mut self.view, &mut notifications);
+        let batch = registry.next_batch(limit, &mut self.view, &mut notifications);
         notifications.into_iter().try_for_each(|notification| self.read(notification))?;
         Ok(batch == Batch::Ready)
     }
