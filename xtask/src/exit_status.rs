@@ -9,16 +9,8 @@ pub(crate) use cli_common::exit_status::{FAILED, MISSING, USAGE};
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub(crate) struct Failure {
-    status: u8,
+    pub(crate) status: u8,
     message: String,
-}
-
-impl Failure {
-    /// The exit status.
-    #[cfg(test)]
-    pub(crate) fn status(&self) -> u8 {
-        self.status
-    }
 }
 
 /// Returns an error for wrong usage.
@@ -38,7 +30,5 @@ pub(crate) fn exit(error: &anyhow::Error) -> ExitCode {
     if let Some(cancelled) = cancelled {
         return ExitCode::from(cancelled.exit_status());
     }
-    let own = error.chain().find_map(|e| e.downcast_ref::<Failure>()).map(|f| f.status);
-    let provision = error.chain().find_map(|e| e.downcast_ref::<crate::provision::ProvisionError>());
-    ExitCode::from(own.or(provision.map(crate::provision::ProvisionError::exit_status)).unwrap_or(FAILED))
+    ExitCode::from(error.chain().find_map(|e| e.downcast_ref::<Failure>()).map_or(FAILED, |failure| failure.status))
 }

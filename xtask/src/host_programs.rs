@@ -1,11 +1,12 @@
 //! Builds the host's programs with cargo.
 
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use serde_json::Value;
 
 use crate::workspace::workspace_root;
 
@@ -30,19 +31,22 @@ pub(crate) fn build(progress: &dyn Fn(&str)) -> anyhow::Result<HostPrograms> {
     let mut cargo = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
     let stdout = cargo.stdout.take().context("cargo's stdout was not piped")?;
     let mut compiled = Compiled::new();
-    let mut messages = String::new();
+    let mut executables: Vec<PathBuf> = Vec::new();
     for line in BufReader::new(stdout).lines() {
         let line = line.context("cannot read cargo's messages")?;
-        if let Some(step) = compiled.add(&line, Instant::now()) {
+        let Ok(message) = serde_json::from_str::<Value>(&line) else { continue };
+        if let Some(step) = compiled.add(&message, Instant::now()) {
             progress(&step);
         }
-        messages.push_str(&line);
-        messages.push('\n');
+        executables.extend(message["executable"].as_str().map(PathBuf::from));
     }
     if !cargo.wait().context("cannot wait for cargo")?.success() {
         bail!("cargo could not build the host's programs; see its messages above");
     }
-    let path = |name| executable(&messages, name);
+    let path = |name: &str| {
+        let found = executables.iter().find(|path| path.file_name() == Some(name.as_ref()));
+        found.cloned().with_context(|| format!("cargo did not build {name}"))
+    };
     Ok(HostPrograms { server: path("ivshmem-server")?, host_peer: path("host-peer")? })
 }
 
@@ -59,8 +63,7 @@ impl Compiled {
 
     /// Adds one of cargo's messages, and returns a progress line if one is due. Fresh crates do not count, so a build without
     /// work prints no lines.
-    fn add(&mut self, message: &str, now: Instant) -> Option<String> {
-        let message: serde_json::Value = serde_json::from_str(message).ok()?;
+    fn add(&mut self, message: &Value, now: Instant) -> Option<String> {
         if message.get("reason")? != "compiler-artifact" || message.get("fresh")? != false {
             return None;
         }
@@ -74,21 +77,12 @@ impl Compiled {
     }
 }
 
-/// The path of a program, from cargo's messages.
-fn executable(messages: &str, name: &str) -> anyhow::Result<PathBuf> {
-    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    artifacts
-        .filter_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .find(|path| path.file_name() == Path::new(name).file_name())
-        .with_context(|| format!("cargo did not build {name}"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn artifact(name: &str, fresh: bool) -> String {
-        format!("{{\"reason\":\"compiler-artifact\",\"target\":{{\"name\":\"{name}\"}},\"fresh\":{fresh}}}")
+    fn artifact(name: &str, fresh: bool) -> Value {
+        serde_json::json!({ "reason": "compiler-artifact", "target": { "name": name }, "fresh": fresh })
     }
 
     #[test]
@@ -106,7 +100,7 @@ mod tests {
     fn builds_without_work_print_nothing() {
         let mut compiled = Compiled::new();
         let late = compiled.last_line + INTERVAL;
-        for message in [artifact("serde", true), "{\"reason\":\"build-finished\"}".to_owned(), "text".to_owned()] {
+        for message in [artifact("serde", true), serde_json::json!({ "reason": "build-finished" })] {
             assert_eq!(compiled.add(&message, late), None);
         }
     }

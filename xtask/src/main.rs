@@ -11,10 +11,12 @@ mod arguments;
 mod bench;
 mod commands;
 mod exit_status;
+mod files;
 mod host_programs;
 mod process;
 mod provision;
 mod signals;
+mod sys_files;
 mod timeouts;
 mod ui;
 mod vm;
@@ -71,27 +73,13 @@ fn main() -> ExitCode {
 }
 
 fn run(command: &CliCommand, stop: &StopFlag) -> anyhow::Result<ExitCode> {
-    match command {
-        CliCommand::Doctor(args) => {
-            let ready = doctor::run(args, stop, &ui::status)?;
-            Ok(ExitCode::from(if ready { 0 } else { MISSING }))
-        }
-        CliCommand::Vm(args) => vm_command::run(args, stop).map(|()| ExitCode::SUCCESS),
-        CliCommand::Bench(args) => {
-            let passed = bench::run(args, stop)?;
-            Ok(ExitCode::from(if passed { 0 } else { FAILED }))
-        }
-        CliCommand::Compare(args) => {
-            let kept = compare::run(args)?;
-            Ok(ExitCode::from(if kept { 0 } else { FAILED }))
-        }
-        CliCommand::Report(args) => {
-            let passed = report::run(args)?;
-            Ok(ExitCode::from(if passed { 0 } else { FAILED }))
-        }
-        CliCommand::Test(args) => {
-            let passed = test::run(args, stop)?;
-            Ok(ExitCode::from(if passed { 0 } else { FAILED }))
-        }
-    }
+    let (succeeded, otherwise) = match command {
+        CliCommand::Doctor(args) => (doctor::run(args, stop, &ui::status)?, MISSING),
+        CliCommand::Vm(args) => (vm_command::run(args, stop).map(|()| true)?, FAILED),
+        CliCommand::Bench(args) => (bench::run(args, stop)?, FAILED),
+        CliCommand::Compare(args) => (compare::run(args)?, FAILED),
+        CliCommand::Report(args) => (report::run(args)?, FAILED),
+        CliCommand::Test(args) => (test::run(args, stop)?, FAILED),
+    };
+    Ok(ExitCode::from(if succeeded { 0 } else { otherwise }))
 }

@@ -20,7 +20,7 @@ pub(crate) struct TimeoutArgs {
     kvm_timeout: Option<Duration>,
     /// Multiply every timeout without a flag by N, for slow hosts
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u32>(1..=MAX_SCALE))]
-    timeout_scale: u32,
+    pub(crate) timeout_scale: u32,
 }
 
 impl TimeoutArgs {
@@ -34,11 +34,6 @@ impl TimeoutArgs {
         self.kvm_timeout.unwrap_or(KVM_TIMEOUT.saturating_mul(self.timeout_scale))
     }
 
-    /// The factor.
-    pub(crate) fn scale(&self) -> u32 {
-        self.timeout_scale
-    }
-
     /// The guest's kernel command line: its log level, the factor, the run mode and the driver.
     pub(crate) fn boot_parameters(&self, mode: RunMode, driver: Option<GuestDriver>) -> String {
         let scale = self.timeout_scale;
@@ -47,11 +42,6 @@ impl TimeoutArgs {
         let driver = boot::parameter(boot::DRIVER, driver.map_or(NO_DRIVER, GuestDriver::name));
         format!("quiet {scale}{run} {driver}")
     }
-}
-
-/// A duration in the format of the flags.
-pub(crate) fn format_duration(time: Duration) -> String {
-    humantime::format_duration(time).to_string()
 }
 
 #[cfg(test)]

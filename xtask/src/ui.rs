@@ -4,21 +4,18 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use cli_common::output;
+/// A failed line on stderr is ignored: the run does not depend on its messages.
+pub(crate) use cli_common::output::{print, print_error as status};
 
-/// Prints to stdout.
-pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    Ok(output::print(text)?)
+/// Prints one JSON document to stdout.
+pub(crate) fn print_json(document: &impl serde::Serialize) -> anyhow::Result<()> {
+    Ok(print(&(serde_json::to_string_pretty(document)? + "\n"))?)
 }
 
 /// Prints to stdout, with colours on a terminal only.
 pub(crate) fn print_styled(text: &str) -> anyhow::Result<()> {
     let mut out = anstream::stdout().lock();
     Ok(output::ignore_closed_pipe(out.write_all(text.as_bytes()).and_then(|()| out.flush()))?)
-}
-
-/// Prints a line to stderr. A failure is ignored: the run does not depend on its messages.
-pub(crate) fn status(line: &str) {
-    output::print_error(line);
 }
 
 /// Prints a question to stderr, without a line end.

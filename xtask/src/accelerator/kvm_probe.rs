@@ -1,27 +1,28 @@
 //! Starts a guest under KVM to find out whether KVM works.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _};
+use std::io;
 use std::os::unix::process::ExitStatusExt as _;
-use std::process::{ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use bench_model::Accelerator;
 use bench_protocol::boot::{self, GUEST_IS_UP, RunMode};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use humantime::format_duration;
 
 use super::KvmProbe;
+use crate::process::captured_output::LoggedProcess;
 use crate::process::child::{Process, SpawnOptions};
 use crate::provision::GuestImage;
 use crate::signals::StopFlag;
-use crate::timeouts::{format_duration, scaled};
-use crate::vm::QEMU;
 use crate::vm::cpu_model::CpuModel;
+use crate::vm::guest_console::GuestConsole;
+use crate::vm::qemu::QemuOptions;
 
-/// Console lines that a failed probe keeps.
-const TAIL: usize = 8;
-/// Interval of checking for Ctrl-C.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Interval of reading the console.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Starts the guest under KVM, waits until its init runs, and ends it. Ctrl-C is an error.
 pub(super) fn probe_kvm(
@@ -31,100 +32,67 @@ pub(super) fn probe_kvm(
     stop: &StopFlag,
 ) -> anyhow::Result<KvmProbe> {
     if let Err(error) = open_kvm() {
-        return Ok(KvmProbe::Failed { reason: explain_kvm(&error), console: Vec::new(), waited: None });
+        return Ok(KvmProbe::Failed { reason: explain_kvm(&error), console: String::new(), waited: None });
     }
-    let started = Instant::now();
-    let mut errors = tempfile::tempfile().context("cannot create a temporary file")?;
-    let (mut qemu, stdout) = start(guest, cpu, &errors)?;
-    let mut console = ProbeConsole::default();
-    let ended = console.read_until_marker(stdout, started + timeout, stop);
-    stop.check()?;
-    let waited = matches!(ended, Ok(ProbeEnd::Deadline)).then_some(timeout);
-    let reason = match ended {
-        Ok(ProbeEnd::Marker) => return Ok(KvmProbe::Works { took: started.elapsed() }),
-        Ok(ProbeEnd::Deadline) => format!("the guest was not up within {}", format_duration(timeout)),
-        Ok(ProbeEnd::Closed) => {
-            let mut messages = String::new();
-            // Best effort: without these messages the reason is shorter.
-            let _ = errors.rewind().and_then(|()| errors.read_to_string(&mut messages));
-            explain_exit(qemu.wait(scaled(Duration::from_secs(1))).ok().flatten(), &messages)
-        }
-        Err(error) => format!("cannot read its console: {error}"),
+    let folder = tempfile::tempdir().context("cannot create a temporary directory")?;
+    let console_path = folder.path().join("console.log");
+    let console = GuestConsole::new(&console_path);
+    let qemu = QemuOptions {
+        accelerator: Accelerator::Kvm,
+        cpu: Some(cpu.clone()),
+        cpus: 1,
+        memory: "256M".to_owned(),
+        kernel: guest.kernel.image.clone(),
+        initramfs: guest.initramfs.clone(),
+        append: boot::parameter(boot::RUN, RunMode::Proof.name()),
+        device: None,
+        iommu: false,
     };
-    Ok(KvmProbe::Failed { reason, console: console.tail(), waited })
-}
-
-fn start(guest: &GuestImage, cpu: &CpuModel, errors: &File) -> anyhow::Result<(Process, ChildStdout)> {
-    let mut command = Command::new(QEMU);
-    command
-        // With a second `-accel`, QEMU would silently fall back.
-        .args(["-accel", "kvm", "-cpu", &cpu.to_string(), "-machine", "q35", "-m", "256M", "-smp", "1"])
-        .args(["-nodefaults", "-no-user-config", "-display", "none", "-serial", "stdio", "-no-reboot"])
-        .arg("-kernel")
-        .arg(&guest.kernel)
-        .arg("-initrd")
-        .arg(&guest.initramfs)
-        .args(["-append", &format!("console=ttyS0 panic=-1 {}", boot::parameter(boot::RUN, RunMode::Proof.name()))])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(errors.try_clone()?);
-    let mut qemu = Process::start("qemu", &mut command, SpawnOptions::default())?;
-    let stdout = qemu.take_stdout().context("no pipe to the guest's console")?;
-    Ok((qemu, stdout))
+    let mut command = qemu.command_with_console(&console_path);
+    let started = Instant::now();
+    let log = folder.path().join("qemu.log");
+    let mut qemu = LoggedProcess::start("qemu", command.stdout(Stdio::null()), SpawnOptions::default(), &log)?;
+    Ok(match wait_until_up(&mut qemu.process, &console, timeout, stop)? {
+        ProbeEnd::Up => KvmProbe::Works { took: started.elapsed() },
+        ProbeEnd::Timeout => {
+            let reason = format!("the guest was not up within {}", format_duration(timeout));
+            KvmProbe::Failed { reason, console: console.tail(), waited: Some(timeout) }
+        }
+        ProbeEnd::Exited(status) => {
+            let reason = explain_exit(status, &qemu.output.rest());
+            KvmProbe::Failed { reason, console: console.tail(), waited: None }
+        }
+    })
 }
 
 #[derive(Debug, PartialEq, Eq)]
 enum ProbeEnd {
-    Marker,
-    Deadline,
-    Closed,
+    Up,
+    Timeout,
+    Exited(ExitStatus),
 }
 
-/// The guest's console output.
-#[derive(Default)]
-struct ProbeConsole(Vec<u8>);
-
-impl ProbeConsole {
-    fn read_until_marker(
-        &mut self,
-        mut stdout: ChildStdout,
-        deadline: Instant,
-        stop: &StopFlag,
-    ) -> io::Result<ProbeEnd> {
-        let mut buffer = [0; 4096];
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || stop.check().is_err() {
-                return Ok(ProbeEnd::Deadline);
-            }
-            let timeout = Timespec::try_from(left.min(PAUSE)).map_err(io::Error::other)?;
-            match poll(&mut [PollFd::new(&stdout, PollFlags::IN)], Some(&timeout)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(error.into()),
-            }
-            match stdout.read(&mut buffer)? {
-                0 => return Ok(ProbeEnd::Closed),
-                length => self.0.extend_from_slice(&buffer[..length]),
-            }
-            if self.text().contains(GUEST_IS_UP) {
-                return Ok(ProbeEnd::Marker);
-            }
+fn wait_until_up(
+    qemu: &mut Process,
+    console: &GuestConsole,
+    timeout: Duration,
+    stop: &StopFlag,
+) -> anyhow::Result<ProbeEnd> {
+    let started = Instant::now();
+    loop {
+        stop.check()?;
+        // Before the console is read: the guest may print the line and end.
+        let ended = qemu.exit_status()?;
+        if console.text().contains(GUEST_IS_UP) {
+            return Ok(ProbeEnd::Up);
         }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0).into_owned()
-    }
-
-    fn tail(&self) -> Vec<String> {
-        let text = self.text();
-        let lines: Vec<String> = text
-            .lines()
-            .map(|line| line.chars().filter(|character| !character.is_control()).collect::<String>())
-            .filter(|line| !line.trim().is_empty())
-            .collect();
-        lines[lines.len().saturating_sub(TAIL)..].to_vec()
+        if let Some(status) = ended {
+            return Ok(ProbeEnd::Exited(status));
+        }
+        if started.elapsed() >= timeout {
+            return Ok(ProbeEnd::Timeout);
+        }
+        sleep(PAUSE);
     }
 }
 
@@ -133,11 +101,11 @@ pub(super) fn open_kvm() -> io::Result<File> {
 }
 
 /// The reason why /dev/kvm cannot be opened, with a hint.
-fn explain_kvm(error: &io::Error) -> String {
+pub(super) fn explain_kvm(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => {
             "no /dev/kvm: enable virtualization in the firmware, or nested virtualization for this VM, or run `modprobe \
-             kvm_intel` (kvm_amd)"
+             kvm_intel` or `modprobe kvm_amd`"
                 .to_owned()
         }
         io::ErrorKind::PermissionDenied => {
@@ -147,14 +115,11 @@ fn explain_kvm(error: &io::Error) -> String {
     }
 }
 
-fn explain_exit(status: Option<ExitStatus>, messages: &str) -> String {
-    let how = match status {
-        None => "QEMU closed the console".to_owned(),
-        Some(status) => match (status.code(), status.signal()) {
-            (_, Some(signal)) => format!("QEMU was ended by signal {signal}"),
-            (Some(0), _) => "the guest ended".to_owned(),
-            (code, _) => format!("QEMU ended with status {}", code.unwrap_or(-1)),
-        },
+fn explain_exit(status: ExitStatus, messages: &str) -> String {
+    let how = match (status.code(), status.signal()) {
+        (_, Some(signal)) => format!("QEMU was ended by signal {signal}"),
+        (Some(0), _) => "the guest ended".to_owned(),
+        (code, _) => format!("QEMU ended with status {}", code.unwrap_or(-1)),
     };
     // The first line names the cause, later lines its consequences.
     match messages.lines().map(str::trim).find(|line| !line.is_empty()) {
@@ -165,43 +130,42 @@ fn explain_exit(status: Option<ExitStatus>, messages: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
-    fn console_of(script: &str, deadline: Duration) -> (ProbeEnd, ProbeConsole) {
+    /// Waits for a shell that stands for QEMU. `$0` is the console.
+    fn end_of(script: &str, timeout: Duration) -> ProbeEnd {
+        let console = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stdout(Stdio::piped());
+        command.args(["-c", script]).arg(console.path());
         let mut child = Process::start("sh", &mut command, SpawnOptions::default()).unwrap();
-        let stdout = child.take_stdout().unwrap();
-        let mut console = ProbeConsole::default();
-        let ended = console.read_until_marker(stdout, Instant::now() + deadline, &StopFlag::never()).unwrap();
-        (ended, console)
+        wait_until_up(&mut child, &GuestConsole::new(console.path()), timeout, &StopFlag::never()).unwrap()
     }
 
     #[test]
     fn finds_the_marker_in_two_parts() {
-        let script = "printf 'boot\\nivshmem-doorbell: gue'; sleep 0.05; printf 'st is up\\n'; sleep 60";
-        assert_eq!(console_of(script, Duration::from_secs(30)).0, ProbeEnd::Marker);
+        let script = "printf 'boot\\nivshmem-doorbell: gue' >> $0; sleep 0.05; printf 'st is up\\n' >> $0; sleep 60";
+        assert_eq!(end_of(script, Duration::from_secs(30)), ProbeEnd::Up);
+        assert_eq!(end_of("echo ivshmem-doorbell: guest is up > $0", Duration::from_secs(30)), ProbeEnd::Up);
     }
 
     #[test]
     fn silent_guest_is_killed_at_the_timeout() {
-        assert_eq!(console_of("exec sleep 60", Duration::from_millis(50)).0, ProbeEnd::Deadline);
+        assert_eq!(end_of("exec sleep 60", Duration::from_millis(50)), ProbeEnd::Timeout);
     }
 
     #[test]
-    fn tail_has_no_control_characters() {
-        let (ended, console) = console_of("printf '\\033[2Jone\\r\\n\\r\\n'; seq 20", Duration::from_secs(30));
-        assert_eq!(ended, ProbeEnd::Closed);
-        assert_eq!(console.tail().len(), TAIL);
-        assert_eq!(console.tail().last().map(String::as_str), Some("20"));
-        assert!(!console.tail().concat().contains('\u{1b}'));
+    fn end_without_the_marker_has_the_exit_status() {
+        let ended = end_of("echo boot > $0; exit 3", Duration::from_secs(30));
+        assert_eq!(ended, ProbeEnd::Exited(ExitStatus::from_raw(3 << 8)));
     }
 
     #[test]
     fn reason_is_the_first_line_of_qemu() {
-        let aborted = explain_exit(Some(ExitStatus::from_raw(6)), "\nerror: failed to set MSR\nAborted\n");
+        let aborted = explain_exit(ExitStatus::from_raw(6), "\nerror: failed to set MSR\nAborted\n");
         assert_eq!(aborted, "QEMU was ended by signal 6: error: failed to set MSR");
-        assert_eq!(explain_exit(Some(ExitStatus::from_raw(1 << 8)), ""), "QEMU ended with status 1");
+        assert_eq!(explain_exit(ExitStatus::from_raw(1 << 8), ""), "QEMU ended with status 1");
     }
 
     #[test]

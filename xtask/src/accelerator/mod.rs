@@ -8,11 +8,14 @@ mod probe_cache;
 
 use std::time::Duration;
 
-use crate::arguments::AutoOr;
+use humantime::format_duration;
+use serde::{Deserialize, Serialize};
+
+use crate::arguments::{AutoOr, GuestArgs};
 use crate::exit_status::missing_dependency;
 use crate::provision::GuestImage;
 use crate::signals::StopFlag;
-use crate::timeouts::{TimeoutArgs, format_duration};
+use crate::timeouts::TimeoutArgs;
 use crate::vm::cpu_model::CpuModel;
 use bench_model::Accelerator;
 use kvm_probe::open_kvm;
@@ -23,22 +26,12 @@ use probe_cache::{ProbeCache, ProbeKey};
 pub(crate) struct Choice {
     /// The accelerator.
     pub(crate) accelerator: Accelerator,
-    /// The reason, in one line.
+    /// Its name and the reason, in one line.
     pub(crate) why: String,
 }
 
-impl Choice {
-    fn kvm(why: String) -> Self {
-        Self { accelerator: Accelerator::Kvm, why }
-    }
-
-    fn tcg(why: String) -> Self {
-        Self { accelerator: Accelerator::Tcg, why }
-    }
-}
-
 /// The result of starting a guest under KVM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum KvmProbe {
     /// Its init printed that it is up.
     Works {
@@ -50,60 +43,66 @@ pub(crate) enum KvmProbe {
         /// What happened, in one line.
         reason: String,
         /// The last lines on the guest's console.
-        console: Vec<String>,
+        #[serde(skip)]
+        console: String,
         /// The timeout, if it expired.
         waited: Option<Duration>,
     },
 }
 
-/// Options of the KVM probe.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ProbeOptions<'a> {
-    /// `--cpu`
-    pub(crate) cpu: Option<&'a CpuModel>,
-    /// `--kvm-timeout` and `--timeout-scale`
-    pub(crate) timeouts: &'a TimeoutArgs,
-}
-
 /// Selects the accelerator. `--accel kvm` fails as a missing dependency if no guest starts under KVM.
 pub(crate) fn select(
-    wanted: AutoOr<Accelerator>,
-    options: ProbeOptions<'_>,
+    args: &GuestArgs,
     guest: &GuestImage,
     stop: &StopFlag,
     progress: &dyn Fn(&str),
 ) -> anyhow::Result<Choice> {
-    if wanted == AutoOr::Only(Accelerator::Tcg) {
-        return Ok(Choice::tcg("tcg: asked for".to_owned()));
-    }
-    let reuse = if wanted == AutoOr::Only(Accelerator::Kvm) { Reuse::Success } else { Reuse::All };
-    let checked = check_kvm(options, reuse, guest, stop, progress)?;
-    let choice = match (checked.probe, checked.is_cached) {
-        (KvmProbe::Works { .. }, true) => {
-            Choice::kvm("kvm: a guest started under KVM earlier, since the last boot".to_owned())
+    let reuse = match args.accel {
+        AutoOr::Only(Accelerator::Tcg) => {
+            return Ok(Choice { accelerator: Accelerator::Tcg, why: "tcg: asked for".to_owned() });
         }
-        (KvmProbe::Works { took }, false) => {
-            Choice::kvm(format!("kvm: the guest was up in {:.1} s", took.as_secs_f64()))
-        }
-        (KvmProbe::Failed { reason, console, waited }, _) if wanted == AutoOr::Only(Accelerator::Kvm) => {
-            let console = console_text(&console);
-            let longer = if waited.is_some() { "a longer --kvm-timeout, " } else { "" };
-            return Err(missing_dependency(format!(
-                "no guest under KVM: {reason}{console}\nuse {longer}--accel tcg, or a host with working KVM"
-            )));
-        }
-        (KvmProbe::Failed { reason, .. }, true) => {
-            Choice::tcg(format!("tcg: KVM failed earlier, since the last boot ({reason})"))
-        }
-        (KvmProbe::Failed { reason, .. }, false) => Choice::tcg(format!("tcg: no guest under KVM ({reason})")),
+        AutoOr::Only(Accelerator::Kvm) => Reuse::Success,
+        AutoOr::Auto => Reuse::All,
     };
-    match options.cpu.filter(|cpu| cpu.needs_kvm() && choice.accelerator == Accelerator::Tcg) {
+    let checked = check_kvm(args.cpu.as_ref(), &args.timeouts, reuse, guest, stop, progress)?;
+    if let KvmProbe::Failed { reason, console, waited } = &checked.probe
+        && reuse == Reuse::Success
+    {
+        let console = if console.is_empty() {
+            String::new()
+        } else {
+            format!("\nlast lines of its console:\n  {}", console.replace('\n', "\n  "))
+        };
+        let longer = if waited.is_some() { "a longer --kvm-timeout, " } else { "" };
+        return Err(missing_dependency(format!(
+            "no guest under KVM: {reason}{console}\nuse {longer}--accel tcg, or a host with working KVM"
+        )));
+    }
+    let choice = automatic(checked);
+    match args.cpu.as_ref().filter(|cpu| cpu.needs_kvm() && choice.accelerator == Accelerator::Tcg) {
         Some(cpu) => Err(missing_dependency(format!(
             "--cpu {cpu} needs KVM: {}; use another model, such as --cpu max",
             choice.why.trim_start_matches("tcg: ")
         ))),
         None => Ok(choice),
     }
+}
+
+/// KVM if a guest starts under it.
+fn automatic(checked: KvmCheck) -> Choice {
+    let (accelerator, why) = match (checked.probe, checked.is_cached) {
+        (KvmProbe::Works { .. }, true) => {
+            (Accelerator::Kvm, "a guest started under KVM earlier, since the last boot".to_owned())
+        }
+        (KvmProbe::Works { took }, false) => {
+            (Accelerator::Kvm, format!("the guest was up in {:.1} s", took.as_secs_f64()))
+        }
+        (KvmProbe::Failed { reason, .. }, true) => {
+            (Accelerator::Tcg, format!("KVM failed earlier, since the last boot: {reason}"))
+        }
+        (KvmProbe::Failed { reason, .. }, false) => (Accelerator::Tcg, format!("no guest under KVM: {reason}")),
+    };
+    Choice { accelerator, why: format!("{}: {why}", accelerator.name()) }
 }
 
 /// Which cached results replace a probe.
@@ -128,14 +127,15 @@ pub(crate) struct KvmCheck {
 
 /// Determines whether a guest starts under KVM, and caches the result.
 pub(crate) fn check_kvm(
-    options: ProbeOptions<'_>,
+    cpu: Option<&CpuModel>,
+    timeouts: &TimeoutArgs,
     reuse: Reuse,
     guest: &GuestImage,
     stop: &StopFlag,
     progress: &dyn Fn(&str),
 ) -> anyhow::Result<KvmCheck> {
-    let cpu = CpuModel::or_default(options.cpu, Accelerator::Kvm);
-    let timeout = options.timeouts.kvm_timeout();
+    let cpu = CpuModel::or_default(cpu, Accelerator::Kvm);
+    let timeout = timeouts.kvm_timeout();
     let key = ProbeKey::now(guest, &cpu);
     let path = ProbeCache::path();
     let is_reusable = |probe: &KvmProbe| match (reuse, probe) {
@@ -153,12 +153,26 @@ pub(crate) fn check_kvm(
     if matches!(probe, KvmProbe::Works { .. }) || open_kvm().is_ok() {
         // Another process may have written in the meantime.
         let mut cache = ProbeCache::read(&path);
-        cache.put(key, &probe);
+        cache.put(key, probe.clone());
         cache.write(&path);
     }
     Ok(KvmCheck { probe, is_cached: false })
 }
 
-fn console_text(console: &[String]) -> String {
-    if console.is_empty() { String::new() } else { format!("\nlast lines of its console:\n  {}", console.join("\n  ")) }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The report puts the reason in parentheses.
+    #[test]
+    fn reason_of_emulation_has_no_parentheses() {
+        let reason = kvm_probe::explain_kvm(&std::io::ErrorKind::NotFound.into());
+        for is_cached in [false, true] {
+            let probe = KvmProbe::Failed { reason: reason.clone(), console: String::new(), waited: None };
+            let choice = automatic(KvmCheck { probe, is_cached });
+            assert_eq!(choice.accelerator, Accelerator::Tcg);
+            assert!(choice.why.starts_with("tcg: ") && choice.why.contains("no /dev/kvm"), "{}", choice.why);
+            assert!(!choice.why.contains('('), "{}", choice.why);
+        }
+    }
 }

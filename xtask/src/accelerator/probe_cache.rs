@@ -7,7 +7,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::KvmProbe;
+use crate::files;
 use crate::provision::GuestImage;
+use crate::sys_files::SysRoot;
 use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu_version;
 use crate::workspace::cache_folder;
@@ -27,33 +29,21 @@ pub(super) struct ProbeKey {
 
 impl ProbeKey {
     pub(super) fn now(guest: &GuestImage, cpu: &CpuModel) -> Self {
-        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         Self {
-            boot_id: boot_id.trim().to_owned(),
+            boot_id: SysRoot::real().text("proc/sys/kernel/random/boot_id").unwrap_or_default(),
             qemu_version: qemu_version().unwrap_or_default(),
-            kernel_release: guest.kernel_release.clone(),
-            kernel_version: guest.kernel_version.clone(),
+            kernel_release: guest.kernel.release.clone(),
+            kernel_version: guest.kernel.version.clone(),
             cpu: cpu.to_string(),
         }
     }
 }
 
 /// A cached result.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct CachedProbe {
     key: ProbeKey,
-    outcome: Outcome,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    /// The guest came up.
-    Works { took: Duration },
-    /// It failed, independent of the timeout.
-    Failed { reason: String },
-    /// The timeout expired; a longer one may suffice.
-    TimedOut { waited: Duration, reason: String },
+    probe: KvmProbe,
 }
 
 /// The results of this host.
@@ -76,37 +66,23 @@ impl ProbeCache {
 
     /// The result for `key`, unless a timeout shorter than `timeout` ended it.
     pub(super) fn find(&self, key: &ProbeKey, timeout: Duration) -> Option<KvmProbe> {
-        let probe = self.probes.iter().rfind(|probe| probe.key == *key)?;
-        let failed = |reason: &String| KvmProbe::Failed { reason: reason.clone(), console: Vec::new(), waited: None };
-        match &probe.outcome {
-            Outcome::Works { took } => Some(KvmProbe::Works { took: *took }),
-            Outcome::Failed { reason } => Some(failed(reason)),
-            Outcome::TimedOut { waited, reason } => (*waited >= timeout).then(|| failed(reason)),
+        match &self.probes.iter().rfind(|cached| cached.key == *key)?.probe {
+            KvmProbe::Failed { waited: Some(waited), .. } if *waited < timeout => None,
+            probe => Some(probe.clone()),
         }
     }
 
     /// Replaces the result of `key`.
-    pub(super) fn put(&mut self, key: ProbeKey, proof: &KvmProbe) {
-        let outcome = match proof {
-            KvmProbe::Works { took } => Outcome::Works { took: *took },
-            KvmProbe::Failed { reason, waited: None, .. } => Outcome::Failed { reason: reason.clone() },
-            KvmProbe::Failed { reason, waited: Some(waited), .. } => {
-                Outcome::TimedOut { waited: *waited, reason: reason.clone() }
-            }
-        };
+    pub(super) fn put(&mut self, key: ProbeKey, probe: KvmProbe) {
         // Results of earlier boots are obsolete.
         self.probes.retain(|probe| probe.key != key && probe.key.boot_id == key.boot_id);
-        self.probes.push(CachedProbe { key, outcome });
+        self.probes.push(CachedProbe { key, probe });
         self.probes.drain(..self.probes.len().saturating_sub(MAX_KEPT));
     }
 
     /// Writes the file atomically. Errors are ignored: the next run probes again.
     pub(super) fn write(&self, path: &Path) {
-        let Ok(text) = serde_json::to_vec_pretty(self) else { return };
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        if fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, path)).is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        let _ = serde_json::to_vec_pretty(self).map(|text| files::replace(path, ".kvm-", &text));
     }
 }
 
@@ -128,24 +104,24 @@ mod tests {
     }
 
     fn failed(waited: Option<Duration>) -> KvmProbe {
-        KvmProbe::Failed { reason: "it broke".to_owned(), console: Vec::new(), waited }
+        KvmProbe::Failed { reason: "it broke".to_owned(), console: String::new(), waited }
     }
 
     #[test]
     fn short_timeout_does_not_exclude_a_longer_one() {
         let mut cache = ProbeCache::default();
-        cache.put(key("host"), &failed(Some(6 * SECOND)));
+        cache.put(key("host"), failed(Some(6 * SECOND)));
         assert!(matches!(cache.find(&key("host"), 6 * SECOND), Some(KvmProbe::Failed { .. })));
         assert!(matches!(cache.find(&key("host"), SECOND), Some(KvmProbe::Failed { .. })));
         assert_eq!(cache.find(&key("host"), 7 * SECOND), None);
-        cache.put(key("host"), &failed(None));
+        cache.put(key("host"), failed(None));
         assert!(cache.find(&key("host"), 1_000 * SECOND).is_some(), "an exit of QEMU does not depend on the timeout");
     }
 
     #[test]
     fn success_is_valid_for_its_key_and_any_timeout() {
         let mut cache = ProbeCache::default();
-        cache.put(key("host"), &KvmProbe::Works { took: 50 * SECOND });
+        cache.put(key("host"), KvmProbe::Works { took: 50 * SECOND });
         assert_eq!(cache.find(&key("host"), SECOND), Some(KvmProbe::Works { took: 50 * SECOND }));
         assert_eq!(cache.find(&key("host,-avx2"), SECOND), None);
         for other in [
@@ -162,10 +138,10 @@ mod tests {
     fn results_of_an_earlier_boot_are_dropped() {
         let mut cache = ProbeCache::default();
         for cpu in 0..2 * MAX_KEPT {
-            cache.put(key(&cpu.to_string()), &failed(None));
+            cache.put(key(&cpu.to_string()), failed(None));
         }
         assert_eq!(cache.probes.len(), MAX_KEPT);
-        cache.put(ProbeKey { boot_id: "next".into(), ..key("host") }, &failed(None));
+        cache.put(ProbeKey { boot_id: "next".into(), ..key("host") }, failed(None));
         assert_eq!(cache.probes.len(), 1);
     }
 
@@ -174,8 +150,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("kvm.json");
         let mut cache = ProbeCache::default();
-        cache.put(key("host"), &failed(Some(SECOND)));
-        cache.put(key("max"), &KvmProbe::Works { took: SECOND });
+        cache.put(key("host"), failed(Some(SECOND)));
+        cache.put(key("max"), KvmProbe::Works { took: SECOND });
         cache.write(&path);
         assert_eq!(ProbeCache::read(&path), cache);
         fs::write(&path, "{\"circumstances\": {}}").unwrap();

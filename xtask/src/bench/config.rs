@@ -5,7 +5,7 @@ use std::time::Duration;
 use bench_model::{Fault, Pinning, WaitMode, Workload};
 use serde::{Serialize, Serializer};
 
-use super::options::{BenchArgs, ModeArg, WorkloadArg};
+use super::options::BenchArgs;
 use crate::arguments::AutoOr;
 use bench_protocol::boot::{Bar2Map, GuestDriver};
 
@@ -22,7 +22,7 @@ pub(crate) struct BenchConfig {
     pub(crate) full: bool,
     #[serde(serialize_with = "serialize_driver")]
     pub(crate) driver: GuestDriver,
-    pub(crate) driver_reason: String,
+    pub(crate) driver_reason: &'static str,
     #[serde(serialize_with = "serialize_bar2_map")]
     pub(crate) bar2_map: Bar2Map,
     pub(crate) size_bytes: u64,
@@ -47,8 +47,13 @@ pub(crate) struct BenchConfig {
 impl BenchConfig {
     /// The configurations of a command, one per driver, each driver once. `flag_checks` checks them.
     pub(super) fn from_args(args: &BenchArgs, pinning: &Pinning) -> Vec<Self> {
-        let (modes, workloads) = (modes(args), workloads(args));
-        let frame_bytes = frame_bytes(args);
+        // In the order of their types, without duplicates.
+        let (modes, workloads) = (args.mode.concat(), args.workload.concat());
+        let modes: Vec<WaitMode> = WaitMode::ALL.into_iter().filter(|mode| modes.contains(mode)).collect();
+        let workloads: Vec<Workload> = Workload::ALL.into_iter().filter(|one| workloads.contains(one)).collect();
+        let mut frame_bytes = args.frames.clone();
+        frame_bytes.sort_unstable();
+        frame_bytes.dedup();
         let several = args.driver.len() > 1;
         let config = |driver: &AutoOr<GuestDriver>| {
             let (driver, driver_reason, modes) = choose_driver(*driver, &modes, several, args);
@@ -63,7 +68,7 @@ impl BenchConfig {
                 bar2_map: args.bar2_map,
                 size_bytes: args.size,
                 vectors: args.vectors,
-                smp: args.smp,
+                smp: args.guest.smp,
                 seed: args.seed,
                 pinning: pinning.clone(),
                 spin_ns: args.spin.map(nanos),
@@ -92,25 +97,6 @@ impl BenchConfig {
     }
 }
 
-fn frame_bytes(args: &BenchArgs) -> Vec<u64> {
-    let mut bytes = args.frames.clone();
-    bytes.sort_unstable();
-    bytes.dedup();
-    bytes
-}
-
-fn modes(args: &BenchArgs) -> Vec<WaitMode> {
-    let is_asked = |mode: &WaitMode| args.mode.contains(&ModeArg::All) || args.mode.contains(&ModeArg::Only(*mode));
-    WaitMode::ALL.into_iter().filter(is_asked).collect()
-}
-
-/// Without the baseline, which is part of every run and needs no blocks.
-fn workloads(args: &BenchArgs) -> Vec<Workload> {
-    let asked = &args.workload;
-    let is_asked = |one: &Workload| asked.contains(&WorkloadArg::All) || asked.contains(&WorkloadArg::Only(*one));
-    Workload::ALL.into_iter().filter(is_asked).collect()
-}
-
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -121,27 +107,22 @@ fn choose_driver(
     modes: &[WaitMode],
     several: bool,
     args: &BenchArgs,
-) -> (GuestDriver, String, Vec<WaitMode>) {
-    match asked {
-        AutoOr::Only(GuestDriver::UioPciGeneric) if several => (
-            GuestDriver::UioPciGeneric,
-            "asked for; polls only, because it delivers no interrupts".to_owned(),
-            vec![WaitMode::Poll],
-        ),
-        AutoOr::Only(driver) => (driver, "asked for".to_owned(), modes.to_vec()),
+) -> (GuestDriver, &'static str, Vec<WaitMode>) {
+    let (driver, reason) = match asked {
+        // Without polling among the modes, `flag_checks` refuses the driver.
+        AutoOr::Only(driver) if several && !driver.delivers_interrupts() && modes.contains(&WaitMode::Poll) => {
+            return (driver, "asked for; polls only, because it delivers no interrupts", vec![WaitMode::Poll]);
+        }
+        AutoOr::Only(driver) => (driver, "asked for"),
         AutoOr::Auto if modes == [WaitMode::Poll] && args.bar2_map == Bar2Map::WriteBack => {
-            let reason = "the only driver that maps the memory write-back";
-            (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
+            (GuestDriver::UioPciMsix, "the only driver that maps the memory write-back")
         }
         AutoOr::Auto if modes == [WaitMode::Poll] && !args.matrix => {
-            let reason = "the stock driver suffices for polling";
-            (GuestDriver::UioPciGeneric, reason.to_owned(), modes.to_vec())
+            (GuestDriver::UioPciGeneric, "the stock driver suffices for polling")
         }
-        AutoOr::Auto => {
-            let reason = "the device uses MSI-X, which uio_pci_generic does not support";
-            (GuestDriver::UioPciMsix, reason.to_owned(), modes.to_vec())
-        }
-    }
+        AutoOr::Auto => (GuestDriver::UioPciMsix, "the device uses MSI-X, which uio_pci_generic does not support"),
+    };
+    (driver, reason, modes.to_vec())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

@@ -13,7 +13,7 @@ use bench_model::Accelerator;
 pub(super) fn check(args: &BenchArgs, configs: &[BenchConfig], cpus: usize) -> anyhow::Result<()> {
     let Some(fault) = args.fault else { return Ok(()) };
     let name = fault.name();
-    if fault == Fault::ClaimKvm && args.accel != AutoOr::Only(Accelerator::Tcg) {
+    if fault == Fault::ClaimKvm && args.guest.accel != AutoOr::Only(Accelerator::Tcg) {
         return Err(usage("--fault claim-kvm needs an emulated guest: --accel tcg"));
     }
     // Without pinning, no CPU is the wrong one.

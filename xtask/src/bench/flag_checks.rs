@@ -28,7 +28,7 @@ const MAX_APPEND: usize = 2048 - 256;
 /// Makes the configurations of a command, one per driver. An error is wrong usage or missing memory.
 pub(super) fn checked_configs(args: &BenchArgs) -> anyhow::Result<Vec<BenchConfig>> {
     let cpus = cores();
-    let pinning = args.pin.on(&cpus, args.smp.into())?;
+    let pinning = args.pin.on(&cpus, args.guest.smp.into())?;
     let configs = BenchConfig::from_args(args, &pinning);
     for config in &configs {
         check_size(args.size, &config.workloads, &config.frame_bytes)?;
@@ -37,11 +37,11 @@ pub(super) fn checked_configs(args: &BenchArgs) -> anyhow::Result<Vec<BenchConfi
         check_interrupts(config)?;
     }
     check_spin(args.spin)?;
-    host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
+    host_memory::check_guest(args.guest.mem, MIN_GUEST_MEMORY)?;
     check_append(&args.append)?;
     faults::check(args, &configs, cpus.len())?;
     check_blocks(&configs)?;
-    host_memory::check(args.size, args.mem)?;
+    host_memory::check(args.size, args.guest.mem)?;
     Ok(configs)
 }
 
@@ -156,54 +156,24 @@ pub(super) fn warnings(args: &BenchArgs, configs: &[BenchConfig]) -> Vec<String>
     let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();
     let has = |one_of: &[Workload]| blocks.iter().any(|block| one_of.contains(&block.workload));
     let spins = blocks.iter().any(|block| [block.host_wait, block.guest_wait].contains(&WaitMode::Hybrid));
-    let (pingpong, paced) = (Workload::Pingpong, Workload::Paced);
+    let gap = blocks.iter().any(|block| block.conditions.gap_ns.is_some());
+    let open_loop = has(&[Workload::Openloop]);
+    let round_trips = has(&[Workload::Pingpong, Workload::Paced]);
     let flags = [
-        ("--spin", args.spin.is_some(), spins, "it applies to hybrid waits only", "--mode hybrid"),
-        (
-            "--rate",
-            !args.rate.is_empty(),
-            has(&[Workload::Openloop]),
-            "it applies to the open loop only",
-            "--workload openloop",
-        ),
-        (
-            "--p99-limit",
-            args.p99_limit.is_some(),
-            has(&[Workload::Openloop]),
-            "it applies to the open loop only",
-            "--workload openloop",
-        ),
-        (
-            "--aa",
-            args.aa,
-            has(&[pingpong, paced]),
-            "it applies to pingpong and paced only",
-            "--workload pingpong,paced",
-        ),
-        (
-            "--matrix",
-            args.matrix,
-            has(&[pingpong, paced]),
-            "it applies to pingpong and paced only",
-            "--workload pingpong,paced",
-        ),
-        (
-            "--gap",
-            args.gap.is_some(),
-            blocks.iter().any(|block| block.conditions.gap_ns.is_some()),
-            "it applies to workloads with a gap only",
-            "--workload paced",
-        ),
-        (
-            "--load",
-            args.load.is_some(),
-            has(&[Workload::Contention]),
-            "it applies to contention only",
-            "--workload contention",
-        ),
+        ("--spin", args.spin.is_some(), spins, "hybrid waits", "--mode hybrid"),
+        ("--rate", !args.rate.is_empty(), open_loop, "the open loop", "--workload openloop"),
+        ("--p99-limit", args.p99_limit.is_some(), open_loop, "the open loop", "--workload openloop"),
+        ("--aa", args.aa, round_trips, "pingpong and paced", "--workload pingpong,paced"),
+        ("--matrix", args.matrix, round_trips, "pingpong and paced", "--workload pingpong,paced"),
+        ("--gap", args.gap.is_some(), gap, "workloads with a gap", "--workload paced"),
+        ("--load", args.load.is_some(), has(&[Workload::Contention]), "contention", "--workload contention"),
     ];
     let ignored = flags.into_iter().filter(|(_, is_given, has_effect, ..)| *is_given && !has_effect);
-    ignored.map(|(flag, _, _, why, hint)| format!("warning: {flag} is ignored: {why}. Hint: add {hint}")).collect()
+    ignored
+        .map(|(flag, _, _, scope, hint)| {
+            format!("warning: {flag} is ignored: it applies to {scope} only. Hint: add {hint}")
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -261,6 +231,9 @@ pub(super) mod tests {
             refused(&format!("--driver uio_pci_generic --mode {mode}"), "use --driver uio_pci_msix, or --mode poll");
         }
         refused("--driver uio_pci_generic --mode poll --matrix", "leave --matrix out");
+        for mode in ["irq", "hybrid", "irq,hybrid"] {
+            refused(&format!("--driver uio_pci_generic,vfio-pci --mode {mode}"), "or --mode poll");
+        }
         assert!(parse("--driver uio_pci_generic --mode poll").is_ok());
         // A comparison of drivers.
         let (_, configs) = parse_with_args("--driver uio_pci_generic,uio_pci_msix --mode poll,irq --matrix").unwrap();

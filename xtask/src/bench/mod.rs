@@ -10,19 +10,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bench_model::{Fault, Plan};
+use bench_model::Fault;
 use bench_protocol::boot::{self, RunMode};
 use report::RunResult;
-use report::result::environment::Environment;
+use report::result::environment::{Environment, HostLoad};
 
-use crate::accelerator::{self, ProbeOptions};
+use crate::accelerator;
 use crate::host_programs;
-use crate::provision::{self, GuestImage};
+use crate::provision;
 use crate::signals::StopFlag;
+use crate::sys_files::SysRoot;
 use crate::ui::display_path;
-use crate::vm::qemu::{Ivshmem, QemuOptions};
+use crate::vm::qemu::Ivshmem;
 use crate::vm::server::{ServerOptions, private_socket};
-use crate::workspace::workspace_root;
 use bench_model::Accelerator;
 
 mod concurrent_runs;
@@ -40,7 +40,7 @@ mod progress;
 mod repro_script;
 mod session;
 
-pub(crate) use host_info::{cores, cpu_model};
+use host_info::cores;
 pub(crate) use options::BenchArgs;
 
 use concurrent_runs::ConcurrentRuns;
@@ -51,12 +51,9 @@ use session::BenchSession;
 /// Runs the benchmark. Returns whether every self-check passed.
 pub(crate) fn run(args: &BenchArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     let configs = flag_checks::checked_configs(args)?;
-    if let Some(cpu) = &args.cpu {
-        cpu.check(args.accel)?;
-    }
-    args.timeouts.apply();
+    args.guest.apply()?;
     for config in &configs {
-        provision::check(args.custom_kernel().as_ref(), Some(config.driver))?;
+        provision::check(args.guest.custom_kernel().as_ref(), Some(config.driver))?;
     }
     for warning in flag_checks::warnings(args, &configs) {
         crate::ui::status(&warning);
@@ -110,7 +107,7 @@ fn compare_drivers(
     let table = report::driver_table(&results);
     fs::write(out.join("drivers.txt"), &table).context("cannot write drivers.txt")?;
     if args.json {
-        crate::ui::print(&format!("{}\n", serde_json::to_string_pretty(&results)?))?;
+        crate::ui::print_json(&results)?;
     } else {
         crate::ui::print(&table)?;
     }
@@ -141,22 +138,21 @@ fn run_into(
     let mut steps = ProgressUi::new();
     let programs = host_programs::build(&|step| steps.status(step))?;
     let provision = provision::Options {
-        kernel: args.custom_kernel(),
+        kernel: args.guest.custom_kernel(),
         shell: false,
         driver: Some(config.driver),
-        install: args.install_policy(),
+        install: args.guest.install_policy(),
     };
     let guest = provision::prepare(&provision, &|step| steps.status(step))?;
     if !guest.has(config.driver) {
         return Err(crate::exit_status::missing_dependency(format!(
             "module {} is missing in kernel {}; use another --driver or --kernel",
             config.driver.module(),
-            guest.kernel_release
+            guest.kernel.release
         )));
     }
     stop.check()?;
-    let probe = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
-    let choice = accelerator::select(args.accel, probe, &guest, stop, &|step| steps.status(step))?;
+    let choice = accelerator::select(&args.guest, &guest, stop, &|step| steps.status(step))?;
     steps.note(&choice.why);
     steps.note(&format!("driver {}: {}", config.driver.name(), config.driver_reason));
 
@@ -167,36 +163,39 @@ fn run_into(
         memory_bytes: config.size_bytes,
         vectors: config.vectors,
     };
-    let qemu = qemu_options(args, config, &guest, &server, choice.accelerator);
-    let busy_cpus = environment::busy_cpus(&cores());
+    let device = Ivshmem::Doorbell { socket: server.socket.clone(), vectors: config.vectors };
+    let append = format!("{} {}", boot::parameter(boot::BAR2, config.bar2_map.name()), args.append);
+    let mode = (RunMode::Respond, Some(config.driver));
+    let qemu = args.guest.qemu(&guest, choice.accelerator, mode, &append, device);
+    let busy_cpus = environment::busy_cpus(cores());
     let mut session = BenchSession::start(&server, &qemu, out)?;
-    let verified = session.verify_accelerator(choice.accelerator)?;
-    let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { verified };
+    session.verify_accelerator(choice.accelerator)?;
+    let claimed = if config.fault == Some(Fault::ClaimKvm) { Accelerator::Kvm } else { choice.accelerator };
     session.pin(&config.pinning)?;
     let plan = plan::build(config, server.socket.clone(), session.threads()?, args);
+    let sysroot = SysRoot::real();
     let mut environment = Environment {
         accel: claimed.name().to_owned(),
         accel_reason: choice.why,
         irqfd: Some(claimed == Accelerator::Kvm),
-        qemu_version: Some(session.qemu_version()?),
-        host_kernel: host_info::kernel(),
-        cpu_model: cpu_model(),
+        qemu_version: Some(session.vm.qmp.version()?),
+        host_kernel: sysroot.text("proc/sys/kernel/osrelease"),
+        cpu_model: sysroot.value("proc/cpuinfo", "model name"),
         cores: u32::try_from(cores().len()).unwrap_or(u32::MAX),
-        driver_reason: Some(config.driver_reason.clone()),
+        driver_reason: Some(config.driver_reason.to_owned()),
         pinning: Some(config.pinning.to_string()),
         vectors: config.vectors.into(),
         memory_bytes: config.size_bytes,
-        git_revision: host_info::git_revision(&workspace_root()),
+        git_revision: environment::git_revision(),
         started: Some(started),
         command: Some(repro_script::invocation(std::env::args_os().skip(1))),
-        host: environment::host(),
+        host: environment::host(&sysroot),
         software: environment::software(&qemu),
+        guest_kernel: Some(guest.kernel.release.clone()),
+        load: HostLoad { load_average, busy_cpus, ..HostLoad::default() },
         ..Environment::default()
     };
-    environment.load.load_average = load_average;
-    environment.load.busy_cpus = busy_cpus;
-    environment.guest_kernel = Some(guest.kernel_release.clone());
-    write_plan(&out.join("plan.json"), &plan)?;
+    output_dir::write_atomically(&out.join("plan.json"), &serde_json::to_vec_pretty(&plan)?)?;
     let initiator = session::initiator(&programs.host_peer, out);
     repro_script::write(out, &server.command(), &qemu, &initiator, &config.pinning)?;
     if args.verbose {
@@ -205,39 +204,14 @@ fn run_into(
         }
     }
     steps.plan(&plan.blocks);
-    let steal_meter = environment::StealMeter::start(cores());
+    let steal_meter = environment::CpuMeter::start(cores());
     let outcome = session.measure(initiator, out, &plan, &steps, stop);
-    environment.accel_seen = session.seen().map(|seen| seen.name().to_owned());
-    environment.load.steal_percent = steal_meter.percent();
+    environment.accel_seen = session.seen.map(|seen| seen.name().to_owned());
+    environment.load.steal_percent = steal_meter.steal_percent();
     environment.load.other_benchmarks = other_runs.since_last();
     drop(session);
     steps.finish();
     finish(out, environment, config, outcome)
-}
-
-fn qemu_options(
-    args: &BenchArgs,
-    config: &BenchConfig,
-    guest: &GuestImage,
-    server: &ServerOptions,
-    accelerator: Accelerator,
-) -> QemuOptions {
-    QemuOptions {
-        accelerator,
-        cpu: args.cpu.clone(),
-        cpus: config.smp.into(),
-        memory: format!("{}M", args.mem >> 20),
-        kernel: guest.kernel.clone(),
-        initramfs: guest.initramfs.clone(),
-        append: format!(
-            "{} {} {}",
-            args.timeouts.boot_parameters(RunMode::Respond, Some(config.driver)),
-            boot::parameter(boot::BAR2, config.bar2_map.name()),
-            args.append
-        ),
-        iommu: config.driver.needs_iommu(),
-        device: Ivshmem::Doorbell { socket: server.socket.clone(), vectors: config.vectors },
-    }
 }
 
 /// Renders the measurements, also those of a failed run, and then returns the run's error.
@@ -265,8 +239,4 @@ fn finish(
         crate::ui::status(&format!("warning: cannot write the report: {unwritten:#}. {hint}"));
     }
     Err(error)
-}
-
-fn write_plan(path: &Path, plan: &Plan) -> anyhow::Result<()> {
-    output_dir::write_atomically(path, &serde_json::to_vec_pretty(plan)?)
 }

@@ -4,16 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bench_model::units::{FRAME_4K, FRAME_1080P, FRAME_1440P};
-use bench_model::{Accelerator, Fault, WaitMode, Workload};
+use bench_model::{Fault, WaitMode, Workload};
 use clap::Args;
 use clap::builder::TypedValueParser;
 use cli_common::{duration, number, size};
 
 use super::pinning::Pin;
-use crate::arguments::{self, AutoOr, choice};
-use crate::provision::{CustomKernel, InstallPolicy};
-use crate::timeouts::{self, TimeoutArgs};
-use crate::vm::cpu_model::CpuModel;
+use crate::arguments::{AutoOr, GuestArgs, choice};
+use crate::timeouts;
 use bench_protocol::boot::{Bar2Map, GuestDriver};
 
 /// Default of `--ready-timeout`, from the start of the initiator. The guest boots in this time.
@@ -35,7 +33,7 @@ Exit status: 0 every self-check passed, 1 something failed, 2 wrong usage, 3 a d
 pub(crate) struct BenchArgs {
     /// Wait modes to compare, for both sides
     #[arg(long, value_parser = mode(), value_delimiter = ',', default_value = "poll,irq")]
-    pub(super) mode: Vec<ModeArg>,
+    pub(super) mode: Vec<Vec<WaitMode>>,
     /// Workloads to measure
     #[arg(
         long,
@@ -43,7 +41,7 @@ pub(crate) struct BenchArgs {
         value_delimiter = ',',
         default_value = "baseline,pingpong,paced,frame,storm,idle,contention"
     )]
-    pub(super) workload: Vec<WorkloadArg>,
+    pub(super) workload: Vec<Vec<Workload>>,
     /// Combine every wait mode of the host with every wait mode of the guest, for pingpong and paced
     #[arg(long)]
     pub(super) matrix: bool,
@@ -75,26 +73,14 @@ pub(crate) struct BenchArgs {
     /// `uio_pci_msix`
     #[arg(long, value_parser = driver(), value_delimiter = ',', default_value = "auto")]
     pub(super) driver: Vec<AutoOr<GuestDriver>>,
-    /// Accelerator; auto uses KVM if a guest starts under it
-    #[arg(long, value_parser = arguments::accelerator(), default_value = "auto")]
-    pub(crate) accel: AutoOr<Accelerator>,
-    /// CPU model of the guest, as for QEMU's -cpu [default: host under KVM, max under emulation]
-    #[arg(long, value_name = "MODEL[,FLAGS]")]
-    pub(crate) cpu: Option<CpuModel>,
     #[command(flatten)]
-    pub(crate) timeouts: TimeoutArgs,
+    pub(crate) guest: GuestArgs,
     /// Size of the shared memory, a power of two
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "128M")]
     pub(super) size: u64,
     /// Doorbell vectors per peer
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=256))]
     pub(crate) vectors: u16,
-    /// Number of vCPUs
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
-    pub(crate) smp: u16,
-    /// Memory of the guest
-    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
-    pub(crate) mem: u64,
     /// How long a hybrid wait polls before it blocks, at most 100ms [default: the measured cost of blocking]
     #[arg(long, value_name = "D", value_parser = duration::parse)]
     pub(super) spin: Option<Duration>,
@@ -114,18 +100,9 @@ pub(crate) struct BenchArgs {
     /// Print one JSON document instead of the summary
     #[arg(long)]
     pub(crate) json: bool,
-    /// Install missing packages without asking
-    #[arg(long)]
-    pub(super) yes: bool,
     /// Print the commands of the processes
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// Kernel image for the guest, with --modules
-    #[arg(long, value_name = "FILE", requires = "modules")]
-    pub(super) kernel: Option<PathBuf>,
-    /// Its modules: a directory like /lib/modules/RELEASE
-    #[arg(long, value_name = "DIR", requires = "kernel")]
-    pub(super) modules: Option<PathBuf>,
     /// Additional parameters for the guest's kernel command line
     #[arg(long, value_name = "WORDS", default_value = "")]
     pub(crate) append: String,
@@ -137,36 +114,17 @@ pub(crate) struct BenchArgs {
     pub(super) fault: Option<Fault>,
 }
 
-/// Wait modes of `--mode`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ModeArg {
-    /// One.
-    Only(WaitMode),
-    /// All.
-    All,
+/// The wait modes of a value of `--mode`.
+fn mode() -> impl TypedValueParser<Value = Vec<WaitMode>> {
+    let modes = WaitMode::ALL.map(|mode| (mode.name(), mode.help(), vec![mode]));
+    choice(modes.into_iter().chain([("all", "All of them", WaitMode::ALL.to_vec())]))
 }
 
-fn mode() -> impl TypedValueParser<Value = ModeArg> {
-    let modes = WaitMode::ALL.map(|mode| (mode.name(), mode.help(), ModeArg::Only(mode)));
-    choice(modes.into_iter().chain([("all", "All of them", ModeArg::All)]))
-}
-
-/// Workloads of `--workload`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WorkloadArg {
-    /// The peak bandwidths and the instrument overhead. They are measured in every run.
-    Baseline,
-    /// One workload.
-    Only(Workload),
-    /// All workloads.
-    All,
-}
-
-fn workload() -> impl TypedValueParser<Value = WorkloadArg> {
-    let workloads = Workload::ALL.map(|workload| (workload.name(), workload.help(), WorkloadArg::Only(workload)));
-    let baseline =
-        ("baseline", "Peak bandwidths and instrument overhead; measured in every run", WorkloadArg::Baseline);
-    choice([baseline].into_iter().chain(workloads).chain([("all", "All of them", WorkloadArg::All)]))
+/// The workloads of a value of `--workload`. The baseline is part of every run and needs no blocks.
+fn workload() -> impl TypedValueParser<Value = Vec<Workload>> {
+    let workloads = Workload::ALL.map(|workload| (workload.name(), workload.help(), vec![workload]));
+    let baseline = ("baseline", "Peak bandwidths and instrument overhead; measured in every run", Vec::new());
+    choice([baseline].into_iter().chain(workloads).chain([("all", "All of them", Workload::ALL.to_vec())]))
 }
 
 fn frame_size() -> impl TypedValueParser<Value = u64> {
@@ -183,18 +141,8 @@ fn driver() -> impl TypedValueParser<Value = AutoOr<GuestDriver>> {
 }
 
 impl BenchArgs {
-    /// Whether packages may be installed.
-    pub(crate) fn install_policy(&self) -> InstallPolicy {
-        InstallPolicy::new(self.yes)
-    }
-
     /// The time limit for the guest to become ready.
     pub(crate) fn ready_timeout(&self) -> Duration {
         self.ready_timeout.unwrap_or(timeouts::scaled(READY_TIMEOUT))
-    }
-
-    /// The kernel that the user names.
-    pub(crate) fn custom_kernel(&self) -> Option<CustomKernel> {
-        Some(CustomKernel { image: self.kernel.clone()?, modules: self.modules.clone()? })
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use crate::exit_status::usage;
+use crate::files::{self, PathContext as _};
 use crate::workspace::workspace_root;
 
 /// Creates the directory: `--out`, or `results/<date>-<modes>`. `folders` are the subdirectories that the run will create. An
@@ -48,13 +49,7 @@ fn cannot(path: &Path) -> String {
 
 /// Writes a file atomically: a full disk must not leave a partial file under this name.
 pub(super) fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    let partial = path.with_extension("partial");
-    let written = fs::write(&partial, content).and_then(|()| fs::rename(&partial, path));
-    written.with_context(|| {
-        // Best effort: the first error is the cause.
-        let _ = fs::remove_file(&partial);
-        format!("cannot write {}", path.display())
-    })
+    files::replace(path, ".partial-", content).at("write", path)
 }
 
 /// Points `results/latest` to a run in the default directory. Errors are ignored: the run is complete without the link.
@@ -95,7 +90,7 @@ mod tests {
         fs::create_dir_all(occupied.join("in the way")).unwrap();
         let error = format!("{:#}", write_atomically(&occupied, b"#!/bin/sh").unwrap_err());
         assert!(error.contains("commands.sh"), "{error}");
-        assert!(!folder.path().join("commands.partial").exists());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub(super) fn build(config: &BenchConfig, socket: PathBuf, qemu: QemuThreads, ar
         qemu: Some(qemu),
         ready_timeout_ms: millis(args.ready_timeout()),
         operation_timeout_ms: millis(scaled(OPERATION_TIMEOUT)),
-        timeout_scale: args.timeouts.scale(),
+        timeout_scale: args.guest.timeouts.timeout_scale,
         spin_ns: config.spin_ns,
         ceiling_sizes: plan_blocks::peak_sizes(config),
         blocks: plan_blocks::blocks(config),

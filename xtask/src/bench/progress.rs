@@ -1,7 +1,6 @@
 //! Progress on stderr: a line per step, then a bar with the remaining time. Without a terminal, a line every ten seconds.
 
 use std::cell::Cell;
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
 use bench_model::samples::mode_name;
@@ -18,7 +17,6 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct ProgressUi {
     bar: ProgressBar,
-    is_terminal: bool,
     /// A label for each block.
     blocks: Vec<String>,
     /// When each block is expected to begin and the last one to end, in milliseconds.
@@ -28,12 +26,12 @@ pub(super) struct ProgressUi {
 
 impl ProgressUi {
     pub(super) fn new() -> Self {
+        // Hidden without a terminal.
         let bar = ProgressBar::new_spinner();
-        let is_terminal = std::io::stderr().is_terminal();
-        if is_terminal {
+        if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
-        Self { bar, is_terminal, blocks: Vec::new(), expected_ms: Vec::new(), last_line: Cell::new(Instant::now()) }
+        Self { bar, blocks: Vec::new(), expected_ms: Vec::new(), last_line: Cell::new(Instant::now()) }
     }
 
     /// Sets the blocks that will be measured.
@@ -49,20 +47,16 @@ impl ProgressUi {
     /// Shows the current step.
     pub(super) fn status(&self, step: &str) {
         self.last_line.set(Instant::now());
-        if self.is_terminal {
-            self.bar.set_message(step.to_owned());
-        } else {
+        if self.bar.is_hidden() {
             ui::status(step);
+        } else {
+            self.bar.set_message(step.to_owned());
         }
     }
 
     /// Prints a line that stays on the screen.
     pub(super) fn note(&self, text: &str) {
-        if self.is_terminal {
-            self.bar.println(text);
-        } else {
-            ui::status(text);
-        }
+        self.bar.suspend(|| ui::status(text));
     }
 
     /// Replaces the steps by a bar over the blocks.
@@ -79,7 +73,7 @@ impl ProgressUi {
         if let Some(position) = self.expected_ms.get(done) {
             self.bar.set_position(*position);
         }
-        if self.is_terminal {
+        if !self.bar.is_hidden() {
             let current = self.blocks.get(done).map_or("", String::as_str);
             self.bar.set_message(format!("{done}/{total} {current}"));
         } else if self.last_line.get().elapsed() >= LINE_INTERVAL || done == total {

@@ -75,7 +75,7 @@ mod tests {
             kernel: "k".into(),
             initramfs: "i".into(),
             append: String::new(),
-            device: Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 },
+            device: Some(Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 }),
             iommu: false,
         };
         text(Path::new("/my run"), &Command::new("server"), &qemu, &Command::new("host-peer"), pinning)

@@ -18,12 +18,12 @@ use nix::sys::signal::Signal;
 use super::host_info::bind_thread;
 use super::plan::longest_block;
 use super::progress::ProgressUi;
-use crate::process::captured_output::CapturedOutput;
+use crate::process::captured_output::{CapturedOutput, LoggedProcess};
 use crate::process::child::{Process, SpawnOptions};
 use crate::process::exit_description;
 use crate::signals::StopFlag;
 use crate::timeouts::scaled;
-use crate::vm::guest_console::GuestConsole;
+use crate::vm::guest_console::{GuestConsole, last_lines};
 use crate::vm::qemu::{QemuOptions, Vm};
 use crate::vm::server::{ServerOptions, ServerProcess};
 use bench_model::Accelerator;
@@ -40,11 +40,11 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(180);
 /// A server and its guest. Dropping it ends both, the guest first.
 #[derive(Debug)]
 pub(super) struct BenchSession {
-    vm: Vm,
+    pub(super) vm: Vm,
     server: ServerProcess,
     console: GuestConsole,
-    /// The accelerator that QEMU's monitor reported last.
-    seen: Option<Accelerator>,
+    /// The accelerator that QEMU's monitor reported last: after the last block of a complete run.
+    pub(super) seen: Option<Accelerator>,
     /// Whether the initiator has finished the last block.
     is_measured: bool,
 }
@@ -60,7 +60,7 @@ impl BenchSession {
     }
 
     /// Asks QEMU's monitor for the accelerator, and fails if it is not the expected one.
-    pub(super) fn verify_accelerator(&mut self, expected: Accelerator) -> anyhow::Result<Accelerator> {
+    pub(super) fn verify_accelerator(&mut self, expected: Accelerator) -> anyhow::Result<()> {
         let reported = self.ask_accelerator()?;
         anyhow::ensure!(
             reported == expected,
@@ -68,22 +68,13 @@ impl BenchSession {
             expected.name(),
             reported.name()
         );
-        Ok(reported)
+        Ok(())
     }
 
     fn ask_accelerator(&mut self) -> anyhow::Result<Accelerator> {
         let seen = if self.vm.qmp.is_kvm()? { Accelerator::Kvm } else { Accelerator::Tcg };
         self.seen = Some(seen);
         Ok(seen)
-    }
-
-    /// The accelerator that QEMU's monitor reported last: after the last block of a complete run.
-    pub(super) fn seen(&self) -> Option<Accelerator> {
-        self.seen
-    }
-
-    pub(super) fn qemu_version(&mut self) -> anyhow::Result<String> {
-        self.vm.qmp.version()
     }
 
     /// QEMU's threads.
@@ -120,13 +111,10 @@ impl BenchSession {
         stop: &StopFlag,
     ) -> anyhow::Result<()> {
         steps.status("waiting for the guest");
-        initiator.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let ties = SpawnOptions { parent_death_signal: Some(Signal::SIGTERM), ..SpawnOptions::default() };
-        let mut process = Process::start("host-peer", &mut initiator, ties)?;
-        let stderr = process.take_stderr().context("the initiator's stderr was not piped")?;
-        let output = CapturedOutput::start(stderr, &out.join("host-peer.log"))?;
-        let events = events(&mut process)?;
-        let mut initiator = Initiator { process, output };
+        let log = out.join("host-peer.log");
+        let mut initiator = LoggedProcess::start("host-peer", initiator.stdout(Stdio::piped()), ties, &log)?;
+        let events = events(&mut initiator.process)?;
         let limit = Duration::from_millis(plan.ready_timeout_ms) + scaled(STALL_TIMEOUT) + longest_block(&plan.blocks);
         let outcome = self.watch(&mut initiator, &events, steps, stop, limit);
         if outcome.is_err() {
@@ -151,7 +139,7 @@ impl BenchSession {
     fn qemu_ended(&mut self) -> anyhow::Result<String> {
         let how =
             self.vm.process.exit_status()?.map_or_else(|| "is still running".to_owned(), exit_description::describe);
-        let own = last_lines(&self.vm.output.rest());
+        let own = last_lines(&self.vm.output.rest(), LINES);
         let own = if own.is_empty() { String::new() } else { format!("\n{own}") };
         Ok(format!("QEMU {how}{own}\n{}", self.guest_console()))
     }
@@ -168,7 +156,7 @@ impl BenchSession {
 
     fn watch(
         &mut self,
-        initiator: &mut Initiator,
+        initiator: &mut LoggedProcess,
         events: &Receiver<Progress>,
         steps: &ProgressUi,
         stop: &StopFlag,
@@ -255,7 +243,7 @@ impl BenchSession {
 
     fn server_ended(&self, status: ExitStatus) -> String {
         let how = format!("ivshmem-server {} during the run", exit_description::describe(status));
-        let own = last_lines(&self.server.output.rest());
+        let own = last_lines(&self.server.output.rest(), LINES);
         if own.is_empty() { how } else { format!("{how}; its log ends with:\n{own}") }
     }
 }
@@ -266,19 +254,8 @@ fn handle_file_size_limit() -> anyhow::Result<()> {
     handled.map(drop).context("cannot handle SIGXFSZ")
 }
 
-/// The initiator and its log.
-struct Initiator {
-    process: Process,
-    output: CapturedOutput,
-}
-
 /// Lines of a log that an error shows.
 const LINES: usize = 5;
-
-fn last_lines(text: &str) -> String {
-    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
-}
 
 /// The cause of an initiator's failure: its signal, its error, its panic, or the last lines of its log.
 fn initiator_failed(status: ExitStatus, stderr: &str) -> String {
@@ -291,7 +268,7 @@ fn initiator_failed(status: ExitStatus, stderr: &str) -> String {
     if status.signal().is_some() {
         return how;
     }
-    match (stderr.lines().rev().find_map(|line| line.strip_prefix("host-peer: ")), last_lines(stderr)) {
+    match (stderr.lines().rev().find_map(|line| line.strip_prefix("host-peer: ")), last_lines(stderr, LINES)) {
         (Some(reason), _) => reason.to_owned(),
         (None, lines) if lines.is_empty() => format!("{how} and wrote no message"),
         (None, lines) => format!("{how}; its log ends with:\n{lines}"),

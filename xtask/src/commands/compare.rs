@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::Args;
 use report::evaluate::compare_runs::{Limits, RunFolder, compare};
 use report::render::compare_runs::text;
@@ -50,8 +49,7 @@ pub(crate) fn run(args: &CompareArgs) -> anyhow::Result<bool> {
     let has_limits = limits.p50.is_some() || limits.p99.is_some();
     let across = compare(&runs, has_limits.then_some(&limits));
     if args.json {
-        let document = serde_json::to_string_pretty(&across).context("cannot serialize the comparison")?;
-        ui::print(&(document + "\n"))?;
+        ui::print_json(&across)?;
     } else {
         ui::print(&text(&across))?;
     }

@@ -1,19 +1,20 @@
 //! `cargo xtask doctor`: checks this host, with a hint for each problem. Installs nothing.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use clap::Args;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use crate::accelerator::{self, KvmProbe, ProbeOptions, Reuse};
+use crate::accelerator::{self, KvmProbe, Reuse};
 use crate::arguments::AutoOr;
-use crate::provision::host::{self, distro::HostDistro};
+use crate::provision::host::tool::Tool;
+use crate::provision::host::{self, HostDistro};
 use crate::provision::host_packages::{self, InstallPolicy};
 use crate::provision::{self, Options};
 use crate::signals::StopFlag;
+use crate::sys_files::SysRoot;
 use crate::timeouts::TimeoutArgs;
 use crate::vm::cpu_model::CpuModel;
 use bench_model::Accelerator;
@@ -79,122 +80,109 @@ pub(crate) fn run(args: &DoctorArgs, stop: &StopFlag, progress: &dyn Fn(&str)) -
     }
     args.timeouts.apply();
     let distro = host::detect();
-    let mut checks = package_checks(distro.as_ref());
+    let mut checks = package_checks(&distro);
     checks.extend(machine_checks());
-    checks.push(kernel_check(distro.as_ref()));
+    checks.push(kernel_check(&distro));
     checks.push(kvm_check(args, &checks, stop, progress)?);
     let ready = checks.iter().all(|check| check.state != CheckState::Missing);
     let diagnosis = Diagnosis { ready, checks };
     if args.json {
-        crate::ui::print(&format!("{}\n", serde_json::to_string_pretty(&diagnosis)?))?;
+        crate::ui::print_json(&diagnosis)?;
     } else {
         crate::ui::print(&table(&diagnosis))?;
     }
     Ok(ready)
 }
 
+fn check(name: &str, state: CheckState, detail: impl Into<String>, hint: Option<&str>) -> Check {
+    Check { name: name.to_owned(), state, detail: detail.into(), hint: hint.map(str::to_owned) }
+}
+
 fn ok(name: &str, detail: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), state: CheckState::Ok, detail: detail.into(), hint: None }
+    check(name, CheckState::Ok, detail, None)
 }
 
-fn warn(name: &str, detail: impl Into<String>, hint: impl Into<String>) -> Check {
-    Check { name: name.to_owned(), state: CheckState::Warn, detail: detail.into(), hint: Some(hint.into()) }
+fn warn(name: &str, detail: impl Into<String>, hint: &str) -> Check {
+    check(name, CheckState::Warn, detail, Some(hint))
 }
 
-fn package_checks(distro: &dyn HostDistro) -> Vec<Check> {
-    host_packages::requirements(distro)
-        .into_iter()
-        .map(|tool| match host_packages::found(&tool) {
-            Some(path) => ok(tool.name(), path.display().to_string()),
-            None => Check {
-                name: tool.name().to_owned(),
-                state: CheckState::Missing,
-                detail: tool.purpose().to_owned(),
-                hint: Some(host_packages::hint(distro, &tool)),
-            },
-        })
-        .collect()
+fn missing(name: &str, detail: impl Into<String>, hint: &str) -> Check {
+    check(name, CheckState::Missing, detail, Some(hint))
+}
+
+fn package_checks(distro: &HostDistro) -> Vec<Check> {
+    let tools = host_packages::requirements(distro);
+    let of_repository = distro.repository_tools();
+    tools.iter().map(|tool| tool_check(distro, tool, of_repository.contains(tool))).collect()
+}
+
+/// `for_packages`: a run needs the tool only for the distribution's kernel.
+fn tool_check(distro: &HostDistro, tool: &Tool, for_packages: bool) -> Check {
+    if let Some(path) = host_packages::found(tool) {
+        return ok(&tool.name, path.display().to_string());
+    }
+    let mut hint = host_packages::hint(distro, tool);
+    if for_packages {
+        hint.push_str("; not needed with a kernel of your own: cargo xtask bench --kernel FILE --modules DIR");
+    }
+    missing(&tool.name, tool.purpose, &hint)
 }
 
 fn machine_checks() -> Vec<Check> {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let sysroot = SysRoot::real();
     let mut checks = vec![
-        architecture(),
+        match std::env::consts::ARCH {
+            "x86_64" => ok("processor", "x86_64"),
+            other => missing("processor", format!("{other}; the guest needs x86-64"), "use an x86-64 host"),
+        },
         cores(std::thread::available_parallelism().map_or(1, std::num::NonZero::get)),
-        memory_check(available_memory(&memory)),
+        memory(sysroot.memory("MemAvailable")),
         shm(free_space(Path::new("/dev/shm"))),
         disk(free_space(&existing(&crate::workspace::cache_folder()))),
-        tsc(&cpu),
+        tsc(&sysroot.cpu_flags().unwrap_or_default()),
         descriptors(getrlimit(Resource::Nofile).current),
         locked_memory(getrlimit(Resource::Memlock).current),
     ];
-    checks.extend(governor());
+    // Missing without frequency scaling, as in most VMs.
+    let governor = sysroot.text("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    checks.extend(governor.map(|governor| match governor.as_str() {
+        "performance" => ok("frequency governor", "performance"),
+        other => warn("frequency governor", other, "sudo cpupower frequency-set -g performance"),
+    }));
     checks
-}
-
-fn architecture() -> Check {
-    match std::env::consts::ARCH {
-        "x86_64" => ok("processor", "x86_64"),
-        other => Check {
-            name: "processor".to_owned(),
-            state: CheckState::Missing,
-            detail: format!("{other}; the guest needs x86-64"),
-            hint: Some("use an x86-64 host".to_owned()),
-        },
-    }
 }
 
 fn cores(count: usize) -> Check {
     let detail = format!("{count} for this process");
-    match count {
-        1 => warn(
-            "cores",
-            detail,
-            "with one core, polling sides block each other and poll latencies mean little; use 2 cores or more",
-        ),
-        2 | 3 => warn(
-            "cores",
-            detail,
-            "host and guest use all cores, so other load disturbs the results; 4 cores are better",
-        ),
-        _ => ok("cores", detail),
-    }
+    let hint = match count {
+        1 => "with one core, polling sides block each other and poll latencies mean little; use 2 cores or more",
+        2 | 3 => "host and guest use all cores, so other load disturbs the results; 4 cores are better",
+        _ => return ok("cores", detail),
+    };
+    warn("cores", detail, hint)
 }
 
-fn memory_check(available: Option<u64>) -> Check {
-    match available {
-        None => warn("memory", "unknown", "make /proc/meminfo readable"),
-        Some(bytes) if bytes < MEMORY_NEEDED => {
-            warn("memory", format!("{} MiB available", bytes / MIB), "free memory: a run needs about 1 GiB")
-        }
-        Some(bytes) => ok("memory", format!("{} MiB available", bytes / MIB)),
-    }
+/// A warning if there is less than a run needs.
+fn at_least(needed: u64, bytes: u64, name: &str, detail: String, hint: &str) -> Check {
+    if bytes < needed { warn(name, detail, hint) } else { ok(name, detail) }
 }
 
-/// `MemAvailable`, in bytes.
-fn available_memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib * 1024)
+fn memory(available: Option<u64>) -> Check {
+    let Some(bytes) = available else { return warn("memory", "unknown", "make /proc/meminfo readable") };
+    let detail = format!("{} MiB available", bytes / MIB);
+    at_least(MEMORY_NEEDED, bytes, "memory", detail, "free memory: a run needs about 1 GiB")
 }
 
 fn shm(free: Option<u64>) -> Check {
     let hint = "only --shm-name of ivshmem-server needs it: mount -o remount,size=1G /dev/shm";
-    match free {
-        None => warn("/dev/shm", "missing", hint),
-        Some(bytes) if bytes < 128 * MIB => warn("/dev/shm", format!("{} MiB free", bytes / MIB), hint),
-        Some(bytes) => ok("/dev/shm", format!("{} MiB free", bytes / MIB)),
-    }
+    let Some(bytes) = free else { return warn("/dev/shm", "missing", hint) };
+    at_least(128 * MIB, bytes, "/dev/shm", format!("{} MiB free", bytes / MIB), hint)
 }
 
 fn disk(free: Option<u64>) -> Check {
-    match free {
-        Some(bytes) if bytes >= DISK_NEEDED => ok("disk", format!("{} MiB free below target/", bytes / MIB)),
-        Some(bytes) => {
-            warn("disk", format!("{} MiB free below target/", bytes / MIB), "free space: the first run needs 2 GiB")
-        }
-        None => warn("disk", "unknown", "make the target directory writable"),
-    }
+    let Some(bytes) = free else { return warn("disk", "unknown", "make the target directory writable") };
+    let detail = format!("{} MiB free below target/", bytes / MIB);
+    at_least(DISK_NEEDED, bytes, "disk", detail, "free space: the first run needs 2 GiB")
 }
 
 fn free_space(path: &Path) -> Option<u64> {
@@ -207,56 +195,36 @@ fn existing(path: &Path) -> std::path::PathBuf {
     path.ancestors().find(|path| path.is_dir()).unwrap_or(Path::new("/")).to_path_buf()
 }
 
-fn tsc(cpuinfo: &str) -> Check {
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-    let absent: Vec<&str> = ["constant_tsc", "nonstop_tsc"]
-        .into_iter()
-        .filter(|flag| !flags.split(' ').any(|have| have == *flag))
-        .collect();
+fn tsc(flags: &[String]) -> Check {
+    let lacks = |flag: &&str| !flags.iter().any(|have| have == flag);
+    let absent: Vec<&str> = ["constant_tsc", "nonstop_tsc"].into_iter().filter(lacks).collect();
     if absent.is_empty() {
-        ok("time stamp counter", "constant and nonstop")
-    } else {
-        let detail = format!("the CPU lacks {}", absent.join(" and "));
-        warn("time stamp counter", detail, "one-way latencies need an invariant TSC; round trips are not affected")
+        return ok("time stamp counter", "constant and nonstop");
     }
+    let detail = format!("the CPU lacks {}", absent.join(" and "));
+    warn("time stamp counter", detail, "one-way latencies need an invariant TSC; round trips are not affected")
 }
 
 fn descriptors(limit: Option<u64>) -> Check {
-    match limit {
-        Some(limit) if limit < DESCRIPTORS_NEEDED => {
-            warn("descriptors", format!("at most {limit} open"), "ulimit -n 4096")
-        }
-        Some(limit) => ok("descriptors", format!("at most {limit} open")),
-        None => ok("descriptors", "no limit"),
-    }
+    let Some(limit) = limit else { return ok("descriptors", "no limit") };
+    at_least(DESCRIPTORS_NEEDED, limit, "descriptors", format!("at most {limit} open"), "ulimit -n 4096")
 }
 
 fn locked_memory(limit: Option<u64>) -> Check {
+    let hint = "sample buffers may be paged out during a run; ulimit -l unlimited";
     match limit {
-        Some(limit) if limit < 8 * MIB => {
-            let detail = format!("at most {} KiB", limit / 1024);
-            warn("locked memory", detail, "sample buffers may be paged out during a run; ulimit -l unlimited")
-        }
-        Some(limit) => ok("locked memory", format!("at most {} MiB", limit / MIB)),
         None => ok("locked memory", "no limit"),
+        Some(limit) if limit < 8 * MIB => warn("locked memory", format!("at most {} KiB", limit / 1024), hint),
+        Some(limit) => ok("locked memory", format!("at most {} MiB", limit / MIB)),
     }
 }
 
-/// `None` without frequency scaling, as in most VMs.
-fn governor() -> Option<Check> {
-    let governor = fs::read_to_string("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").ok()?;
-    Some(match governor.trim() {
-        "performance" => ok("frequency governor", "performance"),
-        other => warn("frequency governor", other, "sudo cpupower frequency-set -g performance"),
-    })
-}
-
-fn kernel_check(distro: &dyn HostDistro) -> Check {
+fn kernel_check(distro: &HostDistro) -> Check {
     if let Some((release, version)) = provision::cached_kernel() {
         return ok("guest kernel", format!("{release} ({version})"));
     }
     if distro.repository_tools().is_empty() {
-        let detail = format!("cannot be downloaded on {}", distro.name());
+        let detail = format!("cannot be downloaded on {}", distro.name);
         return warn("guest kernel", detail, "specify one: cargo xtask bench --kernel FILE --modules DIR");
     }
     let hint = "cargo xtask bench downloads it (about 140 MB, nothing is installed)";
@@ -273,18 +241,10 @@ fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &StopFlag, progress: &dy
     let options = Options { kernel: None, shell: false, driver: None, install: InstallPolicy::Never };
     let guest = match provision::prepare(&options, progress) {
         Ok(guest) => guest,
-        Err(error) => {
-            return Ok(Check {
-                name: "guest".to_owned(),
-                state: CheckState::Missing,
-                detail: error.to_string(),
-                hint: Some("fix this, then run doctor again".to_owned()),
-            });
-        }
+        Err(error) => return Ok(missing("guest", format!("{error:#}"), "fix this, then run doctor again")),
     };
-    let options = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
     let reuse = if args.prove { Reuse::Nothing } else { Reuse::All };
-    let checked = accelerator::check_kvm(options, reuse, &guest, stop, progress)?;
+    let checked = accelerator::check_kvm(args.cpu.as_ref(), &args.timeouts, reuse, &guest, stop, progress)?;
     let earlier = if checked.is_cached { " (earlier result since the last boot; repeat with --prove)" } else { "" };
     Ok(match checked.probe {
         KvmProbe::Works { took } => ok("KVM", format!("the guest was up in {:.1} s{earlier}", took.as_secs_f64())),
@@ -322,6 +282,7 @@ fn table(diagnosis: &Diagnosis) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::provision::host::distro::Family;
 
     #[test]
     fn few_cores_are_only_a_warning() {
@@ -329,23 +290,37 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_the_kernels_mem_available() {
-        let meminfo = "MemTotal:       24000000 kB\nMemFree: 1 kB\nMemAvailable:    2097152 kB\n";
-        assert_eq!(available_memory(meminfo), Some(2048 * MIB));
-        assert_eq!(available_memory("MemTotal: 1 kB\n"), None);
-        assert_eq!(memory_check(Some(MEMORY_NEEDED - 1)).state, CheckState::Warn);
+    fn little_memory_is_a_warning() {
+        assert_eq!(
+            [MEMORY_NEEDED - 1, MEMORY_NEEDED].map(|bytes| memory(Some(bytes)).state),
+            [CheckState::Warn, CheckState::Ok]
+        );
+        assert_eq!(memory(None).state, CheckState::Warn);
+    }
+
+    #[test]
+    fn missing_package_tools_name_the_alternative() {
+        let distro = HostDistro { name: "Debian".to_owned(), family: Some(Family::Debian) };
+        let hint = |for_packages| {
+            let check = tool_check(&distro, &Tool::compiler("no-such-program".to_owned()), for_packages);
+            assert_eq!(check.state, CheckState::Missing);
+            check.hint.unwrap()
+        };
+        assert!(hint(true).contains("bench --kernel FILE --modules DIR"));
+        assert!(hint(false).ends_with("no-such-program"));
     }
 
     #[test]
     fn detects_a_tsc_that_stops() {
-        assert_eq!(tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc\n").state, CheckState::Ok);
-        let check = tsc("flags\t\t: fpu tsc constant_tsc nonstop_tsc_s3\n");
+        let of = |flags: &str| tsc(&flags.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(of("fpu tsc constant_tsc nonstop_tsc").state, CheckState::Ok);
+        let check = of("fpu tsc constant_tsc nonstop_tsc_s3");
         assert!(check.state == CheckState::Warn && check.detail.ends_with("lacks nonstop_tsc"), "{check:?}");
     }
 
     #[test]
     fn table_has_a_line_per_check_and_hint() {
-        let missing = Check { state: CheckState::Missing, ..warn("qemu", "runs the guest", "apt-get install it") };
+        let missing = missing("qemu", "runs the guest", "apt-get install it");
         let diagnosis = Diagnosis { ready: false, checks: vec![ok("cores", "4"), missing] };
         let text = table(&diagnosis);
         assert_eq!(text.lines().count(), 5);

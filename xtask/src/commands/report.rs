@@ -65,7 +65,7 @@ pub(crate) fn run(args: &ReportArgs) -> anyhow::Result<bool> {
 pub(crate) fn print(dir: &Path, result: &report::RunResult, json: bool) -> anyhow::Result<()> {
     let page = display_path(&dir.join(report::io::file_names::HTML_FILE));
     if json {
-        ui::print(&(serde_json::to_string_pretty(result)? + "\n"))?;
+        ui::print_json(result)?;
         crate::ui::status(&format!("report: {page}"));
     } else {
         ui::print_styled(&report::styled_summary_within(result, columns()))?;

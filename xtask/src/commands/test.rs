@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 
-use crate::provision::host::{self, distro::Tool};
+use crate::provision::host::{self, tool::STRACE};
 use crate::provision::host_packages;
 use crate::provision::{self, InstallPolicy};
 use crate::signals::StopFlag;
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     }
     let options = provision::Options { kernel: None, shell: true, driver: None, install: InstallPolicy::new(args.yes) };
     let progress = |line: &str| crate::ui::status(&format!("   {line}"));
-    host_packages::ensure(host::detect().as_ref(), &[Tool::Strace], options.install, &progress)?;
+    host_packages::ensure(&host::detect(), &[STRACE], options.install, &progress)?;
     provision::prepare(&options, &progress)?;
     // With other features than those of the whole workspace, cargo would build everything again.
     let vm_tests = |arguments: &[&str]| {

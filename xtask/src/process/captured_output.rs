@@ -4,11 +4,14 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+
+use super::child::{Process, SpawnOptions};
 
 /// Bytes kept in memory: more than a message with its backtrace.
 const KEPT: usize = 64 << 10;
@@ -29,6 +32,27 @@ struct OutputTail {
     tail: Vec<u8>,
     /// The error that makes the log incomplete.
     unwritten: Option<io::Error>,
+}
+
+/// A child with its captured stderr.
+#[derive(Debug)]
+pub(crate) struct LoggedProcess {
+    pub(crate) process: Process,
+    pub(crate) output: CapturedOutput,
+}
+
+impl LoggedProcess {
+    /// Starts a child without stdin. Its stderr goes to a new file at `log`.
+    pub(crate) fn start(
+        name: &'static str,
+        command: &mut Command,
+        options: SpawnOptions,
+        log: &Path,
+    ) -> anyhow::Result<Self> {
+        let mut process = Process::start(name, command.stdin(Stdio::null()).stderr(Stdio::piped()), options)?;
+        let stderr = process.take_stderr().with_context(|| format!("{name}'s stderr was not piped"))?;
+        Ok(Self { process, output: CapturedOutput::start(stderr, log)? })
+    }
 }
 
 impl CapturedOutput {
@@ -92,8 +116,6 @@ fn locked(output: &Mutex<OutputTail>) -> MutexGuard<'_, OutputTail> {
 
 #[cfg(test)]
 mod tests {
-    use std::process::{Command, Stdio};
-
     use super::*;
 
     fn captured(script: &str, log: &Path) -> CapturedOutput {

@@ -5,7 +5,6 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,8 +13,7 @@ use std::time::SystemTime;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
+use crate::files::{self, PathContext as _, entries};
 
 /// Number of old archives and modules that are kept.
 pub(crate) const KEPT: usize = 4;
@@ -31,20 +29,14 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// Creates `root` if needed, and waits for the lock.
-    pub(crate) fn open(root: &Path, progress: &dyn Fn(&str)) -> Result<Self, ProvisionError> {
-        fs::create_dir_all(root).map_err(ProvisionError::io("create", root))?;
+    pub(crate) fn open(root: &Path, progress: &dyn Fn(&str)) -> anyhow::Result<Self> {
+        fs::create_dir_all(root).at("create", root)?;
         let path = root.join("lock");
-        let lock = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .read(true)
-            .write(true)
-            .open(&path)
-            .map_err(ProvisionError::io("create", &path))?;
+        let lock =
+            OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&path).at("create", &path)?;
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
             progress("waiting for another run that prepares the guest");
-            flock(&lock, FlockOperation::LockExclusive)
-                .map_err(|error| ProvisionError::io("lock", &path)(error.into()))?;
+            flock(&lock, FlockOperation::LockExclusive).at("lock", &path)?;
         }
         let cache = Self { root: root.to_path_buf(), lock };
         cache.sweep()?;
@@ -53,8 +45,8 @@ impl Cache {
 
     /// Makes `command` hold the lock too: if this process is killed, the next run waits until the orphan has ended. The empty
     /// lock file becomes its standard input.
-    pub(crate) fn hold_while<'a>(&self, command: &'a mut Command) -> Result<&'a mut Command, ProvisionError> {
-        let lock = self.lock.try_clone().map_err(ProvisionError::io("duplicate the lock of", &self.root))?;
+    pub(crate) fn hold_while<'a>(&self, command: &'a mut Command) -> anyhow::Result<&'a mut Command> {
+        let lock = self.lock.try_clone().at("duplicate the lock of", &self.root)?;
         Ok(command.stdin(lock))
     }
 
@@ -64,11 +56,7 @@ impl Cache {
     }
 
     /// The directory `name`. If it does not exist, `fill` creates its content.
-    pub(crate) fn folder<E: From<ProvisionError>>(
-        &self,
-        name: &str,
-        fill: impl FnOnce(&Path) -> Result<(), E>,
-    ) -> Result<PathBuf, E> {
+    pub(crate) fn folder(&self, name: &str, fill: impl FnOnce(&Path) -> anyhow::Result<()>) -> anyhow::Result<PathBuf> {
         let path = self.path(name);
         if path.is_dir() {
             mark_used(&path);
@@ -78,43 +66,32 @@ impl Cache {
             .prefix(PARTIAL)
             .permissions(fs::Permissions::from_mode(0o755))
             .tempdir_in(&self.root)
-            .map_err(ProvisionError::io("create", &self.root))?;
+            .at("create", &self.root)?;
         fill(partial.path())?;
-        fs::rename(partial.path(), &path).map_err(ProvisionError::io("create", &path))?;
+        fs::rename(partial.path(), &path).at("create", &path)?;
         Ok(path)
     }
 
     /// The file `name`. If it does not exist, it is created with `content`.
-    pub(crate) fn file<E: From<ProvisionError>>(
-        &self,
-        name: &str,
-        content: impl FnOnce() -> Result<Vec<u8>, E>,
-    ) -> Result<PathBuf, E> {
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
         let path = self.path(name);
         if path.is_file() {
             mark_used(&path);
         } else {
-            let content = content()?;
-            self.replace(name, &content)?;
+            self.replace(name, content)?;
         }
         Ok(path)
     }
 
     /// Replaces the file `name` atomically.
-    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> Result<PathBuf, ProvisionError> {
+    pub(crate) fn replace(&self, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
         let path = self.path(name);
-        let mut partial = tempfile::Builder::new()
-            .prefix(PARTIAL)
-            .permissions(fs::Permissions::from_mode(0o644))
-            .tempfile_in(&self.root)
-            .map_err(ProvisionError::io("create", &self.root))?;
-        partial.write_all(content).map_err(ProvisionError::io("write", &path))?;
-        partial.persist(&path).map_err(|error| ProvisionError::io("create", &path)(error.error))?;
+        files::replace(&path, PARTIAL, content).at("create", &path)?;
         Ok(path)
     }
 
     /// Removes all but the newest `keep` entries with this prefix.
-    pub(crate) fn keep_newest(&self, prefix: &str, keep: usize) -> Result<(), ProvisionError> {
+    pub(crate) fn keep_newest(&self, prefix: &str, keep: usize) -> anyhow::Result<()> {
         let mut dated: Vec<_> = entries(&self.root)?
             .into_iter()
             .filter(|path| name_starts_with(path, prefix))
@@ -128,13 +105,13 @@ impl Cache {
     }
 
     /// Removes an entry if it exists.
-    pub(crate) fn discard(&self, name: &str) -> Result<(), ProvisionError> {
+    pub(crate) fn discard(&self, name: &str) -> anyhow::Result<()> {
         let path = self.path(name);
         if path.exists() { remove(&path) } else { Ok(()) }
     }
 
     /// Removes the unfinished entries of killed runs.
-    fn sweep(&self) -> Result<(), ProvisionError> {
+    fn sweep(&self) -> anyhow::Result<()> {
         for path in entries(&self.root)? {
             if name_starts_with(&path, PARTIAL) {
                 remove(&path)?;
@@ -153,9 +130,8 @@ fn name_starts_with(path: &Path, prefix: &str) -> bool {
     path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix))
 }
 
-fn remove(path: &Path) -> Result<(), ProvisionError> {
-    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
-        .map_err(ProvisionError::io("remove", path))
+fn remove(path: &Path) -> anyhow::Result<()> {
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }.at("remove", path)
 }
 
 /// The digest of an entry's inputs, for its name.
@@ -195,11 +171,8 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let cache = cache(root.path());
         for content in ["first", "second"] {
-            let path = cache
-                .folder("entry", |partial| {
-                    fs::write(partial.join("a"), content).map_err(ProvisionError::io("write", partial))
-                })
-                .unwrap();
+            let path =
+                cache.folder("entry", |partial| fs::write(partial.join("a"), content).at("write", partial)).unwrap();
             assert_eq!(fs::read_to_string(path.join("a")).unwrap(), "first");
         }
     }
@@ -210,7 +183,7 @@ mod tests {
         let cache = cache(root.path());
         let failed = cache.folder("entry", |partial| {
             fs::write(partial.join("half"), "x").unwrap();
-            Err(ProvisionError::Architecture("test"))
+            anyhow::bail!("test")
         });
         assert!(failed.is_err());
         assert!(!cache.path("entry").exists());
@@ -289,7 +262,7 @@ mod tests {
             let time = SystemTime::now() - std::time::Duration::from_secs(age);
             File::open(path).unwrap().set_modified(time).unwrap();
         }
-        cache.file("a-old", || Err(ProvisionError::Architecture("not made again"))).unwrap();
+        cache.file("a-old", b"not made again").unwrap();
         cache.keep_newest("a-", 1).unwrap();
         assert!(cache.path("a-old").exists() && !cache.path("a-new").exists());
     }

@@ -4,45 +4,43 @@ use std::io::{BufRead, BufReader, Read as _, Seek as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use anyhow::{Context as _, bail};
+
+use crate::files::PathContext as _;
 use crate::process::child::command_line;
-use crate::provision::error::ProvisionError;
-use crate::provision::output_excerpt::FailedOutput;
+use crate::provision::output_excerpt::excerpt_with_log;
 use crate::workspace::cache_folder;
 
 /// The directory for logs of failed programs, below the cache.
 const LOGS: &str = "logs";
 
 /// Runs `command` to its end. A non-zero exit status is an error that contains `what`, the purpose.
-pub(crate) fn run(what: &str, command: &mut Command) -> Result<Output, ProvisionError> {
+pub(crate) fn run(what: &str, command: &mut Command) -> anyhow::Result<Output> {
     let output = output(command)?;
     if output.status.success() {
         return Ok(output);
     }
-    Err(ProvisionError::CommandFailed {
-        what: what.to_owned(),
-        command: command_line(command),
-        status: output.status,
-        output: failed_output(command, &both_streams(&output)),
-    })
+    let (status, shown) = (output.status, failed_output(command, &both_streams(&output)));
+    bail!("{what}: `{}` ended with {status}:\n{shown}", command_line(command))
 }
 
 /// The excerpt of a failed program's output.
-pub(crate) fn failed_output(command: &Command, output: &str) -> FailedOutput {
+pub(crate) fn failed_output(command: &Command, output: &str) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
-    FailedOutput::new(output, &cache_folder().join(LOGS), &program.to_string_lossy())
+    excerpt_with_log(output, &cache_folder().join(LOGS), &program.to_string_lossy())
 }
 
 /// Runs `command` to its end and returns its output, whatever its exit status.
-pub(crate) fn output(command: &mut Command) -> Result<Output, ProvisionError> {
-    command.output().map_err(spawn_error(command))
+pub(crate) fn output(command: &mut Command) -> anyhow::Result<Output> {
+    command.output().with_context(|| cannot_start(command))
 }
 
 /// Runs `command` and passes each line of its standard output to `line`. `Err` within `Ok` is the output of a failed command.
-pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Result<(), FailedOutput>, ProvisionError> {
+pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> anyhow::Result<Result<(), String>> {
     // Standard error goes to a file: a second pipe would need a second reader.
-    let mut errors = tempfile::tempfile().map_err(ProvisionError::io("create", &std::env::temp_dir()))?;
-    let copy = errors.try_clone().map_err(ProvisionError::io("clone", &std::env::temp_dir()))?;
-    let mut child = command.stdout(Stdio::piped()).stderr(copy).spawn().map_err(spawn_error(command))?;
+    let mut errors = tempfile::tempfile().at("create", &std::env::temp_dir())?;
+    let copy = errors.try_clone().at("clone", &std::env::temp_dir())?;
+    let mut child = command.stdout(Stdio::piped()).stderr(copy).spawn().with_context(|| cannot_start(command))?;
     let mut text = String::new();
     if let Some(stdout) = child.stdout.take() {
         for read in BufReader::new(stdout).lines().map_while(Result::ok) {
@@ -51,7 +49,7 @@ pub(crate) fn stream(command: &mut Command, line: &dyn Fn(&str)) -> Result<Resul
             text.push('\n');
         }
     }
-    let status = child.wait().map_err(spawn_error(command))?;
+    let status = child.wait().with_context(|| cannot_start(command))?;
     if status.success() {
         return Ok(Ok(()));
     }
@@ -69,9 +67,9 @@ pub(crate) fn both_streams(output: &Output) -> String {
     text
 }
 
-fn spawn_error(command: &Command) -> impl FnOnce(std::io::Error) -> ProvisionError {
-    let command = command_line(command);
-    move |source| ProvisionError::Spawn { command, source }
+/// The message if a command cannot be started.
+pub(crate) fn cannot_start(command: &Command) -> String {
+    format!("cannot start `{}`", command_line(command))
 }
 
 #[cfg(test)]
@@ -83,7 +81,7 @@ mod tests {
         let error = run("trying", Command::new("sh").args(["-c", "echo no luck >&2; exit 7"])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("trying") && text.contains("no luck") && text.contains('7'), "{text}");
-        assert_eq!(error.exit_status(), 1);
+        assert!(!error.is::<crate::exit_status::Failure>(), "status 1");
     }
 
     #[test]
@@ -92,7 +90,7 @@ mod tests {
         let ended = stream(Command::new("sh").args(["-c", "echo one; echo two; echo bad >&2; exit 1"]), &|line| {
             seen.borrow_mut().push(line.to_owned());
         });
-        assert_eq!(ended.unwrap().unwrap_err().to_string(), "one\ntwo\nbad");
+        assert_eq!(ended.unwrap().unwrap_err(), "one\ntwo\nbad");
         assert_eq!(*seen.borrow(), ["one", "two"]);
     }
 }

@@ -1,18 +1,29 @@
 //! Reads ELF files: whether a program is static, and whether a kernel has a PVH entry.
-//!
-//! Layout: System V ABI, AMD64 supplement; the note: Linux `include/xen/interface/elfnote.h`, `XEN_ELFNOTE_PHYS32_ENTRY`.
 
-const MAGIC: &[u8] = b"\x7fELF\x02\x01";
-const MACHINE_X86_64: u64 = 62;
-const PT_DYNAMIC_LOADER: u64 = 3;
-const PT_NOTE: u64 = 4;
-const NOTE_PHYS32_ENTRY: u64 = 18;
+use std::path::Path;
+
+use anyhow::bail;
+use object::LittleEndian;
+use object::elf::{EM_X86_64, FileHeader64, NoteType, PT_INTERP, ProgramHeader64};
+use object::read::elf::{FileHeader as _, ProgramHeader as _};
+
+/// The type of the note with the PVH entry (Linux `include/xen/interface/elfnote.h`, `XEN_ELFNOTE_PHYS32_ENTRY`).
+const NOTE_PHYS32_ENTRY: NoteType = NoteType(18);
+
+/// Refuses a program for the guest that is not static.
+pub(crate) fn check_static(path: &Path, file: &[u8]) -> anyhow::Result<()> {
+    let Some(why) = not_static(file) else { return Ok(()) };
+    bail!(
+        "{} is not a static x86-64 program ({why}), so it cannot be the guest's init; is libc.a installed (package libc6-dev)?",
+        path.display()
+    )
+}
 
 /// The reason why `file` is not a static x86-64 program; `None` if it is. A static-pie has a dynamic section, but no loader.
-pub(crate) fn not_static(file: &[u8]) -> Option<&'static str> {
+fn not_static(file: &[u8]) -> Option<&'static str> {
     match segments(file) {
         None => Some("not a 64-bit ELF file for x86-64"),
-        Some(segments) if segments.iter().any(|segment| segment.kind == PT_DYNAMIC_LOADER) => {
+        Some(segments) if segments.iter().any(|segment| segment.p_type(LittleEndian) == PT_INTERP) => {
             Some("it names a dynamic loader")
         }
         Some(_) => None,
@@ -21,13 +32,16 @@ pub(crate) fn not_static(file: &[u8]) -> Option<&'static str> {
 
 /// Whether `file` is a kernel that QEMU can enter directly (PVH): an ELF file with an entry point in a Xen note.
 pub(crate) fn has_pvh_entry(file: &[u8]) -> bool {
-    segments(file).is_some_and(|segments| {
-        segments.iter().filter(|segment| segment.kind == PT_NOTE).any(|segment| {
-            segment
-                .content(file)
-                .is_some_and(|notes| Notes(notes).any(|(name, kind)| name == b"Xen\0" && kind == NOTE_PHYS32_ENTRY))
-        })
-    })
+    let notes = |segment: &ProgramHeader64<LittleEndian>| segment.notes(LittleEndian, file).ok().flatten();
+    let mut notes = segments(file).unwrap_or_default().iter().filter_map(notes).flatten().flatten();
+    notes.any(|note| note.name() == b"Xen" && note.n_type(LittleEndian) == NOTE_PHYS32_ENTRY)
+}
+
+/// The program headers; `None` for anything but a complete x86-64 ELF file.
+fn segments(file: &[u8]) -> Option<&[ProgramHeader64<LittleEndian>]> {
+    let header = FileHeader64::<LittleEndian>::parse(file).ok()?;
+    let segments = header.program_headers(header.endian().ok()?, file).ok()?;
+    (header.e_machine(LittleEndian) == EM_X86_64).then_some(segments)
 }
 
 /// The release in the kernel's boot message.
@@ -39,62 +53,6 @@ pub(crate) fn linux_release(file: &[u8]) -> Option<String> {
     release.starts_with(|first: char| first.is_ascii_digit()).then(|| release.to_owned())
 }
 
-struct Segment {
-    kind: u64,
-    offset: u64,
-    length: u64,
-}
-
-impl Segment {
-    fn content<'a>(&self, file: &'a [u8]) -> Option<&'a [u8]> {
-        let start = usize::try_from(self.offset).ok()?;
-        file.get(start..start.checked_add(usize::try_from(self.length).ok()?)?)
-    }
-}
-
-/// The program headers; `None` for anything but a complete x86-64 ELF file.
-fn segments(file: &[u8]) -> Option<Vec<Segment>> {
-    if !file.starts_with(MAGIC) || number(file, 18, 2)? != MACHINE_X86_64 {
-        return None;
-    }
-    let table = usize::try_from(number(file, 32, 8)?).ok()?;
-    let size = usize::try_from(number(file, 54, 2)?).ok()?;
-    let count = usize::try_from(number(file, 56, 2)?).ok()?;
-    (0..count)
-        .map(|index| {
-            let at = table.checked_add(index.checked_mul(size)?)?;
-            Some(Segment {
-                kind: number(file, at, 4)?,
-                offset: number(file, at.checked_add(8)?, 8)?,
-                length: number(file, at.checked_add(32)?, 8)?,
-            })
-        })
-        .collect()
-}
-
-/// Name and type of each note.
-struct Notes<'a>(&'a [u8]);
-
-impl<'a> Iterator for Notes<'a> {
-    type Item = (&'a [u8], u64);
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let name_length = usize::try_from(number(self.0, 0, 4)?).ok()?;
-        let content_length = usize::try_from(number(self.0, 4, 4)?).ok()?;
-        let kind = number(self.0, 8, 4)?;
-        let name = self.0.get(12..12usize.checked_add(name_length)?)?;
-        let next = 12 + name_length.next_multiple_of(4) + content_length.next_multiple_of(4);
-        self.0 = self.0.get(next..).unwrap_or(&[]);
-        Some((name, kind))
-    }
-}
-
-/// A little-endian number of `length` bytes at `at`.
-pub(crate) fn number(bytes: &[u8], at: usize, length: usize) -> Option<u64> {
-    let bytes = bytes.get(at..at.checked_add(length)?)?;
-    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,7 +60,7 @@ mod tests {
     /// A file with one program header of `kind` and its `content`.
     fn elf(kind: u32, content: &[u8]) -> Vec<u8> {
         let mut file = vec![0; 64 + 56];
-        file[..6].copy_from_slice(MAGIC);
+        file[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
         file[18] = 62;
         file[32] = 64;
         file[54] = 56;
@@ -137,7 +95,7 @@ mod tests {
     #[test]
     fn scripts_and_truncated_files_are_not_static() {
         let whole = elf(2, b"");
-        for file in [&b"#!/bin/sh\n"[..], b"", MAGIC, &whole[..100]] {
+        for file in [&b"#!/bin/sh\n"[..], b"", &whole[..7], &whole[..100]] {
             assert_eq!(not_static(file), Some("not a 64-bit ELF file for x86-64"));
         }
     }

@@ -6,33 +6,28 @@ use std::io::{BufRead as _, IsTerminal as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::process::child::command_line;
-use crate::provision::error::ProvisionError;
-use crate::provision::host::distro::{HostDistro, Tool};
+use anyhow::Context as _;
+
+use crate::exit_status::missing_dependency;
+use crate::provision::command::cannot_start;
+use crate::provision::host::HostDistro;
+use crate::provision::host::tool::{GUEST, MODULE_BUILD, Tool};
 
 /// Library directories on x86-64: Debian's first.
 const LIBRARY_FOLDERS: [&str; 5] =
     ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/lib64", "/usr/lib"];
 
-/// Tools for any guest.
-pub(crate) const GUEST: [Tool; 3] = [Tool::Qemu, Tool::Cc, Tool::LibC];
-/// Tools for building a kernel module.
-pub(crate) const MODULE_BUILD: [Tool; 4] = [Tool::Gcc, Tool::Make, Tool::Strip, Tool::LibElf];
-
 /// All tools for a guest with the distribution's kernel.
-pub(crate) fn requirements(distro: &dyn HostDistro) -> Vec<Tool> {
-    let mut tools = GUEST.to_vec();
-    tools.extend(MODULE_BUILD);
-    tools.extend(distro.repository_tools());
-    tools
+pub(crate) fn requirements(distro: &HostDistro) -> Vec<Tool> {
+    GUEST.into_iter().chain(MODULE_BUILD).chain(distro.repository_tools()).collect()
 }
 
 /// The path of a tool, if it is installed.
 pub(crate) fn found(tool: &Tool) -> Option<PathBuf> {
-    if tool.is_library() {
-        return LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(tool.name())).find(|path| path.is_file());
+    if tool.is_library {
+        return LIBRARY_FOLDERS.iter().map(|folder| Path::new(folder).join(&*tool.name)).find(|path| path.is_file());
     }
-    program(tool.name())
+    program(&tool.name)
 }
 
 fn missing(tools: &[Tool]) -> Vec<Tool> {
@@ -68,111 +63,98 @@ impl InstallPolicy {
 
 /// Installs missing tools if the policy permits.
 pub(crate) fn ensure(
-    distro: &dyn HostDistro,
+    distro: &HostDistro,
     tools: &[Tool],
     policy: InstallPolicy,
     progress: &dyn Fn(&str),
-) -> Result<(), ProvisionError> {
+) -> anyhow::Result<()> {
     let missing = missing(tools);
     if missing.is_empty() {
         return Ok(());
     }
     let what = list(&missing);
-    let Some(words) = install_words(distro, &missing) else {
-        return Err(ProvisionError::NoInstaller { what, distro: distro.name().to_owned() });
+    let Some(command) = install_tools(distro, &missing) else {
+        let distro = &distro.name;
+        return Err(missing_dependency(format!(
+            "missing on this host: {what}\ninstall them with the package manager of {distro}, then run again"
+        )));
     };
-    let command = words.join(" ");
+    let refused = |what: &str| {
+        missing_dependency(format!("missing on this host: {what}\ninstall with:  {command}\n(or run again with --yes)"))
+    };
     let is_permitted = match policy {
-        _ if !has_manager(&words) => false,
+        _ if !has_manager(&command) => false,
         InstallPolicy::Given => true,
         InstallPolicy::Ask => confirm(&what, &command),
         InstallPolicy::Never => false,
     };
     if !is_permitted {
-        return Err(ProvisionError::PackagesMissing { what, command });
+        return Err(refused(&what));
     }
 
+    // Best effort: the source of packages that failed may be irrelevant.
+    let refresh =
+        || distro.refresh().map(|command| run_inherited(&with_sudo(command.to_owned()), progress)).transpose();
     if !distro.has_lists() {
-        refresh(distro, progress)?;
+        refresh()?;
     }
-    progress(&command);
-    let mut status = run_inherited(&mut to_command(&words))?;
-    if !status.success() && distro.refresh().is_some() {
-        // Old lists contain versions that the mirror has removed.
-        refresh(distro, progress)?;
-        progress(&command);
-        status = run_inherited(&mut to_command(&words))?;
+    let mut status = run_inherited(&command, progress)?;
+    // Old lists contain versions that the mirror has removed.
+    if !status.success() && refresh()?.is_some() {
+        status = run_inherited(&command, progress)?;
     }
     if !status.success() {
-        return Err(ProvisionError::InstallFailed { command, status });
+        return Err(missing_dependency(format!(
+            "`{command}` ended with {status}; see its messages above, fix the cause and run it by hand"
+        )));
     }
     let still_missing = self::missing(&missing);
     if still_missing.is_empty() {
         return Ok(());
     }
-    let what = format!("{} (although the packages were installed)", list(&still_missing));
-    Err(ProvisionError::PackagesMissing { what, command })
+    Err(refused(&format!("{} (although the packages were installed)", list(&still_missing))))
 }
 
 /// A hint for a missing tool: the command that installs it, or its name.
-pub(crate) fn hint(distro: &dyn HostDistro, tool: &Tool) -> String {
-    match install_words(distro, std::slice::from_ref(tool)) {
-        Some(words) => words.join(" "),
-        None => format!("install {} with the package manager of {}", tool.name(), distro.name()),
-    }
+pub(crate) fn hint(distro: &HostDistro, tool: &Tool) -> String {
+    install_tools(distro, std::slice::from_ref(tool))
+        .unwrap_or_else(|| format!("install {} with the package manager of {}", tool.name, distro.name))
 }
 
 /// The command that installs `missing`; `None` if a package is unknown.
-fn install_words(distro: &dyn HostDistro, missing: &[Tool]) -> Option<Vec<String>> {
+fn install_tools(distro: &HostDistro, missing: &[Tool]) -> Option<String> {
     let mut packages = missing.iter().map(|tool| distro.package(tool)).collect::<Option<Vec<_>>>()?;
     packages.sort_unstable();
     packages.dedup();
-    distro.install(&packages).map(with_sudo)
+    install_command(distro, &packages)
 }
 
-/// The command that installs the packages `names`.
-pub(crate) fn install_line(distro: &dyn HostDistro, names: &[String]) -> Option<String> {
-    distro.install(names).map(|words| with_sudo(words).join(" "))
+/// The command that installs packages.
+pub(crate) fn install_command(distro: &HostDistro, packages: &[String]) -> Option<String> {
+    distro.install(packages).map(with_sudo)
 }
 
 /// Adds sudo if needed.
-fn with_sudo(words: Vec<String>) -> Vec<String> {
-    let mut all = Vec::new();
-    if !is_root() {
-        all.push("sudo".to_owned());
-        if in_ci() {
-            all.push("-n".to_owned());
-        }
+fn with_sudo(command: String) -> String {
+    match (is_root(), in_ci()) {
+        (true, _) => command,
+        (false, true) => format!("sudo -n {command}"),
+        (false, false) => format!("sudo {command}"),
     }
-    all.extend(words);
-    all
 }
 
 /// Whether the package manager of a command is installed.
-fn has_manager(words: &[String]) -> bool {
-    let is_wrapper = |word: &str| ["sudo", "-n", "env"].contains(&word) || word.contains('=');
-    words.iter().find(|word| !is_wrapper(word)).is_some_and(|manager| program(manager).is_some())
-}
-
-fn to_command(words: &[String]) -> Command {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]);
-    command
-}
-
-fn refresh(distro: &dyn HostDistro, progress: &dyn Fn(&str)) -> Result<(), ProvisionError> {
-    let Some(words) = distro.refresh().map(with_sudo) else { return Ok(()) };
-    progress(&words.join(" "));
-    // Best effort: the failed source may be irrelevant.
-    run_inherited(&mut to_command(&words)).map(|_| ())
+fn has_manager(command: &str) -> bool {
+    let is_wrapper = |word: &&str| ["sudo", "-n", "env"].contains(word) || word.contains('=');
+    command.split(' ').find(|word| !is_wrapper(word)).is_some_and(|manager| program(manager).is_some())
 }
 
 /// Runs the package manager with its messages on standard error, because standard output is for data.
-fn run_inherited(command: &mut Command) -> Result<std::process::ExitStatus, ProvisionError> {
-    command
-        .stdout(std::io::stderr())
-        .status()
-        .map_err(|source| ProvisionError::Spawn { command: command_line(command), source })
+fn run_inherited(command: &str, progress: &dyn Fn(&str)) -> anyhow::Result<std::process::ExitStatus> {
+    progress(command);
+    let mut words = command.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words).stdout(std::io::stderr()).status().with_context(|| cannot_start(&command))
 }
 
 fn confirm(what: &str, command: &str) -> bool {
@@ -189,7 +171,7 @@ fn is_yes(answer: &str) -> bool {
 }
 
 fn list(missing: &[Tool]) -> String {
-    missing.iter().map(|tool| format!("{} ({})", tool.name(), tool.purpose())).collect::<Vec<_>>().join(", ")
+    missing.iter().map(|tool| format!("{} ({})", tool.name, tool.purpose)).collect::<Vec<_>>().join(", ")
 }
 
 fn is_root() -> bool {
@@ -203,26 +185,26 @@ fn in_ci() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provision::host::Debian;
+    use crate::provision::host::distro::Family;
 
     #[test]
     fn package_with_two_tools_occurs_once() {
-        let debian = Debian::new("Debian".to_owned());
-        let words = install_words(&debian, &[Tool::Gcc, Tool::Cc, Tool::Make]).unwrap();
-        assert!(words.join(" ").ends_with("apt-get install --yes --no-install-recommends gcc make"), "{words:?}");
+        let debian = HostDistro { name: "Debian".to_owned(), family: Some(Family::Debian) };
+        let command =
+            install_tools(&debian, &[MODULE_BUILD[0].clone(), GUEST[1].clone(), MODULE_BUILD[1].clone()]).unwrap();
+        assert!(command.ends_with("apt-get install --yes --no-install-recommends gcc make"), "{command}");
     }
 
     #[test]
     fn nonexistent_tool_is_missing() {
-        let none = Tool::Compiler("no-such-program".to_owned());
-        assert_eq!(missing(&[Tool::Manager("sh"), none.clone()]), [none]);
+        let none = Tool::compiler("no-such-program".to_owned());
+        assert_eq!(missing(&[Tool::compiler("sh".to_owned()), none.clone()]), [none]);
     }
 
     #[test]
     fn detects_absent_package_manager() {
-        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        assert!(has_manager(&words("sudo -n env A=b sh install x")));
-        assert!(!has_manager(&words("sudo env A=b no-such-manager install x")));
+        assert!(has_manager("sudo -n env A=b sh install x"));
+        assert!(!has_manager("sudo env A=b no-such-manager install x"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! - `host` and `host_packages`: the distribution, and the tools that the host must have.
 //! - `kernel`: the kernel and its modules. `guest_image`: the program, the shell and the archive.
 //! - `cache` keeps the results. `package_offers` serves the reach test.
-//! - `command` runs programs, `output_excerpt` shortens their output, `elf` and `files` read files, `error` has all errors.
+//! - `command` runs programs, `output_excerpt` shortens their output, `elf` reads programs and kernels.
 //!
 //! All results are below cargo's target directory. Only packages are installed, and only with consent. After the first time,
 //! neither a network nor apt is needed.
@@ -11,8 +11,6 @@
 mod cache;
 mod command;
 mod elf;
-mod error;
-mod files;
 mod guest_image;
 pub(crate) mod host;
 pub(crate) mod host_packages;
@@ -22,14 +20,18 @@ pub(crate) mod package_offers;
 
 use std::path::PathBuf;
 
+use crate::exit_status::missing_dependency;
+use crate::files::PathContext as _;
 use crate::workspace::{cache_folder, target_folder, workspace_root};
 use bench_protocol::boot::GuestDriver;
 use cache::{Cache, KEPT, Key};
 use guest_image::{busybox, guest_binary, initramfs};
-use kernel::module_tree::{Module, ModuleTree, Wanted};
+use host::repository::DOWNLOADS;
+use host::tool::{GUEST, MODULE_BUILD};
+use kernel::Kernel;
+use kernel::module_tree::{Module, ModuleTree};
 use kernel::{igb_uio, module_build, packaged};
 
-pub(crate) use error::ProvisionError;
 pub(crate) use host_packages::InstallPolicy;
 pub(crate) use kernel::custom::CustomKernel;
 
@@ -49,12 +51,7 @@ pub(crate) struct Options {
 /// A guest that is ready to start.
 #[derive(Debug, Clone)]
 pub(crate) struct GuestImage {
-    /// For `qemu -kernel`: the uncompressed kernel (entered through PVH) if possible, otherwise the bzImage.
-    pub(crate) kernel: PathBuf,
-    /// The kernel's release, as printed by `uname -r`.
-    pub(crate) kernel_release: String,
-    /// The package's version, or a digest of a custom image.
-    pub(crate) kernel_version: String,
+    pub(crate) kernel: Kernel,
     /// For `qemu -initrd`.
     pub(crate) initramfs: PathBuf,
     /// The names of the modules, in load order.
@@ -77,32 +74,24 @@ pub(crate) fn cached_kernel() -> Option<(String, String)> {
 }
 
 /// Checks a custom kernel before anything is built.
-pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<GuestDriver>) -> Result<(), ProvisionError> {
-    kernel.map_or(Ok(()), |custom| custom.check(driver, host::detect().as_ref()))
+pub(crate) fn check(kernel: Option<&CustomKernel>, driver: Option<GuestDriver>) -> anyhow::Result<()> {
+    kernel.map_or(Ok(()), |custom| custom.check(driver, &host::detect()))
 }
 
-/// The guest's modules from the kernel's packages. UIO is required for a UIO driver.
-fn wanted(driver: Option<GuestDriver>) -> [Wanted; 4] {
-    [
-        Wanted { name: "uio", required: driver.is_some_and(GuestDriver::needs_uio) },
-        Wanted { name: "uio_pci_generic", required: false },
-        Wanted { name: "vfio_pci", required: false },
-        Wanted { name: "vfio_iommu_type1", required: false },
-    ]
-}
+/// The guest's modules from the kernel's packages.
+const MODULES: [&str; 4] = [UIO, "uio_pci_generic", "vfio_pci", "vfio_iommu_type1"];
+/// The module that every UIO driver needs.
+const UIO: &str = "uio";
 
 /// Prepares the guest. Reports slow steps through `progress`.
-pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<GuestImage, ProvisionError> {
+pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> anyhow::Result<GuestImage> {
     if !cfg!(target_arch = "x86_64") {
-        return Err(ProvisionError::Architecture(std::env::consts::ARCH));
+        let arch = std::env::consts::ARCH;
+        return Err(missing_dependency(format!("the guest needs an x86-64 host, not {arch}")));
     }
-    let distro = host::detect();
-    let distro = distro.as_ref();
+    let distro = &host::detect();
     check(options.kernel.as_ref(), options.driver)?;
-    let mut tools = host_packages::GUEST.to_vec();
-    if options.kernel.is_none() {
-        tools = host_packages::requirements(distro);
-    }
+    let tools = if options.kernel.is_some() { GUEST.to_vec() } else { host_packages::requirements(distro) };
     host_packages::ensure(distro, &tools, options.install, progress)?;
 
     let workspace = workspace_root();
@@ -122,7 +111,7 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     // If the driver needs headers, `check` has refused a kernel without them.
     let mut sources = Vec::new();
     if let Some(headers) = &kernel.headers {
-        host_packages::ensure(distro, &host_packages::MODULE_BUILD, options.install, progress)?;
+        host_packages::ensure(distro, &MODULE_BUILD, options.install, progress)?;
         sources.push((module_build::uio_pci_msix(&workspace), headers));
         if options.driver == Some(GuestDriver::IgbUio) {
             sources.push((igb_uio::fetch(&cache, distro, progress)?, headers));
@@ -130,12 +119,12 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     } else {
         progress(&format!("kernel {} lacks headers: uio_pci_msix is not available", kernel.release));
     }
-    cache.discard(host::distro::DOWNLOADS)?;
+    cache.discard(DOWNLOADS)?;
     let program = guest_binary::build(&workspace, &target, progress)?;
 
-    let wanted = wanted(options.driver);
     let tree = ModuleTree::open(&kernel.modules, &kernel.release)?;
-    let mut modules = tree.load(&wanted)?;
+    let required = options.driver.filter(|driver| driver.needs_uio()).map(|_| UIO);
+    let mut modules = tree.load(&MODULES, required)?;
     // Built modules need UIO, so they come last.
     for (source, headers) in sources {
         let object = module_build::build(&cache, &source, &kernel, headers, (distro, options.install), progress)?;
@@ -143,18 +132,16 @@ pub(crate) fn prepare(options: &Options, progress: &dyn Fn(&str)) -> Result<Gues
     }
     let content =
         initramfs::Content { init: &program, modules: &modules, busybox: busybox.as_ref().filter(|_| options.shell) };
-    let archive = initramfs::archive(&content).map_err(ProvisionError::io("build the archive in", &cache.path("")))?;
+    let archive = initramfs::archive(&content).at("build the archive in", &cache.path(""))?;
     let digest = Key::default().with(&archive).hex();
-    let initramfs = cache.file(&format!("initramfs-{digest}.cpio"), || Ok::<_, ProvisionError>(archive))?;
+    let initramfs = cache.file(&format!("initramfs-{digest}.cpio"), &archive)?;
     cache.keep_newest("initramfs-", KEPT)?;
     cache.keep_newest("module-", KEPT)?;
 
     Ok(GuestImage {
-        kernel: kernel.image,
-        kernel_release: kernel.release,
-        kernel_version: kernel.version,
+        kernel,
         initramfs,
         modules: modules.into_iter().map(|module| module.name).collect(),
-        built_in: tree.built_in(&wanted),
+        built_in: tree.built_in(&MODULES),
     })
 }

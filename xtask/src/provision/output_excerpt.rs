@@ -1,7 +1,7 @@
 //! Shortens the output of a failed program to the lines that name the cause.
 
-use std::path::{Path, PathBuf};
-use std::{fmt, fs};
+use std::fs;
+use std::path::Path;
 
 /// Output with up to this many lines is shown completely.
 const SHORT: usize = 8;
@@ -32,7 +32,7 @@ const CAUSES: [&str; 17] = [
 const PREFIXES: [&str; 3] = ["E: ", "ERROR", "FAILED"];
 
 /// The lines that name the cause, or the last lines if none is recognized.
-pub(crate) fn excerpt(output: &str) -> String {
+fn excerpt(output: &str) -> String {
     let lines: Vec<&str> = output.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     if lines.len() <= SHORT {
         return lines.join("\n");
@@ -54,36 +54,17 @@ fn names_cause(line: &str) -> bool {
     PREFIXES.iter().any(|prefix| line.starts_with(prefix)) || CAUSES.iter().any(|words| lower.contains(words))
 }
 
-/// The output of a failed program, as an error shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FailedOutput {
-    excerpt: String,
-    /// The complete output, if the excerpt is shorter.
-    log: Option<PathBuf>,
-}
-
-impl FailedOutput {
-    /// Shortens `output`. If lines are dropped, the complete output is written to `folder`/`program`.log. Errors of writing the
-    /// log are ignored.
-    pub(crate) fn new(output: &str, folder: &Path, program: &str) -> Self {
-        let excerpt = excerpt(output);
-        let mut failed = Self { excerpt, log: None };
-        if output.lines().filter(|line| !line.trim().is_empty()).count() > failed.excerpt.lines().count() {
-            let path = folder.join(program).with_extension("log");
-            let written = fs::create_dir_all(folder).and_then(|()| fs::write(&path, output));
-            failed.log = written.is_ok().then_some(path);
-        }
-        failed
+/// The output of a failed program, as an error shows it. If lines are dropped, the complete output is written to
+/// `folder`/`program`.log. Errors of writing the log are ignored.
+pub(crate) fn excerpt_with_log(output: &str, folder: &Path, program: &str) -> String {
+    let excerpt = excerpt(output);
+    if output.lines().filter(|line| !line.trim().is_empty()).count() <= excerpt.lines().count() {
+        return excerpt;
     }
-}
-
-impl fmt::Display for FailedOutput {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.excerpt)?;
-        match &self.log {
-            Some(log) => write!(f, "\nfull log: {}", log.display()),
-            None => Ok(()),
-        }
+    let path = folder.join(program).with_extension("log");
+    match fs::create_dir_all(folder).and_then(|()| fs::write(&path, output)) {
+        Ok(()) => format!("{excerpt}\nfull log: {}", path.display()),
+        Err(_) => excerpt,
     }
 }
 
@@ -138,17 +119,17 @@ mod tests {
     fn log_contains_the_complete_output() {
         let folder = tempfile::tempdir().unwrap();
         let logs = folder.path().join("logs");
-        let failed = FailedOutput::new(PAHOLE, &logs, "make");
+        let failed = excerpt_with_log(PAHOLE, &logs, "make");
         let log = logs.join("make.log");
-        assert_eq!(failed.to_string(), format!("/bin/sh: 1: pahole: not found\nfull log: {}", log.display()));
+        assert_eq!(failed, format!("/bin/sh: 1: pahole: not found\nfull log: {}", log.display()));
         assert_eq!(fs::read_to_string(log).unwrap(), PAHOLE);
     }
 
     #[test]
     fn short_output_needs_no_log() {
         let folder = tempfile::tempdir().unwrap();
-        let failed = FailedOutput::new("no luck\n", &folder.path().join("logs"), "make");
-        assert_eq!(failed.to_string(), "no luck");
+        let failed = excerpt_with_log("no luck\n", &folder.path().join("logs"), "make");
+        assert_eq!(failed, "no luck");
         assert!(!folder.path().join("logs").exists());
     }
 }

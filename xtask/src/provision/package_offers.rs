@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use crate::provision::cache::KEPT;
-use crate::provision::cache::{Cache, Key};
-use crate::provision::error::ProvisionError;
-use crate::provision::host::distro::{DOWNLOADS, Emulator, KernelPackages, Repository};
+use crate::files::PathContext as _;
+use crate::provision::cache::{Cache, KEPT, Key};
+use crate::provision::host::repository::{DOWNLOADS, Emulator, EmulatorSource, Repository};
 use crate::provision::host_packages::InstallPolicy;
 use crate::provision::kernel::custom::CustomKernel;
 use crate::provision::kernel::packaged;
@@ -32,25 +31,23 @@ pub(crate) struct Offers {
     pub(crate) left_out: Vec<(String, String)>,
 }
 
-/// Unpacks all kernels and QEMU versions of the package lists. The lists are empty on unsupported distributions.
-pub(crate) fn offers(policy: InstallPolicy, progress: &dyn Fn(&str)) -> Result<Offers, ProvisionError> {
+/// Unpacks all kernels and QEMU versions of the package lists.
+pub(crate) fn offers(policy: InstallPolicy, progress: &dyn Fn(&str)) -> anyhow::Result<Offers> {
     let distro = host::detect();
-    let distro = distro.as_ref();
-    host_packages::ensure(distro, &host_packages::requirements(distro), policy, progress)?;
+    host_packages::ensure(&distro, &host_packages::requirements(&distro), policy, progress)?;
     let cache = Cache::open(&cache_folder(), progress)?;
     let mut offers = Offers { kernels: Vec::new(), emulators: Vec::new(), left_out: Vec::new() };
-    let Some(mut repository) = distro.repository(&cache) else { return Ok(offers) };
+    let mut repository = distro.repository(&cache, "kernels and QEMU versions", "use Debian or Ubuntu")?;
     progress("looking up kernels and QEMU versions in the package lists");
-    let kernels: Vec<KernelPackages> = repository.kernels(progress)?;
-    for packages in &kernels {
-        let custom = packaged::from_offer(&cache, packages, repository.as_mut(), progress)?;
-        offers.kernels.push((packages.release.clone(), custom));
+    for packages in repository.kernels(progress)? {
+        let custom = packaged::from_offer(&cache, &packages, repository.as_mut(), progress)?;
+        offers.kernels.push((packages.release, custom));
     }
-    for emulator in repository.emulators()? {
-        match emulator {
-            Emulator::Installed { version } => offers.emulators.push((version, None)),
-            Emulator::LeftOut { version, why } => offers.left_out.push((version, why)),
-            Emulator::Packages { version, packages } => {
+    for Emulator { version, source } in repository.emulators()? {
+        match source {
+            EmulatorSource::Installed => offers.emulators.push((version, None)),
+            EmulatorSource::LeftOut(why) => offers.left_out.push((version, why)),
+            EmulatorSource::Packages(packages) => {
                 let folder = unpack(&cache, &packages, repository.as_mut(), progress)?;
                 offers.emulators.push((version, Some(folder)));
             }
@@ -70,26 +67,24 @@ fn unpack(
     packages: &[String],
     repository: &mut dyn Repository,
     progress: &dyn Fn(&str),
-) -> Result<PathBuf, ProvisionError> {
+) -> anyhow::Result<PathBuf> {
     let key = packages.iter().fold(Key::default(), Key::with);
     let name = format!("{OFFERED}{}", key.hex());
     let root = cache.folder(&name, |partial| {
         progress(&format!("downloading {}", packages.join(" ")));
-        for file in repository.download(packages, progress)? {
-            repository.unpack(&file, partial)?;
-        }
+        repository.fetch(packages, partial, progress)?;
         // The wrapper contains the final path.
         write_wrapper(partial, &cache.path(&name))
     })?;
     Ok(root.join(WRAPPER))
 }
 
-fn write_wrapper(partial: &Path, root: &Path) -> Result<(), ProvisionError> {
+fn write_wrapper(partial: &Path, root: &Path) -> anyhow::Result<()> {
     let folder = partial.join(WRAPPER);
-    fs::create_dir(&folder).map_err(ProvisionError::io("create", &folder))?;
+    fs::create_dir(&folder).at("create", &folder)?;
     let path = folder.join(PROGRAM);
-    fs::write(&path, wrapper(root)).map_err(ProvisionError::io("write", &path))?;
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).map_err(ProvisionError::io("change", &path))
+    fs::write(&path, wrapper(root)).at("write", &path)?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).at("change", &path)
 }
 
 /// A script that runs the QEMU below `root` with its libraries, modules and firmware, otherwise with the host's.

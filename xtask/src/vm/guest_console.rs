@@ -19,7 +19,8 @@ impl GuestConsole {
         Self { path: path.to_owned() }
     }
 
-    fn text(&self) -> String {
+    /// The output so far.
+    pub(crate) fn text(&self) -> String {
         fs::read(&self.path).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -28,15 +29,17 @@ impl GuestConsole {
         fatal_in(&self.text())
     }
 
-    /// The last lines.
+    /// The last lines, without control characters.
     pub(crate) fn tail(&self) -> String {
-        let text = self.text();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-        if lines.is_empty() {
-            return "(empty)".to_owned();
-        }
-        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+        let text: String = self.text().chars().filter(|c| *c == '\n' || !c.is_control()).collect();
+        last_lines(&text, TAIL)
     }
+}
+
+/// The last `count` lines of a text that are not blank.
+pub(crate) fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
 }
 
 fn fatal_in(text: &str) -> Option<String> {
@@ -61,10 +64,12 @@ mod tests {
     }
 
     #[test]
-    fn empty_console_is_reported() {
+    fn tail_has_neither_blank_lines_nor_control_characters() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        assert!(GuestConsole::new(file.path()).tail().contains("(empty)"));
-        fs::write(file.path(), "one\n\ntwo\n").unwrap();
-        assert_eq!(GuestConsole::new(file.path()).tail(), "one\ntwo");
+        assert_eq!(GuestConsole::new(file.path()).tail(), "");
+        fs::write(file.path(), "\u{1b}[2Jone\r\n\r\ntwo\n").unwrap();
+        assert_eq!(GuestConsole::new(file.path()).tail(), "[2Jone\ntwo");
+        fs::write(file.path(), "line\n".repeat(20)).unwrap();
+        assert_eq!(GuestConsole::new(file.path()).tail().lines().count(), TAIL);
     }
 }

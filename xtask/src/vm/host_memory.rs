@@ -1,26 +1,21 @@
 //! Checks that this host has enough memory for a guest, before anything is built.
 
-use std::fs;
-
 use cli_common::size::Bytes;
 
 use crate::exit_status::{missing_dependency, usage};
+use crate::sys_files::SysRoot;
 
 /// Refuses shared memory that is not available, and a guest that does not fit into this host. The shared memory is
 /// allocated immediately, the guest's memory on first access.
 pub(crate) fn check(shared: u64, guest: u64) -> anyhow::Result<()> {
-    check_in(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), shared, guest)
+    check_in(&SysRoot::real(), shared, guest)
 }
 
-/// Without values in `meminfo`, nothing is refused.
-fn check_in(meminfo: &str, shared: u64, guest: u64) -> anyhow::Result<()> {
-    let bytes = |name: &str| {
-        let line = meminfo.lines().find(|line| line.starts_with(name))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok()?.checked_mul(1024)
-    };
+/// Without values in /proc/meminfo, nothing is refused.
+fn check_in(sysroot: &SysRoot, shared: u64, guest: u64) -> anyhow::Result<()> {
     let mib = |bytes: u64| Bytes(bytes >> 20 << 20);
-    let swap = bytes("SwapFree:").unwrap_or(0);
-    if let Some(available) = bytes("MemAvailable:").map(|available| available.saturating_add(swap))
+    let swap = sysroot.memory("SwapFree").unwrap_or(0);
+    if let Some(available) = sysroot.memory("MemAvailable").map(|available| available.saturating_add(swap))
         && shared > available
     {
         return Err(missing_dependency(format!(
@@ -29,7 +24,7 @@ fn check_in(meminfo: &str, shared: u64, guest: u64) -> anyhow::Result<()> {
             mib(available)
         )));
     }
-    if let Some(total) = bytes("MemTotal:").map(|total| total.saturating_add(swap))
+    if let Some(total) = sysroot.memory("MemTotal").map(|total| total.saturating_add(swap))
         && shared.saturating_add(guest) > total
     {
         return Err(missing_dependency(format!(
@@ -63,14 +58,18 @@ mod tests {
 
     #[test]
     fn missing_memory_has_exit_status_3() {
+        let root = tempfile::tempdir().unwrap();
+        let sysroot = SysRoot(root.path().to_owned());
+        check_in(&sysroot, 1 << 50, 1 << 50).unwrap();
+        std::fs::create_dir(root.path().join("proc")).unwrap();
+        std::fs::write(root.path().join("proc/meminfo"), MEMINFO).unwrap();
         for (shared, guest, flag) in [(8 << 30, 1 << 30, "--size"), (1 << 30, 9 << 30, "--mem"), (1 << 40, 1, "--size")]
         {
-            let error = check_in(MEMINFO, shared, guest).unwrap_err();
+            let error = check_in(&sysroot, shared, guest).unwrap_err();
             assert!(error.to_string().starts_with(flag), "{error}");
-            assert_eq!(error.downcast_ref::<crate::exit_status::Failure>().unwrap().status(), MISSING);
+            assert_eq!(error.downcast_ref::<crate::exit_status::Failure>().unwrap().status, MISSING);
         }
-        check_in(MEMINFO, 4 << 30, 4 << 30).unwrap();
-        check_in("", 1 << 50, 1 << 50).unwrap();
+        check_in(&sysroot, 4 << 30, 4 << 30).unwrap();
     }
 
     #[test]

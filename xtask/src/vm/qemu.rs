@@ -1,13 +1,12 @@
 //! Starts QEMU with direct kernel boot and an ivshmem device.
 
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 
-use crate::process::captured_output::CapturedOutput;
+use crate::process::captured_output::{CapturedOutput, LoggedProcess};
 use crate::process::child::{Process, SpawnOptions};
 use crate::vm::QEMU;
 use crate::vm::cpu_model::CpuModel;
@@ -36,7 +35,7 @@ pub(crate) struct QemuOptions {
     pub(crate) initramfs: PathBuf,
     /// The kernel's command line, without the console.
     pub(crate) append: String,
-    pub(crate) device: Ivshmem,
+    pub(crate) device: Option<Ivshmem>,
     /// Whether the devices are behind an IOMMU with interrupt remapping, which VFIO in the guest requires.
     pub(crate) iommu: bool,
 }
@@ -54,6 +53,7 @@ impl QemuOptions {
         }
         let cpu = CpuModel::or_default(self.cpu.as_ref(), self.accelerator).to_string();
         match self.accelerator {
+            // With a second `-accel`, QEMU would silently fall back.
             Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", &cpu, "-smp", &self.cpus.to_string()]),
             // With one possible CPU, TCG omits memory barriers and atomicity, because no other vCPU could observe them. A
             // host process can. A second possible CPU keeps them.
@@ -69,19 +69,27 @@ impl QemuOptions {
         let iommu = if self.iommu { "intel_iommu=on iommu=pt " } else { "" };
         command.args(["-append", format!("console=ttyS0 panic=-1 {clock}{iommu}{}", self.append).trim_end()]);
         match &self.device {
-            Ivshmem::Doorbell { socket, vectors } => command.args([
+            None => &mut command,
+            Some(Ivshmem::Doorbell { socket, vectors }) => command.args([
                 "-chardev",
                 &format!("socket,id=ivshmem,path={}", escaped(socket)),
                 "-device",
                 &format!("ivshmem-doorbell,chardev=ivshmem,vectors={vectors}"),
             ]),
-            Ivshmem::Plain { file, bytes } => command.args([
+            Some(Ivshmem::Plain { file, bytes }) => command.args([
                 "-object",
                 &format!("memory-backend-file,id=ivshmem,share=on,mem-path={},size={bytes}", escaped(file)),
                 "-device",
                 "ivshmem-plain,memdev=ivshmem",
             ]),
         };
+        command
+    }
+
+    /// The command with the console in a file.
+    pub(crate) fn command_with_console(&self, console: &Path) -> Command {
+        let mut command = self.command();
+        command.args(["-chardev", &format!("file,id=console,path={}", escaped(console)), "-serial", "chardev:console"]);
         command
     }
 
@@ -95,11 +103,12 @@ impl QemuOptions {
     /// Starts the guest with its console in a file, and waits for QEMU's monitor.
     pub(crate) fn start(&self, console: &Path, qemu_log: &Path) -> anyhow::Result<Vm> {
         let (ours, theirs) = socket_pair()?;
-        let mut command = self.command();
-        command.args(["-chardev", &format!("file,id=console,path={}", escaped(console)), "-serial", "chardev:console"]);
-        let mut process = start_with_monitor(&mut command, theirs)?;
-        let stderr = process.take_stderr().context("QEMU's stderr was not piped")?;
-        let output = CapturedOutput::start(stderr, qemu_log)?;
+        let mut command = self.command_with_console(console);
+        let monitor = theirs.as_raw_fd();
+        command.args(["-chardev", &format!("socket,id=qmp,fd={monitor}"), "-mon", "chardev=qmp,mode=control"]);
+        let options = SpawnOptions { inherit: vec![OwnedFd::from(theirs)], ..SpawnOptions::default() };
+        let started = LoggedProcess::start("qemu", command.stdout(Stdio::null()), options, qemu_log)?;
+        let LoggedProcess { mut process, output } = started;
         let monitor = Qmp::connect(ours);
         if monitor.is_err() {
             process.end();
@@ -108,20 +117,14 @@ impl QemuOptions {
         Ok(Vm { process, output, qmp })
     }
 
-    /// Starts the guest with its console on this terminal; Ctrl-A X ends it.
-    pub(crate) fn start_on_terminal(&self) -> anyhow::Result<Process> {
+    /// Starts the guest with its console on this terminal and in a file; Ctrl-A X ends it.
+    pub(crate) fn start_on_terminal(&self, console: &Path) -> anyhow::Result<Process> {
         let mut command = self.command();
-        command.args(["-chardev", "stdio,id=console,mux=on,signal=off", "-serial", "chardev:console"]);
+        let terminal = format!("stdio,id=console,mux=on,signal=off,logfile={}", escaped(console));
+        command.args(["-chardev", &terminal, "-serial", "chardev:console"]);
         command.args(["-mon", "chardev=console,mode=readline"]);
         Process::start("qemu", &mut command, SpawnOptions { terminal: true, ..SpawnOptions::default() })
     }
-}
-
-fn start_with_monitor(command: &mut Command, monitor: UnixStream) -> anyhow::Result<Process> {
-    let number = monitor.as_raw_fd();
-    command.args(["-chardev", &format!("socket,id=qmp,fd={number}"), "-mon", "chardev=qmp,mode=control"]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    Process::start("qemu", command, SpawnOptions { inherit: vec![OwnedFd::from(monitor)], ..SpawnOptions::default() })
 }
 
 /// Escapes a path within a QEMU option: a comma is doubled.
@@ -159,7 +162,7 @@ mod tests {
             kernel: "k".into(),
             initramfs: "i".into(),
             append: String::new(),
-            device: Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 },
+            device: Some(Ivshmem::Doorbell { socket: "/s".into(), vectors: 1 }),
             iommu,
         }
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 
-use crate::process::captured_output::CapturedOutput;
+use crate::process::captured_output::{CapturedOutput, LoggedProcess};
 use crate::process::child::{Process, SpawnOptions};
 use crate::process::exit_description;
 use crate::timeouts::scaled;
@@ -38,11 +38,9 @@ impl ServerOptions {
     /// Starts the server and waits until it accepts clients.
     pub(crate) fn start(&self, log_path: &Path) -> anyhow::Result<ServerProcess> {
         let mut command = self.command();
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let ties = SpawnOptions { parent_death_signal: Some(Signal::SIGTERM), ..SpawnOptions::default() };
-        let mut process = Process::start("ivshmem-server", &mut command, ties)?;
-        let stderr = process.take_stderr().context("the server's stderr was not piped")?;
-        let output = CapturedOutput::start(stderr, log_path)?;
+        let started = LoggedProcess::start("ivshmem-server", command.stdout(Stdio::null()), ties, log_path)?;
+        let LoggedProcess { process, output } = started;
         let mut server = ServerProcess { process, output, socket: self.socket.clone() };
         let start = Instant::now();
         // A QEMU that connects before the memory exists would hang, so the socket alone does not suffice.

@@ -1,30 +1,28 @@
 //! The other load of the host.
 
-use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use crate::sys_files::SysRoot;
+
 /// Runnable tasks, averaged over the last minute.
 pub(crate) fn load_average() -> Option<f64> {
-    fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
+    SysRoot::real().text("proc/loadavg")?.split_whitespace().next()?.parse().ok()
 }
 
 /// Observation time: dozens of ticks.
 const OBSERVATION: Duration = Duration::from_millis(300);
 
 /// How many of these CPUs other processes keep busy. This process sleeps meanwhile.
-pub(crate) fn busy_cpus(cpus: &[usize]) -> Option<f64> {
-    let read = || fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, cpus));
-    let before = read()?;
+pub(crate) fn busy_cpus(cpus: Vec<usize>) -> Option<f64> {
+    let meter = CpuMeter::start(cpus);
     thread::sleep(OBSERVATION);
-    let after = read()?;
-    let (busy, total) = (after.busy.checked_sub(before.busy)?, after.total.checked_sub(before.total)?);
-    (total > 0).then(|| busy as f64 / total as f64 * cpus.len() as f64)
+    Some(share(meter.before?, meter.now()?, |ticks| ticks.busy)? * meter.cpus.len() as f64)
 }
 
-/// Measures the steal time of CPUs, from the difference of two readings of /proc/stat.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct StealMeter {
+/// Measures the use of CPUs, from the difference of two readings of /proc/stat.
+#[derive(Debug)]
+pub(crate) struct CpuMeter {
     cpus: Vec<usize>,
     before: Option<Ticks>,
 }
@@ -37,23 +35,28 @@ struct Ticks {
     total: u64,
 }
 
-impl StealMeter {
+impl CpuMeter {
     /// Takes the first reading.
     pub(crate) fn start(cpus: Vec<usize>) -> Self {
-        let before = fs::read_to_string("/proc/stat").ok().and_then(|stat| ticks(&stat, &cpus));
-        Self { cpus, before }
+        let mut meter = Self { cpus, before: None };
+        meter.before = meter.now();
+        meter
+    }
+
+    fn now(&self) -> Option<Ticks> {
+        ticks(&SysRoot::real().text("proc/stat")?, &self.cpus)
     }
 
     /// Steal time in per cent since the start. `None` if it is unknown or no tick has passed.
-    pub(crate) fn percent(&self) -> Option<f64> {
-        let after = ticks(&fs::read_to_string("/proc/stat").ok()?, &self.cpus)?;
-        percent(self.before?, after)
+    pub(crate) fn steal_percent(&self) -> Option<f64> {
+        share(self.before?, self.now()?, |ticks| ticks.stolen).map(|share| share * 100.0)
     }
 }
 
-fn percent(before: Ticks, after: Ticks) -> Option<f64> {
-    let (stolen, total) = (after.stolen.checked_sub(before.stolen)?, after.total.checked_sub(before.total)?);
-    (total > 0).then(|| stolen as f64 * 100.0 / total as f64)
+/// A count's share of the elapsed ticks.
+fn share(before: Ticks, after: Ticks, count: fn(Ticks) -> u64) -> Option<f64> {
+    let (count, total) = (count(after).checked_sub(count(before))?, after.total.checked_sub(before.total)?);
+    (total > 0).then(|| count as f64 / total as f64)
 }
 
 /// Lines `cpuN` of /proc/stat (proc(5)): user, nice, system, idle, iowait, irq, softirq, steal; guest time is contained
@@ -103,7 +106,7 @@ mod tests {
                     std::hint::spin_loop();
                 }
             });
-            let busy = busy_cpus(&cpus);
+            let busy = busy_cpus(cpus.clone());
             done.store(true, Relaxed);
             busy
         });
@@ -111,11 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn percentage_needs_elapsed_ticks() {
+    fn share_needs_elapsed_ticks() {
         let at = |stolen, total| Ticks { stolen, busy: 0, total };
         let before = at(10, 100);
-        assert_eq!(percent(before, at(15, 200)), Some(5.0));
-        assert_eq!(percent(before, before), None);
-        assert_eq!(percent(before, at(5, 200)), None, "a count that decreased");
+        let stolen = |after| share(before, after, |ticks| ticks.stolen);
+        assert_eq!(stolen(at(15, 200)), Some(0.05));
+        assert_eq!(stolen(before), None);
+        assert_eq!(stolen(at(5, 200)), None, "a count that decreased");
     }
 }

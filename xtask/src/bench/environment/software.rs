@@ -1,9 +1,10 @@
-//! The compiler and QEMU's command line.
+//! The compiler, QEMU's command line and the revision of this project.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use report::result::environment::Software;
 
+use crate::process::output_line;
 use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu::QemuOptions;
 use crate::workspace::workspace_root;
@@ -24,8 +25,11 @@ pub(crate) fn software(qemu: &QemuOptions) -> Software {
 /// Runs in the workspace, where a toolchain file may select another compiler.
 fn rustc_version() -> Option<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut command = Command::new(rustc);
-    command.arg("-V").current_dir(workspace_root()).stdin(Stdio::null()).stderr(Stdio::null());
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    output_line(Command::new(rustc).arg("-V").current_dir(workspace_root()))
+}
+
+/// This project's git revision, with `-dirty` if the work tree differs; `None` outside a checkout.
+pub(crate) fn git_revision() -> Option<String> {
+    let mut git = Command::new("git");
+    output_line(git.arg("-C").arg(workspace_root()).args(["describe", "--always", "--dirty", "--abbrev=12"]))
 }

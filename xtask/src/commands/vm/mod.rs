@@ -3,10 +3,10 @@
 mod peer_process;
 mod server_handle;
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::builder::TypedValueParser;
@@ -15,18 +15,16 @@ use cli_common::{number, size};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getppid;
 
-use crate::accelerator::{self, ProbeOptions};
-use crate::arguments::{self, AutoOr};
+use crate::accelerator;
+use crate::arguments::{self, GuestArgs};
 use crate::exit_status::usage;
 use crate::host_programs;
-use crate::provision::{self, CustomKernel, InstallPolicy};
+use crate::provision;
 use crate::signals::StopFlag;
-use crate::timeouts::TimeoutArgs;
-use crate::vm::cpu_model::CpuModel;
+use crate::vm::guest_console::GuestConsole;
 use crate::vm::host_memory;
-use crate::vm::qemu::{Ivshmem, QemuOptions};
-use bench_model::Accelerator;
-use bench_protocol::boot::{GuestDriver, NO_DRIVER, RunMode};
+use crate::vm::qemu::Ivshmem;
+use bench_protocol::boot::{GUEST_IS_UP, GuestDriver, NO_DRIVER, RunMode};
 use server_handle::ServerHandle;
 
 /// Starts a guest with a shell on this terminal
@@ -47,20 +45,8 @@ pub(crate) struct VmArgs {
     /// Guest driver to bind
     #[arg(long, value_parser = driver())]
     driver: Option<VmDriver>,
-    /// Accelerator
-    #[arg(long, value_parser = arguments::accelerator(), default_value = "auto")]
-    accel: AutoOr<Accelerator>,
-    /// CPU model of the guest, as for QEMU's -cpu [default: host under KVM, max under emulation]
-    #[arg(long, value_name = "MODEL[,FLAGS]")]
-    cpu: Option<CpuModel>,
     #[command(flatten)]
-    timeouts: TimeoutArgs,
-    /// Number of vCPUs
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::in_range::<u16>(1..=64))]
-    smp: u16,
-    /// Memory of the guest
-    #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "512M")]
-    mem: u64,
+    guest: GuestArgs,
     /// Size of the shared memory, a power of two
     #[arg(long, value_name = "BYTES", value_parser = size::parse, default_value = "64M")]
     size: u64,
@@ -73,15 +59,6 @@ pub(crate) struct VmArgs {
     /// Number of additional host peers, which print received doorbells here
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::in_range::<u16>(0..=64))]
     peers: u16,
-    /// Install missing packages without asking
-    #[arg(long)]
-    yes: bool,
-    /// Kernel image for the guest, with --modules
-    #[arg(long, value_name = "FILE", requires = "modules")]
-    kernel: Option<PathBuf>,
-    /// Its modules: a directory like /lib/modules/RELEASE
-    #[arg(long, value_name = "DIR", requires = "kernel")]
-    modules: Option<PathBuf>,
 }
 
 /// The device.
@@ -93,18 +70,12 @@ enum VmMode {
     Plain,
 }
 
-/// The driver.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum VmDriver {
-    /// Bound at start.
-    Bind(GuestDriver),
-    /// The device stays unbound.
-    None,
-}
+/// The driver that is bound at start. `None`: the device stays unbound.
+type VmDriver = Option<GuestDriver>;
 
 fn driver() -> impl TypedValueParser<Value = VmDriver> {
-    let drivers = GuestDriver::ALL.map(|driver| (driver.name(), driver.help(), VmDriver::Bind(driver)));
-    arguments::choice(drivers.into_iter().chain([(NO_DRIVER, "Leave the device unbound", VmDriver::None)]))
+    let drivers = GuestDriver::ALL.map(|driver| (driver.name(), driver.help(), Some(driver)));
+    arguments::choice(drivers.into_iter().chain([(NO_DRIVER, "Leave the device unbound", None)]))
 }
 
 /// Minimum for the kernel and the initramfs.
@@ -125,26 +96,19 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     if plain && args.vectors.is_some() {
         return Err(usage("ivshmem-plain does not support vectors: omit --vectors, or use --mode doorbell"));
     }
-    if plain && args.driver == Some(VmDriver::Bind(GuestDriver::UioPciMsix)) {
+    if plain && args.driver == Some(Some(GuestDriver::UioPciMsix)) {
         return Err(usage(
             "ivshmem-plain lacks interrupts, which uio_pci_msix needs: use --driver none, or --mode doorbell",
         ));
     }
-    host_memory::check_guest(args.mem, MIN_GUEST_MEMORY)?;
-    host_memory::check(if args.server.is_some() { 0 } else { args.size }, args.mem)?;
-    let kernel = args.kernel.clone().zip(args.modules.clone()).map(|(image, modules)| CustomKernel { image, modules });
-    if let Some(cpu) = &args.cpu {
-        cpu.check(args.accel)?;
-    }
-    args.timeouts.apply();
+    host_memory::check_guest(args.guest.mem, MIN_GUEST_MEMORY)?;
+    host_memory::check(if args.server.is_some() { 0 } else { args.size }, args.guest.mem)?;
+    args.guest.apply()?;
     let progress = crate::ui::status;
     // uio_pci_msix needs interrupts, which ivshmem-plain lacks.
-    let driver = match args.driver {
-        Some(VmDriver::Bind(driver)) => Some(driver),
-        None if !plain => Some(GuestDriver::UioPciMsix),
-        Some(VmDriver::None) | None => None,
-    };
-    let options = provision::Options { kernel, shell: true, driver, install: InstallPolicy::new(args.yes) };
+    let driver = args.driver.unwrap_or((!plain).then_some(GuestDriver::UioPciMsix));
+    let kernel = args.guest.custom_kernel();
+    let options = provision::Options { kernel, shell: true, driver, install: args.guest.install_policy() };
     provision::check(options.kernel.as_ref(), options.driver)?;
     let programs = host_programs::build(&progress)?;
     let mut joined = None;
@@ -154,8 +118,7 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
         joined = Some(ServerHandle::connect(&programs.host_peer, socket, args.vectors)?);
     }
     let guest = provision::prepare(&options, &progress)?;
-    let probe = ProbeOptions { cpu: args.cpu.as_ref(), timeouts: &args.timeouts };
-    let choice = accelerator::select(args.accel, probe, &guest, stop, &progress)?;
+    let choice = accelerator::select(&args.guest, &guest, stop, &progress)?;
     crate::ui::status(&choice.why);
 
     let log_folder = tempfile::tempdir()?;
@@ -172,26 +135,18 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
             server_handle.insert(server).device()
         }
         VmMode::Plain => {
-            let file = SharedFile::create(args.size)?;
-            crate::ui::status(&format!("read the memory:  {} ({} bytes, map it shared)", file.0.display(), args.size));
-            let device = Ivshmem::Plain { file: file.0.clone(), bytes: args.size };
+            let file = shared_file(args.size)?;
+            crate::ui::status(&format!("read the memory:  {} ({} bytes, map it shared)", file.display(), args.size));
+            let device = Ivshmem::Plain { file: file.to_path_buf(), bytes: args.size };
             memory_file = Some(file);
             device
         }
     };
     crate::ui::status("Ctrl-A X or `poweroff` ends the guest; Ctrl-A C switches to QEMU's monitor and back");
-    let qemu = QemuOptions {
-        accelerator: choice.accelerator,
-        cpu: args.cpu.clone(),
-        cpus: args.smp.into(),
-        memory: format!("{}M", args.mem >> 20),
-        kernel: guest.kernel.clone(),
-        initramfs: guest.initramfs.clone(),
-        append: args.timeouts.boot_parameters(RunMode::Shell, driver),
-        iommu: driver.is_some_and(GuestDriver::needs_iommu),
-        device,
-    };
-    let mut process = qemu.start_on_terminal()?;
+    let qemu = args.guest.qemu(&guest, choice.accelerator, (RunMode::Shell, driver), "", device);
+    let console = log_folder.path().join("console.log");
+    let mut process = qemu.start_on_terminal(&console)?;
+    let mut boot = BootProgress::new(&console);
     let parent = getppid();
     let status = loop {
         if let Some(status) = process.exit_status()? {
@@ -202,11 +157,40 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
             getppid() == parent || !stdin_is_closed(),
             "the parent process and the standard input are gone"
         );
-        std::thread::sleep(std::time::Duration::from_millis(50));
+        if let Some(line) = boot.line() {
+            progress(&line);
+        }
+        std::thread::sleep(Duration::from_millis(50));
     };
     drop((server_handle, memory_file));
     anyhow::ensure!(status.success(), "QEMU ended with {status}");
     Ok(())
+}
+
+/// Lines with the elapsed time until the guest is up. The kernel prints nothing, and takes long on a slow host.
+struct BootProgress {
+    console: GuestConsole,
+    started: Instant,
+    /// When the next line is due; `None`: the guest is up.
+    due: Option<Duration>,
+}
+
+impl BootProgress {
+    /// Time between two lines.
+    const INTERVAL: Duration = Duration::from_secs(5);
+
+    fn new(console: &Path) -> Self {
+        Self { console: GuestConsole::new(console), started: Instant::now(), due: Some(Self::INTERVAL) }
+    }
+
+    /// The line, if one is due.
+    fn line(&mut self) -> Option<String> {
+        let elapsed = self.started.elapsed();
+        self.due.filter(|due| elapsed >= *due)?;
+        let is_up = self.console.text().contains(GUEST_IS_UP);
+        self.due = (!is_up).then(|| elapsed + Self::INTERVAL);
+        (!is_up).then(|| format!("waiting for the guest: {} s", elapsed.as_secs()))
+    }
 }
 
 /// Whether stdin is closed. Data left in a pipe does not count: QEMU reads it.
@@ -216,38 +200,43 @@ fn stdin_is_closed() -> bool {
     poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-/// A file in /dev/shm that is removed with this process.
-struct SharedFile(PathBuf);
+const SHARED_FOLDER: &str = "/dev/shm";
+const SHARED_PREFIX: &str = "ivshmem-doorbell-";
 
-impl SharedFile {
-    const PREFIX: &str = "/dev/shm/ivshmem-doorbell-";
-
-    /// Removes the files of killed processes.
-    fn sweep() {
-        for entry in fs::read_dir("/dev/shm").into_iter().flatten().filter_map(Result::ok) {
-            let path = entry.path();
-            let owner = path.to_str().and_then(|name| name.strip_prefix(Self::PREFIX)?.parse::<u32>().ok());
-            if owner.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
-                let _ = fs::remove_file(path);
-            }
+/// Creates a file in /dev/shm that is removed with this process, and removes the files of killed processes.
+fn shared_file(bytes: u64) -> anyhow::Result<tempfile::TempPath> {
+    for entry in fs::read_dir(SHARED_FOLDER).into_iter().flatten().filter_map(Result::ok) {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(|name| name.strip_prefix(SHARED_PREFIX)?.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !PathBuf::from(format!("/proc/{pid}")).exists()) {
+            let _ = fs::remove_file(entry.path());
         }
     }
-
-    fn create(bytes: u64) -> anyhow::Result<Self> {
-        Self::sweep();
-        let path = PathBuf::from(format!("{}{}", Self::PREFIX, std::process::id()));
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let file = file.with_context(|| format!("cannot create {}", path.display()))?;
-        let made = Self(path);
-        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
-            .with_context(|| format!("/dev/shm lacks space for {bytes} bytes; try a smaller --size"))?;
-        Ok(made)
-    }
+    let name = format!("{SHARED_PREFIX}{}", std::process::id());
+    let file = tempfile::Builder::new().prefix(&name).rand_bytes(0).tempfile_in(SHARED_FOLDER);
+    let file = file.with_context(|| format!("cannot create {SHARED_FOLDER}/{name}"))?;
+    rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes)
+        .with_context(|| format!("/dev/shm lacks space for {bytes} bytes; try a smaller --size"))?;
+    Ok(file.into_temp_path())
 }
 
-impl Drop for SharedFile {
-    fn drop(&mut self) {
-        // It may be gone.
-        let _ = fs::remove_file(&self.0);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slow_boot_prints_the_elapsed_time_until_the_guest_is_up() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut boot = BootProgress::new(file.path());
+        assert_eq!(boot.line(), None, "not due");
+        boot.started -= Duration::from_secs(7);
+        assert_eq!(boot.line().as_deref(), Some("waiting for the guest: 7 s"));
+        assert_eq!(boot.line(), None, "not due again");
+        fs::write(file.path(), "ivshmem-doorbell: guest is up\n").unwrap();
+        boot.started -= Duration::from_secs(60);
+        assert_eq!(boot.line(), None);
+        fs::write(file.path(), "").unwrap();
+        boot.started -= Duration::from_secs(60);
+        assert_eq!(boot.line(), None, "it was up");
     }
 }

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use anyhow::Context as _;
+
+use crate::files::PathContext as _;
 use crate::provision::cache::Cache;
-use crate::provision::error::ProvisionError;
-use crate::provision::host::distro::HostDistro;
+use crate::provision::host::HostDistro;
 use crate::provision::{command, elf, host_packages};
 
 /// Paths in the package: Debian's before and since version 13, and Fedora's.
@@ -21,21 +23,11 @@ pub(crate) struct Busybox {
 }
 
 /// Busybox from the cache. The first call downloads it.
-pub(crate) fn fetch(
-    cache: &Cache,
-    distro: &dyn HostDistro,
-    progress: &dyn Fn(&str),
-) -> Result<Busybox, ProvisionError> {
+pub(crate) fn fetch(cache: &Cache, distro: &HostDistro, progress: &dyn Fn(&str)) -> anyhow::Result<Busybox> {
     let folder = cache.folder("busybox", |partial| {
-        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
-            what: "busybox".to_owned(),
-            distro: distro.name().to_owned(),
-            hint: "install a static busybox",
-        })?;
+        let mut repository = distro.repository(cache, "busybox", "install a static busybox")?;
         progress("downloading busybox for the guest, 1 MB (only once)");
-        for file in repository.download(&[distro.busybox_package().to_owned()], progress)? {
-            repository.unpack(&file, partial)?;
-        }
+        repository.fetch(&[distro.busybox_package().to_owned()], partial, progress)?;
         read(partial).map(|_| ())
     });
     // Without package tools, the host may have one.
@@ -46,18 +38,14 @@ fn installed() -> Option<Busybox> {
     load(&host_packages::program("busybox")?).ok()
 }
 
-fn read(folder: &Path) -> Result<Busybox, ProvisionError> {
-    let path = PLACES.map(|place| folder.join(place)).into_iter().find(|path| path.is_file()).ok_or_else(|| {
-        ProvisionError::Kernel { path: folder.to_path_buf(), why: "the package lacks busybox".to_owned() }
-    })?;
-    load(&path)
+fn read(folder: &Path) -> anyhow::Result<Busybox> {
+    let path = PLACES.map(|place| folder.join(place)).into_iter().find(|path| path.is_file());
+    load(&path.with_context(|| format!("{}: the package lacks busybox", folder.display()))?)
 }
 
-fn load(path: &Path) -> Result<Busybox, ProvisionError> {
-    let program = fs::read(path).map_err(ProvisionError::io("read", path))?;
-    if let Some(why) = elf::not_static(&program) {
-        return Err(ProvisionError::NotStatic { path: path.to_path_buf(), why });
-    }
+fn load(path: &Path) -> anyhow::Result<Busybox> {
+    let program = fs::read(path).at("read", path)?;
+    elf::check_static(path, &program)?;
     // A static program for the same architecture also runs on the host.
     let list = command::run("listing the commands of busybox", Command::new(path).arg("--list"))?;
     let applets = String::from_utf8_lossy(&list.stdout).lines().map(str::to_owned).collect();

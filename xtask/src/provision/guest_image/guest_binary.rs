@@ -4,15 +4,15 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
+use crate::files::PathContext as _;
 use crate::provision::command;
 use crate::provision::elf;
-use crate::provision::error::ProvisionError;
 
 /// The host's target. Without `--target`, the static flags would also apply to procedural macros, which must be dynamic.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// Builds the program below `target` and returns its content.
-pub(crate) fn build(workspace: &Path, target: &Path, progress: &dyn Fn(&str)) -> Result<Vec<u8>, ProvisionError> {
+pub(crate) fn build(workspace: &Path, target: &Path, progress: &dyn Fn(&str)) -> anyhow::Result<Vec<u8>> {
     // A separate directory, because other flags would rebuild everything each time.
     let folder = target.join("guest");
     let path = folder.join(TARGET).join("guest/guest-uio");
@@ -30,9 +30,7 @@ pub(crate) fn build(workspace: &Path, target: &Path, progress: &dyn Fn(&str)) ->
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     command::run("building the guest program", &mut cargo)?;
 
-    let program = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
-    match elf::not_static(&program) {
-        None => Ok(program),
-        Some(why) => Err(ProvisionError::NotStatic { path, why }),
-    }
+    let program = fs::read(&path).at("read", &path)?;
+    elf::check_static(&path, &program)?;
+    Ok(program)
 }

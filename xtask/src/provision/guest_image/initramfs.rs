@@ -11,9 +11,9 @@
 //! | /bin/busybox, /bin/sh … | with a shell only |
 //! | /dev/console | output of init before /dev is mounted |
 
-use std::io::{self, Write as _};
+use std::io::{self, Cursor};
 
-use cpio::newc::{Builder, trailer};
+use cpio::newc::Builder;
 
 use crate::provision::guest_image::busybox::Busybox;
 use crate::provision::kernel::module_tree::Module;
@@ -38,64 +38,29 @@ pub(crate) struct Content<'a> {
 
 /// Writes the archive. The same content gives the same bytes.
 pub(crate) fn archive(content: &Content<'_>) -> io::Result<Vec<u8>> {
-    let mut archive = Archive { bytes: Vec::new(), entries: 0 };
-    for folder in FOLDERS {
-        archive.add(folder, DIRECTORY, b"")?;
-    }
-    archive.console()?;
-    archive.add("init", PROGRAM, content.init)?;
-    archive.add("bin/guest-uio", LINK, b"/init")?;
+    let builder = |path: &str, mode: u32| Builder::new(path).nlink(1).mode(mode);
+    let entry = |path: &str, mode: u32, content: &[u8]| (builder(path, mode), Cursor::new(content.to_vec()));
+    let mut entries: Vec<_> = FOLDERS.iter().map(|folder| entry(folder, DIRECTORY, b"")).collect();
+    // Character device 5, 1, which the kernel opens for init before anything is mounted.
+    entries.push((builder("dev/console", CONSOLE).rdev_major(5).rdev_minor(1), Cursor::default()));
+    entries.push(entry("init", PROGRAM, content.init));
+    entries.push(entry("bin/guest-uio", LINK, b"/init"));
 
     let mut order = String::new();
     for module in content.modules {
         let file = format!("{}.ko", module.name);
-        archive.add(&format!("lib/modules/{file}"), DATA, &module.object)?;
+        entries.push(entry(&format!("lib/modules/{file}"), DATA, &module.object));
         order.push_str(&file);
         order.push('\n');
     }
-    archive.add("lib/modules/order", DATA, order.as_bytes())?;
+    entries.push(entry("lib/modules/order", DATA, order.as_bytes()));
 
     if let Some(busybox) = content.busybox {
-        archive.add("bin/busybox", PROGRAM, &busybox.program)?;
-        for applet in busybox.applets.iter().filter(|applet| *applet != "busybox") {
-            archive.add(&format!("bin/{applet}"), LINK, b"busybox")?;
-        }
+        entries.push(entry("bin/busybox", PROGRAM, &busybox.program));
+        let applets = busybox.applets.iter().filter(|applet| *applet != "busybox");
+        entries.extend(applets.map(|applet| entry(&format!("bin/{applet}"), LINK, b"busybox")));
     }
-    trailer(&mut archive.bytes)?;
-    Ok(archive.bytes)
-}
-
-struct Archive {
-    bytes: Vec<u8>,
-    entries: u32,
-}
-
-impl Archive {
-    fn add(&mut self, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
-        let builder = self.entry(path, mode);
-        self.write(builder, content)
-    }
-
-    /// Character device 5, 1, which the kernel opens for init before anything is mounted.
-    fn console(&mut self) -> io::Result<()> {
-        let builder = self.entry("dev/console", CONSOLE).rdev_major(5).rdev_minor(1);
-        self.write(builder, b"")
-    }
-
-    fn entry(&mut self, path: &str, mode: u32) -> Builder {
-        self.entries += 1;
-        // Equal inode numbers mean hard links.
-        Builder::new(path).ino(self.entries).nlink(1).mode(mode)
-    }
-
-    fn write(&mut self, builder: Builder, content: &[u8]) -> io::Result<()> {
-        let size = u32::try_from(content.len()).map_err(|_| {
-            io::Error::new(io::ErrorKind::FileTooLarge, "files in newc archives are smaller than 4 GiB")
-        })?;
-        let mut writer = builder.write(&mut self.bytes, size);
-        writer.write_all(content)?;
-        writer.finish().map(|_| ())
-    }
+    cpio::write_cpio(entries.into_iter(), Vec::new())
 }
 
 #[cfg(test)]

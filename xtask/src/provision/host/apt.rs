@@ -5,12 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::distro::{DOWNLOADS, Emulator, KernelPackages, Repository};
+use super::repository::{
+    DOWNLOADS, Emulator, EmulatorSource, KernelPackages, Repository, download_failed, no_such_package,
+};
+use crate::files::{PathContext as _, entries};
 use crate::provision::cache::Cache;
 use crate::provision::command;
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
-use crate::provision::output_excerpt::FailedOutput;
 use package_record::{KERNEL_METAPACKAGES, PackageRecord};
 
 mod offers;
@@ -40,11 +40,11 @@ impl<'a> Apt<'a> {
         Self { cache, folder, own_lists, fetched: false }
     }
 
-    fn resolve_kernel(&self) -> Result<Option<KernelPackages>, ProvisionError> {
+    fn resolve_kernel(&self) -> anyhow::Result<Option<KernelPackages>> {
         package_record::newest_kernel(&|package| self.show(package))
     }
 
-    fn show(&self, package: &str) -> Result<Option<PackageRecord>, ProvisionError> {
+    fn show(&self, package: &str) -> anyhow::Result<Option<PackageRecord>> {
         let mut command = self.apt("apt-cache")?;
         command.args(["show", "--no-all-versions", package]);
         let output = command::output(&mut command)?;
@@ -52,13 +52,13 @@ impl<'a> Apt<'a> {
     }
 
     /// The output of an apt program; empty if it fails.
-    fn query(&self, program: &str, arguments: &[&str]) -> Result<String, ProvisionError> {
+    fn query(&self, program: &str, arguments: &[&str]) -> anyhow::Result<String> {
         let output = command::output(self.apt(program)?.args(arguments))?;
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
     /// The newest kernel with headers of each series.
-    fn listed_kernels(&self) -> Result<Vec<KernelPackages>, ProvisionError> {
+    fn listed_kernels(&self) -> anyhow::Result<Vec<KernelPackages>> {
         let names = self.query("apt-cache", &["pkgnames", "linux-image-"])?;
         let mut kernels = Vec::new();
         for series in offers::images_by_series(&names) {
@@ -74,10 +74,10 @@ impl<'a> Apt<'a> {
         Ok(kernels)
     }
 
-    fn emulator(&self, offered: offers::OfferedVersion) -> Result<Emulator, ProvisionError> {
+    fn emulator(&self, offered: offers::OfferedVersion) -> anyhow::Result<Emulator> {
         let version = offered.number;
         if offered.installed {
-            return Ok(Emulator::Installed { version });
+            return Ok(Emulator { version, source: EmulatorSource::Installed });
         }
         // With the suite, because QEMU's other packages must have the same version.
         let wanted = offered.suite.map_or_else(|| format!("{QEMU}={version}"), |suite| format!("{QEMU}/{suite}"));
@@ -85,21 +85,18 @@ impl<'a> Apt<'a> {
         command.args(["-s", "install", "--no-install-recommends", &wanted]);
         let output = command::output(&mut command)?;
         if output.status.success() {
-            return Ok(offers::closure(&version, &String::from_utf8_lossy(&output.stdout)));
+            let source = offers::closure(&String::from_utf8_lossy(&output.stdout));
+            return Ok(Emulator { version, source });
         }
         let messages = String::from_utf8_lossy(&output.stderr).into_owned();
         let why = messages.lines().find_map(|line| line.strip_prefix("E: ")).unwrap_or("unknown reason");
-        Ok(Emulator::LeftOut { version, why: format!("`apt-get -s install {wanted}`: {why}") })
+        Ok(Emulator { version, source: EmulatorSource::LeftOut(format!("`apt-get -s install {wanted}`: {why}")) })
     }
 
     /// `Err` within `Ok`: the messages of a failed download.
-    fn try_download(
-        &self,
-        names: &[String],
-        progress: &dyn Fn(&str),
-    ) -> Result<Result<(), FailedOutput>, ProvisionError> {
+    fn try_download(&self, names: &[String], progress: &dyn Fn(&str)) -> anyhow::Result<Result<(), String>> {
         let folder = self.downloads();
-        fs::create_dir_all(&folder).map_err(ProvisionError::io("create", &folder))?;
+        fs::create_dir_all(&folder).at("create", &folder)?;
         let mut command = self.apt("apt-get")?;
         command.arg("download").args(names).current_dir(&folder);
         command::stream(&mut command, &|line| {
@@ -110,9 +107,9 @@ impl<'a> Apt<'a> {
     }
 
     /// `Err` within `Ok`: messages about a list that could not be fetched, which may be irrelevant.
-    fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> Result<Result<(), FailedOutput>, ProvisionError> {
+    fn fetch_lists(&mut self, progress: &dyn Fn(&str)) -> anyhow::Result<Result<(), String>> {
         let partial = self.folder.join(LISTS).join("partial");
-        fs::create_dir_all(&partial).map_err(ProvisionError::io("create", &partial))?;
+        fs::create_dir_all(&partial).at("create", &partial)?;
         self.own_lists = true;
         self.fetched = true;
         progress("fetching package lists, because the system's are missing or outdated");
@@ -122,9 +119,9 @@ impl<'a> Apt<'a> {
         command::stream(&mut command, &|_| {})
     }
 
-    fn apt(&self, program: &str) -> Result<Command, ProvisionError> {
+    fn apt(&self, program: &str) -> anyhow::Result<Command> {
         let cache = self.folder.join("cache");
-        fs::create_dir_all(&cache).map_err(ProvisionError::io("create", &cache))?;
+        fs::create_dir_all(&cache).at("create", &cache)?;
         let mut command = Command::new(program);
         self.cache.hold_while(&mut command)?;
         // As root, apt-get download would drop its privileges and could not write here.
@@ -146,7 +143,7 @@ impl<'a> Apt<'a> {
 }
 
 impl Repository for Apt<'_> {
-    fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError> {
+    fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> anyhow::Result<KernelPackages> {
         progress("looking up the newest kernel package");
         if let Some(packages) = self.resolve_kernel()? {
             return Ok(packages);
@@ -154,16 +151,12 @@ impl Repository for Apt<'_> {
         let failed = self.fetch_lists(progress)?.err();
         match (self.resolve_kernel()?, failed) {
             (Some(packages), _) => Ok(packages),
-            (None, Some(output)) => Err(ProvisionError::Download {
-                packages: "package lists".to_owned(),
-                output: output.to_string(),
-                check: CHECK,
-            }),
-            (None, None) => Err(ProvisionError::NoSuchPackage { package: KERNEL_METAPACKAGES[0].to_owned() }),
+            (None, Some(output)) => Err(download_failed("package lists", &output, CHECK)),
+            (None, None) => Err(no_such_package(KERNEL_METAPACKAGES[0])),
         }
     }
 
-    fn kernels(&mut self, progress: &dyn Fn(&str)) -> Result<Vec<KernelPackages>, ProvisionError> {
+    fn kernels(&mut self, progress: &dyn Fn(&str)) -> anyhow::Result<Vec<KernelPackages>> {
         let kernels = self.listed_kernels()?;
         if !kernels.is_empty() || self.own_lists {
             return Ok(kernels);
@@ -173,28 +166,28 @@ impl Repository for Apt<'_> {
         self.listed_kernels()
     }
 
-    fn emulators(&mut self) -> Result<Vec<Emulator>, ProvisionError> {
+    fn emulators(&mut self) -> anyhow::Result<Vec<Emulator>> {
         let versions = offers::versions(&self.query("apt-cache", &["policy", QEMU])?);
         versions.into_iter().map(|version| self.emulator(version)).collect()
     }
 
-    fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError> {
-        let failed = |output: String| ProvisionError::Download { packages: names.join(" "), output, check: CHECK };
+    fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> anyhow::Result<Vec<PathBuf>> {
+        let failed = |output: &str| download_failed(&names.join(" "), output, CHECK);
         if let Err(output) = self.try_download(names, progress)? {
             // The usual cause: the lists contain versions that the mirror has replaced.
             if self.fetched || self.fetch_lists(progress)?.is_err() {
-                return Err(failed(output.to_string()));
+                return Err(failed(&output));
             }
-            self.try_download(names, progress)?.map_err(|output| failed(output.to_string()))?;
+            self.try_download(names, progress)?.map_err(|output| failed(&output))?;
         }
         let files = deb_files(&self.downloads(), names)?;
         if files.len() == names.len() {
             return Ok(files);
         }
-        Err(failed(format!("apt-get reported success, but {} contains {files:?}", self.downloads().display())))
+        Err(failed(&format!("apt-get reported success, but {} contains {files:?}", self.downloads().display())))
     }
 
-    fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError> {
+    fn unpack(&self, package: &Path, root: &Path) -> anyhow::Result<()> {
         let mut command = Command::new("dpkg-deb");
         command.arg("-x").arg(package).arg(root);
         command::run("unpacking a package", self.cache.hold_while(&mut command)?).map(drop)
@@ -202,7 +195,7 @@ impl Repository for Apt<'_> {
 }
 
 /// The files of `names`, NAME or NAME=VERSION, in `folder`: `NAME_VERSION_ARCHITECTURE.deb`.
-fn deb_files(folder: &Path, names: &[String]) -> Result<Vec<PathBuf>, ProvisionError> {
+fn deb_files(folder: &Path, names: &[String]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = entries(folder)?;
     files.retain(|path| {
         path.extension().is_some_and(|extension| extension == "deb")

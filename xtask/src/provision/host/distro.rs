@@ -1,151 +1,113 @@
-//! The tools that a run needs, and the traits of a distribution: package names and downloads.
+//! The Linux distribution of the host: package names, and the commands of its package manager.
 
-use std::path::{Path, PathBuf};
+use std::fs;
 
+use super::apt::Apt;
+use super::repository::Repository;
+use super::rpm::Dnf;
+use super::tool::Tool;
+use crate::exit_status::missing_dependency;
 use crate::provision::cache::Cache;
-use crate::provision::error::ProvisionError;
 
-/// The cache entry of downloads. It can be removed once all packages are unpacked.
-pub(crate) const DOWNLOADS: &str = "download";
-
-/// A tool that a run needs, independent of its package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Tool {
-    /// Runs the guest.
-    Qemu,
-    /// Links the guest's programs.
-    Cc,
-    /// Builds kernel modules.
-    Gcc,
-    /// Builds kernel modules.
-    Make,
-    /// Builds kernel modules.
-    Strip,
-    /// A library of objtool, which checks kernel modules.
-    LibElf,
-    /// The C library's archive, for static programs.
-    LibC,
-    /// Counts system calls in tests.
-    Strace,
-    /// A compiler by name, such as `gcc-12`: the one that built the guest's kernel.
-    Compiler(String),
-    /// Unpacks files: `xz`, `zstd` or `gzip`.
-    Unpacker(&'static str),
-    /// A program of the distribution's own package manager.
-    Manager(&'static str),
+/// The distribution.
+#[derive(Debug)]
+pub(crate) struct HostDistro {
+    /// For messages.
+    pub(crate) name: String,
+    /// `None`: unknown. Missing tools are named, but not installed.
+    pub(crate) family: Option<Family>,
 }
 
-impl Tool {
-    /// The program's or the library's name.
-    pub(crate) fn name(&self) -> &str {
-        match self {
-            Self::Qemu => "qemu-system-x86_64",
-            Self::Cc => "cc",
-            Self::Gcc => "gcc",
-            Self::Make => "make",
-            Self::Strip => "strip",
-            Self::LibElf => "libelf.so.1",
-            Self::LibC => "libc.a",
-            Self::Strace => "strace",
-            Self::Compiler(name) => name,
-            Self::Unpacker(name) | Self::Manager(name) => name,
-        }
+/// Distributions with the same package manager and the same names of packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Debian, Ubuntu and distributions derived from them.
+    Debian,
+    /// Fedora, RHEL and distributions derived from them. Modelled on dnf's documentation; never run on Fedora.
+    Fedora,
+}
+
+impl HostDistro {
+    /// The distribution of `text`, the content of os-release(5), or one that it is derived from.
+    pub(super) fn from_os_release(text: &str) -> Self {
+        let value = |key: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
+            Some(line.trim().trim_matches(['"', '\'']).to_owned())
+        };
+        let name = value("PRETTY_NAME").or_else(|| value("NAME"));
+        let ids = format!("{} {}", value("ID").unwrap_or_default(), value("ID_LIKE").unwrap_or_default());
+        let family = ids.split_whitespace().find_map(|id| match id {
+            "debian" | "ubuntu" => Some(Family::Debian),
+            "fedora" | "rhel" | "centos" => Some(Family::Fedora),
+            _ => None,
+        });
+        Self { name: name.unwrap_or_else(|| "an unknown distribution".to_owned()), family }
     }
 
-    /// Its purpose, for messages.
-    pub(crate) fn purpose(&self) -> &'static str {
-        match self {
-            Self::Qemu => "runs the guest",
-            Self::Cc => "links the guest's programs",
-            Self::Gcc | Self::Make | Self::Strip => "builds the guest's kernel module",
-            Self::LibElf => "checks the guest's kernel module (objtool)",
-            Self::LibC => "makes the guest's program static",
-            Self::Strace => "counts the initiator's system calls",
-            Self::Compiler(_) => "the compiler of the guest's kernel",
-            Self::Unpacker(_) => "unpacks the guest's kernel and its modules",
-            Self::Manager(_) => "fetches and unpacks the guest's kernel",
-        }
-    }
-
-    /// Whether it is a library instead of a program.
-    pub(crate) fn is_library(&self) -> bool {
-        matches!(self, Self::LibElf | Self::LibC)
-    }
-}
-
-/// The packages of a kernel.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KernelPackages {
-    /// The output of `uname -r` under it.
-    pub(crate) release: String,
-    /// The package's version, which changes more often than the release.
-    pub(crate) version: String,
-    /// Image, modules, headers and build tools.
-    pub(crate) names: Vec<String>,
-    /// Bytes to download; 0 if unknown.
-    pub(crate) size: u64,
-}
-
-/// A version of QEMU that the package lists offer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Emulator {
-    /// The installed version.
-    Installed {
-        /// The package's version.
-        version: String,
-    },
-    /// A version that runs with the libraries of these packages and of the host.
-    Packages {
-        /// The version of QEMU's package.
-        version: String,
-        /// What to download.
-        packages: Vec<String>,
-    },
-    /// A version that cannot run on this host.
-    LeftOut {
-        /// The version of QEMU's package.
-        version: String,
-        /// The reason.
-        why: String,
-    },
-}
-
-/// A Linux distribution.
-pub(crate) trait HostDistro {
-    /// Its name, for messages.
-    fn name(&self) -> &str;
     /// The package that provides `tool`; `None` if unknown.
-    fn package(&self, tool: &Tool) -> Option<String>;
-    /// The command that installs packages without asking; `None` if unknown.
-    fn install(&self, packages: &[String]) -> Option<Vec<String>>;
-    /// The command that updates the package lists; `None` if installing does it.
-    fn refresh(&self) -> Option<Vec<String>>;
-    /// Whether there are package lists.
-    fn has_lists(&self) -> bool;
-    /// The package with the headers of kernel `release`.
-    fn headers_package(&self, release: &str) -> Option<String>;
-    /// The package with a static busybox.
-    fn busybox_package(&self) -> &'static str;
-    /// The programs that `repository` runs.
-    fn repository_tools(&self) -> Vec<Tool>;
-    /// The source of kernels and other packages; `None`: kernels need `--kernel` and `--modules`.
-    fn repository<'a>(&'a self, cache: &'a Cache) -> Option<Box<dyn Repository + 'a>>;
-}
+    pub(crate) fn package(&self, tool: &Tool) -> Option<String> {
+        self.family.map(|family| match family {
+            Family::Debian => tool.debian.clone().into_owned(),
+            Family::Fedora => tool.fedora.to_owned(),
+        })
+    }
 
-/// Downloads packages without installing them.
-pub(crate) trait Repository {
-    /// The newest kernel.
-    fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError>;
-    /// The newest kernel of each series in the package lists; empty if listing is not supported.
-    fn kernels(&mut self, _progress: &dyn Fn(&str)) -> Result<Vec<KernelPackages>, ProvisionError> {
-        Ok(Vec::new())
+    /// The command that installs packages without asking; `None` if unknown.
+    pub(crate) fn install(&self, packages: &[String]) -> Option<String> {
+        let command = match self.family? {
+            Family::Debian => "env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends",
+            Family::Fedora => "dnf install --assumeyes --setopt=install_weak_deps=False",
+        };
+        Some(format!("{command} {}", packages.join(" ")))
     }
-    /// The newest QEMU of each series in the package lists; empty if listing is not supported.
-    fn emulators(&mut self) -> Result<Vec<Emulator>, ProvisionError> {
-        Ok(Vec::new())
+
+    /// The command that updates the package lists; `None` if unknown, or if installing does it.
+    pub(crate) fn refresh(&self) -> Option<&'static str> {
+        (self.family == Some(Family::Debian)).then_some("env DEBIAN_FRONTEND=noninteractive apt-get update")
     }
-    /// Downloads packages and returns the files. Earlier downloads are reused.
-    fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError>;
-    /// Unpacks a package's files below `root`.
-    fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError>;
+
+    /// Whether there are package lists, or installing fetches them.
+    pub(crate) fn has_lists(&self) -> bool {
+        let is_list = |entry: fs::DirEntry| entry.file_name().to_string_lossy().contains("_Packages");
+        self.family != Some(Family::Debian)
+            || fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| entries.flatten().any(is_list))
+    }
+
+    /// The package with the headers of kernel `release`.
+    pub(crate) fn headers_package(&self, release: &str) -> Option<String> {
+        self.family.map(|family| match family {
+            Family::Debian => format!("linux-headers-{release}"),
+            Family::Fedora => format!("kernel-devel-{}", release.strip_suffix(".x86_64").unwrap_or(release)),
+        })
+    }
+
+    /// The package with a static busybox.
+    pub(crate) fn busybox_package(&self) -> &'static str {
+        if self.family == Some(Family::Debian) { "busybox-static" } else { "busybox" }
+    }
+
+    /// The programs that `repository` runs.
+    pub(crate) fn repository_tools(&self) -> Vec<Tool> {
+        let managers = match self.family {
+            None => return Vec::new(),
+            Some(Family::Debian) => &[("apt-get", "apt"), ("dpkg-deb", "dpkg")][..],
+            Some(Family::Fedora) => &[("dnf", "dnf"), ("rpm2cpio", "rpm"), ("cpio", "cpio")],
+        };
+        let managers = managers.iter().map(|(name, package)| Tool::manager(name, package));
+        managers.chain([Tool::unpacker("xz")]).collect()
+    }
+
+    /// The source of kernels and other packages. Without one, `what` cannot be downloaded, and `hint` is part of the error.
+    pub(crate) fn repository<'a>(
+        &self,
+        cache: &'a Cache,
+        what: &str,
+        hint: &str,
+    ) -> anyhow::Result<Box<dyn Repository + 'a>> {
+        match self.family {
+            Some(Family::Debian) => Ok(Box::new(Apt::new(cache))),
+            Some(Family::Fedora) => Ok(Box::new(Dnf::new(cache))),
+            None => Err(missing_dependency(format!("{what} cannot be downloaded on {}: {hint}", self.name))),
+        }
+    }
 }

@@ -1,51 +1,31 @@
-//! The Linux distribution of the host. `distro` defines the traits, `debian`, `fedora` and `unknown` implement them; `apt` and
-//! `rpm` download packages.
+//! The Linux distribution of the host: `distro` has its properties, `tool` the packages of each tool; `apt` and `rpm` download
+//! packages through the trait of `repository`.
 
 mod apt;
-mod debian;
 pub(crate) mod distro;
-mod fedora;
+pub(crate) mod repository;
 mod rpm;
-mod unknown;
+pub(crate) mod tool;
 
 use std::fs;
 
-pub(crate) use debian::Debian;
-use distro::HostDistro;
+pub(crate) use distro::HostDistro;
 
 /// Detects the distribution of this host.
-pub(crate) fn detect() -> Box<dyn HostDistro> {
+pub(crate) fn detect() -> HostDistro {
     let text = fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release"));
-    from_os_release(&text.unwrap_or_default())
-}
-
-/// The distribution of `text`, the content of os-release(5), or one that it is derived from.
-fn from_os_release(text: &str) -> Box<dyn HostDistro> {
-    let value = |key: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='))?;
-        Some(line.trim().trim_matches(['"', '\'']).to_owned())
-    };
-    let name = value("PRETTY_NAME").or_else(|| value("NAME")).unwrap_or_else(|| "an unknown distribution".to_owned());
-    let ids = format!("{} {}", value("ID").unwrap_or_default(), value("ID_LIKE").unwrap_or_default());
-    for id in ids.split_whitespace() {
-        match id {
-            "debian" | "ubuntu" => return Box::new(Debian::new(name)),
-            "fedora" | "rhel" | "centos" => return Box::new(fedora::Fedora::new(name)),
-            _ => {}
-        }
-    }
-    Box::new(unknown::Unknown::new(name))
+    HostDistro::from_os_release(&text.unwrap_or_default())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::distro::Tool;
     use super::*;
 
     fn install(os_release: &str) -> Option<String> {
-        let distro = from_os_release(os_release);
-        let packages: Vec<String> = [Tool::Qemu, Tool::LibC].iter().filter_map(|tool| distro.package(tool)).collect();
-        distro.install(&packages).map(|words| words.join(" "))
+        let distro = HostDistro::from_os_release(os_release);
+        let packages: Vec<String> =
+            tool::GUEST.iter().filter(|tool| tool.name != "cc").filter_map(|tool| distro.package(tool)).collect();
+        distro.install(&packages)
     }
 
     #[test]
@@ -68,8 +48,15 @@ mod tests {
     #[test]
     fn unknown_distribution_has_only_a_name() {
         let text = "ID=arch\nPRETTY_NAME=\"Arch Linux\"\n";
-        assert_eq!(from_os_release(text).name(), "Arch Linux");
+        assert_eq!(HostDistro::from_os_release(text).name, "Arch Linux");
         assert_eq!(install(text), None);
-        assert_eq!(from_os_release("").name(), "an unknown distribution");
+        assert_eq!(HostDistro::from_os_release("").name, "an unknown distribution");
+    }
+
+    #[test]
+    fn fedora_names_headers_without_the_architecture() {
+        let fedora = HostDistro::from_os_release("ID=fedora\n");
+        let package = fedora.headers_package("6.11.4-301.fc41.x86_64");
+        assert_eq!(package.as_deref(), Some("kernel-devel-6.11.4-301.fc41"));
     }
 }

@@ -5,10 +5,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::distro::{DOWNLOADS, KernelPackages, Repository};
+use super::repository::{DOWNLOADS, KernelPackages, Repository, download_failed, no_such_package};
+use crate::files;
+use crate::files::PathContext as _;
 use crate::provision::cache::Cache;
-use crate::provision::error::ProvisionError;
-use crate::provision::{command, files};
+use crate::provision::command;
 
 /// The packages of a kernel: image, modules (UIO and VFIO are in the second or third), and headers.
 const PARTS: [&str; 5] =
@@ -29,27 +30,22 @@ impl<'a> Dnf<'a> {
 }
 
 impl Repository for Dnf<'_> {
-    fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> Result<KernelPackages, ProvisionError> {
+    fn newest_kernel(&mut self, progress: &dyn Fn(&str)) -> anyhow::Result<KernelPackages> {
         progress("looking up the newest kernel package");
         let mut dnf = Command::new("dnf");
         dnf.args(["repoquery", "--quiet", "--latest-limit=1", "--arch=x86_64", "--queryformat", FORMAT]).args(PARTS);
         let output = command::run("looking up the kernel's packages", self.cache.hold_while(&mut dnf)?)?;
-        newest_kernel(&String::from_utf8_lossy(&output.stdout))
-            .ok_or_else(|| ProvisionError::NoSuchPackage { package: PARTS[0].to_owned() })
+        newest_kernel(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| no_such_package(PARTS[0]))
     }
 
-    fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> Result<Vec<PathBuf>, ProvisionError> {
+    fn download(&mut self, names: &[String], progress: &dyn Fn(&str)) -> anyhow::Result<Vec<PathBuf>> {
         let folder = self.cache.path(DOWNLOADS).join("rpms");
-        fs::create_dir_all(&folder).map_err(ProvisionError::io("create", &folder))?;
+        fs::create_dir_all(&folder).at("create", &folder)?;
         progress(&format!("dnf download {}", names.join(" ")));
         let mut dnf = Command::new("dnf");
         dnf.args(["download", "--assumeyes", "--arch=x86_64", "--destdir"]).arg(&folder).args(names);
-        let failed = |output: String| ProvisionError::Download {
-            packages: names.join(" "),
-            output,
-            check: "the sources that `dnf repolist` prints",
-        };
-        command::stream(self.cache.hold_while(&mut dnf)?, &|_| {})?.map_err(|output| failed(output.to_string()))?;
+        let failed = |output: &str| download_failed(&names.join(" "), output, "the sources that `dnf repolist` prints");
+        command::stream(self.cache.hold_while(&mut dnf)?, &|_| {})?.map_err(|output| failed(&output))?;
         let mut found = files::entries(&folder)?;
         found.retain(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
@@ -58,17 +54,17 @@ impl Repository for Dnf<'_> {
         if found.len() == names.len() {
             return Ok(found);
         }
-        Err(failed(format!("dnf reported success, but {} contains {found:?}", folder.display())))
+        Err(failed(&format!("dnf reported success, but {} contains {found:?}", folder.display())))
     }
 
-    fn unpack(&self, package: &Path, root: &Path) -> Result<(), ProvisionError> {
-        let archive = tempfile::tempfile().map_err(ProvisionError::io("create", &std::env::temp_dir()))?;
-        let copy = archive.try_clone().map_err(ProvisionError::io("clone", &std::env::temp_dir()))?;
+    fn unpack(&self, package: &Path, root: &Path) -> anyhow::Result<()> {
+        let archive = tempfile::tempfile().at("create", &std::env::temp_dir())?;
+        let copy = archive.try_clone().at("clone", &std::env::temp_dir())?;
         let mut rpm2cpio = Command::new("rpm2cpio");
         rpm2cpio.arg(package).stdout(copy);
         command::run("reading a package", self.cache.hold_while(&mut rpm2cpio)?)?;
         let mut archive = archive;
-        std::io::Seek::rewind(&mut archive).map_err(ProvisionError::io("read", package))?;
+        std::io::Seek::rewind(&mut archive).at("read", package)?;
         let mut cpio = Command::new("cpio");
         cpio.args(["--extract", "--make-directories", "--quiet", "--no-absolute-filenames"]);
         cpio.current_dir(root).stdin(Stdio::from(archive));

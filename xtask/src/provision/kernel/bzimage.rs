@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::provision::elf::{has_pvh_entry, number};
-use crate::provision::error::ProvisionError;
+use crate::files::PathContext as _;
+use crate::provision::elf::has_pvh_entry;
 
 const SETUP_SECTORS: usize = 0x1f1;
 const HEADER_MAGIC: usize = 0x202;
@@ -32,14 +32,14 @@ pub(crate) fn release(image: &[u8]) -> Option<String> {
 }
 
 /// The uncompressed kernel, if it has a PVH entry. With `None`, QEMU boots the bzImage, only slower.
-pub(crate) fn direct_kernel(image: &[u8], scratch: &Path) -> Result<Option<Vec<u8>>, ProvisionError> {
+pub(crate) fn direct_kernel(image: &[u8], scratch: &Path) -> anyhow::Result<Option<Vec<u8>>> {
     let Some(payload) = payload(image) else { return Ok(None) };
     let Some((_, program)) = COMPRESSIONS.iter().find(|(magic, _)| payload.starts_with(magic)) else {
         return Ok(None);
     };
-    let mut packed = tempfile::NamedTempFile::new_in(scratch).map_err(ProvisionError::io("create", scratch))?;
-    packed.write_all(payload).map_err(ProvisionError::io("write", packed.path()))?;
-    let input = packed.reopen().map_err(ProvisionError::io("read", packed.path()))?;
+    let mut packed = tempfile::NamedTempFile::new_in(scratch).at("create", scratch)?;
+    packed.write_all(payload).at("write", packed.path())?;
+    let input = packed.reopen().at("read", packed.path())?;
     // The exit status is ignored: four bytes with the size follow the data, and some programs report them as an error.
     let output = Command::new(program).arg("-dc").stdin(input).stderr(Stdio::null()).output();
     Ok(output.ok().map(|output| output.stdout).filter(|kernel| has_pvh_entry(kernel)))
@@ -56,8 +56,10 @@ fn payload(image: &[u8]) -> Option<&[u8]> {
     image.get(start..start + field(image, PAYLOAD_LENGTH, 4)?)
 }
 
+/// The little-endian number of `length` bytes at `at`.
 fn field(image: &[u8], at: usize, length: usize) -> Option<usize> {
-    usize::try_from(number(image, at, length)?).ok()
+    let bytes = image.get(at..at + length)?;
+    Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte)))
 }
 
 /// A minimal bzImage of `release` without a kernel.

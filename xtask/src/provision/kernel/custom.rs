@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Kernel, bzimage, direct_kernel, headers, module_tree};
+use crate::exit_status::{missing_dependency, usage};
+use crate::files::entries;
 use crate::provision::cache::{Cache, Key};
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
-use crate::provision::host::distro::HostDistro;
+use crate::provision::host::HostDistro;
 use crate::provision::{elf, host_packages};
 use bench_protocol::boot::GuestDriver;
 
@@ -31,7 +31,7 @@ struct CheckedKernel {
 impl CustomKernel {
     /// Checks that both arguments are valid and of one release, and that there are headers if the driver's module is built. Only
     /// reads files.
-    pub(crate) fn check(&self, driver: Option<GuestDriver>, distro: &dyn HostDistro) -> Result<(), ProvisionError> {
+    pub(crate) fn check(&self, driver: Option<GuestDriver>, distro: &HostDistro) -> anyhow::Result<()> {
         let checked = self.read()?;
         match driver {
             Some(driver) if driver.is_built() && checked.headers.is_none() => {
@@ -42,7 +42,7 @@ impl CustomKernel {
     }
 
     /// The kernel, ready for QEMU.
-    pub(crate) fn prepare(&self, cache: &Cache) -> Result<Kernel, ProvisionError> {
+    pub(crate) fn prepare(&self, cache: &Cache) -> anyhow::Result<Kernel> {
         let CheckedKernel { image, release, modules, headers } = self.read()?;
         let version = Key::default().with(&image).hex();
         let direct = match bzimage::release(&image) {
@@ -52,20 +52,25 @@ impl CustomKernel {
         Ok(Kernel { image: direct.unwrap_or_else(|| self.image.clone()), release, version, modules, headers })
     }
 
-    fn no_headers(&self, release: &str, driver: GuestDriver, distro: &dyn HostDistro) -> ProvisionError {
+    fn no_headers(&self, release: &str, driver: GuestDriver, distro: &HostDistro) -> anyhow::Error {
         let install = distro
             .headers_package(release)
-            .and_then(|package| host_packages::install_line(distro, &[package]))
+            .and_then(|package| host_packages::install_command(distro, &[package]))
             .unwrap_or_else(|| format!("install the headers of kernel {release}"));
-        ProvisionError::NoHeaders { modules: self.modules.clone(), module: driver.module(), install }
+        missing_dependency(format!(
+            "{} lacks kernel headers, which building {} needs: {install}; or use --driver vfio-pci or, for polling only, \
+             --driver uio_pci_generic",
+            self.modules.display(),
+            driver.module()
+        ))
     }
 
-    fn read(&self) -> Result<CheckedKernel, ProvisionError> {
+    fn read(&self) -> anyhow::Result<CheckedKernel> {
         let image = read_file(&self.image)?;
         let modules =
-            fs::canonicalize(&self.modules).map_err(|error| usage("--modules", &self.modules, &error.to_string()))?;
+            fs::canonicalize(&self.modules).map_err(|error| refused("--modules", &self.modules, &error.to_string()))?;
         if !is_module_tree(&modules) {
-            return Err(usage("--modules", &self.modules, &not_a_module_tree(&modules)));
+            return Err(refused("--modules", &self.modules, &not_a_module_tree(&modules)));
         }
         let folder_name = modules.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let of_modules = module_tree::release(&modules)?;
@@ -76,14 +81,14 @@ impl CustomKernel {
             (None, _) if !elf::has_pvh_entry(&image) => {
                 let rule =
                     "not a kernel image; expected a bzImage (vmlinuz) or an ELF file with a PVH entry (CONFIG_PVH)";
-                return Err(usage("--kernel", &self.image, rule));
+                return Err(refused("--kernel", &self.image, rule));
             }
             (None, Some(release)) => release.clone(),
             (None, None) => folder_name.clone(),
         };
         let of_modules = of_modules.unwrap_or(folder_name);
         if of_modules != release {
-            return Err(ProvisionError::Usage(format!(
+            return Err(usage(format!(
                 "--kernel {} is release {release}, but --modules {} has modules of {of_modules}; both must have the same \
                  release",
                 self.image.display(),
@@ -95,16 +100,16 @@ impl CustomKernel {
     }
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>, ProvisionError> {
+fn read_file(path: &Path) -> anyhow::Result<Vec<u8>> {
     if path.exists() && !path.is_file() {
-        return Err(usage("--kernel", path, "not a regular file"));
+        return Err(refused("--kernel", path, "not a regular file"));
     }
     fs::read(path)
-        .map_err(|error| usage("--kernel", path, &format!("{error}; specify a kernel such as /boot/vmlinuz-RELEASE")))
+        .map_err(|error| refused("--kernel", path, &format!("{error}; specify a kernel such as /boot/vmlinuz-RELEASE")))
 }
 
-fn usage(flag: &str, path: &Path, rule: &str) -> ProvisionError {
-    ProvisionError::Usage(format!("{flag} {}: {rule}", path.display()))
+fn refused(flag: &str, path: &Path, rule: &str) -> anyhow::Error {
+    usage(format!("{flag} {}: {rule}", path.display()))
 }
 
 fn is_module_tree(folder: &Path) -> bool {
@@ -128,7 +133,8 @@ fn not_a_module_tree(folder: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::provision::host::Debian;
+    use crate::exit_status::Failure;
+    use crate::provision::host::distro::Family;
 
     const RELEASE: &str = "6.1.0-test";
 
@@ -145,8 +151,8 @@ mod tests {
     }
 
     fn check(kernel: &CustomKernel, driver: GuestDriver) -> Result<(), (u8, String)> {
-        let error = kernel.check(Some(driver), &Debian::new("Debian".to_owned()));
-        error.map_err(|error| (error.exit_status(), error.to_string()))
+        let error = kernel.check(Some(driver), &HostDistro { name: "Debian".to_owned(), family: Some(Family::Debian) });
+        error.map_err(|error| (error.downcast_ref::<Failure>().unwrap().status, error.to_string()))
     }
 
     #[track_caller]

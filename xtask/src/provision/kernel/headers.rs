@@ -4,8 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
+use crate::files::{PathContext as _, entries};
 
 /// The path in makefiles of packaged headers.
 const INSTALLED: &str = "/usr/src/";
@@ -34,14 +33,14 @@ pub(crate) fn of_modules(modules: &Path, release: &str) -> Option<PathBuf> {
 }
 
 /// Fills `folder` with links to the files of `headers`, and with a copy of its makefile that has the actual paths.
-pub(crate) fn relocate(headers: &Path, folder: &Path) -> Result<(), ProvisionError> {
-    fs::create_dir(folder).map_err(ProvisionError::io("create", folder))?;
+pub(crate) fn relocate(headers: &Path, folder: &Path) -> anyhow::Result<()> {
+    fs::create_dir(folder).at("create", folder)?;
     for path in entries(headers)? {
         let Some(name) = path.file_name() else { continue };
         let target = folder.join(name);
         match makefile(&path, headers, folder) {
-            Some(text) => fs::write(&target, text).map_err(ProvisionError::io("write", &target))?,
-            None => symlink(&path, &target).map_err(ProvisionError::io("create", &target))?,
+            Some(text) => fs::write(&target, text).at("write", &target)?,
+            None => symlink(&path, &target).at("create", &target)?,
         }
     }
     Ok(())

@@ -3,11 +3,12 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
+
 use super::module_build::ModuleSource;
+use crate::files::entries;
 use crate::provision::cache::Cache;
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
-use crate::provision::host::distro::HostDistro;
+use crate::provision::host::HostDistro;
 
 const PACKAGE: &str = "dpdk-kmods-dkms";
 /// The cache entry of the unpacked package.
@@ -16,36 +17,23 @@ const ENTRY: &str = "dpdk-kmods";
 const FILES: [&str; 3] = ["Kbuild", "compat.h", "igb_uio.c"];
 
 /// The module's sources. The first call downloads them.
-pub(crate) fn fetch(
-    cache: &Cache,
-    distro: &dyn HostDistro,
-    progress: &dyn Fn(&str),
-) -> Result<ModuleSource, ProvisionError> {
+pub(crate) fn fetch(cache: &Cache, distro: &HostDistro, progress: &dyn Fn(&str)) -> anyhow::Result<ModuleSource> {
     let folder = cache.folder(ENTRY, |partial| {
         progress("downloading the sources of igb_uio, 10 kB (only once)");
-        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
-            what: PACKAGE.to_owned(),
-            distro: distro.name().to_owned(),
-            hint: "use another --driver than igb_uio",
-        })?;
-        for file in repository.download(&[PACKAGE.to_owned()], progress)? {
-            repository.unpack(&file, partial)?;
-        }
+        let mut repository = distro.repository(cache, PACKAGE, "use another --driver than igb_uio")?;
+        repository.fetch(&[PACKAGE.to_owned()], partial, progress)?;
         find(partial).map(drop)
     })?;
     find(&folder)
 }
 
 /// Finds the sources in usr/src/NAME-VERSION.
-fn find(folder: &Path) -> Result<ModuleSource, ProvisionError> {
+fn find(folder: &Path) -> anyhow::Result<ModuleSource> {
     entries(&folder.join("usr/src"))?
         .into_iter()
         .find(|sources| FILES.iter().all(|file| sources.join(file).is_file()))
         .map(|folder| ModuleSource { name: "igb_uio", folder, files: &FILES })
-        .ok_or_else(|| ProvisionError::Kernel {
-            path: folder.to_path_buf(),
-            why: format!("{PACKAGE} lacks {}", FILES.join(", ")),
-        })
+        .with_context(|| format!("{}: {PACKAGE} lacks {}", folder.display(), FILES.join(", ")))
 }
 
 #[cfg(test)]

@@ -14,12 +14,11 @@ pub(crate) mod packaged;
 use std::path::PathBuf;
 
 use super::cache::Cache;
-use super::error::ProvisionError;
 
 /// A kernel with its modules and headers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Kernel {
-    /// For `qemu -kernel`.
+    /// For `qemu -kernel`: the uncompressed kernel (entered through PVH) if possible, otherwise the bzImage.
     pub(crate) image: PathBuf,
     /// The output of `uname -r`.
     pub(crate) release: String,
@@ -32,7 +31,7 @@ pub(crate) struct Kernel {
 }
 
 /// The uncompressed kernel of a bzImage, cached under `name`.
-pub(crate) fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> Result<Option<PathBuf>, ProvisionError> {
+pub(crate) fn direct_kernel(cache: &Cache, name: &str, image: &[u8]) -> anyhow::Result<Option<PathBuf>> {
     let path = cache.path(name);
     if path.is_file() {
         return Ok(Some(path));

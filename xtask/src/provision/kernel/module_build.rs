@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::bail;
+
 use super::{Kernel, headers};
+use crate::files::PathContext as _;
 use crate::provision::cache::{Cache, Key};
 use crate::provision::command;
-use crate::provision::error::ProvisionError;
-use crate::provision::host::distro::{HostDistro, Tool};
+use crate::provision::host::{HostDistro, tool::Tool};
 use crate::provision::host_packages::{self, InstallPolicy};
 
 /// A module's sources.
@@ -52,37 +54,42 @@ pub(crate) fn build(
     source: &ModuleSource,
     kernel: &Kernel,
     headers: &Path,
-    (distro, policy): (&dyn HostDistro, InstallPolicy),
+    (distro, policy): (&HostDistro, InstallPolicy),
     progress: &dyn Fn(&str),
-) -> Result<Vec<u8>, ProvisionError> {
+) -> anyhow::Result<Vec<u8>> {
     let mut key = Key::default().with(RECIPE).with(source.name).with(&kernel.release).with(&kernel.version);
     for name in source.files {
         let path = source.folder.join(name);
-        key = key.with(name).with(fs::read(&path).map_err(ProvisionError::io("read", &path))?);
+        key = key.with(name).with(fs::read(&path).at("read", &path)?);
     }
     let folder = cache.folder(&format!("module-{}", key.hex()), |partial| {
         // Uses the compiler that built the kernel, which the headers name.
         if let Some(compiler) = compiler(headers) {
-            host_packages::ensure(distro, &[Tool::Compiler(compiler)], policy, progress)?;
+            host_packages::ensure(distro, &[Tool::compiler(compiler)], policy, progress)?;
         }
         progress(&format!("building {} for kernel {}", source.name, kernel.release));
         compile(source, &kernel.release, headers, partial)
     })?;
     let path = folder.join(source.object());
-    fs::read(&path).map_err(ProvisionError::io("read", &path))
+    fs::read(&path).at("read", &path)
 }
 
-fn compile(source: &ModuleSource, release: &str, headers: &Path, partial: &Path) -> Result<(), ProvisionError> {
+fn compile(source: &ModuleSource, release: &str, headers: &Path, partial: &Path) -> anyhow::Result<()> {
     for path in [headers, partial] {
         if path.to_string_lossy().contains([' ', '\t', ':']) {
-            return Err(ProvisionError::AwkwardPath(path.to_path_buf()));
+            // make splits its arguments at blanks and its targets at colons.
+            let path = path.display();
+            bail!(
+                "{path}: make cannot build kernel modules in a path with a blank or a colon; move the checkout or set \
+                 CARGO_TARGET_DIR"
+            );
         }
     }
     let scratch = partial.join("build");
-    fs::create_dir(&scratch).map_err(ProvisionError::io("create", &scratch))?;
+    fs::create_dir(&scratch).at("create", &scratch)?;
     for name in source.files {
         let target = scratch.join(name);
-        fs::copy(source.folder.join(name), &target).map_err(ProvisionError::io("write", &target))?;
+        fs::copy(source.folder.join(name), &target).at("write", &target)?;
     }
 
     let mut make = Command::new("make");
@@ -97,7 +104,7 @@ fn compile(source: &ModuleSource, release: &str, headers: &Path, partial: &Path)
     let log = command::both_streams(&output);
     if !output.status.success() {
         let output = command::failed_output(&make, &log);
-        return Err(ProvisionError::ModuleBuild { name: source.name, release: release.to_owned(), output });
+        bail!("building {} for kernel {release} failed:\n{output}", source.name);
     }
 
     // Debug information is 95 % of the object and slows down loading under emulation.
@@ -106,9 +113,9 @@ fn compile(source: &ModuleSource, release: &str, headers: &Path, partial: &Path)
     strip.arg("--strip-debug").arg("-o").arg(&object).arg(scratch.join(source.object()));
     command::run("stripping the kernel module", &mut strip)?;
     let kept = partial.join("build.log");
-    fs::write(&kept, log).map_err(ProvisionError::io("write", &kept))?;
-    fs::remove_dir_all(&relocated).map_err(ProvisionError::io("remove", &relocated))?;
-    fs::remove_dir_all(&scratch).map_err(ProvisionError::io("remove", &scratch))
+    fs::write(&kept, log).at("write", &kept)?;
+    fs::remove_dir_all(&relocated).at("remove", &relocated)?;
+    fs::remove_dir_all(&scratch).at("remove", &scratch)
 }
 
 /// The compiler's name, such as `gcc-12`, from Debian's headers.

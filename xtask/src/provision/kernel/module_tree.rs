@@ -8,10 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{bail, ensure};
+
+use crate::exit_status::missing_dependency;
+use crate::files::{PathContext as _, entries};
 use crate::provision::command;
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
-use crate::provision::host::{self, distro::Tool};
+use crate::provision::host::{self, tool::Tool};
 use crate::provision::host_packages::{self, program};
 
 /// A kernel module.
@@ -21,15 +23,6 @@ pub(crate) struct Module {
     pub(crate) name: String,
     /// The decompressed object file.
     pub(crate) object: Vec<u8>,
-}
-
-/// A module that the guest uses if it exists.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Wanted {
-    /// Its name, with underscores.
-    pub(crate) name: &'static str,
-    /// Whether the guest needs it.
-    pub(crate) required: bool,
 }
 
 /// The modules of one kernel.
@@ -42,7 +35,7 @@ pub(crate) struct ModuleTree {
 
 impl ModuleTree {
     /// Lists the modules in `root`, a directory like /lib/modules/RELEASE.
-    pub(crate) fn open(root: &Path, release: &str) -> Result<Self, ProvisionError> {
+    pub(crate) fn open(root: &Path, release: &str) -> anyhow::Result<Self> {
         let mut files = HashMap::new();
         for folder in ["kernel", "updates", "extra"] {
             collect(&root.join(folder), &mut files)?;
@@ -56,38 +49,37 @@ impl ModuleTree {
         })
     }
 
-    /// The wanted modules that exist, each after its dependencies.
-    pub(crate) fn load(&self, wanted: &[Wanted]) -> Result<Vec<Module>, ProvisionError> {
-        let mut loaded = Vec::new();
-        for wanted in wanted {
-            if self.files.contains_key(wanted.name) {
-                self.load_with_dependencies(wanted.name, &mut loaded)?;
-            } else if wanted.required && !self.is_built_in(wanted.name) {
-                return Err(ProvisionError::ModuleMissing { name: wanted.name.to_owned(), tree: self.root.clone() });
-            }
+    /// The wanted modules that exist, each after its dependencies. The required one must exist or be built in.
+    pub(crate) fn load(&self, wanted: &[&str], required: Option<&str>) -> anyhow::Result<Vec<Module>> {
+        if let Some(name) = required.filter(|name| !self.files.contains_key(*name) && !self.is_built_in(name)) {
+            bail!(
+                "module {name} is neither in {} nor built into the kernel; use a kernel with CONFIG_UIO=m or =y, or omit \
+                 --kernel",
+                self.root.display()
+            );
         }
+        let mut loaded = Vec::new();
+        wanted.iter().try_for_each(|name| self.load_with_dependencies(name, &mut loaded))?;
         Ok(loaded)
     }
 
     /// The names of the wanted modules that are built into the kernel.
-    pub(crate) fn built_in(&self, wanted: &[Wanted]) -> Vec<String> {
-        wanted.iter().filter(|wanted| self.is_built_in(wanted.name)).map(|wanted| wanted.name.to_owned()).collect()
+    pub(crate) fn built_in(&self, wanted: &[&str]) -> Vec<String> {
+        wanted.iter().filter(|name| self.is_built_in(name)).map(|name| (*name).to_owned()).collect()
     }
 
-    fn load_with_dependencies(&self, name: &str, loaded: &mut Vec<Module>) -> Result<(), ProvisionError> {
+    fn load_with_dependencies(&self, name: &str, loaded: &mut Vec<Module>) -> anyhow::Result<()> {
         if loaded.iter().any(|module| module.name == name) {
             return Ok(());
         }
         let Some(path) = self.files.get(name) else {
-            // A dependency without file is built in.
+            // A dependency without file is built in, a wanted module does not exist.
             return Ok(());
         };
         let object = unpack(path)?;
         let module_release = field(&object, "vermagic=").and_then(|magic| magic.split(' ').next()).unwrap_or_default();
-        if module_release != self.release {
-            let why = format!("built for kernel {module_release:?}, not for {:?}", self.release);
-            return Err(ProvisionError::Kernel { path: path.clone(), why });
-        }
+        let (path, release) = (path.display(), &self.release);
+        ensure!(module_release == release, "{path}: built for kernel {module_release:?}, not for {release:?}");
         for needed in field(&object, "depends=").unwrap_or_default().split(',').filter(|name| !name.is_empty()) {
             self.load_with_dependencies(&needed.replace('-', "_"), loaded)?;
         }
@@ -100,7 +92,7 @@ impl ModuleTree {
     }
 }
 
-fn collect(folder: &Path, files: &mut HashMap<String, PathBuf>) -> Result<(), ProvisionError> {
+fn collect(folder: &Path, files: &mut HashMap<String, PathBuf>) -> anyhow::Result<()> {
     if !folder.is_dir() {
         return Ok(());
     }
@@ -120,23 +112,24 @@ fn module_name(path: &Path) -> Option<String> {
     ["", ".xz", ".zst", ".gz"].contains(&rest).then(|| stem.replace('-', "_"))
 }
 
-fn unpack(path: &Path) -> Result<Vec<u8>, ProvisionError> {
+fn unpack(path: &Path) -> anyhow::Result<Vec<u8>> {
     let unpacker = match path.extension().and_then(|extension| extension.to_str()) {
         Some("xz") => "xz",
         Some("zst") => "zstd",
         Some("gz") => "gzip",
-        _ => return fs::read(path).map_err(ProvisionError::io("read", path)),
+        _ => return fs::read(path).at("read", path),
     };
     if program(unpacker).is_none() {
-        let install = host_packages::hint(host::detect().as_ref(), &Tool::Unpacker(unpacker));
-        return Err(ProvisionError::NoUnpacker { path: path.to_path_buf(), program: unpacker, install });
+        let install = host_packages::hint(&host::detect(), &Tool::unpacker(unpacker));
+        let path = path.display();
+        return Err(missing_dependency(format!("{path} needs {unpacker} to be decompressed: {install}")));
     }
     let output = command::run("unpacking a kernel module", Command::new(unpacker).arg("-dc").arg(path))?;
     Ok(output.stdout)
 }
 
 /// The release that the modules below `root` were built for, read from one of them; `None` without a readable module.
-pub(crate) fn release(root: &Path) -> Result<Option<String>, ProvisionError> {
+pub(crate) fn release(root: &Path) -> anyhow::Result<Option<String>> {
     let files = ModuleTree::open(root, "")?.files;
     let preferred = ["uio", "uio_pci_generic", "vfio"].iter().find_map(|name| files.get(*name));
     let Some(object) = preferred.or_else(|| files.values().min()).and_then(|path| unpack(path).ok()) else {
@@ -171,10 +164,6 @@ mod tests {
         root
     }
 
-    fn wanted(name: &'static str, required: bool) -> Wanted {
-        Wanted { name, required }
-    }
-
     fn names(modules: &[Module]) -> Vec<&str> {
         modules.iter().map(|module| module.name.as_str()).collect()
     }
@@ -188,7 +177,7 @@ mod tests {
             ("vfio.ko", ""),
         ]);
         let tree = ModuleTree::open(root.path(), RELEASE).unwrap();
-        let loaded = tree.load(&[wanted("vfio_pci", false), wanted("uio", true), wanted("vfio", false)]).unwrap();
+        let loaded = tree.load(&["vfio_pci", "uio", "vfio", "none"], Some("uio")).unwrap();
         assert_eq!(names(&loaded), ["vfio", "vfio_pci_core", "vfio_pci", "uio"]);
     }
 
@@ -196,17 +185,17 @@ mod tests {
     fn required_module_must_exist_or_be_built_in() {
         let root = tree(&[]);
         let tree = ModuleTree::open(root.path(), RELEASE).unwrap();
-        let both = [wanted("built_in", true), wanted("vfio", false)];
-        assert!(tree.load(&both).unwrap().is_empty());
+        let both = ["built_in", "vfio"];
+        assert!(tree.load(&both, Some("built_in")).unwrap().is_empty());
         assert_eq!(tree.built_in(&both), ["built_in"]);
-        assert!(matches!(tree.load(&[wanted("uio", true)]), Err(ProvisionError::ModuleMissing { .. })));
+        assert!(tree.load(&["uio"], Some("uio")).unwrap_err().to_string().contains("module uio is neither in"));
     }
 
     #[test]
     fn refuses_module_of_another_kernel() {
         let root = tree(&[("uio.ko", "")]);
         let tree = ModuleTree::open(root.path(), "6.1.0-57-amd64").unwrap();
-        let error = tree.load(&[wanted("uio", true)]).unwrap_err();
+        let error = tree.load(&["uio"], Some("uio")).unwrap_err();
         assert!(error.to_string().contains(RELEASE), "{error}");
     }
 
@@ -217,7 +206,7 @@ mod tests {
         let content = fs::read(&plain).unwrap();
         assert!(Command::new("gzip").arg(&plain).status().unwrap().success());
         let tree = ModuleTree::open(root.path(), RELEASE).unwrap();
-        assert_eq!(tree.load(&[wanted("uio", true)]).unwrap()[0].object, content);
+        assert_eq!(tree.load(&["uio"], Some("uio")).unwrap()[0].object, content);
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context as _, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::custom::CustomKernel;
 use super::{Kernel, bzimage, headers};
+use crate::files::{PathContext as _, entries};
 use crate::provision::cache::Cache;
-use crate::provision::error::ProvisionError;
-use crate::provision::files::entries;
-use crate::provision::host::distro::{HostDistro, KernelPackages, Repository};
+use crate::provision::host::HostDistro;
+use crate::provision::host::repository::{KernelPackages, Repository};
 
 /// The cache entry of the packages. Remove it to get a newer kernel.
 const ENTRY: &str = "kernel";
@@ -31,13 +32,19 @@ struct Description {
     headers: PathBuf,
 }
 
-/// The kernel that was unpacked earlier, if there is one.
+/// The kernel that was unpacked into the cache at `root` earlier, if there is one.
 pub(crate) fn cached(root: &Path) -> Option<Kernel> {
-    described(&root.join(ENTRY))
+    readable(&root.join(ENTRY))
 }
 
 /// The kernel in an unpacked directory.
-fn described(root: &Path) -> Option<Kernel> {
+fn described(root: &Path) -> anyhow::Result<Kernel> {
+    readable(root).with_context(|| {
+        format!("{}: lacks a readable {DESCRIPTION}; remove the directory, and run again", root.display())
+    })
+}
+
+fn readable(root: &Path) -> Option<Kernel> {
     let description: Description = serde_json::from_slice(&fs::read(root.join(DESCRIPTION)).ok()?).ok()?;
     Some(Kernel {
         image: root.join(description.image),
@@ -49,25 +56,14 @@ fn described(root: &Path) -> Option<Kernel> {
 }
 
 /// The distribution's kernel. The first call downloads it.
-pub(crate) fn from_packages(
-    cache: &Cache,
-    distro: &dyn HostDistro,
-    progress: &dyn Fn(&str),
-) -> Result<Kernel, ProvisionError> {
+pub(crate) fn from_packages(cache: &Cache, distro: &HostDistro, progress: &dyn Fn(&str)) -> anyhow::Result<Kernel> {
     cache.folder(ENTRY, |partial| {
-        let mut repository = distro.repository(cache).ok_or_else(|| ProvisionError::NoRepository {
-            what: "the guest's kernel".to_owned(),
-            distro: distro.name().to_owned(),
-            hint: "specify one with --kernel FILE --modules DIR",
-        })?;
+        let hint = "specify one with --kernel FILE --modules DIR";
+        let mut repository = distro.repository(cache, "the guest's kernel", hint)?;
         let packages = repository.newest_kernel(progress)?;
         unpack(partial, &packages, repository.as_mut(), progress)
     })?;
-    let path = cache.path(ENTRY);
-    cached(cache.path("").as_path()).ok_or_else(|| ProvisionError::Kernel {
-        why: format!("lacks a readable {DESCRIPTION}; remove the directory, and run again"),
-        path,
-    })
+    described(&cache.path(ENTRY))
 }
 
 /// Unpacks a kernel of the package lists, for `--kernel` and `--modules`.
@@ -76,14 +72,11 @@ pub(crate) fn from_offer(
     packages: &KernelPackages,
     repository: &mut dyn Repository,
     progress: &dyn Fn(&str),
-) -> Result<CustomKernel, ProvisionError> {
+) -> anyhow::Result<CustomKernel> {
     // An epoch contains a colon, which make would take for the end of a target.
     let name = format!("{OFFERED}{}_{}", packages.release, packages.version.replace(':', "-"));
     let root = cache.folder(&name, |partial| unpack(partial, packages, repository, progress))?;
-    let kernel = described(&root).ok_or_else(|| ProvisionError::Kernel {
-        path: root.clone(),
-        why: format!("lacks a readable {DESCRIPTION}; remove the directory, and run again"),
-    })?;
+    let kernel = described(&root)?;
     Ok(CustomKernel { image: kernel.image, modules: kernel.modules })
 }
 
@@ -93,50 +86,45 @@ fn unpack(
     packages: &KernelPackages,
     repository: &mut dyn Repository,
     progress: &dyn Fn(&str),
-) -> Result<(), ProvisionError> {
+) -> anyhow::Result<()> {
     progress(&format!("downloading kernel {}, {} MB", packages.release, packages.size / 1_000_000));
     let files = repository.download(&packages.names, progress)?;
     progress("unpacking the kernel into the target directory (nothing is installed)");
-    for file in &files {
-        repository.unpack(file, partial)?;
-    }
+    files.iter().try_for_each(|file| repository.unpack(file, partial))?;
     let description = describe(partial, packages.release.clone(), packages.version.clone())?;
-    keep_needed_modules(&partial.join(&description.modules).join("kernel"))?;
-    let text = serde_json::to_vec_pretty(&description)
-        .map_err(|error| ProvisionError::Kernel { path: partial.join(DESCRIPTION), why: error.to_string() })?;
+    let modules = partial.join(&description.modules).join("kernel");
+    remove_unneeded_below(&modules, &modules)?;
     let path = partial.join(DESCRIPTION);
-    fs::write(&path, text).map_err(ProvisionError::io("write", &path))
+    fs::write(&path, serde_json::to_vec_pretty(&description)?).at("write", &path)
 }
 
 /// Finds the parts of a kernel in its unpacked packages. Before Debian 13, modules were in /lib instead of /usr/lib. Since
 /// kernel 7 Debian's image is in the modules' directory, as in Fedora.
-fn describe(root: &Path, release: String, version: String) -> Result<Description, ProvisionError> {
-    let missing = |what: &str| ProvisionError::Kernel {
-        path: root.to_path_buf(),
-        why: format!("the packages of kernel {release} contain no {what}"),
-    };
+fn describe(root: &Path, release: String, version: String) -> anyhow::Result<Description> {
+    let missing = |what| format!("{}: the packages of kernel {release} contain no {what}", root.display());
     let folders = ["lib", "usr/lib"].map(|lib| Path::new(lib).join("modules").join(&release));
     let mut images = vec![PathBuf::from(format!("boot/vmlinuz-{release}"))];
     images.extend(folders.iter().map(|folder| folder.join("vmlinuz")));
-    let packed = images.into_iter().find(|image| root.join(image).is_file()).ok_or_else(|| missing("vmlinuz"))?;
+    let packed = images.into_iter().find(|image| root.join(image).is_file()).with_context(|| missing("vmlinuz"))?;
     let modules = folders
         .into_iter()
         .find(|folder| root.join(folder).join("kernel").is_dir())
-        .ok_or_else(|| missing("modules"))?;
-    let headers = headers::in_packages(root, &release).ok_or_else(|| missing("headers"))?;
+        .with_context(|| missing("modules"))?;
+    let headers = headers::in_packages(root, &release).with_context(|| missing("headers"))?;
 
     let path = root.join(&packed);
-    let content = fs::read(&path).map_err(ProvisionError::io("read", &path))?;
+    let content = fs::read(&path).at("read", &path)?;
     let image_release = bzimage::release(&content).unwrap_or_default();
-    if image_release != release {
-        let why = format!("is kernel {image_release:?}, but its package has {release:?} in its name");
-        return Err(ProvisionError::Kernel { path, why });
-    }
+    ensure!(
+        image_release == release,
+        "{}: is kernel {image_release:?}, but its package has {release:?} in its name",
+        path.display()
+    );
     let image = match bzimage::direct_kernel(&content, root)? {
         Some(kernel) => {
             let image = PathBuf::from(format!("vmlinux-{release}"));
             let path = root.join(&image);
-            fs::write(&path, kernel).map_err(ProvisionError::io("write", &path))?;
+            fs::write(&path, kernel).at("write", &path)?;
             image
         }
         None => packed,
@@ -144,12 +132,8 @@ fn describe(root: &Path, release: String, version: String) -> Result<Description
     Ok(Description { release, version, image, modules, headers })
 }
 
-/// Removes the modules that the guest does not need.
-fn keep_needed_modules(kernel: &Path) -> Result<(), ProvisionError> {
-    remove_unneeded_below(kernel, kernel)
-}
-
-fn remove_unneeded_below(root: &Path, folder: &Path) -> Result<(), ProvisionError> {
+/// Removes the modules below `folder` that the guest does not need.
+fn remove_unneeded_below(root: &Path, folder: &Path) -> anyhow::Result<()> {
     for path in entries(folder)? {
         let relative = path.strip_prefix(root).unwrap_or(&path);
         if MODULE_FOLDERS.iter().any(|kept| Path::new(kept) == relative) {
@@ -158,7 +142,7 @@ fn remove_unneeded_below(root: &Path, folder: &Path) -> Result<(), ProvisionErro
         if MODULE_FOLDERS.iter().any(|kept| Path::new(kept).starts_with(relative)) {
             remove_unneeded_below(root, &path)?;
         } else if path.is_dir() {
-            fs::remove_dir_all(&path).map_err(ProvisionError::io("remove", &path))?;
+            fs::remove_dir_all(&path).at("remove", &path)?;
         }
     }
     Ok(())
@@ -176,7 +160,7 @@ mod tests {
             fs::write(root.path().join(folder).join("x.ko"), "").unwrap();
         }
         fs::write(root.path().join("modules.builtin"), "").unwrap();
-        keep_needed_modules(root.path()).unwrap();
+        remove_unneeded_below(root.path(), root.path()).unwrap();
         let exists = |path: &str| root.path().join(path).exists();
         assert!(exists("drivers/uio/x.ko") && exists("drivers/vfio/pci/x.ko") && exists("virt/lib/x.ko"));
         assert!(exists("modules.builtin"));

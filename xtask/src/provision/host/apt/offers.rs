@@ -1,7 +1,7 @@
 //! Lists the kernels and QEMU versions of the package lists, from the output of apt-cache and `apt-get -s`.
 
 use super::package_record::release_of;
-use crate::provision::host::distro::Emulator;
+use crate::provision::host::repository::EmulatorSource;
 
 /// The kernel flavours for guests: Debian's, then Ubuntu's.
 const FLAVOURS: [&str; 2] = ["-amd64", "-generic"];
@@ -74,7 +74,7 @@ fn series(version: &str) -> Vec<u64> {
 }
 
 /// The packages that a version of QEMU needs in addition to the installed ones, from the output of `apt-get -s install`.
-pub(super) fn closure(version: &str, simulated: &str) -> Emulator {
+pub(super) fn closure(simulated: &str) -> EmulatorSource {
     let mut packages = Vec::new();
     for line in simulated.lines() {
         let Some(rest) = line.strip_prefix("Inst ") else { continue };
@@ -82,16 +82,14 @@ pub(super) fn closure(version: &str, simulated: &str) -> Emulator {
         let Some(new) = rest.split_once('(').and_then(|(_, new)| new.split_whitespace().next()) else { continue };
         if name == LIBC {
             let old = rest.split_once('[').and_then(|(_, old)| old.split(']').next()).unwrap_or("another version");
-            let why = format!("needs {LIBC} {new}, but this host has {old}");
-            return Emulator::LeftOut { version: version.to_owned(), why };
+            return EmulatorSource::LeftOut(format!("needs {LIBC} {new}, but this host has {old}"));
         }
         packages.push(format!("{name}={new}"));
     }
     if packages.is_empty() {
-        let why = "apt-get lists no packages to install".to_owned();
-        return Emulator::LeftOut { version: version.to_owned(), why };
+        return EmulatorSource::LeftOut("apt-get lists no packages to install".to_owned());
     }
-    Emulator::Packages { version: version.to_owned(), packages }
+    EmulatorSource::Packages(packages)
 }
 
 #[cfg(test)]
@@ -143,7 +141,7 @@ mod tests {
 
     #[test]
     fn closure_has_the_packages_that_apt_would_install() {
-        let Emulator::Packages { packages, .. } = closure(BACKPORT, SIMULATED) else { panic!("left out") };
+        let EmulatorSource::Packages(packages) = closure(SIMULATED) else { panic!("left out") };
         assert_eq!(
             packages,
             [
@@ -158,11 +156,11 @@ mod tests {
     #[test]
     fn closure_with_another_libc_is_left_out() {
         let libc = format!("{SIMULATED}Inst libc6 [2.36-9+deb12u14] (2.41-12 Debian:13/stable [amd64]) []\n");
-        let Emulator::LeftOut { why, .. } = closure(BACKPORT, &libc) else { panic!("offered") };
+        let EmulatorSource::LeftOut(why) = closure(&libc) else { panic!("offered") };
         assert_eq!(why, "needs libc6 2.41-12, but this host has 2.36-9+deb12u14");
-        assert!(matches!(closure(BACKPORT, ""), Emulator::LeftOut { .. }));
+        assert!(matches!(closure(""), EmulatorSource::LeftOut(_)));
         // Another package whose name begins alike.
         let dev = format!("{SIMULATED}Inst libc6-dev [1] (2 Debian:13/stable [amd64]) []\n");
-        assert!(matches!(closure(BACKPORT, &dev), Emulator::Packages { .. }));
+        assert!(matches!(closure(&dev), EmulatorSource::Packages(_)));
     }
 }

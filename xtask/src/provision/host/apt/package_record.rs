@@ -1,7 +1,6 @@
 //! Parses `apt-cache show`, and collects the packages of a kernel.
 
-use crate::provision::error::ProvisionError;
-use crate::provision::host::distro::KernelPackages;
+use crate::provision::host::repository::KernelPackages;
 
 /// The metapackages of the newest kernel: Debian's, then Ubuntu's.
 pub(super) const KERNEL_METAPACKAGES: [&str; 3] = ["linux-image-amd64", "linux-image-virtual", "linux-image-generic"];
@@ -40,10 +39,10 @@ impl PackageRecord {
 }
 
 /// A lookup of one package; `None` if the package lists do not have it.
-pub(super) type Show<'a> = &'a dyn Fn(&str) -> Result<Option<PackageRecord>, ProvisionError>;
+pub(super) type Show<'a> = &'a dyn Fn(&str) -> anyhow::Result<Option<PackageRecord>>;
 
 /// The newest kernel with headers, if the package lists have one.
-pub(super) fn newest_kernel(show: Show<'_>) -> Result<Option<KernelPackages>, ProvisionError> {
+pub(super) fn newest_kernel(show: Show<'_>) -> anyhow::Result<Option<KernelPackages>> {
     for package in KERNEL_METAPACKAGES {
         let Some(meta) = show(package)? else { continue };
         let images = meta.depends.iter().filter_map(|name| release_of(name).map(|release| (name, release)));
@@ -58,7 +57,7 @@ pub(super) fn newest_kernel(show: Show<'_>) -> Result<Option<KernelPackages>, Pr
 
 /// The packages of a kernel: those of the dependency closure of image and headers that contain parts of the kernel.
 /// `None` if the image or the headers are missing in the package lists.
-pub(super) fn kernel(show: Show<'_>, image: &str, release: &str) -> Result<Option<KernelPackages>, ProvisionError> {
+pub(super) fn kernel(show: Show<'_>, image: &str, release: &str) -> anyhow::Result<Option<KernelPackages>> {
     let headers = format!("linux-headers-{release}");
     let Some(version) = show(image)?.map(|record| record.version) else { return Ok(None) };
     if show(&headers)?.is_none() {
@@ -108,7 +107,7 @@ mod tests {
     const SID: &str = include_str!("recorded/sid.txt");
 
     /// A lookup in recorded output of `apt-cache show`.
-    fn show(recorded: &str) -> impl Fn(&str) -> Result<Option<PackageRecord>, ProvisionError> {
+    fn show(recorded: &str) -> impl Fn(&str) -> anyhow::Result<Option<PackageRecord>> {
         |package: &str| {
             let first = format!("Package: {package}\n");
             Ok(recorded
