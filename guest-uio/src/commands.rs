@@ -112,7 +112,7 @@ pub(crate) fn read(opened: &OpenDevice, offset: usize, len: usize) -> anyhow::Re
         let mut bytes = vec![0; CHUNK.min(end - at)];
         memory.copy_out(at, &mut bytes)?;
         // The memory of an unplugged device reads as ones.
-        if !opened.device.is_present() {
+        if !opened.device.folder().exists() {
             return Err(DeviceError::gone(opened.device.address(), ErrorKind::NotFound.into()).into());
         }
         match out.write_all(&bytes) {

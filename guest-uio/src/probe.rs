@@ -81,7 +81,7 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, DeviceError> {
         "driver": pci.driver(),
         "bars": bars,
         "bar2_above_4g": pci.bar(2)?.start >= 1 << 32,
-        "vectors": vectors(&pci),
+        "vectors": pci.allocated_vectors(),
         "device_vectors": pci.msix_vectors(),
         "others": pci.others().iter().map(PciDevice::describe).collect::<Vec<_>>(),
         "kernel": read("/proc/sys/kernel/osrelease"),
@@ -99,7 +99,7 @@ pub fn probe(address: Option<&str>) -> Result<ProbeResult, DeviceError> {
         return Ok(ProbeResult::new(found, "ivshmem-plain: memory can be used, there are no doorbells", None));
     }
     // VFIO allocates its vectors when the device is opened, so they are counted after `open`.
-    let allocated = vectors(&pci).max(1);
+    let allocated = pci.allocated_vectors().max(1);
     let missing = vectors_without_interrupt::find(&pci, &*driver, allocated);
     found["interrupts"] = json!(missing.as_ref().is_ok_and(Vec::is_empty));
     Ok(match missing {
@@ -123,12 +123,6 @@ fn with_hint(found: Value, text: &str, otherwise: &str) -> ProbeResult {
 
 fn bind_hint() -> String {
     format!("guest-uio bind --driver {UIO_PCI_MSIX} (its module: guest-uio/kmod), then probe again")
-}
-
-/// Number of vectors that the driver has allocated.
-fn vectors(pci: &PciDevice) -> u16 {
-    let taken = fs::read_dir(pci.folder().join("msi_irqs")).map_or(0, Iterator::count);
-    u16::try_from(taken).unwrap_or(u16::MAX)
 }
 
 impl fmt::Display for ProbeResult {

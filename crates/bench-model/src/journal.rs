@@ -55,26 +55,20 @@ pub fn replay(text: &[u8]) -> Journal {
             journal.damaged_from = Some(number);
             break;
         };
-        journal.add(entry);
-    }
-    journal
-}
-
-impl Journal {
-    fn add(&mut self, entry: Entry<'_>) {
         match entry {
             Entry::Run(run) => {
-                let blocks = std::mem::take(&mut self.measured.blocks);
-                self.measured = RawRun { blocks, ..run.into_owned() };
+                let blocks = std::mem::take(&mut journal.measured.blocks);
+                journal.measured = RawRun { blocks, ..run.into_owned() };
             }
-            Entry::Ceilings(ceilings) => self.measured.ceilings = ceilings.into_owned(),
-            Entry::Block(block) => self.measured.blocks.push(block.into_owned()),
+            Entry::Ceilings(ceilings) => journal.measured.ceilings = ceilings.into_owned(),
+            Entry::Block(block) => journal.measured.blocks.push(block.into_owned()),
             Entry::End(reason) => {
-                self.measured.aborted = reason.map(Cow::into_owned);
-                self.ended = true;
+                journal.measured.aborted = reason.map(Cow::into_owned);
+                journal.ended = true;
             }
         }
     }
+    journal
 }
 
 #[cfg(test)]

@@ -149,9 +149,7 @@ impl SharedRegion {
         unsafe { std::ptr::copy_nonoverlapping(at.as_ptr(), to.as_mut_ptr(), to.len()) };
         Ok(())
     }
-}
 
-impl SharedRegion {
     /// Copies out like [`copy_out`](Self::copy_out), with loads that fetch a whole line of write-combined memory at a
     /// time (MOVNTDQA, Intel SDM volume 1, "Streaming load hint instruction"). On cached memory they are ordinary
     /// loads. `None` if the processor lacks them, or if `offset` or length is not a multiple of 16.
@@ -164,9 +162,7 @@ impl SharedRegion {
             unsafe { stream_out(from.as_ptr(), to) };
         }))
     }
-}
 
-impl SharedRegion {
     /// Copies out as [`copy_out`](Self::copy_out) does, with one 64-bit load per word. This is the fastest copy under
     /// emulation, which splits wide instructions. `None` if `offset` or length is not a multiple of 8.
     pub fn copy_out_words(&self, offset: usize, to: &mut [u8]) -> Option<Result<(), RegionError>> {

@@ -21,11 +21,6 @@ impl IgbUio {
     pub(super) fn open(device: &PciDevice, kind: Bar2Map) -> Result<Self, DeviceError> {
         Ok(Self { device: device.clone(), bars: sysfs::map_bars(device, IGB_UIO, kind)? })
     }
-
-    /// Whether MSI-X is enabled. Without vectors the module silently falls back to INTx, which ivshmem never raises.
-    fn has_msi_x(&self) -> bool {
-        self.device.folder().join("msi_irqs").read_dir().is_ok_and(|mut vectors| vectors.next().is_some())
-    }
 }
 
 impl Driver for IgbUio {
@@ -42,7 +37,8 @@ impl Driver for IgbUio {
         let missing = |why: &str| DeviceError::Missing(why.to_owned());
         let node = Node::open(&self.device, IGB_UIO)?;
         let node = node.ok_or_else(|| missing("igb_uio created no /dev/uioN; check dmesg"))?;
-        if !self.has_msi_x() {
+        // Without vectors the module silently falls back to INTx, which ivshmem never raises.
+        if self.device.allocated_vectors() == 0 {
             return Err(missing(
                 "igb_uio did not allocate an MSI-X vector; load it with intr_mode=msix, and check dmesg",
             ));

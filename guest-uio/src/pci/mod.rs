@@ -94,10 +94,11 @@ impl PciDevice {
         msix_vectors_in(&fs::read(self.folder().join("config")).ok()?)
     }
 
-    /// Whether the device is still plugged in.
+    /// Number of MSI-X vectors that the driver has allocated.
     #[must_use]
-    pub fn is_present(&self) -> bool {
-        self.folder().exists()
+    pub fn allocated_vectors(&self) -> u16 {
+        let taken = fs::read_dir(self.folder().join("msi_irqs")).map_or(0, Iterator::count);
+        u16::try_from(taken).unwrap_or(u16::MAX)
     }
 
     /// Fails if BAR0 or BAR2 lacks an address, for example after hot-plugging behind a bridge with a small window.

@@ -14,7 +14,7 @@ use bench_protocol::control::{
 };
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::hello::{Hello, write_text};
-use bench_protocol::layout::{Layout, LayoutError};
+use bench_protocol::layout::Layout;
 use bench_protocol::memory_map::{GUEST_ARMED, HOST_ARMED, SLOTS};
 use bench_protocol::peak_bandwidth::{measure, target_bytes};
 use doorbell::deadline::scaled;
@@ -51,25 +51,21 @@ const COMMAND_POLL_INTERVAL: Duration = Duration::from_micros(200);
 /// Serves hosts, one run after another. Returns after the first run if `once` is set. Errors within a block are sent to the
 /// host instead.
 pub fn respond(driver: &dyn Driver, once: bool) -> anyhow::Result<()> {
+    let memory = &driver.bars().memory;
     loop {
-        let layout = await_host(&driver.bars().memory)?;
-        let responder = Responder::new(driver, layout)?;
-        responder.serve()?;
+        let layout = loop {
+            if let Some(layout) = Layout::read(memory)? {
+                break layout;
+            }
+            sleep(HOST_POLL_INTERVAL);
+        };
+        Responder::new(driver, layout)?.serve()?;
         if once {
             return Ok(());
         }
-        while Layout::read(&driver.bars().memory)?.is_some_and(|now| now.nonce == layout.nonce) {
+        while Layout::read(memory)?.is_some_and(|now| now.nonce == layout.nonce) {
             sleep(HOST_POLL_INTERVAL);
         }
-    }
-}
-
-fn await_host(memory: &SharedRegion) -> Result<Layout, LayoutError> {
-    loop {
-        if let Some(layout) = Layout::read(memory)? {
-            return Ok(layout);
-        }
-        sleep(HOST_POLL_INTERVAL);
     }
 }
 
@@ -112,14 +108,10 @@ impl<'d> Responder<'d> {
                     last = command.seq;
                     self.block(command.seq)?;
                 }
-                _ if self.is_over()? => return Ok(()),
+                _ if Layout::read(self.memory)?.is_none_or(|now| now.nonce != self.layout.nonce) => return Ok(()),
                 _ => sleep(COMMAND_POLL_INTERVAL),
             }
         }
-    }
-
-    fn is_over(&self) -> anyhow::Result<bool> {
-        Ok(Layout::read(self.memory)?.is_none_or(|now| now.nonce != self.layout.nonce))
     }
 
     fn block(&mut self, epoch: u64) -> anyhow::Result<()> {

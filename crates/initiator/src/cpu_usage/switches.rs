@@ -20,18 +20,9 @@ impl SwitchCount {
 
 /// The two lines are at the end of the file.
 fn parse(status: &str) -> Option<Switches> {
-    let (mut voluntary, mut involuntary) = (None, None);
-    for line in status.lines().rev() {
-        if let Some(count) = line.strip_prefix("voluntary_ctxt_switches:") {
-            voluntary = count.trim().parse().ok();
-        } else if let Some(count) = line.strip_prefix("nonvoluntary_ctxt_switches:") {
-            involuntary = count.trim().parse().ok();
-        }
-        if let Some((voluntary, involuntary)) = voluntary.zip(involuntary) {
-            return Some(Switches { voluntary, involuntary });
-        }
-    }
-    None
+    let count = |key: &str| status.lines().rev().find_map(|line| line.strip_prefix(key))?.trim().parse().ok();
+    let (voluntary, involuntary) = (count("voluntary_ctxt_switches:")?, count("nonvoluntary_ctxt_switches:")?);
+    Some(Switches { voluntary, involuntary })
 }
 
 /// Context switches of the calling thread.

@@ -44,13 +44,11 @@ impl AffinitySampler {
         }
     }
 
-    /// Moves the initiator if the fault is for this block.
+    /// Moves the initiator to a free CPU, or to the CPU of another thread, if the fault is for this block.
     pub(crate) fn apply_wander_fault(&self, block: &Block) -> Result<(), BenchError> {
-        if self.wanders_in == Some(block.index) { self.move_to_other_cpu() } else { Ok(()) }
-    }
-
-    /// Moves the initiator to a free CPU, or to the CPU of another thread.
-    fn move_to_other_cpu(&self) -> Result<(), BenchError> {
+        if self.wanders_in != Some(block.index) {
+            return Ok(());
+        }
         let taken: Vec<usize> = self.pinning.threads().map(|(_, cpu)| cpu).collect();
         let own = self.pinning.host;
         let online = fs::read_to_string("/sys/devices/system/cpu/online").ok().and_then(|text| cpu_list(&text));

@@ -14,7 +14,8 @@ use tracing::warn;
 pub(crate) fn resolve_qemu_threads(plan: &Plan, memory: BorrowedFd<'_>) -> io::Result<Plan> {
     let Some(planned) = &plan.qemu else { return Ok(plan.clone()) };
     let memory = identity(&File::from(memory.try_clone_to_owned()?).metadata()?);
-    if holds(planned.pid, memory) && planned.vcpus.iter().all(|tid| is_task(planned.pid, *tid)) {
+    let is_task = |tid: &u32| Path::new(&format!("/proc/{}/task/{tid}", planned.pid)).exists();
+    if holds(planned.pid, memory) && planned.vcpus.iter().all(is_task) {
         return Ok(plan.clone());
     }
     let found = find(memory);
@@ -47,10 +48,6 @@ fn identity(file: &fs::Metadata) -> (u64, u64) {
 fn holds(pid: u32, memory: (u64, u64)) -> bool {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     open.into_iter().any(|fd| fs::metadata(fd.path()).is_ok_and(|file| identity(&file) == memory))
-}
-
-fn is_task(pid: u32, tid: u32) -> bool {
-    Path::new(&format!("/proc/{pid}/task/{tid}")).exists()
 }
 
 /// The only QEMU that has the memory open; `None` if there are several.
