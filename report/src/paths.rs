@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::io::error::ReportError;
 use crate::io::file_names::{DAMAGED_RESULT_FILE, HTML_FILE, MEASURED_FILE, PLAN_FILE, SAMPLES_FILE, TEXT_FILE};
 use crate::io::read::exists;
-use crate::render::export::{self, Export};
+use crate::render::export;
 use crate::render::plots;
 
 use bench_model::journal;
@@ -21,7 +21,7 @@ pub(crate) fn check_paths(dir: &Path) -> Result<(), ReportError> {
         }
     }
     let texts = [TEXT_FILE, HTML_FILE, DAMAGED_RESULT_FILE];
-    let ours = export::all().map(Export::file_name).into_iter().chain(texts);
+    let ours = export::file_names().chain(texts);
     let mut written: Vec<_> = ours.map(|name| dir.join(name)).collect();
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     written.extend(entries.filter(|path| path.extension().is_some_and(|ending| ending == "hgrm")));

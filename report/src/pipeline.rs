@@ -15,11 +15,14 @@ use bench_model::samples::{COLUMNS, Row};
 
 use crate::evaluate::evaluate;
 use crate::io::error::ReportError;
-use crate::io::file_names::{DAMAGED_RESULT_FILE, MEASURED_FILE, PLAN_FILE, RESULT_FILE, SAMPLES_FILE};
+use crate::io::file_names::{
+    DAMAGED_RESULT_FILE, HTML_FILE, MEASURED_FILE, PLAN_FILE, RESULT_FILE, SAMPLES_FILE, TEXT_FILE,
+};
 use crate::io::read::{self, exists, read_result};
 use crate::io::run::Run;
 use crate::io::write::replace;
 use crate::paths::check_paths;
+use crate::render::report_doc::{ReportDoc, RunFiles};
 use crate::render::{export, html, plots, text};
 use crate::result::{Environment, RunResult, SCHEMA_VERSION, Warning};
 
@@ -114,13 +117,12 @@ fn evaluated(
 fn write_files(dir: &Path, result: &RunResult, run: &Run) -> Result<(), ReportError> {
     let plots = plots::plots(result, run);
     plots::write_into(dir, &plots)?;
-    export::hdr_percentiles::write_all(dir, run)?;
-    for export in export::all() {
-        export::write_into(dir, export, result, run)?;
-    }
-    export::write_into(dir, &text::TextReport::new(dir), result, run)?;
+    export::write_all(dir, result, run)?;
+    let doc = ReportDoc::new(result, run, &RunFiles::scan(dir));
+    replace(&dir.join(TEXT_FILE), |out| out.write_all(text::short(&doc).as_bytes()))?;
     // Last: the page links to the other files.
-    export::write_into(dir, &html::Page::new(dir, plots), result, run)
+    let page = html::page(&doc, &plots, &RunFiles::scan(dir)).into_string();
+    replace(&dir.join(HTML_FILE), |out| out.write_all(page.as_bytes()))
 }
 
 /// Writes the header into an empty table, which earlier versions wrote: other programs need the columns.

@@ -3,13 +3,14 @@
 use crate::evaluate::compare_runs::cells::CellDelta;
 use crate::evaluate::compare_runs::gate::{Gate, NotJudged, P50, P99};
 use crate::evaluate::compare_runs::{NotRecorded, RunComparison, RunDelta, RunInfo};
-use crate::render::text_table::aligned;
+use crate::render::report_doc::{Column, Table, Value, by_reason};
+use crate::render::text_table::{self, compact};
 use crate::render::wrap::wrapped;
 use crate::result::cell_key::CellKey;
 use crate::result::metric::Metric;
 use bench_model::Workload;
-use bench_model::units::{duration, plural, sig3};
-use statistics::Change;
+use bench_model::units::{plural, sig3};
+use statistics::{Change, Interval};
 
 /// Maximum number of lines per remark.
 const LINES_EACH: usize = 4;
@@ -111,27 +112,19 @@ fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
     if against.cells.is_empty() {
         lines.push("no cell in common; nothing to compare".to_owned());
     }
-    let of = |figure: Metric, frames: bool| {
-        let is_it = move |cell: &&CellDelta| cell.figure == figure && (cell.name.workload == Workload::Frame) == frames;
-        against.cells.iter().filter(is_it).collect::<Vec<_>>()
-    };
-    let tables = [
-        ("messages, round trips", messages(&of(Metric::Latency, false))),
-        ("messages, corrected latency", messages(&of(Metric::CorrectedLatency, false))),
-        ("frames, end to end", throughput_table(&of(Metric::Latency, true))),
-        ("streams, time per message", throughput_table(&of(Metric::TimePerMessage, false))),
-        ("idle, CPU in use", idle(&of(Metric::BusyCores, false))),
-    ];
-    for (heading, table) in tables.into_iter().filter(|(_, table)| !table.is_empty()) {
-        lines.push(String::new());
-        lines.push(format!("{heading}:"));
-        lines.extend(table);
+    for (heading, figure, frames, columns) in TABLES {
+        let is_it = |cell: &&CellDelta| cell.figure == figure && (cell.name.workload == Workload::Frame) == frames;
+        let table = Table::new("", heading, 1, columns, against.cells.iter().filter(is_it)).with_prose(&["verdict"]);
+        if !table.rows.is_empty() {
+            lines.extend([String::new(), format!("{heading}:")]);
+            lines.extend(text_table::lines(&compact(table)));
+        }
     }
     // With limits, the outcome of the limits lists the inconclusive metrics.
     if across.gate.is_none() {
         let unknown = against.cells.iter().filter(|cell| cell.figure != Metric::BusyCores);
         let unknown = unknown.filter_map(|cell| Some((cell.unknown_because?, cell.name)));
-        lines.extend(by_reason("inconclusive, ", unknown));
+        lines.extend(remarks("inconclusive, ", unknown));
     }
     for (whose, cells) in [("the baseline", &against.only_in_baseline), ("this run", &against.only_in_run)] {
         if !cells.is_empty() {
@@ -141,18 +134,11 @@ fn comparison(across: &RunComparison, against: &RunDelta) -> Vec<String> {
     lines
 }
 
-/// Groups cells by reason, one remark per reason, in order of first occurrence.
-fn by_reason<'a>(head: &str, cells: impl Iterator<Item = (&'a str, CellKey)>) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<CellKey>)> = Vec::new();
-    for (because, cell) in cells {
-        match reasons.iter_mut().find(|(known, _)| *known == because) {
-            Some((_, named)) => named.push(cell),
-            None => reasons.push((because, vec![cell])),
-        }
-    }
-    let told =
+/// One remark per reason.
+fn remarks<'a>(head: &str, cells: impl Iterator<Item = (&'a str, CellKey)>) -> Vec<String> {
+    let remark =
         |(because, cells): (&str, Vec<CellKey>)| wrapped(&format!("{head}{because}: {}", some(&cells)), LINES_EACH + 1);
-    reasons.into_iter().flat_map(told).collect()
+    by_reason(cells).into_iter().flat_map(remark).collect()
 }
 
 /// The names of the first cells, and the number of the others.
@@ -163,69 +149,71 @@ fn some(cells: &[CellKey]) -> String {
     named.join(", ") + &more
 }
 
-fn messages(cells: &[&CellDelta]) -> Vec<String> {
-    const HEADER: [&str; 9] = ["cell", "base p50", "p50", "ratio", "95 %", "noise", "p99", "cpu/op", "verdict"];
-    table(&HEADER, cells, |cell| timed(cell, cell.p99.as_ref().map(|tail| tail.ratio)))
-}
+/// Heading, metric, whether it holds frames, and columns of each table.
+const TABLES: [(&str, Metric, bool, &[Column<CellDelta>]); 5] = [
+    ("messages, round trips", Metric::Latency, false, &MESSAGES),
+    ("messages, corrected latency", Metric::CorrectedLatency, false, &MESSAGES),
+    ("frames, end to end", Metric::Latency, true, &THROUGHPUT),
+    ("streams, time per message", Metric::TimePerMessage, false, &THROUGHPUT),
+    ("idle, CPU in use", Metric::BusyCores, false, &IDLE),
+];
 
-fn throughput_table(cells: &[&CellDelta]) -> Vec<String> {
-    const HEADER: [&str; 9] = ["cell", "baseline", "time", "ratio", "95 %", "noise", "bytes/s", "cpu/op", "verdict"];
-    table(&HEADER, cells, |cell| timed(cell, cell.bandwidth_ratio))
-}
+const CELL: Column<CellDelta> = ("cell", "", |cell| Value::word(cell.name.short()));
+const RATIO: Column<CellDelta> = ("ratio", "", |cell| ratio(cell.ratio));
+const NOISE: Column<CellDelta> = ("noise", "", |cell| ratio(cell.noise_floor));
+const CPU: Column<CellDelta> = ("cpu/op", "", |cell| ratio(cell.cpu_per_op_ratio));
 
-/// The columns of a compared time, with a second ratio.
-fn timed(cell: &CellDelta, second: Option<f64>) -> Vec<String> {
-    vec![
-        time(cell.baseline.value),
-        time(cell.this.value),
-        ratio(cell.ratio),
-        interval(cell),
-        ratio(cell.noise_floor),
-        ratio(second),
-        ratio(cell.cpu_per_op_ratio),
-        verdict_of(cell),
-    ]
-}
+const INTERVAL: Column<CellDelta> = ("95 %", "", |cell| {
+    let text = |interval: Interval<f64>| format!("{}-{}", short_ratio(interval.low), short_ratio(interval.high));
+    cell.interval.map_or_else(Value::unknown, |interval| Value::word(text(interval)))
+});
 
-fn idle(cells: &[&CellDelta]) -> Vec<String> {
-    const HEADER: [&str; 6] = ["cell", "baseline", "cores", "ratio", "95 %", "verdict"];
-    table(&HEADER, cells, |cell| {
-        vec![ratio(cell.baseline.value), ratio(cell.this.value), ratio(cell.ratio), interval(cell), verdict_of(cell)]
-    })
-}
+/// For CPU cores there is no outcome by design, so "inconclusive" would mislead.
+const VERDICT: Column<CellDelta> = ("verdict", "", |cell| {
+    let is_unknown = cell.word == Change::Inconclusive && cell.figure == Metric::BusyCores;
+    Value::word(if is_unknown { "-".to_owned() } else { cell.word.to_string() })
+});
 
-fn table(header: &[&str], cells: &[&CellDelta], row: fn(&CellDelta) -> Vec<String>) -> Vec<String> {
-    if cells.is_empty() {
-        return Vec::new();
-    }
-    let rows = cells.iter().map(|cell| [vec![cell.name.short()], row(cell)].concat());
-    aligned(header, rows, 1)
-}
+const MESSAGES: [Column<CellDelta>; 9] = [
+    CELL,
+    ("base p50", "", |cell| Value::mean_ns(cell.baseline.value)),
+    ("p50", "", |cell| Value::mean_ns(cell.this.value)),
+    RATIO,
+    INTERVAL,
+    NOISE,
+    ("p99", "", |cell| ratio(cell.p99.as_ref().map(|tail| tail.ratio))),
+    CPU,
+    VERDICT,
+];
 
-fn time(ns: Option<f64>) -> String {
-    ns.map_or_else(dash, |ns| duration(ns).replace(' ', ""))
-}
+const THROUGHPUT: [Column<CellDelta>; 9] = [
+    CELL,
+    ("baseline", "", |cell| Value::mean_ns(cell.baseline.value)),
+    ("time", "", |cell| Value::mean_ns(cell.this.value)),
+    RATIO,
+    INTERVAL,
+    NOISE,
+    ("bytes/s", "", |cell| ratio(cell.bandwidth_ratio)),
+    CPU,
+    VERDICT,
+];
 
-fn ratio(ratio: Option<f64>) -> String {
-    ratio.map_or_else(dash, short_ratio)
+const IDLE: [Column<CellDelta>; 6] = [
+    CELL,
+    ("baseline", "", |cell| ratio(cell.baseline.value)),
+    ("cores", "", |cell| ratio(cell.this.value)),
+    RATIO,
+    INTERVAL,
+    VERDICT,
+];
+
+fn ratio(ratio: Option<f64>) -> Value {
+    ratio.map_or_else(Value::unknown, |ratio| Value::word(short_ratio(ratio)))
 }
 
 /// Three significant digits; from a hundred thousand on in exponent form, to keep the column narrow.
 fn short_ratio(value: f64) -> String {
     if value < 1e5 { sig3(value) } else { format!("{value:.0e}") }
-}
-
-fn interval(cell: &CellDelta) -> String {
-    cell.interval.map_or_else(dash, |interval| format!("{}-{}", short_ratio(interval.low), short_ratio(interval.high)))
-}
-
-fn dash() -> String {
-    "-".to_owned()
-}
-
-/// For CPU cores there is no outcome by design, so "inconclusive" would mislead.
-fn verdict_of(cell: &CellDelta) -> String {
-    if cell.word == Change::Inconclusive && cell.figure == Metric::BusyCores { dash() } else { cell.word.to_string() }
 }
 
 fn legend() -> Vec<String> {
@@ -265,7 +253,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
 fn unjudged(gate: &Gate) -> Vec<String> {
     let of = |figure: &'static str| {
         let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
-        by_reason(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, *cell)))
+        remarks(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, *cell)))
     };
     [P50, P99].into_iter().flat_map(of).collect()
 }

@@ -28,24 +28,42 @@ pub(crate) fn elided(text: &str, max: usize) -> String {
     format!("{} … {}", head.trim_end(), tail.trim_start())
 }
 
-/// Breaks text between words into lines of at max `columns` columns and indents all but the first. Truncates after `max`
-/// lines.
+/// Shortens text to `max` characters by removing its end.
+pub(crate) fn truncated(text: &str, max: usize) -> String {
+    if text.chars().count() <= max { text.to_owned() } else { text.chars().take(max - 1).chain(['…']).collect() }
+}
+
+/// As many items as fit into `max` lines. `others` makes a line about the items from a position on, if any is left out.
+pub(crate) fn fitting<L>(
+    items: impl ExactSizeIterator<Item = Vec<L>>,
+    max: usize,
+    others: impl FnOnce(usize) -> L,
+) -> Vec<L> {
+    let count = items.len();
+    let mut lines = Vec::new();
+    for (position, item) in items.enumerate() {
+        if lines.len() + item.len() + usize::from(position + 1 < count) > max {
+            lines.push(others(position));
+            break;
+        }
+        lines.extend(item);
+    }
+    lines
+}
+
+/// Breaks text between words into lines of at most `columns` columns and indents all but the first. Truncates after
+/// `max` lines.
 pub(crate) fn wrapped_to(text: &str, columns: usize, max: usize) -> Vec<String> {
     const INDENT: &str = "    ";
     let text = printable(text);
-    let mut lines = vec![String::new()];
-    let indent_of_first: String = text.chars().take_while(|&c| c == ' ').collect();
-    lines[0].push_str(&indent_of_first);
+    let mut lines: Vec<String> = vec![text.chars().take_while(|&c| c == ' ').collect()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("at least one line");
         let is_empty = line.trim().is_empty();
         if !is_empty && line.chars().count() + 1 + word.chars().count() > columns {
             lines.push(format!("{INDENT}{word}"));
         } else {
-            if !is_empty {
-                line.push(' ');
-            }
-            line.push_str(word);
+            line.extend((!is_empty).then_some(" ").into_iter().chain([word]));
         }
     }
     if lines.len() > max {
@@ -59,13 +77,8 @@ pub(crate) fn wrapped_to(text: &str, columns: usize, max: usize) -> Vec<String> 
             *last = kept + "…";
         }
     }
-    for line in &mut lines {
-        // Truncate words longer than a line.
-        if line.chars().count() > columns {
-            *line = line.chars().take(columns - 1).chain(['…']).collect();
-        }
-    }
-    lines
+    // Words may be longer than a line.
+    lines.iter().map(|line| truncated(line, columns)).collect()
 }
 
 #[cfg(test)]
@@ -103,6 +116,19 @@ mod tests {
         assert!(short.starts_with("block 3 failed") && short.ends_with("the disk is full"), "{short}");
         assert!(short.chars().count() <= 60, "{}", short.chars().count());
         assert_eq!(elided("short", 60), "short");
+    }
+
+    #[test]
+    fn truncates_the_end() {
+        assert_eq!(truncated(&"x".repeat(50), 44).chars().count(), 44);
+        assert_eq!(truncated("64 B", 44), "64 B");
+    }
+
+    #[test]
+    fn shows_items_that_fit_and_counts_the_others() {
+        let items = || ["a", "b", "c"].map(|item| vec![item]).into_iter();
+        assert_eq!(fitting(items(), 3, |_| "more"), ["a", "b", "c"]);
+        assert_eq!(fitting(items(), 2, |position| ["0", "1", "2"][position]), ["a", "1"]);
     }
 
     #[test]

@@ -98,6 +98,15 @@ pub struct Latencies<'a> {
     pub noise_floor: Option<f64>,
 }
 
+impl Latencies<'_> {
+    /// 95 % interval of the median: by the block bootstrap, which includes drift between blocks, or from order
+    /// statistics.
+    #[must_use]
+    pub fn p50_interval(&self) -> Option<Interval<u64>> {
+        self.p50_interval_ns.or(self.ns.intervals.p50)
+    }
+}
+
 /// The legs of an operation. `None`: not stamped, or, for the one-way legs (inject, notify, ack, answer), only in blocks over
 /// which the clocks' offset was not stable.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]

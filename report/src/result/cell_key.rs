@@ -93,10 +93,7 @@ impl CellKey {
     /// `contention-64B-irq-3busy-gap2ms`: letters, digits and hyphens only, and no two cells have the same.
     pub(crate) fn file_stem(&self) -> String {
         let conditions = &self.conditions;
-        let arrivals = conditions.arrivals.map(|arrivals| match arrivals {
-            Arrivals::Fixed => "fixed".to_owned(),
-            Arrivals::Poisson => "poisson".to_owned(),
-        });
+        let arrivals = conditions.arrivals.map(|arrivals| arrivals.name().to_owned());
         joined(
             "-",
             [

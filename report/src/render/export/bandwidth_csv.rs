@@ -5,33 +5,14 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::csv_writer;
 use crate::io::run::Run;
-use crate::render::export::Export;
 use crate::result::RunResult;
 use bench_model::Workload;
 use bench_model::samples::{Status, mode_name};
 use bench_model::units::size_name;
 
-/// Writes the frames.
-#[derive(Debug, Clone, Copy)]
-pub struct BandwidthCsv;
-
-const HEADER: [&str; 12] = [
-    "frame",
-    "iteration",
-    "size_bytes",
-    "mode",
-    "write_ns",
-    "notify_ns",
-    "read_ns",
-    "verify_ns",
-    "total_ns",
-    "gb_per_s",
-    "status",
-    "cold",
-];
-
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Line<'a> {
     frame: &'a str,
     /// Counts from 0 within size, mode and cache state, including failed frames.
@@ -47,48 +28,40 @@ struct Line<'a> {
     total_ns: Option<u64>,
     /// Size over the end-to-end time, in 10⁹ bytes per second; empty for a failed frame.
     gb_per_s: Option<f64>,
-    status: Status,
+    status: Option<Status>,
     /// Whether frame and slot were flushed from all caches before the operation. Such frames are separate cells.
     cold: bool,
 }
 
-impl Export for BandwidthCsv {
-    fn file_name(&self) -> &'static str {
-        "bandwidth_results.csv"
-    }
-
-    fn write(&self, _result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        // Written explicitly: the CSV writer would omit the header of a run without frames.
-        writer.write_record(HEADER)?;
-        let mut iterations: HashMap<(u64, String, bool), u64> = HashMap::new();
-        for block in run.blocks().filter(|block| block.plan().workload == Workload::Frame) {
-            let asked = block.plan();
-            let (frame, mode) = (size_name(asked.size_bytes), mode_name(asked.host_wait, asked.guest_wait));
-            let one_way = block.measured.clock.is_stable();
-            let cold = asked.conditions.cold;
-            let iteration = iterations.entry((asked.size_bytes, mode.clone(), cold)).or_default();
-            for row in block.rows {
-                // Bytes per nanosecond are 10⁹ bytes per second.
-                let speed = row.end_to_end_ns.filter(|&ns| ns > 0).map(|ns| asked.size_bytes as f64 / ns as f64);
-                writer.serialize(Line {
-                    frame: &frame,
-                    iteration: *iteration,
-                    size_bytes: asked.size_bytes,
-                    mode: &mode,
-                    write_ns: row.write_ns,
-                    notify_ns: row.notify_ns.filter(|_| one_way),
-                    read_ns: row.read_ns,
-                    verify_ns: row.verify_ns,
-                    total_ns: row.end_to_end_ns,
-                    // Rounded to 1 kB/s: more digits would suggest a precision that the measurement does not have.
-                    gb_per_s: speed.filter(|_| row.status == Status::Ok).map(|speed| (speed * 1e6).round() / 1e6),
-                    status: row.status,
-                    cold,
-                })?;
-                *iteration += 1;
-            }
+pub(super) fn write(_result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv_writer::<Line<'_>, _>(out)?;
+    let mut iterations: HashMap<(u64, String, bool), u64> = HashMap::new();
+    for block in run.blocks().filter(|block| block.plan().workload == Workload::Frame) {
+        let asked = block.plan();
+        let (frame, mode) = (size_name(asked.size_bytes), mode_name(asked.host_wait, asked.guest_wait));
+        let one_way = block.measured.clock.is_stable();
+        let cold = asked.conditions.cold;
+        let iteration = iterations.entry((asked.size_bytes, mode.clone(), cold)).or_default();
+        for row in block.rows {
+            // Bytes per nanosecond are 10⁹ bytes per second.
+            let speed = row.end_to_end_ns.filter(|&ns| ns > 0).map(|ns| asked.size_bytes as f64 / ns as f64);
+            writer.serialize(Line {
+                frame: &frame,
+                iteration: *iteration,
+                size_bytes: asked.size_bytes,
+                mode: &mode,
+                write_ns: row.write_ns,
+                notify_ns: row.notify_ns.filter(|_| one_way),
+                read_ns: row.read_ns,
+                verify_ns: row.verify_ns,
+                total_ns: row.end_to_end_ns,
+                // Rounded to 1 kB/s: more digits would suggest a precision that the measurement does not have.
+                gb_per_s: speed.filter(|_| row.status == Status::Ok).map(|speed| (speed * 1e6).round() / 1e6),
+                status: Some(row.status),
+                cold,
+            })?;
+            *iteration += 1;
         }
-        writer.flush()
     }
+    writer.flush()
 }

@@ -8,67 +8,44 @@ use std::time::{Duration, SystemTime};
 use hdrhistogram::serialization::V2DeflateSerializer;
 use hdrhistogram::serialization::interval_log::{IntervalLogWriterBuilder, Tag};
 
-use super::Export;
 use super::hdr::{histogram, recordings};
 use crate::io::run::{Run, RunBlock};
 use crate::result::RunResult;
-
-/// Writes the log.
-#[derive(Debug, Clone, Copy)]
-pub struct Hlog;
 
 const LEGEND: &str = r#""StartTimestamp","Interval_Length","Interval_Max","Interval_Compressed_Histogram""#;
 
 const NS_PER_MS: f64 = 1e6;
 
-/// One line of the log.
-struct Interval<'a> {
-    start: Duration,
-    length: Duration,
-    tag: &'a str,
-    samples: &'a [u64],
-}
+pub(super) fn write(result: &RunResult, run: &Run, mut out: &mut dyn Write) -> io::Result<()> {
+    let recordings = recordings(run);
+    let series =
+        recordings.iter().flat_map(|cell| cell.blocks.iter().map(move |(block, samples)| (cell, block, samples)));
+    let mut intervals: Vec<_> = series
+        .filter(|(_, _, samples)| !samples.is_empty())
+        .map(|(cell, block, samples)| (span(block), &cell.name, samples))
+        .collect();
+    // Readers expect the lines in order of time.
+    intervals.sort_by_key(|((start, _), ..)| *start);
 
-impl Export for Hlog {
-    fn file_name(&self) -> &'static str {
-        "run.hlog"
+    let mut head = IntervalLogWriterBuilder::new();
+    head.add_comment("[Histogram log format version 1.3]");
+    head.add_comment("[Values are nanoseconds, Interval_Max is milliseconds]");
+    if let Some(started) = started(result) {
+        head.with_start_time(started).with_base_time(started);
     }
-
-    fn write(&self, result: &RunResult, run: &Run, mut out: &mut dyn Write) -> io::Result<()> {
-        let recordings = recordings(run);
-        let mut intervals: Vec<Interval<'_>> = recordings
-            .iter()
-            .flat_map(|cell| cell.blocks.iter().map(|(block, series)| (&cell.name, block, series)))
-            .filter(|(_, _, series)| !series.is_empty())
-            .map(|(tag, block, samples)| {
-                let (start, length) = span(block);
-                Interval { start, length, tag, samples }
-            })
-            .collect();
-        // Readers expect the lines in order of time.
-        intervals.sort_by_key(|interval| interval.start);
-
-        let mut head = IntervalLogWriterBuilder::new();
-        head.add_comment("[Histogram log format version 1.3]");
-        head.add_comment("[Values are nanoseconds, Interval_Max is milliseconds]");
-        if let Some(started) = started(result) {
-            head.with_start_time(started).with_base_time(started);
+    let mut serializer = V2DeflateSerializer::new();
+    head.begin_log_with(&mut out, &mut serializer)?;
+    writeln!(out, "{LEGEND}")?;
+    let mut log =
+        IntervalLogWriterBuilder::new().with_max_value_divisor(NS_PER_MS).begin_log_with(&mut out, &mut serializer)?;
+    for ((start, length), tag, samples) in intervals {
+        let (histogram, beyond) = histogram(samples.iter().copied());
+        if beyond > 0 {
+            log.write_comment(&format!("[{tag}: {beyond} values beyond the range are left out]"))?;
         }
-        let mut serializer = V2DeflateSerializer::new();
-        head.begin_log_with(&mut out, &mut serializer)?;
-        writeln!(out, "{LEGEND}")?;
-        let mut log = IntervalLogWriterBuilder::new()
-            .with_max_value_divisor(NS_PER_MS)
-            .begin_log_with(&mut out, &mut serializer)?;
-        for Interval { start, length, tag, samples } in intervals {
-            let (histogram, beyond) = histogram(samples.iter().copied());
-            if beyond > 0 {
-                log.write_comment(&format!("[{tag}: {beyond} values beyond the range are left out]"))?;
-            }
-            log.write_histogram(&histogram, start, length, Tag::new(tag)).map_err(io::Error::other)?;
-        }
-        Ok(())
+        log.write_histogram(&histogram, start, length, Tag::new(tag)).map_err(io::Error::other)?;
     }
+    Ok(())
 }
 
 /// The start of a block's first measured operation, since the start of the run, and the time until the end of its last

@@ -5,17 +5,13 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::csv_writer;
 use crate::io::run::Run;
-use crate::render::export::Export;
 use crate::result::RunResult;
 use bench_model::samples::mode_name;
 use bench_model::{Block, Conditions, Workload};
 
-/// Writes the round trips.
-#[derive(Debug, Clone, Copy)]
-pub struct LatencyCsv;
-
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct Line<'a> {
     /// Counts from 0 within its mode.
     iteration: u64,
@@ -24,31 +20,23 @@ struct Line<'a> {
     mode: &'a str,
 }
 
-impl Export for LatencyCsv {
-    fn file_name(&self) -> &'static str {
-        "latency_results.csv"
-    }
-
-    fn write(&self, _result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-        // Written explicitly: the CSV writer would omit the header of a run without round trips.
-        writer.write_record(["iteration", "latency_ns", "latency_us", "mode"])?;
-        let mut iterations: HashMap<String, u64> = HashMap::new();
-        for block in run.blocks().filter(|block| is_plain_round_trip(block.plan())) {
-            let mode = mode_name(block.plan().host_wait, block.plan().guest_wait);
-            let iteration = iterations.entry(mode.clone()).or_default();
-            for latency_ns in block.ok_rows().filter_map(|row| row.rtt_ns) {
-                writer.serialize(Line {
-                    iteration: *iteration,
-                    latency_ns,
-                    latency_us: latency_ns as f64 / 1e3,
-                    mode: &mode,
-                })?;
-                *iteration += 1;
-            }
+pub(super) fn write(_result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let mut writer = csv_writer::<Line<'_>, _>(out)?;
+    let mut iterations: HashMap<String, u64> = HashMap::new();
+    for block in run.blocks().filter(|block| is_plain_round_trip(block.plan())) {
+        let mode = mode_name(block.plan().host_wait, block.plan().guest_wait);
+        let iteration = iterations.entry(mode.clone()).or_default();
+        for latency_ns in block.ok_rows().filter_map(|row| row.rtt_ns) {
+            writer.serialize(Line {
+                iteration: *iteration,
+                latency_ns,
+                latency_us: latency_ns as f64 / 1e3,
+                mode: &mode,
+            })?;
+            *iteration += 1;
         }
-        writer.flush()
     }
+    writer.flush()
 }
 
 /// Whether the block has round trips without special conditions. Only these are exported.

@@ -10,18 +10,11 @@ mod css;
 mod sanitize;
 mod tables;
 
-use std::io::{self, Write};
-use std::path::Path;
-
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use self::sanitize::{link, safe};
-use crate::io::file_names::HTML_FILE;
-use crate::io::run::Run;
-use crate::render::export::Export;
-use crate::render::plots::{Plot, themed};
+use crate::render::plots::{Plot, mode_class, themed};
 use crate::render::report_doc::{KeyResult, RESULTS, ReportDoc, RunFiles};
-use crate::result::RunResult;
 use bench_model::units::plural;
 
 /// The heading of the plots.
@@ -32,32 +25,6 @@ const SHOWN_WARNINGS: usize = 3;
 
 const STYLE: &str = concat!(include_str!("style.css"), include_str!("print.css"));
 const SCRIPT: &str = include_str!("compare.js");
-
-/// Writes the page.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    files: RunFiles,
-    plots: Vec<Plot>,
-}
-
-impl Page {
-    /// The page of the run in `dir`, with links to its existing files.
-    #[must_use]
-    pub fn new(dir: &Path, plots: Vec<Plot>) -> Self {
-        Self { files: RunFiles::scan(dir), plots }
-    }
-}
-
-impl Export for Page {
-    fn file_name(&self) -> &'static str {
-        HTML_FILE
-    }
-
-    fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let doc = ReportDoc::new(result, run, &self.files);
-        out.write_all(page(&doc, &self.plots, &self.files).into_string().as_bytes())
-    }
-}
 
 /// The whole page. Deterministic: it contains neither the time nor the machine of rendering.
 #[must_use]
@@ -167,25 +134,11 @@ fn results(doc: &ReportDoc) -> Markup {
 
 fn key_result(result: &KeyResult) -> Markup {
     html! {
-        li class=[result.winner.as_deref().map(tables::mode_class)] {
+        li class=[result.winner.as_deref().map(mode_class)] {
             h3 { (safe(&result.question)) }
             p.verdict { (safe(&result.verdict)) }
             @for text in &result.evidence { p { (safe(text)) } }
-            @if let Some(table) = &result.table {
-                table {
-                    caption { (safe(&table.caption)) }
-                    thead { tr { @for head in &table.head { th scope="col" { (head) } } } }
-                    tbody {
-                        @for row in &table.rows {
-                            tr {
-                                @for (index, value) in row.iter().enumerate() {
-                                    @if index == 0 { th scope="row" { (safe(value)) } } @else { td { (safe(value)) } }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
+            @if let Some(content) = &result.table { (tables::table(content)) }
         }
     }
 }
@@ -198,7 +151,7 @@ fn controls(doc: &ReportDoc) -> Markup {
                 legend { "Show" }
                 @if doc.modes.len() > 1 {
                     @for mode in &doc.modes {
-                        @let class = tables::mode_class(mode);
+                        @let class = mode_class(mode);
                         label class=(class) {
                             input type="checkbox" id={ "show-" (class) } checked;
                             span.swatch aria-hidden="true" {} bdi { (safe(mode)) }

@@ -3,9 +3,8 @@
 use maud::{Markup, html};
 
 use super::sanitize::safe;
-use crate::render::report_doc::sections::Section;
-use crate::render::report_doc::table::{SectionPart, Table, TableRow};
-use crate::render::report_doc::value::Value;
+use crate::render::plots::mode_class;
+use crate::render::report_doc::{Section, SectionPart, Table, Value};
 
 /// A section under its heading.
 pub(super) fn section(section: &Section) -> Markup {
@@ -32,7 +31,7 @@ fn part(part: &SectionPart) -> Markup {
 }
 
 /// Wide tables scroll separately, with the keyboard too: the page itself never scrolls sideways.
-fn table(table: &Table) -> Markup {
+pub(super) fn table(table: &Table) -> Markup {
     html! {
         div.scroll role="region" aria-labelledby=(table.id) tabindex="0" {
             table {
@@ -58,11 +57,11 @@ fn is_text(table: &Table, index: usize) -> bool {
     index < table.keys || table.columns.get(index).is_some_and(|column| column.prose)
 }
 
-fn row(table: &Table, row: &TableRow) -> Markup {
-    let mode = row.mode.as_deref();
+fn row(table: &Table, row: &[Value]) -> Markup {
+    let mode = table.mode_of(row);
     html! {
         tr class=[mode.map(mode_class)] {
-            @for (index, value) in row.values.iter().enumerate() {
+            @for (index, value) in row.iter().enumerate() {
                 @if index < table.keys {
                     th scope="row" { (key(value, mode)) }
                 } @else if is_text(table, index) {
@@ -98,21 +97,5 @@ fn number(value: &Value) -> Markup {
         @if let Some((low, high)) = &value.interval {
             " " small.interval { (low) " to " (high) }
         }
-    }
-}
-
-/// The CSS class of a wait mode.
-pub(super) fn mode_class(mode: &str) -> &'static str {
-    match mode {
-        "poll" => "mode-poll",
-        "irq" => "mode-irq",
-        "hybrid" => "mode-hybrid",
-        "poll/irq" => "mode-mixed-1",
-        "poll/hybrid" => "mode-mixed-2",
-        "irq/poll" => "mode-mixed-3",
-        "irq/hybrid" => "mode-mixed-4",
-        "hybrid/poll" => "mode-mixed-5",
-        "hybrid/irq" => "mode-mixed-6",
-        _ => "mode-other",
     }
 }

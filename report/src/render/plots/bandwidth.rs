@@ -1,15 +1,15 @@
 //! `bandwidth_analysis`: four panels of frames: distribution of the bandwidth, bandwidth by size, success rate, and
 //! duration in order.
 
-use super::Plot;
-use super::draw::axes::{Axes, Axis, BELOW, LEFT};
-use super::draw::chart::{Chart, MARGIN, WIDTH};
-use super::draw::line::{self, DataPoint, LineStyle};
-use super::draw::palette::{INK, LIMIT, MUTED};
-use super::draw::scale::{AxisUnit, Scale, Tick};
-use super::draw::svg::{Point, Rect, Stroke, TextAnchor, TextStyle};
+use super::Texts;
+use super::draw::{
+    Axis, AxisUnit, BELOW, Chart, DataPoint, INK, LEFT, LIMIT, LineStyle, MARGIN, MUTED, Point, Rect, Scale, Stroke,
+    TextAnchor, TextStyle, WIDTH, line,
+};
 use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows};
-use super::series::{ModeSamples, PlotData, counts, legend_of_cells, mode};
+use super::series::{
+    ModeSamples, PlotData, counts, described, distinct, grouped, legend_of_cells, mode, style, time_scale, waits,
+};
 use crate::result::Cell;
 use bench_model::Workload;
 use bench_model::units::{duration, size_name, speed, thousands};
@@ -24,14 +24,13 @@ const LABEL_WIDTH: f64 = 48.0;
 /// Maximum number of dots per row.
 const DOTS: usize = 150;
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let cells: Vec<&Cell> =
         data.cells(Workload::Frame).filter(|cell| cell.n > 0 || !cell.failures.is_empty()).collect();
     let frames: Vec<ModeSamples<'_>> = cells.iter().filter_map(|cell| data.series(cell)).collect();
     if frames.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("bandwidth_analysis", "Frames: bandwidth, duration and success");
     chart.legend(legend_of_cells(cells.iter().copied()));
     let (starts, needed) = rows(&cells);
     let high = needed.max(MIN_HEIGHT);
@@ -40,33 +39,27 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
     let second = first + high + BELOW + ABOVE + 4.0;
     let left = (MARGIN + LABELS_WIDTH, middle - 34.0 - MARGIN - LABELS_WIDTH);
     let right = (middle + LEFT - 8.0, WIDTH - MARGIN - middle - LEFT + 8.0);
-    distribution(&mut chart, (left.0, first, left.1, high), &cells, &frames, &starts);
-    by_size(&mut chart, (right.0, first, right.1, high), &frames);
-    success(&mut chart, (left.0, second, left.1, high), &cells, &starts);
-    over_time(&mut chart, (right.0, second, right.1, high), &frames);
+    distribution(chart, (left.0, first, left.1, high), &cells, &frames, &starts);
+    by_size(chart, (right.0, first, right.1, high), &frames);
+    success(chart, (left.0, second, left.1, high), &cells, &starts);
+    over_time(chart, (right.0, second, right.1, high), &frames);
     chart.y = second + high + BELOW;
     let caption = format!(
         "End to end: from before the write until the host sees that the guest verified the frame. Cold frames (flushed caches) are left out. {}.",
         counts(frames.iter().map(|series| (series.cell, series.sorted.len())))
     );
-    let alt = cells.iter().map(|cell| describe(cell)).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&cells, |cell| describe(cell)) })
 }
 
 fn rate(cell: &Cell, ns: u64) -> f64 {
     cell.size_bytes as f64 * 1e9 / ns.max(1) as f64
 }
 
-fn unlabelled(title: &str) -> Axis {
-    Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, AxisUnit::Count, title).named(Vec::<Tick>::new())
-}
-
 fn distribution(chart: &mut Chart, area: Rect, cells: &[&Cell], frames: &[ModeSamples<'_>], starts: &[f64]) {
     let fastest = frames.iter().filter_map(|series| Some(rate(series.cell, *series.sorted.first()?)));
     let x = Axis::new(Scale::from_zero(fastest), AxisUnit::Speed, "bytes per second, end to end");
-    let axes = Axes { area, heading: "distribution".into(), x, y: unlabelled("each frame; bar: median") };
-    axes.draw(&mut chart.svg);
-    label_rows(&mut chart.svg, &axes, cells, starts);
+    let axes = chart.axes(area, "distribution", x, Axis::unlabelled("each frame; bar: median"));
+    label_rows(&mut chart.svg, area, cells, starts);
     for (cell, start) in cells.iter().zip(starts) {
         let Some(series) = frames.iter().find(|series| std::ptr::eq(series.cell, *cell)) else { continue };
         let y = area.1 + start + ROW / 2.0;
@@ -84,11 +77,8 @@ fn distribution(chart: &mut Chart, area: Rect, cells: &[&Cell], frames: &[ModeSa
 }
 
 fn by_size(chart: &mut Chart, area: Rect, frames: &[ModeSamples<'_>]) {
-    let mut sizes: Vec<u64> = frames.iter().map(|series| series.cell.size_bytes).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let ticks = sizes.iter().enumerate().map(|(at, size)| Tick { value: at as f64, label: size_name(*size) }).collect();
-    let x = Axis::new(Scale::Linear { low: -0.5, high: sizes.len() as f64 - 0.5 }, AxisUnit::Count, "").named(ticks);
+    let sizes = distinct(frames.iter().map(|series| series.cell.size_bytes));
+    let x = Axis::categories(sizes.iter().map(|size| size_name(*size)), 0.5, "");
     let interval = |series: &ModeSamples<'_>| {
         let interval = Percentile::P50.interval(&series.sorted)?;
         Some((rate(series.cell, interval.high), rate(series.cell, interval.low)))
@@ -96,44 +86,26 @@ fn by_size(chart: &mut Chart, area: Rect, frames: &[ModeSamples<'_>]) {
     let median = |series: &ModeSamples<'_>| Some(rate(series.cell, Percentile::P50.of(&series.sorted)?));
     let tops = frames.iter().flat_map(|series| [median(series), interval(series).map(|(_, high)| high)]).flatten();
     let y = Axis::new(Scale::from_zero(tops), AxisUnit::Speed, "median with 95 % interval");
-    let axes = Axes { area, heading: "by size".into(), x, y };
-    axes.draw(&mut chart.svg);
-    let mut modes: Vec<_> = frames.iter().map(|series| (series.cell.host_wait, series.cell.guest_wait)).collect();
-    modes.sort_unstable();
-    modes.dedup();
-    for (position, waits) in modes.iter().enumerate() {
-        let same_mode: Vec<&ModeSamples<'_>> =
-            frames.iter().filter(|series| (series.cell.host_wait, series.cell.guest_wait) == *waits).collect();
+    let axes = chart.axes(area, "by size", x, y);
+    let modes = grouped(frames, |series| waits(series.cell));
+    for (position, same_mode) in modes.iter().enumerate() {
         let offset = (position as f64 - (modes.len() as f64 - 1.0) / 2.0) * (0.5 / modes.len() as f64).min(0.12);
-        let points: Vec<DataPoint> = same_mode
-            .iter()
-            .filter_map(|series| {
-                let at = sizes.iter().position(|size| *size == series.cell.size_bytes)?;
-                let hover =
-                    format!("{} {}: {}", size_name(series.cell.size_bytes), mode(series.cell), speed(median(series)?));
-                Some(DataPoint { x: at as f64 + offset, y: median(series)?, interval: interval(series), hover })
-            })
-            .collect();
-        if let Some(series) = same_mode.first() {
-            line::draw(chart, &axes, &points, series.style, LineStyle::MAIN);
-        }
+        let point = |series: &&ModeSamples<'_>| {
+            let at = sizes.iter().position(|size| *size == series.cell.size_bytes)?;
+            let (size, median) = (size_name(series.cell.size_bytes), median(series)?);
+            let hover = format!("{size} {}: {}", mode(series.cell), speed(median));
+            Some(DataPoint { x: at as f64 + offset, y: median, interval: interval(series), hover })
+        };
+        line::draw(chart, &axes, same_mode.iter().filter_map(point), same_mode[0].style, LineStyle::MAIN);
     }
 }
 
 fn over_time(chart: &mut Chart, area: Rect, frames: &[ModeSamples<'_>]) {
     let longest = frames.iter().map(|series| series.sorted.len()).max().unwrap_or(1);
-    let extremes = frames.iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
-    let axes = Axes {
-        area: (area.0, area.1, area.2 - LABEL_WIDTH, area.3),
-        heading: "duration in order".into(),
-        x: Axis::new(
-            Scale::Linear { low: 0.0, high: longest as f64 + 0.5 },
-            AxisUnit::Count,
-            "frame number, per size and mode",
-        ),
-        y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), AxisUnit::Time, "end to end"),
-    };
-    axes.draw(&mut chart.svg);
+    let scale = Scale::Linear { low: 0.0, high: longest as f64 + 0.5 };
+    let x = Axis::new(scale, AxisUnit::Count, "frame number, per size and mode");
+    let y = Axis::new(time_scale(frames), AxisUnit::Time, "end to end");
+    let axes = chart.axes((area.0, area.1, area.2 - LABEL_WIDTH, area.3), "duration in order", x, y);
     let mut line_ends: Vec<(Point, u64)> = Vec::new();
     for series in frames {
         let samples: Vec<u64> = series.blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
@@ -149,13 +121,9 @@ fn over_time(chart: &mut Chart, area: Rect, frames: &[ModeSamples<'_>]) {
         line_ends.extend(places.last().map(|&end| (end, series.cell.size_bytes)));
     }
     // One label per size, at the mean height of its line ends: colour and marker already identify the mode.
-    let mut sizes: Vec<(f64, u64)> = Vec::new();
-    for series in frames.iter().filter(|series| line_ends.iter().any(|(_, size)| *size == series.cell.size_bytes)) {
-        if sizes.iter().all(|(_, size)| *size != series.cell.size_bytes) {
-            let heights = || line_ends.iter().filter(|(_, size)| *size == series.cell.size_bytes).map(|(end, _)| end.1);
-            sizes.push((heights().sum::<f64>() / heights().count() as f64, series.cell.size_bytes));
-        }
-    }
+    let mean = |ends: &Vec<(Point, u64)>| ends.iter().map(|(end, _)| end.1).sum::<f64>() / ends.len() as f64;
+    let mut sizes: Vec<(f64, u64)> =
+        grouped(line_ends, |(_, size)| *size).iter().map(|ends| (mean(ends), ends[0].1)).collect();
     sizes.sort_by(|a, b| a.0.total_cmp(&b.0));
     let heights: Vec<f64> = sizes.iter().map(|(height, _)| *height).collect();
     for ((_, size), y) in sizes.iter().zip(spread(&heights, axes.bottom())) {
@@ -179,15 +147,14 @@ fn spread(heights: &[f64], lowest: f64) -> Vec<f64> {
 
 fn success(chart: &mut Chart, area: Rect, cells: &[&Cell], starts: &[f64]) {
     let x = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, AxisUnit::Share, "share of verified frames");
-    let axes = Axes { area, heading: "success".into(), x, y: unlabelled("verified frames") };
-    axes.draw(&mut chart.svg);
-    label_rows(&mut chart.svg, &axes, cells, starts);
+    let axes = chart.axes(area, "success", x, Axis::unlabelled("verified frames"));
+    label_rows(&mut chart.svg, area, cells, starts);
     for (cell, start) in cells.iter().zip(starts) {
         let (ok, all) = attempts(cell);
         let share = if all > 0 { ok as f64 / all as f64 } else { 0.0 };
         let y = area.1 + start;
         let (from, to) = (axes.x_at(0.0), axes.x_at(share));
-        let style = super::draw::palette::series_style(cell.host_wait, cell.guest_wait);
+        let style = style(cell);
         chart.svg.rect((from, y + 2.0, to - from, ROW - 4.0), style.color, 0.3, &describe(cell));
         chart.svg.line((to, y + 2.0), (to, y + ROW - 2.0), Stroke::new(style.color, 2.0));
         let failed = all - ok;

@@ -17,7 +17,7 @@ pub(crate) fn file_names() -> impl Iterator<Item = String> {
 }
 
 fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|(name, _)| *name).chain(RETIRED)
+    ALL.iter().map(|(name, ..)| *name).chain(RETIRED)
 }
 
 /// Writes each plot as SVG and PNG. Removes plots of an earlier rendering that this run does not have: they would show
@@ -29,8 +29,7 @@ pub fn write_into(dir: &Path, plots: &[Plot]) -> Result<(), ReportError> {
     }
     for plot in plots {
         replace(&folder.join(format!("{}.svg", plot.name)), |out| out.write_all(plot.svg.as_bytes()))?;
-        let pixels = || png(&plot.svg).map_err(io::Error::other);
-        replace(&folder.join(format!("{}.png", plot.name)), |out| out.write_all(&pixels()?))?;
+        replace(&folder.join(format!("{}.png", plot.name)), |out| out.write_all(&png(&plot.svg)?))?;
     }
     let stale = names().filter(|name| plots.iter().all(|plot| plot.name != *name));
     for path in stale.flat_map(|name| ["svg", "png"].map(|ending| folder.join(format!("{name}.{ending}")))) {

@@ -1,15 +1,15 @@
 //! `frame_phases`: mean duration of writing, notifying, reading and verifying a frame, with the minimum for the copies
 //! at peak bandwidth.
 
-use super::Plot;
-use super::draw::axes::{Axes, Axis, BELOW};
-use super::draw::chart::{Chart, LegendEntry, LegendSymbol, MARGIN, WIDTH};
-use super::draw::palette::{INK, MUTED, NOTIFY, READ, VERIFY, WRITE};
-use super::draw::scale::{AxisUnit, Scale, Tick};
-use super::draw::svg::{Rect, Stroke, TextStyle};
-use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows, series};
-use super::series::{ModeSamples, PlotData, middle_half, mode};
+use super::Texts;
+use super::draw::{
+    Axis, AxisUnit, BELOW, Chart, INK, LegendEntry, MARGIN, MUTED, NOTIFY, READ, Rect, Scale, Stroke, TextStyle,
+    VERIFY, WIDTH, WRITE,
+};
+use super::frame_rows::{LABELS_WIDTH, ROW, label_rows, rows};
+use super::series::{ModeSamples, PlotData, counts, described, middle_half, mode};
 use crate::result::Cell;
+use bench_model::Workload;
 use bench_model::raw::PeakBandwidths;
 use bench_model::units::{duration, size_name};
 
@@ -25,19 +25,16 @@ struct FrameBar<'a> {
     copy_ns: Option<f64>,
 }
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
-    let frames: Vec<FrameBar<'_>> = series(data).into_iter().filter_map(|series| frame(data, series)).collect();
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
+    let series = data.cells(Workload::Frame).filter_map(|cell| data.series(cell));
+    let frames: Vec<FrameBar<'_>> = series.filter_map(|series| frame(data, series)).collect();
     if frames.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("frame_phases", "Phases of a frame");
-    let mut entries: Vec<LegendEntry> = PHASES
-        .iter()
-        .map(|(name, color)| LegendEntry { symbol: LegendSymbol::Area(color, 1.0), label: (*name).to_owned() })
-        .collect();
+    let mut entries: Vec<LegendEntry> =
+        PHASES.iter().map(|(name, color)| LegendEntry::area(color, 1.0, name)).collect();
     if frames.iter().any(|frame| frame.copy_ns.is_some()) {
-        let symbol = LegendSymbol::Line(Stroke::new(INK, 2.0));
-        entries.push(LegendEntry { symbol, label: "both copies at peak bandwidth".into() });
+        entries.push(LegendEntry::line(Stroke::new(INK, 2.0), "both copies at peak bandwidth"));
     }
     chart.legend(entries);
     let cells: Vec<&Cell> = frames.iter().map(|frame| frame.series.cell).collect();
@@ -47,17 +44,15 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
     let left = MARGIN + LABELS_WIDTH;
     let all_phases: Rect = (left, top, half, high);
     let copies: Rect = (left + half + 40.0, top, half, high);
-    stacked(&mut chart, "all phases", all_phases, &frames, &starts, 4);
-    stacked(&mut chart, "without verify", copies, &frames, &starts, 3);
-    let axes = axes("", all_phases, 1.0);
-    label_rows(&mut chart.svg, &axes, &cells, &starts);
+    stacked(chart, "all phases", all_phases, &frames, &starts, 4);
+    stacked(chart, "without verify", copies, &frames, &starts, 3);
+    label_rows(&mut chart.svg, all_phases, &cells, &starts);
     chart.y = top + high + BELOW;
-    let counts = super::series::counts(frames.iter().map(|frame| (frame.series.cell, frame.series.sorted.len())));
+    let counts = counts(frames.iter().map(|frame| (frame.series.cell, frame.series.sorted.len())));
     let caption = format!(
         "Means over the middle half of the frames; the phases add up. Line: minimum time for the two copies (host to region, region to guest) at the peak bandwidth of the nearest size in the same run. {counts}.",
     );
-    let alt = frames.iter().map(describe).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&frames, describe) })
 }
 
 fn frame<'a>(data: &PlotData<'a>, series: ModeSamples<'a>) -> Option<FrameBar<'a>> {
@@ -82,17 +77,11 @@ fn copy_ns(sizes: &[PeakBandwidths], bytes: u64) -> Option<f64> {
     (ns.is_finite() && ns > 0.0).then_some(ns)
 }
 
-fn axes(heading: &str, area: Rect, longest: f64) -> Axes {
-    let no_names = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, AxisUnit::Count, "").named(Vec::<Tick>::new());
-    let x = Axis::new(Scale::from_zero([longest * 1.14]), AxisUnit::Time, "time per frame");
-    Axes { area, heading: heading.to_owned(), x, y: no_names }
-}
-
 fn stacked(chart: &mut Chart, heading: &str, area: Rect, frames: &[FrameBar<'_>], starts: &[f64], phases: usize) {
     let sum = |frame: &FrameBar<'_>| frame.phases[..phases].iter().sum::<f64>();
     let longest = frames.iter().flat_map(|frame| [Some(sum(frame)), frame.copy_ns]).flatten().fold(1.0, f64::max);
-    let axes = axes(heading, area, longest);
-    axes.draw(&mut chart.svg);
+    let x = Axis::new(Scale::from_zero([longest * 1.14]), AxisUnit::Time, "time per frame");
+    let axes = chart.axes(area, heading, x, Axis::unlabelled(""));
     for (frame, start) in frames.iter().zip(starts) {
         let y = area.1 + start + 2.0;
         let mut from = 0.0;

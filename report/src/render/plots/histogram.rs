@@ -1,15 +1,13 @@
 //! `latency_histogram`: the latencies of each mode on a linear axis, and of all modes on one logarithmic axis, where a
 //! few operations in the tail stay visible.
 
-use super::Plot;
-use super::draw::axes::{ABOVE, Axes, Axis, BELOW, LEFT, side_by_side};
-use super::draw::bins::{at_share, shares};
-use super::draw::chart::{Chart, MARGIN, WIDTH};
-use super::draw::palette::MUTED;
-use super::draw::scale::{AxisUnit, Scale, position};
-use super::draw::svg::{Point, Rect, Stroke, TextAnchor, TextStyle};
+use super::Texts;
+use super::draw::{
+    ABOVE, Axes, Axis, AxisUnit, Chart, MUTED, Point, Rect, Scale, Stroke, TextAnchor, TextStyle, at_share, position,
+    shares,
+};
 use super::percentile_curve::{describe, sample_counts};
-use super::series::{ModeSamples, PanelGroup, PlotData, legend_of_groups, mode};
+use super::series::{ModeSamples, PanelGroup, PlotData, described, legend_of_groups, mode, time_scale};
 use bench_model::units::{duration, sig3};
 
 const LINEAR_HEIGHT: f64 = 130.0;
@@ -26,33 +24,31 @@ const COLUMNS: usize = 3;
 const MAX_SHARE: f64 = 0.99;
 const MAX_P90_MULTIPLE: f64 = 3.0;
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let groups = data.latencies();
     if groups.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("latency_histogram", "Distribution of the latency");
     chart.legend(legend_of_groups(&groups));
     for group in &groups {
-        linear(&mut chart, group);
-        logarithmic(&mut chart, group);
+        linear(chart, group);
+        logarithmic(chart, group);
     }
     let caption = format!(
         "Linear axes end before the tail, with a note on the rest; logarithmic axes show every operation. Each sample is spread over one clock step. {}.",
         sample_counts(&groups)
     );
-    let alt = groups.iter().map(describe).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&groups, describe) })
 }
 
 fn linear(chart: &mut Chart, group: &PanelGroup<'_>) {
     for row in group.series.chunks(COLUMNS) {
-        let columns = COLUMNS.min(group.series.len());
-        let areas = side_by_side(chart.y + ABOVE, LINEAR_HEIGHT, columns);
+        let areas = chart.panels(ABOVE, LINEAR_HEIGHT, COLUMNS.min(group.series.len()));
+        // These axes have no title.
+        chart.y -= 14.0;
         for (series, area) in row.iter().zip(areas) {
             linear_axes(chart, &group.heading, series, area);
         }
-        chart.y += ABOVE + LINEAR_HEIGHT + BELOW - 14.0;
     }
 }
 
@@ -70,8 +66,7 @@ fn linear_axes(chart: &mut Chart, heading: &str, series: &ModeSamples<'_>, area:
     let y = Scale::from_zero(bins.iter().map(|share| share * headroom));
     let y = Axis::new(y, AxisUnit::Share, "operations per bin");
     let heading = format!("{heading}, {}", mode(series.cell));
-    let axes = Axes { area, heading, x: Axis::new(scale, AxisUnit::Time, ""), y };
-    axes.draw(&mut chart.svg);
+    let axes = chart.axes(area, heading, Axis::new(scale, AxisUnit::Time, ""), y);
     for (pair, share) in edges.windows(2).zip(bins).filter(|(_, share)| *share > 0.0) {
         let (left, top) = axes.point(pair[0], share);
         let bar = (left, top, axes.x_at(pair[1]) - left - 0.6, axes.bottom() - top);
@@ -87,8 +82,7 @@ fn linear_axes(chart: &mut Chart, heading: &str, series: &ModeSamples<'_>, area:
 }
 
 fn logarithmic(chart: &mut Chart, group: &PanelGroup<'_>) {
-    let extremes = || group.series.iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
-    let scale = Scale::log(extremes().map(|&ns| ns as f64), 1.0);
+    let scale = time_scale(&group.series);
     let Scale::Log { low, high } = scale else { return };
     let count = ((high / low).log10() * PER_DECADE).ceil().clamp(1.0, 600.0);
     let edges: Vec<f64> = (0..=position(count)).map(|edge| low * (high / low).powf(edge as f64 / count)).collect();
@@ -96,21 +90,16 @@ fn logarithmic(chart: &mut Chart, group: &PanelGroup<'_>) {
     let histograms: Vec<Vec<f64>> = group.series.iter().map(|series| shares(&series.sorted, &edges)).collect();
     let floor = 0.5 / max_count as f64;
     let y = Scale::log(histograms.iter().flatten().copied().chain([floor]), floor);
-    let area = (MARGIN + LEFT - 8.0, chart.y + ABOVE, WIDTH - 2.0 * MARGIN - LEFT + 8.0, LOG_HEIGHT);
-    let axes = Axes {
-        area,
-        heading: format!("{}, both axes logarithmic", group.title()),
-        x: Axis::new(scale, AxisUnit::Time, "latency"),
-        y: Axis::new(y, AxisUnit::Share, "operations per bin"),
-    };
-    axes.draw(&mut chart.svg);
+    let area = chart.panel(ABOVE, LOG_HEIGHT);
+    let heading = format!("{}, both axes logarithmic", group.title());
+    let y = Axis::new(y, AxisUnit::Share, "operations per bin");
+    let axes = chart.axes(area, heading, Axis::new(scale, AxisUnit::Time, "latency"), y);
     for (series, bins) in group.series.iter().zip(&histograms) {
         for outline in outlines(&axes, &edges, bins) {
             chart.svg.polygon(&outline, series.style.color, 0.28);
             chart.svg.polyline(&outline, Stroke::new(series.style.color, 1.4).dash(series.style.dash));
         }
     }
-    chart.y += ABOVE + LOG_HEIGHT + BELOW;
 }
 
 /// The outline of each contiguous range of non-empty bins.

@@ -1,14 +1,10 @@
 //! `latency_over_time`: latencies in the order of measurement, block after block, to show drift, bursts and differences
 //! between blocks. Thinned, but extremes are kept.
 
-use super::Plot;
-use super::draw::axes::{ABOVE, Axes, Axis, BELOW, LEFT};
-use super::draw::chart::{Chart, LegendEntry, LegendSymbol, MARGIN, WIDTH};
-use super::draw::palette::{MUTED, SHADE};
-use super::draw::scale::{AxisUnit, Scale, position};
-use super::draw::svg::{Point, Stroke};
+use super::Texts;
+use super::draw::{ABOVE, Axes, Axis, AxisUnit, Chart, LegendEntry, MUTED, Point, SHADE, Scale, Stroke, position};
 use super::percentile_curve::sample_counts;
-use super::series::{BlockSamples, ModeSamples, PanelGroup, PlotData, legend_of_groups, mode};
+use super::series::{BlockSamples, ModeSamples, PanelGroup, PlotData, described, legend_of_groups, mode, time_scale};
 use bench_model::units::duration;
 use statistics::Percentile;
 
@@ -18,45 +14,39 @@ const COLUMN: f64 = 1.5;
 /// Up to this number, operations are drawn as large dots.
 const MAX_LARGE_DOTS: usize = 300;
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let groups = data.latencies();
     if groups.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("latency_over_time", "Latency over time");
     let mut entries = legend_of_groups(&groups);
-    entries.push(LegendEntry { symbol: LegendSymbol::Line(Stroke::new(MUTED, 2.4)), label: "p50 of the block".into() });
-    entries.push(LegendEntry {
-        symbol: LegendSymbol::Line(Stroke::new(MUTED, 1.3).dash("5 3")),
-        label: "p99 of all blocks".into(),
-    });
+    entries.push(LegendEntry::line(Stroke::new(MUTED, 2.4), "p50 of the block"));
+    entries.push(LegendEntry::line(Stroke::new(MUTED, 1.3).dash("5 3"), "p99 of all blocks"));
     chart.legend(entries);
     for group in &groups {
-        axes(&mut chart, group);
+        panel(chart, group);
     }
     let caption = format!(
         "Alternating shades mark blocks. Each pixel column shows minimum, median and maximum. {}.",
         sample_counts(&groups)
     );
-    let alt = groups.iter().map(describe).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&groups, describe) })
 }
 
-fn axes(chart: &mut Chart, group: &PanelGroup<'_>) {
+fn panel(chart: &mut Chart, group: &PanelGroup<'_>) {
     let mut blocks: Vec<(&ModeSamples<'_>, &BlockSamples)> =
         group.series.iter().flat_map(|series| series.blocks.iter().map(move |block| (series, block))).collect();
     blocks.sort_by_key(|(_, block)| block.index);
     let total: usize = blocks.iter().map(|(_, block)| block.samples.len()).sum();
-    let extremes = group.series.iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
     let axes = Axes {
-        area: (MARGIN + LEFT - 8.0, chart.y + ABOVE, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HEIGHT),
+        area: chart.panel(ABOVE, HEIGHT),
         heading: group.title(),
         x: Axis::new(
             Scale::Linear { low: 0.0, high: total.max(1) as f64 },
             AxisUnit::Count,
             "operation, in the order of measurement",
         ),
-        y: Axis::new(Scale::log(extremes.map(|&ns| ns as f64), 1.0), AxisUnit::Time, "latency"),
+        y: Axis::new(time_scale(&group.series), AxisUnit::Time, "latency"),
     };
     let mut from = 0;
     let mut starts = Vec::new();
@@ -88,15 +78,12 @@ fn axes(chart: &mut Chart, group: &PanelGroup<'_>) {
         }
     }
     for ((series, block), start) in blocks.iter().zip(&starts) {
-        let mut sorted = block.samples.clone();
-        sorted.sort_unstable();
-        if let Some(p50) = Percentile::P50.of(&sorted) {
+        if let Some(p50) = median(block) {
             let from = axes.point(*start as f64, p50 as f64);
-            let to = axes.point((start + sorted.len()) as f64, p50 as f64);
+            let to = axes.point((start + block.samples.len()) as f64, p50 as f64);
             chart.svg.line(from, to, Stroke::new(series.style.color, 2.6));
         }
     }
-    chart.y += ABOVE + HEIGHT + BELOW;
 }
 
 /// Reduces samples to minimum, median and maximum of each column, with their positions.
@@ -114,13 +101,15 @@ fn thinned(samples: &[u64], columns: usize) -> Vec<(usize, u64)> {
     kept
 }
 
+fn median(block: &BlockSamples) -> Option<u64> {
+    let mut sorted = block.samples.clone();
+    sorted.sort_unstable();
+    Percentile::P50.of(&sorted)
+}
+
 fn describe(group: &PanelGroup<'_>) -> String {
     let range = |series: &ModeSamples<'_>| {
-        let medians = series.blocks.iter().filter_map(|block| {
-            let mut sorted = block.samples.clone();
-            sorted.sort_unstable();
-            Percentile::P50.of(&sorted)
-        });
+        let medians = series.blocks.iter().filter_map(median);
         let (low, high) = medians.fold((u64::MAX, 0), |(low, high), p50| (low.min(p50), high.max(p50)));
         let medians = format!("{} to {}", duration(low as f64), duration(high as f64));
         format!("{} {medians} ({} blocks)", mode(series.cell), series.blocks.len())

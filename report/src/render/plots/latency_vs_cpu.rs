@@ -1,13 +1,9 @@
 //! `latency_against_cpu`: CPU time and latency of each wait mode. Lower left is better.
 
-use super::Plot;
-use super::draw::axes::{Axes, Axis, BELOW, LEFT};
-use super::draw::chart::{Chart, LegendEntry, LegendSymbol, MARGIN, WIDTH};
-use super::draw::line::{self, DataPoint, LineStyle};
-use super::draw::palette::{MUTED, Marker, series_style};
-use super::draw::scale::{AxisUnit, Scale};
-use super::series::{PlotData, count_range, legend_of_cells, mode};
-use crate::result::Cell;
+use super::Texts;
+use super::draw::{ABOVE_UNTITLED, Axis, AxisUnit, Chart, DataPoint, LegendEntry, LineStyle, Marker, Scale, line};
+use super::series::{PlotData, count_range, described, legend_of_cells, mode, style};
+use crate::result::{Cell, Metric};
 use bench_model::Workload;
 use bench_model::units::{duration, sig3};
 
@@ -23,62 +19,47 @@ struct Dot<'a> {
     interval: Option<(f64, f64)>,
 }
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
-    let dots: Vec<Dot<'_>> = [Workload::Pingpong, Workload::Paced]
-        .into_iter()
-        .flat_map(|workload| data.cells(workload))
-        .filter_map(|cell| {
-            let cpu_ns = cell.cpu.total_us_per_op()? * 1e3;
-            let latencies = cell.latencies()?;
-            let p50_ns = latencies.ns.p50? as f64;
-            let interval = latencies.p50_interval_ns.map(|interval| (interval.low as f64, interval.high as f64));
-            let is_drawable = cpu_ns.is_finite() && cpu_ns > 0.0;
-            is_drawable.then_some(Dot { cell, paced: cell.workload == Workload::Paced, cpu_ns, p50_ns, interval })
-        })
-        .collect();
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
+    let cells = [Workload::Pingpong, Workload::Paced].into_iter().flat_map(|workload| data.cells(workload));
+    let dots: Vec<Dot<'_>> = cells.filter_map(dot).collect();
     if dots.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("latency_against_cpu", "Latency against CPU time");
     let mut entries = legend_of_cells(dots.iter().map(|dot| dot.cell));
-    let is_corrected = dots.iter().any(|dot| dot.cell.metric() == crate::result::metric::Metric::CorrectedLatency);
+    let is_corrected = dots.iter().any(|dot| dot.cell.metric() == Metric::CorrectedLatency);
     let paced_label = if is_corrected { "paced, corrected latency" } else { "paced" };
     for (paced, label) in [(false, "back to back"), (true, paced_label)] {
         if dots.iter().any(|dot| dot.paced == paced) {
-            entries
-                .push(LegendEntry { symbol: LegendSymbol::Point(Marker::Circle, MUTED, !paced), label: label.into() });
+            entries.push(LegendEntry::point(Marker::Circle, !paced, label));
         }
     }
     chart.legend(entries);
-    let axes = Axes {
-        area: (MARGIN + LEFT - 8.0, chart.y + 22.0, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HEIGHT),
-        heading: String::new(),
-        x: Axis::new(
-            Scale::log(dots.iter().map(|dot| dot.cpu_ns), 1.0),
-            AxisUnit::Time,
-            "CPU time per operation: initiator, vCPUs and QEMU's main loop",
-        ),
-        y: Axis::new(
-            Scale::log(dots.iter().flat_map(heights), 1.0),
-            AxisUnit::Time,
-            "median latency; lower left is better",
-        ),
-    };
-    axes.draw(&mut chart.svg);
+    let cpu = "CPU time per operation: initiator, vCPUs and QEMU's main loop";
+    let x = Axis::new(Scale::log(dots.iter().map(|dot| dot.cpu_ns), 1.0), AxisUnit::Time, cpu);
+    let heights = Scale::log(dots.iter().flat_map(heights), 1.0);
+    let y = Axis::new(heights, AxisUnit::Time, "median latency; lower left is better");
+    let area = chart.panel(ABOVE_UNTITLED, HEIGHT);
+    let axes = chart.axes(area, "", x, y);
     for dot in &dots {
         let point = DataPoint { x: dot.cpu_ns, y: dot.p50_ns, interval: dot.interval, hover: describe(dot) };
         let line_style = LineStyle { filled: !dot.paced, ..LineStyle::MAIN };
-        let style = series_style(dot.cell.host_wait, dot.cell.guest_wait);
-        line::draw(&mut chart, &axes, &[point], style, line_style);
+        line::draw(chart, &axes, [point].into_iter(), style(dot.cell), line_style);
     }
-    chart.y += 22.0 + HEIGHT + BELOW;
     let caption = format!(
         "Bars: 95 % interval of the median (block bootstrap). {}{}.",
         idle(data),
         count_range(dots.iter().map(|dot| dot.cell.n))
     );
-    let alt = dots.iter().map(describe).collect::<Vec<_>>().join(". ") + ".";
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&dots, |dot| describe(dot) + ".") })
+}
+
+fn dot(cell: &Cell) -> Option<Dot<'_>> {
+    let cpu_ns = cell.cpu.total_us_per_op()? * 1e3;
+    let latencies = cell.latencies()?;
+    let p50_ns = latencies.ns.p50? as f64;
+    let interval = latencies.p50_interval_ns.map(|interval| (interval.low as f64, interval.high as f64));
+    let is_drawable = cpu_ns.is_finite() && cpu_ns > 0.0;
+    is_drawable.then_some(Dot { cell, paced: cell.workload == Workload::Paced, cpu_ns, p50_ns, interval })
 }
 
 fn describe(dot: &Dot<'_>) -> String {

@@ -1,19 +1,14 @@
 //! `legs`: the legs of a typical round trip as a waterfall per wait mode.
 
-use super::Plot;
-use super::draw::axes::{Axes, Axis};
-use super::draw::chart::{Chart, MARGIN, WIDTH};
-use super::draw::palette::{LIMIT, MUTED, SeriesStyle};
-use super::draw::scale::{AxisUnit, Scale, Tick};
-use super::draw::svg::{Rect, Stroke, TextStyle};
-use super::series::{PanelGroup, PlotData, middle_half, mode};
+use super::Texts;
+use super::draw::{Axis, AxisUnit, Chart, LIMIT, MARGIN, MUTED, Rect, Scale, Stroke, TextStyle, WIDTH};
+use super::series::{PanelGroup, PlotData, described, middle_half, mode, style};
 use crate::result::Cell;
 use bench_model::samples::Row;
 use bench_model::units::{duration, thousands};
 
 /// Legs of a round trip in order. The last one, the ring, runs in parallel to the others.
 const PARTS: usize = 5;
-const RING: usize = 4;
 const ROW: f64 = 21.0;
 /// Width of the leg labels.
 const LABELS_WIDTH: f64 = 132.0;
@@ -21,22 +16,21 @@ const LABELS_WIDTH: f64 = 132.0;
 /// The legs of a cell's typical operation, in nanoseconds.
 struct Waterfall<'a> {
     cell: &'a Cell,
-    style: SeriesStyle,
     heading: String,
-    /// Whether IRQ entry was stamped. If so, the leg to the guest is split into inject and wake.
-    has_handler: bool,
-    parts: [f64; PARTS],
     n: usize,
+    /// Name, start and duration of each leg, in drawing order.
+    rows: Vec<(&'static str, f64, f64)>,
+    /// Without the ring.
+    total: f64,
 }
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let groups = data.round_trips();
     let columns: Vec<Vec<Waterfall<'_>>> =
         groups.iter().map(|group| waterfalls(data, group)).filter(|column| !column.is_empty()).collect();
     if columns.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("legs", "Legs of a round trip");
     let each = (WIDTH - 2.0 * MARGIN) / columns.len() as f64;
     let top = chart.y;
     let mut bottom = top;
@@ -45,23 +39,23 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
         for waterfall in column {
             let left = MARGIN + each * at as f64 + LABELS_WIDTH;
             let right = MARGIN + each * (at + 1) as f64 - if at + 1 < columns.len() { 20.0 } else { 0.0 };
-            y = draw(&mut chart, waterfall, (left, y + 26.0, right - left, 0.0));
+            y = panel(chart, waterfall, (left, y + 26.0, right - left, 0.0));
         }
         bottom = bottom.max(y);
     }
     chart.y = bottom;
-    let all = || columns.iter().flatten();
-    let n = all().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, thousands(waterfall.n as u64)));
+    let all: Vec<&Waterfall<'_>> = columns.iter().flatten().collect();
+    let n =
+        all.iter().map(|waterfall| format!("{}: n\u{a0}=\u{a0}{}", waterfall.heading, thousands(waterfall.n as u64)));
     let caption = format!(
         "Means over the middle half of the operations; the legs add up to the round trip. ring runs in parallel to the legs after it; handle is the guest's work. Each mode has its own axis. Blocks with an unstable clock offset are left out. {}.",
         n.collect::<Vec<_>>().join("; ")
     );
-    let alt = all().map(describe).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&all, |waterfall| describe(waterfall)) })
 }
 
 fn waterfalls<'a>(data: &PlotData<'a>, group: &PanelGroup<'a>) -> Vec<Waterfall<'a>> {
-    let draw = |cell: &'a Cell| waterfall(data, cell, &group.heading);
+    let of_cell = |cell: &'a Cell| waterfall(data, cell, &group.heading);
     let waterfall_of = |plain: &'a Cell| {
         // A guest that polls back to back does not stamp the detection. The fully stamped cell of the same mode does.
         let mut stamped = data.result.cells.iter().filter(|cell| {
@@ -69,7 +63,7 @@ fn waterfalls<'a>(data: &PlotData<'a>, group: &PanelGroup<'a>) -> Vec<Waterfall<
                 && (cell.workload, cell.size_bytes, cell.host_wait, cell.guest_wait)
                     == (plain.workload, plain.size_bytes, plain.host_wait, plain.guest_wait)
         });
-        draw(plain).or_else(|| draw(stamped.next()?))
+        of_cell(plain).or_else(|| of_cell(stamped.next()?))
     };
     group.series.iter().filter_map(|series| waterfall_of(series.cell)).collect()
 }
@@ -83,15 +77,21 @@ fn waterfall<'a>(data: &PlotData<'a>, cell: &'a Cell, heading: &str) -> Option<W
     let has_handler = interrupted > 0 && interrupted * 10 >= total * 9;
     let operations: Vec<(u64, [f64; PARTS])> = rows.iter().filter_map(|row| parts(row, has_handler)).collect();
     let n = operations.len();
+    let [to_guest, wake, guest, answer, ring] = middle_half(operations)?.map(|ns| ns.max(0.0));
+    let mut rows = Vec::new();
+    if ring > 0.0 {
+        rows.push(("ring", 0.0, ring));
+    }
+    if has_handler {
+        rows.extend([("inject", 0.0, to_guest), ("wake", to_guest, wake)]);
+    } else {
+        rows.push(("notify", 0.0, to_guest));
+    }
+    rows.push(("handle", to_guest + wake, guest));
+    rows.push(("answer", to_guest + wake + guest, answer));
     let note = if cell.conditions.full_stamps { " (instrumented)" } else { "" };
-    Some(Waterfall {
-        cell,
-        style: super::draw::palette::series_style(cell.host_wait, cell.guest_wait),
-        heading: format!("{heading}, {}{note}", mode(cell)),
-        has_handler,
-        parts: middle_half(operations)?,
-        n,
-    })
+    let heading = format!("{heading}, {}{note}", mode(cell));
+    Some(Waterfall { cell, heading, n, rows, total: to_guest + wake + guest + answer })
 }
 
 fn parts(row: &Row, has_handler: bool) -> Option<(u64, [f64; PARTS])> {
@@ -104,55 +104,27 @@ fn parts(row: &Row, has_handler: bool) -> Option<(u64, [f64; PARTS])> {
     Some((row.rtt_ns?, [to_guest as f64, wake as f64, guest as f64, row.answer_ns? as f64, ring as f64]))
 }
 
-/// Name, start and duration of each leg, in drawing order.
-fn rows_of(waterfall: &Waterfall<'_>) -> Vec<(&'static str, f64, f64)> {
-    let [to_guest, wake, guest, answer, ring] = waterfall.parts.map(|ns| ns.max(0.0));
-    let mut rows = Vec::new();
-    if waterfall.parts[RING] > 0.0 {
-        rows.push(("ring", 0.0, ring));
-    }
-    if waterfall.has_handler {
-        rows.push(("inject", 0.0, to_guest));
-        rows.push(("wake", to_guest, wake));
-    } else {
-        rows.push(("notify", 0.0, to_guest));
-    }
-    rows.push(("handle", to_guest + wake, guest));
-    rows.push(("answer", to_guest + wake + guest, answer));
-    rows
-}
-
-fn total(waterfall: &Waterfall<'_>) -> f64 {
-    waterfall.parts[..RING].iter().map(|ns| ns.max(0.0)).sum()
-}
-
 /// Draws one waterfall and returns the top of the next.
-fn draw(chart: &mut Chart, waterfall: &Waterfall<'_>, (left, top, width, _): Rect) -> f64 {
-    let rows = rows_of(waterfall);
-    let total = total(waterfall);
+fn panel(chart: &mut Chart, waterfall: &Waterfall<'_>, (left, top, width, _): Rect) -> f64 {
+    let Waterfall { cell, heading, rows, total, .. } = waterfall;
     let longest = rows.iter().map(|(_, from, long)| from + long).fold(1.0, f64::max);
     // Leave space for the text right of the last bar.
     let scale = Scale::Linear { low: 0.0, high: longest * (1.0 + 120.0 / (width - 120.0)) };
     let high = rows.len() as f64 * ROW + 6.0;
-    let no_names = Axis::new(Scale::Linear { low: 0.0, high: 1.0 }, AxisUnit::Count, "").named(Vec::<Tick>::new());
-    let axes = Axes {
-        area: (left, top, width, high),
-        heading: format!("{}: {}", waterfall.heading, duration(total)),
-        x: Axis::new(scale, AxisUnit::Time, ""),
-        y: no_names,
-    };
-    axes.draw(&mut chart.svg);
+    let heading = format!("{heading}: {}", duration(*total));
+    let x = Axis::new(scale, AxisUnit::Time, "");
+    let axes = chart.axes((left, top, width, high), heading, x, Axis::unlabelled(""));
     let mut before: Option<f64> = None;
     for (at, (name, from, long)) in rows.iter().enumerate() {
         let y = top + 6.0 + at as f64 * ROW;
         let (x, end) = (axes.x_at(*from), axes.x_at(from + long));
-        let is_parallel = *name == "ring";
-        let share = if total > 0.0 { long / total * 100.0 } else { 0.0 };
+        let share = if *total > 0.0 { long / total * 100.0 } else { 0.0 };
         let figures = format!("{}, {share:.0} %", duration(*long));
-        let hover = format!("{} {name}: {figures}", mode(waterfall.cell));
-        let opacity = if is_parallel { 0.4 } else { 1.0 };
+        let hover = format!("{} {name}: {figures}", mode(cell));
+        // The ring runs in parallel to the other legs.
+        let opacity = if *name == "ring" { 0.4 } else { 1.0 };
         let bar = (x, y, (end - x).max(1.2), ROW - 7.0);
-        chart.svg.rect(bar, waterfall.style.color, opacity, &hover);
+        chart.svg.rect(bar, style(cell).color, opacity, &hover);
         if let Some(from_y) = before.filter(|_| *from > 0.0) {
             chart.svg.line((x, from_y), (x, y), Stroke::new(LIMIT, 0.8));
         }
@@ -165,7 +137,7 @@ fn draw(chart: &mut Chart, waterfall: &Waterfall<'_>, (left, top, width, _): Rec
 }
 
 fn describe(waterfall: &Waterfall<'_>) -> String {
-    let parts: Vec<String> =
-        rows_of(waterfall).iter().map(|(name, _, long)| format!("{name} {}", duration(*long))).collect();
-    format!("{}, total {}: {}.", waterfall.heading, duration(total(waterfall)), parts.join(", "))
+    let Waterfall { heading, rows, total, .. } = waterfall;
+    let parts: Vec<String> = rows.iter().map(|(name, _, long)| format!("{name} {}", duration(*long))).collect();
+    format!("{heading}, total {}: {}.", duration(*total), parts.join(", "))
 }

@@ -26,11 +26,13 @@ mod storm;
 mod stream;
 
 pub use self::draw::css_vars::themed;
+pub(crate) use self::draw::palette::mode_class;
 pub use self::draw::palette::{Color, PALETTE};
-pub use self::draw::png::{PngError, png};
+pub use self::draw::png::png;
 pub use self::export::write_into;
 pub(crate) use self::export::{FOLDER, file_names};
 
+use self::draw::Chart;
 use self::series::PlotData;
 use crate::io::run::Run;
 use crate::result::RunResult;
@@ -52,21 +54,28 @@ pub struct Plot {
     pub svg: String,
 }
 
-type Draw = fn(&PlotData<'_>) -> Option<Plot>;
+/// The texts of a plot that depend on the run.
+struct Texts {
+    caption: String,
+    alt: String,
+}
 
-/// Every plot, in the order of the report.
-const ALL: [(&str, Draw); 11] = [
-    ("latency_percentiles", percentile_curve::plot),
-    ("latency_histogram", histogram::plot),
-    ("latency_over_time", latency_over_time::plot),
-    ("legs", legs::plot),
-    ("latency_against_cpu", latency_vs_cpu::plot),
-    ("latency_against_rate", latency_vs_rate::plot),
-    ("contention", contention::plot),
-    ("bandwidth_analysis", bandwidth::plot),
-    ("frame_phases", frame_phases::plot),
-    ("storm", storm::plot),
-    ("stream", stream::plot),
+/// Draws a plot. `None`: the run has no data for it.
+type Draw = fn(&PlotData<'_>, &mut Chart) -> Option<Texts>;
+
+/// Name, title and content of every plot, in the order of the report.
+const ALL: [(&str, &str, Draw); 11] = [
+    ("latency_percentiles", "Latency by percentile", percentile_curve::draw),
+    ("latency_histogram", "Distribution of the latency", histogram::draw),
+    ("latency_over_time", "Latency over time", latency_over_time::draw),
+    ("legs", "Legs of a round trip", legs::draw),
+    ("latency_against_cpu", "Latency against CPU time", latency_vs_cpu::draw),
+    ("latency_against_rate", "Latency by offered load", latency_vs_rate::draw),
+    ("contention", "Latency with busy threads", contention::draw),
+    ("bandwidth_analysis", "Frames: bandwidth, duration and success", bandwidth::draw),
+    ("frame_phases", "Phases of a frame", frame_phases::draw),
+    ("storm", "Interrupts per doorbell, without waiting for acknowledgement", storm::draw),
+    ("stream", "Throughput of a stream", stream::draw),
 ];
 
 /// Plots of earlier versions. Their files are removed when a run is rendered again.
@@ -76,5 +85,10 @@ const RETIRED: [&str; 1] = ["latency_ecdf"];
 #[must_use]
 pub fn plots(result: &RunResult, run: &Run) -> Vec<Plot> {
     let data = PlotData { result, run };
-    ALL.iter().filter_map(|(_, draw)| draw(&data)).collect()
+    let plot = |&(name, title, draw): &(&'static str, &str, Draw)| {
+        let mut chart = Chart::new();
+        let texts = draw(&data, &mut chart)?;
+        Some(chart.finish(name, title, texts, data.environment()))
+    };
+    ALL.iter().filter_map(plot).collect()
 }

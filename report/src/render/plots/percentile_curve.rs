@@ -1,13 +1,12 @@
 //! `latency_percentiles`: latency by percentile. Each further nine takes the same width, so the tail is as readable as
 //! the body.
 
-use super::Plot;
-use super::draw::axes::{ABOVE, Axes, Axis, BELOW, TICKS, side_by_side};
-use super::draw::chart::{Chart, LegendEntry, LegendSymbol};
-use super::draw::palette::{LIMIT, MUTED, Marker};
-use super::draw::scale::{AxisUnit, Scale};
-use super::draw::svg::{Point, Stroke, TextAnchor, TextStyle};
-use super::series::{ModeSamples, PanelGroup, PlotData, counts, legend_of_groups, mode};
+use super::Texts;
+use super::draw::{
+    ABOVE, Axes, Axis, AxisUnit, Chart, LIMIT, LegendEntry, MUTED, Marker, Point, Scale, Stroke, TICKS, TextAnchor,
+    TextStyle,
+};
+use super::series::{ModeSamples, PanelGroup, PlotData, counts, described, legend_of_groups, mode, time_scale};
 use bench_model::units::{duration, thousands};
 use statistics::Percentile;
 
@@ -35,46 +34,31 @@ fn last_share(n: usize) -> u32 {
     10_000_u32.saturating_sub(beyond).max(reported)
 }
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let groups = data.latencies();
-    if groups.is_empty() {
-        return None;
-    }
-    let mut chart = Chart::new("latency_percentiles", "Latency by percentile");
-    let mut entries = legend_of_groups(&groups);
-    entries
-        .push(LegendEntry { symbol: LegendSymbol::Area(LIMIT, 0.25), label: "95 % interval of the percentile".into() });
-    entries
-        .push(LegendEntry { symbol: LegendSymbol::Point(Marker::Circle, MUTED, false), label: "slowest of n".into() });
-    chart.legend(entries);
     let all = || groups.iter().flat_map(|group| &group.series);
-    let extremes = all().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
-    let scale = Scale::log(extremes.map(|&ns| ns as f64), 1.0);
-    let panels = side_by_side(chart.y + ABOVE, HEIGHT, groups.len());
-    let last = all().map(|series| last_share(series.sorted.len())).max().unwrap_or(5_000).max(9_000);
-    for (group, area) in groups.iter().zip(panels) {
+    let last = all().map(|series| last_share(series.sorted.len())).max()?.max(9_000);
+    let mut entries = legend_of_groups(&groups);
+    entries.push(LegendEntry::area(LIMIT, 0.25, "95 % interval of the percentile"));
+    entries.push(LegendEntry::point(Marker::Circle, false, "slowest of n"));
+    chart.legend(entries);
+    let scale = time_scale(all());
+    for (group, area) in groups.iter().zip(chart.panels(ABOVE, HEIGHT, groups.len())) {
         let x = Axis::new(Scale::Nines { last: f64::from(last) / 1e4 }, AxisUnit::Share, "percentile");
-        let area = (area.0, area.1, area.2 - MAX_WIDTH, area.3);
         let y = Axis::new(scale, AxisUnit::Time, group.axis_title());
-        let axes = Axes { area, heading: group.heading.clone(), x, y };
-        axes.draw(&mut chart.svg);
+        let axes = chart.axes((area.0, area.1, area.2 - MAX_WIDTH, area.3), &*group.heading, x, y);
         let max_x = axes.right() + MAX_WIDTH / 2.0;
-        chart.svg.text(
-            (max_x, axes.bottom() + TICKS),
-            "max",
-            TextStyle::new(12.0).color(MUTED).anchor(TextAnchor::Middle),
-        );
+        let style = TextStyle::new(12.0).color(MUTED).anchor(TextAnchor::Middle);
+        chart.svg.text((max_x, axes.bottom() + TICKS), "max", style);
         for series in &group.series {
-            curve(&mut chart, &axes, series, max_x);
+            curve(chart, &axes, series, max_x);
         }
     }
-    chart.y += ABOVE + HEIGHT + BELOW;
     let caption = format!(
         "Nearest-rank percentiles, as far as the samples suffice. Bands: intervals from order statistics (independent samples). Bar at p50: block bootstrap, includes drift. {}.",
         sample_counts(&groups)
     );
-    let alt = groups.iter().map(describe).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&groups, describe) })
 }
 
 fn curve(chart: &mut Chart, axes: &Axes, series: &ModeSamples<'_>, max_x: f64) {
@@ -106,13 +90,13 @@ fn curve(chart: &mut Chart, axes: &Axes, series: &ModeSamples<'_>, max_x: f64) {
         if let Some(value) = Percentile::at(share).of(sorted) {
             let hover = format!("{} {name}: {}", mode(series.cell), duration(value as f64));
             let at = axes.point(f64::from(share) / 1e4, value as f64);
-            chart.svg.marker(at, style.marker, style.color, true, &hover);
+            chart.svg.marker(at, style.marker, (style.color, true), 1.0, &hover);
         }
     }
     if let Some(&max) = sorted.last() {
         let hover =
             format!("{}, slowest of {}: {}", mode(series.cell), thousands(sorted.len() as u64), duration(max as f64));
-        chart.svg.marker((max_x, axes.y_at(max as f64)), style.marker, style.color, false, &hover);
+        chart.svg.marker((max_x, axes.y_at(max as f64)), style.marker, (style.color, false), 1.0, &hover);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Selects the cells of each panel with their samples, and formats the text that plots share.
 
-use super::draw::chart::{LegendEntry, LegendSymbol};
-use super::draw::palette::{SeriesStyle, series_style};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::draw::{LegendEntry, LegendSymbol, Scale, SeriesStyle, series_style};
 use crate::evaluate::findings::carries;
 use crate::io::run::{Run, RunBlock};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
 use bench_model::units::{acceleration, duration, size_name, thousands};
-use bench_model::{Arrivals, Workload};
+use bench_model::{Arrivals, WaitMode, Workload};
 
 /// Input of all plots.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +85,7 @@ impl<'a> PlotData<'a> {
             self.run.blocks_of(cell.key()).map(samples_of).filter(|block| !block.samples.is_empty()).collect();
         let mut sorted: Vec<u64> = blocks.iter().flat_map(|block| block.samples.iter().copied()).collect();
         sorted.sort_unstable();
-        let style = series_style(cell.host_wait, cell.guest_wait);
-        (!sorted.is_empty()).then_some(ModeSamples { cell, style, blocks, sorted })
+        (!sorted.is_empty()).then_some(ModeSamples { cell, style: style(cell), blocks, sorted })
     }
 
     /// Closed-loop messages, back to back and paced. A generated plan has one size and one gap; of others the first is
@@ -172,24 +172,51 @@ pub(crate) fn legend_of_groups(groups: &[PanelGroup<'_>]) -> Vec<LegendEntry> {
 
 /// One legend entry per wait mode of these cells, in the order of the palette.
 pub(crate) fn legend_of_cells<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Vec<LegendEntry> {
-    let mut distinct: Vec<&Cell> = Vec::new();
-    for cell in cells {
-        if !distinct.iter().any(|other| (other.host_wait, other.guest_wait) == (cell.host_wait, cell.guest_wait)) {
-            distinct.push(cell);
-        }
-    }
-    let is_mixed = |cell: &&Cell| cell.host_wait != cell.guest_wait;
-    distinct.sort_by_key(|cell| (is_mixed(cell), cell.host_wait, cell.guest_wait));
-    let mixed = if distinct.iter().any(is_mixed) { " (host/guest)" } else { "" };
-    let entry = |(position, cell): (usize, &&Cell)| {
-        let is_first_mixed = is_mixed(cell) && !distinct[..position].iter().any(is_mixed);
-        let note = if is_first_mixed { mixed } else { "" };
-        LegendEntry {
-            symbol: LegendSymbol::Mode(series_style(cell.host_wait, cell.guest_wait)),
-            label: format!("{}{note}", mode(cell)),
-        }
+    let mut modes: Vec<&Cell> = cells.into_iter().collect();
+    let is_mixed = |cell: &Cell| cell.host_wait != cell.guest_wait;
+    modes.sort_by_key(|cell| (is_mixed(cell), waits(cell)));
+    modes.dedup_by_key(|cell| waits(cell));
+    let first_mixed = modes.iter().position(|cell| is_mixed(cell));
+    let entry = |(position, cell): (usize, &Cell)| {
+        let note = if Some(position) == first_mixed { " (host/guest)" } else { "" };
+        LegendEntry { symbol: LegendSymbol::Mode(style(cell)), label: format!("{}{note}", mode(cell)) }
     };
-    distinct.iter().enumerate().map(entry).collect()
+    modes.into_iter().enumerate().map(entry).collect()
+}
+
+/// The wait modes of host and guest.
+pub(crate) fn waits(cell: &Cell) -> (WaitMode, WaitMode) {
+    (cell.host_wait, cell.guest_wait)
+}
+
+/// Colour, marker and dash of the cell's wait mode.
+pub(crate) fn style(cell: &Cell) -> SeriesStyle {
+    series_style(cell.host_wait, cell.guest_wait)
+}
+
+/// Groups by a key, in ascending order of the keys. Groups keep the order of their items.
+pub(crate) fn grouped<T, K: Ord>(items: impl IntoIterator<Item = T>, key: impl Fn(&T) -> K) -> Vec<Vec<T>> {
+    let mut groups: BTreeMap<K, Vec<T>> = BTreeMap::new();
+    for item in items {
+        groups.entry(key(&item)).or_default().push(item);
+    }
+    groups.into_values().collect()
+}
+
+/// Each value once, ascending.
+pub(crate) fn distinct<T: Ord>(values: impl IntoIterator<Item = T>) -> Vec<T> {
+    values.into_iter().collect::<BTreeSet<T>>().into_iter().collect()
+}
+
+/// A logarithmic scale for the samples of these series.
+pub(crate) fn time_scale<'a>(series: impl IntoIterator<Item = &'a ModeSamples<'a>>) -> Scale {
+    let extremes = series.into_iter().flat_map(|series| [series.sorted.first(), series.sorted.last()]).flatten();
+    Scale::log(extremes.map(|&ns| ns as f64), 1.0)
+}
+
+/// The descriptions of all subjects in one text.
+pub(crate) fn described<T>(subjects: &[T], describe: impl Fn(&T) -> String) -> String {
+    subjects.iter().map(describe).collect::<Vec<_>>().join(" ")
 }
 
 fn heading(cell: &Cell) -> String {

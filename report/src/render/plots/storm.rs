@@ -1,13 +1,10 @@
 //! `storm`: interrupts and driver events per second by doorbells per second, without waiting for acknowledgement.
 
-use super::Plot;
-use super::draw::axes::{Axes, Axis, BELOW, LEFT};
-use super::draw::chart::{Chart, LegendEntry, LegendSymbol, MARGIN, WIDTH};
-use super::draw::line::{self, DataPoint, LineStyle};
-use super::draw::palette::{LIMIT, MUTED, Marker, series_style};
-use super::draw::scale::{AxisUnit, Scale};
-use super::draw::svg::Stroke;
-use super::series::{PlotData, legend_of_cells, mode};
+use super::Texts;
+use super::draw::{
+    ABOVE_UNTITLED, Axis, AxisUnit, Chart, DataPoint, LegendEntry, LineStyle, Marker, Scale, Stroke, line,
+};
+use super::series::{PlotData, described, distinct, grouped, legend_of_cells, mode, style, waits};
 use crate::result::{Cell, CellCounters};
 use bench_model::Workload;
 use bench_model::units::{rounded_thousands, thousands};
@@ -30,7 +27,7 @@ fn rate(cell: &Cell, count: Option<u64>) -> Option<f64> {
     rate.is_finite().then_some(rate)
 }
 
-pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
+pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let is_drawn = |cell: &&Cell| {
         cell.messages_per_second.is_some_and(|rate| rate.is_finite() && rate > 0.0)
             && COUNT_LINES.iter().any(|(count, _, _)| rate(cell, count(&cell.counters)).is_some())
@@ -39,77 +36,41 @@ pub(crate) fn plot(data: &PlotData<'_>) -> Option<Plot> {
     if cells.is_empty() {
         return None;
     }
-    let mut chart = Chart::new("storm", "Interrupts per doorbell, without waiting for acknowledgement");
     let mut entries = legend_of_cells(cells.iter().copied());
-    entries.push(LegendEntry {
-        symbol: LegendSymbol::Line(Stroke::new(LIMIT, 1.4).dash("6 4")),
-        label: "doorbells rung".into(),
-    });
-    entries.push(LegendEntry {
-        symbol: LegendSymbol::Point(Marker::Square, MUTED, true),
-        label: "interrupts in the guest".into(),
-    });
-    entries.push(LegendEntry {
-        symbol: LegendSymbol::Point(Marker::Square, MUTED, false),
-        label: "events reported by its driver".into(),
-    });
+    entries.push(LegendEntry::line(Stroke::DASHED, "doorbells rung"));
+    entries.push(LegendEntry::point(Marker::Square, true, "interrupts in the guest"));
+    entries.push(LegendEntry::point(Marker::Square, false, "events reported by its driver"));
     chart.legend(entries);
     let ring_rates = || cells.iter().filter_map(|cell| cell.messages_per_second);
     let event_rates =
         cells.iter().flat_map(|cell| COUNT_LINES.iter().filter_map(|(count, _, _)| rate(cell, count(&cell.counters))));
     let scale = Scale::log(ring_rates(), 1.0);
-    let axes = Axes {
-        area: (MARGIN + LEFT - 8.0, chart.y + 22.0, WIDTH - 2.0 * MARGIN - LEFT + 8.0, HEIGHT),
-        heading: String::new(),
-        x: Axis::new(scale, AxisUnit::Rate, "doorbells rung per second"),
-        y: Axis::new(Scale::log(event_rates.chain(ring_rates()), 0.1), AxisUnit::Rate, "per second"),
-    };
-    axes.draw(&mut chart.svg);
+    let x = Axis::new(scale, AxisUnit::Rate, "doorbells rung per second");
+    let y = Axis::new(Scale::log(event_rates.chain(ring_rates()), 0.1), AxisUnit::Rate, "per second");
+    let area = chart.panel(ABOVE_UNTITLED, HEIGHT);
+    let axes = chart.axes(area, "", x, y);
     if let Scale::Log { low, high } = scale {
-        let diagonal = [axes.point(low, low), axes.point(high, high)];
-        chart.svg.polyline(&diagonal, Stroke::new(LIMIT, 1.4).dash("6 4"));
+        chart.svg.polyline(&[axes.point(low, low), axes.point(high, high)], Stroke::DASHED);
     }
-    let mut modes: Vec<_> = cells.iter().map(|cell| (cell.host_wait, cell.guest_wait)).collect();
-    modes.sort_unstable();
-    modes.dedup();
-    for (host, guest) in modes {
+    for cells in grouped(cells.iter().copied(), |cell| waits(cell)) {
         for (count, line_style, name) in COUNT_LINES {
-            let mut points: Vec<DataPoint> = cells
-                .iter()
-                .filter(|cell| (cell.host_wait, cell.guest_wait) == (host, guest))
-                .filter_map(|cell| {
-                    let events = count(&cell.counters)?;
-                    let hover = format!(
-                        "{}: {} {name} of {} doorbells at {}",
-                        mode(cell),
-                        thousands(events),
-                        thousands(cell.counters.rings),
-                        per_second(cell)
-                    );
-                    Some(DataPoint {
-                        x: cell.messages_per_second?,
-                        y: rate(cell, Some(events))?,
-                        interval: None,
-                        hover,
-                    })
-                })
-                .collect();
-            points.sort_by(|a, b| a.x.total_cmp(&b.x));
-            line::draw(&mut chart, &axes, &points, series_style(host, guest), line_style);
+            let point = |cell: &&Cell| {
+                let events = count(&cell.counters)?;
+                let (rung, speed) = (thousands(cell.counters.rings), per_second(cell));
+                let hover = format!("{}: {} {name} of {rung} doorbells at {speed}", mode(cell), thousands(events));
+                Some(DataPoint { x: cell.messages_per_second?, y: rate(cell, Some(events))?, interval: None, hover })
+            };
+            line::draw(chart, &axes, cells.iter().filter_map(point), style(cells[0]), line_style);
         }
     }
-    chart.y += 22.0 + HEIGHT + BELOW;
     cells.sort_by(|a, b| a.messages_per_second.unwrap_or(0.0).total_cmp(&b.messages_per_second.unwrap_or(0.0)));
-    let mut rings: Vec<u64> = cells.iter().map(|cell| cell.counters.rings).collect();
-    rings.sort_unstable();
-    rings.dedup();
-    let rings: Vec<String> = rings.into_iter().map(thousands).collect();
+    let rings: Vec<String> =
+        distinct(cells.iter().map(|cell| cell.counters.rings)).into_iter().map(thousands).collect();
     let caption = format!(
         "Dashed line: one interrupt per doorbell. Below it, doorbells are coalesced. Doorbells per point: {}.",
         rings.join(", ")
     );
-    let alt = cells.iter().map(|cell| describe(cell)).collect::<Vec<_>>().join(" ");
-    Some(chart.finish(caption, data.environment(), alt))
+    Some(Texts { caption, alt: described(&cells, |cell| describe(cell)) })
 }
 
 fn per_second(cell: &Cell) -> String {

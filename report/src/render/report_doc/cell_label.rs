@@ -4,11 +4,10 @@ use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 use bench_model::units::size_name;
 
-use super::value::Value;
+use super::{Column, Table, Value};
 
 /// Size and conditions of a cell, for instance `64 B, 2.00 ms gap`.
-#[must_use]
-pub fn label(cell: &Cell) -> String {
+pub(super) fn label(cell: &Cell) -> String {
     let conditions = cell.conditions.to_string();
     // These workloads have a single message size, so the conditions distinguish their cells.
     let conditions_suffice = matches!(cell.workload, Workload::Contention | Workload::Openloop | Workload::Storm);
@@ -20,20 +19,30 @@ pub fn label(cell: &Cell) -> String {
     }
 }
 
-/// The key columns of a cell's row: case and mode.
-#[must_use]
-pub fn keys(cell: &Cell) -> Vec<Value> {
-    vec![Value::word(label(cell)), Value::word(&cell.mode)]
+/// The key columns of a table of cells of several workloads; without the first one, of a single workload.
+pub(super) const KEYS: [Column<Cell>; 3] = [
+    ("workload", "", |cell| Value::word(cell.workload.name())),
+    ("case", "", |cell| Value::word(label(cell))),
+    ("mode", "", |cell| Value::word(&cell.mode)),
+];
+
+/// A table with one row per cell of one workload, without unknown columns.
+pub(super) fn cell_table<'a>(
+    id: impl Into<String>,
+    caption: impl Into<String>,
+    columns: &[Column<Cell>],
+    cells: impl IntoIterator<Item = &'a Cell>,
+) -> Table {
+    Table::new(id, caption, 2, &[&KEYS[1..], columns].concat(), cells).without_unknown_columns()
 }
 
 /// The cells of a workload.
-pub fn cells_of(result: &RunResult, workload: Workload) -> impl Iterator<Item = &Cell> {
+pub(super) fn cells_of(result: &RunResult, workload: Workload) -> impl Iterator<Item = &Cell> {
     result.cells.iter().filter(move |cell| cell.workload == workload)
 }
 
 /// What the latency of a workload covers.
-#[must_use]
-pub fn description(workload: Workload) -> &'static str {
+pub(super) fn description(workload: Workload) -> &'static str {
     match workload {
         Workload::Pingpong => {
             "pingpong: round trips back to back, from publishing a message to its second acknowledgement"

@@ -1,7 +1,7 @@
 //! Self-checks and warnings.
 
-use super::table::{SectionPart, Table, TableColumn, TableRow};
-use super::value::Value;
+use super::{Column, SectionPart, Table, Value};
+use crate::render::wrap::{elided, wrapped_to};
 use crate::result::{CheckOutcome, RunResult, SelfCheck};
 
 /// How many self-checks passed, and the failed ones.
@@ -30,8 +30,19 @@ impl CheckSummary {
         Self { text, failed }
     }
 
+    /// The failed self-checks with their details, each in at most `max` lines of `columns` columns.
+    pub(crate) fn failed_lines(&self, columns: usize, max: usize) -> Vec<String> {
+        let lines = |check: &SelfCheck| {
+            let head = format!("  FAILED {} {}: ", check.id, check.name);
+            // The reason is often at the end of the detail, so the middle is removed. Line breaks need some space.
+            let each = columns.saturating_sub(if max > 1 { 16 } else { 0 });
+            let free = (each * max).saturating_sub(head.chars().count());
+            wrapped_to(&format!("{head}{}", elided(&check.detail, free)), columns, max)
+        };
+        self.failed.iter().flat_map(lines).collect()
+    }
+
     /// Whether no self-check failed.
-    #[must_use]
     pub fn passed(&self) -> bool {
         self.failed.is_empty()
     }
@@ -39,30 +50,20 @@ impl CheckSummary {
 
 /// Section "Self-checks".
 pub(super) fn checks(result: &RunResult) -> Vec<SectionPart> {
-    let row = |check: &SelfCheck| {
-        let outcome = match check.pass {
-            CheckOutcome::Pass => "passed",
-            CheckOutcome::Fail => "FAILED",
-            CheckOutcome::NotApplicable => "not applicable",
-        };
-        let values = [check.id.to_string(), outcome.to_owned(), check.name.clone(), check.detail.clone()];
-        TableRow { mode: None, values: values.map(Value::word).into() }
-    };
-    let table = Table {
-        id: "table-checks".to_owned(),
-        caption: "Self-checks of this run".to_owned(),
-        keys: 2,
-        columns: [
-            TableColumn::new("check", ""),
-            TableColumn::prose("verdict"),
-            TableColumn::prose("assertion"),
-            TableColumn::prose("result"),
-        ]
-        .into(),
-        rows: result.self_checks.iter().map(row).collect(),
-        detail: false,
-    };
-    table.part().into_iter().collect()
+    const COLUMNS: [Column<SelfCheck>; 4] = [
+        ("check", "", |check| Value::word(check.id.to_string())),
+        ("verdict", "", |check| {
+            Value::word(match check.pass {
+                CheckOutcome::Pass => "passed",
+                CheckOutcome::Fail => "FAILED",
+                CheckOutcome::NotApplicable => "not applicable",
+            })
+        }),
+        ("assertion", "", |check| Value::word(&check.name)),
+        ("result", "", |check| Value::word(&check.detail)),
+    ];
+    let table = Table::new("table-checks", "Self-checks of this run", 2, &COLUMNS, &result.self_checks);
+    table.with_prose(&["verdict", "assertion", "result"]).part().into_iter().collect()
 }
 
 /// Section "Warnings".

@@ -8,8 +8,7 @@ use bench_model::units::plural;
 use super::run_files::RunFiles;
 
 /// The most important first. Empty for a complete run.
-#[must_use]
-pub fn incomplete(result: &RunResult, run: &Run, files: &RunFiles) -> Vec<String> {
+pub(super) fn incomplete(result: &RunResult, run: &Run, files: &RunFiles) -> Vec<String> {
     let measured = run.measured();
     let done = measured.blocks.len();
     let mut missing = Vec::new();

@@ -9,12 +9,11 @@ use bench_model::units::{duration, factor, factor_within, plural, sig3, size_nam
 use bench_model::{Arrivals, WaitMode, Workload};
 use statistics::{Change, Interval};
 
-use super::cell_label;
-use super::value::Value;
 use super::verdict::{lower_mean, verdict, without_explanation};
+use super::{Column, Table, Value, cell_label};
 
 /// A question and its answer.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeyResult {
     /// The question.
     pub question: String,
@@ -25,20 +24,9 @@ pub struct KeyResult {
     /// The values, one sentence each.
     pub evidence: Vec<String>,
     /// The values as a table.
-    pub table: Option<KeyResultTable>,
+    pub table: Option<Table>,
     /// Why it is inconclusive.
     pub inconclusive: Option<String>,
-}
-
-/// A table of a key result.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyResultTable {
-    /// The caption.
-    pub caption: String,
-    /// The column headings.
-    pub head: Vec<&'static str>,
-    /// The rows. The first value is the key.
-    pub rows: Vec<Vec<String>>,
 }
 
 /// The key results of a run, the most important first.
@@ -65,17 +53,21 @@ pub fn key_results(result: &RunResult) -> Vec<KeyResult> {
 }
 
 /// The inconclusive questions, one line per reason.
-#[must_use]
-pub fn inconclusive(results: &[KeyResult]) -> Vec<String> {
-    let mut reasons: Vec<(&str, Vec<&str>)> = Vec::new();
-    for key_result in results {
-        let Some(reason) = &key_result.inconclusive else { continue };
-        match reasons.iter_mut().find(|(other, _)| other == reason) {
-            Some((_, questions)) => questions.push(&key_result.question),
-            None => reasons.push((reason, vec![&key_result.question])),
+pub(super) fn inconclusive(results: &[KeyResult]) -> Vec<String> {
+    let all = results.iter().filter_map(|result| Some((result.inconclusive.as_deref()?, result.question.as_str())));
+    by_reason(all).into_iter().map(|(reason, questions)| format!("{}: {reason}", questions.join("; "))).collect()
+}
+
+/// Groups by reason, in order of first occurrence.
+pub(crate) fn by_reason<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> Vec<(&'a str, Vec<T>)> {
+    let mut reasons: Vec<(&str, Vec<T>)> = Vec::new();
+    for (reason, subject) in all {
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, subjects)) => subjects.push(subject),
+            None => reasons.push((reason, vec![subject])),
         }
     }
-    reasons.into_iter().map(|(reason, questions)| format!("{}: {reason}", questions.join("; "))).collect()
+    reasons
 }
 
 fn question(comparison: &Comparison) -> String {
@@ -204,6 +196,14 @@ fn break_even(break_even: &BreakEven) -> KeyResult {
     }
 }
 
+/// Mean latency of poll and irq, the number of busy threads, and the mode with the lower mean.
+const MEANS: [Column<(u64, u64, u32, String)>; 4] = [
+    ("busy threads", "", |(_, _, threads, _)| Value::word(threads.to_string())),
+    ("poll", "", |(poll, ..)| Value::ns(*poll)),
+    ("irq", "", |(_, irq, ..)| Value::ns(*irq)),
+    ("lower", "", |(.., lower)| Value::word(lower)),
+];
+
 /// The number of busy threads from which irq has the lower mean latency.
 fn contention_result(result: &RunResult) -> Option<KeyResult> {
     let all = &result.findings.contention;
@@ -211,16 +211,10 @@ fn contention_result(result: &RunResult) -> Option<KeyResult> {
         all.iter().filter(|contention| contention.gap_ns.is_some() && !contention.shared_core).collect();
     paced.sort_by_key(|contention| contention.busy_threads);
     let max = paced.last()?;
-    let rows: Vec<Vec<String>> = paced
+    let rows: Vec<_> = paced
         .iter()
-        .filter_map(|contention| {
-            let [poll, irq] = [contention.poll_mean_ns?, contention.irq_mean_ns?].map(|ns| duration(ns as f64));
-            Some(vec![
-                thousands(contention.busy_threads.into()),
-                poll,
-                irq,
-                lower_mean(&result.comparisons, contention),
-            ])
+        .filter_map(|all| {
+            Some((all.poll_mean_ns?, all.irq_mean_ns?, all.busy_threads, lower_mean(&result.comparisons, all)))
         })
         .collect();
     if rows.is_empty() {
@@ -245,11 +239,9 @@ fn contention_result(result: &RunResult) -> Option<KeyResult> {
         question: format!("messages every {gap}, with busy threads"),
         winner: winner.map(str::to_owned),
         verdict,
-        table: Some(KeyResultTable {
-            caption: format!("Mean {metric}"),
-            head: vec!["busy threads", "poll", "irq", "lower"],
-            rows,
-        }),
+        table: Some(
+            Table::new("table-results-contention", format!("Mean {metric}"), 1, &MEANS, &rows).with_prose(&["lower"]),
+        ),
         ..KeyResult::default()
     })
 }

@@ -1,36 +1,37 @@
 //! The content of the report. The [HTML report](crate::render::html), the [text report](crate::render::text) and the
 //! [terminal summary](crate::render::terminal) only format it, so they agree.
 //!
-//! 1. [`value`] and [`table`]: a number as text with its exact value; tables, facts and paragraphs.
-//! 2. [`cell_label`] and `verdict`: labels of rows, verdicts as text.
-//! 3. `headline`, [`key_results`], `notes` and [`incomplete`]: the results, and what the run lacks. [`overview`] combines
+//! 1. `value` and `table`: a number as text with its exact value; tables, facts and paragraphs.
+//! 2. `cell_label` and `verdict`: labels of rows, verdicts as text.
+//! 3. `headline`, `key_results`, `notes` and `incomplete`: the results, and what the run lacks. `overview` combines
 //!    them for the short forms.
-//! 4. [`sections`]: the complete tables.
+//! 4. `sections`: the complete tables.
 
-pub mod cell_label;
-pub mod checks;
+mod cell_label;
+mod checks;
 mod headline;
-pub mod incomplete;
-pub mod key_results;
-pub mod notes;
-pub mod overview;
-pub(crate) mod overview_rows;
-pub mod run_files;
-pub mod sections;
-pub mod table;
-pub mod value;
+mod incomplete;
+mod key_results;
+mod notes;
+pub(crate) mod overview;
+mod run_files;
+mod sections;
+mod table;
+mod value;
 mod verdict;
 
-pub use self::checks::CheckSummary;
-pub use self::key_results::KeyResult;
-pub use self::notes::{Note, NoteKind};
-pub use self::overview::Overview;
+use self::cell_label::{KEYS, cell_table, cells_of, description, label};
+pub(crate) use self::checks::CheckSummary;
+pub(crate) use self::key_results::by_reason;
+pub use self::key_results::{KeyResult, key_results};
+pub(crate) use self::notes::{Note, NoteKind};
+pub(crate) use self::overview::{Overview, has_row};
 pub use self::run_files::RunFiles;
-pub use self::sections::Section;
-pub use self::table::{SectionPart, Table, TableColumn, TableRow};
-pub use self::value::Value;
+pub(crate) use self::sections::Section;
+pub(crate) use self::table::{Column, SectionPart, Table, TableColumn};
+pub(crate) use self::value::{UNKNOWN, Value};
 
-use crate::io::Run;
+use crate::io::run::Run;
 use crate::result::RunResult;
 use bench_model::WaitMode;
 
@@ -65,7 +66,7 @@ impl ReportDoc {
     #[must_use]
     pub fn new(result: &RunResult, run: &Run, files: &RunFiles) -> Self {
         let modes = modes(result);
-        let key_results = key_results::key_results(result);
+        let key_results = key_results(result);
         let inconclusive = key_results::inconclusive(&key_results);
         Self {
             title: title(&modes),

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use super::overview_rows::has_row;
+use super::{cells_of, has_row};
 use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
 use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, ThreadCounts};
+use bench_model::Workload;
 use bench_model::units::{duration, factor, factor_within, rounded_thousands, sig3, size_name, speed, thousands};
-use bench_model::{Arrivals, Workload};
 
 /// One line of the overview.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) fn notes(result: &RunResult) -> Vec<Note> {
 /// The bandwidth of each frame size.
 fn frame_bandwidths(result: &RunResult) -> Vec<String> {
     let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Frame && has_row(cell)) {
+    for cell in cells_of(result, Workload::Frame).filter(|cell| has_row(cell)) {
         if let Some(bytes_per_second) = cell.bytes_per_second {
             by_size.entry(cell.size_bytes).or_default().push(format!("{} {}", cell.mode, speed(bytes_per_second)));
         }
@@ -62,7 +62,7 @@ fn frame_bandwidths(result: &RunResult) -> Vec<String> {
 /// The fastest stream of each message size.
 fn streams(result: &RunResult) -> Vec<String> {
     let mut by_size: BTreeMap<u64, Vec<&Cell>> = BTreeMap::new();
-    for cell in result.cells.iter().filter(|cell| cell.workload == Workload::Stream) {
+    for cell in cells_of(result, Workload::Stream) {
         by_size.entry(cell.size_bytes).or_default().push(cell);
     }
     let rate = |(cell, rate): &(&Cell, f64)| format!("{} {} ({})", cell.mode, speed(*rate), cell.conditions);
@@ -150,7 +150,7 @@ fn contention(result: &RunResult) -> Option<String> {
 /// Coalescing in the fastest storm.
 fn storm(result: &RunResult) -> Option<String> {
     let rate = |cell: &Cell| cell.messages_per_second.unwrap_or(0.0);
-    let storms = result.cells.iter().filter(|cell| cell.workload == Workload::Storm);
+    let storms = cells_of(result, Workload::Storm);
     let fastest = storms.max_by(|a, b| rate(a).total_cmp(&rate(b)))?;
     let traffic = fastest.traffic.as_ref()?;
     let doorbells = fastest.counters.interrupts.map_or_else(
@@ -169,16 +169,12 @@ fn storm(result: &RunResult) -> Option<String> {
 /// The capacity of each mode in an open loop.
 fn capacity(result: &RunResult) -> Option<String> {
     let mode = |capacity: &Capacity| {
-        let arrivals = match capacity.arrivals {
-            Arrivals::Fixed => "fixed",
-            Arrivals::Poisson => "poisson",
-        };
         let rate = match (capacity.rate_per_s, capacity.not_judged_per_s.is_empty()) {
             (Some(rate), _) => format!("{}/s", thousands(rate)),
             (None, true) => "none of the offered rates".to_owned(),
             (None, false) => "inconclusive (too few messages)".to_owned(),
         };
-        format!("{} {arrivals} {rate}", capacity.mode)
+        format!("{} {} {rate}", capacity.mode, capacity.arrivals.name())
     };
     let capacity = &result.findings.capacity;
     let limit = duration(capacity.first()?.p99_limit_ns as f64);
@@ -217,7 +213,7 @@ fn memory(result: &RunResult) -> Option<String> {
 
 /// Hardware counters of round trips, or why they are missing. `None` if the run recorded neither.
 fn hardware_counters(result: &RunResult) -> Option<String> {
-    let cells = result.cells.iter().filter(|cell| cell.workload == Workload::Pingpong);
+    let cells = cells_of(result, Workload::Pingpong);
     let counts: Vec<String> = cells.filter_map(counts_of_cell).collect();
     if !counts.is_empty() {
         return Some(format!("cycles/instructions per op: {}", counts.join("; ")));

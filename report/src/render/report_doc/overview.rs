@@ -1,18 +1,16 @@
 //! The overview: headline, one row per cell, notes, self-checks and warnings. It is the content of the terminal summary and
 //! of the first part of the text report.
 
-use super::cell_label;
 use super::checks::CheckSummary;
 use super::headline::headline;
 use super::notes::{Note, notes};
-use super::overview_rows::{has_own_line, has_row};
-use super::table::{Table, TableRow, columns};
-use super::value::Value;
+use super::{Column, Table, Value, cell_label};
 use crate::render::wrap::printable;
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, Warning};
 use bench_model::units::{acceleration, size_name};
 use bench_model::{Arrivals, Workload};
+use statistics::Summary;
 
 /// The short form of the report.
 #[derive(Debug, Clone, PartialEq)]
@@ -39,7 +37,6 @@ pub struct Overview {
 
 impl Overview {
     /// Of a result.
-    #[must_use]
     pub fn new(result: &RunResult) -> Self {
         let omitted = |cell: &&Cell| !has_row(cell) && !has_own_line(cell.workload);
         Self {
@@ -47,7 +44,13 @@ impl Overview {
             label: label(&result.environment.accel),
             checks: CheckSummary::new(result),
             warnings: result.warnings.clone(),
-            cells: cell_table(result.cells.iter().filter(|cell| has_row(cell))),
+            cells: Table::new(
+                "table-overview",
+                "Latency and CPU time of each cell",
+                3,
+                &COLUMNS,
+                result.cells.iter().filter(|cell| has_row(cell)),
+            ),
             omitted_cells: result.cells.iter().filter(omitted).count(),
             legend: legend(result),
             failures: failures(result),
@@ -84,61 +87,34 @@ fn failures(result: &RunResult) -> Option<String> {
     (!cells.is_empty()).then(|| format!("failed operations: {}", cells.join("; ")))
 }
 
-/// One row per cell: latency percentiles, counters and CPU time.
-pub(crate) fn cell_table<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> Table {
-    Table {
-        id: "table-overview".to_owned(),
-        caption: "Latency and CPU time of each cell".to_owned(),
-        keys: 3,
-        columns: columns(&[
-            ("workload", ""),
-            ("size", ""),
-            ("mode", ""),
-            ("n", "operations that succeeded"),
-            ("min", ""),
-            ("p50", ""),
-            ("95 % interval", "of p50"),
-            ("p90", ""),
-            ("p99", ""),
-            ("max", ""),
-            ("mean", ""),
-            ("irqs", "interrupts in the guest"),
-            ("fail", "operations that failed"),
-            ("host/op", "CPU time of the initiator per operation"),
-            ("vcpu/op", "CPU time of the vCPUs per operation"),
-            ("CPU/op", "CPU time of all threads per operation"),
-            ("cores", "CPU in use"),
-        ]),
-        rows: cells.into_iter().map(row).collect(),
-        detail: false,
-    }
-}
+/// The columns of the overview: latency percentiles, counters and CPU time.
+pub(crate) const COLUMNS: [Column<Cell>; 17] = [
+    ("workload", "", |cell| Value::word(cell.workload.name())),
+    ("size", "", |cell| Value::word(size_or_rate(cell))),
+    ("mode", "", |cell| Value::word(&cell.mode)),
+    ("n", "operations that succeeded", |cell| Value::word(cell.n.to_string())),
+    ("min", "", |cell| Value::ns(latency(cell).map(|ns| ns.min))),
+    ("p50", "", |cell| Value::ns(latency(cell).and_then(|ns| ns.p50))),
+    ("95 % interval", "of p50", |cell| {
+        let interval = cell.latencies().and_then(|latencies| latencies.p50_interval());
+        interval.map_or_else(Value::unknown, |interval| Value::range_ns(&interval))
+    }),
+    ("p90", "", |cell| Value::ns(latency(cell).and_then(|ns| ns.p90))),
+    ("p99", "", |cell| Value::ns(latency(cell).and_then(|ns| ns.p99))),
+    ("max", "", |cell| Value::ns(latency(cell).map(|ns| ns.max))),
+    ("mean", "", |cell| Value::mean_ns(latency(cell).map(|ns| ns.mean))),
+    ("irqs", "interrupts in the guest", |cell| {
+        cell.counters.interrupts.map_or_else(Value::unknown, |count| Value::word(count.to_string()))
+    }),
+    ("fail", "operations that failed", |cell| Value::word(cell.failed().to_string())),
+    ("host/op", "CPU time of the initiator per operation", |cell| Value::cpu_us(cell.cpu.host_us_per_op)),
+    ("vcpu/op", "CPU time of the vCPUs per operation", |cell| Value::cpu_us(cell.cpu.vcpu_us_per_op)),
+    ("CPU/op", "CPU time of all threads per operation", |cell| Value::cpu_us(cell.cpu.total_us_per_op())),
+    ("cores", "CPU in use", |cell| Value::number(cell.cpu.cores)),
+];
 
-fn row(cell: &Cell) -> TableRow {
-    let latencies = cell.latencies();
-    let ns = latencies.map(|latencies| latencies.ns);
-    let p50_interval = latencies.and_then(|latencies| latencies.p50_interval_ns.or(latencies.ns.intervals.p50));
-    let count = |count: Option<u64>| count.map_or_else(Value::unknown, |count| Value::word(count.to_string()));
-    let values = vec![
-        Value::word(cell.workload.to_string()),
-        Value::word(size_or_rate(cell)),
-        Value::word(&cell.mode),
-        count(Some(cell.n)),
-        Value::ns(ns.map(|ns| ns.min)),
-        Value::ns(ns.and_then(|ns| ns.p50)),
-        p50_interval.map_or_else(Value::unknown, |interval| Value::range_ns(&interval)),
-        Value::ns(ns.and_then(|ns| ns.p90)),
-        Value::ns(ns.and_then(|ns| ns.p99)),
-        Value::ns(ns.map(|ns| ns.max)),
-        Value::mean_ns(ns.map(|ns| ns.mean)),
-        count(cell.counters.interrupts),
-        count(Some(cell.failed())),
-        Value::cpu_us(cell.cpu.host_us_per_op),
-        Value::cpu_us(cell.cpu.vcpu_us_per_op),
-        Value::cpu_us(cell.cpu.total_us_per_op()),
-        Value::number(cell.cpu.cores),
-    ];
-    TableRow { mode: Some(cell.mode.clone()), values }
+fn latency(cell: &Cell) -> Option<&Summary> {
+    cell.latencies().map(|latencies| latencies.ns)
 }
 
 /// The size, or the offered rate of an open loop, whose messages all have one size. `~` marks random intervals.
@@ -148,4 +124,18 @@ fn size_or_rate(cell: &Cell) -> String {
     };
     let mark = if cell.conditions.arrivals == Some(Arrivals::Poisson) { "~" } else { "" };
     format!("{mark}{rate}/s")
+}
+
+/// Whether the overview has a row for the cell. Other cells have a note, or repeat a cell under other conditions.
+pub(crate) fn has_row(cell: &Cell) -> bool {
+    let conditions = &cell.conditions;
+    !has_own_line(cell.workload) && !conditions.cold && !conditions.aa_repeat && !conditions.full_stamps
+}
+
+/// Whether a note covers the cells of this workload. The overview table omits these cells.
+fn has_own_line(workload: Workload) -> bool {
+    match workload {
+        Workload::Stream | Workload::Storm | Workload::Idle | Workload::Contention => true,
+        Workload::Pingpong | Workload::Paced | Workload::Openloop | Workload::Frame => false,
+    }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::io::read::read_document;
 
 /// The name of the plan in a run's folder.
-pub const PLAN_FILE: &str = "plan.json";
+const PLAN_FILE: &str = "plan.json";
 
 /// The files that the report links, and their content.
 const FILES: [(&str, &str); 15] = [

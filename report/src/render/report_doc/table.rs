@@ -27,7 +27,7 @@ pub struct Table {
     /// The columns.
     pub columns: Vec<TableColumn>,
     /// The rows.
-    pub rows: Vec<TableRow>,
+    pub rows: Vec<Vec<Value>>,
     /// Whether the HTML report folds it.
     pub detail: bool,
 }
@@ -43,56 +43,64 @@ pub struct TableColumn {
     pub prose: bool,
 }
 
-/// A row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TableRow {
-    /// The wait mode.
-    pub mode: Option<String>,
-    /// One value per column.
-    pub values: Vec<Value>,
-}
-
-impl TableColumn {
-    /// A column of numbers.
-    #[must_use]
-    pub fn new(name: &'static str, about: &'static str) -> Self {
-        Self { name, about, prose: false }
-    }
-
-    /// A column of text.
-    #[must_use]
-    pub fn prose(name: &'static str) -> Self {
-        Self { name, about: "", prose: true }
-    }
-}
-
-/// Columns from headings and explanations.
-#[must_use]
-pub fn columns(named: &[(&'static str, &'static str)]) -> Vec<TableColumn> {
-    named.iter().map(|&(name, about)| TableColumn::new(name, about)).collect()
-}
+/// A column of numbers: heading, explanation or empty, and the value of a row's subject.
+pub(crate) type Column<T> = (&'static str, &'static str, fn(&T) -> Value);
 
 impl Table {
+    /// A table with one row per subject. The first `keys` columns are the keys.
+    pub fn new<'a, T: 'a>(
+        id: impl Into<String>,
+        caption: impl Into<String>,
+        keys: usize,
+        columns: &[Column<T>],
+        subjects: impl IntoIterator<Item = &'a T>,
+    ) -> Self {
+        let row = |subject| columns.iter().map(|(_, _, value)| value(subject)).collect();
+        Self {
+            id: id.into(),
+            caption: caption.into(),
+            keys,
+            columns: columns.iter().map(|&(name, about, _)| TableColumn { name, about, prose: false }).collect(),
+            rows: subjects.into_iter().map(row).collect(),
+            detail: false,
+        }
+    }
+
+    /// With text in the columns with these headings.
+    pub fn with_prose(mut self, names: &[&str]) -> Self {
+        for column in &mut self.columns {
+            column.prose |= names.contains(&column.name);
+        }
+        self
+    }
+
+    /// Folded in the HTML report.
+    pub fn folded(self) -> Self {
+        Self { detail: true, ..self }
+    }
+
+    /// The wait mode of a row, if the table has one.
+    pub fn mode_of<'a>(&self, row: &'a [Value]) -> Option<&'a str> {
+        let column = self.columns[..self.keys].iter().position(|column| column.name == "mode")?;
+        Some(row[column].text.as_str())
+    }
+
     /// As a part of a section. `None` without rows.
-    #[must_use]
     pub fn part(self) -> Option<SectionPart> {
         (!self.rows.is_empty()).then_some(SectionPart::Table(self))
     }
 
     /// Removes columns that are unknown in every row.
-    #[must_use]
     pub fn without_unknown_columns(self) -> Self {
         self.with_columns_where(|value| *value != Value::unknown())
     }
 
     /// Removes columns that are zero or unknown in every row.
-    #[must_use]
     pub fn without_zero_columns(self) -> Self {
         self.with_columns_where(|value| *value != Value::unknown() && value.exact.as_deref() != Some("0"))
     }
 
     /// Keeps only the columns with these headings.
-    #[must_use]
     pub fn select(mut self, names: &[&str]) -> Self {
         let keep: Vec<bool> = self.columns.iter().map(|column| names.contains(&column.name)).collect();
         self.keys = keep.iter().take(self.keys).filter(|keep| **keep).count();
@@ -102,7 +110,7 @@ impl Table {
 
     /// Keeps the keys and the columns with at least one such value.
     fn with_columns_where(mut self, is_wanted: impl Fn(&Value) -> bool) -> Self {
-        let is_kept = |index: usize| self.rows.iter().any(|row| is_wanted(&row.values[index]));
+        let is_kept = |index: usize| self.rows.iter().any(|row| is_wanted(&row[index]));
         let keep: Vec<bool> = (0..self.columns.len()).map(|index| index < self.keys || is_kept(index)).collect();
         self.keep_columns(&keep);
         self
@@ -113,7 +121,7 @@ impl Table {
         self.columns.retain(|_| *columns.next().unwrap_or(&true));
         for row in &mut self.rows {
             let mut values = keep.iter();
-            row.values.retain(|_| *values.next().unwrap_or(&true));
+            row.retain(|_| *values.next().unwrap_or(&true));
         }
     }
 }
@@ -122,37 +130,31 @@ impl Table {
 mod tests {
     use super::*;
 
+    type Counts = (Option<u64>, u64);
+
+    fn table(rows: &[Counts]) -> Table {
+        const COLUMNS: [Column<Counts>; 3] = [
+            ("size", "", |_| Value::word("64 B")),
+            ("rings", "", |(rings, _)| Value::ns(*rings)),
+            ("lost", "", |(_, lost)| Value::count(*lost)),
+        ];
+        Table::new("t", "", 1, &COLUMNS, rows)
+    }
+
+    fn names(table: &Table) -> Vec<&str> {
+        table.columns.iter().map(|column| column.name).collect()
+    }
+
     #[test]
     fn removes_columns_of_zeros() {
-        let row =
-            |lost| TableRow { mode: None, values: vec![Value::word("64 B"), Value::count(lost), Value::count(0)] };
-        let table = Table {
-            id: "t".to_owned(),
-            caption: String::new(),
-            keys: 1,
-            columns: columns(&[("size", ""), ("rings", ""), ("lost", "")]),
-            rows: vec![row(0), row(7)],
-            detail: false,
-        };
-        let table = table.without_zero_columns();
-        let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        assert_eq!(names, ["size", "rings"]);
+        let table = table(&[(Some(0), 0), (Some(7), 0)]).without_zero_columns();
+        assert_eq!(names(&table), ["size", "rings"]);
     }
 
     #[test]
     fn removes_unknown_columns() {
-        let row = |p99| TableRow { mode: None, values: vec![Value::word("64 B"), Value::ns(None), Value::ns(p99)] };
-        let table = Table {
-            id: "t".to_owned(),
-            caption: String::new(),
-            keys: 1,
-            columns: columns(&[("size", ""), ("p50", ""), ("p99", "")]),
-            rows: vec![row(Some(5)), row(None)],
-            detail: false,
-        };
-        let table = table.without_unknown_columns();
-        let names: Vec<&str> = table.columns.iter().map(|column| column.name).collect();
-        assert_eq!(names, ["size", "p99"]);
-        assert!(table.rows.iter().all(|row| row.values.len() == 2));
+        let table = table(&[(None, 5), (None, 0)]).without_unknown_columns();
+        assert_eq!(names(&table), ["size", "lost"]);
+        assert!(table.rows.iter().all(|row| row.len() == 2));
     }
 }

@@ -4,7 +4,7 @@ use bench_model::units::{duration, rounded_thousands, sig3, speed, thousands};
 use statistics::Interval;
 
 /// The text of an unknown value.
-pub const UNKNOWN: &str = "–";
+pub(crate) const UNKNOWN: &str = "–";
 
 /// A number or a word.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -21,25 +21,21 @@ pub struct Value {
 
 impl Value {
     /// A word.
-    #[must_use]
     pub fn word(text: impl Into<String>) -> Self {
         Self { text: text.into(), ..Self::default() }
     }
 
     /// An unknown value.
-    #[must_use]
     pub fn unknown() -> Self {
         Self::word(UNKNOWN)
     }
 
     /// Nanoseconds.
-    #[must_use]
     pub fn ns(ns: impl Into<Option<u64>>) -> Self {
         ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
     }
 
     /// An interval, for instance `58.1–60.0 µs`: one unit if both ends have the same.
-    #[must_use]
     pub fn range_ns(interval: &Interval<u64>) -> Self {
         let [low, high] = [interval.low, interval.high].map(|ns| duration(ns as f64));
         match (low.split_once(' '), high.split_once(' ')) {
@@ -49,7 +45,6 @@ impl Value {
     }
 
     /// Nanoseconds of a leg, which may be negative within the uncertainty of the clock offset.
-    #[must_use]
     pub fn signed_ns(ns: impl Into<Option<i64>>) -> Self {
         ns.into().map_or_else(Self::unknown, |ns| Self::whole_ns(ns as f64, ns.to_string()))
     }
@@ -59,43 +54,36 @@ impl Value {
     }
 
     /// Mean nanoseconds.
-    #[must_use]
     pub fn mean_ns(ns: impl Into<Option<f64>>) -> Self {
         Self::real(ns, "ns", duration)
     }
 
     /// CPU time in microseconds.
-    #[must_use]
     pub fn cpu_us(us: impl Into<Option<f64>>) -> Self {
         Self::real(us, "µs", |us| duration(us * 1e3))
     }
 
     /// Bytes per second.
-    #[must_use]
     pub fn speed(bytes_per_second: impl Into<Option<f64>>) -> Self {
         Self::real(bytes_per_second, "B/s", speed)
     }
 
     /// A ratio, cores, or a count per operation.
-    #[must_use]
     pub fn number(value: impl Into<Option<f64>>) -> Self {
         Self::real(value, "", sig3)
     }
 
     /// A ratio, with three significant digits even if it is small.
-    #[must_use]
     pub fn ratio(value: impl Into<Option<f64>>) -> Self {
         Self::real(value, "", significant)
     }
 
     /// A rate per second.
-    #[must_use]
     pub fn per_second(rate: impl Into<Option<f64>>) -> Self {
         Self::real(rate, "/s", |rate| format!("{}/s", rounded_thousands(rate)))
     }
 
     /// A count.
-    #[must_use]
     pub fn count(count: impl Into<Option<u64>>) -> Self {
         count.into().map_or_else(Self::unknown, |count| Self {
             text: thousands(count),
@@ -106,27 +94,23 @@ impl Value {
     }
 
     /// A fraction from 0 to 1, as a percentage.
-    #[must_use]
     pub fn share(share: impl Into<Option<f64>>) -> Self {
         Self::real(share, "", |share| format!("{} %", sig3(share * 100.0)))
     }
 
     /// With a 95 % interval in nanoseconds.
-    #[must_use]
     pub fn within_ns(mut self, interval: Option<Interval<u64>>) -> Self {
         self.interval = interval.map(|Interval { low, high }| (duration(low as f64), duration(high as f64)));
         self
     }
 
     /// With the 95 % interval of a ratio.
-    #[must_use]
     pub fn within(mut self, interval: Option<&Interval<f64>>) -> Self {
         self.interval = interval.map(|interval| (significant(interval.low), significant(interval.high)));
         self
     }
 
     /// Metric and interval in one line.
-    #[must_use]
     pub fn line(&self) -> String {
         match &self.interval {
             Some((low, high)) => format!("{} ({low} to {high})", self.text),

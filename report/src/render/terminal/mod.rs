@@ -1,15 +1,15 @@
 //! The terminal summary: the [`Overview`] in at most 40 lines of 100 columns. The reports have the rest.
 
-mod cell_table;
 mod drivers;
 mod styled_line;
 
 pub use self::drivers::driver_table;
-use self::styled_line::{StyledLine, Tone};
+use self::styled_line::{BAD, DIM, GOOD, HEADLINE, PLAIN, StyledLine, WARNING, styled};
 use crate::io::file_names::HTML_FILE;
-use crate::render::report_doc::{CheckSummary, Note, NoteKind, Overview};
-use crate::render::wrap::{WIDTH, elided, wrapped_to};
-use crate::result::{RunResult, SelfCheck, Warning};
+use crate::render::report_doc::{CheckSummary, Note, NoteKind, Overview, Table};
+use crate::render::text_table;
+use crate::render::wrap::{WIDTH, fitting, wrapped_to};
+use crate::result::{RunResult, Warning};
 use bench_model::units::plural;
 
 /// Lines of a summary of [`WIDTH`] columns, including the path of the report, which the caller prints.
@@ -20,6 +20,18 @@ const MIN_WIDTH: usize = 40;
 
 /// Rows of the table that are always shown.
 const MIN_ROWS: usize = 8;
+
+/// Lines of the table above its rows.
+const TABLE_HEAD_LINES: usize = 2;
+
+/// Columns of the table.
+const COLUMNS: [&str; 15] = [
+    "workload", "size", "mode", "n", "min", "p50", "p90", "p99", "max", "mean", "irqs", "fail", "host/op", "vcpu/op",
+    "cores",
+];
+
+/// Columns to drop, in this order, until the table fits. The report has all of them.
+const DROP_ORDER: [&str; 11] = ["mean", "min", "p90", "max", "vcpu/op", "host/op", "irqs", "fail", "cores", "n", "p99"];
 
 /// Lines of the headline. Without results, it includes the reason.
 const HEADLINE_LINES: usize = 4;
@@ -84,96 +96,90 @@ impl Dimensions {
 
 fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
     let size = Dimensions::new(columns);
-    let tone = if overview.checks.passed() { Tone::Headline } else { Tone::Bad };
-    let mut head = tone.on(size.wrapped(&overview.headline, HEADLINE_LINES));
-    head.push(StyledLine::plain(String::new()));
-    let mut end = vec![StyledLine::plain(String::new())];
+    let style = if overview.checks.passed() { HEADLINE } else { BAD };
+    let mut head = styled(style, size.wrapped(&overview.headline, HEADLINE_LINES));
+    head.extend(styled(PLAIN, [String::new()]));
+    let mut end = styled(PLAIN, [String::new()]);
     end.extend(self_checks(&overview.checks, size));
     let label = size.wrapped(&overview.label, 1);
     let row_count = overview.cells.rows.len();
-    let mut tail = Tone::Dim.on(overview.legend.iter().flat_map(|text| size.wrapped(text, 1)));
+    let mut tail = styled(DIM, overview.legend.iter().flat_map(|text| size.wrapped(text, 1)));
 
     // Priorities: the minimum of the table, then notes, then more rows. Four lines are reserved: omitted cells, warnings,
     // label, and the path of the report.
-    let reserved = head.len() + tail.len() + end.len() + cell_table::HEAD_LINES + row_count.min(MIN_ROWS) + 4;
-    tail.extend(fitting(&overview.notes, size, size.lines.saturating_sub(reserved)));
+    let reserved = head.len() + tail.len() + end.len() + TABLE_HEAD_LINES + row_count.min(MIN_ROWS) + 4;
+    tail.extend(notes(&overview.notes, size, size.lines.saturating_sub(reserved)));
     tail.extend(end);
     let taken = head.len() + tail.len() + 1;
 
-    let free = (size.lines - 3).saturating_sub(taken + cell_table::HEAD_LINES).max(MIN_ROWS);
+    let free = (size.lines - 3).saturating_sub(taken + TABLE_HEAD_LINES).max(MIN_ROWS);
     let rows = row_count.min(free);
     let mut lines = head;
     if rows > 0 {
-        let table = cell_table::lines(&overview.cells, rows, size.columns);
-        lines.extend(table.into_iter().enumerate().map(|(index, text)| {
-            let tone = if index < cell_table::HEAD_LINES { Tone::Dim } else { Tone::Plain };
-            StyledLine { text, tone }
-        }));
+        let mut table = cell_lines(&overview.cells, rows, size.columns).into_iter();
+        lines.extend(styled(DIM, table.by_ref().take(TABLE_HEAD_LINES)));
+        lines.extend(styled(PLAIN, table));
     }
     let omitted = row_count - rows + overview.omitted_cells;
     if omitted > 0 {
-        let text = format!("and {} in {HTML_FILE}", plural(omitted as u64, "more cell"));
-        lines.push(StyledLine { text, tone: Tone::Dim });
+        lines.extend(styled(DIM, [format!("and {} in {HTML_FILE}", plural(omitted as u64, "more cell"))]));
     }
     lines.extend(tail);
     let free = (size.lines - 2).saturating_sub(lines.len());
-    lines.extend(Tone::Warning.on(warnings(&overview.warnings, size, free)));
-    lines.extend(Tone::Dim.on(label));
+    lines.extend(styled(WARNING, warnings(&overview.warnings, size, free)));
+    lines.extend(styled(DIM, label));
     lines
+}
+
+/// The first `rows` rows of the table of cells in at most `columns` columns, as long as enough columns can be dropped.
+fn cell_lines(cells: &Table, rows: usize, columns: usize) -> Vec<String> {
+    let mut table = cells.clone();
+    table.rows.truncate(rows);
+    let mut table = text_table::compact(table);
+    let mut shown: Vec<&str> = COLUMNS.to_vec();
+    for dropped in [None].into_iter().chain(DROP_ORDER.map(Some)) {
+        shown.retain(|name| Some(*name) != dropped);
+        table = table.select(&shown);
+        let lines = text_table::lines(&table);
+        if lines.iter().all(|line| line.chars().count() <= columns) {
+            return lines;
+        }
+    }
+    text_table::lines(&table)
 }
 
 /// As many notes as fit, and the number of the others.
-fn fitting(notes: &[Note], size: Dimensions, max: usize) -> Vec<StyledLine> {
-    let mut lines: Vec<StyledLine> = Vec::new();
-    for (position, note) in notes.iter().enumerate() {
-        let next = match note.kind {
-            NoteKind::Result | NoteKind::Tabulated => Tone::Plain.on(size.wrapped(&note.text, NOTE_LINES)),
-            NoteKind::Environment => Tone::Dim.on(size.wrapped(&note.text, NOTE_LINES)),
+fn notes(notes: &[Note], size: Dimensions, max: usize) -> Vec<StyledLine> {
+    let lines = |note: &Note| {
+        let style = match note.kind {
+            NoteKind::Result | NoteKind::Tabulated => PLAIN,
+            NoteKind::Environment => DIM,
         };
-        let is_last = position + 1 == notes.len();
-        if lines.len() + next.len() + usize::from(!is_last) > max {
-            let omitted = plural((notes.len() - position) as u64, "more note");
-            lines.push(StyledLine { text: format!("and {omitted} in {HTML_FILE}"), tone: Tone::Dim });
-            break;
-        }
-        lines.extend(next);
-    }
-    lines
+        styled(style, size.wrapped(&note.text, NOTE_LINES))
+    };
+    fitting(notes.iter().map(lines), max, |position| {
+        let omitted = plural((notes.len() - position) as u64, "more note");
+        StyledLine { text: format!("and {omitted} in {HTML_FILE}"), style: DIM }
+    })
 }
 
 fn self_checks(checks: &CheckSummary, size: Dimensions) -> Vec<StyledLine> {
-    let tone = if checks.passed() { Tone::Good } else { Tone::Bad };
-    let mut lines = vec![StyledLine { text: checks.text.clone(), tone }];
     let max = match checks.failed.len() {
         0..=FEW_FAILED => 4,
         count if count <= MANY_FAILED => 2,
         _ => 1,
     };
-    let failed = checks.failed.iter().flat_map(|check| {
-        let SelfCheck { id, name, detail, .. } = check;
-        let head = format!("  FAILED {id} {name}: ");
-        // The reason is often at the end of the detail, so the middle is removed. Line breaks need some space.
-        let columns = size.columns.saturating_sub(if max > 1 { 16 } else { 0 });
-        let free = (columns * size.scaled(max)).saturating_sub(head.chars().count());
-        size.wrapped(&format!("{head}{}", elided(detail, free)), max)
-    });
-    lines.extend(Tone::Bad.on(failed));
+    let mut lines = styled(if checks.passed() { GOOD } else { BAD }, [checks.text.clone()]);
+    lines.extend(styled(BAD, checks.failed_lines(size.columns, size.scaled(max))));
     lines
 }
 
 /// As many warnings as fit, with their hints, and the number of the others.
 fn warnings(warnings: &[Warning], size: Dimensions, max: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    for (position, warning) in warnings.iter().enumerate() {
-        let text = format!("warning: {}. Hint: {}", warning.message, warning.hint);
-        let next = size.wrapped(&text, WARNING_LINES);
-        let remaining = warnings.len() - position;
-        if lines.len() + next.len() + usize::from(remaining > 1) > max {
-            let more = if position == 0 { "" } else { "more " };
-            lines.push(format!("{} in {HTML_FILE}", plural(remaining as u64, &format!("{more}warning"))));
-            return lines;
-        }
-        lines.extend(next);
-    }
-    lines
+    let text = |warning: &Warning| format!("warning: {}. Hint: {}", warning.message, warning.hint);
+    let items = warnings.iter().map(|warning| size.wrapped(&text(warning), WARNING_LINES));
+    fitting(items, max, |position| {
+        let more = if position == 0 { "warning" } else { "more warning" };
+        format!("{} in {HTML_FILE}", plural((warnings.len() - position) as u64, more))
+    })
 }

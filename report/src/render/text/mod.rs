@@ -1,41 +1,19 @@
 //! `performance_report.txt`, the short text report, and its long form: the [`ReportDoc`] in 100 columns.
 
 mod short;
-mod table;
 
-use std::io::{self, Write};
 use std::path::Path;
 
-use crate::io::file_names::TEXT_FILE;
 use crate::io::run::Run;
-use crate::render::export::Export;
 use crate::render::report_doc::{KeyResult, RESULTS, ReportDoc, RunFiles, Section, SectionPart, Table};
+use crate::render::text_table::split_lines;
 use crate::render::wrap::wrapped;
 use crate::result::RunResult;
 
-/// Writes the report.
-#[derive(Debug, Clone, Default)]
-pub struct TextReport {
-    files: RunFiles,
-}
-
-impl TextReport {
-    /// For the run in `dir`.
-    #[must_use]
-    pub fn new(dir: &Path) -> Self {
-        Self { files: RunFiles::scan(dir) }
-    }
-}
-
-impl Export for TextReport {
-    fn file_name(&self) -> &'static str {
-        TEXT_FILE
-    }
-
-    fn write(&self, result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-        let lines = short::lines(&ReportDoc::new(result, run, &self.files));
-        out.write_all((lines.join("\n") + "\n").as_bytes())
-    }
+/// The short report, with a newline after each line.
+#[must_use]
+pub fn short(doc: &ReportDoc) -> String {
+    short::lines(doc).join("\n") + "\n"
 }
 
 /// The long form of the report on the run in `dir`.
@@ -72,8 +50,8 @@ pub fn text(doc: &ReportDoc) -> String {
 fn key_result_text(key_result: &KeyResult) -> String {
     let rows = key_result.table.iter().flat_map(|table| {
         table.rows.iter().map(|row| {
-            let values: Vec<String> =
-                table.head.iter().zip(row).map(|(head, value)| format!("{head} {value}")).collect();
+            let named = table.columns.iter().zip(row);
+            let values: Vec<String> = named.map(|(column, value)| format!("{} {}", column.name, value.text)).collect();
             format!("{}: {}.", table.caption, values.join(", "))
         })
     });
@@ -109,12 +87,12 @@ fn write_table(lines: &mut Vec<String>, table: &Table) {
     // Rows that end in text are written as items.
     if table.columns.last().is_some_and(|column| column.prose) {
         for row in &table.rows {
-            let words: Vec<&str> = row.values.iter().map(|value| value.text.as_str()).collect();
+            let words: Vec<&str> = row.iter().map(|value| value.text.as_str()).collect();
             lines.extend(item(&words.join(": ")));
         }
         return;
     }
-    lines.extend(table::lines(table));
+    lines.extend(split_lines(table.clone()));
 }
 
 fn paragraph(text: &str) -> Vec<String> {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{heading, item, paragraph};
 use crate::io::file_names::{HTML_FILE, TEXT_FILE};
 use crate::render::report_doc::{CheckSummary, NoteKind, Overview, ReportDoc, SectionPart, Table};
-use crate::render::text_table::compact_lines;
-use crate::render::wrap::{elided, wrapped};
+use crate::render::text_table::{self, compact};
+use crate::render::wrap::{WIDTH, fitting, wrapped};
 use crate::result::Warning;
 use bench_model::units::thousands;
 
@@ -101,47 +101,43 @@ fn truncated(mut lines: Vec<String>, max: usize, noun: &str) -> Vec<String> {
 fn latency(overview: &Overview, max: usize) -> Vec<String> {
     const COLUMNS: [&str; 12] =
         ["workload", "size", "mode", "n", "p50", "95 % interval", "p90", "p99", "max", "irqs", "CPU/op", "cores"];
-    let mut table = overview.cells.clone().select(&COLUMNS);
+    let table = overview.cells.clone().select(&COLUMNS);
     if table.rows.is_empty() {
         return Vec::new();
     }
-    let omitted = table.rows.len().saturating_sub(max);
-    table.rows.truncate(max);
-    let mut lines = compact_lines(&table);
-    if omitted > 0 {
-        lines.push(format!("and {} more in {HTML_FILE}", thousands(omitted as u64)));
-    }
+    let mut lines = first_rows(table, max);
     lines.extend(overview.legend.clone());
     lines.extend(overview.failures.iter().flat_map(|text| wrapped(text, ITEM_LINES)));
     lines
 }
 
-fn table_of<'a>(doc: &'a ReportDoc, id: &str) -> Option<&'a Table> {
-    let parts = doc.sections.iter().flat_map(|section| &section.parts);
-    parts.into_iter().find_map(|part| match part {
-        SectionPart::Table(table) if table.id == id => Some(table),
-        SectionPart::Table(_) | SectionPart::Text(_) | SectionPart::List(_) | SectionPart::Facts(_) => None,
-    })
+/// The first `max` rows in compact form, and the number of the others.
+fn first_rows(mut table: Table, max: usize) -> Vec<String> {
+    let omitted = table.rows.len().saturating_sub(max);
+    table.rows.truncate(max);
+    let mut lines = text_table::lines(&compact(table));
+    if omitted > 0 {
+        lines.push(format!("and {} more in {HTML_FILE}", thousands(omitted as u64)));
+    }
+    lines
 }
 
 fn contention(doc: &ReportDoc) -> Vec<String> {
     const COLUMNS: [&str; 8] =
         ["busy threads", "gap", "poll mean", "irq mean", "lower mean", "poll p50", "irq p50", "lower p50"];
-    let Some(table) = table_of(doc, "table-contention") else { return Vec::new() };
+    let [SectionPart::Table(table), ..] = doc.section("contention") else { return Vec::new() };
+    if table.id != "table-contention" {
+        return Vec::new();
+    }
     let mut table = table.clone().select(&COLUMNS);
-    let omitted = table.rows.len().saturating_sub(MAX_CONTENTION_ROWS);
-    table.rows.truncate(MAX_CONTENTION_ROWS);
     let mut reasons: BTreeSet<String> = BTreeSet::new();
-    for (value, column) in table.rows.iter_mut().flat_map(|row| row.values.iter_mut().zip(&table.columns)) {
+    for (value, column) in table.rows.iter_mut().flat_map(|row| row.iter_mut().zip(&table.columns)) {
         if let (true, Some((verdict, _))) = (column.prose, value.text.split_once(": ")) {
             reasons.insert(format!(" {}.", value.text));
             value.text = verdict.to_owned();
         }
     }
-    let mut lines = compact_lines(&table);
-    if omitted > 0 {
-        lines.push(format!("and {omitted} more in {HTML_FILE}"));
-    }
+    let mut lines = first_rows(table, MAX_CONTENTION_ROWS);
     let note = format!(
         "With a gap: corrected latency. lower: only if significant. bimodal: compare the means.{}",
         reasons.into_iter().collect::<String>()
@@ -168,7 +164,7 @@ fn peak_bandwidth(doc: &ReportDoc) -> Vec<String> {
                 let mut table = table.clone().select(&COLUMNS);
                 // Sizes are in ascending order: keep the largest.
                 table.rows.drain(..table.rows.len().saturating_sub(MAX_PEAK_ROWS));
-                lines.extend(compact_lines(&table));
+                lines.extend(text_table::lines(&compact(table)));
             }
             SectionPart::Text(text) => lines.extend(paragraph(text)),
             SectionPart::List(_) | SectionPart::Facts(_) => {}
@@ -179,29 +175,17 @@ fn peak_bandwidth(doc: &ReportDoc) -> Vec<String> {
 
 /// How many checks passed, and the failed ones with their details.
 fn checks(checks: &CheckSummary) -> Vec<String> {
-    let (max, characters) = if checks.failed.len() > FEW_FAILED { (1, 95_usize) } else { (ITEM_LINES, 240) };
+    let max = if checks.failed.len() > FEW_FAILED { 1 } else { ITEM_LINES };
     let mut lines = wrapped(&checks.text, 1);
-    lines.extend(checks.failed.iter().flat_map(|check| {
-        let head = format!("FAILED {} {}: ", check.id, check.name);
-        let detail = elided(&check.detail, characters.saturating_sub(head.chars().count()));
-        wrapped(&format!("  {head}{detail}"), max)
-    }));
+    lines.extend(checks.failed_lines(WIDTH, max));
     lines
 }
 
 /// As many warnings as fit, complete with their hints.
 fn warnings(warnings: &[Warning], max: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for (position, warning) in warnings.iter().enumerate() {
-        let next = item(&format!("{}. Hint: {}.", warning.message, warning.hint));
-        let remaining = warnings.len() - position;
-        if lines.len() + next.len() + usize::from(remaining > 1) > max.max(1) {
-            lines.push(format!("  {} more in {HTML_FILE}", thousands(remaining as u64)));
-            break;
-        }
-        lines.extend(next);
-    }
-    lines
+    let items = warnings.iter().map(|warning| item(&format!("{}. Hint: {}.", warning.message, warning.hint)));
+    let others = |position| format!("  {} more in {HTML_FILE}", thousands((warnings.len() - position) as u64));
+    fitting(items, max.max(1), others)
 }
 
 fn more() -> Vec<String> {

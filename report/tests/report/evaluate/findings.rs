@@ -1,7 +1,7 @@
 //! Findings over several cells.
 
 use bench_model::{Arrivals, Conditions, WaitMode, Workload};
-use report::render::report_doc::key_results::key_results;
+use report::render::report_doc::key_results;
 use report::result::findings::BreakEven;
 use report::result::metric::Metric;
 use statistics::Change;

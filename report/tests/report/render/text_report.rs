@@ -3,7 +3,8 @@
 use std::fs;
 
 use report::io::run::Run;
-use report::render::text::{TextReport, full};
+use report::render::report_doc::{ReportDoc, RunFiles};
+use report::render::text::{self, full};
 use report::result::{CheckOutcome, Warning};
 
 use crate::render::terminal::everything;
@@ -12,10 +13,7 @@ use crate::synthetic::Synthetic;
 
 /// Renders the short report.
 fn short(result: &report::RunResult, run: &Run) -> String {
-    use report::render::export::Export;
-    let mut text = Vec::new();
-    TextReport::default().write(result, run, &mut text).expect("written");
-    String::from_utf8(text).expect("text")
+    text::short(&ReportDoc::new(result, run, &RunFiles::default()))
 }
 
 fn run_of(synthetic: Synthetic) -> Run {

@@ -1,6 +1,5 @@
 //! A panel with two axes: grid, ticks with units, and the mapping from values to positions.
 
-use super::chart::{MARGIN, WIDTH};
 use super::font::{fitted, width};
 use super::palette::{GRID, INK, LIMIT, MUTED};
 use super::scale::{AxisUnit, Scale, Tick, position};
@@ -12,6 +11,8 @@ const HEADING_SIZE: f64 = 13.5;
 
 /// Space above a panel for its heading and the title of its y axis.
 pub(crate) const ABOVE: f64 = 44.0;
+/// Space above a panel without a heading.
+pub(crate) const ABOVE_UNTITLED: f64 = 22.0;
 /// Space below a panel for ticks and title of its x axis.
 pub(crate) const BELOW: f64 = 44.0;
 /// From the lower edge to the baseline of the x labels. Low enough that a label at the left edge does not touch the
@@ -33,6 +34,18 @@ pub(crate) struct Axis {
 impl Axis {
     pub(crate) fn new(scale: Scale, unit: AxisUnit, title: &str) -> Self {
         Self { scale, unit, title: title.to_owned(), named: None }
+    }
+
+    /// An axis for rows, which are labelled otherwise.
+    pub(crate) fn unlabelled(title: &str) -> Self {
+        Self::new(Scale::Linear { low: 0.0, high: 1.0 }, AxisUnit::Count, title).named(Vec::new())
+    }
+
+    /// An axis of categories at 0, 1, 2, …, with a margin at both ends.
+    pub(crate) fn categories(labels: impl Iterator<Item = String>, margin: f64, title: &str) -> Self {
+        let ticks: Vec<Tick> = labels.enumerate().map(|(at, label)| Tick { value: at as f64, label }).collect();
+        let scale = Scale::Linear { low: -margin, high: ticks.len() as f64 - 1.0 + margin };
+        Self::new(scale, AxisUnit::Count, title).named(ticks)
     }
 
     /// Replaces the ticks of the scale.
@@ -138,15 +151,4 @@ impl Axes {
             }
         }
     }
-}
-
-/// Panels of equal width in a row, each with space for a y axis.
-pub(crate) fn side_by_side(top: f64, height: f64, count: usize) -> Vec<Rect> {
-    let column_width = (WIDTH - 2.0 * MARGIN) / count.max(1) as f64;
-    let area = |position: usize| {
-        let left = MARGIN + column_width * position as f64 + LEFT - 8.0;
-        let right = MARGIN + column_width * (position + 1) as f64 - if position + 1 < count { 14.0 } else { 0.0 };
-        (left, top, right - left, height)
-    };
-    (0..count).map(area).collect()
 }

@@ -1,11 +1,10 @@
 //! A plot: title, legend, content and caption from top to bottom. Its height follows from the content.
 
-use std::fmt::Write;
-
-use super::super::Plot;
+use super::super::{Plot, Texts};
+use super::axes::{Axes, Axis, BELOW, LEFT};
 use super::font::{FAMILY, fitted, width, wrapped};
 use super::palette::{INK, MUTED, Marker, PAPER, SeriesStyle};
-use super::svg::{Point, Stroke, SvgWriter, TextStyle, escaped, number};
+use super::svg::{Point, Rect, Stroke, SvgWriter, TextStyle, escaped, number};
 
 /// Width of a plot.
 pub(crate) const WIDTH: f64 = 1000.0;
@@ -35,9 +34,24 @@ pub(crate) enum LegendSymbol {
     /// A line.
     Line(Stroke),
     /// A marker, and whether it is filled.
-    Point(Marker, &'static str, bool),
+    Point(Marker, bool),
     /// An area.
     Area(&'static str, f64),
+}
+
+impl LegendEntry {
+    pub(crate) fn line(stroke: Stroke, label: impl Into<String>) -> Self {
+        Self { symbol: LegendSymbol::Line(stroke), label: label.into() }
+    }
+
+    /// A grey marker, filled or hollow.
+    pub(crate) fn point(marker: Marker, filled: bool, label: impl Into<String>) -> Self {
+        Self { symbol: LegendSymbol::Point(marker, filled), label: label.into() }
+    }
+
+    pub(crate) fn area(color: &'static str, opacity: f64, label: &str) -> Self {
+        Self { symbol: LegendSymbol::Area(color, opacity), label: label.to_owned() }
+    }
 }
 
 /// Width of a symbol with its space.
@@ -52,16 +66,40 @@ const fn symbol_width(symbol: LegendSymbol) -> f64 {
 /// A plot under construction.
 #[derive(Debug)]
 pub(crate) struct Chart {
-    name: &'static str,
-    title: String,
     pub(crate) svg: SvgWriter,
     /// Top of the free area.
     pub(crate) y: f64,
 }
 
 impl Chart {
-    pub(crate) fn new(name: &'static str, title: &str) -> Self {
-        Self { name, title: title.to_owned(), svg: SvgWriter::default(), y: HEAD }
+    pub(crate) fn new() -> Self {
+        Self { svg: SvgWriter::default(), y: HEAD }
+    }
+
+    /// Takes a row of `count` panels of equal width, each with space for its heading and axes; `above` is the space for
+    /// the heading and the title of the y axis. Returns the data areas.
+    pub(crate) fn panels(&mut self, above: f64, height: f64, count: usize) -> Vec<Rect> {
+        let column_width = (WIDTH - 2.0 * MARGIN) / count.max(1) as f64;
+        let top = self.y + above;
+        let area = |position: usize| {
+            let left = MARGIN + column_width * position as f64 + LEFT - 8.0;
+            let right = MARGIN + column_width * (position + 1) as f64 - if position + 1 < count { 14.0 } else { 0.0 };
+            (left, top, right - left, height)
+        };
+        self.y = top + height + BELOW;
+        (0..count).map(area).collect()
+    }
+
+    /// Takes one panel of the whole width.
+    pub(crate) fn panel(&mut self, above: f64, height: f64) -> Rect {
+        self.panels(above, height, 1)[0]
+    }
+
+    /// Draws the axes of a panel.
+    pub(crate) fn axes(&mut self, area: Rect, heading: impl Into<String>, x: Axis, y: Axis) -> Axes {
+        let axes = Axes { area, heading: heading.into(), x, y };
+        axes.draw(&mut self.svg);
+        axes
     }
 
     /// Lays out the legend entries, in as many lines as needed.
@@ -86,43 +124,51 @@ impl Chart {
         match symbol {
             LegendSymbol::Mode(style) => {
                 svg.line((x, y), (x + 26.0, y), Stroke::new(style.color, 2.2).dash(style.dash));
-                svg.marker((x + 13.0, y), style.marker, style.color, true, "");
+                svg.marker((x + 13.0, y), style.marker, (style.color, true), 1.0, "");
             }
             LegendSymbol::Line(stroke) => svg.line((x, y), (x + 26.0, y), stroke),
-            LegendSymbol::Point(marker, color, filled) => svg.marker((x + 7.0, y), marker, color, filled, ""),
+            LegendSymbol::Point(marker, filled) => svg.marker((x + 7.0, y), marker, (MUTED, filled), 1.0, ""),
             LegendSymbol::Area(color, opacity) => svg.rect((x, y - 6.0, 18.0, 12.0), color, opacity, ""),
         }
     }
 
     /// Writes the SVG. The caption in the picture ends with the environment, because pictures are often copied out of
     /// the report.
-    pub(crate) fn finish(self, caption: String, environment: String, alt: String) -> Plot {
+    pub(crate) fn finish(self, name: &'static str, title: &str, texts: Texts, environment: String) -> Plot {
+        let Texts { caption, alt } = texts;
         let caption_lines = wrapped(&format!("{caption} {environment}."), CAPTION_SIZE, WIDTH - 2.0 * MARGIN);
         let body_end = self.y;
         let height = body_end + 12.0 + caption_lines.len() as f64 * CAPTION_LINE + 8.0;
-        let mut svg = String::new();
-        let _ = writeln!(
-            svg,
-            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{h}" viewBox="0 0 {WIDTH} {h}" data-body="{from} {body}" role="img" font-family="{FAMILY}">"#,
-            h = number(height),
-            from = number(HEAD - 12.0),
-            body = number(body_end + 6.0 - (HEAD - 12.0)),
-        );
-        let _ = writeln!(svg, "<title>{}</title>\n<desc>{}</desc>", escaped(&self.title), escaped(&alt));
         let mut ground = SvgWriter::default();
         ground.rect((0.0, 0.0, WIDTH, height), PAPER, 1.0, "");
-        svg.push_str(&ground.into_string());
         let mut head = SvgWriter::default();
-        let title = fitted(&self.title, TITLE_SIZE, true, WIDTH - 2.0 * MARGIN);
-        head.text((MARGIN, 32.0), &title, TextStyle::new(TITLE_SIZE).bold().color(INK));
-        let _ = writeln!(svg, "<g class=\"head\">\n{}</g>", head.into_string());
-        svg.push_str(&self.svg.into_string());
+        let fitted_title = fitted(title, TITLE_SIZE, true, WIDTH - 2.0 * MARGIN);
+        head.text((MARGIN, 32.0), &fitted_title, TextStyle::new(TITLE_SIZE).bold().color(INK));
         let mut foot = SvgWriter::default();
         for (position, line) in caption_lines.iter().enumerate() {
             let y = body_end + 24.0 + position as f64 * CAPTION_LINE;
             foot.text((MARGIN, y), line, TextStyle::new(CAPTION_SIZE).color(MUTED));
         }
-        let _ = writeln!(svg, "<g class=\"caption\">\n{}</g>\n</svg>", foot.into_string());
-        Plot { name: self.name, title: self.title, caption, environment, alt, svg }
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{h}" viewBox="0 0 {WIDTH} {h}" data-body="{from} {body}" role="img" font-family="{FAMILY}">
+<title>{}</title>
+<desc>{}</desc>
+{}<g class="head">
+{}</g>
+{}<g class="caption">
+{}</g>
+</svg>
+"#,
+            escaped(title),
+            escaped(&alt),
+            ground.into_string(),
+            head.into_string(),
+            self.svg.into_string(),
+            foot.into_string(),
+            h = number(height),
+            from = number(HEAD - 12.0),
+            body = number(body_end + 6.0 - (HEAD - 12.0)),
+        );
+        Plot { name, title: title.to_owned(), caption, environment, alt, svg }
     }
 }

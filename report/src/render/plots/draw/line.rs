@@ -23,7 +23,7 @@ pub(crate) struct LineStyle {
     pub(crate) filled: bool,
     /// Replaces the dash of the mode.
     pub(crate) dash: Option<&'static str>,
-    /// Line width; 0 draws markers only.
+    /// Line width.
     pub(crate) width: f64,
     /// Scale of the markers.
     pub(crate) scale: f64,
@@ -36,19 +36,25 @@ impl LineStyle {
     pub(crate) const SIDE: Self = Self { filled: false, dash: Some("2 3"), width: 1.5, scale: 1.0 };
 }
 
-/// Draws the points in order.
-pub(crate) fn draw(chart: &mut Chart, axes: &Axes, points: &[DataPoint], style: SeriesStyle, line_style: LineStyle) {
+/// Draws the points in order of x.
+pub(crate) fn draw(
+    chart: &mut Chart,
+    axes: &Axes,
+    points: impl Iterator<Item = DataPoint>,
+    style: SeriesStyle,
+    line_style: LineStyle,
+) {
+    let mut points: Vec<DataPoint> = points.collect();
+    points.sort_by(|a, b| a.x.total_cmp(&b.x));
     let positions: Vec<Point> = points.iter().map(|point| axes.point(point.x, point.y)).collect();
-    if line_style.width > 0.0 {
-        let stroke = Stroke::new(style.color, line_style.width).dash(line_style.dash.unwrap_or(style.dash));
-        chart.svg.polyline(&positions, stroke);
-    }
+    let stroke = Stroke::new(style.color, line_style.width).dash(line_style.dash.unwrap_or(style.dash));
+    chart.svg.polyline(&positions, stroke);
     for (point, at) in points.iter().zip(&positions) {
         if let Some((low, high)) = point.interval {
             chart.svg.whisker(at.0, axes.y_at(low), axes.y_at(high), style.color);
         }
     }
     for (point, at) in points.iter().zip(positions) {
-        chart.svg.scaled_marker(at, style.marker, (style.color, line_style.filled), line_style.scale, &point.hover);
+        chart.svg.marker(at, style.marker, (style.color, line_style.filled), line_style.scale, &point.hover);
     }
 }

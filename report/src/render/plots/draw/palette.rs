@@ -6,6 +6,7 @@
 //! for the hash.
 
 use bench_model::WaitMode;
+use bench_model::samples::mode_name;
 
 /// A colour of the plots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,17 +91,17 @@ pub(crate) struct SeriesStyle {
     pub(crate) dash: &'static str,
 }
 
-/// Styles in the order of the palette: same mode on both sides, then mixed.
-const STYLES: [(Marker, &str); 9] = [
-    (Marker::Circle, ""),
-    (Marker::Square, ""),
-    (Marker::Diamond, ""),
-    (Marker::Up, "8 3"),
-    (Marker::Down, "8 3"),
-    (Marker::Up, "3 3"),
-    (Marker::Down, "3 3"),
-    (Marker::Square, "8 3 2 3"),
-    (Marker::Circle, "8 3 2 3"),
+/// Marker and dash of each pair of wait modes, in the order of the palette: same mode on both sides, then mixed.
+const STYLES: [(WaitMode, WaitMode, Marker, &str); 9] = [
+    (WaitMode::Poll, WaitMode::Poll, Marker::Circle, ""),
+    (WaitMode::Irq, WaitMode::Irq, Marker::Square, ""),
+    (WaitMode::Hybrid, WaitMode::Hybrid, Marker::Diamond, ""),
+    (WaitMode::Poll, WaitMode::Irq, Marker::Up, "8 3"),
+    (WaitMode::Poll, WaitMode::Hybrid, Marker::Down, "8 3"),
+    (WaitMode::Irq, WaitMode::Poll, Marker::Up, "3 3"),
+    (WaitMode::Irq, WaitMode::Hybrid, Marker::Down, "3 3"),
+    (WaitMode::Hybrid, WaitMode::Poll, Marker::Square, "8 3 2 3"),
+    (WaitMode::Hybrid, WaitMode::Irq, Marker::Circle, "8 3 2 3"),
 ];
 
 /// Index of the first wait mode in [`PALETTE`].
@@ -108,19 +109,16 @@ const FIRST_MODE: usize = 6;
 
 /// The style of a pair of wait modes.
 pub(crate) fn series_style(host: WaitMode, guest: WaitMode) -> SeriesStyle {
-    let position = match (host, guest) {
-        (WaitMode::Poll, WaitMode::Poll) => 0,
-        (WaitMode::Irq, WaitMode::Irq) => 1,
-        (WaitMode::Hybrid, WaitMode::Hybrid) => 2,
-        (WaitMode::Poll, WaitMode::Irq) => 3,
-        (WaitMode::Poll, WaitMode::Hybrid) => 4,
-        (WaitMode::Irq, WaitMode::Poll) => 5,
-        (WaitMode::Irq, WaitMode::Hybrid) => 6,
-        (WaitMode::Hybrid, WaitMode::Poll) => 7,
-        (WaitMode::Hybrid, WaitMode::Irq) => 8,
-    };
-    let (marker, dash) = STYLES[position];
+    let mut styles = STYLES.into_iter().enumerate();
+    let found = styles.find(|(_, (of_host, of_guest, ..))| (*of_host, *of_guest) == (host, guest));
+    let (position, (_, _, marker, dash)) = found.expect("every pair has a style");
     SeriesStyle { color: PALETTE[FIRST_MODE + position].light, marker, dash }
+}
+
+/// The CSS class of a wait mode.
+pub(crate) fn mode_class(mode: &str) -> &'static str {
+    let position = STYLES.iter().position(|(host, guest, ..)| mode_name(*host, *guest) == mode);
+    position.map_or("mode-other", |position| PALETTE[FIRST_MODE + position].property.trim_start_matches('-'))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Renders a plot as PNG, for documents that do not accept SVG.
 
+use std::io;
 use std::sync::{Arc, LazyLock};
 
 use resvg::tiny_skia::{Pixmap, Transform};
@@ -19,26 +20,15 @@ static FONTS: LazyLock<Arc<fontdb::Database>> = LazyLock::new(|| {
     Arc::new(fonts)
 });
 
-/// A failure to render a plot. Each is a bug of this program, not of the run.
-#[derive(Debug, thiserror::Error)]
-pub enum PngError {
-    /// Invalid SVG.
-    #[error("the plot is not valid SVG")]
-    Svg(#[from] resvg::usvg::Error),
-    /// Invalid or too large size.
-    #[error("the plot has an invalid size")]
-    Size,
-    /// PNG encoding failed.
-    #[error("cannot encode the plot as PNG")]
-    Encode(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// Renders an SVG with the embedded font only: the output is the same on every machine.
-pub fn png(svg: &str) -> Result<Vec<u8>, PngError> {
+/// Renders an SVG with the embedded font only: the output is the same on every machine. A failure is a bug of this
+/// program, not of the run.
+pub fn png(svg: &str) -> io::Result<Vec<u8>> {
     let options = Options { fontdb: Arc::clone(&FONTS), ..Options::default() };
-    let tree = Tree::from_str(svg, &options)?;
-    let size = tree.size().to_int_size().scale_by(DENSITY).ok_or(PngError::Size)?;
-    let mut pixels = Pixmap::new(size.width(), size.height()).ok_or(PngError::Size)?;
+    let invalid = |error| io::Error::other(format!("the plot is not valid SVG: {error}"));
+    let tree = Tree::from_str(svg, &options).map_err(invalid)?;
+    let invalid_size = || io::Error::other("the plot has an invalid size");
+    let size = tree.size().to_int_size().scale_by(DENSITY).ok_or_else(invalid_size)?;
+    let mut pixels = Pixmap::new(size.width(), size.height()).ok_or_else(invalid_size)?;
     resvg::render(&tree, Transform::from_scale(DENSITY, DENSITY), &mut pixels.as_mut());
-    pixels.encode_png().map_err(|source| PngError::Encode(source.into()))
+    pixels.encode_png().map_err(io::Error::other)
 }

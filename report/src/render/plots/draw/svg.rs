@@ -3,7 +3,8 @@
 
 use std::fmt::Write;
 
-use super::palette::{INK, Marker, PAPER, property};
+use super::palette::{INK, LIMIT, Marker, PAPER, property};
+use crate::render::wrap::printable;
 
 /// SVG elements in painting order.
 #[derive(Debug, Clone, Default)]
@@ -53,35 +54,30 @@ impl TextStyle {
     }
 }
 
-/// Colour, width, dash and opacity of a line.
+/// Colour, width and dash of a line.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stroke {
     pub(crate) color: &'static str,
     pub(crate) width: f64,
     pub(crate) dash: &'static str,
-    pub(crate) opacity: f64,
 }
 
 impl Stroke {
+    /// A dashed line that marks a limit.
+    pub(crate) const DASHED: Self = Self::new(LIMIT, 1.4).dash("6 4");
+
     pub(crate) const fn new(color: &'static str, width: f64) -> Self {
-        Self { color, width, dash: "", opacity: 1.0 }
+        Self { color, width, dash: "" }
     }
 
     pub(crate) const fn dash(self, dash: &'static str) -> Self {
         Self { dash, ..self }
     }
 
-    pub(crate) const fn opacity(self, opacity: f64) -> Self {
-        Self { opacity, ..self }
-    }
-
     fn style(self) -> String {
         let mut style = format!("fill:none;stroke:{};stroke-width:{}", self.color, number(self.width));
         if !self.dash.is_empty() {
             let _ = write!(style, ";stroke-dasharray:{}", self.dash);
-        }
-        if self.opacity < 1.0 {
-            let _ = write!(style, ";stroke-opacity:{}", self.opacity);
         }
         style
     }
@@ -111,53 +107,34 @@ impl SvgWriter {
         } else {
             String::new()
         };
+        let (x, y, size, color, text) = (number(x), number(y), number(style.size), style.color, escaped(text));
         let _ = writeln!(
             self.out,
-            r#"<text x="{}" y="{}" font-size="{}"{bold}{anchor} style="fill:{}{halo}">{}</text>"#,
-            number(x),
-            number(y),
-            number(style.size),
-            style.color,
-            escaped(text)
+            r#"<text x="{x}" y="{y}" font-size="{size}"{bold}{anchor} style="fill:{color}{halo}">{text}</text>"#
         );
     }
 
     /// A filled rectangle. `hover` becomes its tooltip unless empty.
     pub(crate) fn rect(&mut self, (x, y, width, height): Rect, color: &'static str, opacity: f64, hover: &str) {
+        let [x, y, width, height] = [x, y, width.max(0.0), height.max(0.0)].map(number);
         let opacity = fill_opacity(opacity);
         let _ = write!(
             self.out,
-            r#"<rect x="{}" y="{}" width="{}" height="{}" style="fill:{color}{opacity}""#,
-            number(x),
-            number(y),
-            number(width.max(0.0)),
-            number(height.max(0.0)),
+            r#"<rect x="{x}" y="{y}" width="{width}" height="{height}" style="fill:{color}{opacity}""#
         );
         self.close("rect", hover);
     }
 
     pub(crate) fn line(&mut self, from: Point, to: Point, stroke: Stroke) {
-        let _ = writeln!(
-            self.out,
-            r#"<path d="M{} {}L{} {}" style="{}"/>"#,
-            number(from.0),
-            number(from.1),
-            number(to.0),
-            number(to.1),
-            stroke.style()
-        );
+        self.lines(&[(from, to)], stroke);
     }
 
     /// Unconnected lines of one style, as one element.
     pub(crate) fn lines(&mut self, lines: &[(Point, Point)], stroke: Stroke) {
-        if lines.is_empty() {
-            return;
+        if !lines.is_empty() {
+            let path: String = lines.iter().map(|(from, to)| path(&[*from, *to])).collect();
+            let _ = writeln!(self.out, r#"<path d="{path}" style="{}"/>"#, stroke.style());
         }
-        let mut path = String::new();
-        for (from, to) in lines {
-            let _ = write!(path, "M{} {}L{} {}", number(from.0), number(from.1), number(to.0), number(to.1));
-        }
-        let _ = writeln!(self.out, r#"<path d="{path}" style="{}"/>"#, stroke.style());
     }
 
     /// A polyline.
@@ -178,24 +155,16 @@ impl SvgWriter {
 
     /// Dots of one colour, as one element: zero-length lines with round caps.
     pub(crate) fn dots(&mut self, points: &[Point], size: f64, color: &'static str, opacity: f64) {
-        if points.is_empty() {
-            return;
+        if !points.is_empty() {
+            let path: String = points.iter().map(|point| path(&[*point]) + "h0").collect();
+            let style = Stroke::new(color, size).style();
+            let opacity = if opacity < 1.0 { format!(";stroke-opacity:{opacity}") } else { String::new() };
+            let _ = writeln!(self.out, r#"<path d="{path}" style="{style}{opacity};stroke-linecap:round"/>"#);
         }
-        let mut path = String::new();
-        for (x, y) in points {
-            let _ = write!(path, "M{} {}h0", number(*x), number(*y));
-        }
-        let style = Stroke::new(color, size).opacity(opacity).style();
-        let _ = writeln!(self.out, r#"<path d="{path}" style="{style};stroke-linecap:round"/>"#);
     }
 
-    /// A marker, filled or hollow.
-    pub(crate) fn marker(&mut self, at: Point, marker: Marker, color: &'static str, filled: bool, hover: &str) {
-        self.scaled_marker(at, marker, (color, filled), 1.0, hover);
-    }
-
-    /// A marker scaled by a factor.
-    pub(crate) fn scaled_marker(
+    /// A marker, filled or hollow, scaled by a factor.
+    pub(crate) fn marker(
         &mut self,
         at: Point,
         marker: Marker,
@@ -213,13 +182,8 @@ impl SvgWriter {
             format!(r#"class="{class}" style="fill:{PAPER};stroke:{color};stroke-width:1.8""#)
         };
         if marker == Marker::Circle {
-            let _ = write!(
-                self.out,
-                r#"<circle cx="{}" cy="{}" r="{}" {style}"#,
-                number(x),
-                number(y),
-                number(4.6 * scale)
-            );
+            let [x, y, radius] = [x, y, 4.6 * scale].map(number);
+            let _ = write!(self.out, r#"<circle cx="{x}" cy="{y}" r="{radius}" {style}"#);
             self.close("circle", hover);
             return;
         }
@@ -276,7 +240,7 @@ pub(crate) fn number(value: f64) -> String {
 /// and characters that XML forbids, become spaces. `#` is escaped, because no text may match a colour.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in text.chars() {
+    for letter in printable(text).chars() {
         match letter {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
@@ -284,18 +248,11 @@ pub(crate) fn escaped(text: &str) -> String {
             '"' => out.push_str("&quot;"),
             '\'' => out.push_str("&#39;"),
             '#' => out.push_str("&#35;"),
-            letter if is_hidden(letter) => out.push(' '),
+            '\u{fffe}' | '\u{ffff}' => out.push(' '),
             letter => out.push(letter),
         }
     }
     out
-}
-
-/// Control and direction characters, and characters that XML forbids.
-fn is_hidden(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        || matches!(letter, '\u{fffe}' | '\u{ffff}')
 }
 
 #[cfg(test)]

@@ -4,10 +4,16 @@ use crate::result::comparison::{Basis, Comparison};
 use crate::result::{Cell, RunResult};
 use bench_model::units::size_name;
 
-use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
-use crate::render::report_doc::value::Value;
 use crate::render::report_doc::verdict::verdict;
+use crate::render::report_doc::{Column, SectionPart, Table, Value, cell_label};
+
+/// A comparison with the values it is based on, and its two cells.
+struct Compared<'a> {
+    comparison: &'a Comparison,
+    basis: Basis,
+    this: Option<&'a Cell>,
+    base: Option<&'a Cell>,
+}
 
 /// The metric of a comparison, for instance `round trip p50` or `corrected mean`.
 fn metric(comparison: &Comparison, basis: &Basis) -> String {
@@ -19,70 +25,52 @@ fn metric(comparison: &Comparison, basis: &Basis) -> String {
     }
 }
 
+fn case(Compared { comparison, this, .. }: &Compared<'_>) -> String {
+    let case = this.map_or_else(|| size_name(comparison.size_bytes), cell_label::label);
+    format!("{}, {case}", comparison.workload)
+}
+
+fn cpu(cell: Option<&Cell>) -> Value {
+    Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()))
+}
+
 pub(super) fn comparisons(result: &RunResult) -> Vec<SectionPart> {
-    let rows = result.comparisons.iter().filter_map(|comparison| Some((comparison, comparison.basis()?))).map(
-        |(comparison, basis)| {
-            let (this, base) = comparison.cells(&result.cells).unzip();
-            let cpu = |cell: Option<&Cell>| Value::cpu_us(cell.and_then(|cell| cell.cpu.total_us_per_op()));
-            let case = this.map_or_else(|| size_name(comparison.size_bytes), cell_label::label);
-            let difference = comparison.p50_difference_ns.filter(|_| !basis.is_mean);
-            TableRow {
-                mode: Some(comparison.mode.clone()),
-                values: vec![
-                    Value::word(format!("{}, {case}", comparison.workload)),
-                    Value::word(&comparison.mode),
-                    Value::word(&comparison.baseline),
-                    Value::word(metric(comparison, &basis)),
-                    Value::word(verdict(basis.word, basis.because)),
-                    Value::ratio(basis.ratio).within(basis.interval.as_ref()),
-                    Value::ratio(basis.noise_floor),
-                    Value::signed_ns(difference),
-                    cpu(this),
-                    cpu(base),
-                    Value::ratio(comparison.cpu_per_op_ratio),
-                    Value::ratio(comparison.cores_ratio),
-                ],
-            }
-        },
-    );
-    let mut named = columns(&[
-        ("case", ""),
-        ("mode", "wait mode"),
-        ("baseline", "the mode compared with"),
+    let columns: [Column<Compared<'_>>; 12] = [
+        ("case", "", |of| Value::word(case(of))),
+        ("mode", "wait mode", |of| Value::word(&of.comparison.mode)),
+        ("baseline", "the mode compared with", |of| Value::word(&of.comparison.baseline)),
         (
             "metric",
             "the median, or the mean if the latencies are bimodal; corrected: from the scheduled send time; streams: time per \
              message",
+            |of| Value::word(metric(of.comparison, &of.basis)),
         ),
-        ("verdict", "significant only if the interval excludes 1 and the noise floor"),
-        ("ratio", "mode over baseline; above 1 the mode is slower"),
-        ("noise floor", "ratio that an A/A comparison of the same run reaches"),
-        ("p50 difference", ""),
-        ("CPU/op", "CPU time per operation, all threads"),
-        ("baseline CPU/op", "CPU time per operation of the baseline, all threads"),
-        ("CPU ratio", "ratio of the CPU time per operation"),
-        ("cores ratio", "ratio of the cores in use"),
-    ]);
-    for prose in [3, 4] {
-        named[prose].prose = true;
-    }
-    let table = Table {
-        id: "table-comparisons".to_owned(),
-        caption: "Ratio to the baseline [95 % interval, block bootstrap]".to_owned(),
-        keys: 3,
-        columns: named,
-        rows: rows.collect(),
-        detail: false,
-    };
-    let mut parts: Vec<SectionPart> = Vec::new();
-    if let Some(table) = table.part() {
-        parts.push(SectionPart::Text(
-            "A difference is reported only if the 95 % interval of the ratio lies outside the noise floor of the same run. \
-             Without a noise floor (too few blocks or samples) the verdict is inconclusive; --full measures more. Bimodal \
-             latencies are compared by their means."
-                .to_owned(),
-        ));
-        parts.push(table);
-    }
-    parts
+        ("verdict", "significant only if the interval excludes 1 and the noise floor", |of| {
+            Value::word(verdict(of.basis.word, of.basis.because))
+        }),
+        ("ratio", "mode over baseline; above 1 the mode is slower", |of| {
+            Value::ratio(of.basis.ratio).within(of.basis.interval.as_ref())
+        }),
+        ("noise floor", "ratio that an A/A comparison of the same run reaches", |of| {
+            Value::ratio(of.basis.noise_floor)
+        }),
+        ("p50 difference", "", |of| Value::signed_ns(of.comparison.p50_difference_ns.filter(|_| !of.basis.is_mean))),
+        ("CPU/op", "CPU time per operation, all threads", |of| cpu(of.this)),
+        ("baseline CPU/op", "CPU time per operation of the baseline, all threads", |of| cpu(of.base)),
+        ("CPU ratio", "ratio of the CPU time per operation", |of| Value::ratio(of.comparison.cpu_per_op_ratio)),
+        ("cores ratio", "ratio of the cores in use", |of| Value::ratio(of.comparison.cores_ratio)),
+    ];
+    let all: Vec<Compared<'_>> =
+        result.comparisons.iter().filter_map(|comparison| compared(result, comparison)).collect();
+    let caption = "Ratio to the baseline [95 % interval, block bootstrap]";
+    let table = Table::new("table-comparisons", caption, 3, &columns, &all).with_prose(&["metric", "verdict"]);
+    let about = "A difference is reported only if the 95 % interval of the ratio lies outside the noise floor of the same run. \
+                 Without a noise floor (too few blocks or samples) the verdict is inconclusive; --full measures more. Bimodal \
+                 latencies are compared by their means.";
+    table.part().map_or_else(Vec::new, |table| vec![SectionPart::Text(about.to_owned()), table])
+}
+
+fn compared<'a>(result: &'a RunResult, comparison: &'a Comparison) -> Option<Compared<'a>> {
+    let (this, base) = comparison.cells(&result.cells).unzip();
+    Some(Compared { comparison, basis: comparison.basis()?, this, base })
 }

@@ -5,9 +5,7 @@ use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
-use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
-use crate::render::report_doc::value::Value;
+use crate::render::report_doc::{Column, KEYS, SectionPart, Table, Value, cell_table, cells_of, description};
 
 /// Workloads of this section. Storms and open loops have their own.
 const WORKLOADS: [Workload; 3] = [Workload::Pingpong, Workload::Paced, Workload::Frame];
@@ -30,98 +28,50 @@ pub(super) fn latency(result: &RunResult) -> Vec<SectionPart> {
 
 /// The latency tables of one workload: percentiles, and count, range, mean and deviation.
 pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<SectionPart> {
-    let cells: Vec<&Cell> = cell_label::cells_of(result, workload).collect();
-    let corrected = matches!(workload, Workload::Paced | Workload::Openloop | Workload::Contention);
-    let percentile_table = percentiles(
-        format!("table-percentiles-{workload}"),
-        format!("Percentiles of {}", cell_label::description(workload)),
-        &cells,
-        |cell| cell.latencies_by(Metric::Latency),
-    );
-    let corrected_table = corrected.then(|| {
-        percentiles(
-            format!("table-due-{workload}"),
-            format!("Percentiles of {workload}, corrected latency (from the scheduled send time)"),
-            &cells,
-            |cell| cell.latencies_by(Metric::CorrectedLatency),
-        )
+    let columns: [Column<(&Cell, Latencies<'_>)>; 9] = [
+        ("case", "", |(cell, _)| KEYS[1].2(cell)),
+        ("mode", "", |(cell, _)| KEYS[2].2(cell)),
+        ("p50", "the median", |(_, all)| Value::ns(all.ns.p50).within_ns(all.p50_interval())),
+        ("p90", "90 % took at most this", |(_, all)| Value::ns(all.ns.p90).within_ns(all.ns.intervals.p90)),
+        ("p95", "95 % took at most this", |(_, all)| Value::ns(all.ns.p95).within_ns(all.ns.intervals.p95)),
+        ("p99", "99 % took at most this", |(_, all)| Value::ns(all.ns.p99).within_ns(all.ns.intervals.p99)),
+        ("p99.9", "99.9 % took at most this", |(_, all)| Value::ns(all.ns.p999).within_ns(all.ns.intervals.p999)),
+        ("p99.99", "99.99 % took at most this", |(_, all)| Value::ns(all.ns.p9999).within_ns(all.ns.intervals.p9999)),
+        ("max", "the slowest of n", |(_, all)| Value::ns(all.ns.max)),
+    ];
+    let percentiles = |id: &str, caption: String, metric: Metric| {
+        let all = || cells_of(result, workload).filter_map(|cell| Some((cell, cell.latencies_by(metric)?)));
+        Table::new(format!("table-{id}-{workload}"), caption, 2, &columns, &all().collect::<Vec<_>>())
+    };
+    let raw = percentiles("percentiles", format!("Percentiles of {}", description(workload)), Metric::Latency);
+    let corrected = matches!(workload, Workload::Paced | Workload::Openloop | Workload::Contention).then(|| {
+        let caption = format!("Percentiles of {workload}, corrected latency (from the scheduled send time)");
+        percentiles("due", caption, Metric::CorrectedLatency)
     });
-    let tables = [Some(percentile_table), corrected_table, Some(moments(workload, &cells))];
+    let moments = cell_table(
+        format!("table-moments-{workload}"),
+        format!("Count, range, mean and deviation of {workload}, {}", Metric::Latency.words(workload)),
+        &MOMENTS,
+        cells_of(result, workload),
+    );
+    let tables = [Some(raw), corrected, Some(moments)];
     tables.into_iter().flatten().filter_map(|table| table.without_unknown_columns().part()).collect()
 }
 
-fn percentiles(id: String, caption: String, cells: &[&Cell], latencies: fn(&Cell) -> Option<Latencies<'_>>) -> Table {
-    let row = |cell: &&Cell| {
-        let Latencies { ns, p50_interval_ns, .. } = latencies(cell)?;
-        // The block bootstrap includes drift between blocks; order statistics do not.
-        let p50_interval = p50_interval_ns.or(ns.intervals.p50);
-        let mut values = cell_label::keys(cell);
-        values.extend([
-            Value::ns(ns.p50).within_ns(p50_interval),
-            Value::ns(ns.p90).within_ns(ns.intervals.p90),
-            Value::ns(ns.p95).within_ns(ns.intervals.p95),
-            Value::ns(ns.p99).within_ns(ns.intervals.p99),
-            Value::ns(ns.p999).within_ns(ns.intervals.p999),
-            Value::ns(ns.p9999).within_ns(ns.intervals.p9999),
-            Value::ns(ns.max),
-        ]);
-        Some(TableRow { mode: Some(cell.mode.clone()), values })
-    };
-    Table {
-        id,
-        caption,
-        keys: 2,
-        columns: columns(&[
-            ("case", ""),
-            ("mode", ""),
-            ("p50", "the median"),
-            ("p90", "90 % took at most this"),
-            ("p95", "95 % took at most this"),
-            ("p99", "99 % took at most this"),
-            ("p99.9", "99.9 % took at most this"),
-            ("p99.99", "99.99 % took at most this"),
-            ("max", "the slowest of n"),
-        ]),
-        rows: cells.iter().filter_map(row).collect(),
-        detail: false,
-    }
-}
-
-fn moments(workload: Workload, cells: &[&Cell]) -> Table {
-    let row = |cell: &&Cell| {
-        let latency = cell.latency_ns.as_ref();
-        let mut values = cell_label::keys(cell);
-        values.extend([
-            Value::count(cell.n),
-            Value::count(cell.failed()),
-            Value::ns(latency.map(|all| all.min)),
-            Value::mean_ns(latency.map(|all| all.mean)),
-            Value::ns(latency.and_then(|all| all.p50)),
-            Value::mean_ns(latency.and_then(|all| all.stddev)),
-            Value::ns(latency.map(|all| all.max)),
-            Value::count(latency.map(|all| all.outliers.total())),
-            Value::number(cell.noise_floor),
-        ]);
-        TableRow { mode: Some(cell.mode.clone()), values }
-    };
-    Table {
-        id: format!("table-moments-{workload}"),
-        caption: format!("Count, range, mean and deviation of {workload}, {}", Metric::Latency.words(workload)),
-        keys: 2,
-        columns: columns(&[
-            ("case", ""),
-            ("mode", ""),
-            ("count", "operations that succeeded"),
-            ("failed", "operations that failed; excluded from the statistics"),
-            ("min", ""),
-            ("mean", ""),
-            ("median", ""),
-            ("stddev", "standard deviation of the sample"),
-            ("max", "the slowest of n"),
-            ("outliers", "beyond 1.5 times the interquartile range; not removed"),
-            ("noise floor", "ratio that one half of the blocks reaches against the other"),
-        ]),
-        rows: cells.iter().map(row).collect(),
-        detail: false,
-    }
-}
+const MOMENTS: [Column<Cell>; 9] = [
+    ("count", "operations that succeeded", |cell| Value::count(cell.n)),
+    ("failed", "operations that failed; excluded from the statistics", |cell| Value::count(cell.failed())),
+    ("min", "", |cell| Value::ns(cell.latency_ns.as_ref().map(|all| all.min))),
+    ("mean", "", |cell| Value::mean_ns(cell.latency_ns.as_ref().map(|all| all.mean))),
+    ("median", "", |cell| Value::ns(cell.latency_ns.as_ref().and_then(|all| all.p50))),
+    ("stddev", "standard deviation of the sample", |cell| {
+        Value::mean_ns(cell.latency_ns.as_ref().and_then(|all| all.stddev))
+    }),
+    ("max", "the slowest of n", |cell| Value::ns(cell.latency_ns.as_ref().map(|all| all.max))),
+    ("outliers", "beyond 1.5 times the interquartile range; not removed", |cell| {
+        Value::count(cell.latency_ns.as_ref().map(|all| all.outliers.total()))
+    }),
+    ("noise floor", "ratio that one half of the blocks reaches against the other", |cell| {
+        Value::number(cell.noise_floor)
+    }),
+];

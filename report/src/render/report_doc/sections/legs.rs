@@ -5,69 +5,76 @@ use bench_model::Workload;
 use bench_model::units::{duration, sig3};
 use statistics::LegSummary;
 
-use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
-use crate::render::report_doc::value::Value;
+use crate::render::report_doc::{Column, KEYS, SectionPart, Table, TableColumn, Value, cells_of, label};
 
-/// The legs in order, with explanations.
-const LEGS: [(&str, &str); 10] = [
-    ("write", "the host writes the payload"),
-    ("ring", "publishing and ringing, cost for the sender"),
-    ("inject", "interrupt injection: until IRQ entry in the guest"),
-    ("wake", "wake-up: from IRQ entry until the guest's program runs"),
-    ("notify", "until the guest's program sees the message: inject + wake"),
-    ("ack", "until the host sees RECEIVED"),
-    ("read", "the guest reads the payload"),
-    ("verify", "the guest computes SHA-256"),
-    ("handle", "other work of the guest before the acknowledgement"),
-    ("answer", "from the guest's last acknowledgement until the host sees it"),
+/// A leg: name, explanation, and its summary in a cell.
+type Leg = (&'static str, &'static str, fn(&Legs) -> &Option<LegSummary>);
+
+/// The legs in order.
+const LEGS: [Leg; 10] = [
+    ("write", "the host writes the payload", |legs| &legs.write),
+    ("ring", "publishing and ringing, cost for the sender", |legs| &legs.ring),
+    ("inject", "interrupt injection: until IRQ entry in the guest", |legs| &legs.inject),
+    ("wake", "wake-up: from IRQ entry until the guest's program runs", |legs| &legs.wake),
+    ("notify", "until the guest's program sees the message: inject + wake", |legs| &legs.notify),
+    ("ack", "until the host sees RECEIVED", |legs| &legs.ack),
+    ("read", "the guest reads the payload", |legs| &legs.read),
+    ("verify", "the guest computes SHA-256", |legs| &legs.verify),
+    ("handle", "other work of the guest before the acknowledgement", |legs| &legs.handle),
+    ("answer", "from the guest's last acknowledgement until the host sees it", |legs| &legs.answer),
 ];
+
+/// A leg of a cell.
+struct CellLeg<'a> {
+    cell: &'a Cell,
+    name: &'static str,
+    leg: &'a LegSummary,
+}
 
 /// Workloads whose operations have meaningful legs.
 const WORKLOADS: [Workload; 4] = [Workload::Pingpong, Workload::Paced, Workload::Openloop, Workload::Frame];
 
 pub(super) fn legs(result: &RunResult) -> Vec<SectionPart> {
-    let cells = || WORKLOADS.into_iter().flat_map(|workload| cell_label::cells_of(result, workload));
+    let leg_columns: [Column<CellLeg<'_>>; 15] = [
+        ("workload", "", |of| KEYS[0].2(of.cell)),
+        ("case", "", |of| KEYS[1].2(of.cell)),
+        ("mode", "", |of| KEYS[2].2(of.cell)),
+        ("leg", "", |of| Value::word(of.name)),
+        ("count", "operations that have this leg", |of| Value::count(of.leg.n as u64)),
+        ("min", "", |of| Value::signed_ns(of.leg.min)),
+        ("median", "", |of| Value::signed_ns(of.leg.p50)),
+        ("p90", "", |of| Value::signed_ns(of.leg.p90)),
+        ("p95", "", |of| Value::signed_ns(of.leg.p95)),
+        ("p99", "", |of| Value::signed_ns(of.leg.p99)),
+        ("p99.9", "", |of| Value::signed_ns(of.leg.p999)),
+        ("mean", "", |of| Value::mean_ns(of.leg.mean)),
+        ("stddev", "standard deviation of the sample", |of| Value::mean_ns(of.leg.stddev)),
+        ("max", "", |of| Value::signed_ns(of.leg.max)),
+        ("share", "of the mean latency", |of| {
+            Value::share(of.cell.latency_ns.as_ref().map(|latency| of.leg.mean / latency.mean))
+        }),
+    ];
+    let cells = || WORKLOADS.into_iter().flat_map(|workload| cells_of(result, workload));
     let bottlenecks: Vec<String> = cells().filter_map(bottleneck).collect();
     let mut parts = Vec::new();
     if !bottlenecks.is_empty() {
         parts.push(SectionPart::Text("Longest leg by the medians:".to_owned()));
         parts.push(SectionPart::List(bottlenecks));
     }
-    let medians = Table {
-        id: "table-legs".to_owned(),
-        caption: "Medians of the legs".to_owned(),
-        keys: 3,
-        columns: columns(&[("workload", ""), ("case", ""), ("mode", "")]).into_iter().chain(columns(&LEGS)).collect(),
-        rows: cells().filter_map(medians).collect(),
-        detail: false,
+    let stamped = || cells().filter(|cell| LEGS.iter().any(|(_, _, leg)| leg(&cell.legs_ns).is_some()));
+    let mut medians = Table::new("table-legs", "Medians of the legs", 3, &KEYS, stamped());
+    medians.columns.extend(LEGS.map(|(name, about, _)| TableColumn { name, about, prose: false }));
+    for (row, cell) in medians.rows.iter_mut().zip(stamped()) {
+        row.extend(LEGS.map(|(_, _, leg)| Value::signed_ns(leg(&cell.legs_ns).as_ref().map(|leg| leg.p50))));
+    }
+    let of_cell = |cell| {
+        LEGS.into_iter()
+            .filter_map(move |(name, _, leg)| Some(CellLeg { cell, name, leg: leg(&cell.legs_ns).as_ref()? }))
     };
-    let each = Table {
-        id: "table-legs-each".to_owned(),
-        caption: "Each leg: count, range, percentiles, mean, deviation, share of the mean latency".to_owned(),
-        keys: 4,
-        columns: columns(&[
-            ("workload", ""),
-            ("case", ""),
-            ("mode", ""),
-            ("leg", ""),
-            ("count", "operations that have this leg"),
-            ("min", ""),
-            ("median", ""),
-            ("p90", ""),
-            ("p95", ""),
-            ("p99", ""),
-            ("p99.9", ""),
-            ("mean", ""),
-            ("stddev", "standard deviation of the sample"),
-            ("max", ""),
-            ("share", "of the mean latency"),
-        ]),
-        rows: cells().flat_map(each_leg).collect(),
-        detail: true,
-    };
-    parts.extend(medians.without_unknown_columns().part());
-    parts.extend(each.without_unknown_columns().part());
+    let each: Vec<CellLeg<'_>> = cells().flat_map(of_cell).collect();
+    let caption = "Each leg: count, range, percentiles, mean, deviation, share of the mean latency";
+    let each = Table::new("table-legs-each", caption, 4, &leg_columns, &each).folded();
+    parts.extend([medians, each].into_iter().filter_map(|table| table.without_unknown_columns().part()));
     if !parts.is_empty() {
         parts.push(SectionPart::Text(
             "One-way legs (inject, notify, ack, answer) come only from blocks with a stable clock offset. They may be \
@@ -76,46 +83,6 @@ pub(super) fn legs(result: &RunResult) -> Vec<SectionPart> {
         ));
     }
     parts
-}
-
-fn all_legs(legs: &Legs) -> [&Option<LegSummary>; 10] {
-    let Legs { write, ring, inject, wake, notify, ack, read, verify, handle, answer } = legs;
-    [write, ring, inject, wake, notify, ack, read, verify, handle, answer]
-}
-
-fn medians(cell: &Cell) -> Option<TableRow> {
-    let legs = all_legs(&cell.legs_ns);
-    legs.iter().any(|leg| leg.is_some()).then(|| {
-        let mut values = vec![Value::word(cell.workload.name())];
-        values.extend(cell_label::keys(cell));
-        values.extend(legs.map(|leg| Value::signed_ns(leg.as_ref().map(|leg| leg.p50))));
-        TableRow { mode: Some(cell.mode.clone()), values }
-    })
-}
-
-fn each_leg(cell: &Cell) -> Vec<TableRow> {
-    let total = cell.latency_ns.as_ref().map(|latency| latency.mean);
-    let row = |((name, _), leg): ((&str, &str), &Option<LegSummary>)| {
-        let leg = leg.as_ref()?;
-        let mut values = vec![Value::word(cell.workload.name())];
-        values.extend(cell_label::keys(cell));
-        values.extend([
-            Value::word(name),
-            Value::count(leg.n as u64),
-            Value::signed_ns(leg.min),
-            Value::signed_ns(leg.p50),
-            Value::signed_ns(leg.p90),
-            Value::signed_ns(leg.p95),
-            Value::signed_ns(leg.p99),
-            Value::signed_ns(leg.p999),
-            Value::mean_ns(leg.mean),
-            Value::mean_ns(leg.stddev),
-            Value::signed_ns(leg.max),
-            Value::share(total.map(|total| leg.mean / total)),
-        ]);
-        Some(TableRow { mode: Some(cell.mode.clone()), values })
-    };
-    LEGS.into_iter().zip(all_legs(&cell.legs_ns)).filter_map(row).collect()
 }
 
 /// The longest of the legs that do not overlap. `None` if the leg to the guest was not stamped.
@@ -140,7 +107,7 @@ fn bottleneck(cell: &Cell) -> Option<String> {
     Some(format!(
         "{} {}, {}: {name}: {}{parts} of {}, {share} %",
         cell.workload,
-        cell_label::label(cell),
+        label(cell),
         cell.mode,
         duration(longest),
         duration(total),

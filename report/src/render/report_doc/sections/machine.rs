@@ -6,54 +6,44 @@ use crate::result::RunResult;
 use bench_model::raw::PeakBandwidth;
 use bench_model::units::{duration, factor, plural, size_name, speed};
 
-use crate::render::report_doc::table::{SectionPart, Table, TableRow, columns};
-use crate::render::report_doc::value::Value;
+use crate::render::report_doc::{Column, SectionPart, Table, Value};
+
+/// The peaks of one side at one size.
+type Side<'a> = (u64, &'static str, &'a PeakBandwidth);
+
+/// Zero: not measured.
+fn measured(value: f64) -> Option<f64> {
+    Some(value).filter(|value| *value > 0.0)
+}
 
 pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<SectionPart> {
-    let row = |size: u64, side: &str, ceiling: &PeakBandwidth| {
-        let PeakBandwidth {
-            heap_to_heap,
-            heap_to_region,
-            region_to_heap,
-            heap_read,
-            region_read,
-            sha256,
-            region_sha256,
-            stamp_ns,
-        } = *ceiling;
-        let mut values = vec![Value::word(size_name(size)), Value::word(side)];
-        // Zero: not measured.
-        let measured = |value: f64| Some(value).filter(|value| *value > 0.0);
-        let speeds = [heap_to_heap, heap_to_region, region_to_heap, heap_read, region_read, sha256, region_sha256];
-        values.extend(speeds.map(|speed| Value::speed(measured(speed))));
-        values.push(Value::mean_ns(measured(stamp_ns)));
-        TableRow { mode: None, values }
-    };
-    let mut ceilings: Vec<_> = result.ceilings.iter().collect();
-    ceilings.sort_by_key(|both| both.size_bytes);
-    let rows = ceilings
-        .into_iter()
-        .flat_map(|both| [row(both.size_bytes, "host", &both.host), row(both.size_bytes, "guest", &both.guest)]);
-    let table = Table {
-        id: "table-ceilings".to_owned(),
-        caption: "Best measured copy and hash rate by size, and the cost of one timestamp, on both sides".to_owned(),
-        keys: 2,
-        columns: columns(&[
-            ("size", ""),
-            ("side", ""),
-            ("heap to heap", "private memory to private memory"),
-            ("heap to region", "private memory into the shared region"),
-            ("region to heap", "the shared region to private memory"),
-            ("heap read", "loading private memory without storing it"),
-            ("region read", "loading the shared region without storing it"),
-            ("heap SHA-256", ""),
-            ("region SHA-256", "copied out in pieces of 4 KiB"),
-            ("timestamp", "cost of one timestamp"),
-        ]),
-        rows: rows.collect(),
-        detail: false,
-    };
-    let mut parts: Vec<SectionPart> = table.without_unknown_columns().part().into_iter().collect();
+    let columns: [Column<Side<'_>>; 10] = [
+        ("size", "", |(size, ..)| Value::word(size_name(*size))),
+        ("side", "", |(_, side, _)| Value::word(*side)),
+        ("heap to heap", "private memory to private memory", |(.., peak)| Value::speed(measured(peak.heap_to_heap))),
+        ("heap to region", "private memory into the shared region", |(.., peak)| {
+            Value::speed(measured(peak.heap_to_region))
+        }),
+        ("region to heap", "the shared region to private memory", |(.., peak)| {
+            Value::speed(measured(peak.region_to_heap))
+        }),
+        ("heap read", "loading private memory without storing it", |(.., peak)| Value::speed(measured(peak.heap_read))),
+        ("region read", "loading the shared region without storing it", |(.., peak)| {
+            Value::speed(measured(peak.region_read))
+        }),
+        ("heap SHA-256", "", |(.., peak)| Value::speed(measured(peak.sha256))),
+        ("region SHA-256", "copied out in pieces of 4 KiB", |(.., peak)| Value::speed(measured(peak.region_sha256))),
+        ("timestamp", "cost of one timestamp", |(.., peak)| Value::mean_ns(measured(peak.stamp_ns))),
+    ];
+    let sides = result
+        .ceilings
+        .iter()
+        .flat_map(|both| [(both.size_bytes, "host", &both.host), (both.size_bytes, "guest", &both.guest)]);
+    let mut peaks: Vec<Side<'_>> = sides.collect();
+    peaks.sort_by_key(|(size, ..)| *size);
+    let caption = "Best measured copy and hash rate by size, and the cost of one timestamp, on both sides";
+    let table = Table::new("table-ceilings", caption, 2, &columns, &peaks).without_unknown_columns();
+    let mut parts: Vec<SectionPart> = table.part().into_iter().collect();
     if let Some(overhead) = &result.overhead {
         parts.push(SectionPart::Text(format!(
             "Instrument overhead: {} per round trip (empty operation); {} from one empty operation to the next.",
@@ -73,92 +63,87 @@ pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<SectionPart> {
 /// Machine, versions and time in one line.
 pub(crate) fn machine_line(result: &RunResult) -> String {
     let environment = &result.environment;
-    let named = |name: &str, of: &Option<String>| of.as_ref().map(|text| format!("{name}{text}"));
     let words = [
         environment.cpu_model.clone(),
-        (environment.cores > 0).then(|| plural(environment.cores.into(), "CPU")),
-        named("host ", &environment.host_kernel),
-        named("QEMU ", &environment.qemu_version),
-        named("guest ", &environment.guest_kernel),
+        cpus(environment.cores),
+        named("host ", environment.host_kernel.as_ref()),
+        named("QEMU ", environment.qemu_version.as_ref()),
+        named("guest ", environment.guest_kernel.as_ref()),
         environment.driver.clone(),
         environment.started.clone(),
     ];
     words.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
 
+fn named(name: &str, of: Option<&String>) -> Option<String> {
+    of.map(|text| format!("{name}{text}"))
+}
+
+fn cpus(count: u32) -> Option<String> {
+    (count > 0).then(|| plural(count.into(), "CPU"))
+}
+
 /// The environment in five lines.
 pub(crate) fn brief_environment(result: &RunResult) -> Vec<(&'static str, String)> {
     let environment = &result.environment;
-    let named = |name: &str, of: &Option<String>| of.as_ref().map(|text| format!("{name}{text}"));
-    let join = |words: Vec<Option<String>>| words.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let cpus = |count: u32| (count > 0).then(|| plural(count.into(), "CPU"));
-    let virtualized = environment.host.virtualized.filter(|yes| *yes).map(|_| "virtual machine".to_owned());
-    let per_load = environment.bar2_ns_per_load.map(|load| format!("{load:.1} ns per load"));
-    let rates = [("read", environment.bar2_read_gb_per_s), ("write", environment.bar2_write_gb_per_s)];
-    let rates = rates.into_iter().map(|(name, gb)| Some(format!("{name} {}", speed(gb? * 1e9))));
-    let lines = [
-        (
-            "host",
-            join(vec![
-                environment.cpu_model.clone(),
-                cpus(environment.cores),
-                named("kernel ", &environment.host_kernel),
-                virtualized,
-            ]),
-        ),
-        (
-            "guest",
-            join(vec![
-                named("kernel ", &environment.guest_kernel),
-                environment.guest_cpus.and_then(cpus),
-                named("driver ", &environment.driver),
-                named("clock source ", &environment.clocksource),
-            ]),
-        ),
-        (
-            "QEMU",
-            join(vec![
-                environment.qemu_version.clone(),
-                Some(bench_model::units::acceleration(&environment.accel)),
-                named("pinning ", &environment.pinning),
-            ]),
-        ),
-        ("BAR2", join([named("", &environment.bar2_map), per_load].into_iter().chain(rates).collect())),
-        (
-            "run",
-            join(vec![
-                environment.started.clone(),
-                named("revision ", &environment.git_revision),
-                environment.command.clone(),
-            ]),
-        ),
+    let rate = |name: &str, gb: Option<f64>| Some(format!("{name} {}", speed(gb? * 1e9)));
+    let host = vec![
+        environment.cpu_model.clone(),
+        cpus(environment.cores),
+        named("kernel ", environment.host_kernel.as_ref()),
+        environment.host.virtualized.filter(|yes| *yes).map(|_| "virtual machine".to_owned()),
     ];
-    lines.into_iter().filter(|(_, text)| !text.is_empty()).collect()
+    let guest = vec![
+        named("kernel ", environment.guest_kernel.as_ref()),
+        environment.guest_cpus.and_then(cpus),
+        named("driver ", environment.driver.as_ref()),
+        named("clock source ", environment.clocksource.as_ref()),
+    ];
+    let qemu = vec![
+        environment.qemu_version.clone(),
+        Some(bench_model::units::acceleration(&environment.accel)),
+        named("pinning ", environment.pinning.as_ref()),
+    ];
+    let bar2 = vec![
+        environment.bar2_map.clone(),
+        environment.bar2_ns_per_load.map(|load| format!("{load:.1} ns per load")),
+        rate("read", environment.bar2_read_gb_per_s),
+        rate("write", environment.bar2_write_gb_per_s),
+    ];
+    let run = vec![
+        environment.started.clone(),
+        named("revision ", environment.git_revision.as_ref()),
+        environment.command.clone(),
+    ];
+    let lines = [("host", host), ("guest", guest), ("QEMU", qemu), ("BAR2", bar2), ("run", run)];
+    let joined = lines.map(|(name, words)| (name, words.into_iter().flatten().collect::<Vec<_>>().join(", ")));
+    joined.into_iter().filter(|(_, text)| !text.is_empty()).collect()
 }
 
 /// The complete environment, with the keys of `result.json`.
 pub(super) fn environment(result: &RunResult) -> Vec<SectionPart> {
-    let Ok(Json::Object(all)) = serde_json::to_value(&result.environment) else { return Vec::new() };
-    let (unknown, known): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, value)| is_unknown(value));
-    let mut parts = Vec::new();
-    if !known.is_empty() {
-        parts.push(SectionPart::Facts(known.iter().map(|(name, value)| (name.clone(), format_json(value))).collect()));
-    }
+    let all = serde_json::to_value(&result.environment).unwrap_or_default();
+    let unknown: Vec<&str> = fields(&all).filter(|(_, value)| is_unknown(value)).map(|(name, _)| name).collect();
+    let mut parts = facts(&all);
     if !unknown.is_empty() {
-        let names: Vec<String> = unknown.into_iter().map(|(name, _)| name).collect();
-        parts.push(SectionPart::Text(format!("Unknown or not present: {}.", names.join(", "))));
+        parts.push(SectionPart::Text(format!("Unknown or not present: {}.", unknown.join(", "))));
     }
     parts
 }
 
 /// The configuration of the run.
 pub(super) fn config(result: &RunResult) -> Vec<SectionPart> {
-    let Json::Object(all) = &result.config else { return Vec::new() };
-    let facts: Vec<_> = all
-        .iter()
-        .filter(|(_, value)| !is_unknown(value))
-        .map(|(name, value)| (name.clone(), format_json(value)))
-        .collect();
+    facts(&result.config)
+}
+
+fn fields(all: &Json) -> impl Iterator<Item = (&str, &Json)> {
+    all.as_object().into_iter().flatten().map(|(name, value)| (name.as_str(), value))
+}
+
+/// The known fields.
+fn facts(all: &Json) -> Vec<SectionPart> {
+    let known = fields(all).filter(|(_, value)| !is_unknown(value));
+    let facts: Vec<_> = known.map(|(name, value)| (name.to_owned(), format_json(value))).collect();
     if facts.is_empty() { Vec::new() } else { vec![SectionPart::Facts(facts)] }
 }
 

@@ -12,12 +12,9 @@ mod throughput;
 
 pub(super) use self::machine::{brief_environment, machine_line};
 
-use super::cell_label;
-use super::checks;
-use super::table::{SectionPart, Table, TableRow, columns};
-use super::value::Value;
-use crate::io::Run;
-use crate::result::{Cell, RunResult};
+use super::{SectionPart, checks};
+use crate::io::run::Run;
+use crate::result::RunResult;
 
 /// A section of the report.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,24 +48,4 @@ pub(super) fn sections(result: &RunResult, run: &Run) -> Vec<Section> {
     ];
     let sections = sections.into_iter().filter(|(_, _, parts)| !parts.is_empty());
     sections.map(|(id, title, parts)| Section { id, title, parts }).collect()
-}
-
-/// A row of a cell: its keys, then `values`.
-fn cell_row(cell: &Cell, values: impl IntoIterator<Item = Value>) -> TableRow {
-    let mut row = cell_label::keys(cell);
-    row.extend(values);
-    TableRow { mode: Some(cell.mode.clone()), values: row }
-}
-
-/// A table with one row per cell, without unknown columns.
-fn cell_table(
-    id: &str,
-    caption: &str,
-    named: &[(&'static str, &'static str)],
-    rows: Vec<TableRow>,
-) -> Option<SectionPart> {
-    let named: Vec<_> = [("case", ""), ("mode", "")].into_iter().chain(named.iter().copied()).collect();
-    let columns = columns(&named);
-    let table = Table { id: id.to_owned(), caption: caption.to_owned(), keys: 2, columns, rows, detail: false };
-    table.without_unknown_columns().part()
 }

@@ -1,45 +1,32 @@
 //! Section "Storm": coalescing of doorbells.
 
-use crate::render::report_doc::cell_label;
-use crate::render::report_doc::table::SectionPart;
-use crate::render::report_doc::value::Value;
+use crate::render::report_doc::{Column, SectionPart, Value, cell_table, cells_of};
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
-use super::{cell_row, cell_table};
+const COLUMNS: [Column<Cell>; 8] = [
+    ("rings", "doorbells rung by the host", |cell| Value::count(cell.counters.rings)),
+    ("rate", "doorbells rung per second", |cell| Value::per_second(cell.messages_per_second)),
+    ("interrupts", "in the guest", |cell| Value::count(cell.counters.interrupts)),
+    ("rings/interrupt", "coalescing factor", |cell| {
+        let interrupts = cell.counters.interrupts.filter(|&count| count > 0);
+        Value::number(interrupts.map(|count| cell.counters.rings as f64 / count as f64))
+    }),
+    ("events", "reads of the driver's descriptor that returned", |cell| Value::count(cell.counters.uio_events)),
+    ("seen", "messages that the guest read as the newest one", |cell| {
+        Value::count(cell.traffic.as_ref().map(|traffic| traffic.seen))
+    }),
+    ("last seen", "whether the guest saw the last message", |cell| {
+        let traffic = cell.traffic.as_ref();
+        traffic.map_or_else(Value::unknown, |traffic| Value::word(if traffic.last_seen { "yes" } else { "no" }))
+    }),
+    ("last round trip", "longest round trip of the last message of a storm", |cell| {
+        Value::ns(cell.latency_ns.as_ref().map(|latency| latency.max))
+    }),
+];
 
 pub(super) fn storms(result: &RunResult) -> Vec<SectionPart> {
-    let row = |cell: &Cell| {
-        let traffic = cell.traffic.as_ref();
-        let per_interrupt = cell.counters.interrupts.filter(|&count| count > 0);
-        let per_interrupt = per_interrupt.map(|count| cell.counters.rings as f64 / count as f64);
-        let last =
-            traffic.map_or_else(Value::unknown, |traffic| Value::word(if traffic.last_seen { "yes" } else { "no" }));
-        cell_row(
-            cell,
-            [
-                Value::count(cell.counters.rings),
-                Value::per_second(cell.messages_per_second),
-                Value::count(cell.counters.interrupts),
-                Value::number(per_interrupt),
-                Value::count(cell.counters.uio_events),
-                Value::count(traffic.map(|traffic| traffic.seen)),
-                last,
-                Value::ns(cell.latency_ns.as_ref().map(|latency| latency.max)),
-            ],
-        )
-    };
-    let named = [
-        ("rings", "doorbells rung by the host"),
-        ("rate", "doorbells rung per second"),
-        ("interrupts", "in the guest"),
-        ("rings/interrupt", "coalescing factor"),
-        ("events", "reads of the driver's descriptor that returned"),
-        ("seen", "messages that the guest read as the newest one"),
-        ("last seen", "whether the guest saw the last message"),
-        ("last round trip", "longest round trip of the last message of a storm"),
-    ];
-    let rows = cell_label::cells_of(result, Workload::Storm).map(row).collect();
     let caption = "Interrupts per doorbell, without waiting for acknowledgement";
-    cell_table("table-storm", caption, &named, rows).into_iter().collect()
+    let table = cell_table("table-storm", caption, &COLUMNS, cells_of(result, Workload::Storm));
+    table.part().into_iter().collect()
 }
