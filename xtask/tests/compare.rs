@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use bench_model::raw::{ClockFit, Counters, CpuTime, GuestFacts, RawBlock, RawRun};
+use bench_model::samples::COLUMNS;
 use bench_model::{Block, Conditions, WaitMode, Workload};
 use report::result::environment::Environment;
 use serde_json::Value;
@@ -14,16 +15,21 @@ use tempfile::TempDir;
 fn run(rtt_ns: u64) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let blocks: Vec<RawBlock> = (0..8).map(block).collect();
-    let header = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
-                       g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
-                       read_ns,verify_ns,handle_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status\n"
-        .to_owned();
     let row = |seq: u64| {
-        let (block, rtt) = (seq / 100, rtt_ns + seq * 7_919 % 100);
-        // One more stamp, which shows that the guest recorded stamps.
-        let (before, after) = (",".repeat(11), ",".repeat(13));
-        format!("{block},pingpong,poll,poll,poll,{seq},64{before}{seq}{after}{rtt},,,ok\n")
+        let field = |name: &str| match name {
+            "block" => (seq / 100).to_string(),
+            "workload" => "pingpong".to_owned(),
+            "mode" | "host_wait" | "guest_wait" => "poll".to_owned(),
+            "size_bytes" => "64".to_owned(),
+            // One more stamp, which shows that the guest recorded stamps.
+            "seq" | "g5_ns" => seq.to_string(),
+            "rtt_ns" => (rtt_ns + seq * 7_919 % 100).to_string(),
+            "status" => "ok".to_owned(),
+            _ => String::new(),
+        };
+        COLUMNS.map(field).join(",") + "\n"
     };
+    let header = COLUMNS.join(",") + "\n";
     let samples = header + &(0..800).map(row).collect::<String>();
     let measured = RawRun {
         guest: GuestFacts { driver: "uio_pci_generic".into(), ..GuestFacts::default() },

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::evaluate::cost;
 use crate::evaluate::open_loop;
 use crate::io::run::{CellBlocks, Run, RunBlock};
-use crate::result::cell::{Cell, CellCounters, Legs, PhaseRates};
+use crate::result::cell::{Cell, CellCounters, LegValue, Legs, PhaseRates};
 use crate::result::cell_key::CellKey;
 use crate::result::metric::Metric;
 use bench_model::Workload;
@@ -122,28 +122,16 @@ fn failures(blocks: &[RunBlock<'_>]) -> BTreeMap<Status, u64> {
 }
 
 fn legs(blocks: &[RunBlock<'_>]) -> Legs {
-    // A leg on one clock.
-    let local = |leg: fn(&Row) -> Option<u64>| {
-        let samples = ok_rows(blocks).filter_map(leg).filter_map(|ns| i64::try_from(ns).ok());
-        LegSummary::of(samples.collect())
-    };
-    // A one-way leg is valid only while the clock offset was stable.
-    let one_way = |leg: fn(&Row) -> Option<i64>| {
-        let stable = blocks.iter().filter(|block| block.measured.clock.is_stable());
-        LegSummary::of(stable.flat_map(RunBlock::ok_rows).filter_map(leg).collect())
-    };
-    Legs {
-        write: local(|row| row.write_ns),
-        ring: local(|row| row.ring_ns),
-        inject: one_way(|row| row.inject_ns),
-        wake: local(|row| row.wake_ns),
-        notify: one_way(|row| row.notify_ns),
-        ack: one_way(|row| row.ack_ns),
-        read: local(|row| row.read_ns),
-        verify: local(|row| row.verify_ns),
-        handle: local(|row| row.handle_ns),
-        answer: one_way(|row| row.answer_ns),
-    }
+    Legs::of(|leg| {
+        LegSummary::of(match leg.value {
+            LegValue::Local(ns) => ok_rows(blocks).filter_map(ns).filter_map(|ns| i64::try_from(ns).ok()).collect(),
+            // Valid only while the clock offset was stable.
+            LegValue::OneWay(ns) => {
+                let stable = blocks.iter().filter(|block| block.measured.clock.is_stable());
+                stable.flat_map(RunBlock::ok_rows).filter_map(ns).collect()
+            }
+        })
+    })
 }
 
 fn counters(blocks: &[RunBlock<'_>]) -> CellCounters {

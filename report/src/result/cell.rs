@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bench_model::raw::Traffic;
-use bench_model::samples::Status;
+use bench_model::samples::{Row, Status};
 use bench_model::units::{plural, thousands};
 use bench_model::{Conditions, WaitMode, Workload};
 use serde::{Deserialize, Serialize};
@@ -135,6 +135,78 @@ pub struct Legs {
     pub handle: Option<LegSummary>,
     /// H5 − G5: until the host detects the final acknowledgement.
     pub answer: Option<LegSummary>,
+}
+
+/// A leg.
+#[derive(Debug, Clone, Copy)]
+pub struct Leg {
+    /// Its name in the document.
+    pub name: &'static str,
+    /// Its explanation.
+    pub about: &'static str,
+    /// Its value in a row.
+    pub value: LegValue,
+    /// Its summary in a cell.
+    pub of: fn(&Legs) -> &Option<LegSummary>,
+}
+
+/// The value of a leg, in nanoseconds.
+#[derive(Debug, Clone, Copy)]
+pub enum LegValue {
+    /// Both ends are on one clock.
+    Local(fn(&Row) -> Option<u64>),
+    /// From one clock to the other.
+    OneWay(fn(&Row) -> Option<i64>),
+}
+
+/// Every leg, in the order of [`Legs`].
+pub const LEGS: [Leg; 10] = {
+    use LegValue::{Local, OneWay};
+    const fn leg(
+        name: &'static str,
+        about: &'static str,
+        value: LegValue,
+        of: fn(&Legs) -> &Option<LegSummary>,
+    ) -> Leg {
+        Leg { name, about, value, of }
+    }
+    [
+        leg("write", "the host writes the payload", Local(|row| row.write_ns), |legs| &legs.write),
+        leg("ring", "publishing and ringing, cost for the sender", Local(|row| row.ring_ns), |legs| &legs.ring),
+        leg("inject", "interrupt injection: until IRQ entry in the guest", OneWay(|row| row.inject_ns), |legs| {
+            &legs.inject
+        }),
+        leg("wake", "wake-up: from IRQ entry until the guest's program runs", Local(|row| row.wake_ns), |legs| {
+            &legs.wake
+        }),
+        leg(
+            "notify",
+            "until the guest's program sees the message: inject + wake",
+            OneWay(|row| row.notify_ns),
+            |legs| &legs.notify,
+        ),
+        leg("ack", "until the host sees RECEIVED", OneWay(|row| row.ack_ns), |legs| &legs.ack),
+        leg("read", "the guest reads the payload", Local(|row| row.read_ns), |legs| &legs.read),
+        leg("verify", "the guest computes SHA-256", Local(|row| row.verify_ns), |legs| &legs.verify),
+        leg("handle", "other work of the guest before the acknowledgement", Local(|row| row.handle_ns), |legs| {
+            &legs.handle
+        }),
+        leg(
+            "answer",
+            "from the guest's last acknowledgement until the host sees it",
+            OneWay(|row| row.answer_ns),
+            |legs| &legs.answer,
+        ),
+    ]
+};
+
+impl Legs {
+    /// With this summary of each leg.
+    #[must_use]
+    pub fn of(summary: impl FnMut(Leg) -> Option<LegSummary>) -> Self {
+        let [write, ring, inject, wake, notify, ack, read, verify, handle, answer] = LEGS.map(summary);
+        Self { write, ring, inject, wake, notify, ack, read, verify, handle, answer }
+    }
 }
 
 /// Speed of a frame's phases in bytes per second.

@@ -1,28 +1,12 @@
 //! Section "Legs of a round trip", with the longest leg of each cell.
 
-use crate::result::{Cell, Legs, RunResult};
+use crate::result::RunResult;
+use crate::result::cell::{Cell, LEGS, Leg};
 use bench_model::Workload;
 use bench_model::units::{duration, sig3};
 use statistics::LegSummary;
 
 use crate::render::report_doc::{Column, KEYS, SectionPart, Table, TableColumn, Value, cells_of, label};
-
-/// A leg: name, explanation, and its summary in a cell.
-type Leg = (&'static str, &'static str, fn(&Legs) -> &Option<LegSummary>);
-
-/// The legs in order.
-const LEGS: [Leg; 10] = [
-    ("write", "the host writes the payload", |legs| &legs.write),
-    ("ring", "publishing and ringing, cost for the sender", |legs| &legs.ring),
-    ("inject", "interrupt injection: until IRQ entry in the guest", |legs| &legs.inject),
-    ("wake", "wake-up: from IRQ entry until the guest's program runs", |legs| &legs.wake),
-    ("notify", "until the guest's program sees the message: inject + wake", |legs| &legs.notify),
-    ("ack", "until the host sees RECEIVED", |legs| &legs.ack),
-    ("read", "the guest reads the payload", |legs| &legs.read),
-    ("verify", "the guest computes SHA-256", |legs| &legs.verify),
-    ("handle", "other work of the guest before the acknowledgement", |legs| &legs.handle),
-    ("answer", "from the guest's last acknowledgement until the host sees it", |legs| &legs.answer),
-];
 
 /// A leg of a cell.
 struct CellLeg<'a> {
@@ -61,15 +45,15 @@ pub(super) fn legs(result: &RunResult) -> Vec<SectionPart> {
         parts.push(SectionPart::Text("Longest leg by the medians:".to_owned()));
         parts.push(SectionPart::List(bottlenecks));
     }
-    let stamped = || cells().filter(|cell| LEGS.iter().any(|(_, _, leg)| leg(&cell.legs_ns).is_some()));
+    let stamped = || cells().filter(|cell| LEGS.iter().any(|leg| (leg.of)(&cell.legs_ns).is_some()));
     let mut medians = Table::new("table-legs", "Medians of the legs", 3, &KEYS, stamped());
-    medians.columns.extend(LEGS.map(|(name, about, _)| TableColumn { name, about, prose: false }));
+    medians.columns.extend(LEGS.map(|Leg { name, about, .. }| TableColumn { name, about, prose: false }));
     for (row, cell) in medians.rows.iter_mut().zip(stamped()) {
-        row.extend(LEGS.map(|(_, _, leg)| Value::signed_ns(leg(&cell.legs_ns).as_ref().map(|leg| leg.p50))));
+        row.extend(LEGS.map(|leg| Value::signed_ns((leg.of)(&cell.legs_ns).as_ref().map(|leg| leg.p50))));
     }
     let of_cell = |cell| {
         LEGS.into_iter()
-            .filter_map(move |(name, _, leg)| Some(CellLeg { cell, name, leg: leg(&cell.legs_ns).as_ref()? }))
+            .filter_map(move |Leg { name, of, .. }| Some(CellLeg { cell, name, leg: of(&cell.legs_ns).as_ref()? }))
     };
     let each: Vec<CellLeg<'_>> = cells().flat_map(of_cell).collect();
     let caption = "Each leg: count, range, percentiles, mean, deviation, share of the mean latency";
