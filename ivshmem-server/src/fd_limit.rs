@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 
-pub use client::fd_limit::raise_limit;
+pub use proto::fd_limit::raise_limit;
 use rustix::process::{Resource, getrlimit};
 
 /// Descriptors reserved for the server itself: connections that are being refused, the runtime, short reads of /proc.

@@ -11,7 +11,7 @@
 //! 4. `registry`: present peers, their ids, and the notifications for each client, without sockets. `shared`: the state that
 //!    all tasks share.
 //! 5. [`memory`]: the shared memory object. [`size`]: how sizes are written.
-//! 6. `status`: the status document ([`client::status`]) and its server.
+//! 6. `status`: the status document ([`proto::status`]) and its server.
 //! 7. [`access`], [`socket_activation`], [`fd_limit`], `socket_file`, `pid_file`: resources of the system.
 
 pub mod access;

@@ -17,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
-use client::status::PeerStatus;
+use proto::status::PeerStatus;
 use proto::wire::PeerId;
 use rustix::event::{EventfdFlags, eventfd};
 use thiserror::Error;

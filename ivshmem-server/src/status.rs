@@ -7,7 +7,7 @@ use std::process;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, SystemTime};
 
-use client::status::{MemoryStatus, SCHEMA_VERSION, ServerStatus};
+use proto::status::{MemoryStatus, SCHEMA_VERSION, ServerStatus};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
 use tokio::time::timeout;

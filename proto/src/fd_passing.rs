@@ -12,16 +12,17 @@ mod batch;
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, recvmsg};
+use sendfd::SendWithFd;
 use thiserror::Error;
 
 pub use batch::send_batch;
 
-use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message};
+use crate::wire::{DecodeError, Decoder, MESSAGE_BYTES, Message, encode};
 
 /// Room for more descriptors than a message may carry, to distinguish extra descriptors from truncation.
 const DESCRIPTOR_ROOM: usize = 4;
@@ -101,8 +102,11 @@ pub enum Received {
 /// assert!(message.fd.is_some());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub fn send(socket: impl AsFd, value: i64, fd: Option<BorrowedFd<'_>>) -> Result<(), SendError> {
-    send_batch(socket, &[Message { value, fd }], 0).map(drop)
+pub fn send(socket: &UnixStream, value: i64, fd: Option<BorrowedFd<'_>>) -> Result<(), SendError> {
+    let fd = fd.map(|fd| fd.as_raw_fd());
+    let send = || socket.send_with_fd(&encode(value), fd.as_slice());
+    retry_on_intr(|| send().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+    Ok(())
 }
 
 /// Receives up to the end of one message.

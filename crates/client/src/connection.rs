@@ -1,25 +1,19 @@
 //! The connection to the server: bytes in, events out, each with a deadline.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use proto::connect::{ConnectError, connect};
 use proto::fd_passing::{ReceiveError, Received, receive};
 use proto::session::{Event, Session, SessionError};
 use proto::wire::{Decoder, PeerId};
+use proto::{deadline, status};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
-use super::error::MAX_PATH_BYTES;
-use super::{ClientError, deadline, descriptor};
-use crate::status;
-
-/// Delay before another connect to a server whose accept queue is full.
-const RETRY: Duration = Duration::from_millis(5);
+use super::{ClientError, descriptor};
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -114,7 +108,7 @@ impl Connection {
         let timeout = deadline::remaining(deadline);
         match poll(&mut [PollFd::new(&self.stream, PollFlags::IN)], Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(errno) => Err(ClientError::Connect { path: self.path.clone(), source: errno.into() }),
+            Err(errno) => Err(ConnectError::Failed { path: self.path.clone(), source: errno.into() }.into()),
         }
     }
 }
@@ -123,43 +117,4 @@ impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.stream.as_fd()
     }
-}
-
-fn is_socket(path: &Path) -> bool {
-    // A path that no longer exists may have been a socket.
-    std::fs::metadata(path).map_or(true, |metadata| metadata.file_type().is_socket())
-}
-
-/// Connects to a server's socket without reading from it. The stream is non-blocking. Retries until the deadline while the
-/// server's accept queue is full.
-pub fn connect(path: &Path, deadline: Instant) -> Result<UnixStream, ClientError> {
-    if path.as_os_str().len() > MAX_PATH_BYTES {
-        return Err(ClientError::PathTooLong(path.into()));
-    }
-    let started = Instant::now();
-    loop {
-        return match try_connect(path) {
-            Ok(stream) => Ok(stream),
-            Err(Errno::AGAIN | Errno::INTR) if Instant::now() < deadline => {
-                sleep(RETRY);
-                continue;
-            }
-            Err(Errno::AGAIN) => Err(ClientError::HandshakeTimeout { path: path.into(), waited: started.elapsed() }),
-            Err(Errno::NOENT) => Err(ClientError::NoSocket(path.into())),
-            // connect(2) returns the same error for a path that is not a socket.
-            Err(Errno::CONNREFUSED) if !is_socket(path) => Err(ClientError::NotASocket(path.into())),
-            Err(Errno::CONNREFUSED) => Err(ClientError::NotListening(path.into())),
-            Err(errno) => Err(ClientError::Connect { path: path.into(), source: errno.into() }),
-        };
-    }
-}
-
-/// See [connect(2)](https://man7.org/linux/man-pages/man2/connect.2.html). Non-blocking from the start: a blocking
-/// connect hangs if the server does not accept.
-fn try_connect(path: &Path) -> Result<UnixStream, Errno> {
-    let address = SocketAddrUnix::new(path)?;
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    rustix::net::connect(&socket, &address)?;
-    Ok(socket.into())
 }

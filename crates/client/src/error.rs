@@ -5,16 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use doorbell::region::RegionError;
+use proto::connect::ConnectError;
 use proto::fd_passing::ReceiveError;
 use proto::session::SessionError;
 use proto::wire::{PeerId, Vector};
 use thiserror::Error;
 
 use crate::plural::plural;
-
-/// Longest path in `sockaddr_un` ([unix(7)](https://man7.org/linux/man-pages/man7/unix.7.html)) with a terminating
-/// zero, which QEMU and ivshmem-server need.
-pub(super) const MAX_PATH_BYTES: usize = 107;
 
 /// Upper limit of vectors per peer. More are useless (QEMU without ioeventfd decodes eight bits), and a server must not
 /// exhaust the descriptors of a client.
@@ -24,22 +21,10 @@ pub(super) const MAX_VECTORS: usize = 256;
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum ClientError {
-    #[error("no socket at {path}. Hint: start a server with `ivshmem-server -S {path}`", path = .0.display())]
-    NoSocket(PathBuf),
-    #[error("no server listens at {path}. Hint: start a server with `ivshmem-server -S {path}`", path = .0.display())]
-    NotListening(PathBuf),
-    #[error("{} is not a socket. Hint: use the socket of a server, or remove the file and start a server there", .0.display())]
-    NotASocket(PathBuf),
-    #[error(
-        "the socket path has {} bytes, a Unix socket allows at most {MAX_PATH_BYTES}. Hint: use a shorter path, such as a \
-         symbolic link to its directory",
-        .0.as_os_str().len()
-    )]
-    PathTooLong(PathBuf),
+    #[error(transparent)]
+    Connect(ConnectError),
     #[error("{} is a status socket, where clients cannot join. Hint: use the path of the server's --socket", .0.display())]
     StatusSocket(PathBuf),
-    #[error("cannot connect to {}. Hint: use the socket of a server that this user can open", path.display())]
-    Connect { path: PathBuf, source: io::Error },
     #[error(
         "the server at {} did not complete the handshake within {waited:.1?}. Hint: check that an ivshmem server listens there \
          and is not stopped, or allow more time",
@@ -144,6 +129,15 @@ pub enum ClientError {
     Ring { peer: PeerId, vector: Vector, source: io::Error },
     #[error("cannot wait for vector {vector}")]
     Wait { vector: Vector, source: io::Error },
+}
+
+impl From<ConnectError> for ClientError {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NotAccepted { path, waited } => Self::HandshakeTimeout { path, waited },
+            error => Self::Connect(error),
+        }
+    }
 }
 
 impl ClientError {

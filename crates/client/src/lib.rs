@@ -43,15 +43,11 @@ mod connection;
 mod error;
 mod eventfd;
 mod events;
-pub mod fd_limit;
 mod memory;
 mod options;
 mod safe_write;
-pub mod status;
 mod vector_count;
 // For `host-peer`, which checks servers with the same tools.
-#[doc(hidden)]
-pub mod deadline;
 #[doc(hidden)]
 pub mod descriptor;
 #[doc(hidden)]
@@ -65,11 +61,14 @@ use std::time::{Duration, Instant};
 
 use proto::session::Event;
 
-pub use connection::connect;
 pub use error::ClientError;
 pub use options::{ClientEvent, JoinOptions, PeerChange};
 // So that a program needs no other crate.
+pub use proto::connect::{ConnectError, connect};
+#[doc(hidden)]
+pub use proto::deadline;
 pub use proto::wire::{PeerId, Vector};
+pub use proto::{fd_limit, status};
 
 use connection::Connection;
 use memory::Memory;

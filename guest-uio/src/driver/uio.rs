@@ -1,21 +1,32 @@
 //! A /dev/uioN, found by the name that its driver assigned. Node numbers depend on the order of allocation.
+//!
+//! The `uio` crate opens the device file. Its own wait is not used, because it retries after a signal and cannot be
+//! aborted. Its own map is not used either, because it never unmaps.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use doorbell::deadline::scaled;
 use doorbell::region::SharedView;
 use doorbell::wait::{EventSource, Wakeup};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use rustix::fs::FlockOperation;
+use uio::UioDevice;
 
 use super::{IrqSource, UIO_PCI_MSIX};
 use crate::error::{DeviceError, system};
 use crate::pci::PciDevice;
 
+/// Time limit for another process to release the lock on a node.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// An open node.
 pub(super) struct Node {
-    pub(super) file: File,
+    pub(super) file: UioDevice,
     /// Its folder in sysfs.
     folder: PathBuf,
 }
@@ -25,9 +36,8 @@ impl Node {
     pub(super) fn open(device: &PciDevice, name: &str) -> Result<Option<Self>, DeviceError> {
         let is_named = |folder: &PathBuf| fs::read_to_string(folder.join("name")).is_ok_and(|text| text.trim() == name);
         let Some(folder) = folders(device).find(is_named) else { return Ok(None) };
-        let path = path(&folder);
-        let file = OpenOptions::new().read(true).write(true).open(&path);
-        Ok(Some(Self { file: file.map_err(system(format!("cannot open {}", path.display())))?, folder }))
+        let file = open_shared(&folder);
+        Ok(Some(Self { file: file.map_err(system(format!("cannot open {}", path(&folder).display())))?, folder }))
     }
 
     /// The map of this name. Map numbers differ between versions of a driver, and a store to the wrong map could ring
@@ -39,6 +49,26 @@ impl Node {
     /// Interrupts since the driver was bound.
     fn event_count(&self) -> Option<u32> {
         fs::read_to_string(self.folder.join("event")).ok()?.trim().parse().ok()
+    }
+}
+
+/// Opens a node without an exclusive lock. The `uio` crate locks a node when it opens it; the lock is released immediately,
+/// because several processes may wait for a vector. Another process may hold the lock briefly while it opens the node.
+fn open_shared(folder: &Path) -> io::Result<UioDevice> {
+    let number = folder.file_name().and_then(|name| name.to_str()?.strip_prefix("uio")?.parse().ok());
+    let number = number.ok_or(io::ErrorKind::NotFound)?;
+    let start = Instant::now();
+    loop {
+        match UioDevice::try_new(number) {
+            Ok(node) => {
+                rustix::fs::flock(&node, FlockOperation::Unlock)?;
+                return Ok(node);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock && start.elapsed() < scaled(LOCK_TIMEOUT) => {
+                sleep(Duration::from_millis(1));
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 
@@ -98,7 +128,7 @@ fn folders(device: &PciDevice) -> impl Iterator<Item = PathBuf> {
 
 /// The interrupts of one node. `read` blocks and returns the total since the driver was bound.
 pub(super) struct UioIrq {
-    node: File,
+    node: UioDevice,
     total: u32,
     line: String,
     stamp: Option<IrqEntryStamp>,

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use cli_common::{exit_status, output};
 use client::status::StatusError;
-use client::{Client, ClientError, JoinOptions};
+use client::{Client, ClientError, ConnectError, JoinOptions};
 use client::{fd_limit, status};
 use proto::fd_passing::ReceiveError;
 use rustix::io::Errno;
@@ -68,19 +68,16 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
     if error.is::<UsageError>() {
         return exit_status::USAGE;
     }
-    let client_error = match error.downcast_ref() {
-        Some(StatusError::NotRunning(_)) => return exit_status::MISSING,
-        Some(StatusError::Connect(error)) => Some(error),
-        _ => error.downcast_ref(),
+    let connect_error = match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(StatusError::NotRunning(_)), _)
+        | (_, Some(ClientError::Receive { source: ReceiveError::DescriptorLost, .. })) => return exit_status::MISSING,
+        (Some(StatusError::Connect(error)), _) | (_, Some(ClientError::Connect(error))) => error,
+        _ => return exit_status::FAILED,
     };
-    match client_error {
-        Some(ClientError::PathTooLong(_)) => exit_status::USAGE,
-        Some(
-            ClientError::NoSocket(_)
-            | ClientError::NotListening(_)
-            | ClientError::Receive { source: ReceiveError::DescriptorLost, .. },
-        ) => exit_status::MISSING,
-        Some(ClientError::Connect { source, .. }) if is_out_of_descriptors(source) => exit_status::MISSING,
+    match connect_error {
+        ConnectError::PathTooLong(_) => exit_status::USAGE,
+        ConnectError::NoSocket(_) | ConnectError::NotListening(_) => exit_status::MISSING,
+        ConnectError::Failed { source, .. } if is_out_of_descriptors(source) => exit_status::MISSING,
         _ => exit_status::FAILED,
     }
 }

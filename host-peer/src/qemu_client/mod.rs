@@ -18,7 +18,7 @@ use clap::{ArgAction, Parser};
 use cli_common::arguments;
 use cli_common::output::{OutputError, print_error, print_to_reader};
 use client::fd_limit;
-use client::{Client, ClientError, JoinOptions};
+use client::{Client, ClientError, ConnectError, JoinOptions};
 
 use crate::commands;
 use command::HELP;
@@ -126,7 +126,7 @@ fn connect(socket: &Path, verbose: bool, input: &mut Input) -> anyhow::Result<Cl
         }
         let error = match Client::join(&JoinOptions::at(socket)) {
             Ok(client) => return Ok(client),
-            Err(error @ ClientError::PathTooLong(_)) => {
+            Err(error @ ClientError::Connect(ConnectError::PathTooLong(_))) => {
                 print_error("cannot init client");
                 return Err(error.into());
             }

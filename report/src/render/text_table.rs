@@ -2,7 +2,8 @@
 
 use comfy_table::{CellAlignment, LineStyle, Table as TextTable, presets};
 
-use super::report_doc::{Table, UNKNOWN};
+use super::report_doc::table::Table;
+use super::report_doc::value::UNKNOWN;
 use super::wrap::{WIDTH, printable, truncated};
 
 /// Characters of a key: untrusted names must not push the values off the terminal.

@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener;
 use std::thread;
 use std::time::Duration;
 
-use client::{ClientError, ClientEvent, PeerChange};
+use client::{ClientError, ClientEvent, ConnectError, PeerChange};
 use proto::session::SessionError;
 use proto::wire::{PeerId, REFUSAL, Vector};
 
@@ -156,17 +156,17 @@ fn error_without_server_has_start_command() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let error = join(&path, None, LONG).unwrap_err();
-    assert!(matches!(error, ClientError::NoSocket(_)), "{error}");
+    assert!(matches!(error, ClientError::Connect(ConnectError::NoSocket(_))), "{error}");
     assert!(error.to_string().contains("ivshmem-server -S"), "{error}");
 
     drop(UnixListener::bind(&path).unwrap());
     let error = join(&path, None, LONG).unwrap_err();
-    assert!(matches!(error, ClientError::NotListening(_)), "{error}");
+    assert!(matches!(error, ClientError::Connect(ConnectError::NotListening(_))), "{error}");
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
     for other in [file.as_path(), folder.path()] {
         let error = join(other, None, LONG).unwrap_err();
-        assert!(matches!(error, ClientError::NotASocket(_)), "{error}");
+        assert!(matches!(error, ClientError::Connect(ConnectError::NotASocket(_))), "{error}");
     }
 }
 

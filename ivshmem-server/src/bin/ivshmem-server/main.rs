@@ -16,11 +16,11 @@ use anyhow::Context;
 use clap::CommandFactory;
 use cli_common::exit_status::{FAILED, MISSING, USAGE};
 use cli_common::{arguments, output};
-use client::ClientError;
-use client::status::{self, StatusError};
 use ivshmem_server::memory::MemoryError;
 use ivshmem_server::socket_activation::{ActivationError, InheritedSockets};
 use ivshmem_server::{Config, Server, ServerError, SocketError, fd_limit};
+use proto::connect::ConnectError;
+use proto::status::{self, StatusError};
 use rustix::io::Errno;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -175,7 +175,7 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     if error.chain().any(is_out_of_descriptors) {
         return MISSING;
     }
-    if let Some(StatusError::NotRunning(_) | StatusError::Connect(ClientError::NotASocket(_))) = error.downcast_ref() {
+    if let Some(StatusError::NotRunning(_) | StatusError::Connect(ConnectError::NotASocket(_))) = error.downcast_ref() {
         return MISSING;
     }
     let Some(error) = error.downcast_ref::<ServerError>() else { return FAILED };

@@ -1,8 +1,8 @@
 //! The server's status as a table.
 
-use client::status::{PeerStatus, ServerStatus};
 use comfy_table::{CellAlignment, Table, presets};
 use ivshmem_server::size::Bytes;
+use proto::status::{PeerStatus, ServerStatus};
 
 const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "messages", "connected since"];
 

@@ -1,14 +1,14 @@
 //! Self-checks of a run, from its rows and counters.
 //!
-//! - [`completeness`]: every operation ended ok, and the record is whole
-//! - [`integrity`]: the right bytes arrived, and each acknowledgement belongs to its message
-//! - [`ceilings`]: no copy or hash was faster than the machine allows
-//! - [`doorbells`]: doorbells are counted, wake-ups arrive, wait modes hold
-//! - [`storm`]: coalesced doorbells still announce the last message
-//! - [`timestamps`]: timestamps are in order, and the clocks are stable
-//! - [`acceleration`]: accelerator and irqfd are as claimed
-//! - [`instrument_overhead`]: the instrument's share of a round trip is small
-//! - [`placement`]: threads stayed on their CPUs
+//! - `completeness`: every operation ended ok, and the record is whole
+//! - `integrity`: the right bytes arrived, and each acknowledgement belongs to its message
+//! - `ceilings`: no copy or hash was faster than the machine allows
+//! - `doorbells`: doorbells are counted, wake-ups arrive, wait modes hold
+//! - `storm`: coalesced doorbells still announce the last message
+//! - `timestamps`: timestamps are in order, and the clocks are stable
+//! - `acceleration`: accelerator and irqfd are as claimed
+//! - `instrument_overhead`: the instrument's share of a round trip is small
+//! - `placement`: threads stayed on their CPUs
 
 mod acceleration;
 mod ceilings;

@@ -3,7 +3,7 @@
 //! 1. [`folder`]: a run's folder with its raw samples, or an error with a hint.
 //! 2. [`environment`](mod@environment): how environment and configuration differ. Printed first: it may explain
 //!    everything else.
-//! 3. [`cells`]: ratios with intervals from the raw samples, and outcomes by the noise of both runs.
+//! 3. [`mod@cells`]: ratios with intervals from the raw samples, and outcomes by the noise of both runs.
 //! 4. [`gate`]: whether a run is slower by more than a limit, for CI.
 //!
 //! Cells are computed from the raw samples, not read from the documents: runs rendered by different versions are

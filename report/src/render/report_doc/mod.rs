@@ -16,8 +16,8 @@ mod notes;
 pub(crate) mod overview;
 mod run_files;
 mod sections;
-mod table;
-mod value;
+pub(crate) mod table;
+pub(crate) mod value;
 mod verdict;
 
 use self::cell_label::{KEYS, cell_table, cells_of, description, label};
@@ -29,7 +29,7 @@ pub(crate) use self::overview::{Overview, has_row};
 pub use self::run_files::RunFiles;
 pub(crate) use self::sections::Section;
 pub(crate) use self::table::{Column, SectionPart, Table, TableColumn};
-pub(crate) use self::value::{UNKNOWN, Value};
+pub(crate) use self::value::Value;
 
 use crate::io::run::Run;
 use crate::result::RunResult;

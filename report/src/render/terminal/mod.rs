@@ -1,4 +1,4 @@
-//! The terminal summary: the [`Overview`] in at most 40 lines of 100 columns. The reports have the rest.
+//! The terminal summary: the `Overview` in at most 40 lines of 100 columns. The reports have the rest.
 
 mod drivers;
 mod styled_line;

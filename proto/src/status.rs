@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{ClientError, connect, deadline};
+use crate::connect::{ConnectError, connect};
+use crate::deadline;
 
 /// The first bytes of a document.
 const BEGIN: [u8; 2] = *b"{\"";
@@ -114,7 +115,7 @@ pub enum StatusError {
     )]
     PermissionDenied { path: PathBuf, source: io::Error },
     #[error(transparent)]
-    Connect(ClientError),
+    Connect(ConnectError),
     #[error("cannot read the status at {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is not a status socket of ivshmem-server; its --socket is for peers only", path.display())]
@@ -136,8 +137,8 @@ pub fn read(path: &Path, timeout: Duration) -> Result<ServerStatus, StatusError>
 pub fn query(path: &Path, timeout: Duration) -> Result<(String, ServerStatus), StatusError> {
     let deadline = deadline::after(timeout);
     let stream = connect(path, deadline).map_err(|error| match error {
-        ClientError::NoSocket(path) | ClientError::NotListening(path) => StatusError::NotRunning(path),
-        ClientError::Connect { path, source } if source.kind() == ErrorKind::PermissionDenied => {
+        ConnectError::NoSocket(path) | ConnectError::NotListening(path) => StatusError::NotRunning(path),
+        ConnectError::Failed { path, source } if source.kind() == ErrorKind::PermissionDenied => {
             StatusError::PermissionDenied { path, source }
         }
         error => StatusError::Connect(error),
