@@ -22,7 +22,7 @@ pub fn load(folder: &Path, name: &str, parameters: &CStr) -> anyhow::Result<()> 
     }
     match init_module(&object, parameters) {
         Err(Errno::EEXIST) => Ok(()),
-        loaded => loaded.with_context(|| format!("cannot load {}", path.display())),
+        loaded => loaded.map_err(io::Error::from).with_context(|| format!("cannot load {}", path.display())),
     }
 }
 

@@ -1,10 +1,11 @@
 //! `host-peer`: joins an ivshmem server as a peer, and runs the measured initiator of the benchmark.
 //!
 //! 1. `cli`: flags and help. 2. `commands`: one operation each, for scripts. 3. `shell`: interactive use.
-//! 4. `qemu_client`: the program under the name `ivshmem-client`.
+//! 4. `qemu_client`: the program under the name `ivshmem-client`. `dump`: a listing that both print.
 
 mod cli;
 mod commands;
+mod dump;
 mod qemu_client;
 mod shell;
 

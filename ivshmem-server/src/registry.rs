@@ -258,7 +258,7 @@ impl Registry {
         let (&joined, member) = self.members.range(view.joins_from.min(until)..until).next()?;
         view.joins_from = joined + 1;
         view.present.insert(member.id.0.into());
-        if view.notified.insert(member.id.0.into()) {
+        if view.add_notified(member.id) {
             self.ids.add_notified(member.id);
         }
         let eventfds = Arc::downgrade(&member.eventfds);

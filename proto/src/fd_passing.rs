@@ -87,7 +87,8 @@ pub enum Received {
 /// Sends one message, with at most one descriptor
 /// ([sendmsg(2)](https://man7.org/linux/man-pages/man2/sendmsg.2.html)).
 ///
-/// A message is sent completely or not at all: the kernel does not split eight bytes.
+/// A message is sent completely or not at all: the kernel does not split eight bytes. The process must ignore SIGPIPE,
+/// as every Rust program does.
 ///
 /// ```
 /// use std::os::fd::AsFd;

@@ -104,8 +104,10 @@ impl Session {
     pub fn feed<F>(&mut self, value: i64, fd: Option<F>) -> Result<Event<F>, SessionError> {
         let (event, next) = match (self.expecting, value, fd) {
             (Expecting::Version, PROTOCOL_VERSION, None) => (Event::VersionAgreed, Expecting::OwnId),
-            (Expecting::Version, PROTOCOL_VERSION, Some(_)) => return Err(SessionError::VersionWithDescriptor),
-            (Expecting::Version, REFUSAL, _) => return Err(SessionError::Refused),
+            (Expecting::Version, PROTOCOL_VERSION | REFUSAL, Some(_)) => {
+                return Err(SessionError::VersionWithDescriptor);
+            }
+            (Expecting::Version, REFUSAL, None) => return Err(SessionError::Refused),
             (Expecting::Version, version, _) => return Err(SessionError::WrongVersion(version)),
             (Expecting::OwnId, id, fd) => {
                 let own = PeerId::from_wire(id).ok_or(SessionError::OwnIdOutOfRange(id))?;
@@ -178,7 +180,9 @@ mod tests {
         use SessionError as E;
         assert_eq!(error_of(&[(1, None)]), E::WrongVersion(1));
         assert_eq!(error_of(&[(REFUSAL, None)]), E::Refused);
-        assert_eq!(error_of(&[(0, Some('x'))]), E::VersionWithDescriptor);
+        for value in [PROTOCOL_VERSION, REFUSAL] {
+            assert_eq!(error_of(&[(value, Some('x'))]), E::VersionWithDescriptor, "{value}");
+        }
         let own = PeerId(9);
         assert_eq!(error_of(&[(0, None), (-1, Some('m'))]), E::OwnIdOutOfRange(-1));
         assert_eq!(error_of(&[(0, None), (65_536, None)]), E::OwnIdOutOfRange(65_536));

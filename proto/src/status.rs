@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -23,38 +24,48 @@ const MAX_BYTES: usize = 64 << 20;
 /// Changes when a field is removed or changes its meaning. New fields do not change it.
 pub const SCHEMA_VERSION: u32 = 1;
 
-/// A snapshot of the server.
+/// A snapshot of the server. Readers accept a document without the fields that have a default, or with others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerStatus {
     /// [`SCHEMA_VERSION`].
+    #[serde(default)]
     pub schema_version: u32,
     /// The server's version.
+    #[serde(default)]
     pub version: String,
     /// The server's process id.
+    #[serde(default)]
     pub pid: u32,
     /// Path of the client socket.
     pub socket: String,
     /// Time when it began to listen, RFC 3339 in UTC.
+    #[serde(default)]
     pub started: String,
     /// The shared memory.
     pub memory: MemoryStatus,
     /// Vectors of each peer.
     pub vectors: u16,
     /// Peer limit.
+    #[serde(default)]
     pub max_peers: usize,
     /// The id of the next peer, which is the lowest free id; 65536 if no id is free.
+    #[serde(default)]
     pub next_id: u32,
     /// Free ids.
+    #[serde(default)]
     pub ids_left: u32,
     /// Ids of peers that left, held because present peers were notified of those. Earlier versions never freed an id and do
     /// not report this.
     #[serde(default)]
     pub ids_held: u32,
     /// Messages sent to all clients.
+    #[serde(default)]
     pub messages_sent: u64,
     /// Clients that were refused.
+    #[serde(default)]
     pub refused: u64,
     /// Peers that were disconnected because they did not read, or sent data.
+    #[serde(default)]
     pub cut_off: u64,
     /// Clients that wait now because too many descriptors are in flight to others. Earlier versions do not report this.
     #[serde(default)]
@@ -69,6 +80,7 @@ pub struct MemoryStatus {
     /// The size at creation.
     pub size_bytes: u64,
     /// Size and kind, for display.
+    #[serde(default)]
     pub description: String,
     /// The present size. If it is below `size_bytes`, a peer that accesses the missing part ends with SIGBUS. Absent if
     /// unknown.
@@ -92,10 +104,13 @@ pub struct PeerStatus {
     /// Number of vectors.
     pub vectors: u16,
     /// Time when it connected, RFC 3339 in UTC.
+    #[serde(default)]
     pub connected_since: String,
     /// Joins and leaves that were not sent yet, because the peer does not read.
+    #[serde(default)]
     pub queued_notices: usize,
     /// Messages sent to it.
+    #[serde(default)]
     pub messages_sent: u64,
     /// Ids that it was notified of. They are held until it leaves. Earlier versions do not report this.
     #[serde(default)]
@@ -106,8 +121,8 @@ pub struct PeerStatus {
 #[derive(Debug, Error)]
 #[expect(missing_docs, reason = "the texts describe the errors")]
 pub enum StatusError {
-    #[error("no server answers at {path}. Hint: start one with `ivshmem-server --status-socket {path}`", path = .0.display())]
-    NotRunning(PathBuf),
+    #[error("no server answers at {path}. Hint: start one with `ivshmem-server --status-socket {path}`", path = path.display())]
+    NotRunning { path: PathBuf, source: io::Error },
     #[error(
         "permission denied at {}. Hint: run this as the server's user, or allow other users (the server's --socket-mode, or \
          SocketMode= and SocketGroup= of its unit, and the permissions of the directories)",
@@ -137,7 +152,8 @@ pub fn read(path: &Path, timeout: Duration) -> Result<ServerStatus, StatusError>
 pub fn query(path: &Path, timeout: Duration) -> Result<(String, ServerStatus), StatusError> {
     let deadline = deadline::after(timeout);
     let stream = connect(path, deadline).map_err(|error| match error {
-        ConnectError::NoSocket(path) | ConnectError::NotListening(path) => StatusError::NotRunning(path),
+        ConnectError::NoSocket(path) => StatusError::NotRunning { path, source: Errno::NOENT.into() },
+        ConnectError::NotListening(path) => StatusError::NotRunning { path, source: Errno::CONNREFUSED.into() },
         ConnectError::Failed { path, source } if source.kind() == ErrorKind::PermissionDenied => {
             StatusError::PermissionDenied { path, source }
         }
@@ -228,6 +244,22 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::TimedOut);
         let document = read(&[b'{'; 4096], Duration::from_secs(60), 1 << 16).unwrap();
         assert!(serde_json::from_slice::<ServerStatus>(&document).is_err());
+    }
+
+    #[test]
+    fn reads_a_document_with_only_the_fields_that_clients_need() {
+        let document = r#"{"socket":"/run/x","vectors":2,"memory":{"size_bytes":4096,"seals":["shrink"]},
+            "peers":[{"id":1,"vectors":2}]}"#;
+        let status: ServerStatus = serde_json::from_str(document).unwrap();
+        assert_eq!((status.socket.as_str(), status.vectors, status.schema_version), ("/run/x", 2, 0));
+        assert_eq!((status.memory.size_bytes, status.memory.current_bytes), (4096, None));
+        assert_eq!(status.memory.seals, ["shrink"]);
+        let peers: Vec<_> = status.peers.iter().map(|peer| (peer.id, peer.vectors, peer.pid)).collect();
+        assert_eq!(peers, [(1, 2, None)]);
+        for field in ["socket", "vectors", "size_bytes", "seals", "peers", "id"] {
+            let without = document.replacen(&format!("\"{field}\""), "\"other\"", 1);
+            assert!(serde_json::from_str::<ServerStatus>(&without).is_err(), "{field}");
+        }
     }
 
     #[test]

@@ -1,8 +1,7 @@
 //! Reads directories, replaces files, and adds paths to I/O errors.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -30,15 +29,15 @@ pub(crate) fn entries(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Replaces a file atomically: neither a full disk nor a killed process leaves an incomplete file under this name. `prefix`
-/// begins the name of the temporary file.
-pub(crate) fn replace(path: &Path, prefix: &str, content: &[u8]) -> io::Result<()> {
-    let mut partial = tempfile::Builder::new();
-    let mut partial = partial
-        .prefix(prefix)
-        // Without the bits of the umask, as for any other file.
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-    partial.write_all(content)?;
-    partial.persist(path).map(drop).map_err(|error| error.error)
+/// Replaces a file atomically: neither a full disk nor a killed process leaves an incomplete file under this name.
+///
+/// The content is first written to `partial`, a name in the same directory that no other process writes at the same time. A
+/// killed process leaves this file; the next call with the same name overwrites it.
+pub(crate) fn replace(path: &Path, partial: &str, content: &[u8]) -> io::Result<()> {
+    let partial = path.with_file_name(partial);
+    let replaced = fs::write(&partial, content).and_then(|()| fs::rename(&partial, path));
+    if replaced.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    replaced
 }

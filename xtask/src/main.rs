@@ -12,6 +12,7 @@ mod bench;
 mod commands;
 mod exit_status;
 mod files;
+mod guest_args;
 mod host_programs;
 mod process;
 mod provision;

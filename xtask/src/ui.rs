@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::{Component, Path, PathBuf};
 
 use cli_common::output;
+pub(crate) use cli_common::output::print;
 /// A failed line on stderr is ignored: the run does not depend on its messages.
-pub(crate) use cli_common::output::{print, print_error as status};
+pub(crate) use cli_common::output::print_error as status;
 
 /// Prints one JSON document to stdout.
 pub(crate) fn print_json(document: &impl serde::Serialize) -> anyhow::Result<()> {

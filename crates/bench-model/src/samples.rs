@@ -116,6 +116,15 @@ pub fn mode_name(host: WaitMode, guest: WaitMode) -> String {
 mod tests {
     use super::*;
 
+    /// The header is stable: scripts and earlier runs depend on it.
+    #[test]
+    fn header_of_samples_csv_is_stable() {
+        let header = "block,workload,mode,host_wait,guest_wait,seq,size_bytes,due_ns,h0_ns,h1_ns,h2_ns,h3_ns,g0_ns,\
+                      g1_ns,g2_ns,g3_ns,g4_ns,g5_ns,h4_ns,h5_ns,write_ns,ring_ns,inject_ns,wake_ns,notify_ns,ack_ns,\
+                      read_ns,verify_ns,handle_ns,answer_ns,rtt_ns,end_to_end_ns,corrected_ns,status";
+        assert_eq!(COLUMNS.join(","), header);
+    }
+
     #[test]
     fn the_columns_are_those_that_a_row_has() {
         let empty = ",".repeat(COLUMNS.len() - 7);

@@ -24,7 +24,7 @@ use super::run_monitor::RunMonitor;
 use super::shared_words::SharedWords;
 use super::suspend::SuspendClock;
 use super::threads::{AffinitySampler, Contention};
-use super::workload::{BlockContext, FrameGenerator};
+use super::workload::frame_gen::FrameGenerator;
 use super::{BenchError, StopReason};
 
 /// Handshakes per clock measurement: at least one is not interrupted.
@@ -238,6 +238,15 @@ impl<'r> BlockRunner<'r> {
             context.dispatch_waiter(ring_if_armed(words.guest_armed, ring_once), monitor, event)
         }
     }
+}
+
+/// Context of a block's operations.
+pub(super) struct BlockContext<'s, 'r> {
+    pub(super) runner: &'s mut BlockRunner<'r>,
+    pub(super) block: &'s Block,
+    pub(super) first_seq: u64,
+    /// Receives every operation, including one that fails.
+    pub(super) samples: &'s mut Vec<Sample>,
 }
 
 impl BlockContext<'_, '_> {

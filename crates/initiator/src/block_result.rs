@@ -2,14 +2,33 @@
 
 use std::time::Duration;
 
-use bench_model::raw::{ClockFit, Counters, CpuTime, RawBlock, Traffic};
+use bench_model::raw::{ClockFit, CorruptAnswer, Counters, CpuTime, RawBlock, Traffic};
 use bench_model::{Block, Exchange};
 use bench_protocol::ack::Ack;
 use bench_protocol::counters::GuestCounters;
 use doorbell::wait::WaitCounts;
 
 use super::round_trip::Sample;
-use super::workload::BlockOutcome;
+
+/// Result of a block, without its samples.
+#[derive(Debug, Default)]
+pub(super) struct BlockOutcome {
+    pub(super) corrupt: Option<CorruptAnswer>,
+    pub(super) traffic: Option<StreamTotals>,
+    /// Messages that were scheduled but not sent before the time limit.
+    pub(super) unsent: u64,
+    /// Ticks that a blocking host spun before messages, within the measured interval.
+    pub(super) pacing_ticks: u64,
+}
+
+/// Totals of messages that are not acknowledged one by one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StreamTotals {
+    pub(super) messages: u64,
+    pub(super) last_seq: u64,
+    pub(super) span_ticks: u64,
+    pub(super) full: u64,
+}
 
 /// The host's counters and totals of a block.
 pub(super) struct ExchangeResult {

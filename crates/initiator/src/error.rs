@@ -15,7 +15,7 @@ pub enum BenchError {
     /// The plan could not be read, or a result could not be written.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was to be done with the file.
+        /// The attempted action.
         action: &'static str,
         /// The file.
         path: PathBuf,

@@ -78,7 +78,7 @@ impl Recorder {
             let record = GuestStamps::load(memory, sample.seq)?.unwrap_or_default();
             let line = TimeBase { zero, ns_per_tick: 1e9 / tsc_hz };
             let row = row(block, sample, &record, offset, line);
-            self.samples.serialize(&row).map_err(file_error("write", &self.samples_path))?;
+            self.samples.serialize(&row).map_err(|error| file_error("write", &self.samples_path)(error))?;
             rows.push(row);
         }
         self.samples.flush().map_err(file_error("write", &self.samples_path))?;

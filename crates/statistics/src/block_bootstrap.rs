@@ -1,10 +1,10 @@
-//! Resamples a series in blocks and chunks, and finds the medians of the replicates without sorting.
+//! Resamples a series in blocks and chunks, and finds the medians of the replicates without selecting from all samples.
 //!
 //! Samples are stored as ranks among the distinct values. A replicate is a list of chunks. Its median is the rank at
 //! which the cumulative counts reach half. Nearly all replicates have their median in a narrow [`Window`] of ranks. The
 //! number of samples of a chunk below the window is the difference of two prefix sums, so only the few samples inside
 //! are counted one by one. The cost of a replicate is therefore about proportional to its number of chunks. The result
-//! is exact: if a median lies outside the window, the samples are sorted.
+//! is exact: if a median lies outside the window, it is selected from the samples.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use rand::rngs::StdRng;
 
 use crate::percentile::Percentile;
 
-/// Replicates that are sorted to place the window. The window extends their range by its width on either side,
+/// Replicates whose median is selected from all samples, to place the window. The window extends their range by its width on either side,
 /// so few other medians lie outside.
 const PILOTS: usize = 24;
 
@@ -88,7 +88,7 @@ impl Series {
         chunks
     }
 
-    /// The rank of the chunks' median, by sorting their samples.
+    /// The rank of the chunks' median, selected from their samples.
     fn median_rank(&self, chunks: &[Range<usize>]) -> usize {
         let mut drawn: Vec<u32> = chunks.iter().flat_map(|chunk| &self.ranks[chunk.clone()]).copied().collect();
         let middle = drawn.len().div_ceil(2) - 1;
@@ -180,7 +180,13 @@ mod tests {
             let mut all: Vec<u64> = blocks.concat();
             all.sort_unstable();
             if let Some(series) = Series::of(&blocks) {
-                prop_assert_eq!(Some(series.median), Percentile::P50.of(&all));
+                let all_ranks = 0..series.ranks.len();
+                let whole = std::slice::from_ref(&all_ranks);
+                let counted = Window::of(&series.ranks, 0..series.values.len()).median_rank(whole);
+                let selected = series.median_rank(whole);
+                prop_assert_eq!(counted, Some(selected));
+                prop_assert_eq!(Some(series.values[selected]), Percentile::P50.of(&all));
+                prop_assert_eq!(series.median, series.values[selected]);
             } else {
                 prop_assert!(all.len() < 6);
             }

@@ -106,7 +106,7 @@ impl PciDevice {
         for index in [0, 2] {
             let bar = self.bar(index)?;
             if bar.start == 0 {
-                // The kernel drops the size of a BAR that it could not place.
+                // The size is 0 if the kernel dropped it with the address.
                 let size = if bar.len == 0 { String::new() } else { format!(" ({} bytes)", bar.len) };
                 return Err(DeviceError::Missing(format!(
                     "BAR{index} of {}{size} has no address, because its PCI bridge's window is too small; start QEMU with a \

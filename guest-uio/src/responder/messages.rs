@@ -108,8 +108,9 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
     }
 
-    /// Waits for each message and handles it, until the block's last one or END. Not inlined, to keep the loop within one page of code: QEMU's translator (TCG)
-    /// chains jumps within a page only, and looks up every jump that leaves it.
+    /// Waits for each message and handles it, until the block's last one or END. Not inlined, to keep the loop within
+    /// one page of code: QEMU's translator (TCG) chains jumps within a page only, and looks up every jump that leaves
+    /// it.
     #[inline(never)]
     pub(super) fn serve<W: Waiter>(
         mut self,

@@ -17,7 +17,7 @@ use proto::fd_passing::ReceiveError;
 use rustix::io::Errno;
 use serde_json::Value;
 
-pub(crate) use list::{dump, list};
+pub(crate) use list::list;
 pub(crate) use memory::{hex_dump, read, write};
 pub(crate) use ring::ring;
 pub(crate) use wait::wait;
@@ -69,7 +69,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
         return exit_status::USAGE;
     }
     let connect_error = match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(StatusError::NotRunning(_)), _)
+        (Some(StatusError::NotRunning { .. }), _)
         | (_, Some(ClientError::Receive { source: ReceiveError::DescriptorLost, .. })) => return exit_status::MISSING,
         (Some(StatusError::Connect(error)), _) | (_, Some(ClientError::Connect(error))) => error,
         _ => return exit_status::FAILED,

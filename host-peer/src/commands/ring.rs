@@ -31,8 +31,8 @@ pub(crate) fn ring(client: Client, peer: PeerId, vector: Vector, count: u64, as_
     Ok(())
 }
 
-/// Calls `act` repeatedly; stops if one call exceeds the timeout, and returns the number of calls before it. Runs in a separate thread that may never end: a peer
-/// can make a ring of its eventfd block.
+/// Calls `act` repeatedly; stops if one call exceeds the timeout, and returns the number of calls before it. Runs in a
+/// separate thread that may never end: a peer can make a ring of its eventfd block.
 fn repeat(
     count: u64,
     timeout: Duration,

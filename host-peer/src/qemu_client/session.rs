@@ -15,7 +15,7 @@ use rustix::stdio::stdin;
 use super::command::{HELP, QemuCommand};
 use super::input::Input;
 use super::{NAME, PROMPT};
-use crate::commands::dump;
+use crate::dump::dump;
 
 /// Events reported before commands are read again: a busy doorbell must not block commands.
 const MAX_EVENTS: usize = 1000;

@@ -11,7 +11,8 @@ use proto::wire::{PeerId, Vector};
 use super::Shell;
 use super::command::{HELP, ShellCommand, Target};
 use super::interrupt::Interrupted;
-use crate::commands::{dump, hex_dump};
+use crate::commands::hex_dump;
+use crate::dump::dump;
 
 /// Rings between two checks for Ctrl-C.
 const RINGS_PER_CHECK: u64 = 1000;

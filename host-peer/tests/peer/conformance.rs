@@ -148,6 +148,10 @@ fn reports_refusal_and_silent_server() {
         assert!(report.refused && report.to_string().contains("version          "), "{report}");
         assert!(report.to_string().contains("the server refused this client: it is full, or rejects"), "{report}");
     }
+    let with_descriptor = MockServer::sending(&[Msg::Eventfd(REFUSAL)]);
+    let report = check(&with_descriptor.path, LONG);
+    assert_eq!((rules(&report, Verdict::Fail), report.refused), (vec![Rule::Version], false), "{report}");
+    assert!(report.to_string().contains("protocol version without a descriptor, got one with it"), "{report}");
     let silent = MockServer::sending(&[Msg::Plain(0)]);
     let report = check(&silent.path, Duration::from_secs(1));
     assert_eq!(rules(&report, Verdict::Fail), [Rule::OwnId]);

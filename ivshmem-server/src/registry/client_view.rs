@@ -40,6 +40,8 @@ pub(crate) struct ClientView {
     pub(crate) present: BitSet,
     /// All ids that this client was ever notified of, including its own. They get no new owner until it leaves.
     pub(crate) notified: BitSet,
+    /// The number of these ids. Counting the bits of the set takes too long for each batch.
+    notified_count: usize,
     pub(crate) stats: Arc<ClientStats>,
 }
 
@@ -71,14 +73,22 @@ impl ClientView {
             departures_from: joined,
             present: BitSet::default(),
             notified,
+            notified_count: 1,
             stats: Arc::new(stats),
         }
+    }
+
+    /// Counts the client as notified of an id. Returns whether it was not notified of it before.
+    pub(crate) fn add_notified(&mut self, id: PeerId) -> bool {
+        let is_new = self.notified.insert(id.0.into());
+        self.notified_count += usize::from(is_new);
+        is_new
     }
 
     /// Copies the statistics of this view for the status.
     pub(crate) fn publish(&self) {
         self.stats.joins_from.store(self.joins_from, Relaxed);
         self.stats.departures_from.store(self.departures_from, Relaxed);
-        self.stats.notified.store(self.notified.len(), Relaxed);
+        self.stats.notified.store(self.notified_count, Relaxed);
     }
 }

@@ -11,8 +11,9 @@ use std::time::Duration;
 use humantime::format_duration;
 use serde::{Deserialize, Serialize};
 
-use crate::arguments::{AutoOr, GuestArgs};
+use crate::arguments::AutoOr;
 use crate::exit_status::missing_dependency;
+use crate::guest_args::GuestArgs;
 use crate::provision::GuestImage;
 use crate::signals::StopFlag;
 use crate::timeouts::TimeoutArgs;
@@ -149,8 +150,7 @@ pub(crate) fn check_kvm(
     }
     progress(&format!("waiting up to {} for a guest to start under KVM (--kvm-timeout)", format_duration(timeout)));
     let probe = kvm_probe::probe_kvm(guest, &cpu, timeout, stop)?;
-    // An inaccessible device is not cached: trying again is cheap, and access may be granted without a boot.
-    if matches!(probe, KvmProbe::Works { .. }) || open_kvm().is_ok() {
+    if is_cacheable(&probe) {
         // Another process may have written in the meantime.
         let mut cache = ProbeCache::read(&path);
         cache.put(key, probe.clone());
@@ -159,13 +159,35 @@ pub(crate) fn check_kvm(
     Ok(KvmCheck { probe, is_cached: false })
 }
 
+/// Whether the result stays valid. Two kinds of failure do not:
+/// - Without access to the device, trying again is cheap, and access may be granted without a boot.
+/// - QEMU ended before the guest printed anything: it may have lacked a resource, such as the console's file.
+fn is_cacheable(probe: &KvmProbe) -> bool {
+    match probe {
+        KvmProbe::Works { .. } => true,
+        KvmProbe::Failed { console, waited, .. } => (waited.is_some() || !console.is_empty()) && open_kvm().is_ok(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The report puts the reason in parentheses.
     #[test]
-    fn reason_of_emulation_has_no_parentheses() {
+    fn failure_without_a_guest_is_not_cached() {
+        let failed = |console: &str, waited| {
+            let reason = "the guest was not up".to_owned();
+            is_cacheable(&KvmProbe::Failed { reason, console: console.to_owned(), waited })
+        };
+        assert!(!failed("", None));
+        assert_eq!(failed("", Some(Duration::from_secs(20))), open_kvm().is_ok());
+        assert_eq!(failed("Booting Linux", None), open_kvm().is_ok());
+        assert!(is_cacheable(&KvmProbe::Works { took: Duration::ZERO }));
+    }
+
+    /// The report puts the choice in parentheses.
+    #[test]
+    fn choice_after_a_failed_probe_adds_no_parentheses() {
         let reason = kvm_probe::explain_kvm(&std::io::ErrorKind::NotFound.into());
         for is_cached in [false, true] {
             let probe = KvmProbe::Failed { reason: reason.clone(), console: String::new(), waited: None };

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::KvmProbe;
 use crate::files;
 use crate::provision::GuestImage;
+use crate::provision::cache::PARTIAL;
 use crate::sys_files::SysRoot;
 use crate::vm::cpu_model::CpuModel;
 use crate::vm::qemu_version;
@@ -81,8 +82,12 @@ impl ProbeCache {
     }
 
     /// Writes the file atomically. Errors are ignored: the next run probes again.
+    ///
+    /// Several processes may write at the same time. If this one is killed, the next process that opens the cache of
+    /// provisioning removes the unfinished file.
     pub(super) fn write(&self, path: &Path) {
-        let _ = serde_json::to_vec_pretty(self).map(|text| files::replace(path, ".kvm-", &text));
+        let partial = format!("{PARTIAL}kvm-{}", std::process::id());
+        let _ = serde_json::to_vec_pretty(self).map(|text| files::replace(path, &partial, &text));
     }
 }
 

@@ -10,7 +10,8 @@ use clap::builder::TypedValueParser;
 use cli_common::{duration, number, size};
 
 use super::pinning::Pin;
-use crate::arguments::{AutoOr, GuestArgs, choice};
+use crate::arguments::{AutoOr, choice};
+use crate::guest_args::GuestArgs;
 use crate::timeouts;
 use bench_protocol::boot::{Bar2Map, GuestDriver};
 
@@ -70,7 +71,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(super) full: bool,
     /// Guest driver, or several to compare, each in its own boot. auto: `uio_pci_generic` if polling only, otherwise
-    /// `uio_pci_msix`
+    /// `uio_pci_msix`. In a list, drivers without interrupts are measured only with polling, so --mode must include poll
     #[arg(long, value_parser = driver(), value_delimiter = ',', default_value = "auto")]
     pub(super) driver: Vec<AutoOr<GuestDriver>>,
     #[command(flatten)]

@@ -49,7 +49,9 @@ fn cannot(path: &Path) -> String {
 
 /// Writes a file atomically: a full disk must not leave a partial file under this name.
 pub(super) fn write_atomically(path: &Path, content: &[u8]) -> anyhow::Result<()> {
-    files::replace(path, ".partial-", content).at("write", path)
+    // A later run in this directory overwrites the file that a killed run leaves.
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    files::replace(path, &format!(".{name}.partial"), content).at("write", path)
 }
 
 /// Points `results/latest` to a run in the default directory. Errors are ignored: the run is complete without the link.
@@ -83,6 +85,7 @@ mod tests {
     fn failed_write_leaves_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("plan.json");
+        fs::write(folder.path().join(".plan.json.partial"), "left by a killed run").unwrap();
         write_atomically(&path, b"{}").unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"{}");
         // A file cannot replace a directory.

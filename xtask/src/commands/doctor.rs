@@ -112,8 +112,9 @@ fn missing(name: &str, detail: impl Into<String>, hint: &str) -> Check {
 
 fn package_checks(distro: &HostDistro) -> Vec<Check> {
     let tools = host_packages::requirements(distro);
-    let of_repository = distro.repository_tools();
-    tools.iter().map(|tool| tool_check(distro, tool, of_repository.contains(tool))).collect()
+    // Without the unpackers: the modules of any kernel may be compressed.
+    let for_packages = distro.manager_tools();
+    tools.iter().map(|tool| tool_check(distro, tool, for_packages.contains(tool))).collect()
 }
 
 /// `for_packages`: a run needs the tool only for the distribution's kernel.
@@ -308,6 +309,7 @@ mod tests {
         };
         assert!(hint(true).contains("bench --kernel FILE --modules DIR"));
         assert!(hint(false).ends_with("no-such-program"));
+        assert!(!distro.manager_tools().contains(&Tool::unpacker("xz")), "a .ko.xz of any kernel needs it");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use crate::files::{self, PathContext as _, entries};
 /// Number of old archives and modules that are kept.
 pub(crate) const KEPT: usize = 4;
 /// Prefix of unfinished entries. The holder of the lock may remove them.
-const PARTIAL: &str = ".partial-";
+pub(crate) const PARTIAL: &str = ".partial-";
 
 /// The locked cache directory.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl Cache {
     /// Replaces the file `name` atomically.
     pub(crate) fn replace(&self, name: &str, content: &[u8]) -> anyhow::Result<PathBuf> {
         let path = self.path(name);
-        files::replace(&path, PARTIAL, content).at("create", &path)?;
+        files::replace(&path, &format!("{PARTIAL}{name}"), content).at("create", &path)?;
         Ok(path)
     }
 

@@ -8,7 +8,7 @@
 //! All results are below cargo's target directory. Only packages are installed, and only with consent. After the first time,
 //! neither a network nor apt is needed.
 
-mod cache;
+pub(crate) mod cache;
 mod command;
 mod elf;
 mod guest_image;

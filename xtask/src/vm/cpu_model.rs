@@ -78,9 +78,11 @@ impl CpuModel {
     }
 }
 
-/// Whether QEMU does not know the model, flag or value under any accelerator.
+/// Whether QEMU does not know the model, flag or value under any accelerator. For an impossible `phys-bits`, QEMU 7.2 and
+/// 10.0 print the range (`should be`), QEMU 11.1 `phys-bits too low`.
 fn is_unknown(reason: &str) -> bool {
-    ["unable to find CPU model", "not found", "expects", "should be"].iter().any(|words| reason.contains(words))
+    let unknown = ["unable to find CPU model", "not found", "expects", "should be", "phys-bits too low"];
+    unknown.iter().any(|words| reason.contains(words))
 }
 
 /// QEMU's reason for refusing this CPU; `None` if it accepts it or cannot be run.

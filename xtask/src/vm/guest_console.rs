@@ -24,6 +24,11 @@ impl GuestConsole {
         fs::read(&self.path).map_or_else(|_| String::new(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
+    /// Empties the file. Errors are ignored: the file only becomes longer.
+    pub(crate) fn truncate(&self) {
+        let _ = fs::OpenOptions::new().write(true).truncate(true).open(&self.path);
+    }
+
     /// The fatal error: the init's error or the kernel's panic.
     pub(crate) fn fatal(&self) -> Option<String> {
         fatal_in(&self.text())

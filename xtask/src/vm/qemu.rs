@@ -117,10 +117,11 @@ impl QemuOptions {
         Ok(Vm { process, output, qmp })
     }
 
-    /// Starts the guest with its console on this terminal and in a file; Ctrl-A X ends it.
+    /// Starts the guest with its console on this terminal and in a file, to which QEMU appends; Ctrl-A X ends it. The caller
+    /// may truncate the file.
     pub(crate) fn start_on_terminal(&self, console: &Path) -> anyhow::Result<Process> {
         let mut command = self.command();
-        let terminal = format!("stdio,id=console,mux=on,signal=off,logfile={}", escaped(console));
+        let terminal = format!("stdio,id=console,mux=on,signal=off,logappend=on,logfile={}", escaped(console));
         command.args(["-chardev", &terminal, "-serial", "chardev:console"]);
         command.args(["-mon", "chardev=console,mode=readline"]);
         Process::start("qemu", &mut command, SpawnOptions { terminal: true, ..SpawnOptions::default() })

@@ -4,4 +4,5 @@ mod examples;
 mod joining;
 mod memory;
 mod protocol_errors;
+mod status;
 mod stream;

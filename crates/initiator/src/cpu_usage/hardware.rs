@@ -76,8 +76,8 @@ pub(super) struct CounterGroup {
 }
 
 impl CounterGroup {
-    /// Opens every available counter of a thread, by default the calling one. Without hardware counters there is no group: context switches have another
-    /// source, and a group slows down each of them.
+    /// Opens every available counter of a thread, by default the calling one. Without hardware counters there is no
+    /// group: context switches have another source, and a group slows down each of them.
     pub(super) fn open(thread: Option<u32>, support: PerfSupport) -> Opened {
         let (group, mut missing) = Self::open_events(thread, &EVENTS, support);
         let group = group.filter(|group| group.members.iter().any(|(event, _)| event.is_hardware()));
@@ -157,7 +157,12 @@ fn combine(mut one: HardwareCounts, mut other: HardwareCounts, with: fn(u64, u64
         enabled_ns: with(one.enabled_ns, other.enabled_ns),
         running_ns: with(one.running_ns, other.running_ns),
         with_kernel: other.with_kernel,
-        ..HardwareCounts::default()
+        cycles: None,
+        instructions: None,
+        l1d_misses: None,
+        llc_misses: None,
+        dtlb_misses: None,
+        context_switches: None,
     };
     for HardwareEvent { count, .. } in &EVENTS {
         *count(&mut result) = count(&mut one).zip(*count(&mut other)).map(|(one, other)| with(one, other));

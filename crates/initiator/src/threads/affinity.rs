@@ -32,7 +32,7 @@ impl AffinitySampler {
     pub(crate) fn sample(&self) -> BlockPlacement {
         let task = |qemu: &QemuThreads, tid: u32| thread_affinity(&format!("/proc/{}/task/{tid}", qemu.pid));
         let host = thread_affinity("/proc/thread-self").map(|thread| {
-            // Of the own thread the kernel knows the CPU at this moment.
+            // sched_getcpu(3) returns the present CPU of the calling thread.
             ThreadAffinity { last_cpu: sched_getcpu().ok().or(thread.last_cpu), ..thread }
         });
         let qemu = self.qemu.as_ref();

@@ -11,8 +11,9 @@ use doorbell::tsc::tsc_now;
 use doorbell::wait::Waiter;
 use zerocopy::IntoBytes;
 
-use super::{BlockContext, BlockOutcome};
 use crate::BenchError;
+use crate::block::BlockContext;
+use crate::block_result::BlockOutcome;
 use crate::round_trip::{Channel, Sample};
 
 impl BlockContext<'_, '_> {

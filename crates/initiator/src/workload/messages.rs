@@ -7,8 +7,9 @@ use doorbell::wait::Waiter;
 use nix::sys::prctl;
 
 use super::pacing::{BackToBack, FixedGap, OpenLoopSchedule, Pacer, TscSleeper};
-use super::{BlockContext, BlockOutcome};
 use crate::BenchError;
+use crate::block::BlockContext;
+use crate::block_result::BlockOutcome;
 use crate::round_trip::{Channel, Sample};
 
 /// Thread names during and outside the measurement, for tracing tools.

@@ -1,51 +1,21 @@
 //! What a block's operations are, workload by workload, over whichever ways to wait and to ring.
 
-use bench_model::raw::CorruptAnswer;
-use bench_model::{Block, Exchange};
+use bench_model::Exchange;
 use doorbell::notify::Notifier;
 use doorbell::wait::Waiter;
 
 use super::BenchError;
-use super::block::BlockRunner;
-use super::round_trip::{Channel, Sample};
+use super::block::BlockContext;
+use super::block_result::BlockOutcome;
+use super::round_trip::Channel;
 
 mod frame;
-mod frame_gen;
+pub(super) mod frame_gen;
 mod messages;
 mod pacing;
 mod stream_storm;
 
-pub(super) use frame_gen::FrameGenerator;
 pub(super) use messages::pingpong;
-
-/// Context of a block's operations.
-pub(super) struct BlockContext<'s, 'r> {
-    pub(super) runner: &'s mut BlockRunner<'r>,
-    pub(super) block: &'s Block,
-    pub(super) first_seq: u64,
-    /// Receives every operation, including one that fails.
-    pub(super) samples: &'s mut Vec<Sample>,
-}
-
-/// Result of a block, without its samples.
-#[derive(Debug, Default)]
-pub(super) struct BlockOutcome {
-    pub(super) corrupt: Option<CorruptAnswer>,
-    pub(super) traffic: Option<StreamTotals>,
-    /// Messages that were scheduled but not sent before the time limit.
-    pub(super) unsent: u64,
-    /// Ticks that a blocking host spun before messages, within the measured interval.
-    pub(super) pacing_ticks: u64,
-}
-
-/// Totals of messages that are not acknowledged one by one.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct StreamTotals {
-    pub(super) messages: u64,
-    pub(super) last_seq: u64,
-    pub(super) span_ticks: u64,
-    pub(super) full: u64,
-}
 
 impl BlockContext<'_, '_> {
     /// Runs the block's operations.

@@ -9,8 +9,9 @@ use doorbell::region::RegionError;
 use doorbell::tsc::tsc_now;
 use doorbell::wait::Waiter;
 
-use super::{BlockContext, BlockOutcome, StreamTotals};
 use crate::BenchError;
+use crate::block::BlockContext;
+use crate::block_result::{BlockOutcome, StreamTotals};
 use crate::error::system;
 use crate::round_trip::{Channel, RINGING, Sample};
 

@@ -175,7 +175,9 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     if error.chain().any(is_out_of_descriptors) {
         return MISSING;
     }
-    if let Some(StatusError::NotRunning(_) | StatusError::Connect(ConnectError::NotASocket(_))) = error.downcast_ref() {
+    if let Some(StatusError::NotRunning { .. } | StatusError::Connect(ConnectError::NotASocket(_))) =
+        error.downcast_ref()
+    {
         return MISSING;
     }
     let Some(error) = error.downcast_ref::<ServerError>() else { return FAILED };

@@ -8,16 +8,16 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use tracing::{Level, Metadata, warn};
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Maximum number of queued lines, about 100 KiB.
+/// Maximum number of queued lines, about 100 KiB. One report of lost lines may be queued in addition.
 const MAX_LINES: usize = 1024;
 
 /// How long the end of the process waits for the last lines.
@@ -29,53 +29,68 @@ pub(crate) type Sink = Box<dyn FnMut(Level, &[u8]) -> io::Result<()> + Send>;
 /// Queues lines without blocking.
 #[derive(Clone)]
 pub(crate) struct Log {
-    entries: Sender<Entry>,
-    counters: Arc<Counters>,
+    lines: Sender<Line>,
+    shared: Arc<Shared>,
 }
 
-enum Entry {
-    Line(Level, Vec<u8>),
-    Redirect(Sink),
+struct Line {
+    level: Level,
+    text: Vec<u8>,
+    /// Whether it is the report of lost lines.
+    is_report: bool,
 }
 
 #[derive(Default)]
-struct Counters {
+struct Shared {
     /// Lines that are queued or being written.
     pending: AtomicUsize,
     /// Lines lost since the last report.
     lost: AtomicUsize,
+    /// Replaces the sink before the next line.
+    next_sink: Mutex<Option<Sink>>,
+}
+
+impl Shared {
+    fn next_sink(&self) -> MutexGuard<'_, Option<Sink>> {
+        self.next_sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Log {
     /// Starts the writing thread. It is never joined, because a write may block forever.
     pub(crate) fn start(sink: Sink) -> io::Result<Self> {
-        let (entries, queue) = channel();
-        let counters = Arc::<Counters>::default();
-        let shared = Arc::clone(&counters);
+        let (log, queue) = Self::new();
+        let shared = Arc::clone(&log.shared);
         thread::Builder::new().name("log".into()).spawn(move || write_lines(&queue, sink, &shared))?;
-        Ok(Self { entries, counters })
+        Ok(log)
     }
 
-    /// Writes the queued lines to the old sink, and later ones to the new sink.
+    fn new() -> (Self, Receiver<Line>) {
+        let (lines, queue) = channel();
+        (Self { lines, shared: Arc::default() }, queue)
+    }
+
+    /// Writes later lines to the new sink. The queued lines go to the old sink, except those that wait longer than the time
+    /// limit of a flush: these go to the new sink, because the old one may be blocked.
     pub(crate) fn redirect(&self, sink: Sink) {
         self.flush();
-        // The receiver lives as long as the process.
-        let _ = self.entries.send(Entry::Redirect(sink));
+        *self.shared.next_sink() = Some(sink);
     }
 
     /// Waits until all lines are written, with a time limit, because the log may be blocked.
     pub(crate) fn flush(&self) {
         let start = Instant::now();
-        while self.counters.pending.load(Relaxed) > 0 && start.elapsed() < FLUSH_TIMEOUT {
+        while self.shared.pending.load(Relaxed) > 0 && start.elapsed() < FLUSH_TIMEOUT {
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    fn push(&self, level: Level, line: &[u8]) {
-        let Counters { pending, lost } = &*self.counters;
-        // One line is being written.
-        if pending.fetch_add(1, Relaxed) <= MAX_LINES {
-            let _ = self.entries.send(Entry::Line(level, escape_line_breaks(line)));
+    fn push(&self, level: Level, line: &[u8], is_report: bool) {
+        let Shared { pending, lost, .. } = &*self.shared;
+        // One line is being written. A report has a reserved place, because it is made while the queue is full.
+        if pending.fetch_add(1, Relaxed) <= MAX_LINES || is_report {
+            // The receiver lives as long as the process.
+            let _ = self.lines.send(Line { level, text: escape_line_breaks(line), is_report });
         } else {
             pending.fetch_sub(1, Relaxed);
             lost.fetch_add(1, Relaxed);
@@ -83,23 +98,31 @@ impl Log {
     }
 }
 
-fn write_lines(queue: &Receiver<Entry>, mut sink: Sink, Counters { pending, lost }: &Counters) {
-    for entry in queue {
-        match entry {
-            Entry::Redirect(next) => sink = next,
-            Entry::Line(level, line) => {
-                if sink(level, &line).is_err() {
-                    lost.fetch_add(1, Relaxed);
-                } else {
-                    let lost = lost.swap(0, Relaxed);
-                    if lost > 0 {
-                        // Through the queue, for the same format as other lines.
-                        warn!(lost, "lines of this log were lost: its destination was full or not read");
-                    }
-                }
-                pending.fetch_sub(1, Relaxed);
+fn write_lines(queue: &Receiver<Line>, mut sink: Sink, shared: &Shared) {
+    let Shared { pending, lost, .. } = shared;
+    // The number in the queued report; 0 without one. A second report would take the place of other lines.
+    let mut reported = 0;
+    for Line { level, text, is_report } in queue {
+        if let Some(next) = shared.next_sink().take() {
+            sink = next;
+        }
+        let is_written = sink(level, &text).is_ok();
+        if !is_written {
+            // The next report has the number of a failed one.
+            lost.fetch_add(if is_report { reported } else { 1 }, Relaxed);
+        }
+        if is_report {
+            reported = 0;
+        }
+        if is_written && reported == 0 {
+            reported = lost.swap(0, Relaxed);
+            if reported > 0 {
+                // Through the queue, for the same format as other lines.
+                warn!(lost = reported, "lines of this log were lost: its destination was full or not read");
             }
         }
+        // After the report is queued, so that a flush waits for it.
+        pending.fetch_sub(1, Relaxed);
     }
 }
 
@@ -146,24 +169,27 @@ fn escape_line_breaks(line: &[u8]) -> Vec<u8> {
 pub(crate) struct LineWriter<'a> {
     log: &'a Log,
     level: Level,
+    is_report: bool,
 }
 
 impl<'a> MakeWriter<'a> for Log {
     type Writer = LineWriter<'a>;
 
     fn make_writer(&'a self) -> LineWriter<'a> {
-        LineWriter { log: self, level: Level::INFO }
+        LineWriter { log: self, level: Level::INFO, is_report: false }
     }
 
     fn make_writer_for(&'a self, metadata: &Metadata<'_>) -> LineWriter<'a> {
-        LineWriter { log: self, level: *metadata.level() }
+        // The report of lost lines is the only event of this module.
+        let is_report = metadata.module_path() == Some(module_path!());
+        LineWriter { log: self, level: *metadata.level(), is_report }
     }
 }
 
 /// Never fails. The logger writes one complete line at a time.
 impl Write for LineWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.log.push(self.level, line);
+        self.log.push(self.level, line, self.is_report);
         Ok(line.len())
     }
 
@@ -196,7 +222,7 @@ mod tests {
     }
 
     fn lost(log: &Log) -> usize {
-        log.counters.lost.load(Relaxed)
+        log.shared.lost.load(Relaxed)
     }
 
     #[test]
@@ -212,6 +238,45 @@ mod tests {
         }
         log.flush();
         assert_eq!(lost(&log), 0, "the loss was reported");
+    }
+
+    /// A log whose thread formats reports, as the logger of the program does.
+    fn start_log_with_reports() -> (Log, Sender<bool>, Receiver<Vec<u8>>) {
+        let (accept, accepted) = channel();
+        let (sink, lines) = test_sink(accepted);
+        let (log, queue) = Log::new();
+        let shared = Arc::clone(&log.shared);
+        let logger = tracing_subscriber::fmt().with_ansi(false).with_writer(log.clone()).finish();
+        thread::spawn(move || tracing::subscriber::with_default(logger, || write_lines(&queue, sink, &shared)));
+        (log, accept, lines)
+    }
+
+    #[test]
+    fn a_full_queue_reports_the_exact_number_of_lost_lines() {
+        const LOST: usize = 7;
+        let (log, accept, lines) = start_log_with_reports();
+        let write = || log.make_writer().write_all(b"line\n").unwrap();
+        (0..=MAX_LINES + LOST).for_each(|_| write());
+        accept.send(true).unwrap();
+        assert_eq!(lines.recv().unwrap(), b"line\n");
+        // The report is queued: one more line is lost, and only the next report has it.
+        while lost(&log) > 0 {
+            thread::yield_now();
+        }
+        write();
+        (0..MAX_LINES).for_each(|_| accept.send(true).unwrap());
+        assert!(lines.iter().take(MAX_LINES).all(|line| line == b"line\n"));
+        // The number of a report that cannot be written is in the next one.
+        accept.send(false).unwrap();
+        log.flush();
+        write();
+        (0..2).for_each(|_| accept.send(true).unwrap());
+        assert_eq!(lines.recv().unwrap(), b"line\n");
+        let report = String::from_utf8(lines.recv().unwrap()).unwrap();
+        assert!(report.contains("lines of this log were lost"), "{report}");
+        assert!(report.ends_with(&format!("lost={}\n", LOST + 1)), "{report}");
+        log.flush();
+        assert_eq!(lost(&log), 0);
     }
 
     #[test]
@@ -243,6 +308,19 @@ mod tests {
         accept_new.send(true).unwrap();
         log.make_writer().write_all(b"after\n").unwrap();
         assert_eq!((before.recv().unwrap(), after.recv().unwrap()), (b"before\n".to_vec(), b"after\n".to_vec()));
+    }
+
+    #[test]
+    fn a_redirect_of_a_blocked_log_moves_the_queued_lines() {
+        let (log, accept_old, before) = start_log();
+        let (accept_new, accepted) = channel();
+        let (sink, after) = test_sink(accepted);
+        log.make_writer().write_all(b"blocked\n").unwrap();
+        log.make_writer().write_all(b"queued\n").unwrap();
+        log.redirect(sink);
+        accept_old.send(true).unwrap();
+        accept_new.send(true).unwrap();
+        assert_eq!((before.recv().unwrap(), after.recv().unwrap()), (b"blocked\n".to_vec(), b"queued\n".to_vec()));
     }
 
     #[test]

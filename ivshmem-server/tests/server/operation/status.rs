@@ -49,6 +49,7 @@ fn other_sockets_are_errors_with_hints() {
     let (code, _, error) = run_status(&["--status-socket", socket.with_file_name("none").to_str().unwrap()]);
     assert_eq!(code, Some(3));
     assert!(error.contains("no server answers at") && error.contains("--status-socket"), "{error}");
+    assert!(error.contains("No such file"), "the cause: {error}");
     // A client socket stays open.
     let (code, _, error) = run_status(&["--status-socket", socket.to_str().unwrap()]);
     assert_eq!(code, Some(1));

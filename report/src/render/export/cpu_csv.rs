@@ -115,3 +115,41 @@ fn cpu_over(raw: &RawBlock, count: u64) -> Option<f64> {
     let all = raw.cpu.host_ns.saturating_add(raw.cpu.vcpu_ns?).saturating_add(raw.cpu.main_loop_ns?);
     (count > 0).then(|| all as f64 / count as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use bench_model::Conditions;
+
+    use super::*;
+
+    #[test]
+    fn each_condition_has_a_column() {
+        // A new condition does not compile here until it is listed.
+        let Conditions {
+            busy_threads: _,
+            shared_core: _,
+            gap_ns: _,
+            rate_per_s: _,
+            arrivals: _,
+            cold: _,
+            slots: _,
+            always_ring: _,
+            full_stamps: _,
+            aa_repeat: _,
+        } = Conditions::default();
+        let columns = PLAN_AND_TIMES.map(|(name, _)| name);
+        let conditions = [
+            "busy_threads",
+            "one_core",
+            "gap_ns",
+            "rate_per_s",
+            "arrivals",
+            "cold",
+            "slots",
+            "always_ring",
+            "stamped",
+            "again",
+        ];
+        assert!(conditions.iter().all(|condition| columns.contains(condition)));
+    }
+}

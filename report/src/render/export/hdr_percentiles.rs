@@ -15,7 +15,7 @@ use crate::io::write::replace;
 use bench_model::Workload;
 
 /// Percentile ticks per half distance, the usual value of the format.
-const TICKS_PER_HALF: u32 = 5;
+const TICKS_PER_HALF: f64 = 5.0;
 
 const NS_PER_US: f64 = 1e3;
 
@@ -49,13 +49,11 @@ fn remove_stale(dir: &Path, wanted: &BTreeSet<String>) -> Result<(), ReportError
 fn write(histogram: &Histogram<u64>, beyond: u64, out: &mut dyn Write) -> io::Result<()> {
     let us = |ns: u64| ns as f64 / NS_PER_US;
     writeln!(out, "{:>12} {:>14} {:>10} {:>14}\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)")?;
-    let mut so_far = 0;
-    for step in histogram.iter_quantiles(TICKS_PER_HALF) {
-        let share = step.quantile_iterated_to();
-        so_far += step.count_since_last_iteration();
-        write!(out, "{:12.3} {share:14.12} {so_far:10}", us(step.value_iterated_to()))?;
+    for Step { ns, percent, so_far } in steps(histogram) {
+        let share = percent / 100.0;
+        write!(out, "{:12.3} {share:14.12} {so_far:10}", us(ns))?;
         // At 100 % the divisor is zero.
-        if share < 1.0 {
+        if percent < 100.0 {
             write!(out, " {:14.2}", 1.0 / (1.0 - share))?;
         }
         writeln!(out)?;
@@ -65,6 +63,35 @@ fn write(histogram: &Histogram<u64>, beyond: u64, out: &mut dyn Write) -> io::Re
     writeln!(out, "#[Max     = {:12.3}, Total count    = {:12}]", us(histogram.max()), histogram.len())?;
     writeln!(out, "#[Buckets = {:12}, SubBuckets     = {SUB_BUCKETS:12}]", histogram.buckets())?;
     writeln!(out, "#[Unit    = microseconds, Beyond range   = {beyond:12}]")
+}
+
+/// One line: a value, the number of samples up to it, and the percentage of all samples that this number reaches.
+struct Step {
+    ns: u64,
+    percent: f64,
+    so_far: u64,
+}
+
+/// The percentages of the format, each with the smallest value that reaches it. The library's own iterator accumulates
+/// percentages as floating-point shares, so it skips a value that reaches a percentage exactly: of ten samples, the
+/// third is the 30th percentile.
+fn steps(histogram: &Histogram<u64>) -> Vec<Step> {
+    let all = histogram.len();
+    let (mut steps, mut percent, mut so_far) = (Vec::new(), 0.0, 0);
+    for value in histogram.iter_recorded() {
+        so_far += value.count_since_last_iteration();
+        let (ns, reached) = (value.value_iterated_to(), 100.0 * so_far as f64 / all as f64);
+        while reached >= percent {
+            steps.push(Step { ns, percent, so_far });
+            let halvings = (100.0 / (100.0 - percent)).log2().floor() + 1.0;
+            percent += 100.0 / (TICKS_PER_HALF * halvings.exp2());
+            if so_far == all {
+                steps.push(Step { ns, percent: 100.0, so_far });
+                break;
+            }
+        }
+    }
+    steps
 }
 
 #[cfg(test)]
@@ -96,6 +123,16 @@ mod tests {
             "#[Unit    = microseconds, Beyond range   =            0]\n",
         );
         assert_eq!(written(&[1_000, 2_000]), expected);
+    }
+
+    #[test]
+    fn a_percentile_that_is_reached_exactly_is_reached() {
+        let (histogram, _) = histogram(1..=10);
+        let of = |percent: f64| {
+            let step = steps(&histogram).into_iter().find(|step| (step.percent - percent).abs() < 1e-9);
+            step.map(|step| (step.ns, step.so_far))
+        };
+        assert_eq!([of(30.0), of(60.0), of(70.0), of(90.0)], [3, 6, 7, 9].map(|rank| Some((rank, rank))));
     }
 
     #[test]

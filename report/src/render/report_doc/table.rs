@@ -43,7 +43,7 @@ pub struct TableColumn {
     pub prose: bool,
 }
 
-/// A column of numbers: heading, explanation or empty, and the value of a row's subject.
+/// A column: heading, explanation or empty, and the value of a row's subject.
 pub(crate) type Column<T> = (&'static str, &'static str, fn(&T) -> Value);
 
 impl Table {
@@ -153,8 +153,10 @@ mod tests {
 
     #[test]
     fn removes_unknown_columns() {
-        let table = table(&[(None, 5), (None, 0)]).without_unknown_columns();
-        assert_eq!(names(&table), ["size", "lost"]);
-        assert!(table.rows.iter().all(|row| row.len() == 2));
+        let unknown = table(&[(None, 5), (None, 0)]).without_unknown_columns();
+        assert_eq!(names(&unknown), ["size", "lost"]);
+        assert!(unknown.rows.iter().all(|row| row.len() == 2));
+        let partly_known = table(&[(None, 5), (Some(3), 0)]).without_unknown_columns();
+        assert_eq!(names(&partly_known), ["size", "rings", "lost"]);
     }
 }

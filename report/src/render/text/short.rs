@@ -131,7 +131,8 @@ fn contention(doc: &ReportDoc) -> Vec<String> {
     }
     let mut table = table.clone().select(&COLUMNS);
     let mut reasons: BTreeSet<String> = BTreeSet::new();
-    for (value, column) in table.rows.iter_mut().flat_map(|row| row.iter_mut().zip(&table.columns)) {
+    let shown = table.rows.iter_mut().take(MAX_CONTENTION_ROWS);
+    for (value, column) in shown.flat_map(|row| row.iter_mut().zip(&table.columns)) {
         if let (true, Some((verdict, _))) = (column.prose, value.text.split_once(": ")) {
             reasons.insert(format!(" {}.", value.text));
             value.text = verdict.to_owned();

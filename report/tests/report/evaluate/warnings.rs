@@ -135,8 +135,8 @@ fn time_that_was_stolen() {
 
 #[test]
 fn emulation_with_the_reason_why_there_is_no_kvm() {
-    warns("TCG; no guest under KVM (no /dev/kvm)", "cargo xtask doctor", |e| {
-        (e.accel, e.accel_reason) = ("tcg".into(), "tcg: no guest under KVM (no /dev/kvm)".into());
+    warns("TCG; no guest under KVM: no /dev/kvm", "cargo xtask doctor", |e| {
+        (e.accel, e.accel_reason) = ("tcg".into(), "tcg: no guest under KVM: no /dev/kvm".into());
     });
     warns("TCG; asked for", "without --accel tcg", |e| {
         (e.accel, e.accel_reason) = ("tcg".into(), "tcg: asked for".into());
@@ -178,7 +178,7 @@ fn a_cure_is_never_cut_off_on_the_terminal() {
     let mut environment = good();
     (environment.accel, environment.accel_reason) = (
         "tcg".into(),
-        "tcg: no guest under KVM (QEMU was ended by signal 6: qemu-system-x86_64: error: failed to set MSR 0x10a)"
+        "tcg: no guest under KVM: QEMU was ended by signal 6: qemu-system-x86_64: error: failed to set MSR 0x10a"
             .into(),
     );
     environment.host.governor = Some("powersave".into());

@@ -33,12 +33,14 @@ pub(in crate::bench) fn read(sysroot: &SysRoot) -> HostMachine {
     let text = |path: &str| sysroot.text(path);
     let flags = sysroot.cpu_flags();
     let cpus = sysroot.cpus();
-    let of_cpus = |file: &str| cpus.iter().filter_map(|cpu| sysroot.text(format!("{CPUS}/cpu{cpu}/{file}"))).collect();
-    let packages: BTreeSet<String> = of_cpus("topology/physical_package_id");
-    let siblings: BTreeSet<String> = of_cpus("topology/thread_siblings_list");
-    let siblings: BTreeSet<Vec<usize>> = siblings.iter().filter_map(|list| cpu_list(list)).collect();
+    let of_cpu = |cpu: &usize, file: &str| sysroot.text(format!("{CPUS}/cpu{cpu}/{file}"));
+    // `None` if the file of any CPU is unreadable: the others would give a number that is too low.
+    let packages: Option<BTreeSet<String>> =
+        cpus.iter().map(|cpu| of_cpu(cpu, "topology/physical_package_id")).collect();
+    let siblings: Option<BTreeSet<Vec<usize>>> =
+        cpus.iter().map(|cpu| cpu_list(&of_cpu(cpu, "topology/thread_siblings_list")?)).collect();
     let each = |file: &str| {
-        let values: BTreeSet<String> = of_cpus(file);
+        let values: BTreeSet<String> = cpus.iter().filter_map(|cpu| of_cpu(cpu, file)).collect();
         Some(values.into_iter().collect::<Vec<_>>().join(", ")).filter(|all| !all.is_empty())
     };
     let scheduling = text("proc/self/stat").as_deref().and_then(scheduling);
@@ -46,12 +48,12 @@ pub(in crate::bench) fn read(sysroot: &SysRoot) -> HostMachine {
         distribution: sysroot.value("etc/os-release", "PRETTY_NAME"),
         product: product(sysroot),
         virtualized: flags.as_ref().map(|flags| flags.iter().any(|flag| flag == "hypervisor")),
-        cpu_flags: flags.into_iter().flatten().filter(|flag| RECORDED_FLAGS.contains(&flag.as_str())).collect(),
+        cpu_flags: recorded(&flags.unwrap_or_default()),
         microcode: sysroot.value("proc/cpuinfo", "microcode"),
-        sockets: count(packages.len()),
-        physical_cores: count(siblings.len()),
+        sockets: packages.and_then(|packages| count(packages.len())),
+        physical_cores: siblings.as_ref().and_then(|siblings| count(siblings.len())),
         hardware_threads: count(cpus.len()),
-        smt_siblings: siblings.into_iter().filter(|threads| threads.len() > 1).collect(),
+        smt_siblings: siblings.into_iter().flatten().filter(|threads| threads.len() > 1).collect(),
         caches: caches(sysroot),
         numa_nodes: sysroot.list("sys/devices/system/node/online").and_then(|nodes| count(nodes.len())),
         isolated_cpus: sysroot.text(format!("{CPUS}/isolated")),
@@ -76,6 +78,12 @@ pub(in crate::bench) fn read(sysroot: &SysRoot) -> HostMachine {
         nice: scheduling.map(|(_, nice)| nice),
         cpu_quota: text("proc/self/cgroup").and_then(|groups| cpu_quota(sysroot, &groups)),
     }
+}
+
+/// The recorded ones of the CPU's flags, in the order of `RECORDED_FLAGS`.
+fn recorded(flags: &[String]) -> Vec<String> {
+    let has = |name: &&str| flags.iter().any(|flag| flag == name);
+    RECORDED_FLAGS.into_iter().filter(has).map(str::to_owned).collect()
 }
 
 /// `None` for zero, which means unknown.
@@ -193,6 +201,24 @@ mod tests {
             ..HostMachine::default()
         };
         assert_eq!(host, unknown);
+    }
+
+    #[test]
+    fn order_of_the_flags_does_not_depend_on_the_kernel() {
+        let (_root, host) = machine(&[("proc/cpuinfo", "flags\t\t: waitpkg avx2 fpu aes rdtscp constant_tsc\n")]);
+        assert_eq!(host.cpu_flags, ["constant_tsc", "rdtscp", "aes", "avx2", "waitpkg"]);
+    }
+
+    #[test]
+    fn unreadable_topology_gives_no_counts() {
+        let (_root, host) = machine(&[
+            ("sys/devices/system/cpu/online", "0-1\n"),
+            ("sys/devices/system/cpu/cpu0/topology/physical_package_id", "0\n"),
+            ("sys/devices/system/cpu/cpu0/topology/thread_siblings_list", "0\n"),
+            ("sys/devices/system/cpu/cpu1/topology/thread_siblings_list", "damaged\n"),
+        ]);
+        assert_eq!((host.sockets, host.physical_cores, host.hardware_threads), (None, None, Some(2)));
+        assert!(host.smt_siblings.is_empty());
     }
 
     #[test]

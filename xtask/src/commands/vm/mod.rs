@@ -16,8 +16,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::getppid;
 
 use crate::accelerator;
-use crate::arguments::{self, GuestArgs};
+use crate::arguments;
 use crate::exit_status::usage;
+use crate::guest_args::GuestArgs;
 use crate::host_programs;
 use crate::provision;
 use crate::signals::StopFlag;
@@ -167,29 +168,37 @@ pub(crate) fn run(args: &VmArgs, stop: &StopFlag) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lines with the elapsed time until the guest is up. The kernel prints nothing, and takes long on a slow host.
+/// Lines with the elapsed time until the guest is up. The kernel prints nothing, and takes long on a slow host. Afterwards the
+/// console file is truncated regularly, because QEMU appends all output of the guest to it.
 struct BootProgress {
     console: GuestConsole,
     started: Instant,
-    /// When the next line is due; `None`: the guest is up.
-    due: Option<Duration>,
+    /// When the file is read or truncated next.
+    due: Duration,
+    is_up: bool,
 }
 
 impl BootProgress {
-    /// Time between two lines.
+    /// Time between two lines, or between two truncations.
     const INTERVAL: Duration = Duration::from_secs(5);
 
     fn new(console: &Path) -> Self {
-        Self { console: GuestConsole::new(console), started: Instant::now(), due: Some(Self::INTERVAL) }
+        Self { console: GuestConsole::new(console), started: Instant::now(), due: Self::INTERVAL, is_up: false }
     }
 
     /// The line, if one is due.
     fn line(&mut self) -> Option<String> {
         let elapsed = self.started.elapsed();
-        self.due.filter(|due| elapsed >= *due)?;
-        let is_up = self.console.text().contains(GUEST_IS_UP);
-        self.due = (!is_up).then(|| elapsed + Self::INTERVAL);
-        (!is_up).then(|| format!("waiting for the guest: {} s", elapsed.as_secs()))
+        if elapsed < self.due {
+            return None;
+        }
+        self.due = elapsed + Self::INTERVAL;
+        self.is_up = self.is_up || self.console.text().contains(GUEST_IS_UP);
+        if self.is_up {
+            self.console.truncate();
+            return None;
+        }
+        Some(format!("waiting for the guest: {} s", elapsed.as_secs()))
     }
 }
 
@@ -222,6 +231,8 @@ fn shared_file(bytes: u64) -> anyhow::Result<tempfile::TempPath> {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -235,8 +246,22 @@ mod tests {
         fs::write(file.path(), "ivshmem-doorbell: guest is up\n").unwrap();
         boot.started -= Duration::from_secs(60);
         assert_eq!(boot.line(), None);
-        fs::write(file.path(), "").unwrap();
         boot.started -= Duration::from_secs(60);
         assert_eq!(boot.line(), None, "it was up");
+    }
+
+    #[test]
+    fn console_file_is_truncated_after_the_boot() {
+        let mut file = tempfile::Builder::new().append(true).tempfile().unwrap();
+        let mut boot = BootProgress::new(file.path());
+        let mut length_after = |text: &str| {
+            file.write_all(text.as_bytes()).unwrap();
+            boot.started -= BootProgress::INTERVAL;
+            boot.line();
+            file.path().metadata().unwrap().len()
+        };
+        assert_eq!(length_after("boot\n"), 5);
+        assert_eq!(length_after("ivshmem-doorbell: guest is up\n"), 0);
+        assert_eq!(length_after("output of a program\n"), 0, "again");
     }
 }

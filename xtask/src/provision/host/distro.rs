@@ -86,15 +86,20 @@ impl HostDistro {
         if self.family == Some(Family::Debian) { "busybox-static" } else { "busybox" }
     }
 
-    /// The programs that `repository` runs.
-    pub(crate) fn repository_tools(&self) -> Vec<Tool> {
+    /// The programs of the package manager that `repository` runs. A run needs them only for the distribution's packages.
+    pub(crate) fn manager_tools(&self) -> Vec<Tool> {
         let managers = match self.family {
             None => return Vec::new(),
             Some(Family::Debian) => &[("apt-get", "apt"), ("dpkg-deb", "dpkg")][..],
             Some(Family::Fedora) => &[("dnf", "dnf"), ("rpm2cpio", "rpm"), ("cpio", "cpio")],
         };
-        let managers = managers.iter().map(|(name, package)| Tool::manager(name, package));
-        managers.chain([Tool::unpacker("xz")]).collect()
+        managers.iter().map(|(name, package)| Tool::manager(name, package)).collect()
+    }
+
+    /// All programs that `repository` runs.
+    pub(crate) fn repository_tools(&self) -> Vec<Tool> {
+        let unpacker = self.family.map(|_| Tool::unpacker("xz"));
+        self.manager_tools().into_iter().chain(unpacker).collect()
     }
 
     /// The source of kernels and other packages. Without one, `what` cannot be downloaded, and `hint` is part of the error.

@@ -1,0 +1,32 @@
+//! The reader of the status, with mock servers over a real socket.
+
+use std::io::{ErrorKind, Write};
+use std::os::unix::net::UnixListener;
+
+use client::status::{self, StatusError};
+
+use test_support::LONG;
+use test_support::mock_server::MockServer;
+
+#[test]
+fn an_endless_document_is_not_a_status() {
+    let server = MockServer::running(|mut stream| {
+        while stream.write_all(&[b'{'; 1 << 14]).is_ok() {}
+        Vec::new()
+    });
+    let error = status::query(&server.path, LONG).unwrap_err();
+    assert!(matches!(error, StatusError::NotAStatus { .. }), "{error:?}");
+}
+
+#[test]
+fn the_cause_distinguishes_a_missing_socket_from_one_without_a_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let cause = || match status::query(&path, LONG) {
+        Err(StatusError::NotRunning { source, .. }) => source.kind(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(cause(), ErrorKind::NotFound);
+    drop(UnixListener::bind(&path).unwrap());
+    assert_eq!(cause(), ErrorKind::ConnectionRefused);
+}
