@@ -11,7 +11,6 @@ pub mod accelerator;
 pub mod conditions;
 pub mod copy_speed;
 pub mod fault;
-pub mod fault_needs;
 pub mod journal;
 pub mod pinning;
 pub mod plan;

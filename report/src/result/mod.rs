@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use bench_model::Workload;
 use bench_model::raw::{Overhead, PeakBandwidths};
 
 pub mod cell;
@@ -58,6 +59,11 @@ pub struct RunResult {
 }
 
 impl RunResult {
+    /// The cells of a workload.
+    pub(crate) fn cells_of(&self, workload: Workload) -> impl Iterator<Item = &Cell> {
+        self.cells.iter().filter(move |cell| cell.workload == workload)
+    }
+
     /// Whether no self-check failed. Inapplicable ones do not count.
     #[must_use]
     pub fn passed(&self) -> bool {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::draw::{LegendEntry, LegendSymbol, Scale, SeriesStyle, series_style};
+use super::draw::chart::{LegendEntry, LegendSymbol};
+use super::draw::palette::{SeriesStyle, series_style};
+use super::draw::scale::Scale;
 use crate::evaluate::findings::carries;
 use crate::io::run::{Run, RunBlock};
 use crate::result::metric::Metric;

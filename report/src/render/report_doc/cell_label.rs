@@ -1,6 +1,6 @@
 //! Labels of cells and workloads.
 
-use crate::result::{Cell, RunResult};
+use crate::result::cell::Cell;
 use bench_model::Workload;
 use bench_model::units::size_name;
 
@@ -34,11 +34,6 @@ pub(super) fn cell_table<'a>(
     cells: impl IntoIterator<Item = &'a Cell>,
 ) -> Table {
     Table::new(id, caption, 2, &[&KEYS[1..], columns].concat(), cells).without_unknown_columns()
-}
-
-/// The cells of a workload.
-pub(super) fn cells_of(result: &RunResult, workload: Workload) -> impl Iterator<Item = &Cell> {
-    result.cells.iter().filter(move |cell| cell.workload == workload)
 }
 
 /// What the latency of a workload covers.

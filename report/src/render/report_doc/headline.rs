@@ -1,6 +1,5 @@
 //! The headline: the result of the run in one or two sentences.
 
-use super::cell_label::cells_of;
 use super::verdict::without_explanation;
 use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
@@ -82,14 +81,14 @@ fn metric(cell: &Cell, figure: Metric, is_mean: bool) -> String {
 
 /// A run of nothing but streams, which have no latency: the fastest of each mode.
 fn headline_stream(result: &RunResult) -> Option<String> {
-    let cells = findings::fastest_per_mode(cells_of(result, Workload::Stream));
+    let cells = findings::fastest_per_mode(result.cells_of(Workload::Stream));
     let rates: Vec<String> = cells.iter().map(|(cell, rate)| format!("{} {}", cell.mode, speed(*rate))).collect();
     (!rates.is_empty()).then(|| format!("Peak stream bandwidth: {}.", rates.join(", ")))
 }
 
 /// A run of nothing but storms: the one with the most coalescing.
 fn headline_storm(result: &RunResult) -> Option<String> {
-    let storms = cells_of(result, Workload::Storm);
+    let storms = result.cells_of(Workload::Storm);
     let (cell, interrupts) = storms
         .filter_map(|cell| Some((cell, cell.counters.interrupts.filter(|count| *count > 0)?)))
         .max_by_key(|(cell, interrupts)| cell.counters.rings / interrupts)?;
@@ -99,7 +98,7 @@ fn headline_storm(result: &RunResult) -> Option<String> {
 
 /// A run of nothing but idling.
 fn headline_idle(result: &RunResult) -> Option<String> {
-    let idle = cells_of(result, Workload::Idle);
+    let idle = result.cells_of(Workload::Idle);
     let cores: Vec<String> =
         idle.filter_map(|cell| Some(format!("{} {:.2} cores", cell.mode, cell.cpu.cores?))).collect();
     (!cores.is_empty()).then(|| format!("CPU in use while idle: {}.", cores.join(", ")))

@@ -249,7 +249,7 @@ fn contention_result(result: &RunResult) -> Option<KeyResult> {
 /// The fastest stream, and whether its mode is significantly faster. The comparison with the same slots and size decides:
 /// the maximum of many rates is biased upwards.
 fn fastest_stream(result: &RunResult) -> Option<KeyResult> {
-    let best = findings::fastest_per_mode(cell_label::cells_of(result, Workload::Stream));
+    let best = findings::fastest_per_mode(result.cells_of(Workload::Stream));
     let (fastest, rate) = best.iter().max_by(|a, b| a.1.total_cmp(&b.1))?;
     let fastest_rates =
         best.iter().map(|(cell, rate)| format!("{} {} ({})", cell.mode, speed(*rate), cell_label::label(cell)));
@@ -265,7 +265,8 @@ fn fastest_stream(result: &RunResult) -> Option<KeyResult> {
         let verdict = verdict(basis.word, basis.because);
         evidence.push(format!("Time per message, {ratio} CheckOutcome: {verdict}."));
     }
-    let same_cells = cell_label::cells_of(result, Workload::Stream)
+    let same_cells = result
+        .cells_of(Workload::Stream)
         .filter(|cell| (cell.size_bytes, cell.conditions) == (fastest.size_bytes, fastest.conditions));
     let cpu: Vec<String> = same_cells
         .filter_map(|cell| Some(format!("{} {}", cell.mode, duration(cell.cpu.total_us_per_op()? * 1e3))))

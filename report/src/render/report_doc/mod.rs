@@ -20,7 +20,7 @@ pub(crate) mod table;
 pub(crate) mod value;
 mod verdict;
 
-use self::cell_label::{KEYS, cell_table, cells_of, description, label};
+use self::cell_label::{KEYS, cell_table, description, label};
 pub(crate) use self::checks::CheckSummary;
 pub(crate) use self::key_results::by_reason;
 pub use self::key_results::{KeyResult, key_results};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{cells_of, has_row};
+use super::has_row;
 use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
 use crate::result::findings::{BreakEven, Capacity, ContentionResult};
@@ -49,7 +49,7 @@ pub(super) fn notes(result: &RunResult) -> Vec<Note> {
 /// The bandwidth of each frame size.
 fn frame_bandwidths(result: &RunResult) -> Vec<String> {
     let mut by_size: BTreeMap<u64, Vec<String>> = BTreeMap::new();
-    for cell in cells_of(result, Workload::Frame).filter(|cell| has_row(cell)) {
+    for cell in result.cells_of(Workload::Frame).filter(|cell| has_row(cell)) {
         if let Some(bytes_per_second) = cell.bytes_per_second {
             by_size.entry(cell.size_bytes).or_default().push(format!("{} {}", cell.mode, speed(bytes_per_second)));
         }
@@ -62,7 +62,7 @@ fn frame_bandwidths(result: &RunResult) -> Vec<String> {
 /// The fastest stream of each message size.
 fn streams(result: &RunResult) -> Vec<String> {
     let mut by_size: BTreeMap<u64, Vec<&Cell>> = BTreeMap::new();
-    for cell in cells_of(result, Workload::Stream) {
+    for cell in result.cells_of(Workload::Stream) {
         by_size.entry(cell.size_bytes).or_default().push(cell);
     }
     let rate = |(cell, rate): &(&Cell, f64)| format!("{} {} ({})", cell.mode, speed(*rate), cell.conditions);
@@ -150,7 +150,7 @@ fn contention(result: &RunResult) -> Option<String> {
 /// Coalescing in the fastest storm.
 fn storm(result: &RunResult) -> Option<String> {
     let rate = |cell: &Cell| cell.messages_per_second.unwrap_or(0.0);
-    let storms = cells_of(result, Workload::Storm);
+    let storms = result.cells_of(Workload::Storm);
     let fastest = storms.max_by(|a, b| rate(a).total_cmp(&rate(b)))?;
     let traffic = fastest.traffic.as_ref()?;
     let doorbells = fastest.counters.interrupts.map_or_else(
@@ -213,7 +213,7 @@ fn memory(result: &RunResult) -> Option<String> {
 
 /// Hardware counters of round trips, or why they are missing. `None` if the run recorded neither.
 fn hardware_counters(result: &RunResult) -> Option<String> {
-    let cells = cells_of(result, Workload::Pingpong);
+    let cells = result.cells_of(Workload::Pingpong);
     let counts: Vec<String> = cells.filter_map(counts_of_cell).collect();
     if !counts.is_empty() {
         return Some(format!("cycles/instructions per op: {}", counts.join("; ")));

@@ -1,6 +1,8 @@
 //! One table for several runs with different guest drivers.
 
-use crate::render::report_doc::{Column, Table, Value, has_row, overview};
+use crate::render::report_doc::overview::{self, has_row};
+use crate::render::report_doc::table::{Column, Table};
+use crate::render::report_doc::value::Value;
 use crate::render::text_table::{compact, lines};
 use crate::result::{Cell, CheckOutcome, RunResult};
 

@@ -1,6 +1,6 @@
 //! Section "Contention": latency with busy threads.
 
-use crate::render::report_doc::{Column, SectionPart, Table, Value, cells_of, verdict};
+use crate::render::report_doc::{Column, SectionPart, Table, Value, verdict};
 use crate::result::findings::ContentionResult;
 use crate::result::{Cell, RunResult};
 use bench_model::{WaitMode, Workload};
@@ -19,7 +19,7 @@ fn p90((result, contention): &Contended<'_>, wait: WaitMode) -> Value {
             && (conditions.busy_threads.unwrap_or(0), conditions.shared_core, conditions.gap_ns)
                 == (contention.busy_threads, contention.shared_core, contention.gap_ns)
     };
-    let cell = cells_of(result, Workload::Contention).find(is_same);
+    let cell = result.cells_of(Workload::Contention).find(is_same);
     Value::ns(cell.and_then(|cell| cell.latencies()?.ns.p90))
 }
 

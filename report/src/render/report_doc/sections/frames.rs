@@ -5,7 +5,7 @@ use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 use statistics::{LegSummary, Summary, deviation};
 
-use crate::render::report_doc::{Column, KEYS, SectionPart, Table, Value, cells_of};
+use crate::render::report_doc::{Column, KEYS, SectionPart, Table, Value};
 
 /// A cell, and the standard deviation of the bandwidth over its frames.
 type Frames<'a> = (&'a Cell, Option<f64>);
@@ -55,7 +55,7 @@ pub(super) fn frames(result: &RunResult, run: &Run) -> Vec<SectionPart> {
         ("longest", "", |(cell, _)| Value::ns(cell.latency_ns.as_ref().map(|all| all.max))),
     ];
     let cells: Vec<Frames<'_>> =
-        cells_of(result, Workload::Frame).map(|cell| (cell, deviation(rates(cell, run).into_iter()))).collect();
+        result.cells_of(Workload::Frame).map(|cell| (cell, deviation(rates(cell, run).into_iter()))).collect();
     let speeds =
         Table::new("table-frames", "Frames end to end: success, bandwidth and duration", 2, &speed_columns, &cells);
     let phases = Table::new(
@@ -63,7 +63,7 @@ pub(super) fn frames(result: &RunResult, run: &Run) -> Vec<SectionPart> {
         "Phases of a frame: mean time, and bytes per second",
         2,
         &PHASES,
-        cells_of(result, Workload::Frame),
+        result.cells_of(Workload::Frame),
     );
     [speeds, phases].into_iter().filter_map(|table| table.without_unknown_columns().part()).collect()
 }

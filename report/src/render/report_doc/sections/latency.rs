@@ -5,7 +5,7 @@ use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
-use crate::render::report_doc::{Column, KEYS, SectionPart, Table, Value, cell_table, cells_of, description};
+use crate::render::report_doc::{Column, KEYS, SectionPart, Table, Value, cell_table, description};
 
 /// Workloads of this section. Storms and open loops have their own.
 const WORKLOADS: [Workload; 3] = [Workload::Pingpong, Workload::Paced, Workload::Frame];
@@ -40,7 +40,7 @@ pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<SectionPart>
         ("max", "the slowest of n", |(_, all)| Value::ns(all.ns.max)),
     ];
     let percentiles = |id: &str, caption: String, metric: Metric| {
-        let all = || cells_of(result, workload).filter_map(|cell| Some((cell, cell.latencies_by(metric)?)));
+        let all = || result.cells_of(workload).filter_map(|cell| Some((cell, cell.latencies_by(metric)?)));
         Table::new(format!("table-{id}-{workload}"), caption, 2, &columns, &all().collect::<Vec<_>>())
     };
     let raw = percentiles("percentiles", format!("Percentiles of {}", description(workload)), Metric::Latency);
@@ -52,7 +52,7 @@ pub(super) fn tables(result: &RunResult, workload: Workload) -> Vec<SectionPart>
         format!("table-moments-{workload}"),
         format!("Count, range, mean and deviation of {workload}, {}", Metric::Latency.words(workload)),
         &MOMENTS,
-        cells_of(result, workload),
+        result.cells_of(workload),
     );
     let tables = [Some(raw), corrected, Some(moments)];
     tables.into_iter().flatten().filter_map(|table| table.without_unknown_columns().part()).collect()

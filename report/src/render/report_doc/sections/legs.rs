@@ -6,7 +6,7 @@ use bench_model::Workload;
 use bench_model::units::{duration, sig3};
 use statistics::LegSummary;
 
-use crate::render::report_doc::{Column, KEYS, SectionPart, Table, TableColumn, Value, cells_of, label};
+use crate::render::report_doc::{Column, KEYS, SectionPart, Table, TableColumn, Value, label};
 
 /// A leg of a cell.
 struct CellLeg<'a> {
@@ -38,7 +38,7 @@ pub(super) fn legs(result: &RunResult) -> Vec<SectionPart> {
             Value::share(of.cell.latency_ns.as_ref().map(|latency| of.leg.mean / latency.mean))
         }),
     ];
-    let cells = || WORKLOADS.into_iter().flat_map(|workload| cells_of(result, workload));
+    let cells = || WORKLOADS.into_iter().flat_map(|workload| result.cells_of(workload));
     let bottlenecks: Vec<String> = cells().filter_map(bottleneck).collect();
     let mut parts = Vec::new();
     if !bottlenecks.is_empty() {

@@ -1,6 +1,6 @@
 //! Section "Storm": coalescing of doorbells.
 
-use crate::render::report_doc::{Column, SectionPart, Value, cell_table, cells_of};
+use crate::render::report_doc::{Column, SectionPart, Value, cell_table};
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
@@ -27,6 +27,6 @@ const COLUMNS: [Column<Cell>; 8] = [
 
 pub(super) fn storms(result: &RunResult) -> Vec<SectionPart> {
     let caption = "Interrupts per doorbell, without waiting for acknowledgement";
-    let table = cell_table("table-storm", caption, &COLUMNS, cells_of(result, Workload::Storm));
+    let table = cell_table("table-storm", caption, &COLUMNS, result.cells_of(Workload::Storm));
     table.part().into_iter().collect()
 }

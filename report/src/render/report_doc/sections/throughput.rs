@@ -1,6 +1,6 @@
 //! Sections "Streams" and "Open loop".
 
-use crate::render::report_doc::{Column, SectionPart, Value, cell_table, cells_of};
+use crate::render::report_doc::{Column, SectionPart, Value, cell_table};
 use crate::result::{Cell, RunResult};
 use bench_model::Workload;
 
@@ -29,7 +29,7 @@ fn seen(cell: &Cell) -> Option<u64> {
 
 pub(super) fn streams(result: &RunResult) -> Vec<SectionPart> {
     let caption = "Throughput of messages through a ring of slots";
-    let table = cell_table("table-stream", caption, &STREAM, cells_of(result, Workload::Stream));
+    let table = cell_table("table-stream", caption, &STREAM, result.cells_of(Workload::Stream));
     table.part().into_iter().collect()
 }
 
@@ -64,7 +64,7 @@ const OPEN_LOOP: [Column<Cell>; 11] = [
 pub(super) fn open_loops(result: &RunResult) -> Vec<SectionPart> {
     let caption =
         "Latency by offered load: corrected (from the scheduled send time) and raw (from the actual send time)";
-    let table = cell_table("table-openloop", caption, &OPEN_LOOP, cells_of(result, Workload::Openloop));
+    let table = cell_table("table-openloop", caption, &OPEN_LOOP, result.cells_of(Workload::Openloop));
     let mut parts: Vec<SectionPart> = table.part().into_iter().collect();
     parts.extend(latency::tables(result, Workload::Openloop));
     parts

@@ -1,6 +1,6 @@
 //! The blocks that a fault needs to have an effect.
 
-use crate::fault::Fault;
+use super::Fault;
 use crate::plan::Block;
 use crate::wait_mode::WaitMode;
 use crate::workload::Workload;
