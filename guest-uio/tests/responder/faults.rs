@@ -34,29 +34,41 @@ fn frame_stamps(host: &mut TestHost, fault: Option<Fault>) -> Vec<GuestStamps> {
     messages.map(|seq| host.stamps(seq)).collect()
 }
 
-/// The fastest step: preemption makes a step slower only.
-fn fastest(stamps: &[GuestStamps], step: impl Fn(&GuestStamps) -> u64) -> u64 {
-    stamps.iter().map(step).min().unwrap()
+/// The shortest duration of a step in ticks, without and with the fault. Preemption only makes a step slower, so on a busy
+/// machine the minima need several pairs of blocks; these are measured until `is_shown`, at most `PAIRS`.
+fn shortest_without_and_with(
+    fault: Fault,
+    step: impl Fn(&GuestStamps) -> u64,
+    is_shown: impl Fn(u64, u64) -> bool,
+) -> (u64, u64) {
+    const PAIRS: usize = 50;
+    let mut host = TestHost::start();
+    let (mut without, mut with) = (u64::MAX, u64::MAX);
+    for _ in 0..PAIRS {
+        without = frame_stamps(&mut host, None).iter().map(&step).fold(without, u64::min);
+        with = frame_stamps(&mut host, Some(fault)).iter().map(&step).fold(with, u64::min);
+        if is_shown(without, with) {
+            break;
+        }
+    }
+    host.finish().unwrap();
+    (without, with)
 }
 
 #[test]
 fn short_read_stamps_after_a_quarter_of_the_frame() {
-    let mut host = TestHost::start();
+    let is_short = |whole, quarter| quarter * 2 < whole;
     let read = |stamps: &GuestStamps| stamps.read - stamps.received;
-    let whole = fastest(&frame_stamps(&mut host, None), read);
-    let quarter = fastest(&frame_stamps(&mut host, Some(Fault::ShortRead)), read);
-    assert!(quarter * 2 < whole, "{quarter} of {whole} ticks");
-    host.finish().unwrap();
+    let (whole, quarter) = shortest_without_and_with(Fault::ShortRead, read, is_short);
+    assert!(is_short(whole, quarter), "{quarter} of {whole} ticks");
 }
 
 #[test]
 fn short_verify_stamps_the_read_after_the_hash() {
-    let mut host = TestHost::start();
+    let is_short = |whole, short| short * 10 < whole;
     let hash = |stamps: &GuestStamps| stamps.verified - stamps.read;
-    let whole = fastest(&frame_stamps(&mut host, None), hash);
-    let short = fastest(&frame_stamps(&mut host, Some(Fault::ShortVerify)), hash);
-    assert!(short * 10 < whole, "{short} of {whole} ticks");
-    host.finish().unwrap();
+    let (whole, short) = shortest_without_and_with(Fault::ShortVerify, hash, is_short);
+    assert!(is_short(whole, short), "{short} of {whole} ticks");
 }
 
 #[test]
