@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, bail};
 use clap::Args;
 
+use crate::host_programs;
 use crate::provision::host::{self, tool::STRACE};
 use crate::provision::host_packages;
 use crate::provision::{self, InstallPolicy};
@@ -66,6 +67,8 @@ pub(crate) fn run(args: &TestArgs, stop: &StopFlag) -> anyhow::Result<bool> {
     let progress = |line: &str| crate::ui::status(&format!("   {line}"));
     host_packages::ensure(&host::detect(), &[STRACE], options.install, &progress)?;
     provision::prepare(&options, &progress)?;
+    // Once here, or the first VM test times out in the build.
+    host_programs::build(&progress)?;
     // With other features than those of the whole workspace, cargo would build everything again.
     let vm_tests = |arguments: &[&str]| {
         let mut command = cargo(&["test", "--workspace", "--test", "vm", "--", "--ignored", "--test-threads"]);
