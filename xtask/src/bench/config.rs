@@ -109,8 +109,7 @@ fn choose_driver(
     args: &BenchArgs,
 ) -> (GuestDriver, &'static str, Vec<WaitMode>) {
     let (driver, reason) = match asked {
-        // Without polling among the modes, `flag_checks` refuses the driver.
-        AutoOr::Only(driver) if several && !driver.delivers_interrupts() && modes.contains(&WaitMode::Poll) => {
+        AutoOr::Only(driver) if several && !driver.delivers_interrupts() => {
             return (driver, "asked for; polls only, because it delivers no interrupts", vec![WaitMode::Poll]);
         }
         AutoOr::Only(driver) => (driver, "asked for"),

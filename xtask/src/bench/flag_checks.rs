@@ -231,11 +231,11 @@ pub(super) mod tests {
             refused(&format!("--driver uio_pci_generic --mode {mode}"), "use --driver uio_pci_msix, or --mode poll");
         }
         refused("--driver uio_pci_generic --mode poll --matrix", "leave --matrix out");
-        for mode in ["irq", "hybrid", "irq,hybrid"] {
-            refused(&format!("--driver uio_pci_generic,vfio-pci --mode {mode}"), "or --mode poll");
-        }
         assert!(parse("--driver uio_pci_generic --mode poll").is_ok());
-        // A comparison of drivers.
+        // A comparison of drivers: a driver without interrupts polls.
+        let (_, configs) = parse_with_args("--driver uio_pci_generic,vfio-pci --mode irq").unwrap();
+        let modes: Vec<_> = configs.iter().map(|config| config.modes.clone()).collect();
+        assert_eq!(modes, [[WaitMode::Poll], [WaitMode::Irq]]);
         let (_, configs) = parse_with_args("--driver uio_pci_generic,uio_pci_msix --mode poll,irq --matrix").unwrap();
         assert_eq!((configs[0].modes.as_slice(), configs[0].matrix), (&[WaitMode::Poll][..], false));
         assert_eq!((configs[1].modes.as_slice(), configs[1].matrix), (&[WaitMode::Poll, WaitMode::Irq][..], true));

@@ -71,7 +71,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(super) full: bool,
     /// Guest driver, or several to compare, each in its own boot. auto: `uio_pci_generic` if polling only, otherwise
-    /// `uio_pci_msix`. In a list, drivers without interrupts are measured only with polling, so --mode must include poll
+    /// `uio_pci_msix`. In a list, drivers without interrupts are measured only with polling
     #[arg(long, value_parser = driver(), value_delimiter = ',', default_value = "auto")]
     pub(super) driver: Vec<AutoOr<GuestDriver>>,
     #[command(flatten)]
