@@ -75,6 +75,15 @@ impl Client {
             _ => Ready::Server,
         }))
     }
+
+    /// Clears all pending rings and returns their number.
+    pub fn drain(&self) -> Result<u64, ClientError> {
+        let mut rings = 0;
+        for vector in (0..).take(self.own_vectors.len()).map(Vector) {
+            rings += self.wait(vector, Some(Duration::ZERO))?.unwrap_or(0);
+        }
+        Ok(rings)
+    }
 }
 
 enum Ready {

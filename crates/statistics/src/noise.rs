@@ -200,6 +200,9 @@ mod tests {
         let floor = of(&[10.0, 20.0, 22.0, 12.0]).expect("two in each half");
         // Blocks 0 and 3 against 1 and 2. With two blocks, the interval spans all possible replicates.
         assert!((floor - 2.2).abs() < 1e-12, "22 over 10: {floor}");
+        let (a, b) = halves([10.0, 20.0, 22.0, 12.0].map(|sum| Share { sum, over: 1.0 }).into_iter());
+        let ratio = ratio_of_totals(&a, &b, 1).expect("two in each half").ratio;
+        assert!((ratio - 11.0 / 21.0).abs() < 1e-12, "22 over 42: {ratio}");
     }
 
     #[test]

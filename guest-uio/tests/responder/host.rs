@@ -5,9 +5,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use bench_protocol::ack::{Ack, END, SENT, SeqState};
-use bench_protocol::control::{
-    BlockKind, BlockParams, DONE, FAILED, FINISH, READY, RUN, WaitMode, read_status, write_command,
-};
+use bench_protocol::control::{BlockKind, BlockParams, DONE, FAILED, FINISH, READY, RUN, read_status, write_command};
 use bench_protocol::counters::GuestCounters;
 use bench_protocol::guest_stamps::GuestStamps;
 use bench_protocol::hello::{Hello, read_text};
@@ -72,19 +70,7 @@ impl TestHost {
         let first_seq = self.next_seq;
         // One more for END, and one for an early acknowledgement.
         self.next_seq += operations + 2;
-        BlockParams {
-            kind,
-            guest_wait: WaitMode::Poll,
-            host_wait: WaitMode::Poll,
-            operations,
-            first_seq,
-            spin_ticks: 0,
-            slots: 0,
-            bytes: 0,
-            always_ring: false,
-            stamped: true,
-            fault: None,
-        }
+        BlockParams { stamped: true, ..BlockParams::polling(kind, first_seq, operations) }
     }
 
     /// Commands a block and waits until the guest is ready.

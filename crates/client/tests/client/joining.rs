@@ -265,4 +265,8 @@ fn waits_for_doorbells_without_the_server() {
     assert_eq!(client.wait_any(Some(SHORT)).unwrap(), None);
     rustix::io::write(&own[1], &3_u64.to_ne_bytes()).unwrap();
     assert_eq!(client.wait_any(None).unwrap(), Some((Vector(1), 3)));
+    rustix::io::write(&own[0], &3_u64.to_ne_bytes()).unwrap();
+    rustix::io::write(&own[1], &1_u64.to_ne_bytes()).unwrap();
+    assert_eq!(client.drain().unwrap(), 4);
+    assert_eq!(client.drain().unwrap(), 0);
 }
