@@ -32,10 +32,10 @@ pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<OpenDe
 }
 
 pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCode> {
-    let result = prober::probe(address)?;
-    let text = if json { format!("{:#}\n", result.found) } else { result.to_string() };
+    let report = prober::probe(address)?;
+    let text = if json { format!("{}\n", serde_json::to_string_pretty(&report)?) } else { report.to_string() };
     print(&text)?;
-    Ok(ExitCode::from(if result.hint.is_some() { 3 } else { 0 }))
+    Ok(ExitCode::from(if report.hint.is_some() { 3 } else { 0 }))
 }
 
 pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {

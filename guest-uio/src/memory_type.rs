@@ -1,12 +1,13 @@
 //! Determines the memory type of a mapping by timing loads. The guest kernel's attribute is not reliable, because the
 //! hypervisor may override it: KVM on Intel makes every mapping write-back, KVM on AMD follows the guest.
 
+use std::fmt;
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use doorbell::region::{RegionError, SharedRegion};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 /// Dependent loads per round, over one cache line. A load from uncached memory takes at least 100 ns.
 const LOADS: u32 = 20_000;
@@ -85,18 +86,50 @@ impl MemoryType {
         let limit = CACHED_BELOW_NS.max(self.private_ns_per_load * CACHED_BELOW_RATIO);
         (!self.emulated).then_some(self.ns_per_load < limit)
     }
+}
 
-    /// With the keys of the result's schema.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        json!({
-            "cached": self.is_cached(),
-            "ns_per_load": round(self.ns_per_load),
-            "private_ns_per_load": round(self.private_ns_per_load),
-            "read_gb_per_s": round(self.read_gb_per_s),
-            "streaming_read_gb_per_s": self.streaming_read_gb_per_s.map(round),
-            "write_gb_per_s": self.write_gb_per_s.map(round),
-        })
+/// A memory type as `probe` reports it, rounded to two decimals.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct MemoryTypeReport {
+    /// Whether a cache serves loads. `None` under emulation.
+    pub cached: Option<bool>,
+    /// Nanoseconds per dependent load.
+    pub ns_per_load: f64,
+    /// Nanoseconds per dependent load from private memory.
+    pub private_ns_per_load: f64,
+    /// Copy rate out of the mapping, in GB/s (10⁹ bytes).
+    pub read_gb_per_s: f64,
+    /// The same with streaming loads. `None` if the processor lacks them.
+    pub streaming_read_gb_per_s: Option<f64>,
+    /// Copy rate into the mapping. `None`: not measured.
+    pub write_gb_per_s: Option<f64>,
+}
+
+impl From<MemoryType> for MemoryTypeReport {
+    fn from(kind: MemoryType) -> Self {
+        Self {
+            cached: kind.is_cached(),
+            ns_per_load: round(kind.ns_per_load),
+            private_ns_per_load: round(kind.private_ns_per_load),
+            read_gb_per_s: round(kind.read_gb_per_s),
+            streaming_read_gb_per_s: kind.streaming_read_gb_per_s.map(round),
+            write_gb_per_s: kind.write_gb_per_s.map(round),
+        }
+    }
+}
+
+impl fmt::Display for MemoryTypeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.cached {
+            Some(true) => "cached",
+            Some(false) => "not cached",
+            None => "memory type not measurable under emulation",
+        };
+        let Self { ns_per_load, private_ns_per_load, read_gb_per_s, .. } = self;
+        write!(
+            f,
+            "{kind}: {ns_per_load} ns per load ({private_ns_per_load} from private memory), read {read_gb_per_s} GB/s"
+        )
     }
 }
 
@@ -200,7 +233,8 @@ mod tests {
         for ns in [13.0, 56.0, 163.0] {
             let emulated = MemoryType { emulated: true, ..kind(ns, 13.0) };
             assert_eq!(emulated.is_cached(), None);
-            assert!(emulated.to_json()["cached"].is_null(), "{}", emulated.to_json());
+            let text = MemoryTypeReport::from(emulated).to_string();
+            assert!(text.starts_with("memory type not measurable under emulation: "), "{text}");
         }
         assert!(is_tcg([0x5447_4354, 0x4354_4743, 0x4743_5447]));
         assert!(!is_tcg([0x4b4d_564b, 0x564b_4d56, 0x4d]), "KVMKVMKVM");

@@ -328,7 +328,7 @@ fn is_memory_available(bytes: usize) -> bool {
 }
 
 /// Creates a doorbell ([eventfd(2)](https://man7.org/linux/man-pages/man2/eventfd.2.html)). Non-blocking, because QEMU sets
-/// this flag for all holders when it receives one. It must not change during use.
+/// this flag when it receives one, for all holders of the eventfd: a flag that changed during use would surprise them.
 pub(crate) fn new_eventfd() -> io::Result<OwnedFd> {
     Ok(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)
 }

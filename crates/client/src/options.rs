@@ -18,7 +18,7 @@ pub struct JoinOptions {
 }
 
 impl JoinOptions {
-    /// Joins the server at `socket` within five seconds, with the default vectors.
+    /// Options for the server at `socket`: as many vectors as the server has, and a time limit of five seconds.
     ///
     /// ```
     /// use client::JoinOptions;

@@ -21,7 +21,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering, fence};
 
-/// The atomic operations that arming needs. A trait, so loom can replace the processor's atomics.
+/// The atomic operations of the arming protocol. A trait, so the loom model can replace [`AtomicU64`].
 pub trait AtomicWord {
     /// See [`AtomicU64::load`].
     fn load(&self, order: Ordering) -> u64;

@@ -91,7 +91,7 @@ impl<'d> Responder<'d> {
         let missing = responder.interrupt.as_ref().err().map(ToString::to_string);
         // The host uses the slots only after the hello, so writes can be measured, too.
         let memory_type = MemoryType::measure_exclusively(responder.memory, SLOTS)?;
-        let text = serde_json::json!(probe::facts(driver, missing.as_deref(), Some(memory_type))).to_string();
+        let text = serde_json::to_string(&probe::facts(driver, missing.as_deref(), Some(memory_type)))?;
         let peer = registers::own_id(&driver.bars().registers)?.0;
         Hello { peer, text }.publish(responder.memory, layout.nonce)?;
         Ok(responder)

@@ -32,9 +32,9 @@ pub(crate) struct ClientView {
     pub(crate) joined: Stamp,
     pub(crate) own: Doorbells,
     pub(crate) phase: HandshakePhase,
-    /// The first join to look at: earlier ones were taken, or do not concern this client.
+    /// The first join of the registry's sequence that this client may still have to be notified of.
     pub(crate) joins_from: Stamp,
-    /// The same for departures.
+    /// The first departure, likewise.
     pub(crate) departures_from: Stamp,
     /// Other peers that are present for this client: it was notified of them and not of their leave.
     pub(crate) present: BitSet,

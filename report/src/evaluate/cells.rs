@@ -80,7 +80,7 @@ fn cell(group: &CellBlocks<'_>, driver: Option<&str>) -> Cell {
     }
 }
 
-/// Storms: doorbells rung; streams: messages that went through; open loops: messages answered.
+/// `storm`: doorbells rung; `stream`: messages received; `openloop`: messages acknowledged. `None` for other workloads.
 fn messages_per_second(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f64> {
     let per_second = |count: u64, ns: u64| (ns > 0).then(|| count as f64 * 1e9 / ns as f64);
     match workload {

@@ -17,9 +17,9 @@ use bench_model::raw::RawRun;
 use bench_model::samples::{COLUMNS, Row};
 use bench_model::units::plural;
 
-/// Size limit of a JSON file. Those of a full run take one megabyte.
+/// Size limit of a JSON file, so a damaged file cannot exhaust the memory. A JSON file of a full run has about 1 MB.
 const MAX_JSON: u64 = 64 << 20;
-/// Size limit of the table: about seven million operations. Those of a full run take a few hundred megabytes.
+/// Size limit of `samples.csv`: about seven million operations. A full run writes a few hundred megabytes.
 const MAX_SAMPLES: u64 = 1 << 30;
 /// Length limit of a line: three times what all columns can take.
 const LONGEST_LINE: u64 = 2_048;

@@ -10,7 +10,7 @@ use super::options::BenchArgs;
 use super::plan_blocks;
 use crate::timeouts::scaled;
 
-/// Time limit of one operation. The hash of a 4K frame takes a second under emulation.
+/// Time limit of one operation. The hash of a 4K frame takes up to a second under emulation.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Makes the plan.

@@ -21,6 +21,8 @@ pub(super) struct ProgressUi {
     blocks: Vec<String>,
     /// When each block is expected to begin and the last one to end, in milliseconds.
     expected_ms: Vec<u64>,
+    /// When the first block started.
+    measuring_since: Cell<Instant>,
     last_line: Cell<Instant>,
 }
 
@@ -31,7 +33,8 @@ impl ProgressUi {
         if !bar.is_hidden() {
             bar.enable_steady_tick(Duration::from_millis(100));
         }
-        Self { bar, blocks: Vec::new(), expected_ms: Vec::new(), last_line: Cell::new(Instant::now()) }
+        let now = Cell::new(Instant::now());
+        Self { bar, blocks: Vec::new(), expected_ms: Vec::new(), measuring_since: now.clone(), last_line: now }
     }
 
     /// Sets the blocks that will be measured.
@@ -62,24 +65,25 @@ impl ProgressUi {
     /// Replaces the steps by a bar over the blocks.
     pub(super) fn start_blocks(&self) {
         self.status("measuring");
-        let style = ProgressStyle::with_template("{msg:32} {wide_bar} about {eta} left");
+        let style = ProgressStyle::with_template("{msg:32} {wide_bar}{prefix}");
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_length(self.expected_ms.last().copied().unwrap_or(0));
         self.bar.reset();
+        self.measuring_since.set(Instant::now());
     }
 
     /// Shows that `done` of `total` blocks are done.
     pub(super) fn blocks(&self, done: usize, total: usize) {
-        if let Some(position) = self.expected_ms.get(done) {
-            self.bar.set_position(*position);
-        }
+        let (position, length) = (self.expected_at(done), self.expected_at(total));
+        let left = remaining(self.measuring_since.get().elapsed(), position, length);
+        let left = if done == total { String::new() } else { format!(", about {} left", HumanDuration(left)) };
         if !self.bar.is_hidden() {
             let current = self.blocks.get(done).map_or("", String::as_str);
             self.bar.set_message(format!("{done}/{total} {current}"));
+            self.bar.set_prefix(left);
+            self.bar.set_position(position);
         } else if self.last_line.get().elapsed() >= LINE_INTERVAL || done == total {
             self.last_line.set(Instant::now());
-            let left =
-                if done == total { String::new() } else { format!(", about {} left", HumanDuration(self.bar.eta())) };
             ui::status(&format!("measured {done} of {total} blocks{left}"));
         }
     }
@@ -87,6 +91,21 @@ impl ProgressUi {
     pub(super) fn finish(&self) {
         self.bar.finish_and_clear();
     }
+
+    /// When block `index` is expected to begin, in milliseconds.
+    fn expected_at(&self, index: usize) -> u64 {
+        self.expected_ms.get(index).copied().unwrap_or(0)
+    }
+}
+
+/// The remaining time after `position` of `length` expected milliseconds took `elapsed`. The first blocks hardly change
+/// the expectation, because one stall among them would multiply it.
+fn remaining(elapsed: Duration, position: u64, length: u64) -> Duration {
+    /// Weight of the expectation, in seconds of measurement.
+    const PRIOR_S: f64 = 10.0;
+    let seconds = |ms: u64| ms as f64 / 1e3;
+    let slowdown = (elapsed.as_secs_f64() + PRIOR_S) / (seconds(position) + PRIOR_S);
+    Duration::from_secs_f64(seconds(length.saturating_sub(position)) * slowdown)
 }
 
 /// A rough duration under emulation: blocks differ by a factor of hundreds, and the bar's estimate needs equal units.
@@ -133,6 +152,16 @@ mod tests {
             corrupt_one: false,
             conditions: Conditions::default(),
         }
+    }
+
+    #[test]
+    fn remaining_time_starts_at_the_expectation_and_follows_the_measurement() {
+        assert_eq!(remaining(Duration::ZERO, 0, 60_000), Duration::from_secs(60));
+        let stalled = remaining(Duration::from_secs(5), 500, 60_000);
+        assert!(stalled < Duration::from_secs(90), "ten times slower in the first blocks: {stalled:?}");
+        let slow = remaining(Duration::from_secs(600), 60_000, 120_000);
+        assert!(slow > Duration::from_secs(500), "ten times slower for long: {slow:?}");
+        assert_eq!(remaining(Duration::from_secs(1), 60_000, 60_000), Duration::ZERO);
     }
 
     #[test]

@@ -252,7 +252,7 @@ fn kvm_check(args: &DoctorArgs, so_far: &[Check], stop: &StopFlag, progress: &dy
         KvmProbe::Failed { reason, .. } => warn(
             "KVM",
             format!("{reason}{earlier}"),
-            "--accel auto falls back to emulation (TCG): results compare modes, but do not predict KVM",
+            "--accel auto falls back to emulation (TCG): neither its times nor its ratios predict KVM",
         ),
     })
 }

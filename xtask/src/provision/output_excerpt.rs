@@ -103,7 +103,7 @@ mod tests {
     fn warnings_and_make_levels_are_not_causes() {
         assert!(!names_cause("x.c:1:2: warning: 'error: not found' is unused"));
         assert!(!names_cause("make[1]: *** [Makefile:1941: modules] Error 2"));
-        assert!(names_cause("make: *** No rule to make target 'modules'.  StopFlag."));
+        assert!(names_cause("make: *** No rule to make target 'modules'.  Stop."));
         assert!(names_cause("ERROR: modpost: \"uio_event_notify\" [x.ko] undefined!"));
     }
 

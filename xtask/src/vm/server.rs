@@ -78,7 +78,7 @@ impl Drop for ServerProcess {
     }
 }
 
-/// Maximum length of the socket's directory: UNIX socket paths have at most 107 bytes.
+/// Maximum length of the socket's directory: UNIX socket paths have at most 107 bytes, and the file's name takes up to 32.
 const MAX_DIR_LENGTH: usize = 64;
 
 /// A socket path for this process, in the directory for temporary files or in /tmp. The path of a workspace may be too long.

@@ -143,7 +143,7 @@ impl Gate {
                 continue;
             }
             self.judged += 1;
-            // Identical samples: the noise floor does not matter.
+            // Identical samples have the ratio 1: no regression, whatever the noise floor.
             let Some((ratio, interval)) = ratio.filter(|_| !cell.identical) else { continue };
             if word == Change::Slower && interval.low.min(ratio) > 1.0 + limit {
                 self.regressions.push(Regression { run, cell: cell.name, figure, ratio, interval });

@@ -255,8 +255,7 @@ fn emulated(environment: &Environment) -> Option<Warning> {
         } else {
             "run on a machine with working KVM (cargo xtask doctor tests it)"
         };
-        let message =
-            format!("the guest ran under emulation (TCG{reason}): compare modes only, figures do not predict KVM");
+        let message = format!("the guest ran under emulation (TCG{reason}): neither times nor ratios predict KVM");
         Warning::new(message, hint)
     })
 }

@@ -55,7 +55,7 @@ pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     chart.legend(legend_of_cells(cells.iter().copied()));
     for (&(gap, name, statistic), area) in panels.iter().zip(chart.panels(ABOVE, HEIGHT, panels.len())) {
         let heading =
-            gap.map_or_else(|| "back to back".to_owned(), |gap| format!("every {}, corrected", duration(gap as f64)));
+            gap.map_or_else(|| "back to back".to_owned(), |gap| format!("{} gap, corrected", duration(gap as f64)));
         let axes = chart.axes(area, heading, x.clone(), Axis::new(scale, AxisUnit::Time, name));
         let shared = loads.iter().filter(|(shared_core, _)| !shared_core).count();
         if shared > 0 && shared < loads.len() {

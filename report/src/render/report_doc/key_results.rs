@@ -75,7 +75,7 @@ fn question(comparison: &Comparison) -> String {
     let gap = comparison
         .conditions
         .gap_ns
-        .map_or_else(|| "back to back".to_owned(), |ns| format!("every {}", duration(ns as f64)));
+        .map_or_else(|| "back to back".to_owned(), |ns| format!("{} gap", duration(ns as f64)));
     match comparison.workload {
         Workload::Frame => format!("{size} frames, verified"),
         Workload::Contention => format!("both sides on one core, {gap}"),
@@ -114,7 +114,7 @@ fn ratio_with_interval(this: &str, base: &str, basis: &Basis) -> String {
 fn compare_modes(result: &RunResult, comparison: &Comparison) -> Option<KeyResult> {
     let (this, base) = comparison.cells(&result.cells)?;
     let basis = comparison.basis()?;
-    let by_mean = if basis.is_mean { " on average" } else { "" };
+    let by_mean = if basis.is_mean { " on average" } else { " at p50" };
     let inverse = bounds(basis.interval).map(|(low, high)| (1.0 / high, 1.0 / low));
     let (winner, verdict) = match basis.word {
         Change::Slower => {
@@ -145,13 +145,21 @@ fn compare_modes(result: &RunResult, comparison: &Comparison) -> Option<KeyResul
         let bimodal = format!("The latencies are bimodal; p50: {}, {}.", p50(base), p50(this));
         vec![format!("Mean {metric}: {}, {}.", mean(base), mean(this)), bimodal]
     } else {
-        vec![format!("p50 {metric}: {}, {}.", p50(base), p50(this))]
+        let mut percentiles = vec![format!("p50 {metric}: {}, {}.", p50(base), p50(this))];
+        // The tail may contradict the median.
+        let p99 = |cell: &Cell| cell.latencies_by(comparison.figure).and_then(|all| all.ns.p99);
+        if let Some((this_p99, base_p99)) = p99(this).zip(p99(base)) {
+            let [base_p99, this_p99] = [base_p99, this_p99].map(|ns| Value::ns(Some(ns)).text);
+            percentiles.push(format!("p99: {} {base_p99}, {} {this_p99}.", base.mode, this.mode));
+        }
+        percentiles
     };
     evidence.push(ratio_with_interval(&this.mode, &base.mode, &basis));
     if let Some((this_us, base_us)) = this.cpu.total_us_per_op().zip(base.cpu.total_us_per_op()) {
         let cpu = |us: f64| duration(us * 1e3);
         let (base_us, this_us) = (cpu(base_us), cpu(this_us));
-        evidence.push(format!("CPU time per operation: {} {base_us}, {} {this_us}.", base.mode, this.mode));
+        evidence
+            .push(format!("CPU time per operation, all threads: {} {base_us}, {} {this_us}.", base.mode, this.mode));
     }
     if let Some((this_cores, base_cores)) = this.cpu.cores.zip(base.cpu.cores) {
         let [base_cores, this_cores] = [base_cores, this_cores].map(sig3);
@@ -236,7 +244,7 @@ fn contention_result(result: &RunResult) -> Option<KeyResult> {
     let gap = duration(max.gap_ns? as f64);
     let metric = Metric::CorrectedLatency.words(Workload::Contention);
     Some(KeyResult {
-        question: format!("messages every {gap}, with busy threads"),
+        question: format!("messages with a {gap} gap, with busy threads"),
         winner: winner.map(str::to_owned),
         verdict,
         table: Some(
@@ -263,7 +271,7 @@ fn fastest_stream(result: &RunResult) -> Option<KeyResult> {
         let Some(basis) = comparison.basis() else { continue };
         let ratio = ratio_with_interval(&comparison.mode, &comparison.baseline, &basis);
         let verdict = verdict(basis.word, basis.because);
-        evidence.push(format!("Time per message, {ratio} CheckOutcome: {verdict}."));
+        evidence.push(format!("Time per message, {ratio} Verdict: {verdict}."));
     }
     let same_cells = result
         .cells_of(Workload::Stream)

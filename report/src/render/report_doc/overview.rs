@@ -9,7 +9,7 @@ use crate::render::wrap::printable;
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, Warning};
 use bench_model::units::{acceleration, size_name};
-use bench_model::{Arrivals, Workload};
+use bench_model::{Arrivals, WaitMode, Workload};
 use statistics::Summary;
 
 /// The short form of the report.
@@ -27,8 +27,8 @@ pub struct Overview {
     pub cells: Table,
     /// Number of cells that have neither a row nor a note.
     pub omitted_cells: usize,
-    /// Explains dashes and corrected latencies.
-    pub legend: Option<String>,
+    /// Explains wait modes, columns, dashes and corrected latencies, one line each.
+    pub legend: Vec<String>,
     /// The cells with failed operations.
     pub failures: Option<String>,
     /// Results over several cells.
@@ -62,11 +62,11 @@ impl Overview {
 /// The accelerator, and what the results are valid for.
 fn label(accel: &str) -> String {
     let name = printable(&acceleration(accel));
-    if accel == "tcg" { name + ": figures compare modes, they do not predict KVM" } else { name }
+    if accel == "tcg" { name + ": neither times nor ratios predict KVM" } else { name }
 }
 
-/// Explains a dash if there is one, and which rows have corrected latencies.
-fn legend(result: &RunResult) -> Option<String> {
+/// Explains the wait modes and CPU columns; then a dash if there is one, and which rows have corrected latencies.
+fn legend(result: &RunResult) -> Vec<String> {
     let cells = || result.cells.iter().filter(|cell| has_row(cell));
     let lacks_p99 = |cell: &Cell| cell.latencies().is_none_or(|latencies| latencies.ns.p99.is_none());
     let has_dash =
@@ -74,8 +74,22 @@ fn legend(result: &RunResult) -> Option<String> {
     let dashes = has_dash.then_some("-: unknown, or too few samples (p90 needs 10, p99 1,000)");
     let has_corrected = cells().any(|cell| cell.metric() == Metric::CorrectedLatency);
     let corrected = has_corrected.then_some("paced, openloop: corrected latency");
-    let legend: Vec<&str> = dashes.into_iter().chain(corrected).collect();
-    (!legend.is_empty()).then(|| legend.join("; "))
+    let waits =
+        WaitMode::ALL.iter().filter(|wait| cells().any(|cell| cell.host_wait == **wait || cell.guest_wait == **wait));
+    let mut modes: Vec<&str> = waits.copied().map(wait_legend).collect();
+    if !modes.is_empty() {
+        modes.push("*/op: CPU time per operation");
+    }
+    let values: Vec<&str> = dashes.into_iter().chain(corrected).collect();
+    [modes, values].iter().filter(|line| !line.is_empty()).map(|line| line.join("; ")).collect()
+}
+
+fn wait_legend(wait: WaitMode) -> &'static str {
+    match wait {
+        WaitMode::Poll => "poll: spin",
+        WaitMode::Irq => "irq: block until a doorbell",
+        WaitMode::Hybrid => "hybrid: spin, then block",
+    }
 }
 
 /// For instance `failed operations: pingpong 64 B irq: 3`.

@@ -103,7 +103,7 @@ fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
     end.extend(self_checks(&overview.checks, size));
     let label = size.wrapped(&overview.label, 1);
     let row_count = overview.cells.rows.len();
-    let mut tail = styled(DIM, overview.legend.iter().flat_map(|text| size.wrapped(text, 1)));
+    let mut tail = styled(DIM, overview.legend.iter().flat_map(|line| size.wrapped(line, 1)));
 
     // Priorities: the minimum of the table, then notes, then more rows. Four lines are reserved: omitted cells, warnings,
     // label, and the path of the report.
@@ -122,7 +122,7 @@ fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
     }
     let omitted = row_count - rows + overview.omitted_cells;
     if omitted > 0 {
-        lines.extend(styled(DIM, [format!("and {} in {HTML_FILE}", plural(omitted as u64, "more cell"))]));
+        lines.extend(styled(DIM, [format!("and {} in {HTML_FILE}", plural(omitted as u64, "more row"))]));
     }
     lines.extend(tail);
     let free = (size.lines - 2).saturating_sub(lines.len());
@@ -131,8 +131,9 @@ fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
     lines
 }
 
-/// The first `rows` rows of the table of cells in at most `columns` columns, as long as enough columns can be dropped.
-fn cell_lines(cells: &Table, rows: usize, columns: usize) -> Vec<String> {
+/// The first `rows` rows of the table of cells. Drops table columns until a line has at most `width` characters, or no more
+/// columns may be dropped.
+fn cell_lines(cells: &Table, rows: usize, width: usize) -> Vec<String> {
     let mut table = cells.clone();
     table.rows.truncate(rows);
     let mut table = text_table::compact(table);
@@ -141,7 +142,7 @@ fn cell_lines(cells: &Table, rows: usize, columns: usize) -> Vec<String> {
         shown.retain(|name| Some(*name) != dropped);
         table = table.select(&shown);
         let lines = text_table::lines(&table);
-        if lines.iter().all(|line| line.chars().count() <= columns) {
+        if lines.iter().all(|line| line.chars().count() <= width) {
             return lines;
         }
     }

@@ -1,9 +1,11 @@
 //! Damaged folders: they cause a clear error or a result, and never a panic, a hang or high memory usage.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use bench_model::{WaitMode, Workload};
 use proptest::prelude::*;
@@ -26,9 +28,20 @@ fn small() -> Synthetic {
         .with_stream(64, 10)
 }
 
-fn rendered_folder() -> TempDir {
+/// The files of the same folder each time, rendered once. Without plots.
+static RENDERED_FILES: LazyLock<Vec<(OsString, Vec<u8>)>> = LazyLock::new(|| {
     let dir = folder(&small());
     rendered(dir.path()).expect("rendered");
+    let entries = fs::read_dir(dir.path()).expect("listed").map(|entry| entry.expect("an entry"));
+    let files = entries.filter(|entry| entry.path().is_file());
+    files.map(|entry| (entry.file_name(), fs::read(entry.path()).expect("read"))).collect()
+});
+
+fn rendered_folder() -> TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    for (name, content) in &*RENDERED_FILES {
+        fs::write(dir.path().join(name), content).expect("written");
+    }
     dir
 }
 

@@ -28,7 +28,7 @@ fn starts_with_the_headline_and_ends_with_the_label() {
     let text = summary(&Synthetic::both_modes().result());
     assert!(text.contains("frame 1080p, end to end: poll 33.7 MB/s, irq 33.7 MB/s"), "{text}");
     assert!(text.contains("14 of 14 self-checks passed, 1 not applicable"), "{text}");
-    assert!(text.ends_with("under emulation (TCG): figures compare modes, they do not predict KVM\n"), "{text}");
+    assert!(text.ends_with("under emulation (TCG): neither times nor ratios predict KVM\n"), "{text}");
     assert!(widest(&text) <= 100, "{text}");
 }
 
@@ -116,7 +116,7 @@ fn many_cells_checks_and_warnings_fit_40_lines() {
     let text = summary(&result);
     // One of the 40 lines is for the path of the report.
     assert!(text.lines().count() <= 39, "{}:\n{text}", text.lines().count());
-    assert!(text.contains("more cells in report.html") && text.contains("30 warnings in report.html"), "{text}");
+    assert!(text.contains("more rows in report.html") && text.contains("30 warnings in report.html"), "{text}");
 }
 
 #[test]
@@ -124,9 +124,9 @@ fn counts_a_single_omitted_cell() {
     let mut run = Synthetic::empty();
     let first_left_out = (1..100).find_map(|index| {
         run = run.clone().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64 * index, 3);
-        summary(&run.clone().result()).lines().find(|line| line.contains(" more cell")).map(str::to_owned)
+        summary(&run.clone().result()).lines().find(|line| line.contains(" more row")).map(str::to_owned)
     });
-    assert_eq!(first_left_out.as_deref(), Some("and 1 more cell in report.html"));
+    assert_eq!(first_left_out.as_deref(), Some("and 1 more row in report.html"));
 }
 
 /// Every workload with the conditions of a full run and three wait modes.

@@ -11,8 +11,13 @@ use crate::provision::cache::Cache;
 use crate::provision::host::HostDistro;
 use crate::provision::{command, elf, host_packages};
 
-/// Paths in the package: Debian's before and since version 13, and Fedora's.
-const PLACES: [&str; 4] = ["bin/busybox", "usr/bin/busybox", "sbin/busybox", "usr/sbin/busybox"];
+/// Paths in the package.
+const PLACES: [&str; 4] = [
+    "bin/busybox",      // Debian up to 12
+    "usr/bin/busybox",  // Debian from 13 on
+    "sbin/busybox",     // Fedora
+    "usr/sbin/busybox", // Fedora, where /sbin is a link
+];
 
 /// The program and its commands.
 pub(crate) struct Busybox {

@@ -6,7 +6,7 @@ use crate::support::bench;
 
 /// Runs with a fault. Exactly the check that must catch it fails.
 #[track_caller]
-fn is_caught(fault: Fault, words: &str) {
+pub(crate) fn is_caught(fault: Fault, words: &str) {
     let ended = bench(&format!("{words} --fault {}", fault.name())).end();
     ended.assert_status(1);
     let caught_by = u64::from(fault.caught_by().unwrap());
@@ -54,12 +54,6 @@ fn lost_last_message_of_a_storm_is_caught() {
 fn lost_doorbell_is_caught_in_both_directions() {
     is_caught(Fault::DropDoorbell, DOORBELLS);
     is_caught(Fault::DropAnswer, DOORBELLS);
-}
-
-#[test]
-#[ignore = "starts a guest"]
-fn lost_doorbell_is_caught_with_hybrid_waits() {
-    is_caught(Fault::DropDoorbell, "--workload pingpong --mode irq,hybrid");
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 mod acceleration;
 pub(crate) mod failures;
-mod faults;
+pub(crate) mod faults;
 mod named_kernel;
 mod placement;
 pub(crate) mod results;
 mod syscalls;
-mod workloads;
+pub(crate) mod workloads;

@@ -70,19 +70,6 @@ fn concurrent_runs_have_separate_sockets() {
     assert_ne!(socket_in(&first.text("commands.sh")), socket_in(&second.text("commands.sh")));
 }
 
-#[test]
-#[ignore = "starts a guest"]
-fn runs_with_more_vectors_and_vcpus() {
-    let ended = bench("--mode all --workload pingpong --vectors 4 --smp 2").end();
-    ended.assert_status(0);
-    let result = ended.result();
-    assert_eq!(result["environment"]["guest_cpus"], 2);
-    for cell in result["cells"].as_array().unwrap().iter().filter(|cell| cell["mode"] == "irq") {
-        // At most one message in a hundred may arrive before its doorbell.
-        assert!(cell["counters"]["guest_waits"].as_u64().unwrap() >= 11_880, "{cell}");
-    }
-}
-
 /// The file through which a run with this `--bar2-map` mapped the memory.
 pub(crate) fn bar2_map_of(kind: &str) -> String {
     let ended = bench(&format!("--workload baseline --mode irq --bar2-map {kind}")).end();

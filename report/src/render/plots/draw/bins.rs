@@ -14,7 +14,7 @@ pub(crate) fn clock_step(sorted: &[u64]) -> f64 {
     let mut gaps: Vec<u64> = body.windows(2).map(|pair| pair[1] - pair[0]).filter(|gap| *gap > 0).collect();
     gaps.sort_unstable();
     let Some(gap) = gaps.get(gaps.len() / 2).map(|gap| *gap as f64) else { return 0.0 };
-    // Large gaps come from the distribution, not from the clock.
+    // A gap above an eighth of the median comes from sparse samples, not from the clock.
     gap.clamp(1.0, (at_share(sorted, 0.5) as f64 / 8.0).max(1.0))
 }
 
