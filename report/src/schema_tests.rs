@@ -38,7 +38,7 @@ fn as_prose(value: &mut Value) {
 }
 
 #[test]
-fn the_committed_schema_is_that_of_the_types() {
+fn committed_schema_matches_the_types() {
     let generated = generated();
     if std::env::var_os(UPDATE).is_some() {
         std::fs::write(Path::new(FILE), &generated).expect("docs can be written");
@@ -47,7 +47,7 @@ fn the_committed_schema_is_that_of_the_types() {
     assert!(
         committed == generated,
         "docs/result.schema.json is not the schema of these types; see that no reader breaks (or raise \
-         SCHEMA_VERSION), and write it by {UPDATE}=1 cargo test -p report the_committed_schema"
+         SCHEMA_VERSION), and write it by {UPDATE}=1 cargo test -p report committed_schema"
     );
 }
 

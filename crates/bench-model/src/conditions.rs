@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conditions_are_told_in_words_and_left_out_where_there_are_none() {
+    fn prints_conditions_and_omits_defaults() {
         assert_eq!(Conditions::default().to_string(), "");
         assert_eq!(serde_json::to_string(&Conditions::default()).expect("JSON"), "{}");
         let busy = Conditions { busy_threads: Some(3), gap_ns: Some(2_000_000), ..Conditions::default() };

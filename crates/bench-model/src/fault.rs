@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_has_one_name_wherever_it_is_written() {
+    fn json_name_equals_the_fault_name() {
         for fault in Fault::ALL {
             let text = serde_json::to_string(&fault).expect("JSON");
             assert_eq!(text, format!("\"{}\"", fault.name()));

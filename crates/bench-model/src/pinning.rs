@@ -91,14 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pinning_is_told_as_it_can_be_asked_for() {
+    fn pinning_prints_in_the_syntax_of_its_flag() {
         let pinning = Pinning { host: Some(0), vcpus: vec![Some(1), None, Some(3)], main_loop: Some(2) };
         assert_eq!(pinning.to_string(), "host=0,vcpu0=1,vcpu2=3,main=2");
         assert_eq!(Pinning { vcpus: vec![None], ..Pinning::default() }.to_string(), "none");
     }
 
     #[test]
-    fn lists_of_cpus_are_read_as_the_kernel_writes_them() {
+    fn parses_the_kernels_cpu_list_format() {
         assert_eq!(cpu_list("0-2,5\n"), Some(vec![0, 1, 2, 5]));
         assert_eq!(cpu_list(""), Some(vec![]));
         for nonsense in ["a", "1-", "0-99999999999"] {

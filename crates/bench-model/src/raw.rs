@@ -357,14 +357,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_pacing_spun_is_taken_off_the_initiators_time_and_never_more_than_that() {
+    fn pacing_time_is_subtracted_from_host_time_down_to_zero() {
         let paced = |spun| CpuTime { host_ns: 174, ..CpuTime::default() }.without_pacing(spun);
         assert_eq!((paced(150).host_ns, paced(150).host_pacing_ns), (24, 150));
         assert_eq!((paced(200).host_ns, paced(200).host_pacing_ns), (0, 174));
     }
 
     #[test]
-    fn a_storm_holds_as_many_intervals_as_rings_before_its_last() {
+    fn storm_has_one_interval_fewer_than_rings() {
         let traffic = Traffic { sent: 500, seen: 7, last_seen: true, span_ns: 499_000_000, full: 0 };
         assert_eq!((traffic.within_span(Workload::Storm), traffic.within_span(Workload::Stream)), (499, 7));
     }

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn the_columns_are_those_that_a_row_has() {
+    fn columns_match_the_fields_of_a_row() {
         let empty = ",".repeat(COLUMNS.len() - 7);
         let text = format!("{}\n0,pingpong,poll,poll,poll,1,64{empty}ok\n", COLUMNS.join(","));
         let rows: Vec<Row> = csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>().unwrap();

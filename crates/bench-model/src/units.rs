@@ -142,25 +142,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn small_numbers_keep_digits_that_say_something() {
+    fn small_numbers_keep_significant_digits() {
         let told = [0.005_4, 0.050_1, 0.099_6, 0.5, 0.0, -0.012_34, 1e-9, 0.000_123].map(sig3);
         assert_eq!(told, ["0.0054", "0.050", "0.10", "0.50", "0.00", "-0.012", "0.00", "0.00012"]);
     }
 
     #[test]
-    fn each_duration_takes_its_own_unit() {
+    fn durations_use_a_fitting_unit() {
         let told = [0.0, 212.4, 999.6, 63_123.0, 999_600.0, 4_010_000.0, 745e6, 1.2e9, -312.0].map(duration);
         let expected = ["0 ns", "212 ns", "1.00 µs", "63.1 µs", "1.00 ms", "4.01 ms", "745 ms", "1.20 s", "-312 ns"];
         assert_eq!(told, expected);
     }
 
     #[test]
-    fn speeds_are_decimal() {
+    fn speeds_use_decimal_prefixes() {
         assert_eq!([33.1e6, 1.6e9, 12_500.0].map(speed), ["33.1 MB/s", "1.60 GB/s", "12.5 kB/s"]);
     }
 
     #[test]
-    fn digits_do_not_grow_by_rounding() {
+    fn rounding_adds_no_digit() {
         assert_eq!([9.994, 9.996, 99.96, 1234.0].map(sig3), ["9.99", "10.0", "100", "1234"]);
     }
 
@@ -175,14 +175,14 @@ mod tests {
     }
 
     #[test]
-    fn thousands_are_parted() {
+    fn thousands_are_separated_by_commas() {
         assert_eq!([0, 999, 1_000, 24_883_200].map(thousands), ["0", "999", "1,000", "24,883,200"]);
         assert_eq!([-1.0, 0.5, 14_654.4].map(rounded_thousands), ["0", "1", "14,654"]);
         assert_eq!([plural(1, "frame"), plural(2_000, "frame")], ["1 frame", "2,000 frames"]);
     }
 
     #[test]
-    fn acceleration_is_told_in_words() {
+    fn acceleration_has_a_description() {
         assert_eq!(
             ["tcg", "kvm", "", "hvf"].map(acceleration),
             ["under emulation (TCG)", "under KVM", "acceleration not known", "under hvf"]

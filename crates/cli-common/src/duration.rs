@@ -90,7 +90,7 @@ mod tests {
         }
 
         #[test]
-        fn a_formatted_duration_reads_back(ns: u64) {
+        fn formatted_duration_parses_back(ns: u64) {
             let duration = Duration::from_nanos(ns);
             proptest::prop_assert_eq!(parse(&humantime::format_duration(duration).to_string()), Ok(duration));
         }

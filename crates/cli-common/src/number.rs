@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_type_limits_the_range() {
+    fn type_limits_the_range() {
         assert_eq!(
             (in_range(0..=u8::MAX)("255"), in_range(0..=u64::MAX)("18446744073709551615")),
             (Ok(255), Ok(u64::MAX))

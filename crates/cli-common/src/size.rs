@@ -168,7 +168,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_printed_size_parses_back(number: u16, shift in 0..40_u32) {
+        fn printed_size_parses_back(number: u16, shift in 0..40_u32) {
             let bytes = u64::from(number) << shift;
             let text = Bytes(bytes).to_string();
             proptest::prop_assert_eq!(parse(text.trim_end_matches(" bytes")), Ok(bytes));

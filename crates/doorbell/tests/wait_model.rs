@@ -142,7 +142,7 @@ fn two_messages_lose_and_leave_no_doorbell() {
 }
 
 #[test]
-fn receiver_that_spins_first_loses_no_doorbell() {
+fn receiver_that_checks_first_loses_no_doorbell() {
     exchange::<true>(2, Receiver::ChecksFirst);
 }
 

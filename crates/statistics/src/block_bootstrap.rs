@@ -176,7 +176,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn medians_by_counts_are_those_by_nearest_rank(blocks in blocks()) {
+        fn counted_medians_equal_nearest_rank_medians(blocks in blocks()) {
             let mut all: Vec<u64> = blocks.concat();
             all.sort_unstable();
             if let Some(series) = Series::of(&blocks) {
@@ -193,7 +193,7 @@ mod tests {
         }
 
         #[test]
-        fn a_window_finds_the_median_or_none(blocks in blocks(), low in 0_usize..50, width in 1_usize..50, seed in any::<u64>()) {
+        fn window_finds_only_medians_inside_it(blocks in blocks(), low in 0_usize..50, width in 1_usize..50, seed in any::<u64>()) {
             let Some(series) = Series::of(&blocks) else { return Ok(()) };
             let low = low.min(series.values.len() - 1);
             let mut window = Window::of(&series.ranks, low..(low + width).min(series.values.len()));
@@ -205,7 +205,7 @@ mod tests {
         }
 
         #[test]
-        fn every_replicate_is_counted_exactly(blocks in blocks(), seed in any::<u64>()) {
+        fn replicate_medians_equal_sorted_medians(blocks in blocks(), seed in any::<u64>()) {
             let Some(series) = Series::of(&blocks) else { return Ok(()) };
             let medians = series.replicate_medians(60, &mut StdRng::seed_from_u64(seed));
             let mut rng = StdRng::seed_from_u64(seed);
@@ -215,7 +215,7 @@ mod tests {
         }
 
         #[test]
-        fn chunks_stay_in_their_block_and_keep_its_length(blocks in blocks(), seed in any::<u64>()) {
+        fn chunks_stay_in_their_block_and_sum_to_its_length(blocks in blocks(), seed in any::<u64>()) {
             let Some(series) = Series::of(&blocks) else { return Ok(()) };
             let mut chunks = series.draw(&mut StdRng::seed_from_u64(seed)).into_iter();
             for _ in 0..series.blocks() {
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_as_long_as_the_cube_root() {
+    fn chunk_length_is_the_cube_root_of_the_samples() {
         for (samples, length) in [(1, 1), (3, 1), (4, 2), (8, 2), (27, 3), (1_000, 10), (25_000, 29), (1_000_000, 100)]
         {
             assert_eq!(chunk_length(samples), length, "{samples}");

@@ -178,7 +178,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn an_interval_lies_within_the_samples(blocks in prop::collection::vec(prop::collection::vec(1_u64..50, 2..20), 3..6), seed in any::<u64>()) {
+        fn interval_ends_are_samples(blocks in prop::collection::vec(prop::collection::vec(1_u64..50, 2..20), 3..6), seed in any::<u64>()) {
             let interval = median_interval(&blocks, seed).expect("six samples");
             let all: Vec<u64> = blocks.concat();
             prop_assert!(interval.low <= interval.high);
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_seed_gives_the_same_interval_and_another_one_about_the_same() {
+    fn same_seed_gives_same_interval_and_others_a_close_one() {
         let blocks = [scattered(300, 1_000), scattered(200, 1_100)];
         let once = ratio_of_medians(&blocks, &blocks[..1], 5);
         assert_eq!(once, ratio_of_medians(&blocks, &blocks[..1], 5));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_series_have_the_ratio_one_and_an_interval_around_it() {
+    fn ratio_of_equal_series_is_one_inside_its_interval() {
         let block = scattered(500, 1_000);
         let ratio = ratio_of_medians(&[&block], &[&block], 1).expect("a ratio");
         assert!((ratio.ratio - 1.0).abs() < f64::EPSILON);
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_from_block_to_block_widens_the_interval() {
+    fn drift_between_blocks_widens_the_interval() {
         let width = |blocks: &[Vec<u64>]| {
             let interval = median_interval(blocks, 1).expect("samples");
             interval.high - interval.low
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_that_resemble_each_other_widen_the_interval() {
+    fn autocorrelation_widens_the_interval() {
         // The same 1,000 samples, once in any order and once in long runs of similar ones.
         let mut samples = scattered(1_000, 1_000);
         let mixed = median_interval(&[&samples], 1).expect("samples");
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_blocks_are_passed_over() {
+    fn empty_blocks_are_skipped() {
         let block = scattered(100, 1_000);
         assert_eq!(median_interval(&[&block[..], &[]], 1), median_interval(&[&block], 1));
         assert_eq!(median_interval::<Vec<u64>>(&[], 1), None);
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_have_no_ratio_on_either_side() {
+    fn zero_median_has_no_ratio_on_either_side() {
         let (zeros, block) = (vec![0; 100], scattered(100, 50));
         assert_eq!(ratio_of_medians(&[&block], &[&zeros], 1), None);
         assert_eq!(ratio_of_medians(&[&zeros], &[&block], 1), None);
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_median_that_may_be_zero_has_no_ratio() {
+    fn denominator_with_zero_replicates_has_no_ratio() {
         let mut often_zero = scattered(100, 50);
         often_zero[..49].fill(0);
         let block = scattered(100, 50);
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn one_figure_per_block_is_enough_from_two_blocks_on() {
+    fn ratio_of_totals_needs_two_blocks_per_side() {
         let of = |a: &[f64], b: &[f64]| ratio_of_totals(&single(a), &single(b), 1);
         let ratio = of(&[3.0, 3.2], &[1.0, 1.1]).expect("two blocks each");
         assert!((ratio.ratio - 6.2 / 2.1).abs() < 1e-12);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ratio_lies_in_its_interval_however_unequal_the_blocks_are() {
+    fn ratio_of_unequal_blocks_lies_inside_its_interval() {
         // Two slow blocks have very few messages. A mean of the blocks' quotients would depend mostly on them.
         let stuck = Share { sum: 1_000.0, over: 10.0 };
         let base: Vec<Share> = (0..8).map(|block| Share { sum: 1_000.0 + f64::from(block), over: 1_000.0 }).collect();
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn quotients_that_cannot_be_divided_have_no_ratio() {
+    fn invalid_totals_have_no_ratio() {
         let of = |a: &[f64], b: &[f64]| ratio_of_totals(&single(a), &single(b), 1);
         for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
             assert_eq!(of(&[1.0, 2.0], &[bad, bad]), None, "{bad}");
@@ -312,14 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn fewer_blocks_leave_less_out() {
+    fn fewer_blocks_have_smaller_tails() {
         let tails: Vec<f64> = (2..200).map(tail).collect();
         assert!(tails.is_sorted());
         assert!(tail(1_000_000) <= TAIL && tail(1_000) > 0.0245);
     }
 
     #[test]
-    fn a_share_is_left_out_on_each_side() {
+    fn interval_excludes_a_tail_on_each_side() {
         let replicates: Vec<u32> = (1..=1_000).collect();
         assert_eq!(middle(&replicates, 0.025), Interval { low: 26, high: 975 });
         assert_eq!(middle(&replicates, 1e-9), Interval { low: 1, high: 1_000 });

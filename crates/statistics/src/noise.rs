@@ -107,7 +107,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn the_other_way_round_the_word_is_the_opposite(
+        fn inverted_interval_gives_the_opposite_change(
             low in 0.1_f64..2.0, width in 1.0_f64..2.0, floor in 1.0_f64..1.5,
         ) {
             let there = Change::of(Some(between(low, low * width)), Some(floor));
@@ -121,7 +121,7 @@ mod tests {
         }
 
         #[test]
-        fn a_floor_is_at_least_one_and_holds_its_interval(
+        fn noise_floor_covers_the_interval_and_is_at_least_one(
             blocks in prop::collection::vec(prop::collection::vec(1_u64..1_000, 6..20), 2..6), seed in any::<u64>(),
         ) {
             let Ratio { ratio, interval } = ratio_of_halves(&blocks, seed).expect("two blocks of six");
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_difference_is_claimed_only_beyond_one_and_the_noise() {
+    fn only_intervals_outside_the_noise_floor_are_significant() {
         let word = |low, high| Change::of(Some(between(low, high)), Some(1.25));
         assert_eq!(word(0.5, 0.79), Change::Faster);
         assert_eq!(word(0.5, 0.8), Change::NotSignificant);
@@ -144,13 +144,13 @@ mod tests {
     }
 
     #[test]
-    fn the_end_that_touches_one_is_no_difference() {
+    fn interval_that_touches_one_is_not_significant() {
         assert_eq!(Change::of(Some(between(1.0, 1.5)), Some(1.0)), Change::NotSignificant);
         assert_eq!(Change::of(Some(between(0.5, 1.0)), Some(1.0)), Change::NotSignificant);
     }
 
     #[test]
-    fn without_an_interval_or_the_noise_there_is_no_claim() {
+    fn missing_interval_or_noise_floor_is_inconclusive() {
         assert_eq!(Change::of(None, Some(1.1)), Change::Inconclusive);
         assert_eq!(Change::of(Some(between(2.0, 3.0)), None), Change::Inconclusive);
         assert_eq!(Change::of(Some(between(2.0, 3.0)), Some(f64::NAN)), Change::Inconclusive);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn verdicts_have_names_for_files_and_for_text() {
+    fn changes_have_names_in_json_and_in_text() {
         let words = [Change::Faster, Change::Slower, Change::NotSignificant, Change::Inconclusive];
         let json = serde_json::to_string(&words).expect("JSON");
         assert_eq!(json, r#"["faster","slower","no_difference_seen","unknown"]"#);
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_halves_alternate_so_that_a_steady_drift_cancels() {
+    fn abba_halves_reduce_the_effect_of_steady_drift() {
         let drifting: Vec<Vec<u64>> = (0..8).map(|block| vec![1_000 + 100 * block; 10]).collect();
         let noise = ratio_of_halves(&drifting, 1).expect("eight blocks");
         // Blocks 0 3 4 7 against 1 2 5 6: by nearest rank, medians 1,300 and 1,200. Halves in order would give 1,100
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_block_or_nothing_but_zeros_has_no_floor() {
+    fn single_block_or_zeros_have_no_noise_floor() {
         assert_eq!(noise_floor(&[vec![5_u64; 100]], 1), None);
         assert_eq!(noise_floor(&[vec![5_u64; 100], vec![]], 1), None);
         assert_eq!(noise_floor(&[vec![0_u64; 100], vec![0; 100]], 1), None);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn totals_of_four_blocks_have_a_floor_and_of_three_none() {
+    fn noise_floor_of_totals_needs_four_blocks() {
         let of = |sums: &[f64]| {
             let blocks: Vec<Share> = sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect();
             noise_floor_of_totals(&blocks, 1)
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_that_never_varies_has_a_floor_of_one() {
+    fn constant_series_has_a_noise_floor_of_one() {
         let floor = noise_floor(&[vec![7_u64; 50], vec![7; 50]], 1).expect("two blocks");
         assert!((floor - 1.0).abs() < f64::EPSILON);
     }

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_on_the_fence_is_inside_and_the_next_one_outside() {
+    fn samples_on_a_fence_are_inside() {
         // Quartiles 100 and 200: fences at 0 − 50 … 350 and 500.
         let with = |far: u64| {
             let mut samples = vec![100, 100, 100, 150, 200, 200, far];
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn both_sides_are_counted_apart() {
+    fn low_and_high_outliers_are_counted_separately() {
         let mut samples: Vec<u64> = (1_000..1_100).collect();
         samples.extend([0, 1, 910, 1_200, 5_000, u64::MAX]);
         samples.sort_unstable();

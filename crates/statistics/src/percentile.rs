@@ -197,7 +197,7 @@ mod tests {
         }
 
         #[test]
-        fn interval_ranks_cover_and_are_the_innermost_that_do(n in 1_usize..400, basis_points in 1_u32..10_000) {
+        fn interval_ranks_are_the_innermost_with_coverage(n in 1_usize..400, basis_points in 1_u32..10_000) {
             let p = f64::from(basis_points) / 10_000.0;
             if let Some((low, high)) = interval_ranks(n, basis_points) {
                 let (left, right) = (below(low, n, p), 1.0 - below(high, n, p));
@@ -212,7 +212,7 @@ mod tests {
         }
 
         #[test]
-        fn an_interval_holds_its_percentile(samples in prop::collection::vec(any::<i64>(), 1..2_000)) {
+        fn interval_contains_its_percentile(samples in prop::collection::vec(any::<i64>(), 1..2_000)) {
             let mut sorted = samples;
             sorted.sort_unstable();
             for percentile in ALL {
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_waits_for_enough_samples() {
+    fn percentile_needs_its_minimum_of_samples() {
         for percentile in ALL {
             let enough: Vec<usize> = (1..=percentile.least_samples()).collect();
             assert!(percentile.of(&enough).is_some(), "{percentile:?}");
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_waits_until_the_samples_reach_beyond_it() {
+    fn interval_needs_its_minimum_of_samples() {
         for (percentile, from) in [
             (Percentile::P50, 6),
             (Percentile::P90, 36),
@@ -251,13 +251,13 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_ten_lies_between_the_second_and_the_ninth() {
+    fn interval_of_the_median_of_ten_is_second_to_ninth() {
         let ten: Vec<u64> = (1..=10).collect();
         assert_eq!(Percentile::P50.interval(&ten), Some(Interval { low: 2, high: 9 }));
     }
 
     #[test]
-    fn millions_of_samples_have_the_ranks_of_the_normal_approximation() {
+    fn ranks_of_large_series_match_normal_approximation() {
         let n = 10_000_000;
         let (low, high) = interval_ranks(n, 5_000).expect("enough samples");
         let half_width = 1.959_964 * (n as f64 * 0.25).sqrt();

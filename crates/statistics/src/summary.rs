@@ -175,7 +175,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn figures_stand_in_order(samples in prop::collection::vec(any::<u32>(), 1..2_000)) {
+        fn percentiles_are_sorted_and_mean_lies_in_the_range(samples in prop::collection::vec(any::<u32>(), 1..2_000)) {
             let samples: Vec<u64> = samples.into_iter().map(u64::from).collect();
             let n = samples.len();
             let summary = Summary::of(samples).expect("there are samples");
@@ -189,7 +189,7 @@ mod tests {
         }
 
         #[test]
-        fn the_order_of_samples_does_not_matter(mut samples in prop::collection::vec(0_u64..1_000_000, 1..100)) {
+        fn order_of_samples_does_not_matter(mut samples in prop::collection::vec(0_u64..1_000_000, 1..100)) {
             let forwards = Summary::of(samples.clone());
             samples.reverse();
             prop_assert_eq!(forwards, Summary::of(samples));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deviation_is_that_of_the_sample() {
+    fn deviation_is_the_sample_standard_deviation() {
         let summary = Summary::of(vec![2, 4, 4, 4, 5, 5, 7, 9]).expect("samples");
         assert_eq!((deviation([1.0].into_iter()), deviation([].into_iter())), (None, None));
         let deviation = summary.stddev.expect("more than one");
@@ -225,13 +225,13 @@ mod tests {
     }
 
     #[test]
-    fn a_leg_may_be_negative() {
+    fn leg_may_be_negative() {
         let leg = LegSummary::of(vec![5, -3, 1]).expect("samples");
         assert_eq!((leg.min, leg.p50, leg.max, leg.n), (-3, 1, 5, 3));
     }
 
     #[test]
-    fn a_tail_of_a_leg_waits_for_enough_samples() {
+    fn tail_of_a_leg_needs_enough_samples() {
         let leg = |n: i64| LegSummary::of((1..=n).collect()).expect("samples");
         assert_eq!((leg(9).p90, leg(10).p90), (None, Some(9)));
         assert_eq!((leg(19).p95, leg(20).p95), (None, Some(19)));
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn outliers_are_counted_and_stay_in_the_figures() {
+    fn outliers_are_counted_and_kept_in_the_summary() {
         let mut samples: Vec<u64> = (1_000..1_100).collect();
         samples.push(1_000_000);
         let summary = Summary::of(samples).expect("samples");
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_there_were_intervals_still_reads() {
+    fn summaries_of_earlier_versions_are_readable() {
         let summary = Summary::of((1..=40).collect()).expect("samples");
         let leg = LegSummary::of((1..=40).collect()).expect("samples");
         let mut old = serde_json::to_value(&summary).expect("JSON");

@@ -115,26 +115,26 @@ mod tests {
     }
 
     #[test]
-    fn counts_of_all_blocks_are_shared_out_among_the_operations() {
+    fn counts_of_all_blocks_are_divided_by_the_operations() {
         let counts = thread_counts(&[counts(300, 10, 10), counts(700, 10, 10)], 10).unwrap();
         assert_eq!((counts.cycles, counts.instructions_per_cycle), (Some(100.0), Some(2.0)));
         assert_eq!((counts.l1d_misses, counts.counted_share), (None, 1.0));
     }
 
     #[test]
-    fn a_group_that_counted_for_half_of_the_time_is_scaled_and_says_so() {
+    fn counts_of_a_multiplexed_group_are_scaled() {
         let counts = thread_counts(&[counts(100, 1_000, 500)], 10).unwrap();
         assert_eq!((counts.cycles, counts.counted_share), (Some(20.0), 0.5));
     }
 
     #[test]
-    fn a_block_in_which_the_group_never_counted_leaves_the_sum_unknown() {
+    fn uncounted_block_makes_the_sum_unknown() {
         let counts = thread_counts(&[counts(100, 10, 10), counts(0, 10, 0)], 10).unwrap();
         assert_eq!((counts.cycles, counts.instructions_per_cycle), (None, None));
     }
 
     #[test]
-    fn a_thread_that_never_ran_has_no_figures() {
+    fn thread_that_never_ran_has_no_counts() {
         assert_eq!(thread_counts(&[counts(0, 0, 0)], 10), None);
         assert_eq!(thread_counts(&[], 10), None);
     }

@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_short_and_tell_conditions_apart() {
+    fn short_names_distinguish_conditions() {
         let irq = CellKey {
             workload: Workload::Pingpong,
             size_bytes: 64,
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_duration_keeps_every_digit() {
+    fn duration_keeps_every_digit() {
         assert_eq!([2_000_000, 1_001, 0, 3_000_000_000].map(exact), ["2ms", "1001ns", "0ns", "3s"]);
     }
 
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn no_two_cells_share_a_file_or_a_line() {
+    fn file_and_short_names_of_cells_are_unique() {
         let all = many();
         for named in [CellKey::file_stem, CellKey::short] {
             let names: HashSet<String> = all.iter().map(named).collect();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn files_have_names_that_every_system_takes() {
+    fn file_names_are_portable() {
         for name in many().iter().map(CellKey::file_stem) {
             assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
             assert!(name.len() < 100, "{name}");

@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_at_a_time_counts_from_then() {
+    fn scheduled_messages_use_the_corrected_latency() {
         let gap = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
         for workload in [Workload::Paced, Workload::Openloop, Workload::Contention] {
             assert_eq!(Metric::of(workload, &gap), Metric::CorrectedLatency, "{workload}");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_in_files_are_a_promise() {
+    fn metric_names_in_json_are_stable() {
         let all = [Metric::Latency, Metric::CorrectedLatency, Metric::TimePerMessage, Metric::BusyCores];
         let json = serde_json::to_string(&all).expect("JSON");
         assert_eq!(json, r#"["latency","from_due","time_per_message","busy_cores"]"#);

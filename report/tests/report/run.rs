@@ -48,7 +48,7 @@ pub(crate) fn lines(dir: &Path, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_run_becomes_its_files() {
+fn run_produces_all_files() {
     let dir = folder(&Synthetic::both_modes());
     let result = rendered(dir.path()).expect("rendered");
     assert!(result.passed());
@@ -90,7 +90,7 @@ fn a_run_becomes_its_files() {
 }
 
 #[test]
-fn the_document_keeps_its_promised_names() {
+fn result_json_field_names_are_stable() {
     let dir = folder(&Synthetic::both_modes());
     rendered(dir.path()).expect("rendered");
     let text = fs::read(dir.path().join("result.json")).expect("written");
@@ -124,7 +124,7 @@ fn the_document_keeps_its_promised_names() {
 }
 
 #[test]
-fn the_document_can_be_read_and_rendered_again() {
+fn result_can_be_read_and_rendered_again() {
     let dir = folder(&Synthetic::both_modes());
     let first = rendered(dir.path()).expect("rendered");
     let loaded = read_result(dir.path()).expect("loaded");
@@ -134,7 +134,7 @@ fn the_document_can_be_read_and_rendered_again() {
 }
 
 #[test]
-fn a_document_of_another_version_is_refused() {
+fn result_of_another_version_is_refused() {
     let dir = tempfile::tempdir().expect("a temporary folder");
     fs::write(dir.path().join("result.json"), r#"{"schema_version": 7}"#).expect("written");
     let error = read_result(dir.path()).expect_err("unknown version");
@@ -142,7 +142,7 @@ fn a_document_of_another_version_is_refused() {
 }
 
 #[test]
-fn blocks_of_one_kind_become_one_cell() {
+fn blocks_with_equal_settings_form_one_cell() {
     let run = Synthetic::empty()
         .with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 10)
         .with(Workload::Pingpong, WaitMode::Irq, WaitMode::Poll, 64, 10)
@@ -159,7 +159,7 @@ fn blocks_of_one_kind_become_one_cell() {
 }
 
 #[test]
-fn failed_operations_are_counted_and_in_no_figure() {
+fn failed_operations_are_counted_but_excluded() {
     let mut run = Synthetic::both_modes();
     let row = run.first_row(2);
     (row.status, row.end_to_end_ns) = (Status::Timeout, Some(2_000_000_000));
@@ -172,7 +172,7 @@ fn failed_operations_are_counted_and_in_no_figure() {
 }
 
 #[test]
-fn cold_frames_are_told_from_warm_ones_and_counted_by_themselves() {
+fn cold_frames_are_marked_and_numbered_separately() {
     let mut run = Synthetic::empty();
     for _ in 0..2 {
         run = run.with(Workload::Frame, WaitMode::Irq, WaitMode::Irq, 6_220_800, 3);
@@ -190,7 +190,7 @@ fn cold_frames_are_told_from_warm_ones_and_counted_by_themselves() {
 }
 
 #[test]
-fn a_run_without_rows_is_rendered_and_fails() {
+fn run_without_rows_is_rendered_and_fails() {
     let mut run = Synthetic::empty();
     run.measured.aborted = Some("the guest did not come".to_owned());
     let dir = folder(&run);
@@ -201,7 +201,7 @@ fn a_run_without_rows_is_rendered_and_fails() {
 }
 
 #[test]
-fn a_block_without_rows_has_a_cell_without_figures() {
+fn block_without_rows_has_a_cell_without_results() {
     let run = Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 64, 0);
     let result = rendered(folder(&run).path()).expect("rendered");
     let cell = &result.cells[0];
@@ -209,7 +209,7 @@ fn a_block_without_rows_has_a_cell_without_figures() {
 }
 
 #[test]
-fn one_row_is_enough() {
+fn single_row_is_rendered() {
     let result =
         rendered(folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1)).path());
     let result = result.expect("rendered");
@@ -218,7 +218,7 @@ fn one_row_is_enough() {
 }
 
 #[test]
-fn rows_of_the_block_in_which_a_run_ended_are_told_and_in_no_figure() {
+fn rows_of_an_unfinished_block_warn_and_are_excluded() {
     let mut run = Synthetic::both_modes();
     run.measured.blocks.pop();
     run.measured.aborted = Some("stopped".to_owned());
@@ -228,7 +228,7 @@ fn rows_of_the_block_in_which_a_run_ended_are_told_and_in_no_figure() {
 }
 
 #[test]
-fn a_last_line_that_was_cut_off_is_left_out_and_told() {
+fn truncated_last_line_is_ignored_with_a_warning() {
     let dir = folder(&Synthetic::both_modes());
     let path = dir.path().join("samples.csv");
     let text = fs::read(&path).expect("written");
@@ -240,14 +240,14 @@ fn a_last_line_that_was_cut_off_is_left_out_and_told() {
 }
 
 #[test]
-fn a_header_that_was_cut_off_leaves_no_rows() {
+fn truncated_header_leaves_no_rows() {
     let dir = folder(&Synthetic::empty());
     fs::write(dir.path().join("samples.csv"), "block,workl").expect("written");
     assert!(rendered(dir.path()).expect("rendered").warnings[0].message.contains("0 rows remain"));
 }
 
 #[test]
-fn a_line_that_makes_no_sense_is_named() {
+fn malformed_line_is_named() {
     let dir = folder(&Synthetic::both_modes());
     let path = dir.path().join("samples.csv");
     let text = fs::read_to_string(&path).expect("written");
@@ -264,7 +264,7 @@ fn a_line_that_makes_no_sense_is_named() {
 }
 
 #[test]
-fn a_missing_or_broken_file_is_named() {
+fn missing_or_malformed_file_is_named() {
     let dir = folder(&Synthetic::both_modes());
     fs::write(dir.path().join("measured.json"), "{\n\"guest\": 1}").expect("spoiled");
     let error = rendered(dir.path()).expect_err("no document");
@@ -276,7 +276,7 @@ fn a_missing_or_broken_file_is_named() {
 }
 
 #[test]
-fn a_file_that_cannot_be_written_is_named_and_leaves_no_rest() {
+fn unwritable_file_is_named_and_not_created() {
     let dir = folder(&Synthetic::both_modes());
     fs::create_dir(dir.path().join("result.json.partial")).expect("in the way");
     let error = rendered(dir.path()).expect_err("a folder is in the way").to_string();
@@ -285,7 +285,7 @@ fn a_file_that_cannot_be_written_is_named_and_leaves_no_rest() {
 }
 
 #[test]
-fn checks_without_a_verdict_are_null_in_the_document() {
+fn inapplicable_checks_are_null_in_json() {
     let text =
         serde_json::to_string(&[CheckOutcome::Pass, CheckOutcome::Fail, CheckOutcome::NotApplicable]).expect("JSON");
     assert_eq!(text, "[true,false,null]");

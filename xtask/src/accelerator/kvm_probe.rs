@@ -14,7 +14,7 @@ use humantime::format_duration;
 
 use super::KvmProbe;
 use crate::process::captured_output::LoggedProcess;
-use crate::process::child::{Process, SpawnOptions};
+use crate::process::child::SpawnOptions;
 use crate::provision::GuestImage;
 use crate::signals::StopFlag;
 use crate::vm::cpu_model::CpuModel;
@@ -52,7 +52,7 @@ pub(super) fn probe_kvm(
     let started = Instant::now();
     let log = folder.path().join("qemu.log");
     let mut qemu = LoggedProcess::start("qemu", command.stdout(Stdio::null()), SpawnOptions::default(), &log)?;
-    Ok(match wait_until_up(&mut qemu.process, &console, timeout, stop)? {
+    Ok(match wait_until_up(&mut qemu, &console, timeout, stop)? {
         ProbeEnd::Up => KvmProbe::Works { took: started.elapsed() },
         ProbeEnd::Timeout => {
             let reason = format!("the guest was not up within {}", format_duration(timeout));
@@ -60,6 +60,10 @@ pub(super) fn probe_kvm(
         }
         ProbeEnd::Exited(status) => {
             let reason = explain_exit(status, &qemu.output.rest());
+            KvmProbe::Failed { reason, console: console.tail(), waited: None }
+        }
+        ProbeEnd::Stopped(message) => {
+            let reason = format!("QEMU stopped the guest: {message}");
             KvmProbe::Failed { reason, console: console.tail(), waited: None }
         }
     })
@@ -70,10 +74,16 @@ enum ProbeEnd {
     Up,
     Timeout,
     Exited(ExitStatus),
+    /// KVM cannot execute the guest's code, with QEMU's message. QEMU then stops the guest and does not end.
+    Stopped(String),
 }
 
+/// The start of QEMU's message when KVM returns `KVM_EXIT_INTERNAL_ERROR` (`kvm_handle_internal_error` in its
+/// accel/kvm/kvm-all.c).
+const INTERNAL_ERROR: &str = "KVM internal error";
+
 fn wait_until_up(
-    qemu: &mut Process,
+    qemu: &mut LoggedProcess,
     console: &GuestConsole,
     timeout: Duration,
     stop: &StopFlag,
@@ -82,12 +92,15 @@ fn wait_until_up(
     loop {
         stop.check()?;
         // Before the console is read: the guest may print the line and end.
-        let ended = qemu.exit_status()?;
+        let ended = qemu.process.exit_status()?;
         if console.text().contains(GUEST_IS_UP) {
             return Ok(ProbeEnd::Up);
         }
         if let Some(status) = ended {
             return Ok(ProbeEnd::Exited(status));
+        }
+        if let Some(message) = qemu.output.text().lines().find(|line| line.starts_with(INTERNAL_ERROR)) {
+            return Ok(ProbeEnd::Stopped(message.to_owned()));
         }
         if started.elapsed() >= timeout {
             return Ok(ProbeEnd::Timeout);
@@ -137,9 +150,10 @@ mod tests {
     /// Waits for a shell that stands for QEMU. `$0` is the console.
     fn end_of(script: &str, timeout: Duration) -> ProbeEnd {
         let console = tempfile::NamedTempFile::new().unwrap();
+        let log = tempfile::NamedTempFile::new().unwrap();
         let mut command = Command::new("sh");
         command.args(["-c", script]).arg(console.path());
-        let mut child = Process::start("sh", &mut command, SpawnOptions::default()).unwrap();
+        let mut child = LoggedProcess::start("sh", &mut command, SpawnOptions::default(), log.path()).unwrap();
         wait_until_up(&mut child, &GuestConsole::new(console.path()), timeout, &StopFlag::never()).unwrap()
     }
 
@@ -159,6 +173,12 @@ mod tests {
     fn end_without_the_marker_has_the_exit_status() {
         let ended = end_of("echo boot > $0; exit 3", Duration::from_secs(30));
         assert_eq!(ended, ProbeEnd::Exited(ExitStatus::from_raw(3 << 8)));
+    }
+
+    #[test]
+    fn stopped_guest_ends_the_wait_with_the_message() {
+        let ended = end_of("echo 'KVM internal error. Suberror: 1' >&2; exec sleep 60", Duration::from_secs(30));
+        assert_eq!(ended, ProbeEnd::Stopped("KVM internal error. Suberror: 1".to_owned()));
     }
 
     #[test]

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn remaining_time_starts_at_the_expectation_and_follows_the_measurement() {
+    fn remaining_time_combines_expectation_and_measurement() {
         assert_eq!(remaining(Duration::ZERO, 0, 60_000), Duration::from_secs(60));
         let stalled = remaining(Duration::from_secs(5), 500, 60_000);
         assert!(stalled < Duration::from_secs(90), "ten times slower in the first blocks: {stalled:?}");

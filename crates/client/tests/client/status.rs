@@ -9,7 +9,7 @@ use test_support::LONG;
 use test_support::mock_server::MockServer;
 
 #[test]
-fn an_endless_document_is_not_a_status() {
+fn endless_document_is_not_a_status() {
     let server = MockServer::running(|mut stream| {
         while stream.write_all(&[b'{'; 1 << 14]).is_ok() {}
         Vec::new()
@@ -19,7 +19,7 @@ fn an_endless_document_is_not_a_status() {
 }
 
 #[test]
-fn the_cause_distinguishes_a_missing_socket_from_one_without_a_server() {
+fn error_distinguishes_missing_socket_from_missing_server() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     let cause = || match status::query(&path, LONG) {

@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn reports_the_spin_of_a_sleeper_only() {
+    fn reports_spin_ticks_of_blocking_senders_only() {
         // At one tick per nanosecond, 100,000 ticks are too short to sleep.
         let spun = |sleeps| TscSleeper { sleeps, ticks_per_ns: 1.0 }.until(tsc_now() + 100_000, SPIN_MARGIN);
         assert!((1..=100_000).contains(&spun(true)));

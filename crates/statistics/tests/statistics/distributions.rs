@@ -60,7 +60,7 @@ fn share(trials: u32, mut holds: impl FnMut() -> bool) -> f64 {
 }
 
 #[test]
-fn order_statistics_hold_the_true_percentile_whatever_the_distribution() {
+fn order_statistics_cover_percentiles_of_any_distribution() {
     // The 90 % quantile of the normal distribution.
     const Z90: f64 = 1.281_551_565_544_600_4;
     let distributions = [
@@ -83,7 +83,7 @@ fn order_statistics_hold_the_true_percentile_whatever_the_distribution() {
 }
 
 #[test]
-fn drawing_chunks_covers_better_than_taking_correlated_samples_for_independent() {
+fn chunk_bootstrap_covers_correlated_samples_better() {
     let mut rng = StdRng::seed_from_u64(2);
     let truth = nanoseconds(10.0);
     let trials = 150;
@@ -102,7 +102,7 @@ fn drawing_chunks_covers_better_than_taking_correlated_samples_for_independent()
 }
 
 #[test]
-fn drawing_blocks_covers_where_they_drift() {
+fn block_bootstrap_covers_the_median_despite_drift() {
     let mut rng = StdRng::seed_from_u64(4);
     let covered = share(150, || {
         // Four blocks whose levels differ far more than the variation of their samples explains.
@@ -125,7 +125,7 @@ fn word(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Change {
 }
 
 #[test]
-fn of_the_same_distribution_no_difference_is_seen() {
+fn equal_distributions_are_not_significantly_different() {
     let mut rng = StdRng::seed_from_u64(8);
     for count in [2, 4, 8] {
         let unseen = share(100, || word(count, 100, 1.0, &mut rng) == Change::NotSignificant);
@@ -134,7 +134,7 @@ fn of_the_same_distribution_no_difference_is_seen() {
 }
 
 #[test]
-fn a_fifth_more_or_less_is_seen() {
+fn change_by_a_fifth_is_significant() {
     let mut rng = StdRng::seed_from_u64(9);
     // A quick run has four blocks with more samples than these. More blocks need fewer samples.
     for (count, samples) in [(4, 1_500), (8, 500)] {

@@ -17,7 +17,7 @@ fn close(ours: f64, theirs: f64) -> bool {
 
 /// `numpy.quantile(method="inverted_cdf")`.
 #[test]
-fn percentiles_are_those_of_numpy() {
+fn percentiles_match_numpy() {
     let summary = Summary::of(series(1, 100_000)).expect("samples");
     assert_eq!(
         [summary.p50, summary.p90, summary.p95, summary.p99, summary.p999, summary.p9999].map(Option::unwrap),
@@ -27,14 +27,14 @@ fn percentiles_are_those_of_numpy() {
 }
 
 #[test]
-fn tails_of_a_leg_are_those_of_numpy() {
+fn tails_of_a_leg_match_numpy() {
     let leg = LegSummary::of(series(1, 100_000).into_iter().map(u64::cast_signed).collect()).expect("samples");
     assert_eq!((leg.p50, leg.p90, leg.p99), (131_084, Some(651_488), Some(6_644_779)));
 }
 
 /// `numpy.mean` and `numpy.std(ddof=1)`.
 #[test]
-fn mean_and_deviation_are_those_of_numpy() {
+fn mean_and_deviation_match_numpy() {
     let summary = Summary::of(series(1, 100_000)).expect("samples");
     assert!(close(summary.mean, 896_176.850_14), "{}", summary.mean);
     let deviation = summary.stddev.expect("more than one");
@@ -43,7 +43,7 @@ fn mean_and_deviation_are_those_of_numpy() {
 
 /// `scipy.stats.quantile_test(x, p=p).confidence_interval(0.95)`.
 #[test]
-fn intervals_are_those_of_scipy() {
+fn intervals_match_scipy() {
     let intervals = Summary::of(series(1, 100_000)).expect("samples").intervals;
     let ends = [intervals.p50, intervals.p90, intervals.p95, intervals.p99, intervals.p999, intervals.p9999];
     assert_eq!(
@@ -61,7 +61,7 @@ fn intervals_are_those_of_scipy() {
 
 /// `scipy.stats.binom.ppf(0.025, n, p)` and `isf(0.025, n, p) + 1`; `None` where the latter is beyond `n`.
 #[test]
-fn ranks_are_those_of_the_binomial_distribution_of_scipy() {
+fn ranks_match_the_binomial_distribution_of_scipy() {
     for (percentile, n, ranks) in [
         (Percentile::P50, 6, Some((1, 6))),
         (Percentile::P95, 71, None),
@@ -80,7 +80,7 @@ fn ranks_are_those_of_the_binomial_distribution_of_scipy() {
 
 /// Fences at 1.5 and 3 ranges from `numpy.quantile([0.25, 0.75], method="inverted_cdf")`.
 #[test]
-fn outliers_are_those_of_numpys_quartiles() {
+fn outliers_match_quartiles_of_numpy() {
     let samples = series(1, 100_000);
     let mirrored = samples.iter().map(|sample| (1 << 40) - sample).collect();
     let high = Summary::of(samples).expect("samples").outliers;
@@ -92,7 +92,7 @@ fn outliers_are_those_of_numpys_quartiles() {
 /// Eight blocks each, of 1,000 and of 500 samples. The ratio is exact. The expected ends of the interval are from other
 /// random numbers and ten times as many replicates.
 #[test]
-fn the_ratio_of_medians_is_that_of_numpy_and_its_interval_about_that_of_a_bootstrap_there() {
+fn ratio_of_medians_and_its_interval_match_numpy() {
     let (a, b) = (series(3, 8_000), series(4, 4_000));
     let a: Vec<&[u64]> = a.chunks(1_000).collect();
     let b: Vec<&[u64]> = b.chunks(500).collect();

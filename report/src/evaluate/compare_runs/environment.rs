@@ -182,7 +182,7 @@ mod tests {
     use crate::result::environment::Environment;
 
     #[test]
-    fn every_field_that_matters_exists() {
+    fn every_compared_field_exists() {
         let known = serde_json::to_value(Environment::default()).expect("JSON");
         for field in COMPARED_FIELDS.iter().chain(LOAD_TOLERANCES.iter().map(|(field, _)| field)) {
             assert!(known.get(field).is_some(), "{field}");
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn loads_are_told_only_where_they_lie_apart() {
+    fn loads_differ_only_beyond_the_tolerance() {
         let values = |all: &[f64]| all.iter().map(|load| Some(Value::from(*load))).collect::<Vec<_>>();
         assert!(!is_apart(&values(&[0.1, 0.5]), 0.5));
         assert!(is_apart(&values(&[0.1, 0.5, 1.9]), 0.5));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn who_recorded_nothing_differs_from_nobody() {
+    fn missing_values_are_ignored_and_nulls_differ() {
         let value = |text: &str| Some(Value::from(text));
         assert!(!is_unequal(&[value("a"), None, value("a")]));
         assert!(is_unequal(&[None, value("a"), value("b")]));
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_words() {
+    fn values_print_as_plain_text() {
         let values = vec![Value::Null, serde_json::json!(["a", "b"]), serde_json::json!(true), serde_json::json!("x")];
         let difference = Difference { field: "f".into(), values };
         assert_eq!([0, 1, 2, 3].map(|run| difference.shown(run)), ["not known", "a, b", "true", "x"]);

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn tails_of_the_same_samples_do_not_differ() {
+    fn equal_tails_are_not_significantly_different() {
         let series = blocks(4, 1_000, 1);
         let same = p99_ratio(&series, &series).expect("enough samples");
         assert!((same.ratio - 1.0).abs() < f64::EPSILON);
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tail_twice_as_long_is_seen_and_so_is_one_half_as_long() {
+    fn doubled_and_halved_tails_are_significant() {
         let (once, twice) = (blocks(4, 1_000, 1), blocks(4, 1_000, 2));
         let slower = p99_ratio(&twice, &once).expect("enough samples");
         assert!((slower.ratio - 2.0).abs() < 1e-9);
@@ -74,14 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn a_single_block_shows_no_noise_so_that_nothing_is_claimed() {
+    fn single_block_has_no_noise_floor_and_is_inconclusive() {
         let (once, twice) = (blocks(1, 2_000, 1), blocks(1, 2_000, 2));
         let unknown = p99_ratio(&twice, &once).expect("enough samples");
         assert_eq!((unknown.noise_floor, unknown.word), (None, Change::Inconclusive));
     }
 
     #[test]
-    fn too_few_samples_have_no_tail() {
+    fn too_few_samples_have_no_p99_ratio() {
         assert_eq!(p99_ratio(&blocks(1, 999, 1), &blocks(4, 1_000, 1)), None);
         assert_eq!(p99_ratio(&blocks(2, 1_000, 0), &blocks(2, 1_000, 1)), None, "zeros have no ratio");
     }

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_what_the_format_asks_for() {
+    fn output_matches_the_format() {
         let expected = concat!(
             "       Value     Percentile TotalCount 1/(1-Percentile)\n\n",
             "       1.000 0.000000000000          1           1.00\n",
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_percentile_that_is_reached_exactly_is_reached() {
+    fn value_that_reaches_a_percentile_exactly_is_used() {
         let (histogram, _) = histogram(1..=10);
         let of = |percent: f64| {
             let step = steps(&histogram).into_iter().find(|step| (step.percent - percent).abs() < 1e-9);
@@ -136,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn nothing_recorded_has_no_line_but_the_last_ones() {
+    fn empty_histogram_has_header_and_footer_only() {
         assert_eq!(written(&[]).lines().filter(|line| !line.starts_with('#')).count(), 2);
     }
 
     #[test]
-    fn values_beyond_the_range_are_counted_and_in_no_line() {
+    fn values_beyond_the_range_are_counted_separately() {
         let text = written(&[5, u64::MAX, u64::MAX - 1]);
         assert!(text.contains("Total count    =            1]"), "{text}");
         assert!(text.contains("Beyond range   =            2]"), "{text}");

@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guest_fills_only_what_is_unknown() {
+    fn guest_facts_fill_only_unknown_fields() {
         let known = Environment { driver: Some("vfio-pci".into()), ..Environment::default() };
         let completed = known.completed_by(&measured());
         assert_eq!(completed.driver.as_deref(), Some("vfio-pci"));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn the_parts_lie_flat_in_the_document_and_are_read_from_there() {
+    fn parts_are_flattened_in_json_and_read_back() {
         let mut known = Environment::default();
         known.host.governor = Some("performance".into());
         known.load.load_average = Some(0.5);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_stays_unknown() {
+    fn empty_guest_facts_stay_unknown() {
         assert_eq!(Environment::default().completed_by(&measured()).guest_kernel, None);
     }
 }

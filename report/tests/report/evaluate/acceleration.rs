@@ -29,19 +29,19 @@ fn check(run: Synthetic, environment: Environment) -> SelfCheck {
 }
 
 #[test]
-fn emulation_that_says_so_passes() {
+fn claimed_emulation_passes() {
     let SelfCheck { pass, detail, .. } = check(rung(1.0), claims("tcg", Some(false), Some("tcg")));
     assert_eq!(pass, CheckOutcome::Pass, "{detail}");
     assert_eq!(detail, "QEMU's monitor reports tcg; its main loop woke 1.00 times per doorbell");
 }
 
 #[test]
-fn kvm_whose_doorbells_do_not_wake_the_main_loop_passes() {
+fn kvm_without_main_loop_wake_ups_passes() {
     assert_eq!(check(rung(0.01), claims("kvm", Some(true), Some("kvm"))).pass, CheckOutcome::Pass);
 }
 
 #[test]
-fn a_claim_that_the_monitor_denies_fails() {
+fn claim_that_differs_from_the_monitor_fails() {
     let SelfCheck { pass, detail, .. } = check(rung(0.01), claims("kvm", Some(true), Some("tcg")));
     assert_eq!((pass, detail.as_str()), (CheckOutcome::Fail, "the run claims kvm, but QEMU's monitor reports tcg"));
 }
@@ -54,14 +54,14 @@ fn irqfd_that_wakes_the_main_loop_fails() {
 }
 
 #[test]
-fn a_main_loop_that_sleeps_through_doorbells_without_irqfd_fails() {
+fn sleeping_main_loop_without_irqfd_fails() {
     let SelfCheck { pass, detail, .. } = check(rung(0.0), claims("tcg", Some(false), Some("tcg")));
     assert_eq!(pass, CheckOutcome::Fail);
     assert!(detail.contains("no irqfd is claimed, but QEMU's main loop woke only 0.00 times"), "{detail}");
 }
 
 #[test]
-fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
+fn main_loop_wake_ups_with_contention_are_ignored() {
     let claim = || claims("tcg", Some(false), Some("tcg"));
     let beside = |busy_threads, shared_core| {
         let mut run = rung(0.1);
@@ -76,7 +76,7 @@ fn a_main_loop_that_is_kept_off_its_cpu_says_nothing() {
 }
 
 #[test]
-fn a_main_loop_that_handles_doorbells_without_going_to_sleep_passes() {
+fn few_wake_ups_of_a_busy_main_loop_pass() {
     let mut run = rung(0.1);
     assert_eq!(
         check(run.clone(), claims("tcg", Some(false), Some("tcg"))).pass,
@@ -90,28 +90,28 @@ fn a_main_loop_that_handles_doorbells_without_going_to_sleep_passes() {
 }
 
 #[test]
-fn doorbells_of_one_that_spins_first_say_nothing() {
+fn doorbells_of_hybrid_waits_are_ignored() {
     let mut run = rung(0.0);
     run.block(0).block.guest_wait = WaitMode::Hybrid;
     assert_eq!(check(run, claims("tcg", Some(false), None)).pass, CheckOutcome::NotApplicable);
 }
 
 #[test]
-fn a_few_doorbells_say_nothing_of_irqfd() {
+fn few_doorbells_do_not_check_irqfd() {
     // 40 doorbells per block are too few. Only the monitor's report remains.
     let SelfCheck { pass, detail, .. } = check(Synthetic::both_modes(), claims("kvm", Some(true), Some("kvm")));
     assert_eq!((pass, detail.as_str()), (CheckOutcome::Pass, "QEMU's monitor reports kvm"));
 }
 
 #[test]
-fn a_main_loop_that_nobody_observed_says_nothing() {
+fn unobserved_main_loop_is_not_applicable() {
     let mut run = rung(1.0);
     run.block(0).cpu.switches.main_loop = None;
     assert_eq!(check(run, claims("kvm", Some(true), None)).pass, CheckOutcome::NotApplicable);
 }
 
 #[test]
-fn without_a_claim_there_is_nothing_to_weigh() {
+fn missing_claim_or_observation_is_not_applicable() {
     assert_eq!(check(rung(1.0), claims("", None, Some("tcg"))).pass, CheckOutcome::NotApplicable);
     assert_eq!(check(rung(1.0), claims("tcg", None, None)).pass, CheckOutcome::NotApplicable);
 }

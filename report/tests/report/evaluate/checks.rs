@@ -24,7 +24,7 @@ fn fails(id: u32, words: &str, spoil: impl FnOnce(&mut Synthetic)) {
 }
 
 #[test]
-fn a_good_run_passes_all_checks() {
+fn correct_run_passes_all_checks() {
     let result = everything().result();
     for check in &result.self_checks {
         assert_eq!(check.pass, CheckOutcome::Pass, "{check:?}");
@@ -40,7 +40,7 @@ fn a_good_run_passes_all_checks() {
 }
 
 #[test]
-fn a_run_without_blocks_has_nothing_to_look_at_and_was_not_completed() {
+fn run_without_blocks_fails_only_completeness() {
     let mut run = Synthetic::empty();
     run.measured.ceilings.clear();
     let result = run.result();
@@ -57,7 +57,7 @@ fn a_run_without_blocks_has_nothing_to_look_at_and_was_not_completed() {
 }
 
 #[test]
-fn polling_alone_has_no_doorbells_to_look_at() {
+fn inapplicable_checks_do_not_fail_a_poll_only_run() {
     let result = Synthetic::empty().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 5).result();
     let verdicts: Vec<(u32, CheckOutcome)> = result.self_checks.iter().map(|check| (check.id, check.pass)).collect();
     for id in [2, 4, 6] {
@@ -67,31 +67,31 @@ fn polling_alone_has_no_doorbells_to_look_at() {
 }
 
 #[test]
-fn bytes_that_nobody_verified_fail() {
+fn unverified_bytes_fail() {
     fails(2, "62,208,000 bytes in frames that ended ok, but 62,207,999 verified", |run| {
         run.block(2).bytes_verified -= 1;
     });
 }
 
 #[test]
-fn a_measured_frame_that_differs_from_its_hash_fails() {
+fn frame_with_wrong_hash_fails() {
     fails(2, "1 frame did not match the hash", |run| run.first_row(3).status = Status::HashMismatch);
 }
 
 #[test]
-fn a_guest_that_does_not_verify_fails() {
+fn guest_that_does_not_verify_frames_fails() {
     fails(2, "does not verify", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Accepted));
     fails(2, "not answered ERROR", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Other));
     fails(2, "never sent", |run| run.block(2).corrupt_answer = None);
 }
 
 #[test]
-fn a_stale_acknowledgement_fails() {
+fn stale_acknowledgement_fails() {
     fails(3, "block 1 (pingpong 64 B irq): 3 stale acknowledgements", |run| run.block(1).counters.stale_acks = 3);
 }
 
 #[test]
-fn a_lost_doorbell_fails() {
+fn lost_doorbell_fails() {
     fails(4, "42 rings, 41 interrupts, 41 events", |run| {
         run.block(1).counters.interrupts = Some(41);
         run.block(1).counters.uio_events = Some(41);
@@ -99,7 +99,7 @@ fn a_lost_doorbell_fails() {
 }
 
 #[test]
-fn a_lost_event_fails_even_where_interrupts_cannot_be_seen() {
+fn lost_event_fails_without_an_interrupt_count() {
     fails(4, "42 rings, no count of interrupts, 41 events", |run| {
         run.block(1).counters.interrupts = None;
         run.block(1).counters.uio_events = Some(41);
@@ -107,7 +107,7 @@ fn a_lost_event_fails_even_where_interrupts_cannot_be_seen() {
 }
 
 #[test]
-fn a_doorbell_lost_on_the_way_to_the_host_fails() {
+fn lost_doorbell_to_the_host_fails() {
     fails(4, "42 rings by the guest, 41 events on the host", |run| run.block(1).counters.host_events = 41);
 }
 
@@ -125,7 +125,7 @@ fn irq_without_any_interrupt_fails() {
 }
 
 #[test]
-fn a_lost_wakeup_fails() {
+fn lost_wake_up_fails() {
     fails(6, "1 lost wake-up", |run| run.block(3).counters.guest_lost_wakeups = 1);
 }
 
@@ -138,7 +138,7 @@ fn polling_that_blocks_or_is_interrupted_fails() {
 }
 
 #[test]
-fn blocking_that_spins_fails() {
+fn irq_that_does_not_block_fails() {
     fails(7, "the guest blocked 41 times and found 0 messages on looking again, in 42 operations", |run| {
         run.block(1).counters.guest_waits = 41;
     });
@@ -149,7 +149,7 @@ fn blocking_that_spins_fails() {
 }
 
 #[test]
-fn a_message_that_is_found_before_its_sender_could_ring_is_tolerated_only_when_rare() {
+fn only_rare_messages_may_be_found_after_arming() {
     let mut run = Synthetic::both_modes();
     run.block(1).counters.guest_waits = 41;
     run.block(1).counters.guest_found_armed = 1;
@@ -161,12 +161,12 @@ fn a_message_that_is_found_before_its_sender_could_ring_is_tolerated_only_when_r
 }
 
 #[test]
-fn an_interrupt_entry_that_does_not_split_the_notification_fails() {
+fn injection_and_wake_up_not_summing_to_notify_fail() {
     fails(8, "1 operation wrong", |run| run.first_row(1).wake_ns = Some(900_000));
 }
 
 #[test]
-fn memory_that_is_not_cached_is_warned_of_with_a_cure() {
+fn uncached_memory_has_a_warning_with_a_hint() {
     let mut run = Synthetic::both_modes();
     run.measured.guest.bar2_ns_per_load = Some(155.0);
     run.measured.guest.bar2_cached = Some(false);
@@ -185,7 +185,7 @@ fn legs_that_do_not_sum_fail() {
 }
 
 #[test]
-fn a_round_trip_whose_answer_is_too_long_fails() {
+fn round_trip_with_a_wrong_answer_leg_fails() {
     fails(8, "1 operation wrong, first seq 0: legs of", |run| run.first_row(0).answer_ns = Some(150));
 }
 
@@ -198,7 +198,7 @@ fn stamps_out_of_order_fail() {
 }
 
 #[test]
-fn time_in_no_leg_fails() {
+fn time_outside_all_legs_fails() {
     fails(8, "lie in no leg", |run| {
         for row in run.rows.iter_mut().filter(|row| row.block == 2) {
             let late = |ns: Option<u64>| ns.map(|ns| ns + 10_000_000);
@@ -219,7 +219,7 @@ fn moved(run: &mut Synthetic, ns: i64) {
 }
 
 #[test]
-fn an_answer_before_its_question_fails() {
+fn negative_one_way_time_fails() {
     fails(8, "something arrived after -300 ns, with stamps known to ± 280 ns", |run| moved(run, -300));
     fails(8, "something arrived after -400 ns", |run| {
         let row = run.first_row(1);
@@ -229,7 +229,7 @@ fn an_answer_before_its_question_fails() {
 }
 
 #[test]
-fn a_guests_stamp_may_be_early_under_emulation_only() {
+fn tolerance_for_guest_stamps_is_larger_under_emulation() {
     let check_8 = |accel: &str, ns: i64| {
         let mut run = Synthetic::both_modes();
         moved(&mut run, ns);
@@ -242,14 +242,14 @@ fn a_guests_stamp_may_be_early_under_emulation_only() {
 }
 
 #[test]
-fn what_lies_within_the_clocks_bound_passes() {
+fn negative_time_within_the_clock_bound_passes() {
     let mut run = Synthetic::both_modes();
     moved(&mut run, -30);
     assert_eq!(run.check(8).pass, CheckOutcome::Pass);
 }
 
 #[test]
-fn a_stamp_that_the_host_may_outrun_passes() {
+fn late_g5_of_one_polling_operation_passes() {
     let mut run = Synthetic::both_modes();
     // The guest was preempted between its acknowledgement and its stamp.
     let row = run.first_row(0);
@@ -259,7 +259,7 @@ fn a_stamp_that_the_host_may_outrun_passes() {
 }
 
 #[test]
-fn stamps_that_a_guest_made_up_do_not_overflow() {
+fn forged_guest_stamps_do_not_overflow() {
     fails(8, "wrong", |run| {
         let row = run.first_row(2);
         row.g1_ns = Some(u64::MAX);
@@ -270,7 +270,7 @@ fn stamps_that_a_guest_made_up_do_not_overflow() {
 }
 
 #[test]
-fn a_clock_that_moved_warns_and_gives_no_one_way_figures() {
+fn moved_clock_warns_and_omits_one_way_latencies() {
     let mut run = Synthetic::both_modes();
     run.block(1).clock = ClockFit { before_ns: 0.0, after_ns: 400.0, bound_ns: 25.0 };
     // With a stable clock offset, this leg would be an error.
@@ -291,7 +291,7 @@ fn a_clock_that_moved_warns_and_gives_no_one_way_figures() {
 }
 
 #[test]
-fn clocks_are_stable_up_to_twice_the_bound_and_fail_only_where_more_than_half_of_the_blocks_are_not() {
+fn clock_check_fails_only_if_most_blocks_are_unstable() {
     let verdict = |moved_ns: f64, blocks: usize| {
         let mut run = Synthetic::both_modes();
         for index in 0..blocks {
@@ -305,19 +305,19 @@ fn clocks_are_stable_up_to_twice_the_bound_and_fail_only_where_more_than_half_of
 }
 
 #[test]
-fn an_operation_that_failed_fails() {
+fn failed_operation_fails_the_check() {
     fails(14, "1 of 101 operations ended with timeout", |run| run.first_row(0).status = Status::Timeout);
 }
 
 #[test]
-fn a_run_that_ended_early_fails() {
+fn aborted_run_fails() {
     fails(15, "the guest went silent", |run| {
         run.measured.aborted = Some("the guest went silent".to_owned());
     });
 }
 
 #[test]
-fn rows_that_are_missing_or_foreign_fail() {
+fn missing_or_foreign_rows_fail() {
     fails(15, "40 operations asked for, 40 measured, 39 recorded", |run| {
         run.rows.remove(0);
     });
@@ -328,7 +328,7 @@ fn rows_that_are_missing_or_foreign_fail() {
 }
 
 #[test]
-fn a_copy_faster_than_the_memory_fails() {
+fn copy_faster_than_the_peak_bandwidth_fails() {
     fails(1, "the guest reads", |run| {
         for row in run.rows.iter_mut().filter(|row| row.block == 2) {
             row.read_ns = Some(200_000);
@@ -345,14 +345,14 @@ fn a_copy_faster_than_the_memory_fails() {
 }
 
 #[test]
-fn one_fast_frame_is_no_fast_memory() {
+fn single_fast_frame_passes() {
     let mut run = everything();
     run.first_row(2).read_ns = Some(1);
     assert_eq!(run.check(1).pass, CheckOutcome::Pass);
 }
 
 #[test]
-fn a_storm_without_interrupts_or_with_too_many_fails() {
+fn storm_with_wrong_interrupts_or_lost_last_message_fails() {
     fails(5, "400 rings, 0 interrupts", |run| run.block(4).counters.interrupts = Some(0));
     fails(5, "400 rings, 401 interrupts", |run| run.block(4).counters.interrupts = Some(401));
     fails(5, "did not see the last message", |run| {
@@ -371,7 +371,7 @@ fn polling_that_sleeps_fails() {
 }
 
 #[test]
-fn a_doorbell_that_is_known_to_be_lost_is_told_once() {
+fn lost_wake_up_is_not_also_reported_as_a_lost_doorbell() {
     let mut run = everything();
     run.block(1).counters.guest_lost_wakeups = 1;
     run.block(1).counters.interrupts = Some(41);
@@ -382,7 +382,7 @@ fn a_doorbell_that_is_known_to_be_lost_is_told_once() {
 }
 
 #[test]
-fn answers_that_were_seen_long_before_their_stamp_fail() {
+fn acknowledgements_seen_long_before_g5_fail() {
     fails(8, "were seen 1.00 ms before their stamp", |run| {
         for row in run.rows.iter_mut().filter(|row| row.block == 0) {
             row.answer_ns = Some(-1_000_000);
@@ -391,7 +391,7 @@ fn answers_that_were_seen_long_before_their_stamp_fail() {
 }
 
 #[test]
-fn verifying_faster_than_hashing_fails() {
+fn verification_faster_than_hashing_fails() {
     fails(9, "verified at", |run| {
         for row in run.rows.iter_mut().filter(|row| row.block == 2) {
             row.verify_ns = Some(1_000_000);
@@ -400,7 +400,7 @@ fn verifying_faster_than_hashing_fails() {
 }
 
 #[test]
-fn an_instrument_as_large_as_the_figure_is_told_and_then_fails() {
+fn large_instrument_overhead_warns_and_then_fails() {
     let mut run = everything();
     run.measured.overhead.as_mut().expect("measured").empty_operation_ns = 30.0;
     let result = run.result();
@@ -416,7 +416,7 @@ fn an_instrument_as_large_as_the_figure_is_told_and_then_fails() {
 }
 
 #[test]
-fn a_stream_whose_messages_were_not_whole_fails() {
+fn stream_with_corrupt_or_lost_messages_fails() {
     fails(2, "of 1,000 messages, 1,000 were seen and 1 were not whole", |run| run.block(5).counters.mismatches = 1);
     fails(2, "of 1,000 messages, 999 were seen", |run| {
         if let Some(traffic) = &mut run.block(5).traffic {
@@ -426,7 +426,7 @@ fn a_stream_whose_messages_were_not_whole_fails() {
 }
 
 #[test]
-fn a_block_with_a_limit_may_have_fewer_operations_than_asked_for() {
+fn time_limited_block_may_have_fewer_operations() {
     let mut run = Synthetic::empty().with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 20);
     run.block(0).block.count = 1_000;
     assert_eq!(run.clone().check(15).pass, CheckOutcome::Fail);
@@ -435,7 +435,7 @@ fn a_block_with_a_limit_may_have_fewer_operations_than_asked_for() {
 }
 
 #[test]
-fn blocking_on_one_that_polls_may_find_its_answer_at_once_but_not_spin_for_it() {
+fn irq_with_polling_peer_may_find_messages_after_arming() {
     let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Poll, 64, 40);
     run.block(0).counters.host_waits = 20;
     run.block(0).counters.host_found_armed = 22;
@@ -447,7 +447,7 @@ fn blocking_on_one_that_polls_may_find_its_answer_at_once_but_not_spin_for_it() 
 }
 
 #[test]
-fn an_answer_that_was_seen_before_it_was_given_fails_where_the_stamp_lies_before_it() {
+fn late_g5_fails_if_stamped_before_the_acknowledgement() {
     let late = |run: &mut Synthetic, block: u32| {
         let row = run.first_row(block);
         row.g5_ns = row.h5_ns.map(|h5| h5 + 400);
@@ -461,7 +461,7 @@ fn an_answer_that_was_seen_before_it_was_given_fails_where_the_stamp_lies_before
 }
 
 #[test]
-fn run_without_figures_gives_its_reason_in_a_line() {
+fn run_without_results_has_a_one_line_reason() {
     let mut run = Synthetic::empty();
     run.measured.ceilings.clear();
     assert_eq!(run.clone().check(15).detail, "no block was finished");

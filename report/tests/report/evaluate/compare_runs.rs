@@ -80,7 +80,7 @@ fn words(across: &RunComparison) -> String {
 }
 
 #[test]
-fn a_run_against_itself_shows_no_difference_in_any_cell() {
+fn run_compared_with_itself_has_no_differences() {
     let mut run = run(1.0)
         .with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, FRAME_1080P, 4)
         .with_storm(100)
@@ -105,7 +105,7 @@ fn a_run_against_itself_shows_no_difference_in_any_cell() {
 }
 
 #[test]
-fn a_proved_slowdown_is_named_and_breaks_the_limit_and_a_speedup_does_not() {
+fn significant_slowdown_fails_and_speedup_passes() {
     let slower = of(&run(1.0), &run(1.2), TEN_PERCENT);
     let words: Vec<(String, Change)> =
         slower.comparisons[0].cells.iter().map(|cell| (cell.name.mode(), cell.word)).collect();
@@ -127,14 +127,14 @@ fn a_proved_slowdown_is_named_and_breaks_the_limit_and_a_speedup_does_not() {
 }
 
 #[test]
-fn a_slowdown_within_the_limit_passes_although_it_is_proved() {
+fn significant_slowdown_within_the_limit_passes() {
     let across = of(&run(1.0), &run(1.05), TEN_PERCENT);
     assert_eq!(across.comparisons[0].cells[0].word, Change::Slower);
     assert!(across.gate.as_ref().is_some_and(|gate| gate.passed && gate.judged == 2), "{:?}", across.gate);
 }
 
 #[test]
-fn a_slowdown_that_noise_may_explain_passes_and_is_counted_as_too_noisy() {
+fn noisy_slowdown_passes_and_counts_as_too_noisy() {
     // Half of the polling blocks and a quarter of the others are twice as slow, which widens the intervals of the
     // medians.
     let mut noisy = run(1.0);
@@ -148,7 +148,7 @@ fn a_slowdown_that_noise_may_explain_passes_and_is_counted_as_too_noisy() {
 }
 
 #[test]
-fn a_tail_is_judged_when_it_is_asked_for() {
+fn p99_limit_applies_only_if_requested() {
     // Every 50th round trip is five times as long. The median does not change.
     let mut long_tail = run(1.0);
     for row in long_tail.rows.iter_mut().step_by(50) {
@@ -183,7 +183,7 @@ fn paced(late_ns: u64) -> Synthetic {
 }
 
 #[test]
-fn what_is_due_at_a_time_is_compared_from_then_on_and_not_by_its_round_trip() {
+fn paced_messages_compare_corrected_latency() {
     let later = of(&paced(1_000), &paced(10_000), TEN_PERCENT);
     for cell in &later.comparisons[0].cells {
         assert_eq!((cell.figure, cell.word), (Metric::CorrectedLatency, Change::Slower), "{cell:?}");
@@ -196,7 +196,7 @@ fn what_is_due_at_a_time_is_compared_from_then_on_and_not_by_its_round_trip() {
 }
 
 #[test]
-fn a_run_that_does_not_say_when_messages_were_due_is_compared_by_round_trips_and_that_is_said() {
+fn missing_corrected_latency_falls_back_to_round_trips() {
     let mut silent = paced(1_000);
     silent.rows.iter_mut().for_each(|row| row.corrected_ns = None);
     let across = of(&paced(1_000), &silent, TEN_PERCENT);
@@ -220,7 +220,7 @@ fn stream(blocks: u64, factor: f64) -> Synthetic {
 }
 
 #[test]
-fn a_slower_stream_breaks_the_limit_from_four_blocks_on_and_is_named_as_not_judged_below() {
+fn slower_stream_needs_four_blocks_to_fail_the_limit() {
     for blocks in [4, 7] {
         let slower = of(&stream(blocks, 1.0), &stream(blocks, 1.3), TEN_PERCENT);
         let cell = &slower.comparisons[0].cells[0];
@@ -245,7 +245,7 @@ fn a_slower_stream_breaks_the_limit_from_four_blocks_on_and_is_named_as_not_judg
 }
 
 #[test]
-fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
+fn ratio_weights_messages_equally_not_blocks() {
     // Both runs stall in two blocks, which complete few messages. This run is twice as fast in all other blocks.
     let stuck = |factor: f64| {
         let mut run = stream(8, factor);
@@ -278,7 +278,7 @@ fn a_ratio_and_its_interval_count_every_message_alike_and_not_every_block() {
 }
 
 #[test]
-fn every_cell_is_judged_or_named_once_per_limit_that_applies_to_it() {
+fn every_cell_is_evaluated_or_named_once_per_limit() {
     let base = run(1.0).and(stream(4, 1.0)).with(Workload::Idle, WaitMode::Poll, WaitMode::Poll, 64, 0);
     let this = run(1.0).and(paced(0)).with(Workload::Idle, WaitMode::Irq, WaitMode::Irq, 64, 0);
     let both = Limits { p50: Some(0.1), p99: Some(0.5) };
@@ -292,7 +292,7 @@ fn every_cell_is_judged_or_named_once_per_limit_that_applies_to_it() {
 }
 
 #[test]
-fn what_an_earlier_version_did_not_record_is_no_difference() {
+fn unrecorded_fields_of_earlier_versions_do_not_differ() {
     let (base, this) = (saved(&run(1.0)), saved(&run(1.0)));
     let path = base.path().join("result.json");
     let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
@@ -315,7 +315,7 @@ fn what_an_earlier_version_did_not_record_is_no_difference() {
 }
 
 #[test]
-fn a_gate_with_nothing_to_judge_is_shut() {
+fn gate_without_comparable_cells_fails() {
     let frames = Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, FRAME_1080P, 10);
     let nothing_common = of(&run(1.0), &frames, TEN_PERCENT);
     let gate = nothing_common.gate.as_ref().expect("a limit");
@@ -338,7 +338,7 @@ fn a_gate_with_nothing_to_judge_is_shut() {
 }
 
 #[test]
-fn a_run_that_failed_its_checks_is_told_first_and_shuts_the_gate() {
+fn failed_checks_are_reported_first_and_fail_the_gate() {
     let mut failed = run(1.0);
     failed.block(0).counters.stale_acks = 3;
     let across = of(&run(1.0), &failed, TEN_PERCENT);
@@ -349,7 +349,7 @@ fn a_run_that_failed_its_checks_is_told_first_and_shuts_the_gate() {
 }
 
 #[test]
-fn surroundings_that_differ_are_named_with_both_values() {
+fn environment_differences_have_both_values() {
     let environment = |accel: &str, load: f64| {
         let mut environment =
             Environment { accel: accel.into(), host_kernel: Some("6.1".into()), ..Environment::default() };
@@ -368,7 +368,7 @@ fn surroundings_that_differ_are_named_with_both_values() {
 }
 
 #[test]
-fn settings_that_differ_are_named_and_what_the_surroundings_say_is_not_told_twice() {
+fn setting_differences_omit_fields_of_the_environment() {
     let tcg = || Environment { accel: "tcg".into(), ..Environment::default() };
     let settings = |seed: u32, driver: &str| serde_json::json!({"seed": seed, "driver": driver, "gap_ns": 2});
     let (base, this) = (
@@ -382,7 +382,7 @@ fn settings_that_differ_are_named_and_what_the_surroundings_say_is_not_told_twic
 }
 
 #[test]
-fn memory_type_recorded_under_emulation_is_no_difference() {
+fn memory_type_is_not_compared_under_emulation() {
     let on = |accel: &str, cached| {
         let environment = Environment { accel: accel.into(), bar2_cached: Some(cached), ..Environment::default() };
         saved_on(&run(1.0), environment)
@@ -397,7 +397,7 @@ fn memory_type_recorded_under_emulation_is_no_difference() {
 }
 
 #[test]
-fn lines_fit_a_terminal_and_cannot_command_it() {
+fn lines_fit_a_terminal_without_control_characters() {
     let hostile = Environment {
         accel: "tcg".into(),
         guest_kernel: Some("6.1\u{1b}[2J<script>".into()),
@@ -420,7 +420,7 @@ fn lines_fit_a_terminal_and_cannot_command_it() {
 }
 
 #[test]
-fn a_folder_that_is_none_of_a_run_names_the_cure() {
+fn directory_without_a_run_has_a_hint() {
     let root = tempfile::tempdir().expect("a folder");
     let told = |path: &Path| RunFolder::open(path).expect_err("no run").to_string();
     assert!(told(&root.path().join("missing")).contains("no such folder"));
@@ -440,7 +440,7 @@ fn a_folder_that_is_none_of_a_run_names_the_cure() {
 }
 
 #[test]
-fn the_json_form_holds_what_the_text_says() {
+fn json_contains_the_comparison_and_the_gate() {
     let across = of(&run(1.0), &run(1.2), TEN_PERCENT);
     let document = serde_json::to_value(&across).expect("JSON");
     assert_eq!(document["schema_version"], 2);

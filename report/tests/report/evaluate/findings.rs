@@ -16,7 +16,7 @@ fn under(run: Synthetic, workload: Workload, wait: WaitMode, conditions: Conditi
 }
 
 #[test]
-fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
+fn break_even_rate_equates_cpu_use_of_poll_and_irq() {
     let run = Synthetic::both_modes().with(Workload::Idle, WaitMode::Poll, WaitMode::Poll, 64, 0).with(
         Workload::Idle,
         WaitMode::Irq,
@@ -39,7 +39,7 @@ fn blocking_is_cheaper_below_the_rate_at_which_it_costs_as_much_as_spinning() {
 }
 
 #[test]
-fn the_rate_at_which_both_cost_the_same_lies_between_measured_ones() {
+fn break_even_rate_is_interpolated_between_measured_rates() {
     let paced = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
     let mut run = Synthetic::both_modes();
     for (workload, wait) in [(Workload::Idle, WaitMode::Poll), (Workload::Idle, WaitMode::Irq)] {
@@ -63,7 +63,7 @@ fn the_rate_at_which_both_cost_the_same_lies_between_measured_ones() {
 }
 
 #[test]
-fn each_way_wins_on_its_side_of_the_break_even_rate_and_neither_as_a_whole() {
+fn no_mode_wins_cpu_if_break_even_rate_is_reachable() {
     let point = |rate_per_s: f64| {
         let mut result = Synthetic::both_modes().result();
         result.findings.break_even = vec![BreakEven {
@@ -97,7 +97,7 @@ fn late() -> Synthetic {
 }
 
 #[test]
-fn what_was_due_is_compared_from_then_on_wherever_modes_are_compared() {
+fn scheduled_messages_are_compared_by_corrected_latency() {
     let result = late().result();
     let comparison = &result.comparisons[0];
     assert_eq!((comparison.figure, comparison.word), (Metric::CorrectedLatency, Change::Faster), "{comparison:?}");
@@ -113,7 +113,7 @@ fn what_was_due_is_compared_from_then_on_wherever_modes_are_compared() {
 }
 
 #[test]
-fn a_table_without_due_times_is_compared_by_round_trips() {
+fn missing_corrected_latency_compares_round_trips() {
     let mut silent = late();
     silent.rows.iter_mut().for_each(|row| row.corrected_ns = None);
     let result = silent.result();
@@ -122,7 +122,7 @@ fn a_table_without_due_times_is_compared_by_round_trips() {
 }
 
 #[test]
-fn of_polling_and_blocking_beside_busy_threads_the_faster_one_is_named_only_where_it_is_proved() {
+fn contention_names_a_faster_mode_only_if_significant() {
     let beside = |busy_threads| Conditions { busy_threads: Some(busy_threads), ..Conditions::default() };
     let mut run = Synthetic::empty();
     for block in 0..12 {
@@ -158,7 +158,7 @@ fn of_polling_and_blocking_beside_busy_threads_the_faster_one_is_named_only_wher
 }
 
 #[test]
-fn a_poller_that_often_waits_for_its_core_is_told_by_its_mean() {
+fn bimodal_contention_is_compared_by_the_mean() {
     let paced = |busy_threads| Conditions {
         busy_threads: Some(busy_threads),
         gap_ns: Some(2_000_000),
@@ -217,7 +217,7 @@ fn streams(factor: u64) -> Synthetic {
 }
 
 #[test]
-fn streams_of_a_run_are_compared_by_time_per_message_and_a_winner_is_named_only_where_it_is_proved() {
+fn stream_has_a_winner_only_if_significant() {
     let told = |factor| {
         let result = streams(factor).result();
         let one = result.comparisons[0].clone();
@@ -253,7 +253,7 @@ fn offered(run: Synthetic, rate_per_s: u64, count: u64, corrected_ns: u64) -> Sy
 }
 
 #[test]
-fn the_highest_rate_is_that_whose_corrected_p99_keeps_below_the_limit() {
+fn highest_rate_keeps_corrected_p99_below_the_limit() {
     let mut run = Synthetic::empty();
     for (rate_per_s, corrected) in [(100, 400_000), (200, 500_000), (400, 2_000_000)] {
         run = offered(run, rate_per_s, 1_000, corrected);
@@ -278,7 +278,7 @@ fn the_highest_rate_is_that_whose_corrected_p99_keeps_below_the_limit() {
 }
 
 #[test]
-fn a_rate_with_too_few_messages_for_its_p99_is_neither_kept_nor_broken() {
+fn rate_with_too_few_messages_is_inconclusive() {
     let capacity = |run: Synthetic| run.result().findings.capacity.remove(0);
     let few = offered(Synthetic::empty(), 20, 40, 100_000);
     let kept = capacity(offered(few.clone(), 2_000, 1_000, 100_000));
@@ -298,7 +298,7 @@ fn a_rate_with_too_few_messages_for_its_p99_is_neither_kept_nor_broken() {
 }
 
 #[test]
-fn a_schedule_that_took_longer_than_its_rate_by_chance_was_carried() {
+fn rate_with_a_longer_random_schedule_is_sustained() {
     let mut run = offered(Synthetic::empty(), 500, 1_000, 100_000);
     // 10 % more than a thousand intervals of 2 ms.
     run.block(0).wall_ns = 2_200_000_000;
@@ -310,7 +310,7 @@ fn a_schedule_that_took_longer_than_its_rate_by_chance_was_carried() {
 }
 
 #[test]
-fn messages_that_were_not_sent_are_counted_told_and_no_carried_rate() {
+fn unsent_messages_are_reported_and_exclude_their_rate() {
     let mut run = offered(Synthetic::empty(), 500, 1_000, 100_000);
     run.block(0).unsent = 1;
     let result = run.clone().result();
@@ -323,7 +323,7 @@ fn messages_that_were_not_sent_are_counted_told_and_no_carried_rate() {
 }
 
 #[test]
-fn equal_things_measured_twice_show_no_difference() {
+fn aa_repetition_shows_no_difference() {
     let again = Conditions { aa_repeat: true, ..Conditions::default() };
     let mut run = Synthetic::empty();
     for conditions in [Conditions::default(), again].into_iter().cycle().take(8) {
@@ -338,7 +338,7 @@ fn equal_things_measured_twice_show_no_difference() {
 }
 
 #[test]
-fn a_storm_is_told_at_the_rate_at_which_it_was_rung() {
+fn storm_rate_is_the_rate_of_its_rings() {
     let mut run = Synthetic::empty().with_storm(500).with_storm(500);
     for index in 0..2 {
         run.block(index).traffic.as_mut().expect("a storm").span_ns = 499_000_000;

@@ -22,13 +22,13 @@ fn free() -> ThreadAffinity {
 }
 
 #[test]
-fn threads_that_stayed_pass_and_are_named() {
+fn pinned_threads_pass_and_are_named() {
     let check = Synthetic::both_modes().check(12);
     assert_eq!((check.pass, check.detail.as_str()), (CheckOutcome::Pass, "host=0,vcpu0=1 in each of 4 blocks"));
 }
 
 #[test]
-fn a_thread_that_ran_elsewhere_fails() {
+fn thread_on_another_cpu_fails() {
     fails("host was to stay on CPU 0, but it ran on CPU 1", |seen| {
         seen.host = Some(ThreadAffinity { allowed: vec![1], last_cpu: Some(1) });
     });
@@ -36,12 +36,12 @@ fn a_thread_that_ran_elsewhere_fails() {
 }
 
 #[test]
-fn a_thread_that_may_run_elsewhere_fails_although_it_did_not() {
+fn thread_allowed_on_another_cpu_fails() {
     fails("host was to stay on CPU 0, but it may run on CPU 1 too", |seen| seen.host = Some(free()));
 }
 
 #[test]
-fn a_thread_that_cannot_be_seen_fails() {
+fn unobserved_thread_fails() {
     fails("vcpu0 was to stay on CPU 1, but it could not be seen", |seen| seen.vcpus.clear());
     fails("main was to stay on CPU 1, but it could not be seen", |seen| {
         (seen.wanted.main_loop, seen.main_loop) = (Some(1), None);
@@ -49,7 +49,7 @@ fn a_thread_that_cannot_be_seen_fails() {
 }
 
 #[test]
-fn each_block_has_its_own_expectation() {
+fn each_block_has_its_own_pinning() {
     let mut run = Synthetic::both_modes();
     let seen = run.block(1).placement.as_mut().expect("somebody looked");
     seen.wanted.vcpus = vec![Some(0)];
@@ -60,7 +60,7 @@ fn each_block_has_its_own_expectation() {
 }
 
 #[test]
-fn without_pinning_there_is_nothing_to_look_at() {
+fn missing_pinning_or_observation_is_not_applicable() {
     for index in 0..2 {
         let mut run = Synthetic::both_modes();
         for block in &mut run.measured.blocks {
@@ -74,7 +74,7 @@ fn without_pinning_there_is_nothing_to_look_at() {
 }
 
 #[test]
-fn switches_beside_busy_threads_are_not_among_those_of_the_run() {
+fn switches_in_contention_blocks_are_excluded() {
     let switches = |run: Synthetic| run.result().environment.load.involuntary_switches;
     let mut run = Synthetic::both_modes().with(Workload::Contention, WaitMode::Irq, WaitMode::Irq, 64, 10);
     run.block(4).cpu.switches.host = Some(Switches { voluntary: 0, involuntary: 1_000 });
@@ -84,7 +84,7 @@ fn switches_beside_busy_threads_are_not_among_those_of_the_run() {
 }
 
 #[test]
-fn switches_are_told_only_if_every_block_knows_them() {
+fn switches_need_counts_of_every_block() {
     let environment = Synthetic::both_modes().result().environment;
     assert_eq!(environment.load.involuntary_switches, Some(2 * (1 + 1)));
     let mut run = Synthetic::both_modes();

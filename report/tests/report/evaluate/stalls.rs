@@ -104,7 +104,7 @@ fn initiator_stopped_before_sending_is_named() {
 }
 
 #[test]
-fn stop_between_round_trips_is_in_no_mean_but_in_cpu() {
+fn stall_between_round_trips_affects_only_cpu_time() {
     let mut run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 1_000);
     lay_out(&mut run, 0, |_| 300);
     stop_before(&mut run, 500, 3 * SECOND);
@@ -138,7 +138,7 @@ fn several_stalls_of_a_block_are_one_warning() {
 
 /// Tails as measured under emulation with four busy processes per CPU.
 #[test]
-fn ordinary_tails_under_load_are_no_stall() {
+fn ordinary_tails_under_load_are_not_stalls() {
     let tail = |position: u64| match position % 1_000 {
         500 => 51 * MS,
         position if position % 100 == 0 => 12 * MS,
@@ -167,7 +167,7 @@ fn stall_must_exceed_the_absolute_bound() {
 }
 
 #[test]
-fn waiting_for_a_crowded_cpu_is_what_is_measured() {
+fn contention_raises_the_stall_bound() {
     let crowded = |stop| {
         let mut run = Synthetic::empty().with(Workload::Contention, WaitMode::Poll, WaitMode::Poll, 64, 400);
         run.block(0).block.conditions = Conditions { busy_threads: Some(3), ..Conditions::default() };
@@ -182,7 +182,7 @@ fn waiting_for_a_crowded_cpu_is_what_is_measured() {
 }
 
 #[test]
-fn frames_are_long_by_themselves() {
+fn long_frames_are_not_stalls() {
     let frames = |stop| {
         let mut run = Synthetic::empty().with(Workload::Frame, WaitMode::Poll, WaitMode::Poll, 6_220_800, 7).with(
             Workload::Frame,
@@ -204,7 +204,7 @@ fn frames_are_long_by_themselves() {
 }
 
 #[test]
-fn operations_that_are_all_slow_are_no_stall() {
+fn uniformly_slow_operations_are_not_stalls() {
     let mut run = paced(WaitMode::Irq);
     lay_out(&mut run, 2 * MS, |position| 2 * SECOND + position * MS);
     assert_eq!(warnings(run), []);

@@ -52,23 +52,23 @@ fn pinned(pinning: &Pinning) -> Vec<Warning> {
 }
 
 #[test]
-fn a_good_machine_is_not_warned_of() {
+fn good_machine_has_no_warnings() {
     assert_eq!(warnings(|_| {}), []);
 }
 
 #[test]
-fn a_machine_that_says_nothing_is_not_warned_of() {
+fn unknown_machine_has_no_warnings() {
     assert_eq!(Synthetic::both_modes().result_on(Environment::default()).warnings, []);
 }
 
 #[test]
-fn a_governor_that_saves_power() {
+fn warns_of_power_saving_governor() {
     warns("governor is powersave", "frequency-set -g performance", |e| e.host.governor = Some("powersave".into()));
     warns("performance, powersave", "performance", |e| e.host.governor = Some("performance, powersave".into()));
 }
 
 #[test]
-fn fewer_cpus_than_threads_that_spin() {
+fn warns_of_fewer_cpus_than_polling_threads() {
     let few = |cores, guest_cpus| {
         move |e: &mut Environment| {
             (e.cores, e.guest_cpus, e.load.load_average) = (cores, Some(guest_cpus), None);
@@ -80,7 +80,7 @@ fn fewer_cpus_than_threads_that_spin() {
 }
 
 #[test]
-fn a_load_that_the_cpus_cannot_carry() {
+fn warns_of_high_load_average() {
     warns("load average was 2.40", "run again", |e| e.load.load_average = Some(2.4));
     let part_of_a_large_machine = |e: &mut Environment| {
         (e.load.load_average, e.host.hardware_threads) = (Some(2.4), Some(64));
@@ -89,13 +89,13 @@ fn a_load_that_the_cpus_cannot_carry() {
 }
 
 #[test]
-fn others_that_kept_its_cpus_busy_whatever_the_load_was_before() {
+fn busy_cpus_take_precedence_over_the_load_average() {
     warns("other processes used 2.00 of 4 CPUs", "stop other load", |e| e.load.busy_cpus = Some(2.0));
     assert_eq!(warnings(|e| (e.load.busy_cpus, e.load.load_average) = (Some(0.1), Some(9.0))), []);
 }
 
 #[test]
-fn a_run_that_gives_way_to_others() {
+fn warns_of_low_scheduling_priority() {
     let scheduled = |policy: &'static str, nice| {
         move |e: &mut Environment| {
             (e.host.scheduling_policy, e.host.nice) = (Some(policy.to_owned()), Some(nice));
@@ -109,13 +109,13 @@ fn a_run_that_gives_way_to_others() {
 }
 
 #[test]
-fn a_run_that_may_not_use_its_cpus() {
+fn warns_of_a_small_cpu_quota() {
     warns("quota is 1.50 CPUs and 3 threads poll", "CPUQuota=", |e| e.host.cpu_quota = Some(1.5));
     assert_eq!(warnings(|e| e.host.cpu_quota = Some(3.0)), []);
 }
 
 #[test]
-fn doorbells_that_came_late_but_for_where_that_was_asked_for() {
+fn warns_of_late_doorbells_only_without_contention() {
     let late = |busy_threads, shared_core| {
         let mut run = Synthetic::both_modes();
         run.block(1).counters.guest_deadline_wakeups = 2;
@@ -129,12 +129,12 @@ fn doorbells_that_came_late_but_for_where_that_was_asked_for() {
 }
 
 #[test]
-fn time_that_was_stolen() {
+fn warns_of_steal_time() {
     warns("withheld 3.2 % of this machine's CPU time", "dedicated CPUs", |e| e.load.steal_percent = Some(3.21));
 }
 
 #[test]
-fn emulation_with_the_reason_why_there_is_no_kvm() {
+fn warns_of_emulation_with_its_reason() {
     warns("TCG; no guest under KVM: no /dev/kvm", "cargo xtask doctor", |e| {
         (e.accel, e.accel_reason) = ("tcg".into(), "tcg: no guest under KVM: no /dev/kvm".into());
     });
@@ -144,12 +144,12 @@ fn emulation_with_the_reason_why_there_is_no_kvm() {
 }
 
 #[test]
-fn threads_that_were_not_pinned() {
+fn warns_of_unpinned_threads() {
     warns("no thread was pinned", "--pin auto", |e| e.pinning = Some("none".into()));
 }
 
 #[test]
-fn clocks_other_than_the_counter() {
+fn warns_of_clock_sources_other_than_tsc() {
     warns("host's clock source is hpet", "tsc=reliable", |e| e.host.host_clocksource = Some("hpet".into()));
     warns("guest's clock source is hpet", "--append clocksource=tsc", |e| {
         e.clocksource = Some("hpet".into());
@@ -158,12 +158,12 @@ fn clocks_other_than_the_counter() {
 }
 
 #[test]
-fn nested_virtualization() {
+fn warns_of_nested_virtualization() {
     warns("KVM is nested", "bare metal", |e| e.host.virtualized = Some(true));
 }
 
 #[test]
-fn two_threads_of_one_core_or_one_cpu() {
+fn warns_of_threads_pinned_to_one_core() {
     let on = |host, vcpu| pinned(&Pinning { host: Some(host), vcpus: vec![None, Some(vcpu)], main_loop: None });
     let words =
         |all: &[Warning]| all.iter().map(|w| format!("{}; {}", w.message, w.hint)).collect::<Vec<_>>().join("\n");
@@ -174,7 +174,7 @@ fn two_threads_of_one_core_or_one_cpu() {
 }
 
 #[test]
-fn a_cure_is_never_cut_off_on_the_terminal() {
+fn hints_are_never_truncated_on_the_terminal() {
     let mut environment = good();
     (environment.accel, environment.accel_reason) = (
         "tcg".into(),
@@ -193,7 +193,7 @@ fn a_cure_is_never_cut_off_on_the_terminal() {
 }
 
 #[test]
-fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
+fn warns_of_a_miscalibrated_spin_budget() {
     let all = |hybrid_spin_ns| {
         let environment = Environment { hybrid_spin_ns: Some(hybrid_spin_ns), ..good() };
         // Blocking takes about 60 µs.
@@ -206,7 +206,7 @@ fn a_spin_that_was_measured_while_the_machine_was_disturbed() {
 }
 
 #[test]
-fn preempted_benchmark_threads() {
+fn warns_of_preempted_benchmark_threads() {
     let preempted = |times, workload| {
         let mut run = Synthetic::empty().with(workload, WaitMode::Poll, WaitMode::Poll, 64, 1_000);
         run.block(0).cpu.switches.vcpus = Some(Switches { voluntary: 0, involuntary: times });
@@ -226,7 +226,7 @@ fn healthy_kvm_guest_may_have_kvm_clock() {
 }
 
 #[test]
-fn kvm_clock_is_warned_of_where_the_counter_moved() {
+fn warns_of_kvm_clock_if_most_clock_offsets_moved() {
     let warned = |moved: usize| {
         let mut run = Synthetic::both_modes();
         for block in run.measured.blocks.iter_mut().take(moved) {

@@ -63,7 +63,7 @@ fn error_after(spoil: impl FnOnce(&Path)) -> String {
 }
 
 #[test]
-fn something_else_in_place_of_a_file_is_named_at_once() {
+fn non_regular_input_files_are_refused() {
     for name in FILES {
         let in_the_way = error_after(|dir| {
             fs::remove_file(dir.join(name)).expect("removed");
@@ -79,7 +79,7 @@ fn something_else_in_place_of_a_file_is_named_at_once() {
 }
 
 #[test]
-fn a_pipe_that_nobody_writes_to_does_not_hang() {
+fn pipe_without_a_writer_does_not_hang() {
     let named = error_after(|dir| {
         fs::remove_file(dir.join("samples.csv")).expect("removed");
         let made = std::process::Command::new("mkfifo").arg(dir.join("samples.csv")).status().expect("mkfifo runs");
@@ -89,7 +89,7 @@ fn a_pipe_that_nobody_writes_to_does_not_hang() {
 }
 
 #[test]
-fn a_link_to_a_file_is_the_file() {
+fn links_to_files_are_followed() {
     let (dir, elsewhere) = (rendered_folder(), tempfile::tempdir().expect("a folder"));
     for name in FILES {
         fs::rename(dir.path().join(name), elsewhere.path().join(name))
@@ -102,7 +102,7 @@ fn a_link_to_a_file_is_the_file() {
 }
 
 #[test]
-fn a_file_of_ten_gigabytes_is_not_read() {
+fn ten_gigabyte_files_are_refused() {
     for name in FILES {
         // A sparse file, which occupies no disk space.
         let large = error_after(|dir| {
@@ -113,7 +113,7 @@ fn a_file_of_ten_gigabytes_is_not_read() {
 }
 
 #[test]
-fn a_line_without_an_end_is_refused_wherever_it_stands() {
+fn overlong_lines_are_refused_at_any_position() {
     let spoiled = |at_end: bool| {
         error_after(|dir| {
             let path = dir.join("samples.csv");
@@ -131,7 +131,7 @@ fn a_line_without_an_end_is_refused_wherever_it_stands() {
 }
 
 #[test]
-fn numbers_that_are_none_are_named_with_their_line() {
+fn invalid_numbers_are_named_with_their_line() {
     for nonsense in ["NaN", "inf", "-5", "1e3", "99999999999999999999999", "x10", "\"7\"", " "] {
         let row = error_after(|dir| {
             let path = dir.join("samples.csv");
@@ -160,7 +160,7 @@ fn numbers_that_are_none_are_named_with_their_line() {
 }
 
 #[test]
-fn columns_may_stand_in_any_order_and_must_be_there() {
+fn columns_may_have_any_order_but_must_exist() {
     let dir = rendered_folder();
     let path = dir.path().join("samples.csv");
     let text = fs::read_to_string(&path).expect("there");
@@ -189,7 +189,7 @@ fn columns_may_stand_in_any_order_and_must_be_there() {
 }
 
 #[test]
-fn binary_junk_is_an_error_with_its_file() {
+fn binary_data_is_an_error_with_the_file_name() {
     for name in FILES {
         let junk = error_after(|dir| {
             let bytes: Vec<u8> = (0..4_000_u32).map(|index| (index * 193 % 251) as u8).collect();
@@ -216,7 +216,7 @@ fn unknown_names_are_refused_with_their_line() {
 }
 
 #[test]
-fn two_blocks_with_one_index_are_refused() {
+fn duplicate_block_indices_are_refused() {
     let mut run = small();
     run.block(1).block.index = 0;
     let dir = folder(&run);
@@ -225,7 +225,7 @@ fn two_blocks_with_one_index_are_refused() {
 }
 
 #[test]
-fn documents_of_other_versions_are_refused_with_the_cure() {
+fn other_schema_versions_are_refused_with_a_hint() {
     let with_version = |version: &str| {
         error_after(|dir| {
             let path = dir.join("result.json");
@@ -243,7 +243,7 @@ fn documents_of_other_versions_are_refused_with_the_cure() {
 }
 
 #[test]
-fn a_document_of_this_version_that_lacks_what_came_later_still_reads() {
+fn document_without_later_fields_is_readable() {
     let dir = rendered_folder();
     let path = dir.path().join("result.json");
     let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&path).expect("there")).expect("JSON");
@@ -336,16 +336,8 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_spoiled_folder_is_rendered_and_compared_or_refused(file in 0..3_usize, spoils in prop::collection::vec(spoil(), 1..4)) {
-        thread_local! {
-            static RUN: TempDir = rendered_folder();
-        }
-        let (base, dir) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-        RUN.with(|run| for name in FILES {
-            for copy in [&base, &dir] {
-                fs::copy(run.path().join(name), copy.path().join(name)).expect("copied");
-            }
-        });
+    fn damaged_directory_is_processed_or_refused(file in 0..3_usize, spoils in prop::collection::vec(spoil(), 1..4)) {
+        let (base, dir) = (rendered_folder(), rendered_folder());
         let path = dir.path().join(FILES[file]);
         let bytes = spoils.iter().fold(fs::read(&path).expect("there"), spoiled);
         fs::write(&path, bytes).expect("written");

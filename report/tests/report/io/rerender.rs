@@ -45,7 +45,7 @@ fn said_missing(dir: &Path) -> String {
 }
 
 #[test]
-fn a_table_that_lacks_rows_is_said_to() {
+fn missing_sample_rows_are_reported() {
     let run = Synthetic::both_modes();
     let dir = folder(&run);
     let samples = dir.path().join("samples.csv");
@@ -65,7 +65,7 @@ fn a_table_that_lacks_rows_is_said_to() {
 }
 
 #[test]
-fn the_same_input_gives_the_same_bytes_again_and_again() {
+fn rerendering_is_byte_identical() {
     let dir = folder(&Synthetic::both_modes().with_storm(100).with_stream(4_096, 10));
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}, {}, {}]}"#).expect("written");
     rendered(dir.path()).expect("rendered");
@@ -82,7 +82,7 @@ fn the_same_input_gives_the_same_bytes_again_and_again() {
 }
 
 #[test]
-fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
+fn incomplete_run_reports_missing_data_repeatably() {
     let mut run = Synthetic::both_modes();
     run.measured.blocks.pop();
     let dir = folder(&run);
@@ -99,7 +99,7 @@ fn a_run_that_was_cut_off_before_its_result_says_so_and_says_the_same_again() {
 }
 
 #[test]
-fn a_plan_alone_is_rendered_without_figures() {
+fn plan_alone_is_rendered_without_results() {
     let dir = tempfile::tempdir().expect("a folder");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}]}"#).expect("written");
     let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
@@ -111,7 +111,7 @@ fn a_plan_alone_is_rendered_without_figures() {
 }
 
 #[test]
-fn samples_of_a_killed_initiator_are_counted_though_in_no_figure() {
+fn unfinished_samples_are_counted_but_excluded() {
     let dir = folder(&Synthetic::both_modes());
     fs::remove_file(dir.path().join("measured.json")).expect("removed");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
@@ -184,7 +184,7 @@ fn report_that_cannot_be_written_still_has_a_result() {
 }
 
 #[test]
-fn a_folder_that_is_no_runs_is_refused_with_the_cure() {
+fn directory_without_a_run_is_refused_with_a_hint() {
     let dir = tempfile::tempdir().expect("a folder");
     let error = rerender(&dir.path().join("nowhere")).expect_err("no folder");
     assert!(matches!(error, ReportError::NoFolder { .. }), "{error}");
@@ -204,7 +204,7 @@ fn plain() -> Synthetic {
 }
 
 #[test]
-fn an_empty_table_of_samples_gets_its_header() {
+fn empty_sample_table_gets_its_header() {
     let dir = folder(&Synthetic::empty());
     let samples = dir.path().join("samples.csv");
     fs::write(&samples, "").expect("written");
@@ -213,7 +213,7 @@ fn an_empty_table_of_samples_gets_its_header() {
 }
 
 #[test]
-fn a_damaged_document_is_made_again_and_kept() {
+fn damaged_result_is_rebuilt_and_kept() {
     let dir = folder(&plain());
     rendered(dir.path()).expect("rendered");
     let first = files(dir.path());
@@ -238,7 +238,7 @@ fn a_damaged_document_is_made_again_and_kept() {
 }
 
 #[test]
-fn a_damaged_document_of_another_version_is_not_made_again() {
+fn damaged_result_of_another_version_is_not_rebuilt() {
     let dir = folder(&Synthetic::both_modes());
     fs::write(dir.path().join("result.json"), r#"{"schema_version": 7, "environment": {"#).expect("written");
     let error = rerender(dir.path()).expect_err("newer");
@@ -266,7 +266,7 @@ fn damaged_raw_run_falls_back_to_the_journal() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
+fn non_regular_files_are_refused_before_writing() {
     for name in ["result.json", "measured.json", "samples.csv"] {
         let dir = folder(&plain());
         fs::write(dir.path().join("plan.json"), "{}").expect("written");
@@ -286,7 +286,7 @@ fn what_stands_in_the_place_of_a_file_is_named_before_anything_is_written() {
 }
 
 #[test]
-fn a_row_that_makes_no_sense_is_named_with_its_place_and_can_be_taken_out() {
+fn malformed_row_is_named_and_can_be_removed() {
     let dir = folder(&Synthetic::both_modes());
     let path = dir.path().join("samples.csv");
     let whole = fs::read_to_string(&path).expect("there");
@@ -303,7 +303,7 @@ fn a_row_that_makes_no_sense_is_named_with_its_place_and_can_be_taken_out() {
 }
 
 #[test]
-fn a_single_mode_says_that_nothing_is_compared() {
+fn single_mode_reports_that_there_is_no_comparison() {
     let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20));
     rendered(dir.path()).expect("rendered");
     let missing = said_missing(dir.path());
@@ -312,7 +312,7 @@ fn a_single_mode_says_that_nothing_is_compared() {
 }
 
 #[test]
-fn without_polling_there_is_no_baseline_and_that_is_said() {
+fn run_without_polling_reports_the_missing_baseline() {
     let run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20);
     let dir = folder(&run.with(Workload::Pingpong, WaitMode::Hybrid, WaitMode::Hybrid, 64, 20));
     rendered(dir.path()).expect("rendered");
@@ -320,7 +320,7 @@ fn without_polling_there_is_no_baseline_and_that_is_said() {
 }
 
 #[test]
-fn one_sample_has_a_median_and_no_percentile_beyond() {
+fn single_sample_has_a_median_but_no_tail_percentiles() {
     let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 1));
     rendered(dir.path()).expect("rendered");
     let names = crate::render::html_parser::heads(&page(dir.path()), "table-percentiles-pingpong");
@@ -328,7 +328,7 @@ fn one_sample_has_a_median_and_no_percentile_beyond() {
 }
 
 #[test]
-fn failures_are_counted_and_a_cell_of_nothing_else_has_no_figures() {
+fn cell_with_only_failures_counts_them_without_results() {
     let mut run = Synthetic::both_modes();
     for row in run.rows.iter_mut().filter(|row| row.block == 2) {
         row.status = Status::Timeout;

@@ -23,20 +23,20 @@ fn document() -> Value {
 }
 
 #[test]
-fn the_schema_says_which_dialect_it_is_in() {
+fn schema_names_its_dialect() {
     let schema: Value = serde_json::from_str(SCHEMA).expect("JSON");
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert!(jsonschema::meta::is_valid(&schema));
 }
 
 #[test]
-fn a_run_of_every_kind_is_valid() {
+fn results_conform_to_the_schema() {
     assert_eq!(violations(&document()), [""; 0]);
     assert_eq!(violations(&serde_json::to_value(Synthetic::empty().result()).expect("JSON")), [""; 0]);
 }
 
 #[test]
-fn a_field_that_is_missing_is_found() {
+fn missing_field_violates_the_schema() {
     for (object, field) in [
         ("", "schema_version"),
         ("", "cells"),
@@ -56,7 +56,7 @@ fn a_field_that_is_missing_is_found() {
 }
 
 #[test]
-fn a_field_of_another_type_is_found() {
+fn wrong_type_violates_the_schema() {
     for (place, value) in [
         ("/schema_version", json!("1")),
         ("/cells/0/n", json!(-1)),

@@ -43,7 +43,7 @@ fn spoiled() -> (Synthetic, Environment) {
 }
 
 #[test]
-fn words_of_the_run_stay_words_in_the_page() {
+fn untrusted_strings_are_escaped_in_the_page() {
     let (run, environment) = spoiled();
     let dir = folder(&run);
     render(dir.path(), environment, &serde_json::json!({WORDS: WORDS, "deep": {"er": [WORDS]}})).expect("rendered");
@@ -59,7 +59,7 @@ fn words_of_the_run_stay_words_in_the_page() {
 }
 
 #[test]
-fn words_of_the_run_do_not_command_the_terminal() {
+fn untrusted_strings_cannot_control_the_terminal() {
     let (run, environment) = spoiled();
     let dir = folder(&run);
     let result = render(dir.path(), environment, &serde_json::json!({WORDS: WORDS})).expect("rendered");
@@ -72,7 +72,7 @@ fn words_of_the_run_do_not_command_the_terminal() {
 }
 
 #[test]
-fn rendering_follows_no_link_beside_a_file_and_removes_only_its_own() {
+fn render_follows_no_links_and_removes_only_own_files() {
     let dir = folder(&Synthetic::both_modes());
     let elsewhere = tempfile::NamedTempFile::new().expect("a file");
     fs::write(elsewhere.path(), "mine").expect("written");
@@ -106,7 +106,7 @@ fn all_of(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
 }
 
 #[test]
-fn whatever_lies_in_a_files_place_and_is_none_is_refused_before_anything_is_written() {
+fn pipes_links_and_directories_are_refused_before_writing() {
     let elsewhere = tempfile::tempdir().expect("a folder");
     fs::write(elsewhere.path().join("latency_histogram.svg"), "mine").expect("written");
     fs::write(elsewhere.path().join("secret"), "mine").expect("written");
@@ -158,7 +158,7 @@ fn whatever_lies_in_a_files_place_and_is_none_is_refused_before_anything_is_writ
 }
 
 #[test]
-fn a_damaged_document_is_kept_for_those_alone_who_could_read_it() {
+fn damaged_result_keeps_its_permissions() {
     let dir = folder(&Synthetic::both_modes());
     let at = |name: &str| dir.path().join(name);
     fs::write(at("result.json"), "{").expect("written");

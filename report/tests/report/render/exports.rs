@@ -27,7 +27,7 @@ fn log(dir: &Path) -> Vec<(String, f64, Histogram<u64>)> {
 }
 
 #[test]
-fn the_log_has_a_histogram_per_block_in_order_of_time_with_the_cells_tag() {
+fn log_has_one_tagged_histogram_per_block_in_time_order() {
     let dir = folder(&Synthetic::both_modes().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 30));
     rendered(dir.path()).expect("rendered");
     let told: Vec<(String, f64, u64)> = log(dir.path()).into_iter().map(|(t, start, h)| (t, start, h.len())).collect();
@@ -65,7 +65,7 @@ fn values_beyond_the_range_are_counted_in_the_log() {
 }
 
 #[test]
-fn messages_that_were_due_have_a_histogram_from_then_on_as_well() {
+fn scheduled_messages_also_have_a_corrected_histogram() {
     let mut run = Synthetic::empty().with(Workload::Openloop, WaitMode::Irq, WaitMode::Irq, 64, 20);
     run.block(0).block.conditions =
         Conditions { rate_per_s: Some(1_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
@@ -79,7 +79,7 @@ fn messages_that_were_due_have_a_histogram_from_then_on_as_well() {
 }
 
 #[test]
-fn costs_stand_in_one_line_per_block_and_what_is_not_known_is_empty() {
+fn cpu_csv_has_a_line_per_block_and_empty_unknowns() {
     let mut run = Synthetic::both_modes();
     run.block(1).cpu.main_loop_ns = None;
     run.block(2).cpu.vcpus_ns = vec![1, 2];

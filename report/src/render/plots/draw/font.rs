@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn widths_are_those_of_the_font() {
+    fn widths_match_the_font() {
         // From the font's `hmtx` table: i is 569 and W 2025 of 2048 units wide.
         assert!((width("i", 2048.0, false) - 569.0).abs() < 1.0, "{}", width("i", 2048.0, false));
         assert!((width("W", 2048.0, false) - 2025.0).abs() < 1.0, "{}", width("W", 2048.0, false));
