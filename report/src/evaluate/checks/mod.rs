@@ -43,7 +43,7 @@ const fn check(id: u32, name: &'static str, outcome: fn(&Run, &Environment) -> O
 
 /// Every check, in the order of their numbers.
 const CHECKS: [Check; 15] = [
-    check(1, "no copy is faster than the memory's ceiling", |run, _| ceilings::within_peak(run)),
+    check(1, "no copy is faster than the peak bandwidth", |run, _| ceilings::within_peak(run)),
     check(2, "bytes verified = bytes counted, and a corrupted frame is refused", |run, _| {
         integrity::bytes_verified(run)
     }),
@@ -77,14 +77,14 @@ pub fn all(run: &Run, environment: &Environment) -> Vec<SelfCheck> {
 }
 
 /// Faults listed one by one. A longer list would hide the rest of the summary.
-const TOLD: usize = 2;
+const MAX_LISTED: usize = 2;
 
 /// Passes without faults, with `seen` as detail. Otherwise fails with the first faults.
 fn outcome(faults: &[String], seen: String) -> Outcome {
     match faults.len() {
         0 => (CheckOutcome::Pass, seen),
-        n if n <= TOLD => (CheckOutcome::Fail, faults.join("; ")),
-        n => (CheckOutcome::Fail, format!("{}; and {} more", faults[..TOLD].join("; "), n - TOLD)),
+        n if n <= MAX_LISTED => (CheckOutcome::Fail, faults.join("; ")),
+        n => (CheckOutcome::Fail, format!("{}; and {} more", faults[..MAX_LISTED].join("; "), n - MAX_LISTED)),
     }
 }
 
