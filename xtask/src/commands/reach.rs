@@ -9,14 +9,13 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use report::RunResult;
+use report::render::report_doc::CheckSummary;
 
 use crate::process::child::{Process, SpawnOptions, command_line};
 use crate::provision::{CustomKernel, InstallPolicy, package_offers};
 use crate::signals::StopFlag;
 use crate::ui;
-
-/// Prefix of the summary line that the table shows.
-const CHECKS: &str = "self-checks: ";
 
 /// A tested combination.
 struct ReachRow {
@@ -52,11 +51,11 @@ pub(crate) fn run(policy: InstallPolicy, bench_args: &[OsString], stop: &StopFla
             if status.code() == Some(i32::from(crate::exit_status::USAGE)) && !bench_args.is_empty() {
                 return Err(crate::exit_status::usage("bench rejects the arguments after --; see its message above"));
             }
-            let checks = checks(&stdout, status);
+            let (passed, checks) = outcome(&stdout, status);
             let seconds = start.elapsed().as_secs();
             ui::status(&format!("   {checks}, {seconds} s"));
             let (kernel, qemu) = (release.clone(), qemu.clone());
-            rows.push(ReachRow { kernel, qemu, checks, seconds, passed: status.success() });
+            rows.push(ReachRow { kernel, qemu, checks, seconds, passed });
         }
     }
     ui::print(&table(&rows, &offers.left_out))?;
@@ -66,7 +65,7 @@ pub(crate) fn run(policy: InstallPolicy, bench_args: &[OsString], stop: &StopFla
 fn bench(kernel: &CustomKernel, wrapper: Option<&Path>, bench_args: &[OsString]) -> anyhow::Result<Command> {
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command
-        .args(["bench", "--quick", "--kernel"])
+        .args(["bench", "--quick", "--json", "--kernel"])
         .arg(&kernel.image)
         .arg("--modules")
         .arg(&kernel.modules)
@@ -79,7 +78,7 @@ fn bench(kernel: &CustomKernel, wrapper: Option<&Path>, bench_args: &[OsString])
     Ok(command)
 }
 
-/// Runs the benchmark. Returns its exit status and its summary. A signal ends it.
+/// Runs the benchmark. Returns its exit status and its stdout. A signal ends it.
 fn run_to_end(command: &mut Command, stop: &StopFlag) -> anyhow::Result<(ExitStatus, String)> {
     let mut summary = tempfile::tempfile().context("cannot create a temporary file")?;
     command.stdin(Stdio::null()).stdout(summary.try_clone().context("cannot duplicate a descriptor")?);
@@ -101,13 +100,15 @@ fn run_to_end(command: &mut Command, stop: &StopFlag) -> anyhow::Result<(ExitSta
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// The self-check line of a summary, or the exit status.
-fn checks(summary: &str, status: ExitStatus) -> String {
-    let line = summary.lines().find_map(|line| line.strip_prefix(CHECKS));
-    match line {
-        Some(checks) if status.success() => checks.to_owned(),
-        Some(checks) => format!("{checks} ({status})"),
-        None => format!("no self-checks ({status})"),
+/// Whether a run passed, and its self-checks in words. `document` is the result that `bench --json` printed.
+fn outcome(document: &str, status: ExitStatus) -> (bool, String) {
+    match serde_json::from_str::<RunResult>(document) {
+        Ok(result) => {
+            let checks = CheckSummary::new(&result);
+            let passed = status.success() && checks.passed() && !result.self_checks.is_empty();
+            (passed, if status.success() { checks.text } else { format!("{} ({status})", checks.text) })
+        }
+        Err(_) => (false, format!("no result ({status})")),
     }
 }
 
@@ -134,15 +135,29 @@ fn table(rows: &[ReachRow], left_out: &[(String, String)]) -> String {
 mod tests {
     use std::os::unix::process::ExitStatusExt as _;
 
+    use report::result::CheckOutcome;
+
     use super::*;
 
     #[test]
-    fn checks_come_from_summary_or_status() {
-        let summary = "poll 1\n\nself-checks: 15 passed, 0 failed, 0 not applicable\nwarning: x\n";
+    fn run_passes_only_with_a_result_and_passed_checks() {
+        let result = |checks: &[CheckOutcome]| {
+            let check = |pass: &CheckOutcome| serde_json::json!({ "id": 1, "name": "n", "pass": pass, "detail": "d" });
+            let mut document = serde_json::json!({
+                "schema_version": 1, "environment": {}, "config": {}, "cells": [], "comparisons": [], "warnings": [],
+            });
+            document["self_checks"] = checks.iter().map(check).collect();
+            document.to_string()
+        };
         let status = |code: i32| ExitStatus::from_raw(code << 8);
-        assert_eq!(checks(summary, status(0)), "15 passed, 0 failed, 0 not applicable");
-        assert!(checks(summary, status(1)).ends_with("not applicable (exit status: 1)"));
-        assert_eq!(checks("", status(3)), "no self-checks (exit status: 3)");
+        let [pass, fail] = [CheckOutcome::Pass, CheckOutcome::Fail];
+        assert_eq!(outcome(&result(&[pass, pass]), status(0)), (true, "2 of 2 self-checks passed".to_owned()));
+        assert_eq!(
+            outcome(&result(&[pass, fail]), status(1)),
+            (false, "1 of 2 self-checks failed (exit status: 1)".to_owned())
+        );
+        assert!(!outcome(&result(&[]), status(0)).0);
+        assert_eq!(outcome("Round-trip p50: …", status(0)), (false, "no result (exit status: 0)".to_owned()));
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub struct CheckSummary {
 }
 
 impl CheckSummary {
-    pub(super) fn new(result: &RunResult) -> Self {
+    /// Counts the self-checks of a result.
+    #[must_use]
+    pub fn new(result: &RunResult) -> Self {
         let count = |outcome| result.self_checks.iter().filter(|check| check.pass == outcome).count();
         let (passed, failed) = (count(CheckOutcome::Pass), count(CheckOutcome::Fail));
         let total = passed + failed;
@@ -43,6 +45,7 @@ impl CheckSummary {
     }
 
     /// Whether no self-check failed.
+    #[must_use]
     pub fn passed(&self) -> bool {
         self.failed.is_empty()
     }

@@ -21,7 +21,7 @@ pub(crate) mod value;
 mod verdict;
 
 use self::cell_label::{KEYS, cell_table, description, label};
-pub(crate) use self::checks::CheckSummary;
+pub use self::checks::CheckSummary;
 pub(crate) use self::key_results::by_reason;
 pub use self::key_results::{KeyResult, key_results};
 pub(crate) use self::notes::{Note, NoteKind};
