@@ -28,7 +28,7 @@ impl QemuCommand {
             ["help" | "?"] => Self::Help,
             ["dump"] => Self::Dump,
             ["int", "all"] => Self::NotifyAll,
-            // `all` is optional: QEMU's client checks only the number.
+            // Without a vector, QEMU's client needs only the peer's number: `all` is optional.
             ["int", peer] | ["int", peer, "all"] => {
                 number(peer).map_or(Self::Invalid, |peer| Self::NotifyPeer { peer })
             }

@@ -159,7 +159,7 @@ pub(crate) fn check_kvm(
     Ok(KvmCheck { probe, is_cached: false })
 }
 
-/// Whether the result stays valid. Two kinds of failure do not:
+/// Whether the result may be cached until the next boot. Two kinds of failure may not:
 /// - Without access to the device, trying again is cheap, and access may be granted without a boot.
 /// - QEMU ended before the guest printed anything: it may have lacked a resource, such as the console's file.
 fn is_cacheable(probe: &KvmProbe) -> bool {
