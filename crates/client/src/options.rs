@@ -18,7 +18,7 @@ pub struct JoinOptions {
 }
 
 impl JoinOptions {
-    /// Options for the server at `socket`: as many vectors as the server has, and a time limit of five seconds.
+    /// Options for the server at `socket`, with the default of [`vectors`](Self::vectors) and a time limit of five seconds.
     ///
     /// ```
     /// use client::JoinOptions;

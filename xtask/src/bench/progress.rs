@@ -65,7 +65,7 @@ impl ProgressUi {
     /// Replaces the steps by a bar over the blocks.
     pub(super) fn start_blocks(&self) {
         self.status("measuring");
-        let style = ProgressStyle::with_template("{msg:32} {wide_bar}{prefix}");
+        let style = ProgressStyle::with_template("{msg:32} {wide_bar} {prefix}");
         self.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.bar.set_length(self.expected_ms.last().copied().unwrap_or(0));
         self.bar.reset();
@@ -76,7 +76,7 @@ impl ProgressUi {
     pub(super) fn blocks(&self, done: usize, total: usize) {
         let (position, length) = (self.expected_at(done), self.expected_at(total));
         let left = remaining(self.measuring_since.get().elapsed(), position, length);
-        let left = if done == total { String::new() } else { format!(", about {} left", HumanDuration(left)) };
+        let left = if done == total { String::new() } else { format!("about {} left", HumanDuration(left)) };
         if !self.bar.is_hidden() {
             let current = self.blocks.get(done).map_or("", String::as_str);
             self.bar.set_message(format!("{done}/{total} {current}"));
@@ -84,7 +84,8 @@ impl ProgressUi {
             self.bar.set_position(position);
         } else if self.last_line.get().elapsed() >= LINE_INTERVAL || done == total {
             self.last_line.set(Instant::now());
-            ui::status(&format!("measured {done} of {total} blocks{left}"));
+            let comma = if left.is_empty() { "" } else { ", " };
+            ui::status(&format!("measured {done} of {total} blocks{comma}{left}"));
         }
     }
 

@@ -100,16 +100,16 @@ fn run_to_end(command: &mut Command, stop: &StopFlag) -> anyhow::Result<(ExitSta
     Ok((status, String::from_utf8_lossy(&text).into_owned()))
 }
 
-/// Whether a run passed, and its self-checks in words. `document` is the result that `bench --json` printed.
+/// Whether a run passed, and its self-checks in words. `document` is what `bench --json` printed: a result, or one per driver.
 fn outcome(document: &str, status: ExitStatus) -> (bool, String) {
-    match serde_json::from_str::<RunResult>(document) {
-        Ok(result) => {
-            let checks = CheckSummary::new(&result);
-            let passed = status.success() && checks.passed() && !result.self_checks.is_empty();
-            (passed, if status.success() { checks.text } else { format!("{} ({status})", checks.text) })
-        }
-        Err(_) => (false, format!("no result ({status})")),
+    let results = serde_json::from_str(document).map(|result| vec![result]);
+    let results: Vec<RunResult> = results.or_else(|_| serde_json::from_str(document)).unwrap_or_default();
+    if results.is_empty() || results.iter().any(|result| result.self_checks.is_empty()) {
+        return (false, format!("no self-checks ({status})"));
     }
+    let checks: Vec<String> = results.iter().map(|result| CheckSummary::new(result).text).collect();
+    let checks = checks.join("; ");
+    if status.success() { (true, checks) } else { (false, format!("{checks} ({status})")) }
 }
 
 /// A row per combination, and the versions that cannot run here.
@@ -157,7 +157,9 @@ mod tests {
             (false, "1 of 2 self-checks failed (exit status: 1)".to_owned())
         );
         assert!(!outcome(&result(&[]), status(0)).0);
-        assert_eq!(outcome("Round-trip p50: …", status(0)), (false, "no result (exit status: 0)".to_owned()));
+        assert_eq!(outcome("Round-trip p50: …", status(0)), (false, "no self-checks (exit status: 0)".to_owned()));
+        let drivers = format!("[{},{}]", result(&[pass]), result(&[pass]));
+        assert_eq!(outcome(&drivers, status(0)).1, "1 of 1 self-checks passed; 1 of 1 self-checks passed");
     }
 
     #[test]

@@ -103,7 +103,8 @@ fn waits_timed_out(run: &Run) -> Option<Warning> {
     let others = run.blocks().filter(|block| !block.plan().conditions.is_contended());
     let late = total(others.map(|block| block.measured.counters.deadline_wakeups()));
     let waits = plural(late, "wait");
-    let message = format!("{waits} timed out before the doorbell arrived (late doorbell, machine stall)");
+    let message =
+        format!("{waits} timed out before the doorbell arrived, and found the message (late doorbell, machine stall)");
     (late > 0).then(|| Warning::new(message, STOP_LOAD))
 }
 

@@ -119,7 +119,8 @@ fn idle(result: &RunResult) -> Option<String> {
 fn contention(result: &RunResult) -> Option<String> {
     let all = &result.findings.contention;
     let paced: Vec<&ContentionResult> = all.iter().filter(|contention| contention.gap_ns.is_some()).collect();
-    let shown = if paced.is_empty() { all.iter().collect() } else { paced };
+    let mut shown: Vec<&ContentionResult> = if paced.is_empty() { all.iter().collect() } else { paced };
+    shown.sort_by_key(|contention| (contention.shared_core, contention.busy_threads));
     let is_paced = shown.first()?.gap_ns.is_some();
     // With a gap, a poller detects the message at once or after its core is returned. These latencies are bimodal, so
     // the mean is shown.
@@ -135,8 +136,11 @@ fn contention(result: &RunResult) -> Option<String> {
     let pairs: Vec<String> = rows
         .iter()
         .map(|(contention, (poll, irq, winner))| {
-            let threads =
-                if contention.shared_core { "one core".to_owned() } else { contention.busy_threads.to_string() };
+            let threads = if contention.shared_core {
+                "both sides on one core".to_owned()
+            } else {
+                contention.busy_threads.to_string()
+            };
             let mark = if winner.is_some() { "" } else { " ?" };
             format!("{threads}: {} / {}{mark}", duration(*poll as f64), duration(*irq as f64))
         })
@@ -158,7 +162,7 @@ fn storm(result: &RunResult) -> Option<String> {
         |interrupts| fastest.counters.coalescing(interrupts),
     );
     Some(format!(
-        "storm, {}: {doorbells} at {}/s; {} messages seen, {} the last one",
+        "storm, {}: {doorbells} at {}/s; the guest read {} messages, {} the last one",
         fastest.mode,
         rounded_thousands(fastest.messages_per_second?),
         thousands(traffic.seen),
@@ -184,9 +188,9 @@ fn capacity(result: &RunResult) -> Option<String> {
 
 fn peak_bandwidth(result: &RunResult) -> Option<String> {
     let largest = result.ceilings.iter().max_by_key(|peak| peak.size_bytes)?;
-    let empty = result
-        .overhead
-        .map_or(String::new(), |overhead| format!("; instrument overhead {}", duration(overhead.empty_operation_ns)));
+    let empty = result.overhead.map_or(String::new(), |overhead| {
+        format!("; instrument overhead {} per operation", duration(overhead.empty_operation_ns))
+    });
     Some(format!(
         "peak bandwidth, {}: copy host {}, guest {} ({}); SHA-256 host {}, guest {}{empty}",
         size_name(largest.size_bytes),
@@ -208,7 +212,7 @@ fn memory(result: &RunResult) -> Option<String> {
         ("write", environment.bar2_write_gb_per_s),
     ];
     let copies = copies.into_iter().filter_map(|(name, gb)| Some(format!(", {name} {}", speed(gb? * 1e9))));
-    Some(format!("BAR2, {map}: {load:.1} ns per load{}", copies.collect::<String>()))
+    Some(format!("BAR2, {map}: {load:.1} ns per dependent load{}", copies.collect::<String>()))
 }
 
 /// Hardware counters of round trips, or why they are missing. `None` if the run recorded neither.

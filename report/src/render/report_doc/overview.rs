@@ -27,8 +27,8 @@ pub struct Overview {
     pub cells: Table,
     /// Number of cells that have neither a row nor a note.
     pub omitted_cells: usize,
-    /// Explains wait modes, columns, dashes and corrected latencies, one line each.
-    pub legend: Vec<String>,
+    /// Explains wait modes, columns, dashes and corrected latencies.
+    pub legend: Option<String>,
     /// The cells with failed operations.
     pub failures: Option<String>,
     /// Results over several cells.
@@ -65,31 +65,25 @@ fn label(accel: &str) -> String {
     if accel == "tcg" { name + ": neither times nor ratios predict KVM" } else { name }
 }
 
-/// Explains the wait modes and CPU columns; then a dash if there is one, and which rows have corrected latencies.
-fn legend(result: &RunResult) -> Vec<String> {
+/// Explains the wait modes, the columns, and corrected latencies. `None` without rows.
+fn legend(result: &RunResult) -> Option<String> {
     let cells = || result.cells.iter().filter(|cell| has_row(cell));
+    cells().next()?;
+    let is_used = |wait: &WaitMode| cells().any(|cell| cell.host_wait == *wait || cell.guest_wait == *wait);
+    let waits = WaitMode::ALL.into_iter().filter(is_used);
+    let mut parts: Vec<String> = waits.map(|wait| format!("{wait}: {}", wait.help().to_lowercase())).collect();
+    parts.extend(["*/op: CPU time per operation".to_owned(), "irqs: with warm-up".to_owned()]);
     let lacks_p99 = |cell: &Cell| cell.latencies().is_none_or(|latencies| latencies.ns.p99.is_none());
-    let has_dash =
-        cells().any(|cell| lacks_p99(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none());
-    let dashes = has_dash.then_some("-: unknown, or too few samples (p90 needs 10, p99 1,000)");
-    let has_corrected = cells().any(|cell| cell.metric() == Metric::CorrectedLatency);
-    let corrected = has_corrected.then_some("paced, openloop: corrected latency");
-    let waits =
-        WaitMode::ALL.iter().filter(|wait| cells().any(|cell| cell.host_wait == **wait || cell.guest_wait == **wait));
-    let mut modes: Vec<&str> = waits.copied().map(wait_legend).collect();
-    if !modes.is_empty() {
-        modes.push("*/op: CPU time per operation");
+    if cells().any(|cell| lacks_p99(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none()) {
+        parts.push("-: unknown, or too few samples (p90 needs 10, p99 1,000)".to_owned());
     }
-    let values: Vec<&str> = dashes.into_iter().chain(corrected).collect();
-    [modes, values].iter().filter(|line| !line.is_empty()).map(|line| line.join("; ")).collect()
-}
-
-fn wait_legend(wait: WaitMode) -> &'static str {
-    match wait {
-        WaitMode::Poll => "poll: spin",
-        WaitMode::Irq => "irq: block until a doorbell",
-        WaitMode::Hybrid => "hybrid: spin, then block",
+    let mut corrected: Vec<&str> =
+        cells().filter(|cell| cell.metric() == Metric::CorrectedLatency).map(|cell| cell.workload.name()).collect();
+    corrected.dedup();
+    if !corrected.is_empty() {
+        parts.push(format!("{}: corrected latency (from the scheduled send time)", corrected.join(", ")));
     }
+    Some(parts.join("; "))
 }
 
 /// For instance `failed operations: pingpong 64 B irq: 3`.

@@ -36,6 +36,9 @@ const DROP_ORDER: [&str; 11] = ["mean", "min", "p90", "max", "vcpu/op", "host/op
 /// Lines of the headline. Without results, it includes the reason.
 const HEADLINE_LINES: usize = 4;
 
+/// Lines of the legend.
+const LEGEND_LINES: usize = 3;
+
 /// Lines of a note.
 const NOTE_LINES: usize = 3;
 
@@ -103,7 +106,7 @@ fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
     end.extend(self_checks(&overview.checks, size));
     let label = size.wrapped(&overview.label, 1);
     let row_count = overview.cells.rows.len();
-    let mut tail = styled(DIM, overview.legend.iter().flat_map(|line| size.wrapped(line, 1)));
+    let mut tail = styled(DIM, overview.legend.iter().flat_map(|text| size.wrapped(text, LEGEND_LINES)));
 
     // Priorities: the minimum of the table, then notes, then more rows. Four lines are reserved: omitted cells, warnings,
     // label, and the path of the report.

@@ -106,7 +106,7 @@ fn latency(overview: &Overview, max: usize) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = first_rows(table, max);
-    lines.extend(overview.legend.clone());
+    lines.extend(overview.legend.iter().flat_map(|text| wrapped(text, ITEM_LINES)));
     lines.extend(overview.failures.iter().flat_map(|text| wrapped(text, ITEM_LINES)));
     lines
 }

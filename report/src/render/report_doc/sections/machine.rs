@@ -106,7 +106,7 @@ pub(crate) fn brief_environment(result: &RunResult) -> Vec<(&'static str, String
     ];
     let bar2 = vec![
         environment.bar2_map.clone(),
-        environment.bar2_ns_per_load.map(|load| format!("{load:.1} ns per load")),
+        environment.bar2_ns_per_load.map(|load| format!("{load:.1} ns per dependent load")),
         rate("read", environment.bar2_read_gb_per_s),
         rate("write", environment.bar2_write_gb_per_s),
     ];
