@@ -10,7 +10,7 @@ pub mod needs;
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
 pub enum Fault {
-    /// The guest stamps a frame as read when it has read a quarter of it.
+    /// The guest stamps a frame as read when it has read a 64th of it.
     ShortRead,
     /// The host announces one measured frame with a wrong hash.
     WrongHash,

@@ -36,7 +36,7 @@ pub enum Packaging {
 }
 
 impl Packaging {
-    /// Writes the man pages of the program and of its other names, or prints the completions of the program.
+    /// Writes the man pages of the program, and of the command that it becomes under another file name; or prints completions.
     pub fn run(&self, mut program: Command, other_names: Option<Command>) -> anyhow::Result<()> {
         match self {
             Self::Man { directory } => std::iter::once(program)

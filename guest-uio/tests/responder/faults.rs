@@ -56,11 +56,11 @@ fn shortest_without_and_with(
 }
 
 #[test]
-fn short_read_stamps_after_a_quarter_of_the_frame() {
-    let is_short = |whole, quarter| quarter * 2 < whole;
+fn short_read_stamps_after_a_part_of_the_frame() {
+    let is_short = |whole, part| part * 2 < whole;
     let read = |stamps: &GuestStamps| stamps.read - stamps.received;
-    let (whole, quarter) = shortest_without_and_with(Fault::ShortRead, read, is_short);
-    assert!(is_short(whole, quarter), "{quarter} of {whole} ticks");
+    let (whole, part) = shortest_without_and_with(Fault::ShortRead, read, is_short);
+    assert!(is_short(whole, part), "{part} of {whole} ticks");
 }
 
 #[test]

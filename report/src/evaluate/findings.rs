@@ -12,7 +12,7 @@ use statistics::Change;
 
 /// Default limit of an open loop's p99: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;
-/// Share of messages that must be sent before the last one is scheduled.
+/// A rate counts as carried if this share of messages is sent by the scheduled time of the last one.
 const CARRIED: f64 = 0.95;
 
 /// Derives findings. `config` may hold the limit of the open loop (`p99_limit_ns`).

@@ -38,7 +38,7 @@ pub(super) fn describe_errno(error: &io::Error, support: PerfSupport) -> String 
             "not permitted: grant CAP_PERFMON, or allow perf_event_open in the sandbox"
         }
         (Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV, _) if support.virtual_machine => {
-            "this virtual machine does not provide them"
+            "the host is a virtual machine without them"
         }
         (Errno::ENOENT | Errno::EOPNOTSUPP | Errno::ENODEV, _) => {
             "this processor or its kernel driver does not support it"
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn missing_counter_depends_on_the_machine() {
-        let hidden = "this virtual machine does not provide them (ENOENT)";
+        let hidden = "the host is a virtual machine without them (ENOENT)";
         assert_eq!(describe(Errno::ENOENT, 2, true), hidden);
         assert!(describe(Errno::ENOENT, 2, false).starts_with("this processor"));
         assert!(describe(Errno::EOPNOTSUPP, 2, true).contains("virtual machine"));

@@ -19,7 +19,7 @@ pub(super) fn instrument_is_small(run: &Run) -> Outcome {
     };
     let share = empty / median;
     let seen = format!(
-        "{} of the least median, {}, is {:.1} %{}",
+        "{} of the p50 of the fastest block, {}, is {:.1} %{}",
         duration(empty),
         duration(median),
         share * 100.0,

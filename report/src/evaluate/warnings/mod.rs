@@ -112,7 +112,8 @@ fn instrument_shows(run: &Run) -> Option<Warning> {
     let (empty, median) = share_of_smallest_median(run)?;
     let percent = empty / median * 100.0;
     let [overhead, fastest] = [empty, median].map(duration);
-    let message = format!("instrument overhead is {overhead}, {percent:.0} % of the fastest median ({fastest})");
+    let message =
+        format!("instrument overhead is {overhead}, {percent:.0} % of the p50 of the fastest block ({fastest})");
     (empty >= median * WARNED_FROM).then(|| Warning::new(message, "subtract it before comparing with other tools"))
 }
 

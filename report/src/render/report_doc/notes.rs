@@ -9,7 +9,9 @@ use crate::result::findings::{BreakEven, Capacity, ContentionResult};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult, ThreadCounts};
 use bench_model::Workload;
-use bench_model::units::{duration, factor, factor_within, rounded_thousands, sig3, size_name, speed, thousands};
+use bench_model::units::{
+    duration, factor, factor_within, plural, rounded_thousands, sig3, size_name, speed, thousands,
+};
 
 /// One line of the overview.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,11 +85,11 @@ fn ratios(result: &RunResult) -> Option<String> {
             |floor| format!("; noise floor {}", factor(floor, None)),
         );
         let corrected = if comparison.figure == Metric::CorrectedLatency { " corrected" } else { "" };
-        let metric = if basis.is_mean { " mean" } else { "" };
+        let metric = if basis.is_mean { "mean" } else { "p50" };
         let again = if comparison.conditions.aa_repeat { " again" } else { "" };
         let ratio = factor_within(basis.ratio, Some((interval.low, interval.high)));
         Some(format!(
-            "{}{corrected}{metric} {}{again}/{} {}{noise}), {}",
+            "{}{corrected} {metric} {}{again}/{} {}{noise}), {}",
             comparison.workload,
             comparison.mode,
             comparison.baseline,
@@ -104,9 +106,9 @@ fn idle(result: &RunResult) -> Option<String> {
     let mode = |break_even: &BreakEven| {
         let [rate, fastest] = [break_even.rate_per_s, break_even.fastest_per_s].map(rounded_thousands);
         let cheaper = if break_even.is_always_cheaper() {
-            format!("less CPU up to its maximum rate, {fastest} msg/s")
+            format!("less CPU than poll up to its maximum rate, {fastest} msg/s")
         } else {
-            format!("less CPU below {rate} msg/s")
+            format!("less CPU than poll below {rate} msg/s")
         };
         format!("{} {} cores ({cheaper})", break_even.mode, sig3(break_even.idle_cores))
     };
@@ -162,10 +164,10 @@ fn storm(result: &RunResult) -> Option<String> {
         |interrupts| fastest.counters.coalescing(interrupts),
     );
     Some(format!(
-        "storm, {}: {doorbells} at {}/s; the guest read {} messages, {} the last one",
+        "storm, {}, {} messages/s: {doorbells}; the guest read {}, {} the last one",
         fastest.mode,
         rounded_thousands(fastest.messages_per_second?),
-        thousands(traffic.seen),
+        plural(traffic.seen, "message"),
         if traffic.last_seen { "including" } else { "without" }
     ))
 }
@@ -192,7 +194,7 @@ fn peak_bandwidth(result: &RunResult) -> Option<String> {
         format!("; instrument overhead {} per operation", duration(overhead.empty_operation_ns))
     });
     Some(format!(
-        "peak bandwidth, {}: copy host {}, guest {} ({}); SHA-256 host {}, guest {}{empty}",
+        "peak bandwidth, {}: memcpy (heap) host {}, guest {} ({}); SHA-256 host {}, guest {}{empty}",
         size_name(largest.size_bytes),
         speed(largest.host.heap_to_heap),
         speed(largest.guest.heap_to_heap),

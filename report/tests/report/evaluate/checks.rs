@@ -410,7 +410,7 @@ fn large_instrument_overhead_warns_and_then_fails() {
         "{:?}",
         result.warnings
     );
-    fails(13, "of the least median", |run| {
+    fails(13, "of the p50 of the fastest block", |run| {
         run.measured.overhead.as_mut().expect("measured").empty_operation_ns = 200.0;
     });
 }

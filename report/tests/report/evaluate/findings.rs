@@ -107,7 +107,7 @@ fn scheduled_messages_are_compared_by_corrected_latency() {
     let summary = report::summary(&result);
     let sentence = summary.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(sentence.contains("Corrected latency p50 (2.00 ms gap): poll 6.00 ms, irq 50.1 µs."), "{summary}");
-    assert!(sentence.contains("paced corrected irq/poll "), "{summary}");
+    assert!(sentence.contains("paced corrected p50 irq/poll "), "{summary}");
     let row = summary.lines().find(|line| line.starts_with("paced") && line.contains(" poll ")).expect("a row");
     assert!(row.contains("6.00ms"), "{summary}");
     assert!(sentence.contains("paced: corrected latency (from the scheduled send time)"), "{summary}");

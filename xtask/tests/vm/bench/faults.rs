@@ -13,9 +13,9 @@ pub(crate) fn is_caught(fault: Fault, words: &str) {
     assert_eq!(ended.failed_checks(), [caught_by], "{}\n{}", ended.stdout, ended.stderr);
 }
 
-const FRAMES: &str = "--workload frame --frames 1080p --mode irq";
-const ROUND_TRIPS: &str = "--workload pingpong --mode poll";
-const DOORBELLS: &str = "--workload pingpong --mode irq";
+pub(crate) const FRAMES: &str = "--workload frame --frames 1080p --mode irq";
+pub(crate) const ROUND_TRIPS: &str = "--workload pingpong --mode poll";
+pub(crate) const DOORBELLS: &str = "--workload pingpong --mode irq";
 
 #[test]
 #[ignore = "starts a guest"]
@@ -25,9 +25,7 @@ fn short_read_is_caught() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn wrong_hash_corrupt_frame_and_skipped_verify_are_caught() {
-    is_caught(Fault::WrongHash, FRAMES);
-    is_caught(Fault::CorruptFrame, FRAMES);
+fn skipped_verify_is_caught() {
     is_caught(Fault::SkipVerify, FRAMES);
 }
 
@@ -45,21 +43,13 @@ fn uncounted_doorbell_is_caught() {
 
 #[test]
 #[ignore = "starts a guest"]
-fn lost_last_message_of_a_storm_is_caught() {
-    is_caught(Fault::BlindStorm, "--workload storm --mode irq");
-}
-
-#[test]
-#[ignore = "starts a guest"]
-fn lost_doorbell_is_caught_in_both_directions() {
+fn lost_doorbell_is_caught() {
     is_caught(Fault::DropDoorbell, DOORBELLS);
-    is_caught(Fault::DropAnswer, DOORBELLS);
 }
 
 #[test]
 #[ignore = "starts a guest"]
-fn sleeping_instead_of_polling_is_caught_on_both_sides() {
-    is_caught(Fault::SleepyHost, ROUND_TRIPS);
+fn sleeping_instead_of_polling_is_caught() {
     is_caught(Fault::SleepyGuest, ROUND_TRIPS);
 }
 

@@ -47,7 +47,8 @@ pub(super) fn contention(result: &RunResult) -> Vec<SectionPart> {
         ("poll p90", "", |all| p90(all, WaitMode::Poll)),
         ("irq p90", "", |all| p90(all, WaitMode::Irq)),
     ];
-    let mut all: Vec<Contended<'_>> = result.findings.contention.iter().map(|contention| (result, contention)).collect();
+    let mut all: Vec<Contended<'_>> =
+        result.findings.contention.iter().map(|contention| (result, contention)).collect();
     all.sort_by_key(|(_, contention)| (contention.shared_core, contention.busy_threads, contention.gap_ns));
     let caption = "Latency with busy threads, poll and irq; with a gap: corrected latency";
     let table = Table::new("table-contention", caption, 2, &columns, &all).with_prose(&["lower mean", "lower p50"]);
