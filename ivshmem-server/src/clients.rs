@@ -149,13 +149,16 @@ impl ClientManager {
     /// Logs each change of the memory's size, and the peers at risk while it is too small.
     pub(crate) fn check_memory(&mut self, memory: &SharedMemory) {
         let resized = memory.current_size().filter(|&size| size != memory.size());
-        if resized == std::mem::replace(&mut self.resized, resized) {
+        let before = std::mem::replace(&mut self.resized, resized);
+        if resized == before {
             return;
         }
         let (path, original) = (memory.path(), Bytes(memory.size()));
         let path = path.display();
         let Some(size) = resized else {
-            warn!("{path} has its size of {original} again: data in a part that was missing is lost");
+            let was_shrunk = before.is_some_and(|size| size < memory.size());
+            let loss = if was_shrunk { ": the data in the part that was missing is lost" } else { "" };
+            warn!("{path} has its size of {original} again{loss}");
             return;
         };
         let (change, effect) = if size < memory.size() {

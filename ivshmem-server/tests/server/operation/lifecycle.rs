@@ -320,7 +320,7 @@ fn pid_file_errors_name_cause_and_remedy() {
 }
 
 #[test]
-fn root_may_overwrite_a_pid_file_of_another_user_with_a_warning() {
+fn root_may_use_a_pid_file_of_another_user_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let [pid_file, log_file] = ["pid", "log"].map(|name| folder.path().join(name));
     // With fs.protected_regular, O_CREAT would fail in such a directory.
