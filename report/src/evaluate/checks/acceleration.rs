@@ -73,7 +73,7 @@ fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
 /// ring mostly during warm-up.
 fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     let asked = block.plan();
-    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.is_closed_loop() {
+    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.acknowledges_each() {
         return None;
     }
     let sleeps = block.measured.cpu.switches.main_loop?.voluntary;

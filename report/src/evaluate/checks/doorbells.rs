@@ -101,7 +101,7 @@ fn slept(block: &RunBlock<'_>, side: &str, yields: u64) -> Option<String> {
 fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
     let counters = &block.measured.counters;
     if block.plan().guest_wait == WaitMode::Irq {
-        if !block.plan().workload.is_closed_loop() {
+        if !block.plan().workload.acknowledges_each() {
             return None;
         }
         return blocked_too_seldom(block, "guest", counters.guest_waits, counters.guest_found_armed);
@@ -125,7 +125,7 @@ fn guest_waited(block: &RunBlock<'_>) -> Option<String> {
 fn host_waited(block: &RunBlock<'_>) -> Option<String> {
     let counters = &block.measured.counters;
     if block.plan().host_wait == WaitMode::Irq {
-        if !block.plan().workload.is_closed_loop() {
+        if !block.plan().workload.acknowledges_each() {
             return None;
         }
         return blocked_too_seldom(block, "host", counters.host_waits, counters.host_found_armed);
@@ -159,5 +159,5 @@ fn with_operations(run: &Run) -> impl Iterator<Item = RunBlock<'_>> {
 }
 
 fn closed_loops(run: &Run) -> impl Iterator<Item = RunBlock<'_>> {
-    with_operations(run).filter(|block| block.plan().workload.is_closed_loop())
+    with_operations(run).filter(|block| block.plan().workload.acknowledges_each())
 }
