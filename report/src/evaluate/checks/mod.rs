@@ -41,6 +41,9 @@ const fn check(id: u32, name: &'static str, outcome: fn(&Run, &Environment) -> O
     Check { id, name, outcome }
 }
 
+/// The check that the run was completed.
+pub(crate) const COMPLETENESS: u32 = 15;
+
 /// Every check, in the order of their numbers.
 const CHECKS: [Check; 15] = [
     check(1, "no copy is faster than the peak bandwidth", |run, _| ceilings::within_peak(run)),
@@ -63,7 +66,7 @@ const CHECKS: [Check; 15] = [
         instrument_overhead::instrument_is_small(run)
     }),
     check(14, "every operation ended ok", |run, _| completeness::every_operation_ok(run)),
-    check(15, "the run was completed and its record is whole", |run, _| completeness::completed(run)),
+    check(COMPLETENESS, "the run was completed and its record is whole", |run, _| completeness::completed(run)),
 ];
 
 /// Runs every check. `environment` is what the run claims about itself.
