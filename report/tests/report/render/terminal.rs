@@ -208,6 +208,28 @@ fn full_run_fits_40_lines_of_100_columns() {
 }
 
 #[test]
+fn legend_is_complete_with_all_wait_modes() {
+    let text = summary(&everything().result()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("hybrid: busy polling for a while, then block; */op: CPU time of initiator and vCPUs per"));
+    assert!(text.contains("paced, openloop: corrected latency (from the scheduled send time)"), "{text}");
+    assert!(!text.contains("CPU/op"), "explains columns of other tables: {text}");
+}
+
+#[test]
+fn storm_explains_unread_messages() {
+    let note = |run: Synthetic| summary(&run.result()).split_whitespace().collect::<Vec<_>>().join(" ");
+    let few_read = note(Synthetic::empty().with_storm(400));
+    assert!(
+        few_read.contains("read 50 messages, including the last one (by design, newer messages overwrite unread ones)"),
+        "{few_read}"
+    );
+    let mut all_read = Synthetic::empty().with_storm(400);
+    all_read.block(0).traffic.as_mut().expect("a storm").seen = 400;
+    let all_read = note(all_read);
+    assert!(all_read.contains("read 400 messages, including the last one") && !all_read.contains("overwrite"));
+}
+
+#[test]
 fn shows_why_hardware_counters_are_missing() {
     let mut run = Synthetic::both_modes();
     let reason = "the processor's counters are not visible in this virtual machine (ENOENT)";
