@@ -188,7 +188,8 @@ fn bimodal_contention_is_compared_by_the_mean() {
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(summary.contains("contention, mean corrected latency, poll / irq by busy threads: 0: "), "{summary}");
     // The median and its noise floor are meaningless for bimodal latencies, so the means are compared.
-    let comparison = result.comparisons.iter().find(|one| one.conditions.busy_threads == Some(1)).expect("compared");
+    let comparison =
+        result.comparisons.iter().find(|comparison| comparison.conditions.busy_threads == Some(1)).expect("compared");
     let basis = comparison.basis().expect("a ratio");
     assert!(comparison.is_bimodal() && basis.is_mean && basis.word == Change::Faster, "{comparison:?}");
     assert!(basis.noise_floor.is_some_and(|floor| floor < 10.0), "{basis:?}");
