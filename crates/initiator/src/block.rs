@@ -152,7 +152,7 @@ impl<'r> BlockRunner<'r> {
         let rows = recorder.block(block, measured, self.words.memory, stable, self.tsc_hz)?;
         let mut done = result.into_raw_block(block, measured, &counted, clock, self.tsc_hz);
         done.suspended_ns = suspended_ns;
-        let copies = CopySpeed::of(&done, &rows);
+        let copies = CopySpeed::from_rows(&done, &rows);
         Ok((done, copies))
     }
 
@@ -170,7 +170,7 @@ impl<'r> BlockRunner<'r> {
             slots: block.conditions.slots.map_or(0, u64::from),
             bytes: block.size_bytes,
             always_ring: block.conditions.always_ring,
-            stamped: block.is_stamped_before_answer(),
+            stamped: block.is_stamped_before_ack(),
             fault: self.fault.fault().filter(|fault| fault.is_guests()),
         }
     }

@@ -151,7 +151,7 @@ mod tests {
     fn wrong_directory_is_wrong_usage_with_a_hint() {
         let dir = tempfile::tempdir().unwrap();
         let nowhere = refused(&dir.path().join("nowhere"));
-        assert!(nowhere.contains("nowhere is not a folder; name the folder of a run"), "{nowhere}");
+        assert!(nowhere.contains("nowhere is not a directory; name the directory of a run"), "{nowhere}");
         let empty = refused(dir.path());
         assert!(empty.contains("neither measured.json nor plan.json"), "{empty}");
     }
