@@ -57,8 +57,8 @@ pub(crate) enum CliCommand {
     /// Lists the peers, their vectors, and the memory
     ///
     /// Reads the server's status if it has a status socket: SOCKET.status, NAME.status for a socket NAME.sock, the path
-    /// of --status-socket, or that of -S itself. Otherwise it joins briefly, which uses up a peer id and adds this
-    /// process to the list.
+    /// of --status-socket, or that of -S itself. Otherwise it joins briefly, which adds this process to the list. The server
+    /// holds its peer id as long as a peer stays that was notified of it.
     #[command(after_help = "Examples:
   host-peer list
   host-peer list --json | jq '.peers[].peer'

@@ -57,8 +57,8 @@ pub(crate) struct ClientManager {
     /// Closed to accept, and then reject, a client when no other descriptor is left.
     spare: Option<File>,
     throttle: LogThrottle,
-    /// The memory's size at the last check, if it was below the original size.
-    shrunk: Option<u64>,
+    /// The memory's size at the last check, if it differed from the original size.
+    resized: Option<u64>,
 }
 
 impl ClientManager {
@@ -73,11 +73,12 @@ impl ClientManager {
             stopping: watch::Sender::new(false),
             spare: Some(open_spare()?),
             throttle: LogThrottle::default(),
-            shrunk: None,
+            resized: None,
         })
     }
 
-    pub(crate) fn accept_client(&mut self, stream: UnixStream) {
+    /// Accepts a client, or rejects it with the reason in the log.
+    pub(crate) fn accept_client(&mut self, stream: UnixStream, memory: &SharedMemory) {
         // A client that has already left gets no id. A starting server, for example, probes this one with a connection.
         if let Some(reason) = already_ended(&stream) {
             debug!("a client left before the handshake: it {reason}");
@@ -87,6 +88,14 @@ impl ClientManager {
         if !self.access.allows(credentials) {
             reject_client(stream);
             self.count_rejection(credentials, "its user is not allowed (--allow-uid, --allow-gid)");
+            return;
+        }
+        self.check_memory(memory);
+        if let Some(size) = self.resized {
+            reject_client(stream);
+            // QEMU's device fails an assertion on a size that is not a power of two.
+            let (original, size) = (Bytes(memory.size()), Bytes(size));
+            self.count_rejection(credentials, &format!("the memory was resized: from {original} to {size}"));
             return;
         }
         let joined = self.shared.registry().join(credentials);
@@ -139,19 +148,25 @@ impl ClientManager {
 
     /// Logs each change of the memory's size, and the peers at risk while it is too small.
     pub(crate) fn check_memory(&mut self, memory: &SharedMemory) {
-        let shrunk = memory.current_size().filter(|&size| size < memory.size());
-        if shrunk == std::mem::replace(&mut self.shrunk, shrunk) {
+        let resized = memory.current_size().filter(|&size| size != memory.size());
+        if resized == std::mem::replace(&mut self.resized, resized) {
             return;
         }
-        let (place, original) = (memory.place(), Bytes(memory.size()));
-        let Some(size) = shrunk else {
-            warn!("{place} has its size of {original} again: the data in the part that was missing is lost");
+        let (path, original) = (memory.path(), Bytes(memory.size()));
+        let path = path.display();
+        let Some(size) = resized else {
+            warn!("{path} has its size of {original} again: data in a part that was missing is lost");
             return;
         };
-        let peers = self.shared.registry().at_risk();
+        let (change, effect) = if size < memory.size() {
+            let peers = self.shared.registry().at_risk();
+            ("shrunk", format!("a peer that accesses the missing part ends with SIGBUS. At risk: {peers}"))
+        } else {
+            ("enlarged", "present peers are not affected".into())
+        };
         error!(
-            "{place} was shrunk from {original} to {}: a peer that accesses the missing part ends with SIGBUS. At risk: \
-             {peers}. `truncate -s {} {place}` restores the size; prefer the default memory, which is sealed against this",
+            "{path} was {change} from {original} to {}: {effect}. New clients are refused until `truncate -s {} {path}` \
+             restores the size; prefer the default memory, which is sealed against this",
             Bytes(size),
             memory.size()
         );

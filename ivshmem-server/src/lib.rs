@@ -12,7 +12,7 @@
 //!    all tasks share.
 //! 5. [`memory`]: the shared memory object. [`size`]: how sizes are written.
 //! 6. `status`: the status document ([`proto::status`]) and its server.
-//! 7. [`access`], [`socket_activation`], [`fd_limit`], `socket_file`, `pid_file`: resources of the system.
+//! 7. [`access`], [`socket_activation`], [`fd_limit`], `socket_file`, `pid_file`, `regular_file`: resources of the system.
 
 pub mod access;
 mod clients;
@@ -21,6 +21,7 @@ pub mod fd_limit;
 pub mod memory;
 mod pid_file;
 mod registry;
+mod regular_file;
 mod server;
 mod shared;
 pub mod socket_activation;
@@ -30,5 +31,5 @@ mod status;
 // Sizes are written as in every program of this project.
 pub use cli_common::size;
 pub use config::Config;
-pub use server::{Server, ServerError};
+pub use server::{Server, ServerError, check_paths};
 pub use socket_file::SocketError;

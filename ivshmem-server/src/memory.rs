@@ -53,7 +53,8 @@ pub enum Backing {
     Memfd,
     /// A sealed memfd of huge pages.
     HugePages(HugePageSize),
-    /// The POSIX shared memory object with this name, removed at the end.
+    /// The POSIX shared memory object with this name, removed at the end. A start that fails removes only an object that it
+    /// created.
     Shm(ShmName),
     /// An unlinked file in this directory, such as a mount of hugetlbfs.
     Directory(PathBuf),
@@ -91,9 +92,10 @@ pub enum MemoryError {
     NoSpace { directory: PathBuf, size: u64, free: u64, hint: &'static str },
     #[error(
         "{directory} is not a directory: -m (--shm-dir) takes a directory, such as a mount of hugetlbfs{}",
-        name.as_ref().map_or_else(String::new, |name| format!(
-            "; for the POSIX shared memory object /dev/shm/{name} use -M {name} (--shm-name)"
-        )),
+        name.as_ref().map_or_else(
+            || "; a POSIX shared memory object has a name without a slash, which -M (--shm-name) takes".into(),
+            |name| format!("; for the POSIX shared memory object /dev/shm/{name} use -M {name} (--shm-name)"),
+        ),
         directory = directory.display()
     )]
     NotADirectory {
@@ -144,7 +146,7 @@ pub struct SharedMemory {
     fd: Arc<OwnedFd>,
     size: u64,
     description: String,
-    /// Removes the object's name when dropped.
+    /// Removes the object's name when dropped, or leaves an existing object as it was.
     shm: Option<ShmObject>,
 }
 
@@ -181,9 +183,19 @@ impl SharedMemory {
         fcntl_get_seals(&self.fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
     }
 
-    /// The object's path, or its description if it has none.
-    pub(crate) fn place(&self) -> String {
-        self.shm.as_ref().map_or_else(|| self.description.clone(), |shm| shm.path().display().to_string())
+    /// A path of the object, for commands of the user.
+    pub(crate) fn path(&self) -> PathBuf {
+        match &self.shm {
+            Some(shm) => shm.path().into(),
+            None => format!("/proc/{}/fd/{}", std::process::id(), self.fd.as_raw_fd()).into(),
+        }
+    }
+
+    /// From now on an existing named object is removed at the end, like one that this server created.
+    pub(crate) fn remove_at_end(&mut self) {
+        if let Some(shm) = &mut self.shm {
+            shm.remove_at_end();
+        }
     }
 
     /// Size and kind, for display.
@@ -214,7 +226,7 @@ impl SharedMemory {
     /// allocates each at its first access, on the NUMA node of the accessing CPU.
     fn memfd(requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page_size())?;
-        capacity::check_memory(size)?;
+        capacity::check_memory(size, 0)?;
         Ok(Self::new(sealed(MemfdOptions::new(), size)?, size, "a sealed memfd", None))
     }
 
@@ -232,7 +244,6 @@ impl SharedMemory {
     fn shm(name: &ShmName, requested: u64) -> Result<Self, MemoryError> {
         let size = round_up(requested, page_size())?;
         let (object, file) = ShmObject::open(name, size)?;
-        capacity::reserve(&file, posix_shm::DIRECTORY.as_ref(), size)?;
         let place = object.path().display().to_string();
         Ok(Self::new(file, size, &place, Some(object)))
     }
@@ -242,13 +253,12 @@ impl SharedMemory {
             move |source| MemoryError::Create { step, place: format!("a file in {}", directory.display()), source }
         };
         if !directory.is_dir() {
-            let name = directory.to_str().and_then(|name| name.parse().ok());
-            return Err(MemoryError::NotADirectory { directory: directory.into(), name });
+            return Err(MemoryError::NotADirectory { directory: directory.into(), name: ShmName::of_path(directory) });
         }
         let page = capacity::page_size_of(directory).map_err(failed("create"))?;
         let size = round_up(requested, page.max(page_size()))?;
         let file = tempfile::tempfile_in(directory).map_err(failed("create"))?;
-        capacity::check_space(directory, size)?;
+        capacity::check_space(directory, size, 0)?;
         file.set_len(size).map_err(failed("size"))?;
         capacity::reserve(&file, directory, size)?;
         Ok(Self::new(file, size, &format!("an unlinked file in {}", directory.display()), None))

@@ -1,13 +1,17 @@
 //! The pid file, for scripts that stop the server.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+use rustix::process::geteuid;
+use tracing::warn;
+
+use crate::regular_file;
 
 /// A pid file, removed when dropped.
 #[derive(Debug)]
@@ -22,34 +26,22 @@ impl PidFile {
     /// such as a FIFO, are refused.
     pub(crate) fn write(path: &Path) -> io::Result<Self> {
         let file = loop {
-            let file = open(path)?;
+            let (file, _) = regular_file::open_or_create(path, 0o644, "--pid-file")?;
             lock(&file, path)?;
             // A server that exits between the two calls removes the opened file.
             if fs::symlink_metadata(path).is_ok_and(|now| file.metadata().is_ok_and(|own| own.ino() == now.ino())) {
                 break file;
             }
         };
+        let owner = file.metadata()?.uid();
+        if owner != geteuid().as_raw() {
+            warn!("{} belongs to user {owner}, who can change the process id in it at any time", path.display());
+        }
         file.set_len(0)?;
         fill(&file, path)?;
         // The process changes its directory in the background.
         Ok(Self { path: std::path::absolute(path)?, _file: file })
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    // Opening a FIFO without a reader would block.
-    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o644)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("not a regular file: give another path with --pid-file"));
-    }
-    Ok(file)
 }
 
 /// Locks the file for this process. File systems without locks are accepted.
@@ -58,7 +50,7 @@ fn lock(file: &File, path: &Path) -> io::Result<()> {
         Err(Errno::WOULDBLOCK) => {
             let id = fs::read_to_string(path).unwrap_or_default();
             let server = if id.trim().is_empty() { String::new() } else { format!(" (process {})", id.trim()) };
-            Err(io::Error::other(format!("in use by a running server{server}: give another path with --pid-file")))
+            Err(io::Error::other(format!("in use by a running server{server}: choose another --pid-file")))
         }
         _ => Ok(()),
     }

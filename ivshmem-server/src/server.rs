@@ -1,5 +1,6 @@
 //! The server from bind to shutdown.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -17,12 +18,12 @@ use tracing::{debug, info, warn};
 use crate::clients::{ACCEPT_PAUSE, ClientManager, reject_pending};
 use crate::config::Config;
 use crate::fd_limit;
-use crate::memory::{MemoryError, SharedMemory};
+use crate::memory::{Backing, MemoryError, SharedMemory};
 use crate::pid_file::PidFile;
 use crate::registry::{Registry, new_eventfd};
 use crate::shared::SharedState;
 use crate::socket_activation::InheritedSockets;
-use crate::socket_file::{SocketError, SocketFile};
+use crate::socket_file::{SocketError, SocketFile, parent_of};
 use crate::status::{self, StaticStatus};
 
 /// The number of ids.
@@ -42,8 +43,8 @@ pub enum ServerError {
     Memory(#[from] MemoryError),
     #[error(transparent)]
     Socket(#[from] SocketError),
-    #[error("{} cannot be both --socket and --status-socket: give two different paths", .0.display())]
-    SameSocket(PathBuf),
+    #[error("{} cannot be both {one} and {other}: give two different paths", path.display())]
+    SamePath { path: PathBuf, one: &'static str, other: &'static str },
     #[error("cannot write the process id to {}", path.display())]
     PidFile { path: PathBuf, source: io::Error },
     #[error(
@@ -52,6 +53,8 @@ pub enum ServerError {
         if *.vectors == 1 { "" } else { "s" }
     )]
     TooFewDescriptors { vectors: u16, limit: u64 },
+    #[error("cannot count the open files in /proc/self/fd: the server needs /proc (mount -t proc proc /proc)")]
+    NoProc(#[source] io::Error),
     #[error("cannot {step}")]
     System { step: &'static str, source: io::Error },
 }
@@ -89,6 +92,7 @@ impl Server {
     /// The same, with sockets that another process opened. They replace those of `config`, keep their permissions, and stay
     /// in place at the end.
     pub fn bind_with(config: &Config, inherited: InheritedSockets) -> Result<Self, ServerError> {
+        check_paths(config, &inherited, None)?;
         let mut socket_files = Vec::new();
         let mut socket = config.socket.clone();
         let is_inherited = inherited.clients.is_some();
@@ -106,9 +110,6 @@ impl Server {
         let resources = Self::acquire(config).and_then(|acquired| {
             let status_listener = match (inherited.status, &config.status_socket) {
                 (Some(listener), _) => Some(listener),
-                (None, Some(path)) if is_same_file(path, &socket) => {
-                    return Err(ServerError::SameSocket(path.clone()));
-                }
                 (None, Some(path)) => {
                     let (listener, file) = SocketFile::claim(path, config.socket_mode)?;
                     socket_files.push(file);
@@ -159,7 +160,10 @@ impl Server {
             .map(|path| PidFile::write(path).map_err(|source| ServerError::PidFile { path: path.into(), source }));
         let pid_file = pid_file.transpose()?;
         let dummy_eventfd = new_eventfd().map_err(system("create an eventfd"))?;
-        let max_peers = max_peers(config).map_err(system("count the open files in /proc"))?;
+        let max_peers = max_peers(config).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => ServerError::NoProc(source),
+            _ => system("count the open files in /proc/self/fd")(source),
+        })?;
         if max_peers == 0 {
             return Err(ServerError::TooFewDescriptors { vectors: config.vectors, limit: fd_limit::limit() });
         }
@@ -178,8 +182,10 @@ impl Server {
     /// Serves until `shutdown` is ready, then notifies each client that all others left. Needs a tokio runtime with I/O and
     /// time.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServerError> {
-        let Self { listener, status_listener, memory, static_status, mut clients, is_inherited, socket_files, .. } =
-            self;
+        let Self {
+            listener, status_listener, mut memory, static_status, mut clients, is_inherited, socket_files, ..
+        } = self;
+        memory.remove_at_end();
         let failed = |source| ServerError::System { step: "wait on the socket", source };
         let listener = UnixListener::from_std(listener).map_err(failed)?;
         let status_listener = status_listener.map(UnixListener::from_std).transpose().map_err(failed)?;
@@ -194,10 +200,7 @@ impl Server {
                 () = &mut shutdown => break,
                 Some(exited) = clients.tasks.join_next() => clients.on_client_exit(exited),
                 accepted = listener.accept() => match accepted {
-                    Ok((stream, _)) => {
-                        clients.accept_client(stream);
-                        clients.check_memory(&memory);
-                    }
+                    Ok((stream, _)) => clients.accept_client(stream, &memory),
                     Err(error) => clients.accept_failed(&listener, &error).await,
                 },
                 _ = size_checks.tick(), if !memory.is_sealed() => clients.check_memory(&memory),
@@ -230,10 +233,42 @@ async fn next_reader(listener: Option<&UnixListener>) -> Option<UnixStream> {
     }
 }
 
-/// Whether two paths refer to the same file.
-fn is_same_file(one: &Path, other: &Path) -> bool {
-    let identity = |path| fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
-    matches!((identity(one), identity(other)), (Ok(one), Ok(other)) if one == other)
+/// Checks, before any file is created, that the flags name different files. `log_file` is the program's log file, which
+/// [`Config`] does not have.
+pub fn check_paths(config: &Config, inherited: &InheritedSockets, log_file: Option<&Path>) -> Result<(), ServerError> {
+    // Inherited sockets replace those of the flags.
+    let socket = inherited.clients.as_ref().map_or_else(|| Some(config.socket.clone()), path_of);
+    let status_socket = inherited.status.as_ref().map_or_else(|| config.status_socket.clone(), path_of);
+    let object = match &config.backing {
+        Backing::Shm(name) => Some(name.path()),
+        _ => None,
+    };
+    let paths = [
+        ("--socket", socket),
+        ("--status-socket", status_socket),
+        ("--pid-file", config.pid_file.clone()),
+        ("--shm-name", object),
+        ("--log-file", log_file.map(Path::to_owned)),
+    ];
+    let mut earlier = Vec::new();
+    for (flag, path) in paths.into_iter().filter_map(|(flag, path)| Some((flag, path?))) {
+        let Some(file) = identity(&path) else { continue };
+        if let Some(&(one, _)) = earlier.iter().find(|(_, other)| *other == file) {
+            return Err(ServerError::SamePath { path, one, other: flag });
+        }
+        earlier.push((flag, file));
+    }
+    Ok(())
+}
+
+/// Device and inode of an existing file, or those of its directory with the name of a new file.
+fn identity(path: &Path) -> Option<(u64, u64, Option<OsString>)> {
+    let metadata = |path| fs::metadata(path).map(|found| (found.dev(), found.ino()));
+    if let Ok((device, inode)) = metadata(path) {
+        return Some((device, inode, None));
+    }
+    let (device, inode) = metadata(parent_of(path)).ok()?;
+    Some((device, inode, Some(path.file_name()?.to_owned())))
 }
 
 fn path_of(listener: &StdListener) -> Option<PathBuf> {

@@ -5,14 +5,14 @@ mod atomic_bind;
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 use rustix::fd::OwnedFd;
-use rustix::fs::{FlockOperation, Mode, fchmod, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, fchmod, flock};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use thiserror::Error;
@@ -71,7 +71,10 @@ impl SocketFile {
         if path.as_os_str().as_encoded_bytes().starts_with(b"@") {
             return Err(SocketError::Abstract(path.into()));
         }
-        let address = SocketAddrUnix::new(path).map_err(|_| SocketError::PathTooLong(path.into()))?;
+        let too_long = || SocketError::PathTooLong(path.into());
+        // Unlike the kernel and rustix, std requires a terminating zero, which QEMU and getsockname(2) need.
+        std::os::unix::net::SocketAddr::from_pathname(path).map_err(|_| too_long())?;
+        let address = SocketAddrUnix::new(path).map_err(|_| too_long())?;
         // Another server could replace an unused socket between the check and its removal. The lock prevents that.
         let _lock = lock_directory(path);
         remove_unused(path, &address)?;
@@ -95,7 +98,9 @@ fn identity(metadata: &Metadata) -> (u64, u64) {
 /// Locks the directory of `path` until the result is dropped. The lock is advisory: a server that does not get it in time goes
 /// on without.
 fn lock_directory(path: &Path) -> Option<File> {
-    let directory = File::open(atomic_bind::parent_of(path)).ok()?;
+    // Without O_DIRECTORY, opening a FIFO would block.
+    let flags = OFlags::DIRECTORY.bits().cast_signed();
+    let directory = File::options().read(true).custom_flags(flags).open(parent_of(path)).ok()?;
     for _ in 0..LOCK_ATTEMPTS {
         match flock(&directory, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => return Some(directory),
@@ -135,10 +140,15 @@ fn stream_socket() -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }
 
+/// The directory of a path's last component.
+pub(crate) fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// An absolute path without links. It stays valid when the process changes its directory, even if `path` contains
 /// /proc/self/cwd.
 fn absolute(path: &Path) -> io::Result<PathBuf> {
-    let directory = fs::canonicalize(atomic_bind::parent_of(path))?;
+    let directory = fs::canonicalize(parent_of(path))?;
     Ok(directory.join(path.file_name().ok_or(io::ErrorKind::InvalidInput)?))
 }
 

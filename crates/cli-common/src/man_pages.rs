@@ -4,10 +4,9 @@
 //! the examples. Here each heading becomes a section, and examples keep their lines ([man-pages(7)](https://man7.org/linux/man-pages/man7/man-pages.7.html)).
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use clap::{Arg, Command, Subcommand};
 use clap_complete::Shell;
 use clap_mangen::Man;
@@ -42,8 +41,15 @@ impl Packaging {
             Self::Man { directory } => std::iter::once(program)
                 .chain(other_names)
                 .try_for_each(|command| write_pages(command, directory))
-                .with_context(|| {
-                    format!("cannot write man pages to the directory {0} (mkdir -p {0})", directory.display())
+                .map_err(|error| {
+                    let directory = directory.display();
+                    let hint = match error.kind() {
+                        ErrorKind::NotFound => format!(" (mkdir -p {directory})"),
+                        ErrorKind::NotADirectory => ": give the path of a directory".into(),
+                        ErrorKind::PermissionDenied => ": this user must be able to write there".into(),
+                        _ => String::new(),
+                    };
+                    anyhow::Error::from(error).context(format!("cannot write man pages to {directory}{hint}"))
                 }),
             Self::Completions { shell } => {
                 let name = program.get_name().to_owned();
@@ -60,7 +66,7 @@ impl Packaging {
 /// an error.
 fn write_pages(command: Command, directory: &Path) -> io::Result<()> {
     if !fs::metadata(directory)?.is_dir() {
-        return Err(io::ErrorKind::NotADirectory.into());
+        return Err(ErrorKind::NotADirectory.into());
     }
     let mut command = command.disable_help_subcommand(true);
     // Sets the full names of the subcommands.
@@ -227,7 +233,7 @@ and that.
         let hidden = Command::new("hidden").hide(true);
         let tool = Command::new("tool").after_help("Exit status:\n  0  done").subcommands([subcommand, hidden]);
         let missing = folder.path().join("man1");
-        assert_eq!(write_pages(tool.clone(), &missing).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(write_pages(tool.clone(), &missing).unwrap_err().kind(), ErrorKind::NotFound);
         assert!(!missing.exists(), "the directory is not created");
         write_pages(tool, folder.path()).unwrap();
         let page = |name: &str| fs::read_to_string(folder.path().join(name));

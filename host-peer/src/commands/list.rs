@@ -47,10 +47,15 @@ pub(crate) fn list(socket: &Path, status_socket: Option<&Path>, as_json: bool) -
 
 fn of_status(status: &ServerStatus) -> Listing {
     let size = status.memory.size_bytes;
-    if let Some(now) = status.memory.current_bytes.filter(|now| *now < size) {
+    if let Some(now) = status.memory.current_bytes.filter(|now| *now != size) {
+        let (change, risk) = if now < size {
+            ("shrunk", "peers that access the missing part end with SIGBUS, and ")
+        } else {
+            ("enlarged", "")
+        };
         output::print_error(&format!(
-            "host-peer: warning: the memory was shrunk from {size} to {now} bytes: peers that access the missing part \
-             end with SIGBUS"
+            "host-peer: warning: the memory was {change} from {size} to {now} bytes: {risk}the server refuses new clients. \
+             Hint: its log has the command that restores the size"
         ));
     }
     let peers = status.peers.iter();
@@ -72,7 +77,7 @@ fn joined(socket: &Path) -> anyhow::Result<Listing> {
     };
     warn_if_unsealed(&client);
     output::print_error(&format!(
-        "host-peer: joined as peer {} to list the peers, which used up a peer id. \
+        "host-peer: joined as peer {} to list the peers. Its id is held as long as a peer stays that was notified of it. \
          Hint: start the server with --status-socket {}.status to list without joining",
         client.id(),
         socket.display()

@@ -177,14 +177,22 @@ impl ConformanceSuite {
         Ok(client)
     }
 
-    /// Ends the check without a verdict: a full server conforms to the protocol.
+    /// Ends the check without a verdict: a full server conforms to the protocol. A server may also refuse clients because its
+    /// memory was resized, which only its status shows.
     pub(super) fn refuse(&mut self) -> Aborted {
+        if let Some(status) = status::find(&self.socket, self.timeout)
+            && let Some(now) = status.memory.current_bytes
+            && let Err(resized) = memory::check_size(now, status.memory.size_bytes)
+        {
+            self.record(Rule::MemorySize, Err(resized));
+        }
         let why = match self.present.len() {
-            0 => {
-                "the server refused this client: it is full, or rejects this user. Hint: its log has the reason".into()
-            }
+            0 => "the server refused this client: it is full, rejects this user, or its memory was resized. Hint: its log has \
+                  the reason"
+                .into(),
             present => format!(
-                "the server is full: it refused a client after {} of this check. Hint: raise its --max-peers",
+                "the server refused a client after {} of this check: it is full, or its memory was resized. Hint: raise its \
+                 --max-peers, or see its log",
                 plural(present, "client")
             ),
         };

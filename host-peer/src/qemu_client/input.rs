@@ -26,9 +26,9 @@ impl Input {
         self.has_ended
     }
 
-    /// Whether stdin has ended and no command is left.
-    pub(super) fn is_over(&self) -> bool {
-        self.has_ended && self.pending.iter().all(|byte| SEPARATORS.contains(byte) || byte.is_ascii_whitespace())
+    /// Whether no more input is read before the pending commands are taken: stdin has ended, or too many commands wait.
+    pub(super) fn is_complete(&self) -> bool {
+        self.has_ended || self.pending.len() > MAX_LINE
     }
 
     /// Reads available input. Blocks unless poll reported stdin as readable.
@@ -52,8 +52,8 @@ impl Input {
         let deadline = Instant::now() + time;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            // At its end stdin is always readable; a full buffer waits for its commands.
-            if self.has_ended || self.pending.len() > MAX_LINE {
+            // At its end stdin is always readable.
+            if self.is_complete() {
                 std::thread::sleep(left);
                 return Ok(());
             }
@@ -107,8 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn input_is_over_at_its_end_without_a_command() {
-        assert!(input(b"", true).is_over() && input(b" \n;", true).is_over());
-        assert!(!input(b"", false).is_over() && !input(b"dump", true).is_over());
+    fn input_is_complete_at_its_end_or_if_much_of_it_waits() {
+        assert!(input(b"", true).is_complete() && input(b"dump", true).is_complete());
+        assert!(!input(b"", false).is_complete() && !input(b"dump\n", false).is_complete());
+        assert!(input(&b"dump\n".repeat(MAX_LINE), false).is_complete());
     }
 }

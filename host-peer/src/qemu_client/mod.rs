@@ -59,7 +59,8 @@ Differences from QEMU's client:
   Commands wait until the peers are known, and every line of output is flushed at once.
   Up to 256 vectors (QEMU's client: 64). A vector that a peer does not have is reported on stderr.
   `?` prints the commands only. `int 1 x` is invalid (QEMU's client: all vectors of peer 1).
-  Connection errors are reported on stderr with their reason. If stdin ends before there is one, the status is 3.
+  Connection errors are reported on stderr with their reason. If stdin ends before a server is found, or more than
+  64 KiB of commands wait for one, the status is 3.
   Wrong flags are status 2, and --help goes to stdout.
 
 `host-peer shell` has more commands."
@@ -115,10 +116,10 @@ fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
     }
 }
 
-/// Connects, and retries until a server is there. Fails if stdin ended and no command is left.
+/// Connects, and retries until a server accepts this client. Fails if no server did when the input was complete.
 fn connect(socket: &Path, verbose: bool, input: &mut Input) -> anyhow::Result<Client> {
     let mut last_reason = String::new();
-    // If stdin has ended already, the first failure is final.
+    // If the input is complete already, the first failure is final.
     input.read_for(Duration::ZERO)?;
     loop {
         if verbose {
@@ -132,7 +133,7 @@ fn connect(socket: &Path, verbose: bool, input: &mut Input) -> anyhow::Result<Cl
             }
             Err(error) => anyhow::Error::from(error),
         };
-        if input.is_over() {
+        if input.is_complete() {
             return Err(error);
         }
         print_error("cannot connect to server, retry in 1 second");

@@ -42,6 +42,7 @@ fn list_prints_peers_as_text_and_json() {
     assert_eq!(status, Some(0));
     assert_eq!(out, "memory  1048576 bytes\npeer 1  3 vectors (this one)\npeer 0  3 vectors\n");
     assert!(error.contains("joined as peer 1") && error.contains("--status-socket"), "{error}");
+    assert!(error.contains("Its id is held as long as a peer stays that was notified of it"), "{error}");
     // Until the server has noticed that it left.
     let left = ClientEvent::Peer(PeerChange::Left { peer: PeerId(1) });
     while present.next(Some(LONG)).unwrap() != Some(left) {}
@@ -86,7 +87,7 @@ fn list_uses_no_id_with_a_status_socket() {
 }
 
 #[test]
-fn list_warns_of_memory_that_was_shrunk() {
+fn list_warns_of_memory_that_was_resized() {
     let folder = tempfile::tempdir().unwrap();
     let name = format!("host-peer-list-{}", std::process::id());
     let config = Config {
@@ -97,10 +98,13 @@ fn list_warns_of_memory_that_was_shrunk() {
     };
     let server = RealServer::at(folder, &config);
     let object = std::fs::File::options().write(true).open(format!("/dev/shm/{name}")).unwrap();
-    object.set_len(1 << 19).unwrap();
-    let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
-    assert_eq!((status, out.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n"));
-    assert!(error.contains("was shrunk from 1048576 to 524288 bytes"), "{error}");
+    for (size, change) in [(524_288, "shrunk"), (3_145_728, "enlarged")] {
+        object.set_len(size).unwrap();
+        let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("list"));
+        assert_eq!((status, out.as_str()), (Some(0), "memory  1048576 bytes\nno peers\n"));
+        assert!(error.contains(&format!("was {change} from 1048576 to {size} bytes")), "{error}");
+        assert!(error.contains("the server refuses new clients"), "{error}");
+    }
 }
 
 #[test]
@@ -272,6 +276,11 @@ fn missing_server_is_status_3_and_wrong_usage_2() {
     drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
     let (status, _, error) = run_to_end(host_peer(&socket).arg("list"));
     assert_eq!(status, Some(3), "{error}");
+    std::fs::remove_file(&socket).unwrap();
+    std::fs::write(&socket, "").unwrap();
+    let (status, _, error) = run_to_end(host_peer(&socket).arg("list"));
+    assert_eq!(status, Some(3), "{error}");
+    assert!(error.contains("is not a socket"), "{error}");
     for usage in [&["ring", "0"][..], &["read", "0", "many"], &["wait", "--timeout", "soon"], &["ring", "65536", "0"]] {
         assert_eq!(run_to_end(host_peer(&socket).args(usage)).0, Some(2), "{usage:?}");
     }

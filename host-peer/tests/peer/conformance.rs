@@ -146,7 +146,7 @@ fn reports_refusal_and_silent_server() {
         let report = check(&refusing.path, LONG);
         assert_eq!(rules(&report, Verdict::Skip), Rule::value_variants(), "{report}");
         assert!(report.refused && report.to_string().contains("version          "), "{report}");
-        assert!(report.to_string().contains("the server refused this client: it is full, or rejects"), "{report}");
+        assert!(report.to_string().contains("the server refused this client: it is full, rejects"), "{report}");
     }
     let with_descriptor = MockServer::sending(&[Msg::Eventfd(REFUSAL)]);
     let report = check(&with_descriptor.path, LONG);
@@ -179,7 +179,7 @@ fn full_server_breaks_no_rule() {
 }
 
 #[test]
-fn truncated_memory_fails_its_rule_without_signal() {
+fn resized_memory_fails_its_rule_without_signal() {
     let name = format!("host-peer-test-{}", std::process::id());
     let backing = Backing::Shm(name.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
@@ -190,12 +190,14 @@ fn truncated_memory_fails_its_rule_without_signal() {
     assert_eq!(rules(&report, Verdict::Note), [Rule::MemorySeals], "{report}");
     assert!(report.to_string().contains("can truncate it"), "{report}");
     // Half of the size is a power of two too: only the status shows it.
-    for bytes in [0, 12_288, 100, 1 << 19] {
+    for (bytes, change) in
+        [(0, "truncated"), (12_288, "truncated"), (100, "truncated"), (1 << 19, "truncated"), (3 << 20, "enlarged")]
+    {
         object.set_len(bytes).unwrap();
         let (status, out, error) = run_to_end(host_peer(&server.socket()).arg("check"));
         assert_eq!(status, Some(1), "{bytes}: {error}");
         let failed: Vec<&str> = out.lines().filter(|line| line.starts_with("FAIL  ")).collect();
-        assert!(failed.len() == 1 && failed[0].contains("memory-size") && failed[0].contains("truncated"), "{out}");
+        assert!(failed.len() == 1 && failed[0].contains("memory-size") && failed[0].contains(change), "{out}");
     }
 }
 

@@ -190,7 +190,8 @@ fn waits_for_a_server_that_starts_later() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
     let mut child = Client::new().command(&socket).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"dump\n").unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"dump\n").unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
@@ -198,17 +199,32 @@ fn waits_for_a_server_that_starts_later() {
     stderr.read_line(&mut line).unwrap();
     assert!(line.contains("no socket at"), "{line}");
     let _server = RealServer::at(folder, &Config { size: 1 << 20, ..Config::default() });
-    let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0));
-    let out = String::from_utf8(output.stdout).unwrap();
-    assert!(out.contains("our_id = 0"), "{out}");
+    let mut stdout = BufReader::new(child.stdout.take().unwrap());
+    lines_of(&mut stdout, "our_id = 0");
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]
-fn no_server_and_no_commands_is_status_3() {
-    let (status, out, error) = Client::new().run("/nowhere/socket".as_ref(), &[], "\n");
-    assert_eq!((status, out), (Some(3), format!("{HELP}cmd> ")));
-    assert!(error.contains("no socket at /nowhere/socket. Hint: start a server"), "{error}");
+fn input_that_ends_without_a_server_is_status_3() {
+    let long = "dump\n".repeat(100_000);
+    for script in ["\n", "dump\nint 0 0\n", &long] {
+        let (status, out, error) = Client::new().run("/nowhere/socket".as_ref(), &[], script);
+        assert_eq!((status, out), (Some(3), format!("{HELP}cmd> ")));
+        assert!(error.contains("no socket at /nowhere/socket. Hint: start a server"), "{error}");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (status, _, error) = Client::new().run(file.path(), &[], "dump\n");
+    assert_eq!(status, Some(3), "{error}");
+}
+
+#[test]
+fn input_that_ends_at_a_refusing_server_is_status_1() {
+    let server = RealServer::with(&Config { max_peers: Some(1), size: 1 << 20, ..Config::default() });
+    let _present = server.client();
+    let (status, _, error) = Client::new().run(&server.socket(), &[], "dump\n");
+    assert_eq!(status, Some(1), "{error}");
+    assert!(error.contains("refused this client"), "{error}");
 }
 
 #[test]

@@ -52,11 +52,11 @@ pub(super) fn page_size_of(directory: &Path) -> io::Result<u64> {
     })
 }
 
-/// Checks that `size` bytes of memory are available. The kernel may grant more, but then the OOM killer ends some process
-/// later.
-pub(super) fn check_memory(size: u64) -> Result<(), MemoryError> {
+/// Checks that memory is available for an object of `size` bytes, of which `existing` are used already. The kernel may grant
+/// more, but then the OOM killer ends some process later.
+pub(super) fn check_memory(size: u64, existing: u64) -> Result<(), MemoryError> {
     match fs::read_to_string("/proc/meminfo").ok().and_then(|text| available(&text)) {
-        Some(available) if available < size => Err(MemoryError::NoMemory { size, available }),
+        Some(available) if available < size - existing => Err(MemoryError::NoMemory { size, available }),
         _ => Ok(()),
     }
 }
@@ -71,18 +71,18 @@ fn available(meminfo: &str) -> Option<u64> {
     Some(bytes("MemAvailable:")? + bytes("SwapFree:").unwrap_or(0))
 }
 
-/// Checks that the file system of a directory has `size` free bytes.
-pub(super) fn check_space(directory: &Path, size: u64) -> Result<(), MemoryError> {
+/// Checks that the file system of a directory has space for a file of `size` bytes, of which `existing` are used already.
+pub(super) fn check_space(directory: &Path, size: u64, existing: u64) -> Result<(), MemoryError> {
     let file_system = file_system(directory).map_err(|source| MemoryError::Create {
         step: "check the space for",
         place: directory.display().to_string(),
         source,
     })?;
-    if let Some(free) = file_system.free.filter(|&free| free < size) {
+    if let Some(free) = file_system.free.filter(|&free| free < size - existing) {
         return Err(no_space(directory, size, free, file_system.kind));
     }
     match file_system.kind {
-        FileSystemKind::Tmpfs => check_memory(size),
+        FileSystemKind::Tmpfs => check_memory(size, existing),
         FileSystemKind::Hugetlbfs => match Pool::of_mount(file_system.block).check(size) {
             // Without /sys, reserving the pages detects missing ones.
             Err(MemoryError::HugePagesUnsupported(_)) => Ok(()),
@@ -137,7 +137,7 @@ mod tests {
 
     #[test]
     fn refuses_more_than_the_available_memory() {
-        let error = check_memory(1 << 60).unwrap_err();
+        let error = check_memory(1 << 60, 0).unwrap_err();
         assert!(matches!(error, MemoryError::NoMemory { .. }), "{error}");
     }
 }

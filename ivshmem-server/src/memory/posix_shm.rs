@@ -1,19 +1,23 @@
 //! POSIX shared memory objects: files in /dev/shm.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 use tracing::{info, warn};
 
 use super::{MemoryError, capacity, length, refers_to};
+use crate::regular_file;
 use cli_common::size::Bytes;
+
+/// The flag with the name.
+const FLAG: &str = "--shm-name";
 
 /// The directory of the objects.
 pub(super) const DIRECTORY: &str = "/dev/shm";
@@ -28,38 +32,67 @@ impl fmt::Display for ShmName {
     }
 }
 
+impl ShmName {
+    /// The path of the object.
+    pub(crate) fn path(&self) -> PathBuf {
+        Path::new(DIRECTORY).join(&self.0)
+    }
+
+    /// The name of the object at a path in /dev/shm, or of a path without a directory.
+    pub(super) fn of_path(path: &Path) -> Option<Self> {
+        path.strip_prefix(DIRECTORY).unwrap_or(path).to_str()?.parse().ok()
+    }
+}
+
 impl FromStr for ShmName {
-    type Err = &'static str;
+    type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         // shm_open(3) takes names with a leading slash, so scripts use them.
         let name = text.strip_prefix('/').unwrap_or(text);
         let valid = (1..=255).contains(&name.len()) && !name.contains(['/', '\0']) && !matches!(name, "." | "..");
-        valid.then(|| Self(name.into())).ok_or("expected a name of 1 to 255 bytes without a slash, such as ivshmem")
+        valid.then(|| Self(name.into())).ok_or_else(|| {
+            let in_directory =
+                text.strip_prefix(DIRECTORY).and_then(|rest| rest.strip_prefix('/')?.parse::<Self>().ok());
+            let example = in_directory.map_or_else(|| "ivshmem".into(), |name| name.0);
+            format!("expected a name of 1 to 255 bytes without a slash, such as {example}")
+        })
     }
 }
 
-/// The object of this server, removed when dropped.
+/// What happens to the object when it is dropped.
+#[derive(Debug)]
+enum AtEnd {
+    Remove,
+    Keep,
+    /// An existing object gets its size back if the start fails.
+    Restore {
+        size: u64,
+    },
+}
+
+/// The object of this server.
 #[derive(Debug)]
 pub(super) struct ShmObject {
     path: PathBuf,
     /// Holds the lock that keeps other servers off the object. Not for clients, because the lock would last as long as the
     /// client.
     lock: File,
-    /// The object of another user is not removed.
+    /// The object of another user is never removed.
     is_foreign: bool,
+    at_end: AtEnd,
 }
 
 impl ShmObject {
-    /// Opens or creates the object with exactly `size` bytes. As in QEMU's example server, an existing object keeps its
-    /// contents, because other processes may have it mapped. It may grow, but must not shrink.
+    /// Opens or creates the object with exactly `size` bytes, and reserves its blocks. As in QEMU's example server, an existing
+    /// object keeps its contents, because other processes may have it mapped. It may grow, but must not shrink.
     pub(super) fn open(name: &ShmName, size: u64) -> Result<(Self, File), MemoryError> {
-        let path = Path::new(DIRECTORY).join(&name.0);
+        let path = name.path();
         let failed = |step| {
             let place = path.display().to_string();
             move |source| MemoryError::Create { step, place, source }
         };
-        let lock = open_or_create(&path).map_err(|source| {
+        let (lock, is_new) = regular_file::open_or_create(&path, 0o600, FLAG).map_err(|source| {
             let is_foreign = fs::symlink_metadata(&path).is_ok_and(|found| found.uid() != geteuid().as_raw());
             match source.kind() {
                 io::ErrorKind::PermissionDenied if is_foreign => MemoryError::ShmOfOtherUser(path.clone()),
@@ -76,7 +109,7 @@ impl ShmObject {
             Err(Errno::WOULDBLOCK) => return Err(MemoryError::ShmInUse(path)),
             Err(errno) => return Err(failed("lock")(errno.into())),
         }
-        let file = options().open(&path).map_err(failed("open"))?;
+        let file = regular_file::open(&path, FLAG).map_err(failed("open"))?;
         if !refers_to(&path, &lock) {
             return Err(MemoryError::ShmInUse(path));
         }
@@ -91,13 +124,21 @@ impl ShmObject {
                 path.display()
             );
         }
-        let object = Self { path: path.clone(), lock, is_foreign };
+        let at_end = if is_new { AtEnd::Remove } else { AtEnd::Restore { size: existing } };
+        let object = Self { path: path.clone(), lock, is_foreign, at_end };
         if existing > 0 {
             info!("{} exists with a size of {}: it is used with its contents", path.display(), Bytes(existing));
         }
-        capacity::check_space(DIRECTORY.as_ref(), size - existing)?;
+        let directory = DIRECTORY.as_ref();
+        capacity::check_space(directory, size, existing)?;
         file.set_len(size).map_err(failed("size"))?;
+        capacity::reserve(&file, directory, size)?;
         Ok((object, file))
+    }
+
+    /// From now on an existing object is removed at the end, like one that this server created.
+    pub(super) fn remove_at_end(&mut self) {
+        self.at_end = if self.is_foreign { AtEnd::Keep } else { AtEnd::Remove };
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -108,32 +149,12 @@ impl ShmObject {
 impl Drop for ShmObject {
     /// Keeps an object that another process has created with the same name.
     fn drop(&mut self) {
-        if !self.is_foreign && refers_to(&self.path, &self.lock) {
-            let _ = fs::remove_file(&self.path);
+        match self.at_end {
+            AtEnd::Remove if refers_to(&self.path, &self.lock) => _ = fs::remove_file(&self.path),
+            AtEnd::Restore { size } => _ = self.lock.set_len(size),
+            AtEnd::Remove | AtEnd::Keep => {}
         }
     }
-}
-
-/// Opens without `O_CREAT` first. With it, the kernel does not open an existing object of another user, even for root,
-/// because /dev/shm is sticky and world-writable (`fs.protected_regular`, see
-/// [proc_sys_fs(5)](https://man7.org/linux/man-pages/man5/proc_sys_fs.5.html)).
-fn open_or_create(path: &Path) -> io::Result<File> {
-    loop {
-        match options().open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            opened => return opened,
-        }
-        match options().create_new(true).open(path) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            opened => return opened,
-        }
-    }
-}
-
-fn options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
-    options
 }
 
 #[cfg(test)]

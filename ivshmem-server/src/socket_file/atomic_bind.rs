@@ -16,7 +16,7 @@ use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use nix::sched::{CloneFlags, unshare};
@@ -26,6 +26,8 @@ use rustix::fs::{CWD, FlockOperation, RenameFlags, flock, renameat, renameat_wit
 use rustix::io::Errno;
 use rustix::net::{SocketAddrUnix, bind, getsockname, listen};
 use rustix::process::{chroot, fchdir, geteuid};
+
+use super::parent_of;
 
 /// Binds a socket to a free path and listens. The file has the permissions `mode`, unless it was bound in place.
 pub(super) fn bind_and_listen(
@@ -67,7 +69,7 @@ impl Hidden {
                 Ok(Self { bound: directory.join(name), root, root_fd, start, is_absolute: path.is_absolute() })
             }
             Err(error) => {
-                let _ = fs::remove_dir_all(&root);
+                remove_own(&root);
                 Err(error)
             }
         }
@@ -138,13 +140,8 @@ impl Hidden {
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.root);
+        remove_own(&self.root);
     }
-}
-
-/// The directory of a path's last component.
-pub(super) fn parent_of(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Creates the directories of `path` inside `root`. Returns the directory where `path` starts, and the one that it names.
@@ -186,8 +183,21 @@ fn remove_stale(root: &Path) {
     if let Ok(fd) = File::open(root)
         && flock(&fd, FlockOperation::NonBlockingLockExclusive).is_ok()
     {
-        let _ = fs::remove_dir_all(root);
+        remove_own(root);
     }
+}
+
+/// Removes a hidden directory with the directories and the socket that a start creates in it. Keeps other files and their
+/// directories: a user's directory may have the same name.
+fn remove_own(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => remove_own(&entry.path()),
+            Ok(kind) if kind.is_socket() => _ = fs::remove_file(entry.path()),
+            _ => {}
+        }
+    }
+    let _ = fs::remove_dir(root);
 }
 
 fn is_bound(socket: &OwnedFd) -> bool {

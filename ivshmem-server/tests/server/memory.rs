@@ -186,6 +186,83 @@ fn an_existing_posix_object_may_grow_but_not_shrink() {
     assert_eq!((content.len(), content[4095]), (65_536, 7));
 }
 
+/// Runs the server with a limit of the shell's `ulimit`.
+fn run_with_limit(limit: &str, args: &[&str]) -> (Option<i32>, String) {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit {limit}; exec \"$0\" \"$@\"")]).arg(command().get_program()).args(args);
+    let output = shell.output().unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_failed_start_keeps_a_prepared_object() {
+    let shm = Shm::unique("prepared");
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let flags = ["-F", "-S", socket.to_str().unwrap(), "-M", &shm.name];
+    for (limit, failing, status) in [
+        ("-n 1024", &["-p", "/nonexistent/pid"][..], 1),
+        ("-n 1024", &["--status-socket", "/nonexistent/status"], 1),
+        ("-n 1024", &["-l", "4T"], 3),
+        ("-n 40", &["-n", "256"], 3),
+        ("-f 8", &["-l", "1M"], 3),
+    ] {
+        fs::write(&shm.path, "my data").unwrap();
+        let (code, log) = run_with_limit(limit, &[&flags[..], failing].concat());
+        assert_eq!(code, Some(status), "{failing:?}: {log}");
+        assert!(!failing.contains(&"4T") || log.contains("4T"), "the requested size: {log}");
+        assert_eq!(fs::read_to_string(&shm.path).unwrap(), "my data", "{failing:?}: contents and size");
+        fs::remove_file(&shm.path).unwrap();
+        run_with_limit(limit, &[&flags[..], failing].concat());
+        assert!(!shm.path.exists(), "{failing:?}: an object that the start created is removed");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_prepared_object_is_removed_at_the_end() {
+    let shm = Shm::unique("filled");
+    fs::write(&shm.path, "my data").unwrap();
+    let server = ServerProcess::start(&["-l", "64K", "-M", &shm.name]);
+    assert!(server.stop(Signal::TERM).0.success());
+    assert!(!shm.path.exists());
+}
+
+#[test]
+fn refuses_and_keeps_an_object_that_is_not_a_file() {
+    let shm = Shm::unique("kind");
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let refused = |reason: &str| {
+        let (code, log) = run(&["-S", socket.to_str().unwrap(), "-M", &shm.name]);
+        assert_eq!(code, Some(1), "{log}");
+        assert!(log.contains(reason) && log.contains("choose another --shm-name"), "{log}");
+        assert!(shm.path.symlink_metadata().is_ok());
+        fs::remove_file(&shm.path).unwrap();
+    };
+    assert!(Command::new("mkfifo").arg(&shm.path).status().unwrap().success());
+    refused("it is not a regular file");
+    drop(std::os::unix::net::UnixListener::bind(&shm.path).unwrap());
+    refused("it is not a regular file");
+    std::os::unix::fs::symlink("/dev/null", &shm.path).unwrap();
+    refused("it is a symbolic link, and links are not followed");
+}
+
+#[test]
+fn a_file_size_limit_is_status_3_with_a_hint() {
+    let shm = Shm::unique("limited");
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let directory = folder.path().to_str().unwrap();
+    for backing in [&[][..], &["-M", &shm.name], &["-m", directory]] {
+        let flags = [&["-S", socket.to_str().unwrap(), "-l", "1M"], backing].concat();
+        let (code, log) = run_with_limit("-f 8", &flags);
+        assert_eq!(code, Some(3), "{backing:?}: {log}");
+        assert!(log.contains("File too large") && log.contains("ulimit -f"), "{backing:?}: {log}");
+        assert!(!shm.path.exists() && fs::read_dir(folder.path()).unwrap().count() == 0, "{backing:?}");
+    }
+}
+
 #[test]
 fn a_file_in_a_directory_has_no_name() {
     let folder = tempfile::tempdir().unwrap();
@@ -205,9 +282,24 @@ fn a_name_given_as_a_directory_is_status_2_with_a_hint() {
     let (code, log) = run(&["-S", socket.to_str().unwrap(), "-m", "ivshmem", "-l", "1M", "-n", "2"]);
     assert_eq!(code, Some(2), "{log}");
     assert!(log.contains("takes a directory") && log.contains("use -M ivshmem"), "{log}");
-    let (code, log) = run(&["-S", socket.to_str().unwrap(), "-m", "/no/such"]);
-    assert_eq!(code, Some(2), "{log}");
-    assert!(log.contains("takes a directory") && !log.contains("-M"), "{log}");
+    for (path, hint) in [
+        ("/dev/shm/ivshmem-no-directory", "use -M ivshmem-no-directory"),
+        ("/no/such", "a name without a slash, which -M (--shm-name) takes"),
+        ("no/such", "a name without a slash, which -M (--shm-name) takes"),
+    ] {
+        let (code, log) = run(&["-S", socket.to_str().unwrap(), "-m", path]);
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains("takes a directory") && log.contains(hint), "{log}");
+    }
+}
+
+#[test]
+fn a_path_given_as_a_name_is_status_2_with_the_name() {
+    for (path, name) in [("/dev/shm/frames", "frames"), ("/run/frames", "ivshmem")] {
+        let (code, log) = run(&["-M", path]);
+        assert_eq!(code, Some(2), "{log}");
+        assert!(log.contains(&format!("without a slash, such as {name}\n")), "{log}");
+    }
 }
 
 #[test]
@@ -284,10 +376,37 @@ fn logs_shrunk_memory_with_the_peers_at_risk() {
     let table = command().args(["status", "--status-socket"]).arg(&status_path).output().unwrap();
     assert!(String::from_utf8(table.stdout).unwrap().contains("SHRUNK to 4K"));
     // A join checks the size as well, but logs it only once.
-    let _other = server.member(1);
+    assert!(server.client().is_refused());
+    server.log_until("a client was refused: the memory was resized: from 64K to 4K");
     let command_line = line.split('`').nth(1).unwrap();
     assert!(Command::new("sh").args(["-c", command_line]).status().unwrap().success());
     let lines = server.log_until("has its size of 64K again");
     assert!(!lines.iter().any(|line| line.contains("was shrunk")), "{lines:?}");
     assert_eq!(current(), Some(65_536));
+}
+
+#[test]
+fn enlarged_memory_is_logged_and_clients_are_refused() {
+    let shm = Shm::unique("enlarged");
+    let folder = tempfile::tempdir().unwrap();
+    let status_path = folder.path().join("status");
+    let directory = folder.path().to_str().unwrap().to_owned();
+    for backing in [["-M", &shm.name], ["-m", &directory]] {
+        let own = tempfile::tempdir().unwrap();
+        let flags = [&["-l", "64K", "--status-socket", status_path.to_str().unwrap()], &backing[..]].concat();
+        let server = ServerProcess::start_in(own, command(), &flags);
+        let memory = File::from(server.member(1).memory.unwrap());
+        memory.set_len(96 << 10).unwrap();
+        assert!(server.client().is_refused(), "{backing:?}");
+        let lines = server.log_until("a client was refused: the memory was resized: from 64K to 96K");
+        let line =
+            lines.iter().find(|line| line.contains("was enlarged from 64K to 96K")).expect("the log has the change");
+        let table = command().args(["status", "--status-socket"]).arg(&status_path).output().unwrap();
+        assert!(String::from_utf8(table.stdout).unwrap().contains("ENLARGED to 96K: new clients are refused"));
+        let command_line = line.split('`').nth(1).unwrap();
+        assert!(Command::new("sh").args(["-c", command_line]).status().unwrap().success(), "{command_line}");
+        server.member(1);
+        server.log_until("has its size of 64K again");
+        assert!(server.stop(Signal::TERM).0.success());
+    }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use cli_common::output::print_error;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork, setsid};
@@ -58,11 +59,22 @@ fn wait_for(mut ready: io::PipeReader, child: Pid) -> ExitCode {
     }
     match waitpid(child, None) {
         Ok(WaitStatus::Exited(_, status)) => u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from),
-        status => {
-            let _ = writeln!(io::stderr(), "ivshmem-server: the server ended before it listened: {status:?}");
+        Ok(status) => {
+            print_error(&format!("ivshmem-server: the server ended before it listened: {}", describe(status)));
+            ExitCode::FAILURE
+        }
+        Err(errno) => {
+            print_error(&format!("ivshmem-server: cannot wait for the server: {errno}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// How a process ended that did not exit, with the usual cause of the signal.
+fn describe(status: WaitStatus) -> String {
+    let WaitStatus::Signaled(_, signal, _) = status else { return format!("{status:?}") };
+    let hint = if signal == Signal::SIGKILL { ". Hint: out-of-memory killer? See dmesg" } else { "" };
+    format!("it was killed by signal {} ({signal}){hint}", signal as i32)
 }
 
 impl Caller {
@@ -79,5 +91,18 @@ impl Caller {
             bail!("the process that started this server ended before the server listened");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_killed_start_is_reported_with_signal_and_hint() {
+        let killed = |signal| describe(WaitStatus::Signaled(Pid::from_raw(1), signal, false));
+        let hint = "it was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg";
+        assert_eq!(killed(Signal::SIGKILL), hint);
+        assert_eq!(killed(Signal::SIGSEGV), "it was killed by signal 11 (SIGSEGV)");
     }
 }

@@ -29,7 +29,7 @@ Exit status:
   0  stopped by a signal
   1  failed: a server already answers at the socket, the log file cannot be opened, …
   2  wrong usage
-  3  missing requirement: memory, huge pages, file descriptors, a server to query";
+  3  missing requirement: memory, huge pages, file descriptors, /proc, a server to query";
 
 // As with getopt(3), the last of repeated flags counts: `ivshmem-server $DEFAULTS "$@"`. Lists collect their values.
 /// Gives the shared memory and the eventfds of all peers to QEMU and other ivshmem clients
@@ -108,14 +108,14 @@ impl Args {
         requested && self.command.is_none()
     }
 
-    pub(crate) fn into_config(self) -> Config {
-        let backing = match (self.hugepages, self.shm_name, self.shm_dir) {
+    pub(crate) fn config(&self) -> Config {
+        let backing = match (self.hugepages, &self.shm_name, &self.shm_dir) {
             (Some(page_size), ..) => Backing::HugePages(page_size),
-            (None, Some(name), _) => Backing::Shm(name),
-            (None, None, Some(directory)) => Backing::Directory(directory),
+            (None, Some(name), _) => Backing::Shm(name.clone()),
+            (None, None, Some(directory)) => Backing::Directory(directory.clone()),
             (None, None, None) => Backing::Memfd,
         };
-        Config { backing, ..self.config }
+        Config { backing, ..self.config.clone() }
     }
 }
 
@@ -129,7 +129,7 @@ mod tests {
 
     fn parse(flags: &[&str]) -> Config {
         let name = ["ivshmem-server"];
-        Args::parse_from(name.iter().chain(flags)).into_config()
+        Args::parse_from(name.iter().chain(flags)).config()
     }
 
     #[test]

@@ -7,9 +7,11 @@ mod sighup;
 mod status_table;
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -18,9 +20,11 @@ use cli_common::exit_status::{FAILED, MISSING, USAGE};
 use cli_common::{arguments, output};
 use ivshmem_server::memory::MemoryError;
 use ivshmem_server::socket_activation::{ActivationError, InheritedSockets};
-use ivshmem_server::{Config, Server, ServerError, SocketError, fd_limit};
+use ivshmem_server::{Config, Server, ServerError, SocketError, check_paths, fd_limit};
+use nix::sys::signal::Signal;
 use proto::connect::ConnectError;
 use proto::status::{self, StatusError};
+use rustix::fs::{OFlags, fcntl_setfl};
 use rustix::io::Errno;
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,35 +44,31 @@ fn main() -> ExitCode {
         Ok(args) => args,
         Err(status) => return status,
     };
+    if let Err(error) = ignore_sigxfsz() {
+        return cannot_start(&error);
+    }
     // Before any thread is started.
     let caller = match args.is_background().then(background::fork_daemon).transpose() {
         Ok(None) => None,
         Ok(Some(Forked::Caller(status))) => return status,
         Ok(Some(Forked::Daemon(caller))) => Some(caller),
-        Err(error) => return cannot_start(&format!("cannot go to the background: {error}")),
+        Err(error) => return cannot_start(&anyhow::Error::from(error).context("cannot go to the background")),
     };
-    let log_file = match args.log_file.as_deref().map(open_log).transpose() {
-        Ok(file) => file,
-        Err(error) => return cannot_start(&format!("{error:#}")),
-    };
-    let log = match start_log(log_file.as_ref()) {
-        Ok(log) => log,
-        Err(error) => return cannot_start(&format!("cannot start the log: {error}")),
+    let config = args.config();
+    let (log, log_file) = match open_log(args.log_file.as_deref(), &config, inherited.as_ref().ok()) {
+        Ok(opened) => opened,
+        Err(error) => return cannot_start(&error),
     };
     init_tracing(&log, &args);
     let detach = Detach { caller, log_file };
     let result = match args.command {
         Some(command) => run_command(command),
-        None => inherited
-            .map_err(anyhow::Error::from)
-            .and_then(|inherited| serve(&args.into_config(), inherited, detach, &log)),
+        None => inherited.map_err(anyhow::Error::from).and_then(|inherited| serve(&config, inherited, detach, &log)),
     };
     let status = match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint =
-                error.chain().any(is_out_of_descriptors).then_some(": raise the limit of open files (ulimit -n)");
-            tracing::error!("{error:#}{}", hint.unwrap_or_default());
+            tracing::error!("{}", describe(&error));
             ExitCode::from(exit_status(&error))
         }
     };
@@ -76,15 +76,57 @@ fn main() -> ExitCode {
     status
 }
 
-/// Reports an error before the log exists.
-fn cannot_start(reason: &str) -> ExitCode {
-    let _ = writeln!(io::stderr(), "ivshmem-server: {reason}");
-    ExitCode::FAILURE
+/// Makes writes beyond the limit of file sizes (`ulimit -f`) fail with EFBIG instead of killing the process with SIGXFSZ.
+fn ignore_sigxfsz() -> anyhow::Result<()> {
+    signal_hook::flag::register(Signal::SIGXFSZ as i32, Arc::default()).map(drop).context("cannot handle SIGXFSZ")
 }
 
-fn open_log(path: &Path) -> anyhow::Result<File> {
-    let file = File::options().append(true).create(true).open(path);
-    file.with_context(|| format!("cannot open the log file {}", path.display()))
+/// Reports an error before the log exists.
+fn cannot_start(error: &anyhow::Error) -> ExitCode {
+    output::print_error(&format!("ivshmem-server: {}", describe(error)));
+    ExitCode::from(exit_status(error))
+}
+
+/// Starts the log, and opens its file unless another flag has the same path.
+fn open_log(
+    path: Option<&Path>,
+    config: &Config,
+    inherited: Option<&InheritedSockets>,
+) -> anyhow::Result<(Log, Option<File>)> {
+    if let Some(inherited) = inherited {
+        check_paths(config, inherited, path)?;
+    }
+    let file = path.map(open_log_file).transpose()?;
+    let log = start_log(file.as_ref()).context("cannot start the log")?;
+    Ok((log, file))
+}
+
+/// Opens or creates the log file. Links are followed.
+fn open_log_file(path: &Path) -> anyhow::Result<File> {
+    let mut options = File::options();
+    // Opening a FIFO without a reader would block.
+    options.append(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed());
+    // Without O_CREAT first: with it, the kernel may not open an existing file of another user in a sticky directory, even for
+    // root (fs.protected_regular).
+    let opened = match options.open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => options.create(true).open(path),
+        opened => opened,
+    };
+    let file = opened.map_err(|error| {
+        let hint = match Errno::from_io_error(&error) {
+            Some(Errno::NXIO) => {
+                ": it is a FIFO without a reader, or a socket: start the reader, or choose another --log-file"
+            }
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {
+                ": its directory must exist, and this user must be able to write the file there"
+            }
+            _ => "",
+        };
+        anyhow::Error::from(error).context(format!("cannot open the log file {}{hint}", path.display()))
+    })?;
+    // The log has its own thread, which may wait for the reader of a FIFO.
+    fcntl_setfl(&file, OFlags::APPEND).context("cannot make the log file blocking")?;
+    Ok(file)
 }
 
 /// Until the server listens, the log always goes to stderr, and to the log file as well.
@@ -168,17 +210,23 @@ fn run_command(command: Subcommand) -> anyhow::Result<()> {
     }
 }
 
+/// The text of an error, with the hint for its cause.
+fn describe(error: &anyhow::Error) -> String {
+    let hint = error.chain().find_map(exceeded_limit).or_else(|| hint(error)).unwrap_or_default();
+    format!("{error:#}{hint}")
+}
+
 fn exit_status(error: &anyhow::Error) -> u8 {
     if error.is::<ActivationError>() {
         return USAGE;
     }
-    if error.chain().any(is_out_of_descriptors) {
+    if error.chain().any(|cause| exceeded_limit(cause).is_some()) {
         return MISSING;
     }
-    if let Some(StatusError::NotRunning { .. } | StatusError::Connect(ConnectError::NotASocket(_))) =
-        error.downcast_ref()
-    {
-        return MISSING;
+    match error.downcast_ref() {
+        Some(StatusError::NotRunning { .. } | StatusError::Connect(ConnectError::NotASocket(_))) => return MISSING,
+        Some(StatusError::Connect(ConnectError::PathTooLong(_))) => return USAGE,
+        _ => {}
     }
     let Some(error) = error.downcast_ref::<ServerError>() else { return FAILED };
     match error {
@@ -193,17 +241,31 @@ fn exit_status(error: &anyhow::Error) -> u8 {
             | MemoryError::ShmLarger { .. }
             | MemoryError::Create { .. } => FAILED,
         },
-        ServerError::Socket(SocketError::PathTooLong(_) | SocketError::Abstract(_)) | ServerError::SameSocket(_) => {
+        ServerError::Socket(SocketError::PathTooLong(_) | SocketError::Abstract(_)) | ServerError::SamePath { .. } => {
             USAGE
         }
-        ServerError::TooFewDescriptors { .. } => MISSING,
+        ServerError::TooFewDescriptors { .. } | ServerError::NoProc(_) => MISSING,
         ServerError::Socket(_) | ServerError::PidFile { .. } | ServerError::System { .. } => FAILED,
     }
 }
 
-fn is_out_of_descriptors(cause: &(dyn std::error::Error + 'static)) -> bool {
-    let errno = cause.downcast_ref().and_then(Errno::from_io_error);
-    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
+/// The hint for a resource limit that the process exceeded.
+fn exceeded_limit(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    match cause.downcast_ref().and_then(Errno::from_io_error)? {
+        Errno::MFILE | Errno::NFILE => Some(": raise the limit of open files (ulimit -n)"),
+        Errno::FBIG => Some(": raise the limit of file sizes (ulimit -f)"),
+        _ => None,
+    }
+}
+
+/// The hint for another cause. The errors of the library have theirs.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    if let Some(StatusError::Read { source, .. }) = error.downcast_ref()
+        && source.kind() == ErrorKind::TimedOut
+    {
+        return Some(". Hint: check that the server is not stopped");
+    }
+    None
 }
 
 fn init_tracing(log: &Log, args: &Args) {
@@ -218,5 +280,30 @@ fn init_tracing(log: &Log, args: &Args) {
     match args.log_format {
         LogFormat::Text => logger.init(),
         LogFormat::Json => logger.json().init(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_of_a_stopped_server_has_a_hint() {
+        let source = ErrorKind::TimedOut.into();
+        let error = anyhow::Error::from(StatusError::Read { path: "/x".into(), source });
+        assert_eq!(
+            describe(&error),
+            "cannot read the status at /x: timed out. Hint: check that the server is not stopped"
+        );
+        assert_eq!(exit_status(&error), FAILED);
+    }
+
+    #[test]
+    fn exceeded_limits_are_status_3_with_a_hint() {
+        for (errno, hint) in [(Errno::MFILE, "(ulimit -n)"), (Errno::FBIG, "(ulimit -f)")] {
+            let error = anyhow::Error::from(io::Error::from(errno)).context("cannot go on");
+            assert!(describe(&error).ends_with(hint), "{errno}");
+            assert_eq!(exit_status(&error), MISSING);
+        }
     }
 }

@@ -10,15 +10,19 @@ const HEADER: [&str; 8] = ["peer", "pid", "uid", "gid", "vectors", "queued", "me
 pub(crate) fn render(status: &ServerStatus) -> String {
     let ServerStatus { memory, peers, .. } = status;
     let seals = if memory.seals.is_empty() { "none".into() } else { memory.seals.join(", ") };
-    let shrunk = match memory.current_bytes {
-        Some(current) if current < memory.size_bytes => {
-            format!("; SHRUNK to {}: peers that access the missing part end with SIGBUS", Bytes(current))
+    let resized = match memory.current_bytes {
+        Some(current) if current < memory.size_bytes => format!(
+            "; SHRUNK to {}: peers that access the missing part end with SIGBUS, and new clients are refused",
+            Bytes(current)
+        ),
+        Some(current) if current > memory.size_bytes => {
+            format!("; ENLARGED to {}: new clients are refused", Bytes(current))
         }
         _ => String::new(),
     };
     let mut text = format!(
         "ivshmem-server {version}, pid {pid}, listening on {socket} since {started}\n\
-         memory: {description}; seals: {seals}{shrunk}\n\
+         memory: {description}; seals: {seals}{resized}\n\
          peers: {count} of {max_peers}, vectors per peer: {vectors}; next id {next_id}, {ids_left} free, {ids_held} held\n\
          {messages} messages sent, {refused} clients refused, {cut_off} peers disconnected, {held_up} clients waiting\n",
         version = status.version,

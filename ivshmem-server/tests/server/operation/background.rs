@@ -1,14 +1,15 @@
 //! Running in the background, with command lines of scripts and units for QEMU's example server.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use tempfile::TempDir;
 
-use crate::support::harness::{TestClient, command};
+use crate::support::harness::{ChildGuard, TestClient, command};
 use crate::support::leak_check::eventually;
 
 /// A directory for one server. The server is killed at the end of the test, by its pid file.
@@ -100,7 +101,8 @@ fn a_failed_start_is_printed_with_its_status() {
     for (flags, status, reason) in [
         ("-p pid -S file", 1, "is not a socket"),
         ("-p missing/pid -S socket", 1, "cannot write the process id to missing/pid"),
-        ("-d -S socket --log-file missing/log", 1, "cannot open the log file missing/log"),
+        ("-d -S socket --log-file missing/log", 1, "cannot open the log file missing/log: its directory must exist"),
+        ("-p pid -S socket --log-file pid", 2, "cannot be both --pid-file and --log-file"),
         ("-p pid -S socket -l 1", 2, "below the page size"),
         ("-p pid -S socket -l 4000000T", 3, "of shared memory requested"),
         ("-d -p pid --vectors 0", 2, "expected a number from 1 to 256"),
@@ -129,14 +131,36 @@ fn the_last_of_foreground_and_daemonize_counts() {
 
 #[test]
 fn an_interrupted_start_leaves_no_server() {
-    let folder = ServerDir::new();
-    // The FIFO has no reader, so the start blocks.
-    let script = "mkfifo log && { ivshmem-server -d -p pid -S socket --log-file log & } ; sleep 0.2; kill -KILL $!; \
-                  cat log >/dev/null";
-    let output = folder.run(script);
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    eventually("the socket is removed", || !folder.path().join("socket").exists());
-    assert!(folder.pid().is_none());
+    // Repeated if the start was too fast for the test.
+    while !interrupt_start(&ServerDir::new()) {}
+}
+
+/// Kills the calling process before the server listens. Returns false if the server listened already.
+fn interrupt_start(folder: &ServerDir) -> bool {
+    let socket = folder.path().join("socket");
+    // The start waits some time for this lock.
+    let directory = File::open(folder.path()).unwrap();
+    flock(&directory, FlockOperation::LockExclusive).unwrap();
+    let mut start = command();
+    start.args(["-d", "-p", "pid", "-S", "socket"]).current_dir(folder.path()).stderr(Stdio::null());
+    let caller = ChildGuard::spawn(&mut start);
+    let id = caller.pid().as_raw_nonzero();
+    let children = || fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+    let child = || children().split_whitespace().next().and_then(|child| Pid::from_raw(child.parse().ok()?));
+    eventually("the start has a child, or has returned", || child().is_some() || socket.exists());
+    let Some(server) = child() else { return false };
+    kill_process(server, Signal::STOP).unwrap();
+    let state = || fs::read_to_string(format!("/proc/{}/stat", server.as_raw_nonzero())).unwrap_or_default();
+    eventually("the server is stopped", || state().contains(") T "));
+    if socket.exists() {
+        kill_process(server, Signal::KILL).unwrap();
+        return false;
+    }
+    drop(caller);
+    kill_process(server, Signal::CONT).unwrap();
+    eventually("the server ends", || test_kill_process(server).is_err());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    true
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -198,6 +199,7 @@ fn refuses_a_fifo_as_pid_file() {
         let (code, log) = run(&["-S", socket.to_str().unwrap(), "-p", fifo.to_str().unwrap()]);
         assert_eq!(code, Some(1), "{log}");
         assert!(log.contains("cannot write the process id to"), "{log}");
+        assert!(log.contains("it is not a regular file: remove it, or choose another --pid-file"), "{log}");
         assert!(fifo.exists() && !socket.exists());
     }
 }
@@ -245,14 +247,130 @@ fn wrong_usage_is_status_2() {
 }
 
 #[test]
-fn refuses_one_path_for_both_sockets() {
+fn refuses_one_path_for_two_purposes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [socket, file, existing] = ["socket", "file", "existing"].map(|name| folder.path().join(name));
+    let same = folder.path().join("./socket");
+    fs::write(&existing, "log").unwrap();
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&existing, &link).unwrap();
+    let shm = format!("ivshmem-paths-{}", std::process::id());
+    let object = Path::new("/dev/shm").join(&shm);
+    for (one, path, other, same) in [
+        ("--socket", &socket, "--status-socket", &same),
+        ("--socket", &socket, "--pid-file", &same),
+        ("--socket", &socket, "--log-file", &socket),
+        ("--status-socket", &file, "--log-file", &file),
+        ("--pid-file", &file, "--log-file", &file),
+        ("--pid-file", &existing, "--log-file", &link),
+        ("--shm-name", &PathBuf::from(&shm), "--log-file", &object),
+    ] {
+        let defaults = ["-F", "-S", socket.to_str().unwrap()];
+        let flags = [one, path.to_str().unwrap(), other, same.to_str().unwrap()];
+        let (code, log) = run(&[&defaults[..], &flags].concat());
+        assert_eq!(code, Some(2), "{flags:?}: {log}");
+        assert!(log.contains(&format!("cannot be both {one} and {other}: give two different paths")), "{log}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "{flags:?}: nothing is created");
+        assert!(!object.exists());
+    }
+    assert_eq!(fs::read_to_string(&existing).unwrap(), "log");
+}
+
+#[test]
+fn socket_paths_have_at_most_107_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("socket");
-    let same = folder.path().join("./socket");
-    let (code, log) = run(&["-S", socket.to_str().unwrap(), "--status-socket", same.to_str().unwrap()]);
-    assert_eq!(code, Some(2), "{log}");
-    assert!(log.contains("cannot be both --socket and --status-socket"), "{log}");
+    let path_of = |bytes: usize| {
+        let directory = format!("{}/", folder.path().display());
+        directory.clone() + &"x".repeat(bytes - directory.len())
+    };
+    for bytes in [108, 109] {
+        for flags in [
+            &["-F", "-S", &path_of(bytes)][..],
+            &["-d", "-S", &path_of(bytes)],
+            &["-S", socket.to_str().unwrap(), "--status-socket", &path_of(bytes)],
+        ] {
+            let (code, log) = run(flags);
+            assert_eq!(code, Some(2), "{flags:?}: {log}");
+            assert!(log.contains("is longer than 107 bytes"), "{flags:?}: {log}");
+        }
+        let (code, log) = run(&["status", "--status-socket", &path_of(bytes)]);
+        assert_eq!(code, Some(2), "{log}");
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    let config = Config { socket: path_of(107).into(), ..Config::default() };
+    serve_none(Library::bind(&config).unwrap());
+}
+
+#[test]
+fn pid_file_errors_name_cause_and_remedy() {
+    let folder = tempfile::tempdir().unwrap();
+    let [socket, link, target] = ["socket", "link", "target"].map(|name| folder.path().join(name));
+    std::os::unix::fs::symlink(&target, &link).unwrap();
+    let missing = folder.path().join("missing/pid");
+    for (path, reason) in [
+        (&link, "it is a symbolic link, and links are not followed: remove it, or choose another --pid-file"),
+        (&missing, "its directory must exist, and this user must be able to write the file there: No such file"),
+    ] {
+        let (code, log) = run(&["-F", "-S", socket.to_str().unwrap(), "-p", path.to_str().unwrap()]);
+        assert_eq!(code, Some(1), "{log}");
+        assert!(log.contains("cannot write the process id to") && log.contains(reason), "{log}");
+        assert!(!target.exists() && !socket.exists());
+    }
+}
+
+#[test]
+fn root_may_overwrite_a_pid_file_of_another_user_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let [pid_file, log_file] = ["pid", "log"].map(|name| folder.path().join(name));
+    // With fs.protected_regular, O_CREAT would fail in such a directory.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+    for path in [&pid_file, &log_file] {
+        fs::write(path, "1\n").unwrap();
+        if std::os::unix::fs::chown(path, Some(65_534), Some(65_534)).is_err() {
+            return;
+        }
+    }
+    let flags = ["-F", "-p", pid_file.to_str().unwrap(), "--log-file", log_file.to_str().unwrap()];
+    let server = ServerProcess::start_in(folder, command(), &flags);
+    let warned = |line: &String| line.contains("WARN") && line.contains("belongs to user 65534");
+    assert!(server.first_lines.iter().any(warned), "{:?}", server.first_lines);
+    assert_eq!(fs::read_to_string(&pid_file).unwrap().trim(), server.pid().as_raw_nonzero().to_string());
+}
+
+#[test]
+fn a_missing_proc_is_status_3_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    let without_proc = |args: &[&str]| {
+        let script = "mount -t tmpfs none /proc && exec \"$0\" \"$@\"";
+        Command::new("unshare").args(["-rm", "sh", "-c", script]).args(args).output()
+    };
+    // Needs permission for namespaces.
+    if !without_proc(&["true"]).is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let program = command().get_program().to_str().unwrap().to_owned();
+    let output = without_proc(&[&program, "-S", socket.to_str().unwrap()]).unwrap();
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{log}");
+    assert!(log.contains("the server needs /proc"), "{log}");
     assert!(!socket.exists());
+}
+
+#[test]
+fn a_lack_of_descriptors_is_status_3_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let [socket, pid_file] = ["socket", "pid"].map(|name| folder.path().join(name));
+    for limit in 4..8 {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(command().get_program());
+        let output = shell.arg("-S").arg(&socket).arg("-p").arg(&pid_file).output().unwrap();
+        let log = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{limit}: {log}");
+        assert!(log.contains("raise the limit of open files (ulimit -n)"), "{limit}: {log}");
+        assert!(!socket.exists() && !pid_file.exists());
+    }
 }
 
 #[test]

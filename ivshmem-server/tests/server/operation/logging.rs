@@ -1,10 +1,10 @@
 //! A blocked or failing stderr loses log lines, but does not block clients or the shutdown.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, PipeReader, pipe};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::support::harness::{ChildGuard, TestClient, command};
+use crate::support::harness::{ChildGuard, ServerProcess, TestClient, command, run};
 
 /// More log lines than the queue and a pipe hold.
 const CLIENTS: usize = 2_000;
@@ -94,4 +94,39 @@ fn the_log_reports_the_number_of_lost_lines() {
     stop(process, folder.path());
     let end = rest.join().unwrap().unwrap();
     assert!(end.contains("stopped"), "{end}");
+}
+
+#[test]
+fn a_log_file_at_its_size_limit_does_not_end_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let log_file = folder.path().join("log");
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -f 8; exec \"$0\" \"$@\""]).arg(command().get_program());
+    let flags = ["-l", "4K", "--log-file", log_file.to_str().unwrap()];
+    let server = ServerProcess::start_in(folder, shell, &flags);
+    let limit = fs::read_to_string(format!("/proc/{}/limits", server.pid().as_raw_nonzero())).unwrap();
+    let limit =
+        limit.lines().find(|line| line.starts_with("Max file size")).unwrap().split_whitespace().nth(3).unwrap();
+    let limit: u64 = limit.parse().unwrap();
+    while fs::metadata(&log_file).unwrap().len() < limit {
+        server.member(1);
+    }
+    server.member(1);
+    assert_eq!(server.stop(Signal::TERM).0.code(), Some(0));
+}
+
+#[test]
+fn a_fifo_as_log_file_needs_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let [socket, fifo] = ["socket", "fifo"].map(|name| folder.path().join(name));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let flags = ["-S", socket.to_str().unwrap(), "--log-file", fifo.to_str().unwrap()];
+    let (code, log) = run(&flags);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("cannot open the log file") && log.contains("a FIFO without a reader"), "{log}");
+    let reader = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let process = ChildGuard::spawn(command().args(flags).stderr(Stdio::null()));
+    let mut lines = BufReader::new(reader).lines().map(Result::unwrap);
+    assert!(lines.any(|line| line.contains("listening on")));
+    stop(process, folder.path());
 }

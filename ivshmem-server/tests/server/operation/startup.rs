@@ -4,10 +4,10 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::{fs, hint};
 
-use crate::support::harness::{ChildGuard, TestClient, command};
+use crate::support::harness::{ChildGuard, TestClient, command, run};
 
 /// Connects as soon as the path exists, without any pause. Returns the first permissions of the path as well.
 fn connect_at_once(socket: &Path) -> Result<(UnixStream, u32), ErrorKind> {
@@ -95,6 +95,7 @@ fn binds_each_spelling_of_a_path_and_removes_it() {
         let hidden = directory.join(path).with_file_name(".s.bind");
         if !path.starts_with("/proc") {
             fs::create_dir_all(hidden.join("var")).unwrap();
+            drop(UnixListener::bind(hidden.join("var/s")).unwrap());
         }
         let mut server = command();
         let mut process = ChildGuard::spawn(server.args(["-S", path]).current_dir(directory).stderr(Stdio::null()));
@@ -107,4 +108,29 @@ fn binds_each_spelling_of_a_path_and_removes_it() {
         assert!(process.wait().success());
         assert!(!socket.exists() && !hidden.exists(), "{path}");
     }
+}
+
+#[test]
+fn keeps_a_users_directory_with_the_hidden_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join(".s.bind/directory/keep");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(&kept, "data").unwrap();
+    let mut server = command();
+    let mut process = ChildGuard::spawn(server.args(["-S", "s"]).current_dir(folder.path()).stderr(Stdio::null()));
+    let _client = connect_at_once(&folder.path().join("s")).unwrap();
+    rustix::process::kill_process(process.pid(), rustix::process::Signal::TERM).unwrap();
+    assert!(process.wait().success());
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "data");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only that directory is left");
+}
+
+#[test]
+fn a_fifo_as_directory_of_the_socket_does_not_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let (code, log) = run(&["-S", fifo.join("socket").to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("cannot listen at"), "{log}");
 }

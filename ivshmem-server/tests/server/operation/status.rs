@@ -88,6 +88,10 @@ fn man_pages_and_completions_name_the_flags() {
     let error = String::from_utf8(missing.stderr).unwrap();
     assert!(error.contains("(mkdir -p ") && !folder.path().join("man1").exists(), "{error}");
     assert_eq!(missing.status.code(), Some(1));
+    fs::write(folder.path().join("file"), "").unwrap();
+    let file = command().arg("man").arg(folder.path().join("file")).output().unwrap();
+    let error = String::from_utf8(file.stderr).unwrap();
+    assert!(error.contains("give the path of a directory") && !error.contains("mkdir"), "{error}");
     fs::create_dir(folder.path().join("man1")).unwrap();
     assert!(command().arg("man").arg(folder.path().join("man1")).status().unwrap().success());
     for (name, text) in [("ivshmem-server.1", "\\-\\-stall\\-timeout"), ("ivshmem-server-status.1", "\\-\\-json")] {
