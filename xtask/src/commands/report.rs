@@ -25,8 +25,8 @@ rendered up to its last block, and the report lists what is missing. A damaged r
 written again, and the damaged one kept as result.json.damaged. The same input gives the same
 files, byte by byte. The summary has up to 100 columns, or $COLUMNS.
 
-Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered,
-2 not a run's folder.")]
+Exit status: 0 every self-check passed, 1 one failed or the directory cannot be rendered,
+2 not a run's directory.")]
 pub(crate) struct ReportArgs {
     /// Directory of the run [default: results/latest]
     dir: Option<PathBuf>,

@@ -3,6 +3,7 @@
 use super::STOP_LOAD;
 use crate::result::environment::Environment;
 use crate::result::warning::Warning;
+use bench_model::ASKED_FOR;
 use bench_model::pinning::{Pinning, ThreadName};
 use bench_model::units::{plural, sig3};
 
@@ -249,12 +250,12 @@ fn nested(environment: &Environment) -> Option<Warning> {
 fn emulated(environment: &Environment) -> Option<Warning> {
     (environment.accel == "tcg").then(|| {
         let reason = environment.accel_reason.strip_prefix("tcg: ").unwrap_or(&environment.accel_reason);
-        let reason = if reason.is_empty() { String::new() } else { format!("; {reason}") };
-        let hint = if reason == "; asked for" {
+        let hint = if reason == ASKED_FOR {
             "run without --accel tcg on a machine with working KVM"
         } else {
             "run on a machine with working KVM (cargo xtask doctor tests it)"
         };
+        let reason = if reason.is_empty() { String::new() } else { format!("; {reason}") };
         let message = format!("the guest ran under emulation (TCG{reason}): neither times nor ratios predict KVM");
         Warning::new(message, hint)
     })
