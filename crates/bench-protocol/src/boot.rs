@@ -144,10 +144,10 @@ impl GuestDriver {
 }
 
 impl FromStr for GuestDriver {
-    type Err = strum::ParseError;
+    type Err = String;
 
     fn from_str(name: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|driver| driver.name() == name).ok_or(strum::ParseError::VariantNotFound)
+        Self::ALL.into_iter().find(|driver| driver.name() == name).ok_or_else(|| format!("unknown driver {name}"))
     }
 }
 
