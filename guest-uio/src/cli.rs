@@ -1,11 +1,12 @@
-//! The command line: verbs, flags, examples.
+//! The command line: commands, flags, examples.
 
 use std::time::Duration;
 
-use clap::builder::PossibleValuesParser;
+use bench_protocol::boot::GuestDriver;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use cli_common::{duration, number};
-use guest_uio::driver::{self, UIO_PCI_MSIX};
+use guest_uio::driver::UIO_PCI_MSIX;
 
 /// Uses an ivshmem device inside a Linux guest: memory, doorbells and interrupts.
 #[derive(Debug, Parser)]
@@ -18,7 +19,7 @@ use guest_uio::driver::{self, UIO_PCI_MSIX};
   guest-uio ring 1 0                       ring peer 1 on vector 0
   guest-uio respond                        the guest's side of the benchmark
 
-Each verb's --help has more.
+Each command's --help has more.
 
 Exit status:
   0  ok
@@ -61,8 +62,8 @@ Exit status 3 if there is a hint.")]
 The driver's module must be loaded. docs/drivers.md compares the drivers.")]
     Bind {
         /// Driver to bind
-        #[arg(long, value_name = "DRIVER", default_value = UIO_PCI_MSIX, value_parser = PossibleValuesParser::new(driver::ALL))]
-        driver: String,
+        #[arg(long, value_name = "DRIVER", default_value = UIO_PCI_MSIX, value_parser = driver())]
+        driver: GuestDriver,
     },
     /// Unbinds the device from its driver
     #[command(after_help = "Examples:
@@ -150,6 +151,10 @@ Writes nothing if the input does not fit.")]
     },
 }
 
+fn driver() -> impl TypedValueParser<Value = GuestDriver> {
+    PossibleValuesParser::new(GuestDriver::ALL.map(GuestDriver::name)).try_map(|name| name.parse())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn every_verb_has_examples() {
+    fn every_command_has_examples() {
         for verb in Arguments::command().get_subcommands() {
             let help = verb.get_after_help().map(ToString::to_string).unwrap_or_default();
             let command = format!("guest-uio {}", verb.get_name());

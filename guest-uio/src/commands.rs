@@ -1,11 +1,11 @@
-//! One function for each verb.
+//! One function for each command.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use bench_protocol::boot::Bar2Map;
+use bench_protocol::boot::{Bar2Map, GuestDriver};
 use cli_common::output::print;
 use doorbell::wait::Wakeup;
 use doorbell::{PeerId, Vector};
@@ -24,7 +24,7 @@ pub(crate) struct OpenDevice {
     driver: Box<dyn Driver>,
 }
 
-/// Selects and opens the device of a verb.
+/// Selects and opens the device of a command.
 pub(crate) fn open(address: Option<&str>, needs: Needs) -> anyhow::Result<OpenDevice> {
     let device = PciDevice::select(address, needs)?;
     let driver = driver::open(&device, Bar2Map::Auto).context("cannot use the device")?;
@@ -38,10 +38,10 @@ pub(crate) fn probe(address: Option<&str>, json: bool) -> anyhow::Result<ExitCod
     Ok(ExitCode::from(if report.hint.is_some() { 3 } else { 0 }))
 }
 
-pub(crate) fn bind(address: Option<&str>, name: &str) -> anyhow::Result<()> {
+pub(crate) fn bind(address: Option<&str>, driver: GuestDriver) -> anyhow::Result<()> {
     let device = PciDevice::select(address, Needs::Memory)?;
-    driver::bind(&device, name)?;
-    Ok(print(&format!("bound {} to {name}\n", device.address()))?)
+    driver::bind(&device, driver)?;
+    Ok(print(&format!("bound {} to {}\n", device.address(), driver.name()))?)
 }
 
 pub(crate) fn unbind(address: Option<&str>) -> anyhow::Result<()> {

@@ -1,6 +1,6 @@
 //! `guest-uio`: the guest side of ivshmem-doorbell, as a command and as PID 1 of the small VM.
 //!
-//! 1. `cli`: verbs and flags. 2. `commands`: one function for each verb.
+//! 1. `cli`: commands and flags. 2. `commands`: one function for each command.
 
 mod cli;
 mod commands;
@@ -41,7 +41,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let open = |needs| commands::open(address, needs);
     match arguments.verb {
         Verb::Probe { json } => return commands::probe(address, json),
-        Verb::Bind { ref driver } => commands::bind(address, driver)?,
+        Verb::Bind { driver } => commands::bind(address, driver)?,
         Verb::Unbind => commands::unbind(address)?,
         Verb::Ring { peer, vector } => commands::ring(&open(Needs::Doorbells)?, PeerId(peer), Vector(vector))?,
         Verb::Wait { vector, count, timeout } => {

@@ -1,7 +1,7 @@
 //! The present peers, and the notifications for each client. The registry uses no sockets: each client's task takes batches
 //! of notifications from it and sends them.
 //!
-//! Joins and leaves are ordered by stamps, and stored once for all clients instead of in a queue for each. A join is the
+//! Joins and leaves are numbered in order, and stored once for all clients instead of in a queue for each. A join is the
 //! member itself, so a client gets no notification of a peer that left before. A departure is stored as long as a live client
 //! was notified of the peer, which is as long as its [id is held](ids). So a client that does not read uses no memory, and at
 //! most 65,536 departures are stored, however many peers join and leave.
@@ -25,7 +25,7 @@ use thiserror::Error;
 use crate::access::Credentials;
 pub(crate) use client_view::ClientView;
 use client_view::{ClientStats, HandshakePhase};
-use ids::{IDS, Ids, Stamp};
+use ids::{EventNumber, IDS, Ids};
 
 /// Bytes that must be available for a new client, and for the notifications to all others: a later allocation failure would
 /// end the process. About 2,000 peers use this much when all have many notifications pending.
@@ -108,12 +108,12 @@ pub(crate) struct Registry {
     vectors: u16,
     max_peers: usize,
     ids: Ids,
-    /// The stamp of the next join or leave.
-    now: Stamp,
-    /// Present peers, by the stamp of their join.
-    members: BTreeMap<Stamp, Member>,
-    /// Peers that left and that a live client was notified of, by the stamp of their leave.
-    departures: BTreeMap<Stamp, PeerId>,
+    /// The number of the next join or leave.
+    now: EventNumber,
+    /// Present peers, by the number of their join.
+    members: BTreeMap<EventNumber, Member>,
+    /// Peers that left and that a live client was notified of, by the number of their leave.
+    departures: BTreeMap<EventNumber, PeerId>,
     is_closed: bool,
 }
 
@@ -160,7 +160,7 @@ impl Registry {
         let Some(id) = self.ids.allocate() else {
             return Err(JoinError::OutOfIds(self.id_holder()));
         };
-        let joined = self.stamp();
+        let joined = self.next_event();
         let view = ClientView::new(id, joined, Doorbells { peer: id, eventfds: Arc::downgrade(&eventfds) });
         let stats = Arc::clone(&view.stats);
         self.members.insert(joined, Member { id, eventfds, credentials, since: SystemTime::now(), stats });
@@ -191,12 +191,12 @@ impl Registry {
     }
 
     fn depart(&mut self, id: PeerId) {
-        let stamp = self.stamp();
-        self.ids.depart(id, stamp);
-        self.departures.insert(stamp, id);
+        let event = self.next_event();
+        self.ids.depart(id, event);
+        self.departures.insert(event, id);
     }
 
-    fn stamp(&mut self) -> Stamp {
+    fn next_event(&mut self) -> EventNumber {
         self.now += 1;
         self.now - 1
     }
@@ -232,13 +232,13 @@ impl Registry {
                 HandshakePhase::Updates if view.joins_from == self.now => break,
                 HandshakePhase::Updates => {
                     let departure = self.next_departure(view);
-                    let until = departure.map_or(self.now, |(stamp, _)| stamp);
+                    let until = departure.map_or(self.now, |(event, _)| event);
                     if let Some(notification) = self.next_join(view, until) {
                         notifications.push_back(notification);
-                    } else if let Some((stamp, peer)) = departure {
+                    } else if let Some((event, peer)) = departure {
                         view.present.remove(peer.0.into());
                         notifications.push_back(Notification::Left(peer));
-                        view.departures_from = stamp + 1;
+                        view.departures_from = event + 1;
                     } else {
                         view.joins_from = self.now;
                     }
@@ -254,7 +254,7 @@ impl Registry {
     }
 
     /// The next present peer that joined before `until`. The client counts as notified of it from now on.
-    fn next_join(&mut self, view: &mut ClientView, until: Stamp) -> Option<Notification> {
+    fn next_join(&mut self, view: &mut ClientView, until: EventNumber) -> Option<Notification> {
         let (&joined, member) = self.members.range(view.joins_from.min(until)..until).next()?;
         view.joins_from = joined + 1;
         view.present.insert(member.id.0.into());
@@ -266,10 +266,10 @@ impl Registry {
     }
 
     /// The next departure of a peer that the client was notified of. Skips the others permanently.
-    fn next_departure(&self, view: &mut ClientView) -> Option<(Stamp, PeerId)> {
-        let mut departures = self.departures.range(view.departures_from..).map(|(&stamp, &peer)| (stamp, peer));
+    fn next_departure(&self, view: &mut ClientView) -> Option<(EventNumber, PeerId)> {
+        let mut departures = self.departures.range(view.departures_from..).map(|(&event, &peer)| (event, peer));
         let next = departures.find(|&(_, peer)| view.present.contains(peer.0.into()));
-        view.departures_from = next.map_or(self.now, |(stamp, _)| stamp);
+        view.departures_from = next.map_or(self.now, |(event, _)| event);
         next
     }
 
@@ -298,9 +298,9 @@ impl Registry {
         peers
     }
 
-    fn peer(&self, joined: Stamp, member: &Member) -> PeerStatus {
+    fn peer(&self, joined: EventNumber, member: &Member) -> PeerStatus {
         let stats = &member.stats;
-        let joins = self.members.range(stats.joins_from.load(Relaxed)..).filter(|&(&stamp, _)| stamp != joined);
+        let joins = self.members.range(stats.joins_from.load(Relaxed)..).filter(|&(&event, _)| event != joined);
         let departures = self.departures.range(stats.departures_from.load(Relaxed)..);
         let Credentials { pid, uid, gid } = member.credentials;
         PeerStatus {

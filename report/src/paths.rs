@@ -1,4 +1,4 @@
-//! Checks a run's paths before reading or writing: they may belong to another user or lead outside the folder.
+//! Checks a run's paths before reading or writing: they may belong to another user or lead outside the directory.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::render::plots;
 use bench_model::journal;
 
 /// Checks every path that rendering reads or writes. Inputs may be links to files. Outputs are regular files or
-/// missing: links are neither replaced nor followed. The folder itself may be a link, as `results/latest` is.
+/// missing: links are neither replaced nor followed. The directory itself may be a link, as `results/latest` is.
 pub(crate) fn check_paths(dir: &Path) -> Result<(), ReportError> {
     for name in [MEASURED_FILE, journal::FILE_NAME, SAMPLES_FILE, PLAN_FILE] {
         let path = dir.join(name);
-        if exists(&path) && !path.metadata().is_ok_and(|seen| seen.is_file()) {
+        if exists(&path) && !path.metadata().is_ok_and(|metadata| metadata.is_file()) {
             return Err(ReportError::NoFile { path });
         }
     }
@@ -25,14 +25,14 @@ pub(crate) fn check_paths(dir: &Path) -> Result<(), ReportError> {
     let mut written: Vec<_> = ours.map(|name| dir.join(name)).collect();
     let entries = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path());
     written.extend(entries.filter(|path| path.extension().is_some_and(|ending| ending == "hgrm")));
-    let plots = dir.join(plots::FOLDER);
-    if let Ok(seen) = plots.symlink_metadata() {
-        if !seen.is_dir() {
-            return Err(ReportError::NotRegularFile { path: plots, wanted: "a folder" });
+    let plots = dir.join(plots::DIRECTORY);
+    if let Ok(metadata) = plots.symlink_metadata() {
+        if !metadata.is_dir() {
+            return Err(ReportError::NotRegularFile { path: plots, wanted: "a directory" });
         }
         written.extend(plots::file_names().map(|name| plots.join(name)));
     }
-    let is_other = |path: &&std::path::PathBuf| path.symlink_metadata().is_ok_and(|seen| !seen.is_file());
+    let is_other = |path: &&std::path::PathBuf| path.symlink_metadata().is_ok_and(|metadata| !metadata.is_file());
     match written.iter().find(is_other) {
         Some(path) => Err(ReportError::NotRegularFile { path: path.clone(), wanted: "a regular file" }),
         None => Ok(()),

@@ -1,5 +1,5 @@
-//! Reads a run's folder, evaluates it and writes every output: after a run, after an interrupted run, and again from
-//! the raw data of a folder.
+//! Reads a run's directory, evaluates it and writes every output: after a run, after an interrupted run, and again from
+//! the raw data of a directory.
 
 use std::fmt;
 use std::fs;
@@ -67,14 +67,14 @@ pub fn render_ended(
     Ok(Ended { result, unwritten })
 }
 
-/// A folder rendered again.
+/// A directory rendered again.
 #[derive(Debug, Clone)]
 pub struct Rerendered {
     /// The document.
     pub result: RunResult,
     /// Its raw data.
     pub run: Run,
-    /// A repaired `result.json`. Not part of the result: an undamaged folder must give the same one.
+    /// A repaired `result.json`. Not part of the result: an undamaged directory must give the same one.
     pub repaired: Option<Warning>,
 }
 
@@ -127,7 +127,7 @@ fn write_files(dir: &Path, result: &RunResult, run: &Run) -> Result<(), ReportEr
 
 /// Writes the header into an empty table, which earlier versions wrote: other programs need the columns.
 fn ensure_header(samples: &Path) -> Result<(), ReportError> {
-    if !samples.symlink_metadata().is_ok_and(|seen| seen.is_file() && seen.len() == 0) {
+    if !samples.symlink_metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() == 0) {
         return Ok(());
     }
     replace(samples, |out| writeln!(out, "{}", COLUMNS.join(",")))

@@ -139,7 +139,7 @@ fn wrong_usage_has_status_2_and_unreadable_run_1() {
     }
     let missing = compare(&[base.path(), &base.path().join("nowhere")], "--json");
     assert_eq!((missing.status, missing.stdout.as_str()), (Some(2), ""));
-    assert!(missing.stderr.contains("nowhere: no such folder"), "{}", missing.stderr);
+    assert!(missing.stderr.contains("nowhere: no such directory"), "{}", missing.stderr);
     let several = tempfile::tempdir().unwrap();
     fs::create_dir(several.path().join("vfio-pci")).unwrap();
     fs::write(several.path().join("vfio-pci/result.json"), "{}").unwrap();

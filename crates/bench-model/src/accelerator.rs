@@ -1,5 +1,8 @@
 //! QEMU's accelerators.
 
+/// The reason for an accelerator or a driver that the user asked for, in results.
+pub const ASKED_FOR: &str = "asked for";
+
 /// An accelerator of QEMU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {

@@ -15,61 +15,62 @@ pub struct CopySpeed {
     /// Frames: from the region to the guest's heap.
     pub guest_reads: Option<f64>,
     /// Streams: all bytes over the whole span.
-    pub carried: Option<f64>,
+    pub stream_throughput: Option<f64>,
 }
 
 /// A speed and the peak that limits it.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Beside {
-    /// The copy.
-    pub what: &'static str,
+pub struct SpeedVsPeak {
+    /// The copy, as the beginning of a sentence that ends with its speed.
+    pub name: &'static str,
     /// Bytes per second.
-    pub seen: f64,
+    pub speed: f64,
     /// The peak of the same side, in bytes per second.
-    pub ceiling: f64,
+    pub peak: f64,
 }
 
-impl Beside {
+impl SpeedVsPeak {
     /// Whether it exceeds the peak: an error, or the peak was measured with interference.
     #[must_use]
     pub fn exceeds_peak(&self) -> bool {
-        self.seen > self.ceiling * TOLERANCE
+        self.speed > self.peak * TOLERANCE
     }
 }
 
 impl CopySpeed {
     /// The speeds of a block; only rows that ended ok count.
     #[must_use]
-    pub fn of(block: &RawBlock, rows: &[Row]) -> Self {
+    pub fn from_rows(block: &RawBlock, rows: &[Row]) -> Self {
         let size = block.block.size_bytes;
         match block.block.workload.exchange() {
             Exchange::Frames => Self {
                 host_writes: median_speed(size, rows, |row| row.write_ns),
                 guest_reads: median_speed(size, rows, |row| row.read_ns),
-                carried: None,
+                stream_throughput: None,
             },
-            Exchange::Stream => Self { carried: carried(block), ..Self::default() },
+            Exchange::Stream => Self { stream_throughput: stream_throughput(block), ..Self::default() },
             Exchange::Messages | Exchange::Storm | Exchange::Idle => Self::default(),
         }
     }
 
     /// Each with its peak, if both are known. A stream is written and read: the slower side limits it.
-    pub fn beside(self, ceilings: &PeakBandwidths) -> impl Iterator<Item = Beside> {
-        let (write, read) = (ceilings.host.heap_to_region, ceilings.guest.region_to_heap);
-        let all = [
+    pub fn with_peaks(self, peaks: &PeakBandwidths) -> impl Iterator<Item = SpeedVsPeak> {
+        let (write, read) = (peaks.host.heap_to_region, peaks.guest.region_to_heap);
+        let copies = [
             ("the host writes", self.host_writes, write),
             ("the guest reads", self.guest_reads, read),
-            ("the stream carries", self.carried, write.min(read)),
+            ("the stream runs at", self.stream_throughput, write.min(read)),
         ];
-        all.into_iter()
-            .filter(|(_, _, ceiling)| *ceiling > 0.0)
-            .filter_map(|(what, seen, ceiling)| Some(Beside { what, seen: seen?, ceiling }))
+        copies
+            .into_iter()
+            .filter(|(_, _, peak)| *peak > 0.0)
+            .filter_map(|(name, speed, peak)| Some(SpeedVsPeak { name, speed: speed?, peak }))
     }
 
     /// Whether one of them exceeds its peak.
     #[must_use]
-    pub fn exceeds_peak(self, ceilings: &PeakBandwidths) -> bool {
-        self.beside(ceilings).any(|copy| copy.exceeds_peak())
+    pub fn exceeds_peak(self, peaks: &PeakBandwidths) -> bool {
+        self.with_peaks(peaks).any(|copy| copy.exceeds_peak())
     }
 }
 
@@ -81,7 +82,7 @@ pub fn median_speed(size_bytes: u64, rows: &[Row], leg: fn(&Row) -> Option<u64>)
     Some(size_bytes as f64 * 1e9 / median.max(1) as f64)
 }
 
-fn carried(block: &RawBlock) -> Option<f64> {
+fn stream_throughput(block: &RawBlock) -> Option<f64> {
     let traffic = block.traffic.as_ref().filter(|traffic| traffic.span_ns > 0)?;
     Some(traffic.seen as f64 * block.block.size_bytes as f64 * 1e9 / traffic.span_ns as f64)
 }

@@ -5,6 +5,11 @@ use strum::{IntoStaticStr, VariantArray};
 
 pub mod needs;
 
+/// A fault that concerns one doorbell or message fires at this one of a block, counted from 1.
+pub const FIRES_AT: u64 = 20;
+/// The message of a block before which [`Fault::Stall`] stops the guest. Later than any warm-up.
+pub const STALLS_AT: u64 = 300;
+
 /// A deliberate fault, with the self-check that catches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, Serialize, Deserialize, VariantArray)]
 #[serde(rename_all = "kebab-case")]
@@ -32,7 +37,7 @@ pub enum Fault {
     SleepyHost,
     /// The guest sleeps instead of polling.
     SleepyGuest,
-    /// The guest's stamp of its answer is a millisecond late.
+    /// The guest's stamp of its acknowledgement is a millisecond late.
     WrongStamp,
     /// The guest hashes a frame before it stamps it as read.
     ShortVerify,

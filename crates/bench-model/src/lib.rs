@@ -22,7 +22,7 @@ pub mod units;
 pub mod wait_mode;
 pub mod workload;
 
-pub use crate::accelerator::Accelerator;
+pub use crate::accelerator::{ASKED_FOR, Accelerator};
 pub use crate::conditions::{Arrivals, Conditions};
 pub use crate::fault::Fault;
 pub use crate::pinning::Pinning;

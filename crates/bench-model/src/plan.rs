@@ -38,10 +38,10 @@ pub struct Block {
 }
 
 impl Block {
-    /// Whether the guest takes every stamp before it answers. A guest that polls back to back for short messages does
-    /// not: a stamp is a large part of the round trip there, so it stamps after its answer.
+    /// Whether the guest takes every stamp before it acknowledges. A guest that polls back to back for short messages does
+    /// not: a stamp is a large part of the round trip there, so it stamps after its acknowledgement.
     #[must_use]
-    pub fn is_stamped_before_answer(&self) -> bool {
+    pub fn is_stamped_before_ack(&self) -> bool {
         let conditions = &self.conditions;
         let is_back_to_back = conditions.gap_ns.is_none() && conditions.arrivals.is_none();
         let is_short = self.workload != Workload::Frame;

@@ -75,7 +75,7 @@ pub struct Counters {
     pub host_found_armed: u64,
     /// Waits of the host that ended by timeout although the acknowledgement was there.
     pub host_deadline_wakeups: u64,
-    /// Acknowledgements with a sequence number other than the expected one and the one before it.
+    /// Acknowledgements with another sequence number than the expected one.
     pub stale_acks: u64,
     /// Doorbells of the host that did not reach the guest within a second after their message.
     pub guest_lost_wakeups: u64,

@@ -19,7 +19,7 @@ pub enum Status {
     HashMismatch,
     /// ERROR: the slot's header is invalid.
     BadHeader,
-    /// ERROR with an unknown code.
+    /// ERROR with another code: a wrong payload, or an unknown code.
     GuestError,
     /// No acknowledgement within the time limit.
     Timeout,

@@ -27,7 +27,7 @@ pub enum Workload {
     Pingpong,
     /// A closed loop with a gap before each message, as a periodic user sees it.
     Paced,
-    /// Latency at an offered load: messages have scheduled times that do not depend on answers.
+    /// Latency at an offered load: messages have scheduled times that do not depend on acknowledgements.
     Openloop,
     /// Frames of a given size, written, announced, read and verified.
     Frame,
@@ -78,10 +78,16 @@ impl Workload {
         }
     }
 
-    /// Whether each message waits for the previous answer: then each doorbell is one interrupt.
+    /// Whether each message is acknowledged before the next: then each doorbell is one interrupt.
     #[must_use]
-    pub fn is_closed_loop(self) -> bool {
+    pub fn acknowledges_each(self) -> bool {
         matches!(self.exchange(), Exchange::Messages | Exchange::Frames)
+    }
+
+    /// Whether it copies many bytes, so the peak bandwidth limits it.
+    #[must_use]
+    pub fn copies(self) -> bool {
+        matches!(self.exchange(), Exchange::Frames | Exchange::Stream)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Parameters that xtask passes to the guest program on the kernel command line, and console lines that it reads.
 
+use std::str::FromStr;
+
 use strum::{EnumString, IntoStaticStr, VariantArray};
 
 /// Prefix of each line that the guest program prints on the console.
@@ -29,7 +31,7 @@ pub fn parameter(key: &str, value: &str) -> String {
 }
 
 /// What the guest program does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, EnumString, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "lowercase")]
 pub enum RunMode {
     /// Responds to the host.
@@ -41,6 +43,9 @@ pub enum RunMode {
 }
 
 impl RunMode {
+    /// All modes.
+    pub const ALL: [Self; Self::VARIANTS.len()] = *Self::VARIANTS.first_chunk().expect("as many");
+
     /// The parameter's value.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -135,6 +140,14 @@ impl GuestDriver {
             Self::UioPciGeneric | Self::IgbUio => &[Auto, Uncached, WriteCombined],
             Self::VfioPci => &[Auto, Uncached],
         }
+    }
+}
+
+impl FromStr for GuestDriver {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|driver| driver.name() == name).ok_or_else(|| format!("unknown driver {name}"))
     }
 }
 

@@ -32,8 +32,8 @@ pub const FAILED: u8 = 3;
 pub enum BlockKind {
     /// Clock handshakes: the guest's time stamp follows the acknowledgement word.
     Clock,
-    /// Short messages: one cache line.
-    Pingpong,
+    /// Short messages of one cache line, each acknowledged.
+    Messages,
     /// Frames in slots.
     Frame,
     /// Messages in a ring of slots, without waiting for each acknowledgement.
@@ -80,7 +80,7 @@ word_struct! {
         pub guest_wait: WaitMode,
         /// The host's wait mode. It decides whether the guest rings.
         pub host_wait: WaitMode,
-        /// Number of messages, at most [`STAMP_COUNT`]. END can end the block earlier.
+        /// Number of messages; with stamps at most [`STAMP_COUNT`]. Streams send more, until END.
         pub operations: u64,
         /// The sequence number of the first message. The others follow it.
         pub first_seq: u64,

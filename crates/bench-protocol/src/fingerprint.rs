@@ -8,8 +8,8 @@ use crate::counters::GuestCounters;
 use crate::frame::FrameHeader;
 use crate::guest_stamps::GuestStamps;
 use crate::memory_map::{
-    Acknowledgement, Command, GuestPage, Header, HelloWords, HostPage, LINE_WORDS, MemoryMap, Message, PAYLOAD_WORDS,
-    SLOTS, STAMP_COUNT, STAMP_WORDS, Text,
+    Acknowledgement, Command, GuestPage, Header, HelloWords, HostPage, LINE_WORDS, MemoryMap, MessageLine,
+    PAYLOAD_WORDS, SLOTS, STAMP_COUNT, STAMP_WORDS, Text,
 };
 
 /// Covers every structure's field names, types and order, the enumerations, and the sizes.
@@ -19,7 +19,7 @@ pub fn fingerprint() -> u64 {
         MemoryMap::DEFINITION,
         Header::DEFINITION,
         HostPage::DEFINITION,
-        Message::DEFINITION,
+        MessageLine::DEFINITION,
         Command::DEFINITION,
         BlockParams::DEFINITION,
         GuestPage::DEFINITION,
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn definition_has_names_types_and_order() {
-        assert_eq!(Message::DEFINITION, "Message word:u64 payload:[u64; PAYLOAD_WORDS]");
+        assert_eq!(MessageLine::DEFINITION, "MessageLine word:u64 payload:[u64; PAYLOAD_WORDS]");
         assert!(BlockParams::DEFINITION.starts_with("BlockParams kind:BlockKind guest_wait:WaitMode"));
     }
 

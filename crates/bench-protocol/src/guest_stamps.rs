@@ -23,7 +23,7 @@ word_struct! {
         pub read: u64,
         /// G4: SHA-256 was computed.
         pub verified: u64,
-        /// G5: PROCESSED or an error was stored.
+        /// G5: before PROCESSED or an error is stored; after it, if the guest polls and does not take all stamps.
         pub acked: u64,
     }
 }

@@ -33,7 +33,7 @@ pub const SLOTS: usize = 4 << 20;
 
 /// Lines of one writer.
 #[repr(C, align(128))]
-pub struct Line<T>(pub T);
+pub struct WriterLine<T>(pub T);
 
 /// A page.
 #[repr(C, align(4096))]
@@ -79,17 +79,17 @@ shared_struct! {
     /// The lines that the host writes.
     pub struct HostPage {
         /// The message and its payload.
-        pub message: Line<Message>,
+        pub message: WriterLine<MessageLine>,
         /// Set by the host before it blocks, claimed by the guest when it rings.
-        pub armed: Line<u64>,
+        pub armed: WriterLine<u64>,
         /// The command and its parameters.
-        pub command: Line<Command>,
+        pub command: WriterLine<Command>,
     }
 }
 
 shared_struct! {
     /// A message.
-    pub struct Message {
+    pub struct MessageLine {
         /// Sequence number and state.
         pub word: u64,
         /// A short message's payload. Of a frame: the number of its slot.
@@ -111,15 +111,15 @@ shared_struct! {
     /// The lines that the guest writes.
     pub struct GuestPage {
         /// The acknowledgement.
-        pub ack: Line<Acknowledgement>,
+        pub ack: WriterLine<Acknowledgement>,
         /// Set by the guest before it blocks, claimed by the host when it rings.
-        pub armed: Line<u64>,
+        pub armed: WriterLine<u64>,
         /// Epoch and status.
-        pub status: Line<u64>,
+        pub status: WriterLine<u64>,
         /// The guest's answer to a header.
-        pub hello: Line<HelloWords>,
+        pub hello: WriterLine<HelloWords>,
         /// The counters of the last block.
-        pub counters: Line<[u64; LINE_WORDS]>,
+        pub counters: WriterLine<[u64; LINE_WORDS]>,
     }
 }
 

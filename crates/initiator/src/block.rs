@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bench_model::copy_speed::CopySpeed;
+use bench_model::fault::FIRES_AT;
 use bench_model::raw::{ClockFit, RawBlock};
 use bench_model::{Block, Conditions, Exchange, Fault, Plan, WaitMode, Workload};
 use bench_protocol::clock::ClockOffset;
@@ -31,8 +32,6 @@ use super::{BenchError, StopReason};
 const HANDSHAKES: u64 = 300;
 /// Round durations that measure the cost of blocking.
 const CALIBRATION_ROUNDS: u64 = 400;
-/// The doorbell at which a one-shot fault fires.
-const FIRES_AT: u64 = 20;
 
 /// Runs blocks one after the other.
 pub(super) struct BlockRunner<'r> {
@@ -94,7 +93,7 @@ impl<'r> BlockRunner<'r> {
         };
         // Nothing is recorded here, so a one-shot fault would be lost.
         let fault = self.fault.0.take();
-        let params = self.block_params(&block, BlockKind::Pingpong, CALIBRATION_ROUNDS);
+        let params = self.block_params(&block, BlockKind::Messages, CALIBRATION_ROUNDS);
         guest.begin(params, block.index)?;
         let mut samples = Vec::new();
         self.dispatch(&block, guest, params.first_seq, &mut samples)?;
@@ -116,11 +115,11 @@ impl<'r> BlockRunner<'r> {
     ) -> Result<(RawBlock, CopySpeed), BenchError> {
         let before = self.measure_clock_offset(guest, block.index)?;
         let (kind, operations) = match block.workload.exchange() {
-            Exchange::Messages => (BlockKind::Pingpong, block.warmup + block.count),
+            Exchange::Messages => (BlockKind::Messages, block.warmup + block.count),
             Exchange::Frames => (BlockKind::Frame, block.warmup + block.count + u64::from(block.corrupt_one)),
             Exchange::Storm => (BlockKind::Storm, block.count),
             Exchange::Stream => (BlockKind::Stream, STAMP_COUNT as u64),
-            Exchange::Idle => (BlockKind::Pingpong, 1),
+            Exchange::Idle => (BlockKind::Messages, 1),
         };
         let params = self.block_params(block, kind, operations);
         guest.begin(params, block.index)?;
@@ -153,7 +152,7 @@ impl<'r> BlockRunner<'r> {
         let rows = recorder.block(block, measured, self.words.memory, stable, self.tsc_hz)?;
         let mut done = result.into_raw_block(block, measured, &counted, clock, self.tsc_hz);
         done.suspended_ns = suspended_ns;
-        let copies = CopySpeed::of(&done, &rows);
+        let copies = CopySpeed::from_rows(&done, &rows);
         Ok((done, copies))
     }
 
@@ -171,7 +170,7 @@ impl<'r> BlockRunner<'r> {
             slots: block.conditions.slots.map_or(0, u64::from),
             bytes: block.size_bytes,
             always_ring: block.conditions.always_ring,
-            stamped: block.is_stamped_before_answer(),
+            stamped: block.is_stamped_before_ack(),
             fault: self.fault.fault().filter(|fault| fault.is_guests()),
         }
     }

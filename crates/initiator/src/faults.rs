@@ -47,7 +47,7 @@ impl FaultPolicy {
     /// Whether the fault drops or adds a doorbell of this block. Only blocking round trips show it.
     pub(super) fn concerns_doorbell_of(&self, block: &Block) -> bool {
         [block.host_wait, block.guest_wait] == [WaitMode::Irq; 2]
-            && block.workload.is_closed_loop()
+            && block.workload.acknowledges_each()
             && matches!(self.fault(), Some(Fault::DropDoorbell | Fault::UncountedDoorbell))
     }
 }

@@ -1,9 +1,9 @@
 //! Peak bandwidth of host and guest, one after the other: measured before the first and after the last block, and
 //! around blocks that copy. Repeated because the load of the machine changes.
 
+use bench_model::Block;
 use bench_model::copy_speed::CopySpeed;
 use bench_model::raw::{PeakBandwidth, PeakBandwidths};
-use bench_model::{Block, Workload};
 use bench_protocol::control::{BlockKind, BlockParams};
 use bench_protocol::hello;
 use bench_protocol::peak_bandwidth::{measure, target_bytes};
@@ -42,9 +42,7 @@ impl PeakTracker {
         blocks: &[Block],
         guest: &mut Guest<'_, '_>,
     ) -> Result<(), BenchError> {
-        let copied = |block: &Block| {
-            matches!(block.workload, Workload::Frame | Workload::Stream).then_some((block.workload, block.size_bytes))
-        };
+        let copied = |block: &Block| block.workload.copies().then_some((block.workload, block.size_bytes));
         let last = position.checked_sub(1).and_then(|last| blocks.get(last)).and_then(copied);
         let next = blocks.get(position).and_then(copied);
         if last == next {

@@ -31,7 +31,7 @@ pub(crate) struct Series {
 
 impl Series {
     /// `None` if there are fewer than 6 samples: the median has no interval then, even for independent samples.
-    pub(crate) fn of<B: AsRef<[u64]>>(blocks: &[B]) -> Option<Self> {
+    pub(crate) fn from_blocks<B: AsRef<[u64]>>(blocks: &[B]) -> Option<Self> {
         let filled = || blocks.iter().map(AsRef::as_ref).filter(|block| !block.is_empty());
         let mut values: Vec<u64> = filled().flatten().copied().collect();
         values.sort_unstable();
@@ -60,7 +60,7 @@ impl Series {
         let (low, high) = (medians.iter().min().copied().unwrap_or(0), medians.iter().max().copied().unwrap_or(0));
         let margin = high - low + 1;
         let window = low.saturating_sub(margin)..(high + margin + 1).min(self.values.len());
-        let mut window = Window::of(&self.ranks, window);
+        let mut window = Window::new(&self.ranks, window);
         while medians.len() < replicates {
             let chunks = self.draw(rng);
             medians.push(window.median_rank(&chunks).unwrap_or_else(|| self.median_rank(&chunks)));
@@ -108,7 +108,7 @@ struct Window {
 }
 
 impl Window {
-    fn of(series: &[u32], window: Range<usize>) -> Self {
+    fn new(series: &[u32], window: Range<usize>) -> Self {
         let mut before = vec![(0, 0)];
         let mut inside = Vec::new();
         let mut below = 0;
@@ -179,10 +179,10 @@ mod tests {
         fn counted_medians_equal_nearest_rank_medians(blocks in blocks()) {
             let mut all: Vec<u64> = blocks.concat();
             all.sort_unstable();
-            if let Some(series) = Series::of(&blocks) {
+            if let Some(series) = Series::from_blocks(&blocks) {
                 let all_ranks = 0..series.ranks.len();
                 let whole = std::slice::from_ref(&all_ranks);
-                let counted = Window::of(&series.ranks, 0..series.values.len()).median_rank(whole);
+                let counted = Window::new(&series.ranks, 0..series.values.len()).median_rank(whole);
                 let selected = series.median_rank(whole);
                 prop_assert_eq!(counted, Some(selected));
                 prop_assert_eq!(Some(series.values[selected]), Percentile::P50.of(&all));
@@ -194,9 +194,9 @@ mod tests {
 
         #[test]
         fn window_finds_only_medians_inside_it(blocks in blocks(), low in 0_usize..50, width in 1_usize..50, seed in any::<u64>()) {
-            let Some(series) = Series::of(&blocks) else { return Ok(()) };
+            let Some(series) = Series::from_blocks(&blocks) else { return Ok(()) };
             let low = low.min(series.values.len() - 1);
-            let mut window = Window::of(&series.ranks, low..(low + width).min(series.values.len()));
+            let mut window = Window::new(&series.ranks, low..(low + width).min(series.values.len()));
             let inside = series.values[low]..=series.values[(low + width).min(series.values.len()) - 1];
             let chunks = series.draw(&mut StdRng::seed_from_u64(seed));
             let median = naive(&blocks, &chunks);
@@ -206,7 +206,7 @@ mod tests {
 
         #[test]
         fn replicate_medians_equal_sorted_medians(blocks in blocks(), seed in any::<u64>()) {
-            let Some(series) = Series::of(&blocks) else { return Ok(()) };
+            let Some(series) = Series::from_blocks(&blocks) else { return Ok(()) };
             let medians = series.replicate_medians(60, &mut StdRng::seed_from_u64(seed));
             let mut rng = StdRng::seed_from_u64(seed);
             for median in medians {
@@ -216,7 +216,7 @@ mod tests {
 
         #[test]
         fn chunks_stay_in_their_block_and_sum_to_its_length(blocks in blocks(), seed in any::<u64>()) {
-            let Some(series) = Series::of(&blocks) else { return Ok(()) };
+            let Some(series) = Series::from_blocks(&blocks) else { return Ok(()) };
             let mut chunks = series.draw(&mut StdRng::seed_from_u64(seed)).into_iter();
             for _ in 0..series.blocks() {
                 let first = chunks.next().expect("a chunk per block");

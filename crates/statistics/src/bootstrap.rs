@@ -61,7 +61,7 @@ pub struct Ratio {
 /// `None` for fewer than 6 samples, as for [`Percentile::interval`](crate::Percentile::interval).
 #[must_use]
 pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Interval<u64>> {
-    let series = Series::of(blocks)?;
+    let series = Series::from_blocks(blocks)?;
     let mut medians = series.replicate_medians(REPLICATES, &mut StdRng::seed_from_u64(seed));
     medians.sort_unstable();
     Some(middle(&medians, tail(series.blocks())))
@@ -73,19 +73,19 @@ pub fn median_interval<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Inter
 /// `None` if either has fewer than 6 samples, a median of zero, or a replicate with a median of zero.
 #[must_use]
 pub fn ratio_of_medians<A: AsRef<[u64]>, B: AsRef<[u64]>>(a: &[A], b: &[B], seed: u64) -> Option<Ratio> {
-    let (a, b) = (Series::of(a)?, Series::of(b)?);
+    let (a, b) = (Series::from_blocks(a)?, Series::from_blocks(b)?);
     // One generator for both: with the same seed each, equal series would give equal replicates, and their ratio would
     // not vary.
     let mut rng = StdRng::seed_from_u64(seed);
     let medians = [&a, &b].map(|series| series.replicate_medians(REPLICATES, &mut rng));
     let pairs = medians[0].iter().zip(&medians[1]);
     let replicates = pairs.map(|(&a, &b)| ratio(a as f64, b as f64)).collect::<Option<Vec<f64>>>()?;
-    Some(Ratio::of(ratio(a.median as f64, b.median as f64)?, replicates, a.blocks().min(b.blocks())))
+    Some(Ratio::from_replicates(ratio(a.median as f64, b.median as f64)?, replicates, a.blocks().min(b.blocks())))
 }
 
 /// One block's part of a ratio of totals, such as its CPU time and its operations.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Share {
+pub struct BlockTotal {
     /// The numerator.
     pub sum: f64,
     /// The denominator.
@@ -99,27 +99,29 @@ pub struct Share {
 ///
 /// `None` if either has fewer than 2 blocks, or if a quotient, measured or resampled, is not finite or not above zero.
 #[must_use]
-pub fn ratio_of_totals(a: &[Share], b: &[Share], seed: u64) -> Option<Ratio> {
+pub fn ratio_of_totals(a: &[BlockTotal], b: &[BlockTotal], seed: u64) -> Option<Ratio> {
     let blocks = a.len().min(b.len());
     if blocks < 2 {
         return None;
     }
     let mut rng = StdRng::seed_from_u64(seed);
-    let mut drawn = |all: &[Share]| quotient(all.iter().map(|_| all[rng.random_range(0..all.len())]));
+    let mut drawn = |all: &[BlockTotal]| ratio_of_sums(all.iter().map(|_| all[rng.random_range(0..all.len())]));
     let replicates = (0..REPLICATES).map(|_| ratio(drawn(a)?, drawn(b)?)).collect::<Option<Vec<f64>>>()?;
-    let of = |all: &[Share]| quotient(all.iter().copied());
-    Some(Ratio::of(ratio(of(a)?, of(b)?)?, replicates, blocks))
+    let measured = |all: &[BlockTotal]| ratio_of_sums(all.iter().copied());
+    Some(Ratio::from_replicates(ratio(measured(a)?, measured(b)?)?, replicates, blocks))
 }
 
 /// The quotient of the totals.
-fn quotient(all: impl Iterator<Item = Share>) -> Option<f64> {
-    let Share { sum, over } =
-        all.fold(Share { sum: 0.0, over: 0.0 }, |all, one| Share { sum: all.sum + one.sum, over: all.over + one.over });
+fn ratio_of_sums(all: impl Iterator<Item = BlockTotal>) -> Option<f64> {
+    let BlockTotal { sum, over } = all.fold(BlockTotal { sum: 0.0, over: 0.0 }, |sum, block| BlockTotal {
+        sum: sum.sum + block.sum,
+        over: sum.over + block.over,
+    });
     (over > 0.0).then(|| sum / over)
 }
 
 impl Ratio {
-    fn of(ratio: f64, mut replicates: Vec<f64>, blocks: usize) -> Self {
+    fn from_replicates(ratio: f64, mut replicates: Vec<f64>, blocks: usize) -> Self {
         replicates.sort_unstable_by(f64::total_cmp);
         Self { ratio, interval: middle(&replicates, tail(blocks)) }
     }
@@ -269,8 +271,8 @@ mod tests {
     }
 
     /// Blocks with one operation each.
-    fn single(sums: &[f64]) -> Vec<Share> {
-        sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect()
+    fn single(sums: &[f64]) -> Vec<BlockTotal> {
+        sums.iter().map(|&sum| BlockTotal { sum, over: 1.0 }).collect()
     }
 
     #[test]
@@ -287,10 +289,11 @@ mod tests {
     #[test]
     fn ratio_of_unequal_blocks_lies_inside_its_interval() {
         // Two slow blocks have very few messages. A mean of the blocks' quotients would depend mostly on them.
-        let stuck = Share { sum: 1_000.0, over: 10.0 };
-        let base: Vec<Share> = (0..8).map(|block| Share { sum: 1_000.0 + f64::from(block), over: 1_000.0 }).collect();
-        let this: Vec<Share> =
-            base.iter().map(|one| Share { over: one.over * 2.0, ..*one }).chain([stuck; 2]).collect();
+        let stuck = BlockTotal { sum: 1_000.0, over: 10.0 };
+        let base: Vec<BlockTotal> =
+            (0..8).map(|block| BlockTotal { sum: 1_000.0 + f64::from(block), over: 1_000.0 }).collect();
+        let this: Vec<BlockTotal> =
+            base.iter().map(|block| BlockTotal { over: block.over * 2.0, ..*block }).chain([stuck; 2]).collect();
         let ratio = ratio_of_totals(&this, &base, 1).expect("eight blocks");
         let totals = (8_028.0 + 2_000.0) / 16_020.0 / (8_028.0 / 8_000.0);
         assert!((ratio.ratio - totals).abs() < 1e-12, "{ratio:?}");
@@ -307,7 +310,7 @@ mod tests {
         }
         assert_eq!(of(&[1.0, 2.0], &[1.0, f64::NAN]), None);
         assert_eq!(of(&[f64::MAX, f64::MAX], &[f64::MIN_POSITIVE; 2]), None);
-        let nothing = [Share { sum: 1.0, over: 0.0 }; 2];
+        let nothing = [BlockTotal { sum: 1.0, over: 0.0 }; 2];
         assert_eq!(ratio_of_totals(&nothing, &single(&[1.0, 2.0]), 1), None);
     }
 

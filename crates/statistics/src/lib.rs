@@ -16,7 +16,7 @@ mod percentile;
 mod summary;
 mod sums;
 
-pub use bootstrap::{Ratio, Share, median_interval, ratio_of_medians, ratio_of_totals};
+pub use bootstrap::{BlockTotal, Ratio, median_interval, ratio_of_medians, ratio_of_totals};
 pub use noise::{Change, halves, noise_floor, noise_floor_of_totals};
 pub use outliers::Outliers;
 pub use percentile::{Interval, Percentile, median};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::bootstrap::{Ratio, Share, either_way, ratio_of_medians, ratio_of_totals};
+use crate::bootstrap::{BlockTotal, Ratio, either_way, ratio_of_medians, ratio_of_totals};
 use crate::percentile::Interval;
 
 /// The noise floor of a series: an A/A comparison of its halves by [`ratio_of_medians`], as the largest factor by which
@@ -24,7 +24,7 @@ fn ratio_of_halves<B: AsRef<[u64]>>(blocks: &[B], seed: u64) -> Option<Ratio> {
 
 /// The same for a ratio of totals, such as time per message. `None` for fewer than 4 blocks: each half is resampled.
 #[must_use]
-pub fn noise_floor_of_totals(blocks: &[Share], seed: u64) -> Option<f64> {
+pub fn noise_floor_of_totals(blocks: &[BlockTotal], seed: u64) -> Option<f64> {
     let (a, b) = halves(blocks.iter().copied());
     ratio_of_totals(&a, &b, seed).map(|ratio| ratio.factor())
 }
@@ -63,7 +63,7 @@ impl Change {
     /// `floor` (see [`noise_floor`]). With an unknown floor the outcome is inconclusive: the interval of a few samples
     /// contains 1 whether or not there is a difference.
     #[must_use]
-    pub fn of(interval: Option<Interval<f64>>, floor: Option<f64>) -> Self {
+    pub fn from_interval(interval: Option<Interval<f64>>, floor: Option<f64>) -> Self {
         let Some(Interval { low, high }) = interval else {
             return Self::Inconclusive;
         };
@@ -110,8 +110,8 @@ mod tests {
         fn inverted_interval_gives_the_opposite_change(
             low in 0.1_f64..2.0, width in 1.0_f64..2.0, floor in 1.0_f64..1.5,
         ) {
-            let there = Change::of(Some(between(low, low * width)), Some(floor));
-            let back = Change::of(Some(between(1.0 / (low * width), 1.0 / low)), Some(floor));
+            let there = Change::from_interval(Some(between(low, low * width)), Some(floor));
+            let back = Change::from_interval(Some(between(1.0 / (low * width), 1.0 / low)), Some(floor));
             let opposite = match there {
                 Change::Faster => Change::Slower,
                 Change::Slower => Change::Faster,
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn only_intervals_outside_the_noise_floor_are_significant() {
-        let word = |low, high| Change::of(Some(between(low, high)), Some(1.25));
+        let word = |low, high| Change::from_interval(Some(between(low, high)), Some(1.25));
         assert_eq!(word(0.5, 0.79), Change::Faster);
         assert_eq!(word(0.5, 0.8), Change::NotSignificant);
         assert_eq!(word(0.9, 1.1), Change::NotSignificant);
@@ -145,18 +145,18 @@ mod tests {
 
     #[test]
     fn interval_that_touches_one_is_not_significant() {
-        assert_eq!(Change::of(Some(between(1.0, 1.5)), Some(1.0)), Change::NotSignificant);
-        assert_eq!(Change::of(Some(between(0.5, 1.0)), Some(1.0)), Change::NotSignificant);
+        assert_eq!(Change::from_interval(Some(between(1.0, 1.5)), Some(1.0)), Change::NotSignificant);
+        assert_eq!(Change::from_interval(Some(between(0.5, 1.0)), Some(1.0)), Change::NotSignificant);
     }
 
     #[test]
     fn missing_interval_or_noise_floor_is_inconclusive() {
-        assert_eq!(Change::of(None, Some(1.1)), Change::Inconclusive);
-        assert_eq!(Change::of(Some(between(2.0, 3.0)), None), Change::Inconclusive);
-        assert_eq!(Change::of(Some(between(2.0, 3.0)), Some(f64::NAN)), Change::Inconclusive);
-        assert_eq!(Change::of(Some(between(2.0, 3.0)), Some(0.0)), Change::Inconclusive);
+        assert_eq!(Change::from_interval(None, Some(1.1)), Change::Inconclusive);
+        assert_eq!(Change::from_interval(Some(between(2.0, 3.0)), None), Change::Inconclusive);
+        assert_eq!(Change::from_interval(Some(between(2.0, 3.0)), Some(f64::NAN)), Change::Inconclusive);
+        assert_eq!(Change::from_interval(Some(between(2.0, 3.0)), Some(0.0)), Change::Inconclusive);
         assert_eq!(
-            Change::of(Some(between(0.9, 1.1)), None),
+            Change::from_interval(Some(between(0.9, 1.1)), None),
             Change::Inconclusive,
             "an interval that holds 1 proves nothing"
         );
@@ -192,7 +192,7 @@ mod tests {
     #[test]
     fn noise_floor_of_totals_needs_four_blocks() {
         let of = |sums: &[f64]| {
-            let blocks: Vec<Share> = sums.iter().map(|&sum| Share { sum, over: 1.0 }).collect();
+            let blocks: Vec<BlockTotal> = sums.iter().map(|&sum| BlockTotal { sum, over: 1.0 }).collect();
             noise_floor_of_totals(&blocks, 1)
         };
         assert_eq!(of(&[10.0, 11.0, 12.0]), None);
@@ -200,7 +200,7 @@ mod tests {
         let floor = of(&[10.0, 20.0, 22.0, 12.0]).expect("two in each half");
         // Blocks 0 and 3 against 1 and 2. With two blocks, the interval spans all possible replicates.
         assert!((floor - 2.2).abs() < 1e-12, "22 over 10: {floor}");
-        let (a, b) = halves([10.0, 20.0, 22.0, 12.0].map(|sum| Share { sum, over: 1.0 }).into_iter());
+        let (a, b) = halves([10.0, 20.0, 22.0, 12.0].map(|sum| BlockTotal { sum, over: 1.0 }).into_iter());
         let ratio = ratio_of_totals(&a, &b, 1).expect("two in each half").ratio;
         assert!((ratio - 11.0 / 21.0).abs() < 1e-12, "22 over 42: {ratio}");
     }

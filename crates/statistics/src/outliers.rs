@@ -25,7 +25,7 @@ pub struct Outliers {
 impl Outliers {
     /// Counts the outliers of ascending samples.
     #[must_use]
-    pub fn of(sorted: &[u64]) -> Self {
+    pub fn from_sorted(sorted: &[u64]) -> Self {
         let quartiles = Percentile::P25.of(sorted).zip(Percentile::P75.of(sorted));
         let Some((lower, upper)) = quartiles else {
             return Self::default();
@@ -62,7 +62,7 @@ mod tests {
         #[test]
         fn at_most_half_of_the_samples_are_outliers(mut samples in prop::collection::vec(any::<u64>(), 0..300)) {
             samples.sort_unstable();
-            let outliers = Outliers::of(&samples);
+            let outliers = Outliers::from_sorted(&samples);
             prop_assert!(outliers.total() <= samples.len() as u64 / 2);
         }
     }
@@ -73,7 +73,7 @@ mod tests {
         let with = |far: u64| {
             let mut samples = vec![100, 100, 100, 150, 200, 200, far];
             samples.sort_unstable();
-            Outliers::of(&samples)
+            Outliers::from_sorted(&samples)
         };
         assert_eq!(with(350), Outliers::default());
         assert_eq!(with(351), Outliers { high_mild: 1, ..Outliers::default() });
@@ -86,14 +86,14 @@ mod tests {
         let mut samples: Vec<u64> = (1_000..1_100).collect();
         samples.extend([0, 1, 910, 1_200, 5_000, u64::MAX]);
         samples.sort_unstable();
-        let outliers = Outliers::of(&samples);
+        let outliers = Outliers::from_sorted(&samples);
         assert_eq!(outliers, Outliers { low_severe: 2, low_mild: 1, high_mild: 1, high_severe: 2 });
         assert_eq!(outliers.total(), 6);
     }
 
     #[test]
     fn equal_samples_have_no_outliers() {
-        assert_eq!(Outliers::of(&[7; 50]).total(), 0);
-        assert_eq!(Outliers::of(&[]).total(), 0);
+        assert_eq!(Outliers::from_sorted(&[7; 50]).total(), 0);
+        assert_eq!(Outliers::from_sorted(&[]).total(), 0);
     }
 }

@@ -52,13 +52,13 @@ impl Percentile {
 
     /// The minimum number of samples from which it is given.
     #[must_use]
-    pub fn least_samples(self) -> usize {
+    pub fn min_samples(self) -> usize {
         self.from
     }
 
     /// The smallest sample that at least this share of the samples does not exceed: the nearest-rank percentile,
     /// definition 1 of Hyndman and Fan, *Sample Quantiles in Statistical Packages* (1996). `sorted` ascends. `None`
-    /// from fewer than [`least_samples`](Self::least_samples).
+    /// from fewer than [`min_samples`](Self::min_samples).
     #[must_use]
     pub fn of<T: Copy>(self, sorted: &[T]) -> Option<T> {
         if sorted.len() < self.from {
@@ -75,7 +75,7 @@ impl Percentile {
     /// Nonparametric Statistics*, 3rd edition, section 3.2). They are the innermost ranks beyond which the percentile
     /// lies with a probability of at most 2.5 % on either side. `sorted` ascends.
     ///
-    /// `None` for fewer than [`least_samples`](Self::least_samples), and if even the most extreme sample on one side
+    /// `None` for fewer than [`min_samples`](Self::min_samples), and if even the most extreme sample on one side
     /// does not bound the percentile with a probability of 97.5 %: the median needs 6 samples, p90 needs 36 and p95
     /// needs 72.
     ///
@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn percentile_needs_its_minimum_of_samples() {
         for percentile in ALL {
-            let enough: Vec<usize> = (1..=percentile.least_samples()).collect();
+            let enough: Vec<usize> = (1..=percentile.min_samples()).collect();
             assert!(percentile.of(&enough).is_some(), "{percentile:?}");
             assert_eq!(percentile.of(&enough[1..]), None, "{percentile:?}");
             assert_eq!(percentile.interval(&enough[1..]), None, "{percentile:?}");

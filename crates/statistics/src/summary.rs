@@ -63,7 +63,7 @@ pub struct Intervals {
 impl Intervals {
     /// The intervals of ascending samples.
     #[must_use]
-    pub fn of(sorted: &[u64]) -> Self {
+    pub fn from_sorted(sorted: &[u64]) -> Self {
         Self {
             p50: Percentile::P50.interval(sorted),
             p90: Percentile::P90.interval(sorted),
@@ -78,7 +78,7 @@ impl Intervals {
 impl Summary {
     /// Summarises samples in any order; `None` if there are none.
     #[must_use]
-    pub fn of(mut samples: Vec<u64>) -> Option<Self> {
+    pub fn from_samples(mut samples: Vec<u64>) -> Option<Self> {
         samples.sort_unstable();
         let (&min, &max) = (samples.first()?, samples.last()?);
         let values = || samples.iter().map(|&sample| sample as f64);
@@ -94,8 +94,8 @@ impl Summary {
             max,
             mean: mean(values()),
             stddev: deviation(values()),
-            intervals: Intervals::of(&samples),
-            outliers: Outliers::of(&samples),
+            intervals: Intervals::from_sorted(&samples),
+            outliers: Outliers::from_sorted(&samples),
         })
     }
 }
@@ -134,7 +134,7 @@ pub struct LegSummary {
 impl LegSummary {
     /// Summarises samples in any order; `None` if there are none.
     #[must_use]
-    pub fn of(mut samples: Vec<i64>) -> Option<Self> {
+    pub fn from_samples(mut samples: Vec<i64>) -> Option<Self> {
         samples.sort_unstable();
         let values = || samples.iter().map(|&sample| sample as f64);
         Some(Self {
@@ -178,7 +178,7 @@ mod tests {
         fn percentiles_are_sorted_and_mean_lies_in_the_range(samples in prop::collection::vec(any::<u32>(), 1..2_000)) {
             let samples: Vec<u64> = samples.into_iter().map(u64::from).collect();
             let n = samples.len();
-            let summary = Summary::of(samples).expect("there are samples");
+            let summary = Summary::from_samples(samples).expect("there are samples");
             let given: Vec<u64> = [Some(summary.min), summary.p50, summary.p90, summary.p95, summary.p99, Some(summary.max)]
                 .into_iter()
                 .flatten()
@@ -190,21 +190,21 @@ mod tests {
 
         #[test]
         fn order_of_samples_does_not_matter(mut samples in prop::collection::vec(0_u64..1_000_000, 1..100)) {
-            let forwards = Summary::of(samples.clone());
+            let forwards = Summary::from_samples(samples.clone());
             samples.reverse();
-            prop_assert_eq!(forwards, Summary::of(samples));
+            prop_assert_eq!(forwards, Summary::from_samples(samples));
         }
     }
 
     #[test]
     fn no_samples_have_no_summary() {
-        assert_eq!(Summary::of(Vec::new()), None);
-        assert_eq!(LegSummary::of(Vec::new()), None);
+        assert_eq!(Summary::from_samples(Vec::new()), None);
+        assert_eq!(LegSummary::from_samples(Vec::new()), None);
     }
 
     #[test]
     fn one_sample_is_its_own_median_and_has_no_deviation() {
-        let summary = Summary::of(vec![42]).expect("one sample");
+        let summary = Summary::from_samples(vec![42]).expect("one sample");
         assert_eq!((summary.min, summary.p50, summary.max), (42, Some(42), 42));
         assert_eq!((summary.p90, summary.stddev), (None, None));
     }
@@ -212,13 +212,13 @@ mod tests {
     #[test]
     fn nearest_rank_takes_the_textbook_sample() {
         let hundred: Vec<u64> = (1..=100).collect();
-        let summary = Summary::of(hundred).expect("samples");
+        let summary = Summary::from_samples(hundred).expect("samples");
         assert_eq!((summary.p50, summary.p90, summary.p95), (Some(50), Some(90), Some(95)));
     }
 
     #[test]
     fn deviation_is_the_sample_standard_deviation() {
-        let summary = Summary::of(vec![2, 4, 4, 4, 5, 5, 7, 9]).expect("samples");
+        let summary = Summary::from_samples(vec![2, 4, 4, 4, 5, 5, 7, 9]).expect("samples");
         assert_eq!((deviation([1.0].into_iter()), deviation([].into_iter())), (None, None));
         let deviation = summary.stddev.expect("more than one");
         assert!((deviation - (32.0_f64 / 7.0).sqrt()).abs() < 1e-12, "{deviation}");
@@ -226,18 +226,18 @@ mod tests {
 
     #[test]
     fn leg_may_be_negative() {
-        let leg = LegSummary::of(vec![5, -3, 1]).expect("samples");
+        let leg = LegSummary::from_samples(vec![5, -3, 1]).expect("samples");
         assert_eq!((leg.min, leg.p50, leg.max, leg.n), (-3, 1, 5, 3));
     }
 
     #[test]
     fn tail_of_a_leg_needs_enough_samples() {
-        let leg = |n: i64| LegSummary::of((1..=n).collect()).expect("samples");
+        let leg = |n: i64| LegSummary::from_samples((1..=n).collect()).expect("samples");
         assert_eq!((leg(9).p90, leg(10).p90), (None, Some(9)));
         assert_eq!((leg(19).p95, leg(20).p95), (None, Some(19)));
         assert_eq!((leg(999).p99, leg(1_000).p99), (None, Some(990)));
         assert_eq!((leg(9_999).p999, leg(10_000).p999), (None, Some(9_990)));
-        let deviation = LegSummary::of(vec![-2, 0, 2]).expect("samples").stddev.expect("more than one");
+        let deviation = LegSummary::from_samples(vec![-2, 0, 2]).expect("samples").stddev.expect("more than one");
         assert!((deviation - 2.0).abs() < 1e-12 && leg(1).stddev.is_none(), "{deviation}");
     }
 
@@ -245,7 +245,7 @@ mod tests {
     fn outliers_are_counted_and_kept_in_the_summary() {
         let mut samples: Vec<u64> = (1_000..1_100).collect();
         samples.push(1_000_000);
-        let summary = Summary::of(samples).expect("samples");
+        let summary = Summary::from_samples(samples).expect("samples");
         assert_eq!((summary.outliers.high_severe, summary.outliers.total()), (1, 1));
         assert_eq!((summary.n, summary.max), (101, 1_000_000));
         assert!(summary.mean > 10_000.0);
@@ -253,8 +253,8 @@ mod tests {
 
     #[test]
     fn summaries_of_earlier_versions_are_readable() {
-        let summary = Summary::of((1..=40).collect()).expect("samples");
-        let leg = LegSummary::of((1..=40).collect()).expect("samples");
+        let summary = Summary::from_samples((1..=40).collect()).expect("samples");
+        let leg = LegSummary::from_samples((1..=40).collect()).expect("samples");
         let mut old = serde_json::to_value(&summary).expect("JSON");
         let mut old_leg = serde_json::to_value(&leg).expect("JSON");
         old.as_object_mut().expect("an object").retain(|name, _| name != "intervals" && name != "outliers");

@@ -25,8 +25,6 @@ pub const UIO_PCI_GENERIC: &str = GuestDriver::UioPciGeneric.name();
 pub const IGB_UIO: &str = GuestDriver::IgbUio.name();
 /// The name of the stock VFIO driver.
 pub const VFIO_PCI: &str = GuestDriver::VfioPci.name();
-/// The names of the supported drivers.
-pub const ALL: [&str; 4] = [UIO_PCI_MSIX, UIO_PCI_GENERIC, IGB_UIO, VFIO_PCI];
 
 /// The interrupts of one vector.
 pub trait IrqSource: EventSource {
@@ -58,20 +56,25 @@ pub trait Driver {
 }
 
 /// Binds a device to `driver`. Checks first what the kernel would reject without a reason.
-pub fn bind(device: &PciDevice, driver: &str) -> Result<(), DeviceError> {
+pub fn bind(device: &PciDevice, driver: GuestDriver) -> Result<(), DeviceError> {
     // The kernel reports both reasons in its log only.
     device.check_addresses()?;
-    if driver == VFIO_PCI {
+    if driver.needs_iommu() {
         vfio::group(device)?;
     }
-    device.bind(driver)
+    device.bind(driver.name())
 }
 
-/// The error of a failed wait. All drivers report a removed device as EIO.
+/// Whether a wait failed because the device was removed. All drivers report that as EIO.
+pub(crate) fn is_removed(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::EIO as i32)
+}
+
+/// The error of a failed wait.
 #[must_use]
 pub fn wait_error(device: &PciDevice, source: io::Error) -> DeviceError {
     let address = device.address();
-    if source.raw_os_error() == Some(Errno::EIO as i32) {
+    if is_removed(&source) {
         DeviceError::gone(address, source)
     } else {
         system(format!("cannot wait for doorbells of {address}"))(source)
@@ -94,18 +97,20 @@ fn no_vector(address: &str, vector: Vector) -> DeviceError {
 /// Opens a device through its driver, or through sysfs if it is unbound.
 pub fn open(device: &PciDevice, kind: Bar2Map) -> Result<Box<dyn Driver>, DeviceError> {
     device.check_addresses()?;
-    match device.driver().as_deref() {
-        Some(UIO_PCI_MSIX) => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device, kind)?)),
-        Some(IGB_UIO) => Ok(Box::new(igb_uio::IgbUio::open(device, kind)?)),
-        Some(VFIO_PCI) if matches!(kind, Bar2Map::WriteCombined | Bar2Map::WriteBack) => {
+    let Some(bound) = device.driver() else { return Ok(Box::new(sysfs::Sysfs::open(device, NO_DRIVER, kind)?)) };
+    let Ok(driver) = bound.parse::<GuestDriver>() else {
+        return Err(DeviceError::Missing(format!(
+            "the device is bound to {bound}, which is not supported; run guest-uio bind (drivers: {})",
+            GuestDriver::ALL.map(GuestDriver::name).join(", ")
+        )));
+    };
+    match driver {
+        GuestDriver::UioPciMsix => Ok(Box::new(uio_pci_msix::UioPciMsix::open(device, kind)?)),
+        GuestDriver::IgbUio => Ok(Box::new(igb_uio::IgbUio::open(device, kind)?)),
+        GuestDriver::VfioPci if matches!(kind, Bar2Map::WriteCombined | Bar2Map::WriteBack) => {
             Err(DeviceError::Missing(format!("{VFIO_PCI} maps BAR2 uncached only; use {UIO_PCI_MSIX}")))
         }
-        Some(VFIO_PCI) => Ok(Box::new(vfio::Vfio::open(device)?)),
-        Some(UIO_PCI_GENERIC) => Ok(Box::new(sysfs::Sysfs::open(device, UIO_PCI_GENERIC, kind)?)),
-        None => Ok(Box::new(sysfs::Sysfs::open(device, NO_DRIVER, kind)?)),
-        Some(other) => Err(DeviceError::Missing(format!(
-            "the device is bound to {other}, which is not supported; run guest-uio bind (drivers: {})",
-            ALL.join(", ")
-        ))),
+        GuestDriver::VfioPci => Ok(Box::new(vfio::Vfio::open(device)?)),
+        GuestDriver::UioPciGeneric => Ok(Box::new(sysfs::Sysfs::open(device, UIO_PCI_GENERIC, kind)?)),
     }
 }

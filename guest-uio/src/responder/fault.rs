@@ -3,13 +3,10 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use bench_model::fault::{FIRES_AT, STALLS_AT};
 use bench_protocol::control::Fault;
 use doorbell::tsc::tsc_now;
 
-/// The message, counted from the block's first, at which a one-shot fault fires.
-pub(super) const FIRES_AT: u64 = 20;
-/// The message before which the guest stalls. Later than any warm-up.
-const STALLS_AT: u64 = 300;
 /// Duration of the stall.
 const STALL: Duration = Duration::from_millis(200);
 /// Error of a wrong stamp and step of a drifting clock, in ticks: 1 ms and 0.1 ms with a counter of 4 GHz.

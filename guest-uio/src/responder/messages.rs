@@ -1,26 +1,21 @@
-//! Handles the messages of a closed loop. Measured path: it contains only the protocol and the stamps.
+//! Waits for messages and handles short ones; `frame` handles frames. Measured path: only the protocol and the stamps.
 
 use std::io;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bench_protocol::ack::{END, NackReason, PROCESSED, RECEIVED, SENT, SeqState};
-use bench_protocol::control::{BlockParams, Fault, WaitMode};
-use bench_protocol::frame::FrameHeader;
+use bench_protocol::control::{BlockParams, Fault};
 use bench_protocol::guest_stamps::{GuestStamps, StampTable};
 use bench_protocol::layout::Layout;
-use bench_protocol::memory_map::{GUEST_ACK, GUEST_STAMP, HOST_MESSAGE, HOST_PAYLOAD, PAGE, PAYLOAD_WORDS};
+use bench_protocol::memory_map::{GUEST_ACK, GUEST_STAMP, HOST_MESSAGE, HOST_PAYLOAD, PAYLOAD_WORDS};
 use doorbell::notify::Notifier;
 use doorbell::region::{RegionError, SharedRegion};
 use doorbell::tsc::tsc_now;
 use doorbell::wait::{WaitError, Waiter};
-use sha2::{Digest, Sha256};
-use zerocopy::{FromZeros, IntoBytes};
 
 use super::fault::FaultPolicy;
-
-/// The frame that the fault `CorruptFrame` corrupts: the first after the warm-up.
-const CORRUPTED: u64 = 3;
+use crate::driver::is_removed;
 
 /// Why a block was aborted. The text is sent to the host.
 #[derive(Debug, thiserror::Error)]
@@ -37,9 +32,8 @@ pub(super) enum BlockError {
     Region(#[from] RegionError),
 }
 
-/// All drivers report a removed device as EIO.
 fn describe_wait(error: &io::Error) -> String {
-    if error.raw_os_error() == Some(nix::errno::Errno::EIO as i32) {
+    if is_removed(error) {
         "the guest's device was unplugged, or taken from its driver".to_owned()
     } else {
         format!("waiting for a doorbell failed: {error}")
@@ -72,20 +66,18 @@ pub(super) fn wait<W: Waiter, T>(
 
 /// Handles a block's messages. Holds their words, looked up once.
 pub(super) struct MessageHandler<'m, C> {
-    memory: &'m SharedRegion,
-    layout: Layout,
+    pub(super) memory: &'m SharedRegion,
+    pub(super) layout: Layout,
     epoch: u64,
-    block: BlockParams,
+    pub(super) block: BlockParams,
     message: &'m AtomicU64,
-    payload: [&'m AtomicU64; PAYLOAD_WORDS],
+    pub(super) payload: [&'m AtomicU64; PAYLOAD_WORDS],
     ack: &'m AtomicU64,
     stamp: &'m AtomicU64,
-    records: StampTable<'m>,
+    pub(super) records: StampTable<'m>,
     /// The private copy of a frame.
-    frame: &'m mut [u8],
-    /// Whether short messages are also stamped before their acknowledgement.
-    stamps_all: bool,
-    policy: C,
+    pub(super) frame: &'m mut [u8],
+    pub(super) policy: C,
 }
 
 impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
@@ -104,8 +96,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
         }
         let records = StampTable::new(memory)?;
         let (ack, stamp) = (memory.word(GUEST_ACK)?, memory.word(GUEST_STAMP)?);
-        let stamps_all = block.stamped || block.guest_wait == WaitMode::Irq;
-        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, stamps_all, policy })
+        Ok(Self { memory, layout, epoch, block, message, payload, ack, stamp, records, frame, policy })
     }
 
     /// Waits for each message and handles it, until the block's last one or END. Not inlined, to keep the loop within
@@ -134,7 +125,7 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     }
 
     #[inline]
-    fn write_ack(&self, seq: u64, state: u8) {
+    pub(super) fn write_ack(&self, seq: u64, state: u8) {
         // SYNC POINT: pairs with the host's acquire of the acknowledgement.
         self.ack.store(SeqState::pack(seq, state), Ordering::Release);
     }
@@ -148,24 +139,24 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
     /// Both phases follow immediately after each other, so one doorbell announces both. A guest that polls stamps only after
     /// its acknowledgement: under emulation the stamps before it cost a sixth of a round trip.
     #[inline]
-    pub(super) fn pingpong(
+    pub(super) fn message(
         &self,
         seq: u64,
         waiter: &mut impl Waiter,
         notifier: &mut impl Notifier,
     ) -> Result<(), BlockError> {
-        let detected = if self.stamps_all { tsc_now() } else { 0 };
+        let detected = if self.block.stamped { tsc_now() } else { 0 };
         let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
         self.write_ack(seq, RECEIVED);
-        let received = if self.stamps_all { tsc_now() } else { 0 };
+        let received = if self.block.stamped { tsc_now() } else { 0 };
         let sum = self.payload.iter().fold(0, |sum, word| sum ^ word.load(Ordering::Relaxed));
         self.acknowledge_early(seq);
         // Arm before the acknowledgement, which lets the host send the next message.
         waiter.arm_early();
         let state = if sum == seq { PROCESSED } else { NackReason::Payload as u8 };
-        let before = if self.stamps_all { self.policy.stamp() } else { 0 };
+        let before = if self.block.stamped { self.policy.stamp() } else { 0 };
         self.write_ack(seq, state);
-        let acked = if self.stamps_all { before } else { self.policy.stamp() };
+        let acked = if self.block.stamped { before } else { self.policy.stamp() };
         notifier.notify().map_err(BlockError::Wait)?;
         self.records.publish(&GuestStamps { seq, irq_entry, detected, received, acked, ..GuestStamps::default() });
         Ok(())
@@ -179,73 +170,5 @@ impl<'m, C: FaultPolicy> MessageHandler<'m, C> {
             // Long enough for the host to notice.
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
-    }
-
-    /// Copies the header and the payload, and uses only the copies: the host could change the originals.
-    pub(super) fn frame(
-        &mut self,
-        seq: u64,
-        waiter: &mut impl Waiter,
-        notifier: &mut impl Notifier,
-    ) -> Result<(), BlockError> {
-        let detected = tsc_now();
-        let irq_entry = waiter.irq_entry_tsc().unwrap_or(0);
-        self.write_ack(seq, RECEIVED);
-        let received = tsc_now();
-        notifier.notify().map_err(BlockError::Wait)?;
-
-        let mut record = GuestStamps { seq, irq_entry, detected, received, ..GuestStamps::default() };
-        let state = match self.slot(seq)? {
-            None => NackReason::Header as u8,
-            Some((payload_at, len, sha256)) => {
-                self.read(payload_at, len, &mut record)?;
-                if self.policy.fault() == Some(Fault::CorruptFrame) && seq == self.block.first_seq + CORRUPTED {
-                    self.frame[len / 2] ^= 1;
-                }
-                let digest = self.verify(len, &mut record);
-                let accepted = digest == sha256 || self.policy.is_active(Fault::SkipVerify);
-                if accepted { PROCESSED } else { NackReason::Hash as u8 }
-            }
-        };
-        waiter.arm_early();
-        record.acked = self.policy.stamp();
-        self.write_ack(seq, state);
-        notifier.notify().map_err(BlockError::Wait)?;
-        self.records.publish(&record);
-        Ok(())
-    }
-
-    /// Copies the payload out. Fault `ShortRead`: stamps the copy as complete after a 64th, which no slow copy hides.
-    #[inline]
-    fn read(&mut self, at: usize, len: usize, record: &mut GuestStamps) -> Result<(), RegionError> {
-        if self.policy.is_active(Fault::ShortRead) {
-            let part = len / 64;
-            self.memory.copy_out(at, &mut self.frame[..part])?;
-            record.read = tsc_now();
-            return self.memory.copy_out(at + part, &mut self.frame[part..len]);
-        }
-        self.memory.copy_out(at, &mut self.frame[..len])?;
-        if !self.policy.is_active(Fault::ShortVerify) {
-            record.read = tsc_now();
-        }
-        Ok(())
-    }
-
-    #[inline]
-    fn verify(&self, len: usize, record: &mut GuestStamps) -> [u8; 32] {
-        let digest = Sha256::digest(&self.frame[..len]).into();
-        if self.policy.is_active(Fault::ShortVerify) {
-            record.read = tsc_now();
-        }
-        record.verified = tsc_now();
-        digest
-    }
-
-    /// Offset, length and hash of the frame's payload; `None` if the slot or the header is invalid.
-    fn slot(&self, seq: u64) -> Result<Option<(usize, usize, [u8; 32])>, RegionError> {
-        let Some(at) = self.layout.slot(self.payload[0].load(Ordering::Relaxed)) else { return Ok(None) };
-        let mut header = FrameHeader::new_zeroed();
-        self.memory.copy_out(at, header.as_mut_bytes())?;
-        Ok(header.validate(seq, self.layout.payload_bytes()).map(|len| (at + PAGE, len, header.sha256)))
     }
 }

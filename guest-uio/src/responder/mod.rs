@@ -1,7 +1,8 @@
 //! The guest side of the benchmark: waits for a host, publishes its hello and runs the blocks that the host commands.
 //!
 //! Between blocks the guest polls the command word a few thousand times a second and sleeps in between, because nothing is
-//! measured. Within a block it uses the block's wait mode. `messages` handles closed loops, `traffic` open loops.
+//! measured. Within a block it uses the block's wait mode. `messages` and `frame` handle messages that are
+//! acknowledged one by one, `traffic` storms and streams.
 
 use std::io;
 use std::ops::ControlFlow;
@@ -33,11 +34,13 @@ use crate::proc_info;
 use crate::registers;
 
 mod fault;
+mod frame;
 mod messages;
 mod thread_cost;
 mod traffic;
 
-use fault::{FIRES_AT, FaultPolicy, InjectFault, NoFault};
+use bench_model::fault::FIRES_AT;
+use fault::{FaultPolicy, InjectFault, NoFault};
 use messages::{BlockError, MessageHandler};
 use thread_cost::ThreadCost;
 
@@ -145,7 +148,8 @@ impl<'d> Responder<'d> {
         }
     }
 
-    /// Selects the notifier's type by the block's parameters: no dynamic dispatch on the measured path.
+    /// Selects the notifier's type by the block's parameters. On the measured path, only the driver's wait is a dynamic call,
+    /// before a system call.
     fn exchange(
         &mut self,
         epoch: u64,
@@ -261,8 +265,8 @@ impl<N: Notifier, C: FaultPolicy> BlockContext<'_, N, C> {
                 messages.handshake(seq);
                 Ok(())
             })?,
-            BlockKind::Pingpong => {
-                messages.serve(waiter, &idle, |messages, seq, waiter| messages.pingpong(seq, waiter, notifier))?
+            BlockKind::Messages => {
+                messages.serve(waiter, &idle, |messages, seq, waiter| messages.message(seq, waiter, notifier))?
             }
             BlockKind::Frame => {
                 messages.serve(waiter, &idle, |messages, seq, waiter| messages.frame(seq, waiter, notifier))?

@@ -46,11 +46,11 @@ fn blocking_block_without_interrupts_fails_with_reason() {
     host.start_guest(true);
     host.hello();
     for guest_wait in [WaitMode::Irq, WaitMode::Hybrid] {
-        let params = BlockParams { guest_wait, ..host.params(BlockKind::Pingpong, 1) };
+        let params = BlockParams { guest_wait, ..host.params(BlockKind::Messages, 1) };
         host.command(&params);
         assert_eq!(host.failure(), "the test driver lacks interrupts");
     }
-    let params = host.params(BlockKind::Pingpong, 1);
+    let params = host.params(BlockKind::Messages, 1);
     host.begin(&params);
     assert_eq!(host.pingpong(params.first_seq), Ack::Processed, "polling works without interrupts");
     assert_eq!(host.end().events, None);
@@ -60,7 +60,7 @@ fn blocking_block_without_interrupts_fails_with_reason() {
 #[test]
 fn invalid_parameters_fail_the_block_not_the_run() {
     let mut host = TestHost::start();
-    let params = host.params(BlockKind::Pingpong, 1);
+    let params = host.params(BlockKind::Messages, 1);
     for (index, value) in [(0, 99), (1, 0), (2, 9), (3, 0), (3, STAMP_COUNT as u64 + 1), (4, 1 << 55)] {
         host.command_with(&params, index, value);
         assert_eq!(host.failure(), "invalid block parameters", "parameter {index} = {value}");
@@ -74,7 +74,7 @@ fn invalid_parameters_fail_the_block_not_the_run() {
         host.command(&params);
         assert_eq!(host.failure(), "invalid block parameters", "{params:?}");
     }
-    let params = host.params(BlockKind::Pingpong, 1);
+    let params = host.params(BlockKind::Messages, 1);
     host.begin(&params);
     assert_eq!(host.pingpong(params.first_seq), Ack::Processed);
     host.end();
@@ -85,7 +85,7 @@ fn invalid_parameters_fail_the_block_not_the_run() {
 fn abort_ends_a_block_in_every_wait_mode() {
     let mut host = TestHost::start();
     for guest_wait in [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid] {
-        let params = BlockParams { guest_wait, ..host.params(BlockKind::Pingpong, 2) };
+        let params = BlockParams { guest_wait, ..host.params(BlockKind::Messages, 2) };
         host.begin(&params);
         assert_eq!(host.pingpong(params.first_seq), Ack::Processed);
         write_command(&host.memory, host.epoch, ABORT).unwrap();
@@ -97,7 +97,7 @@ fn abort_ends_a_block_in_every_wait_mode() {
 #[test]
 fn same_epoch_is_not_executed_twice() {
     let mut host = TestHost::start();
-    let params = host.params(BlockKind::Pingpong, 1);
+    let params = host.params(BlockKind::Messages, 1);
     host.begin(&params);
     host.pingpong(params.first_seq);
     host.end();
@@ -124,7 +124,7 @@ fn serves_the_next_host_unless_once() {
     host.layout.nonce += 1;
     host.layout.publish(&host.memory).unwrap();
     host.hello();
-    let params = host.params(BlockKind::Pingpong, 1);
+    let params = host.params(BlockKind::Messages, 1);
     host.begin(&params);
     assert_eq!(host.pingpong(params.first_seq), Ack::Processed);
     host.end();
@@ -161,7 +161,7 @@ fn peak_bandwidth_is_returned_as_json() {
 #[test]
 fn removed_device_fails_the_block() {
     let mut host = TestHost::start();
-    let params = BlockParams { guest_wait: WaitMode::Irq, ..host.params(BlockKind::Pingpong, 1) };
+    let params = BlockParams { guest_wait: WaitMode::Irq, ..host.params(BlockKind::Messages, 1) };
     host.begin(&params);
     host.device.removed.store(true, Ordering::Relaxed);
     assert_eq!(host.failure(), "the guest's device was unplugged, or taken from its driver");

@@ -105,7 +105,7 @@ fn early_ack_precedes_its_message() {
     let mut host = TestHost::start();
     // The acknowledgement is visible for 20 ms, which a preempted host may miss.
     let seen = (0..20).any(|_| {
-        let params = params(&mut host, BlockKind::Pingpong, FIRES_AT + 1, Fault::EarlyAck);
+        let params = params(&mut host, BlockKind::Messages, FIRES_AT + 1, Fault::EarlyAck);
         host.begin(&params);
         let last = params.first_seq + FIRES_AT;
         for seq in params.first_seq..last {
@@ -139,7 +139,7 @@ fn blind_storm_does_not_report_the_last_message() {
 #[test]
 fn drop_answer_counts_a_doorbell_that_it_does_not_ring() {
     let mut host = TestHost::start();
-    let params = params(&mut host, BlockKind::Pingpong, FIRES_AT + 2, Fault::DropAnswer);
+    let params = params(&mut host, BlockKind::Messages, FIRES_AT + 2, Fault::DropAnswer);
     let params = BlockParams { host_wait: WaitMode::Irq, ..params };
     host.begin(&params);
     let rung = (params.first_seq..params.first_seq + params.operations).filter(|seq| {
@@ -157,7 +157,7 @@ fn drop_answer_counts_a_doorbell_that_it_does_not_ring() {
 fn sleepy_guest_sleeps_instead_of_polling() {
     let mut host = TestHost::start();
     let mut switches = |fault| {
-        let params = BlockParams { fault, ..host.params(BlockKind::Pingpong, 20) };
+        let params = BlockParams { fault, ..host.params(BlockKind::Messages, 20) };
         host.begin(&params);
         for seq in params.first_seq..params.first_seq + 20 {
             sleep(Duration::from_millis(1));
@@ -173,7 +173,7 @@ fn sleepy_guest_sleeps_instead_of_polling() {
 #[test]
 fn wrong_stamp_is_later_than_the_ack() {
     let mut host = TestHost::start();
-    let params = params(&mut host, BlockKind::Pingpong, 5, Fault::WrongStamp);
+    let params = params(&mut host, BlockKind::Messages, 5, Fault::WrongStamp);
     host.begin(&params);
     let mut sent = Vec::new();
     for seq in params.first_seq..params.first_seq + 5 {
@@ -209,7 +209,7 @@ fn drifting_clock_moves_between_blocks() {
 fn stall_delays_one_message() {
     const STALLS_AT: u64 = 300;
     let mut host = TestHost::start();
-    let params = params(&mut host, BlockKind::Pingpong, STALLS_AT + 1, Fault::Stall);
+    let params = params(&mut host, BlockKind::Messages, STALLS_AT + 1, Fault::Stall);
     host.begin(&params);
     let last = params.first_seq + STALLS_AT;
     for seq in params.first_seq..last {

@@ -31,7 +31,7 @@ fn run(host: &mut TestHost, params: &BlockParams, pause: Duration) -> GuestCount
 #[test]
 fn polling_guest_acks_every_message_without_doorbells() {
     let mut host = TestHost::start();
-    let params = host.params(BlockKind::Pingpong, MESSAGES);
+    let params = host.params(BlockKind::Messages, MESSAGES);
     let counters = run(&mut host, &params, Duration::ZERO);
     assert_eq!((counters.waits, counters.rings, host.rings), (0, 0, 0));
     assert!(counters.cpu_ns > 0);
@@ -42,7 +42,7 @@ fn polling_guest_acks_every_message_without_doorbells() {
 #[test]
 fn blocking_guest_takes_one_event_per_doorbell() {
     let mut host = TestHost::start();
-    let params = BlockParams { guest_wait: WaitMode::Irq, ..host.params(BlockKind::Pingpong, MESSAGES) };
+    let params = BlockParams { guest_wait: WaitMode::Irq, ..host.params(BlockKind::Messages, MESSAGES) };
     let counters = run(&mut host, &params, Duration::from_millis(1));
     assert!(host.rings > 0);
     assert_eq!(counters.events, Some(host.rings));
@@ -58,7 +58,7 @@ fn hybrid_guest_blocks_only_after_its_spin_time() {
     let hybrid = |host: &mut TestHost, spin_ticks| BlockParams {
         guest_wait: WaitMode::Hybrid,
         spin_ticks,
-        ..host.params(BlockKind::Pingpong, MESSAGES)
+        ..host.params(BlockKind::Messages, MESSAGES)
     };
     let params = hybrid(&mut host, u64::MAX);
     let counters = run(&mut host, &params, Duration::from_millis(1));
@@ -73,7 +73,7 @@ fn hybrid_guest_blocks_only_after_its_spin_time() {
 #[test]
 fn guest_rings_armed_host_once_per_message() {
     let mut host = TestHost::start();
-    let params = BlockParams { host_wait: WaitMode::Irq, ..host.params(BlockKind::Pingpong, MESSAGES) };
+    let params = BlockParams { host_wait: WaitMode::Irq, ..host.params(BlockKind::Messages, MESSAGES) };
     host.begin(&params);
     for seq in params.first_seq..params.first_seq + MESSAGES {
         let armed = seq % 2 == 0;
@@ -92,7 +92,7 @@ fn guest_rings_armed_host_once_per_message() {
 fn guest_rings_for_every_message_if_commanded() {
     let mut host = TestHost::start();
     let params =
-        BlockParams { host_wait: WaitMode::Irq, always_ring: true, ..host.params(BlockKind::Pingpong, MESSAGES) };
+        BlockParams { host_wait: WaitMode::Irq, always_ring: true, ..host.params(BlockKind::Messages, MESSAGES) };
     let counters = run(&mut host, &params, Duration::ZERO);
     assert_eq!(counters.rings, MESSAGES);
     assert!(host.take_ring());
@@ -102,7 +102,7 @@ fn guest_rings_for_every_message_if_commanded() {
 #[test]
 fn wrong_payload_is_refused() {
     let mut host = TestHost::start();
-    let params = host.params(BlockKind::Pingpong, 2);
+    let params = host.params(BlockKind::Messages, 2);
     host.begin(&params);
     let seq = params.first_seq;
     host.send(seq, &[seq + 1, 0, 0, 0, 0, 0, 0]);
@@ -116,7 +116,7 @@ fn wrong_payload_is_refused() {
 fn end_finishes_a_block_early() {
     let mut host = TestHost::start();
     for guest_wait in [WaitMode::Poll, WaitMode::Irq] {
-        let params = BlockParams { guest_wait, ..host.params(BlockKind::Pingpong, MESSAGES) };
+        let params = BlockParams { guest_wait, ..host.params(BlockKind::Messages, MESSAGES) };
         host.begin(&params);
         host.pingpong(params.first_seq);
         host.send_end(params.first_seq + 1);
@@ -129,7 +129,7 @@ fn end_finishes_a_block_early() {
 #[test]
 fn stamps_are_ordered_within_the_round_trip() {
     let mut host = TestHost::start();
-    let params = host.params(BlockKind::Pingpong, 10);
+    let params = host.params(BlockKind::Messages, 10);
     host.begin(&params);
     let mut round_trips = Vec::new();
     for seq in params.first_seq..params.first_seq + 10 {

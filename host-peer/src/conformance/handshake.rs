@@ -6,7 +6,7 @@ use client::plural::plural;
 
 use super::recorder::{INIT_MESSAGES, RecordedMessage, RecordingClient};
 
-/// The messages after the init messages, up to `end`: the announcement of the next client.
+/// The messages after the init messages, up to `end`, where the next client is announced.
 pub(super) fn of(log: &[RecordedMessage], end: usize) -> &[RecordedMessage] {
     &log[INIT_MESSAGES.min(end)..end]
 }

@@ -15,12 +15,12 @@ const MAX_LINE: usize = 1 << 16;
 
 /// Buffered input.
 #[derive(Debug, Default)]
-pub(super) struct Input {
+pub(super) struct CommandInput {
     pending: Vec<u8>,
     has_ended: bool,
 }
 
-impl Input {
+impl CommandInput {
     /// Whether stdin has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.has_ended
@@ -86,8 +86,8 @@ impl Input {
 mod tests {
     use super::*;
 
-    fn input(bytes: &[u8], has_ended: bool) -> Input {
-        Input { pending: bytes.into(), has_ended }
+    fn input(bytes: &[u8], has_ended: bool) -> CommandInput {
+        CommandInput { pending: bytes.into(), has_ended }
     }
 
     #[test]

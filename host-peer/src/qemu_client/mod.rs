@@ -22,8 +22,8 @@ use client::{Client, ClientError, ConnectError, JoinOptions};
 
 use crate::commands;
 use command::HELP;
-use input::Input;
-use session::{End, Session};
+use input::CommandInput;
+use session::{End, PromptSession};
 
 /// The name under which the program is started.
 const NAME: &str = "ivshmem-client";
@@ -102,11 +102,11 @@ pub(crate) fn main() -> ExitCode {
 fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
     let _ = fd_limit::raise_limit();
     let verbose = arguments.verbose > 0;
-    let mut input = Input::default();
+    let mut input = CommandInput::default();
     print_to_reader(&format!("{HELP}{PROMPT}"))?;
     loop {
         let client = connect(&arguments.socket, verbose, &mut input)?;
-        match Session::start(client, verbose)?.run(&mut input)? {
+        match PromptSession::start(client, verbose)?.run(&mut input)? {
             End::Input => return Ok(()),
             End::Server(error) => {
                 print_error(&format!("{NAME}: {error:#}"));
@@ -117,7 +117,7 @@ fn run(arguments: &QemuClientArguments) -> anyhow::Result<()> {
 }
 
 /// Connects, and retries until a server accepts this client. Fails if no server did when the input was complete.
-fn connect(socket: &Path, verbose: bool, input: &mut Input) -> anyhow::Result<Client> {
+fn connect(socket: &Path, verbose: bool, input: &mut CommandInput) -> anyhow::Result<Client> {
     let mut last_reason = String::new();
     // If the input is complete already, the first failure is final.
     input.read_for(Duration::ZERO)?;

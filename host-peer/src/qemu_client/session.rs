@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use rustix::stdio::stdin;
 
 use super::command::{HELP, QemuCommand};
-use super::input::Input;
+use super::input::CommandInput;
 use super::{NAME, PROMPT};
 use crate::dump::dump;
 
@@ -31,12 +31,12 @@ pub(super) enum End {
 
 /// A connected client.
 #[derive(Debug)]
-pub(super) struct Session {
+pub(super) struct PromptSession {
     client: Client,
     verbose: bool,
 }
 
-impl Session {
+impl PromptSession {
     /// Reports the connection.
     pub(super) fn start(client: Client, verbose: bool) -> anyhow::Result<Self> {
         let session = Self { client, verbose };
@@ -52,7 +52,7 @@ impl Session {
     }
 
     /// Executes commands and reports events until stdin or the server ends.
-    pub(super) fn run(mut self, input: &mut Input) -> anyhow::Result<End> {
+    pub(super) fn run(mut self, input: &mut CommandInput) -> anyhow::Result<End> {
         loop {
             if let Some(lines) = input.take() {
                 for command in lines.iter().filter_map(|line| QemuCommand::parse(line)) {

@@ -19,7 +19,7 @@ use super::command::WORDS;
 
 /// An input line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub(super) enum InputLine {
     Text(String),
     End,
 }
@@ -84,15 +84,15 @@ impl Editor {
     }
 
     /// The next line. Ctrl-C discards the line, Ctrl-D ends the input.
-    pub(super) fn line(&mut self) -> io::Result<Line> {
+    pub(super) fn line(&mut self) -> io::Result<InputLine> {
         loop {
             match self.editor.readline(PROMPT) {
                 Ok(line) => {
                     self.remember(&line)?;
-                    return Ok(Line::Text(line));
+                    return Ok(InputLine::Text(line));
                 }
                 Err(ReadlineError::Interrupted) => {}
-                Err(ReadlineError::Eof) => return Ok(Line::End),
+                Err(ReadlineError::Eof) => return Ok(InputLine::End),
                 Err(ReadlineError::Io(error)) => return Err(error),
                 Err(error) => return Err(io::Error::other(error)),
             }

@@ -12,12 +12,12 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::{Errno, read, write};
 
 use super::Output;
-use super::editor::{CommandCompleter, Editor, Line};
+use super::editor::{CommandCompleter, Editor, InputLine};
 
 /// The receiver of lines.
 #[derive(Debug)]
 pub(super) struct Input {
-    lines: Receiver<io::Result<Line>>,
+    lines: Receiver<io::Result<InputLine>>,
     /// Requests the next line after the previous one was executed: the prompt follows the output.
     resume_tx: Sender<()>,
     /// Readable when a line may be there.
@@ -38,7 +38,7 @@ impl Input {
         Ok((input, output))
     }
 
-    fn start(mut next: impl FnMut() -> io::Result<Line> + Send + 'static) -> anyhow::Result<Self> {
+    fn start(mut next: impl FnMut() -> io::Result<InputLine> + Send + 'static) -> anyhow::Result<Self> {
         let flags = EventfdFlags::NONBLOCK | EventfdFlags::CLOEXEC;
         let ready = Arc::new(eventfd(0, flags).context("cannot make an eventfd")?);
         let (sender, lines) = channel();
@@ -48,7 +48,7 @@ impl Input {
         thread::spawn(move || {
             loop {
                 let line = next();
-                let last = !matches!(line, Ok(Line::Text(_)));
+                let last = !matches!(line, Ok(InputLine::Text(_)));
                 // The receiver is gone: the shell has ended.
                 if sender.send(line).is_err() || write(&bell, &1_u64.to_ne_bytes()).is_err() {
                     return;
@@ -67,7 +67,7 @@ impl Input {
     }
 
     /// The next line, if available.
-    pub(super) fn take(&self) -> anyhow::Result<Option<Line>> {
+    pub(super) fn take(&self) -> anyhow::Result<Option<InputLine>> {
         match read(&self.ready, &mut [0; 8]) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Err(errno).context("cannot read an eventfd"),
@@ -75,20 +75,20 @@ impl Input {
         match self.lines.try_recv() {
             Ok(line) => line.map(Some).context("cannot read commands"),
             Err(TryRecvError::Empty) => Ok(None),
-            Err(TryRecvError::Disconnected) => Ok(Some(Line::End)),
+            Err(TryRecvError::Disconnected) => Ok(Some(InputLine::End)),
         }
     }
 
     /// Requests the next line.
     pub(super) fn resume(&self) {
-        // If the reader ended, `Line::End` is in the channel.
+        // If the reader ended, `InputLine::End` is in the channel.
         let _ = self.resume_tx.send(());
     }
 }
 
-fn stdin_line() -> io::Result<Line> {
+fn stdin_line() -> io::Result<InputLine> {
     let mut line = Vec::new();
     let count = io::stdin().lock().read_until(b'\n', &mut line)?;
     // Invalid UTF-8 is an invalid command, which does not end the shell.
-    Ok(if count == 0 { Line::End } else { Line::Text(String::from_utf8_lossy(&line).into_owned()) })
+    Ok(if count == 0 { InputLine::End } else { InputLine::Text(String::from_utf8_lossy(&line).into_owned()) })
 }

@@ -24,7 +24,7 @@ use rustix::io::Errno;
 
 use action::Flow;
 use command::{ShellCommand, commands};
-use editor::{CommandCompleter, Line};
+use editor::{CommandCompleter, InputLine};
 use input::Input;
 use interrupt::{Interrupt, Interrupted};
 
@@ -77,11 +77,11 @@ impl Shell {
             self.wait_for(input.ready(), None).context("cannot wait for commands and doorbells")?;
             match input.take()? {
                 None => {}
-                Some(Line::End) => {
+                Some(InputLine::End) => {
                     self.print_pending_events();
                     return Ok(());
                 }
-                Some(Line::Text(line)) => {
+                Some(InputLine::Text(line)) => {
                     self.was_interrupted();
                     for text in commands(&line) {
                         match self.execute(text) {

@@ -7,7 +7,7 @@ use bit_set::BitSet;
 use proto::wire::PeerId;
 
 use super::Doorbells;
-use super::ids::Stamp;
+use super::ids::EventNumber;
 
 /// Progress of a client's handshake.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,13 +29,13 @@ pub(crate) enum HandshakePhase {
 pub(crate) struct ClientView {
     pub(crate) id: PeerId,
     /// When it joined.
-    pub(crate) joined: Stamp,
+    pub(crate) joined: EventNumber,
     pub(crate) own: Doorbells,
     pub(crate) phase: HandshakePhase,
     /// The first join of the registry's sequence that this client may still have to be notified of.
-    pub(crate) joins_from: Stamp,
+    pub(crate) joins_from: EventNumber,
     /// The first departure, likewise.
-    pub(crate) departures_from: Stamp,
+    pub(crate) departures_from: EventNumber,
     /// Other peers that are present for this client: it was notified of them and not of their leave.
     pub(crate) present: BitSet,
     /// All ids that this client was ever notified of, including its own. They get no new owner until it leaves.
@@ -59,7 +59,7 @@ pub(crate) struct ClientStats {
 }
 
 impl ClientView {
-    pub(crate) fn new(id: PeerId, joined: Stamp, own: Doorbells) -> Self {
+    pub(crate) fn new(id: PeerId, joined: EventNumber, own: Doorbells) -> Self {
         let mut notified = BitSet::default();
         notified.insert(id.0.into());
         let stats = ClientStats { departures_from: joined.into(), ..ClientStats::default() };

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use proto::wire::PeerId;
 
 /// A point in the order of joins and leaves.
-pub(crate) type Stamp = u64;
+pub(crate) type EventNumber = u64;
 
 /// The number of ids.
 pub(crate) const IDS: u32 = 1 << u16::BITS;
@@ -30,7 +30,7 @@ struct IdState {
     /// Live clients that were notified of the owner, including itself.
     notified: u32,
     /// When the owner left.
-    departed: Option<Stamp>,
+    departed: Option<EventNumber>,
 }
 
 impl Ids {
@@ -58,13 +58,13 @@ impl Ids {
     }
 
     /// The owner of `id` left.
-    pub(crate) fn depart(&mut self, id: PeerId, at: Stamp) {
+    pub(crate) fn depart(&mut self, id: PeerId, at: EventNumber) {
         self.state(id).departed = Some(at);
     }
 
-    /// A client that was notified of the owner of `id` left. If it was the last one, frees the id and returns the stamp of the
+    /// A client that was notified of the owner of `id` left. If it was the last one, frees the id and returns the number of the
     /// owner's departure, which no live client needs any more.
-    pub(crate) fn remove_notified(&mut self, id: PeerId) -> Option<Stamp> {
+    pub(crate) fn remove_notified(&mut self, id: PeerId) -> Option<EventNumber> {
         let state = self.state(id);
         state.notified -= 1;
         if state.notified > 0 {

@@ -19,7 +19,7 @@ use crate::wire::{MESSAGE_BYTES, Message, encode};
 const ROOM: usize = rustix::cmsg_space!(ScmRights(1));
 
 /// The content of one `sendmsg`: a message with its descriptor, or consecutive plain messages.
-struct Part<'fd> {
+struct Segment<'fd> {
     end: usize,
     fd: Option<BorrowedFd<'fd>>,
 }
@@ -56,38 +56,38 @@ struct Part<'fd> {
 pub fn send_batch(socket: impl AsFd, messages: &[Message<BorrowedFd<'_>>], sent: usize) -> Result<usize, SendError> {
     let bytes: Vec<u8> = messages.iter().flat_map(|message| encode(message.value)).collect();
     let mut rooms = vec![[MaybeUninit::uninit(); ROOM]; messages.len()];
-    let parts = parts(messages, sent);
-    let fds: Vec<[BorrowedFd<'_>; 1]> = parts.iter().filter_map(|part| part.fd).map(|fd| [fd]).collect();
+    let segments = segments(messages, sent);
+    let fds: Vec<[BorrowedFd<'_>; 1]> = segments.iter().filter_map(|segment| segment.fd).map(|fd| [fd]).collect();
 
-    let mut slices = Vec::with_capacity(parts.len());
-    let mut controls = Vec::with_capacity(parts.len());
+    let mut slices = Vec::with_capacity(segments.len());
+    let mut controls = Vec::with_capacity(segments.len());
     let (mut start, mut fds) = (sent, fds.iter());
-    for (part, room) in parts.iter().zip(&mut rooms) {
-        slices.push([IoSlice::new(&bytes[start..part.end])]);
+    for (segment, room) in segments.iter().zip(&mut rooms) {
+        slices.push([IoSlice::new(&bytes[start..segment.end])]);
         let mut control = SendAncillaryBuffer::new(room);
-        if let Some(fd) = part.fd.and_then(|_| fds.next()) {
+        if let Some(fd) = segment.fd.and_then(|_| fds.next()) {
             control.push(SendAncillaryMessage::ScmRights(fd));
         }
         controls.push(control);
-        start = part.end;
+        start = segment.end;
     }
     let mut headers: Vec<_> =
         slices.iter().zip(&mut controls).map(|(slice, control)| MMsgHdr::new(slice, control)).collect();
-    // The kernel stops after the first part that was not sent completely.
+    // The kernel stops after the first segment that was not sent completely.
     let count = retry_on_intr(|| sendmmsg(&socket, &mut headers, SendFlags::NOSIGNAL))?;
     Ok(headers[..count].iter().map(MMsgHdr::bytes_sent).sum())
 }
 
-/// Splits messages into parts. `sent` bytes and the descriptor of the first message have been sent before.
-fn parts<'fd>(messages: &[Message<BorrowedFd<'fd>>], sent: usize) -> Vec<Part<'fd>> {
-    let mut parts: Vec<Part<'fd>> = Vec::with_capacity(messages.len());
+/// Splits messages into segments. `sent` bytes and the descriptor of the first message have been sent before.
+fn segments<'fd>(messages: &[Message<BorrowedFd<'fd>>], sent: usize) -> Vec<Segment<'fd>> {
+    let mut segments: Vec<Segment<'fd>> = Vec::with_capacity(messages.len());
     for (index, message) in messages.iter().enumerate() {
         let end = (index + 1) * MESSAGE_BYTES;
         let fd = message.fd.filter(|_| index > 0 || sent == 0);
-        match parts.last_mut() {
+        match segments.last_mut() {
             Some(run) if run.fd.is_none() && fd.is_none() => run.end = end,
-            _ => parts.push(Part { end, fd }),
+            _ => segments.push(Segment { end, fd }),
         }
     }
-    parts
+    segments
 }

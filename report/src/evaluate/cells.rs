@@ -13,7 +13,7 @@ use bench_model::raw::{Counters, Traffic};
 use bench_model::samples::{Row, Status};
 use statistics::{LegSummary, Summary, median_interval, noise_floor, sum_known, total};
 
-/// Seed of the bootstrap: the same folder gives the same document.
+/// Seed of the bootstrap: the same directory gives the same document.
 pub(crate) const SEED: u64 = 1;
 
 /// A cell with the blocks that it was computed from.
@@ -32,7 +32,7 @@ fn cell(group: &CellBlocks<'_>, driver: Option<&str>) -> Cell {
     let CellKey { workload, size_bytes, conditions, host_wait, guest_wait } = group.key;
     let blocks = &group.blocks[..];
     let (series, corrected) = (group.series(Metric::Latency), group.series(Metric::CorrectedLatency));
-    let latency_ns = Summary::of(series.concat());
+    let latency_ns = Summary::from_samples(series.concat());
     let legs_ns = legs(blocks);
     let is_frame = workload == Workload::Frame;
     let rate = |mean_ns: f64| (mean_ns > 0.0).then(|| size_bytes as f64 * 1e9 / mean_ns);
@@ -72,7 +72,7 @@ fn cell(group: &CellBlocks<'_>, driver: Option<&str>) -> Cell {
         latency_ns,
         corrected_p50_interval_ns: median_interval(&corrected, SEED),
         corrected_noise_floor: noise_floor(&corrected, SEED),
-        corrected_ns: Summary::of(corrected.concat()),
+        corrected_ns: Summary::from_samples(corrected.concat()),
         legs_ns,
         bytes_verified: total(blocks.iter().map(|block| block.measured.bytes_verified)),
         cpu: cost::cpu(blocks),
@@ -87,7 +87,10 @@ fn messages_per_second(workload: Workload, blocks: &[RunBlock<'_>]) -> Option<f6
         Workload::Storm | Workload::Stream => {
             let all = || blocks.iter().filter_map(|block| block.measured.traffic.as_ref());
             all().next()?;
-            per_second(total(all().map(|one| one.within_span(workload))), total(all().map(|one| one.span_ns)))
+            per_second(
+                total(all().map(|traffic| traffic.within_span(workload))),
+                total(all().map(|traffic| traffic.span_ns)),
+            )
         }
         Workload::Openloop => {
             let measured = || blocks.iter().map(|block| block.measured);
@@ -101,11 +104,11 @@ fn traffic(blocks: &[RunBlock<'_>]) -> Option<Traffic> {
     let all = || blocks.iter().filter_map(|block| block.measured.traffic.as_ref());
     all().next()?;
     Some(Traffic {
-        sent: total(all().map(|one| one.sent)),
-        seen: total(all().map(|one| one.seen)),
-        last_seen: all().all(|one| one.last_seen),
-        span_ns: total(all().map(|one| one.span_ns)),
-        full: total(all().map(|one| one.full)),
+        sent: total(all().map(|traffic| traffic.sent)),
+        seen: total(all().map(|traffic| traffic.seen)),
+        last_seen: all().all(|traffic| traffic.last_seen),
+        span_ns: total(all().map(|traffic| traffic.span_ns)),
+        full: total(all().map(|traffic| traffic.full)),
     })
 }
 
@@ -122,8 +125,8 @@ fn failures(blocks: &[RunBlock<'_>]) -> BTreeMap<Status, u64> {
 }
 
 fn legs(blocks: &[RunBlock<'_>]) -> Legs {
-    Legs::of(|leg| {
-        LegSummary::of(match leg.value {
+    Legs::from_fn(|leg| {
+        LegSummary::from_samples(match leg.value {
             LegValue::Local(ns) => ok_rows(blocks).filter_map(ns).filter_map(|ns| i64::try_from(ns).ok()).collect(),
             // Valid only while the clock offset was stable.
             LegValue::OneWay(ns) => {
@@ -138,24 +141,24 @@ fn counters(blocks: &[RunBlock<'_>]) -> CellCounters {
     let sum = |count: fn(&Counters) -> u64| total(blocks.iter().map(|block| count(&block.measured.counters)));
     let sum_if_all =
         |count: fn(&Counters) -> Option<u64>| sum_known(blocks.iter().map(|block| count(&block.measured.counters)));
-    let rings = sum(|seen| seen.rings);
-    let interrupts = sum_if_all(|seen| seen.interrupts);
-    let guest_waits = sum(|seen| seen.guest_waits);
-    let host_waits = sum(|seen| seen.host_waits);
+    let rings = sum(|counters| counters.rings);
+    let interrupts = sum_if_all(|counters| counters.interrupts);
+    let guest_waits = sum(|counters| counters.guest_waits);
+    let host_waits = sum(|counters| counters.host_waits);
     CellCounters {
         rings,
         interrupts,
-        uio_events: sum_if_all(|seen| seen.uio_events),
+        uio_events: sum_if_all(|counters| counters.uio_events),
         wakeups: sum(Counters::waits),
         coalesced: interrupts.map(|interrupts| rings.saturating_sub(interrupts)),
         deadline_wakeups: sum(Counters::deadline_wakeups),
-        guest_rings: sum(|seen| seen.guest_rings),
-        host_events: sum(|seen| seen.host_events),
+        guest_rings: sum(|counters| counters.guest_rings),
+        host_events: sum(|counters| counters.host_events),
         guest_waits,
         host_waits,
-        guest_found_armed: sum(|seen| seen.guest_found_armed),
-        host_found_armed: sum(|seen| seen.host_found_armed),
-        stale_acks: sum(|seen| seen.stale_acks),
+        guest_found_armed: sum(|counters| counters.guest_found_armed),
+        host_found_armed: sum(|counters| counters.host_found_armed),
+        stale_acks: sum(|counters| counters.stale_acks),
         lost_wakeups: sum(Counters::lost_wakeups),
     }
 }

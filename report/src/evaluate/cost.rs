@@ -6,7 +6,7 @@ use bench_model::raw::CpuTime;
 use bench_model::thread_usage::{HardwareCounts, PerfTime, Switches};
 use statistics::{sum_known, total};
 
-/// CPU figures of a cell's blocks.
+/// CPU metrics of a cell's blocks.
 pub(crate) fn cpu(blocks: &[RunBlock<'_>]) -> Cpu {
     let measured = || blocks.iter().map(|block| block.measured);
     let operations = total(measured().map(|block| block.operations));

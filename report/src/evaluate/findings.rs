@@ -12,8 +12,8 @@ use statistics::Change;
 
 /// Default limit of an open loop's p99: 1 ms.
 const P99_LIMIT_NS: u64 = 1_000_000;
-/// A rate counts as carried if this share of messages is sent by the scheduled time of the last one.
-const CARRIED: f64 = 0.95;
+/// A rate is sustained if at least this share of messages is sent by the scheduled time of the last one.
+const MIN_SENT_IN_TIME: f64 = 0.95;
 
 /// Derives findings. `config` may hold the limit of the open loop (`p99_limit_ns`).
 #[must_use]
@@ -41,7 +41,7 @@ fn diagonal(cells: &[Cell], workload: Workload, wait: WaitMode) -> impl Iterator
 }
 
 fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
-    let one = |wait: WaitMode| {
+    let of_mode = |wait: WaitMode| {
         let mut idle_or_busy =
             diagonal(cells, Workload::Idle, WaitMode::Poll).chain(diagonal(cells, Workload::Pingpong, WaitMode::Poll));
         let polling_cores = idle_or_busy.find_map(|cell| cell.cpu.cores)?;
@@ -52,13 +52,13 @@ fn break_even(cells: &[Cell]) -> Vec<BreakEven> {
         let paced = diagonal(cells, Workload::Paced, wait).next().and_then(at_its_rate);
         let measured = [Some((0.0, idle_cores)), paced, at_its_rate(busy)];
         let (fastest_per_s, _) = at_its_rate(busy)?;
-        let rate_per_s = reaches(measured.into_iter().flatten(), polling_cores)
+        let rate_per_s = first_crossing(measured.into_iter().flatten(), polling_cores)
             .unwrap_or_else(|| ((polling_cores - idle_cores) * 1e6 / us_per_op).max(fastest_per_s));
-        let known =
+        let break_even =
             BreakEven { mode: wait.to_string(), polling_cores, idle_cores, us_per_op, rate_per_s, fastest_per_s };
-        (rate_per_s.is_finite() && fastest_per_s.is_finite()).then_some(known)
+        (rate_per_s.is_finite() && fastest_per_s.is_finite()).then_some(break_even)
     };
-    one(WaitMode::Irq).into_iter().collect()
+    of_mode(WaitMode::Irq).into_iter().collect()
 }
 
 /// Operations per second and cores in use at that rate.
@@ -68,7 +68,7 @@ fn at_its_rate(cell: &Cell) -> Option<(f64, f64)> {
 }
 
 /// Where straight lines between points, ascending in x, first reach `y` from below.
-fn reaches(points: impl Iterator<Item = (f64, f64)>, y: f64) -> Option<f64> {
+fn first_crossing(points: impl Iterator<Item = (f64, f64)>, y: f64) -> Option<f64> {
     let points: Vec<(f64, f64)> = points.collect();
     points.windows(2).find_map(|pair| match *pair {
         [(x0, y0), (x1, y1)] if y0 < y && y1 >= y && x1 > x0 => Some(x0 + (y - y0) / (y1 - y0) * (x1 - x0)),
@@ -80,60 +80,66 @@ fn contention(cells: &[Cell], comparisons: &[Comparison]) -> Vec<ContentionResul
     let median = |cell: &Cell| cell.latencies()?.ns.p50;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a mean of nanoseconds")]
     let mean = |cell: &Cell| Some(cell.latencies()?.ns.mean.round() as u64);
-    let beside = |poll: &Cell| {
+    let with_busy_threads = |poll: &Cell| {
         let mut others = diagonal(cells, Workload::Contention, WaitMode::Irq);
         let irq = others.find(|irq| irq.conditions == poll.conditions)?;
-        let is_theirs = |one: &&Comparison| {
-            one.cells(cells).is_some_and(|(this, base)| std::ptr::eq(this, irq) && std::ptr::eq(base, poll))
+        let compares_both = |comparison: &&Comparison| {
+            comparison.cells(cells).is_some_and(|(this, base)| std::ptr::eq(this, irq) && std::ptr::eq(base, poll))
         };
-        let compared = comparisons.iter().find(is_theirs);
+        let compared = comparisons.iter().find(compares_both);
         Some(ContentionResult {
             busy_threads: poll.conditions.busy_threads.unwrap_or(0),
             shared_core: poll.conditions.shared_core,
             gap_ns: poll.conditions.gap_ns,
             poll_p50_ns: median(poll)?,
             irq_p50_ns: median(irq)?,
-            word: compared.map_or(Change::Inconclusive, |one| one.word),
+            word: compared.map_or(Change::Inconclusive, |comparison| comparison.word),
             poll_mean_ns: mean(poll),
             irq_mean_ns: mean(irq),
-            mean_word: compared.and_then(|one| one.mean.as_ref()).map_or(Change::Inconclusive, |mean| mean.word),
+            mean_word: compared
+                .and_then(|comparison| comparison.mean.as_ref())
+                .map_or(Change::Inconclusive, |mean| mean.word),
         })
     };
-    diagonal(cells, Workload::Contention, WaitMode::Poll).filter_map(beside).collect()
+    diagonal(cells, Workload::Contention, WaitMode::Poll).filter_map(with_busy_threads).collect()
 }
 
 /// Whether messages were sent on schedule.
-pub(crate) fn carries(cell: &Cell) -> bool {
-    cell.unsent.unwrap_or(0) == 0 && cell.sent_in_time.is_some_and(|share| share >= CARRIED)
+pub(crate) fn is_sustained(cell: &Cell) -> bool {
+    cell.unsent.unwrap_or(0) == 0 && cell.sent_in_time.is_some_and(|share| share >= MIN_SENT_IN_TIME)
 }
 
 /// Whether messages at this rate were sent on schedule with a p99 below the limit. `None`: too few messages.
-fn keeps(cell: &Cell, p99_limit_ns: u64) -> Option<bool> {
+fn meets_limit(cell: &Cell, p99_limit_ns: u64) -> Option<bool> {
     let p99 = cell.corrected_ns.as_ref().and_then(|corrected| corrected.p99);
-    if carries(cell) { p99.map(|p99| p99 < p99_limit_ns) } else { Some(false) }
+    if is_sustained(cell) { p99.map(|p99| p99 < p99_limit_ns) } else { Some(false) }
 }
 
 fn capacity(cells: &[Cell], p99_limit_ns: u64) -> Vec<Capacity> {
-    let one = |wait: WaitMode, arrivals: Arrivals| {
+    let of_mode = |wait: WaitMode, arrivals: Arrivals| {
         let open =
             || diagonal(cells, Workload::Openloop, wait).filter(move |cell| cell.conditions.arrivals == Some(arrivals));
         let rate = |cell: &Cell| cell.conditions.rate_per_s;
-        let that = |verdict| open().filter(move |cell| keeps(cell, p99_limit_ns) == verdict).filter_map(rate);
-        let broken = that(Some(false)).min();
-        let is_below = |rate: &u64| broken.is_none_or(|broken| *rate < broken);
-        let mut not_judged: Vec<u64> = that(None).filter(is_below).collect();
+        let rates = |verdict| open().filter(move |cell| meets_limit(cell, p99_limit_ns) == verdict).filter_map(rate);
+        let lowest_failed = rates(Some(false)).min();
+        let is_below = |rate: &u64| lowest_failed.is_none_or(|failed| *rate < failed);
+        let mut not_judged: Vec<u64> = rates(None).filter(is_below).collect();
         not_judged.sort_unstable();
         Some(Capacity {
             mode: wait.to_string(),
             arrivals,
             p99_limit_ns,
-            rate_per_s: that(Some(true)).filter(is_below).max(),
+            rate_per_s: rates(Some(true)).filter(is_below).max(),
             offered_per_s: open().filter_map(rate).max()?,
             not_judged_per_s: not_judged,
         })
     };
     let waits = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
-    waits.into_iter().flat_map(|wait| [Arrivals::Fixed, Arrivals::Poisson].map(|a| one(wait, a))).flatten().collect()
+    waits
+        .into_iter()
+        .flat_map(|wait| [Arrivals::Fixed, Arrivals::Poisson].map(|a| of_mode(wait, a)))
+        .flatten()
+        .collect()
 }
 
 /// The cell with the highest throughput per wait mode, with that throughput. Cells without a rate are ignored.

@@ -30,7 +30,7 @@ pub fn evaluate(
     RunResult {
         schema_version: SCHEMA_VERSION,
         self_checks: checks::all(run, &environment),
-        warnings: on_reading.into_iter().chain(warnings::of(run, &environment, &config)).collect(),
+        warnings: on_reading.into_iter().chain(warnings::all(run, &environment, &config)).collect(),
         findings: findings::findings(&cells, &comparisons, &measured.ceilings, &config),
         comparisons,
         ceilings: measured.ceilings.clone(),

@@ -6,7 +6,7 @@ use crate::io::run::RunBlock;
 use crate::result::cell::Cell;
 use crate::result::comparison::MeanRatio;
 use crate::result::metric::Metric;
-use statistics::{Change, Interval, Ratio, Share, noise_floor_of_totals, ratio_of_medians, ratio_of_totals};
+use statistics::{BlockTotal, Change, Interval, Ratio, noise_floor_of_totals, ratio_of_medians, ratio_of_totals};
 
 /// A ratio with its noise floor.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -23,10 +23,10 @@ impl RatioEstimate {
     }
 
     pub(crate) fn change(&self) -> Change {
-        Change::of(self.interval(), self.noise_floor)
+        Change::from_interval(self.interval(), self.noise_floor)
     }
 
-    fn of_totals(this: &[Share], base: &[Share]) -> Self {
+    fn of_totals(this: &[BlockTotal], base: &[BlockTotal]) -> Self {
         let floors = [this, base].into_iter().filter_map(|blocks| noise_floor_of_totals(blocks, SEED));
         Self { ratio: ratio_of_totals(this, base, SEED), noise_floor: floors.reduce(f64::max) }
     }
@@ -36,15 +36,16 @@ impl RatioEstimate {
 pub(crate) fn estimate_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> RatioEstimate {
     match figure {
         Metric::Latency | Metric::CorrectedLatency => {
-            let [this_series, base_series] = [this, base].map(|one| one.blocks.series(figure));
-            let floors = [this, base].into_iter().filter_map(|one| one.cell.latencies_by(figure)?.noise_floor);
+            let [this_series, base_series] = [this, base].map(|cell| cell.blocks.series(figure));
+            let floors =
+                [this, base].into_iter().filter_map(|measured| measured.cell.latencies_by(figure)?.noise_floor);
             RatioEstimate {
                 ratio: ratio_of_medians(&this_series, &base_series, SEED),
                 noise_floor: floors.reduce(f64::max),
             }
         }
         Metric::TimePerMessage => {
-            RatioEstimate::of_totals(&known(this, time_per_message), &known(base, time_per_message))
+            RatioEstimate::of_totals(&block_totals(this, time_per_message), &block_totals(base, time_per_message))
         }
         Metric::BusyCores => RatioEstimate { ratio: quotients(this, base, cores), noise_floor: None },
     }
@@ -52,8 +53,8 @@ pub(crate) fn estimate_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &Mea
 
 /// The ratio of mean latencies. `None`: one cell has none.
 pub(crate) fn mean_ratio(figure: Metric, this: &MeasuredCell<'_>, base: &MeasuredCell<'_>) -> Option<MeanRatio> {
-    let [this, base] = [this, base].map(|one| sums(&one.blocks.series(figure)));
-    let mean = |blocks: &[Share]| {
+    let [this, base] = [this, base].map(|cell| sums(&cell.blocks.series(figure)));
+    let mean = |blocks: &[BlockTotal]| {
         blocks.iter().map(|block| block.sum).sum::<f64>() / blocks.iter().map(|block| block.over).sum::<f64>()
     };
     let ratio = Some(mean(&this) / mean(&base)).filter(|ratio| ratio.is_finite() && *ratio > 0.0)?;
@@ -68,8 +69,8 @@ pub(crate) fn over(this: Option<f64>, base: Option<f64>) -> Option<f64> {
 }
 
 /// Sum and count of each block, for the mean.
-fn sums(series: &[Vec<u64>]) -> Vec<Share> {
-    let sum = |block: &Vec<u64>| Share { sum: block.iter().map(|&ns| ns as f64).sum(), over: block.len() as f64 };
+fn sums(series: &[Vec<u64>]) -> Vec<BlockTotal> {
+    let sum = |block: &Vec<u64>| BlockTotal { sum: block.iter().map(|&ns| ns as f64).sum(), over: block.len() as f64 };
     series.iter().filter(|block| !block.is_empty()).map(sum).collect()
 }
 
@@ -91,28 +92,28 @@ pub(crate) fn metric_value(figure: Metric, cell: &Cell) -> Option<f64> {
 fn quotients(
     this: &MeasuredCell<'_>,
     base: &MeasuredCell<'_>,
-    share: fn(&RunBlock<'_>) -> Option<Share>,
+    total: fn(&RunBlock<'_>) -> Option<BlockTotal>,
 ) -> Option<Ratio> {
-    let all = |one: &MeasuredCell<'_>| one.blocks.blocks.iter().map(share).collect::<Option<Vec<Share>>>();
+    let all = |cell: &MeasuredCell<'_>| cell.blocks.blocks.iter().map(total).collect::<Option<Vec<BlockTotal>>>();
     ratio_of_totals(&all(this)?, &all(base)?, SEED)
 }
 
 /// The costs of the blocks that have one, as for the cell's rate.
-fn known(one: &MeasuredCell<'_>, share: fn(&RunBlock<'_>) -> Option<Share>) -> Vec<Share> {
-    one.blocks.blocks.iter().filter_map(share).collect()
+fn block_totals(cell: &MeasuredCell<'_>, total: fn(&RunBlock<'_>) -> Option<BlockTotal>) -> Vec<BlockTotal> {
+    cell.blocks.blocks.iter().filter_map(total).collect()
 }
 
-fn time_per_message(block: &RunBlock<'_>) -> Option<Share> {
+fn time_per_message(block: &RunBlock<'_>) -> Option<BlockTotal> {
     let traffic = block.measured.traffic.as_ref()?;
-    Some(Share { sum: traffic.span_ns as f64, over: traffic.seen as f64 })
+    Some(BlockTotal { sum: traffic.span_ns as f64, over: traffic.seen as f64 })
 }
 
-fn cpu(block: &RunBlock<'_>) -> Option<Share> {
-    Some(Share { sum: all_cpu_ns(block)?, over: block.measured.operations as f64 })
+fn cpu(block: &RunBlock<'_>) -> Option<BlockTotal> {
+    Some(BlockTotal { sum: all_cpu_ns(block)?, over: block.measured.operations as f64 })
 }
 
-fn cores(block: &RunBlock<'_>) -> Option<Share> {
-    Some(Share { sum: all_cpu_ns(block)?, over: block.measured.wall_ns as f64 })
+fn cores(block: &RunBlock<'_>) -> Option<BlockTotal> {
+    Some(BlockTotal { sum: all_cpu_ns(block)?, over: block.measured.wall_ns as f64 })
 }
 
 fn all_cpu_ns(block: &RunBlock<'_>) -> Option<f64> {

@@ -1,4 +1,4 @@
-//! Errors between a run's folder and its report.
+//! Errors between a run's directory and its report.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,18 +6,18 @@ use std::path::{Path, PathBuf};
 use serde_json::error::Category;
 use thiserror::Error;
 
-/// Why a run's folder cannot be read or rendered. The text names the file; the source is the cause.
+/// Why a run's directory cannot be read or rendered. The text names the file; the source is the cause.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ReportError {
-    /// The path is not a folder.
-    #[error("{} is not a folder; name the folder of a run, such as results/latest", path.display())]
+    /// The path is not a directory.
+    #[error("{} is not a directory; name the directory of a run, such as results/latest", path.display())]
     NoFolder {
         /// The given path.
         path: PathBuf,
     },
-    /// The folder contains no file of a run.
-    #[error("{} is not the folder of a run: it has neither measured.json nor plan.json; name one that cargo xtask bench made", path.display())]
+    /// The directory contains no file of a run.
+    #[error("{} is not the directory of a run: it has neither measured.json nor plan.json; name one that cargo xtask bench made", path.display())]
     NotARun {
         /// The given path.
         path: PathBuf,
@@ -68,7 +68,7 @@ pub enum ReportError {
         /// The path.
         path: PathBuf,
     },
-    /// An output path holds something other than a regular file or folder. Rendering must not replace or follow it.
+    /// An output path holds something other than a regular file or directory. Rendering must not replace or follow it.
     #[error("{} is not {wanted}; refusing to replace it: move it away and render again", path.display())]
     NotRegularFile {
         /// The path.
@@ -156,11 +156,11 @@ mod tests {
 
     #[test]
     fn json_error_names_line_and_byte() {
-        let told = |text: &str| {
+        let message = |text: &str| {
             let source = serde_json::from_str::<serde_json::Value>(text).expect_err("broken");
             ReportError::json(Path::new("measured.json"), text.as_bytes(), source).to_string()
         };
-        assert!(told("{\n \"a\": nan}").starts_with("measured.json, line 2, byte 9: invalid JSON; copy it again"));
-        assert!(told("{\n \"a\": [1,").starts_with("measured.json, line 2, byte 10: the file ends too early"));
+        assert!(message("{\n \"a\": nan}").starts_with("measured.json, line 2, byte 9: invalid JSON; copy it again"));
+        assert!(message("{\n \"a\": [1,").starts_with("measured.json, line 2, byte 10: the file ends too early"));
     }
 }

@@ -22,7 +22,7 @@ const MAX_JSON: u64 = 64 << 20;
 /// Size limit of `samples.csv`: about seven million operations. A full run writes a few hundred megabytes.
 const MAX_SAMPLES: u64 = 1 << 30;
 /// Length limit of a line: three times what all columns can take.
-const LONGEST_LINE: u64 = 2_048;
+const MAX_LINE_BYTES: u64 = 2_048;
 
 /// Columns that earlier versions did not write.
 const LATER: [&str; 3] = ["due_ns", "corrected_ns", "handle_ns"];
@@ -89,8 +89,8 @@ pub(crate) fn parsed<T: DeserializeOwned>(path: &Path, text: &[u8]) -> Result<T,
 
 fn checked(path: &Path, measured: RawRun) -> Result<RawRun, ReportError> {
     // Rows refer to their block by index.
-    let mut seen = HashSet::new();
-    match measured.blocks.iter().map(|block| block.block.index).find(|index| !seen.insert(*index)) {
+    let mut indices = HashSet::new();
+    match measured.blocks.iter().map(|block| block.block.index).find(|index| !indices.insert(*index)) {
         Some(index) => Err(ReportError::SameBlock { path: path.to_owned(), index }),
         None => Ok(measured),
     }
@@ -134,19 +134,19 @@ pub(crate) fn read_document(path: &Path) -> Result<Vec<u8>, ReportError> {
 /// Opens a regular file; its length. Opening a pipe would block, so the kind is checked first.
 fn open(path: &Path, most: u64) -> Result<(File, u64), ReportError> {
     let failed = |source| ReportError::Read { path: path.to_owned(), source };
-    let seen = fs::metadata(path).map_err(failed)?;
-    if !seen.is_file() {
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
         return Err(ReportError::NoFile { path: path.to_owned() });
     }
-    if seen.len() > most {
-        return Err(ReportError::TooLarge { path: path.to_owned(), bytes: seen.len(), most });
+    if metadata.len() > most {
+        return Err(ReportError::TooLarge { path: path.to_owned(), bytes: metadata.len(), most });
     }
-    Ok((File::open(path).map_err(failed)?, seen.len()))
+    Ok((File::open(path).map_err(failed)?, metadata.len()))
 }
 
 /// The end of the last complete line, or 0.
 fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
-    let start = length.saturating_sub(LONGEST_LINE + 1);
+    let start = length.saturating_sub(MAX_LINE_BYTES + 1);
     file.seek(SeekFrom::Start(start))?;
     let mut tail = Vec::new();
     file.take(length - start).read_to_end(&mut tail)?;
@@ -160,7 +160,7 @@ fn end_of_last_line(file: &mut File, length: u64) -> io::Result<u64> {
 fn too_long(which: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("{which} is longer than {LONGEST_LINE} bytes; run again, or copy the folder again"),
+        format!("{which} is longer than {MAX_LINE_BYTES} bytes; run again, or copy the directory again"),
     )
 }
 
@@ -178,7 +178,7 @@ impl<R: Read> Read for ShortLines<R> {
         let read = self.inner.read(buffer)?;
         for part in buffer[..read].split_inclusive(|&byte| byte == b'\n') {
             self.length += part.len() as u64;
-            if self.length > LONGEST_LINE {
+            if self.length > MAX_LINE_BYTES {
                 return Err(too_long(&format!("line {}", self.line)));
             }
             if part.ends_with(b"\n") {

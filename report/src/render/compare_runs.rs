@@ -65,9 +65,9 @@ fn name(place: usize) -> String {
 }
 
 fn title(place: usize, head: &RunInfo) -> String {
-    let known = [head.started.as_deref(), head.git_revision.as_deref(), Some(head.accel.as_str())];
-    let known: Vec<&str> = known.into_iter().flatten().filter(|word| !word.is_empty()).collect();
-    format!("{}: {}, {}", name(place), head.folder.display(), known.join(", "))
+    let facts = [head.started.as_deref(), head.git_revision.as_deref(), Some(head.accel.as_str())];
+    let facts: Vec<&str> = facts.into_iter().flatten().filter(|fact| !fact.is_empty()).collect();
+    format!("{}: {}, {}", name(place), head.folder.display(), facts.join(", "))
 }
 
 fn differences(across: &RunComparison) -> Vec<String> {
@@ -89,7 +89,7 @@ fn differences(across: &RunComparison) -> Vec<String> {
 /// Fields that some runs did not record cannot be compared; listed per run.
 fn not_recorded(across: &RunComparison) -> Vec<String> {
     let lacks = |place: usize| {
-        let lacking = across.not_recorded.iter().filter(|one| one.runs.contains(&place));
+        let lacking = across.not_recorded.iter().filter(|field| field.runs.contains(&place));
         let fields: Vec<&str> = lacking.map(|NotRecorded { field, .. }| field.as_str()).collect();
         (!fields.is_empty())
             .then(|| format!("not recorded by the {}, so not compared: {}", name(place), fields.join(", ")))
@@ -230,7 +230,7 @@ fn verdict(gate: &Gate) -> Vec<String> {
     let limit = |limit: Option<f64>, name: &str| limit.map(|limit| format!("{name} {}", percent(limit)));
     let limits = [limit(gate.limits.p50, "p50"), limit(gate.limits.p99, "p99")];
     let limits = limits.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let counts = format!("{} compared, {} inconclusive", plural(gate.judged as u64, "figure"), gate.not_judged.len());
+    let counts = format!("{} compared, {} inconclusive", plural(gate.judged as u64, "metric"), gate.not_judged.len());
     if gate.passed {
         let noisy = match gate.too_noisy {
             0 => String::new(),
@@ -251,11 +251,11 @@ fn verdict(gate: &Gate) -> Vec<String> {
 
 /// Inconclusive metrics, by reason.
 fn unjudged(gate: &Gate) -> Vec<String> {
-    let of = |figure: &'static str| {
-        let cells = gate.not_judged.iter().filter(move |one| one.figure == figure);
+    let remarks_on = |figure: &'static str| {
+        let cells = gate.not_judged.iter().filter(move |entry| entry.figure == figure);
         remarks(&format!("{figure} inconclusive, "), cells.map(|NotJudged { because, cell, .. }| (*because, *cell)))
     };
-    [P50, P99].into_iter().flat_map(of).collect()
+    [P50, P99].into_iter().flat_map(remarks_on).collect()
 }
 
 fn percent(share: f64) -> String {

@@ -201,9 +201,9 @@ pub const LEGS: [Leg; 10] = {
 };
 
 impl Legs {
-    /// With this summary of each leg.
+    /// Calls `summary` for each leg.
     #[must_use]
-    pub fn of(summary: impl FnMut(Leg) -> Option<LegSummary>) -> Self {
+    pub fn from_fn(summary: impl FnMut(Leg) -> Option<LegSummary>) -> Self {
         let [write, ring, inject, wake, notify, ack, read, verify, handle, answer] = LEGS.map(summary);
         Self { write, ring, inject, wake, notify, ack, read, verify, handle, answer }
     }
@@ -267,9 +267,9 @@ impl CellCounters {
     /// Whether any event was counted.
     #[must_use]
     pub fn has_events(&self) -> bool {
-        let known = |count: Option<u64>| Some(count.unwrap_or(0));
+        let or_zero = |count: Option<u64>| Some(count.unwrap_or(0));
         let Self { interrupts, uio_events, coalesced, .. } = *self;
-        let [interrupts, uio_events, coalesced] = [interrupts, uio_events, coalesced].map(known);
+        let [interrupts, uio_events, coalesced] = [interrupts, uio_events, coalesced].map(or_zero);
         let none = Self { interrupts: Some(0), uio_events: Some(0), coalesced: Some(0), ..Self::default() };
         Self { interrupts, uio_events, coalesced, ..self.clone() } != none
     }
@@ -292,7 +292,7 @@ impl Cell {
     /// The metric by which it is compared: that of its workload, if its table has it.
     #[must_use]
     pub fn metric(&self) -> Metric {
-        match Metric::of(self.workload, &self.conditions) {
+        match Metric::for_workload(self.workload, &self.conditions) {
             Metric::CorrectedLatency if self.corrected_ns.is_none() && self.latency_ns.is_some() => Metric::Latency,
             figure => figure,
         }
@@ -302,8 +302,8 @@ impl Cell {
     /// send times; if one cell comes from such a table, round trips are compared.
     #[must_use]
     pub fn common_metric(&self, other: &Self) -> Metric {
-        let (one, other) = (self.metric(), other.metric());
-        if one == other { one } else { Metric::Latency }
+        let (this, other) = (self.metric(), other.metric());
+        if this == other { this } else { Metric::Latency }
     }
 
     /// Its latencies by its metric. `None` for streams and idle cells, and if no operation ended ok.

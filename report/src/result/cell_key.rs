@@ -154,9 +154,9 @@ mod tests {
         assert_eq!(mixed.short(), "pingpong 64B hybrid/poll");
         let paced = Conditions { gap_ns: Some(1_500_000), ..Conditions::default() };
         assert_eq!(name(Workload::Paced, paced), "paced 64B irq 1500us");
-        let beside =
+        let contended =
             Conditions { busy_threads: Some(0), shared_core: true, gap_ns: Some(2_000_000), ..Conditions::default() };
-        assert_eq!(name(Workload::Contention, beside), "contention irq 0busy 1core 2ms");
+        assert_eq!(name(Workload::Contention, contended), "contention irq 0busy 1core 2ms");
         let open = Conditions { rate_per_s: Some(5_000), arrivals: Some(Arrivals::Poisson), ..Conditions::default() };
         assert_eq!(name(Workload::Openloop, open), "openloop irq ~5000/s");
         let stream = Conditions { slots: Some(16), always_ring: true, ..Conditions::default() };
@@ -186,7 +186,7 @@ mod tests {
             Conditions { slots: Some(16), always_ring: true, ..none },
             Conditions { full_stamps: true, ..none },
         ];
-        conditions.extend(conditions.clone().into_iter().map(|one| Conditions { aa_repeat: true, ..one }));
+        conditions.extend(conditions.clone().into_iter().map(|repeated| Conditions { aa_repeat: true, ..repeated }));
         let waits = [WaitMode::Poll, WaitMode::Irq, WaitMode::Hybrid];
         let pairs = waits.iter().flat_map(|&host_wait| waits.map(|guest_wait| (host_wait, guest_wait)));
         let mut all = Vec::new();

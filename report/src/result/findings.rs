@@ -84,19 +84,19 @@ impl ContentionResult {
     /// The mode whose mean is significantly lower; `None`: neither.
     #[must_use]
     pub fn lower_mean(&self) -> Option<WaitMode> {
-        proved(self.mean_word)
+        better_mode(self.mean_word)
     }
 
     /// The mode whose median is significantly lower; `None`: neither.
     #[must_use]
     pub fn faster(&self) -> Option<WaitMode> {
-        proved(self.word)
+        better_mode(self.word)
     }
 }
 
 /// Converts an outcome for blocking into the better mode.
-fn proved(of_irq: Change) -> Option<WaitMode> {
-    match of_irq {
+fn better_mode(irq: Change) -> Option<WaitMode> {
+    match irq {
         Change::Faster => Some(WaitMode::Irq),
         Change::Slower => Some(WaitMode::Poll),
         Change::NotSignificant | Change::Inconclusive => None,

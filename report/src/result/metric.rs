@@ -30,7 +30,7 @@ pub enum Metric {
 impl Metric {
     /// The metric of a workload under these conditions.
     #[must_use]
-    pub fn of(workload: Workload, conditions: &Conditions) -> Self {
+    pub fn for_workload(workload: Workload, conditions: &Conditions) -> Self {
         match workload {
             Workload::Stream => Self::TimePerMessage,
             Workload::Idle => Self::BusyCores,
@@ -84,13 +84,13 @@ mod tests {
     fn scheduled_messages_use_the_corrected_latency() {
         let gap = Conditions { gap_ns: Some(2_000_000), ..Conditions::default() };
         for workload in [Workload::Paced, Workload::Openloop, Workload::Contention] {
-            assert_eq!(Metric::of(workload, &gap), Metric::CorrectedLatency, "{workload}");
+            assert_eq!(Metric::for_workload(workload, &gap), Metric::CorrectedLatency, "{workload}");
         }
         for workload in [Workload::Pingpong, Workload::Contention, Workload::Frame, Workload::Storm] {
-            assert_eq!(Metric::of(workload, &Conditions::default()), Metric::Latency, "{workload}");
+            assert_eq!(Metric::for_workload(workload, &Conditions::default()), Metric::Latency, "{workload}");
         }
-        assert_eq!(Metric::of(Workload::Stream, &Conditions::default()), Metric::TimePerMessage);
-        assert_eq!(Metric::of(Workload::Idle, &Conditions::default()), Metric::BusyCores);
+        assert_eq!(Metric::for_workload(Workload::Stream, &Conditions::default()), Metric::TimePerMessage);
+        assert_eq!(Metric::for_workload(Workload::Idle, &Conditions::default()), Metric::BusyCores);
     }
 
     #[test]

@@ -77,9 +77,9 @@ fn result_matches_the_samples() {
     let text = fs::read(dir.path().join("result.json")).expect("written");
     let document: Value = serde_json::from_slice(&text).expect("JSON");
     let cells = by_hand(dir.path());
-    let told = document["cells"].as_array().expect("cells");
-    assert_eq!(told.len(), cells.len());
-    for cell in told {
+    let documented = document["cells"].as_array().expect("cells");
+    assert_eq!(documented.len(), cells.len());
+    for cell in documented {
         let text = |name: &str| cell[name].as_str().expect("text").to_owned();
         let samples = &cells[&(text("workload"), text("mode"))];
         let latency = &cell["latency_ns"];
@@ -95,7 +95,7 @@ fn result_matches_the_samples() {
         assert_close(latency["mean"].as_f64().expect("a mean"), mean(samples), 1e-12);
         assert_close(latency["stddev"].as_f64().expect("a deviation"), deviation(samples), 1e-12);
     }
-    let failures: u64 = told.iter().filter_map(|cell| cell["failures"]["timeout"].as_u64()).sum();
+    let failures: u64 = documented.iter().filter_map(|cell| cell["failures"]["timeout"].as_u64()).sum();
     let in_all = fs::read_to_string(dir.path().join("samples.csv")).expect("there").matches(",timeout").count();
     assert_eq!(failures, in_all as u64);
     assert!(failures > 0);
@@ -114,9 +114,9 @@ fn csv_tables_match_the_samples() {
         assert_close(fields[2].parse().expect("a number"), ns as f64 / 1e3, 1e-12);
         latencies.entry(fields[3].to_owned()).or_default().push(ns);
     }
-    for (mode, mut told) in latencies {
-        told.sort_unstable();
-        assert_eq!(told, cells[&("pingpong".to_owned(), mode)]);
+    for (mode, mut exported) in latencies {
+        exported.sort_unstable();
+        assert_eq!(exported, cells[&("pingpong".to_owned(), mode)]);
     }
 
     let mut frames = Vec::new();

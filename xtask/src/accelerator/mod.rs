@@ -18,7 +18,7 @@ use crate::provision::GuestImage;
 use crate::signals::StopFlag;
 use crate::timeouts::TimeoutArgs;
 use crate::vm::cpu_model::CpuModel;
-use bench_model::Accelerator;
+use bench_model::{ASKED_FOR, Accelerator};
 use kvm_probe::open_kvm;
 use probe_cache::{ProbeCache, ProbeKey};
 
@@ -60,7 +60,10 @@ pub(crate) fn select(
 ) -> anyhow::Result<Choice> {
     let reuse = match args.accel {
         AutoOr::Only(Accelerator::Tcg) => {
-            return Ok(Choice { accelerator: Accelerator::Tcg, why: "tcg: asked for".to_owned() });
+            return Ok(Choice {
+                accelerator: Accelerator::Tcg,
+                why: format!("{}: {ASKED_FOR}", Accelerator::Tcg.name()),
+            });
         }
         AutoOr::Only(Accelerator::Kvm) => Reuse::Success,
         AutoOr::Auto => Reuse::All,

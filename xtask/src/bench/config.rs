@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bench_model::{Fault, Pinning, WaitMode, Workload};
+use bench_model::{ASKED_FOR, Fault, Pinning, WaitMode, Workload};
 use serde::{Serialize, Serializer};
 
 use super::options::BenchArgs;
@@ -112,7 +112,7 @@ fn choose_driver(
         AutoOr::Only(driver) if several && !driver.delivers_interrupts() => {
             return (driver, "asked for; polls only, because it delivers no interrupts", vec![WaitMode::Poll]);
         }
-        AutoOr::Only(driver) => (driver, "asked for"),
+        AutoOr::Only(driver) => (driver, ASKED_FOR),
         AutoOr::Auto if modes == [WaitMode::Poll] && args.bar2_map == Bar2Map::WriteBack => {
             (GuestDriver::UioPciMsix, "the only driver that maps the memory write-back")
         }

@@ -22,7 +22,7 @@ pub(super) fn check(args: &BenchArgs, configs: &[BenchConfig], cpus: usize) -> a
     }
     let Some(needed) = fault.needs() else { return Ok(()) };
     let blocks: Vec<Block> = configs.iter().flat_map(plan_blocks::blocks).collect();
-    // It is injected at message 300 of a block, whose time limit is a second.
+    // A block of an open loop lasts two seconds or more, so it reaches message STALLS_AT.
     let is_too_slow = fault == Fault::Stall && args.rate.iter().any(|&rate| rate < 400);
     if is_too_slow || !blocks.iter().any(needed.is_met_by) {
         return Err(usage(format!("--fault {name} needs {}: {}", needed.blocks, needed.hint)));

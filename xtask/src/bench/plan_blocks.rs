@@ -68,9 +68,8 @@ pub(super) fn blocks(config: &BenchConfig) -> Vec<Block> {
 
 /// Copy sizes whose peak bandwidth is measured: those of every block that copies, and one more.
 pub(super) fn peak_sizes(config: &BenchConfig) -> Vec<u64> {
-    let copies = |block: &Block| matches!(block.workload, Workload::Frame | Workload::Stream);
-    let mut sizes: Vec<u64> =
-        blocks(config).iter().filter(|block| copies(block)).map(|block| block.size_bytes).collect();
+    let copying = blocks(config).into_iter().filter(|block| block.workload.copies());
+    let mut sizes: Vec<u64> = copying.map(|block| block.size_bytes).collect();
     sizes.push(COPY.min(config.size_bytes - SLOTS as u64));
     sizes.sort_unstable();
     sizes.dedup();

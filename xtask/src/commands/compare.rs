@@ -25,7 +25,7 @@ exceeded only if the whole interval lies above it and above the noise floor: noi
 fail the gate. Inconclusive cells are listed with the reason.
 
 Exit status: 0 ok, 1 a limit is exceeded or a run cannot be read; with a limit also if a run
-failed its self-checks or no cell can be compared, 2 wrong usage: not a run's folder, bad limit.")]
+failed its self-checks or no cell can be compared, 2 wrong usage: not a run's directory, bad limit.")]
 pub(crate) struct CompareArgs {
     /// Folders of runs, the baseline first
     #[arg(required = true, num_args = 2.., value_name = "DIR")]

@@ -25,8 +25,8 @@ rendered up to its last block, and the report lists what is missing. A damaged r
 written again, and the damaged one kept as result.json.damaged. The same input gives the same
 files, byte by byte. The summary has up to 100 columns, or $COLUMNS.
 
-Exit status: 0 every self-check passed, 1 one failed or the folder cannot be rendered,
-2 not a run's folder.")]
+Exit status: 0 every self-check passed, 1 one failed or the directory cannot be rendered,
+2 not a run's directory.")]
 pub(crate) struct ReportArgs {
     /// Directory of the run [default: results/latest]
     dir: Option<PathBuf>,
@@ -151,7 +151,7 @@ mod tests {
     fn wrong_directory_is_wrong_usage_with_a_hint() {
         let dir = tempfile::tempdir().unwrap();
         let nowhere = refused(&dir.path().join("nowhere"));
-        assert!(nowhere.contains("nowhere is not a folder; name the folder of a run"), "{nowhere}");
+        assert!(nowhere.contains("nowhere is not a directory; name the directory of a run"), "{nowhere}");
         let empty = refused(dir.path());
         assert!(empty.contains("neither measured.json nor plan.json"), "{empty}");
     }

@@ -1,7 +1,8 @@
 //! The cache of provisioning: unpacked packages, built modules, archives.
 //!
-//! Entries appear atomically: they are created under a temporary name and renamed. A name contains a digest of the inputs, so
-//! an existing entry is valid without a check. A lock admits one process at a time.
+//! Entries appear atomically: they are created under a temporary name and renamed. The name of a built entry contains a digest
+//! of its inputs, so an existing entry is valid without a check. A downloaded entry stays until it is removed. A lock admits
+//! one process at a time.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};

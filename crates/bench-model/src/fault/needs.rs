@@ -1,12 +1,9 @@
 //! The blocks that a fault needs to have an effect.
 
-use super::Fault;
+use super::{FIRES_AT, Fault};
 use crate::plan::Block;
 use crate::wait_mode::WaitMode;
 use crate::workload::Workload;
-
-/// A fault of one doorbell concerns the twentieth of a block.
-const DOORBELLS: u64 = 20;
 
 /// The blocks that a fault needs.
 #[derive(Debug)]
@@ -46,9 +43,9 @@ impl Fault {
             // Elsewhere doorbells coalesce, or the receiver does not block.
             Self::UncountedDoorbell | Self::DropDoorbell | Self::DropAnswer => {
                 ("doorbells that are acknowledged one by one", "--workload pingpong --mode irq", |block| {
-                    block.workload.is_closed_loop()
+                    block.workload.acknowledges_each()
                         && is_of(block, WaitMode::Irq, WaitMode::Irq)
-                        && guaranteed_operations(block) >= DOORBELLS
+                        && guaranteed_operations(block) >= FIRES_AT
                 })
             }
             Self::BlindStorm => ("a storm of doorbells", "--workload storm --mode irq", |block| {
@@ -56,11 +53,11 @@ impl Fault {
             }),
             Self::SleepyHost => {
                 ("a host that polls for acknowledgements", "--workload pingpong --mode poll", |block| {
-                    block.workload.is_closed_loop() && block.host_wait == WaitMode::Poll
+                    block.workload.acknowledges_each() && block.host_wait == WaitMode::Poll
                 })
             }
             Self::SleepyGuest => ("a guest that polls for messages", "--workload pingpong --mode poll", |block| {
-                block.workload.is_closed_loop() && block.guest_wait == WaitMode::Poll
+                block.workload.acknowledges_each() && block.guest_wait == WaitMode::Poll
             }),
             Self::Stall => {
                 ("an open loop of 400 messages per second or more", "--workload openloop --rate 1000", |block| {

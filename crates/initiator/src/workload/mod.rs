@@ -1,4 +1,4 @@
-//! What a block's operations are, workload by workload, over whichever ways to wait and to ring.
+//! Runs the operations of a block, by workload.
 
 use bench_model::Exchange;
 use doorbell::notify::Notifier;

@@ -20,7 +20,7 @@ pub(super) trait Pacer {
     fn wait(&mut self, sample: &mut Sample) -> u64;
 
     /// How many of the next `max` messages, which will not be sent, were scheduled before `now`. 0 in a closed loop.
-    fn count_due(&mut self, _now: u64, _most: u64) -> u64 {
+    fn count_due(&mut self, _now: u64, _max: u64) -> u64 {
         0
     }
 }

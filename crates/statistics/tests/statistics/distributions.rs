@@ -121,7 +121,7 @@ fn block_bootstrap_covers_the_median_despite_drift() {
 /// The outcome for a mode that takes `factor` times as long as the other, in a run of `count` blocks per mode.
 fn word(count: usize, samples: usize, factor: f64, rng: &mut StdRng) -> Change {
     let (base, this) = (blocks(count, samples, 1.0, rng), blocks(count, samples, factor, rng));
-    Change::of(ratio_of_medians(&this, &base, 7).map(|ratio| ratio.interval), noise_floor(&base, 6))
+    Change::from_interval(ratio_of_medians(&this, &base, 7).map(|ratio| ratio.interval), noise_floor(&base, 6))
 }
 
 #[test]

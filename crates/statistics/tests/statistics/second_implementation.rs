@@ -18,7 +18,7 @@ fn close(ours: f64, theirs: f64) -> bool {
 /// `numpy.quantile(method="inverted_cdf")`.
 #[test]
 fn percentiles_match_numpy() {
-    let summary = Summary::of(series(1, 100_000)).expect("samples");
+    let summary = Summary::from_samples(series(1, 100_000)).expect("samples");
     assert_eq!(
         [summary.p50, summary.p90, summary.p95, summary.p99, summary.p999, summary.p9999].map(Option::unwrap),
         [131_084, 651_488, 1_296_023, 6_644_779, 63_193_955, 771_587_107]
@@ -28,14 +28,15 @@ fn percentiles_match_numpy() {
 
 #[test]
 fn tails_of_a_leg_match_numpy() {
-    let leg = LegSummary::of(series(1, 100_000).into_iter().map(u64::cast_signed).collect()).expect("samples");
+    let leg =
+        LegSummary::from_samples(series(1, 100_000).into_iter().map(u64::cast_signed).collect()).expect("samples");
     assert_eq!((leg.p50, leg.p90, leg.p99), (131_084, Some(651_488), Some(6_644_779)));
 }
 
 /// `numpy.mean` and `numpy.std(ddof=1)`.
 #[test]
 fn mean_and_deviation_match_numpy() {
-    let summary = Summary::of(series(1, 100_000)).expect("samples");
+    let summary = Summary::from_samples(series(1, 100_000)).expect("samples");
     assert!(close(summary.mean, 896_176.850_14), "{}", summary.mean);
     let deviation = summary.stddev.expect("more than one");
     assert!(close(deviation, 59_036_529.611_833_215), "{deviation}");
@@ -44,7 +45,7 @@ fn mean_and_deviation_match_numpy() {
 /// `scipy.stats.quantile_test(x, p=p).confidence_interval(0.95)`.
 #[test]
 fn intervals_match_scipy() {
-    let intervals = Summary::of(series(1, 100_000)).expect("samples").intervals;
+    let intervals = Summary::from_samples(series(1, 100_000)).expect("samples").intervals;
     let ends = [intervals.p50, intervals.p90, intervals.p95, intervals.p99, intervals.p999, intervals.p9999];
     assert_eq!(
         ends.map(|interval| interval.map(|Interval { low, high }| (low, high)).unwrap()),
@@ -83,8 +84,8 @@ fn ranks_match_the_binomial_distribution_of_scipy() {
 fn outliers_match_quartiles_of_numpy() {
     let samples = series(1, 100_000);
     let mirrored = samples.iter().map(|sample| (1 << 40) - sample).collect();
-    let high = Summary::of(samples).expect("samples").outliers;
-    let low = Summary::of(mirrored).expect("samples").outliers;
+    let high = Summary::from_samples(samples).expect("samples").outliers;
+    let low = Summary::from_samples(mirrored).expect("samples").outliers;
     assert_eq!(high, Outliers { high_mild: 4_122, high_severe: 8_268, ..Outliers::default() });
     assert_eq!(low, Outliers { low_severe: 8_268, low_mild: 4_122, ..Outliers::default() });
 }

@@ -29,11 +29,11 @@ pub(crate) type Sink = Box<dyn FnMut(Level, &[u8]) -> io::Result<()> + Send>;
 /// Queues lines without blocking.
 #[derive(Clone)]
 pub(crate) struct Log {
-    lines: Sender<Line>,
+    lines: Sender<LogLine>,
     shared: Arc<Shared>,
 }
 
-struct Line {
+struct LogLine {
     level: Level,
     text: Vec<u8>,
     /// Whether it is the report of lost lines.
@@ -65,7 +65,7 @@ impl Log {
         Ok(log)
     }
 
-    fn new() -> (Self, Receiver<Line>) {
+    fn new() -> (Self, Receiver<LogLine>) {
         let (lines, queue) = channel();
         (Self { lines, shared: Arc::default() }, queue)
     }
@@ -90,7 +90,7 @@ impl Log {
         // One line is being written. A report has a reserved place, because it is made while the queue is full.
         if pending.fetch_add(1, Relaxed) <= MAX_LINES || is_report {
             // The receiver lives as long as the process.
-            let _ = self.lines.send(Line { level, text: escape_line_breaks(line), is_report });
+            let _ = self.lines.send(LogLine { level, text: escape_line_breaks(line), is_report });
         } else {
             pending.fetch_sub(1, Relaxed);
             lost.fetch_add(1, Relaxed);
@@ -98,11 +98,11 @@ impl Log {
     }
 }
 
-fn write_lines(queue: &Receiver<Line>, mut sink: Sink, shared: &Shared) {
+fn write_lines(queue: &Receiver<LogLine>, mut sink: Sink, shared: &Shared) {
     let Shared { pending, lost, .. } = shared;
     // The number in the queued report; 0 without one. A second report would take the place of other lines.
     let mut reported = 0;
-    for Line { level, text, is_report } in queue {
+    for LogLine { level, text, is_report } in queue {
         if let Some(next) = shared.next_sink().take() {
             sink = next;
         }

@@ -23,26 +23,26 @@ const MIN_HANDLING_NS: f64 = 500.0;
 /// irqfd and slept through them with it.
 pub(super) fn accelerator(run: &Run, environment: &Environment) -> Outcome {
     let claimed = environment.accel.as_str();
-    let said = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
+    let reported = environment.accel_seen.as_deref().filter(|_| !claimed.is_empty());
     let wakes: Vec<(String, MainLoop)> =
         run.blocks().filter_map(|block| Some((block.name(), per_ring(&block)?))).collect();
     let irqfd = environment.irqfd.filter(|_| !wakes.is_empty());
-    if said.is_none() && irqfd.is_none() {
+    if reported.is_none() && irqfd.is_none() {
         return not_applicable("neither QEMU's monitor nor its main loop was observed");
     }
     let mut faults = Vec::new();
-    let mut seen = Vec::new();
-    if let Some(reported) = said {
-        seen.push(format!("QEMU's monitor reports {reported}"));
+    let mut details = Vec::new();
+    if let Some(reported) = reported {
+        details.push(format!("QEMU's monitor reports {reported}"));
         if reported != claimed {
             faults.push(format!("the run claims {claimed}, but QEMU's monitor reports {reported}"));
         }
     }
     if let Some(irqfd) = irqfd {
-        seen.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
-        faults.extend(wakes.iter().filter_map(|(block, wakes)| against(irqfd, block, wakes)));
+        details.push(format!("its main loop woke {} times per doorbell", range(&wakes)));
+        faults.extend(wakes.iter().filter_map(|(block, wakes)| contradiction(irqfd, block, wakes)));
     }
-    outcome(&faults, seen.join("; "))
+    outcome(&faults, details.join("; "))
 }
 
 /// Work of the main loop per doorbell of the host.
@@ -52,15 +52,15 @@ struct MainLoop {
     ns: Option<f64>,
 }
 
-fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
-    let wakeups = sig3(seen.wakes);
+fn contradiction(irqfd: bool, block: &str, main_loop: &MainLoop) -> Option<String> {
+    let wakeups = sig3(main_loop.wakes);
     // A preempted main loop finds the next doorbell before it sleeps, but uses CPU time all the same.
-    let is_idle = seen.ns.is_none_or(|ns| ns < MIN_HANDLING_NS);
+    let is_idle = main_loop.ns.is_none_or(|ns| ns < MIN_HANDLING_NS);
     match irqfd {
-        true if seen.wakes > MAX_WITH_IRQFD => {
+        true if main_loop.wakes > MAX_WITH_IRQFD => {
             Some(format!("{block}: irqfd is claimed, but QEMU's main loop woke {wakeups} times per doorbell"))
         }
-        false if seen.wakes < MIN_WITHOUT_IRQFD && is_idle => {
+        false if main_loop.wakes < MIN_WITHOUT_IRQFD && is_idle => {
             Some(format!("{block}: no irqfd is claimed, but QEMU's main loop woke only {wakeups} times per doorbell"))
         }
         _ => None,
@@ -73,7 +73,7 @@ fn against(irqfd: bool, block: &str, seen: &MainLoop) -> Option<String> {
 /// ring mostly during warm-up.
 fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     let asked = block.plan();
-    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.is_closed_loop() {
+    if asked.conditions.is_contended() || asked.guest_wait != WaitMode::Irq || !asked.workload.acknowledges_each() {
         return None;
     }
     let sleeps = block.measured.cpu.switches.main_loop?.voluntary;
@@ -83,9 +83,9 @@ fn per_ring(block: &RunBlock<'_>) -> Option<MainLoop> {
     (rings >= MIN_RINGS).then_some(MainLoop { wakes: sleeps as f64 / rings, ns })
 }
 
-/// The range.
-fn range(seen: &[(String, MainLoop)]) -> String {
-    let each = || seen.iter().map(|(_, main_loop)| main_loop.wakes);
+/// The range of the wake-ups per doorbell over all blocks.
+fn range(blocks: &[(String, MainLoop)]) -> String {
+    let each = || blocks.iter().map(|(_, main_loop)| main_loop.wakes);
     let least = sig3(each().fold(f64::INFINITY, f64::min));
     let most = sig3(each().fold(0.0, f64::max));
     if least == most { least } else { format!("{least} to {most}") }

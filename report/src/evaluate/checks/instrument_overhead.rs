@@ -18,15 +18,15 @@ pub(super) fn instrument_is_small(run: &Run) -> Outcome {
         return not_applicable("no empty operation or no round trip was measured");
     };
     let share = empty / median;
-    let seen = format!(
+    let detail = format!(
         "{} of the p50 of the fastest block, {}, is {:.1} %{}",
         duration(empty),
         duration(median),
         share * 100.0,
         if share < WARNED_FROM { "" } else { ": see the warning" }
     );
-    let fault = (share >= FAILED_FROM).then(|| seen.clone());
-    outcome(fault.as_slice(), seen)
+    let fault = (share >= FAILED_FROM).then(|| detail.clone());
+    outcome(fault.as_slice(), detail)
 }
 
 /// The empty operation and the smallest pingpong median, in nanoseconds.

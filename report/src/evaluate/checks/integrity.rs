@@ -1,4 +1,4 @@
-//! Checks that payloads arrived intact and each answer belongs to its message.
+//! Checks that payloads arrived intact and each acknowledgement belongs to its message.
 
 use super::{Outcome, not_applicable, outcome_of_blocks};
 use crate::io::run::{Run, RunBlock};
@@ -14,9 +14,9 @@ use statistics::total;
 pub(super) fn bytes_verified(run: &Run) -> Outcome {
     let of = |workload: Workload| run.blocks().filter(move |block| block.plan().workload == workload);
     let (frames, streams): (Vec<_>, Vec<_>) = (of(Workload::Frame).collect(), of(Workload::Stream).collect());
-    let mut seen = Vec::new();
+    let mut details = Vec::new();
     if !frames.is_empty() {
-        seen.push(format!(
+        details.push(format!(
             "{}: {} counted and verified; {} refused",
             plural(total(frames.iter().map(|block| block.ok_rows().count() as u64)), "frame"),
             plural(total(frames.iter().map(bytes_counted)), "byte"),
@@ -25,24 +25,24 @@ pub(super) fn bytes_verified(run: &Run) -> Outcome {
     }
     if !streams.is_empty() {
         let messages = total(streams.iter().filter_map(|block| Some(block.measured.traffic.as_ref()?.seen)));
-        seen.push(format!("streams: {} seen, whole at both ends", plural(messages, "message")));
+        details.push(format!("streams: {} seen, intact at both ends", plural(messages, "message")));
     }
-    if seen.is_empty() {
+    if details.is_empty() {
         return not_applicable("nothing was sent whose content is verified");
     }
     let faults = |block: &RunBlock<'_>| {
         let is_stream = block.plan().workload == Workload::Stream;
-        if is_stream { not_whole(block).into_iter().collect() } else { faults_in_content(block) }
+        if is_stream { damaged_messages(block).into_iter().collect() } else { faults_in_content(block) }
     };
-    outcome_of_blocks(frames.into_iter().chain(streams), faults, seen.join("; "))
+    outcome_of_blocks(frames.into_iter().chain(streams), faults, details.join("; "))
 }
 
 /// The fault of a stream, if any.
-fn not_whole(block: &RunBlock<'_>) -> Option<String> {
+fn damaged_messages(block: &RunBlock<'_>) -> Option<String> {
     let (traffic, torn) = (block.measured.traffic.as_ref()?, block.measured.counters.mismatches);
     (traffic.seen != traffic.sent || torn > 0).then(|| {
         format!(
-            "of {}, {} were seen and {} were not whole",
+            "of {}, {} were seen and {} were not intact",
             plural(traffic.sent, "message"),
             thousands(traffic.seen),
             thousands(torn)
@@ -65,13 +65,13 @@ fn faults_in_content(block: &RunBlock<'_>) -> Vec<String> {
         faults.push(format!("{} did not match the hash", plural(mismatches, "frame")));
     }
     if block.plan().corrupt_one {
-        let answer = match block.measured.corrupt_answer {
+        let reaction = match block.measured.corrupt_answer {
             Some(CorruptAnswer::Refused) => return faults,
-            Some(CorruptAnswer::Accepted) => "was answered PROCESSED, so the guest does not verify",
-            Some(CorruptAnswer::Other) => "was not answered ERROR(hash)",
+            Some(CorruptAnswer::Accepted) => "was acknowledged as PROCESSED, so the guest does not verify",
+            Some(CorruptAnswer::Other) => "was not acknowledged with ERROR(hash)",
             None => "was never sent",
         };
-        faults.push(format!("the corrupted frame {answer}"));
+        faults.push(format!("the corrupted frame {reaction}"));
     }
     faults
 }
@@ -83,7 +83,7 @@ fn bytes_counted(block: &RunBlock<'_>) -> u64 {
 
 /// No acknowledgement carried another message's sequence number.
 pub(super) fn acks_in_sequence(run: &Run) -> Outcome {
-    // Stream messages are not answered one by one.
+    // Stream messages are not acknowledged one by one.
     let blocks = || run.blocks().filter(|block| block.plan().workload != Workload::Stream);
     let operations = total(blocks().map(|block| block.operations_with_warmup()));
     if operations == 0 {

@@ -8,13 +8,14 @@ use bench_model::units::plural;
 
 /// After each block, every pinned thread is allowed on its planned CPU only, and last ran there.
 pub(super) fn affinity(run: &Run) -> Outcome {
-    let looked_at = |block: &RunBlock<'_>| block.measured.placement.as_ref().is_some_and(|seen| !seen.wanted.is_none());
-    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(looked_at).collect();
+    let is_pinned =
+        |block: &RunBlock<'_>| block.measured.placement.as_ref().is_some_and(|placement| !placement.wanted.is_none());
+    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(is_pinned).collect();
     if blocks.is_empty() {
         return not_applicable("no thread was pinned");
     }
-    let seen = pinnings(&blocks);
-    outcome_of_blocks(blocks, faults, seen)
+    let detail = pinnings(&blocks);
+    outcome_of_blocks(blocks, faults, detail)
 }
 
 /// Every pinning of the run with its number of blocks, the most frequent first. Blocks that put both sides on one core
@@ -22,7 +23,7 @@ pub(super) fn affinity(run: &Run) -> Outcome {
 fn pinnings(blocks: &[RunBlock<'_>]) -> String {
     let mut all: Vec<(&Pinning, u64)> = Vec::new();
     for wanted in blocks.iter().filter_map(|block| Some(&block.measured.placement.as_ref()?.wanted)) {
-        match all.iter_mut().find(|(known, _)| *known == wanted) {
+        match all.iter_mut().find(|(pinning, _)| *pinning == wanted) {
             Some((_, count)) => *count += 1,
             None => all.push((wanted, 1)),
         }
@@ -32,7 +33,7 @@ fn pinnings(blocks: &[RunBlock<'_>]) -> String {
         [(only, count)] => format!("{only} in each of {}", plural(*count, "block")),
         _ => all
             .iter()
-            .map(|(one, count)| format!("{one} in {}", plural(*count, "block")))
+            .map(|(pinning, count)| format!("{pinning} in {}", plural(*count, "block")))
             .collect::<Vec<_>>()
             .join("; "),
     }
@@ -41,8 +42,8 @@ fn pinnings(blocks: &[RunBlock<'_>]) -> String {
 fn faults(block: &RunBlock<'_>) -> Vec<String> {
     let Some(placement) = &block.measured.placement else { return Vec::new() };
     let fault = |(name, wanted)| {
-        let seen = fault(thread(placement, name), wanted)?;
-        Some(format!("{name} was to stay on CPU {wanted}, but {seen}"))
+        let fault = fault_of_thread(thread(placement, name), wanted)?;
+        Some(format!("{name} should stay on CPU {wanted}, but {fault}"))
     };
     placement.wanted.threads().filter_map(fault).collect()
 }
@@ -55,8 +56,10 @@ fn thread(placement: &BlockPlacement, name: ThreadName) -> Option<&ThreadAffinit
     }
 }
 
-fn fault(seen: Option<&ThreadAffinity>, wanted: usize) -> Option<String> {
-    let Some(ThreadAffinity { allowed, last_cpu, .. }) = seen else { return Some("it could not be seen".to_owned()) };
+fn fault_of_thread(affinity: Option<&ThreadAffinity>, wanted: usize) -> Option<String> {
+    let Some(ThreadAffinity { allowed, last_cpu, .. }) = affinity else {
+        return Some("its affinity could not be read".to_owned());
+    };
     match last_cpu {
         Some(cpu) if *cpu != wanted => return Some(format!("it ran on CPU {cpu}")),
         _ => {}

@@ -9,20 +9,20 @@ use statistics::total;
 /// Where doorbells are rung without waiting for acknowledgement, at least one and at most all of them become
 /// interrupts, and the guest sees the last message.
 pub(super) fn last_always_seen(run: &Run) -> Outcome {
-    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(is_unanswered).collect();
+    let blocks: Vec<RunBlock<'_>> = run.blocks().filter(is_unacknowledged).collect();
     if blocks.is_empty() {
-        return not_applicable("no doorbell was rung without waiting for an answer");
+        return not_applicable("no doorbell was rung without waiting for acknowledgement");
     }
-    let seen = format!(
+    let detail = format!(
         "{} became {}; the last message was seen in {}",
         plural(total(blocks.iter().map(|block| block.measured.counters.rings)), "ring"),
         plural(total(blocks.iter().filter_map(|block| block.measured.counters.interrupts)), "interrupt"),
         plural(blocks.len() as u64, "block")
     );
-    outcome_of_blocks(blocks, faults, seen)
+    outcome_of_blocks(blocks, faults, detail)
 }
 
-fn is_unanswered(block: &RunBlock<'_>) -> bool {
+fn is_unacknowledged(block: &RunBlock<'_>) -> bool {
     let asked = block.plan();
     asked.guest_wait.blocks() && (asked.workload == Workload::Storm || asked.conditions.always_ring)
 }

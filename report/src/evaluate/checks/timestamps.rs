@@ -31,15 +31,15 @@ pub(super) fn legs_sum(run: &Run, environment: &Environment) -> Outcome {
     let (mut whole, mut partly) = (0, 0);
     let mut least_seen: Option<i128> = None;
     for block in run.blocks().filter(|block| block.measured.clock.is_stable()) {
-        let walks: Vec<StampChain> = block.ok_rows().filter_map(StampChain::of).collect();
-        let stamped_before = block.plan().is_stamped_before_answer();
+        let chains: Vec<StampChain> = block.ok_rows().filter_map(StampChain::from_row).collect();
+        let stamped_before = block.plan().is_stamped_before_ack();
         let least = block.ok_rows().flat_map(|row| crossings(row, stamped_before)).min();
-        let all = walks.iter().filter(|walk| walk.is_whole).count();
-        whole += all as u64;
-        partly += (walks.len() - all) as u64;
+        let complete = chains.iter().filter(|chain| chain.is_whole).count();
+        whole += complete as u64;
+        partly += (chains.len() - complete) as u64;
         least_seen = least_seen.into_iter().chain(least).min();
-        faults.extend(legs_differ(&block, &walks));
-        faults.extend(gaps_too_wide(&block, &walks));
+        faults.extend(legs_differ(&block, &chains));
+        faults.extend(gaps_too_wide(&block, &chains));
         faults.extend(too_early(&block, least, early_stamp_ns));
         if !stamped_before {
             faults.extend(stamped_late(run, &block));
@@ -49,13 +49,13 @@ pub(super) fn legs_sum(run: &Run, environment: &Environment) -> Outcome {
         return not_applicable("no operation has stamps of both sides on one time line");
     };
     // A guest that polls back to back does not stamp G1: only the order of stamps can be checked.
-    let others = if partly > 0 { format!(", {} have an answer's leg alone", thousands(partly)) } else { String::new() };
-    let seen = format!(
-        "the legs of {} add up{others}; no message and no answer took less than {}",
+    let others = if partly > 0 { format!(", {} have only the leg `answer`", thousands(partly)) } else { String::new() };
+    let detail = format!(
+        "the legs of {} add up{others}; the shortest one-way time is {}",
         plural(whole, "operation"),
         duration(least as f64)
     );
-    outcome(&faults, seen)
+    outcome(&faults, detail)
 }
 
 /// The chain of stamps of an operation, from the host through the guest and back. Wide integers: forged stamps must not
@@ -75,16 +75,16 @@ impl StampChain {
     /// From the first stamp to H5, the host's receipt of the acknowledgement. `None` if the host's or the guest's stamps are
     /// missing. A short message has no H0 (before writing the payload). A guest that does not read the payload has no G3,
     /// and one that does not verify it has no G4.
-    fn of(row: &Row) -> Option<Self> {
+    fn from_row(row: &Row) -> Option<Self> {
         let from_host = [(row.h0_ns, row.write_ns), (row.h1_ns, None)];
         let from_guest = [(row.g1_ns, None), (row.g2_ns, row.read_ns), (row.g3_ns, row.verify_ns), (row.g4_ns, None)];
-        let (published, answered, ended) = (row.h2_ns?, row.g5_ns?, row.h5_ns?);
+        let (published, acked, ended) = (row.h2_ns?, row.g5_ns?, row.h5_ns?);
         let on_host = side(&from_host, published);
-        let in_guest = side(&from_guest, answered);
+        let in_guest = side(&from_guest, acked);
         // Unknown if the guest did not stamp G1, and in tables of earlier versions: counted as a gap.
         let (handle, gap_in_guest) = row.handle_ns.map_or((0, in_guest.gaps_ns), |ns| (i128::from(ns), 0));
         let there = i128::from(in_guest.first) - i128::from(published);
-        let back = i128::from(ended) - i128::from(answered);
+        let back = i128::from(ended) - i128::from(acked);
         // A missing one-way leg is a gap.
         let split = row.inject_ns.zip(row.wake_ns).map(|(inject, wake)| i128::from(inject) + i128::from(wake));
         let (notify, gap_there) = split.or(row.notify_ns.map(i128::from)).map_or((0, there), |ns| (ns, 0));
@@ -106,7 +106,7 @@ impl StampChain {
 }
 
 /// One side's part of the chain.
-struct Side {
+struct SideStamps {
     first: u64,
     legs_ns: i128,
     gaps_ns: i128,
@@ -114,11 +114,11 @@ struct Side {
 }
 
 /// Adds up one side's stamps, each with the leg that begins at it, until `last`.
-fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> Side {
+fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> SideStamps {
     let taken: Vec<(u64, Option<u64>)> = stamps.iter().filter_map(|&(stamp, leg)| Some((stamp?, leg))).collect();
     let ends = taken.iter().map(|&(stamp, _)| stamp).skip(1).chain([last]);
     let first = taken.first().map_or(last, |&(stamp, _)| stamp);
-    let mut side = Side { first, legs_ns: 0, gaps_ns: 0, in_order: true };
+    let mut side = SideStamps { first, legs_ns: 0, gaps_ns: 0, in_order: true };
     for (&(from, leg), to) in taken.iter().zip(ends) {
         side.in_order &= from <= to;
         match leg {
@@ -129,8 +129,8 @@ fn side(stamps: &[(Option<u64>, Option<u64>)], last: u64) -> Side {
     side
 }
 
-fn legs_differ(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
-    let wrong: Vec<&StampChain> = walks.iter().filter(|walk| !walk.adds_up()).collect();
+fn legs_differ(block: &RunBlock<'_>, chains: &[StampChain]) -> Option<String> {
+    let wrong: Vec<&StampChain> = chains.iter().filter(|chain| !chain.adds_up()).collect();
     let first = wrong.first()?;
     let why = if first.in_order {
         let sum = duration((first.legs_ns + first.gaps_ns) as f64);
@@ -143,9 +143,9 @@ fn legs_differ(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
 }
 
 /// By medians: preemption between two legs must not fail the check.
-fn gaps_too_wide(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
-    let whole = || walks.iter().filter(|walk| walk.is_whole);
-    let (gaps, total) = (median(whole().map(|walk| walk.gaps_ns))?, median(whole().map(|walk| walk.total_ns))?);
+fn gaps_too_wide(block: &RunBlock<'_>, chains: &[StampChain]) -> Option<String> {
+    let whole = || chains.iter().filter(|chain| chain.is_whole);
+    let (gaps, total) = (median(whole().map(|chain| chain.gaps_ns))?, median(whole().map(|chain| chain.total_ns))?);
     (gaps > ROUNDING_NS && gaps as f64 > total as f64 * TOLERANCE)
         .then(|| format!("{}: {} of {} lie in no leg", block.name(), duration(gaps as f64), duration(total as f64)))
 }
@@ -155,9 +155,9 @@ fn gaps_too_wide(block: &RunBlock<'_>, walks: &[StampChain]) -> Option<String> {
 fn crossings(row: &Row, stamped_before: bool) -> impl Iterator<Item = i128> {
     let across = |from: Option<u64>, to: Option<u64>| Some(i128::from(to?) - i128::from(from?));
     let earlier = row.g4_ns.or(row.g3_ns).or(row.g1_ns);
-    let before_answer = if stamped_before { row.g5_ns.or(earlier) } else { earlier };
+    let before_ack = if stamped_before { row.g5_ns.or(earlier) } else { earlier };
     let there = across(row.h2_ns, row.g1_ns.or(row.g5_ns));
-    [there, across(row.g1_ns, row.h4_ns), across(before_answer, row.h5_ns)].into_iter().flatten()
+    [there, across(row.g1_ns, row.h4_ns), across(before_ack, row.h5_ns)].into_iter().flatten()
 }
 
 /// `early_stamp_ns`: how early a guest's stamp may be, apart from the offset's error.
@@ -171,14 +171,15 @@ fn too_early(block: &RunBlock<'_>, least: Option<i128>, early_stamp_ns: f64) -> 
     })
 }
 
-/// The guest stamps an answer right after the store. By medians the stamp may be later than the host's observation only
-/// by the clock accuracy and the cost of a stamp.
+/// The guest stamps an acknowledgement right after the store. By medians the stamp may be later than the host's
+/// observation only by the clock accuracy and the cost of a stamp.
 fn stamped_late(run: &Run, block: &RunBlock<'_>) -> Option<String> {
     let median = median(block.ok_rows().filter_map(|row| row.answer_ns))? as f64;
     let stamp = run.measured().ceilings.first().map_or(0.0, |ceiling| ceiling.guest.stamp_ns);
     let clock = &block.measured.clock;
     let bound = clock.bound_ns + clock.moved_ns() / 2.0 + stamp + STAMP_FLOOR_NS;
-    (median < -bound).then(|| format!("{}: answers were seen {} before their stamp", block.name(), duration(-median)))
+    (median < -bound)
+        .then(|| format!("{}: acknowledgements arrived {} before their stamp", block.name(), duration(-median)))
 }
 
 /// Across each block, the clock offset changed by at most twice the accuracy of a measurement. A block with a
@@ -196,7 +197,7 @@ pub(super) fn offset_stable(run: &Run) -> Outcome {
         return outcome(&[fault], String::new());
     }
     if unstable > 0 {
-        return not_applicable(format!("it moved in {unstable} of {blocks}, which give no one-way figures"));
+        return not_applicable(format!("it moved in {unstable} of {blocks}, which give no one-way latencies"));
     }
     let most = |of: fn(&ClockFit) -> f64| duration(fits.iter().map(|&fit| of(fit)).fold(0.0, f64::max));
     let moved = most(ClockFit::moved_ns);

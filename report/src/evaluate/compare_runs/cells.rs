@@ -14,7 +14,7 @@ use super::p99::{P99Ratio, p99_ratio};
 
 /// A metric in one run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Figures {
+pub struct MetricValues {
     /// Operations that ended ok.
     pub n: u64,
     /// The value of the [`Metric`]: nanoseconds, or cores.
@@ -32,9 +32,9 @@ pub struct CellDelta {
     /// The compared metric.
     pub figure: Metric,
     /// In the baseline.
-    pub baseline: Figures,
+    pub baseline: MetricValues,
     /// In this run.
-    pub this: Figures,
+    pub this: MetricValues,
     /// Whether both have identical samples and costs.
     pub identical: bool,
     /// The ratio.
@@ -71,8 +71,8 @@ pub(super) fn compare_cell(measured: &MeasuredCell<'_>, baseline: &MeasuredCell<
     let word = if identical { Change::NotSignificant } else { estimate.change() };
     CellDelta {
         figure,
-        baseline: Figures { n: base.n, value: base_value, p99_ns: p99(figure, base) },
-        this: Figures { n: this.n, value: this_value, p99_ns: p99(figure, this) },
+        baseline: MetricValues { n: base.n, value: base_value, p99_ns: p99(figure, base) },
+        this: MetricValues { n: this.n, value: this_value, p99_ns: p99(figure, this) },
         identical,
         ratio: ratio_of(this_value, base_value),
         interval: estimate.interval(),

@@ -59,8 +59,7 @@ const LOAD_TOLERANCES: [(&str, f64); 4] =
     [("load_average", 0.5), ("busy_cpus", 0.3), ("steal_percent", 1.0), ("guest_steal_percent", 1.0)];
 
 /// Fields of the configuration that the environment repeats with their effective values: compared only there.
-const TOLD_BY_ENVIRONMENT: [&str; 7] =
-    ["driver", "driver_reason", "bar2_map", "pinning", "vectors", "smp", "size_bytes"];
+const IN_ENVIRONMENT: [&str; 7] = ["driver", "driver_reason", "bar2_map", "pinning", "vectors", "smp", "size_bytes"];
 
 /// A field that differs between runs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -82,9 +81,11 @@ pub struct NotRecorded {
 
 /// The fields that differ. Runs that did not record a field are left out of its comparison.
 pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
-    let mut all: Vec<Difference> = facts(runs).filter(|one| is_unequal(&one.values)).map(Fact::difference).collect();
-    let of_load = LOAD_TOLERANCES.iter().map(|&(field, apart)| (Fact::of_environment(runs, field), apart));
-    all.extend(of_load.filter(|(one, apart)| is_apart(&one.values, *apart)).map(|(one, _)| one.difference()));
+    let mut all: Vec<Difference> = facts(runs).filter(|fact| is_unequal(&fact.values)).map(Fact::difference).collect();
+    let of_load = LOAD_TOLERANCES.iter().map(|&(field, tolerance)| (Fact::of_environment(runs, field), tolerance));
+    all.extend(
+        of_load.filter(|(fact, tolerance)| is_apart(&fact.values, *tolerance)).map(|(fact, _)| fact.difference()),
+    );
     // The settings stay last.
     all.sort_by_key(|difference| difference.field.starts_with(CONFIG));
     all
@@ -92,11 +93,11 @@ pub(super) fn differences(runs: &[RunFolder]) -> Vec<Difference> {
 
 /// The fields that only some runs recorded.
 pub(super) fn not_recorded(runs: &[RunFolder]) -> Vec<NotRecorded> {
-    let missing = |one: Fact| {
-        let runs = one.values.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(run, _)| run).collect();
-        NotRecorded { field: one.field, runs }
+    let missing = |fact: Fact| {
+        let runs = fact.values.iter().enumerate().filter(|(_, value)| value.is_none()).map(|(run, _)| run).collect();
+        NotRecorded { field: fact.field, runs }
     };
-    let partly = |one: &Fact| one.values.iter().any(Option::is_none) && one.values.iter().any(Option::is_some);
+    let partly = |fact: &Fact| fact.values.iter().any(Option::is_none) && fact.values.iter().any(Option::is_some);
     facts(runs).filter(partly).map(missing).collect()
 }
 
@@ -111,13 +112,13 @@ struct Fact {
 }
 
 impl Fact {
-    fn of(runs: &[RunFolder], part: &str, field: &str) -> Vec<Option<Value>> {
+    fn values(runs: &[RunFolder], part: &str, field: &str) -> Vec<Option<Value>> {
         // A rebuilt document holds `null` for unknown fields.
         runs.iter().map(|run| run.document[part].get(field).filter(|value| !value.is_null()).cloned()).collect()
     }
 
     fn of_environment(runs: &[RunFolder], field: &str) -> Self {
-        let mut values = Self::of(runs, "environment", field);
+        let mut values = Self::values(runs, "environment", field);
         if field == NOT_UNDER_EMULATION {
             let is_emulated = |run: &RunFolder| run.document["environment"]["accel"] == "tcg";
             if runs.iter().any(is_emulated) {
@@ -140,9 +141,9 @@ fn facts(runs: &[RunFolder]) -> impl Iterator<Item = Fact> {
     let mut keys: Vec<&String> = configs.flat_map(|config| config.keys()).collect();
     keys.sort_unstable();
     keys.dedup();
-    keys.retain(|key| !TOLD_BY_ENVIRONMENT.contains(&key.as_str()));
+    keys.retain(|key| !IN_ENVIRONMENT.contains(&key.as_str()));
     let of_config =
-        keys.into_iter().map(|key| Fact { field: format!("{CONFIG}{key}"), values: Fact::of(runs, "config", key) });
+        keys.into_iter().map(|key| Fact { field: format!("{CONFIG}{key}"), values: Fact::values(runs, "config", key) });
     of_environment.chain(of_config)
 }
 
@@ -152,11 +153,11 @@ fn is_unequal(values: &[Option<Value>]) -> bool {
     recorded.any(|value| Some(value) != first)
 }
 
-fn is_apart(values: &[Option<Value>], apart: f64) -> bool {
-    let known: Vec<f64> = values.iter().flatten().filter_map(Value::as_f64).collect();
-    let least = known.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = known.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    most - least > apart
+fn is_apart(values: &[Option<Value>], tolerance: f64) -> bool {
+    let numbers: Vec<f64> = values.iter().flatten().filter_map(Value::as_f64).collect();
+    let least = numbers.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = numbers.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    most - least > tolerance
 }
 
 impl Difference {
@@ -183,9 +184,9 @@ mod tests {
 
     #[test]
     fn every_compared_field_exists() {
-        let known = serde_json::to_value(Environment::default()).expect("JSON");
+        let environment = serde_json::to_value(Environment::default()).expect("JSON");
         for field in COMPARED_FIELDS.iter().chain(LOAD_TOLERANCES.iter().map(|(field, _)| field)) {
-            assert!(known.get(field).is_some(), "{field}");
+            assert!(environment.get(field).is_some(), "{field}");
         }
     }
 

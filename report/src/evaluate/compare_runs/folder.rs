@@ -1,4 +1,4 @@
-//! A run's folder for a comparison: the document for environment and configuration, the raw files for metrics.
+//! A run's directory for a comparison: the document for environment and configuration, the raw files for metrics.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::result::{CheckOutcome, RunResult, Warning};
 /// A run that was read.
 #[derive(Debug, Clone)]
 pub struct RunFolder {
-    /// The folder, as given.
+    /// The directory, as given.
     pub dir: PathBuf,
     /// The document: environment, configuration, self-checks.
     pub result: RunResult,
@@ -28,34 +28,34 @@ pub struct RunFolder {
     pub warning: Option<Warning>,
 }
 
-/// Why a folder cannot be compared, with a hint.
+/// Why a directory cannot be compared, with a hint.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum FolderError {
     /// The path does not exist.
-    #[error("{}: no such folder; name the folder of a run, such as results/latest", .0.display())]
+    #[error("{}: no such directory; name the directory of a run, such as results/latest", .0.display())]
     Missing(PathBuf),
     /// A file, for instance the document itself.
-    #[error("{}: this is a file; name the folder that it is in", .0.display())]
+    #[error("{}: this is a file; name the directory that it is in", .0.display())]
     NotAFolder(PathBuf),
-    /// A folder of `bench --driver A,B`.
+    /// A directory of `bench --driver A,B`.
     #[error("{} holds several runs; name one of them: {}", dir.display(), shown(dir, names))]
     SeveralRuns {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
-        /// The runs' folders in it.
+        /// The runs' directories in it.
         names: Vec<String>,
     },
     /// Raw files without a document.
     #[error("{} has no {RESULT_FILE}: its run ended early; run it again, or write one with `cargo xtask report {}`", .0.display(), .0.display())]
     Unfinished(PathBuf),
-    /// Another folder.
-    #[error("{} is not the folder of a run: it has no {RESULT_FILE}; name one that `cargo xtask bench` made, such as results/latest", .0.display())]
+    /// Another directory.
+    #[error("{} is not the directory of a run: it has no {RESULT_FILE}; name one that `cargo xtask bench` made, such as results/latest", .0.display())]
     NoRun(PathBuf),
     /// A file of the run cannot be read.
     #[error("{} cannot be compared; a comparison takes {RESULT_FILE}, {MEASURED_FILE} and {SAMPLES_FILE} as the run left them", dir.display())]
     Unreadable {
-        /// The folder.
+        /// The directory.
         dir: PathBuf,
         /// The file and the cause.
         source: ReportError,
@@ -67,7 +67,7 @@ fn shown(dir: &Path, names: &[String]) -> String {
 }
 
 impl FolderError {
-    /// Whether the path is not the folder of a run: wrong usage rather than a broken run.
+    /// Whether the path is not the directory of a run: wrong usage rather than a broken run.
     #[must_use]
     pub fn is_wrong_name(&self) -> bool {
         match self {
@@ -78,7 +78,7 @@ impl FolderError {
 }
 
 impl RunFolder {
-    /// Reads a run's folder.
+    /// Reads a run's directory.
     pub fn open(dir: &Path) -> Result<Self, FolderError> {
         check(dir)?;
         Self::read(dir).map_err(|source| FolderError::Unreadable { dir: dir.to_owned(), source })
@@ -102,7 +102,7 @@ impl RunFolder {
     }
 }
 
-/// Whether the folder holds one run.
+/// Whether the directory holds one run.
 fn check(dir: &Path) -> Result<(), FolderError> {
     let owned = || dir.to_owned();
     if !dir.exists() {

@@ -84,7 +84,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub(super) fn of(limits: &Limits, heads: &[RunInfo], comparisons: &[RunDelta]) -> Self {
+    pub(super) fn evaluate(limits: &Limits, heads: &[RunInfo], comparisons: &[RunDelta]) -> Self {
         let mut gate = Self { limits: *limits, ..Self::default() };
         for head in heads.iter().filter(|head| !head.failed_checks.is_empty()) {
             let failed = plural(head.failed_checks.len() as u64, "self-check");
@@ -93,8 +93,8 @@ impl Gate {
         for against in comparisons {
             gate.judge_run(against, &heads[against.run]);
         }
-        let slower = gate.regressions.iter().map(|one| {
-            let Regression { cell, figure, ratio, interval, .. } = one;
+        let slower = gate.regressions.iter().map(|regression| {
+            let Regression { cell, figure, ratio, interval, .. } = regression;
             let Interval { low, high } = interval;
             format!("{}: {figure} is {ratio:.2} times the baseline's ({low:.2} to {high:.2})", cell.short())
         });
@@ -114,7 +114,7 @@ impl Gate {
         ];
         for (cells, because) in alone {
             for cell in cells {
-                let figure = Metric::of(cell.workload, &cell.conditions);
+                let figure = Metric::for_workload(cell.workload, &cell.conditions);
                 for (name, _) in self.limits.on(figure) {
                     self.not_judged.push(NotJudged { run: against.run, cell: *cell, figure: name, because });
                 }

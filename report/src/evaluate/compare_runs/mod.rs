@@ -1,6 +1,6 @@
 //! Compares runs: the first is the baseline, the others are compared with it, cell by cell.
 //!
-//! 1. [`folder`]: a run's folder with its raw samples, or an error with a hint.
+//! 1. [`folder`]: a run's directory with its raw samples, or an error with a hint.
 //! 2. [`environment`](mod@environment): how environment and configuration differ. Printed first: it may explain
 //!    everything else.
 //! 3. [`mod@cells`]: ratios with intervals from the raw samples, and outcomes by the noise of both runs.
@@ -52,7 +52,7 @@ pub struct RunComparison {
 /// A run's identity and trustworthiness.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RunInfo {
-    /// The folder, as given.
+    /// The directory, as given.
     pub folder: PathBuf,
     /// When it began (RFC 3339).
     pub started: Option<String>,
@@ -91,8 +91,8 @@ pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> RunComparison {
         let in_both = this.iter().filter_map(|this| Some((this, counterpart(this)?)));
         let cells: Vec<CellDelta> = in_both.map(|(this, base)| compare_cell(this, base)).collect();
         let only = |these: &[MeasuredCell<'_>], those: &[MeasuredCell<'_>]| -> Vec<CellKey> {
-            let keys = these.iter().map(|one| one.blocks.key);
-            keys.filter(|key| those.iter().all(|one| one.blocks.key != *key)).collect()
+            let keys = these.iter().map(|cell| cell.blocks.key);
+            keys.filter(|key| those.iter().all(|cell| cell.blocks.key != *key)).collect()
         };
         let (only_in_baseline, only_in_run) = (only(base, this), only(this, base));
         let nothing_else = only_in_baseline.is_empty() && only_in_run.is_empty();
@@ -103,7 +103,7 @@ pub fn compare(runs: &[RunFolder], limits: Option<&Limits>) -> RunComparison {
     let heads: Vec<RunInfo> = runs.iter().map(head).collect();
     RunComparison {
         schema_version: SCHEMA_VERSION,
-        gate: limits.map(|limits| Gate::of(limits, &heads, &comparisons)),
+        gate: limits.map(|limits| Gate::evaluate(limits, &heads, &comparisons)),
         differences: environment::differences(runs),
         not_recorded: environment::not_recorded(runs),
         runs: heads,

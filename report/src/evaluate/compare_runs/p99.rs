@@ -22,7 +22,7 @@ pub struct P99Ratio {
 pub(super) fn p99_ratio(this: &[Vec<u64>], base: &[Vec<u64>]) -> Option<P99Ratio> {
     let Ratio { ratio, interval } = ratio(this.concat(), base.concat())?;
     let noise_floor = [this, base].into_iter().filter_map(floor).reduce(f64::max);
-    Some(P99Ratio { ratio, interval, noise_floor, word: Change::of(Some(interval), noise_floor) })
+    Some(P99Ratio { ratio, interval, noise_floor, word: Change::from_interval(Some(interval), noise_floor) })
 }
 
 /// The outermost ratios that both intervals allow: wider than 95 %, because each end combines the worst ends of both.

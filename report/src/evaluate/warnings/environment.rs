@@ -3,6 +3,7 @@
 use super::STOP_LOAD;
 use crate::result::environment::Environment;
 use crate::result::warning::Warning;
+use bench_model::ASKED_FOR;
 use bench_model::pinning::{Pinning, ThreadName};
 use bench_model::units::{plural, sig3};
 
@@ -19,8 +20,8 @@ const LOAD_TOLERANCE: f64 = 0.5;
 
 /// All warnings about the environment: first those that distort metrics, then those that limit what they apply to.
 /// `pinning` is the planned pinning of the blocks; `handshakes` shows whether the guest's counter is constant.
-pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Handshakes) -> Vec<Warning> {
-    let warnings = [
+pub(super) fn warnings(environment: &Environment, pinning: &Pinning, handshakes: Handshakes) -> Vec<Warning> {
+    let all = [
         other_benchmarks(environment),
         not_pinned(environment),
         oversubscribed(environment),
@@ -36,7 +37,7 @@ pub(super) fn of(environment: &Environment, pinning: &Pinning, handshakes: Hands
         nested(environment),
         emulated(environment),
     ];
-    warnings.into_iter().flatten().collect()
+    all.into_iter().flatten().collect()
 }
 
 /// The polling threads of each side compete for the other side's CPUs, caches and memory bandwidth.
@@ -44,9 +45,9 @@ fn other_benchmarks(environment: &Environment) -> Option<Warning> {
     let others: Vec<String> = environment.load.other_benchmarks.iter().map(ToString::to_string).collect();
     let message = match &others[..] {
         [] => return None,
-        [other] => format!("another benchmark ({other}) ran during this run: the figures of both are disturbed"),
+        [other] => format!("another benchmark ({other}) ran during this run: the results of both are disturbed"),
         several => format!(
-            "{} other benchmarks ({}) ran during this run: the figures of all are disturbed",
+            "{} other benchmarks ({}) ran during this run: the results of all are disturbed",
             several.len(),
             several.join(", ")
         ),
@@ -224,7 +225,7 @@ fn guest_clock(environment: &Environment, handshakes: Handshakes) -> Option<Warn
             Warning::new(
                 format!(
                     "the guest's clock source is kvm-clock, and its counter moved against the host's in {moved} of \
-                     {blocks}: one-way figures may not be on one time line"
+                     {blocks}: one-way latencies may mix two clocks"
                 ),
                 "see why the host's counter is not constant (dmesg | grep -i tsc); round trips are not affected",
             )
@@ -242,19 +243,19 @@ fn nested(environment: &Environment) -> Option<Warning> {
     (environment.accel == "kvm" && environment.host.virtualized == Some(true)).then(|| {
         let message = "KVM is nested (the host is a virtual machine): interrupts and wake-ups cost several times more than \
                        on bare metal";
-        Warning::new(message, "run on bare metal for figures of bare metal")
+        Warning::new(message, "run on bare metal for results of bare metal")
     })
 }
 
 fn emulated(environment: &Environment) -> Option<Warning> {
     (environment.accel == "tcg").then(|| {
         let reason = environment.accel_reason.strip_prefix("tcg: ").unwrap_or(&environment.accel_reason);
-        let reason = if reason.is_empty() { String::new() } else { format!("; {reason}") };
-        let hint = if reason == "; asked for" {
+        let hint = if reason == ASKED_FOR {
             "run without --accel tcg on a machine with working KVM"
         } else {
             "run on a machine with working KVM (cargo xtask doctor tests it)"
         };
+        let reason = if reason.is_empty() { String::new() } else { format!("; {reason}") };
         let message = format!("the guest ran under emulation (TCG{reason}): neither times nor ratios predict KVM");
         Warning::new(message, hint)
     })

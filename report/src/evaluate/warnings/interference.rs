@@ -4,7 +4,7 @@ use super::STOP_LOAD;
 use crate::io::run::{Run, RunBlock};
 use crate::result::environment::Environment;
 use crate::result::warning::Warning;
-use bench_model::units::{duration, plural};
+use bench_model::units::{duration, plural, thousands};
 use bench_model::{Conditions, WaitMode, Workload};
 use statistics::{median, total};
 
@@ -18,13 +18,22 @@ const PREEMPTED_FROM: f64 = 0.01;
 /// preemptions are normal. With busy threads, preemption is the subject of the measurement.
 pub(super) fn preempted(run: &Run) -> Option<Warning> {
     let blocks = run.blocks().filter(|block| matches!(block.plan().workload, Workload::Pingpong | Workload::Paced));
-    let known: Vec<(u64, u64)> =
-        blocks.filter_map(|one| Some((one.measured.cpu.switches.preemptions()?, one.measured.operations))).collect();
-    let times = total(known.iter().map(|(times, _)| *times));
-    let operations = total(known.iter().map(|(_, operations)| *operations));
-    let (counted, of) = (plural(times, "time"), plural(operations, "operation"));
-    let message =
-        format!("benchmark threads (initiator, vCPUs) were preempted {counted} in {of} of pingpong and paced");
+    let counted: Vec<(RunBlock<'_>, u64)> =
+        blocks.filter_map(|block| Some((block, block.measured.cpu.switches.preemptions()?))).collect();
+    let times = total(counted.iter().map(|(_, times)| *times));
+    let operations = total(counted.iter().map(|(block, _)| block.measured.operations));
+    let instrumented = counted.iter().filter(|(block, _)| block.plan().conditions.full_stamps);
+    let instrumented = total(instrumented.map(|(block, _)| block.measured.operations));
+    // Their cells have no row in the summary, so the operations of its rows do not add up to the sum.
+    let part = match instrumented {
+        0 => String::new(),
+        count => format!(" ({} of them in instrumented blocks)", thousands(count)),
+    };
+    let message = format!(
+        "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced{part}",
+        plural(times, "time"),
+        plural(operations, "operation")
+    );
     (times as f64 > operations as f64 * PREEMPTED_FROM).then(|| Warning::new(message, STOP_LOAD))
 }
 

@@ -17,9 +17,9 @@ const STOP_LOAD: &str = "stop other load on this machine (top shows it), or give
 
 /// All warnings: stalls first, then those from the data, then those from the environment.
 #[must_use]
-pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> Vec<Warning> {
+pub fn all(run: &Run, environment: &Environment, config: &serde_json::Value) -> Vec<Warning> {
     let placement = run.blocks().find_map(|block| block.measured.placement.as_ref());
-    let pinning = placement.map(|seen| seen.wanted.clone()).unwrap_or_default();
+    let pinning = placement.map(|placement| placement.wanted.clone()).unwrap_or_default();
     let of_run = [
         unfinished_block(run),
         no_interrupts(run),
@@ -34,16 +34,16 @@ pub fn of(run: &Run, environment: &Environment, config: &serde_json::Value) -> V
     ];
     let moved = run.blocks().filter(|block| !block.measured.clock.is_stable()).count();
     let handshakes = Handshakes { blocks: run.blocks().count(), moved };
-    stall::of(run)
+    stall::warnings(run)
         .into_iter()
         .chain(of_run.into_iter().flatten())
-        .chain(environment::of(environment, &pinning, handshakes))
+        .chain(environment::warnings(environment, &pinning, handshakes))
         .collect()
 }
 
 fn unfinished_block(run: &Run) -> Option<Warning> {
     let rows = run.unfinished_rows().count() as u64;
-    let message = format!("{} of an unfinished block are not in the figures", plural(rows, "row"));
+    let message = format!("the results exclude {} of an unfinished block", plural(rows, "row"));
     (rows > 0).then(|| Warning::new(message, "see self-check 15 for why the run ended early, and run it again"))
 }
 

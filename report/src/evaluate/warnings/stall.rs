@@ -3,9 +3,9 @@
 //!
 //! An operation stalls if its duration, or the delay before it, exceeds the third quartile of its cell by all of
 //!
-//! - [`LEAST`]: with both CPUs of a machine overcommitted fourfold, the longest of 24,500 operations took 51 ms. 30
+//! - [`MIN_LENGTH`]: with both CPUs of a machine overcommitted fourfold, the longest of 24,500 operations took 51 ms. 30
 //!   runnable threads with slices of 3 ms delay each other by 90 ms. With the run's own busy threads, where scheduling
-//!   delay is the subject of the measurement, delays up to 0.9 s were observed, so the limit is [`MIN_CROWDED`];
+//!   delay is the subject of the measurement, delays up to 0.9 s were observed, so the limit is [`MIN_CONTENDED_LENGTH`];
 //! - three times that quartile, for operations that take long anyway, such as frames under emulation;
 //! - ten times the interquartile range.
 //!
@@ -22,9 +22,9 @@ use bench_model::units::{duration, plural, sig3, thousands};
 use bench_model::{WaitMode, Workload};
 
 /// Minimum length of a stall, in nanoseconds.
-const LEAST: u64 = 150_000_000;
+const MIN_LENGTH: u64 = 150_000_000;
 /// The same if the run's own busy threads preempt the measured threads.
-const MIN_CROWDED: u64 = 2_000_000_000;
+const MIN_CONTENDED_LENGTH: u64 = 2_000_000_000;
 /// Share of a block's time during which a polling thread may be preempted.
 const OFF_CPU_FROM: f64 = 0.25;
 /// Maximum number of warnings printed; the others are only counted.
@@ -41,8 +41,8 @@ struct Stall {
 }
 
 /// The longest stalls of a run, one warning per block.
-pub(super) fn of(run: &Run) -> Vec<Warning> {
-    let mut stalls: Vec<Stall> = run.cells().iter().flat_map(of_cell).collect();
+pub(super) fn warnings(run: &Run) -> Vec<Warning> {
+    let mut stalls: Vec<Stall> = run.cells().iter().flat_map(stalls_of_cell).collect();
     stalls.sort_by_key(|stall| std::cmp::Reverse(stall.longest));
     let more = stalls.len().saturating_sub(SHOWN);
     let longest_of_more = stalls.get(SHOWN).map_or(0, |stall| stall.longest);
@@ -55,18 +55,21 @@ pub(super) fn of(run: &Run) -> Vec<Warning> {
     stalls.into_iter().map(|stall| Warning::new(stall.message, HINT)).collect()
 }
 
-fn of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
+fn stalls_of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
     let blocks = &cell.blocks[..];
     let all = || blocks.iter().flat_map(operations);
-    let (span_limit, delay_limit) =
-        (limit(blocks, all().filter_map(|one| one.span)), limit(blocks, all().filter_map(|one| one.delay)));
-    let is_stalled = |one: &Operation<'_>| exceeds(one.span, span_limit) || exceeds(one.delay, delay_limit);
+    let (span_limit, delay_limit) = (
+        limit(blocks, all().filter_map(|operation| operation.span)),
+        limit(blocks, all().filter_map(|operation| operation.delay)),
+    );
+    let is_stalled =
+        |operation: &Operation<'_>| exceeds(operation.span, span_limit) || exceeds(operation.delay, delay_limit);
     let stalled: Vec<Vec<Operation<'_>>> =
         blocks.iter().map(|block| operations(block).into_iter().filter(is_stalled).collect()).collect();
     let effect = effect(cell, &stalled);
     let by_operation = blocks.iter().zip(&stalled).filter_map(|(block, stalled)| {
         let longest = stalled.iter().map(Operation::longest).max()?;
-        let late = stalled.iter().all(|one| !exceeds(one.span, span_limit));
+        let late = stalled.iter().all(|operation| !exceeds(operation.span, span_limit));
         let verb = if late { "started late by" } else { "took" };
         let up_to = if stalled.len() > 1 { " up to" } else { "" };
         let message = format!(
@@ -79,7 +82,7 @@ fn of_cell(cell: &CellBlocks<'_>) -> Vec<Stall> {
         );
         Some(Stall { longest, message })
     });
-    by_operation.chain(blocks.iter().filter_map(|block| of_block(block, blocks))).collect()
+    by_operation.chain(blocks.iter().filter_map(|block| stall_of_block(block, blocks))).collect()
 }
 
 /// A row with the two durations in which it can stall.
@@ -110,8 +113,8 @@ fn operations<'a>(block: &RunBlock<'a>) -> Vec<Operation<'a>> {
         Operation { row, span: Metric::Latency.of_row(workload, row), delay }
     };
     // Failed operations count for no metric, but the next operation starts after them.
-    let all: Vec<Operation<'_>> = block.rows.iter().map(operation).collect();
-    all.into_iter().filter(|one| one.row.status == bench_model::samples::Status::Ok).collect()
+    let operations: Vec<Operation<'_>> = block.rows.iter().map(operation).collect();
+    operations.into_iter().filter(|operation| operation.row.status == bench_model::samples::Status::Ok).collect()
 }
 
 /// Above this, in nanoseconds, a value is a stall. `None` without values.
@@ -121,7 +124,7 @@ fn limit(blocks: &[RunBlock<'_>], values: impl Iterator<Item = u64>) -> Option<u
     let top = values.len().checked_sub(1)?;
     let (first, third) = (values[top / 4], values[top * 3 / 4]);
     let is_contended = blocks.iter().any(|block| block.plan().conditions.is_contended());
-    let least = if is_contended { MIN_CROWDED } else { LEAST };
+    let least = if is_contended { MIN_CONTENDED_LENGTH } else { MIN_LENGTH };
     let beyond = least.max(third.saturating_mul(3)).max((third - first).saturating_mul(10));
     Some(third.saturating_add(beyond))
 }
@@ -133,15 +136,15 @@ fn exceeds(value: Option<u64>, limit: Option<u64>) -> bool {
 /// The effect of the stalls, given by block, on the mean and the CPU metrics of their cell.
 fn effect(cell: &CellBlocks<'_>, stalled: &[Vec<Operation<'_>>]) -> String {
     let blocks = &cell.blocks[..];
-    let figure = if cell.series(Metric::CorrectedLatency).concat().is_empty() {
+    let metric = if cell.series(Metric::CorrectedLatency).concat().is_empty() {
         Metric::Latency
     } else {
         Metric::CorrectedLatency
     };
-    let name = if figure == Metric::CorrectedLatency { "mean corrected latency" } else { "mean latency" };
-    let stalled_rows: HashSet<u64> = stalled.iter().flatten().map(|one| one.row.seq).collect();
+    let name = if metric == Metric::CorrectedLatency { "mean corrected latency" } else { "mean latency" };
+    let stalled_rows: HashSet<u64> = stalled.iter().flatten().map(|operation| operation.row.seq).collect();
     let rows = || blocks.iter().flat_map(RunBlock::ok_rows);
-    let value = |row: &&Row| figure.of_row(blocks[0].plan().workload, row);
+    let value = |row: &&Row| metric.of_row(blocks[0].plan().workload, row);
     let with = mean(rows().filter_map(|row| value(&row)));
     let without = mean(rows().filter(|row| !stalled_rows.contains(&row.seq)).filter_map(|row| value(&row)));
     // Stalls between round trips do not change the mean.
@@ -169,8 +172,8 @@ fn mean(values: impl Iterator<Item = u64>) -> Option<f64> {
 
 /// Stalls that are visible only for a whole block: a suspended machine, a stream or storm that took longer than
 /// planned, or a polling thread that did not use its CPU.
-fn of_block(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
-    let suspended = Some(block.measured.suspended_ns).filter(|ns| *ns >= LEAST).map(|longest| Stall {
+fn stall_of_block(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
+    let suspended = Some(block.measured.suspended_ns).filter(|ns| *ns >= MIN_LENGTH).map(|longest| Stall {
         longest,
         message: format!("{}: the machine was suspended for {}", block.name(), duration(longest as f64)),
     });
@@ -184,7 +187,7 @@ fn overrun(block: &RunBlock<'_>, cell: &[RunBlock<'_>]) -> Option<Stall> {
     spans.sort_unstable();
     let median = spans[(spans.len() - 1) / 2];
     let usual = median.max(planned(block).unwrap_or(0));
-    (longest > usual.saturating_add(LEAST.max(usual))).then(|| {
+    (longest > usual.saturating_add(MIN_LENGTH.max(usual))).then(|| {
         let rate = sig3(longest as f64 / usual.max(1) as f64);
         let message = format!(
             "{}: its messages took {} where {} is usual (machine or process stopped); its rate is underestimated {rate} times",
@@ -228,7 +231,7 @@ fn off_cpu(block: &RunBlock<'_>) -> Option<Stall> {
     let threads = [host, vcpu.map(|ns| ("vCPU", ns))].into_iter().flatten();
     let (name, ran) = threads.min_by_key(|(_, ran)| *ran)?;
     let off = wall.saturating_sub(ran);
-    (off >= LEAST && off as f64 >= wall as f64 * OFF_CPU_FROM).then(|| Stall {
+    (off >= MIN_LENGTH && off as f64 >= wall as f64 * OFF_CPU_FROM).then(|| Stall {
         longest: off,
         message: format!(
             "{}: the polling {name} ran for {} of {} (stopped or preempted); cores in use are underestimated",

@@ -13,7 +13,7 @@ use bench_model::samples::{Status, mode_name};
 use bench_model::units::size_name;
 
 #[derive(Serialize, Default)]
-struct Line<'a> {
+struct FrameLine<'a> {
     frame: &'a str,
     /// Counts from 0 within size, mode and cache state, including failed frames.
     iteration: u64,
@@ -34,7 +34,7 @@ struct Line<'a> {
 }
 
 pub(super) fn write(_result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv_writer::<Line<'_>, _>(out)?;
+    let mut writer = csv_writer::<FrameLine<'_>, _>(out)?;
     let mut iterations: HashMap<(u64, String, bool), u64> = HashMap::new();
     for block in run.blocks().filter(|block| block.plan().workload == Workload::Frame) {
         let asked = block.plan();
@@ -45,7 +45,7 @@ pub(super) fn write(_result: &RunResult, run: &Run, out: &mut dyn Write) -> io::
         for row in block.rows {
             // Bytes per nanosecond are 10⁹ bytes per second.
             let speed = row.end_to_end_ns.filter(|&ns| ns > 0).map(|ns| asked.size_bytes as f64 / ns as f64);
-            writer.serialize(Line {
+            writer.serialize(FrameLine {
                 frame: &frame,
                 iteration: *iteration,
                 size_bytes: asked.size_bytes,

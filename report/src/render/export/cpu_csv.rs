@@ -9,24 +9,24 @@ use bench_model::raw::RawBlock;
 use bench_model::samples::mode_name;
 use bench_model::thread_usage::{HardwareCounts, Switches};
 
-/// A column's name and its field.
-type Column = (&'static str, fn(&RawBlock) -> String);
+/// A column's name and its value.
+type CsvColumn = (&'static str, fn(&RawBlock) -> String);
 
 /// The columns before and after the times of each virtual CPU.
-const PLAN_AND_TIMES: [Column; 22] = [
+const PLAN_AND_TIMES: [CsvColumn; 22] = [
     ("block", |raw| raw.block.index.to_string()),
     ("workload", |raw| raw.block.workload.to_string()),
     ("mode", |raw| mode_name(raw.block.host_wait, raw.block.guest_wait)),
     ("host_wait", |raw| raw.block.host_wait.to_string()),
     ("guest_wait", |raw| raw.block.guest_wait.to_string()),
     ("size_bytes", |raw| raw.block.size_bytes.to_string()),
-    ("busy_threads", |raw| known(raw.block.conditions.busy_threads)),
+    ("busy_threads", |raw| field(raw.block.conditions.busy_threads)),
     ("one_core", |raw| raw.block.conditions.shared_core.to_string()),
-    ("gap_ns", |raw| known(raw.block.conditions.gap_ns)),
-    ("rate_per_s", |raw| known(raw.block.conditions.rate_per_s)),
-    ("arrivals", |raw| known(raw.block.conditions.arrivals.map(Arrivals::name))),
+    ("gap_ns", |raw| field(raw.block.conditions.gap_ns)),
+    ("rate_per_s", |raw| field(raw.block.conditions.rate_per_s)),
+    ("arrivals", |raw| field(raw.block.conditions.arrivals.map(Arrivals::name))),
     ("cold", |raw| raw.block.conditions.cold.to_string()),
-    ("slots", |raw| known(raw.block.conditions.slots)),
+    ("slots", |raw| field(raw.block.conditions.slots)),
     ("always_ring", |raw| raw.block.conditions.always_ring.to_string()),
     ("stamped", |raw| raw.block.conditions.full_stamps.to_string()),
     ("again", |raw| raw.block.conditions.aa_repeat.to_string()),
@@ -34,14 +34,14 @@ const PLAN_AND_TIMES: [Column; 22] = [
     ("operations_with_warmup", |raw| raw.operations.saturating_add(raw.block.warmup).to_string()),
     ("wall_ns", |raw| raw.wall_ns.to_string()),
     ("host_cpu_ns", |raw| raw.cpu.host_ns.to_string()),
-    ("vcpus_cpu_ns", |raw| known(raw.cpu.vcpu_ns)),
-    ("main_loop_cpu_ns", |raw| known(raw.cpu.main_loop_ns)),
+    ("vcpus_cpu_ns", |raw| field(raw.cpu.vcpu_ns)),
+    ("main_loop_cpu_ns", |raw| field(raw.cpu.main_loop_ns)),
 ];
 
 /// `host_pacing_ns` is the last column, because other programs may read the earlier ones by position.
-const COUNTERS: [Column; 36] = [
-    ("cores", |raw| known(cpu_over(raw, raw.wall_ns))),
-    ("cpu_ns_per_op", |raw| known(cpu_over(raw, raw.operations))),
+const COUNTERS: [CsvColumn; 36] = [
+    ("cores", |raw| field(cpu_over(raw, raw.wall_ns))),
+    ("cpu_ns_per_op", |raw| field(cpu_over(raw, raw.operations))),
     ("host_voluntary_switches", |raw| voluntary(raw.cpu.switches.host)),
     ("host_involuntary_switches", |raw| involuntary(raw.cpu.switches.host)),
     ("vcpus_voluntary_switches", |raw| voluntary(raw.cpu.switches.vcpus)),
@@ -55,25 +55,25 @@ const COUNTERS: [Column; 36] = [
     ("guest_deadline_wakeups", |raw| raw.counters.guest_deadline_wakeups.to_string()),
     ("rings", |raw| raw.counters.rings.to_string()),
     ("guest_rings", |raw| raw.counters.guest_rings.to_string()),
-    ("interrupts", |raw| known(raw.counters.interrupts)),
-    ("uio_events", |raw| known(raw.counters.uio_events)),
+    ("interrupts", |raw| field(raw.counters.interrupts)),
+    ("uio_events", |raw| field(raw.counters.uio_events)),
     ("host_events", |raw| raw.counters.host_events.to_string()),
-    ("host_cycles", |raw| count(raw.cpu.perf.host, |seen| seen.cycles)),
-    ("host_instructions", |raw| count(raw.cpu.perf.host, |seen| seen.instructions)),
-    ("host_l1d_misses", |raw| count(raw.cpu.perf.host, |seen| seen.l1d_misses)),
-    ("host_llc_misses", |raw| count(raw.cpu.perf.host, |seen| seen.llc_misses)),
-    ("host_dtlb_misses", |raw| count(raw.cpu.perf.host, |seen| seen.dtlb_misses)),
-    ("host_counted_switches", |raw| count(raw.cpu.perf.host, |seen| seen.context_switches)),
-    ("host_enabled_ns", |raw| count(raw.cpu.perf.host, |seen| Some(seen.enabled_ns))),
-    ("host_running_ns", |raw| count(raw.cpu.perf.host, |seen| Some(seen.running_ns))),
-    ("vcpu0_cycles", |raw| count(raw.cpu.perf.vcpu, |seen| seen.cycles)),
-    ("vcpu0_instructions", |raw| count(raw.cpu.perf.vcpu, |seen| seen.instructions)),
-    ("vcpu0_l1d_misses", |raw| count(raw.cpu.perf.vcpu, |seen| seen.l1d_misses)),
-    ("vcpu0_llc_misses", |raw| count(raw.cpu.perf.vcpu, |seen| seen.llc_misses)),
-    ("vcpu0_dtlb_misses", |raw| count(raw.cpu.perf.vcpu, |seen| seen.dtlb_misses)),
-    ("vcpu0_counted_switches", |raw| count(raw.cpu.perf.vcpu, |seen| seen.context_switches)),
-    ("vcpu0_enabled_ns", |raw| count(raw.cpu.perf.vcpu, |seen| Some(seen.enabled_ns))),
-    ("vcpu0_running_ns", |raw| count(raw.cpu.perf.vcpu, |seen| Some(seen.running_ns))),
+    ("host_cycles", |raw| count(raw.cpu.perf.host, |counts| counts.cycles)),
+    ("host_instructions", |raw| count(raw.cpu.perf.host, |counts| counts.instructions)),
+    ("host_l1d_misses", |raw| count(raw.cpu.perf.host, |counts| counts.l1d_misses)),
+    ("host_llc_misses", |raw| count(raw.cpu.perf.host, |counts| counts.llc_misses)),
+    ("host_dtlb_misses", |raw| count(raw.cpu.perf.host, |counts| counts.dtlb_misses)),
+    ("host_counted_switches", |raw| count(raw.cpu.perf.host, |counts| counts.context_switches)),
+    ("host_enabled_ns", |raw| count(raw.cpu.perf.host, |counts| Some(counts.enabled_ns))),
+    ("host_running_ns", |raw| count(raw.cpu.perf.host, |counts| Some(counts.running_ns))),
+    ("vcpu0_cycles", |raw| count(raw.cpu.perf.vcpu, |counts| counts.cycles)),
+    ("vcpu0_instructions", |raw| count(raw.cpu.perf.vcpu, |counts| counts.instructions)),
+    ("vcpu0_l1d_misses", |raw| count(raw.cpu.perf.vcpu, |counts| counts.l1d_misses)),
+    ("vcpu0_llc_misses", |raw| count(raw.cpu.perf.vcpu, |counts| counts.llc_misses)),
+    ("vcpu0_dtlb_misses", |raw| count(raw.cpu.perf.vcpu, |counts| counts.dtlb_misses)),
+    ("vcpu0_counted_switches", |raw| count(raw.cpu.perf.vcpu, |counts| counts.context_switches)),
+    ("vcpu0_enabled_ns", |raw| count(raw.cpu.perf.vcpu, |counts| Some(counts.enabled_ns))),
+    ("vcpu0_running_ns", |raw| count(raw.cpu.perf.vcpu, |counts| Some(counts.running_ns))),
     ("guest_cpu_ns", |raw| raw.counters.guest_cpu_ns.to_string()),
     ("host_pacing_ns", |raw| raw.cpu.host_pacing_ns.to_string()),
 ];
@@ -81,33 +81,34 @@ const COUNTERS: [Column; 36] = [
 pub(super) fn write(_result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
     let blocks = || run.blocks().map(|block| block.measured);
     let vcpus = blocks().map(|block| block.cpu.vcpus_ns.len()).max().unwrap_or(0);
-    let names = |columns: &'static [Column]| columns.iter().map(|(name, _)| (*name).to_owned());
+    let names = |columns: &'static [CsvColumn]| columns.iter().map(|(name, _)| (*name).to_owned());
     let each_vcpu = (0..vcpus).map(|index| format!("vcpu{index}_cpu_ns"));
     let header: Vec<String> = names(&PLAN_AND_TIMES).chain(each_vcpu).chain(names(&COUNTERS)).collect();
     let mut writer = csv::Writer::from_writer(out);
     writer.write_record(&header)?;
     for block in blocks() {
-        let fields = |columns: &'static [Column]| columns.iter().map(|(_, field)| field(block));
-        let each_vcpu = (0..vcpus).map(|index| known(block.cpu.vcpus_ns.get(index)));
+        let fields = |columns: &'static [CsvColumn]| columns.iter().map(|(_, value)| value(block));
+        let each_vcpu = (0..vcpus).map(|index| field(block.cpu.vcpus_ns.get(index)));
         writer.write_record(fields(&PLAN_AND_TIMES).chain(each_vcpu).chain(fields(&COUNTERS)))?;
     }
     writer.flush()
 }
 
-fn known(field: Option<impl ToString>) -> String {
-    field.map_or_else(String::new, |field| field.to_string())
+/// Empty if the value is unknown.
+fn field(value: Option<impl ToString>) -> String {
+    value.map_or_else(String::new, |value| value.to_string())
 }
 
 fn voluntary(switches: Option<Switches>) -> String {
-    known(switches.map(|all| all.voluntary))
+    field(switches.map(|all| all.voluntary))
 }
 
 fn involuntary(switches: Option<Switches>) -> String {
-    known(switches.map(|all| all.involuntary))
+    field(switches.map(|all| all.involuntary))
 }
 
 fn count(counts: Option<HardwareCounts>, of: fn(&HardwareCounts) -> Option<u64>) -> String {
-    known(counts.as_ref().and_then(of))
+    field(counts.as_ref().and_then(of))
 }
 
 /// CPU time of all threads per `count`.

@@ -25,10 +25,14 @@ pub(super) struct Recording<'a> {
 /// The latencies of each cell, and in an open loop the corrected latencies as `…-corrected`. Cells without samples are
 /// left out.
 pub(super) fn recordings(run: &Run) -> Vec<Recording<'_>> {
-    run.cells().iter().flat_map(of_cell).filter(|one| one.blocks.iter().any(|(_, series)| !series.is_empty())).collect()
+    run.cells()
+        .iter()
+        .flat_map(recordings_of_cell)
+        .filter(|recording| recording.blocks.iter().any(|(_, series)| !series.is_empty()))
+        .collect()
 }
 
-fn of_cell<'a>(group: &CellBlocks<'a>) -> [Recording<'a>; 2] {
+fn recordings_of_cell<'a>(group: &CellBlocks<'a>) -> [Recording<'a>; 2] {
     let name = group.key.file_stem();
     let of_block = |block: &RunBlock<'a>| block.ok_rows().filter_map(|row| row.corrected_ns).collect();
     let corrected = group.blocks.iter().map(|block| (*block, of_block(block))).collect();

@@ -35,7 +35,7 @@ pub(crate) fn write_all(dir: &Path, run: &Run) -> Result<(), ReportError> {
 fn remove_stale(dir: &Path, wanted: &BTreeSet<String>) -> Result<(), ReportError> {
     let is_ours = |name: &str| {
         let cell = name.strip_suffix(".hgrm").and_then(|cell| cell.split_once('-'));
-        cell.is_some_and(|(workload, _)| Workload::ALL.iter().any(|known| known.name() == workload))
+        cell.is_some_and(|(workload, _)| Workload::ALL.iter().any(|listed| listed.name() == workload))
     };
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let names = entries.filter_map(|entry| entry.file_name().into_string().ok());

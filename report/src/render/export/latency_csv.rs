@@ -12,7 +12,7 @@ use bench_model::samples::mode_name;
 use bench_model::{Block, Conditions, Workload};
 
 #[derive(Serialize, Default)]
-struct Line<'a> {
+struct RoundTripLine<'a> {
     /// Counts from 0 within its mode.
     iteration: u64,
     latency_ns: u64,
@@ -21,13 +21,13 @@ struct Line<'a> {
 }
 
 pub(super) fn write(_result: &RunResult, run: &Run, out: &mut dyn Write) -> io::Result<()> {
-    let mut writer = csv_writer::<Line<'_>, _>(out)?;
+    let mut writer = csv_writer::<RoundTripLine<'_>, _>(out)?;
     let mut iterations: HashMap<String, u64> = HashMap::new();
     for block in run.blocks().filter(|block| is_plain_round_trip(block.plan())) {
         let mode = mode_name(block.plan().host_wait, block.plan().guest_wait);
         let iteration = iterations.entry(mode.clone()).or_default();
         for latency_ns in block.ok_rows().filter_map(|row| row.rtt_ns) {
-            writer.serialize(Line {
+            writer.serialize(RoundTripLine {
                 iteration: *iteration,
                 latency_ns,
                 latency_us: latency_ns as f64 / 1e3,

@@ -21,7 +21,7 @@ use crate::result::RunResult;
 /// Writes the content of a file.
 type Export = fn(&RunResult, &Run, &mut dyn Write) -> io::Result<()>;
 
-/// The name of each file in the run's folder, with its exporter. The document is written last: if it exists, so do the
+/// The name of each file in the run's directory, with its exporter. The document is written last: if it exists, so do the
 /// others.
 const ALL: [(&str, Export); 5] = [
     ("latency_results.csv", latency_csv::write),
@@ -36,7 +36,7 @@ pub(crate) fn file_names() -> impl Iterator<Item = &'static str> {
     ALL.into_iter().map(|(name, _)| name)
 }
 
-/// Writes every file into the folder.
+/// Writes every file into the directory.
 pub(crate) fn write_all(dir: &Path, result: &RunResult, run: &Run) -> Result<(), ReportError> {
     hdr_percentiles::write_all(dir, run)?;
     ALL.into_iter().try_for_each(|(name, export)| replace(&dir.join(name), |out| export(result, run, out)))

@@ -61,7 +61,7 @@ pub(super) fn draw(data: &PlotData<'_>, chart: &mut Chart) -> Option<Texts> {
     let lacks_p99 =
         |cell: &&Cell| cell.corrected_ns.as_ref().or(cell.latency_ns.as_ref()).is_some_and(|s| s.p99.is_none());
     let missing = if cells.iter().any(lacks_p99) {
-        let min_samples = thousands(Percentile::P99.least_samples() as u64);
+        let min_samples = thousands(Percentile::P99.min_samples() as u64);
         format!(" p99 needs {min_samples} messages per point.")
     } else {
         String::new()

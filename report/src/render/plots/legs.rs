@@ -95,11 +95,11 @@ fn waterfall<'a>(data: &PlotData<'a>, cell: &'a Cell, heading: &str) -> Option<W
 }
 
 fn parts(row: &Row, has_handler: bool) -> Option<(u64, [f64; PARTS])> {
-    let (guest_knew, answered) = (row.g1_ns?, row.g5_ns?);
+    let (guest_knew, acked) = (row.g1_ns?, row.g5_ns?);
     let notify = row.notify_ns?;
     let wake = if has_handler { row.wake_ns? } else { 0 };
     let to_guest = if has_handler { row.inject_ns? } else { notify };
-    let guest = answered.saturating_sub(guest_knew);
+    let guest = acked.saturating_sub(guest_knew);
     let ring = row.ring_ns.unwrap_or(0);
     Some((row.rtt_ns?, [to_guest as f64, wake as f64, guest as f64, row.answer_ns? as f64, ring as f64]))
 }
@@ -119,8 +119,8 @@ fn panel(chart: &mut Chart, waterfall: &Waterfall<'_>, (left, top, width, _): Re
         let y = top + 6.0 + at as f64 * ROW;
         let (x, end) = (axes.x_at(*from), axes.x_at(from + long));
         let share = if *total > 0.0 { long / total * 100.0 } else { 0.0 };
-        let figures = format!("{}, {share:.0} %", duration(*long));
-        let hover = format!("{} {name}: {figures}", mode(cell));
+        let values = format!("{}, {share:.0} %", duration(*long));
+        let hover = format!("{} {name}: {values}", mode(cell));
         // The ring runs in parallel to the other legs.
         let opacity = if *name == "ring" { 0.4 } else { 1.0 };
         let bar = (x, y, (end - x).max(1.2), ROW - 7.0);
@@ -130,7 +130,7 @@ fn panel(chart: &mut Chart, waterfall: &Waterfall<'_>, (left, top, width, _): Re
         }
         let baseline = y + ROW - 11.0;
         chart.svg.text((left - LABELS_WIDTH + 8.0, baseline), name, TextStyle::new(12.5));
-        chart.svg.text((end.max(x + 1.2) + 7.0, baseline), &figures, TextStyle::new(12.0).color(MUTED).halo());
+        chart.svg.text((end.max(x + 1.2) + 7.0, baseline), &values, TextStyle::new(12.0).color(MUTED).halo());
         before = Some(y + ROW - 7.0);
     }
     top + high + 32.0

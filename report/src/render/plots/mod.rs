@@ -30,7 +30,7 @@ pub(crate) use self::draw::palette::mode_class;
 pub use self::draw::palette::{Color, PALETTE};
 pub use self::draw::png::png;
 pub use self::export::write_into;
-pub(crate) use self::export::{FOLDER, file_names};
+pub(crate) use self::export::{DIRECTORY, file_names};
 
 use self::draw::Chart;
 use self::series::PlotData;

@@ -29,7 +29,7 @@ fn shares() -> Vec<u32> {
 fn last_share(n: usize) -> u32 {
     let reported = [(Percentile::P95, 9_500), (Percentile::P90, 9_000), (Percentile::P50, 5_000)];
     let reported =
-        reported.into_iter().find(|(percentile, _)| n >= percentile.least_samples()).map_or(0, |(_, share)| share);
+        reported.into_iter().find(|(percentile, _)| n >= percentile.min_samples()).map_or(0, |(_, share)| share);
     let beyond = u32::try_from((100_000 / n.max(1)).max(1)).unwrap_or(u32::MAX);
     10_000_u32.saturating_sub(beyond).max(reported)
 }
@@ -115,8 +115,8 @@ pub(crate) fn describe(group: &PanelGroup<'_>) -> String {
         let Some(summary) = series.cell.latencies().map(|all| all.ns) else { return String::new() };
         let named = [("p50", summary.p50), ("p90", summary.p90), ("p99", summary.p99), ("p99.9", summary.p999)];
         let named = named.into_iter().filter_map(|(name, ns)| Some(format!("{name} {}", duration(ns? as f64))));
-        let figures: Vec<String> = named.chain([format!("max {}", duration(summary.max as f64))]).collect();
-        format!("{} {}", mode(series.cell), figures.join(", "))
+        let values: Vec<String> = named.chain([format!("max {}", duration(summary.max as f64))]).collect();
+        format!("{} {}", mode(series.cell), values.join(", "))
     };
     format!("{}: {}.", group.title(), group.series.iter().map(percentiles).collect::<Vec<_>>().join("; "))
 }

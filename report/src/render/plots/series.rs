@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::draw::chart::{LegendEntry, LegendSymbol};
 use super::draw::palette::{SeriesStyle, series_style};
 use super::draw::scale::Scale;
-use crate::evaluate::findings::carries;
+use crate::evaluate::findings::is_sustained;
 use crate::io::run::{Run, RunBlock};
 use crate::result::metric::Metric;
 use crate::result::{Cell, RunResult};
@@ -121,7 +121,7 @@ impl<'a> PlotData<'a> {
                 offered.filter(move |cell| cell.conditions.arrivals == Some(arrivals))
             };
             let rate = |cell: &&Cell| cell.conditions.rate_per_s;
-            let by_all_modes = |cell: &&Cell| cells().filter(|other| rate(other) == rate(cell)).all(carries);
+            let by_all_modes = |cell: &&Cell| cells().filter(|other| rate(other) == rate(cell)).all(is_sustained);
             cells().filter(by_all_modes).max_by_key(rate).or_else(|| cells().min_by_key(rate))
         };
         [Arrivals::Fixed, Arrivals::Poisson].into_iter().filter_map(cell_for).collect()

@@ -1,6 +1,7 @@
 //! The headline: the result of the run in one or two sentences.
 
 use super::verdict::without_explanation;
+use crate::evaluate::checks::COMPLETENESS;
 use crate::evaluate::findings;
 use crate::result::comparison::Comparison;
 use crate::result::metric::Metric;
@@ -31,10 +32,11 @@ pub(super) fn headline(result: &RunResult) -> String {
     text.map_or_else(|| no_results(result), |text| prefix + &text)
 }
 
-/// Why there are no results: the detail of the completeness check if the run ended early, or of another failed check.
+/// Why there are no results: the detail of the completeness check if it failed, which names the cause of an early end;
+/// otherwise of the first failed check.
 fn no_results(result: &RunResult) -> String {
     let mut failed = result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail);
-    let reason = failed.clone().find(|check| check.detail.contains("ended early")).or_else(|| failed.next());
+    let reason = failed.clone().find(|check| check.id == COMPLETENESS).or_else(|| failed.next());
     let reason = reason.map_or("no operation succeeded", |check| check.detail.as_str());
     format!("No results: {}.", reason.trim_end_matches('.'))
 }
@@ -64,7 +66,7 @@ fn compared(result: &RunResult, comparison: &Comparison) -> Option<String> {
     Some([Some(latency), cores, verdict].into_iter().flatten().collect::<Vec<_>>().join(" "))
 }
 
-/// The name of a cell's figure, for instance `Round-trip p50` or `1080p frame p50, end to end`.
+/// The name of a cell's metric, for instance `Round-trip p50` or `1080p frame p50, end to end`.
 fn metric(cell: &Cell, figure: Metric, is_mean: bool) -> String {
     let [by, before] = if is_mean { ["", "Mean "] } else { [" p50", ""] };
     let name = match (cell.workload, figure, is_mean) {
@@ -92,8 +94,8 @@ fn headline_storm(result: &RunResult) -> Option<String> {
     let (cell, interrupts) = storms
         .filter_map(|cell| Some((cell, cell.counters.interrupts.filter(|count| *count > 0)?)))
         .max_by_key(|(cell, interrupts)| cell.counters.rings / interrupts)?;
-    let seen = if cell.traffic.as_ref()?.last_seen { "was" } else { "was not" };
-    Some(format!("{}. The last message {seen} seen.", cell.counters.coalescing(interrupts)))
+    let was = if cell.traffic.as_ref()?.last_seen { "was" } else { "was not" };
+    Some(format!("{}. The last message {was} seen.", cell.counters.coalescing(interrupts)))
 }
 
 /// A run of nothing but idling.

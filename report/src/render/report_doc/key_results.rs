@@ -12,14 +12,14 @@ use statistics::{Change, Interval};
 use super::verdict::{lower_mean, verdict, without_explanation};
 use super::{Column, Table, Value, cell_label};
 
-/// A question and its answer.
+/// A question and its result.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct KeyResult {
     /// The question.
     pub question: String,
     /// The better wait mode. `None`: not significant or inconclusive.
     pub winner: Option<String>,
-    /// The answer.
+    /// The result.
     pub verdict: String,
     /// The values, one sentence each.
     pub evidence: Vec<String>,
@@ -62,7 +62,7 @@ pub(super) fn inconclusive(results: &[KeyResult]) -> Vec<String> {
 pub(crate) fn by_reason<'a, T>(all: impl Iterator<Item = (&'a str, T)>) -> Vec<(&'a str, Vec<T>)> {
     let mut reasons: Vec<(&str, Vec<T>)> = Vec::new();
     for (reason, subject) in all {
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+        match reasons.iter_mut().find(|(listed, _)| *listed == reason) {
             Some((_, subjects)) => subjects.push(subject),
             None => reasons.push((reason, vec![subject])),
         }

@@ -62,7 +62,7 @@ pub struct ReportDoc {
 }
 
 impl ReportDoc {
-    /// The report of a run. `files` lists the files of its folder.
+    /// The report of a run. `files` lists the files of its directory.
     #[must_use]
     pub fn new(result: &RunResult, run: &Run, files: &RunFiles) -> Self {
         let modes = modes(result);

@@ -163,8 +163,10 @@ fn storm(result: &RunResult) -> Option<String> {
         || format!("{} doorbells, number of interrupts unknown", thousands(fastest.counters.rings)),
         |interrupts| fastest.counters.coalescing(interrupts),
     );
+    let is_overwritten = traffic.last_seen && traffic.seen < traffic.sent;
+    let overwritten = if is_overwritten { " (by design, newer messages overwrite unread ones)" } else { "" };
     Some(format!(
-        "storm, {}, {} messages/s: {doorbells}; the guest read {}, {} the last one",
+        "storm, {}, {} messages/s: {doorbells}; the guest read {}, {} the last one{overwritten}",
         fastest.mode,
         rounded_thousands(fastest.messages_per_second?),
         plural(traffic.seen, "message"),
@@ -210,7 +212,7 @@ fn memory(result: &RunResult) -> Option<String> {
     let (load, map) = environment.bar2_ns_per_load.zip(environment.bar2_map.as_ref())?;
     let copies = [
         ("read", environment.bar2_read_gb_per_s),
-        ("streaming read", environment.bar2_streaming_read_gb_per_s),
+        ("streaming read (MOVNTDQA)", environment.bar2_streaming_read_gb_per_s),
         ("write", environment.bar2_write_gb_per_s),
     ];
     let copies = copies.into_iter().filter_map(|(name, gb)| Some(format!(", {name} {}", speed(gb? * 1e9))));

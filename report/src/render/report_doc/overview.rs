@@ -15,7 +15,7 @@ use statistics::Summary;
 /// The short form of the report.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Overview {
-    /// The answer of the run in one or two sentences.
+    /// The result of the run in one or two sentences.
     pub headline: String,
     /// The accelerator, and what the results are valid for.
     pub label: String,
@@ -27,12 +27,21 @@ pub struct Overview {
     pub cells: Table,
     /// Number of cells that have neither a row nor a note.
     pub omitted_cells: usize,
-    /// Explains wait modes, columns, dashes and corrected latencies.
-    pub legend: Option<String>,
+    /// Explains wait modes, columns, dashes and corrected latencies. Empty without rows.
+    pub legend: Vec<TableNote>,
     /// The cells with failed operations.
     pub failures: Option<String>,
     /// Results over several cells.
     pub notes: Vec<Note>,
+}
+
+/// One explanation in the legend of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableNote {
+    /// The column that it explains. `None`: it applies to every selection of columns.
+    pub column: Option<&'static str>,
+    /// The explanation.
+    pub text: String,
 }
 
 impl Overview {
@@ -57,6 +66,13 @@ impl Overview {
             notes: notes(result),
         }
     }
+
+    /// The legend of a table with these columns. `None` if it is empty.
+    pub fn legend_of(&self, columns: &[&str]) -> Option<String> {
+        let applies = |entry: &&TableNote| entry.column.is_none_or(|column| columns.contains(&column));
+        let texts: Vec<&str> = self.legend.iter().filter(applies).map(|entry| entry.text.as_str()).collect();
+        (!texts.is_empty()).then(|| texts.join("; "))
+    }
 }
 
 /// The accelerator, and what the results are valid for.
@@ -65,25 +81,35 @@ fn label(accel: &str) -> String {
     if accel == "tcg" { name + ": neither times nor ratios predict KVM" } else { name }
 }
 
-/// Explains the wait modes, the columns, and corrected latencies. `None` without rows.
-fn legend(result: &RunResult) -> Option<String> {
+/// Explains the wait modes, the columns, and corrected latencies. Empty without rows.
+fn legend(result: &RunResult) -> Vec<TableNote> {
     let cells = || result.cells.iter().filter(|cell| has_row(cell));
-    cells().next()?;
+    if cells().next().is_none() {
+        return Vec::new();
+    }
+    let entry = |text| TableNote { column: None, text };
+    let of_column = |column, text: &str| TableNote { column: Some(column), text: text.to_owned() };
     let is_used = |wait: &WaitMode| cells().any(|cell| cell.host_wait == *wait || cell.guest_wait == *wait);
     let waits = WaitMode::ALL.into_iter().filter(is_used);
-    let mut parts: Vec<String> = waits.map(|wait| format!("{wait}: {}", wait.help().to_lowercase())).collect();
-    parts.extend(["*/op: CPU time per operation".to_owned(), "irqs: with warm-up".to_owned()]);
+    let mut entries: Vec<TableNote> =
+        waits.map(|wait| entry(format!("{wait}: {}", wait.help().to_lowercase()))).collect();
+    entries.extend([
+        of_column("host/op", "*/op: CPU time of initiator and vCPUs per operation"),
+        of_column("CPU/op", "CPU/op: CPU time of all threads per operation"),
+        of_column("irqs", "irqs: with warm-up"),
+    ]);
     let lacks_p99 = |cell: &Cell| cell.latencies().is_none_or(|latencies| latencies.ns.p99.is_none());
     if cells().any(|cell| lacks_p99(cell) || cell.cpu.cores.is_none() || cell.counters.interrupts.is_none()) {
-        parts.push("-: unknown, or too few samples (p90 needs 10, p99 1,000)".to_owned());
+        entries.push(entry("-: unknown, or too few samples (p90 needs 10, p99 1,000)".to_owned()));
     }
     let mut corrected: Vec<&str> =
         cells().filter(|cell| cell.metric() == Metric::CorrectedLatency).map(|cell| cell.workload.name()).collect();
     corrected.dedup();
     if !corrected.is_empty() {
-        parts.push(format!("{}: corrected latency (from the scheduled send time)", corrected.join(", ")));
+        let workloads = corrected.join(", ");
+        entries.push(entry(format!("{workloads}: corrected latency (from the scheduled send time)")));
     }
-    Some(parts.join("; "))
+    entries
 }
 
 /// For instance `failed operations: pingpong 64 B irq: 3`.

@@ -1,4 +1,4 @@
-//! The files in a run's folder, and the number of planned blocks.
+//! The files in a run's directory, and the number of planned blocks.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use crate::io::read::read_document;
 
-/// The name of the plan in a run's folder.
+/// The name of the plan in a run's directory.
 const PLAN_FILE: &str = "plan.json";
 
 /// The files that the report links, and their content.
 const FILES: [(&str, &str); 15] = [
-    ("result.json", "every figure, the environment and the self-checks, for programs"),
+    ("result.json", "all metrics, the environment and the self-checks, for programs"),
     ("performance_report.txt", "short text report, for a mail"),
     ("samples.csv", "a row per measured operation with all timestamps and legs in nanoseconds"),
     ("latency_results.csv", "a row per round trip"),
@@ -33,7 +33,7 @@ const FILES: [(&str, &str); 15] = [
 /// The files of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RunFiles {
-    /// File names relative to the folder, and their content.
+    /// File names relative to the directory, and their content.
     pub files: Vec<(String, &'static str)>,
     /// Number of planned blocks. `None` without a readable plan.
     pub planned_blocks: Option<usize>,
@@ -46,13 +46,13 @@ struct PlannedBlocks {
 }
 
 impl RunFiles {
-    /// Scans the folder. Unreadable files are omitted.
+    /// Scans the directory. Unreadable files are omitted.
     #[must_use]
     pub fn scan(dir: &Path) -> Self {
         let plan = read_document(&dir.join(PLAN_FILE)).ok();
         let plan = plan.and_then(|text| serde_json::from_slice::<PlannedBlocks>(&text).ok());
-        let known = FILES.into_iter().filter(|(name, _)| dir.join(name).is_file());
-        let mut files: Vec<(String, &'static str)> = known.map(|(name, about)| (name.to_owned(), about)).collect();
+        let present = FILES.into_iter().filter(|(name, _)| dir.join(name).is_file());
+        let mut files: Vec<(String, &'static str)> = present.map(|(name, about)| (name.to_owned(), about)).collect();
         files.extend(names(dir, "", ".hgrm").into_iter().map(|name| (name, "percentiles (HdrHistogram)")));
         for kind in [".svg", ".png"] {
             files.extend(names(&dir.join("plots"), "plots/", kind).into_iter().map(|name| (name, "plot")));
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn finds_known_files_only() {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         for name in ["samples.csv", "diary.txt", "b.hgrm", "a.hgrm"] {
             fs::write(dir.path().join(name), "").expect("written");
         }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn ignores_an_invalid_plan() {
-        let dir = tempfile::tempdir().expect("a folder");
+        let dir = tempfile::tempdir().expect("a directory");
         fs::write(dir.path().join(PLAN_FILE), "{").expect("written");
         assert_eq!(RunFiles::scan(dir.path()).planned_blocks, None);
         assert_eq!(RunFiles::scan(&dir.path().join("nowhere")), RunFiles::default());

@@ -5,6 +5,7 @@ use crate::render::report_doc::table::{Column, Table};
 use crate::render::report_doc::value::Value;
 use crate::render::text_table::{compact, lines};
 use crate::result::{Cell, CheckOutcome, RunResult};
+use bench_model::ASKED_FOR;
 
 /// The columns.
 const COLUMNS: [&str; 12] =
@@ -23,7 +24,7 @@ pub fn driver_table(results: &[RunResult]) -> String {
     for result in results {
         if let Some((driver, reason)) =
             result.environment.driver.as_ref().zip(result.environment.driver_reason.as_ref())
-            && reason != "asked for"
+            && reason != ASKED_FOR
         {
             lines.push(format!("{driver}: {reason}"));
         }

@@ -36,8 +36,8 @@ const DROP_ORDER: [&str; 11] = ["mean", "min", "p90", "max", "vcpu/op", "host/op
 /// Lines of the headline. Without results, it includes the reason.
 const HEADLINE_LINES: usize = 4;
 
-/// Lines of the legend.
-const LEGEND_LINES: usize = 3;
+/// Lines of the legend: three, or four if it explains all wait modes.
+const LEGEND_LINES: usize = 4;
 
 /// Lines of a note.
 const NOTE_LINES: usize = 3;
@@ -106,7 +106,7 @@ fn lines(overview: &Overview, columns: usize) -> Vec<StyledLine> {
     end.extend(self_checks(&overview.checks, size));
     let label = size.wrapped(&overview.label, 1);
     let row_count = overview.cells.rows.len();
-    let mut tail = styled(DIM, overview.legend.iter().flat_map(|text| size.wrapped(text, LEGEND_LINES)));
+    let mut tail = styled(DIM, overview.legend_of(&COLUMNS).iter().flat_map(|text| size.wrapped(text, LEGEND_LINES)));
 
     // Priorities: the minimum of the table, then notes, then more rows. Four lines are reserved: omitted cells, warnings,
     // label, and the path of the report.

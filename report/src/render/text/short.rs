@@ -17,8 +17,8 @@ pub(super) const MAX_LINES: usize = 120;
 const MIN_ROWS: usize = 8;
 const MAX_ROWS: usize = 30;
 
-/// Lines of the latency section besides its rows, of a few warnings, and of the last section.
-const AROUND_ROWS: usize = 9 + 9 + 5;
+/// Lines of the latency section without its rows, of a few warnings, and of the last section.
+const AROUND_ROWS: usize = 10 + 9 + 5;
 
 /// Lines of the results.
 const MIN_RESULT_LINES: usize = 12;
@@ -38,6 +38,9 @@ const MAX_PEAK_ROWS: usize = 8;
 
 /// Lines of one item.
 const ITEM_LINES: usize = 3;
+
+/// Lines of the legend: three, or four if it explains all wait modes.
+const LEGEND_LINES: usize = 4;
 
 /// The report, line by line.
 pub(super) fn lines(doc: &ReportDoc) -> Vec<String> {
@@ -79,11 +82,11 @@ fn short_item(text: &str) -> Vec<String> {
 
 /// The key results without their evidence, then the notes.
 fn results(doc: &ReportDoc, max: usize) -> Vec<String> {
-    let answers = doc.key_results.iter().map(|result| format!("{}: {}", result.question, result.verdict));
+    let verdicts = doc.key_results.iter().map(|result| format!("{}: {}", result.question, result.verdict));
     let inconclusive = doc.inconclusive.iter().map(|text| format!("Inconclusive: {text}"));
     let notes = doc.overview.notes.iter().filter(|note| note.kind == NoteKind::Result).map(|note| note.text.clone());
     let lines: Vec<String> =
-        answers.chain(inconclusive).chain(notes).flat_map(|text| wrapped(&text, ITEM_LINES)).collect();
+        verdicts.chain(inconclusive).chain(notes).flat_map(|text| wrapped(&text, ITEM_LINES)).collect();
     truncated(lines, max, "more lines")
 }
 
@@ -106,7 +109,7 @@ fn latency(overview: &Overview, max: usize) -> Vec<String> {
         return Vec::new();
     }
     let mut lines = first_rows(table, max);
-    lines.extend(overview.legend.iter().flat_map(|text| wrapped(text, ITEM_LINES)));
+    lines.extend(overview.legend_of(&COLUMNS).iter().flat_map(|text| wrapped(text, LEGEND_LINES)));
     lines.extend(overview.failures.iter().flat_map(|text| wrapped(text, ITEM_LINES)));
     lines
 }

@@ -117,7 +117,7 @@ impl Environment {
         self.hybrid_spin_ns = self.hybrid_spin_ns.or(measured.spin_ns);
         self.tsc_hz = self.tsc_hz.or(Some(measured.tsc_hz).filter(|hz| *hz > 0.0));
         // With busy threads, preemption is expected.
-        let mut blocks = measured.blocks.iter().filter(|one| one.block.workload != Workload::Contention).peekable();
+        let mut blocks = measured.blocks.iter().filter(|block| block.block.workload != Workload::Contention).peekable();
         let switches = blocks.peek().is_some().then(|| sum_known(blocks.map(|block| block.cpu.switches.preemptions())));
         let switches = switches.flatten();
         self.load.involuntary_switches = self.load.involuntary_switches.or(switches);
@@ -131,13 +131,13 @@ impl Environment {
     }
 }
 
-fn finite(said: Option<f64>) -> Option<f64> {
-    said.filter(|value| value.is_finite())
+fn finite(value: Option<f64>) -> Option<f64> {
+    value.filter(|value| value.is_finite())
 }
 
-fn fill(known: &mut Option<String>, said: &str) {
-    if !said.is_empty() {
-        known.get_or_insert_with(|| said.to_owned());
+fn fill(field: &mut Option<String>, value: &str) {
+    if !value.is_empty() {
+        field.get_or_insert_with(|| value.to_owned());
     }
 }
 
@@ -164,22 +164,22 @@ mod tests {
 
     #[test]
     fn guest_facts_fill_only_unknown_fields() {
-        let known = Environment { driver: Some("vfio-pci".into()), ..Environment::default() };
-        let completed = known.completed_by(&measured());
+        let environment = Environment { driver: Some("vfio-pci".into()), ..Environment::default() };
+        let completed = environment.completed_by(&measured());
         assert_eq!(completed.driver.as_deref(), Some("vfio-pci"));
         assert_eq!((completed.guest_cpus, completed.memory_bytes), (Some(2), 4096));
-        assert_eq!(completed.hybrid_spin_ns, Some(60_000), "what a stranger has to give to --spin");
+        assert_eq!(completed.hybrid_spin_ns, Some(60_000), "the value of --spin for a repetition");
     }
 
     #[test]
     fn parts_are_flattened_in_json_and_read_back() {
-        let mut known = Environment::default();
-        known.host.governor = Some("performance".into());
-        known.load.load_average = Some(0.5);
-        let document = serde_json::to_value(&known).unwrap();
+        let mut environment = Environment::default();
+        environment.host.governor = Some("performance".into());
+        environment.load.load_average = Some(0.5);
+        let document = serde_json::to_value(&environment).unwrap();
         assert_eq!(document["governor"], "performance");
         assert_eq!(document["load_average"], 0.5);
-        assert_eq!(serde_json::from_value::<Environment>(document).unwrap(), known);
+        assert_eq!(serde_json::from_value::<Environment>(document).unwrap(), environment);
         assert_eq!(serde_json::from_str::<Environment>("{}").unwrap(), Environment::default());
     }
 

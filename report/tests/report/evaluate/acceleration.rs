@@ -63,16 +63,16 @@ fn sleeping_main_loop_without_irqfd_fails() {
 #[test]
 fn main_loop_wake_ups_with_contention_are_ignored() {
     let claim = || claims("tcg", Some(false), Some("tcg"));
-    let beside = |busy_threads, shared_core| {
+    let contended = |busy_threads, shared_core| {
         let mut run = rung(0.1);
         let conditions = &mut run.block(0).block.conditions;
         (conditions.busy_threads, conditions.shared_core) = (Some(busy_threads), shared_core);
         run.block(0).cpu.main_loop_ns = Some(0);
         check(run, claim()).pass
     };
-    assert_eq!(beside(1, false), CheckOutcome::Pass);
-    assert_eq!(beside(0, true), CheckOutcome::Pass);
-    assert_eq!(beside(0, false), CheckOutcome::Fail, "it is not kept");
+    assert_eq!(contended(1, false), CheckOutcome::Pass);
+    assert_eq!(contended(0, true), CheckOutcome::Pass);
+    assert_eq!(contended(0, false), CheckOutcome::Fail, "it is not kept");
 }
 
 #[test]

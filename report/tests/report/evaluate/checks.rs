@@ -20,7 +20,7 @@ fn fails(id: u32, words: &str, spoil: impl FnOnce(&mut Synthetic)) {
     spoil(&mut run);
     let SelfCheck { pass, detail, .. } = run.check(id);
     assert_eq!(pass, CheckOutcome::Fail, "check {id}: {detail}");
-    assert!(detail.contains(words), "check {id} says: {detail}");
+    assert!(detail.contains(words), "check {id}: {detail}");
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn frame_with_wrong_hash_fails() {
 #[test]
 fn guest_that_does_not_verify_frames_fails() {
     fails(2, "does not verify", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Accepted));
-    fails(2, "not answered ERROR", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Other));
+    fails(2, "not acknowledged with ERROR", |run| run.block(2).corrupt_answer = Some(CorruptAnswer::Other));
     fails(2, "never sent", |run| run.block(2).corrupt_answer = None);
 }
 
@@ -131,15 +131,15 @@ fn lost_wake_up_fails() {
 
 #[test]
 fn polling_that_blocks_or_is_interrupted_fails() {
-    fails(7, "the guest was to poll, but it blocked 1 time", |run| run.block(0).counters.guest_waits = 1);
+    fails(7, "the guest should poll, but it blocked 1 time", |run| run.block(0).counters.guest_waits = 1);
     fails(7, "took 1 interrupt", |run| run.block(0).counters.interrupts = Some(1));
     fails(7, "and 1 event", |run| run.block(0).counters.uio_events = Some(1));
-    fails(7, "the host was to poll, but it blocked 1 time", |run| run.block(0).counters.host_waits = 1);
+    fails(7, "the host should poll, but it blocked 1 time", |run| run.block(0).counters.host_waits = 1);
 }
 
 #[test]
 fn irq_that_does_not_block_fails() {
-    fails(7, "the guest blocked 41 times and found 0 messages on looking again, in 42 operations", |run| {
+    fails(7, "the guest blocked 41 times and found 0 messages after arming, in 42 operations", |run| {
         run.block(1).counters.guest_waits = 41;
     });
     fails(7, "the host blocked 0 times", |run| {
@@ -339,7 +339,7 @@ fn copy_faster_than_the_peak_bandwidth_fails() {
             row.write_ns = Some(0);
         }
     });
-    fails(1, "the stream carries", |run| {
+    fails(1, "the stream runs at", |run| {
         run.block(5).traffic.as_mut().expect("a stream").span_ns = 1_000;
     });
 }
@@ -362,10 +362,10 @@ fn storm_with_wrong_interrupts_or_lost_last_message_fails() {
 
 #[test]
 fn polling_that_sleeps_fails() {
-    fails(7, "the guest was to poll, but it gave its CPU up 42 times in 42 operations", |run| {
+    fails(7, "the guest should poll, but it gave its CPU up 42 times in 42 operations", |run| {
         run.block(0).counters.guest_yields = 42;
     });
-    fails(7, "the host was to poll, but it gave its CPU up 42 times in 42 operations", |run| {
+    fails(7, "the host should poll, but it gave its CPU up 42 times in 42 operations", |run| {
         run.block(0).cpu.switches.host = Some(bench_model::thread_usage::Switches { voluntary: 42, involuntary: 0 });
     });
 }
@@ -383,7 +383,7 @@ fn lost_wake_up_is_not_also_reported_as_a_lost_doorbell() {
 
 #[test]
 fn acknowledgements_seen_long_before_g5_fail() {
-    fails(8, "were seen 1.00 ms before their stamp", |run| {
+    fails(8, "acknowledgements arrived 1.00 ms before their stamp", |run| {
         for row in run.rows.iter_mut().filter(|row| row.block == 0) {
             row.answer_ns = Some(-1_000_000);
         }
@@ -417,7 +417,7 @@ fn large_instrument_overhead_warns_and_then_fails() {
 
 #[test]
 fn stream_with_corrupt_or_lost_messages_fails() {
-    fails(2, "of 1,000 messages, 1,000 were seen and 1 were not whole", |run| run.block(5).counters.mismatches = 1);
+    fails(2, "of 1,000 messages, 1,000 were seen and 1 were not intact", |run| run.block(5).counters.mismatches = 1);
     fails(2, "of 1,000 messages, 999 were seen", |run| {
         if let Some(traffic) = &mut run.block(5).traffic {
             traffic.seen -= 1;

@@ -117,7 +117,7 @@ fn significant_slowdown_fails_and_speedup_passes() {
     let gate = slower.gate.expect("a limit was set");
     assert!(!gate.passed);
     let broken: Vec<(usize, String, &str)> =
-        gate.regressions.iter().map(|one| (one.run, one.cell.mode(), one.figure)).collect();
+        gate.regressions.iter().map(|regression| (regression.run, regression.cell.mode(), regression.figure)).collect();
     assert_eq!(broken, [(1, "poll".to_owned(), "p50")]);
     assert!(gate.reasons[0].contains("pingpong 64B poll: p50 is 1.20 times"), "{:?}", gate.reasons);
 
@@ -139,7 +139,7 @@ fn noisy_slowdown_passes_and_counts_as_too_noisy() {
     // medians.
     let mut noisy = run(1.0);
     for row in noisy.rows.iter_mut().filter(|row| row.block % 3 == 0) {
-        takes(row, 2 * row.rtt_ns.expect("answered"));
+        takes(row, 2 * row.rtt_ns.expect("acknowledged"));
     }
     let across = of(&run(1.0), &noisy, TEN_PERCENT);
     let gate = across.gate.expect("a limit was set");
@@ -152,7 +152,7 @@ fn p99_limit_applies_only_if_requested() {
     // Every 50th round trip is five times as long. The median does not change.
     let mut long_tail = run(1.0);
     for row in long_tail.rows.iter_mut().step_by(50) {
-        takes(row, 5 * row.rtt_ns.expect("answered"));
+        takes(row, 5 * row.rtt_ns.expect("acknowledged"));
     }
     let p99 = Limits { p50: Some(0.1), p99: Some(0.5) };
     let passed = of(&run(1.0), &long_tail, TEN_PERCENT);
@@ -163,7 +163,7 @@ fn p99_limit_applies_only_if_requested() {
     );
     let gate = of(&run(1.0), &long_tail, p99).gate.expect("a limit");
     assert!(!gate.passed);
-    assert!(gate.regressions.iter().all(|one| one.figure == "p99") && !gate.regressions.is_empty());
+    assert!(gate.regressions.iter().all(|regression| regression.figure == "p99") && !gate.regressions.is_empty());
 }
 
 /// Paced messages of both modes in four blocks each, with round trips of 10 µs, sent `late_ns` after their scheduled
@@ -233,13 +233,13 @@ fn slower_stream_needs_four_blocks_to_fail_the_limit() {
     for blocks in [1, 3] {
         let across = of(&stream(blocks, 1.0), &stream(blocks, 1.3), TEN_PERCENT);
         let gate = across.gate.as_ref().expect("a limit");
-        let named: Vec<&str> = gate.not_judged.iter().map(|one| one.cell.workload.name()).collect();
+        let named: Vec<&str> = gate.not_judged.iter().map(|entry| entry.cell.workload.name()).collect();
         assert_eq!((gate.judged, named), (0, vec!["stream"]), "{blocks}");
-        let said = words(&across);
+        let text = words(&across);
         assert!(
-            said.contains("p50 inconclusive, too few blocks: ")
-                && said.contains("measure more blocks: stream 4KiB poll"),
-            "{said}"
+            text.contains("p50 inconclusive, too few blocks: ")
+                && text.contains("measure more blocks: stream 4KiB poll"),
+            "{text}"
         );
     }
 }
@@ -287,7 +287,7 @@ fn every_cell_is_evaluated_or_named_once_per_limit() {
         let gate = across(&[base.path(), this.path()], Some(&limits)).gate.expect("a limit");
         // Two cells are common to both runs. The stream has no p99. No limit applies to idle cells.
         assert_eq!((gate.judged, gate.not_judged.len()), expected, "{:?}", gate.not_judged);
-        assert!(gate.not_judged.iter().all(|one| one.because.starts_with("only ")), "{:?}", gate.not_judged);
+        assert!(gate.not_judged.iter().all(|entry| entry.because.starts_with("only ")), "{:?}", gate.not_judged);
     }
 }
 
@@ -304,9 +304,9 @@ fn unrecorded_fields_of_earlier_versions_do_not_differ() {
     fs::write(&path, document.to_string()).expect("written");
     let across = across(&[base.path(), this.path()], None);
     assert_eq!(across.differences, []);
-    let told: Vec<(&str, &[usize])> =
-        across.not_recorded.iter().map(|one| (one.field.as_str(), &one.runs[..])).collect();
-    assert_eq!(told, [("accel", &[0][..]), ("vectors", &[0][..])]);
+    let missing: Vec<(&str, &[usize])> =
+        across.not_recorded.iter().map(|missing| (missing.field.as_str(), &missing.runs[..])).collect();
+    assert_eq!(missing, [("accel", &[0][..]), ("vectors", &[0][..])]);
     assert!(
         text(&across).contains("not recorded by the baseline, so not compared: accel, vectors"),
         "{}",
@@ -330,11 +330,11 @@ fn gate_without_comparable_cells_fails() {
     let cell = &one_block.comparisons[0].cells[0];
     assert_eq!(cell.word, Change::Inconclusive);
     assert!(cell.unknown_because.is_some_and(|why| why.starts_with("too few samples")), "{cell:?}");
-    let said = words(&one_block);
-    assert!(said.contains("p50 inconclusive, too few samples (use --full): frame 1080p poll"), "{said}");
+    let text = words(&one_block);
+    assert!(text.contains("p50 inconclusive, too few samples (use --full): frame 1080p poll"), "{text}");
     let gate = one_block.gate.expect("a limit");
-    let is_told = gate.reasons.iter().any(|reason| reason.contains("could be compared"));
-    assert!(!gate.passed && gate.judged == 0 && is_told, "{:?}", gate.reasons);
+    let is_listed = gate.reasons.iter().any(|reason| reason.contains("could be compared"));
+    assert!(!gate.passed && gate.judged == 0 && is_listed, "{:?}", gate.reasons);
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn environment_differences_have_both_values() {
     let fields: Vec<&str> = across.differences.iter().map(|difference| difference.field.as_str()).collect();
     assert_eq!(fields, ["accel", "load_average"]);
     let text = text(&across);
-    let (differences, cells) = (text.find("accel").expect("told"), text.find("pingpong").expect("told"));
+    let (differences, cells) = (text.find("accel").expect("listed"), text.find("pingpong").expect("listed"));
     assert!(differences < cells, "{text}");
     assert!(text.contains("kvm") && text.contains("2.5"), "{text}");
     assert!(across.gate.is_none());
@@ -376,9 +376,9 @@ fn setting_differences_omit_fields_of_the_environment() {
         saved_as(&run(1.0), tcg(), &settings(7, "vfio_pci")),
     );
     let across = across(&[base.path(), this.path(), base.path()], None);
-    let told: Vec<(&str, [String; 3])> =
-        across.differences.iter().map(|one| (one.field.as_str(), [one.shown(0), one.shown(1), one.shown(2)])).collect();
-    assert_eq!(told, [("config.seed", ["1", "7", "1"].map(str::to_owned))]);
+    let values: Vec<(&str, [String; 3])> =
+        across.differences.iter().map(|entry| (entry.field.as_str(), [0, 1, 2].map(|run| entry.shown(run)))).collect();
+    assert_eq!(values, [("config.seed", ["1", "7", "1"].map(str::to_owned))]);
 }
 
 #[test]
@@ -421,22 +421,22 @@ fn lines_fit_a_terminal_without_control_characters() {
 
 #[test]
 fn directory_without_a_run_has_a_hint() {
-    let root = tempfile::tempdir().expect("a folder");
-    let told = |path: &Path| RunFolder::open(path).expect_err("no run").to_string();
-    assert!(told(&root.path().join("missing")).contains("no such folder"));
-    assert!(told(root.path()).contains("cargo xtask bench"));
+    let root = tempfile::tempdir().expect("a directory");
+    let message = |path: &Path| RunFolder::open(path).expect_err("no run").to_string();
+    assert!(message(&root.path().join("missing")).contains("no such directory"));
+    assert!(message(root.path()).contains("cargo xtask bench"));
 
     let run = saved(&run(1.0));
-    assert!(told(&run.path().join("result.json")).contains("name the folder that it is in"));
+    assert!(message(&run.path().join("result.json")).contains("name the directory that it is in"));
     let latest = root.path().join("latest");
     symlink(run.path(), &latest).expect("linked");
     assert!(RunFolder::open(&latest).is_ok(), "a link to a run is the run");
-    assert!(told(root.path()).contains(&format!("name one of them: {}", latest.display())));
+    assert!(message(root.path()).contains(&format!("name one of them: {}", latest.display())));
 
     fs::remove_file(run.path().join("samples.csv")).expect("removed");
-    assert!(told(run.path()).contains("result.json, measured.json and samples.csv"));
+    assert!(message(run.path()).contains("result.json, measured.json and samples.csv"));
     fs::remove_file(run.path().join("result.json")).expect("removed");
-    assert!(told(run.path()).contains("cargo xtask report"));
+    assert!(message(run.path()).contains("cargo xtask report"));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn break_even_rate_equates_cpu_use_of_poll_and_irq() {
     // Polling uses two cores. Blocking uses 0.02 cores while idle, and 50 µs of CPU time per operation.
     assert_eq!((known.polling_cores, known.idle_cores, known.us_per_op), (2.0, 0.02, 50.0));
     assert!((known.rate_per_s - 1.98e6 / 50.0).abs() < 1.0, "{known:?}");
-    assert!(known.is_always_cheaper(), "it carries no more than {:.0}", known.fastest_per_s);
+    assert!(known.is_always_cheaper(), "its throughput is {:.0}", known.fastest_per_s);
 }
 
 #[test]
@@ -124,11 +124,11 @@ fn missing_corrected_latency_compares_round_trips() {
 
 #[test]
 fn contention_names_a_faster_mode_only_if_significant() {
-    let beside = |busy_threads| Conditions { busy_threads: Some(busy_threads), ..Conditions::default() };
+    let with_threads = |busy_threads| Conditions { busy_threads: Some(busy_threads), ..Conditions::default() };
     let mut run = Synthetic::empty();
     for block in 0..12 {
         let wait = if matches!(block % 4, 0 | 3) { WaitMode::Poll } else { WaitMode::Irq };
-        run = under(run, Workload::Contention, wait, beside(block / 4 % 3));
+        run = under(run, Workload::Contention, wait, with_threads(block / 4 % 3));
     }
     run = run.clone().and(run);
     // With one busy thread, polling is preempted in half of its blocks: the medians differ much, but within the noise
@@ -139,7 +139,7 @@ fn contention_names_a_faster_mode_only_if_significant() {
     }
     let result = run.result();
     let named: Vec<(u32, Option<WaitMode>, Change)> =
-        result.findings.contention.iter().map(|one| (one.busy_threads, one.faster(), one.word)).collect();
+        result.findings.contention.iter().map(|entry| (entry.busy_threads, entry.faster(), entry.word)).collect();
     let expected = [
         (0, Some(WaitMode::Poll), Change::Slower),
         (1, None, Change::NotSignificant),
@@ -182,20 +182,21 @@ fn bimodal_contention_is_compared_by_the_mean() {
         row.corrected_ns = row.rtt_ns.map(|ns| if is_late { 4_000_000 + ns } else { ns });
     }
     let result = run.result();
-    let [alone, beside] = &result.findings.contention[..] else { panic!("{:?}", result.findings.contention) };
+    let [alone, contended] = &result.findings.contention[..] else { panic!("{:?}", result.findings.contention) };
     assert_eq!((alone.lower_mean(), alone.faster()), (Some(WaitMode::Poll), Some(WaitMode::Poll)), "{alone:?}");
-    assert_eq!((beside.lower_mean(), beside.faster()), (Some(WaitMode::Irq), None), "{beside:?}");
+    assert_eq!((contended.lower_mean(), contended.faster()), (Some(WaitMode::Irq), None), "{contended:?}");
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(summary.contains("contention, mean corrected latency, poll / irq by busy threads: 0: "), "{summary}");
     // The median and its noise floor are meaningless for bimodal latencies, so the means are compared.
-    let comparison = result.comparisons.iter().find(|one| one.conditions.busy_threads == Some(1)).expect("compared");
+    let comparison =
+        result.comparisons.iter().find(|comparison| comparison.conditions.busy_threads == Some(1)).expect("compared");
     let basis = comparison.basis().expect("a ratio");
     assert!(comparison.is_bimodal() && basis.is_mean && basis.word == Change::Faster, "{comparison:?}");
     assert!(basis.noise_floor.is_some_and(|floor| floor < 10.0), "{basis:?}");
-    let answers = key_results(&result);
-    let answer = answers.iter().find(|point| point.question.contains("with busy threads")).expect("an answer");
+    let points = key_results(&result);
+    let point = points.iter().find(|point| point.question.contains("with busy threads")).expect("a point");
     assert_eq!(
-        (answer.winner.as_deref(), &*answer.verdict),
+        (point.winner.as_deref(), &*point.verdict),
         (None, "irq has the lower mean latency from 1 busy thread on")
     );
 }
@@ -219,22 +220,22 @@ fn streams(factor: u64) -> Synthetic {
 
 #[test]
 fn stream_has_a_winner_only_if_significant() {
-    let told = |factor| {
+    let compared = |factor| {
         let result = streams(factor).result();
-        let one = result.comparisons[0].clone();
-        let point = key_results(&result).into_iter().find(|one| one.question.starts_with("Bandwidth of a stream"));
-        (one, point.expect("a point"))
+        let comparison = result.comparisons[0].clone();
+        let point = key_results(&result).into_iter().find(|point| point.question.starts_with("Bandwidth of a stream"));
+        (comparison, point.expect("a point"))
     };
-    let (one, point) = told(3);
-    assert_eq!((one.figure, one.word), (Metric::TimePerMessage, Change::Slower), "{one:?}");
-    let (ratio, interval) = one.p50_ratio.zip(one.p50_ratio_interval).expect("both");
-    assert!((ratio - 3.0).abs() < 0.05 && interval.low <= ratio && ratio <= interval.high, "{one:?}");
-    assert!(one.noise_floor.is_some_and(|floor| floor < 1.1), "{one:?}");
+    let (comparison, point) = compared(3);
+    assert_eq!((comparison.figure, comparison.word), (Metric::TimePerMessage, Change::Slower), "{comparison:?}");
+    let (ratio, interval) = comparison.p50_ratio.zip(comparison.p50_ratio_interval).expect("both");
+    assert!((ratio - 3.0).abs() < 0.05 && interval.low <= ratio && ratio <= interval.high, "{comparison:?}");
+    assert!(comparison.noise_floor.is_some_and(|floor| floor < 1.1), "{comparison:?}");
     assert_eq!(point.winner.as_deref(), Some("poll"), "{point:?}");
     let evidence = point.evidence.join(" ");
     assert!(evidence.contains("CPU time per message, 4 KiB") && evidence.contains("irq/poll: 3.0"), "{point:?}");
-    let (one, point) = told(1);
-    assert_eq!((one.word, point.winner), (Change::NotSignificant, None));
+    let (comparison, point) = compared(1);
+    assert_eq!((comparison.word, point.winner), (Change::NotSignificant, None));
     assert!(point.verdict.ends_with("difference not significant"), "{}", point.verdict);
 }
 
@@ -284,16 +285,16 @@ fn rate_with_too_few_messages_is_inconclusive() {
     let few = offered(Synthetic::empty(), 20, 40, 100_000);
     let kept = capacity(offered(few.clone(), 2_000, 1_000, 100_000));
     assert_eq!((kept.rate_per_s, &kept.not_judged_per_s[..]), (Some(2_000), &[20][..]));
-    let told = |run: Synthetic| {
+    let rendered = |run: Synthetic| {
         let result = run.result();
         let point = key_results(&result).into_iter().find(|point| point.question.starts_with("Highest rate"));
         let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
         (point.expect("a point").verdict, summary)
     };
-    let (verdict, summary) = told(few.clone());
+    let (verdict, summary) = rendered(few.clone());
     assert_eq!(verdict, "inconclusive: too few messages for p99");
     assert!(summary.contains("irq fixed inconclusive (too few messages)"), "{summary}");
-    let (verdict, summary) = told(offered(Synthetic::empty(), 2_000, 1_000, 3_000_000));
+    let (verdict, summary) = rendered(offered(Synthetic::empty(), 2_000, 1_000, 3_000_000));
     assert_eq!(verdict, "none of the offered rates");
     assert!(summary.contains("irq fixed none of the offered rates"), "{summary}");
 }

@@ -10,7 +10,7 @@ use crate::synthetic::Synthetic;
 /// Changes the observed affinity of one block and expects the check to fail with this detail.
 fn fails(words: &str, spoil: impl FnOnce(&mut BlockPlacement)) {
     let mut run = Synthetic::both_modes();
-    spoil(run.block(1).placement.as_mut().expect("somebody looked"));
+    spoil(run.block(1).placement.as_mut().expect("affinity was observed"));
     let check = run.check(12);
     assert_eq!(check.pass, CheckOutcome::Fail, "{}", check.detail);
     let words = format!("block 1 (pingpong 64 B irq): {words}");
@@ -29,31 +29,31 @@ fn pinned_threads_pass_and_are_named() {
 
 #[test]
 fn thread_on_another_cpu_fails() {
-    fails("host was to stay on CPU 0, but it ran on CPU 1", |seen| {
-        seen.host = Some(ThreadAffinity { allowed: vec![1], last_cpu: Some(1) });
+    fails("host should stay on CPU 0, but it ran on CPU 1", |placement| {
+        placement.host = Some(ThreadAffinity { allowed: vec![1], last_cpu: Some(1) });
     });
-    fails("vcpu0 was to stay on CPU 1, but it ran on CPU 0", |seen| seen.vcpus = vec![Some(free())]);
+    fails("vcpu0 should stay on CPU 1, but it ran on CPU 0", |placement| placement.vcpus = vec![Some(free())]);
 }
 
 #[test]
 fn thread_allowed_on_another_cpu_fails() {
-    fails("host was to stay on CPU 0, but it may run on CPU 1 too", |seen| seen.host = Some(free()));
+    fails("host should stay on CPU 0, but it may run on CPU 1 too", |placement| placement.host = Some(free()));
 }
 
 #[test]
 fn unobserved_thread_fails() {
-    fails("vcpu0 was to stay on CPU 1, but it could not be seen", |seen| seen.vcpus.clear());
-    fails("main was to stay on CPU 1, but it could not be seen", |seen| {
-        (seen.wanted.main_loop, seen.main_loop) = (Some(1), None);
+    fails("vcpu0 should stay on CPU 1, but its affinity could not be read", |placement| placement.vcpus.clear());
+    fails("main should stay on CPU 1, but its affinity could not be read", |placement| {
+        (placement.wanted.main_loop, placement.main_loop) = (Some(1), None);
     });
 }
 
 #[test]
 fn each_block_has_its_own_pinning() {
     let mut run = Synthetic::both_modes();
-    let seen = run.block(1).placement.as_mut().expect("somebody looked");
-    seen.wanted.vcpus = vec![Some(0)];
-    seen.vcpus = vec![Some(ThreadAffinity { allowed: vec![0], last_cpu: Some(0) })];
+    let placement = run.block(1).placement.as_mut().expect("affinity was observed");
+    placement.wanted.vcpus = vec![Some(0)];
+    placement.vcpus = vec![Some(ThreadAffinity { allowed: vec![0], last_cpu: Some(0) })];
     let check = run.check(12);
     assert_eq!(check.pass, CheckOutcome::Pass);
     assert_eq!(check.detail, "host=0,vcpu0=1 in 3 blocks; host=0,vcpu0=0 in 1 block");
@@ -65,8 +65,8 @@ fn missing_pinning_or_observation_is_not_applicable() {
         let mut run = Synthetic::both_modes();
         for block in &mut run.measured.blocks {
             match &mut block.placement {
-                Some(seen) if index == 0 => seen.wanted = Pinning::default(),
-                seen => *seen = None,
+                Some(placement) if index == 0 => placement.wanted = Pinning::default(),
+                placement => *placement = None,
             }
         }
         assert_eq!(run.check(12).pass, CheckOutcome::NotApplicable);

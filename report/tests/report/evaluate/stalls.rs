@@ -51,8 +51,8 @@ fn delay(rows: &mut [Row], ns: u64) {
 /// A stall between sending and acknowledgement.
 fn stop_within(run: &mut Synthetic, position: usize, ns: u64) {
     let row = &mut run.rows[position];
-    for figure in [&mut row.h5_ns, &mut row.rtt_ns, &mut row.end_to_end_ns, &mut row.corrected_ns] {
-        add(figure, ns);
+    for field in [&mut row.h5_ns, &mut row.rtt_ns, &mut row.end_to_end_ns, &mut row.corrected_ns] {
+        add(field, ns);
     }
     delay(&mut run.rows[position + 1..], ns);
 }
@@ -60,8 +60,8 @@ fn stop_within(run: &mut Synthetic, position: usize, ns: u64) {
 /// A stall between the scheduled and the actual send time.
 fn stop_before(run: &mut Synthetic, position: usize, ns: u64) {
     let row = &mut run.rows[position];
-    for figure in [&mut row.h2_ns, &mut row.h5_ns, &mut row.corrected_ns] {
-        add(figure, ns);
+    for field in [&mut row.h2_ns, &mut row.h5_ns, &mut row.corrected_ns] {
+        add(field, ns);
     }
     delay(&mut run.rows[position + 1..], ns);
 }

@@ -46,7 +46,7 @@ fn warns(words: &str, hint: &str, spoil: impl FnOnce(&mut Environment)) {
 fn pinned(pinning: &Pinning) -> Vec<Warning> {
     let mut run = Synthetic::both_modes();
     for block in &mut run.measured.blocks {
-        block.placement.as_mut().expect("somebody looked").wanted = pinning.clone();
+        block.placement.as_mut().expect("affinity was observed").wanted = pinning.clone();
     }
     run.result_on(good()).warnings
 }
@@ -218,6 +218,20 @@ fn warns_of_preempted_benchmark_threads() {
     let [warning] = &many[..] else { panic!("one warning, not {many:?}") };
     assert!(warning.message.contains("were preempted 11 times in 1,000 operations"), "{warning:?}");
     assert!(warning.hint.contains("CPUs of its own"), "{warning:?}");
+}
+
+#[test]
+fn preemption_warning_states_instrumented_operations() {
+    let mut run = Synthetic::empty();
+    for count in [2_000, 500] {
+        run = run.with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, count);
+    }
+    run.block(0).cpu.switches.vcpus = Some(Switches { voluntary: 0, involuntary: 60 });
+    run.block(1).block.conditions.full_stamps = true;
+    let warnings = run.result_on(good()).warnings;
+    let [warning] = &warnings[..] else { panic!("one warning, not {warnings:?}") };
+    let words = "preempted 60 times in 2,500 operations of pingpong and paced (500 of them in instrumented blocks)";
+    assert!(warning.message.ends_with(words), "{warning:?}");
 }
 
 #[test]

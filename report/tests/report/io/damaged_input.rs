@@ -38,7 +38,7 @@ static RENDERED_FILES: LazyLock<Vec<(OsString, Vec<u8>)>> = LazyLock::new(|| {
 });
 
 fn rendered_folder() -> TempDir {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     for (name, content) in &*RENDERED_FILES {
         fs::write(dir.path().join(name), content).expect("written");
     }
@@ -46,7 +46,7 @@ fn rendered_folder() -> TempDir {
 }
 
 /// The error with its causes.
-fn told(error: &dyn Error) -> String {
+fn with_causes(error: &dyn Error) -> String {
     let mut causes = vec![error.to_string()];
     let mut next = error.source();
     while let Some(cause) = next {
@@ -59,7 +59,7 @@ fn told(error: &dyn Error) -> String {
 fn error_after(spoil: impl FnOnce(&Path)) -> String {
     let dir = rendered_folder();
     spoil(dir.path());
-    told(&RunFolder::open(dir.path()).expect_err("spoiled"))
+    with_causes(&RunFolder::open(dir.path()).expect_err("spoiled"))
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn pipe_without_a_writer_does_not_hang() {
 
 #[test]
 fn links_to_files_are_followed() {
-    let (dir, elsewhere) = (rendered_folder(), tempfile::tempdir().expect("a folder"));
+    let (dir, elsewhere) = (rendered_folder(), tempfile::tempdir().expect("a directory"));
     for name in FILES {
         fs::rename(dir.path().join(name), elsewhere.path().join(name))
             .or_else(|_| fs::copy(dir.path().join(name), elsewhere.path().join(name)).map(drop))
@@ -178,13 +178,13 @@ fn columns_may_have_any_order_but_must_exist() {
         fields.join(",")
     };
     fs::write(&path, text.lines().map(without).collect::<Vec<_>>().join("\n") + "\n").expect("written");
-    let missing = told(&RunFolder::open(dir.path()).expect_err("a column less"));
+    let missing = with_causes(&RunFolder::open(dir.path()).expect_err("a column less"));
     assert!(
         missing.contains("samples.csv, line 1") && missing.contains("missing columns in the header: rtt_ns"),
         "{missing}"
     );
     fs::write(&path, text.split_once('\n').expect("a header").1).expect("written");
-    let headless = told(&RunFolder::open(dir.path()).expect_err("no header"));
+    let headless = with_causes(&RunFolder::open(dir.path()).expect_err("no header"));
     assert!(headless.contains("missing columns in the header: block, workload"), "{headless}");
 }
 
@@ -348,8 +348,8 @@ proptest! {
                 let is_safe = shown.chars().all(|c| c == '\n' || !c.is_control());
                 prop_assert!(is_safe, "{shown:?}");
             }
-            (Ok(_), Err(error)) => prop_assert!(told(&error).contains(FILES[file]), "{}", told(&error)),
-            (Err(error), _) => prop_assert!(false, "{}", told(&error)),
+            (Ok(_), Err(error)) => prop_assert!(with_causes(&error).contains(FILES[file]), "{}", with_causes(&error)),
+            (Err(error), _) => prop_assert!(false, "{}", with_causes(&error)),
         }
         // A rendered document can be read again, and conforms to the schema.
         if rendered(dir.path()).is_ok() {

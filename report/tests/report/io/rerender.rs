@@ -19,7 +19,7 @@ use crate::synthetic::Synthetic;
 /// Name and content of every file, plots included.
 fn files(dir: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {
+    for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry")) {
         let name = entry.file_name().into_string().expect("a name");
         if entry.path().is_dir() {
             let below = self::files(&entry.path());
@@ -36,7 +36,7 @@ fn page(dir: &Path) -> String {
 }
 
 /// The list of missing data in the text report. The HTML report must have one, too.
-fn said_missing(dir: &Path) -> String {
+fn missing_part(dir: &Path) -> String {
     let text = fs::read_to_string(dir.join("performance_report.txt")).expect("written");
     let (_, missing) = text.split_once("Missing\n-------\n").expect("something is missing");
     let missing = missing.split_once("\n\n").map_or(missing, |(missing, _)| missing);
@@ -53,14 +53,14 @@ fn missing_sample_rows_are_reported() {
     let lines: Vec<&str> = text.lines().collect();
     fs::write(&samples, lines[..lines.len() - 1].join("\n") + "\n").expect("written");
     rendered(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
+    assert!(missing_part(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
     fs::remove_file(&samples).expect("removed");
     rendered(dir.path()).expect_err("nothing to read");
     rerender(dir.path()).expect("rendered as far as it goes");
-    let said = said_missing(dir.path());
+    let missing = missing_part(dir.path());
     assert!(
-        said.contains(&format!("samples.csv lacks rows of {} measured blocks", run.measured.blocks.len())),
-        "{said}"
+        missing.contains(&format!("samples.csv lacks rows of {} measured blocks", run.measured.blocks.len())),
+        "{missing}"
     );
 }
 
@@ -89,7 +89,7 @@ fn incomplete_run_reports_missing_data_repeatably() {
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
     let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
     assert_eq!((result.cells.len(), result.passed()), (3, false));
-    let missing = said_missing(dir.path());
+    let missing = missing_part(dir.path());
     assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
     assert!(missing.contains("the environment was not recorded"), "{missing}");
     assert!(missing.contains("10 rows of an unfinished block"), "{missing}");
@@ -100,11 +100,11 @@ fn incomplete_run_reports_missing_data_repeatably() {
 
 #[test]
 fn plan_alone_is_rendered_without_results() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}]}"#).expect("written");
     let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
     assert!(result.cells.is_empty() && !result.passed());
-    let missing = said_missing(dir.path());
+    let missing = missing_part(dir.path());
     assert!(missing.contains("killed before it wrote measured.json"), "{missing}");
     assert!(missing.contains("0 of 2 planned blocks"), "{missing}");
     assert!(page(dir.path()).contains("No results: the initiator was killed"));
@@ -116,7 +116,7 @@ fn unfinished_samples_are_counted_but_excluded() {
     fs::remove_file(dir.path().join("measured.json")).expect("removed");
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
     rerender(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("100 rows of an unfinished block are excluded from the results"));
+    assert!(missing_part(dir.path()).contains("100 rows of an unfinished block are excluded from the results"));
 }
 
 /// The lines that a killed initiator leaves: facts, peak bandwidths, and the first `blocks` blocks.
@@ -138,7 +138,7 @@ fn finished_blocks_of_a_killed_initiator_are_rendered() {
     fs::write(dir.path().join("plan.json"), r#"{"blocks": [{}, {}, {}, {}]}"#).expect("written");
     let Rerendered { result, .. } = rerender(dir.path()).expect("rendered");
     assert_eq!((result.cells.len(), result.passed()), (3, false));
-    let missing = said_missing(dir.path());
+    let missing = missing_part(dir.path());
     assert!(missing.contains("the initiator ended before it could write measured.json"), "{missing}");
     assert!(missing.contains("3 of 4 planned blocks were measured"), "{missing}");
     assert!(missing.contains("10 rows of an unfinished block"), "{missing}");
@@ -157,13 +157,13 @@ fn run_that_ended_early_is_rendered_with_its_cause() {
     assert!(check.detail.starts_with(reason), "{}", check.detail);
     assert_eq!(ended.result.cells.len(), 2);
     let again = rerender(dir.path()).expect("rendered again").result;
-    assert_eq!(again.self_checks, ended.result.self_checks, "the folder keeps the cause");
+    assert_eq!(again.self_checks, ended.result.self_checks, "the directory keeps the cause");
     assert!(page(dir.path()).contains(reason));
 }
 
 #[test]
 fn run_that_ended_before_it_measured_is_rendered_with_its_cause() {
-    let dir = tempfile::tempdir().expect("a folder");
+    let dir = tempfile::tempdir().expect("a directory");
     let ended = render_ended(dir.path(), Environment::default(), &"config", "killed in boot").expect("rendered");
     assert!(ended.unwritten.is_none() && ended.result.cells.is_empty() && !ended.result.passed());
     assert!(page(dir.path()).contains("killed in boot"));
@@ -185,13 +185,13 @@ fn report_that_cannot_be_written_still_has_a_result() {
 
 #[test]
 fn directory_without_a_run_is_refused_with_a_hint() {
-    let dir = tempfile::tempdir().expect("a folder");
-    let error = rerender(&dir.path().join("nowhere")).expect_err("no folder");
+    let dir = tempfile::tempdir().expect("a directory");
+    let error = rerender(&dir.path().join("nowhere")).expect_err("no directory");
     assert!(matches!(error, ReportError::NoFolder { .. }), "{error}");
     fs::write(dir.path().join("notes.txt"), "").expect("written");
     let error = rerender(dir.path()).expect_err("no run");
     assert!(matches!(error, ReportError::NotARun { .. }) && error.to_string().contains("cargo xtask bench"), "{error}");
-    assert_eq!(files(dir.path()).len(), 1, "nothing is written into a folder that is not ours");
+    assert_eq!(files(dir.path()).len(), 1, "nothing is written into a directory that is not ours");
 }
 
 /// Four cells without plots, which makes rendering fast.
@@ -222,15 +222,15 @@ fn damaged_result_is_rebuilt_and_kept() {
     for tenth in 0..10 {
         let damaged = &whole[..whole.len() * tenth / 10];
         fs::write(dir.path().join("result.json"), damaged).expect("written");
-        let told = rerender(dir.path()).expect("rendered").repaired.expect("something was repaired");
-        assert!(told.message.contains("result.json was damaged at line "), "{told:?}");
+        let warning = rerender(dir.path()).expect("rendered").repaired.expect("something was repaired");
+        assert!(warning.message.contains("result.json was damaged at line "), "{warning:?}");
         let mut again = files(dir.path());
         assert_eq!(again.remove("result.json.damaged").as_deref(), Some(damaged));
         // Environment and configuration come first, so damage after them loses nothing.
         let is_whole = again == first;
-        assert_eq!(told.message.contains("environment and configuration were kept"), is_whole, "{told:?}");
-        let says_so = page(dir.path()).contains("the environment was not recorded");
-        assert!(is_whole || says_so || told.message.contains("lost"), "{tenth}: {told:?}");
+        assert_eq!(warning.message.contains("environment and configuration were kept"), is_whole, "{warning:?}");
+        let is_marked = page(dir.path()).contains("the environment was not recorded");
+        assert!(is_whole || is_marked || warning.message.contains("lost"), "{tenth}: {warning:?}");
         was_kept.push(is_whole);
     }
     assert!(was_kept[9] && !was_kept[0] && was_kept.is_sorted(), "{was_kept:?}");
@@ -273,14 +273,14 @@ fn non_regular_files_are_refused_before_writing() {
         let path = dir.path().join(name);
         let _ = fs::remove_file(&path);
         fs::create_dir(&path).expect("created");
-        let error = rerender(dir.path()).expect_err("a folder").to_string();
+        let error = rerender(dir.path()).expect_err("a directory").to_string();
         // The document is written, too, and not only read.
-        let told = if name == "result.json" {
+        let reason = if name == "result.json" {
             "is not a regular file; refusing to replace it"
         } else {
             "is not a regular file; restore"
         };
-        assert!(error.contains(&format!("{name} {told}")), "{error}");
+        assert!(error.contains(&format!("{name} {reason}")), "{error}");
         assert!(!dir.path().join("report.html").exists());
     }
 }
@@ -299,14 +299,14 @@ fn malformed_row_is_named_and_can_be_removed() {
     lines.remove(5);
     fs::write(&path, lines.join("\n") + "\n").expect("written");
     rerender(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
+    assert!(missing_part(dir.path()).contains("samples.csv lacks rows of 1 measured block"));
 }
 
 #[test]
 fn single_mode_reports_that_there_is_no_comparison() {
     let dir = folder(&Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20));
     rendered(dir.path()).expect("rendered");
-    let missing = said_missing(dir.path());
+    let missing = missing_part(dir.path());
     assert!(missing.contains("only irq was measured, so there is no comparison"), "{missing}");
     assert!(!page(dir.path()).contains("id=\"comparisons\""));
 }
@@ -316,7 +316,7 @@ fn run_without_polling_reports_the_missing_baseline() {
     let run = Synthetic::empty().with(Workload::Pingpong, WaitMode::Irq, WaitMode::Irq, 64, 20);
     let dir = folder(&run.with(Workload::Pingpong, WaitMode::Hybrid, WaitMode::Hybrid, 64, 20));
     rendered(dir.path()).expect("rendered");
-    assert!(said_missing(dir.path()).contains("poll, the baseline of all comparisons, was not measured"));
+    assert!(missing_part(dir.path()).contains("poll, the baseline of all comparisons, was not measured"));
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn missing_field_violates_the_schema() {
         let fields = broken.pointer_mut(object).and_then(Value::as_object_mut).expect("an object");
         fields.remove(field).expect("the field is there");
         let found = violations(&broken);
-        assert!(found.iter().any(|one| one.contains(field)), "{object}/{field}: {found:?}");
+        assert!(found.iter().any(|violation| violation.contains(field)), "{object}/{field}: {found:?}");
     }
 }
 
@@ -75,8 +75,9 @@ fn wrong_type_violates_the_schema() {
         *broken.pointer_mut(place).unwrap_or_else(|| panic!("{place} is there")) = value.clone();
         let found = violations(&broken);
         // The validator reports the field, a field within it, or, for a choice of types, the enclosing object.
-        let is_there = |one: &String| {
-            one.split_once(':')
+        let is_there = |violation: &String| {
+            violation
+                .split_once(':')
                 .is_some_and(|(at, _)| !at.is_empty() && (place.starts_with(at) || at.starts_with(place)))
         };
         assert!(found.iter().any(is_there), "{place} = {value}: {found:?}");

@@ -95,7 +95,7 @@ fn pipe_at(path: &Path) {
 /// Every entry of a directory, recursively, with the content of files. Pipes and links are not opened.
 fn all_of(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
     let mut all = BTreeMap::new();
-    for entry in fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry")) {
+    for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry")) {
         let kind = entry.file_type().expect("known");
         if kind.is_dir() {
             all.extend(all_of(&entry.path()));
@@ -107,7 +107,7 @@ fn all_of(dir: &Path) -> BTreeMap<PathBuf, Option<Vec<u8>>> {
 
 #[test]
 fn pipes_links_and_directories_are_refused_before_writing() {
-    let elsewhere = tempfile::tempdir().expect("a folder");
+    let elsewhere = tempfile::tempdir().expect("a directory");
     fs::write(elsewhere.path().join("latency_histogram.svg"), "mine").expect("written");
     fs::write(elsewhere.path().join("secret"), "mine").expect("written");
     let before = all_of(elsewhere.path());
@@ -138,7 +138,7 @@ fn pipes_links_and_directories_are_refused_before_writing() {
             let dir = folder(&Synthetic::both_modes());
             let at = dir.path().join(name);
             let _ = fs::remove_file(&at);
-            fs::create_dir_all(at.parent().expect("a folder")).expect("made");
+            fs::create_dir_all(at.parent().expect("a directory")).expect("made");
             put(&at, elsewhere.path());
             let here = all_of(dir.path());
             for error in [rendered(dir.path()).expect_err(name), report::rerender(dir.path()).expect_err(name)] {

@@ -30,7 +30,8 @@ fn log(dir: &Path) -> Vec<(String, f64, Histogram<u64>)> {
 fn log_has_one_tagged_histogram_per_block_in_time_order() {
     let dir = folder(&Synthetic::both_modes().with(Workload::Pingpong, WaitMode::Poll, WaitMode::Poll, 64, 30));
     rendered(dir.path()).expect("rendered");
-    let told: Vec<(String, f64, u64)> = log(dir.path()).into_iter().map(|(t, start, h)| (t, start, h.len())).collect();
+    let histograms: Vec<(String, f64, u64)> =
+        log(dir.path()).into_iter().map(|(t, start, h)| (t, start, h.len())).collect();
     let expected = [
         ("pingpong-64B-poll", 0.0, 40),
         ("pingpong-64B-irq", 1.0, 40),
@@ -38,7 +39,7 @@ fn log_has_one_tagged_histogram_per_block_in_time_order() {
         ("frame-1080p-irq", 3.0, 10),
         ("pingpong-64B-poll", 4.0, 30),
     ];
-    assert_eq!(told, expected.map(|(tag, start, n)| (tag.to_owned(), start, n)));
+    assert_eq!(histograms, expected.map(|(tag, start, n)| (tag.to_owned(), start, n)));
 
     let text = lines(dir.path(), "run.hlog");
     assert_eq!(text[0], "#[Histogram log format version 1.3]");

@@ -86,8 +86,8 @@ pub(crate) fn parsed(svg: &str) -> roxmltree::Document<'_> {
         let name = node.tag_name().name();
         let known = ["svg", "title", "desc", "g", "path", "rect", "circle", "text"];
         assert!(known.contains(&name), "{name}");
-        let mut attributes = node.attributes();
-        assert!(attributes.all(|one| one.name() != "id" && !one.name().starts_with("on") && one.name() != "href"));
+        let mut attributes = node.attributes().map(|attribute| attribute.name());
+        assert!(attributes.all(|name| name != "id" && !name.starts_with("on") && name != "href"));
     }
     document
 }
@@ -282,7 +282,7 @@ fn plot_size_is_bounded() {
 
 #[test]
 fn writes_svg_and_png_and_removes_stale_plots() {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+    let dir = tempfile::tempdir().expect("a temporary directory");
     let folder = dir.path().join("plots");
     fs::create_dir(&folder).expect("created");
     for name in ["storm.svg", "latency_ecdf.png"] {
@@ -292,7 +292,7 @@ fn writes_svg_and_png_and_removes_stale_plots() {
     let all = drawn(Synthetic::empty().with_stream(64, 1_000));
     write_into(dir.path(), &all).expect("written");
     let mut left: Vec<_> =
-        fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").file_name()).collect();
+        fs::read_dir(&folder).expect("a directory").map(|entry| entry.expect("an entry").file_name()).collect();
     left.sort();
     assert_eq!(left, ["mine.svg", "stream.png", "stream.svg"]);
     assert_eq!(fs::read_to_string(folder.join("stream.svg")).expect("written"), all[0].svg);
@@ -300,7 +300,7 @@ fn writes_svg_and_png_and_removes_stale_plots() {
 
     let nowhere = dir.path().join("a file");
     fs::write(&nowhere, "").expect("written");
-    let error = write_into(&nowhere, &all).expect_err("not a folder").to_string();
+    let error = write_into(&nowhere, &all).expect_err("not a directory").to_string();
     assert!(error.starts_with("cannot write"), "{error}");
 }
 

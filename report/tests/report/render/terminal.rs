@@ -4,7 +4,7 @@ use bench_model::raw::Traffic;
 use bench_model::samples::Status;
 use bench_model::thread_usage::{HardwareCounts, PerfTime};
 use bench_model::{Arrivals, Conditions, WaitMode, Workload};
-use report::result::Warning;
+use report::result::{CheckOutcome, Warning};
 use report::{styled_summary, summary, summary_within};
 
 use crate::synthetic::Synthetic;
@@ -98,6 +98,21 @@ fn headline_states_why_there_are_no_results() {
 }
 
 #[test]
+fn reason_of_an_aborted_run_precedes_failed_operations() {
+    let mut run = Synthetic::both_modes();
+    run.measured.blocks.clear();
+    run.rows.truncate(1);
+    run.rows[0].status = Status::Timeout;
+    run.measured.aborted = Some("the guest went silent".to_owned());
+    let result = run.result();
+    let failed: Vec<u32> =
+        result.self_checks.iter().filter(|check| check.pass == CheckOutcome::Fail).map(|check| check.id).collect();
+    assert_eq!(failed, [14, 15]);
+    let text = summary(&result);
+    assert!(text.starts_with("No results: the guest went silent"), "{text}");
+}
+
+#[test]
 fn many_cells_checks_and_warnings_fit_40_lines() {
     let waits = [WaitMode::Poll, WaitMode::Irq];
     let mut run = Synthetic::empty();
@@ -110,7 +125,7 @@ fn many_cells_checks_and_warnings_fit_40_lines() {
     let warning = Warning { message: "something was seen ".repeat(20), hint: "something to do".to_owned() };
     result.warnings = vec![warning; 30];
     for check in &mut result.self_checks {
-        check.pass = report::result::CheckOutcome::Fail;
+        check.pass = CheckOutcome::Fail;
         check.detail = "something is wrong ".repeat(20);
     }
     let text = summary(&result);
@@ -181,7 +196,7 @@ fn full_run_fits_40_lines_of_100_columns() {
     for failed in [0, 3, result.self_checks.len()] {
         result.warnings = vec![warning.clone(); failed];
         for check in result.self_checks.iter_mut().take(failed) {
-            check.pass = report::result::CheckOutcome::Fail;
+            check.pass = CheckOutcome::Fail;
             check.detail = "something is wrong ".repeat(20);
         }
         let text = summary(&result);
@@ -190,6 +205,28 @@ fn full_run_fits_40_lines_of_100_columns() {
         assert!(widest(&text) <= 100, "{}:\n{text}", widest(&text));
         assert!(text.contains("more notes in report.html"), "{text}");
     }
+}
+
+#[test]
+fn legend_is_complete_with_all_wait_modes() {
+    let text = summary(&everything().result()).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("hybrid: busy polling for a while, then block; */op: CPU time of initiator and vCPUs per"));
+    assert!(text.contains("paced, openloop: corrected latency (from the scheduled send time)"), "{text}");
+    assert!(!text.contains("CPU/op"), "explains columns of other tables: {text}");
+}
+
+#[test]
+fn storm_explains_unread_messages() {
+    let note = |run: Synthetic| summary(&run.result()).split_whitespace().collect::<Vec<_>>().join(" ");
+    let few_read = note(Synthetic::empty().with_storm(400));
+    assert!(
+        few_read.contains("read 50 messages, including the last one (by design, newer messages overwrite unread ones)"),
+        "{few_read}"
+    );
+    let mut all_read = Synthetic::empty().with_storm(400);
+    all_read.block(0).traffic.as_mut().expect("a storm").seen = 400;
+    let all_read = note(all_read);
+    assert!(all_read.contains("read 400 messages, including the last one") && !all_read.contains("overwrite"));
 }
 
 #[test]

@@ -55,6 +55,9 @@ fn short_report_has_headline_tables_and_references() {
     let of = result.self_checks.len();
     assert!(text.contains(&format!("{of} of {of} self-checks passed")) && !text.contains("FAILED"), "{text}");
     assert!(text.contains("report.html") && text.contains("--text-full"), "{text}");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(text.contains("CPU/op: CPU time of all threads per operation") && !text.contains("*/op"), "{text}");
+    assert!(text.contains("paced, openloop: corrected latency (from the scheduled send time)"), "{text}");
 }
 
 #[test]

@@ -11,8 +11,10 @@ use super::repository::{
 use crate::files::{PathContext as _, entries};
 use crate::provision::cache::Cache;
 use crate::provision::command;
-use package_record::{KERNEL_METAPACKAGES, PackageRecord};
+use kernel_packages::KERNEL_METAPACKAGES;
+use package_record::PackageRecord;
 
+mod kernel_packages;
 mod offers;
 mod package_record;
 
@@ -41,7 +43,7 @@ impl<'a> Apt<'a> {
     }
 
     fn resolve_kernel(&self) -> anyhow::Result<Option<KernelPackages>> {
-        package_record::newest_kernel(&|package| self.show(package))
+        kernel_packages::newest_kernel(&|package| self.show(package))
     }
 
     fn show(&self, package: &str) -> anyhow::Result<Option<PackageRecord>> {
@@ -63,9 +65,9 @@ impl<'a> Apt<'a> {
         let mut kernels = Vec::new();
         for series in offers::images_by_series(&names) {
             for image in series {
-                let Some(release) = package_record::release_of(&image) else { continue };
+                let Some(release) = kernel_packages::release_of(&image) else { continue };
                 // The lists may contain images without headers, and removed images.
-                if let Some(packages) = package_record::kernel(&|package| self.show(package), &image, release)? {
+                if let Some(packages) = kernel_packages::kernel(&|package| self.show(package), &image, release)? {
                     kernels.push(packages);
                     break;
                 }

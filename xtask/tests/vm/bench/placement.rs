@@ -37,7 +37,7 @@ fn wandering_initiator_fails_only_the_affinity_check() {
     let ended = bench("--workload pingpong --mode irq --fault wander").end();
     ended.assert_status(1);
     assert_eq!(ended.failed_checks(), [12], "{}", ended.stdout);
-    assert!(ended.stdout.contains("host was to stay on CPU"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("host should stay on CPU"), "{}", ended.stdout);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use bench_model::units::{duration, factor, plural, size_name, speed};
 use crate::render::report_doc::{Column, SectionPart, Table, Value};
 
 /// The peaks of one side at one size.
-type Side<'a> = (u64, &'static str, &'a PeakBandwidth);
+type SidePeak<'a> = (u64, &'static str, &'a PeakBandwidth);
 
 /// Zero: not measured.
 fn measured(value: f64) -> Option<f64> {
@@ -17,7 +17,7 @@ fn measured(value: f64) -> Option<f64> {
 }
 
 pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<SectionPart> {
-    let columns: [Column<Side<'_>>; 10] = [
+    let columns: [Column<SidePeak<'_>>; 10] = [
         ("size", "", |(size, ..)| Value::word(size_name(*size))),
         ("side", "", |(_, side, _)| Value::word(*side)),
         ("heap to heap", "private memory to private memory", |(.., peak)| Value::speed(measured(peak.heap_to_heap))),
@@ -39,7 +39,7 @@ pub(super) fn peak_bandwidth(result: &RunResult) -> Vec<SectionPart> {
         .ceilings
         .iter()
         .flat_map(|both| [(both.size_bytes, "host", &both.host), (both.size_bytes, "guest", &both.guest)]);
-    let mut peaks: Vec<Side<'_>> = sides.collect();
+    let mut peaks: Vec<SidePeak<'_>> = sides.collect();
     peaks.sort_by_key(|(size, ..)| *size);
     let caption = "Best measured copy and hash rate by size, and the cost of one timestamp, on both sides";
     let table = Table::new("table-ceilings", caption, 2, &columns, &peaks).without_unknown_columns();
@@ -142,8 +142,8 @@ fn fields(all: &Json) -> impl Iterator<Item = (&str, &Json)> {
 
 /// The known fields.
 fn facts(all: &Json) -> Vec<SectionPart> {
-    let known = fields(all).filter(|(_, value)| !is_unknown(value));
-    let facts: Vec<_> = known.map(|(name, value)| (name.to_owned(), format_json(value))).collect();
+    let present = fields(all).filter(|(_, value)| !is_unknown(value));
+    let facts: Vec<_> = present.map(|(name, value)| (name.to_owned(), format_json(value))).collect();
     if facts.is_empty() { Vec::new() } else { vec![SectionPart::Facts(facts)] }
 }
 
@@ -161,7 +161,7 @@ fn is_unknown(value: &Json) -> bool {
 fn format_json(value: &Json) -> String {
     match value {
         Json::String(text) => text.clone(),
-        Json::Array(all) if all.iter().all(|one| !one.is_array() && !one.is_object()) => {
+        Json::Array(all) if all.iter().all(|item| !item.is_array() && !item.is_object()) => {
             all.iter().map(format_json).collect::<Vec<_>>().join(", ")
         }
         Json::Bool(yes) => if *yes { "yes" } else { "no" }.to_owned(),

@@ -7,14 +7,14 @@ use bench_model::Workload;
 use super::latency;
 
 const STREAM: [Column<Cell>; 9] = [
-    ("messages", "received", |cell| Value::count(seen(cell))),
+    ("messages", "received", |cell| Value::count(received(cell))),
     ("rate", "messages per second", |cell| Value::per_second(cell.messages_per_second)),
     ("bandwidth", "", |cell| Value::speed(cell.bytes_per_second)),
     ("rings", "doorbells rung by the host", |cell| Value::count(cell.counters.rings)),
     ("interrupts", "in the guest", |cell| Value::count(cell.counters.interrupts)),
     ("rings/message", "", |cell| {
-        let seen = seen(cell).filter(|&seen| seen > 0);
-        Value::number(seen.map(|seen| cell.counters.rings as f64 / seen as f64))
+        let received = received(cell).filter(|&received| received > 0);
+        Value::number(received.map(|received| cell.counters.rings as f64 / received as f64))
     }),
     ("ring full", "times the host waited for a slot", |cell| {
         Value::count(cell.traffic.as_ref().map(|traffic| traffic.full))
@@ -23,7 +23,7 @@ const STREAM: [Column<Cell>; 9] = [
     ("cores", "CPU in use", |cell| Value::number(cell.cpu.cores)),
 ];
 
-fn seen(cell: &Cell) -> Option<u64> {
+fn received(cell: &Cell) -> Option<u64> {
     cell.traffic.as_ref().map(|traffic| traffic.seen)
 }
 

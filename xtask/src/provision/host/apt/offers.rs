@@ -1,6 +1,6 @@
 //! Lists the kernels and QEMU versions of the package lists, from the output of apt-cache and `apt-get -s`.
 
-use super::package_record::release_of;
+use super::kernel_packages::release_of;
 use crate::provision::host::repository::EmulatorSource;
 
 /// The kernel flavours for guests: Debian's, then Ubuntu's.
