@@ -77,7 +77,7 @@ fn measure_copies(
     while let Some(round) = rounds.next_round() {
         let offset = offsets[round % offsets.len()];
         for place in places.clone() {
-            // Only the private buffer moves; the region stays.
+            // `place` shifts the address of the private side, never that of the region.
             let (from, to) = (&private[place..][..bytes], &mut target[..bytes]);
             rounds.time(&mut best.heap_to_heap, bytes, || {
                 black_box(&mut *to).copy_from_slice(black_box(from));

@@ -22,12 +22,12 @@ pub(super) fn preempted(run: &Run) -> Option<Warning> {
         blocks.filter_map(|block| Some((block, block.measured.cpu.switches.preemptions()?))).collect();
     let times = total(counted.iter().map(|(_, times)| *times));
     let operations = total(counted.iter().map(|(block, _)| block.measured.operations));
-    let instrumented = counted.iter().filter(|(block, _)| block.plan().conditions.full_stamps);
-    let instrumented = total(instrumented.map(|(block, _)| block.measured.operations));
-    // Their cells have no row in the summary, so the operations of its rows do not add up to the sum.
-    let part = match instrumented {
+    let timed_per_leg = counted.iter().filter(|(block, _)| block.plan().conditions.full_stamps);
+    let timed_per_leg = total(timed_per_leg.map(|(block, _)| block.measured.operations));
+    // Cells that are timed per leg have no row in the summary, so the operations of its rows do not add up to the sum.
+    let part = match timed_per_leg {
         0 => String::new(),
-        count => format!(" ({} of them in instrumented blocks)", thousands(count)),
+        count => format!(" ({} operations of them timed per leg)", thousands(count)),
     };
     let message = format!(
         "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced{part}",

@@ -106,7 +106,7 @@ fn idle(result: &RunResult) -> Option<String> {
     let mode = |break_even: &BreakEven| {
         let [rate, fastest] = [break_even.rate_per_s, break_even.fastest_per_s].map(rounded_thousands);
         let cheaper = if break_even.is_always_cheaper() {
-            format!("less CPU than poll up to its maximum rate, {fastest} msg/s")
+            format!("less CPU than poll up to the maximum rate of {}, {fastest} msg/s", break_even.mode)
         } else {
             format!("less CPU than poll below {rate} msg/s")
         };
@@ -150,7 +150,7 @@ fn contention(result: &RunResult) -> Option<String> {
     let metric = if is_paced { "mean corrected latency" } else { "p50" };
     let legend = if rows.iter().all(|(_, (.., winner))| winner.is_some()) { "" } else { " (?: not significant)" };
     (!pairs.is_empty())
-        .then(|| format!("contention, {metric}, poll / irq by busy threads{legend}: {}", pairs.join("; ")))
+        .then(|| format!("contention, {metric}, poll / irq by total busy threads{legend}: {}", pairs.join("; ")))
 }
 
 /// Coalescing in the fastest storm.

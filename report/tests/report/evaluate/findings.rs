@@ -148,7 +148,7 @@ fn contention_names_a_faster_mode_only_if_significant() {
     assert_eq!(named, expected);
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
     let line = summary
-        .split("contention, p50, poll / irq by busy threads (?: not significant): ")
+        .split("contention, p50, poll / irq by total busy threads (?: not significant): ")
         .nth(1)
         .expect("a line")
         .split(" peak bandwidth")
@@ -186,7 +186,7 @@ fn bimodal_contention_is_compared_by_the_mean() {
     assert_eq!((alone.lower_mean(), alone.faster()), (Some(WaitMode::Poll), Some(WaitMode::Poll)), "{alone:?}");
     assert_eq!((contended.lower_mean(), contended.faster()), (Some(WaitMode::Irq), None), "{contended:?}");
     let summary = report::summary(&result).split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(summary.contains("contention, mean corrected latency, poll / irq by busy threads: 0: "), "{summary}");
+    assert!(summary.contains("contention, mean corrected latency, poll / irq by total busy threads: 0: "), "{summary}");
     // The median and its noise floor are meaningless for bimodal latencies, so the means are compared.
     let comparison =
         result.comparisons.iter().find(|comparison| comparison.conditions.busy_threads == Some(1)).expect("compared");
