@@ -24,7 +24,7 @@ use crate::workspace::workspace_root;
   cargo xtask test --reach -- --workload pingpong,paced       the same with fewer workloads
 
 Durations on two cores under emulation, without the first build: format, lints and documentation
-2 minutes, unit, property and protocol tests 3 minutes, VM tests 13 minutes, with --long 15 minutes
+2 minutes, unit, property and protocol tests 3 minutes, VM tests 15 minutes, with --long 5 minutes
 more, --reach 5 minutes for each combination.
 
 Exit status: 0 all passed, 1 something failed, 3 a dependency is missing.")]
