@@ -27,7 +27,7 @@ pub(super) fn preempted(run: &Run) -> Option<Warning> {
     // Cells that are timed per leg have no row in the summary, so the operations of its rows do not add up to the sum.
     let part = match timed_per_leg {
         0 => String::new(),
-        count => format!(" ({} operations of them timed per leg)", thousands(count)),
+        count => format!(" ({} of these operations timed per leg)", thousands(count)),
     };
     let message = format!(
         "benchmark threads (initiator, vCPUs) were preempted {} in {} of pingpong and paced{part}",

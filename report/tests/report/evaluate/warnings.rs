@@ -230,7 +230,7 @@ fn preemption_warning_states_instrumented_operations() {
     run.block(1).block.conditions.full_stamps = true;
     let warnings = run.result_on(good()).warnings;
     let [warning] = &warnings[..] else { panic!("one warning, not {warnings:?}") };
-    let words = "preempted 60 times in 2,500 operations of pingpong and paced (500 operations of them timed per leg)";
+    let words = "preempted 60 times in 2,500 operations of pingpong and paced (500 of these operations timed per leg)";
     assert!(warning.message.ends_with(words), "{warning:?}");
 }
 
