@@ -15,6 +15,7 @@ mod handshake;
 mod memory;
 mod notices;
 mod recorder;
+mod refusal;
 pub mod rule;
 mod suite;
 

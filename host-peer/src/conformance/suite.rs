@@ -36,7 +36,7 @@ pub(super) struct ConformanceSuite {
     /// Ids of clients that left, reported to the connected ones.
     pub(super) gone: BTreeSet<i64>,
     /// The reason of a refusal, if the server refused a client.
-    refused: Option<String>,
+    pub(super) refused: Option<String>,
     /// Whether the socket sent a status document in place of the handshake.
     is_status_socket: bool,
     /// The memory when the first client received it.
@@ -175,29 +175,6 @@ impl ConformanceSuite {
             return Err(self.abort(Rule::NoReuse, reused));
         }
         Ok(client)
-    }
-
-    /// Ends the check without a verdict: a full server conforms to the protocol. A server may also refuse clients because its
-    /// memory was resized, which only its status shows.
-    pub(super) fn refuse(&mut self) -> Aborted {
-        if let Some(status) = status::find(&self.socket, self.timeout)
-            && let Some(now) = status.memory.current_bytes
-            && let Err(resized) = memory::check_size(now, status.memory.size_bytes)
-        {
-            self.record(Rule::MemorySize, Err(resized));
-        }
-        let why = match self.present.len() {
-            0 => "the server refused this client: it is full, rejects this user, or its memory was resized. Hint: its log has \
-                  the reason"
-                .into(),
-            present => format!(
-                "the server refused a client after {} of this check: it is full, or its memory was resized. Hint: raise its \
-                 --max-peers, or see its log",
-                plural(present, "client")
-            ),
-        };
-        self.refused = Some(why);
-        Aborted(Rule::Version)
     }
 
     /// Adds a client to the connected ones and joins another one. All connected clients read up to its announcement,
