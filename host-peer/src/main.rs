@@ -39,7 +39,7 @@ fn main() -> ExitCode {
     match act(&arguments) {
         Ok(status) => status,
         Err(error) => {
-            output::print_error(&format!("host-peer: {}", commands::describe(&error)));
+            output::print_error(&format!("host-peer: {error:#}"));
             ExitCode::from(commands::status(&error))
         }
     }

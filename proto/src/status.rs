@@ -131,6 +131,8 @@ pub enum StatusError {
     PermissionDenied { path: PathBuf, source: io::Error },
     #[error(transparent)]
     Connect(ConnectError),
+    #[error("no status from {} within the time limit. Hint: check that the server is not stopped", path.display())]
+    TimedOut { path: PathBuf },
     #[error("cannot read the status at {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} is not a status socket of ivshmem-server; its --socket is for peers only", path.display())]
@@ -159,8 +161,10 @@ pub fn query(path: &Path, timeout: Duration) -> Result<(String, ServerStatus), S
         }
         error => StatusError::Connect(error),
     })?;
-    let document =
-        read_document(stream, deadline, MAX_BYTES).map_err(|source| StatusError::Read { path: path.into(), source })?;
+    let document = read_document(stream, deadline, MAX_BYTES).map_err(|source| match source.kind() {
+        ErrorKind::TimedOut => StatusError::TimedOut { path: path.into() },
+        _ => StatusError::Read { path: path.into(), source },
+    })?;
     let status =
         serde_json::from_slice(&document).map_err(|source| StatusError::NotAStatus { path: path.into(), source })?;
     Ok((String::from_utf8_lossy(&document).into_owned(), status))

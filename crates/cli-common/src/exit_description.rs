@@ -6,7 +6,8 @@ use std::process::ExitStatus;
 use nix::sys::signal::Signal;
 
 /// For instance `was killed by signal 9 (SIGKILL). Hint: …` or `exited with status 1`.
-pub(crate) fn describe(status: ExitStatus) -> String {
+#[must_use]
+pub fn describe(status: ExitStatus) -> String {
     let Some(number) = status.signal() else {
         return status.code().map_or_else(|| status.to_string(), |code| format!("exited with status {code}"));
     };

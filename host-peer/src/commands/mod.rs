@@ -82,33 +82,7 @@ pub(crate) fn status(error: &anyhow::Error) -> u8 {
     }
 }
 
-/// The text of an error, with a hint for the cause that has none.
-pub(crate) fn describe(error: &anyhow::Error) -> String {
-    let hint = match error.downcast_ref() {
-        Some(StatusError::Read { source, .. }) if source.kind() == io::ErrorKind::TimedOut => {
-            ". Hint: check that the server is not stopped"
-        }
-        _ => "",
-    };
-    format!("{error:#}{hint}")
-}
-
 fn is_out_of_descriptors(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn status_of_a_stopped_server_has_a_hint() {
-        let source = io::ErrorKind::TimedOut.into();
-        let error = StatusError::Read { path: "/x".into(), source }.into();
-        assert_eq!(
-            describe(&error),
-            "cannot read the status at /x: timed out. Hint: check that the server is not stopped"
-        );
-    }
 }

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use bench_model::pinning::ThreadName;
 use bench_model::progress::Progress;
 use bench_model::{Pinning, Plan, QemuThreads};
+use cli_common::exit_description;
 use nix::sys::signal::Signal;
 
 use super::host_info::bind_thread;
@@ -20,7 +21,6 @@ use super::plan::longest_block;
 use super::progress::ProgressUi;
 use crate::process::captured_output::{CapturedOutput, LoggedProcess};
 use crate::process::child::{Process, SpawnOptions};
-use crate::process::exit_description;
 use crate::signals::StopFlag;
 use crate::timeouts::scaled;
 use crate::vm::guest_console::{GuestConsole, last_lines};

@@ -1,11 +1,9 @@
-//! Child processes: `child` ties them to this process, `captured_output` keeps their stderr, `exit_description` explains
-//! their exit statuses.
+//! Child processes: `child` ties them to this process, `captured_output` keeps their stderr.
 
 use std::process::{Command, Stdio};
 
 pub(crate) mod captured_output;
 pub(crate) mod child;
-pub(crate) mod exit_description;
 
 /// The first line that a program prints; `None` if it cannot be run, fails or prints nothing.
 pub(crate) fn output_line(command: &mut Command) -> Option<String> {

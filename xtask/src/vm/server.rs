@@ -7,11 +7,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use cli_common::exit_description;
 use nix::sys::signal::Signal;
 
 use crate::process::captured_output::{CapturedOutput, LoggedProcess};
 use crate::process::child::{Process, SpawnOptions};
-use crate::process::exit_description;
 use crate::timeouts::scaled;
 
 /// Time limit for the server to become ready.

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::net::UnixListener;
+use std::time::Duration;
 
 use client::status::{self, StatusError};
 
@@ -29,4 +30,14 @@ fn error_distinguishes_missing_socket_from_missing_server() {
     assert_eq!(cause(), ErrorKind::NotFound);
     drop(UnixListener::bind(&path).unwrap());
     assert_eq!(cause(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn server_that_does_not_respond_is_named_with_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    // Accepts connections through its backlog, like a stopped server.
+    let _listener = UnixListener::bind(&path).unwrap();
+    let error = status::query(&path, Duration::from_millis(50)).unwrap_err();
+    assert!(error.to_string().ends_with("Hint: check that the server is not stopped"), "{error}");
 }

@@ -6,10 +6,12 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 
 use anyhow::{Context, bail};
+use cli_common::exit_description;
 use cli_common::output::print_error;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use nix::sys::wait::{WaitStatus, waitpid};
@@ -59,22 +61,16 @@ fn wait_for(mut ready: io::PipeReader, child: Pid) -> ExitCode {
     }
     match waitpid(child, None) {
         Ok(WaitStatus::Exited(_, status)) => u8::try_from(status).map_or(ExitCode::FAILURE, ExitCode::from),
-        Ok(status) => {
-            print_error(&format!("ivshmem-server: the server ended before it listened: {}", describe(status)));
+        Ok(WaitStatus::Signaled(_, signal, _)) => {
+            let how = exit_description::describe(ExitStatus::from_raw(signal as i32));
+            print_error(&format!("ivshmem-server: the start failed: the server {how}"));
             ExitCode::FAILURE
         }
-        Err(errno) => {
-            print_error(&format!("ivshmem-server: cannot wait for the server: {errno}"));
+        unexpected => {
+            print_error(&format!("ivshmem-server: cannot wait for the server: {unexpected:?}"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// How a process ended that did not exit, with the usual cause of the signal.
-fn describe(status: WaitStatus) -> String {
-    let WaitStatus::Signaled(_, signal, _) = status else { return format!("{status:?}") };
-    let hint = if signal == Signal::SIGKILL { ". Hint: out-of-memory killer? See dmesg" } else { "" };
-    format!("it was killed by signal {} ({signal}){hint}", signal as i32)
 }
 
 impl Caller {
@@ -91,18 +87,5 @@ impl Caller {
             bail!("the process that started this server ended before the server listened");
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_killed_start_is_reported_with_signal_and_hint() {
-        let killed = |signal| describe(WaitStatus::Signaled(Pid::from_raw(1), signal, false));
-        let hint = "it was killed by signal 9 (SIGKILL). Hint: out-of-memory killer? See dmesg";
-        assert_eq!(killed(Signal::SIGKILL), hint);
-        assert_eq!(killed(Signal::SIGSEGV), "it was killed by signal 11 (SIGSEGV)");
     }
 }

@@ -210,9 +210,9 @@ fn run_command(command: Subcommand) -> anyhow::Result<()> {
     }
 }
 
-/// The text of an error, with the hint for its cause.
+/// The text of an error, with the hint for an exceeded limit.
 fn describe(error: &anyhow::Error) -> String {
-    let hint = error.chain().find_map(exceeded_limit).or_else(|| hint(error)).unwrap_or_default();
+    let hint = error.chain().find_map(exceeded_limit).unwrap_or_default();
     format!("{error:#}{hint}")
 }
 
@@ -258,16 +258,6 @@ fn exceeded_limit(cause: &(dyn std::error::Error + 'static)) -> Option<&'static 
     }
 }
 
-/// The hint for another cause. The errors of the library have theirs.
-fn hint(error: &anyhow::Error) -> Option<&'static str> {
-    if let Some(StatusError::Read { source, .. }) = error.downcast_ref()
-        && source.kind() == ErrorKind::TimedOut
-    {
-        return Some(". Hint: check that the server is not stopped");
-    }
-    None
-}
-
 fn init_tracing(log: &Log, args: &Args) {
     let level = if args.verbose > 0 { Level::DEBUG } else { Level::INFO };
     let logger = tracing_subscriber::fmt()
@@ -286,17 +276,6 @@ fn init_tracing(log: &Log, args: &Args) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_status_of_a_stopped_server_has_a_hint() {
-        let source = ErrorKind::TimedOut.into();
-        let error = anyhow::Error::from(StatusError::Read { path: "/x".into(), source });
-        assert_eq!(
-            describe(&error),
-            "cannot read the status at /x: timed out. Hint: check that the server is not stopped"
-        );
-        assert_eq!(exit_status(&error), FAILED);
-    }
 
     #[test]
     fn exceeded_limits_are_status_3_with_a_hint() {
